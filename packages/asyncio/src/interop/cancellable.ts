@@ -1,0 +1,56 @@
+/** Foreign promises inside scopes: the one place where the library meets work that it cannot cancel by itself. */
+
+import { argumentError, CancelledError, checkCoroutine, isThenable } from "../kernel/errors.ts";
+import { here } from "../kernel/loop.ts";
+import { park } from "../kernel/scope.ts";
+import type { Wait } from "../kernel/wait.ts";
+import { AbortStep } from "./abort-signal.ts";
+
+/**
+ * Waits for foreign work and makes it cancellable: `start` gets a signal of its own. When the current scope is cancelled,
+ * waiting stops at once and the signal aborts, with the CancelledError as its reason. What the work does after that is
+ * no longer waited for; a failure that is not the answer to the abort goes to the exception handler.
+ * On a virtual loop time holds still until the work has ended.
+ *
+ * @example
+ * const work = (signal: AbortSignal) =>
+ *   new Promise<void>((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+ * await assert.rejects(asyncio.timeout(0.01, () => asyncio.cancellable(work)), asyncio.TimeoutError);
+ */
+export async function cancellable<T>(start: (signal: AbortSignal) => PromiseLike<T>): Promise<T> {
+  checkCoroutine("`cancellable`", start);
+  const scope = here();
+  if (scope.attention) await scope.interruption("cancellable");
+  const controller = new AbortController();
+  const work = start(controller.signal);
+  if (!isThenable(work)) throw argumentError("`cancellable`", "`start` to return a promise", work);
+  const { loop } = scope;
+  const subject = start.name === "" ? "foreign work" : `foreign work ${start.name}`;
+  const wait: Wait<T> = park<T>(scope, subject, (_wait, cancellation) => {
+    loop.io(-1);
+    loop.enqueue(new AbortStep(scope, controller, cancellation));
+    return true;
+  });
+  loop.io(1);
+  work.then(
+    (value) => {
+      if (wait.resume(value)) loop.io(-1);
+    },
+    (exception) => {
+      if (wait.fail(exception)) loop.io(-1);
+      else if (!isAnswerToAbort(exception)) {
+        loop.callExceptionHandler({
+          message: "work in `cancellable` has failed after it was cancelled",
+          exception,
+          task: scope.task,
+        });
+      }
+    },
+  );
+  return await wait.promise;
+}
+
+/** Whether foreign work failed because it was told to: with our reason, or with an AbortError of its own. */
+function isAnswerToAbort(error: unknown): boolean {
+  return error instanceof CancelledError || (error instanceof Error && error.name === "AbortError");
+}

@@ -1,0 +1,92 @@
+/**
+ * Callbacks of the user that the loop calls: `callSoon`, `callLater`, done callbacks.
+ *
+ * A callback is the reaction of a promise that its step settles. The engine thereby restores the async context of
+ * whoever registered it (design rule 1), and a drain never runs user code. On top of that it runs in a scope of
+ * its own, outside every task, with a copy of the context variables as they were at registration (S185).
+ */
+
+import { runInScope } from "./context.ts";
+import { type Context, currentContext } from "./context-var.ts";
+import { argumentError, isThenable } from "./errors.ts";
+import type { EventLoop, Ready } from "./loop.ts";
+import { Scope } from "./scope.ts";
+import type { Timer, TimerTarget } from "./timers.ts";
+
+let openGate: () => void;
+const captureGate = (resolve: () => void): void => {
+  openGate = resolve;
+};
+
+/** A callback that the loop will call; `cancel()` prevents it. Source: asyncio.Handle and TimerHandle. */
+export class Handle implements Ready, TimerTarget {
+  readonly scope: Scope;
+  /** @internal Set by callAt. */
+  timer: Timer | undefined = undefined;
+  readonly #when: number | undefined;
+  readonly #open: () => void;
+  #callback: (() => unknown) | undefined;
+
+  /** @internal */
+  constructor(
+    loop: EventLoop,
+    callback: (...args: never[]) => unknown,
+    args: unknown[],
+    when?: number,
+    context?: Context,
+  ) {
+    if (typeof callback !== "function")
+      throw argumentError("`loop.callSoon`", "a function", callback);
+    this.#callback = () => (callback as (...args: unknown[]) => unknown)(...args);
+    this.#when = when;
+    this.scope = new Scope(loop, {
+      label: "a callback",
+      context: context ?? currentContext().copy(),
+    });
+    const gate = new Promise<void>(captureGate);
+    this.#open = openGate;
+    gate.then(() => this.#run());
+  }
+
+  /** When the callback is due, on the clock of the loop; undefined for `callSoon`. */
+  when(): number | undefined {
+    return this.#when;
+  }
+
+  cancel(): void {
+    this.#callback = undefined;
+    if (this.timer !== undefined) this.scope.loop.cancelTimer(this.timer);
+  }
+
+  cancelled(): boolean {
+    return this.#callback === undefined;
+  }
+
+  /** @internal */
+  timerDue(): void {
+    this.scope.loop.enqueue(this);
+  }
+
+  /** @internal */
+  step(): void {
+    this.#open();
+  }
+
+  #run(): void {
+    if (this.#callback === undefined) return;
+    try {
+      const result = runInScope(this.scope, this.#callback, undefined);
+      if (isThenable(result)) result.then(undefined, (exception) => this.#report(exception));
+    } catch (exception) {
+      this.#report(exception);
+    }
+  }
+
+  #report(exception: unknown): void {
+    this.scope.loop.callExceptionHandler({
+      message: "a callback has failed",
+      exception,
+      handle: this,
+    });
+  }
+}

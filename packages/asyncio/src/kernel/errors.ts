@@ -1,0 +1,281 @@
+/**
+ * Every error class of the library, and the wording of every wrong argument.
+ *
+ * A class exists where a caller would react differently; it owns its wording, the call site passes the
+ * variable parts. `code` is permanent, messages may change. `instanceof` is decided by a registered symbol,
+ * so it also works when two copies of the package are loaded. How a cancellation travels is in scope.ts.
+ */
+
+/** Who asked for a cancellation: code (`cancel`), a clock, a failing sibling, the end of a run, an abort, or the end of the scope itself. */
+export type CancelSource = "cancel" | "deadline" | "group" | "shutdown" | "abort" | "closed";
+
+/** What a CancelledError tells. `scope` is the scope that was cancelled: only its own scope may swallow the error. */
+export interface CancelDetails {
+  readonly scope?: object | undefined;
+  readonly reason?: unknown;
+  readonly source?: CancelSource | undefined;
+  readonly requestedBy?: string | undefined;
+}
+
+/** Gives `errorClass` its name, and an `instanceof` that recognises the instances of other copies of this package. */
+function register(errorClass: abstract new (...args: never[]) => Error, name: string): void {
+  const brand = Symbol.for(`asyncio-ts.${name}`);
+  Object.defineProperty(errorClass.prototype, "name", {
+    value: name,
+    configurable: true,
+    writable: true,
+  });
+  Object.defineProperty(errorClass.prototype, brand, { value: true });
+  Object.defineProperty(errorClass, Symbol.hasInstance, {
+    // A user's subclass inherits this function; for it only the prototype chain counts.
+    value(this: unknown, value: unknown): boolean {
+      if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this, value);
+      return typeof value === "object" && value !== null && brand in value;
+    },
+  });
+}
+
+/**
+ * Ends a wait whose scope was cancelled. Let it pass: whoever catches it to clean up rethrows it.
+ * Source: CPython's asyncio.CancelledError, with the scope it came from as in Trio.
+ */
+export class CancelledError extends Error {
+  readonly code = "ERR_ASYNCIO_CANCELLED";
+  // Private, so that printing the error does not print the scope and all that hangs on it.
+  readonly #details: CancelDetails;
+
+  constructor(details: CancelDetails = {}, options?: ErrorOptions) {
+    super(cancelMessage(details), options);
+    this.#details = details;
+  }
+
+  /** The scope that was cancelled. A scope swallows or converts the CancelledErrors that carry itself, and no others. */
+  get scope(): object | undefined {
+    return this.#details.scope;
+  }
+
+  /** What was passed to `cancel(reason)`. */
+  get reason(): unknown {
+    return this.#details.reason;
+  }
+
+  get source(): CancelSource {
+    return this.#details.source ?? "cancel";
+  }
+
+  /** The name of the task that asked for the cancellation; undefined when it was a timer, a signal or plain code. */
+  get requestedBy(): string | undefined {
+    return this.#details.requestedBy;
+  }
+
+  /** @internal The record that was delivered, for scopes that have to deliver it again. */
+  static detailsOf(error: CancelledError): CancelDetails | undefined {
+    return #details in error ? error.#details : undefined;
+  }
+}
+register(CancelledError, "CancelledError");
+
+const SOURCE_WORDS: Record<CancelSource, string> = {
+  cancel: "cancelled",
+  deadline: "cancelled because its deadline has passed",
+  group: "cancelled because its task group is ending",
+  shutdown: "cancelled because the run is shutting down",
+  abort: "cancelled by an AbortSignal",
+  closed: "cut off: the scope it was started in has ended before it",
+};
+
+function cancelMessage({ source = "cancel", requestedBy, reason }: CancelDetails): string {
+  const by = requestedBy === undefined ? "" : ` by task ${JSON.stringify(requestedBy)}`;
+  const why =
+    reason === undefined ? "" : `: ${reason instanceof Error ? reason.message : render(reason)}`;
+  return SOURCE_WORDS[source] + by + why;
+}
+
+/** A deadline has passed. `cause` is the CancelledError that ended the work, where there was one. */
+export class TimeoutError extends Error {
+  readonly code = "ERR_ASYNCIO_TIMEOUT";
+}
+register(TimeoutError, "TimeoutError");
+
+/** Nothing can happen any more, and main has not ended. `tasks` are those that waited, in the order they were created. */
+export class DeadlockError<T extends object = object> extends Error {
+  readonly code = "ERR_ASYNCIO_DEADLOCK";
+  readonly tasks!: readonly T[];
+
+  constructor(tasks: readonly T[], descriptions: readonly string[]) {
+    super(
+      `nothing is left that could wake a task, but ${descriptions.length === 1 ? "one is" : `${descriptions.length} are`} still waiting:\n` +
+        descriptions.map((line) => `  ${line}`).join("\n"),
+    );
+    Object.defineProperty(this, "tasks", { value: tasks });
+  }
+}
+register(DeadlockError, "DeadlockError");
+
+/** The object is not in a state that allows the call: the order of calls is wrong. */
+export class InvalidStateError extends Error {
+  readonly code = "ERR_ASYNCIO_INVALID_STATE";
+}
+register(InvalidStateError, "InvalidStateError");
+
+/** `getNowait` found the queue empty. */
+export class QueueEmpty extends Error {
+  readonly code = "ERR_ASYNCIO_QUEUE_EMPTY";
+}
+register(QueueEmpty, "QueueEmpty");
+
+/** `putNowait` found the queue full. */
+export class QueueFull extends Error {
+  readonly code = "ERR_ASYNCIO_QUEUE_FULL";
+}
+register(QueueFull, "QueueFull");
+
+/** The queue was shut down: it takes nothing more, and gives nothing more once it is drained. */
+export class QueueShutDown extends Error {
+  readonly code = "ERR_ASYNCIO_QUEUE_SHUT_DOWN";
+}
+register(QueueShutDown, "QueueShutDown");
+
+/** What tells apart the errors of an ExceptionGroup: an error class or a predicate. */
+export type ErrorMatcher =
+  | (abstract new (
+      ...args: never[]
+    ) => Error)
+  | ((error: unknown) => boolean);
+
+/**
+ * Several failures that happened side by side, in the order in which their tasks were started; none is dropped.
+ * Groups nest and are never flattened on their own. Source: Python's ExceptionGroup (PEP 654).
+ */
+export class ExceptionGroup extends AggregateError {
+  readonly code = "ERR_ASYNCIO_EXCEPTION_GROUP";
+
+  constructor(message: string, errors: readonly unknown[], options?: ErrorOptions) {
+    super(
+      errors,
+      `${message} (${errors.length} sub-exception${errors.length === 1 ? "" : "s"})`,
+      options,
+    );
+    // Kept for split(), which builds groups with the same words and another count.
+    Object.defineProperty(this, "title", { value: message });
+  }
+
+  /** The matching errors and the rest, each as a group of the same shape, or undefined where there are none. */
+  split(
+    matcher: ErrorMatcher,
+  ): [matching: ExceptionGroup | undefined, rest: ExceptionGroup | undefined] {
+    const matches = predicateOf(matcher);
+    if (matches(this)) return [this, undefined];
+    const matching: unknown[] = [];
+    const rest: unknown[] = [];
+    for (const error of this.errors) {
+      if (error instanceof ExceptionGroup) {
+        const [inside, outside] = error.split(matcher);
+        if (inside !== undefined) matching.push(inside);
+        if (outside !== undefined) rest.push(outside);
+      } else (matches(error) ? matching : rest).push(error);
+    }
+    return [this.#derive(matching), this.#derive(rest)];
+  }
+
+  /** The matching errors as a group of the same shape, or undefined where there are none. */
+  subgroup(matcher: ErrorMatcher): ExceptionGroup | undefined {
+    return this.split(matcher)[0];
+  }
+
+  /** The errors of this group and of the groups inside it, left to right. */
+  flatten(): unknown[] {
+    return this.errors.flatMap((error) =>
+      error instanceof ExceptionGroup ? error.flatten() : [error],
+    );
+  }
+
+  #derive(errors: unknown[]): ExceptionGroup | undefined {
+    if (errors.length === 0) return undefined;
+    const { title } = this as unknown as { title: string }; // defined by the constructor
+    const group = new ExceptionGroup(
+      title,
+      errors,
+      this.cause === undefined ? undefined : { cause: this.cause },
+    );
+    if (this.stack !== undefined)
+      Object.defineProperty(group, "stack", { value: this.stack, configurable: true });
+    return group;
+  }
+}
+register(ExceptionGroup, "ExceptionGroup");
+
+function predicateOf(matcher: ErrorMatcher): (error: unknown) => boolean {
+  if (typeof matcher !== "function") {
+    throw argumentError("`ExceptionGroup.split`", "an error class or a predicate", matcher);
+  }
+  const isClass = matcher === Error || matcher.prototype instanceof Error;
+  return isClass ? (error) => error instanceof matcher : (matcher as (error: unknown) => boolean);
+}
+
+/** A wrong argument: a TypeError that says what was expected, what came, and (`cure`) how to write it. */
+export function argumentError(
+  api: string,
+  expected: string,
+  found: unknown,
+  cure?: string,
+): TypeError {
+  return withCode(new TypeError(argumentMessage(api, expected, found, cure)));
+}
+
+/** An argument of the right type and an impossible value. */
+export function rangeError(api: string, expected: string, found: unknown): RangeError {
+  return withCode(new RangeError(argumentMessage(api, expected, found)));
+}
+
+function argumentMessage(api: string, expected: string, found: unknown, cure?: string): string {
+  return `${api} expects ${expected}, got ${render(found)}${cure === undefined ? "" : `. ${cure}`}`;
+}
+
+function withCode<E extends Error>(error: E): E {
+  return Object.assign(error, { code: "ERR_ASYNCIO_INVALID_ARGUMENT" });
+}
+
+/** A value in a message: short, and never the result of code that the value brings along. */
+function render(value: unknown): string {
+  if (typeof value === "string")
+    return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value);
+  if (typeof value === "function")
+    return value.name === "" ? "a function" : `function ${value.name}`;
+  if (typeof value !== "object" || value === null)
+    return Object.is(value, -0) ? "-0" : String(value);
+  if (isThenable(value)) return "a promise";
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  const className = Object.getPrototypeOf(value)?.constructor?.name;
+  return typeof className === "string" && className !== "Object"
+    ? `an instance of ${className}`
+    : "an object";
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    typeof (value as { then?: unknown }).then === "function"
+  );
+}
+
+/** Throws unless `coroutine` can be called; a promise gets the advice that it would already be running. */
+export function checkCoroutine(api: string, coroutine: unknown): void {
+  if (typeof coroutine === "function") return;
+  const name = api.replaceAll("`", "");
+  const cure = isThenable(coroutine)
+    ? `A promise is already running and could not be cancelled: write ${name}(() => work()) instead of ${name}(work())`
+    : undefined;
+  throw argumentError(api, "a function that returns a promise", coroutine, cure);
+}
+
+/** Throws unless `seconds` is a number that is not NaN. */
+export function checkSeconds(
+  api: string,
+  what: string,
+  seconds: unknown,
+): asserts seconds is number {
+  if (typeof seconds !== "number") throw argumentError(api, what, seconds);
+  if (Number.isNaN(seconds)) throw rangeError(api, what, seconds);
+}

@@ -1,0 +1,347 @@
+/**
+ * Futures: results that are set once and awaited by many. This file alone knows how an object can be a real
+ * promise and still tell who awaits it (design rule 19).
+ *
+ * `await future` asks the engine's PromiseResolve, which reads `future.constructor`. A pending future answers with a
+ * class other than Promise; so the engine calls our `then` with its own resolving functions, in the awaiter's scope,
+ * and the await becomes a wait like any other: cancellable, listed in reports, resumed in FIFO order. A future that is
+ * done with a value answers `Promise` and is awaited as fast as a native promise. (Measured on Node 24: native 100 ns,
+ * this 100 when done, a plain subclass 581, a thenable 337.) Awaiting a done future is not a wait.
+ *
+ * `then`, `catch` and `finally` called by the user observe: they are promises as everywhere, and cancelling their
+ * scope does not touch the future. The two are told apart by `#awaits`, the reads of `constructor` that are not
+ * followed by their `then` yet, together with the look of the functions that `then` is given.
+ *
+ * Nobody gives an instance a `constructor` or `then` of its own: it would slow `Promise.all` for the whole process.
+ */
+
+import { Handle } from "./callback.ts";
+import type { Context } from "./context-var.ts";
+import { argumentError, CancelledError, InvalidStateError, isThenable } from "./errors.ts";
+import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
+import { type EventLoop, getRunningLoop, here } from "./loop.ts";
+import type { Scope } from "./scope.ts";
+import { type Cancellation, Wait } from "./wait.ts";
+
+export type FutureState = "pending" | "fulfilled" | "rejected" | "cancelled";
+
+/** Told when a future is done, inside the loop: must not throw and must not call user code. */
+export interface FutureListener {
+  futureDone(future: Future<unknown>): void;
+}
+
+let resolveNew: (value: unknown) => void;
+let rejectNew: (error: unknown) => void;
+// The same executor shape that the engine passes when it makes a promise of this class itself.
+type Executor<T> = (
+  resolve: (value: T | PromiseLike<T>) => void,
+  reject: (error: unknown) => void,
+) => void;
+const captureSettlers: Executor<never> = (resolve, reject) => {
+  resolveNew = resolve as (value: unknown) => void;
+  rejectNew = reject;
+};
+
+const ignore = (): void => {};
+const inspectCustom: unique symbol = Symbol.for("nodejs.util.inspect.custom");
+
+/**
+ * A result that is set once, by hand, and awaited by any number of tasks. Cancelling a task that awaits it cancels
+ * it (S10, S31). Source: asyncio.Future (S1 to S12).
+ */
+export class Future<T> extends Promise<T> {
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+
+  #state: FutureState = "pending";
+  #value: T | undefined = undefined;
+  #error: unknown = undefined;
+  /** Reads of `constructor` whose `then` has not come yet. */
+  #awaits = 0;
+  #observed = false;
+  #record: FailureRecord | undefined = undefined;
+  /** Waits and listeners, told in the order in which they came. Undefined when there are none. */
+  #listeners: (Wait<T> | FutureListener)[] | undefined = undefined;
+  readonly #loop: EventLoop;
+  readonly #resolve: (value: unknown) => void;
+  readonly #reject: (error: unknown) => void;
+
+  static {
+    Object.defineProperty(Future.prototype, "constructor", {
+      configurable: true,
+      get(this: object): unknown {
+        if (!(#state in this)) return Future;
+        const future = this as Future<unknown>; // it has the private field
+        if (future.#state === "fulfilled") return Promise;
+        future.#awaits++;
+        return Future;
+      },
+    });
+  }
+
+  constructor(options: { loop?: EventLoop } = {}) {
+    super(captureSettlers);
+    this.#resolve = resolveNew;
+    this.#reject = rejectNew;
+    this.#loop = options.loop ?? getRunningLoop();
+  }
+
+  getLoop(): EventLoop {
+    return this.#loop;
+  }
+
+  done(): boolean {
+    return this.#state !== "pending";
+  }
+
+  /** True iff it ended cancelled. A future that was asked to cancel and is still busy is not. */
+  cancelled(): boolean {
+    return this.#state === "cancelled";
+  }
+
+  /**
+   * The value. Throws the failure or CancelledError it ended with; the failure counts as observed.
+   * @throws InvalidStateError when it is pending.
+   */
+  result(): T {
+    const error = this.exception();
+    if (error !== undefined || this.#state !== "fulfilled") throw error;
+    return this.#value as T; // fulfilled
+  }
+
+  /**
+   * What it failed with, or undefined if it has a value; the failure counts as observed.
+   * @throws InvalidStateError when it is pending; CancelledError when it was cancelled.
+   */
+  exception(): unknown {
+    if (this.#state === "pending")
+      throw new InvalidStateError(`${this.describe()} is not done yet. Await it first`);
+    this.observe();
+    if (this.#state === "cancelled") throw this.#error;
+    return this.#error;
+  }
+
+  /** Ends it with a value. @throws InvalidStateError when it is done; TypeError for a promise, which `await` would unwrap. */
+  setResult(value: T): void {
+    this.#checkPending("setResult");
+    if (isThenable(value)) {
+      const cure = "Await it first, or box it: `{ task }`";
+      throw argumentError("`future.setResult`", "a value", value, cure);
+    }
+    this.settle("fulfilled", value);
+  }
+
+  /** Ends it with a failure. @throws InvalidStateError when it is done. */
+  setException(error: unknown): void {
+    this.#checkPending("setException");
+    this.settle(error instanceof CancelledError ? "cancelled" : "rejected", error);
+  }
+
+  /** Ends it with a CancelledError; false if it was done. Waits on it end with it. */
+  cancel(reason?: unknown): boolean {
+    if (this.done()) return false;
+    this.settle("cancelled", new CancelledError({ reason, requestedBy: here().task?.getName() }));
+    return true;
+  }
+
+  /** Calls `callback(this)` in a later iteration of the loop once it is done, in the order of registration (S1). */
+  addDoneCallback(callback: (future: this) => void, options: { context?: Context } = {}): void {
+    const handle = new Handle(
+      this.#loop,
+      callback as (future: never) => void,
+      [this],
+      undefined,
+      options.context,
+    );
+    const entry: DoneCallback = { callback, handle, futureDone: () => this.#loop.enqueue(handle) };
+    this.listen(entry);
+  }
+
+  /** Removes every registration of `callback` and gives how many there were (S2). */
+  removeDoneCallback(callback: (future: this) => void): number {
+    const before = this.#listeners?.length ?? 0;
+    this.#listeners = this.#listeners?.filter(
+      (entry) => (entry as Partial<DoneCallback>).callback !== callback,
+    );
+    return before - (this.#listeners?.length ?? 0);
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: it is a promise, and this is its one door for awaiters
+  override then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.observe();
+    if (this.#awaits > 0 && isResolvingFunction(onFulfilled)) {
+      this.#awaits--;
+      if (this.#state === "pending") {
+        this.#awaitIn(
+          here(),
+          onFulfilled as (value: unknown) => void,
+          onRejected as (error: unknown) => void,
+        );
+        return this as unknown as Promise<never>; // the engine ignores what `then` returns to it
+      }
+    }
+    const awaits = this.#awaits; // super.then reads `constructor` as well
+    const derived = super.then(onFulfilled, onRejected);
+    this.#awaits = awaits;
+    return derived;
+  }
+
+  override catch<B = never>(
+    onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<T | B> {
+    return this.then(undefined, onRejected);
+  }
+
+  override finally(onFinally?: (() => void) | null): Promise<T> {
+    return this.then().finally(onFinally);
+  }
+
+  // --- for the kernel and the combinators; a Task overrides some of it
+
+  /** @internal What reports call it. */
+  describe(): string {
+    return "a future";
+  }
+
+  /** @internal */
+  describeWait(): string {
+    return this.describe();
+  }
+
+  /** @internal Marks a failure as seen: somebody got hold of it, or will. */
+  observe(): void {
+    this.#observed = true;
+    if (this.#record !== undefined) forgetFailure(this.#record);
+  }
+
+  /** @internal Tells `listener` when it is done, at once if it is. Does not observe. */
+  listen(listener: Wait<T> | FutureListener): void {
+    if (this.done()) this.#tell(listener);
+    else if (this.#listeners === undefined) this.#listeners = [listener];
+    else this.#listeners.push(listener);
+  }
+
+  /** @internal */
+  unlisten(listener: Wait<never> | FutureListener): void {
+    const index = this.#listeners?.indexOf(listener as FutureListener) ?? -1;
+    if (index >= 0) this.#listeners?.splice(index, 1);
+  }
+
+  /** @internal Passes the cancellation of a waiter on. */
+  forwardCancel(cancellation: Cancellation): void {
+    this.cancel(cancellation.reason);
+  }
+
+  /** @internal */
+  settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
+    this.#state = state;
+    if (state === "fulfilled") {
+      this.#value = outcome as T;
+      this.#resolve(outcome);
+    } else {
+      this.#error = outcome;
+      super.then(undefined, ignore); // the report is ours to make, not the host's (rule 20)
+      this.#reject(outcome);
+    }
+    const listeners = this.#listeners;
+    this.#listeners = undefined;
+    if (listeners !== undefined) for (const listener of listeners) this.#tell(listener);
+    if (state === "rejected" && !this.#observed) this.#recordFailure();
+  }
+
+  /** @internal Undefined unless it failed or was cancelled. Does not observe. */
+  get failure(): unknown {
+    return this.#error;
+  }
+
+  /** @internal Undefined unless it has a value. */
+  get value(): T | undefined {
+    return this.#value;
+  }
+
+  /** @internal In debug mode: where it was created. */
+  get createdAt(): string | undefined {
+    return undefined;
+  }
+
+  /** The wait of one awaiter. A cancellation of its scope is passed on to this future, and the wait goes on (8.1). */
+  #awaitIn(
+    scope: Scope,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    const wait = new Wait<T>(scope, this, cancelAwaited, resolve, reject);
+    const cycle = this.cycleThrough(scope);
+    if (cycle !== undefined) return void wait.fail(cycle);
+    scope.addWait(wait);
+    this.listen(wait);
+    if (!scope.attention) return;
+    const interruption = scope.takeInterruption();
+    if (interruption !== undefined) wait.cancel(interruption);
+  }
+
+  /** @internal The error for an await that could never end. */
+  cycleThrough(_scope: Scope): Error | undefined {
+    return undefined;
+  }
+
+  #tell(listener: Wait<T> | FutureListener): void {
+    if (!(listener instanceof Wait)) listener.futureDone(this as Future<unknown>);
+    else if (this.#state === "fulfilled") listener.resume(this.#value as T);
+    else if (this.#state === "cancelled" && listener.cancellation !== undefined) {
+      // Cancelled through this very waiter: it gets the CancelledError of its own scope (8.1).
+      listener.endCancelled(listener.cancellation, this.#error);
+    } else listener.fail(this.#error);
+  }
+
+  #checkPending(call: string): void {
+    if (!this.done()) return;
+    throw new InvalidStateError(
+      `\`future.${call}\` was called on ${this.describe()}, which is done already`,
+    );
+  }
+
+  #recordFailure(): void {
+    this.#record = {
+      loop: this.#loop,
+      message: `${this.describe()} has failed, and nobody has looked at its failure`,
+      exception: this.#error,
+      sourceTraceback: this.createdAt,
+    };
+    recordFailure(this, this.#record);
+  }
+
+  /** @internal How Node, Deno and Bun print it. */
+  [inspectCustom](): string {
+    return `<${this.describe()}: ${this.#state}>`;
+  }
+}
+
+interface DoneCallback extends FutureListener {
+  readonly callback: unknown;
+  readonly handle: Handle;
+}
+
+/** The onCancel of `await future`: closing the awaiter's scope lets go of the future, cancelling it travels on (rule 16). */
+function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
+  const future = wait.subject as unknown as Future<unknown>; // #awaitIn made the wait with the future as its subject
+  if (cancellation.source === "closed") {
+    future.unlisten(wait);
+    return true;
+  }
+  future.forwardCancel(cancellation);
+  return false;
+}
+
+/** Whether `fn` looks like the function with which the engine settles a promise; its source text is not JavaScript. */
+function isResolvingFunction(fn: unknown): boolean {
+  return (
+    typeof fn === "function" &&
+    fn.name === "" &&
+    Function.prototype.toString.call(fn).includes("[native code]")
+  );
+}

@@ -1,0 +1,120 @@
+/**
+ * The JavaScript host under the loop: its clock, its queues, its one timer. Nothing else in the kernel touches
+ * time or host scheduling, so a loop over another `Host` runs in another kind of time (see testing/).
+ *
+ * Three queues, nearest first: microtasks (after the code that runs now), the point where all microtasks have
+ * run, and macrotasks (after timers and I/O had their chance).
+ */
+
+import { runInRoot } from "./context.ts";
+import { CancelledError } from "./errors.ts";
+
+/** What a loop needs of its host. Delays are in seconds, as everywhere. */
+export interface Host {
+  /** Seconds on a clock that never goes back. */
+  now(): number;
+  microtask(run: () => void): void;
+  /** Runs when the microtask queue is empty: the step that was resumed has come as far as it can. */
+  afterMicrotasks(run: () => void): void;
+  macrotask(run: () => void): void;
+  /** `when` is absolute, on the clock of `now()`. */
+  setTimer(when: number, run: () => void): HostTimer;
+  /**
+   * Calls back each time the host has nothing left to do, or with an error that says why the program will not end;
+   * gives the way to unsubscribe.
+   */
+  onDry(run: (error?: Error) => void): () => void;
+  /** A loop over an exact host runs one step at a time, the next when all microtasks of the last have run. */
+  readonly exact?: boolean;
+  /** Picks which of `count` ready steps comes next (exact hosts); the oldest, 0, if it is absent. */
+  readonly choose?: ((count: number) => number) | undefined;
+  /** Tells that nothing is ready, after all microtasks have run (exact hosts). */
+  idle?(): void;
+  /** Tells that work outside the loop has begun (1) or ended (-1): while there is any, virtual time holds still. */
+  io?(change: 1 | -1): void;
+  /** Shows text to whoever runs the program: exceptions nobody handled, debug findings. */
+  report(text: string): void;
+}
+
+/** A timer of the host. A timer that is not `ref`ed does not keep the process alive. */
+export interface HostTimer {
+  ref(): void;
+  unref(): void;
+  clear(): void;
+}
+
+/** The globals of Node, Deno and Bun that the kernel stands on, declared here so that it compiles without their types. */
+interface HostGlobals {
+  readonly performance: { now(): number };
+  readonly console: { error(text: string): void };
+  setTimeout(run: () => void, delayMs: number): unknown;
+  clearTimeout(timer: unknown): void;
+  setImmediate(run: () => void): unknown;
+  readonly process?: {
+    nextTick(run: () => void): void;
+    on(event: string, listener: (reason: unknown) => void): void;
+    off(event: string, listener: (reason: unknown) => void): void;
+    listenerCount(event: string): number;
+  };
+}
+
+const globals = globalThis as unknown as HostGlobals; // the three hosts have these globals
+const settled: Promise<void> = Promise.resolve();
+
+/** Hosts take delays as 32-bit milliseconds; longer ones are waited for in parts. */
+const LONGEST_DELAY_MS = 2 ** 31 - 1;
+
+export const realHost: Host = {
+  now: () => globals.performance.now() / 1000,
+  // `queueMicrotask` is 1.5 to 3 times dearer (bench: switch).
+  microtask: (run) => void settled.then(run),
+  afterMicrotasks(run) {
+    // A tick queued by a microtask runs when the microtasks are through; one queued by a tick would run before them.
+    const { process } = globals;
+    if (process === undefined) globals.setImmediate(run);
+    else settled.then(() => process.nextTick(run));
+  },
+  macrotask: (run) => void globals.setImmediate(run),
+  setTimer(when, run) {
+    // Rounded up: a host timer that fires early would find nothing due and be set again.
+    const delayMs = Math.ceil(when * 1000 - globals.performance.now());
+    // Armed from the root context: a long timer must not keep the scope tree of whoever armed it.
+    const timer = runInRoot(() =>
+      globals.setTimeout(run, Math.min(Math.max(delayMs, 1), LONGEST_DELAY_MS)),
+    ) as { ref?(): void; unref?(): void };
+    return {
+      ref: () => timer.ref?.(),
+      unref: () => (timer.unref === undefined ? undefined : void timer.unref()),
+      clear: () => globals.clearTimeout(timer),
+    };
+  },
+  onDry(run) {
+    const listener = (): void => run();
+    globals.process?.on("beforeExit", listener);
+    return () => globals.process?.off("beforeExit", listener);
+  },
+  report: (text) => globals.console.error(text),
+};
+
+let guarded = false;
+
+/**
+ * From the first delivered cancellation on, the CancelledError of a branch that nobody awaits does not crash
+ * the process (design rule 16). The branch's promise is made by the user's own async function, so the library
+ * cannot mark it as handled; all it can do is to answer for its own errors when the host asks.
+ *
+ * Every other rejection is handed back: with the listener off, the same reason is rejected again, and the
+ * host does with it whatever it would have done without us, under whatever flags it runs.
+ */
+export function guardAbandonedBranches(): void {
+  const { process } = globals;
+  if (guarded || process === undefined) return;
+  guarded = true;
+  const listener = (reason: unknown): void => {
+    if (reason instanceof CancelledError || process.listenerCount("unhandledRejection") > 1) return;
+    process.off("unhandledRejection", listener);
+    Promise.reject(reason);
+    globals.setImmediate(() => process.on("unhandledRejection", listener));
+  };
+  runInRoot(() => process.on("unhandledRejection", listener));
+}

@@ -1,0 +1,395 @@
+/**
+ * The event loop: the ready queue, the timers, the clock, and the live tasks; rides on the JavaScript host.
+ *
+ * Who wakes a task? Somebody completes its wait (wait.ts) or a timer does; the wait joins the ready queue; the loop
+ * drains the queue in that order, and each `step()` settles one promise, so the engine continues the task in the
+ * microtask after it. No user code runs inside a drain: callbacks too are reactions of promises that a step settles.
+ *
+ * How does a deadline fire? There is one host timer, set for the earliest deadline. When it fires, all timers that
+ * are due wake their targets, which join the ready queue.
+ *
+ * A drain is one iteration: it runs what was ready when it began. It is a microtask, so tasks switch at the speed of
+ * promises; when the budget is spent it is a macrotask, so that timers and I/O of the host have their turn (rule 9).
+ * Over an exact host, and in debug mode, a drain is one step, and the next waits until all microtasks have run.
+ */
+
+import { Handle } from "./callback.ts";
+import { currentScope } from "./context.ts";
+import { currentContext } from "./context-var.ts";
+import { checkSeconds, InvalidStateError } from "./errors.ts";
+import { type FailureRecord, formatReport } from "./failure.ts";
+import { type Host, type HostTimer, realHost } from "./host.ts";
+import { RingBuffer } from "./ring-buffer.ts";
+import { Scope } from "./scope.ts";
+import type { Task } from "./task.ts";
+import { formatSeconds, type Timer, TimerHeap, type TimerTarget } from "./timers.ts";
+import { Wait, type WaitSubject } from "./wait.ts";
+
+/** Something in the ready queue. `step` must not throw and must not call user code. */
+export interface Ready {
+  step(): void;
+  /** Whose step it is, for the report of slow steps. */
+  readonly scope?: Scope;
+}
+
+/** What the exception handler is told. Source: asyncio's call_exception_handler, keys in camelCase (S168). */
+export interface ExceptionContext {
+  readonly message: string;
+  readonly exception?: unknown;
+  readonly task?: Task<unknown> | undefined;
+  readonly future?: object | undefined;
+  readonly handle?: object | undefined;
+  /** In debug mode: where the task or the wait was created. */
+  readonly sourceTraceback?: string | undefined;
+}
+
+export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => void;
+
+export interface EventLoopOptions {
+  /** Slow steps, creation sites, cut-off branches and swallowed cancellations are reported. @default ASYNCIO_DEBUG=1 */
+  readonly debug?: boolean | undefined;
+  /** Seconds after which a cancelled scope that has not ended is cancelled again, for good. @default 5 */
+  readonly cancelGrace?: number | undefined;
+}
+
+/** Completions between two macrotask hops; and seconds, looked at every CLOCK_EVERY completions: the clock costs 90 ns. */
+const BUDGET = 512;
+const BUDGET_SECONDS = 0.001;
+const CLOCK_EVERY = 64;
+
+const environment = (globalThis as { process?: { env?: Record<string, string | undefined> } })
+  .process?.env;
+
+export class EventLoop {
+  readonly debug: boolean;
+  readonly cancelGrace: number;
+  /** Seconds; debug mode reports steps that take longer. */
+  slowCallbackDuration = 0.1;
+  /** @internal The live tasks, in the order of creation. The loop holds them strongly: no task vanishes. */
+  readonly tasks: Set<Task<unknown>> = new Set();
+  /** @internal Failures that nobody has looked at yet (failure.ts). */
+  readonly unobserved: Set<FailureRecord> = new Set();
+
+  readonly #host: Host;
+  readonly #exact: boolean;
+  readonly #ready: RingBuffer<Ready> = new RingBuffer();
+  readonly #timers: TimerHeap = new TimerHeap();
+  #hostTimer: HostTimer | undefined = undefined;
+  /** When the host timer fires; Infinity iff there is none. */
+  #hostTimerWhen = Number.POSITIVE_INFINITY;
+  /** True iff a drain is scheduled. Something is ready only if it is. */
+  #drainDue = false;
+  #spent = 0;
+  #hoppedAt = 0;
+  #stepStartedAt = 0;
+  #stepping: Ready | undefined = undefined;
+  #closed = false;
+  #exceptionHandler: ExceptionHandler | undefined = undefined;
+
+  constructor(host: Host, options: EventLoopOptions = {}) {
+    const { cancelGrace = 5 } = options;
+    checkSeconds("`EventLoop`", "`cancelGrace` in seconds", cancelGrace);
+    this.#host = host;
+    this.debug = options.debug ?? environment?.ASYNCIO_DEBUG === "1";
+    this.#exact = (host.exact ?? false) || this.debug;
+    this.cancelGrace = Math.max(cancelGrace, 0);
+  }
+
+  /** Seconds on the clock of this loop, which never goes back; its zero means nothing. */
+  time(): number {
+    return this.#host.now();
+  }
+
+  /** Calls `callback` in the next iteration, after everything that is ready now, in a copy of the current context. */
+  callSoon<A extends unknown[]>(callback: (...args: A) => void, ...args: A): Handle {
+    this.checkOpen("`loop.callSoon`");
+    const handle = new Handle(this, callback, args);
+    this.enqueue(handle);
+    return handle;
+  }
+
+  /** Calls `callback` `delay` seconds from now. Equal deadlines fire in the order in which they were set. */
+  callLater<A extends unknown[]>(
+    delay: number,
+    callback: (...args: A) => void,
+    ...args: A
+  ): Handle {
+    checkSeconds("`loop.callLater`", "a delay in seconds", delay);
+    return this.callAt(this.time() + Math.max(delay, 0), callback, ...args);
+  }
+
+  /** Calls `callback` at `when`, on the clock of `time()`. */
+  callAt<A extends unknown[]>(when: number, callback: (...args: A) => void, ...args: A): Handle {
+    checkSeconds("`loop.callAt`", "a time in seconds on the clock of `loop.time()`", when);
+    this.checkOpen("`loop.callAt`");
+    const handle = new Handle(this, callback, args, when);
+    handle.timer = this.addTimer(when, handle);
+    return handle;
+  }
+
+  /** How many steps are ready, timers set, and entries in the timer heap. */
+  statistics(): {
+    readonly ready: number;
+    readonly timers: number;
+    readonly heapSize: number;
+    readonly tasks: number;
+  } {
+    const { live, size } = this.#timers;
+    return Object.freeze({
+      ready: this.#ready.length,
+      timers: live,
+      heapSize: size,
+      tasks: this.tasks.size,
+    });
+  }
+
+  isClosed(): boolean {
+    return this.#closed;
+  }
+
+  /** Drops the timers. Nothing can be started on a closed loop; it still rejects what floating branches try to do. */
+  close(): void {
+    if (this.tasks.size > 0) {
+      throw new InvalidStateError(
+        `\`loop.close\` found ${this.tasks.size} live tasks. Cancel and await them first`,
+      );
+    }
+    this.#closed = true;
+    this.#timers.clear();
+    this.#hostTimer?.clear();
+    this.#hostTimer = undefined;
+    this.#hostTimerWhen = Number.POSITIVE_INFINITY;
+  }
+
+  /** @internal */
+  checkOpen(api: string): void {
+    if (this.#closed)
+      throw new InvalidStateError(
+        `${api} was called on a closed loop. Each \`run\` has a loop of its own`,
+      );
+  }
+
+  // --- exceptions nobody else can be told
+
+  /** Reports to `handler` instead of stderr; undefined restores the default. A handler that fails is reported itself. */
+  setExceptionHandler(handler: ExceptionHandler | undefined): void {
+    this.#exceptionHandler = handler;
+  }
+
+  callExceptionHandler(context: ExceptionContext): void {
+    try {
+      if (this.#exceptionHandler === undefined) this.defaultExceptionHandler(context);
+      else this.#exceptionHandler(this, context);
+    } catch (exception) {
+      this.defaultExceptionHandler({ message: "the exception handler has failed", exception });
+      this.defaultExceptionHandler(context);
+    }
+  }
+
+  defaultExceptionHandler(context: ExceptionContext): void {
+    this.#host.report(formatReport(context));
+  }
+
+  // --- for operations
+
+  /** @internal Puts a step at the end of the ready queue. */
+  enqueue(item: Ready): void {
+    this.#ready.push(item);
+    if (!this.#drainDue) this.#scheduleDrain();
+  }
+
+  /**
+   * @internal Whether an operation that could complete in the call may do so. Counts it. After a false it has to
+   * go through the ready queue, whose next drain lets the host have its turn first.
+   */
+  spend(): boolean {
+    const spent = ++this.#spent;
+    if (spent >= BUDGET) return false;
+    if (
+      spent % CLOCK_EVERY === 0 &&
+      !this.#exact &&
+      this.time() - this.#hoppedAt > BUDGET_SECONDS
+    ) {
+      this.#spent = BUDGET;
+      return false;
+    }
+    return true;
+  }
+
+  /** @internal The next drain goes through a macrotask. */
+  exhaustBudget(): void {
+    this.#spent = BUDGET;
+  }
+
+  /** @internal `when` may be Infinity: the timer never fires, and keeps the process alive until it is cancelled. */
+  addTimer(when: number, target: TimerTarget): Timer {
+    const timer = this.#timers.add(when, target);
+    if (this.#timers.live === 1) this.#hostTimer?.ref();
+    if (when < this.#hostTimerWhen || this.#hostTimer === undefined) this.#armHostTimer(when);
+    return timer;
+  }
+
+  /** @internal */
+  cancelTimer(timer: Timer): void {
+    this.#timers.cancel(timer);
+    // Left armed: setting and clearing host timers for each short timeout would cost more than one early wake-up.
+    if (this.#timers.live === 0) this.#hostTimer?.unref();
+  }
+
+  /** @internal True iff no step is ready or running. */
+  get isIdle(): boolean {
+    return !this.#drainDue;
+  }
+
+  /** @internal Work outside the loop has begun (1) or ended (-1). */
+  io(change: 1 | -1): void {
+    this.#host.io?.(change);
+  }
+
+  /** @internal Calls back when the host has nothing left to do; gives the way to unsubscribe. */
+  onDry(run: (error?: Error) => void): () => void {
+    return this.#host.onDry(run);
+  }
+
+  #armHostTimer(when: number): void {
+    this.#hostTimer?.clear();
+    this.#hostTimerWhen = when;
+    this.#hostTimer = this.#host.setTimer(when, this.#timersDue);
+  }
+
+  readonly #timersDue = (): void => {
+    this.#hostTimer = undefined;
+    this.#hostTimerWhen = Number.POSITIVE_INFINITY;
+    this.#hopped();
+    const now = this.time();
+    while (this.#timers.fireNext(now));
+    if (this.#timers.live > 0) this.#armHostTimer(this.#timers.next());
+  };
+
+  // --- draining
+
+  #scheduleDrain(): void {
+    this.#drainDue = true;
+    if (this.#spent >= BUDGET) this.#host.macrotask(this.#drainAfterHop);
+    else if (this.#exact) this.#host.afterMicrotasks(this.#drainOneStep);
+    else this.#host.microtask(this.#drain);
+  }
+
+  readonly #drainAfterHop = (): void => {
+    this.#hopped();
+    if (this.#exact) this.#drainOneStep();
+    else this.#drain();
+  };
+
+  #hopped(): void {
+    this.#spent = 0;
+    this.#hoppedAt = this.time();
+  }
+
+  readonly #drain = (): void => {
+    this.#drainDue = false;
+    const ready = this.#ready;
+    for (let count = ready.length; count > 0 && this.spend(); count--) ready.shift().step();
+    if (ready.length > 0 && !this.#drainDue) this.#scheduleDrain();
+  };
+
+  readonly #drainOneStep = (): void => {
+    this.#drainDue = false;
+    if (this.#stepping !== undefined) this.#stepEnded(this.#stepping);
+    const ready = this.#ready;
+    if (ready.length === 0) this.#host.idle?.();
+    else if (this.spend()) {
+      const item =
+        this.#host.choose === undefined
+          ? ready.shift()
+          : ready.take(this.#host.choose(ready.length));
+      this.#stepping = item;
+      this.#stepStartedAt = this.debug ? realHost.now() : 0;
+      this.#drainDue = true;
+      item.step();
+      this.#host.afterMicrotasks(this.#drainOneStep);
+    } else this.#scheduleDrain();
+  };
+
+  // --- debug mode
+
+  #stepEnded(item: Ready): void {
+    this.#stepping = undefined;
+    if (!this.debug) return;
+    const duration = realHost.now() - this.#stepStartedAt;
+    if (duration <= this.slowCallbackDuration) return;
+    const task = item.scope?.task;
+    const whose = task === undefined ? "a callback" : `task ${JSON.stringify(task.getName())}`;
+    this.callExceptionHandler({
+      message: `a step of ${whose} held the loop for ${formatSeconds(duration)}`,
+      task,
+    });
+  }
+
+  /** @internal A scope outlived its grace period. */
+  debugReportInsisted(scope: Scope): void {
+    if (!this.debug) return;
+    const { task } = scope;
+    const whose =
+      task === undefined
+        ? scope.label
+        : `${scope === task.scope ? "" : `${scope.label} in `}task ${JSON.stringify(task.getName())}`;
+    const [wait] = scope.parkedWaits();
+    const where =
+      wait === undefined
+        ? "it sits in a foreign await, which cannot be cancelled. Wrap foreign work in `cancellable`"
+        : `it swallowed the cancellation and is waiting for ${wait.describe()}. Every operation in it rejects from now on`;
+    this.callExceptionHandler({
+      message: `${whose} has not ended ${formatSeconds(scope.cancelGrace)} after it was cancelled: ${where}`,
+      task,
+      sourceTraceback: wait?.createdAt ?? task?.createdAt,
+    });
+  }
+
+  /** @internal A scope has ended and branches of it are still waiting. */
+  debugReportFloating(scope: Scope): void {
+    const { task } = scope;
+    for (const wait of scope.parkedWaits()) {
+      this.callExceptionHandler({
+        message: `${scope.label} has ended, and a branch that nobody awaited was cut off while waiting for ${wait.describe()}`,
+        task,
+        sourceTraceback: wait.createdAt,
+      });
+    }
+  }
+}
+
+/** A loop in real time, on the event loop of Node, Deno or Bun. */
+export class HostLoop extends EventLoop {
+  constructor(options?: EventLoopOptions) {
+    super(realHost, options);
+  }
+}
+
+let outside: Scope | undefined;
+
+/** The current scope; outside every `run` and task a scope of the default loop which is never cancelled and never ends. */
+export function here(): Scope {
+  const scope = currentScope();
+  if (scope !== undefined) return scope;
+  outside ??= new Scope(new HostLoop(), { label: "the program", context: currentContext() });
+  return outside;
+}
+
+/** The loop of the running code; outside every task the default loop, which real time drives. */
+export function getRunningLoop(): EventLoop {
+  return here().loop;
+}
+
+/** What an operation returns that was complete in the call: at once, or in its turn when the budget is spent (rule 9). */
+export function completed<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
+  if (scope.loop.spend()) return Promise.resolve(value);
+  return switchTasks(scope, subject, value);
+}
+
+/** What an operation returns that is complete, after everything that is ready now. Nothing can cancel it any more. */
+export function switchTasks<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
+  const wait = new Wait<T>(scope, subject);
+  wait.resume(value);
+  return wait.promise;
+}

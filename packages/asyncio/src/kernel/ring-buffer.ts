@@ -1,0 +1,57 @@
+/**
+ * A first-in-first-out buffer over one array whose length is a power of two: both ends in constant time, no
+ * allocation once it has grown. The ready queue of the loop and the items of queues live in one.
+ */
+export class RingBuffer<T> {
+  #slots: (T | undefined)[] = new Array(16);
+  #head = 0;
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  push(item: T): void {
+    if (this.#length === this.#slots.length) this.#grow();
+    this.#slots[(this.#head + this.#length) & (this.#slots.length - 1)] = item;
+    this.#length++;
+  }
+
+  /** The oldest item. Only call it when `length` is above 0: items may be undefined themselves. */
+  shift(): T {
+    const item = this.#slots[this.#head] as T;
+    this.#slots[this.#head] = undefined;
+    this.#head = (this.#head + 1) & (this.#slots.length - 1);
+    this.#length--;
+    return item;
+  }
+
+  /** Takes out the item at `index` (0 is the oldest), keeping the order of the others; costs O(index). */
+  take(index: number): T {
+    const mask = this.#slots.length - 1;
+    const item = this.#slots[(this.#head + index) & mask] as T;
+    for (let i = index; i > 0; i--) {
+      this.#slots[(this.#head + i) & mask] = this.#slots[(this.#head + i - 1) & mask];
+    }
+    this.shift();
+    return item;
+  }
+
+  /** Empties the buffer and gives how many items it held. */
+  clear(): number {
+    const { length } = this;
+    this.#slots = new Array(16);
+    this.#head = 0;
+    this.#length = 0;
+    return length;
+  }
+
+  #grow(): void {
+    const grown: (T | undefined)[] = new Array(this.#slots.length * 2);
+    for (let i = 0; i < this.#length; i++) {
+      grown[i] = this.#slots[(this.#head + i) & (this.#slots.length - 1)];
+    }
+    this.#slots = grown;
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,398 @@
+/**
+ * Scopes: the regions that are cancelled as a whole. The body of a task, of `timeout`, of a task group and of a
+ * CancelScope each runs in one. A scope knows the waits parked in it and the scopes nested in it, so cancelling is a
+ * walk over plain objects: no promise races, no abort listeners.
+ *
+ * Where is a cancellation delivered? To every wait parked at or below the scope, at once. If there is none, it stays
+ * `pending` and ends the next operation begun there, at its start, before it has changed anything.
+ *
+ * Life: open, then closed when its body has settled. A cancellation is delivered once, so that code can await while it
+ * cleans up; `cancelGrace` seconds later the scope is `insisted` on: it is cancelled again, and every operation in it
+ * rejects at once from then on. A closed scope has been `cut`: whatever still floats in it is treated the same way.
+ *
+ * Invariants: `#pending`, `#insisted` and `#cut` are cancellations of this very scope. If one of them is set, then
+ * `attention` is true here and in every scope nested below that is not shielded, so operations look at one flag.
+ *
+ * Shared with the rest of the kernel (and nobody else): attention, takeInterruption, addWait, removeWait, pend, unwound.
+ */
+
+import { runInScope } from "./context.ts";
+import type { Context } from "./context-var.ts";
+import { CancelledError, type CancelSource } from "./errors.ts";
+import type { EventLoop } from "./loop.ts";
+import type { Task } from "./task.ts";
+import type { Timer } from "./timers.ts";
+import { type Cancellation, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
+
+export interface ScopeOptions {
+  /** What reports call it: "timeout", "task group 'crawl'". */
+  readonly label: string;
+  readonly context: Context;
+  readonly task?: Task<unknown> | undefined;
+  /** Keeps the cancellations of the scopes around it out. */
+  readonly shield?: boolean | undefined;
+  readonly cancelGrace?: number | undefined;
+}
+
+/** Told about each cancellation that reaches a scope, its own or one from around it: task groups, abort signals. */
+export type CancelHook = (cancellation: Cancellation) => void;
+
+/** Rejections that code may swallow in a scope past its grace or its end, before it is left suspended. */
+const MAX_REFUSALS = 10_000;
+
+export class Scope {
+  readonly loop: EventLoop;
+  readonly label: string;
+  readonly shield: boolean;
+  readonly context: Context;
+  /** The task whose body runs here, however deep; undefined in plain callbacks and outside every task. */
+  task: Task<unknown> | undefined;
+  parent: Scope | undefined = undefined;
+  /** Seconds between the first cancellation and the second, insisting one. */
+  cancelGrace: number;
+  /** True if an operation begun here has to ask `takeInterruption`. May be true for nothing; never false wrongly. */
+  attention = false;
+  /** True iff the deadline has cancelled this scope. */
+  expired = false;
+  closed = false;
+  /** Waits that a cancellation of this scope has ended, and that have not thrown yet. Kept by Wait. */
+  undelivered = 0;
+
+  #deadline = Number.POSITIVE_INFINITY;
+  #deadlineTimer: Timer | undefined = undefined;
+  #graceTimer: Timer | undefined = undefined;
+  /** Cancellations asked for and not taken back by `uncancel`. */
+  #count = 0;
+  #cancelCalled = false;
+  #pending: Cancellation | undefined = undefined;
+  #insisted: Cancellation | undefined = undefined;
+  #cut: Cancellation | undefined = undefined;
+  /** The first cancellation since the count was 0: what insisting delivers again. */
+  #latest: Cancellation | undefined = undefined;
+  /** Operations rejected since the scope was insisted on or closed. */
+  #refusals = 0;
+  #firstWait: Wait | undefined = undefined;
+  #lastWait: Wait | undefined = undefined;
+  #nested: Set<Scope> | undefined = undefined;
+  #hooks: Set<CancelHook> | undefined = undefined;
+
+  constructor(loop: EventLoop, options: ScopeOptions) {
+    this.loop = loop;
+    this.label = options.label;
+    this.context = options.context;
+    this.task = options.task;
+    this.shield = options.shield ?? false;
+    this.cancelGrace = options.cancelGrace ?? loop.cancelGrace;
+  }
+
+  // --- asking for a cancellation
+
+  /** Cancels every wait at or below this scope. Does nothing once the scope has closed. */
+  cancel(reason?: unknown, source: CancelSource = "cancel", requestedBy?: string): void {
+    if (this.closed) return;
+    const cancellation: Cancellation = { scope: this, source, reason, requestedBy };
+    this.#cancelCalled = true;
+    if (this.#count++ === 0) this.#latest = cancellation;
+    if (this.cancelGrace === 0) {
+      this.#insist();
+      return;
+    }
+    if (this.#graceTimer === undefined && this.cancelGrace !== Number.POSITIVE_INFINITY) {
+      this.#graceTimer = this.loop.addTimer(this.loop.time() + this.cancelGrace, this);
+    }
+    deliver(this, cancellation);
+  }
+
+  /** How many cancellations are in force. Source: asyncio's Task.cancelling (S38). */
+  cancelling(): number {
+    return this.#count;
+  }
+
+  /** Takes one cancellation back; at 0 also what was not delivered yet, and the insistence. Returns what remains (S37, S39). */
+  uncancel(): number {
+    if (this.#count > 0 && --this.#count === 0) {
+      this.#pending = this.#insisted = this.#latest = undefined;
+      this.#stopGrace();
+    }
+    return this.#count;
+  }
+
+  /** True once a cancellation was asked for, whether or not it met a wait. */
+  get cancelCalled(): boolean {
+    return this.#cancelCalled;
+  }
+
+  /** The cancellation that would end the next operation begun here; it stays undelivered. */
+  peekInterruption(): Cancellation | undefined {
+    return this.attention ? this.#findInterruption() : undefined;
+  }
+
+  get deadline(): number {
+    return this.#deadline;
+  }
+
+  /** Moves the deadline: absolute, on the clock of the loop. One that has passed already is noticed by the next operation. */
+  set deadline(when: number) {
+    this.#deadline = when;
+    if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
+    this.#deadlineTimer = undefined;
+    if (this.closed || this.expired || when === Number.POSITIVE_INFINITY) return;
+    if (when <= this.loop.time() && this.#firstWait === undefined) this.#alert();
+    this.#deadlineTimer = this.loop.addTimer(when, this);
+  }
+
+  /** @internal */
+  timerDue(timer: Timer): void {
+    if (timer === this.#deadlineTimer) this.#expire();
+    else this.#insist();
+  }
+
+  #expire(): void {
+    this.expired = true;
+    if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
+    this.#deadlineTimer = undefined;
+    this.cancel(undefined, "deadline");
+  }
+
+  /** A timer is only as punctual as the host; an operation that begins after the deadline must not slip past it. */
+  #expireIfPassed(): void {
+    if (!this.expired && !this.closed && this.#deadline <= this.loop.time()) this.#expire();
+  }
+
+  #insist(): void {
+    this.#graceTimer = undefined;
+    const latest = this.#latest;
+    if (latest === undefined || this.closed) return;
+    this.#pending = undefined;
+    this.#insisted = latest;
+    if (this.cancelGrace > 0) this.loop.debugReportInsisted(this);
+    this.#alert();
+    deliver(this, latest);
+  }
+
+  #stopGrace(): void {
+    if (this.#graceTimer !== undefined) this.loop.cancelTimer(this.#graceTimer);
+    this.#graceTimer = undefined;
+  }
+
+  // --- delivering it
+
+  /** Makes an undelivered cancellation of this scope wait for the next operation. */
+  pend(cancellation: Cancellation): void {
+    if (this.closed || this.#count === 0 || this.#insisted !== undefined) return;
+    this.#pending ??= cancellation;
+    this.#alert();
+  }
+
+  /**
+   * The cancellation that has to end an operation begun here, or undefined. The outermost one: the scopes inside
+   * it are being left anyway. A pending one is thereby delivered.
+   */
+  takeInterruption(): Cancellation | undefined {
+    const found = this.#findInterruption();
+    if (found === undefined) this.attention = false;
+    else if (found.scope.#pending === found) found.scope.#pending = undefined;
+    // An endless `catch` around operations of a scope like this must not starve the host.
+    else this.loop.exhaustBudget();
+    return found;
+  }
+
+  /** For the start of an operation: its rejection, if this scope does not let it begin. */
+  interruption(subject: WaitSubject): Promise<never> | undefined {
+    if (!this.attention) return undefined;
+    const cancellation = this.takeInterruption();
+    if (cancellation === undefined) return undefined;
+    const wait = new Wait<never>(this, subject);
+    if (cancellation.scope.#refuse()) wait.endCancelled(cancellation);
+    return wait.promise;
+  }
+
+  /** Operations of this scope never settle any more. */
+  suspendForEver(): void {
+    this.#refusals = Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * Whether a rejection still has a point. A loop that swallows every one of them would spin for ever:
+   *
+   *     for (;;) try { await sleep(1) } catch {}     // <- after the grace period it never sleeps again
+   *
+   * It is left suspended at its next operation, which never settles, and its task ends as cancelled.
+   */
+  #refuse(): boolean {
+    if (this.#cut === undefined && this.#insisted === undefined) return true;
+    if (++this.#refusals <= MAX_REFUSALS) return true;
+    const isWholeTask = this.task?.scope === this;
+    if (isWholeTask && !this.closed) {
+      const message = `${this.task?.describe()} has swallowed ${MAX_REFUSALS} cancellations after its grace period, and is left suspended`;
+      this.loop.callExceptionHandler({ message, task: this.task });
+      this.task?.abandon();
+    }
+    return !isWholeTask && !this.closed; // somebody waits for the body of a nested scope: it must be able to end
+  }
+
+  /**
+   * What leaves a body in place of `error`. If the error is this scope's own cancellation and a scope around it
+   * was cancelled meanwhile, the outer one goes first: of nested timeouts that are both due the outermost raises (S79).
+   */
+  unwound(error: unknown): unknown {
+    if (!this.owns(error) || this.shield || !this.parent?.attention) return error;
+    const outer = this.parent.takeInterruption();
+    return outer === undefined ? error : new CancelledError(outer, { cause: error });
+  }
+
+  /** Whether `error` is the CancelledError of this scope, which it may swallow or convert. */
+  owns(error: unknown): error is CancelledError {
+    return error instanceof CancelledError && error.scope === this;
+  }
+
+  isInside(other: Scope): boolean {
+    for (let scope = this.parent; scope !== undefined; scope = scope.parent)
+      if (scope === other) return true;
+    return false;
+  }
+
+  addCancelHook(hook: CancelHook): void {
+    this.#hooks ??= new Set();
+    this.#hooks.add(hook);
+  }
+
+  #findInterruption(): Cancellation | undefined {
+    let found: Cancellation | undefined;
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
+      if (scope.#deadline !== Number.POSITIVE_INFINITY) scope.#expireIfPassed();
+      found = scope.#cut ?? scope.#insisted ?? scope.#pending ?? found;
+      if (scope.shield) break;
+    }
+    return found;
+  }
+
+  /** Everything that `cancellation` reaches, in order; marks the scopes on the way. */
+  #reach(waits: Wait[], hooks: CancelHook[]): void {
+    const scopes: Scope[] = [this];
+    for (const scope of scopes) {
+      scope.attention = true;
+      for (let wait = scope.#firstWait; wait !== undefined; wait = wait.next) waits.push(wait);
+      if (scope.#hooks !== undefined) hooks.push(...scope.#hooks);
+      if (scope.#nested === undefined) continue;
+      for (const nested of scope.#nested) if (!nested.shield) scopes.push(nested);
+    }
+  }
+
+  #alert(): void {
+    this.#reach([], []);
+  }
+
+  /** @internal For `deliver` below alone. */
+  deliverNow(cancellation: Cancellation): void {
+    const waits: Wait[] = [];
+    const hooks: CancelHook[] = [];
+    this.#reach(waits, hooks);
+    for (const hook of hooks) hook(cancellation);
+    for (const wait of waits) if (wait.state === "parked") wait.cancel(cancellation);
+    // Several cancels before the first is delivered are one CancelledError; the count keeps them all (8.21).
+    if (waits.length === 0 && this.undelivered === 0) this.pend(cancellation);
+  }
+
+  // --- waits and life
+
+  addWait(wait: Wait): void {
+    wait.linked = true;
+    wait.previous = this.#lastWait;
+    if (this.#lastWait === undefined) this.#firstWait = wait;
+    else this.#lastWait.next = wait;
+    this.#lastWait = wait;
+  }
+
+  removeWait(wait: Wait): void {
+    if (wait.previous === undefined) this.#firstWait = wait.next;
+    else wait.previous.next = wait.next;
+    if (wait.next === undefined) this.#lastWait = wait.previous;
+    else wait.next.previous = wait.previous;
+    wait.linked = false;
+    wait.previous = wait.next = undefined;
+  }
+
+  /** The waits parked here and in the scopes nested below, shielded ones included, for reports. */
+  parkedWaits(): Wait[] {
+    const waits: Wait[] = [];
+    for (let wait = this.#firstWait; wait !== undefined; wait = wait.next) waits.push(wait);
+    for (const nested of this.#nested ?? []) waits.push(...nested.parkedWaits());
+    return waits;
+  }
+
+  nestIn(parent: Scope): void {
+    this.parent = parent;
+    parent.#nested ??= new Set();
+    parent.#nested.add(this);
+  }
+
+  /** Ends the scope: no deadline, no grace; waits that floating branches still have in it are cut off. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#stopGrace();
+    if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
+    this.#deadlineTimer = undefined;
+    if (this.parent !== undefined) this.parent.#nested?.delete(this);
+    this.#hooks = undefined;
+    this.attention = true;
+    this.#cut = { scope: this, source: "closed", reason: undefined, requestedBy: undefined };
+    if (this.#firstWait === undefined && (this.#nested === undefined || this.#nested.size === 0))
+      return;
+    if (this.loop.debug) this.loop.debugReportFloating(this);
+    deliver(this, this.#cut);
+  }
+}
+
+// A cancellation may forward itself from task to awaited task without end. It is worked off as a list, so that a
+// chain of a hundred thousand tasks needs no stack.
+const deliveries: [Scope, Cancellation][] = [];
+let delivering = false;
+
+function deliver(scope: Scope, cancellation: Cancellation): void {
+  deliveries.push([scope, cancellation]);
+  if (delivering) return;
+  delivering = true;
+  for (let index = 0; index < deliveries.length; index++) {
+    const [target, due] = deliveries[index] as [Scope, Cancellation]; // index < length
+    target.deliverNow(due);
+  }
+  deliveries.length = 0;
+  delivering = false;
+}
+
+/**
+ * Parks a new wait in `scope`. The caller has looked at `scope.attention` before it changed any state; `park`
+ * itself never rejects.
+ */
+export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {
+  const wait = new Wait<T>(scope, subject, onCancel);
+  scope.addWait(wait);
+  return wait;
+}
+
+/**
+ * Runs `body` in `scope`, nested in `parent`; the scope closes when the body has settled. An operation: a pending
+ * cancellation rejects it before the body runs, unless the scope is shielded.
+ */
+export async function openScope<T>(
+  scope: Scope,
+  parent: Scope,
+  body: () => PromiseLike<T>,
+): Promise<T> {
+  if (parent.attention && !scope.shield) await parent.interruption(scope.label);
+  scope.nestIn(parent);
+  try {
+    return await runInScope(scope, callBody<T>, body);
+  } catch (error) {
+    throw scope.unwound(error);
+  } finally {
+    scope.close();
+  }
+}
+
+/** Awaits the body inside its own context: a thenable that a body merely returns is waited for in the body's scope. */
+async function callBody<T>(body: () => PromiseLike<T>): Promise<T> {
+  return await body();
+}

@@ -1,0 +1,256 @@
+/**
+ * Tasks: units of work that run side by side, each with a scope, a name, and a context of its own. A task is a Future
+ * that is settled by its body; everything about waiting and cancelling is its scope's.
+ */
+
+import { type AbortBinding, bindSignal, checkSignal } from "./abort.ts";
+import { enterScope, runInScope } from "./context.ts";
+import { type Context, currentContext } from "./context-var.ts";
+import { CancelledError, checkCoroutine, InvalidStateError } from "./errors.ts";
+import { Future } from "./future.ts";
+import { type EventLoop, here } from "./loop.ts";
+import { Scope } from "./scope.ts";
+import { type Cancellation, stackAbove, Wait } from "./wait.ts";
+
+/** An `async` function, or anything that returns a promise when it is called. */
+export type Coroutine<T> = () => PromiseLike<T>;
+
+export interface TaskOptions {
+  /** What reports call it. @default "Task-1", "Task-2", ... */
+  readonly name?: string | undefined;
+  /** The context variables of the task, used as they are. @default a copy of the creator's */
+  readonly context?: Context | undefined;
+  /** Runs the body until its first wait inside `createTask`, instead of in the next iteration (S189 to S192). */
+  readonly eagerStart?: boolean | undefined;
+  /** Cancels the task when it aborts; the CancelledError then has `signal.reason` as its cause. */
+  readonly signal?: AbortSignal | undefined;
+  /** Seconds. @default that of the loop */
+  readonly cancelGrace?: number | undefined;
+}
+
+let count = 0;
+
+/**
+ * A running piece of work: await it for its result, `cancel()` it. Made by `createTask`.
+ * Awaiting it and being cancelled meanwhile cancels it as well, and waits until it has ended (S31, S71).
+ * Source: asyncio.Task, with the deviations of docs/design.md.
+ */
+export class Task<T> extends Future<T> {
+  /** @internal */ readonly scope: Scope;
+  #name: string;
+  readonly #createdAt: string | undefined;
+  /** Starts the body when it is resumed. Undefined once that is under way. */
+  #gate: Wait<void> | undefined = undefined;
+  readonly #abort: AbortBinding | undefined;
+
+  static {
+    // A class has a `constructor` of its own; the one of Future.prototype must be seen instead.
+    delete (Task.prototype as { constructor?: unknown }).constructor;
+  }
+
+  /** @internal With `held` the task waits for `start()`; it belongs to a group that limits how many run. */
+  constructor(loop: EventLoop, coroutine: Coroutine<T>, options: TaskOptions = {}, held = false) {
+    super({ loop });
+    const { context, name, cancelGrace } = options;
+    this.#name = name === undefined ? `Task-${++count}` : String(name);
+    this.#createdAt = loop.debug ? stackAbove(Task) : undefined;
+    this.scope = new Scope(loop, {
+      label: "task",
+      context: context ?? currentContext().copy(),
+      task: this,
+      cancelGrace,
+    });
+    this.#abort = bindSignal(this.scope, options.signal);
+    loop.tasks.add(this);
+    if (options.eagerStart === true && !held) void this.#runEagerly(coroutine);
+    else {
+      this.#gate = new Wait<void>(this.scope, "its start");
+      void this.#run(coroutine, this.#gate.promise);
+      if (!held) this.start();
+    }
+  }
+
+  /** @internal Makes the body run in the next iteration. */
+  start(): void {
+    this.#gate?.resume();
+    this.#gate = undefined;
+  }
+
+  /**
+   * Asks the task to stop: its waits end with a CancelledError; if it has none right now, its next one does. A task
+   * that has not started yet starts, and gets the CancelledError at its first wait. Returns false if it is done.
+   */
+  override cancel(reason?: unknown): boolean {
+    return this.#cancelWith({ reason, source: "cancel", requestedBy: here().task?.getName() });
+  }
+
+  /** @internal `cancel` with another source than code that called it. */
+  cancelFor(source: Cancellation["source"], reason?: unknown): void {
+    this.#cancelWith({ reason, source, requestedBy: undefined });
+  }
+
+  /**
+   * @internal Ends the task as cancelled although its body has not ended. The body stays suspended where it is for ever:
+   * the last resort against one that swallows every cancellation.
+   */
+  abandon(): void {
+    if (this.done()) return;
+    this.scope.suspendForEver();
+    this.#end("cancelled", new CancelledError({ scope: this.scope }));
+  }
+
+  /** @internal */
+  override forwardCancel({ reason, source, requestedBy }: Cancellation): void {
+    this.#cancelWith({ reason, source, requestedBy });
+  }
+
+  #cancelWith({ reason, source, requestedBy }: Omit<Cancellation, "scope">): boolean {
+    if (this.done()) return false;
+    if (this.#gate === undefined) this.scope.cancel(reason, source, requestedBy);
+    else
+      this.#end(
+        "cancelled",
+        new CancelledError({ scope: this.scope, reason, source, requestedBy }),
+      ); // not admitted yet
+    return true;
+  }
+
+  /** How many cancellations are in force (S38). */
+  cancelling(): number {
+    return this.scope.cancelling();
+  }
+
+  /** Takes one cancellation back and gives how many remain; at 0 an undelivered one is forgotten too (S37, S39). */
+  uncancel(): number {
+    return this.scope.uncancel();
+  }
+
+  getName(): string {
+    return this.#name;
+  }
+
+  setName(name: string): void {
+    this.#name = String(name);
+  }
+
+  getContext(): Context {
+    return this.scope.context;
+  }
+
+  /** @throws InvalidStateError always: the body's outcome is the task's (S23). */
+  override setResult(_value: T): never {
+    throw new InvalidStateError(
+      "`task.setResult` cannot be used: a task ends with what its body returns. Use a Future",
+    );
+  }
+
+  /** @throws InvalidStateError always: the body's outcome is the task's (S23). */
+  override setException(_error: unknown): never {
+    throw new InvalidStateError(
+      "`task.setException` cannot be used: a task ends with what its body throws. Use a Future",
+    );
+  }
+
+  /** What the task waits for right now, one line a branch; empty while it runs or sits in a foreign await. */
+  waitingFor(): string[] {
+    if (this.done()) return [];
+    if (this.#gate !== undefined) return ["a free place in its task group"];
+    return this.scope.parkedWaits().map((wait) => wait.describe());
+  }
+
+  /** @internal */
+  override describe(): string {
+    return `task ${JSON.stringify(this.#name)}`;
+  }
+
+  /** @internal */
+  override get createdAt(): string | undefined {
+    return this.#createdAt;
+  }
+
+  /**
+   * @internal Follows who waits for whom from this task. Only tasks with exactly one wait are followed: with two,
+   * one branch may end the task however long the other one waits.
+   */
+  override cycleThrough(scope: Scope): Error | undefined {
+    const awaiter = scope.task;
+    if (awaiter === undefined) return undefined;
+    const path: string[] = [];
+    for (
+      let task: Future<unknown> | undefined = this;
+      task instanceof Task;
+      task = task.#soleAwaited()
+    ) {
+      path.push(JSON.stringify(task.#name));
+      if (task === awaiter) return cycleError(path);
+    }
+    return undefined;
+  }
+
+  #soleAwaited(): Future<unknown> | undefined {
+    const [wait, second] = this.scope.parkedWaits();
+    return second === undefined && wait?.subject instanceof Future ? wait.subject : undefined;
+  }
+
+  async #run(coroutine: Coroutine<T>, gate: Promise<void>): Promise<void> {
+    await gate; // in the async context of whoever created the task: its stores reach the body (rule 2)
+    enterScope(this.scope);
+    await this.#settleWith(coroutine);
+  }
+
+  async #runEagerly(coroutine: Coroutine<T>): Promise<void> {
+    await this.#settleWith(() => runInScope(this.scope, awaitBody<T>, coroutine));
+  }
+
+  async #settleWith(coroutine: Coroutine<T>): Promise<void> {
+    try {
+      this.#end("fulfilled", await coroutine());
+    } catch (error) {
+      this.#end(error instanceof CancelledError ? "cancelled" : "rejected", error);
+    }
+  }
+
+  #end(state: "fulfilled" | "rejected" | "cancelled", outcome: unknown): void {
+    if (this.done()) return; // abandoned, and the body has ended after all
+    this.#abort?.release();
+    this.scope.close();
+    this.getLoop().tasks.delete(this);
+    this.settle(state, outcome);
+  }
+}
+
+async function awaitBody<T>(coroutine: Coroutine<T>): Promise<T> {
+  return await coroutine();
+}
+
+function cycleError(path: string[]): InvalidStateError {
+  const [only] = path;
+  if (path.length === 1)
+    return new InvalidStateError(`task ${only} awaits itself, and would wait for ever`);
+  return new InvalidStateError(
+    `tasks await each other in a circle, and would wait for ever: ${[path.at(-1), ...path].join(" -> ")}`,
+  );
+}
+
+/**
+ * Starts `coroutine` as a task. Its first step runs in the next iteration of the loop, after what is ready now (S13).
+ * Nobody waits for it unless you do: prefer `taskGroup`. Not a wait itself.
+ * @throws TypeError when `coroutine` is not a function; InvalidStateError on a closed loop.
+ */
+export function createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): Task<T> {
+  checkCoroutine("`createTask`", coroutine);
+  const { loop } = here();
+  loop.checkOpen("`createTask`");
+  checkSignal("`createTask`", options?.signal);
+  return new Task(loop, coroutine, options);
+}
+
+/** The running task; undefined in plain callbacks and outside every task (S27). */
+export function currentTask(): Task<unknown> | undefined {
+  return here().task;
+}
+
+/** The tasks of the running loop that have not ended, in the order of their creation. */
+export function allTasks(): Set<Task<unknown>> {
+  return new Set(here().loop.tasks);
+}

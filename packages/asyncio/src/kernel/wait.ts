@@ -1,0 +1,274 @@
+/**
+ * A wait: one suspension of one operation, the only way in which anything in the library waits. `park` in
+ * scope.ts makes them.
+ *
+ *     parked ──resume(value)──▶ resumed ─┐
+ *       │ ────fail(error)─────▶ failed  ─┼─ step(), on its turn in the ready queue ─▶ the promise settles
+ *       └ ────endCancelled()──▶ cancelled┘
+ *
+ * Invariants: a wait leaves `parked` once, and leaves its scope and its wait list in the same moment. The state
+ * it belongs to (item taken, lock granted) has changed by then. So a completed wait wins: a cancellation that
+ * comes later does not find the wait any more, and nothing that was handed over can be lost.
+ */
+
+import { CancelledError, type CancelSource } from "./errors.ts";
+import { guardAbandonedBranches } from "./host.ts";
+import type { Scope } from "./scope.ts";
+
+/** One cancellation of one scope; each wait that it ends gets a CancelledError of its own. */
+export interface Cancellation {
+  readonly scope: Scope;
+  readonly source: CancelSource;
+  readonly reason: unknown;
+  readonly requestedBy: string | undefined;
+}
+
+/** What a wait waits for: constant words, or an object that finds the words when somebody asks. */
+export type WaitSubject = string | { describeWait(now: number): string };
+
+/**
+ * Called when a parked wait is to be cancelled, before it ends: withdraws what the operation has registered.
+ * Returns false to stay parked instead (a join: it forwards the cancellation to what it waits for). It runs
+ * inside the loop: it must not throw and must not call user code.
+ */
+export type OnCancel = (wait: Wait<never>, cancellation: Cancellation) => boolean;
+
+export type WaitState = "parked" | "resumed" | "failed" | "cancelled";
+
+type Resolve = (value: unknown) => void;
+
+// One executor for all promises: a closure for each would cost an allocation per wait (bench: switch).
+let resolveNew: Resolve;
+let rejectNew: Resolve;
+const captureSettlers = (resolve: Resolve, reject: Resolve): void => {
+  resolveNew = resolve;
+  rejectNew = reject;
+};
+
+const settled: Promise<void> = Promise.resolve();
+const ignore = (): void => {};
+
+export class Wait<T = unknown> {
+  /** What the operation returns. */
+  readonly promise: Promise<T>;
+  readonly scope: Scope;
+  subject: WaitSubject;
+  readonly onCancel: OnCancel | undefined;
+  state: WaitState = "parked";
+  /** What the waiter brought along, for whoever resumes it: the item of a waiting `put`. */
+  offer: unknown = undefined;
+  /** While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. */
+  cancellation: Cancellation | undefined = undefined;
+  /** In debug mode: where the operation was called. */
+  createdAt: string | undefined = undefined;
+  #outcome: unknown = undefined;
+  readonly #resolve: Resolve;
+  readonly #reject: Resolve;
+
+  // Links of the scope's list of waits, kept by Scope alone. `linked` is true iff it is in that list.
+  linked = false;
+  previous: Wait | undefined = undefined;
+  next: Wait | undefined = undefined;
+  // Links of the WaitList it stands in line in, kept by WaitList alone.
+  list: WaitList | undefined = undefined;
+  listPrevious: Wait | undefined = undefined;
+  listNext: Wait | undefined = undefined;
+
+  /** With `resolve` and `reject` the wait settles a promise of the host's: the one made by `await future`. */
+  constructor(
+    scope: Scope,
+    subject: WaitSubject,
+    onCancel?: OnCancel,
+    resolve?: Resolve,
+    reject?: Resolve,
+  ) {
+    this.scope = scope;
+    this.subject = subject;
+    this.onCancel = onCancel;
+    if (resolve === undefined || reject === undefined) {
+      this.promise = new Promise(
+        captureSettlers as (resolve: (value: T) => void, reject: Resolve) => void,
+      );
+      this.#resolve = resolveNew;
+      this.#reject = rejectNew;
+    } else {
+      this.promise = settled as Promise<never>; // nobody sees it: the host has its own promise
+      this.#resolve = resolve;
+      this.#reject = reject;
+    }
+    if (scope.loop.debug) this.createdAt = stackAbove(Wait);
+  }
+
+  /** Ends the wait with `value`; false if it has ended already. Only a caller that got true has handed the value over. */
+  resume(value: T): boolean {
+    return this.#end("resumed", value);
+  }
+
+  /** Ends the wait with `error`; false if it has ended already. */
+  fail(error: unknown): boolean {
+    return this.#end("failed", error);
+  }
+
+  /** Ends the wait with the CancelledError of `cancellation`, whatever onCancel would say; `cause` becomes its cause. */
+  endCancelled(cancellation: Cancellation, cause?: unknown): boolean {
+    if (!this.#end("cancelled", cause)) return false;
+    this.cancellation = cancellation;
+    cancellation.scope.undelivered++;
+    return true;
+  }
+
+  /** Cancels a parked wait: ends it, or lets its onCancel forward the cancellation. */
+  cancel(cancellation: Cancellation): void {
+    if (this.onCancel === undefined) this.endCancelled(cancellation);
+    else {
+      // Kept first: what the cancellation is forwarded to may end at once, and this wait with it.
+      this.#keepForLater(cancellation);
+      if (this.#withdraw(cancellation)) this.endCancelled(cancellation);
+    }
+  }
+
+  describe(): string {
+    const { subject } = this;
+    return typeof subject === "string" ? subject : subject.describeWait(this.scope.loop.time());
+  }
+
+  /** @internal For waits that a timer ends, with `offer` as their value. */
+  timerDue(): void {
+    this.resume(this.offer as T); // put there by the operation that set the timer
+  }
+
+  /** @internal Called by the loop when its turn has come: settles the promise. */
+  step(): void {
+    if (this.state === "resumed") this.#resolve(this.#outcome);
+    else if (this.state === "failed") {
+      this.promise.then(undefined, ignore); // an abandoned wait never crashes the process
+      this.#reject(this.#outcome);
+    } else {
+      guardAbandonedBranches();
+      this.#resolve(throwCancelled(this, this.#outcome));
+    }
+  }
+
+  #end(state: WaitState, outcome: unknown): boolean {
+    if (this.state !== "parked") return false;
+    this.state = state;
+    this.#outcome = outcome;
+    if (this.linked) this.scope.removeWait(this);
+    if (this.list !== undefined) this.list.remove(this);
+    if (this.cancellation !== undefined && state !== "cancelled") {
+      // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
+      this.cancellation.scope.pend(this.cancellation);
+    }
+    this.scope.loop.enqueue(this);
+    return true;
+  }
+
+  #withdraw(cancellation: Cancellation): boolean {
+    try {
+      return this.onCancel?.(this as unknown as Wait<never>, cancellation) ?? true;
+    } catch (exception) {
+      this.scope.loop.callExceptionHandler({
+        message: "a cancel hook has failed",
+        exception,
+        task: this.scope.task,
+      });
+      return true;
+    }
+  }
+
+  /**
+   * Two scopes may cancel one join: an inner deadline first, then the outer scope. The outermost one is
+   * delivered when the join ends, the other stays pending in its own scope, in case the join has a value.
+   */
+  #keepForLater(cancellation: Cancellation): void {
+    const kept = this.cancellation;
+    if (kept === undefined || kept.scope === cancellation.scope) this.cancellation = cancellation;
+    else if (kept.scope.isInside(cancellation.scope)) {
+      kept.scope.pend(kept);
+      this.cancellation = cancellation;
+    } else cancellation.scope.pend(cancellation);
+  }
+}
+
+/**
+ * The rejection of a cancelled wait. An error made where `cancel` was called would show the canceller; this one
+ * is made two microtasks after the wait's promise was resolved with ours: by then the engine has linked the two,
+ * and the stack it records for the error is that of the victim, with all its callers.
+ */
+async function throwCancelled(wait: Wait, cause: unknown): Promise<never> {
+  await settled;
+  await settled;
+  const { cancellation, promise } = wait;
+  const details = cancellation as Cancellation; // set by endCancelled
+  const options =
+    cause === undefined && details.source === "abort" ? { cause: details.reason } : { cause };
+  const error = new CancelledError(details, options.cause === undefined ? undefined : options);
+  (Error as unknown as StackCapture).captureStackTrace?.(error, throwCancelled);
+  // Handled, should nobody await it. Not earlier: the engine follows promises with one reaction only.
+  promise.then(undefined, ignore);
+  details.scope.undelivered--;
+  throw error;
+}
+
+interface StackCapture {
+  captureStackTrace?(target: object, above: unknown): void;
+}
+
+/** The stack of the callers of `above`, without the line of the error itself. */
+export function stackAbove(above: unknown): string {
+  const holder: { stack?: string } = {};
+  (Error as unknown as StackCapture).captureStackTrace?.(holder, above);
+  return (holder.stack ?? new Error().stack ?? "").replace(/^.*\n/, "");
+}
+
+/** Waits in line, first in, first out; any of them can leave in constant time. Every queue and lock has one. */
+export class WaitList {
+  #first: Wait | undefined = undefined;
+  #last: Wait | undefined = undefined;
+  #length = 0;
+
+  /** How many waits stand in line. Those that ended have left. */
+  get length(): number {
+    return this.#length;
+  }
+
+  get first(): Wait | undefined {
+    return this.#first;
+  }
+
+  /** Puts a wait at the end of the line; it leaves when it ends. */
+  add(wait: Wait): void {
+    wait.list = this;
+    wait.listPrevious = this.#last;
+    if (this.#last === undefined) this.#first = wait;
+    else this.#last.listNext = wait;
+    this.#last = wait;
+    this.#length++;
+  }
+
+  /** Takes a wait out of the line without ending it. */
+  remove(wait: Wait): void {
+    if (wait.list !== this) return;
+    if (wait.listPrevious === undefined) this.#first = wait.listNext;
+    else wait.listPrevious.listNext = wait.listNext;
+    if (wait.listNext === undefined) this.#last = wait.listPrevious;
+    else wait.listNext.listPrevious = wait.listPrevious;
+    wait.list = wait.listPrevious = wait.listNext = undefined;
+    this.#length--;
+  }
+
+  /** Ends the wait that has stood in line longest with `value`, and gives it; undefined if the line is empty. */
+  resumeFirst(value: unknown): Wait | undefined {
+    const first = this.#first;
+    first?.resume(value);
+    return first;
+  }
+
+  resumeAll(value: unknown): void {
+    while (this.#first !== undefined) this.#first.resume(value);
+  }
+
+  failAll(makeError: () => unknown): void {
+    while (this.#first !== undefined) this.#first.fail(makeError());
+  }
+}

@@ -1,0 +1,5 @@
+/** asyncio-ts/lowlevel: for authors of operations and of loops. */
+
+export { checkpoint, complete, interruption, park } from "./interop/operation.ts";
+export type { Host, HostTimer } from "./kernel/host.ts";
+export { type Cancellation, type Wait, WaitList, type WaitSubject } from "./kernel/wait.ts";

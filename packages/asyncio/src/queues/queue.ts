@@ -1,0 +1,215 @@
+/**
+ * Queues between tasks. Fair on both sides: getters are served in the order in which they came, and so are putters; no
+ * put overtakes a waiting putter (asyncio does not promise that, S123).
+ *
+ * An item changes hands in the call that makes it possible: `put` gives it to the first waiting getter, `get` takes
+ * the oldest and moves the item of the first waiting putter in. The waits that are resumed by that cannot be cancelled
+ * any more, so no cancellation loses an item or doubles it.
+ *
+ * Invariants: getters wait only while the queue holds nothing; putters wait only while it is full.
+ */
+
+import {
+  checkSeconds,
+  InvalidStateError,
+  QueueEmpty,
+  QueueFull,
+  QueueShutDown,
+} from "../kernel/errors.ts";
+import { completed, here } from "../kernel/loop.ts";
+import { RingBuffer } from "../kernel/ring-buffer.ts";
+import { park } from "../kernel/scope.ts";
+import { WaitList, type WaitSubject } from "../kernel/wait.ts";
+
+export interface QueueOptions {
+  /** What reports and errors call it. */
+  readonly name?: string | undefined;
+}
+
+/**
+ * A first-in-first-out queue. Source: asyncio.Queue (S120 to S127), with fairness on top. Promises are awaited when they
+ * are handed over, as everywhere in JavaScript: to pass a task or promise itself, box it (`{ task }`).
+ *
+ * @example
+ * const queue = new asyncio.Queue<number>(2, { name: "numbers" });
+ * await asyncio.taskGroup(async (group) => {
+ *   group.createTask(async () => {
+ *     for (const number of [1, 2, 3]) await queue.put(number);
+ *     queue.shutdown();
+ *   });
+ *   const received: number[] = [];
+ *   for await (const number of queue) received.push(number);
+ *   assert.deepEqual(received, [1, 2, 3]);
+ * });
+ */
+export class Queue<T> {
+  readonly name: string | undefined;
+  /** How many items it holds at most; Infinity if there is no limit. */
+  readonly maxsize: number;
+  readonly #items: RingBuffer<T> = new RingBuffer();
+  readonly #getters: WaitList = new WaitList();
+  readonly #putters: WaitList = new WaitList();
+  readonly #joiners: WaitList = new WaitList();
+  readonly #getSubject: WaitSubject = { describeWait: () => `${this.#describe()}.get` };
+  readonly #putSubject: WaitSubject = { describeWait: () => `${this.#describe()}.put` };
+  readonly #joinSubject: WaitSubject = {
+    describeWait: () => `${this.#describe()}.join, ${this.#unfinished} items unfinished`,
+  };
+  /** Items put and not reported by `taskDone` yet. */
+  #unfinished = 0;
+  #isShutDown = false;
+
+  /** `maxsize` of 0 or less means no limit; a fraction is rounded up (S127). */
+  constructor(maxsize = 0, options: QueueOptions = {}) {
+    checkSeconds("`new Queue`", "`maxsize` as a number of items", maxsize);
+    this.maxsize = maxsize <= 0 ? Number.POSITIVE_INFINITY : Math.ceil(maxsize);
+    this.name = options.name;
+  }
+
+  /** How many items it holds. */
+  qsize(): number {
+    return this.#items.length;
+  }
+
+  empty(): boolean {
+    return this.#items.length === 0;
+  }
+
+  full(): boolean {
+    return this.#items.length >= this.maxsize;
+  }
+
+  /**
+   * Takes the oldest item; waits while there is none. Waiting getters are served in order. Cancelled while it waits, it
+   * takes nothing (S120). Rejects with QueueShutDown when the queue is shut down and drained.
+   */
+  get(): Promise<Awaited<T>> {
+    const scope = here();
+    const interruption = scope.interruption(this.#getSubject);
+    if (interruption !== undefined) return interruption;
+    if (this.#items.length > 0)
+      return completed(scope, this.#getSubject, this.#take()) as Promise<Awaited<T>>; // resolving awaits it
+    if (this.#isShutDown) return abandonable(this.#shutDownError("get"));
+    const wait = park<Awaited<T>>(scope, this.#getSubject);
+    this.#getters.add(wait);
+    return wait.promise;
+  }
+
+  /**
+   * Puts an item in; waits while the queue is full. Waiting putters are served in order. Cancelled while it waits, it puts
+   * nothing in (S121). Rejects with QueueShutDown when the queue is shut down, also while it waits.
+   */
+  put(item: T): Promise<void> {
+    const scope = here();
+    const interruption = scope.interruption(this.#putSubject);
+    if (interruption !== undefined) return interruption;
+    if (this.#isShutDown) return abandonable(this.#shutDownError("put"));
+    if (!this.full()) return completed(scope, this.#putSubject, this.#add(item));
+    const wait = park<void>(scope, this.#putSubject);
+    wait.offer = item;
+    this.#putters.add(wait);
+    return wait.promise;
+  }
+
+  /** Takes the oldest item. @throws QueueEmpty when there is none; QueueShutDown when there will be none. */
+  getNowait(): T {
+    if (this.#items.length > 0) return this.#take();
+    if (this.#isShutDown) throw this.#shutDownError("getNowait");
+    throw new QueueEmpty(
+      `\`getNowait\` found ${this.#describe()} empty. Use \`await queue.get()\` to wait for an item`,
+    );
+  }
+
+  /** Puts an item in. @throws QueueFull when there is no room; QueueShutDown when it takes nothing more. */
+  putNowait(item: T): void {
+    if (this.#isShutDown) throw this.#shutDownError("putNowait");
+    if (this.full()) {
+      throw new QueueFull(
+        `\`putNowait\` found ${this.#describe()} full: it holds ${this.maxsize}. Use \`await queue.put(item)\` to wait for room`,
+      );
+    }
+    this.#add(item);
+  }
+
+  /** Waits until every item that was put has been reported by `taskDone`. Returns at once when there is none (S124). */
+  join(): Promise<void> {
+    const scope = here();
+    const interruption = scope.interruption(this.#joinSubject);
+    if (interruption !== undefined) return interruption;
+    if (this.#unfinished === 0) return completed(scope, this.#joinSubject, undefined);
+    const wait = park<void>(scope, this.#joinSubject);
+    this.#joiners.add(wait);
+    return wait.promise;
+  }
+
+  /** Reports that the work on one item is finished. @throws InvalidStateError when all items are reported already. */
+  taskDone(): void {
+    if (this.#unfinished === 0) {
+      throw new InvalidStateError(
+        `\`taskDone\` was called more often than items were put into ${this.#describe()}. Call it once for each item`,
+      );
+    }
+    this.#finish(1);
+  }
+
+  /**
+   * Shuts the queue down: it takes nothing more. Items in it can still be taken, and `join` waits for them; waiting putters
+   * and, since there is nothing to take, waiting getters get a QueueShutDown. With `immediate` the items in it are dropped
+   * too, and count as finished (S125, S126).
+   */
+  shutdown(options: { immediate?: boolean } = {}): void {
+    this.#isShutDown = true;
+    if (options.immediate === true) this.#finish(this.#items.clear());
+    this.#putters.failAll(() => this.#shutDownError("put"));
+    this.#getters.failAll(() => this.#shutDownError("get"));
+  }
+
+  /**
+   * Items as they come; ends when the queue is shut down and drained. Several tasks may iterate one queue: each item goes
+   * to one of them. Does not call `taskDone`.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Awaited<T>> {
+    const next = async (): Promise<IteratorResult<Awaited<T>, undefined>> => {
+      if (this.#isShutDown && this.empty()) return { done: true, value: undefined };
+      try {
+        return { done: false, value: await this.get() };
+      } catch (error) {
+        if (error instanceof QueueShutDown) return { done: true, value: undefined };
+        throw error;
+      }
+    };
+    return { next, [Symbol.asyncIterator]: () => this[Symbol.asyncIterator]() };
+  }
+
+  #add(item: T): void {
+    this.#unfinished++;
+    if (this.#getters.resumeFirst(item) === undefined) this.#items.push(item);
+  }
+
+  #take(): T {
+    const item = this.#items.shift();
+    const putter = this.#putters.resumeFirst(undefined);
+    if (putter !== undefined) this.#add(putter.offer as T); // put() left its item there
+    return item;
+  }
+
+  #finish(count: number): void {
+    this.#unfinished -= count;
+    if (this.#unfinished === 0) this.#joiners.resumeAll(undefined);
+  }
+
+  #shutDownError(call: string): QueueShutDown {
+    return new QueueShutDown(`\`${call}\` was called on ${this.#describe()}, which is shut down`);
+  }
+
+  #describe(): string {
+    return this.name === undefined ? "a Queue" : `Queue ${JSON.stringify(this.name)}`;
+  }
+}
+
+/** The rejection of an operation that fails in the call; nobody has to await it. */
+function abandonable(error: Error): Promise<never> {
+  const promise = Promise.reject(error);
+  promise.catch(() => {});
+  return promise;
+}

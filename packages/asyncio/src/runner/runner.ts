@@ -1,0 +1,277 @@
+/**
+ * Running a program: a loop, a main task, and an orderly end.
+ *
+ * Deadlock, a signal and an abort take one path: main is cancelled, its `finally` blocks run, and when it has ended the
+ * rest is shut down: leftover tasks are cancelled and awaited, until none is left (S175; repeated, unlike S177); what
+ * failed unobserved is reported; the loop closes. Only then does the call settle, or the process end by the signal.
+ */
+
+import { checkSignal } from "../kernel/abort.ts";
+import { type Context, copyContext } from "../kernel/context-var.ts";
+import {
+  argumentError,
+  checkCoroutine,
+  checkSeconds,
+  DeadlockError,
+  InvalidStateError,
+} from "../kernel/errors.ts";
+import { reportUnobserved } from "../kernel/failure.ts";
+import type { FutureListener } from "../kernel/future.ts";
+import { type EventLoop, HostLoop, here } from "../kernel/loop.ts";
+import { park } from "../kernel/scope.ts";
+import { type Coroutine, Task } from "../kernel/task.ts";
+import { formatSeconds } from "../kernel/timers.ts";
+import type { Wait } from "../kernel/wait.ts";
+import { type SignalName, SignalWatch } from "./signals.ts";
+
+export interface RunOptions {
+  /** Reports slow steps, cut-off branches and swallowed cancellations. @default the loop's, ASYNCIO_DEBUG=1 */
+  readonly debug?: boolean | undefined;
+  /** The loop to run on; it is not closed afterwards. @default a HostLoop of its own */
+  readonly loop?: EventLoop | undefined;
+  /** Which signals cancel main; false for none. @default ["SIGINT", "SIGTERM"] */
+  readonly signals?: readonly SignalName[] | false | undefined;
+  /** Seconds between a cancellation and its insisting repetition. @default 5 */
+  readonly cancelGrace?: number | undefined;
+  /** Seconds that cancelled leftover tasks get to end; then they are reported, and the run ends without them. @default 10 */
+  readonly shutdownDelay?: number | undefined;
+  /** Cancels main when it aborts; the run then rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const DEFAULT_SHUTDOWN_DELAY = 10;
+const DEFAULT_SIGNALS: readonly SignalName[] = ["SIGINT", "SIGTERM"];
+
+/**
+ * Runs `main` as the main task and gives what it returns. When main has ended, tasks that are left are cancelled and
+ * awaited. SIGINT and SIGTERM cancel main; when it has ended by that, the process dies by that signal, as a shell
+ * expects (130, 143); a second signal ends it at once. When nothing is left that could wake main, the call rejects
+ * with a DeadlockError that lists the tasks and what they wait for.
+ *
+ * Inside a running program it is a root of its own, which is cancelled with its caller, and leaves signals alone.
+ * Source: asyncio.run (S174 to S183), with the deviations of docs/design.md.
+ *
+ * @example
+ * const answer = await asyncio.run(async () => await asyncio.sleep(0.001, 42));
+ * assert.equal(answer, 42);
+ */
+export async function run<T>(main: Coroutine<T>, options: RunOptions = {}): Promise<T> {
+  checkCoroutine("`run`", main);
+  checkSignal("`run`", options.signal);
+  const runner = new Runner(options);
+  try {
+    return await runner.run(main);
+  } finally {
+    await runner.close();
+  }
+}
+
+/** Runs that have not ended, in this process. The outermost one has the signals. */
+let running = 0;
+/** Loops that a run is using: two at once would cancel each other's tasks when they end. */
+const busyLoops: WeakSet<EventLoop> = new WeakSet();
+
+/** Several runs on one loop, which share one context of context variables. Source: asyncio.Runner (S181). */
+export class Runner {
+  readonly #options: RunOptions;
+  readonly #ownsLoop: boolean;
+  #loop: EventLoop | undefined;
+  #context: Context | undefined = undefined;
+  #closed = false;
+
+  constructor(options: RunOptions = {}) {
+    const { shutdownDelay, cancelGrace, debug, loop, signals } = options;
+    for (const [name, seconds] of Object.entries({ shutdownDelay, cancelGrace })) {
+      if (seconds !== undefined) checkSeconds("`run`", `\`${name}\` in seconds`, seconds);
+    }
+    if (signals !== undefined && signals !== false && !Array.isArray(signals)) {
+      throw argumentError("`run`", "`signals` to be false or an array of signal names", signals);
+    }
+    if (loop !== undefined && (debug !== undefined || cancelGrace !== undefined)) {
+      throw argumentError(
+        "`run`",
+        "`debug` and `cancelGrace` to be given to the loop, where there is a `loop` option",
+        options,
+      );
+    }
+    this.#options = options;
+    this.#loop = loop;
+    this.#ownsLoop = loop === undefined;
+  }
+
+  /** The loop, made when it is first asked for. @throws InvalidStateError after `close`. */
+  getLoop(): EventLoop {
+    if (this.#closed) throw new InvalidStateError("`runner` is closed. Make another");
+    const { debug, cancelGrace } = this.#options;
+    this.#loop ??= new HostLoop({ debug, cancelGrace });
+    return this.#loop;
+  }
+
+  /** As `run`, on the loop of this Runner, one at a time. */
+  async run<T>(main: Coroutine<T>): Promise<T> {
+    checkCoroutine("`runner.run`", main);
+    const loop = this.getLoop();
+    loop.checkOpen("`run`");
+    if (busyLoops.has(loop))
+      throw new InvalidStateError(
+        "`run` was called on a loop that is running already. Use `createTask` on it, or another loop",
+      );
+    this.#context ??= copyContext();
+    busyLoops.add(loop);
+    running++;
+    try {
+      return await new Run(loop, main, this.#context, this.#options, running === 1).result();
+    } finally {
+      running--;
+      busyLoops.delete(loop);
+    }
+  }
+
+  /** Closes the loop, unless it was passed in. Does nothing the second time. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    const loop = this.#loop;
+    if (loop !== undefined && busyLoops.has(loop))
+      throw new InvalidStateError("`runner.close` was called while it runs. Await `run` first");
+    this.#closed = true;
+    if (this.#ownsLoop) loop?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** One call of `run`. */
+class Run<T> implements FutureListener {
+  readonly #loop: EventLoop;
+  readonly #main: Task<T>;
+  readonly #options: RunOptions;
+  readonly #signals: SignalWatch;
+  /** Tasks that were there before, on a loop that was passed in: not ours to cancel. */
+  readonly #foreign: ReadonlySet<Task<unknown>>;
+  /** The caller, waiting for main to end. */
+  readonly #join: Wait<void>;
+  /** Set iff the loop found that main would never end. */
+  #dead: Error | undefined = undefined;
+
+  constructor(
+    loop: EventLoop,
+    main: Coroutine<T>,
+    context: Context,
+    options: RunOptions,
+    isOutermost: boolean,
+  ) {
+    this.#loop = loop;
+    this.#options = options;
+    this.#foreign = new Set(loop.tasks);
+    this.#join = park<void>(
+      here(),
+      { describeWait: () => "a run to end" },
+      (_wait, cancellation) => {
+        this.#main.forwardCancel(cancellation);
+        return false;
+      },
+    );
+    this.#main = new Task(loop, main, { name: "main", context, signal: options.signal });
+    this.#main.listen(this);
+    const names = isOutermost ? (options.signals ?? DEFAULT_SIGNALS) : false;
+    this.#signals = new SignalWatch(names === false ? [] : names, (name) =>
+      this.#main.cancelFor("shutdown", name),
+    );
+    const interruption = here().takeInterruption();
+    if (interruption !== undefined) this.#join.cancel(interruption);
+  }
+
+  async result(): Promise<T> {
+    this.#main.observe();
+    const stopWatching = this.#loop.onDry((error) => this.#ranDry(error));
+    try {
+      await this.#join.promise;
+    } finally {
+      await this.#shutDown();
+      stopWatching();
+      this.#signals.stop();
+    }
+    const { signal } = this.#options;
+    if (this.#main.cancelled()) {
+      await this.#signals.endProcess();
+      if (this.#dead !== undefined) throw this.#dead;
+      if (signal?.aborted === true && this.#main.scope.owns(this.#main.failure))
+        throw signal.reason;
+    }
+    return this.#main.result();
+  }
+
+  /** @internal Main has ended. */
+  futureDone(): void {
+    const { cancellation } = this.#join;
+    if (cancellation !== undefined && this.#main.cancelled())
+      this.#join.endCancelled(cancellation, this.#main.failure);
+    else this.#join.resume();
+  }
+
+  /** The host has nothing left to do, and main has not ended; or the loop says in its own words that it never will. */
+  #ranDry(error?: Error): void {
+    if (this.#main.done()) return;
+    const tasks = [...this.#loop.tasks];
+    this.#dead ??= error ?? new DeadlockError(tasks, tasks.map(describeTask));
+    this.#main.cancelFor("shutdown", "deadlock");
+  }
+
+  /** Cancels what is left and waits for it, again and again until nothing is: tasks may start tasks while they end. */
+  async #shutDown(): Promise<void> {
+    const { shutdownDelay = DEFAULT_SHUTDOWN_DELAY } = this.#options;
+    const deadline = this.#loop.time() + shutdownDelay;
+    for (let left = this.#leftovers(); left.length > 0; left = this.#leftovers()) {
+      for (const task of left) if (task.cancelling() === 0) task.cancelFor("shutdown");
+      if (await this.#allEnded(left, deadline)) continue;
+      this.#abandon(this.#leftovers(), shutdownDelay);
+      break;
+    }
+    reportUnobserved(this.#loop);
+  }
+
+  #leftovers(): Task<unknown>[] {
+    return [...this.#loop.tasks].filter((task) => !this.#foreign.has(task));
+  }
+
+  /** Waits until all `tasks` have ended; false if `deadline` comes first. */
+  #allEnded(tasks: Task<unknown>[], deadline: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const loop = this.#loop;
+      const timer = loop.addTimer(deadline, { timerDue: () => resolve(false) });
+      let missing = tasks.length;
+      const listener: FutureListener = {
+        futureDone(task) {
+          if (task.failure !== undefined && !task.cancelled()) {
+            task.observe();
+            const message = `${task.describe()} has failed while the run was shutting down`;
+            loop.callExceptionHandler({
+              message,
+              exception: task.failure,
+              task: task as Task<unknown>,
+            });
+          }
+          if (--missing > 0) return;
+          loop.cancelTimer(timer);
+          resolve(true);
+        },
+      };
+      for (const task of tasks) task.listen(listener);
+    });
+  }
+
+  /** Lists the tasks that would not end, and takes their waits away: nothing of them runs in this loop any more. */
+  #abandon(tasks: Task<unknown>[], shutdownDelay: number): void {
+    const lines = tasks.map((task) => `  ${describeTask(task)}`).join("\n");
+    const message = `${tasks.length} tasks have not ended ${formatSeconds(shutdownDelay)} after they were cancelled, and are left behind:\n${lines}`;
+    this.#loop.callExceptionHandler({ message });
+    for (const task of tasks) task.abandon();
+  }
+}
+
+function describeTask(task: Task<unknown>): string {
+  const waits = task.waitingFor();
+  return `${task.describe()} ${waits.length === 0 ? "sits in a foreign await" : `is waiting for ${waits.join(" and ")}`}`;
+}

@@ -1,0 +1,183 @@
+/**
+ * Several awaitables at once, results in the order of the arguments.
+ *
+ * Thunks become tasks that the call owns; tasks and futures are awaited; bare promises run in the caller's scope already
+ * and are merely listened to. One wait stands for the whole call: it ends with the first failure or the last result. A
+ * cancellation is forwarded to the owned and awaited ones, and the call goes on waiting until they have ended (8.22).
+ */
+
+import { argumentError, CancelledError, isThenable } from "../kernel/errors.ts";
+import { Future, type FutureListener } from "../kernel/future.ts";
+import { completed, here } from "../kernel/loop.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import { Task } from "../kernel/task.ts";
+import type { Cancellation, Wait } from "../kernel/wait.ts";
+
+/** What combinators take: a thunk (which becomes a task), a task, a future, or a promise. */
+export type Awaitable<T> = (() => PromiseLike<T>) | PromiseLike<T>;
+
+/** What an awaitable gives. */
+export type ResultOf<A> = A extends () => PromiseLike<infer T>
+  ? Awaited<T>
+  : A extends PromiseLike<infer T>
+    ? Awaited<T>
+    : never;
+
+/** The results of a list or tuple of awaitables, in their order. */
+export type Results<A extends readonly Awaitable<unknown>[]> = {
+  -readonly [I in keyof A]: ResultOf<A[I]>;
+};
+
+/** Results where a failure stands in place of its value. */
+export type Settled<A extends readonly Awaitable<unknown>[]> = {
+  -readonly [I in keyof A]: ResultOf<A[I]> | Error;
+};
+
+/**
+ * Runs or awaits all of them and gives their results in the order of the arguments. Takes them one by one, or as an array
+ * with options. Thunks run as tasks of this call.
+ *
+ * The first failure rejects the call at once; the others go on, and one that fails later is reported to the exception
+ * handler (not S48). With `returnExceptions` failures stand among the results instead. Cancelled, it cancels what it
+ * started or awaits and waits until all of it has ended; bare promises it stops waiting for at once. Prefer `taskGroup`
+ * when a failure has to stop the others. Source: asyncio.gather (S47 to S56).
+ *
+ * @example
+ * const [text, number] = await asyncio.gather(() => asyncio.sleep(0.002, "a"), () => asyncio.sleep(0.001, 1));
+ * assert.deepEqual([text, number], ["a", 1]);
+ */
+export function gather<A extends readonly Awaitable<unknown>[] | []>(
+  awaitables: A,
+  options: { returnExceptions: true },
+): Promise<Settled<A>>;
+export function gather<A extends readonly Awaitable<unknown>[] | []>(
+  awaitables: A,
+  options?: { returnExceptions?: false },
+): Promise<Results<A>>;
+export function gather<A extends readonly Awaitable<unknown>[]>(
+  ...awaitables: A
+): Promise<Results<A>>;
+export function gather(...args: unknown[]): Promise<unknown> {
+  const [first, options] = args;
+  const asList = Array.isArray(first);
+  const { returnExceptions = false } = asList
+    ? ((options ?? {}) as { returnExceptions?: boolean })
+    : {};
+  const awaitables: unknown[] = asList ? first : args;
+  const wrong = awaitables.find((item) => typeof item !== "function" && !isThenable(item));
+  if (wrong !== undefined || awaitables.includes(undefined)) {
+    return Promise.reject(
+      argumentError("`gather`", "functions, tasks, futures or promises", wrong),
+    );
+  }
+  const scope = here();
+  const interruption = scope.interruption("gather");
+  if (interruption !== undefined) return interruption;
+  if (awaitables.length === 0) return completed(scope, "gather", []);
+  return new Gathering(scope, awaitables as Awaitable<unknown>[], returnExceptions).wait.promise;
+}
+
+class Gathering {
+  readonly wait: Wait<unknown[]>;
+  readonly #scope: Scope;
+  readonly #returnExceptions: boolean;
+  readonly #results: unknown[];
+  /** Tasks and futures that have not ended. */
+  readonly #children: Set<Future<unknown>> = new Set();
+  /** Those of them that were made from thunks: nobody else has them. */
+  readonly #owned: Set<Future<unknown>> = new Set();
+  /** Results that are missing. */
+  #missing: number;
+  /** Set by the first CancelledError of a child after the call was cancelled. */
+  #cancelledError: CancelledError | undefined = undefined;
+  #failure: { readonly error: unknown } | undefined = undefined;
+
+  constructor(scope: Scope, awaitables: Awaitable<unknown>[], returnExceptions: boolean) {
+    this.#scope = scope;
+    this.#returnExceptions = returnExceptions;
+    this.#results = new Array(awaitables.length);
+    this.#missing = awaitables.length;
+    const subject = {
+      describeWait: () => `gather, ${this.#missing} of ${this.#results.length} missing`,
+    };
+    this.wait = park(scope, subject, (_wait, cancellation) => this.#cancel(cancellation));
+    for (const [index, awaitable] of awaitables.entries()) this.#start(awaitable, index);
+  }
+
+  #start(awaitable: Awaitable<unknown>, index: number): void {
+    if (typeof awaitable === "function") {
+      const task = new Task(this.#scope.loop, awaitable);
+      this.#owned.add(task);
+      this.#listen(task, index);
+    } else if (awaitable instanceof Future) this.#listen(awaitable, index);
+    else {
+      awaitable.then(
+        (value) => this.#succeeded(index, value),
+        (error) => this.#failed(index, error, undefined),
+      );
+    }
+  }
+
+  #listen(future: Future<unknown>, index: number): void {
+    this.#children.add(future);
+    const listener: FutureListener = {
+      futureDone: () => {
+        this.#children.delete(future);
+        if (future.failure === undefined) this.#succeeded(index, future.value);
+        else this.#failed(index, future.failure, future);
+      },
+    };
+    future.listen(listener);
+  }
+
+  #succeeded(index: number, value: unknown): void {
+    this.#results[index] = value;
+    this.#missing--;
+    this.#settle();
+  }
+
+  #failed(index: number, error: unknown, child: Future<unknown> | undefined): void {
+    const isCancellation = error instanceof CancelledError;
+    if (this.wait.state !== "parked") {
+      // Too late to reject the call. A future that the caller has too may still be looked at by others.
+      if (child !== undefined && !this.#owned.has(child)) return;
+      child?.observe();
+      if (!isCancellation) this.#report(error, child);
+      return;
+    }
+    child?.observe();
+    this.#missing--;
+    this.#results[index] = error;
+    if (this.wait.cancellation !== undefined && isCancellation) this.#cancelledError ??= error;
+    else if (!this.#returnExceptions) this.#failure ??= { error };
+    this.#settle();
+  }
+
+  /** Ends the wait if its outcome is known. Cancelled, it stays until every child has ended. */
+  #settle(): void {
+    const { cancellation } = this.wait;
+    if (cancellation === undefined) {
+      if (this.#failure !== undefined) this.wait.fail(this.#failure.error);
+      else if (this.#missing === 0) this.wait.resume(this.#results);
+    } else if (this.#children.size === 0) {
+      if (this.#failure !== undefined) this.wait.fail(this.#failure.error);
+      else if (this.#cancelledError === undefined && this.#missing === 0)
+        this.wait.resume(this.#results);
+      else this.wait.endCancelled(cancellation, this.#cancelledError);
+    }
+  }
+
+  #cancel(cancellation: Cancellation): boolean {
+    const waitsFor = cancellation.source === "closed" ? this.#owned : this.#children;
+    for (const child of this.#children) if (waitsFor.has(child)) child.forwardCancel(cancellation);
+    return ![...this.#children].some((child) => waitsFor.has(child));
+  }
+
+  #report(exception: unknown, task: Future<unknown> | undefined): void {
+    this.#scope.loop.callExceptionHandler({
+      message: "an awaitable of `gather` has failed after another one, whose failure was thrown",
+      exception,
+      task: task instanceof Task ? task : undefined,
+    });
+  }
+}

@@ -1,0 +1,47 @@
+/** Waiting for time to pass, and for other tasks to have their turn. */
+
+import { checkSeconds } from "../kernel/errors.ts";
+import { here, switchTasks } from "../kernel/loop.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import type { Timer } from "../kernel/timers.ts";
+import type { Wait } from "../kernel/wait.ts";
+
+/**
+ * Waits `delay` seconds and gives `result`. `sleep(0)`, or less, waits one iteration of the loop: everything that was
+ * ready before runs first (S16). Infinity waits until it is cancelled. A cancelled sleep leaves no timer behind.
+ * Sleeps that end at the same instant end in the order in which they began.
+ * Rejects with a RangeError for NaN (S17) and a TypeError for what is not a number.
+ *
+ * @example
+ * const started = asyncio.getRunningLoop().time();
+ * const word = await asyncio.sleep(0.01, "done");
+ * assert.equal(word, "done");
+ * assert.ok(asyncio.getRunningLoop().time() - started >= 0.01);
+ */
+export function sleep(delay: number): Promise<void>;
+export function sleep<T>(delay: number, result: T): Promise<T>;
+export function sleep<T>(delay: number, result?: T): Promise<T | undefined> {
+  try {
+    checkSeconds("`sleep`", "a delay in seconds", delay);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  const scope = here();
+  return (
+    scope.interruption("sleep") ??
+    (delay > 0 ? sleepIn(scope, delay, result) : switchTasks(scope, "sleep", result))
+  );
+}
+
+function sleepIn<T>(scope: Scope, delay: number, result: T): Promise<T> {
+  const { loop } = scope;
+  const wait = park<T>(scope, "sleep", cancelSleep);
+  wait.offer = result;
+  wait.subject = loop.addTimer(loop.time() + delay, wait);
+  return wait.promise;
+}
+
+function cancelSleep(wait: Wait<never>): true {
+  wait.scope.loop.cancelTimer(wait.subject as Timer); // set by sleepIn
+  return true;
+}

@@ -1,0 +1,384 @@
+/**
+ * Task groups: a block that owns tasks and does not end before they have.
+ *
+ * What happens when a child fails while its parent sleeps?
+ *
+ *     await taskGroup(async (group) => {
+ *       group.createTask(fails);
+ *       await sleep(3600);          // <- a CancelledError of the group's scope is delivered here
+ *     });                           // <- children are cancelled too, and awaited; then the ExceptionGroup is thrown
+ *
+ * Two phases. While the body runs, a cancellation from outside meets the group's scope, whose hook cancels the children
+ * with it. When the body has ended, its scope is closed, and the group waits for the children with one wait in the scope
+ * around it; that wait is never rejected early, it forwards the cancellation to the children (design rule 15).
+ *
+ * Source of the semantics: asyncio.TaskGroup (S87 to S104), `limit` and `start` as in Trio and AnyIO.
+ */
+
+import { bindSignal, checkSignal } from "../kernel/abort.ts";
+import { currentContext } from "../kernel/context-var.ts";
+import {
+  argumentError,
+  CancelledError,
+  checkCoroutine,
+  ExceptionGroup,
+  InvalidStateError,
+  rangeError,
+} from "../kernel/errors.ts";
+import type { Future, FutureListener } from "../kernel/future.ts";
+import { here } from "../kernel/loop.ts";
+import { openScope, park, Scope } from "../kernel/scope.ts";
+import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
+import type { Cancellation, Wait } from "../kernel/wait.ts";
+import type { SignalOption } from "./timeouts.ts";
+
+export interface TaskGroupOptions extends SignalOption {
+  /** How many children run at the same time; the others start in order as places become free. @default Infinity */
+  readonly limit?: number | undefined;
+  /** What reports call it. */
+  readonly name?: string | undefined;
+}
+
+/**
+ * Runs `body` with a group that it can start tasks in, waits until the body and all the tasks have ended, and gives what
+ * the body returned. When the body or a task fails, the others are cancelled and awaited, and the call rejects with an
+ * ExceptionGroup of all failures, also if there is one only (S91). Cancelled from outside, it cancels body and tasks,
+ * awaits them, and rejects with the CancelledError.
+ *
+ * @example
+ * const pages: string[] = [];
+ * await asyncio.taskGroup(async (group) => {
+ *   for (const url of ["/a", "/b", "/c"]) {
+ *     group.createTask(async () => pages.push(await asyncio.sleep(0.001, url)));
+ *   }
+ * }, { limit: 2 });
+ * assert.deepEqual(pages, ["/a", "/b", "/c"]);
+ */
+export async function taskGroup<T>(
+  body: (group: TaskGroup<T>) => PromiseLike<T>,
+  options: TaskGroupOptions = {},
+): Promise<T> {
+  checkCoroutine("`taskGroup`", body);
+  checkSignal("`taskGroup`", options.signal);
+  return await new TaskGroup<T>(options).run(body);
+}
+
+/** "closing": the body has ended and children run. "aborting": all is being cancelled. Both end in "closed". */
+type GroupState = "open" | "closing" | "aborting" | "closed";
+
+/** Starts tasks that a `taskGroup` call owns. `R` is what that call resolves to. */
+export class TaskGroup<R = unknown> implements FutureListener {
+  readonly name: string | undefined;
+  readonly #limit: number;
+  readonly #signal: AbortSignal | undefined;
+  /** The scope around the group, where the caller waits. */
+  readonly #outer: Scope;
+  /** The scope of the body. */
+  readonly #scope: Scope;
+  #state: GroupState = "open";
+  /** Children that have not ended, in the order of creation, with their place in that order. */
+  readonly #children: Map<Task<unknown>, number> = new Map();
+  /** Those of them that wait for a free place. */
+  readonly #held: Set<Task<unknown>> = new Set();
+  #created = 0;
+  /** Children with a place below this one have been cancelled by the group. */
+  #cancelledBelow = 0;
+  /** Failures with the place of the child; the body comes first. */
+  readonly #failures: { readonly place: number; readonly error: unknown }[] = [];
+  /** Set iff `cancel` was called: what the call resolves to. */
+  #ended: { readonly value: R } | undefined = undefined;
+  /** Set iff the signal aborted. */
+  #aborted: { readonly reason: unknown } | undefined = undefined;
+  /** The caller, waiting for the children. */
+  #join: Wait<void> | undefined = undefined;
+
+  /** @internal Groups are made by `taskGroup`. */
+  constructor({ limit = Number.POSITIVE_INFINITY, name, signal }: TaskGroupOptions) {
+    if (typeof limit !== "number")
+      throw argumentError("`taskGroup`", "`limit` to be a number", limit);
+    if (!(limit >= 1)) throw rangeError("`taskGroup`", "`limit` to be at least 1", limit);
+    this.name = name;
+    this.#limit = limit;
+    this.#signal = signal;
+    this.#outer = here();
+    const { loop, task } = this.#outer;
+    this.#scope = new Scope(loop, { label: this.describeWait(), task, context: currentContext() });
+    this.#scope.addCancelHook((cancellation) => this.#cancelChildren(cancellation));
+  }
+
+  /**
+   * Starts a child. Allowed while the body or any child runs, for children too. Its first step runs in the next iteration,
+   * or when a place is free. A child that is cancelled while it waits for a place ends without running.
+   * @throws InvalidStateError when the group has ended or is being cancelled; TypeError when `coroutine` is not a function.
+   */
+  createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): Task<T> {
+    checkCoroutine("`group.createTask`", coroutine);
+    this.#checkOpen("`group.createTask`", options?.name ?? coroutine.name);
+    checkSignal("`group.createTask`", options?.signal);
+    const child = this.#add(coroutine, options);
+    child.listen(this);
+    return child;
+  }
+
+  /**
+   * Starts a child and waits until it says that it is ready: gives the value it passes to `started`. From then on it is a
+   * child as any other. A failure before that surfaces here and does not touch the group; ending without having called
+   * `started` is an InvalidStateError. Cancelling the call cancels the child and waits for it.
+   * Source: Trio's nursery.start.
+   *
+   * @example
+   * await asyncio.taskGroup(async (group) => {
+   *   const port = await group.start<number>(async (started) => {
+   *     started(8080);
+   *     await asyncio.sleep(0.001);
+   *   });
+   *   assert.equal(port, 8080);
+   * });
+   */
+  async start<V>(
+    body: (started: (value: V) => void) => PromiseLike<unknown>,
+    options?: TaskOptions,
+  ): Promise<V> {
+    checkCoroutine("`group.start`", body);
+    this.#checkOpen("`group.start`", options?.name ?? body.name);
+    checkSignal("`group.start`", options?.signal);
+    const scope = here();
+    if (scope.attention) await scope.interruption("group.start");
+    const starting = new Starting<V>(this, scope);
+    const child = this.#add(() => body((value) => starting.started(value)), options);
+    return await starting.wait(child);
+  }
+
+  /**
+   * Ends the group early, without an error: cancels body and children, waits for them, and the `taskGroup` call resolves
+   * to `value`. Failures while they end are still thrown, and a cancellation from outside still propagates (S104).
+   */
+  cancel(...value: undefined extends R ? [value?: R] : [value: R]): void {
+    if (this.#state === "closed") return;
+    this.#ended ??= { value: value[0] as R }; // the type of `cancel` asks for it wherever undefined is not an R
+    this.#abort();
+  }
+
+  /** @internal */
+  describeWait(): string {
+    return this.name === undefined ? "a task group" : `task group ${JSON.stringify(this.name)}`;
+  }
+
+  /** @internal */
+  async run(body: (group: TaskGroup<R>) => PromiseLike<R>): Promise<R> {
+    const binding = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, this.#signal);
+    try {
+      const outcome = await this.#runBody(body);
+      if (this.#state === "open") this.#state = "closing";
+      if (this.#children.size > 0) await this.#joinChildren(outcome);
+      return this.#conclude(outcome);
+    } finally {
+      this.#state = "closed";
+      binding?.release();
+    }
+  }
+
+  async #runBody(body: (group: TaskGroup<R>) => PromiseLike<R>): Promise<BodyOutcome<R>> {
+    try {
+      return { value: await openScope(this.#scope, this.#outer, () => body(this)) };
+    } catch (error) {
+      if (this.#scope.owns(error)) return {};
+      if (error instanceof CancelledError) {
+        this.#abort();
+        return { cancelledError: error };
+      }
+      this.#failures.push({ place: -1, error });
+      this.#abort();
+      return {};
+    }
+  }
+
+  async #joinChildren(outcome: BodyOutcome<R>): Promise<void> {
+    const forwardCancel = (_wait: Wait<never>, cancellation: Cancellation): boolean => {
+      this.#cancelChildren(cancellation);
+      return false;
+    };
+    const join = park<void>(
+      this.#outer,
+      { describeWait: () => this.#describeJoin() },
+      forwardCancel,
+    );
+    this.#join = join;
+    const interruption = this.#outer.attention ? this.#outer.takeInterruption() : undefined;
+    if (interruption !== undefined) join.cancel(interruption);
+    try {
+      await join.promise;
+    } catch (error) {
+      outcome.cancelledError ??= error as CancelledError; // this wait ends with nothing else
+    }
+  }
+
+  #conclude({ value, cancelledError }: BodyOutcome<R>): R {
+    if (this.#failures.length > 0) {
+      if (cancelledError !== undefined) pendAgain(cancelledError);
+      throw this.#exceptionGroup();
+    }
+    if (cancelledError !== undefined) throw cancelledError;
+    if (this.#aborted !== undefined) throw this.#aborted.reason;
+    return this.#ended === undefined ? (value as R) : this.#ended.value; // no value: it has failed, ended or aborted
+  }
+
+  #exceptionGroup(): ExceptionGroup {
+    this.#failures.sort((a, b) => a.place - b.place);
+    // What the body saw by awaiting a child, and the child's own failure, are one (8.7).
+    const errors = new Set(this.#failures.map(({ error }) => error));
+    return new ExceptionGroup(`${this.describeWait()} has failed`, [...errors]);
+  }
+
+  // --- children
+
+  /** @internal A child has ended. */
+  futureDone(child: Future<unknown>): void {
+    if (child.failure !== undefined && !child.cancelled()) {
+      child.observe();
+      this.#failures.push({
+        place: this.#children.get(child as Task<unknown>) as number,
+        error: child.failure,
+      });
+      this.#abort();
+    }
+    this.childGone(child as Task<unknown>); // the group listens to its tasks alone
+  }
+
+  /** @internal Lets go of a child that has ended, and of the caller after the last one. */
+  childGone(child: Task<unknown>): void {
+    this.#children.delete(child);
+    this.#held.delete(child);
+    this.#admit();
+    const join = this.#join;
+    if (this.#children.size > 0 || join === undefined) return;
+    // Failures go first; the cancellation that they hide comes back at the next wait (S90).
+    if (join.cancellation !== undefined && this.#failures.length === 0)
+      join.endCancelled(join.cancellation);
+    else join.resume();
+  }
+
+  #add<T>(coroutine: Coroutine<T>, options?: TaskOptions): Task<T> {
+    const { loop } = this.#scope;
+    const held = this.#children.size - this.#held.size >= this.#limit;
+    const child = new Task(loop, coroutine, options, held);
+    this.#children.set(child, this.#created++);
+    if (held) this.#held.add(child);
+    return child;
+  }
+
+  #admit(): void {
+    for (const child of this.#held) {
+      if (this.#children.size - this.#held.size >= this.#limit) return;
+      this.#held.delete(child);
+      child.start();
+    }
+  }
+
+  #abort(source: "group" | "abort" = "group"): void {
+    this.#state = "aborting";
+    if (!this.#scope.cancelCalled) this.#scope.cancel(undefined, source);
+    this.#cancelChildren({ scope: this.#scope, source, reason: undefined, requestedBy: undefined });
+  }
+
+  #signalAborted(reason: unknown): void {
+    this.#aborted = { reason };
+    this.#abort("abort");
+  }
+
+  /** Cancels each child once: a second cancellation raises the count of the scope, and is not passed on (8.6). */
+  #cancelChildren(cancellation: Cancellation): void {
+    const cancelled = this.#cancelledBelow;
+    this.#cancelledBelow = this.#created;
+    for (const [child, place] of this.#children)
+      if (place >= cancelled) child.forwardCancel(cancellation);
+  }
+
+  #checkOpen(api: string, child: string): void {
+    if (this.#state === "open" || this.#state === "closing") return;
+    const found =
+      this.#state === "closed"
+        ? `${this.describeWait()} has ended`
+        : `${this.describeWait()} is being cancelled`;
+    const cure = "Start it before that, or in a group that lives longer";
+    throw new InvalidStateError(
+      `${api} cannot start ${child === "" ? "a task" : JSON.stringify(child)}: ${found}. ${cure}`,
+    );
+  }
+
+  #describeJoin(): string {
+    const names = [...this.#children.keys()].slice(0, 3).map((child) => child.getName());
+    const more = this.#children.size > names.length ? ", ..." : "";
+    return `the ${this.#children.size} tasks of ${this.describeWait()} (${names.join(", ")}${more})`;
+  }
+}
+
+interface BodyOutcome<R> {
+  value?: R;
+  /** A cancellation from outside. */
+  cancelledError?: CancelledError;
+}
+
+/** Makes a cancellation that was caught come back at the next wait of its scope. */
+function pendAgain(error: CancelledError): void {
+  const details = CancelledError.detailsOf(error);
+  if (details?.scope instanceof Scope) details.scope.pend(details as Cancellation); // the scope made it
+}
+
+/** What a child on its way needs of its group, whatever that resolves to. */
+type StartingOwner = Pick<TaskGroup, "futureDone" | "childGone">;
+
+/** One `group.start` on its way: the child runs in the group, and answers to the caller of `start` until it is ready. */
+class Starting<V> implements FutureListener {
+  readonly #group: StartingOwner;
+  readonly #wait: Wait<V>;
+  #child: Task<unknown> | undefined = undefined;
+  #isStarted = false;
+
+  constructor(group: StartingOwner, scope: Scope) {
+    this.#group = group;
+    const forwardCancel = (_wait: Wait<never>, cancellation: Cancellation): boolean => {
+      if (this.#child?.cancelling() === 0) this.#child.forwardCancel(cancellation);
+      return false;
+    };
+    this.#wait = park<V>(scope, this, forwardCancel);
+  }
+
+  wait(child: Task<unknown>): Promise<V> {
+    this.#child = child;
+    child.listen(this);
+    return this.#wait.promise;
+  }
+
+  started(value: V): void {
+    if (this.#isStarted)
+      throw new InvalidStateError(
+        "`started` was called twice. Call it once, when the task is ready",
+      );
+    this.#isStarted = true;
+    this.#wait.resume(value);
+  }
+
+  describeWait(): string {
+    return `${this.#child?.describe() ?? "a task"} to be started`;
+  }
+
+  futureDone(child: Future<unknown>): void {
+    if (this.#isStarted) {
+      this.#group.futureDone(child);
+      return;
+    }
+    const { cancellation } = this.#wait;
+    if (child.cancelled() && cancellation !== undefined)
+      this.#wait.endCancelled(cancellation, child.failure);
+    else if (child.failure !== undefined) this.#wait.fail(child.failure);
+    else
+      this.#wait.fail(
+        new InvalidStateError(
+          `${child.describe()} has ended without calling \`started\`. Call it once the task is ready`,
+        ),
+      );
+    child.observe();
+    this.#group.childGone(child as Task<unknown>); // `wait` listens to a task
+  }
+}

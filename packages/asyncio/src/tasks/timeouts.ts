@@ -1,0 +1,312 @@
+/**
+ * Scopes with a deadline, and scopes by hand. All of them are one kernel scope round a body; they differ in what they
+ * make of the CancelledError that comes out of it. They have the callback form only: a disposer cannot see the error
+ * of its block, and so could neither convert nor swallow it.
+ */
+
+import { type AbortBinding, bindSignal, checkSignal } from "../kernel/abort.ts";
+import { currentContext } from "../kernel/context-var.ts";
+import { checkCoroutine, checkSeconds, InvalidStateError, TimeoutError } from "../kernel/errors.ts";
+import { here } from "../kernel/loop.ts";
+import { openScope, Scope, type ScopeOptions } from "../kernel/scope.ts";
+import type { Coroutine } from "../kernel/task.ts";
+import { formatSeconds } from "../kernel/timers.ts";
+
+/** Options of everything that opens a scope. */
+export interface SignalOption {
+  /** Cancels the scope when it aborts; the caller then gets `signal.reason` as it is. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A scope nested in the current one, in the same task and context. */
+function nestedScope(label: string, options: Partial<ScopeOptions> = {}): Scope {
+  const { loop, task } = here();
+  return new Scope(loop, { ...options, label, task, context: currentContext() });
+}
+
+/** `openScope`, with a signal that can cancel the scope. */
+async function openWithSignal<T>(
+  api: string,
+  scope: Scope,
+  body: Coroutine<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  checkSignal(api, signal);
+  const binding: AbortBinding | undefined = bindSignal(scope, signal);
+  try {
+    return await openScope(scope, here(), body);
+  } catch (error) {
+    throw scope.owns(error) && error.source === "abort" ? error.reason : error;
+  } finally {
+    binding?.release();
+  }
+}
+
+/** The deadline of a running `timeout`. Source: asyncio.Timeout. */
+export class Timeout {
+  readonly #scope: Scope;
+
+  /** @internal */
+  constructor(scope: Scope) {
+    this.#scope = scope;
+  }
+
+  /** The deadline, on the clock of the loop; undefined if there is none. */
+  when(): number | undefined {
+    const { deadline } = this.#scope;
+    return deadline === Number.POSITIVE_INFINITY ? undefined : deadline;
+  }
+
+  /**
+   * Moves the deadline to `when`, on the clock of the loop; null removes it.
+   * @throws InvalidStateError once it has passed or the body has ended (S84).
+   */
+  reschedule(when: number | null): void {
+    const deadline = when ?? Number.POSITIVE_INFINITY;
+    checkSeconds(
+      "`timeout.reschedule`",
+      "a time in seconds on the clock of `loop.time()`, or null",
+      deadline,
+    );
+    const state = this.#scope.closed
+      ? "the body has ended"
+      : this.#scope.expired
+        ? "the deadline has passed"
+        : undefined;
+    if (state !== undefined)
+      throw new InvalidStateError(`\`timeout.reschedule\` came too late: ${state}`);
+    this.#scope.deadline = deadline;
+  }
+
+  /** True once the deadline has cancelled the body, also if the body then swallowed that (S77). */
+  expired(): boolean {
+    return this.#scope.expired;
+  }
+}
+
+/**
+ * Runs `body` and gives what it returns, if it ends within `seconds`. Else the waits of the body are cancelled, and when
+ * it has ended by that, the call rejects with a TimeoutError. It never abandons the body: cleaning up may take longer
+ * than the deadline. `null` or Infinity means no deadline; with 0 or less the first wait is cancelled.
+ *
+ * Cancellations from outside pass through and are never converted (S80). Of nested timeouts that are both due, the
+ * outermost raises. Source: asyncio.timeout (S77 to S86).
+ *
+ * @example
+ * await assert.rejects(asyncio.timeout(0.01, () => asyncio.sleep(3600)), asyncio.TimeoutError);
+ */
+export async function timeout<T>(
+  seconds: number | null,
+  body: (scope: Timeout) => PromiseLike<T>,
+  options: SignalOption = {},
+): Promise<T> {
+  checkSeconds("`timeout`", "a number of seconds, or null", seconds ?? 0);
+  const when = seconds === null ? null : here().loop.time() + seconds;
+  return runWithDeadline("`timeout`", when, body, options, seconds ?? undefined);
+}
+
+/** `timeout` with an absolute deadline, on the clock of the loop. Source: asyncio.timeout_at. */
+export async function timeoutAt<T>(
+  when: number | null,
+  body: (scope: Timeout) => PromiseLike<T>,
+  options: SignalOption = {},
+): Promise<T> {
+  checkSeconds(
+    "`timeoutAt`",
+    "a time in seconds on the clock of `loop.time()`, or null",
+    when ?? 0,
+  );
+  return runWithDeadline("`timeoutAt`", when, body, options);
+}
+
+async function runWithDeadline<T>(
+  api: string,
+  when: number | null,
+  body: (scope: Timeout) => PromiseLike<T>,
+  options: SignalOption,
+  seconds?: number,
+): Promise<T> {
+  checkCoroutine(api, body);
+  const scope = nestedScope("timeout");
+  if (when !== null) scope.deadline = when;
+  try {
+    return await openWithSignal(api, scope, () => body(new Timeout(scope)), options.signal);
+  } catch (error) {
+    if (!scope.owns(error)) throw error;
+    const what =
+      seconds === undefined ? "the deadline" : `the deadline of ${formatSeconds(seconds)}`;
+    throw new TimeoutError(`${api} cancelled the body: ${what} has passed`, { cause: error });
+  }
+}
+
+/** What `moveOnAfter` gives: the value of the body, or that the deadline cut it off. */
+export type Moved<T> =
+  | { readonly cancelled: false; readonly value: T }
+  | { readonly cancelled: true };
+
+/**
+ * `timeout` for work that may go unfinished: tells by its result whether `body` was cut off. Source: trio.move_on_after.
+ *
+ * @example
+ * const slow = await asyncio.moveOnAfter(0.01, () => asyncio.sleep(3600, "slow"));
+ * const fast = await asyncio.moveOnAfter(3600, async () => "fast");
+ * assert.deepEqual([slow, fast], [{ cancelled: true }, { cancelled: false, value: "fast" }]);
+ */
+export async function moveOnAfter<T>(
+  seconds: number,
+  body: Coroutine<T>,
+  options: SignalOption = {},
+): Promise<Moved<T>> {
+  checkSeconds("`moveOnAfter`", "a number of seconds", seconds);
+  checkCoroutine("`moveOnAfter`", body);
+  const scope = nestedScope("moveOnAfter");
+  scope.deadline = scope.loop.time() + seconds;
+  try {
+    return {
+      cancelled: false,
+      value: await openWithSignal("`moveOnAfter`", scope, body, options.signal),
+    };
+  } catch (error) {
+    if (!scope.owns(error)) throw error;
+    return { cancelled: true };
+  }
+}
+
+/**
+ * Runs `body` so that cancellations from outside do not reach it, for at most `seconds`: what a `finally` block awaits.
+ * Gives what the body returns, undefined if the time was over before. Not rejected by a pending cancellation: a cancelled
+ * task can clean up.
+ *
+ * @example
+ * const log: string[] = [];
+ * const task = asyncio.createTask(async () => {
+ *   try {
+ *     await asyncio.sleep(3600);
+ *   } finally {
+ *     await asyncio.cleanup(1, async () => log.push(await asyncio.sleep(0.001, "closed")));
+ *   }
+ * });
+ * await asyncio.sleep(0);
+ * task.cancel();
+ * await assert.rejects(task, asyncio.CancelledError);
+ * assert.deepEqual(log, ["closed"]);
+ */
+export async function cleanup<T>(seconds: number, body: Coroutine<T>): Promise<T | undefined> {
+  checkSeconds("`cleanup`", "a number of seconds", seconds);
+  checkCoroutine("`cleanup`", body);
+  const scope = nestedScope("cleanup", { shield: true });
+  scope.deadline = scope.loop.time() + seconds;
+  try {
+    return await openScope(scope, here(), body);
+  } catch (error) {
+    if (!scope.owns(error)) throw error;
+    return undefined;
+  }
+}
+
+/** Seconds until the nearest deadline around the running code: Infinity if there is none, 0 if it has passed or a cancellation is due. */
+export function timeLeft(): number {
+  const start = here();
+  if (start.peekInterruption() !== undefined) return 0;
+  let deadline = Number.POSITIVE_INFINITY;
+  for (let scope: Scope | undefined = start; scope !== undefined; scope = scope.parent) {
+    deadline = Math.min(deadline, scope.deadline);
+    if (scope.shield) break;
+  }
+  return deadline === Number.POSITIVE_INFINITY
+    ? deadline
+    : Math.max(deadline - start.loop.time(), 0);
+}
+
+export interface CancelScopeOptions extends SignalOption {
+  /** Absolute, on the clock of the loop. @default Infinity */
+  readonly deadline?: number | undefined;
+  /** Keeps the cancellations of the scopes around it out of the body. @default false */
+  readonly shield?: boolean | undefined;
+  /** Seconds. @default that of the loop */
+  readonly cancelGrace?: number | undefined;
+}
+
+/**
+ * A region that can be cancelled from elsewhere. Single use. Source: trio.CancelScope.
+ *
+ * @example
+ * const scope = new asyncio.CancelScope();
+ * const [result] = await asyncio.gather(
+ *   () => scope.run(() => asyncio.sleep(3600, "never")),
+ *   async () => scope.cancel("changed my mind"),
+ * );
+ * assert.equal(result, undefined);
+ * assert.ok(scope.cancelled);
+ */
+export class CancelScope {
+  readonly #options: CancelScopeOptions;
+  #deadline: number;
+  /** Undefined until `run`. */
+  #scope: Scope | undefined = undefined;
+  /** The reason of a `cancel` that came before `run`. */
+  #early: { readonly reason: unknown; readonly requestedBy: string | undefined } | undefined =
+    undefined;
+  #cancelled = false;
+
+  constructor(options: CancelScopeOptions = {}) {
+    const { deadline = Number.POSITIVE_INFINITY, cancelGrace = 0 } = options;
+    checkSeconds("`CancelScope`", "`deadline` in seconds on the clock of `loop.time()`", deadline);
+    checkSeconds("`CancelScope`", "`cancelGrace` in seconds", cancelGrace);
+    this.#options = options;
+    this.#deadline = deadline;
+  }
+
+  /**
+   * Runs `body` and gives what it returns; undefined if this scope was cancelled and that cut the body off.
+   * Rejects with an InvalidStateError the second time.
+   */
+  async run<T>(body: Coroutine<T>): Promise<T | undefined> {
+    checkCoroutine("`CancelScope.run`", body);
+    if (this.#scope !== undefined)
+      throw new InvalidStateError(
+        "`CancelScope.run` was called twice. A scope is for one body: make another",
+      );
+    const { shield, cancelGrace, signal } = this.#options;
+    const scope = nestedScope("cancel scope", { shield, cancelGrace });
+    this.#scope = scope;
+    scope.deadline = this.#deadline;
+    if (this.#early !== undefined)
+      scope.cancel(this.#early.reason, "cancel", this.#early.requestedBy);
+    try {
+      return await openWithSignal("`CancelScope`", scope, body, signal);
+    } catch (error) {
+      if (!scope.owns(error)) throw error;
+      this.#cancelled = true;
+      return undefined;
+    }
+  }
+
+  /** Cancels every wait of the body; before `run`, the first. Does nothing once the body has ended. */
+  cancel(reason?: unknown): void {
+    const requestedBy = here().task?.getName();
+    if (this.#scope !== undefined) this.#scope.cancel(reason, "cancel", requestedBy);
+    else this.#early ??= { reason, requestedBy };
+  }
+
+  /** True once a cancellation was asked for, by `cancel`, the deadline, or the signal. */
+  get cancelCalled(): boolean {
+    return this.#scope?.cancelCalled ?? this.#early !== undefined;
+  }
+
+  /** True once the scope has cut its body off. */
+  get cancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  get deadline(): number {
+    return this.#deadline;
+  }
+
+  /** Moves the deadline: absolute, on the clock of the loop. */
+  set deadline(when: number) {
+    checkSeconds("`CancelScope`", "`deadline` in seconds on the clock of `loop.time()`", when);
+    this.#deadline = when;
+    if (this.#scope !== undefined) this.#scope.deadline = when;
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * A loop in virtual time, for tests. It runs one step at a time, each after all microtasks of the last, so the order is
+ * exact and the same every time. When nothing is ready, its clock jumps to the next deadline: an hour of sleeping takes no
+ * time. Work outside the loop (in `cancellable`) holds the clock still until it has ended.
+ */
+
+import { checkSeconds, rangeError, TimeoutError } from "../kernel/errors.ts";
+import { type Host, type HostTimer, realHost } from "../kernel/host.ts";
+import { EventLoop, type EventLoopOptions } from "../kernel/loop.ts";
+import { formatSeconds } from "../kernel/timers.ts";
+
+export interface VirtualLoopOptions extends EventLoopOptions {
+  /** Draws the order in which ready steps run: one order for each seed. @default first in, first out */
+  readonly seed?: number | undefined;
+  /** Real seconds after which a run is cancelled and rejects with a TimeoutError that lists its tasks. @default 10 */
+  readonly watchdog?: number | undefined;
+}
+
+/**
+ * `run(main, { loop: new VirtualLoop() })` runs `main` in virtual time, which begins at 0. When nothing is ready, no timer
+ * is set and no foreign work is in flight, it rejects with a DeadlockError at once.
+ *
+ * @example
+ * const loop = new testing.VirtualLoop();
+ * await asyncio.run(() => asyncio.sleep(3600), { loop });
+ * assert.equal(loop.time(), 3600);
+ */
+export class VirtualLoop extends EventLoop {
+  constructor(options: VirtualLoopOptions = {}) {
+    const { seed, watchdog = 10 } = options;
+    if (seed !== undefined && !Number.isSafeInteger(seed))
+      throw rangeError("`new VirtualLoop`", "`seed` to be an integer", seed);
+    checkSeconds("`new VirtualLoop`", "`watchdog` in seconds", watchdog);
+    const host = new VirtualHost(seed, watchdog);
+    super(host, options);
+    host.loop = this;
+  }
+}
+
+interface VirtualTimer {
+  readonly when: number;
+  readonly run: () => void;
+  /** True iff it counts: a timer left behind by a cancelled timeout is no reason to move the clock. */
+  isRefed: boolean;
+}
+
+class VirtualHost implements Host {
+  readonly exact = true;
+  readonly choose: ((count: number) => number) | undefined;
+  /** Set right after the loop is made. */
+  loop!: EventLoop;
+  readonly #watchdogSeconds: number;
+  #now = 0;
+  #timer: VirtualTimer | undefined = undefined;
+  /** Foreign work in flight. */
+  #outstanding = 0;
+  #checkDue = false;
+  readonly #runs: Set<(error?: Error) => void> = new Set();
+  /** Set while there are runs; real time. */
+  #watchdog: HostTimer | undefined = undefined;
+
+  constructor(seed: number | undefined, watchdogSeconds: number) {
+    this.#watchdogSeconds = watchdogSeconds;
+    if (seed !== undefined) this.choose = chooser(seed);
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  microtask(run: () => void): void {
+    realHost.microtask(run);
+  }
+
+  afterMicrotasks(run: () => void): void {
+    realHost.afterMicrotasks(run);
+  }
+
+  macrotask(run: () => void): void {
+    realHost.macrotask(run);
+  }
+
+  report(text: string): void {
+    realHost.report(text);
+  }
+
+  setTimer(when: number, run: () => void): HostTimer {
+    const timer: VirtualTimer = { when, run, isRefed: true };
+    this.#timer = timer;
+    this.#scheduleCheck();
+    return {
+      ref: () => {
+        timer.isRefed = true;
+        this.#scheduleCheck();
+      },
+      unref: () => {
+        timer.isRefed = false;
+      },
+      clear: () => {
+        if (this.#timer === timer) this.#timer = undefined;
+      },
+    };
+  }
+
+  onDry(run: (error?: Error) => void): () => void {
+    this.#runs.add(run);
+    this.#watchdog ??= realHost.setTimer(realHost.now() + this.#watchdogSeconds, () =>
+      this.#barked(),
+    );
+    return () => {
+      this.#runs.delete(run);
+      if (this.#runs.size > 0) return;
+      this.#watchdog?.clear();
+      this.#watchdog = undefined;
+    };
+  }
+
+  io(change: 1 | -1): void {
+    this.#outstanding += change;
+    this.#scheduleCheck();
+  }
+
+  idle(): void {
+    this.#scheduleCheck();
+  }
+
+  /** One macrotask later, so that foreign promises which are about to settle do so first. */
+  #scheduleCheck(): void {
+    if (this.#checkDue) return;
+    this.#checkDue = true;
+    realHost.macrotask(() => {
+      this.#checkDue = false;
+      if (this.loop.isIdle && this.#outstanding === 0) this.#nothingReady();
+    });
+  }
+
+  #nothingReady(): void {
+    const timer = this.#timer;
+    if (timer?.isRefed === true && timer.when !== Number.POSITIVE_INFINITY) {
+      this.#timer = undefined;
+      this.#now = Math.max(this.#now, timer.when);
+      timer.run();
+      this.#scheduleCheck();
+    } else if (this.#everyTaskIsParked()) for (const run of [...this.#runs]) run();
+  }
+
+  /** A task without a wait sits in a foreign await, which may still end; the watchdog has an eye on it. */
+  #everyTaskIsParked(): boolean {
+    return [...this.loop.tasks].every((task) => task.waitingFor().length > 0);
+  }
+
+  #barked(): void {
+    const tasks = [...this.loop.tasks];
+    const lines = tasks.map(
+      (task) =>
+        `  ${task.describe()} is waiting for ${task.waitingFor().join(" and ") || "foreign work"}`,
+    );
+    const message = `the run has not ended after ${formatSeconds(this.#watchdogSeconds)} of real time (at ${formatSeconds(this.#now)} of virtual time):`;
+    for (const run of [...this.#runs]) run(new TimeoutError([message, ...lines].join("\n")));
+  }
+}
+
+/** A random but repeatable choice: Tommy Ettinger's mulberry32. */
+function chooser(seed: number): (count: number) => number {
+  let state = seed >>> 0;
+  return (count) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
+    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * count);
+  };
+}
