@@ -9,7 +9,7 @@ import { AbortStep } from "./abort-signal.ts";
 /**
  * Waits for foreign work and makes it cancellable: `start` gets a signal of its own. When the current scope is cancelled,
  * waiting stops at once and the signal aborts, with the CancelledError as its reason. What the work does after that is
- * no longer waited for; a failure that is not the answer to the abort goes to the exception handler.
+ * no longer waited for, and its failure is taken as the answer to the abort; debug mode shows one that has another name.
  * On a virtual loop time holds still until the work has ended.
  *
  * @example
@@ -38,12 +38,9 @@ export async function cancellable<T>(start: (signal: AbortSignal) => PromiseLike
     },
     (exception) => {
       if (wait.fail(exception)) loop.io(-1);
-      else if (!isAnswerToAbort(exception)) {
-        loop.callExceptionHandler({
-          message: "work in `cancellable` has failed after it was cancelled",
-          exception,
-          task: scope.task,
-        });
+      else if (loop.debug && !isAnswerToAbort(exception)) {
+        const message = "work in `cancellable` has failed after it was told to abort";
+        loop.callExceptionHandler({ message, exception, task: scope.task });
       }
     },
   );

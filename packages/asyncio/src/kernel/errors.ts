@@ -100,7 +100,8 @@ register(TimeoutError, "TimeoutError");
 /** Nothing can happen any more, and main has not ended. `tasks` are those that waited, in the order they were created. */
 export class DeadlockError<T extends object = object> extends Error {
   readonly code = "ERR_ASYNCIO_DEADLOCK";
-  readonly tasks!: readonly T[];
+  // Not enumerable: printing the error would print each task with all that hangs on it.
+  declare readonly tasks: readonly T[];
 
   constructor(tasks: readonly T[], descriptions: readonly string[]) {
     super(

@@ -296,6 +296,9 @@ export class TaskGroup<R = unknown> implements FutureListener {
 
   #checkOpen(api: string, child: string): void {
     if (this.#state === "open" || this.#state === "closing") return;
+    // A child that was cancelled with its group and does not know yet: tell it that, rather than that it came too late.
+    const interruption = this.#state === "aborting" ? here().takeInterruption() : undefined;
+    if (interruption !== undefined) throw new CancelledError(interruption);
     const found =
       this.#state === "closed"
         ? `${this.describeWait()} has ended`
