@@ -381,9 +381,9 @@ export async function openScope<T>(
   parent: Scope,
   body: () => PromiseLike<T>,
 ): Promise<T> {
-  if (parent.attention && !scope.shield) await parent.interruption(scope.label);
-  scope.nestIn(parent);
   try {
+    if (parent.attention && !scope.shield) await parent.interruption(scope.label);
+    scope.nestIn(parent);
     return await runInScope(scope, callBody<T>, body);
   } catch (error) {
     throw scope.unwound(error);

@@ -31,14 +31,16 @@ async function openWithSignal<T>(
   body: Coroutine<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  checkSignal(api, signal);
-  const binding: AbortBinding | undefined = bindSignal(scope, signal);
+  let binding: AbortBinding | undefined;
   try {
+    checkSignal(api, signal);
+    binding = bindSignal(scope, signal);
     return await openScope(scope, here(), body);
   } catch (error) {
     throw scope.owns(error) && error.source === "abort" ? error.reason : error;
   } finally {
     binding?.release();
+    scope.close(); // also when the scope was never opened: it may have a deadline already
   }
 }
 
