@@ -3,35 +3,41 @@
  * the scope that it belongs to: its listeners are user code, which never runs in the context of whoever cancels.
  */
 
-import { runInScope } from "../kernel/context.ts";
 import { CancelledError } from "../kernel/errors.ts";
 import { here, type Ready } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Cancellation } from "../kernel/wait.ts";
 
-/** Aborts a controller in its turn. */
+/**
+ * A controller that is aborted by a step of the loop. The abort is the reaction of a promise made here, so its listeners
+ * run in the async context of whoever made the signal, with all stores.
+ */
 export class AbortStep implements Ready {
   readonly scope: Scope;
-  readonly controller: AbortController;
-  readonly #reason: unknown;
+  readonly controller: AbortController = new AbortController();
+  readonly #open: () => void;
+  #reason: CancelledError | undefined = undefined;
 
-  constructor(scope: Scope, controller: AbortController, cancellation: Cancellation) {
+  constructor(scope: Scope) {
     this.scope = scope;
-    this.controller = controller;
+    let open = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    this.#open = open;
+    gate.then(() => this.controller.abort(this.#reason));
+  }
+
+  /** Aborts with the CancelledError of `cancellation`, in its turn; only the first time. */
+  abort(cancellation: Cancellation): void {
+    if (this.#reason !== undefined) return;
     this.#reason = new CancelledError(cancellation);
+    this.scope.loop.enqueue(this);
   }
 
   step(): void {
-    runInScope(this.scope, abort, this);
+    this.#open();
   }
-
-  get reason(): unknown {
-    return this.#reason;
-  }
-}
-
-function abort(step: AbortStep): void {
-  step.controller.abort(step.reason);
 }
 
 const signals: WeakMap<Scope, AbortSignal> = new WeakMap();
@@ -46,13 +52,11 @@ export function abortSignal(): AbortSignal {
   const scope = here();
   const known = signals.get(scope);
   if (known !== undefined) return known;
-  const controller = new AbortController();
+  const step = new AbortStep(scope);
+  const { controller } = step;
   signals.set(scope, controller.signal);
   const interruption = scope.peekInterruption();
   if (interruption !== undefined) controller.abort(new CancelledError(interruption));
-  else
-    scope.addCancelHook((cancellation) =>
-      scope.loop.enqueue(new AbortStep(scope, controller, cancellation)),
-    );
+  else scope.addCancelHook((cancellation) => step.abort(cancellation));
   return controller.signal;
 }

@@ -21,27 +21,22 @@ export async function cancellable<T>(start: (signal: AbortSignal) => PromiseLike
   checkCoroutine("`cancellable`", start);
   const scope = here();
   if (scope.attention) await scope.interruption("cancellable");
-  const controller = new AbortController();
-  const work = start(controller.signal);
+  const step = new AbortStep(scope);
+  const work = start(step.controller.signal);
   if (!isThenable(work)) throw argumentError("`cancellable`", "`start` to return a promise", work);
   const { loop } = scope;
   const subject = start.name === "" ? "foreign work" : `foreign work ${start.name}`;
   const wait: Wait<T> = park<T>(scope, subject, (_wait, cancellation) => {
-    loop.io(-1);
-    loop.enqueue(new AbortStep(scope, controller, cancellation));
+    step.abort(cancellation);
     return true;
   });
-  loop.io(1);
+  wait.holdTime();
   work.then(
-    (value) => {
-      if (wait.resume(value)) loop.io(-1);
-    },
+    (value) => void wait.resume(value),
     (exception) => {
-      if (wait.fail(exception)) loop.io(-1);
-      else if (loop.debug && !isAnswerToAbort(exception)) {
-        const message = "work in `cancellable` has failed after it was told to abort";
-        loop.callExceptionHandler({ message, exception, task: scope.task });
-      }
+      if (wait.fail(exception) || !loop.debug || isAnswerToAbort(exception)) return;
+      const message = "work in `cancellable` has failed after it was told to abort";
+      loop.callExceptionHandler({ message, exception, task: scope.task });
     },
   );
   return await wait.promise;

@@ -9,17 +9,18 @@
 import { runInScope } from "./context.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { argumentError, isThenable } from "./errors.ts";
-import type { EventLoop, Ready } from "./loop.ts";
+import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
-import type { Timer, TimerTarget } from "./timers.ts";
+import type { Timer } from "./timers.ts";
 
-let openGate: () => void;
+const ignore = (): void => {};
+let openGate: () => void = ignore;
 const captureGate = (resolve: () => void): void => {
   openGate = resolve;
 };
 
 /** A callback that the loop will call; `cancel()` prevents it. Source: asyncio.Handle and TimerHandle. */
-export class Handle implements Ready, TimerTarget {
+export class Handle {
   readonly scope: Scope;
   /** @internal Set by callAt. */
   timer: Timer | undefined = undefined;
@@ -45,6 +46,7 @@ export class Handle implements Ready, TimerTarget {
     });
     const gate = new Promise<void>(captureGate);
     this.#open = openGate;
+    openGate = ignore; // it would keep the last callback's context alive
     gate.then(() => this.#run());
   }
 

@@ -137,6 +137,12 @@ export class QueueShutDown extends Error {
 }
 register(QueueShutDown, "QueueShutDown");
 
+/** The barrier was reset or broken while a task waited at it, or was broken already. */
+export class BrokenBarrierError extends Error {
+  readonly code = "ERR_ASYNCIO_BROKEN_BARRIER";
+}
+register(BrokenBarrierError, "BrokenBarrierError");
+
 /** What tells apart the errors of an ExceptionGroup: an error class or a predicate. */
 export type ErrorMatcher =
   | (abstract new (

@@ -46,7 +46,7 @@ export function formatReport(context: ExceptionContext): string {
   const lines = [`asyncio: ${context.message}`];
   if (context.task !== undefined) lines.push(`  task: ${nameOf(context.task)}`);
   if (context.sourceTraceback !== undefined) lines.push(`  created\n${context.sourceTraceback}`);
-  if (context.exception !== undefined) lines.push(formatException(context.exception));
+  if ("exception" in context) lines.push(formatException(context.exception));
   return lines.join("\n");
 }
 

@@ -110,11 +110,17 @@ export function guardAbandonedBranches(): void {
   const { process } = globals;
   if (guarded || process === undefined) return;
   guarded = true;
+  let others: unknown[] = [];
+  const handBack = (): void => {
+    process.off("unhandledRejection", listener);
+    for (const reason of others) Promise.reject(reason);
+    others = [];
+    globals.setImmediate(() => process.on("unhandledRejection", listener));
+  };
   const listener = (reason: unknown): void => {
     if (reason instanceof CancelledError || process.listenerCount("unhandledRejection") > 1) return;
-    process.off("unhandledRejection", listener);
-    Promise.reject(reason);
-    globals.setImmediate(() => process.on("unhandledRejection", listener));
+    // Not at once: the host may have more rejections in the same batch, our own among them.
+    if (others.push(reason) === 1) globals.setImmediate(handBack);
   };
   runInRoot(() => process.on("unhandledRejection", listener));
 }

@@ -19,6 +19,7 @@ import { currentContext } from "./context-var.ts";
 import { checkSeconds, InvalidStateError } from "./errors.ts";
 import { type FailureRecord, formatReport } from "./failure.ts";
 import { type Host, type HostTimer, realHost } from "./host.ts";
+import { LinkedList } from "./linked-list.ts";
 import { RingBuffer } from "./ring-buffer.ts";
 import { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
@@ -66,12 +67,13 @@ export class EventLoop {
   /** Seconds; debug mode reports steps that take longer. */
   slowCallbackDuration = 0.1;
   /** @internal The live tasks, in the order of creation. The loop holds them strongly: no task vanishes. */
-  readonly tasks: Set<Task<unknown>> = new Set();
+  readonly tasks: LinkedList<Task<unknown>> = new LinkedList();
   /** @internal Failures that nobody has looked at yet (failure.ts). */
   readonly unobserved: Set<FailureRecord> = new Set();
 
   readonly #host: Host;
-  readonly #exact: boolean;
+  /** @internal True iff steps run one at a time. */
+  readonly isExact: boolean;
   readonly #ready: RingBuffer<Ready> = new RingBuffer();
   readonly #timers: TimerHeap = new TimerHeap();
   #hostTimer: HostTimer | undefined = undefined;
@@ -91,7 +93,7 @@ export class EventLoop {
     checkSeconds("`EventLoop`", "`cancelGrace` in seconds", cancelGrace);
     this.#host = host;
     this.debug = options.debug ?? environment?.ASYNCIO_DEBUG === "1";
-    this.#exact = (host.exact ?? false) || this.debug;
+    this.isExact = (host.exact ?? false) || this.debug;
     this.cancelGrace = Math.max(cancelGrace, 0);
   }
 
@@ -207,7 +209,7 @@ export class EventLoop {
     if (spent >= BUDGET) return false;
     if (
       spent % CLOCK_EVERY === 0 &&
-      !this.#exact &&
+      !this.isExact &&
       this.time() - this.#hoppedAt > BUDGET_SECONDS
     ) {
       this.#spent = BUDGET;
@@ -241,6 +243,11 @@ export class EventLoop {
     return !this.#drainDue;
   }
 
+  /** @internal A wait was parked: if nothing is ready any more, the host may want to know. */
+  parked(): void {
+    if (this.isIdle) this.#host.idle?.();
+  }
+
   /** @internal Work outside the loop has begun (1) or ended (-1). */
   io(change: 1 | -1): void {
     this.#host.io?.(change);
@@ -271,13 +278,13 @@ export class EventLoop {
   #scheduleDrain(): void {
     this.#drainDue = true;
     if (this.#spent >= BUDGET) this.#host.macrotask(this.#drainAfterHop);
-    else if (this.#exact) this.#host.afterMicrotasks(this.#drainOneStep);
+    else if (this.isExact) this.#host.afterMicrotasks(this.#drainOneStep);
     else this.#host.microtask(this.#drain);
   }
 
   readonly #drainAfterHop = (): void => {
     this.#hopped();
-    if (this.#exact) this.#drainOneStep();
+    if (this.isExact) this.#drainOneStep();
     else this.#drain();
   };
 
@@ -327,7 +334,7 @@ export class EventLoop {
   }
 
   /** @internal A scope outlived its grace period. */
-  debugReportInsisted(scope: Scope): void {
+  debugReportInsisted(scope: Scope, grace: number): void {
     if (!this.debug) return;
     const { task } = scope;
     const whose =
@@ -340,7 +347,7 @@ export class EventLoop {
         ? "it sits in a foreign await, which cannot be cancelled. Wrap foreign work in `cancellable`"
         : `it swallowed the cancellation and is waiting for ${wait.describe()}. Every operation in it rejects from now on`;
     this.callExceptionHandler({
-      message: `${whose} has not ended ${formatSeconds(scope.cancelGrace)} after it was cancelled: ${where}`,
+      message: `${whose} has not ended ${formatSeconds(grace)} after it was cancelled: ${where}`,
       task,
       sourceTraceback: wait?.createdAt ?? task?.createdAt,
     });

@@ -19,6 +19,7 @@
 import { runInScope } from "./context.ts";
 import type { Context } from "./context-var.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
+import { LinkedList } from "./linked-list.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
 import type { Timer } from "./timers.ts";
@@ -48,8 +49,8 @@ export class Scope {
   /** The task whose body runs here, however deep; undefined in plain callbacks and outside every task. */
   task: Task<unknown> | undefined;
   parent: Scope | undefined = undefined;
-  /** Seconds between the first cancellation and the second, insisting one. */
-  cancelGrace: number;
+  /** Seconds between the first cancellation and the second, insisting one; undefined: what the cancellation brings along. */
+  readonly cancelGrace: number | undefined;
   /** True if an operation begun here has to ask `takeInterruption`. May be true for nothing; never false wrongly. */
   attention = false;
   /** True iff the deadline has cancelled this scope. */
@@ -68,12 +69,15 @@ export class Scope {
   #insisted: Cancellation | undefined = undefined;
   #cut: Cancellation | undefined = undefined;
   /** The first cancellation since the count was 0: what insisting delivers again. */
-  #latest: Cancellation | undefined = undefined;
+  #first: Cancellation | undefined = undefined;
   /** Operations rejected since the scope was insisted on or closed. */
   #refusals = 0;
-  #firstWait: Wait | undefined = undefined;
-  #lastWait: Wait | undefined = undefined;
-  #nested: Set<Scope> | undefined = undefined;
+  readonly #waits: LinkedList<Wait> = new LinkedList();
+  /** The open scopes nested directly in this one. */
+  #nested: LinkedList<Scope> | undefined = undefined;
+  // Links of the parent's list of nested scopes.
+  previous: Scope | undefined = undefined;
+  next: Scope | undefined = undefined;
   #hooks: Set<CancelHook> | undefined = undefined;
 
   constructor(loop: EventLoop, options: ScopeOptions) {
@@ -82,23 +86,29 @@ export class Scope {
     this.context = options.context;
     this.task = options.task;
     this.shield = options.shield ?? false;
-    this.cancelGrace = options.cancelGrace ?? loop.cancelGrace;
+    this.cancelGrace = options.cancelGrace;
   }
 
   // --- asking for a cancellation
 
   /** Cancels every wait at or below this scope. Does nothing once the scope has closed. */
-  cancel(reason?: unknown, source: CancelSource = "cancel", requestedBy?: string): void {
+  cancel(
+    reason?: unknown,
+    source: CancelSource = "cancel",
+    requestedBy?: string,
+    grace?: number,
+  ): void {
     if (this.closed) return;
-    const cancellation: Cancellation = { scope: this, source, reason, requestedBy };
+    const seconds = this.cancelGrace ?? grace ?? this.loop.cancelGrace;
+    const cancellation: Cancellation = { scope: this, source, reason, requestedBy, grace: seconds };
     this.#cancelCalled = true;
-    if (this.#count++ === 0) this.#latest = cancellation;
-    if (this.cancelGrace === 0) {
+    if (this.#count++ === 0) this.#first = cancellation;
+    if (seconds === 0) {
       this.#insist();
       return;
     }
-    if (this.#graceTimer === undefined && this.cancelGrace !== Number.POSITIVE_INFINITY) {
-      this.#graceTimer = this.loop.addTimer(this.loop.time() + this.cancelGrace, this);
+    if (this.#graceTimer === undefined && seconds !== Number.POSITIVE_INFINITY) {
+      this.#graceTimer = this.loop.addTimer(this.loop.time() + seconds, this);
     }
     deliver(this, cancellation);
   }
@@ -111,7 +121,7 @@ export class Scope {
   /** Takes one cancellation back; at 0 also what was not delivered yet, and the insistence. Returns what remains (S37, S39). */
   uncancel(): number {
     if (this.#count > 0 && --this.#count === 0) {
-      this.#pending = this.#insisted = this.#latest = undefined;
+      this.#pending = this.#insisted = this.#first = undefined;
       this.#stopGrace();
     }
     return this.#count;
@@ -137,7 +147,7 @@ export class Scope {
     if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
     this.#deadlineTimer = undefined;
     if (this.closed || this.expired || when === Number.POSITIVE_INFINITY) return;
-    if (when <= this.loop.time() && this.#firstWait === undefined) this.#alert();
+    if (when <= this.loop.time() && this.#waits.size === 0) this.#alert();
     this.#deadlineTimer = this.loop.addTimer(when, this);
   }
 
@@ -161,13 +171,13 @@ export class Scope {
 
   #insist(): void {
     this.#graceTimer = undefined;
-    const latest = this.#latest;
-    if (latest === undefined || this.closed) return;
+    const cancellation = this.#first;
+    if (cancellation === undefined || this.closed) return;
     this.#pending = undefined;
-    this.#insisted = latest;
-    if (this.cancelGrace > 0) this.loop.debugReportInsisted(this);
+    this.#insisted = cancellation;
+    if (cancellation.grace > 0) this.loop.debugReportInsisted(this, cancellation.grace);
     this.#alert();
-    deliver(this, latest);
+    deliver(this, cancellation);
   }
 
   #stopGrace(): void {
@@ -272,10 +282,11 @@ export class Scope {
     const scopes: Scope[] = [this];
     for (const scope of scopes) {
       scope.attention = true;
-      for (let wait = scope.#firstWait; wait !== undefined; wait = wait.next) waits.push(wait);
-      if (scope.#hooks !== undefined) hooks.push(...scope.#hooks);
-      if (scope.#nested === undefined) continue;
-      for (const nested of scope.#nested) if (!nested.shield) scopes.push(nested);
+      for (let wait = scope.#waits.first; wait !== undefined; wait = wait.next) waits.push(wait);
+      for (const hook of scope.#hooks ?? []) hooks.push(hook);
+      for (let nested = scope.#nested?.first; nested !== undefined; nested = nested.next) {
+        if (!nested.shield) scopes.push(nested);
+      }
     }
   }
 
@@ -298,32 +309,32 @@ export class Scope {
 
   addWait(wait: Wait): void {
     wait.linked = true;
-    wait.previous = this.#lastWait;
-    if (this.#lastWait === undefined) this.#firstWait = wait;
-    else this.#lastWait.next = wait;
-    this.#lastWait = wait;
+    this.#waits.add(wait);
   }
 
   removeWait(wait: Wait): void {
-    if (wait.previous === undefined) this.#firstWait = wait.next;
-    else wait.previous.next = wait.next;
-    if (wait.next === undefined) this.#lastWait = wait.previous;
-    else wait.next.previous = wait.previous;
     wait.linked = false;
-    wait.previous = wait.next = undefined;
+    this.#waits.remove(wait);
   }
 
-  /** The waits parked here and in the scopes nested below, shielded ones included, for reports. */
-  parkedWaits(): Wait[] {
+  /** The waits parked here and in the scopes nested below, shielded ones included: at most `most`, for reports. */
+  parkedWaits(most = 100): Wait[] {
     const waits: Wait[] = [];
-    for (let wait = this.#firstWait; wait !== undefined; wait = wait.next) waits.push(wait);
-    for (const nested of this.#nested ?? []) waits.push(...nested.parkedWaits());
+    const scopes: Scope[] = [this];
+    for (const scope of scopes) {
+      for (let wait = scope.#waits.first; wait !== undefined; wait = wait.next) {
+        if (waits.length >= most) return waits;
+        waits.push(wait);
+      }
+      for (let nested = scope.#nested?.first; nested !== undefined; nested = nested.next)
+        scopes.push(nested);
+    }
     return waits;
   }
 
   nestIn(parent: Scope): void {
     this.parent = parent;
-    parent.#nested ??= new Set();
+    parent.#nested ??= new LinkedList();
     parent.#nested.add(this);
   }
 
@@ -334,12 +345,17 @@ export class Scope {
     this.#stopGrace();
     if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
     this.#deadlineTimer = undefined;
-    if (this.parent !== undefined) this.parent.#nested?.delete(this);
+    if (this.parent !== undefined) this.parent.#nested?.remove(this);
     this.#hooks = undefined;
     this.attention = true;
-    this.#cut = { scope: this, source: "closed", reason: undefined, requestedBy: undefined };
-    if (this.#firstWait === undefined && (this.#nested === undefined || this.#nested.size === 0))
-      return;
+    this.#cut = {
+      scope: this,
+      source: "closed",
+      reason: undefined,
+      requestedBy: undefined,
+      grace: 0,
+    };
+    if (this.#waits.size === 0 && (this.#nested === undefined || this.#nested.size === 0)) return;
     if (this.loop.debug) this.loop.debugReportFloating(this);
     deliver(this, this.#cut);
   }
@@ -369,6 +385,7 @@ function deliver(scope: Scope, cancellation: Cancellation): void {
 export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {
   const wait = new Wait<T>(scope, subject, onCancel);
   scope.addWait(wait);
+  if (scope.loop.isExact) scope.loop.parked();
   return wait;
 }
 

@@ -6,7 +6,7 @@
 import { type AbortBinding, bindSignal, checkSignal } from "./abort.ts";
 import { enterScope, runInScope } from "./context.ts";
 import { type Context, currentContext } from "./context-var.ts";
-import { CancelledError, checkCoroutine, InvalidStateError } from "./errors.ts";
+import { CancelledError, type CancelSource, checkCoroutine, InvalidStateError } from "./errors.ts";
 import { Future } from "./future.ts";
 import { type EventLoop, here } from "./loop.ts";
 import { Scope } from "./scope.ts";
@@ -37,6 +37,10 @@ let count = 0;
  */
 export class Task<T> extends Future<T> {
   /** @internal */ readonly scope: Scope;
+  /** @internal Links of the loop's list of tasks. */
+  previous: Task<unknown> | undefined = undefined;
+  /** @internal */
+  next: Task<unknown> | undefined = undefined;
   #name: string;
   readonly #createdAt: string | undefined;
   /** Starts the body when it is resumed. Undefined once that is under way. */
@@ -60,7 +64,10 @@ export class Task<T> extends Future<T> {
       task: this,
       cancelGrace,
     });
-    this.#abort = bindSignal(this.scope, options.signal);
+    this.#abort = bindSignal(
+      { cancel: (reason) => this.cancelFor("abort", reason) },
+      options.signal,
+    );
     loop.tasks.add(this);
     if (options.eagerStart === true && !held) void this.#runEagerly(coroutine);
     else {
@@ -81,12 +88,35 @@ export class Task<T> extends Future<T> {
    * that has not started yet starts, and gets the CancelledError at its first wait. Returns false if it is done.
    */
   override cancel(reason?: unknown): boolean {
-    return this.#cancelWith({ reason, source: "cancel", requestedBy: here().task?.getName() });
+    return this.#cancelWith(reason, "cancel", here().task?.getName());
   }
 
   /** @internal `cancel` with another source than code that called it. */
-  cancelFor(source: Cancellation["source"], reason?: unknown): void {
-    this.#cancelWith({ reason, source, requestedBy: undefined });
+  cancelFor(source: CancelSource, reason?: unknown): void {
+    this.#cancelWith(reason, source, undefined);
+  }
+
+  /** @internal */
+  override forwardCancel({ reason, source, requestedBy, grace }: Cancellation): void {
+    // "closed" is the end of the scope of whoever owns the task, not of its own.
+    this.#cancelWith(reason, source === "closed" ? "group" : source, requestedBy, grace);
+  }
+
+  #cancelWith(
+    reason: unknown,
+    source: CancelSource,
+    requestedBy?: string,
+    grace?: number,
+  ): boolean {
+    if (this.done()) return false;
+    if (this.#gate === undefined) this.scope.cancel(reason, source, requestedBy, grace);
+    else {
+      // Not admitted to its group yet: it ends without having run (8.10).
+      const details = { scope: this.scope, reason, source, requestedBy };
+      const options = source === "abort" ? { cause: reason } : undefined;
+      this.#end("cancelled", new CancelledError(details, options));
+    }
+    return true;
   }
 
   /**
@@ -97,22 +127,6 @@ export class Task<T> extends Future<T> {
     if (this.done()) return;
     this.scope.suspendForEver();
     this.#end("cancelled", new CancelledError({ scope: this.scope }));
-  }
-
-  /** @internal */
-  override forwardCancel({ reason, source, requestedBy }: Cancellation): void {
-    this.#cancelWith({ reason, source, requestedBy });
-  }
-
-  #cancelWith({ reason, source, requestedBy }: Omit<Cancellation, "scope">): boolean {
-    if (this.done()) return false;
-    if (this.#gate === undefined) this.scope.cancel(reason, source, requestedBy);
-    else
-      this.#end(
-        "cancelled",
-        new CancelledError({ scope: this.scope, reason, source, requestedBy }),
-      ); // not admitted yet
-    return true;
   }
 
   /** How many cancellations are in force (S38). */
@@ -169,12 +183,13 @@ export class Task<T> extends Future<T> {
   }
 
   /**
-   * @internal Follows who waits for whom from this task. Only tasks with exactly one wait are followed: with two,
-   * one branch may end the task however long the other one waits.
+   * @internal Follows who waits for whom from this task. Only tasks with exactly one wait are followed: with two, one
+   * branch may end the task however long the other one waits. A task that nobody awaits cannot close a circle, so
+   * building a chain of tasks from its end costs nothing.
    */
   override cycleThrough(scope: Scope): Error | undefined {
     const awaiter = scope.task;
-    if (awaiter === undefined) return undefined;
+    if (awaiter === undefined || (awaiter !== this && !awaiter.isAwaited)) return undefined;
     const path: string[] = [];
     for (
       let task: Future<unknown> | undefined = this;
@@ -188,33 +203,37 @@ export class Task<T> extends Future<T> {
   }
 
   #soleAwaited(): Future<unknown> | undefined {
-    const [wait, second] = this.scope.parkedWaits();
+    const [wait, second] = this.scope.parkedWaits(2);
     return second === undefined && wait?.subject instanceof Future ? wait.subject : undefined;
   }
 
   async #run(coroutine: Coroutine<T>, gate: Promise<void>): Promise<void> {
     await gate; // in the async context of whoever created the task: its stores reach the body (rule 2)
     enterScope(this.scope);
-    await this.#settleWith(coroutine);
-  }
-
-  async #runEagerly(coroutine: Coroutine<T>): Promise<void> {
-    await this.#settleWith(() => runInScope(this.scope, awaitBody<T>, coroutine));
-  }
-
-  async #settleWith(coroutine: Coroutine<T>): Promise<void> {
     try {
       this.#end("fulfilled", await coroutine());
     } catch (error) {
-      this.#end(error instanceof CancelledError ? "cancelled" : "rejected", error);
+      this.#failed(error);
     }
+  }
+
+  async #runEagerly(coroutine: Coroutine<T>): Promise<void> {
+    try {
+      this.#end("fulfilled", await runInScope(this.scope, awaitBody<T>, coroutine));
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.#end(error instanceof CancelledError ? "cancelled" : "rejected", error);
   }
 
   #end(state: "fulfilled" | "rejected" | "cancelled", outcome: unknown): void {
     if (this.done()) return; // abandoned, and the body has ended after all
     this.#abort?.release();
     this.scope.close();
-    this.getLoop().tasks.delete(this);
+    this.getLoop().tasks.remove(this);
     this.settle(state, outcome);
   }
 }
@@ -252,5 +271,5 @@ export function currentTask(): Task<unknown> | undefined {
 
 /** The tasks of the running loop that have not ended, in the order of their creation. */
 export function allTasks(): Set<Task<unknown>> {
-  return new Set(here().loop.tasks);
+  return new Set(here().loop.tasks.toArray());
 }

@@ -21,6 +21,17 @@ import { RingBuffer } from "../kernel/ring-buffer.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 
+/** Where a queue keeps its items, and in which order it gives them: `shift` takes the next one. */
+export interface ItemStore<T> {
+  readonly length: number;
+  /** May throw, and has then stored nothing. */
+  push(item: T): void;
+  /** Only called when there is an item. May throw, and has then taken nothing. */
+  shift(): T;
+  /** Drops all items and gives how many there were. */
+  clear(): number;
+}
+
 export interface QueueOptions {
   /** What reports and errors call it. */
   readonly name?: string | undefined;
@@ -46,7 +57,7 @@ export class Queue<T> {
   readonly name: string | undefined;
   /** How many items it holds at most; Infinity if there is no limit. */
   readonly maxsize: number;
-  readonly #items: RingBuffer<T> = new RingBuffer();
+  readonly #items: ItemStore<T>;
   readonly #getters: WaitList = new WaitList();
   readonly #putters: WaitList = new WaitList();
   readonly #joiners: WaitList = new WaitList();
@@ -60,10 +71,16 @@ export class Queue<T> {
   #isShutDown = false;
 
   /** `maxsize` of 0 or less means no limit; a fraction is rounded up (S127). */
-  constructor(maxsize = 0, options: QueueOptions = {}) {
-    checkSeconds("`new Queue`", "`maxsize` as a number of items", maxsize);
+  constructor(maxsize = 0, options: QueueOptions = {}, items: ItemStore<T> = new RingBuffer<T>()) {
+    checkSeconds(`\`new ${this.kind}\``, "`maxsize` as a number of items", maxsize);
     this.maxsize = maxsize <= 0 ? Number.POSITIVE_INFINITY : Math.ceil(maxsize);
     this.name = options.name;
+    this.#items = items;
+  }
+
+  /** @internal What messages call it; not the name of the class, which a bundler may change. */
+  protected get kind(): string {
+    return "Queue";
   }
 
   /** How many items it holds. */
@@ -182,14 +199,21 @@ export class Queue<T> {
   }
 
   #add(item: T): void {
-    this.#unfinished++;
     if (this.#getters.resumeFirst(item) === undefined) this.#items.push(item);
+    this.#unfinished++;
   }
 
   #take(): T {
     const item = this.#items.shift();
-    const putter = this.#putters.resumeFirst(undefined);
-    if (putter !== undefined) this.#add(putter.offer as T); // put() left its item there
+    for (let putter = this.#putters.first; putter !== undefined; putter = this.#putters.first) {
+      try {
+        this.#add(putter.offer as T); // put() left its item there
+        putter.resume(undefined);
+        break;
+      } catch (error) {
+        putter.fail(error); // its item cannot be compared: the next one has its turn
+      }
+    }
     return item;
   }
 
@@ -203,7 +227,7 @@ export class Queue<T> {
   }
 
   #describe(): string {
-    return this.name === undefined ? "a Queue" : `Queue ${JSON.stringify(this.name)}`;
+    return this.name === undefined ? `a ${this.kind}` : `${this.kind} ${JSON.stringify(this.name)}`;
   }
 }
 

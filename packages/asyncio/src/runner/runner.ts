@@ -22,7 +22,7 @@ import { park } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { formatSeconds } from "../kernel/timers.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { type SignalName, SignalWatch } from "./signals.ts";
+import { checkSignalNames, type SignalName, SignalWatch } from "./signals.ts";
 
 export interface RunOptions {
   /** Reports slow steps, cut-off branches and swallowed cancellations. @default the loop's, ASYNCIO_DEBUG=1 */
@@ -70,6 +70,8 @@ export async function run<T>(main: Coroutine<T>, options: RunOptions = {}): Prom
 let running = 0;
 /** Loops that a run is using: two at once would cancel each other's tasks when they end. */
 const busyLoops: WeakSet<EventLoop> = new WeakSet();
+/** How many runs were called from code on a loop: while there are any, that loop waits for another one and is not dead. */
+const nested: WeakMap<EventLoop, number> = new WeakMap();
 
 /** Several runs on one loop, which share one context of context variables. Source: asyncio.Runner (S181). */
 export class Runner {
@@ -84,9 +86,7 @@ export class Runner {
     for (const [name, seconds] of Object.entries({ shutdownDelay, cancelGrace })) {
       if (seconds !== undefined) checkSeconds("`run`", `\`${name}\` in seconds`, seconds);
     }
-    if (signals !== undefined && signals !== false && !Array.isArray(signals)) {
-      throw argumentError("`run`", "`signals` to be false or an array of signal names", signals);
-    }
+    if (signals !== undefined && signals !== false) checkSignalNames("`run`", signals);
     if (loop !== undefined && (debug !== undefined || cancelGrace !== undefined)) {
       throw argumentError(
         "`run`",
@@ -116,12 +116,16 @@ export class Runner {
       throw new InvalidStateError(
         "`run` was called on a loop that is running already. Use `createTask` on it, or another loop",
       );
+    const scope = here();
+    if (scope.attention) await scope.interruption("run");
     this.#context ??= copyContext();
     busyLoops.add(loop);
     running++;
+    nested.set(scope.loop, (nested.get(scope.loop) ?? 0) + 1);
     try {
       return await new Run(loop, main, this.#context, this.#options, running === 1).result();
     } finally {
+      nested.set(scope.loop, (nested.get(scope.loop) ?? 0) - 1);
       running--;
       busyLoops.delete(loop);
     }
@@ -164,7 +168,7 @@ class Run<T> implements FutureListener {
   ) {
     this.#loop = loop;
     this.#options = options;
-    this.#foreign = new Set(loop.tasks);
+    this.#foreign = new Set(loop.tasks.toArray());
     this.#join = park<void>(
       here(),
       { describeWait: () => "a run to end" },
@@ -179,8 +183,7 @@ class Run<T> implements FutureListener {
     this.#signals = new SignalWatch(names === false ? [] : names, (name) =>
       this.#main.cancelFor("shutdown", name),
     );
-    const interruption = here().takeInterruption();
-    if (interruption !== undefined) this.#join.cancel(interruption);
+    if (this.#join.scope.loop !== loop) this.#join.holdTime();
   }
 
   async result(): Promise<T> {
@@ -213,8 +216,8 @@ class Run<T> implements FutureListener {
 
   /** The host has nothing left to do, and main has not ended; or the loop says in its own words that it never will. */
   #ranDry(error?: Error): void {
-    if (this.#main.done()) return;
-    const tasks = [...this.#loop.tasks];
+    if (this.#main.done() || (error === undefined && (nested.get(this.#loop) ?? 0) > 0)) return;
+    const tasks = this.#loop.tasks.toArray();
     this.#dead ??= error ?? new DeadlockError(tasks, tasks.map(describeTask));
     this.#main.cancelFor("shutdown", "deadlock");
   }
@@ -223,8 +226,15 @@ class Run<T> implements FutureListener {
   async #shutDown(): Promise<void> {
     const { shutdownDelay = DEFAULT_SHUTDOWN_DELAY } = this.#options;
     const deadline = this.#loop.time() + shutdownDelay;
+    const cancelled = new Set<Task<unknown>>();
     for (let left = this.#leftovers(); left.length > 0; left = this.#leftovers()) {
-      for (const task of left) if (task.cancelling() === 0) task.cancelFor("shutdown");
+      for (const task of left) {
+        // A task that is ending because of an earlier cancellation may go on cleaning up; its grace period is running.
+        const isEnding =
+          task.cancelling() > 0 && this.#loop.cancelGrace !== Number.POSITIVE_INFINITY;
+        if (!cancelled.has(task) && !isEnding) task.cancelFor("shutdown");
+        cancelled.add(task);
+      }
       if (await this.#allEnded(left, deadline)) continue;
       this.#abandon(this.#leftovers(), shutdownDelay);
       break;
@@ -233,7 +243,7 @@ class Run<T> implements FutureListener {
   }
 
   #leftovers(): Task<unknown>[] {
-    return [...this.#loop.tasks].filter((task) => !this.#foreign.has(task));
+    return this.#loop.tasks.toArray().filter((task) => !this.#foreign.has(task));
   }
 
   /** Waits until all `tasks` have ended; false if `deadline` comes first. */
@@ -244,7 +254,7 @@ class Run<T> implements FutureListener {
       let missing = tasks.length;
       const listener: FutureListener = {
         futureDone(task) {
-          if (task.failure !== undefined && !task.cancelled()) {
+          if (task.state === "rejected") {
             task.observe();
             const message = `${task.describe()} has failed while the run was shutting down`;
             loop.callExceptionHandler({

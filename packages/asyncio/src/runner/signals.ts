@@ -23,6 +23,15 @@ const SIGNAL_NUMBERS: Record<SignalName, number> = {
   SIGBREAK: 21,
 };
 
+/** @throws TypeError unless `names` is an array of signals that a process can listen to. */
+export function checkSignalNames(api: string, names: unknown): void {
+  const all = Array.isArray(names) ? names : [names];
+  const wrong = all.find((name) => typeof name !== "string" || !(name in SIGNAL_NUMBERS));
+  if (wrong === undefined && Array.isArray(names)) return;
+  const known = Object.keys(SIGNAL_NUMBERS).join(", ");
+  throw argumentError(api, `\`signals\` to be false or an array of ${known}`, wrong ?? names);
+}
+
 /** Listens to `names` until it is stopped. A signal that the program listens to itself is the program's. */
 export class SignalWatch {
   readonly #listeners: Map<SignalName, () => void> = new Map();
@@ -31,12 +40,6 @@ export class SignalWatch {
   constructor(names: readonly SignalName[], onSignal: (name: SignalName) => void) {
     if (typeof process === "undefined") return;
     for (const name of names) {
-      if (!(name in SIGNAL_NUMBERS))
-        throw argumentError(
-          "`run`",
-          `\`signals\` to be of ${Object.keys(SIGNAL_NUMBERS).join(", ")}`,
-          name,
-        );
       if (process.listenerCount(name) > 0) continue;
       const listener = (): void => {
         if (this.#received !== undefined) this.#die(name);

@@ -82,13 +82,11 @@ class Gathering {
   readonly #scope: Scope;
   readonly #returnExceptions: boolean;
   readonly #results: unknown[];
-  /** Tasks and futures that have not ended. */
-  readonly #children: Set<Future<unknown>> = new Set();
-  /** Those of them that were made from thunks: nobody else has them. */
-  readonly #owned: Set<Future<unknown>> = new Set();
+  /** Tasks and futures that have not ended and that the call waits for. */
+  readonly #children: Set<Child> = new Set();
   /** Results that are missing. */
   #missing: number;
-  /** Set by the first CancelledError of a child after the call was cancelled. */
+  /** The first CancelledError of a child after the call was cancelled. */
   #cancelledError: CancelledError | undefined = undefined;
   #failure: { readonly error: unknown } | undefined = undefined;
 
@@ -101,56 +99,62 @@ class Gathering {
       describeWait: () => `gather, ${this.#missing} of ${this.#results.length} missing`,
     };
     this.wait = park(scope, subject, (_wait, cancellation) => this.#cancel(cancellation));
-    for (const [index, awaitable] of awaitables.entries()) this.#start(awaitable, index);
-  }
-
-  #start(awaitable: Awaitable<unknown>, index: number): void {
-    if (typeof awaitable === "function") {
-      const task = new Task(this.#scope.loop, awaitable);
-      this.#owned.add(task);
-      this.#listen(task, index);
-    } else if (awaitable instanceof Future) this.#listen(awaitable, index);
-    else {
-      awaitable.then(
-        (value) => this.#succeeded(index, value),
-        (error) => this.#failed(index, error, undefined),
-      );
+    const futures = new Map<Future<unknown>, number[]>();
+    for (const [index, awaitable] of awaitables.entries()) {
+      if (typeof awaitable === "function")
+        this.#adopt(new Task(scope.loop, awaitable), true, [index]);
+      else if (!(awaitable instanceof Future)) this.#listenTo(awaitable, index);
+      else futures.set(awaitable, [...(futures.get(awaitable) ?? []), index]);
     }
+    for (const [future, indices] of futures) this.#adopt(future, false, indices);
   }
 
-  #listen(future: Future<unknown>, index: number): void {
-    this.#children.add(future);
-    const listener: FutureListener = {
+  #listenTo(promise: PromiseLike<unknown>, index: number): void {
+    promise.then(
+      (value) => this.#succeeded([index], value),
+      (error) => this.#failed([index], error, undefined),
+    );
+  }
+
+  /** `indices` are the places of the results that the future stands for: given twice, it counts once. */
+  #adopt(future: Future<unknown>, isOwned: boolean, indices: number[]): void {
+    const child: Child = {
+      future,
+      isOwned,
       futureDone: () => {
-        this.#children.delete(future);
-        if (future.failure === undefined) this.#succeeded(index, future.value);
-        else this.#failed(index, future.failure, future);
+        this.#children.delete(child);
+        if (future.state === "fulfilled") this.#succeeded(indices, future.value);
+        else this.#failed(indices, future.failure, child);
       },
     };
-    future.listen(listener);
+    this.#children.add(child);
+    future.listen(child);
   }
 
-  #succeeded(index: number, value: unknown): void {
-    this.#results[index] = value;
-    this.#missing--;
+  #succeeded(indices: number[], value: unknown): void {
+    this.#store(indices, value);
     this.#settle();
   }
 
-  #failed(index: number, error: unknown, child: Future<unknown> | undefined): void {
+  #failed(indices: number[], error: unknown, child: Child | undefined): void {
     const isCancellation = error instanceof CancelledError;
     if (this.wait.state !== "parked") {
       // Too late to reject the call. A future that the caller has too may still be looked at by others.
-      if (child !== undefined && !this.#owned.has(child)) return;
-      child?.observe();
-      if (!isCancellation) this.#report(error, child);
+      if (child?.isOwned === false) return;
+      child?.future.observe();
+      if (!isCancellation) this.#report(error, child?.future);
       return;
     }
-    child?.observe();
-    this.#missing--;
-    this.#results[index] = error;
+    child?.future.observe();
+    this.#store(indices, error);
     if (this.wait.cancellation !== undefined && isCancellation) this.#cancelledError ??= error;
     else if (!this.#returnExceptions) this.#failure ??= { error };
     this.#settle();
+  }
+
+  #store(indices: number[], outcome: unknown): void {
+    this.#missing -= indices.length;
+    for (const index of indices) this.#results[index] = outcome;
   }
 
   /** Ends the wait if its outcome is known. Cancelled, it stays until every child has ended. */
@@ -161,16 +165,23 @@ class Gathering {
       else if (this.#missing === 0) this.wait.resume(this.#results);
     } else if (this.#children.size === 0) {
       if (this.#failure !== undefined) this.wait.fail(this.#failure.error);
-      else if (this.#cancelledError === undefined && this.#missing === 0)
+      else if (this.#cancelledError === undefined && this.#missing === 0) {
         this.wait.resume(this.#results);
-      else this.wait.endCancelled(cancellation, this.#cancelledError);
+      } else this.wait.endCancelled(cancellation, this.#cancelledError);
     }
   }
 
+  /** Passes a cancellation on; true if there is nothing left to wait for. Closing lets go of what the call does not own. */
   #cancel(cancellation: Cancellation): boolean {
-    const waitsFor = cancellation.source === "closed" ? this.#owned : this.#children;
-    for (const child of this.#children) if (waitsFor.has(child)) child.forwardCancel(cancellation);
-    return ![...this.#children].some((child) => waitsFor.has(child));
+    for (const child of [...this.#children]) {
+      if (cancellation.source !== "closed" || child.isOwned)
+        child.future.forwardCancel(cancellation);
+      else {
+        child.future.unlisten(child);
+        this.#children.delete(child);
+      }
+    }
+    return this.#children.size === 0;
   }
 
   #report(exception: unknown, task: Future<unknown> | undefined): void {
@@ -180,4 +191,10 @@ class Gathering {
       task: task instanceof Task ? task : undefined,
     });
   }
+}
+
+interface Child extends FutureListener {
+  readonly future: Future<unknown>;
+  /** True iff it was made from a thunk: nobody else has it. */
+  readonly isOwned: boolean;
 }

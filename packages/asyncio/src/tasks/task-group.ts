@@ -25,7 +25,8 @@ import {
   InvalidStateError,
   rangeError,
 } from "../kernel/errors.ts";
-import type { Future, FutureListener } from "../kernel/future.ts";
+import type { FutureListener } from "../kernel/future.ts";
+import { LinkedList, type Links } from "../kernel/linked-list.ts";
 import { here } from "../kernel/loop.ts";
 import { openScope, park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
@@ -54,20 +55,34 @@ export interface TaskGroupOptions extends SignalOption {
  * }, { limit: 2 });
  * assert.deepEqual(pages, ["/a", "/b", "/c"]);
  */
-export async function taskGroup<T>(
+export function taskGroup(
+  body: (group: TaskGroup<void>) => PromiseLike<void>,
+  options?: TaskGroupOptions,
+): Promise<void>;
+// The type of `group` cannot wait for what the body returns. Where that is inferred, `group.cancel(value)` is refused
+// (the second type parameter keeps this form from calls that name one); `taskGroup<number>(...)` allows it.
+export function taskGroup<T, _Inferred extends true>(
+  body: (group: TaskGroup<never>) => PromiseLike<T>,
+  options?: TaskGroupOptions,
+): Promise<T>;
+export function taskGroup<T>(
   body: (group: TaskGroup<T>) => PromiseLike<T>,
+  options?: TaskGroupOptions,
+): Promise<T>;
+export async function taskGroup(
+  body: (group: never) => PromiseLike<unknown>,
   options: TaskGroupOptions = {},
-): Promise<T> {
+): Promise<unknown> {
   checkCoroutine("`taskGroup`", body);
   checkSignal("`taskGroup`", options.signal);
-  return await new TaskGroup<T>(options).run(body);
+  return await new TaskGroup(options).run(body as (group: TaskGroup) => PromiseLike<unknown>); // each form takes a group
 }
 
 /** "closing": the body has ended and children run. "aborting": all is being cancelled. Both end in "closed". */
 type GroupState = "open" | "closing" | "aborting" | "closed";
 
 /** Starts tasks that a `taskGroup` call owns. `R` is what that call resolves to. */
-export class TaskGroup<R = unknown> implements FutureListener {
+export class TaskGroup<R = unknown> {
   readonly name: string | undefined;
   readonly #limit: number;
   readonly #signal: AbortSignal | undefined;
@@ -76,13 +91,11 @@ export class TaskGroup<R = unknown> implements FutureListener {
   /** The scope of the body. */
   readonly #scope: Scope;
   #state: GroupState = "open";
-  /** Children that have not ended, in the order of creation, with their place in that order. */
-  readonly #children: Map<Task<unknown>, number> = new Map();
-  /** Those of them that wait for a free place. */
-  readonly #held: Set<Task<unknown>> = new Set();
+  /** Children that have not ended, in the order of creation. */
+  readonly #children: LinkedList<Child> = new LinkedList();
+  /** How many of them have a place; the others are held. */
+  #running = 0;
   #created = 0;
-  /** Children with a place below this one have been cancelled by the group. */
-  #cancelledBelow = 0;
   /** Failures with the place of the child; the body comes first. */
   readonly #failures: { readonly place: number; readonly error: unknown }[] = [];
   /** Set iff `cancel` was called: what the call resolves to. */
@@ -115,9 +128,7 @@ export class TaskGroup<R = unknown> implements FutureListener {
     checkCoroutine("`group.createTask`", coroutine);
     this.#checkOpen("`group.createTask`", options?.name ?? coroutine.name);
     checkSignal("`group.createTask`", options?.signal);
-    const child = this.#add(coroutine, options);
-    child.listen(this);
-    return child;
+    return this.#add(coroutine, options, undefined);
   }
 
   /**
@@ -144,9 +155,9 @@ export class TaskGroup<R = unknown> implements FutureListener {
     checkSignal("`group.start`", options?.signal);
     const scope = here();
     if (scope.attention) await scope.interruption("group.start");
-    const starting = new Starting<V>(this, scope);
-    const child = this.#add(() => body((value) => starting.started(value)), options);
-    return await starting.wait(child);
+    const starting = new Starting<V>(scope);
+    this.#add(() => body((value) => starting.started(value)), options, starting);
+    return await starting.wait.promise;
   }
 
   /**
@@ -170,7 +181,8 @@ export class TaskGroup<R = unknown> implements FutureListener {
     try {
       const outcome = await this.#runBody(body);
       if (this.#state === "open") this.#state = "closing";
-      if (this.#children.size > 0) await this.#joinChildren(outcome);
+      // Again: somebody may have started another child between the end of the last one and our turn.
+      while (this.#children.size > 0) await this.#joinChildren(outcome);
       return this.#conclude(outcome);
     } finally {
       this.#state = "closed";
@@ -233,22 +245,16 @@ export class TaskGroup<R = unknown> implements FutureListener {
   // --- children
 
   /** @internal A child has ended. */
-  futureDone(child: Future<unknown>): void {
-    if (child.failure !== undefined && !child.cancelled()) {
-      child.observe();
-      this.#failures.push({
-        place: this.#children.get(child as Task<unknown>) as number,
-        error: child.failure,
-      });
+  childDone(child: Child): void {
+    const { task, starting, place } = child;
+    if (child.hasPlace) this.#running--;
+    this.#children.remove(child);
+    if (starting !== undefined && !starting.isStarted) starting.ended(task);
+    else if (task.state === "rejected") {
+      task.observe();
+      this.#failures.push({ place, error: task.failure });
       this.#abort();
     }
-    this.childGone(child as Task<unknown>); // the group listens to its tasks alone
-  }
-
-  /** @internal Lets go of a child that has ended, and of the caller after the last one. */
-  childGone(child: Task<unknown>): void {
-    this.#children.delete(child);
-    this.#held.delete(child);
     this.#admit();
     const join = this.#join;
     if (this.#children.size > 0 || join === undefined) return;
@@ -258,40 +264,67 @@ export class TaskGroup<R = unknown> implements FutureListener {
     else join.resume();
   }
 
-  #add<T>(coroutine: Coroutine<T>, options?: TaskOptions): Task<T> {
-    const { loop } = this.#scope;
-    const held = this.#children.size - this.#held.size >= this.#limit;
-    const child = new Task(loop, coroutine, options, held);
-    this.#children.set(child, this.#created++);
-    if (held) this.#held.add(child);
-    return child;
+  #add<T>(
+    coroutine: Coroutine<T>,
+    options: TaskOptions | undefined,
+    starting: AnyStarting | undefined,
+  ): Task<T> {
+    const place = this.#created++;
+    const hasPlace = this.#running < this.#limit;
+    if (hasPlace) this.#running++;
+    const task = new Task(this.#scope.loop, coroutine, options, !hasPlace);
+    const child = new Child(this, task, place, hasPlace, starting);
+    if (starting !== undefined) starting.child = task;
+    this.#children.add(child);
+    task.listen(child);
+    // An eager child may have ended its own group in its first step.
+    if (this.#state === "aborting") this.#cancelChildren(this.#ownCancellation("group"));
+    return task;
   }
 
   #admit(): void {
-    for (const child of this.#held) {
-      if (this.#children.size - this.#held.size >= this.#limit) return;
-      this.#held.delete(child);
-      child.start();
+    if (this.#running >= this.#limit || this.#children.size === this.#running) return;
+    for (
+      let child = this.#children.first;
+      child !== undefined && this.#running < this.#limit;
+      child = child.next
+    ) {
+      if (child.hasPlace) continue;
+      child.hasPlace = true;
+      this.#running++;
+      child.task.start();
     }
   }
 
-  #abort(source: "group" | "abort" = "group"): void {
+  #abort(source: "group" | "abort" = "group", reason?: unknown): void {
+    const cancellation = this.#ownCancellation(source, reason);
+    if (this.#state !== "aborting") this.#scope.cancel(reason, source);
     this.#state = "aborting";
-    if (!this.#scope.cancelCalled) this.#scope.cancel(undefined, source);
-    this.#cancelChildren({ scope: this.#scope, source, reason: undefined, requestedBy: undefined });
+    this.#cancelChildren(cancellation);
+  }
+
+  #ownCancellation(source: "group" | "abort", reason?: unknown): Cancellation {
+    return {
+      scope: this.#scope,
+      source,
+      reason,
+      requestedBy: undefined,
+      grace: this.#outer.cancelGrace ?? this.#scope.loop.cancelGrace,
+    };
   }
 
   #signalAborted(reason: unknown): void {
     this.#aborted = { reason };
-    this.#abort("abort");
+    this.#abort("abort", reason);
   }
 
-  /** Cancels each child once: a second cancellation raises the count of the scope, and is not passed on (8.6). */
+  /** Cancels the children, except those that the group has cancelled before and that are ending: they may take their time (8.6). */
   #cancelChildren(cancellation: Cancellation): void {
-    const cancelled = this.#cancelledBelow;
-    this.#cancelledBelow = this.#created;
-    for (const [child, place] of this.#children)
-      if (place >= cancelled) child.forwardCancel(cancellation);
+    for (const child of this.#children.toArray()) {
+      if (child.isCancelled && child.task.cancelling() > 0) continue;
+      child.isCancelled = true;
+      child.task.forwardCancel(cancellation);
+    }
   }
 
   #checkOpen(api: string, child: string): void {
@@ -310,7 +343,10 @@ export class TaskGroup<R = unknown> implements FutureListener {
   }
 
   #describeJoin(): string {
-    const names = [...this.#children.keys()].slice(0, 3).map((child) => child.getName());
+    const names = this.#children
+      .toArray()
+      .slice(0, 3)
+      .map(({ task }) => task.getName());
     const more = this.#children.size > names.length ? ", ..." : "";
     return `the ${this.#children.size} tasks of ${this.describeWait()} (${names.join(", ")}${more})`;
   }
@@ -328,60 +364,76 @@ function pendAgain(error: CancelledError): void {
   if (details?.scope instanceof Scope) details.scope.pend(details as Cancellation); // the scope made it
 }
 
-/** What a child on its way needs of its group, whatever that resolves to. */
-type StartingOwner = Pick<TaskGroup, "futureDone" | "childGone">;
+type AnyStarting = Pick<Starting<unknown>, "isStarted" | "child" | "ended">;
 
-/** One `group.start` on its way: the child runs in the group, and answers to the caller of `start` until it is ready. */
-class Starting<V> implements FutureListener {
-  readonly #group: StartingOwner;
-  readonly #wait: Wait<V>;
-  #child: Task<unknown> | undefined = undefined;
-  #isStarted = false;
+/** A task in its group. */
+class Child implements FutureListener, Links<Child> {
+  readonly #group: Pick<TaskGroup, "childDone">;
+  readonly task: Task<unknown>;
+  /** Its place in the order of creation. */
+  readonly place: number;
+  /** False iff it waits for one of the places that `limit` allows. */
+  hasPlace: boolean;
+  /** True once the group has cancelled it. */
+  isCancelled = false;
+  readonly starting: AnyStarting | undefined;
+  previous: Child | undefined = undefined;
+  next: Child | undefined = undefined;
 
-  constructor(group: StartingOwner, scope: Scope) {
+  constructor(
+    group: Pick<TaskGroup, "childDone">,
+    task: Task<unknown>,
+    place: number,
+    hasPlace: boolean,
+    starting: AnyStarting | undefined,
+  ) {
     this.#group = group;
-    const forwardCancel = (_wait: Wait<never>, cancellation: Cancellation): boolean => {
-      if (this.#child?.cancelling() === 0) this.#child.forwardCancel(cancellation);
-      return false;
-    };
-    this.#wait = park<V>(scope, this, forwardCancel);
+    this.task = task;
+    this.place = place;
+    this.hasPlace = hasPlace;
+    this.starting = starting;
   }
 
-  wait(child: Task<unknown>): Promise<V> {
-    this.#child = child;
-    child.listen(this);
-    return this.#wait.promise;
+  futureDone(): void {
+    this.#group.childDone(this);
+  }
+}
+
+/** One `group.start` on its way: until it is ready, the child answers to the caller of `start`. */
+class Starting<V> {
+  readonly wait: Wait<V>;
+  child: Task<unknown> | undefined = undefined;
+  isStarted = false;
+
+  constructor(scope: Scope) {
+    const subject = { describeWait: () => `${this.child?.describe() ?? "a task"} to be started` };
+    this.wait = park<V>(scope, subject, (_wait, cancellation) => {
+      if (this.child?.cancelling() === 0) this.child.forwardCancel(cancellation);
+      return false;
+    });
   }
 
   started(value: V): void {
-    if (this.#isStarted)
+    if (this.isStarted)
       throw new InvalidStateError(
         "`started` was called twice. Call it once, when the task is ready",
       );
-    this.#isStarted = true;
-    this.#wait.resume(value);
+    this.isStarted = true;
+    this.wait.resume(value);
   }
 
-  describeWait(): string {
-    return `${this.#child?.describe() ?? "a task"} to be started`;
-  }
-
-  futureDone(child: Future<unknown>): void {
-    if (this.#isStarted) {
-      this.#group.futureDone(child);
-      return;
-    }
-    const { cancellation } = this.#wait;
+  /** The child has ended before it was ready. */
+  ended(child: Task<unknown>): void {
+    const { cancellation } = this.wait;
+    child.observe();
     if (child.cancelled() && cancellation !== undefined)
-      this.#wait.endCancelled(cancellation, child.failure);
-    else if (child.failure !== undefined) this.#wait.fail(child.failure);
+      this.wait.endCancelled(cancellation, child.failure);
+    else if (child.state !== "fulfilled") this.wait.fail(child.failure);
     else
-      this.#wait.fail(
+      this.wait.fail(
         new InvalidStateError(
           `${child.describe()} has ended without calling \`started\`. Call it once the task is ready`,
         ),
       );
-    child.observe();
-    this.#group.childGone(child as Task<unknown>); // `wait` listens to a task
   }
 }

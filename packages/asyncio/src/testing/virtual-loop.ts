@@ -146,11 +146,11 @@ class VirtualHost implements Host {
 
   /** A task without a wait sits in a foreign await, which may still end; the watchdog has an eye on it. */
   #everyTaskIsParked(): boolean {
-    return [...this.loop.tasks].every((task) => task.waitingFor().length > 0);
+    return this.loop.tasks.toArray().every((task) => task.waitingFor().length > 0);
   }
 
   #barked(): void {
-    const tasks = [...this.loop.tasks];
+    const tasks = this.loop.tasks.toArray();
     const lines = tasks.map(
       (task) =>
         `  ${task.describe()} is waiting for ${task.waitingFor().join(" and ") || "foreign work"}`,

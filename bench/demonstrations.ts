@@ -1,0 +1,52 @@
+// The demonstrations: what a table of nanoseconds does not show. Each runs in processes of its own.
+
+import { type Implementation, implementations } from "./cases.ts";
+import {
+  type FairnessFinding,
+  type FairnessPlan,
+  type SpinKind,
+  spins,
+} from "./demonstrations/fairness/spin.ts";
+import type { TimerHeapFinding } from "./demonstrations/timer-heap.ts";
+import { runProgram } from "./program.ts";
+import type { Size } from "./workload.ts";
+
+/** Cancelled timers must never take more than this in the heap, however many are set. */
+export const mostTimerEntries = 10_000;
+
+export const demonstrationNames = ["timer-heap", "fairness"] as const;
+
+export interface TimerHeapResult extends TimerHeapFinding {
+  readonly limit: number;
+  readonly held: boolean;
+}
+
+export interface FairnessResult {
+  readonly spin: SpinKind;
+  readonly plan: FairnessPlan;
+  readonly findings: Readonly<Record<Implementation, FairnessFinding>>;
+}
+
+export async function showTimerHeap(quick: boolean): Promise<TimerHeapResult> {
+  const size: Size = { tasks: 1000, repeats: quick ? 20 : 1000 };
+  const printed = await runProgram("demonstrations/timer-heap.ts", JSON.stringify(size));
+  const finding = printed as TimerHeapFinding; // it prints nothing else
+  const held = finding.mostEntries < mostTimerEntries;
+  return { ...finding, limit: mostTimerEntries, held };
+}
+
+export async function showFairness(quick: boolean): Promise<FairnessResult[]> {
+  const results: FairnessResult[] = [];
+  for (const spin of spins) {
+    const plan = { spin, tasks: 1000, timers: quick ? 3 : 50, limitMs: quick ? 500 : 2000 };
+    const findings: Partial<Record<Implementation, FairnessFinding>> = {};
+    for (const implementation of implementations) {
+      const program = `demonstrations/fairness/${implementation}.ts`;
+      const printed = await runProgram(program, JSON.stringify(plan));
+      findings[implementation] = printed as FairnessFinding; // it prints nothing else
+    }
+    // The loop has filled in all of them.
+    results.push({ spin, plan, findings: findings as Record<Implementation, FairnessFinding> });
+  }
+  return results;
+}

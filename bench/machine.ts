@@ -1,0 +1,49 @@
+// Where and when something was measured. A figure without that is not quoted.
+
+import { execFileSync } from "node:child_process";
+import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
+
+export interface Machine {
+  readonly processor: string;
+  readonly cores: number;
+  readonly memoryGib: number;
+  readonly system: string;
+  readonly node: string;
+  readonly v8: string;
+  /** The commit that was measured, "-dirty" with changes on top; undefined outside a repository. */
+  readonly revision?: string;
+}
+
+export function describeMachine(): Machine {
+  const revision = findRevision();
+  return {
+    processor: cpus()[0]?.model.trim() ?? "an unknown processor",
+    cores: availableParallelism(),
+    memoryGib: Math.round(totalmem() / 2 ** 30),
+    system: `${process.platform}-${process.arch} ${release()}`,
+    node: process.version,
+    v8: process.versions.v8,
+    ...(revision === undefined ? {} : { revision }),
+  };
+}
+
+/** The load average of the last minute: how many processes wanted a core. Always 0 on Windows. */
+export function currentLoad(): number {
+  return Math.round((loadavg()[0] ?? 0) * 100) / 100;
+}
+
+/** Measuring takes one core for itself; is there one that nobody else wants? */
+export function isQuiet(load: number, cores: number): boolean {
+  return load <= cores * 0.25;
+}
+
+function findRevision(): string | undefined {
+  try {
+    const cwd = import.meta.dirname;
+    const stdio: ["ignore", "pipe", "ignore"] = ["ignore", "pipe", "ignore"];
+    const args = ["describe", "--always", "--dirty", "--exclude=*"];
+    return execFileSync("git", args, { cwd, encoding: "utf8", stdio }).trim();
+  } catch {
+    return undefined; // no git, no repository, or no commit yet
+  }
+}

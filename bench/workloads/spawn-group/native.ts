@@ -1,0 +1,20 @@
+// As spawn-task, but joined by `Promise.all`.
+
+import { mix, type Workload } from "../../workload.ts";
+
+const settled = Promise.resolve();
+
+export const workload: Workload =
+  ({ tasks, repeats }) =>
+  async () => {
+    let checksum = 0;
+    const work = async (task: number): Promise<void> => {
+      checksum = mix(checksum, task);
+    };
+    for (let batch = 0; batch < repeats; batch++) {
+      const started: Promise<void>[] = [];
+      for (let task = 0; task < tasks; task++) started.push(settled.then(() => work(task)));
+      await Promise.all(started);
+    }
+    return checksum;
+  };

@@ -1,0 +1,20 @@
+// Tasks that take turns: each `sleep(0)` lets all the others run once.
+
+import { sleep, taskGroup } from "asyncio-ts";
+import { mix, type Workload } from "../../workload.ts";
+
+export const workload: Workload =
+  ({ tasks, repeats }) =>
+  async () => {
+    let checksum = 0;
+    const takeTurns = async (task: number): Promise<void> => {
+      for (let turn = 0; turn < repeats; turn++) {
+        checksum = mix(checksum, task);
+        await sleep(0);
+      }
+    };
+    await taskGroup(async (group) => {
+      for (let task = 0; task < tasks; task++) group.createTask(() => takeTurns(task));
+    });
+    return checksum;
+  };

@@ -1,0 +1,44 @@
+/**
+ * Doubly linked lists through the elements themselves: no allocation for a member, and any member leaves in constant
+ * time. Leaving clears the links, so that nothing dead keeps its neighbours alive: a Set of a million tasks does, for its
+ * outgrown tables stay linked to one another (bench: spawn).
+ *
+ * An element is in one list of this kind at a time. Waits are in their scope's, scopes in their parent's, tasks in their
+ * loop's, children in their group's.
+ */
+
+export interface Links<T> {
+  previous: T | undefined;
+  next: T | undefined;
+}
+
+export class LinkedList<T extends Links<T>> {
+  first: T | undefined = undefined;
+  last: T | undefined = undefined;
+  size = 0;
+
+  add(member: T): void {
+    member.previous = this.last;
+    if (this.last === undefined) this.first = member;
+    else this.last.next = member;
+    this.last = member;
+    this.size++;
+  }
+
+  /** Only call it for a member. */
+  remove(member: T): void {
+    if (member.previous === undefined) this.first = member.next;
+    else member.previous.next = member.next;
+    if (member.next === undefined) this.last = member.previous;
+    else member.next.previous = member.previous;
+    member.previous = member.next = undefined;
+    this.size--;
+  }
+
+  /** The members now, first to last: for walks during which some may leave. */
+  toArray(): T[] {
+    const members: T[] = [];
+    for (let member = this.first; member !== undefined; member = member.next) members.push(member);
+    return members;
+  }
+}

@@ -1,0 +1,76 @@
+// Packs the library as it would be published and looks at the result as its users would: publint
+// for the manifest, attw for how the types resolve, and a consumer that imports every door with
+// all declarations checked.
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { root } from "./install.mjs";
+
+const work = mkdtempSync(join(tmpdir(), "asyncio-ts-package-"));
+try {
+  const pack = ["pack", "--silent", "--workspace=asyncio-ts", `--pack-destination=${work}`];
+  const tarball = run("npm", pack).trim().split("\n").at(-1);
+  const packed = join(work, tarball);
+
+  tool("publint/src/cli.js", [packed, "--strict"]);
+  tool("@arethetypeswrong/cli/dist/index.js", [packed, "--profile", "esm-only", "--no-emoji"]);
+  checkConsumer(packed);
+  console.log(`${tarball} is ready to publish`);
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
+
+// A program outside the repository, with the strictest reading of the declarations and no types
+// but its own: finds a declaration that stripInternal left dangling, or one that needs Node's types.
+function checkConsumer(packed) {
+  const home = join(work, "consumer/node_modules/asyncio-ts");
+  mkdirSync(home, { recursive: true });
+  run("tar", ["-xzf", packed, "-C", home, "--strip-components=1"]);
+  const { exports: doors } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
+  const names = Object.keys(doors).filter((door) => !door.endsWith(".json"));
+  const lines = names.map(
+    (door, index) => `import * as door${index} from "asyncio-ts${door.slice(1)}";`,
+  );
+  lines.push(
+    `console.log(${names.map((_, index) => `Object.keys(door${index}).length`).join(", ")});`,
+  );
+  const options = {
+    target: "ES2022",
+    lib: ["ES2023", "ESNext.Disposable", "DOM"],
+    types: [],
+    module: "nodenext",
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    outDir: "out",
+  };
+  writeFileSync(join(work, "consumer/package.json"), '{ "type": "module" }\n');
+  writeFileSync(join(work, "consumer/main.ts"), `${lines.join("\n")}\n`);
+  writeFileSync(
+    join(work, "consumer/tsconfig.json"),
+    JSON.stringify({ compilerOptions: options, files: ["main.ts"] }),
+  );
+  tool("typescript/bin/tsc", ["-p", join(work, "consumer"), "--pretty", "false"]);
+  run(process.execPath, [join(work, "consumer/out/main.js")]);
+}
+
+function tool(path, args) {
+  return run(process.execPath, [join(root, "node_modules", path), ...args]);
+}
+
+function run(command, args) {
+  const result = spawnSync(command, args, {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, FORCE_COLOR: "0" },
+  });
+  if (result.status === 0) return result.stdout;
+  const said = `${result.stdout ?? ""}${result.stderr ?? ""}${result.error?.message ?? ""}`;
+  throw new Error(`${command} ${args.join(" ")}\n${said}`);
+}

@@ -1,0 +1,70 @@
+// Installs a folder's locked packages when they are missing or out of date, and says nothing
+// otherwise. Runs on whatever Node the machine has, before anything is installed: plain
+// JavaScript, no packages.
+
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { delimiter, join, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("..", import.meta.url));
+
+// A failure that is told to the user as it stands, without a stack.
+export class SetupError extends Error {}
+
+// Runs `npm ci` in `folder` unless its packages already match its lock file. `what` completes the
+// sentence "Installing ...". Throws SetupError with npm's own words when npm fails.
+export function ensureInstalled(folder, what) {
+  const lock = join(folder, "package-lock.json");
+  const stamp = join(folder, "node_modules", ".installed-lock");
+  const hash = createHash("sha256").update(readFileSync(lock)).digest("hex");
+  if (isInstalled(folder, lock, stamp, hash)) return;
+
+  process.stdout.write(`Installing ${what} ...`);
+  const startedAt = Date.now();
+  const result = npm(["ci", "--include=dev", "--include=optional"], folder);
+  if (result.status !== 0) {
+    process.stdout.write(" failed\n");
+    const output = `${result.stdout ?? ""}${result.stderr ?? ""}${result.error?.message ?? ""}`;
+    throw new SetupError(
+      `\`npm ci\` in ${folder} did not succeed:\n\n${output.trim().replace(/^/gm, "  ")}\n\n` +
+        "It needs the npm registry and nothing else. Check the network and the registry " +
+        "(`npm ping`), the free disk space, then run the command again.",
+    );
+  }
+  writeFileSync(stamp, `${hash}\n`);
+  process.stdout.write(` ${((Date.now() - startedAt) / 1000).toFixed(0)} s\n`);
+}
+
+function isInstalled(folder, lock, stamp, hash) {
+  if (existsSync(stamp) && readFileSync(stamp, "utf8").trim() === hash) return true;
+  // Somebody ran `npm install` or `npm ci` by hand: npm writes its hidden lock file last.
+  const hidden = join(folder, "node_modules", ".package-lock.json");
+  if (!existsSync(hidden) || statSync(hidden).mtimeMs + 2000 < statSync(lock).mtimeMs) return false;
+  writeFileSync(stamp, `${hash}\n`);
+  return true;
+}
+
+// `npm ci` deletes node_modules, and with it the Node that npm scripts find first. So npm is run
+// by the machine's own Node.
+function npm(args, cwd) {
+  const path = (process.env.PATH ?? "")
+    .split(delimiter)
+    .filter((entry) => !entry.includes(`${sep}node_modules${sep}.bin`))
+    .join(delimiter);
+  const env = { ...process.env, PATH: path };
+  // Set by an outer npm for the outer folder; the inner npm works them out for itself.
+  for (const name of Object.keys(env)) {
+    if (/^npm_(package|lifecycle|command)/.test(name)) delete env[name];
+  }
+  const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
+  const impatient = ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"];
+  return spawnSync("npm", [...args, ...quiet, ...impatient], {
+    cwd,
+    env,
+    encoding: "utf8",
+    shell: process.platform === "win32",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+}

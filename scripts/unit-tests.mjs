@@ -1,0 +1,89 @@
+// Runs the test files with node:test, each in a process of its own, and shows what failed. All
+// counts come from the runner's summary events.
+
+import { globSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { run } from "node:test";
+import { inspect } from "node:util";
+import { root } from "./install.mjs";
+
+const patterns = [
+  "packages/asyncio/test/**/*.test.ts",
+  "examples/**/*.test.ts",
+  "docs/**/*.test.{ts,mjs}",
+];
+
+// A process that is still alive by then hangs or has leaked a handle. Nothing is forced to exit
+// before: a leak shall show.
+const fileSeconds = 60;
+
+// Gives { passed, failed, skipped }; `wanted` are parts of file names, all files if there are none.
+export async function runUnitTests(wanted = []) {
+  const found = globSync(patterns, { cwd: root, exclude: (name) => name === "node_modules" });
+  const files = found
+    .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+    .sort();
+  const totals = { passed: 0, failed: 0, skipped: 0 };
+  if (files.length === 0) {
+    console.log("no test files");
+    return { ...totals, failed: 1 };
+  }
+  const worker = async () => {
+    for (let file = files.shift(); file !== undefined; file = files.shift()) {
+      const counts = await runFile(file);
+      for (const key of Object.keys(totals)) totals[key] += counts[key];
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  return totals;
+}
+
+async function runFile(file) {
+  const failures = [];
+  const running = new Map();
+  let printed = "";
+  let counts;
+  const signal = AbortSignal.timeout(fileSeconds * 1000);
+  for await (const { type, data } of run({ cwd: root, files: [file], signal })) {
+    // A suite fails because a test in it did, and that one is told.
+    const isCause = data?.details?.error?.failureType !== "subtestsFailed";
+    if (type === "test:fail" && data.todo === undefined && isCause) failures.push(data);
+    // Events of the file as a whole have no entryFile, and numbers of their own.
+    const isTest = data?.entryFile !== undefined;
+    if (type === "test:dequeue" && isTest) running.set(data.testId, data.name);
+    if (type === "test:complete" && isTest) running.delete(data.testId);
+    if (type === "test:stdout" || type === "test:stderr") printed += data.message;
+    if (type === "test:diagnostic" && data.file !== undefined) printed += `${data.message}\n`;
+    // The summary without a file is the total.
+    if (type === "test:summary" && data.file === undefined) counts = data.counts;
+  }
+  const failed = counts.failed + counts.cancelled;
+  if (failed > 0) showFailures(file, failures, [...running.values()], printed);
+  return { passed: counts.passed, failed, skipped: counts.skipped + counts.todo };
+}
+
+function showFailures(file, failures, running, printed) {
+  console.log(`\n${file}`);
+  for (const { name, classname, line, details } of failures) {
+    const isWholeFile = name === file;
+    const title = isWholeFile
+      ? "the file as a whole"
+      : [classname, name].filter(Boolean).join(" > ");
+    console.log(`  not ok - ${title}${isWholeFile ? "" : ` (line ${line})`}`);
+    console.log(reasonOf(details.error, isWholeFile, running).replace(/^/gm, "    "));
+  }
+  if (printed !== "") console.log(`  printed:\n${printed.trimEnd().replace(/^/gm, "    ")}`);
+}
+
+function reasonOf(error, isWholeFile, running) {
+  if (error.failureType === "testAborted") {
+    const what = running.length > 0 ? `hanging: ${running.join(", ")}` : "a leak keeps it alive";
+    return `its process was still running after ${fileSeconds} s; ${what}`;
+  }
+  // All that the runner knows is the exit code.
+  if (isWholeFile) return "its process failed outside of the tests";
+  const cause = error.cause ?? error;
+  // The message of an assertion has the difference in it already.
+  const text = cause?.code === "ERR_ASSERTION" ? cause.stack : inspect(cause, { depth: 4 });
+  return text.replace(/^\s+at .*node:(?:internal|async_hooks).*\n?/gm, "").trimEnd();
+}
