@@ -270,9 +270,8 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** Throws unless `coroutine` can be called; a promise gets the advice that it would already be running. */
 export function checkCoroutine(api: string, coroutine: unknown): void {
   if (typeof coroutine === "function") return;
-  const name = api.replaceAll("`", "");
   const cure = isThenable(coroutine)
-    ? `A promise is already running and could not be cancelled: write ${name}(() => work()) instead of ${name}(work())`
+    ? "A promise is already running and could not be cancelled: pass `() => work()` instead of `work()`"
     : undefined;
   throw argumentError(api, "a function that returns a promise", coroutine, cure);
 }

@@ -17,7 +17,7 @@ import { Handle } from "./callback.ts";
 import { currentScope } from "./context.ts";
 import { currentContext } from "./context-var.ts";
 import { checkSeconds, InvalidStateError } from "./errors.ts";
-import { type FailureRecord, formatReport } from "./failure.ts";
+import { type FailureRecord, formatReport, reportUnobserved } from "./failure.ts";
 import { type Host, type HostTimer, realHost } from "./host.ts";
 import { LinkedList } from "./linked-list.ts";
 import { RingBuffer } from "./ring-buffer.ts";
@@ -379,7 +379,12 @@ let outside: Scope | undefined;
 export function here(): Scope {
   const scope = currentScope();
   if (scope !== undefined) return scope;
-  outside ??= new Scope(new HostLoop(), { label: "the program", context: currentContext() });
+  if (outside === undefined) {
+    const loop = new HostLoop();
+    outside = new Scope(loop, { label: "the program", context: currentContext() });
+    // No `run` ends on this loop: what failed unobserved is reported when the program does.
+    loop.onDry(() => reportUnobserved(loop));
+  }
   return outside;
 }
 

@@ -191,7 +191,8 @@ export class Queue<T> {
       try {
         return { done: false, value: await this.get() };
       } catch (error) {
-        if (error instanceof QueueShutDown) return { done: true, value: undefined };
+        const isOurs = error instanceof QueueShutDown && this.#isShutDown && this.empty(); // an item may fail with one too
+        if (isOurs) return { done: true, value: undefined };
         throw error;
       }
     };

@@ -20,7 +20,7 @@ import type { FutureListener } from "../kernel/future.ts";
 import { type EventLoop, HostLoop, here } from "../kernel/loop.ts";
 import { park } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
-import { formatSeconds } from "../kernel/timers.ts";
+import { formatSeconds, type Timer } from "../kernel/timers.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { checkSignalNames, type SignalName, SignalWatch } from "./signals.ts";
 
@@ -135,10 +135,15 @@ export class Runner {
   async close(): Promise<void> {
     if (this.#closed) return;
     const loop = this.#loop;
-    if (loop !== undefined && busyLoops.has(loop))
+    if (!this.#ownsLoop || loop === undefined) {
+      this.#closed = true;
+      return;
+    }
+    if (busyLoops.has(loop)) {
       throw new InvalidStateError("`runner.close` was called while it runs. Await `run` first");
+    }
     this.#closed = true;
-    if (this.#ownsLoop) loop?.close();
+    loop.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -156,6 +161,9 @@ class Run<T> implements FutureListener {
   readonly #foreign: ReadonlySet<Task<unknown>>;
   /** The caller, waiting for main to end. */
   readonly #join: Wait<void>;
+  readonly #shutdownDelay: number;
+  /** Set once a signal has cancelled main: it does not wait for main for ever. */
+  #graceTimer: Timer | undefined = undefined;
   /** Set iff the loop found that main would never end. */
   #dead: Error | undefined = undefined;
 
@@ -168,6 +176,7 @@ class Run<T> implements FutureListener {
   ) {
     this.#loop = loop;
     this.#options = options;
+    this.#shutdownDelay = options.shutdownDelay ?? DEFAULT_SHUTDOWN_DELAY;
     this.#foreign = new Set(loop.tasks.toArray());
     this.#join = park<void>(
       here(),
@@ -180,9 +189,7 @@ class Run<T> implements FutureListener {
     this.#main = new Task(loop, main, { name: "main", context, signal: options.signal });
     this.#main.listen(this);
     const names = isOutermost ? (options.signals ?? DEFAULT_SIGNALS) : false;
-    this.#signals = new SignalWatch(names === false ? [] : names, (name) =>
-      this.#main.cancelFor("shutdown", name),
-    );
+    this.#signals = new SignalWatch(names === false ? [] : names, (name) => this.#signalled(name));
     if (this.#join.scope.loop !== loop) this.#join.holdTime();
   }
 
@@ -192,6 +199,7 @@ class Run<T> implements FutureListener {
     try {
       await this.#join.promise;
     } finally {
+      if (this.#graceTimer !== undefined) this.#loop.cancelTimer(this.#graceTimer);
       await this.#shutDown();
       stopWatching();
       this.#signals.stop();
@@ -217,15 +225,25 @@ class Run<T> implements FutureListener {
   /** The host has nothing left to do, and main has not ended; or the loop says in its own words that it never will. */
   #ranDry(error?: Error): void {
     if (this.#main.done() || (error === undefined && (nested.get(this.#loop) ?? 0) > 0)) return;
+    const isSecondTime = this.#dead !== undefined;
     const tasks = this.#loop.tasks.toArray();
     this.#dead ??= error ?? new DeadlockError(tasks, tasks.map(describeTask));
-    this.#main.cancelFor("shutdown", "deadlock");
+    // What sits in a foreign await that nothing will end any more cannot be told; nor has it a `finally` that could run.
+    if (isSecondTime || this.#main.waitingFor().length === 0) this.#main.abandon();
+    else this.#main.cancelFor("shutdown", this.#dead.name);
+  }
+
+  /** The first signal: main has `shutdownDelay` to end. */
+  #signalled(name: SignalName): void {
+    this.#main.cancelFor("shutdown", name);
+    this.#graceTimer = this.#loop.addTimer(this.#loop.time() + this.#shutdownDelay, {
+      timerDue: () => this.#abandon(this.#leftovers()),
+    });
   }
 
   /** Cancels what is left and waits for it, again and again until nothing is: tasks may start tasks while they end. */
   async #shutDown(): Promise<void> {
-    const { shutdownDelay = DEFAULT_SHUTDOWN_DELAY } = this.#options;
-    const deadline = this.#loop.time() + shutdownDelay;
+    const deadline = this.#loop.time() + this.#shutdownDelay;
     const cancelled = new Set<Task<unknown>>();
     for (let left = this.#leftovers(); left.length > 0; left = this.#leftovers()) {
       for (const task of left) {
@@ -236,7 +254,7 @@ class Run<T> implements FutureListener {
         cancelled.add(task);
       }
       if (await this.#allEnded(left, deadline)) continue;
-      this.#abandon(this.#leftovers(), shutdownDelay);
+      this.#abandon(this.#leftovers());
       break;
     }
     reportUnobserved(this.#loop);
@@ -273,9 +291,10 @@ class Run<T> implements FutureListener {
   }
 
   /** Lists the tasks that would not end, and takes their waits away: nothing of them runs in this loop any more. */
-  #abandon(tasks: Task<unknown>[], shutdownDelay: number): void {
+  #abandon(tasks: Task<unknown>[]): void {
     const lines = tasks.map((task) => `  ${describeTask(task)}`).join("\n");
-    const message = `${tasks.length} tasks have not ended ${formatSeconds(shutdownDelay)} after they were cancelled, and are left behind:\n${lines}`;
+    const what = tasks.length === 1 ? "a task has" : `${tasks.length} tasks have`;
+    const message = `${what} not ended ${formatSeconds(this.#shutdownDelay)} after being cancelled, and will be left behind:\n${lines}`;
     this.#loop.callExceptionHandler({ message });
     for (const task of tasks) task.abandon();
   }

@@ -100,8 +100,10 @@ export class TaskGroup<R = unknown> {
   readonly #failures: { readonly place: number; readonly error: unknown }[] = [];
   /** Set iff `cancel` was called: what the call resolves to. */
   #ended: { readonly value: R } | undefined = undefined;
+  /** The latest cancellation from outside that reached the body. */
+  #outside: Cancellation | undefined = undefined;
   /** Set iff the signal aborted. */
-  #aborted: { readonly reason: unknown } | undefined = undefined;
+  #aborted: { readonly reason: unknown; readonly cutsChildren: boolean } | undefined = undefined;
   /** The caller, waiting for the children. */
   #join: Wait<void> | undefined = undefined;
 
@@ -116,7 +118,10 @@ export class TaskGroup<R = unknown> {
     this.#outer = here();
     const { loop, task } = this.#outer;
     this.#scope = new Scope(loop, { label: this.describeWait(), task, context: currentContext() });
-    this.#scope.addCancelHook((cancellation) => this.#cancelChildren(cancellation));
+    this.#scope.addCancelHook((cancellation) => {
+      if (cancellation.scope !== this.#scope) this.#outside = cancellation;
+      this.#cancelChildren(cancellation);
+    });
   }
 
   /**
@@ -225,13 +230,17 @@ export class TaskGroup<R = unknown> {
     }
   }
 
-  #conclude({ value, cancelledError }: BodyOutcome<R>): R {
+  #conclude(outcome: BodyOutcome<R>): R {
+    const { value, cancelledError } = outcome;
     if (this.#failures.length > 0) {
       if (cancelledError !== undefined) pendAgain(cancelledError);
       throw this.#exceptionGroup();
     }
     if (cancelledError !== undefined) throw cancelledError;
-    if (this.#aborted !== undefined) throw this.#aborted.reason;
+    // Not if the abort came too late to cut anything off: a body that has returned is finished (8.21).
+    if (this.#aborted !== undefined && (this.#aborted.cutsChildren || !("value" in outcome))) {
+      throw this.#aborted.reason;
+    }
     return this.#ended === undefined ? (value as R) : this.#ended.value; // no value: it has failed, ended or aborted
   }
 
@@ -283,7 +292,7 @@ export class TaskGroup<R = unknown> {
   }
 
   #admit(): void {
-    if (this.#running >= this.#limit || this.#children.size === this.#running) return;
+    if (this.#state === "aborting" || this.#children.size === this.#running) return;
     for (
       let child = this.#children.first;
       child !== undefined && this.#running < this.#limit;
@@ -298,7 +307,9 @@ export class TaskGroup<R = unknown> {
 
   #abort(source: "group" | "abort" = "group", reason?: unknown): void {
     const cancellation = this.#ownCancellation(source, reason);
-    if (this.#state !== "aborting") this.#scope.cancel(reason, source);
+    // A body that is ending because of a cancellation from outside is not disturbed in its cleanup (S100).
+    const isUnwinding = this.#outside !== undefined && this.#outside.scope.cancelling() > 0;
+    if (this.#state !== "aborting" && !isUnwinding) this.#scope.cancel(reason, source);
     this.#state = "aborting";
     this.#cancelChildren(cancellation);
   }
@@ -314,7 +325,7 @@ export class TaskGroup<R = unknown> {
   }
 
   #signalAborted(reason: unknown): void {
-    this.#aborted = { reason };
+    this.#aborted = { reason, cutsChildren: this.#children.size > 0 };
     this.#abort("abort", reason);
   }
 
