@@ -10,6 +10,7 @@ import { root } from "./install.mjs";
 const patterns = [
   "packages/asyncio/test/**/*.test.ts",
   "examples/**/*.test.ts",
+  "bench/**/*.test.ts",
   "docs/**/*.test.{ts,mjs}",
 ];
 

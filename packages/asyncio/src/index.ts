@@ -1,35 +1,9 @@
 /** asyncio-ts: asyncio for TypeScript. The public door, in the order of the documentation. */
+// biome-ignore-all assist/source/organizeImports: the order is that of the documentation
 
-export { abortSignal } from "./interop/abort-signal.ts";
-// Foreign work
-export { cancellable } from "./interop/cancellable.ts";
-export type { Handle } from "./kernel/callback.ts";
-// Context
-export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
-// Errors
-export {
-  type CancelDetails,
-  CancelledError,
-  type CancelSource,
-  DeadlockError,
-  type ErrorMatcher,
-  ExceptionGroup,
-  InvalidStateError,
-  QueueEmpty,
-  QueueFull,
-  QueueShutDown,
-  TimeoutError,
-} from "./kernel/errors.ts";
-export { Future } from "./kernel/future.ts";
-// The loop
-export {
-  EventLoop,
-  type EventLoopOptions,
-  type ExceptionContext,
-  type ExceptionHandler,
-  getRunningLoop,
-  HostLoop,
-} from "./kernel/loop.ts";
+// Running
+export { run, Runner, type RunOptions } from "./runner/runner.ts";
+export type { SignalName } from "./runner/signals.ts";
 // Tasks
 export {
   allTasks,
@@ -39,11 +13,8 @@ export {
   Task,
   type TaskOptions,
 } from "./kernel/task.ts";
-// Queues
-export { Queue, type QueueOptions } from "./queues/queue.ts";
-// Running
-export { Runner, type RunOptions, run } from "./runner/runner.ts";
-export type { SignalName } from "./runner/signals.ts";
+export { Future } from "./kernel/future.ts";
+export { sleep } from "./tasks/sleep.ts";
 export {
   type Awaitable,
   gather,
@@ -51,9 +22,16 @@ export {
   type Results,
   type Settled,
 } from "./tasks/gather.ts";
-export { sleep } from "./tasks/sleep.ts";
+export {
+  asCompleted,
+  type ReturnWhen,
+  shield,
+  wait,
+  waitFor,
+  type WaitOptions,
+} from "./tasks/wait.ts";
 // Structure
-export { TaskGroup, type TaskGroupOptions, taskGroup } from "./tasks/task-group.ts";
+export { TaskGroup, taskGroup, type TaskGroupOptions } from "./tasks/task-group.ts";
 export {
   CancelScope,
   type CancelScopeOptions,
@@ -66,3 +44,48 @@ export {
   timeout,
   timeoutAt,
 } from "./tasks/timeouts.ts";
+export { race, staggeredRace, type Winner } from "./tasks/race.ts";
+// Synchronisation
+export { Lock, type SyncOptions } from "./sync/lock.ts";
+export { Event } from "./sync/event.ts";
+export { Condition } from "./sync/condition.ts";
+export { BoundedSemaphore, Semaphore } from "./sync/semaphore.ts";
+export { Barrier } from "./sync/barrier.ts";
+// Queues
+export { type ItemStore, Queue, type QueueOptions } from "./queues/queue.ts";
+export {
+  type Compare,
+  LifoQueue,
+  PriorityQueue,
+  type PriorityQueueOptions,
+} from "./queues/ordered-queues.ts";
+// Context
+export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
+// The loop
+export {
+  EventLoop,
+  type EventLoopOptions,
+  type ExceptionContext,
+  type ExceptionHandler,
+  getRunningLoop,
+  HostLoop,
+} from "./kernel/loop.ts";
+export type { Handle } from "./kernel/callback.ts";
+// Foreign work
+export { cancellable } from "./interop/cancellable.ts";
+export { abortSignal } from "./interop/abort-signal.ts";
+// Errors
+export {
+  BrokenBarrierError,
+  CancelledError,
+  type CancelDetails,
+  type CancelSource,
+  DeadlockError,
+  type ErrorMatcher,
+  ExceptionGroup,
+  InvalidStateError,
+  QueueEmpty,
+  QueueFull,
+  QueueShutDown,
+  TimeoutError,
+} from "./kernel/errors.ts";

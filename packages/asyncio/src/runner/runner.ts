@@ -79,6 +79,7 @@ export class Runner {
   readonly #ownsLoop: boolean;
   #loop: EventLoop | undefined;
   #context: Context | undefined = undefined;
+  #isRunning = false;
   #closed = false;
 
   constructor(options: RunOptions = {}) {
@@ -120,6 +121,7 @@ export class Runner {
     if (scope.attention) await scope.interruption("run");
     this.#context ??= copyContext();
     busyLoops.add(loop);
+    this.#isRunning = true;
     running++;
     nested.set(scope.loop, (nested.get(scope.loop) ?? 0) + 1);
     try {
@@ -127,6 +129,7 @@ export class Runner {
     } finally {
       nested.set(scope.loop, (nested.get(scope.loop) ?? 0) - 1);
       running--;
+      this.#isRunning = false;
       busyLoops.delete(loop);
     }
   }
@@ -134,16 +137,11 @@ export class Runner {
   /** Closes the loop, unless it was passed in. Does nothing the second time. */
   async close(): Promise<void> {
     if (this.#closed) return;
-    const loop = this.#loop;
-    if (!this.#ownsLoop || loop === undefined) {
-      this.#closed = true;
-      return;
-    }
-    if (busyLoops.has(loop)) {
+    if (this.#isRunning) {
       throw new InvalidStateError("`runner.close` was called while it runs. Await `run` first");
     }
     this.#closed = true;
-    loop.close();
+    if (this.#ownsLoop) this.#loop?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

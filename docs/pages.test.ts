@@ -1,0 +1,106 @@
+// The pages agree with each other and with the code: links lead somewhere, errors have a section.
+
+import assert from "node:assert/strict";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
+
+test("every link leads to a file and a heading that exist", () => {
+  const dead = pages.flatMap((page) => linksOf(page).filter((link) => !leadsSomewhere(page, link)));
+
+  assert.deepEqual(dead, []);
+});
+
+test("every file that a page names exists", () => {
+  const named =
+    /`((?:packages|docs|examples|scripts|bench)\/[\w./-]*\w\.\w+|[\w-]+\/[\w-]+\.test\.ts)`/g;
+  const missing = pages.flatMap((page) => {
+    const paths = [...read(page).matchAll(named)].map(([, path = ""]) => path);
+    return paths.filter(
+      (path) =>
+        !existsSync(join(root, path)) && !existsSync(join(root, "packages/asyncio/test", path)),
+    );
+  });
+
+  assert.deepEqual(missing, []);
+});
+
+test("every error code of the library has a section in docs/errors.md", () => {
+  const sources = globSync("packages/asyncio/src/**/*.ts", { cwd: root }).map(read).join();
+  const codes = new Set(sources.match(/ERR_ASYNCIO_[A-Z_]+/g));
+  const sections = headingsOf("docs/errors.md");
+
+  assert.deepEqual(
+    [...codes].filter((code) => !sections.includes(code)),
+    [],
+  );
+});
+
+test("every rule of docs/design.md is pinned by the test file it names", () => {
+  const design = read("docs/design.md");
+  const [, section = ""] = /^## The rules$([\s\S]*?)^## /m.exec(design) ?? [];
+  const rules = [...section.matchAll(/^(\d+)\. /gm)].map(([, number]) => Number(number));
+  const rows = [...section.matchAll(/^\| ([\d, -]+) \| `([\w/.-]+)` \|$/gm)];
+
+  const pinned = rows.flatMap(([, numbers = "", file = ""]) => {
+    const text = read(`packages/asyncio/test/${file}`);
+    return numbersIn(numbers).filter((number) => new RegExp(`\\brule ${number}\\b`).test(text));
+  });
+
+  assert.deepEqual(
+    rules.filter((number) => !pinned.includes(number)),
+    [],
+  );
+});
+
+test("the glossary is in alphabetical order", () => {
+  const terms = [...read("docs/glossary.md").matchAll(/^\*\*([^*]+)\*\*/gm)].map(
+    ([, term]) => term,
+  );
+
+  assert.deepEqual(
+    terms,
+    terms.toSorted((a = "", b = "") => a.localeCompare(b)),
+  );
+});
+
+/** "1, 2, 5-7" */
+function numbersIn(list: string): number[] {
+  return list.split(", ").flatMap((range) => {
+    const [first = 0, last = first] = range.split("-").map(Number);
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
+}
+
+function read(path: string): string {
+  return readFileSync(join(root, path), "utf8");
+}
+
+function linksOf(page: string): string[] {
+  const prose = read(page).replaceAll(/^```[\s\S]*?^```$|`[^`\n]*`/gm, "");
+  const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
+  return links.filter((link) => !link.includes("://"));
+}
+
+function leadsSomewhere(page: string, link: string): boolean {
+  const [path = "", heading] = link.split("#");
+  const target = path === "" ? page : join(dirname(page), path);
+  if (!existsSync(join(root, target))) return false;
+  return heading === undefined || headingsOf(target).map(anchorOf).includes(heading);
+}
+
+function headingsOf(page: string): string[] {
+  const prose = read(page).replaceAll(/^```[\s\S]*?^```$/gm, "");
+  return [...prose.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) => heading);
+}
+
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\w\s-]/g, "")
+    .replaceAll(/\s/g, "-");
+}

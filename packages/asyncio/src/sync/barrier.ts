@@ -1,0 +1,86 @@
+/**
+ * Barriers: tasks wait until a number of them has come. The last arrival completes all waits in the call, so the
+ * barrier is empty again at once: there is no draining state, and newcomers of the next round never mix with the last
+ * (design 8.14).
+ */
+
+import { argumentError, BrokenBarrierError, rangeError } from "../kernel/errors.ts";
+import { completed, here } from "../kernel/loop.ts";
+import { park } from "../kernel/scope.ts";
+import { WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { describeSync, type SyncOptions } from "./lock.ts";
+
+/**
+ * Lets `parties` tasks go on together. Reusable. Source: asyncio.Barrier (S116 to S118).
+ *
+ * @example
+ * const barrier = new asyncio.Barrier(3);
+ * const indices = await asyncio.gather(() => barrier.wait(), () => barrier.wait(), () => barrier.wait());
+ * assert.deepEqual(indices, [0, 1, 2]);
+ */
+export class Barrier {
+  readonly name: string | undefined;
+  /** How many tasks it takes. */
+  readonly parties: number;
+  readonly #waiters: WaitList = new WaitList();
+  readonly #subject: WaitSubject = {
+    describeWait: () =>
+      `${describeSync("Barrier", this.name)}, ${this.nWaiting} of ${this.parties} there`,
+  };
+  #broken = false;
+
+  constructor(parties: number, options: SyncOptions = {}) {
+    if (typeof parties !== "number")
+      throw argumentError("`new Barrier`", "a number of tasks", parties);
+    if (!Number.isInteger(parties) || parties < 1)
+      throw rangeError("`new Barrier`", "a whole number of tasks, 1 or more", parties);
+    this.parties = parties;
+    this.name = options.name;
+  }
+
+  /** How many tasks are waiting. */
+  get nWaiting(): number {
+    return this.#waiters.length;
+  }
+
+  /** True after `abort`, until `reset`. */
+  get broken(): boolean {
+    return this.#broken;
+  }
+
+  /**
+   * Waits until `parties` tasks are waiting, and gives the place of this one among them, from 0. A waiter that is cancelled
+   * leaves, and the others go on waiting (S117). Rejects with a BrokenBarrierError when the barrier is broken or reset.
+   */
+  wait(): Promise<number> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) return stop;
+    if (!this.#broken && this.#waiters.length === this.parties - 1) {
+      for (let place = 0; this.#waiters.length > 0; place++) this.#waiters.resumeFirst(place);
+      return completed(scope, this.#subject, this.parties - 1);
+    }
+    const wait = park<number>(scope, this.#subject);
+    if (this.#broken) wait.fail(this.#error("is broken"));
+    else this.#waiters.add(wait);
+    return wait.promise;
+  }
+
+  /** Makes it as new; those who wait get a BrokenBarrierError (S118). */
+  reset(): void {
+    this.#broken = false;
+    this.#waiters.failAll(() => this.#error("was reset"));
+  }
+
+  /** Breaks it: those who wait, and all who come until `reset`, get a BrokenBarrierError. */
+  abort(): void {
+    this.#broken = true;
+    this.#waiters.failAll(() => this.#error("was broken by `abort`"));
+  }
+
+  #error(what: string): BrokenBarrierError {
+    return new BrokenBarrierError(
+      `${describeSync("Barrier", this.name)} ${what} before all ${this.parties} tasks had come`,
+    );
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Conditions: wait, with a lock given up meanwhile, until another task says that something has changed.
+ *
+ * A waiter always holds the lock again when `wait` returns or rejects; taking it again is a wait that nothing ends early.
+ * A waiter that was notified returns normally; a cancellation that comes between the notification and the lock stays
+ * pending (design 8.14). So no notification is lost, and none has to be passed on (unlike S111).
+ */
+
+import { rangeError } from "../kernel/errors.ts";
+import { here } from "../kernel/loop.ts";
+import { park } from "../kernel/scope.ts";
+import { WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { describeSync, Lock, type SyncOptions } from "./lock.ts";
+
+/**
+ * Lets tasks wait for a change of shared state. Source: asyncio.Condition (S109 to S112).
+ *
+ * @example
+ * const condition = new asyncio.Condition();
+ * let items = 0;
+ * const consumer = asyncio.createTask(() => condition.run(async () => {
+ *   await condition.waitFor(() => items > 0);
+ *   return items--;
+ * }));
+ * await condition.run(async () => {
+ *   items++;
+ *   condition.notify();
+ * });
+ * assert.equal(await consumer, 1);
+ */
+export class Condition {
+  readonly name: string | undefined;
+  readonly #lock: Lock;
+  readonly #waiters: WaitList = new WaitList();
+  readonly #subject: WaitSubject = { describeWait: () => describeSync("Condition", this.name) };
+
+  /** With a lock of its own, or one that is shared with other conditions. */
+  constructor(lock?: Lock, options: SyncOptions = {}) {
+    this.name = options.name;
+    this.#lock = lock ?? new Lock({ name: options.name });
+  }
+
+  acquire(): Promise<Disposable> {
+    return this.#lock.acquire();
+  }
+
+  release(): void {
+    this.#lock.release();
+  }
+
+  locked(): boolean {
+    return this.#lock.locked();
+  }
+
+  /** Runs `body` with the lock held, and releases it on every path. */
+  run<T>(body: () => PromiseLike<T>): Promise<T> {
+    return this.#lock.run(body);
+  }
+
+  /**
+   * Gives up the lock, waits for a notification, takes the lock again, and gives true. Cancelled while it waits, it takes
+   * the lock again and then rejects. Rejects with an InvalidStateError when the caller does not hold the lock.
+   */
+  async wait(): Promise<true> {
+    const scope = here();
+    this.#lock.checkHeld("`condition.wait`");
+    if (scope.attention) await scope.interruption(this.#subject);
+    const wait = park<true>(scope, this.#subject);
+    this.#waiters.add(wait);
+    this.#lock.release();
+    try {
+      return await wait.promise;
+    } finally {
+      await this.#lock.reacquire(scope);
+    }
+  }
+
+  /** Waits until `predicate` gives something true, looking each time it is notified, and gives that. The lock is held when it looks. */
+  async waitFor<T>(predicate: () => T): Promise<T> {
+    for (;;) {
+      const result = predicate();
+      if (result) return result;
+      await this.wait();
+    }
+  }
+
+  /** Wakes the `count` waiters that have waited longest. @throws InvalidStateError when the caller does not hold the lock. */
+  notify(count = 1): void {
+    this.#lock.checkHeld("`condition.notify`");
+    if (Number.isNaN(count) || typeof count !== "number")
+      throw rangeError("`condition.notify`", "a number of waiters", count);
+    for (let left = count; left > 0 && this.#waiters.length > 0; left--)
+      this.#waiters.resumeFirst(true);
+  }
+
+  /** Wakes all waiters. @throws InvalidStateError when the caller does not hold the lock. */
+  notifyAll(): void {
+    this.notify(Number.POSITIVE_INFINITY);
+  }
+}

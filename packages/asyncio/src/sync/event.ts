@@ -1,0 +1,52 @@
+/** Events: a flag that tasks can wait for. */
+
+import { completed, here } from "../kernel/loop.ts";
+import { park } from "../kernel/scope.ts";
+import { WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { describeSync, type SyncOptions } from "./lock.ts";
+
+/**
+ * A flag that is set or not. `set` wakes everyone who waits, also if it is cleared before they run (S108).
+ * Source: asyncio.Event.
+ *
+ * @example
+ * const ready = new asyncio.Event({ name: "ready" });
+ * const task = asyncio.createTask(() => ready.wait());
+ * ready.set();
+ * assert.equal(await task, true);
+ */
+export class Event {
+  readonly name: string | undefined;
+  readonly #waiters: WaitList = new WaitList();
+  readonly #subject: WaitSubject = { describeWait: () => describeSync("Event", this.name) };
+  #isSet = false;
+
+  constructor(options: SyncOptions = {}) {
+    this.name = options.name;
+  }
+
+  isSet(): boolean {
+    return this.#isSet;
+  }
+
+  /** Sets the flag and wakes everyone who waits for it, in the order in which they came. */
+  set(): void {
+    this.#isSet = true;
+    this.#waiters.resumeAll(true);
+  }
+
+  clear(): void {
+    this.#isSet = false;
+  }
+
+  /** Waits until the flag is set; at once if it is. Gives true. */
+  wait(): Promise<true> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) return stop;
+    if (this.#isSet) return completed<true>(scope, this.#subject, true);
+    const wait = park<true>(scope, this.#subject);
+    this.#waiters.add(wait);
+    return wait.promise;
+  }
+}

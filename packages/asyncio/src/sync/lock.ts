@@ -1,0 +1,150 @@
+/**
+ * Locks. One task at a time; those who wait are served in the order in which they came. `release` hands the lock to the
+ * first of them in the call, so nobody who comes in between can overtake (S105), and a waiter that was cancelled has
+ * left the line (S106).
+ *
+ * Invariant: somebody waits only while the lock is held.
+ */
+
+import { InvalidStateError } from "../kernel/errors.ts";
+import { completed, here } from "../kernel/loop.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import type { Task } from "../kernel/task.ts";
+import { WaitList, type WaitSubject } from "../kernel/wait.ts";
+
+export interface SyncOptions {
+  /** What reports and errors call it. */
+  readonly name?: string | undefined;
+}
+
+/** "Lock 'db'", or "a Lock" for one without a name. */
+export function describeSync(kind: string, name: string | undefined): string {
+  return name === undefined ? `a ${kind}` : `${kind} ${JSON.stringify(name)}`;
+}
+
+/** One acquisition of a lock; releasing twice does nothing. */
+class Holding implements Disposable {
+  readonly #lock: Lock;
+  /** The task that acquired it; undefined outside every task. */
+  readonly task: Task<unknown> | undefined;
+
+  constructor(lock: Lock, task: Task<unknown> | undefined) {
+    this.#lock = lock;
+    this.task = task;
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock.releaseHolding(this);
+  }
+}
+
+/**
+ * Lets one task at a time through. Not reentrant. Source: asyncio.Lock (S105 to S107); it knows its holder, and only that
+ * task can `release` it (the guard that `acquire` gives can be handed on).
+ *
+ * @example
+ * const lock = new asyncio.Lock({ name: "account" });
+ * let balance = 0;
+ * const deposit = async () => {
+ *   using _guard = await lock.acquire();
+ *   const before = balance;
+ *   await asyncio.sleep(0.001);
+ *   balance = before + 1;
+ * };
+ * await asyncio.gather(deposit, deposit, deposit);
+ * assert.equal(balance, 3);
+ */
+export class Lock {
+  readonly name: string | undefined;
+  readonly #waiters: WaitList = new WaitList();
+  readonly #subject: WaitSubject = { describeWait: () => this.#describeHeld() };
+  /** Undefined iff the lock is free. */
+  #holding: Holding | undefined = undefined;
+
+  constructor(options: SyncOptions = {}) {
+    this.name = options.name;
+  }
+
+  /**
+   * Waits until the lock is free, takes it, and gives a guard whose disposal releases it. First come, first served.
+   * Cancelled while it waits, it has not taken the lock.
+   */
+  acquire(): Promise<Disposable> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) return stop;
+    if (this.#holding === undefined) return completed(scope, this.#subject, this.#take(scope));
+    const wait = park<Disposable>(scope, this.#subject);
+    this.#waiters.add(wait);
+    return wait.promise;
+  }
+
+  /** Gives the lock to whoever has waited longest. @throws InvalidStateError when it is free, or held by another task. */
+  release(): void {
+    this.checkHeld("`lock.release`");
+    this.#handOver();
+  }
+
+  locked(): boolean {
+    return this.#holding !== undefined;
+  }
+
+  /** Runs `body` with the lock held, and releases it on every path. */
+  async run<T>(body: () => PromiseLike<T>): Promise<T> {
+    const guard = await this.acquire();
+    try {
+      return await body();
+    } finally {
+      guard[Symbol.dispose]();
+    }
+  }
+
+  /** @internal @throws InvalidStateError unless the running task holds the lock. */
+  checkHeld(api: string): void {
+    const { task } = here();
+    const holding = this.#holding;
+    const name = describeSync("Lock", this.name);
+    if (holding === undefined)
+      throw new InvalidStateError(
+        `${api} needs ${name} to be held, but it is free. Acquire it first`,
+      );
+    if (holding.task === task || holding.task === undefined || task === undefined) return;
+    const message = `${api} was called by ${task.describe()}, but ${name} is held by ${holding.task.describe()}`;
+    throw new InvalidStateError(`${message}. Only its holder releases a lock`);
+  }
+
+  /** @internal Releases the lock if it is still this acquisition that holds it. */
+  releaseHolding(holding: object): void {
+    if (this.#holding === holding) this.#handOver();
+  }
+
+  /**
+   * @internal Takes the lock again for a Condition: no cancellation ends this wait, so that the caller's block can rely
+   * on holding the lock; one that comes meanwhile is delivered at the next wait.
+   */
+  async reacquire(scope: Scope): Promise<void> {
+    if (this.#holding === undefined) {
+      this.#take(scope);
+      return;
+    }
+    const wait = park<Disposable>(scope, this.#subject, () => false);
+    this.#waiters.add(wait);
+    await wait.promise;
+  }
+
+  #take(scope: Scope): Holding {
+    this.#holding = new Holding(this, scope.task);
+    return this.#holding;
+  }
+
+  #handOver(): void {
+    this.#holding = undefined;
+    const next = this.#waiters.first;
+    if (next !== undefined) next.resume(this.#take(next.scope));
+  }
+
+  #describeHeld(): string {
+    const holder = this.#holding?.task;
+    return `${describeSync("Lock", this.name)}, held by ${holder?.describe() ?? "code outside every task"}`;
+  }
+}

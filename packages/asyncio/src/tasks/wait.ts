@@ -1,0 +1,273 @@
+/**
+ * Waiting for tasks without owning them: `wait`, `waitFor`, `asCompleted`, `shield`. Cancelling the waiter of `wait`,
+ * `asCompleted` and `shield` leaves the tasks alone; cancelling `waitFor` cancels the work.
+ */
+
+import {
+  argumentError,
+  CancelledError,
+  checkSeconds,
+  isThenable,
+  rangeError,
+  TimeoutError,
+} from "../kernel/errors.ts";
+import { Future, type FutureListener } from "../kernel/future.ts";
+import { completed, here } from "../kernel/loop.ts";
+import { park } from "../kernel/scope.ts";
+import { type Coroutine, createTask, Task } from "../kernel/task.ts";
+import { formatSeconds } from "../kernel/timers.ts";
+import { waitForBell } from "./bell.ts";
+import type { Awaitable } from "./gather.ts";
+import { timeout } from "./timeouts.ts";
+
+/** When `wait` returns: with the first task that is done, with the first that has failed, or when all are done. */
+export type ReturnWhen = "FIRST_COMPLETED" | "FIRST_EXCEPTION" | "ALL_COMPLETED";
+
+export interface WaitOptions {
+  /** Seconds to wait at most. @default Infinity */
+  readonly delay?: number | undefined;
+  /** @default "ALL_COMPLETED" */
+  readonly returnWhen?: ReturnWhen | undefined;
+}
+
+const RETURN_WHEN: readonly ReturnWhen[] = ["FIRST_COMPLETED", "FIRST_EXCEPTION", "ALL_COMPLETED"];
+
+/**
+ * Waits for tasks and futures, and gives those that are done and those that are not. Cancels nothing and throws none of
+ * their failures, also when `delay` is over, and also when it is cancelled itself (S57, S58). A cancelled task is done, but
+ * not a failure (S61). Looking at a result does not become unnecessary: failures do not count as observed by `wait`.
+ *
+ * @example
+ * const quick = asyncio.createTask(() => asyncio.sleep(0.001, "quick"));
+ * const slow = asyncio.createTask(() => asyncio.sleep(0.01, "slow"));
+ * const { done, pending } = await asyncio.wait([quick, slow], { returnWhen: "FIRST_COMPLETED" });
+ * assert.deepEqual([...done], [quick]);
+ * assert.deepEqual([...pending], [slow]);
+ */
+export async function wait<F extends Future<unknown>>(
+  futures: Iterable<F>,
+  options: WaitOptions = {},
+): Promise<{ done: Set<F>; pending: Set<F> }> {
+  const { delay = Number.POSITIVE_INFINITY, returnWhen = "ALL_COMPLETED" } = options;
+  const all = checkFutures("`wait`", futures);
+  if (all.size === 0) throw rangeError("`wait`", "at least one task or future", [...all]);
+  checkSeconds("`wait`", "`delay` in seconds", delay);
+  if (!RETURN_WHEN.includes(returnWhen))
+    throw argumentError(
+      "`wait`",
+      `\`returnWhen\` to be one of ${RETURN_WHEN.join(", ")}`,
+      returnWhen,
+    );
+  const scope = here();
+  if (scope.attention) await scope.interruption("wait");
+  if (!isEnough(all, returnWhen)) await untilEnough(all, returnWhen, delay);
+  else await completed(scope, "wait", undefined);
+  const done = [...all].filter((future) => future.done()); // looked at now: more may be done by the time we run (S60)
+  return { done: new Set(done), pending: new Set([...all].filter((future) => !future.done())) };
+}
+
+function checkFutures<F extends Future<unknown>>(api: string, futures: Iterable<F>): Set<F> {
+  if (isThenable(futures) || typeof futures?.[Symbol.iterator] !== "function") {
+    throw argumentError(api, "a list of tasks and futures", futures, "Put it into an array");
+  }
+  const all = new Set(futures);
+  for (const item of all) {
+    if (!(item instanceof Future))
+      throw argumentError(
+        api,
+        "tasks and futures",
+        item,
+        "Start it with `createTask(() => ...)` first",
+      );
+  }
+  return all;
+}
+
+function isEnough(futures: Iterable<Future<unknown>>, returnWhen: ReturnWhen): boolean {
+  const all = [...futures];
+  if (returnWhen !== "ALL_COMPLETED" && all.some((future) => isTrigger(future, returnWhen)))
+    return true;
+  return all.every((future) => future.done());
+}
+
+function isTrigger(future: Future<unknown>, returnWhen: ReturnWhen): boolean {
+  if (returnWhen === "FIRST_EXCEPTION") return future.state === "rejected";
+  return returnWhen === "FIRST_COMPLETED" && future.done();
+}
+
+async function untilEnough(
+  futures: Set<Future<unknown>>,
+  returnWhen: ReturnWhen,
+  delay: number,
+): Promise<void> {
+  const scope = here();
+  let missing = [...futures].filter((future) => !future.done()).length;
+  const bell = park<void>(scope, {
+    describeWait: () => `wait, ${missing} of ${futures.size} not done`,
+  });
+  const listener: FutureListener = {
+    futureDone(future) {
+      if (--missing === 0 || isTrigger(future, returnWhen)) bell.resume();
+    },
+  };
+  for (const future of futures) if (!future.done()) future.listen(listener);
+  try {
+    await waitForBell(bell, delay);
+  } finally {
+    for (const future of futures) future.unlisten(listener);
+  }
+}
+
+/**
+ * Awaits a task, a future or what a thunk does, for at most `seconds`. When the time is over the work is cancelled, and
+ * when it has ended the call rejects with a TimeoutError; a failure or a value that it ends with goes first (S71 to S73).
+ * With 0 or less, work that is not done is cancelled without being started (S70). `null` means no limit.
+ * A bare promise is refused: it could not be cancelled.
+ *
+ * @example
+ * await assert.rejects(asyncio.waitFor(() => asyncio.sleep(3600), 0.01), asyncio.TimeoutError);
+ * assert.equal(await asyncio.waitFor(asyncio.createTask(async () => 1), 3600), 1);
+ */
+export async function waitFor<T>(
+  work: Future<T> | Coroutine<T>,
+  seconds: number | null,
+): Promise<T> {
+  if (!(work instanceof Future) && typeof work !== "function") {
+    const cure = isThenable(work)
+      ? "A promise could not be cancelled: write waitFor(() => work(), seconds)"
+      : undefined;
+    throw argumentError(
+      "`waitFor`",
+      "a task, a future or a function that returns a promise",
+      work,
+      cure,
+    );
+  }
+  checkSeconds("`waitFor`", "a number of seconds, or null", seconds ?? 0);
+  if (work instanceof Future) return await (work.done() ? work : timeout(seconds, () => work));
+  if (seconds !== null && seconds <= 0)
+    throw new TimeoutError("`waitFor` did not start the work: it got no time to run");
+  return await timeout(seconds, work);
+}
+
+/**
+ * Tasks in the order in which they end. Thunks are started as tasks at once, bare promises come out as futures, tasks and
+ * futures come out themselves. The consumer may stop and iterate again later: it goes on with what has not come out yet, and
+ * nothing is cancelled (S64). When `delay` seconds have passed since the call, `next` rejects with a TimeoutError (S65).
+ *
+ * @example
+ * const order: string[] = [];
+ * const work = [() => asyncio.sleep(0.01, "slow"), () => asyncio.sleep(0.001, "quick")];
+ * for await (const task of asyncio.asCompleted(work)) order.push(await task);
+ * assert.deepEqual(order, ["quick", "slow"]);
+ */
+export function asCompleted<T>(
+  work: Iterable<Awaitable<T>>,
+  options: { delay?: number } = {},
+): AsyncIterableIterator<Future<T>> {
+  const { delay = Number.POSITIVE_INFINITY } = options;
+  checkSeconds("`asCompleted`", "`delay` in seconds", delay);
+  const items = [...work];
+  for (const item of items) {
+    if (typeof item !== "function" && !isThenable(item))
+      throw argumentError("`asCompleted`", "functions, tasks, futures or promises", item);
+  }
+  return new Completions(new Set(items.map(toFuture<T>)), delay);
+}
+
+class Completions<T> implements AsyncIterableIterator<Future<T>> {
+  readonly #deadline: number;
+  readonly #delay: number;
+  /** Not come out yet, those that are done first. */
+  readonly #left: Set<Future<T>>;
+  readonly #done: Future<T>[] = [];
+
+  constructor(futures: Set<Future<T>>, delay: number) {
+    this.#delay = delay;
+    this.#deadline = here().loop.time() + delay;
+    this.#left = futures;
+    for (const future of futures) future.listen({ futureDone: () => this.#done.push(future) });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  // By hand: an async generator would await the futures that it yields.
+  async next(): Promise<IteratorResult<Future<T>, undefined>> {
+    if (this.#left.size === 0) return { done: true, value: undefined };
+    if (this.#done.length === 0) {
+      const delay = this.#deadline - here().loop.time();
+      if (delay > 0) await wait(this.#left, { delay, returnWhen: "FIRST_COMPLETED" });
+    } else await completed(here(), "asCompleted", undefined);
+    const future = this.#done.shift();
+    if (future === undefined) {
+      throw new TimeoutError(
+        `\`asCompleted\` has ${this.#left.size} tasks that have not ended after ${formatSeconds(this.#delay)}`,
+      );
+    }
+    this.#left.delete(future);
+    return { done: false, value: future };
+  }
+
+  async return(): Promise<IteratorResult<Future<T>, undefined>> {
+    return { done: true, value: undefined };
+  }
+}
+
+function toFuture<T>(item: Awaitable<T>): Future<T> {
+  if (item instanceof Future) return item;
+  if (typeof item === "function") return createTask(item);
+  const future = new Future<T>();
+  item.then(
+    (value) => void (future.done() || future.settle("fulfilled", value)),
+    (error) =>
+      void (
+        future.done() ||
+        future.settle(error instanceof CancelledError ? "cancelled" : "rejected", error)
+      ),
+  );
+  return future;
+}
+
+/** Futures whose failure has come after their shield was cancelled, and was reported. */
+const reportedOrphans: WeakSet<Future<unknown>> = new WeakSet();
+
+/**
+ * Waits for work without passing cancellations on to it: cancelled, the call rejects at once and the work goes on. If it
+ * fails after that, the failure is reported to the exception handler, once (S66 to S68). A thunk becomes a task of its own;
+ * it ends with the run at the latest. Prefer a shielded CancelScope, or `cleanup`, which do not orphan anything.
+ *
+ * @example
+ * const task = asyncio.createTask(() => asyncio.sleep(0.01, "saved"));
+ * await assert.rejects(asyncio.timeout(0.001, () => asyncio.shield(task)), asyncio.TimeoutError);
+ * assert.equal(await task, "saved");
+ */
+export async function shield<T>(work: Awaitable<T>): Promise<T> {
+  if (typeof work !== "function" && !isThenable(work))
+    throw argumentError("`shield`", "a task, a future, a function or a promise", work);
+  const scope = here();
+  if (scope.attention) await scope.interruption("shield");
+  const inner = toFuture(work);
+  if (inner.done()) return await inner;
+  const outer = park<T>(scope, { describeWait: () => `shield of ${inner.describe()}` });
+  inner.listen({
+    futureDone() {
+      if (inner.failure === undefined)
+        outer.resume(inner.value as T); // done without a failure: it has a value
+      else if (outer.fail(inner.failure)) inner.observe();
+      else if (!inner.cancelled() && !reportedOrphans.has(inner)) {
+        reportedOrphans.add(inner);
+        inner.observe();
+        const message = `${inner.describe()} has failed after the shield round it was cancelled`;
+        inner.getLoop().callExceptionHandler({
+          message,
+          exception: inner.failure,
+          future: inner,
+          task: inner instanceof Task ? inner : undefined,
+        });
+      }
+    },
+  });
+  return await outer.promise;
+}

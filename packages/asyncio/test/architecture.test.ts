@@ -1,0 +1,203 @@
+// The rules of CONTRIBUTING's layer diagram, checked on the sources. Imports are read with regular
+// expressions over code whose comments are blanked out: the sources keep to a form they can read.
+
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path/posix";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const src = fileURLToPath(new URL("../src/", import.meta.url));
+const snapshot = fileURLToPath(new URL("./api-snapshot.txt", import.meta.url));
+
+// Lowest first. A module may import from its own folder and from lower rows, not from beside it.
+const layers = [
+  ["kernel"],
+  ["tasks", "sync", "queues", "interop"],
+  ["runner", "net", "process", "executors", "inspect", "testing"],
+  ["index.ts", "lowlevel.ts", "executors.ts", "inspect.ts", "testing.ts"],
+];
+const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
+const kernelLines = { file: 420, total: 2900 };
+
+interface Import {
+  readonly from: string;
+  // A path below src for our own modules, else the specifier as it is written.
+  readonly to: string;
+  // True iff the import is gone when the types are: `import type`, `export type`.
+  readonly isType: boolean;
+}
+
+const names = readdirSync(src, { recursive: true, encoding: "utf8" }).map((name) =>
+  name.replaceAll("\\", "/"),
+);
+const files = names.filter((name) => /(?<!\.d)\.ts$/.test(name)).sort();
+const texts = new Map(files.map((file) => [file, readFileSync(join(src, file), "utf8")]));
+const codes = new Map([...texts].map(([file, text]) => [file, blank(text, /^\/[/*]/)]));
+const imports = files.flatMap(importsOf);
+
+test("imports point down only", () => {
+  const wrong = imports.filter(({ from, to }) => {
+    if (!files.includes(to)) return to.startsWith(".");
+    return folder(from) !== folder(to) && rank(to) >= rank(from);
+  });
+
+  assert.deepEqual(wrong.map(show), []);
+});
+
+test("every module belongs to a layer", () => {
+  assert.deepEqual(
+    files.filter((file) => rank(file) === -1),
+    [],
+  );
+});
+
+test("no modules import each other in a circle at run time", () => {
+  assert.deepEqual(cyclesOf(imports.filter(({ isType }) => !isType)), []);
+});
+
+test("type-only circles stay inside the kernel", () => {
+  assert.deepEqual(cyclesOf(imports.filter(({ from }) => folder(from) !== "kernel")), []);
+});
+
+test("the kernel imports nothing but itself and AsyncLocalStorage", () => {
+  const outside = imports.filter(({ from, to }) => inKernel(from) && !inKernel(to));
+
+  assert.deepEqual(outside.map(show), ["kernel/context.ts -> node:async_hooks"]);
+});
+
+test("the kernel stays small", () => {
+  const sizes = files.filter(inKernel).map((file) => ({ file, lines: linesOf(file) }));
+  const total = sizes.reduce((sum, { lines }) => sum + lines, 0);
+
+  assert.deepEqual(
+    sizes.filter(({ lines }) => lines > kernelLines.file),
+    [],
+  );
+  assert.ok(total <= kernelLines.total, `${total} lines in kernel/, at most ${kernelLines.total}`);
+});
+
+test("only the loop and the host touch time and host scheduling", () => {
+  const timely =
+    /\b(setTimeout|setInterval|setImmediate|queueMicrotask|performance|nextTick)\b|\bDate\.now\b/;
+  const portable = files.filter((file) => ["kernel", "tasks", "queues"].includes(folder(file)));
+
+  const found = portable.filter((file) => timely.test(blank(texts.get(file) ?? "", /^[/"'`]/)));
+
+  assert.deepEqual(except(found, ["kernel/host.ts", "kernel/loop.ts"]), []);
+});
+
+test("only the context module enters a context for good", () => {
+  assert.deepEqual(except(filesWith(/\benterWith\b/), ["kernel/context.ts"]), []);
+});
+
+test("nothing waits by Promise.race or AbortSignal.any", () => {
+  assert.deepEqual(filesWith(/\bPromise\.race\s*[(<]|\bAbortSignal\.any\s*\(/), []);
+});
+
+test("modules are named for what they are", () => {
+  const vague = /(^|[/-])(utils?|commons?|helpers?|shared|misc)([/.-]|$)/;
+
+  assert.deepEqual(
+    names.filter((name) => vague.test(name)),
+    [],
+  );
+});
+
+test("a door is a list of named re-exports", () => {
+  const list = /export\s+(?:type\s+)?\{[^}]*\}\s*from\s*"[^"]+";/g;
+
+  assert.deepEqual(
+    doors.filter((door) => codes.get(door)?.replace(list, "").trim() !== ""),
+    [],
+  );
+});
+
+test("every public name comes out of exactly one door", () => {
+  const all = doors.flatMap((door) => namesOf(door).map((name) => name.replace(/^type /, "")));
+
+  assert.deepEqual(
+    all.filter((name, index) => all.indexOf(name) !== index),
+    [],
+  );
+});
+
+test("the public names are those of the checked-in snapshot", () => {
+  const now = `${doors.map((door) => [door, ...namesOf(door).sort()].join("\n  ")).join("\n\n")}\n`;
+  if (process.env.UPDATE_SNAPSHOT === "1") writeFileSync(snapshot, now);
+
+  const before = existsSync(snapshot) ? readFileSync(snapshot, "utf8") : "";
+
+  assert.equal(now, before, "if the change is meant, run this file with UPDATE_SNAPSHOT=1");
+});
+
+// Replaces comments and literals by spaces, those whose first characters match `what`; line breaks
+// stay. Literals are recognised in any case: what looks like a comment inside one is none.
+function blank(text: string, what: RegExp): string {
+  const tokens =
+    /\/\*[\s\S]*?\*\/|\/\/.*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\[\s\S]|[^`\\])*`/g;
+  return text.replace(tokens, (token) => (what.test(token) ? token.replace(/\S/g, " ") : token));
+}
+
+function importsOf(file: string): Import[] {
+  const statements =
+    /^\s*(?:import|export)\s+(type\s+)?(?:[^;"]*?\sfrom\s*)?"([^"]+)"|\bimport\(\s*"([^"]+)"/gm;
+  return [...(codes.get(file) ?? "").matchAll(statements)].map(([, type, fixed, dynamic]) => {
+    const to = fixed ?? dynamic ?? "";
+    const path = to.startsWith(".") ? join(dirname(file), to) : to;
+    return { from: file, to: path, isType: type !== undefined };
+  });
+}
+
+// Depth-first search: an edge back to a module on the current path closes a circle.
+function cyclesOf(edges: readonly Import[]): string[] {
+  const cycles: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(" -> "));
+    if (path.includes(file) || done.has(file)) return;
+    for (const edge of edges) if (edge.from === file) visit(edge.to, [...path, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  return cycles;
+}
+
+function namesOf(door: string): string[] {
+  const lists = (codes.get(door) ?? "").matchAll(/export\s+(type\s+)?\{([^}]*)\}/g);
+  return [...lists].flatMap(([, type = "", list = ""]) =>
+    list
+      .split(",")
+      .map((item) => item.trim().replace(/^(type\s+)?.*\sas\s+/, "$1"))
+      .filter((item) => item !== "")
+      .map((item) => (type !== "" ? `type ${item}` : item)),
+  );
+}
+
+function filesWith(pattern: RegExp): string[] {
+  return files.filter((file) => pattern.test(codes.get(file) ?? ""));
+}
+
+function folder(file: string): string {
+  return file.split("/")[0] ?? "";
+}
+
+function rank(file: string): number {
+  return layers.findIndex((row) => row.includes(folder(file)));
+}
+
+function inKernel(file: string): boolean {
+  return folder(file) === "kernel";
+}
+
+function linesOf(file: string): number {
+  return (texts.get(file) ?? "").trimEnd().split("\n").length;
+}
+
+function except(found: readonly string[], allowed: readonly string[]): string[] {
+  return found.filter((file) => !allowed.includes(file));
+}
+
+function show({ from, to }: Import): string {
+  return `${from} -> ${to}`;
+}

@@ -1,0 +1,1222 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  CancelledError,
+  CancelScope,
+  cancellable,
+  cleanup,
+  createTask,
+  currentTask,
+  Future,
+  gather,
+  moveOnAfter,
+  Queue,
+  run,
+  sleep,
+  type Task,
+  TimeoutError,
+  taskGroup,
+  timeout,
+} from "../../src/index.ts";
+import { Scope } from "../../src/kernel/scope.ts";
+import { VirtualLoop } from "../../src/testing.ts";
+import { collectReports, rejection, virtual } from "../virtual.ts";
+
+const forEver = Number.POSITIVE_INFINITY;
+
+describe("rule 13: cancelling a scope cancels the waits parked at or below it", () => {
+  test(
+    "every branch that is parked in the scope is cancelled",
+    virtual(async () => {
+      const scope = new CancelScope();
+      const ended: string[] = [];
+      const branch = async (name: string): Promise<void> => {
+        await sleep(10).finally(() => ended.push(name));
+      };
+      const running = scope.run(() => Promise.allSettled([branch("a"), branch("b")]));
+      await sleep(1);
+
+      scope.cancel();
+      await running;
+
+      assert.deepEqual(ended, ["a", "b"]);
+    }),
+  );
+
+  test(
+    "a nested scope is cancelled with the one around it",
+    virtual(async (loop) => {
+      const result = await moveOnAfter(1, () => timeout(5, () => timeout(10, () => sleep(20))));
+
+      assert.deepEqual(result, { cancelled: true });
+      assert.equal(loop.time(), 1);
+    }),
+  );
+
+  test(
+    "an inner scope is cancelled without the one around it",
+    virtual(async () => {
+      const log = await timeout(10, async () => [
+        await moveOnAfter(1, () => sleep(5, "inner")),
+        await sleep(1, "outer"),
+      ]);
+
+      assert.deepEqual(log, [{ cancelled: true }, "outer"]);
+    }),
+  );
+
+  test(
+    "a branch beside the scope is not hit",
+    virtual(async (loop) => {
+      let second: unknown;
+      const branches = [
+        timeout(1, () => sleep(5)),
+        sleep(3, "second").then((value) => {
+          second = value;
+        }),
+      ];
+
+      await assert.rejects(Promise.all(branches), TimeoutError);
+      assert.deepEqual([loop.time(), second], [1, undefined]);
+      await sleep(2);
+      assert.equal(second, "second");
+    }),
+  );
+
+  test(
+    "a shielded scope keeps the cancellations of the scopes around it out",
+    virtual(async () => {
+      const log: unknown[] = [];
+      const shield = new CancelScope({ shield: true });
+      const result = await moveOnAfter(1, async () => {
+        log.push(await shield.run(() => sleep(2, "shielded")));
+        await sleep(1);
+        log.push("not reached");
+      });
+
+      assert.deepEqual(log, ["shielded"]);
+      assert.deepEqual(result, { cancelled: true });
+    }),
+  );
+
+  test(
+    "a shielded scope can be cancelled itself",
+    virtual(async (loop) => {
+      const shield = new CancelScope({ shield: true, deadline: 1 });
+
+      await shield.run(() => sleep(10));
+
+      assert.deepEqual([shield.cancelled, loop.time()], [true, 1]);
+    }),
+  );
+
+  test(
+    "a cancellation that finds nothing parked stays pending for the next operation",
+    virtual(async (loop) => {
+      const task = createTask(async () => {
+        await new Promise((resolve) => setImmediate(resolve));
+        await sleep(10);
+      });
+      await sleep(0);
+
+      task.cancel();
+      await rejection(task);
+
+      assert.deepEqual([task.cancelled(), loop.time()], [true, 0]);
+    }),
+  );
+
+  test(
+    "a branch in a foreign await beside a parked one learns of it at the grace period only",
+    virtual(async (loop) => {
+      const log: unknown[] = [];
+      const foreign = async (): Promise<void> => {
+        await new Promise((resolve) => setImmediate(resolve));
+        await sleep(100).finally(() => log.push(["beside", loop.time()]));
+      };
+      const task = createTask(
+        async () => {
+          const beside = foreign();
+          await sleep(100).catch(() => log.push(["parked", loop.time()]));
+          await beside;
+        },
+        { cancelGrace: 5 },
+      );
+      await sleep(0);
+
+      task.cancel();
+      await rejection(task);
+
+      assert.deepEqual(log, [
+        ["parked", 0],
+        ["beside", 5],
+      ]);
+    }),
+  );
+
+  test(
+    "cancelling counts, and uncancel takes one back",
+    virtual(async () => {
+      const task = createTask(() => sleep(10));
+      await sleep(0);
+
+      const answers = [task.cancel(), task.cancel(), task.cancelling(), task.uncancel()];
+      await rejection(task);
+
+      assert.deepEqual(answers, [true, true, 2, 1]);
+    }),
+  );
+
+  test(
+    "uncancel stops at 0",
+    virtual(async () => {
+      const task = currentTask();
+
+      assert.deepEqual([task?.uncancel(), task?.cancelling()], [0, 0]);
+    }),
+  );
+
+  test(
+    "uncancel back to 0 takes back a cancellation that was not delivered yet",
+    virtual(async () => {
+      const task = createTask(async () => {
+        const self = currentTask();
+        self?.cancel();
+        self?.uncancel();
+        return await sleep(1, "not cancelled");
+      });
+
+      assert.equal(await task, "not cancelled");
+    }),
+  );
+
+  test(
+    "a scope that has closed cannot be cancelled any more",
+    virtual(async () => {
+      const scope = new CancelScope();
+      await scope.run(() => sleep(1));
+
+      scope.cancel();
+
+      assert.equal(scope.cancelled, false);
+      await sleep(1);
+    }),
+  );
+
+  test(
+    "cancelling a task that is done answers false and changes nothing",
+    virtual(async () => {
+      const task = createTask(async () => "value");
+      await task;
+
+      assert.deepEqual([task.cancel(), task.cancelled(), task.cancelling()], [false, false, 0]);
+    }),
+  );
+
+  test(
+    "cancel only asks: the task is not cancelled before it has ended that way",
+    virtual(async () => {
+      const task = createTask(() => sleep(10));
+      await sleep(0);
+
+      task.cancel();
+      const atOnce = [task.done(), task.cancelled()];
+      await rejection(task);
+
+      assert.deepEqual([...atOnce, task.done(), task.cancelled()], [false, false, true, true]);
+    }),
+  );
+});
+
+describe("rule 14: a CancelledError tells where it came from, and only its own scope swallows it", () => {
+  test(
+    "it carries the scope, the reason and the name of the task that asked",
+    virtual(async () => {
+      const task = createTask(() => sleep(10));
+      await sleep(0);
+      await createTask(async () => task.cancel("enough"), { name: "boss" });
+
+      const error = (await rejection(task)) as CancelledError;
+
+      assert.ok(error instanceof CancelledError);
+      assert.equal(typeof error.scope, "object");
+      assert.deepEqual(
+        [error.reason, error.requestedBy, error.source],
+        ["enough", "boss", "cancel"],
+      );
+      assert.equal(error.message, 'cancelled by task "boss": "enough"');
+    }),
+  );
+
+  test(
+    "a reason may be anything, and is passed on as it is",
+    virtual(async () => {
+      const reason = { code: 7 };
+      const task = createTask(() => sleep(10));
+      await sleep(0);
+      task.cancel(reason);
+
+      const error = (await rejection(task)) as CancelledError;
+
+      assert.equal(error.reason, reason);
+    }),
+  );
+
+  test(
+    "a callback that cancels is no task: requestedBy is undefined",
+    virtual(async (loop) => {
+      const task = createTask(() => sleep(10));
+      loop.callLater(1, () => task.cancel());
+
+      const error = (await rejection(task)) as CancelledError;
+
+      assert.equal(error.requestedBy, undefined);
+    }),
+  );
+
+  const openers: Record<string, (body: () => Promise<unknown>) => Promise<unknown>> = {
+    timeout: (body) => timeout(100, body),
+    moveOnAfter: (body) => moveOnAfter(100, body),
+    "CancelScope.run": (body) => new CancelScope().run(body),
+    cleanup: (body) => cleanup(100, body),
+    taskGroup: (body) => taskGroup(body),
+    gather: (body) => gather(body),
+  };
+  for (const [name, open] of Object.entries(openers)) {
+    test(
+      `${name} lets a CancelledError of another scope pass as it is`,
+      virtual(async () => {
+        const foreign = (await rejection(
+          createTask(async () => {
+            currentTask()?.cancel();
+            await sleep(1);
+          }),
+        )) as CancelledError;
+
+        const error = await rejection(open(() => Promise.reject(foreign)));
+
+        assert.equal(error, foreign);
+      }),
+    );
+  }
+
+  for (const name of ["timeout", "moveOnAfter", "CancelScope.run", "taskGroup", "gather"]) {
+    test(
+      `${name} lets the cancellation of the task around it pass`,
+      virtual(async () => {
+        const task = createTask(async () => {
+          await openers[name]?.(() => sleep(10));
+          assert.fail("not reached");
+        });
+        await sleep(1);
+
+        task.cancel("outside");
+        const error = (await rejection(task)) as CancelledError;
+
+        assert.equal(task.cancelled(), true);
+        assert.equal(error.reason, "outside");
+      }),
+    );
+  }
+
+  test(
+    "a queue that is iterated lets a cancellation pass",
+    virtual(async () => {
+      const task = createTask(async () => {
+        for await (const _ of new Queue<number>());
+      });
+      await sleep(0);
+
+      task.cancel();
+      await rejection(task);
+
+      assert.equal(task.cancelled(), true);
+    }),
+  );
+
+  test(
+    "an error thrown in answer to a cancellation replaces it",
+    virtual(async () => {
+      const failure = new Error("expected");
+      const task = createTask(() =>
+        sleep(10).catch(() => {
+          throw failure;
+        }),
+      );
+      await sleep(0);
+
+      task.cancel();
+
+      assert.equal(await rejection(task), failure);
+      assert.equal(task.cancelled(), false);
+    }),
+  );
+});
+
+/** Never lets a cancellation end it. */
+async function swallowForEver(seconds: number): Promise<void> {
+  for (;;) {
+    try {
+      await sleep(seconds);
+    } catch {}
+  }
+}
+
+describe("rule 15: a cancellation is delivered once, and insisted on after the grace period", () => {
+  test(
+    "code may await in catch and finally to clean up",
+    virtual(async () => {
+      const log: string[] = [];
+      const task = createTask(async () => {
+        try {
+          await sleep(10);
+        } catch (error) {
+          log.push(await sleep(1, "catch"));
+          throw error;
+        } finally {
+          log.push(await sleep(1, "finally"));
+        }
+      });
+      await sleep(0);
+
+      task.cancel();
+      await rejection(task);
+
+      assert.deepEqual([log, task.cancelled()], [["catch", "finally"], true]);
+    }),
+  );
+
+  test(
+    "a scope that has not ended after its grace period is cancelled again",
+    virtual(async (loop) => {
+      const times: number[] = [];
+      const task = createTask(
+        async () => {
+          await sleep(100).catch(() => times.push(loop.time()));
+          await sleep(100).finally(() => times.push(loop.time()));
+        },
+        { cancelGrace: 3 },
+      );
+      await sleep(1);
+
+      task.cancel();
+      await rejection(task);
+
+      assert.deepEqual(times, [1, 4]);
+    }),
+  );
+
+  test(
+    "the grace period is 5 seconds if nobody says otherwise",
+    virtual(async (loop) => {
+      const task = createTask(async () => {
+        await sleep(100).catch(() => {});
+        await sleep(100);
+      });
+      await sleep(0);
+
+      task.cancel();
+      await rejection(task);
+
+      assert.equal(loop.time(), 5);
+    }),
+  );
+
+  test(
+    "from then on every operation rejects at once",
+    virtual(async (loop) => {
+      const log: unknown[] = [];
+      const task = createTask(
+        async () => {
+          for (let count = 0; count < 5; count++) {
+            await sleep(100).catch((error) => log.push([loop.time(), error.name]));
+          }
+        },
+        { cancelGrace: 2 },
+      );
+      await sleep(0);
+
+      task.cancel();
+      await task;
+
+      const at = (time: number): unknown[] => [time, "CancelledError"];
+      assert.deepEqual(log, [at(0), at(2), at(2), at(2), at(2)]);
+    }),
+  );
+
+  test(
+    "with a grace of 0 every operation rejects from the first cancellation on",
+    virtual(async (loop) => {
+      const log: unknown[] = [];
+      const task = createTask(
+        async () => {
+          for (let count = 0; count < 3; count++) {
+            await sleep(100).catch(() => log.push(loop.time()));
+          }
+        },
+        { cancelGrace: 0 },
+      );
+      await sleep(1);
+
+      task.cancel();
+      await task;
+
+      assert.deepEqual(log, [1, 1, 1]);
+    }),
+  );
+
+  test(
+    "with an endless grace a swallowed cancellation is forgotten",
+    virtual(async (loop) => {
+      const task = createTask(
+        async () => {
+          await sleep(10).catch(() => {});
+          await sleep(1000);
+          return "finished";
+        },
+        { cancelGrace: forEver },
+      );
+      await sleep(0);
+
+      task.cancel();
+
+      assert.equal(await task, "finished");
+      assert.equal(loop.time(), 1000);
+    }),
+  );
+
+  test(
+    "uncancel back to 0 ends the grace period",
+    virtual(async () => {
+      const task = createTask(async () => {
+        await sleep(10).catch(() => currentTask()?.uncancel());
+        return await sleep(1000, "finished");
+      });
+      await sleep(0);
+
+      task.cancel();
+
+      assert.equal(await task, "finished");
+    }),
+  );
+
+  test(
+    "uncancel that leaves a count does not end the grace period",
+    virtual(async (loop) => {
+      const task = createTask(async () => {
+        await sleep(10).catch(() => currentTask()?.uncancel());
+        await sleep(1000);
+      });
+      await sleep(0);
+
+      task.cancel();
+      task.cancel();
+      await rejection(task);
+
+      assert.equal(loop.time(), 5);
+    }),
+  );
+
+  test(
+    "a second cancellation during the cleanup is delivered too, and does not move the grace period",
+    virtual(async (loop) => {
+      const times: number[] = [];
+      const noteTime = (): number => times.push(loop.time());
+      const task = createTask(
+        async () => {
+          for (let count = 0; count < 3; count++) await sleep(100).catch(noteTime);
+        },
+        { cancelGrace: 4 },
+      );
+      await sleep(0);
+
+      task.cancel();
+      await sleep(1);
+      task.cancel();
+      await task;
+
+      assert.deepEqual(times, [0, 1, 4]);
+    }),
+  );
+
+  test("a task that swallows its cancellations in an endless loop is stopped", async () => {
+    const loop = new VirtualLoop();
+    const reports = collectReports(loop);
+
+    await run(
+      async () => {
+        const task = createTask(() => swallowForEver(1), { name: "stubborn" });
+        await sleep(0);
+        task.cancel();
+        await rejection(task);
+        assert.equal(task.cancelled(), true);
+      },
+      { loop },
+    );
+
+    assert.ok(reports.some(({ message }) => message.includes('"stubborn"')));
+  });
+
+  test("debug mode names a task that was cancelled and has not ended, and what it waits for", async () => {
+    const loop = new VirtualLoop({ debug: true });
+    const reports = collectReports(loop);
+
+    await run(
+      async () => {
+        const task = createTask(
+          async () => {
+            await sleep(1).catch(() => {});
+            await sleep(1000);
+          },
+          { name: "stubborn" },
+        );
+        await sleep(0);
+        task.cancel();
+        await rejection(task);
+      },
+      { loop },
+    );
+
+    assert.equal(reports.length, 1);
+    assert.match(
+      reports[0]?.message ?? "",
+      /"stubborn" has not ended 5 s after .*swallowed .*sleep/,
+    );
+    assert.match(reports[0]?.sourceTraceback ?? "", /cancellation\.test\.ts/);
+  });
+
+  test("debug mode names a task that was cancelled and sits in a foreign await", async () => {
+    const loop = new VirtualLoop({ debug: true });
+    const reports = collectReports(loop);
+    let release: (() => void) | undefined;
+
+    await run(
+      async () => {
+        const task = createTask(() => new Promise<void>((resolve) => (release = resolve)), {
+          name: "foreign",
+        });
+        await sleep(0);
+        task.cancel();
+        await sleep(6);
+        release?.();
+        await task;
+      },
+      { loop },
+    );
+
+    assert.match(reports[0]?.message ?? "", /"foreign" has not ended .* foreign await/);
+  });
+
+  test(
+    "an endless catch after the grace period lets the host have its turn (8.4)",
+    virtual(async () => {
+      let release = false;
+      const immediates: string[] = [];
+      const task = createTask(
+        async () => {
+          while (!release) await sleep(1).catch(() => {});
+        },
+        { cancelGrace: 0 },
+      );
+      await sleep(0);
+
+      task.cancel();
+      await new Promise((resolve) => setImmediate(resolve));
+      immediates.push("had its turn");
+      release = true;
+      await task;
+
+      assert.deepEqual(immediates, ["had its turn"]);
+    }),
+  );
+
+  const joins: Record<string, (child: () => Promise<void>) => Promise<unknown>> = {
+    "a task group": (child) => taskGroup(async (group) => void group.createTask(child)),
+    "gather of a thunk": (child) => gather(child),
+    "an awaited task": async (child) => await createTask(child, { cancelGrace: forEver }),
+  };
+  for (const [name, join] of Object.entries(joins)) {
+    test(
+      `the join of ${name} is not rejected before the child has ended, not even after the grace`,
+      virtual(async (loop) => {
+        let childEnded = 0;
+        const child = async (): Promise<void> => {
+          try {
+            await sleep(100);
+          } finally {
+            await cleanup(50, () => sleep(20));
+            childEnded = loop.time();
+          }
+        };
+        const task = createTask(() => join(child), { cancelGrace: 2 });
+        await sleep(1);
+
+        task.cancel();
+        await rejection(task);
+
+        assert.deepEqual([childEnded, loop.time(), task.cancelled()], [21, 21, true]);
+      }),
+    );
+
+    test(
+      `the join of ${name} forwards the cancellation to the child`,
+      virtual(async (loop) => {
+        const task = createTask(() => join(() => sleep(100)));
+        await sleep(1);
+
+        task.cancel();
+        await rejection(task);
+
+        assert.deepEqual([loop.time(), task.cancelled()], [1, true]);
+      }),
+    );
+  }
+});
+
+describe("rule 17: a task that is cancelled before its first step starts all the same", () => {
+  test(
+    "and gets the CancelledError at its first wait",
+    virtual(async () => {
+      const log: string[] = [];
+      const task = createTask(async () => {
+        log.push("starts");
+        try {
+          await sleep(1);
+          log.push("not reached");
+        } finally {
+          log.push("closes what it was given");
+        }
+      });
+
+      task.cancel();
+      await rejection(task);
+
+      assert.deepEqual(log, ["starts", "closes what it was given"]);
+      assert.equal(task.cancelled(), true);
+    }),
+  );
+
+  test(
+    "and ends with its value if it never waits",
+    virtual(async () => {
+      const task = createTask(async () => "value");
+
+      task.cancel();
+
+      assert.equal(await task, "value");
+    }),
+  );
+
+  test(
+    "a child of a group that is cancelled at once starts as well",
+    virtual(async () => {
+      const log: string[] = [];
+      await taskGroup(async (group) => {
+        group.createTask(async () => log.push("starts"));
+        group.cancel();
+      });
+
+      assert.deepEqual(log, ["starts"]);
+    }),
+  );
+});
+
+describe("rule 18: cancelling a task cancels what it awaits", () => {
+  test(
+    "a task that it awaits",
+    virtual(async () => {
+      const inner = createTask(() => sleep(10));
+      const outer = createTask(async () => await inner);
+      await sleep(1);
+
+      outer.cancel("stop");
+      await rejection(outer);
+
+      assert.deepEqual([inner.cancelled(), outer.cancelled()], [true, true]);
+    }),
+  );
+
+  test(
+    "a future that it awaits, and with it everybody else who awaits that one",
+    virtual(async () => {
+      const future = new Future<void>();
+      const one = createTask(async () => await future);
+      const other = createTask(async () => await future);
+      await sleep(1);
+
+      one.cancel();
+      await rejection(one);
+      await rejection(other);
+
+      assert.deepEqual([future.cancelled(), other.cancelled()], [true, true]);
+    }),
+  );
+
+  test(
+    "a pending cancellation that meets the await of a pending task (8.21)",
+    virtual(async () => {
+      const inner = createTask(() => sleep(10));
+      const outer = createTask(async () => {
+        currentTask()?.cancel();
+        await inner;
+      });
+
+      await rejection(outer);
+
+      assert.deepEqual([inner.cancelled(), outer.cancelled()], [true, true]);
+    }),
+  );
+
+  test(
+    "a deadline cancels the task that its body awaits",
+    virtual(async (loop) => {
+      const inner = createTask(() => sleep(10));
+
+      await assert.rejects(
+        timeout(1, async () => await inner),
+        TimeoutError,
+      );
+
+      assert.deepEqual([inner.cancelled(), loop.time()], [true, 1]);
+    }),
+  );
+
+  test(
+    "then, catch and finally only observe: their task is not cancelled",
+    virtual(async () => {
+      const inner = createTask(() => sleep(10, "value"));
+      const task = createTask(async () => {
+        inner.then(() => {}).catch(() => {});
+        await sleep(100);
+      });
+      await sleep(1);
+
+      task.cancel();
+      await rejection(task);
+
+      assert.equal(await inner, "value");
+    }),
+  );
+
+  test("a chain of 100,000 tasks is cancelled without overflowing the stack", async () => {
+    const tasks: Task<void>[] = [];
+    const chain = async (depth: number): Promise<void> => {
+      if (depth === 0) return await sleep(3600);
+      const next = createTask(() => chain(depth - 1));
+      tasks.push(next);
+      await next;
+    };
+
+    const error = await run(async () => {
+      const top = createTask(() => chain(100_000));
+      while (tasks.length < 100_000) await sleep(0);
+      top.cancel();
+      return await rejection(top);
+    });
+
+    assert.ok(error instanceof CancelledError);
+    assert.equal(tasks.at(-1)?.cancelled(), true);
+  });
+
+  test("a tail of tasks that await each other costs the same for each of them", async (t) => {
+    const looks = t.mock.method(Scope.prototype, "parkedWaits");
+
+    await run(
+      async () => {
+        let tail: Task<unknown> = createTask(() => sleep(1));
+        for (let count = 0; count < 300; count++) {
+          const before = tail;
+          tail = createTask(async () => await before);
+        }
+        await tail;
+      },
+      { loop: new VirtualLoop() },
+    );
+
+    assert.ok(looks.mock.callCount() < 2000, `${looks.mock.callCount()} looks at scopes`);
+  });
+});
+
+describe("fine point 1: the awaiter of a cancelled task waits until that has ended", () => {
+  test(
+    "and gets the CancelledError of its own scope, with the inner one as its cause",
+    virtual(async (loop) => {
+      const inner = createTask(async () => {
+        await sleep(10).finally(() => sleep(2));
+      });
+      const outer = createTask(async () => await inner);
+      await sleep(1);
+
+      outer.cancel();
+      const error = (await rejection(outer)) as CancelledError;
+
+      assert.equal(loop.time(), 3);
+      assert.equal(error.cause, await rejection(inner));
+      assert.notEqual(error.scope, (error.cause as CancelledError).scope);
+    }),
+  );
+
+  test(
+    "and gets the value if the task swallowed the cancellation; its own stays pending",
+    virtual(async () => {
+      const log: unknown[] = [];
+      const inner = createTask(() => sleep(10).catch(() => "value"));
+      const outer = createTask(async () => {
+        log.push(await inner);
+        await sleep(1);
+        log.push("not reached");
+      });
+      await sleep(1);
+
+      outer.cancel();
+      await rejection(outer);
+
+      assert.deepEqual([log, outer.cancelled()], [["value"], true]);
+    }),
+  );
+
+  test(
+    "and gets the failure if the task failed instead; its own stays pending",
+    virtual(async () => {
+      const failure = new Error("expected");
+      const inner = createTask(() => sleep(10).catch(() => Promise.reject(failure)));
+      const log: unknown[] = [];
+      const outer = createTask(async () => {
+        log.push(await rejection(inner));
+        await sleep(1);
+      });
+      await sleep(1);
+
+      outer.cancel();
+      await rejection(outer);
+
+      assert.deepEqual([log, outer.cancelled()], [[failure], true]);
+    }),
+  );
+
+  test(
+    "a task cancelled by somebody else reaches its awaiter as it is",
+    virtual(async () => {
+      const inner = createTask(() => sleep(10));
+      const outer = createTask(async () => await inner);
+      await sleep(1);
+
+      inner.cancel("not by you");
+      const error = await rejection(outer);
+
+      assert.equal(error, await rejection(inner));
+      assert.deepEqual([outer.cancelled(), outer.cancelling()], [true, 0]);
+    }),
+  );
+});
+
+describe("fine point 2: a pending cancellation that meets no wait does not discard a result", () => {
+  test(
+    "of a task",
+    virtual(async () => {
+      const task = createTask(async () => {
+        currentTask()?.cancel();
+        return "value";
+      });
+
+      assert.equal(await task, "value");
+      assert.equal(task.cancelled(), false);
+    }),
+  );
+
+  test(
+    "of a scope",
+    virtual(async () => {
+      const scope = new CancelScope();
+      const value = await scope.run(async () => {
+        scope.cancel();
+        return "value";
+      });
+
+      assert.equal(value, "value");
+      assert.deepEqual([scope.cancelCalled, scope.cancelled], [true, false]);
+    }),
+  );
+});
+
+describe("fine point 3: a shielded scope opens in spite of a pending cancellation", () => {
+  for (const [name, open] of Object.entries({
+    cleanup: (body: () => Promise<string>) => cleanup(5, body),
+    "a shielded CancelScope": (body: () => Promise<string>) =>
+      new CancelScope({ shield: true }).run(body),
+  })) {
+    test(
+      `${name} runs its body`,
+      virtual(async () => {
+        let log: unknown;
+        const task = createTask(async () => {
+          currentTask()?.cancel();
+          log = await open(() => sleep(1, "cleaned up"));
+          await sleep(1);
+        });
+
+        await rejection(task);
+
+        assert.deepEqual([log, task.cancelled()], ["cleaned up", true]);
+      }),
+    );
+  }
+
+  test(
+    "cleanup runs its body in a scope past its grace",
+    virtual(async () => {
+      let log: unknown;
+      const task = createTask(
+        async () => {
+          try {
+            await sleep(10);
+          } finally {
+            log = await cleanup(5, () => sleep(1, "cleaned up"));
+          }
+        },
+        { cancelGrace: 0 },
+      );
+      await sleep(0);
+
+      task.cancel();
+      await rejection(task);
+
+      assert.equal(log, "cleaned up");
+    }),
+  );
+
+  test(
+    "cleanup gives up after its seconds",
+    virtual(async (loop) => {
+      assert.equal(await cleanup(2, () => sleep(10, "late")), undefined);
+      assert.equal(loop.time(), 2);
+    }),
+  );
+
+  test(
+    "awaiting a task that is done is not a wait: a pending cancellation does not meet it",
+    virtual(async () => {
+      const done = createTask(async () => "value");
+      await done;
+      const task = createTask(async () => {
+        currentTask()?.cancel();
+        return await done;
+      });
+
+      assert.equal(await task, "value");
+    }),
+  );
+});
+
+describe("fine point 21: several cancellations before the delivery", () => {
+  test(
+    "are one CancelledError, with the first reason; the count keeps them all",
+    virtual(async () => {
+      const reasons: unknown[] = [];
+      const task = createTask(async () => {
+        const self = currentTask();
+        self?.cancel("first");
+        self?.cancel("second");
+        reasons.push(((await rejection(sleep(1))) as CancelledError).reason);
+        await sleep(1);
+        return self?.cancelling();
+      });
+
+      assert.equal(await task, 2);
+      assert.deepEqual(reasons, ["first"]);
+    }),
+  );
+
+  test(
+    "are one CancelledError for a parked task as well",
+    virtual(async () => {
+      let count = 0;
+      const task = createTask(async () => {
+        await sleep(10).catch(() => count++);
+        await sleep(1);
+      });
+      await sleep(0);
+
+      task.cancel();
+      task.cancel();
+      await task;
+
+      assert.deepEqual([count, task.cancelling()], [1, 2]);
+    }),
+  );
+
+  test(
+    "a body that returns a value is finished, whatever was asked of it meanwhile",
+    virtual(async () => {
+      const task = createTask(() => sleep(10).catch(() => "value"));
+      await sleep(0);
+
+      task.cancel();
+
+      assert.equal(await task, "value");
+      assert.deepEqual([task.cancelled(), task.cancelling()], [false, 1]);
+    }),
+  );
+});
+
+describe("fine point 15: CancelScope", () => {
+  test(
+    "gives the value of a body that was not cut off",
+    virtual(async () => {
+      const scope = new CancelScope();
+
+      assert.equal(await scope.run(() => sleep(1, "value")), "value");
+      assert.deepEqual([scope.cancelCalled, scope.cancelled], [false, false]);
+    }),
+  );
+
+  test(
+    "gives undefined when it was cut off",
+    virtual(async () => {
+      const scope = new CancelScope();
+      const running = scope.run(() => sleep(10, "value"));
+      await sleep(1);
+
+      scope.cancel();
+
+      assert.equal(await running, undefined);
+      assert.deepEqual([scope.cancelCalled, scope.cancelled], [true, true]);
+    }),
+  );
+
+  test(
+    "cancelled before it runs, it cuts its body off at the first wait",
+    virtual(async () => {
+      const log: string[] = [];
+      const scope = new CancelScope();
+      scope.cancel();
+
+      await scope.run(async () => {
+        log.push("starts");
+        await sleep(1);
+        log.push("not reached");
+      });
+
+      assert.deepEqual([log, scope.cancelled], [["starts"], true]);
+    }),
+  );
+
+  test(
+    "runs one body only",
+    virtual(async () => {
+      const scope = new CancelScope();
+      await scope.run(() => sleep(1));
+
+      await assert.rejects(
+        scope.run(() => sleep(1)),
+        { code: "ERR_ASYNCIO_INVALID_STATE" },
+      );
+    }),
+  );
+
+  test(
+    "its deadline can be moved while it runs",
+    virtual(async (loop) => {
+      const scope = new CancelScope({ deadline: 1 });
+
+      await scope.run(async () => {
+        scope.deadline = 3;
+        await sleep(10);
+      });
+
+      assert.deepEqual([loop.time(), scope.cancelled, scope.deadline], [3, true, 3]);
+    }),
+  );
+
+  test(
+    "a swallowed cancellation leaves cancelled false",
+    virtual(async () => {
+      const scope = new CancelScope({ deadline: 1 });
+
+      const value = await scope.run(() => sleep(10).catch(() => "swallowed"));
+
+      assert.deepEqual([value, scope.cancelCalled, scope.cancelled], ["swallowed", true, false]);
+    }),
+  );
+});
+
+describe("cancellable: foreign work inside a scope", () => {
+  test(
+    "stops waiting at once and aborts the work with the CancelledError",
+    virtual(async (loop) => {
+      let signal: AbortSignal | undefined;
+      const work = (given: AbortSignal): Promise<never> => {
+        signal = given;
+        return new Promise(() => {});
+      };
+      loop.callLater(1, () => {});
+      const task = createTask(() => cancellable(work));
+      await sleep(0);
+
+      task.cancel("enough");
+      const error = await rejection(task);
+      await sleep(0);
+
+      assert.ok(error instanceof CancelledError);
+      assert.equal(signal?.aborted, true);
+      assert.ok(signal?.reason instanceof CancelledError);
+      assert.equal(signal.reason.reason, "enough");
+      await sleep(2);
+    }),
+  );
+
+  test("gives the value of the work, and its failure", async () => {
+    const failure = new Error("expected");
+
+    assert.equal(await cancellable(async () => "value"), "value");
+    assert.equal(await rejection(cancellable(() => Promise.reject(failure))), failure);
+  });
+
+  test("debug mode reports a failure after the abort that is no answer to it", async () => {
+    const loop = new VirtualLoop({ debug: true });
+    const reports = collectReports(loop);
+    const failure = new Error("expected");
+
+    await run(
+      async () => {
+        const task = createTask(() =>
+          cancellable(
+            (signal) =>
+              new Promise((_resolve, reject) =>
+                signal.addEventListener("abort", () => reject(failure)),
+              ),
+          ),
+        );
+        await sleep(0);
+        task.cancel();
+        await rejection(task);
+        await sleep(1);
+      },
+      { loop },
+    );
+
+    assert.deepEqual(
+      reports.map(({ exception }) => exception),
+      [failure],
+    );
+  });
+
+  test(
+    "a failure that is the answer to the abort is not reported",
+    virtual(async () => {
+      const task = createTask(() =>
+        cancellable(
+          (signal) =>
+            new Promise((_resolve, reject) =>
+              signal.addEventListener("abort", () => reject(signal.reason)),
+            ),
+        ),
+      );
+      await sleep(0);
+
+      task.cancel();
+      await rejection(task);
+      await sleep(1);
+    }),
+  );
+});

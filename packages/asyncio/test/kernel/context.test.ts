@@ -1,0 +1,315 @@
+import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { describe, test } from "node:test";
+import {
+  ContextVar,
+  createTask,
+  currentTask,
+  Future,
+  gather,
+  getRunningLoop,
+  moveOnAfter,
+  run,
+  sleep,
+  TimeoutError,
+  taskGroup,
+  timeout,
+} from "../../src/index.ts";
+import { park } from "../../src/lowlevel.ts";
+import { VirtualLoop } from "../../src/testing.ts";
+import { collectGarbage } from "../gc.ts";
+import { virtual } from "../virtual.ts";
+
+const store = new AsyncLocalStorage<string>();
+
+describe("rule 1: one slot, and callbacks run in their owner's context", () => {
+  test(
+    "a done callback sees the async context of whoever registered it",
+    virtual(async () => {
+      const future = new Future<void>();
+      const seen: (string | undefined)[] = [];
+      store.run("registrant", () => future.addDoneCallback(() => seen.push(store.getStore())));
+
+      store.run("trigger", () => future.setResult());
+      await sleep(0);
+
+      assert.deepEqual(seen, ["registrant"]);
+    }),
+  );
+
+  test(
+    "a done callback sees the context variables as they were at its registration",
+    virtual(async () => {
+      const variable = new ContextVar("variable", { default: "default" });
+      const future = new Future<void>();
+      const seen: string[] = [];
+      variable.set("registered");
+      future.addDoneCallback(() => seen.push(variable.get()));
+
+      variable.set("later");
+      future.setResult();
+      await sleep(0);
+
+      assert.deepEqual(seen, ["registered"]);
+    }),
+  );
+
+  test(
+    "a done callback belongs to no task, whoever settles the future",
+    virtual(async () => {
+      const future = new Future<void>();
+      const seen: unknown[] = [];
+      future.addDoneCallback(() => seen.push(currentTask()));
+
+      await createTask(async () => future.setResult());
+      await sleep(0);
+
+      assert.deepEqual(seen, [undefined]);
+    }),
+  );
+
+  test(
+    "a callback of callLater sees the async context of whoever armed it",
+    virtual(async (loop) => {
+      const seen: (string | undefined)[] = [];
+      store.run("armed", () => loop.callLater(1, () => seen.push(store.getStore())));
+
+      await store.run("waits", () => sleep(2));
+
+      assert.deepEqual(seen, ["armed"]);
+    }),
+  );
+
+  test(
+    "a cancel hook runs in the task that waits, not in the one that cancels",
+    virtual(async () => {
+      const seen: unknown[] = [];
+      const task = createTask(async () => {
+        const wait = park<void>("a hook", () => seen.push(currentTask()) > 0);
+        await wait.promise;
+      });
+      await sleep(0);
+
+      await createTask(async () => task.cancel());
+      await sleep(1);
+
+      assert.deepEqual(seen, [task]);
+    }),
+  );
+
+  test(
+    "a task goes on in its own async context, whoever resumes it",
+    virtual(async () => {
+      const future = new Future<void>();
+      const seen: unknown[] = [];
+      const task = store.run("waiter", () =>
+        createTask(async () => {
+          await future;
+          seen.push(store.getStore(), currentTask());
+        }),
+      );
+      await sleep(0);
+
+      store.run("resumer", () => future.setResult());
+      await task;
+
+      assert.deepEqual(seen, ["waiter", task]);
+    }),
+  );
+
+  test(
+    "starting a task leaves the scope of its creator as it is",
+    virtual(async () => {
+      const creator = currentTask();
+      const seen: unknown[] = [];
+
+      const task = createTask(() => sleep(1));
+      seen.push(currentTask());
+      const eager = createTask(() => sleep(1), { eagerStart: true });
+      seen.push(currentTask());
+      await task;
+      await eager;
+      seen.push(currentTask());
+
+      assert.deepEqual(seen, [creator, creator, creator]);
+    }),
+  );
+
+  test("a run leaves no scope behind in its caller", async () => {
+    const loop = new VirtualLoop();
+
+    const running = run(() => sleep(1), { loop });
+    const during = currentTask();
+    await running;
+
+    assert.deepEqual([during, currentTask()], [undefined, undefined]);
+    assert.notEqual(getRunningLoop(), loop);
+  });
+
+  test("a task started outside every run leaves no scope behind in its creator", async () => {
+    const task = createTask(async () => currentTask()?.getName(), { eagerStart: true });
+    const after = currentTask();
+
+    assert.equal(await task, task.getName());
+    assert.deepEqual([after, currentTask()], [undefined, undefined]);
+  });
+
+  test(
+    "a thenable that a body merely returns is waited for in the scope of the body",
+    virtual(async () => {
+      const body = (): PromiseLike<void> => ({
+        // biome-ignore lint/suspicious/noThenProperty: a thenable is the subject
+        then: (resolve, reject) => sleep(5).then(resolve, reject),
+      });
+
+      await assert.rejects(timeout(1, body), TimeoutError);
+    }),
+  );
+
+  test(
+    "a thenable that a task's coroutine merely returns is waited for in the task",
+    virtual(async () => {
+      let owner: unknown;
+      const task = createTask(
+        (): PromiseLike<string> => ({
+          // biome-ignore lint/suspicious/noThenProperty: a thenable is the subject
+          then: (resolve, reject) => {
+            owner = currentTask();
+            return sleep(1, "value").then(resolve, reject);
+          },
+        }),
+      );
+
+      assert.equal(await task, "value");
+      assert.equal(owner, task);
+    }),
+  );
+
+  test("an armed host timer keeps nothing of the context that armed it alive", async () => {
+    const stores = new AsyncLocalStorage<object>();
+    const loop = getRunningLoop();
+    const arm = (): WeakRef<object> => {
+      const value = { big: true };
+      stores.run(value, () => loop.callLater(3600, () => {}).cancel());
+      return new WeakRef(value);
+    };
+
+    const kept = arm();
+    loop.callSoon(() => {}); // the library holds on to the callback that was registered last
+    await collectGarbage();
+
+    assert.equal(kept.deref(), undefined);
+  });
+
+  test("a deadline keeps nothing of a body that has ended alive", async () => {
+    const deadline = async (): Promise<WeakRef<object>> => {
+      const local = { big: true };
+      new ContextVar<object>("local").set(local);
+      return new WeakRef(local);
+    };
+
+    const kept = await createTask(() => timeout(3600, deadline));
+    await createTask(() => sleep(0)); // the library holds on to the task that was made last
+    await collectGarbage();
+
+    assert.equal(kept.deref(), undefined);
+  });
+});
+
+describe("rule 2: a task starts in the async context of its creator", () => {
+  test(
+    "other AsyncLocalStorage stores of the program reach a task",
+    virtual(async () => {
+      const task = store.run("request 7", () =>
+        createTask(async () => {
+          const first = store.getStore();
+          await sleep(1);
+          return [first, store.getStore()];
+        }),
+      );
+
+      assert.deepEqual(await task, ["request 7", "request 7"]);
+    }),
+  );
+
+  test(
+    "they reach an eager task, a child of a group, and a thunk of gather",
+    virtual(async () => {
+      const read = async (): Promise<string | undefined> => {
+        await sleep(0);
+        return store.getStore();
+      };
+
+      const seen = await store.run("request 7", async () => [
+        await createTask(read, { eagerStart: true }),
+        await taskGroup(async (group) => await group.createTask(read)),
+        ...(await gather(read)),
+      ]);
+
+      assert.deepEqual(seen, ["request 7", "request 7", "request 7"]);
+    }),
+  );
+
+  test(
+    "a child that waits for a place keeps the stores of its creator, not of whoever made room",
+    virtual(async () => {
+      const seen: (string | undefined)[] = [];
+      await taskGroup(
+        async (group) => {
+          store.run("first", () => group.createTask(() => sleep(1)));
+          store.run("second", () => group.createTask(async () => seen.push(store.getStore())));
+        },
+        { limit: 1 },
+      );
+
+      assert.deepEqual(seen, ["second"]);
+    }),
+  );
+
+  test(
+    "a store that a task enters stays inside it",
+    virtual(async () => {
+      await createTask(async () => store.enterWith("inside"), { eagerStart: false });
+
+      assert.equal(store.getStore(), undefined);
+    }),
+  );
+});
+
+describe("rule 4: the scope survives everything that can be awaited", () => {
+  const foreign: Record<string, () => Promise<unknown>> = {
+    "a native promise": () => Promise.resolve(),
+    "a macrotask": () => new Promise((resolve) => setImmediate(resolve)),
+    "a thenable": async () =>
+      // biome-ignore lint/suspicious/noThenProperty: a thenable is the subject
+      await { then: (resolve: (value: unknown) => void) => queueMicrotask(() => resolve(1)) },
+    "a caught rejection": () => Promise.reject(new Error("expected")).catch(() => {}),
+    "for await": async () => {
+      for await (const _ of [Promise.resolve(1), Promise.resolve(2)]);
+    },
+    "an async generator": async () => {
+      async function* generate(): AsyncGenerator<number> {
+        yield 1;
+        await Promise.resolve();
+        yield 2;
+      }
+      for await (const _ of generate());
+    },
+  };
+  for (const [what, awaitIt] of Object.entries(foreign)) {
+    test(
+      `after awaiting ${what}, waits still belong to the task and the scope`,
+      virtual(async () => {
+        let task: unknown;
+        const body = async (): Promise<void> => {
+          await awaitIt();
+          task = currentTask();
+          await sleep(10);
+        };
+
+        assert.deepEqual(await moveOnAfter(1, body), { cancelled: true });
+        assert.equal(task, currentTask());
+      }),
+    );
+  }
+});

@@ -1,0 +1,414 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  CancelledError,
+  createTask,
+  currentTask,
+  DeadlockError,
+  Future,
+  gather,
+  getRunningLoop,
+  HostLoop,
+  InvalidStateError,
+  Queue,
+  Runner,
+  run,
+  sleep,
+  TimeoutError,
+  timeout,
+} from "../../src/index.ts";
+import { VirtualLoop } from "../../src/testing.ts";
+import { collectReports, rejection, virtual } from "../virtual.ts";
+
+describe("rule 25: run and its shutdown", () => {
+  test("gives what main returns, and rejects with what it throws", async () => {
+    const failure = new Error("expected");
+
+    assert.equal(await run(async () => "value"), "value");
+    assert.equal(await rejection(run(() => Promise.reject(failure))), failure);
+  });
+
+  test("the seed program runs as it is written", async () => {
+    const log: string[] = [];
+    const myTask = async (x: number): Promise<void> => {
+      log.push(`Processing ${x}`);
+      await sleep(1);
+      log.push(`Done with ${x}`);
+    };
+    const main = async (): Promise<void> => {
+      await gather(myTask(1), myTask(2), myTask(3));
+    };
+
+    await run(main, { loop: new VirtualLoop() });
+
+    assert.deepEqual(log, [
+      ...["Processing 1", "Processing 2", "Processing 3"],
+      ...["Done with 1", "Done with 2", "Done with 3"],
+    ]);
+  });
+
+  test("main is a task called main", async () => {
+    assert.equal(await run(async () => currentTask()?.getName()), "main");
+  });
+
+  test("leftover tasks are cancelled and awaited before run settles", async () => {
+    const log: string[] = [];
+    const leftover = async (): Promise<void> => {
+      try {
+        await sleep(3600);
+      } catch (error) {
+        log.push((error as CancelledError).source);
+        await sleep(1);
+        log.push("cleaned up");
+      }
+    };
+
+    const value = await run(
+      async () => {
+        createTask(leftover);
+        await sleep(0);
+        return "value";
+      },
+      { loop: new VirtualLoop() },
+    );
+
+    assert.deepEqual([value, log], ["value", ["shutdown", "cleaned up"]]);
+  });
+
+  test("tasks that start while others are shut down are shut down too, until none is left", async () => {
+    const loop = new VirtualLoop();
+    const ended: number[] = [];
+    const spawn = async (generation: number): Promise<void> => {
+      try {
+        await sleep(3600);
+      } finally {
+        ended.push(generation);
+        if (generation < 3) createTask(() => spawn(generation + 1));
+      }
+    };
+
+    await run(
+      async () => {
+        createTask(() => spawn(1));
+        await sleep(0);
+      },
+      { loop },
+    );
+
+    assert.deepEqual([ended, loop.statistics().tasks], [[1, 2, 3], 0]);
+  });
+
+  test("a leftover task that fails is reported, and does not change the outcome", async () => {
+    const loop = new VirtualLoop();
+    const reports = collectReports(loop);
+    const failure = new Error("expected");
+
+    const value = await run(
+      async () => {
+        createTask(
+          () =>
+            sleep(3600).catch(() => {
+              throw failure;
+            }),
+          { name: "leftover" },
+        );
+        await sleep(0);
+        return "value";
+      },
+      { loop },
+    );
+
+    assert.equal(value, "value");
+    assert.equal(reports.length, 1);
+    assert.equal(reports[0]?.exception, failure);
+    assert.match(reports[0]?.message ?? "", /"leftover" has failed while .* shutting down/);
+  });
+
+  test("what is alive after shutdownDelay is listed with what it waits for, and run settles as main did", async () => {
+    const loop = new VirtualLoop({ cancelGrace: Number.POSITIVE_INFINITY });
+    const reports = collectReports(loop);
+    const stuck = async (): Promise<void> => {
+      await sleep(3600).catch(() => {});
+      await new Queue(0, { name: "never" }).get();
+    };
+
+    const value = await run(
+      async () => {
+        createTask(stuck, { name: "stuck" });
+        await sleep(0);
+        return "value";
+      },
+      { loop, shutdownDelay: 7 },
+    );
+
+    assert.deepEqual([value, loop.time(), loop.statistics().tasks], ["value", 7, 0]);
+    assert.equal(reports.length, 1);
+    assert.match(reports[0]?.message ?? "", /not ended 7 s after/);
+    assert.match(reports[0]?.message ?? "", /task "stuck" is waiting for Queue "never"\.get/);
+  });
+
+  test("a failing main fails the run after the leftovers have ended", async () => {
+    const log: string[] = [];
+    const failure = new Error("expected");
+
+    const error = await rejection(
+      run(
+        async () => {
+          createTask(() => sleep(3600).finally(() => log.push("leftover ends")));
+          await sleep(0);
+          throw failure;
+        },
+        { loop: new VirtualLoop() },
+      ),
+    );
+
+    assert.equal(error, failure);
+    assert.deepEqual(log, ["leftover ends"]);
+  });
+
+  test("run makes a loop of its own, and closes it", async () => {
+    const loop = await run(async () => getRunningLoop());
+
+    assert.ok(loop instanceof HostLoop);
+    assert.equal(loop.isClosed(), true);
+  });
+
+  test("a loop that was passed in stays open", async () => {
+    const loop = new VirtualLoop();
+
+    await run(() => sleep(1), { loop });
+    await run(() => sleep(1), { loop });
+
+    assert.deepEqual([loop.isClosed(), loop.time()], [false, 2]);
+  });
+
+  test("one loop runs one run at a time", async () => {
+    const loop = new VirtualLoop();
+    const first = run(() => sleep(1), { loop });
+
+    assert.ok((await rejection(run(() => sleep(1), { loop }))) instanceof InvalidStateError);
+    await first;
+  });
+
+  test("cancelGrace and debug are those of the loop that run makes", async () => {
+    const loop = await run(async () => getRunningLoop(), { cancelGrace: 2, debug: true });
+
+    assert.deepEqual([loop.cancelGrace, loop.debug], [2, true]);
+    await assert.rejects(
+      run(async () => {}, { loop: new VirtualLoop(), debug: true }),
+      TypeError,
+    );
+  });
+
+  test("a Runner runs several mains on one loop, and refuses more once it is closed", async () => {
+    const runner = new Runner();
+
+    const loops = [
+      await runner.run(async () => getRunningLoop()),
+      await runner.run(async () => getRunningLoop()),
+    ];
+    await runner.close();
+    await runner.close();
+
+    assert.equal(loops[0], loops[1]);
+    assert.equal(loops[0]?.isClosed(), true);
+    await assert.rejects(
+      runner.run(async () => {}),
+      InvalidStateError,
+    );
+    assert.throws(() => runner.getLoop(), InvalidStateError);
+  });
+
+  test("a Runner cannot be closed while it runs", async () => {
+    const runner = new Runner({ loop: new VirtualLoop() });
+    const running = runner.run(() => sleep(1));
+
+    await assert.rejects(runner.close(), InvalidStateError);
+
+    await running;
+    await runner.close();
+  });
+
+  test("await using closes a Runner", async () => {
+    let loop: HostLoop | undefined;
+    {
+      await using runner = new Runner();
+      loop = runner.getLoop();
+      await runner.run(() => sleep(0));
+    }
+
+    assert.equal(loop.isClosed(), true);
+  });
+
+  test("a main that ends cancelled rejects with its CancelledError", async () => {
+    const error = await rejection(
+      run(async () => {
+        currentTask()?.cancel("by itself");
+        await sleep(1);
+      }),
+    );
+
+    assert.ok(error instanceof CancelledError);
+    assert.equal(error.reason, "by itself");
+  });
+});
+
+describe("rule 27: a deadlock ends the run with a DeadlockError", () => {
+  test("that lists every task and what it waits for", async () => {
+    const tasks: unknown[] = [];
+    const error = await rejection(
+      run(
+        async () => {
+          tasks.push(currentTask());
+          tasks.push(createTask(async () => await new Future<void>(), { name: "worker" }));
+          await new Queue<number>(0, { name: "results" }).get();
+        },
+        { loop: new VirtualLoop() },
+      ),
+    );
+
+    assert.ok(error instanceof DeadlockError);
+    assert.deepEqual(error.tasks, tasks);
+    assert.match(
+      error.message,
+      /2 are still waiting:\n.*"main".*"results"\.get\n.*"worker".*future/,
+    );
+  });
+
+  test("main's finally blocks run", async () => {
+    const log: string[] = [];
+
+    await rejection(
+      run(
+        async () => {
+          try {
+            await new Queue<number>().get();
+          } finally {
+            log.push(await sleep(1, "main cleans up"));
+          }
+        },
+        { loop: new VirtualLoop() },
+      ),
+    );
+
+    assert.deepEqual(log, ["main cleans up"]);
+  });
+
+  test("a sleep that lasts for ever is none while another task can still be woken", async () => {
+    const value = await run(
+      async () => {
+        createTask(() => sleep(Number.POSITIVE_INFINITY));
+        return await sleep(1, "value");
+      },
+      { loop: new VirtualLoop() },
+    );
+
+    assert.equal(value, "value");
+  });
+
+  test("a main that returns although it is told of the deadlock has succeeded", async () => {
+    const value = await run(() => new Queue<string>().get().catch(() => "value"), {
+      loop: new VirtualLoop(),
+    });
+
+    assert.equal(value, "value");
+  });
+});
+
+describe("rule 28 and fine point 19: a run inside a running program", () => {
+  test(
+    "is a root of its own, with its own loop",
+    virtual(async (loop) => {
+      const inner = new VirtualLoop();
+
+      const seen = await run(async () => [getRunningLoop(), currentTask()?.getName()], {
+        loop: inner,
+      });
+
+      assert.deepEqual(seen, [inner, "main"]);
+      assert.equal(getRunningLoop(), loop);
+    }),
+  );
+
+  test("several may run at the same time", async () => {
+    const values = await Promise.all(
+      [1, 2, 3].map((value) => run(() => sleep(value, value), { loop: new VirtualLoop() })),
+    );
+
+    assert.deepEqual(values, [1, 2, 3]);
+  });
+
+  test("is cancelled with its caller, which waits until it has ended", async () => {
+    const log: string[] = [];
+
+    await run(async () => {
+      const task = createTask(() =>
+        run(async () => {
+          await sleep(3600).finally(async () => {
+            await sleep(0.001);
+            log.push("inner main ends");
+          });
+        }),
+      );
+      await sleep(0.001);
+      task.cancel("outside");
+      const error = await rejection(task);
+      log.push(String((error as CancelledError).reason), String(task.cancelled()));
+    });
+
+    assert.deepEqual(log, ["inner main ends", "outside", "true"]);
+  });
+
+  test("a deadline around it cuts it off", async () => {
+    const error = await rejection(run(() => timeout(0.002, () => run(() => sleep(3600)))));
+
+    assert.ok(error instanceof TimeoutError);
+  });
+
+  test("leaves the signals to the outermost run", async () => {
+    const before = process.listenerCount("SIGINT");
+
+    const counts = await run(async () => {
+      const outer = process.listenerCount("SIGINT");
+      return [outer, await run(async () => process.listenerCount("SIGINT"))];
+    });
+
+    assert.deepEqual(counts, [before + 1, before + 1]);
+    assert.equal(process.listenerCount("SIGINT"), before);
+  });
+
+  test("a caller with a pending cancellation cancels it at its first wait", async () => {
+    const log: string[] = [];
+
+    const task = createTask(async () => {
+      currentTask()?.cancel();
+      await run(async () => {
+        log.push("starts");
+        await sleep(1);
+        log.push("not reached");
+      });
+    });
+    await rejection(task);
+
+    assert.deepEqual([log.at(-1) === "not reached", task.cancelled()], [false, true]);
+  });
+});
+
+describe("a stuck program in virtual time", () => {
+  test("is ended by the watchdog, which lists its tasks", { timeout: 1000 }, async () => {
+    const never = new Promise<never>(() => {});
+
+    const error = await rejection(
+      run(
+        async () => {
+          createTask(() => sleep(5), { name: "sleeper" });
+          await never.then(() => sleep(1));
+        },
+        { loop: new VirtualLoop({ watchdog: 0.005 }), shutdownDelay: 1 },
+      ),
+    );
+
+    assert.ok(error instanceof TimeoutError);
+    assert.match(error.message, /"main" is waiting for foreign work/);
+  });
+});

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { type Ended, runFixture } from "../child.ts";
+
+/** Runs a program and sends it `signals`, one each time it has printed another line. */
+function interrupted(scenario: string, ...signals: NodeJS.Signals[]): Promise<Ended> {
+  let sent = 0;
+  return runFixture("signals", scenario, {
+    onOutput(output, child) {
+      if (output.includes("ready") && sent === 0) child.kill(signals[sent++]);
+    },
+  });
+}
+
+describe("rule 26: SIGINT and SIGTERM cancel main, and the process ends by that signal", () => {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    test(`${signal}: main cleans up, then the process dies by ${signal}, without a stack trace`, async () => {
+      const ended = await interrupted("cleans up", signal);
+
+      assert.deepEqual(ended, { code: null, signal, stdout: "ready\ncleaned up\n", stderr: "" });
+    });
+  }
+
+  test("main returns in spite of it: run resolves, and the program goes on", async () => {
+    const { code, stdout } = await interrupted("returns", "SIGINT");
+
+    assert.deepEqual([code, stdout], [0, "ready\nrun gives value\n"]);
+  });
+
+  test("main fails in the cleanup: run rejects with that", async () => {
+    const { code, stdout } = await interrupted("fails", "SIGINT");
+
+    assert.deepEqual([code, stdout], [0, "ready\nrun rejects with in the cleanup\n"]);
+  });
+
+  test("leftover tasks are shut down before the process dies", async () => {
+    const { signal, stdout } = await interrupted("leftover tasks", "SIGINT");
+
+    assert.deepEqual([signal, stdout], ["SIGINT", "ready\nleftover ends\n"]);
+  });
+
+  test("a second signal ends the process at once", async () => {
+    let timer: NodeJS.Timeout | undefined;
+    const ended = await runFixture("signals", "stuck", {
+      onOutput(_output, child) {
+        child.kill("SIGINT");
+        // Two signals sent together may arrive as one.
+        timer = setInterval(() => child.kill("SIGTERM"), 20);
+      },
+    });
+    clearInterval(timer);
+
+    assert.equal(ended.signal, "SIGTERM");
+  });
+
+  test("a main that does not end after a signal is listed after shutdownDelay", async () => {
+    const ended = await runFixture("signals", "stuck, listed", {
+      onOutput(_output, running) {
+        running.kill("SIGINT");
+        setTimeout(() => running.kill("SIGKILL"), 300);
+      },
+    });
+
+    assert.match(ended.stderr, /task "main" sits in a foreign await/);
+  });
+
+  test("a leftover task that does not end is listed on stderr, and run settles", async () => {
+    const { stdout, stderr } = await runFixture("signals", "stuck leftover");
+
+    assert.equal(stdout, "end\n");
+    assert.match(stderr, /not ended 0\.02 s after .*\n.*task "stuck" sits in a foreign await/);
+  });
+
+  test("a listener of the program's own keeps the signal", async () => {
+    const { code, stdout } = await interrupted("own listener", "SIGINT");
+
+    assert.deepEqual([code, stdout], [7, "ready\nown listener\n"]);
+  });
+
+  test("signals: false leaves them alone", async () => {
+    const { signal, stdout } = await interrupted("signals false", "SIGINT");
+
+    assert.deepEqual([signal, stdout], ["SIGINT", "ready\n"]);
+  });
+
+  test("a list of names picks the signals", async () => {
+    const [hangup, interrupt] = await Promise.all([
+      interrupted("SIGHUP only", "SIGHUP"),
+      interrupted("SIGHUP only", "SIGINT"),
+    ]);
+
+    assert.deepEqual([hangup.signal, hangup.stdout], ["SIGHUP", "ready\ncleaned up\n"]);
+    assert.deepEqual([interrupt.signal, interrupt.stdout], ["SIGINT", "ready\n"]);
+  });
+
+  test("the outermost run has the signals; the inner one is cancelled with it", async () => {
+    const { signal, stdout } = await interrupted("inner run", "SIGTERM");
+
+    assert.deepEqual([signal, stdout], ["SIGTERM", "ready\ninner ends\nouter ends\n"]);
+  });
+
+  test("the listeners are removed when run ends", async () => {
+    const { stdout } = await runFixture("signals", "listeners removed");
+
+    assert.equal(stdout, "during 1\nafter 0\n");
+  });
+});
+
+describe("rule 27: a deadlock in a real process", () => {
+  test("main gets a DeadlockError that lists every task and what it waits for", async () => {
+    const { code, stdout } = await runFixture("signals", "deadlock");
+
+    assert.equal(code, 0);
+    assert.match(stdout, /^finally\nDeadlockError\n/);
+    assert.match(stdout, /task "main" is waiting for Queue "results"\.get/);
+    assert.match(stdout, /task "worker" is waiting for Queue "urls"\.get/);
+    assert.match(stdout, /^main,worker$/m);
+  });
+
+  test("a main that sits in a foreign await ends the run as well", { timeout: 3000 }, async () => {
+    const { stdout } = await runFixture("signals", "deadlock in a foreign await");
+
+    assert.match(stdout, /DeadlockError: .*\n.*"main" sits in a foreign await/);
+    assert.match(stdout, /^end$/m);
+  });
+});
