@@ -10,6 +10,10 @@ const projects = [
   { config: "packages/asyncio/tsconfig.json", needs: "packages/asyncio/src/**/*.ts" },
   { config: "packages/asyncio/tsconfig.portable.json", needs: "packages/asyncio/src/kernel/*.ts" },
   { config: "packages/asyncio/tsconfig.test.json", needs: "packages/asyncio/test/**/*.ts" },
+  {
+    config: "packages/asyncio/test-types/tsconfig.json",
+    needs: "packages/asyncio/test-types/*.ts",
+  },
   { config: "examples/tsconfig.json", needs: "examples/**/*.ts" },
   { config: "bench/tsconfig.json", needs: "bench/**/*.ts" },
   { config: "docs/tsconfig.json", needs: "docs/**/*.ts" },

@@ -1,5 +1,7 @@
 /** asyncio-ts/lowlevel: for authors of operations and of loops. */
 
 export { checkpoint, complete, interruption, park } from "./interop/operation.ts";
+export { currentScope } from "./kernel/context.ts";
 export type { Host, HostTimer } from "./kernel/host.ts";
+export { Scope } from "./kernel/scope.ts";
 export { type Cancellation, type Wait, WaitList, type WaitSubject } from "./kernel/wait.ts";

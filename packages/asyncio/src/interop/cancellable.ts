@@ -10,7 +10,7 @@ import { AbortStep } from "./abort-signal.ts";
  * Waits for foreign work and makes it cancellable: `start` gets a signal of its own. When the current scope is cancelled,
  * waiting stops at once and the signal aborts, with the CancelledError as its reason. What the work does after that is
  * no longer waited for, and its failure is taken as the answer to the abort; debug mode shows one that has another name.
- * On a virtual loop time holds still until the work has ended.
+ * On a virtual loop time holds still as long as it is waited for.
  *
  * @example
  * const work = (signal: AbortSignal) =>
@@ -20,7 +20,8 @@ import { AbortStep } from "./abort-signal.ts";
 export async function cancellable<T>(start: (signal: AbortSignal) => PromiseLike<T>): Promise<T> {
   checkCoroutine("`cancellable`", start);
   const scope = here();
-  if (scope.attention) await scope.interruption("cancellable");
+  const stop = scope.interruption("cancellable");
+  if (stop !== undefined) await stop;
   const step = new AbortStep(scope);
   const work = start(step.controller.signal);
   if (!isThenable(work)) throw argumentError("`cancellable`", "`start` to return a promise", work);

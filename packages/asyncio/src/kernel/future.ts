@@ -79,6 +79,11 @@ export class Future<T> extends Promise<T> {
 
   constructor(options: { loop?: EventLoop } = {}) {
     super(captureSettlers);
+    if (typeof options === "function") {
+      const cure =
+        "A future is settled by `setResult` and `setException`; for an executor use `new Promise`";
+      throw argumentError("`new Future`", "options", options, cure);
+    }
     this.#resolve = resolveNew;
     this.#reject = rejectNew;
     this.#loop = options.loop ?? getRunningLoop();
@@ -314,6 +319,11 @@ export class Future<T> extends Promise<T> {
       sourceTraceback: this.createdAt,
     };
     recordFailure(this, this.#record);
+  }
+
+  /** What loggers write: a task hangs together with all the others. */
+  toJSON(): string {
+    return this[inspectCustom]();
   }
 
   /** @internal How Node, Deno and Bun print it. */

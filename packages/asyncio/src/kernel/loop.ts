@@ -3,7 +3,7 @@
  *
  * Who wakes a task? Somebody completes its wait (wait.ts) or a timer does; the wait joins the ready queue; the loop
  * drains the queue in that order, and each `step()` settles one promise, so the engine continues the task in the
- * microtask after it. No user code runs inside a drain: callbacks too are reactions of promises that a step settles.
+ * microtask after it. Callbacks too are reactions of promises that a step settles, in the context of their owners.
  *
  * How does a deadline fire? There is one host timer, set for the earliest deadline. When it fires, all timers that
  * are due wake their targets, which join the ready queue.
@@ -68,6 +68,10 @@ export class EventLoop {
   slowCallbackDuration = 0.1;
   /** @internal The live tasks, in the order of creation. The loop holds them strongly: no task vanishes. */
   readonly tasks: LinkedList<Task<unknown>> = new LinkedList();
+  /** @internal True once a scope has ended on floating branches. */
+  hasCutBranches = false;
+  /** @internal Shielded scopes that have not ended: a run waits for them, they are cleaning up. */
+  readonly shielded: Set<Scope> = new Set();
   /** @internal Failures that nobody has looked at yet (failure.ts). */
   readonly unobserved: Set<FailureRecord> = new Set();
 
@@ -218,6 +222,11 @@ export class EventLoop {
     return true;
   }
 
+  /** @internal Resolves in the next macrotask: when what is ready has run, and the host has had its turn. */
+  nextMacrotask(): Promise<void> {
+    return new Promise((resolve) => this.#host.macrotask(resolve));
+  }
+
   /** @internal The next drain goes through a macrotask. */
   exhaustBudget(): void {
     this.#spent = BUDGET;
@@ -226,6 +235,7 @@ export class EventLoop {
   /** @internal `when` may be Infinity: the timer never fires, and keeps the process alive until it is cancelled. */
   addTimer(when: number, target: TimerTarget): Timer {
     const timer = this.#timers.add(when, target);
+    if (this.#closed) return timer; // for a branch that outlived its run: it must not keep the process alive
     if (this.#timers.live === 1) this.#hostTimer?.ref();
     if (when < this.#hostTimerWhen || this.#hostTimer === undefined) this.#armHostTimer(when);
     return timer;
@@ -331,38 +341,6 @@ export class EventLoop {
       message: `a step of ${whose} held the loop for ${formatSeconds(duration)}`,
       task,
     });
-  }
-
-  /** @internal A scope outlived its grace period. */
-  debugReportInsisted(scope: Scope, grace: number): void {
-    if (!this.debug) return;
-    const { task } = scope;
-    const whose =
-      task === undefined
-        ? scope.label
-        : `${scope === task.scope ? "" : `${scope.label} in `}task ${JSON.stringify(task.getName())}`;
-    const [wait] = scope.parkedWaits();
-    const where =
-      wait === undefined
-        ? "it sits in a foreign await, which cannot be cancelled. Wrap foreign work in `cancellable`"
-        : `it swallowed the cancellation and is waiting for ${wait.describe()}. Every operation in it rejects from now on`;
-    this.callExceptionHandler({
-      message: `${whose} has not ended ${formatSeconds(grace)} after it was cancelled: ${where}`,
-      task,
-      sourceTraceback: wait?.createdAt ?? task?.createdAt,
-    });
-  }
-
-  /** @internal A scope has ended and branches of it are still waiting. */
-  debugReportFloating(scope: Scope): void {
-    const { task } = scope;
-    for (const wait of scope.parkedWaits()) {
-      this.callExceptionHandler({
-        message: `${scope.label} has ended, and a branch that nobody awaited was cut off while waiting for ${wait.describe()}`,
-        task,
-        sourceTraceback: wait.createdAt,
-      });
-    }
   }
 }
 

@@ -16,8 +16,8 @@
  * Shared with the rest of the kernel (and nobody else): attention, takeInterruption, addWait, removeWait, pend, unwound.
  */
 
-import { runInScope } from "./context.ts";
 import type { Context } from "./context-var.ts";
+import { reportFloating, reportInsisted } from "./debug.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import { LinkedList } from "./linked-list.ts";
 import type { EventLoop } from "./loop.ts";
@@ -35,7 +35,7 @@ export interface ScopeOptions {
   readonly cancelGrace?: number | undefined;
 }
 
-/** Told about each cancellation that reaches a scope, its own or one from around it: task groups, abort signals. */
+/** Told about each cancellation that reaches a scope: task groups, abort signals. */
 export type CancelHook = (cancellation: Cancellation) => void;
 
 /** Rejections that code may swallow in a scope past its grace or its end, before it is left suspended. */
@@ -56,6 +56,8 @@ export class Scope {
   /** True iff the deadline has cancelled this scope. */
   expired = false;
   closed = false;
+  /** Told when the scope closes. */
+  onClose: (() => void) | undefined = undefined;
   /** Waits that a cancellation of this scope has ended, and that have not thrown yet. Kept by Wait. */
   undelivered = 0;
 
@@ -88,8 +90,6 @@ export class Scope {
     this.shield = options.shield ?? false;
     this.cancelGrace = options.cancelGrace;
   }
-
-  // --- asking for a cancellation
 
   /** Cancels every wait at or below this scope. Does nothing once the scope has closed. */
   cancel(
@@ -127,9 +127,13 @@ export class Scope {
     return this.#count;
   }
 
-  /** True once a cancellation was asked for, whether or not it met a wait. */
   get cancelCalled(): boolean {
     return this.#cancelCalled;
+  }
+
+  /** The first cancellation in force. */
+  get cancellation(): Cancellation | undefined {
+    return this.#first;
   }
 
   /** The cancellation that would end the next operation begun here; it stays undelivered. */
@@ -164,18 +168,13 @@ export class Scope {
     this.cancel(undefined, "deadline");
   }
 
-  /** A timer is only as punctual as the host; an operation that begins after the deadline must not slip past it. */
-  #expireIfPassed(): void {
-    if (!this.expired && !this.closed && this.#deadline <= this.loop.time()) this.#expire();
-  }
-
   #insist(): void {
     this.#graceTimer = undefined;
     const cancellation = this.#first;
     if (cancellation === undefined || this.closed) return;
     this.#pending = undefined;
     this.#insisted = cancellation;
-    if (cancellation.grace > 0) this.loop.debugReportInsisted(this, cancellation.grace);
+    if (cancellation.grace > 0) reportInsisted(this, cancellation.grace);
     this.#alert();
     deliver(this, cancellation);
   }
@@ -184,8 +183,6 @@ export class Scope {
     if (this.#graceTimer !== undefined) this.loop.cancelTimer(this.#graceTimer);
     this.#graceTimer = undefined;
   }
-
-  // --- delivering it
 
   /** Makes an undelivered cancellation of this scope wait for the next operation. */
   pend(cancellation: Cancellation): void {
@@ -270,7 +267,10 @@ export class Scope {
   #findInterruption(): Cancellation | undefined {
     let found: Cancellation | undefined;
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
-      if (scope.#deadline !== Number.POSITIVE_INFINITY) scope.#expireIfPassed();
+      // A timer is only as punctual as the host: no operation may slip past a deadline.
+      const isDue =
+        scope.#deadline !== Number.POSITIVE_INFINITY && scope.#deadline <= this.loop.time();
+      if (isDue && !scope.expired && !scope.closed) scope.#expire();
       found = scope.#cut ?? scope.#insisted ?? scope.#pending ?? found;
       if (scope.shield) break;
     }
@@ -305,8 +305,6 @@ export class Scope {
     if (waits.length === 0 && this.undelivered === 0) this.pend(cancellation);
   }
 
-  // --- waits and life
-
   addWait(wait: Wait): void {
     wait.linked = true;
     this.#waits.add(wait);
@@ -334,6 +332,8 @@ export class Scope {
 
   nestIn(parent: Scope): void {
     this.parent = parent;
+    if (!this.shield) this.attention ||= parent.attention;
+    else this.loop.shielded.add(this);
     parent.#nested ??= new LinkedList();
     parent.#nested.add(this);
   }
@@ -346,6 +346,8 @@ export class Scope {
     if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
     this.#deadlineTimer = undefined;
     if (this.parent !== undefined) this.parent.#nested?.remove(this);
+    if (this.shield) this.loop.shielded.delete(this);
+    this.onClose?.();
     this.#hooks = undefined;
     this.attention = true;
     this.#cut = {
@@ -356,7 +358,8 @@ export class Scope {
       grace: 0,
     };
     if (this.#waits.size === 0 && (this.#nested === undefined || this.#nested.size === 0)) return;
-    if (this.loop.debug) this.loop.debugReportFloating(this);
+    this.loop.hasCutBranches = true;
+    reportFloating(this);
     deliver(this, this.#cut);
   }
 }
@@ -370,12 +373,15 @@ function deliver(scope: Scope, cancellation: Cancellation): void {
   deliveries.push([scope, cancellation]);
   if (delivering) return;
   delivering = true;
-  for (let index = 0; index < deliveries.length; index++) {
-    const [target, due] = deliveries[index] as [Scope, Cancellation]; // index < length
-    target.deliverNow(due);
+  try {
+    for (let index = 0; index < deliveries.length; index++) {
+      const [target, due] = deliveries[index] as [Scope, Cancellation]; // index < length
+      target.deliverNow(due);
+    }
+  } finally {
+    deliveries.length = 0;
+    delivering = false;
   }
-  deliveries.length = 0;
-  delivering = false;
 }
 
 /**
@@ -387,29 +393,4 @@ export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel)
   scope.addWait(wait);
   if (scope.loop.isExact) scope.loop.parked();
   return wait;
-}
-
-/**
- * Runs `body` in `scope`, nested in `parent`; the scope closes when the body has settled. An operation: a pending
- * cancellation rejects it before the body runs, unless the scope is shielded.
- */
-export async function openScope<T>(
-  scope: Scope,
-  parent: Scope,
-  body: () => PromiseLike<T>,
-): Promise<T> {
-  try {
-    if (parent.attention && !scope.shield) await parent.interruption(scope.label);
-    scope.nestIn(parent);
-    return await runInScope(scope, callBody<T>, body);
-  } catch (error) {
-    throw scope.unwound(error);
-  } finally {
-    scope.close();
-  }
-}
-
-/** Awaits the body inside its own context: a thenable that a body merely returns is waited for in the body's scope. */
-async function callBody<T>(body: () => PromiseLike<T>): Promise<T> {
-  return await body();
 }

@@ -6,7 +6,13 @@
 import { type AbortBinding, bindSignal, checkSignal } from "./abort.ts";
 import { enterScope, runInScope } from "./context.ts";
 import { type Context, currentContext } from "./context-var.ts";
-import { CancelledError, type CancelSource, checkCoroutine, InvalidStateError } from "./errors.ts";
+import {
+  CancelledError,
+  type CancelSource,
+  checkCoroutine,
+  checkSeconds,
+  InvalidStateError,
+} from "./errors.ts";
 import { Future } from "./future.ts";
 import { type EventLoop, here } from "./loop.ts";
 import { Scope } from "./scope.ts";
@@ -46,6 +52,7 @@ export class Task<T> extends Future<T> {
   /** Starts the body when it is resumed. Undefined once that is under way. */
   #gate: Wait<void> | undefined = undefined;
   readonly #abort: AbortBinding | undefined;
+  #forwarded: Cancellation | undefined = undefined;
 
   static {
     // A class has a `constructor` of its own; the one of Future.prototype must be seen instead.
@@ -56,6 +63,9 @@ export class Task<T> extends Future<T> {
   constructor(loop: EventLoop, coroutine: Coroutine<T>, options: TaskOptions = {}, held = false) {
     super({ loop });
     const { context, name, cancelGrace } = options;
+    if (cancelGrace !== undefined) {
+      checkSeconds("`createTask`", "`cancelGrace` in seconds", cancelGrace);
+    }
     this.#name = name === undefined ? `Task-${++count}` : String(name);
     this.#createdAt = loop.debug ? stackAbove(Task) : undefined;
     this.scope = new Scope(loop, {
@@ -97,7 +107,10 @@ export class Task<T> extends Future<T> {
   }
 
   /** @internal */
-  override forwardCancel({ reason, source, requestedBy, grace }: Cancellation): void {
+  override forwardCancel(cancellation: Cancellation): void {
+    if (cancellation === this.#forwarded) return; // its group and the body that awaits it pass on the same one
+    this.#forwarded = cancellation;
+    const { reason, source, requestedBy, grace } = cancellation;
     // "closed" is the end of the scope of whoever owns the task, not of its own.
     this.#cancelWith(reason, source === "closed" ? "group" : source, requestedBy, grace);
   }
@@ -126,7 +139,7 @@ export class Task<T> extends Future<T> {
   abandon(): void {
     if (this.done()) return;
     this.scope.suspendForEver();
-    this.#end("cancelled", new CancelledError({ scope: this.scope }));
+    this.#end("cancelled", new CancelledError(this.scope.cancellation ?? { scope: this.scope }));
   }
 
   /** How many cancellations are in force (S38). */
@@ -190,6 +203,7 @@ export class Task<T> extends Future<T> {
   override cycleThrough(scope: Scope): Error | undefined {
     const awaiter = scope.task;
     if (awaiter === undefined || (awaiter !== this && !awaiter.isAwaited)) return undefined;
+    if (awaiter.scope.parkedWaits(1).length > 0) return undefined; // another branch of it may end it
     const path: string[] = [];
     for (
       let task: Future<unknown> | undefined = this;
@@ -219,7 +233,9 @@ export class Task<T> extends Future<T> {
 
   async #runEagerly(coroutine: Coroutine<T>): Promise<void> {
     try {
-      this.#end("fulfilled", await runInScope(this.scope, awaitBody<T>, coroutine));
+      const { context } = this.scope;
+      const result = context.run(() => runInScope(this.scope, awaitBody<T>, coroutine));
+      this.#end("fulfilled", await result);
     } catch (error) {
       this.#failed(error);
     }

@@ -141,7 +141,12 @@ export class Wait<T = unknown> {
 
   describe(): string {
     const { subject } = this;
-    return typeof subject === "string" ? subject : subject.describeWait(this.scope.loop.time());
+    if (typeof subject === "string") return subject;
+    try {
+      return subject.describeWait(this.scope.loop.time());
+    } catch {
+      return "something that cannot be described: its describeWait throws";
+    }
   }
 
   /** @internal For waits that a timer ends, with `offer` as their value. */

@@ -18,8 +18,8 @@ import {
 } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/loop.ts";
 import { RingBuffer } from "../kernel/ring-buffer.ts";
-import { park } from "../kernel/scope.ts";
-import { WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 
 /** Where a queue keeps its items, and in which order it gives them: `shift` takes the next one. */
 export interface ItemStore<T> {
@@ -106,7 +106,7 @@ export class Queue<T> {
     if (interruption !== undefined) return interruption;
     if (this.#items.length > 0)
       return completed(scope, this.#getSubject, this.#take()) as Promise<Awaited<T>>; // resolving awaits it
-    if (this.#isShutDown) return abandonable(this.#shutDownError("get"));
+    if (this.#isShutDown) return this.#refuse(scope, this.#getSubject, "get");
     const wait = park<Awaited<T>>(scope, this.#getSubject);
     this.#getters.add(wait);
     return wait.promise;
@@ -120,7 +120,7 @@ export class Queue<T> {
     const scope = here();
     const interruption = scope.interruption(this.#putSubject);
     if (interruption !== undefined) return interruption;
-    if (this.#isShutDown) return abandonable(this.#shutDownError("put"));
+    if (this.#isShutDown) return this.#refuse(scope, this.#putSubject, "put");
     if (!this.full()) return completed(scope, this.#putSubject, this.#add(item));
     const wait = park<void>(scope, this.#putSubject);
     wait.offer = item;
@@ -223,6 +223,13 @@ export class Queue<T> {
     if (this.#unfinished === 0) this.#joiners.resumeAll(undefined);
   }
 
+  /** Rejects in its turn: a loop that swallows it must not starve the host. */
+  #refuse(scope: Scope, subject: WaitSubject, call: string): Promise<never> {
+    const wait = new Wait<never>(scope, subject);
+    wait.fail(this.#shutDownError(call));
+    return wait.promise;
+  }
+
   #shutDownError(call: string): QueueShutDown {
     return new QueueShutDown(`\`${call}\` was called on ${this.#describe()}, which is shut down`);
   }
@@ -230,11 +237,4 @@ export class Queue<T> {
   #describe(): string {
     return this.name === undefined ? `a ${this.kind}` : `${this.kind} ${JSON.stringify(this.name)}`;
   }
-}
-
-/** The rejection of an operation that fails in the call; nobody has to await it. */
-function abandonable(error: Error): Promise<never> {
-  const promise = Promise.reject(error);
-  promise.catch(() => {});
-  return promise;
 }

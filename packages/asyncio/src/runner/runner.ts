@@ -18,7 +18,7 @@ import {
 import { reportUnobserved } from "../kernel/failure.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { type EventLoop, HostLoop, here } from "../kernel/loop.ts";
-import { park } from "../kernel/scope.ts";
+import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { formatSeconds, type Timer } from "../kernel/timers.ts";
 import type { Wait } from "../kernel/wait.ts";
@@ -118,7 +118,8 @@ export class Runner {
         "`run` was called on a loop that is running already. Use `createTask` on it, or another loop",
       );
     const scope = here();
-    if (scope.attention) await scope.interruption("run");
+    const stop = scope.interruption("run");
+    if (stop !== undefined) await stop;
     this.#context ??= copyContext();
     busyLoops.add(loop);
     this.#isRunning = true;
@@ -228,7 +229,10 @@ class Run<T> implements FutureListener {
     this.#dead ??= error ?? new DeadlockError(tasks, tasks.map(describeTask));
     // What sits in a foreign await that nothing will end any more cannot be told; nor has it a `finally` that could run.
     if (isSecondTime || this.#main.waitingFor().length === 0) this.#main.abandon();
-    else this.#main.cancelFor("shutdown", this.#dead.name);
+    else {
+      this.#loop.exhaustBudget(); // through a macrotask: else the host would not tell us a second time
+      this.#main.cancelFor("shutdown", this.#dead.name);
+    }
   }
 
   /** The first signal: main has `shutdownDelay` to end. */
@@ -255,7 +259,30 @@ class Run<T> implements FutureListener {
       this.#abandon(this.#leftovers());
       break;
     }
+    await this.#cleanupsEnded(deadline);
     reportUnobserved(this.#loop);
+  }
+
+  /** Waits for what floating branches do in `cleanup` after they were cut off, until `deadline`. */
+  async #cleanupsEnded(deadline: number): Promise<void> {
+    const loop = this.#loop;
+    if (!loop.hasCutBranches) return;
+    await loop.nextMacrotask(); // by then a branch that was cut off has come to its `finally`
+    const ours = [...loop.shielded].filter(
+      ({ task }) => task === undefined || !this.#foreign.has(task),
+    );
+    await Promise.all(ours.map((scope) => this.#closed(scope, deadline)));
+  }
+
+  #closed(scope: Scope, deadline: number): Promise<void> {
+    return new Promise((resolve) => {
+      const loop = this.#loop;
+      const timer = loop.addTimer(deadline, { timerDue: () => resolve() });
+      scope.onClose = () => {
+        loop.cancelTimer(timer);
+        resolve();
+      };
+    });
   }
 
   #leftovers(): Task<unknown>[] {

@@ -64,7 +64,8 @@ export class Condition {
   async wait(): Promise<true> {
     const scope = here();
     this.#lock.checkHeld("`condition.wait`");
-    if (scope.attention) await scope.interruption(this.#subject);
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) await stop;
     const wait = park<true>(scope, this.#subject);
     this.#waiters.add(wait);
     this.#lock.release();

@@ -64,17 +64,25 @@ export function gather(...args: unknown[]): Promise<unknown> {
     ? ((options ?? {}) as { returnExceptions?: boolean })
     : {};
   const awaitables: unknown[] = asList ? first : args;
-  const wrong = awaitables.find((item) => typeof item !== "function" && !isThenable(item));
-  if (wrong !== undefined || awaitables.includes(undefined)) {
-    return Promise.reject(
-      argumentError("`gather`", "functions, tasks, futures or promises", wrong),
-    );
-  }
   const scope = here();
-  const interruption = scope.interruption("gather");
-  if (interruption !== undefined) return interruption;
+  const stop = checkAwaitables(awaitables) ?? scope.interruption("gather");
+  if (stop !== undefined) {
+    // Nobody will wait for promises that run already: their failures must not end as unhandled ones.
+    for (const item of awaitables) if (isThenable(item)) item.then(undefined, ignore);
+    return stop;
+  }
   if (awaitables.length === 0) return completed(scope, "gather", []);
   return new Gathering(scope, awaitables as Awaitable<unknown>[], returnExceptions).wait.promise;
+}
+
+const ignore = (): void => {};
+
+function checkAwaitables(awaitables: unknown[]): Promise<never> | undefined {
+  const index = awaitables.findIndex((item) => typeof item !== "function" && !isThenable(item));
+  if (index < 0) return undefined;
+  return Promise.reject(
+    argumentError("`gather`", "functions, tasks, futures or promises", awaitables[index]),
+  );
 }
 
 class Gathering {
@@ -161,8 +169,10 @@ class Gathering {
   #settle(): void {
     const { cancellation } = this.wait;
     if (cancellation === undefined) {
-      if (this.#failure !== undefined) this.wait.fail(this.#failure.error);
-      else if (this.#missing === 0) this.wait.resume(this.#results);
+      if (this.#failure !== undefined) {
+        this.wait.fail(this.#failure.error);
+        this.#letGo();
+      } else if (this.#missing === 0) this.wait.resume(this.#results);
     } else if (this.#children.size === 0) {
       if (this.#failure !== undefined) this.wait.fail(this.#failure.error);
       else if (this.#cancelledError === undefined && this.#missing === 0) {
@@ -173,15 +183,18 @@ class Gathering {
 
   /** Passes a cancellation on; true if there is nothing left to wait for. Closing lets go of what the call does not own. */
   #cancel(cancellation: Cancellation): boolean {
-    for (const child of [...this.#children]) {
-      if (cancellation.source !== "closed" || child.isOwned)
-        child.future.forwardCancel(cancellation);
-      else {
-        child.future.unlisten(child);
-        this.#children.delete(child);
-      }
-    }
+    if (cancellation.source === "closed") this.#letGo();
+    for (const child of [...this.#children]) child.future.forwardCancel(cancellation);
     return this.#children.size === 0;
+  }
+
+  /** Stops listening to what the call does not own. */
+  #letGo(): void {
+    for (const child of this.#children) {
+      if (child.isOwned) continue;
+      child.future.unlisten(child);
+      this.#children.delete(child);
+    }
   }
 
   #report(exception: unknown, task: Future<unknown> | undefined): void {

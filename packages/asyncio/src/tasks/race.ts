@@ -4,6 +4,7 @@
  * cancellation from outside reaches them directly.
  */
 
+import { openScope } from "../kernel/body.ts";
 import { currentContext } from "../kernel/context-var.ts";
 import {
   argumentError,
@@ -14,7 +15,7 @@ import {
   rangeError,
 } from "../kernel/errors.ts";
 import { here } from "../kernel/loop.ts";
-import { openScope, park, Scope } from "../kernel/scope.ts";
+import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { waitForBell } from "./bell.ts";
@@ -95,7 +96,8 @@ export async function race<A extends readonly Coroutine<unknown>[]>(
   if (thunks.length === 0)
     throw argumentError("`race`", "at least one function that returns a promise", undefined);
   const scope = here();
-  if (scope.attention) await scope.interruption("race");
+  const stop = scope.interruption("race");
+  if (stop !== undefined) await stop;
   let first: Ending | undefined;
   let settleFirst: () => void = () => {};
   const firstEnded = new Promise<void>((resolve) => {
@@ -135,9 +137,10 @@ export async function staggeredRace<T>(
   const attempts = [...thunks];
   for (const thunk of attempts) checkCoroutine("`staggeredRace`", thunk);
   if (attempts.length === 0) throw rangeError("`staggeredRace`", "at least one function", attempts);
-  checkSeconds("`staggeredRace`", "a delay in seconds, or null", delay ?? 0);
+  if (delay !== null) checkSeconds("`staggeredRace`", "a delay in seconds, or null", delay);
   const scope = here();
-  if (scope.attention) await scope.interruption("staggeredRace");
+  const stop = scope.interruption("staggeredRace");
+  if (stop !== undefined) await stop;
 
   let winner: { readonly value: T; readonly index: number } | undefined;
   const errors: unknown[] = [];

@@ -16,6 +16,7 @@
  */
 
 import { bindSignal, checkSignal } from "../kernel/abort.ts";
+import { openScope } from "../kernel/body.ts";
 import { currentContext } from "../kernel/context-var.ts";
 import {
   argumentError,
@@ -28,7 +29,7 @@ import {
 import type { FutureListener } from "../kernel/future.ts";
 import { LinkedList, type Links } from "../kernel/linked-list.ts";
 import { here } from "../kernel/loop.ts";
-import { openScope, park, Scope } from "../kernel/scope.ts";
+import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
 import type { SignalOption } from "./timeouts.ts";
@@ -159,7 +160,8 @@ export class TaskGroup<R = unknown> {
     this.#checkOpen("`group.start`", options?.name ?? body.name);
     checkSignal("`group.start`", options?.signal);
     const scope = here();
-    if (scope.attention) await scope.interruption("group.start");
+    const stop = scope.interruption("group.start");
+    if (stop !== undefined) await stop;
     const starting = new Starting<V>(scope);
     this.#add(() => body((value) => starting.started(value)), options, starting);
     return await starting.wait.promise;

@@ -5,10 +5,11 @@
  */
 
 import { type AbortBinding, bindSignal, checkSignal } from "../kernel/abort.ts";
+import { openScope } from "../kernel/body.ts";
 import { currentContext } from "../kernel/context-var.ts";
 import { checkCoroutine, checkSeconds, InvalidStateError, TimeoutError } from "../kernel/errors.ts";
 import { here } from "../kernel/loop.ts";
-import { openScope, Scope, type ScopeOptions } from "../kernel/scope.ts";
+import { Scope, type ScopeOptions } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { formatSeconds } from "../kernel/timers.ts";
 
@@ -64,7 +65,7 @@ export class Timeout {
    * @throws InvalidStateError once it has passed or the body has ended (S84).
    */
   reschedule(when: number | null): void {
-    const deadline = when ?? Number.POSITIVE_INFINITY;
+    const deadline = when === null ? Number.POSITIVE_INFINITY : when;
     checkSeconds(
       "`timeout.reschedule`",
       "a time in seconds on the clock of `loop.time()`, or null",
@@ -102,7 +103,7 @@ export async function timeout<T>(
   body: (scope: Timeout) => PromiseLike<T>,
   options: SignalOption = {},
 ): Promise<T> {
-  checkSeconds("`timeout`", "a number of seconds, or null", seconds ?? 0);
+  if (seconds !== null) checkSeconds("`timeout`", "a number of seconds, or null", seconds);
   const when = seconds === null ? null : here().loop.time() + seconds;
   return runWithDeadline("`timeout`", when, body, options, seconds ?? undefined);
 }
@@ -113,11 +114,8 @@ export async function timeoutAt<T>(
   body: (scope: Timeout) => PromiseLike<T>,
   options: SignalOption = {},
 ): Promise<T> {
-  checkSeconds(
-    "`timeoutAt`",
-    "a time in seconds on the clock of `loop.time()`, or null",
-    when ?? 0,
-  );
+  if (when !== null)
+    checkSeconds("`timeoutAt`", "a time in seconds on the clock of `loop.time()`, or null", when);
   return runWithDeadline("`timeoutAt`", when, body, options);
 }
 

@@ -59,7 +59,8 @@ export async function wait<F extends Future<unknown>>(
       returnWhen,
     );
   const scope = here();
-  if (scope.attention) await scope.interruption("wait");
+  const stop = scope.interruption("wait");
+  if (stop !== undefined) await stop;
   if (!isEnough(all, returnWhen)) await untilEnough(all, returnWhen, delay);
   else await completed(scope, "wait", undefined);
   const done = [...all].filter((future) => future.done()); // looked at now: more may be done by the time we run (S60)
@@ -143,7 +144,7 @@ export async function waitFor<T>(
       cure,
     );
   }
-  checkSeconds("`waitFor`", "a number of seconds, or null", seconds ?? 0);
+  if (seconds !== null) checkSeconds("`waitFor`", "a number of seconds, or null", seconds);
   if (work instanceof Future) return await (work.done() ? work : timeout(seconds, () => work));
   if (seconds !== null && seconds <= 0)
     throw new TimeoutError("`waitFor` did not start the work: it got no time to run");
@@ -247,7 +248,8 @@ export async function shield<T>(work: Awaitable<T>): Promise<T> {
   if (typeof work !== "function" && !isThenable(work))
     throw argumentError("`shield`", "a task, a future, a function or a promise", work);
   const scope = here();
-  if (scope.attention) await scope.interruption("shield");
+  const stop = scope.interruption("shield");
+  if (stop !== undefined) await stop;
   const inner = toFuture(work);
   if (inner.done()) return await inner;
   const outer = park<T>(scope, { describeWait: () => `shield of ${inner.describe()}` });

@@ -863,7 +863,9 @@ describe("wrong arguments", () => {
       for (const [api, call] of Object.entries(refused)) {
         assert.match(
           ((await rejection(call)) as Error).message,
-          new RegExp(`\`${api}\` expects .* pass \`\\(\\) => work\\(\\)\` instead of \`work\\(\\)\``),
+          new RegExp(
+            `\`${api}\` expects .* pass \`\\(\\) => work\\(\\)\` instead of \`work\\(\\)\``,
+          ),
         );
       }
     }),

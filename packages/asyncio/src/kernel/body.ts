@@ -1,0 +1,40 @@
+/** Running a body in a scope of its own: what every scope opener does. */
+
+import { runInScope } from "./context.ts";
+import type { Scope } from "./scope.ts";
+import { Wait, type WaitSubject } from "./wait.ts";
+
+/**
+ * Runs `body` in `scope`, nested in `parent`; the scope closes when the body has settled. An operation: a pending
+ * cancellation rejects it before the body runs, unless the scope is shielded.
+ */
+export async function openScope<T>(
+  scope: Scope,
+  parent: Scope,
+  body: () => PromiseLike<T>,
+): Promise<T> {
+  try {
+    const stop = scope.shield ? undefined : parent.interruption(scope.label);
+    if (stop !== undefined) await stop;
+    scope.nestIn(parent);
+    const value = await runInScope(scope, callBody<T>, body);
+    if (!scope.loop.spend()) await turn(parent, scope.label); // a spin of bodies that never wait
+    return value;
+  } catch (error) {
+    throw scope.unwound(error);
+  } finally {
+    scope.close();
+  }
+}
+
+/** Lets everything that is ready, and the host, have its turn first. */
+function turn(scope: Scope, subject: WaitSubject): Promise<void> {
+  const wait = new Wait<void>(scope, subject);
+  wait.resume();
+  return wait.promise;
+}
+
+/** Awaits the body inside its own context: a thenable that a body merely returns is waited for in the body's scope. */
+async function callBody<T>(body: () => PromiseLike<T>): Promise<T> {
+  return await body();
+}
