@@ -1,8 +1,9 @@
 /** Running a body in a scope of its own: what every scope opener does. */
 
 import { runInScope } from "./context.ts";
-import type { Scope } from "./scope.ts";
-import { Wait, type WaitSubject } from "./wait.ts";
+import { CancelledError } from "./errors.ts";
+import { Scope } from "./scope.ts";
+import { type Cancellation, Wait, type WaitSubject } from "./wait.ts";
 
 /**
  * Runs `body` in `scope`, nested in `parent`; the scope closes when the body has settled. An operation: a pending
@@ -37,4 +38,10 @@ function turn(scope: Scope, subject: WaitSubject): Promise<void> {
 /** Awaits the body inside its own context: a thenable that a body merely returns is waited for in the body's scope. */
 async function callBody<T>(body: () => PromiseLike<T>): Promise<T> {
   return await body();
+}
+
+/** Makes a cancellation that was caught come back at the next wait of its scope. */
+export function pendAgain(error: CancelledError): void {
+  const details = CancelledError.detailsOf(error);
+  if (details?.scope instanceof Scope) details.scope.pend(details as Cancellation); // the scope made it
 }

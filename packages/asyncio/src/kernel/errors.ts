@@ -276,6 +276,13 @@ export function checkCoroutine(api: string, coroutine: unknown): void {
   throw argumentError(api, "a function that returns a promise", coroutine, cure);
 }
 
+/** The items of `value`; throws unless it can be iterated. */
+export function checkIterable<T>(api: string, expected: string, value: Iterable<T>): T[] {
+  if (typeof value?.[Symbol.iterator] === "function" && typeof value !== "string")
+    return [...value];
+  throw argumentError(api, expected, value, "Put it into an array");
+}
+
 /** Throws unless `seconds` is a number that is not NaN. */
 export function checkSeconds(
   api: string,

@@ -160,21 +160,23 @@ function compareValues(a: unknown, b: unknown): number {
     }
     return a.length - b.length;
   }
-  for (const value of [a, b]) {
-    if (!isOrdered(value)) {
-      throw argumentError(
-        "`PriorityQueue`",
-        "numbers, bigints, strings, dates or arrays of these",
-        value,
-        "Pass `{ compare: (a, b) => ... }` for other items",
-      );
-    }
+  const kind = kindOf(a);
+  if (kind === undefined || kind !== kindOf(b)) {
+    throw argumentError(
+      "`PriorityQueue`",
+      "items of one kind: numbers, strings, dates, or arrays of these",
+      kind === undefined ? a : b,
+      "Pass `{ compare: (a, b) => ... }` for other items",
+    );
   }
-  const [x, y] = [a as number, b as number]; // all of them can be compared by `<`
+  const [x, y] = [a as number, b as number]; // two of a kind can be compared by `<`
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
-function isOrdered(value: unknown): boolean {
-  if (typeof value === "number") return !Number.isNaN(value);
-  return typeof value === "bigint" || typeof value === "string" || value instanceof Date;
+/** Values of one kind have an order among each other; undefined for those that have none. */
+function kindOf(value: unknown): "number" | "string" | "date" | undefined {
+  if (typeof value === "bigint" || (typeof value === "number" && !Number.isNaN(value)))
+    return "number";
+  if (typeof value === "string") return "string";
+  return value instanceof Date && !Number.isNaN(value.getTime()) ? "date" : undefined;
 }

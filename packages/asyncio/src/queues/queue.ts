@@ -104,9 +104,10 @@ export class Queue<T> {
     const scope = here();
     const interruption = scope.interruption(this.#getSubject);
     if (interruption !== undefined) return interruption;
-    if (this.#items.length > 0)
-      return completed(scope, this.#getSubject, this.#take()) as Promise<Awaited<T>>; // resolving awaits it
-    if (this.#isShutDown) return this.#refuse(scope, this.#getSubject, "get");
+    if (this.#items.length > 0) {
+      return complete(scope, this.#getSubject, () => this.#take() as Awaited<T>); // resolving awaits it
+    }
+    if (this.#isShutDown) return refuse(scope, this.#getSubject, this.#shutDownError("get"));
     const wait = park<Awaited<T>>(scope, this.#getSubject);
     this.#getters.add(wait);
     return wait.promise;
@@ -120,8 +121,8 @@ export class Queue<T> {
     const scope = here();
     const interruption = scope.interruption(this.#putSubject);
     if (interruption !== undefined) return interruption;
-    if (this.#isShutDown) return this.#refuse(scope, this.#putSubject, "put");
-    if (!this.full()) return completed(scope, this.#putSubject, this.#add(item));
+    if (this.#isShutDown) return refuse(scope, this.#putSubject, this.#shutDownError("put"));
+    if (!this.full()) return complete(scope, this.#putSubject, () => this.#add(item));
     const wait = park<void>(scope, this.#putSubject);
     wait.offer = item;
     this.#putters.add(wait);
@@ -223,13 +224,6 @@ export class Queue<T> {
     if (this.#unfinished === 0) this.#joiners.resumeAll(undefined);
   }
 
-  /** Rejects in its turn: a loop that swallows it must not starve the host. */
-  #refuse(scope: Scope, subject: WaitSubject, call: string): Promise<never> {
-    const wait = new Wait<never>(scope, subject);
-    wait.fail(this.#shutDownError(call));
-    return wait.promise;
-  }
-
   #shutDownError(call: string): QueueShutDown {
     return new QueueShutDown(`\`${call}\` was called on ${this.#describe()}, which is shut down`);
   }
@@ -237,4 +231,20 @@ export class Queue<T> {
   #describe(): string {
     return this.name === undefined ? `a ${this.kind}` : `${this.kind} ${JSON.stringify(this.name)}`;
   }
+}
+
+/** Does what an operation does in the call; a store may fail at it. */
+function complete<R>(scope: Scope, subject: WaitSubject, act: () => R): Promise<R> {
+  try {
+    return completed(scope, subject, act());
+  } catch (error) {
+    return refuse(scope, subject, error);
+  }
+}
+
+/** Rejects in its turn: a loop that swallows it must not starve the host. */
+function refuse(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
+  const wait = new Wait<never>(scope, subject);
+  wait.fail(error);
+  return wait.promise;
 }

@@ -125,10 +125,12 @@ export class Runner {
     this.#isRunning = true;
     running++;
     nested.set(scope.loop, (nested.get(scope.loop) ?? 0) + 1);
+    scope.loop.io(1); // the caller's loop has work outside, until the run has shut down
     try {
       return await new Run(loop, main, this.#context, this.#options, running === 1).result();
     } finally {
       nested.set(scope.loop, (nested.get(scope.loop) ?? 0) - 1);
+      scope.loop.io(-1);
       running--;
       this.#isRunning = false;
       busyLoops.delete(loop);
@@ -189,7 +191,6 @@ class Run<T> implements FutureListener {
     this.#main.listen(this);
     const names = isOutermost ? (options.signals ?? DEFAULT_SIGNALS) : false;
     this.#signals = new SignalWatch(names === false ? [] : names, (name) => this.#signalled(name));
-    if (this.#join.scope.loop !== loop) this.#join.holdTime();
   }
 
   async result(): Promise<T> {

@@ -6,7 +6,7 @@
  * pending (design 8.14). So no notification is lost, and none has to be passed on (unlike S111).
  */
 
-import { rangeError } from "../kernel/errors.ts";
+import { argumentError, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/loop.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
@@ -36,6 +36,9 @@ export class Condition {
 
   /** With a lock of its own, or one that is shared with other conditions. */
   constructor(lock?: Lock, options: SyncOptions = {}) {
+    if (lock !== undefined && !(lock instanceof Lock)) {
+      throw argumentError("`new Condition`", "a Lock, or undefined for one of its own", lock);
+    }
     this.name = options.name;
     this.#lock = lock ?? new Lock({ name: options.name });
   }
@@ -68,11 +71,11 @@ export class Condition {
     if (stop !== undefined) await stop;
     const wait = park<true>(scope, this.#subject);
     this.#waiters.add(wait);
-    this.#lock.release();
+    const holding = this.#lock.giveUp();
     try {
       return await wait.promise;
     } finally {
-      await this.#lock.reacquire(scope);
+      await this.#lock.reacquire(scope, holding);
     }
   }
 

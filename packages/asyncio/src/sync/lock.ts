@@ -118,16 +118,25 @@ export class Lock {
     if (this.#holding === holding) this.#handOver();
   }
 
+  /** @internal Gives the lock up for a Condition; `reacquire` takes it back as the same acquisition, guard and all. */
+  giveUp(): object | undefined {
+    const holding = this.#holding;
+    this.#handOver();
+    return holding;
+  }
+
   /**
    * @internal Takes the lock again for a Condition: no cancellation ends this wait, so that the caller's block can rely
    * on holding the lock; one that comes meanwhile is delivered at the next wait.
    */
-  async reacquire(scope: Scope): Promise<void> {
+  async reacquire(scope: Scope, holding: object | undefined): Promise<void> {
+    const again = holding as Holding | undefined; // what giveUp returned
     if (this.#holding === undefined) {
-      this.#take(scope);
+      this.#holding = again;
       return;
     }
     const wait = park<Disposable>(scope, this.#subject, () => false);
+    wait.offer = again;
     this.#waiters.add(wait);
     await wait.promise;
   }
@@ -138,9 +147,12 @@ export class Lock {
   }
 
   #handOver(): void {
-    this.#holding = undefined;
     const next = this.#waiters.first;
-    if (next !== undefined) next.resume(this.#take(next.scope));
+    if (next === undefined) this.#holding = undefined;
+    else {
+      this.#holding = (next.offer as Holding | undefined) ?? new Holding(this, next.scope.task); // left there by reacquire
+      next.resume(this.#holding);
+    }
   }
 
   #describeHeld(): string {

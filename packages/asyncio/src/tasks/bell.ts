@@ -2,8 +2,11 @@
 
 import type { Wait } from "../kernel/wait.ts";
 
-/** Waits until `bell` is resumed, for at most `seconds`; leaves no timer behind. */
-export async function waitForBell(bell: Wait<void>, seconds: number): Promise<void> {
+/** Waits until `bell` is resumed, for at most `seconds`, and gives what it is resumed with; leaves no timer behind. */
+export async function waitForBell<T>(
+  bell: Wait<T | undefined>,
+  seconds: number,
+): Promise<T | undefined> {
   const { loop } = bell.scope;
   // No timer for ever: it would keep a process alive in which nothing can ring the bell any more.
   const timer =
@@ -11,7 +14,7 @@ export async function waitForBell(bell: Wait<void>, seconds: number): Promise<vo
       ? undefined
       : loop.addTimer(loop.time() + Math.max(seconds, 0), bell);
   try {
-    await bell.promise;
+    return await bell.promise;
   } finally {
     if (timer !== undefined) loop.cancelTimer(timer);
   }

@@ -4,12 +4,13 @@
  * cancellation from outside reaches them directly.
  */
 
-import { openScope } from "../kernel/body.ts";
+import { openScope, pendAgain } from "../kernel/body.ts";
 import { currentContext } from "../kernel/context-var.ts";
 import {
   argumentError,
   CancelledError,
   checkCoroutine,
+  checkIterable,
   checkSeconds,
   ExceptionGroup,
   rangeError,
@@ -27,22 +28,28 @@ export type Winner<A extends readonly Coroutine<unknown>[]> = A[number] extends 
   ? Awaited<T>
   : never;
 
-/** How a branch ended: with a value, with a failure, or cancelled because another one was first. */
-type Ending = { readonly index: number } & (
-  | { readonly value: unknown }
-  | { readonly error: unknown }
-  | { readonly lost: true }
-);
+/** How a branch that counts ended. */
+type Ending =
+  | { readonly index: number; readonly value: unknown }
+  | { readonly index: number; readonly error: unknown };
 
-/** The branches of one call. */
+/**
+ * The branches of one call. A branch that was cancelled because another one was first, or because the caller was cancelled,
+ * does not count as an ending: if another branch has a value all the same, that is handed over, and the cancellation stays
+ * pending (rule 6).
+ */
 class Branches {
   readonly #parent: Scope = here();
   readonly #label: string;
   readonly #scopes: Scope[] = [];
-  readonly #endings: Promise<void>[] = [];
-  readonly #onEnd: (ending: Ending) => void;
+  readonly #ends: Promise<void>[] = [];
+  readonly #onEnd: (ending: Ending | undefined) => void;
+  /** A cancellation of the caller that ended a branch. */
+  outside: CancelledError | undefined = undefined;
+  running = 0;
 
-  constructor(label: string, onEnd: (ending: Ending) => void) {
+  /** `onEnd` is told how each branch ended; undefined if it was cancelled. */
+  constructor(label: string, onEnd: (ending: Ending | undefined) => void) {
     this.#label = label;
     this.#onEnd = onEnd;
   }
@@ -50,33 +57,46 @@ class Branches {
   start(coroutine: Coroutine<unknown>): void {
     const index = this.#scopes.length;
     const { loop, task } = this.#parent;
-    const scope = new Scope(loop, {
-      label: `a branch of ${this.#label}`,
-      task,
-      context: currentContext(),
-    });
+    const label = `a branch of ${this.#label}`;
+    const scope = new Scope(loop, { label, task, context: currentContext() });
     this.#scopes.push(scope);
-    const ending = openScope(scope, this.#parent, coroutine).then(
-      (value) => this.#onEnd({ index, value }),
-      (error) => this.#onEnd(scope.owns(error) ? { index, lost: true } : { index, error }),
+    this.running++;
+    const end = openScope(scope, this.#parent, coroutine).then(
+      (value) => this.#ended({ index, value }),
+      (error) => this.#ended(this.#isCancelled(scope, error) ? undefined : { index, error }),
     );
-    this.#endings.push(ending);
+    this.#ends.push(end);
+  }
+
+  cancel(): void {
+    for (const scope of this.#scopes) if (!scope.cancelCalled) scope.cancel(undefined, "group");
   }
 
   /** Cancels the branches that have not ended, and waits for them. */
-  async cancelAll(): Promise<void> {
-    for (const scope of this.#scopes) scope.cancel(undefined, "group");
-    await Promise.all(this.#endings);
+  async cancelled(): Promise<void> {
+    this.cancel();
+    await Promise.all(this.#ends);
   }
 
   reportLate(exception: unknown): void {
     const { loop, task } = this.#parent;
     if (exception instanceof CancelledError) return;
-    loop.callExceptionHandler({
-      message: `a branch of ${this.#label} has failed after another one had won`,
-      exception,
-      task,
-    });
+    const message = `a branch of ${this.#label} has failed after another one had won`;
+    loop.callExceptionHandler({ message, exception, task });
+  }
+
+  #ended(ending: Ending | undefined): void {
+    this.running--;
+    this.#onEnd(ending);
+  }
+
+  #isCancelled(scope: Scope, error: unknown): boolean {
+    if (!(error instanceof CancelledError)) return false;
+    const from = error.scope;
+    if (from === scope) return true;
+    if (!(from instanceof Scope) || !scope.isInside(from)) return false; // of a task that it awaited
+    this.outside ??= error;
+    return true;
   }
 }
 
@@ -99,21 +119,23 @@ export async function race<A extends readonly Coroutine<unknown>[]>(
   const stop = scope.interruption("race");
   if (stop !== undefined) await stop;
   let first: Ending | undefined;
-  let settleFirst: () => void = () => {};
-  const firstEnded = new Promise<void>((resolve) => {
-    settleFirst = resolve;
+  let decide = (): void => {};
+  const decided = new Promise<void>((resolve) => {
+    decide = resolve;
   });
   const branches = new Branches("race", (ending) => {
     if (first === undefined) first = ending;
-    else if ("error" in ending) branches.reportLate(ending.error);
-    settleFirst();
+    else if (ending !== undefined && "error" in ending) branches.reportLate(ending.error);
+    decide();
   });
   for (const thunk of thunks) branches.start(thunk);
-  await firstEnded;
-  await branches.cancelAll();
-  const ending = first as unknown as Ending; // set before firstEnded settles
-  if ("error" in ending) throw ending.error;
-  return (ending as { value: Winner<A> }).value; // nothing cancels a branch before the first has ended
+  await decided;
+  await branches.cancelled();
+  const winner = first as Ending | undefined; // set by the branches meanwhile
+  if (winner === undefined) throw branches.outside;
+  if (branches.outside !== undefined) pendAgain(branches.outside);
+  if ("error" in winner) throw winner.error;
+  return winner.value as Winner<A>; // a value of one of the thunks
 }
 
 /**
@@ -134,7 +156,7 @@ export async function staggeredRace<T>(
   thunks: Iterable<Coroutine<T>>,
   delay: number | null,
 ): Promise<[value: T, index: number, errors: unknown[]]> {
-  const attempts = [...thunks];
+  const attempts = checkIterable("`staggeredRace`", "a list of functions", thunks);
   for (const thunk of attempts) checkCoroutine("`staggeredRace`", thunk);
   if (attempts.length === 0) throw rangeError("`staggeredRace`", "at least one function", attempts);
   if (delay !== null) checkSeconds("`staggeredRace`", "a delay in seconds, or null", delay);
@@ -142,34 +164,39 @@ export async function staggeredRace<T>(
   const stop = scope.interruption("staggeredRace");
   if (stop !== undefined) await stop;
 
-  let winner: { readonly value: T; readonly index: number } | undefined;
+  let winner: Ending | undefined;
   const errors: unknown[] = [];
-  let running = 0;
   let bell: Wait<void> | undefined;
   const branches = new Branches("staggeredRace", (ending) => {
-    running--;
-    if ("value" in ending)
-      winner ??= { value: ending.value as T, index: ending.index }; // the thunks give Ts
-    else if ("error" in ending && winner === undefined) errors[ending.index] = ending.error;
-    else if ("error" in ending) branches.reportLate(ending.error);
+    if (ending !== undefined && "value" in ending) winner ??= ending;
+    else if (ending !== undefined && winner === undefined) errors[ending.index] = ending.error;
+    else if (ending !== undefined) branches.reportLate(ending.error);
     bell?.resume();
   });
-  try {
-    for (let next = 0; winner === undefined && (next < attempts.length || running > 0); ) {
-      const attempt = attempts[next];
-      if (attempt !== undefined) {
-        next++;
-        running++;
-        branches.start(attempt);
-      }
-      const isLast = next === attempts.length || delay === null;
-      bell = park<void>(scope, "an attempt of staggeredRace to end");
-      await waitForBell(bell, isLast ? Number.POSITIVE_INFINITY : (delay as number)); // checked above
+  // Not ended by a cancellation: an attempt that has succeeded meanwhile wins, and the cancellation stays pending.
+  const passOn = (): false => {
+    branches.cancel();
+    return false;
+  };
+  for (let next = 0; winner === undefined && (next < attempts.length || branches.running > 0); ) {
+    if (bell?.cancellation !== undefined || branches.outside !== undefined) break;
+    const attempt = attempts[next];
+    if (attempt !== undefined) {
+      next++;
+      branches.start(attempt);
     }
-  } finally {
-    await branches.cancelAll();
+    const isLast = next === attempts.length || delay === null;
+    bell = park<void>(scope, "an attempt of staggeredRace to end", passOn);
+    await waitForBell(bell, isLast ? Number.POSITIVE_INFINITY : (delay as number)); // checked above
   }
-  if (winner === undefined)
-    throw new ExceptionGroup("every attempt of `staggeredRace` has failed", errors);
-  return [winner.value, winner.index, errors];
+  await branches.cancelled();
+  const won = winner as Ending | undefined; // set by the branches meanwhile
+  if (won !== undefined && "value" in won) {
+    if (branches.outside !== undefined) pendAgain(branches.outside);
+    return [won.value as T, won.index, errors]; // the thunks give Ts
+  }
+  const interruption = scope.interruption("staggeredRace");
+  if (interruption !== undefined) await interruption;
+  if (branches.outside !== undefined) throw branches.outside;
+  throw new ExceptionGroup("every attempt of `staggeredRace` has failed", errors);
 }

@@ -16,7 +16,7 @@
  */
 
 import { bindSignal, checkSignal } from "../kernel/abort.ts";
-import { openScope } from "../kernel/body.ts";
+import { openScope, pendAgain } from "../kernel/body.ts";
 import { currentContext } from "../kernel/context-var.ts";
 import {
   argumentError,
@@ -369,12 +369,6 @@ interface BodyOutcome<R> {
   value?: R;
   /** A cancellation from outside. */
   cancelledError?: CancelledError;
-}
-
-/** Makes a cancellation that was caught come back at the next wait of its scope. */
-function pendAgain(error: CancelledError): void {
-  const details = CancelledError.detailsOf(error);
-  if (details?.scope instanceof Scope) details.scope.pend(details as Cancellation); // the scope made it
 }
 
 type AnyStarting = Pick<Starting<unknown>, "isStarted" | "child" | "ended">;

@@ -6,6 +6,7 @@
 import {
   argumentError,
   CancelledError,
+  checkIterable,
   checkSeconds,
   isThenable,
   rangeError,
@@ -16,6 +17,7 @@ import { completed, here } from "../kernel/loop.ts";
 import { park } from "../kernel/scope.ts";
 import { type Coroutine, createTask, Task } from "../kernel/task.ts";
 import { formatSeconds } from "../kernel/timers.ts";
+import { WaitList } from "../kernel/wait.ts";
 import { waitForBell } from "./bell.ts";
 import type { Awaitable } from "./gather.ts";
 import { timeout } from "./timeouts.ts";
@@ -38,11 +40,12 @@ const RETURN_WHEN: readonly ReturnWhen[] = ["FIRST_COMPLETED", "FIRST_EXCEPTION"
  * not a failure (S61). Looking at a result does not become unnecessary: failures do not count as observed by `wait`.
  *
  * @example
- * const quick = asyncio.createTask(() => asyncio.sleep(0.001, "quick"));
- * const slow = asyncio.createTask(() => asyncio.sleep(0.01, "slow"));
+ * const quick = asyncio.createTask(() => asyncio.sleep(0.001));
+ * const slow = asyncio.createTask(() => asyncio.sleep(3600));
  * const { done, pending } = await asyncio.wait([quick, slow], { returnWhen: "FIRST_COMPLETED" });
  * assert.deepEqual([...done], [quick]);
  * assert.deepEqual([...pending], [slow]);
+ * slow.cancel();
  */
 export async function wait<F extends Future<unknown>>(
   futures: Iterable<F>,
@@ -68,10 +71,7 @@ export async function wait<F extends Future<unknown>>(
 }
 
 function checkFutures<F extends Future<unknown>>(api: string, futures: Iterable<F>): Set<F> {
-  if (isThenable(futures) || typeof futures?.[Symbol.iterator] !== "function") {
-    throw argumentError(api, "a list of tasks and futures", futures, "Put it into an array");
-  }
-  const all = new Set(futures);
+  const all = new Set(checkIterable(api, "a list of tasks and futures", futures));
   for (const item of all) {
     if (!(item instanceof Future))
       throw argumentError(
@@ -158,7 +158,7 @@ export async function waitFor<T>(
  *
  * @example
  * const order: string[] = [];
- * const work = [() => asyncio.sleep(0.01, "slow"), () => asyncio.sleep(0.001, "quick")];
+ * const work = [() => asyncio.sleep(0.01, "slow"), async () => "quick"];
  * for await (const task of asyncio.asCompleted(work)) order.push(await task);
  * assert.deepEqual(order, ["quick", "slow"]);
  */
@@ -168,7 +168,11 @@ export function asCompleted<T>(
 ): AsyncIterableIterator<Future<T>> {
   const { delay = Number.POSITIVE_INFINITY } = options;
   checkSeconds("`asCompleted`", "`delay` in seconds", delay);
-  const items = [...work];
+  const items = checkIterable(
+    "`asCompleted`",
+    "a list of functions, tasks, futures and promises",
+    work,
+  );
   for (const item of items) {
     if (typeof item !== "function" && !isThenable(item))
       throw argumentError("`asCompleted`", "functions, tasks, futures or promises", item);
@@ -177,17 +181,21 @@ export function asCompleted<T>(
 }
 
 class Completions<T> implements AsyncIterableIterator<Future<T>> {
-  readonly #deadline: number;
   readonly #delay: number;
-  /** Not come out yet, those that are done first. */
-  readonly #left: Set<Future<T>>;
+  readonly #deadline: number;
+  readonly #subject = { describeWait: () => `asCompleted, ${this.#pending} not ended` };
+  /** Futures that have not ended. */
+  #pending: number;
+  /** Futures that have ended and have not come out. */
   readonly #done: Future<T>[] = [];
+  /** Calls of `next` that wait, in order: the nth call gets the nth future. Boxed, for a promise would await the future. */
+  readonly #waiters: WaitList = new WaitList();
 
   constructor(futures: Set<Future<T>>, delay: number) {
     this.#delay = delay;
     this.#deadline = here().loop.time() + delay;
-    this.#left = futures;
-    for (const future of futures) future.listen({ futureDone: () => this.#done.push(future) });
+    this.#pending = futures.size;
+    for (const future of futures) future.listen({ futureDone: () => this.#ended(future) });
   }
 
   [Symbol.asyncIterator](): this {
@@ -196,23 +204,31 @@ class Completions<T> implements AsyncIterableIterator<Future<T>> {
 
   // By hand: an async generator would await the futures that it yields.
   async next(): Promise<IteratorResult<Future<T>, undefined>> {
-    if (this.#left.size === 0) return { done: true, value: undefined };
-    if (this.#done.length === 0) {
-      const delay = this.#deadline - here().loop.time();
-      if (delay > 0) await wait(this.#left, { delay, returnWhen: "FIRST_COMPLETED" });
-    } else await completed(here(), "asCompleted", undefined);
-    const future = this.#done.shift();
-    if (future === undefined) {
-      throw new TimeoutError(
-        `\`asCompleted\` has ${this.#left.size} tasks that have not ended after ${formatSeconds(this.#delay)}`,
-      );
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) await stop;
+    if (this.#done.length > 0) {
+      const value = this.#done.shift() as Future<T>; // length > 0
+      await completed(scope, this.#subject, undefined);
+      return { done: false, value };
     }
-    this.#left.delete(future);
-    return { done: false, value: future };
+    if (this.#pending <= this.#waiters.length) return { done: true, value: undefined };
+    const wait = park<{ future: Future<T> } | undefined>(scope, this.#subject);
+    this.#waiters.add(wait);
+    const boxed = await waitForBell(wait, this.#deadline - scope.loop.time());
+    if (boxed !== undefined) return { done: false, value: boxed.future };
+    throw new TimeoutError(
+      `\`asCompleted\` has ${this.#pending} tasks that have not ended after ${formatSeconds(this.#delay)}`,
+    );
   }
 
   async return(): Promise<IteratorResult<Future<T>, undefined>> {
     return { done: true, value: undefined };
+  }
+
+  #ended(future: Future<T>): void {
+    this.#pending--;
+    if (this.#waiters.resumeFirst({ future }) === undefined) this.#done.push(future);
   }
 }
 
@@ -240,8 +256,10 @@ const reportedOrphans: WeakSet<Future<unknown>> = new WeakSet();
  * it ends with the run at the latest. Prefer a shielded CancelScope, or `cleanup`, which do not orphan anything.
  *
  * @example
- * const task = asyncio.createTask(() => asyncio.sleep(0.01, "saved"));
+ * const disk = new asyncio.Event();
+ * const task = asyncio.createTask(async () => ((await disk.wait()) ? "saved" : "lost"));
  * await assert.rejects(asyncio.timeout(0.001, () => asyncio.shield(task)), asyncio.TimeoutError);
+ * disk.set();
  * assert.equal(await task, "saved");
  */
 export async function shield<T>(work: Awaitable<T>): Promise<T> {

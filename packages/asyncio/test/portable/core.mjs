@@ -55,7 +55,10 @@ await check("runs a program in real time", async () => {
 });
 
 await check("virtual time jumps when everything waits", async () => {
-  equal(await virtually(async (loop) => (await asyncio.sleep(3600), loop.time())), 3600);
+  await virtually(async (loop) => {
+    await asyncio.sleep(3600);
+    equal(loop.time(), 3600);
+  });
 });
 
 await check("the scope follows awaits of foreign promises, thenables and for await", async () => {
@@ -66,27 +69,35 @@ await check("the scope follows awaits of foreign promises, thenables and for awa
     // biome-ignore lint/suspicious/noThenProperty: a thenable is the subject
     await { then: (resolve) => setTimeout(resolve, 1) };
     equal(asyncio.currentTask() === task, true);
-    for await (const _ of (async function* () { yield 1; })()) equal(asyncio.currentTask() === task, true);
+    for await (const _ of (async function* () {
+      yield 1;
+    })())
+      equal(asyncio.currentTask() === task, true);
     await Promise.reject(new Error("x")).catch(() => {});
     equal(asyncio.currentTask() === task, true);
   });
 });
 
-await check("a task gets the creator's other stores, and leaks no scope into its creator", async () => {
-  const store = new AsyncLocalStorage();
-  await virtually(async () => {
-    const main = asyncio.currentTask();
-    const seen = [];
-    const task = store.run("request 1", () => asyncio.createTask(async () => {
-      await asyncio.sleep(1);
-      seen.push(store.getStore(), asyncio.currentTask() === task);
-    }));
-    equal(asyncio.currentTask() === main, true);
-    await task;
-    equal(asyncio.currentTask() === main, true);
-    equal(seen, ["request 1", true]);
-  });
-});
+await check(
+  "a task gets the creator's other stores, and leaks no scope into its creator",
+  async () => {
+    const store = new AsyncLocalStorage();
+    await virtually(async () => {
+      const main = asyncio.currentTask();
+      const seen = [];
+      const task = store.run("request 1", () =>
+        asyncio.createTask(async () => {
+          await asyncio.sleep(1);
+          seen.push(store.getStore(), asyncio.currentTask() === task);
+        }),
+      );
+      equal(asyncio.currentTask() === main, true);
+      await task;
+      equal(asyncio.currentTask() === main, true);
+      equal(seen, ["request 1", true]);
+    });
+  },
+);
 
 await check("a timeout cancels its own branch only", async () => {
   await virtually(async (loop) => {
@@ -94,45 +105,62 @@ await check("a timeout cancels its own branch only", async () => {
       asyncio.timeout(1, () => asyncio.sleep(5)),
       asyncio.sleep(3, "done"),
     ]);
-    equal(results.map((result) => result.reason?.code ?? result.value), ["ERR_ASYNCIO_TIMEOUT", "done"]);
+    equal(
+      results.map((result) => result.reason?.code ?? result.value),
+      ["ERR_ASYNCIO_TIMEOUT", "done"],
+    );
     equal(loop.time(), 3);
   });
 });
 
-await check("a failing child cancels its siblings and the body, and is raised in a group", async () => {
-  await virtually(async (loop) => {
-    const log = [];
-    const error = await failureOf(asyncio.taskGroup(async (group) => {
-      group.createTask(async () => {
-        await asyncio.sleep(1);
-        throw new Error("boom");
-      });
-      group.createTask(async () => {
-        try {
-          await asyncio.sleep(100);
-        } finally {
-          await asyncio.cleanup(1, () => asyncio.sleep(0.5));
-          log.push(loop.time());
-        }
-      });
-      await asyncio.sleep(50);
-    }));
-    equal(error instanceof asyncio.ExceptionGroup, true);
-    equal(error.errors.map((inner) => inner.message), ["boom"]);
-    equal(log, [1.5]);
-  });
-});
+await check(
+  "a failing child cancels its siblings and the body, and is raised in a group",
+  async () => {
+    await virtually(async (loop) => {
+      const log = [];
+      const error = await failureOf(
+        asyncio.taskGroup(async (group) => {
+          group.createTask(async () => {
+            await asyncio.sleep(1);
+            throw new Error("boom");
+          });
+          group.createTask(async () => {
+            try {
+              await asyncio.sleep(100);
+            } finally {
+              await asyncio.cleanup(1, () => asyncio.sleep(0.5));
+              log.push(loop.time());
+            }
+          });
+          await asyncio.sleep(50);
+        }),
+      );
+      equal(error instanceof asyncio.ExceptionGroup, true);
+      equal(
+        error.errors.map((inner) => inner.message),
+        ["boom"],
+      );
+      equal(log, [1.5]);
+    });
+  },
+);
 
-await check("cancelling a task cancels what it awaits, and awaiting tells the own scope", async () => {
-  await virtually(async () => {
-    const inner = asyncio.createTask(() => asyncio.sleep(10), { name: "inner" });
-    const outer = asyncio.createTask(async () => await inner, { name: "outer" });
-    await asyncio.sleep(1);
-    outer.cancel("enough");
-    const error = await failureOf(outer);
-    equal([inner.cancelled(), outer.cancelled(), error.reason, error.requestedBy], [true, true, "enough", "main"]);
-  });
-});
+await check(
+  "cancelling a task cancels what it awaits, and awaiting tells the own scope",
+  async () => {
+    await virtually(async () => {
+      const inner = asyncio.createTask(() => asyncio.sleep(10), { name: "inner" });
+      const outer = asyncio.createTask(async () => await inner, { name: "outer" });
+      await asyncio.sleep(1);
+      outer.cancel("enough");
+      const error = await failureOf(outer);
+      equal(
+        [inner.cancelled(), outer.cancelled(), error.reason, error.requestedBy],
+        [true, true, "enough", "main"],
+      );
+    });
+  },
+);
 
 await check("a completed wait wins over a cancellation", async () => {
   await virtually(async () => {
@@ -151,7 +179,11 @@ await check("tasks and futures are promises", async () => {
     const future = new asyncio.Future();
     asyncio.getRunningLoop().callLater(0.5, () => future.setResult("future"));
     equal(task instanceof Promise, true);
-    equal(await Promise.all([task, future, task.then((value) => `${value}!`)]), ["task", "future", "task!"]);
+    equal(await Promise.all([task, future, task.then((value) => `${value}!`)]), [
+      "task",
+      "future",
+      "task!",
+    ]);
     equal(await Promise.race([task, new Promise(() => {})]), "task");
     equal([await task, await task.finally(() => {})], ["task", "task"]);
     const failing = asyncio.createTask(async () => {
@@ -264,29 +296,37 @@ await check("context variables belong to tasks", async () => {
 await check("foreign work is aborted when its scope is cancelled", async () => {
   const reasons = [];
   const work = (signal) =>
-    new Promise((_resolve, reject) => signal.addEventListener("abort", () => {
-      reasons.push(signal.reason.code);
-      reject(signal.reason);
-    }));
-  const error = await failureOf(asyncio.run(() => asyncio.timeout(0.01, () => asyncio.cancellable(work))));
+    new Promise((_resolve, reject) =>
+      signal.addEventListener("abort", () => {
+        reasons.push(signal.reason.code);
+        reject(signal.reason);
+      }),
+    );
+  const error = await failureOf(
+    asyncio.run(() => asyncio.timeout(0.01, () => asyncio.cancellable(work))),
+  );
   equal([error.code, ...reasons], ["ERR_ASYNCIO_TIMEOUT", "ERR_ASYNCIO_CANCELLED"]);
 });
 
 await check("the same seed gives the same order, another seed another one", async () => {
-  const trace = (seed) => virtually(async () => {
-    const order = [];
-    await asyncio.taskGroup(async (group) => {
-      for (let id = 0; id < 8; id++) {
-        group.createTask(async () => {
-          for (let step = 0; step < 3; step++) {
-            await asyncio.sleep(0);
-            order.push(id);
+  const trace = (seed) =>
+    virtually(
+      async () => {
+        const order = [];
+        await asyncio.taskGroup(async (group) => {
+          for (let id = 0; id < 8; id++) {
+            group.createTask(async () => {
+              for (let step = 0; step < 3; step++) {
+                await asyncio.sleep(0);
+                order.push(id);
+              }
+            });
           }
         });
-      }
-    });
-    return order.join("");
-  }, seed === undefined ? {} : { seed });
+        return order.join("");
+      },
+      seed === undefined ? {} : { seed },
+    );
   equal(await trace(), "012345670123456701234567");
   equal(await trace(7), await trace(7));
   equal((await trace(7)) === (await trace(8)), false);
