@@ -1,7 +1,8 @@
-/** What debug mode finds out about scopes. The slow steps are the loop's own. */
+/** What debug mode finds out about scopes and waits. The slow steps are the loop's own. */
 
 import type { Scope } from "./scope.ts";
 import { formatSeconds } from "./timers.ts";
+import type { Wait } from "./wait.ts";
 
 /** Reports a scope that has outlived its grace period: it has swallowed its cancellation, or cannot see it. */
 export function reportInsisted(scope: Scope, grace: number): void {
@@ -35,4 +36,46 @@ export function reportFloating(scope: Scope): void {
 function describeScope({ label, task }: Scope): string {
   if (task === undefined) return label;
   return label === "task" ? task.describe() : `${label} in ${task.describe()}`;
+}
+
+/** Promise.race gives each of its promises the same function; true once one of them has called it. */
+const decided: WeakMap<object, boolean> = new WeakMap();
+
+/**
+ * Reports a value that goes to a wait which has lost a race: it was taken from its queue, and nobody will see it.
+ *
+ *     await Promise.race([queue.get(), sleep(1)]);      // <- after a second, `get` still waits, and takes the next item
+ *
+ * Promise.race and the like call `then` of the promises that they are given, with functions of the engine's; a plain
+ * `await` does not. So a `then` of its own shows which waits stand in one race, at no cost outside debug mode.
+ */
+export function watchForLostValues(wait: Wait): void {
+  const { promise, scope } = wait;
+  const then = promise.then.bind(promise);
+  // biome-ignore lint/suspicious/noThenProperty: it is the `then` of a promise
+  Object.defineProperty(promise, "then", {
+    value: (onFulfilled: unknown, onRejected: unknown) => {
+      if (!isResolvingFunction(onFulfilled)) return then(onFulfilled as never, onRejected as never);
+      const decide = (value: unknown): void => {
+        if (decided.get(onFulfilled) === true && value !== undefined) reportLost(wait, scope);
+        decided.set(onFulfilled, true);
+        onFulfilled(value);
+      };
+      return then(decide, onRejected as never);
+    },
+  });
+}
+
+function reportLost(wait: Wait, { loop, task }: Scope): void {
+  loop.callExceptionHandler({
+    message: `a value went to a wait that had lost a race, and nobody will see it: ${wait.describe()}. Use \`race\`, whose losers are cancelled`,
+    task,
+    sourceTraceback: wait.createdAt,
+  });
+}
+
+/** Whether `fn` looks like a function with which the engine settles a promise: its source text is not JavaScript. */
+export function isResolvingFunction(fn: unknown): fn is (outcome: unknown) => void {
+  if (typeof fn !== "function" || fn.name !== "") return false;
+  return Function.prototype.toString.call(fn).includes("[native code]");
 }

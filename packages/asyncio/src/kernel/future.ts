@@ -19,6 +19,7 @@
 
 import { Handle } from "./callback.ts";
 import type { Context } from "./context-var.ts";
+import { isResolvingFunction } from "./debug.ts";
 import { argumentError, CancelledError, InvalidStateError, isThenable } from "./errors.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
 import { type EventLoop, getRunningLoop, here } from "./loop.ts";
@@ -179,7 +180,7 @@ export class Future<T> extends Promise<T> {
       isResolvingFunction(onFulfilled) &&
       isResolvingFunction(onRejected)
     ) {
-      this.#awaitIn(here(), onFulfilled as Settler, onRejected as Settler);
+      this.#awaitIn(here(), onFulfilled, onRejected);
       return this as unknown as Promise<never>; // the engine ignores what `then` returns to it
     }
     this.observe();
@@ -270,7 +271,11 @@ export class Future<T> extends Promise<T> {
   }
 
   /** The wait of one awaiter. A cancellation of its scope is passed on to this future, and the wait goes on (8.1). */
-  #awaitIn(scope: Scope, resolve: Settler, reject: Settler): void {
+  #awaitIn(
+    scope: Scope,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ): void {
     const wait = new Wait<T>(scope, this, cancelAwaited, resolve, reject);
     const cycle = this.cycleThrough(scope);
     if (cycle !== undefined) return void wait.fail(cycle);
@@ -346,16 +351,4 @@ function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
   }
   future.forwardCancel(cancellation);
   return false;
-}
-
-/** A function that settles a promise of the engine's. */
-type Settler = (outcome: unknown) => void;
-
-/** Whether `fn` looks like the function with which the engine settles a promise; its source text is not JavaScript. */
-function isResolvingFunction(fn: unknown): boolean {
-  return (
-    typeof fn === "function" &&
-    fn.name === "" &&
-    Function.prototype.toString.call(fn).includes("[native code]")
-  );
 }

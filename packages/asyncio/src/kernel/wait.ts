@@ -11,6 +11,7 @@
  * comes later does not find the wait any more, and nothing that was handed over can be lost.
  */
 
+import { watchForLostValues } from "./debug.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import { guardAbandonedBranches } from "./host.ts";
 import type { Scope } from "./scope.ts";
@@ -101,7 +102,10 @@ export class Wait<T = unknown> {
       this.#resolve = resolve;
       this.#reject = reject;
     }
-    if (scope.loop.debug) this.createdAt = stackAbove(Wait);
+    if (scope.loop.debug) {
+      this.createdAt = stackAbove(Wait);
+      if (resolve === undefined) watchForLostValues(this as Wait);
+    }
   }
 
   /** Ends the wait with `value`; false if it has ended already. Only a caller that got true has handed the value over. */
