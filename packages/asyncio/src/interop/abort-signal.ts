@@ -4,39 +4,27 @@
  */
 
 import { CancelledError } from "../kernel/errors.ts";
-import { here, type Ready } from "../kernel/loop.ts";
+import { Gate } from "../kernel/gate.ts";
+import { here } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Cancellation } from "../kernel/wait.ts";
 
-/**
- * A controller that is aborted by a step of the loop. The abort is the reaction of a promise made here, so its listeners
- * run in the async context of whoever made the signal, with all stores.
- */
-export class AbortStep implements Ready {
-  readonly scope: Scope;
+/** A controller that is aborted in a step of the loop, in the async context of whoever made it, with all its stores. */
+export class Aborting {
   readonly controller: AbortController = new AbortController();
-  readonly #open: () => void;
+  readonly #gate: Gate;
   #reason: CancelledError | undefined = undefined;
 
   constructor(scope: Scope) {
-    this.scope = scope;
-    let open = (): void => {};
-    const gate = new Promise<void>((resolve) => {
-      open = resolve;
-    });
-    this.#open = open;
-    gate.then(() => this.controller.abort(this.#reason));
+    this.#gate = new Gate(scope);
+    this.#gate.promise.then(() => this.controller.abort(this.#reason));
   }
 
   /** Aborts with the CancelledError of `cancellation`, in its turn; only the first time. */
   abort(cancellation: Cancellation): void {
     if (this.#reason !== undefined) return;
     this.#reason = new CancelledError(cancellation);
-    this.scope.loop.enqueue(this);
-  }
-
-  step(): void {
-    this.#open();
+    this.#gate.scope.loop.enqueue(this.#gate);
   }
 }
 
@@ -52,11 +40,11 @@ export function abortSignal(): AbortSignal {
   const scope = here();
   const known = signals.get(scope);
   if (known !== undefined) return known;
-  const step = new AbortStep(scope);
-  const { controller } = step;
+  const aborting = new Aborting(scope);
+  const { controller } = aborting;
   signals.set(scope, controller.signal);
   const interruption = scope.peekInterruption();
   if (interruption !== undefined) controller.abort(new CancelledError(interruption));
-  else scope.addCancelHook((cancellation) => step.abort(cancellation));
+  else scope.addCancelHook((cancellation) => aborting.abort(cancellation));
   return controller.signal;
 }

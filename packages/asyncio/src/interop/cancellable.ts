@@ -4,7 +4,7 @@ import { argumentError, CancelledError, checkCoroutine, isThenable } from "../ke
 import { here } from "../kernel/loop.ts";
 import { park } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { AbortStep } from "./abort-signal.ts";
+import { Aborting } from "./abort-signal.ts";
 
 /**
  * Waits for foreign work and makes it cancellable: `start` gets a signal of its own. When the current scope is cancelled,
@@ -22,13 +22,13 @@ export async function cancellable<T>(start: (signal: AbortSignal) => PromiseLike
   const scope = here();
   const stop = scope.interruption("cancellable");
   if (stop !== undefined) await stop;
-  const step = new AbortStep(scope);
-  const work = start(step.controller.signal);
+  const aborting = new Aborting(scope);
+  const work = start(aborting.controller.signal);
   if (!isThenable(work)) throw argumentError("`cancellable`", "`start` to return a promise", work);
   const { loop } = scope;
   const subject = start.name === "" ? "foreign work" : `foreign work ${start.name}`;
   const wait: Wait<T> = park<T>(scope, subject, (_wait, cancellation) => {
-    step.abort(cancellation);
+    aborting.abort(cancellation);
     return true;
   });
   wait.holdTime();

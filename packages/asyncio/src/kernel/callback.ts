@@ -1,23 +1,17 @@
 /**
  * Callbacks of the user that the loop calls: `callSoon`, `callLater`, done callbacks.
  *
- * A callback is the reaction of a promise that its step settles. The engine thereby restores the async context of
- * whoever registered it (design rule 1), and a drain never runs user code. On top of that it runs in a scope of
- * its own, outside every task, with a copy of the context variables as they were at registration (S185).
+ * A callback waits at a gate, so the engine calls it in the async context of whoever registered it (design rule 1). On
+ * top of that it runs in a scope of its own, outside every task, with a copy of the context variables as they were at registration (S185).
  */
 
 import { runInScope } from "./context.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { argumentError, isThenable } from "./errors.ts";
+import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
 import type { Timer } from "./timers.ts";
-
-const ignore = (): void => {};
-let openGate: () => void = ignore;
-const captureGate = (resolve: () => void): void => {
-  openGate = resolve;
-};
 
 /** A callback that the loop will call; `cancel()` prevents it. Source: asyncio.Handle and TimerHandle. */
 export class Handle {
@@ -25,7 +19,7 @@ export class Handle {
   /** @internal Set by callAt. */
   timer: Timer | undefined = undefined;
   readonly #when: number | undefined;
-  readonly #open: () => void;
+  readonly #gate: Gate;
   #callback: (() => unknown) | undefined;
 
   /** @internal */
@@ -44,10 +38,8 @@ export class Handle {
       label: "a callback",
       context: context ?? currentContext().copy(),
     });
-    const gate = new Promise<void>(captureGate);
-    this.#open = openGate;
-    openGate = ignore; // it would keep the last callback's context alive
-    gate.then(() => this.#run());
+    this.#gate = new Gate(this.scope);
+    this.#gate.promise.then(() => this.#run());
   }
 
   /** When the callback is due, on the clock of the loop; undefined for `callSoon`. */
@@ -64,14 +56,9 @@ export class Handle {
     return this.#callback === undefined;
   }
 
-  /** @internal */
+  /** @internal Puts the call at the end of the ready queue. */
   timerDue(): void {
-    this.scope.loop.enqueue(this);
-  }
-
-  /** @internal */
-  step(): void {
-    this.#open();
+    this.scope.loop.enqueue(this.#gate);
   }
 
   #run(): void {

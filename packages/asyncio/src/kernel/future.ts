@@ -157,7 +157,7 @@ export class Future<T> extends Promise<T> {
       undefined,
       options.context,
     );
-    const entry: DoneCallback = { callback, handle, futureDone: () => this.#loop.enqueue(handle) };
+    const entry: DoneCallback = { callback, handle, futureDone: () => handle.timerDue() };
     this.listen(entry);
   }
 

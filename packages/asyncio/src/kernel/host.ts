@@ -128,8 +128,8 @@ export function guardAbandonedBranches(): void {
   };
   const listener = (reason: unknown): void => {
     if (reason instanceof CancelledError || process.listenerCount("unhandledRejection") > 1) return;
-    // Not at once: the host may have more rejections in the same batch, our own among them.
-    if (others.push(reason) === 1) globals.setImmediate(handBack);
+    // After this batch of rejections, our own may be among them, and before anything else can happen.
+    if (others.push(reason) === 1) process.nextTick(handBack);
   };
   runInRoot(() => process.on("unhandledRejection", listener));
 }

@@ -110,7 +110,7 @@ export class EventLoop {
   callSoon<A extends unknown[]>(callback: (...args: A) => void, ...args: A): Handle {
     this.checkOpen("`loop.callSoon`");
     const handle = new Handle(this, callback, args);
-    this.enqueue(handle);
+    handle.timerDue();
     return handle;
   }
 

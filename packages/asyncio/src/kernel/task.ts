@@ -14,9 +14,10 @@ import {
   InvalidStateError,
 } from "./errors.ts";
 import { Future } from "./future.ts";
+import { Gate } from "./gate.ts";
 import { type EventLoop, here } from "./loop.ts";
 import { Scope } from "./scope.ts";
-import { type Cancellation, stackAbove, Wait } from "./wait.ts";
+import { type Cancellation, stackAbove } from "./wait.ts";
 
 /** An `async` function, or anything that returns a promise when it is called. */
 export type Coroutine<T> = () => PromiseLike<T>;
@@ -49,8 +50,8 @@ export class Task<T> extends Future<T> {
   next: Task<unknown> | undefined = undefined;
   #name: string;
   readonly #createdAt: string | undefined;
-  /** Starts the body when it is resumed. Undefined once that is under way. */
-  #gate: Wait<void> | undefined = undefined;
+  /** Starts the body when it is opened. Undefined once that is under way. */
+  #gate: Gate | undefined = undefined;
   readonly #abort: AbortBinding | undefined;
   #forwarded: Cancellation | undefined = undefined;
 
@@ -81,7 +82,7 @@ export class Task<T> extends Future<T> {
     loop.tasks.add(this);
     if (options.eagerStart === true && !held) void this.#runEagerly(coroutine);
     else {
-      this.#gate = new Wait<void>(this.scope, "its start");
+      this.#gate = new Gate(this.scope);
       void this.#run(coroutine, this.#gate.promise);
       if (!held) this.start();
     }
@@ -89,7 +90,7 @@ export class Task<T> extends Future<T> {
 
   /** @internal Makes the body run in the next iteration. */
   start(): void {
-    this.#gate?.resume();
+    if (this.#gate !== undefined) this.getLoop().enqueue(this.#gate);
     this.#gate = undefined;
   }
 
