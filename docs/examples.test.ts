@@ -1,9 +1,11 @@
-// Every example is a test: the ```ts blocks of README.md and docs/, and the `@example`s of the
-// library's doc comments. Each becomes a module of its own, all are type-checked at once, and each
-// is run in a process of its own. It has to end by itself with exit code 0 and nothing on stderr;
-// where a ```text block follows, that has to be its output. No block is exempt.
+// Every example is a test: the ```ts and ```js blocks of README.md and docs/, and the `@example`s of
+// the library's doc comments. Each becomes a module of its own, all in TypeScript are type-checked at
+// once, and each is run in a process of its own. It has to end by itself with exit code 0 and nothing
+// on stderr; where a ```text block follows, that has to be its output. No ```ts block is exempt.
 //
-// - `asyncio`, `testing` and `assert` need no import: they are added where an example has none.
+// - `asyncio`, `testing` and `assert` need no import: they are added where an example has none. A
+//   ```js block, which shows what people write without the library, has `delay` and a few others.
+// - ```js effect: written for the package `effect`, which is not installed here. It is not run.
 // - A line `...` in a ```text block stands for any number of lines, `...` within a line for any text.
 // - ```ts dies=SIGINT: the process has to end by that signal.
 //
@@ -21,6 +23,7 @@ const secondsPerExample = 20;
 
 interface Example {
   readonly file: string;
+  readonly language: "ts" | "js";
   /** Of the first line of code; 1 is the first line of the file. */
   readonly line: number;
   readonly code: string;
@@ -31,6 +34,22 @@ interface Example {
 
 const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })].sort();
 const sources = globSync("packages/asyncio/src/**/*.ts", { cwd: root }).sort();
+/** What an example may use without an import. */
+const imports = {
+  ts: [
+    ["asyncio", 'import * as asyncio from "asyncio-ts";'],
+    ["testing", 'import * as testing from "asyncio-ts/testing";'],
+    ["assert", 'import assert from "node:assert/strict";'],
+  ],
+  js: [
+    ["assert", 'import assert from "node:assert/strict";'],
+    ["AsyncLocalStorage", 'import { AsyncLocalStorage } from "node:async_hooks";'],
+    ["createServer", 'import { createServer } from "node:http";'],
+    ["mock", 'import { mock } from "node:test";'],
+    ["delay", 'import { setTimeout as delay } from "node:timers/promises";'],
+  ],
+} as const;
+
 const examples = [...pages.flatMap(blocksOf), ...sources.flatMap(docExamplesOf)];
 
 mkdirSync(join(root, "docs/.examples"), { recursive: true });
@@ -71,10 +90,11 @@ function blocksOf(file: string): Example[] {
   const fences = /^```(\w*) ?(.*)\n([\s\S]*?)^```$(?:\n+```text\n([\s\S]*?)^```$)?/gm;
   return [...text.matchAll(fences)].flatMap((match) => {
     const [, language, flags = "", code = "", output] = match;
-    if (language !== "ts") return [];
+    if (language !== "ts" && language !== "js") return [];
+    if (language === "js" && flags === "effect") return [];
     const [, signal] = /^dies=(SIG\w+)$/.exec(flags) ?? [];
     assert.ok(flags === "" || signal !== undefined, `${file}: what is "${flags}"?`);
-    return { file, line: lineAt(text, match.index) + 1, code, output, signal };
+    return { file, language, line: lineAt(text, match.index) + 1, code, output, signal };
   });
 }
 
@@ -84,7 +104,7 @@ function docExamplesOf(file: string): Example[] {
   return [...text.matchAll(tags)].map((match) => {
     const code = (match[1] ?? "").replaceAll(/^ *\* ?/gm, "");
     const line = lineAt(text, match.index) + 1;
-    return { file, line, code, output: undefined, signal: undefined };
+    return { file, language: "ts", line, code, output: undefined, signal: undefined };
   });
 }
 
@@ -93,17 +113,13 @@ function lineAt(text: string, index: number): number {
 }
 
 /** Writes the example to a file of its own and gives its name. */
-function writeModule({ file, line, code }: Example): string {
-  const imports = [
-    ["asyncio", 'import * as asyncio from "asyncio-ts";'],
-    ["testing", 'import * as testing from "asyncio-ts/testing";'],
-    ["assert", 'import assert from "node:assert/strict";'],
-  ] as const;
-  const header = imports
+function writeModule({ file, language, line, code }: Example): string {
+  const header = imports[language]
     .filter(([name]) => !new RegExp(`^import .*\\b${name} from`, "m").test(code))
     .map(([, statement]) => statement)
     .join(" ");
-  const name = `${file.replace(/\.\w+$/, "").replaceAll(/\W+/g, "-")}-${line}.ts`;
+  const extension = language === "ts" ? "ts" : "mjs";
+  const name = `${file.replace(/\.\w+$/, "").replaceAll(/\W+/g, "-")}-${line}.${extension}`;
   writeFileSync(join(folder, name), `${header}${"\n".repeat(line - 1)}${code}export {};\n`);
   return name;
 }

@@ -68,6 +68,24 @@ test("the glossary is in alphabetical order", () => {
   );
 });
 
+test("docs/rosetta.md has 25 tasks, each in the four ways and with a remark", () => {
+  const sections = read("docs/rosetta.md").split(/^## /m).slice(1);
+
+  const wrong = sections.filter((section, index) => {
+    const fences = [...section.matchAll(/^```([a-z].*)$/gm)].map(([, info = ""]) => info);
+    const ways = fences.filter((info) => info !== "text").map((info) => info.split(" dies=")[0]);
+    const remark = section.split(/^```$/m).at(-1) ?? "";
+    return (
+      !section.startsWith(`${index + 1}. `) ||
+      ways.join() !== "python,js,js effect,ts" ||
+      remark.trim() === ""
+    );
+  });
+
+  assert.equal(sections.length, 25);
+  assert.deepEqual(wrong, []);
+});
+
 /** "1, 2, 5-7" */
 function numbersIn(list: string): number[] {
   return list.split(", ").flatMap((range) => {

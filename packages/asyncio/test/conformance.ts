@@ -2,8 +2,8 @@
 // nothing is lost or doubled by that. To cover another operation, call `conforms` (or `conformsJoin`, if it waits for
 // work that it owns) with a case of it.
 //
-// Each check runs in virtual time, with 20 seeds, with extra microtasks thrown in, and, where no time has to pass, in
-// real time.
+// Each check runs in virtual time, with 20 seeds (other ones for each operation), with extra microtasks thrown in, and,
+// where no time has to pass, in real time.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -53,7 +53,7 @@ export interface Traits {
 
 /** Declares the tests of an operation. */
 export function conforms(name: string, traits: Traits, makeCase: () => Case | TimedCase): void {
-  describe(name, () => declareAll(checks, traits, makeCase));
+  describe(name, () => declareAll(checks, traits, nextSeeds(), makeCase));
 }
 
 /**
@@ -87,9 +87,10 @@ export function conformsJoin(
     };
   };
   describe(name, () => {
-    declareAll(checks, traits, makeCase);
+    const seeds = nextSeeds();
+    declareAll(checks, traits, seeds, makeCase);
     for (const { around, ...check } of joinChecks) {
-      declareAll([check], traits, () => makeCase(around));
+      declareAll([check], traits, seeds, () => makeCase(around));
     }
   });
 }
@@ -139,10 +140,17 @@ interface Environment {
 interface Environments {
   readonly name: string;
   readonly isTimed: boolean;
-  make(): Iterable<Environment>;
+  make(seeds: readonly number[]): Iterable<Environment>;
 }
 
-const SEEDS = Array.from({ length: 20 }, (_, index) => index + 1);
+const SEEDS_EACH = 20;
+let seedsUsed = 0;
+
+/** Seeds that no operation has had yet. */
+function nextSeeds(): readonly number[] {
+  return Array.from({ length: SEEDS_EACH }, () => ++seedsUsed);
+}
+
 /** Real seconds: what hangs shall fail soon. */
 const watchdog = 3;
 const noHop = async (): Promise<void> => {};
@@ -160,8 +168,8 @@ const environments: readonly Environments[] = [
   {
     name: "with seeds",
     isTimed: true,
-    make: () =>
-      SEEDS.map((seed) => ({
+    make: (seeds) =>
+      seeds.map((seed) => ({
         label: `seed ${seed}`,
         loop: new VirtualLoop({ seed, watchdog }),
         quiet: untilTimePasses,
@@ -171,8 +179,8 @@ const environments: readonly Environments[] = [
   {
     name: "with extra microtasks",
     isTimed: true,
-    make: () =>
-      SEEDS.map((seed) => {
+    make: (seeds) =>
+      seeds.map((seed) => {
         const host = new HoppingHost(drawer(seed));
         return {
           label: `seed ${seed}`,
@@ -724,6 +732,7 @@ function messagesOf(outcome: Outcome): string[] {
 function declareAll(
   list: readonly Check[],
   traits: Traits,
+  seeds: readonly number[],
   makeCase: () => Case | TimedCase,
 ): void {
   for (const check of list) {
@@ -731,7 +740,8 @@ function declareAll(
     for (const { name, isTimed: hasTime, make } of environments) {
       if (!hasTime && isTimed(makeCase())) continue;
       test(`${check.name}, ${name}`, async () => {
-        for (const environment of make()) await runCheck(check, environment, traits, makeCase());
+        for (const environment of make(seeds))
+          await runCheck(check, environment, traits, makeCase());
       });
     }
   }

@@ -181,7 +181,7 @@ export class Future<T> extends Promise<T> {
       isResolvingFunction(onRejected)
     ) {
       this.#awaitIn(here(), onFulfilled, onRejected);
-      return this as unknown as Promise<never>; // the engine ignores what `then` returns to it
+      return super.then(ignore, ignore) as Promise<never>; // the engine ignores it; who calls `then` with such functions may not
     }
     this.observe();
     return super.then(onFulfilled, onRejected);
@@ -285,7 +285,7 @@ export class Future<T> extends Promise<T> {
     this.listen(wait);
     if (!scope.attention) return;
     const interruption = scope.takeInterruption();
-    if (interruption !== undefined) wait.cancel(interruption);
+    if (interruption !== undefined) wait.interrupt(interruption);
   }
 
   /** @internal The error for an await that could never end. */
@@ -299,7 +299,8 @@ export class Future<T> extends Promise<T> {
     else if (this.#state === "cancelled" && listener.cancellation !== undefined) {
       // Cancelled through this very waiter: it gets the CancelledError of its own scope (8.1).
       listener.endCancelled(listener.cancellation, this.#error);
-    } else if (listener.fail(this.#error)) this.observe();
+    } else if (this.#state === "cancelled") listener.failCutBelow(this.#error);
+    else if (listener.fail(this.#error)) this.observe();
   }
 
   /** @internal Whether anybody awaits it. */

@@ -18,6 +18,7 @@
 
 import type { Context } from "./context-var.ts";
 import { reportFloating, reportInsisted } from "./debug.ts";
+import { deliver } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import { LinkedList } from "./linked-list.ts";
 import type { EventLoop } from "./loop.ts";
@@ -77,6 +78,8 @@ export class Scope {
   readonly #waits: LinkedList<Wait> = new LinkedList();
   /** The open scopes nested directly in this one. */
   #nested: LinkedList<Scope> | undefined = undefined;
+  /** Waits that ended with the CancelledError of what they waited for, and have not thrown it yet. */
+  #cutBelow: Set<Wait> | undefined = undefined;
   // Links of the parent's list of nested scopes.
   previous: Scope | undefined = undefined;
   next: Scope | undefined = undefined;
@@ -277,12 +280,13 @@ export class Scope {
     return found;
   }
 
-  /** Everything that `cancellation` reaches, in order; marks the scopes on the way. */
+  /** Everything that a cancellation reaches, in order; marks the scopes on the way. */
   #reach(waits: Wait[], hooks: CancelHook[]): void {
     const scopes: Scope[] = [this];
     for (const scope of scopes) {
       scope.attention = true;
       for (let wait = scope.#waits.first; wait !== undefined; wait = wait.next) waits.push(wait);
+      for (const wait of scope.#cutBelow ?? []) waits.push(wait);
       for (const hook of scope.#hooks ?? []) hooks.push(hook);
       for (let nested = scope.#nested?.first; nested !== undefined; nested = nested.next) {
         if (!nested.shield) scopes.push(nested);
@@ -294,13 +298,15 @@ export class Scope {
     this.#reach([], []);
   }
 
-  /** @internal For `deliver` below alone. */
+  /** @internal For `deliver` alone. */
   deliverNow(cancellation: Cancellation): void {
     const waits: Wait[] = [];
     const hooks: CancelHook[] = [];
     this.#reach(waits, hooks);
+    // All of them are told before one passes it on: what they wait for together may end at once.
+    for (const wait of waits) wait.keep(cancellation);
     for (const hook of hooks) hook(cancellation);
-    for (const wait of waits) if (wait.state === "parked") wait.cancel(cancellation);
+    for (const wait of waits) wait.cancel(cancellation);
     // Several cancels before the first is delivered are one CancelledError; the count keeps them all (8.21).
     if (waits.length === 0 && this.undelivered === 0) this.pend(cancellation);
   }
@@ -313,6 +319,21 @@ export class Scope {
   removeWait(wait: Wait): void {
     wait.linked = false;
     this.#waits.remove(wait);
+  }
+
+  /** `wait` has ended with the CancelledError of what it waited for; until it throws, a cancellation can still take its place. */
+  addCutBelow(wait: Wait): void {
+    this.#cutBelow ??= new Set();
+    this.#cutBelow.add(wait);
+  }
+
+  removeCutBelow(wait: Wait): void {
+    this.#cutBelow?.delete(wait);
+  }
+
+  /** True iff the scope was cancelled and its grace period is running or over. */
+  get isEnding(): boolean {
+    return this.#graceTimer !== undefined || this.#insisted !== undefined;
   }
 
   /** The waits parked here and in the scopes nested below, shielded ones included: at most `most`, for reports. */
@@ -361,26 +382,6 @@ export class Scope {
     this.loop.hasCutBranches = true;
     reportFloating(this);
     deliver(this, this.#cut);
-  }
-}
-
-// A cancellation may forward itself from task to awaited task without end. It is worked off as a list, so that a
-// chain of a hundred thousand tasks needs no stack.
-const deliveries: [Scope, Cancellation][] = [];
-let delivering = false;
-
-function deliver(scope: Scope, cancellation: Cancellation): void {
-  deliveries.push([scope, cancellation]);
-  if (delivering) return;
-  delivering = true;
-  try {
-    for (let index = 0; index < deliveries.length; index++) {
-      const [target, due] = deliveries[index] as [Scope, Cancellation]; // index < length
-      target.deliverNow(due);
-    }
-  } finally {
-    deliveries.length = 0;
-    delivering = false;
   }
 }
 

@@ -109,7 +109,8 @@ export class Task<T> extends Future<T> {
 
   /** @internal */
   override forwardCancel(cancellation: Cancellation): void {
-    if (cancellation === this.#forwarded) return; // its group and the body that awaits it pass on the same one
+    // Its group and the body that awaits it pass on the same one. Insisting does so too, to a task that has taken it back.
+    if (cancellation === this.#forwarded && this.cancelling() > 0) return;
     this.#forwarded = cancellation;
     const { reason, source, requestedBy, grace } = cancellation;
     // "closed" is the end of the scope of whoever owns the task, not of its own.

@@ -62,11 +62,15 @@ export class Wait<T = unknown> {
   offer: unknown = undefined;
   /** While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. */
   cancellation: Cancellation | undefined = undefined;
+  /** True iff a bare promise may end it: then nobody can tell that it waits in vain. */
+  isForeign = false;
   /** True iff it waits for something outside its loop: virtual time holds still until it ends. */
   holdsTime = false;
   /** In debug mode: where the operation was called. */
   createdAt: string | undefined = undefined;
   #outcome: unknown = undefined;
+  /** True iff the scope has it among its waits that were cut below. */
+  #isCutBelow = false;
   readonly #resolve: Resolve;
   readonly #reject: Resolve;
 
@@ -126,14 +130,44 @@ export class Wait<T = unknown> {
     return true;
   }
 
-  /** Cancels a parked wait: ends it, or lets its onCancel forward the cancellation. */
+  /** Notes a cancellation that is about to be delivered. */
+  keep(cancellation: Cancellation): void {
+    if (this.state === "parked" && this.onCancel !== undefined) this.#keepForLater(cancellation);
+  }
+
+  /** Cancels the wait, which was told to `keep` the cancellation: ends it, or lets its onCancel forward it. */
   cancel(cancellation: Cancellation): void {
-    if (this.onCancel === undefined) this.endCancelled(cancellation);
-    else {
-      // Kept first: what the cancellation is forwarded to may end at once, and this wait with it.
-      this.#keepForLater(cancellation);
-      if (this.#withdraw(cancellation)) this.endCancelled(cancellation);
-    }
+    if (this.state === "parked") {
+      if (this.onCancel === undefined || this.#withdraw(cancellation)) {
+        this.endCancelled(cancellation);
+      }
+    } else if (this.#isCutBelow) this.#replaceBy(cancellation);
+  }
+
+  /** Cancels a wait that began under a pending cancellation. */
+  interrupt(cancellation: Cancellation): void {
+    this.keep(cancellation);
+    this.cancel(cancellation);
+  }
+
+  /** Ends the wait with the CancelledError `error` of what it waited for; false if it has ended already. */
+  failCutBelow(error: unknown): boolean {
+    if (!this.fail(error)) return false;
+    this.#isCutBelow = true;
+    this.scope.addCutBelow(this as Wait);
+    return true;
+  }
+
+  /**
+   * Two tasks await one future and are cancelled one after the other. The first cancellation ends the future, and with it
+   * the wait of the second task; the second must not come on top of that, it takes its place.
+   */
+  #replaceBy(cancellation: Cancellation): void {
+    this.#isCutBelow = false;
+    this.scope.removeCutBelow(this as Wait);
+    this.state = "cancelled";
+    this.cancellation = cancellation; // #outcome stays: the inner error becomes the cause
+    cancellation.scope.undelivered++;
   }
 
   /** Says that the wait is for something outside its loop, foreign work or another loop. */
@@ -162,6 +196,7 @@ export class Wait<T = unknown> {
   step(): void {
     if (this.state === "resumed") this.#resolve(this.#outcome);
     else if (this.state === "failed") {
+      if (this.#isCutBelow) this.scope.removeCutBelow(this as Wait);
       this.promise.then(undefined, ignore); // an abandoned wait never crashes the process
       this.#reject(this.#outcome);
     } else {

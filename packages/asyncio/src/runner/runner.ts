@@ -163,8 +163,8 @@ class Run<T> implements FutureListener {
   /** The caller, waiting for main to end. */
   readonly #join: Wait<void>;
   readonly #shutdownDelay: number;
-  /** Set once a signal has cancelled main: it does not wait for main for ever. */
-  #graceTimer: Timer | undefined = undefined;
+  /** Set once main was cancelled: the run does not wait for it for ever. */
+  #mainTimer: Timer | undefined = undefined;
   /** Set iff the loop found that main would never end. */
   #dead: Error | undefined = undefined;
 
@@ -189,8 +189,11 @@ class Run<T> implements FutureListener {
     );
     this.#main = new Task(loop, main, { name: "main", context, signal: options.signal });
     this.#main.listen(this);
+    this.#main.scope.addCancelHook(() => this.#mainCancelled());
     const names = isOutermost ? (options.signals ?? DEFAULT_SIGNALS) : false;
-    this.#signals = new SignalWatch(names === false ? [] : names, (name) => this.#signalled(name));
+    this.#signals = new SignalWatch(names === false ? [] : names, (name) =>
+      this.#main.cancelFor("shutdown", name),
+    );
   }
 
   async result(): Promise<T> {
@@ -199,7 +202,7 @@ class Run<T> implements FutureListener {
     try {
       await this.#join.promise;
     } finally {
-      if (this.#graceTimer !== undefined) this.#loop.cancelTimer(this.#graceTimer);
+      if (this.#mainTimer !== undefined) this.#loop.cancelTimer(this.#mainTimer);
       await this.#shutDown();
       stopWatching();
       this.#signals.stop();
@@ -231,16 +234,16 @@ class Run<T> implements FutureListener {
     // What sits in a foreign await that nothing will end any more cannot be told; nor has it a `finally` that could run.
     if (isSecondTime || this.#main.waitingFor().length === 0) this.#main.abandon();
     else {
-      this.#loop.exhaustBudget(); // through a macrotask: else the host would not tell us a second time
+      void this.#loop.nextMacrotask(); // else the host would not tell us a second time
       this.#main.cancelFor("shutdown", this.#dead.name);
     }
   }
 
-  /** The first signal: main has `shutdownDelay` to end. */
-  #signalled(name: SignalName): void {
-    this.#main.cancelFor("shutdown", name);
-    this.#graceTimer = this.#loop.addTimer(this.#loop.time() + this.#shutdownDelay, {
-      timerDue: () => this.#abandon(this.#leftovers()),
+  /** Main was cancelled, by a signal, an abort or its caller: it has `shutdownDelay` to end. */
+  #mainCancelled(): void {
+    if (this.#mainTimer !== undefined || this.#main.done()) return;
+    this.#mainTimer = this.#loop.addTimer(this.#loop.time() + this.#shutdownDelay, {
+      timerDue: () => this.#abandon([this.#main]),
     });
   }
 
@@ -251,9 +254,7 @@ class Run<T> implements FutureListener {
     for (let left = this.#leftovers(); left.length > 0; left = this.#leftovers()) {
       for (const task of left) {
         // A task that is ending because of an earlier cancellation may go on cleaning up; its grace period is running.
-        const isEnding =
-          task.cancelling() > 0 && this.#loop.cancelGrace !== Number.POSITIVE_INFINITY;
-        if (!cancelled.has(task) && !isEnding) task.cancelFor("shutdown");
+        if (!cancelled.has(task) && !task.scope.isEnding) task.cancelFor("shutdown");
         cancelled.add(task);
       }
       if (await this.#allEnded(left, deadline)) continue;
@@ -264,24 +265,31 @@ class Run<T> implements FutureListener {
     reportUnobserved(this.#loop);
   }
 
-  /** Waits for what floating branches do in `cleanup` after they were cut off, until `deadline`. */
+  /** Waits for what floating branches do in `cleanup` after they were cut off, one after the other, until `deadline`. */
   async #cleanupsEnded(deadline: number): Promise<void> {
     const loop = this.#loop;
     if (!loop.hasCutBranches) return;
-    await loop.nextMacrotask(); // by then a branch that was cut off has come to its `finally`
-    const ours = [...loop.shielded].filter(
-      ({ task }) => task === undefined || !this.#foreign.has(task),
-    );
-    await Promise.all(ours.map((scope) => this.#closed(scope, deadline)));
+    for (;;) {
+      await loop.nextMacrotask(); // by then a branch that was cut off has come to its next `cleanup`
+      const ours = [...loop.shielded].filter(
+        ({ task }) => task === undefined || !this.#foreign.has(task),
+      );
+      if (ours.length === 0) return;
+      const closed = await Promise.all(ours.map((scope) => this.#closed(scope, deadline)));
+      if (closed.includes(false)) break;
+    }
+    const message = `branches that were cut off have not cleaned up within ${formatSeconds(this.#shutdownDelay)}, and will be left behind`;
+    loop.callExceptionHandler({ message });
   }
 
-  #closed(scope: Scope, deadline: number): Promise<void> {
+  /** Waits until `scope` closes; false if `deadline` comes first. */
+  #closed(scope: Scope, deadline: number): Promise<boolean> {
     return new Promise((resolve) => {
       const loop = this.#loop;
-      const timer = loop.addTimer(deadline, { timerDue: () => resolve() });
+      const timer = loop.addTimer(deadline, { timerDue: () => resolve(false) });
       scope.onClose = () => {
         loop.cancelTimer(timer);
-        resolve();
+        resolve(true);
       };
     });
   }

@@ -115,9 +115,11 @@ class Gathering {
       else futures.set(awaitable, [...(futures.get(awaitable) ?? []), index]);
     }
     for (const [future, indices] of futures) this.#adopt(future, false, indices);
+    if (this.wait.state !== "parked") this.#letGo(); // one of them had failed already
   }
 
   #listenTo(promise: PromiseLike<unknown>, index: number): void {
+    this.wait.isForeign = true;
     promise.then(
       (value) => this.#succeeded([index], value),
       (error) => this.#failed([index], error, undefined),

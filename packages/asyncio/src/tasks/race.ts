@@ -41,7 +41,7 @@ type Ending =
 class Branches {
   readonly #parent: Scope = here();
   readonly #label: string;
-  readonly #scopes: Scope[] = [];
+  readonly #branches: { readonly scope: Scope; isCancelled: boolean }[] = [];
   readonly #ends: Promise<void>[] = [];
   readonly #onEnd: (ending: Ending | undefined) => void;
   /** A cancellation of the caller that ended a branch. */
@@ -55,11 +55,15 @@ class Branches {
   }
 
   start(coroutine: Coroutine<unknown>): void {
-    const index = this.#scopes.length;
+    const index = this.#branches.length;
     const { loop, task } = this.#parent;
     const label = `a branch of ${this.#label}`;
     const scope = new Scope(loop, { label, task, context: currentContext() });
-    this.#scopes.push(scope);
+    const branch = { scope, isCancelled: false };
+    this.#branches.push(branch);
+    scope.addCancelHook(() => {
+      branch.isCancelled = true;
+    });
     this.running++;
     const end = openScope(scope, this.#parent, coroutine).then(
       (value) => this.#ended({ index, value }),
@@ -68,13 +72,11 @@ class Branches {
     this.#ends.push(end);
   }
 
-  cancel(): void {
-    for (const scope of this.#scopes) if (!scope.cancelCalled) scope.cancel(undefined, "group");
-  }
-
-  /** Cancels the branches that have not ended, and waits for them. */
+  /** Cancels the branches that run on, and waits for all. One that is cleaning up after a cancellation may take its time. */
   async cancelled(): Promise<void> {
-    this.cancel();
+    for (const { scope, isCancelled } of this.#branches) {
+      if (!isCancelled) scope.cancel(undefined, "group");
+    }
     await Promise.all(this.#ends);
   }
 
@@ -126,7 +128,7 @@ export async function race<A extends readonly Coroutine<unknown>[]>(
   const branches = new Branches("race", (ending) => {
     if (first === undefined) first = ending;
     else if (ending !== undefined && "error" in ending) branches.reportLate(ending.error);
-    decide();
+    if (first !== undefined || branches.running === 0) decide();
   });
   for (const thunk of thunks) branches.start(thunk);
   await decided;
@@ -167,26 +169,26 @@ export async function staggeredRace<T>(
   let winner: Ending | undefined;
   const errors: unknown[] = [];
   let bell: Wait<void> | undefined;
+  let started = 0;
   const branches = new Branches("staggeredRace", (ending) => {
     if (ending !== undefined && "value" in ending) winner ??= ending;
     else if (ending !== undefined && winner === undefined) errors[ending.index] = ending.error;
     else if (ending !== undefined) branches.reportLate(ending.error);
-    bell?.resume();
+    // An old attempt that fails does not hurry the next one: the newest has its time.
+    const isNewest = ending === undefined || ending.index === started - 1;
+    if (winner !== undefined || isNewest || branches.running === 0) bell?.resume();
   });
-  // Not ended by a cancellation: an attempt that has succeeded meanwhile wins, and the cancellation stays pending.
-  const passOn = (): false => {
-    branches.cancel();
-    return false;
-  };
-  for (let next = 0; winner === undefined && (next < attempts.length || branches.running > 0); ) {
+  // A cancellation reaches the attempts directly. It does not end this wait: one that has succeeded meanwhile wins.
+  const stay = (): false => false;
+  while (winner === undefined && (started < attempts.length || branches.running > 0)) {
     if (bell?.cancellation !== undefined || branches.outside !== undefined) break;
-    const attempt = attempts[next];
+    const attempt = attempts[started];
     if (attempt !== undefined) {
-      next++;
+      started++;
       branches.start(attempt);
     }
-    const isLast = next === attempts.length || delay === null;
-    bell = park<void>(scope, "an attempt of staggeredRace to end", passOn);
+    const isLast = started === attempts.length || delay === null;
+    bell = park<void>(scope, "an attempt of staggeredRace to end", stay);
     await waitForBell(bell, isLast ? Number.POSITIVE_INFINITY : (delay as number)); // checked above
   }
   await branches.cancelled();

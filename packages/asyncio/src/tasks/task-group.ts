@@ -214,6 +214,7 @@ export class TaskGroup<R = unknown> {
 
   async #joinChildren(outcome: BodyOutcome<R>): Promise<void> {
     const forwardCancel = (_wait: Wait<never>, cancellation: Cancellation): boolean => {
+      this.#state = "aborting"; // nobody would cancel a child that is started from now on
       this.#cancelChildren(cancellation);
       return false;
     };
@@ -224,7 +225,7 @@ export class TaskGroup<R = unknown> {
     );
     this.#join = join;
     const interruption = this.#outer.attention ? this.#outer.takeInterruption() : undefined;
-    if (interruption !== undefined) join.cancel(interruption);
+    if (interruption !== undefined) join.interrupt(interruption);
     try {
       await join.promise;
     } catch (error) {

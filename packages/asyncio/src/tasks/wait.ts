@@ -145,7 +145,11 @@ export async function waitFor<T>(
     );
   }
   if (seconds !== null) checkSeconds("`waitFor`", "a number of seconds, or null", seconds);
-  if (work instanceof Future) return await (work.done() ? work : timeout(seconds, () => work));
+  if (work instanceof Future) {
+    // Under a pending cancellation the await passes it on to the work (8.21); `timeout` would not get that far.
+    const isPlain = work.done() || here().peekInterruption() !== undefined;
+    return await (isPlain ? work : timeout(seconds, () => work));
+  }
   if (seconds !== null && seconds <= 0)
     throw new TimeoutError("`waitFor` did not start the work: it got no time to run");
   return await timeout(seconds, work);
@@ -183,9 +187,11 @@ export function asCompleted<T>(
 class Completions<T> implements AsyncIterableIterator<Future<T>> {
   readonly #delay: number;
   readonly #deadline: number;
-  readonly #subject = { describeWait: () => `asCompleted, ${this.#pending} not ended` };
-  /** Futures that have not ended. */
-  #pending: number;
+  readonly #subject = { describeWait: () => `asCompleted, ${this.#pending.size} not ended` };
+  /** Futures that have not ended as far as we know, with what listens to them. */
+  readonly #pending: Map<Future<T>, FutureListener> = new Map();
+  /** False after the consumer has stopped: nothing of ours stays with a future that lives on. */
+  #isListening = false;
   /** Futures that have ended and have not come out. */
   readonly #done: Future<T>[] = [];
   /** Calls of `next` that wait, in order: the nth call gets the nth future. Boxed, for a promise would await the future. */
@@ -194,8 +200,10 @@ class Completions<T> implements AsyncIterableIterator<Future<T>> {
   constructor(futures: Set<Future<T>>, delay: number) {
     this.#delay = delay;
     this.#deadline = here().loop.time() + delay;
-    this.#pending = futures.size;
-    for (const future of futures) future.listen({ futureDone: () => this.#ended(future) });
+    for (const future of futures) {
+      this.#pending.set(future, { futureDone: () => this.#ended(future) });
+    }
+    this.#listen();
   }
 
   [Symbol.asyncIterator](): this {
@@ -207,35 +215,49 @@ class Completions<T> implements AsyncIterableIterator<Future<T>> {
     const scope = here();
     const stop = scope.interruption(this.#subject);
     if (stop !== undefined) await stop;
+    this.#listen();
     if (this.#done.length > 0) {
       const value = this.#done.shift() as Future<T>; // length > 0
       await completed(scope, this.#subject, undefined);
       return { done: false, value };
     }
-    if (this.#pending <= this.#waiters.length) return { done: true, value: undefined };
+    if (this.#pending.size <= this.#waiters.length) return { done: true, value: undefined };
     const wait = park<{ future: Future<T> } | undefined>(scope, this.#subject);
+    wait.isForeign = [...this.#pending.keys()].some((future) => foreign.has(future));
     this.#waiters.add(wait);
     const boxed = await waitForBell(wait, this.#deadline - scope.loop.time());
     if (boxed !== undefined) return { done: false, value: boxed.future };
     throw new TimeoutError(
-      `\`asCompleted\` has ${this.#pending} tasks that have not ended after ${formatSeconds(this.#delay)}`,
+      `\`asCompleted\` has ${this.#pending.size} tasks that have not ended after ${formatSeconds(this.#delay)}`,
     );
   }
 
   async return(): Promise<IteratorResult<Future<T>, undefined>> {
+    this.#isListening = false;
+    for (const [future, listener] of this.#pending) future.unlisten(listener);
     return { done: true, value: undefined };
   }
 
+  #listen(): void {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    for (const [future, listener] of [...this.#pending]) future.listen(listener);
+  }
+
   #ended(future: Future<T>): void {
-    this.#pending--;
+    this.#pending.delete(future);
     if (this.#waiters.resumeFirst({ future }) === undefined) this.#done.push(future);
   }
 }
+
+/** Futures that stand for bare promises. */
+const foreign: WeakSet<Future<unknown>> = new WeakSet();
 
 function toFuture<T>(item: Awaitable<T>): Future<T> {
   if (item instanceof Future) return item;
   if (typeof item === "function") return createTask(item);
   const future = new Future<T>();
+  foreign.add(future);
   item.then(
     (value) => void (future.done() || future.settle("fulfilled", value)),
     (error) =>
@@ -247,8 +269,25 @@ function toFuture<T>(item: Awaitable<T>): Future<T> {
   return future;
 }
 
-/** Futures whose failure has come after their shield was cancelled, and was reported. */
-const reportedOrphans: WeakSet<Future<unknown>> = new WeakSet();
+/** Work whose shield was cancelled and that is still watched, once however often it was shielded. */
+const orphans: WeakSet<Future<unknown>> = new WeakSet();
+
+function watchOrphan(inner: Future<unknown>): void {
+  if (orphans.has(inner)) return;
+  orphans.add(inner);
+  inner.listen({
+    futureDone() {
+      if (inner.state !== "rejected") return;
+      inner.observe();
+      inner.getLoop().callExceptionHandler({
+        message: `${inner.describe()} has failed after the shield round it was cancelled`,
+        exception: inner.failure,
+        future: inner,
+        task: inner instanceof Task ? inner : undefined,
+      });
+    },
+  });
+}
 
 /**
  * Waits for work without passing cancellations on to it: cancelled, the call rejects at once and the work goes on. If it
@@ -270,24 +309,20 @@ export async function shield<T>(work: Awaitable<T>): Promise<T> {
   if (stop !== undefined) await stop;
   const inner = toFuture(work);
   if (inner.done()) return await inner;
-  const outer = park<T>(scope, { describeWait: () => `shield of ${inner.describe()}` });
-  inner.listen({
-    futureDone() {
-      if (inner.failure === undefined)
-        outer.resume(inner.value as T); // done without a failure: it has a value
-      else if (outer.fail(inner.failure)) inner.observe();
-      else if (!inner.cancelled() && !reportedOrphans.has(inner)) {
-        reportedOrphans.add(inner);
-        inner.observe();
-        const message = `${inner.describe()} has failed after the shield round it was cancelled`;
-        inner.getLoop().callExceptionHandler({
-          message,
-          exception: inner.failure,
-          future: inner,
-          task: inner instanceof Task ? inner : undefined,
-        });
-      }
-    },
+  const subject = { describeWait: () => `shield of ${inner.describe()}` };
+  const outer = park<T>(scope, subject, () => {
+    inner.unlisten(listener);
+    watchOrphan(inner);
+    return true;
   });
+  const listener: FutureListener = {
+    futureDone() {
+      if (inner.state === "fulfilled")
+        outer.resume(inner.value as T); // then it has a value
+      else if (outer.fail(inner.failure)) inner.observe();
+    },
+  };
+  outer.isForeign = foreign.has(inner);
+  inner.listen(listener);
   return await outer.promise;
 }

@@ -37,6 +37,9 @@ export class VirtualLoop extends EventLoop {
   }
 }
 
+/** Longer than a host takes to settle what is about to settle, shorter than a person notices. */
+const SECOND_LOOK_SECONDS = 0.02;
+
 interface VirtualTimer {
   readonly when: number;
   readonly run: () => void;
@@ -56,6 +59,8 @@ class VirtualHost implements Host {
   #outstanding = 0;
   #checkDue = false;
   readonly #runs: Set<(error?: Error) => void> = new Set();
+  /** Set while a dead run is looked at a second time; real time. */
+  #secondLook: HostTimer | undefined = undefined;
   /** Set while there are runs; real time. */
   #watchdog: HostTimer | undefined = undefined;
 
@@ -135,18 +140,41 @@ class VirtualHost implements Host {
   }
 
   #nothingReady(): void {
-    const timer = this.#timer;
-    if (timer?.isRefed === true && timer.when !== Number.POSITIVE_INFINITY) {
+    const timer = this.#nextTimer();
+    if (timer !== undefined) {
       this.#timer = undefined;
       this.#now = Math.max(this.#now, timer.when);
       timer.run();
       this.#scheduleCheck();
-    } else if (this.#everyTaskIsParked()) for (const run of [...this.#runs]) run();
+    } else if (this.#everyTaskIsParked()) this.#lookAgain();
+  }
+
+  /** The timer that the clock may jump to. One for ever never fires. */
+  #nextTimer(): VirtualTimer | undefined {
+    const timer = this.#timer;
+    return timer?.isRefed === true && timer.when !== Number.POSITIVE_INFINITY ? timer : undefined;
+  }
+
+  /**
+   * Nothing of ours can wake a task. A branch beside a parked one may sit in a foreign await, which cannot be seen from
+   * here: it gets a few real milliseconds before the run is declared dead.
+   */
+  #lookAgain(): void {
+    if (this.#secondLook !== undefined || this.#runs.size === 0) return;
+    this.#secondLook = realHost.setTimer(realHost.now() + SECOND_LOOK_SECONDS, () => {
+      this.#secondLook = undefined;
+      const isDead = this.loop.isIdle && this.#outstanding === 0 && this.#nextTimer() === undefined;
+      if (isDead && this.#everyTaskIsParked()) for (const run of [...this.#runs]) run();
+    });
   }
 
   /** A task without a wait sits in a foreign await, which may still end; the watchdog has an eye on it. */
   #everyTaskIsParked(): boolean {
-    return this.loop.tasks.toArray().every((task) => task.waitingFor().length > 0);
+    return this.loop.tasks.toArray().every((task) => {
+      return (
+        task.waitingFor().length > 0 && !task.scope.parkedWaits().some((wait) => wait.isForeign)
+      );
+    });
   }
 
   #barked(): void {
