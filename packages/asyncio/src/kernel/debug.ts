@@ -47,7 +47,8 @@ const decided: WeakMap<object, boolean> = new WeakMap();
  *     await Promise.race([queue.get(), sleep(1)]);      // <- after a second, `get` still waits, and takes the next item
  *
  * Promise.race and the like call `then` of the promises that they are given, with functions of the engine's; a plain
- * `await` does not. So a `then` of its own shows which waits stand in one race, at no cost outside debug mode.
+ * `await` does not. So a `then` of its own shows which waits stand in one race, at no cost outside debug mode. Races that
+ * a foreign promise decides, and waits inside async functions, are not seen.
  */
 export function watchForLostValues(wait: Wait): void {
   const { promise, scope } = wait;
@@ -56,12 +57,16 @@ export function watchForLostValues(wait: Wait): void {
   Object.defineProperty(promise, "then", {
     value: (onFulfilled: unknown, onRejected: unknown) => {
       if (!isResolvingFunction(onFulfilled)) return then(onFulfilled as never, onRejected as never);
-      const decide = (value: unknown): void => {
-        if (decided.get(onFulfilled) === true && value !== undefined) reportLost(wait, scope);
+      const decide = (value: unknown): unknown => {
+        if (decided.get(onFulfilled) === true && wait.handsOver) reportLost(wait, scope);
         decided.set(onFulfilled, true);
-        onFulfilled(value);
+        return onFulfilled(value); // `finally` passes functions of the engine's too, and needs what they return
       };
-      return then(decide, onRejected as never);
+      const fail = (error: unknown): unknown => {
+        decided.set(onFulfilled, true);
+        return (onRejected as (error: unknown) => unknown)(error); // the engine's own, as onFulfilled is
+      };
+      return then(decide, fail);
     },
   });
 }
@@ -75,7 +80,7 @@ function reportLost(wait: Wait, { loop, task }: Scope): void {
 }
 
 /** Whether `fn` looks like a function with which the engine settles a promise: its source text is not JavaScript. */
-export function isResolvingFunction(fn: unknown): fn is (outcome: unknown) => void {
+export function isResolvingFunction(fn: unknown): fn is (outcome: unknown) => unknown {
   if (typeof fn !== "function" || fn.name !== "") return false;
   return Function.prototype.toString.call(fn).includes("[native code]");
 }

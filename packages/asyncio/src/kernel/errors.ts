@@ -270,6 +270,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** Throws unless `coroutine` can be called; a promise gets the advice that it would already be running. */
 export function checkCoroutine(api: string, coroutine: unknown): void {
   if (typeof coroutine === "function") return;
+  if (isThenable(coroutine)) coroutine.then(undefined, () => {}); // the TypeError is enough
   const cure = isThenable(coroutine)
     ? "A promise is already running and could not be cancelled: pass `() => work()` instead of `work()`"
     : undefined;

@@ -33,6 +33,8 @@ export interface FutureListener {
   futureDone(future: Future<unknown>): void;
 }
 
+type Listener<T> = Wait<T> | FutureListener;
+
 let resolveNew: (value: unknown) => void;
 let rejectNew: (error: unknown) => void;
 // The same executor shape that the engine passes when it makes a promise of this class itself.
@@ -62,8 +64,9 @@ export class Future<T> extends Promise<T> {
   #error: unknown = undefined;
   #observed = false;
   #record: FailureRecord | undefined = undefined;
-  /** Waits and listeners, told in the order in which they came. Undefined when there are none. */
-  #listeners: (Wait<T> | FutureListener)[] | undefined = undefined;
+  // Waits and listeners, told in the order in which they came. Most futures have one; a set lets any of many leave at once.
+  #first: Listener<T> | undefined = undefined;
+  #rest: Set<Listener<T>> | undefined = undefined;
   readonly #loop: EventLoop;
   readonly #resolve: (value: unknown) => void;
   readonly #reject: (error: unknown) => void;
@@ -163,11 +166,13 @@ export class Future<T> extends Promise<T> {
 
   /** Removes every registration of `callback` and gives how many there were (S2). */
   removeDoneCallback(callback: (future: this) => void): number {
-    const before = this.#listeners?.length ?? 0;
-    this.#listeners = this.#listeners?.filter(
-      (entry) => (entry as Partial<DoneCallback>).callback !== callback,
-    );
-    return before - (this.#listeners?.length ?? 0);
+    let removed = 0;
+    for (const entry of this.#listeners()) {
+      if ((entry as Partial<DoneCallback>).callback !== callback) continue;
+      this.unlisten(entry);
+      removed++;
+    }
+    return removed;
   }
 
   // biome-ignore lint/suspicious/noThenProperty: it is a promise, and this is its one door for awaiters
@@ -216,16 +221,24 @@ export class Future<T> extends Promise<T> {
   }
 
   /** @internal Tells `listener` when it is done, at once if it is. Does not observe. */
-  listen(listener: Wait<T> | FutureListener): void {
+  listen(listener: Listener<T>): void {
     if (this.done()) this.#tell(listener);
-    else if (this.#listeners === undefined) this.#listeners = [listener];
-    else this.#listeners.push(listener);
+    else if (this.#first === undefined && this.#rest === undefined) this.#first = listener;
+    else {
+      this.#rest ??= new Set();
+      this.#rest.add(listener);
+    }
   }
 
   /** @internal */
-  unlisten(listener: Wait<never> | FutureListener): void {
-    const index = this.#listeners?.indexOf(listener as FutureListener) ?? -1;
-    if (index >= 0) this.#listeners?.splice(index, 1);
+  unlisten(listener: Wait<never> | FutureListener | Wait<T>): void {
+    if (this.#first === listener) this.#first = undefined;
+    else this.#rest?.delete(listener as Listener<T>); // the same object
+  }
+
+  #listeners(): Listener<T>[] {
+    const rest = this.#rest === undefined ? [] : [...this.#rest];
+    return this.#first === undefined ? rest : [this.#first, ...rest];
   }
 
   /** @internal Passes the cancellation of a waiter on. */
@@ -244,9 +257,11 @@ export class Future<T> extends Promise<T> {
       super.then(undefined, ignore); // the report is ours to make, not the host's (rule 20)
       this.#reject(outcome);
     }
-    const listeners = this.#listeners;
-    this.#listeners = undefined;
-    if (listeners !== undefined) for (const listener of listeners) this.#tell(listener);
+    const first = this.#first;
+    const rest = this.#rest;
+    this.#first = this.#rest = undefined;
+    if (first !== undefined) this.#tell(first);
+    if (rest !== undefined) for (const listener of rest) this.#tell(listener);
     if (state === "rejected" && !this.#observed) this.#recordFailure();
   }
 
@@ -293,7 +308,7 @@ export class Future<T> extends Promise<T> {
     return undefined;
   }
 
-  #tell(listener: Wait<T> | FutureListener): void {
+  #tell(listener: Listener<T>): void {
     if (!(listener instanceof Wait)) listener.futureDone(this as Future<unknown>);
     else if (this.#state === "fulfilled") listener.resume(this.#value as T);
     else if (this.#state === "cancelled" && listener.cancellation !== undefined) {
@@ -305,7 +320,7 @@ export class Future<T> extends Promise<T> {
 
   /** @internal Whether anybody awaits it. */
   get isAwaited(): boolean {
-    return this.#listeners?.some((listener) => listener instanceof Wait) ?? false;
+    return this.#listeners().some((listener) => listener instanceof Wait);
   }
 
   #checkPending(call: string): void {

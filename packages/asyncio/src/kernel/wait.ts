@@ -62,6 +62,8 @@ export class Wait<T = unknown> {
   offer: unknown = undefined;
   /** While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. */
   cancellation: Cancellation | undefined = undefined;
+  /** True iff it is handed something that would be lost with it: an item, a lock. */
+  handsOver = false;
   /** True iff a bare promise may end it: then nobody can tell that it waits in vain. */
   isForeign = false;
   /** True iff it waits for something outside its loop: virtual time holds still until it ends. */

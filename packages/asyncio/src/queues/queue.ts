@@ -109,6 +109,7 @@ export class Queue<T> {
     }
     if (this.#isShutDown) return refuse(scope, this.#getSubject, this.#shutDownError("get"));
     const wait = park<Awaited<T>>(scope, this.#getSubject);
+    wait.handsOver = true;
     this.#getters.add(wait);
     return wait.promise;
   }

@@ -19,7 +19,8 @@ export interface SyncOptions {
 
 /** "Lock 'db'", or "a Lock" for one without a name. */
 export function describeSync(kind: string, name: string | undefined): string {
-  return name === undefined ? `a ${kind}` : `${kind} ${JSON.stringify(name)}`;
+  if (name !== undefined) return `${kind} ${JSON.stringify(name)}`;
+  return `${/^[AEIOU]/.test(kind) ? "an" : "a"} ${kind}`;
 }
 
 /** One acquisition of a lock; releasing twice does nothing. */
@@ -75,6 +76,7 @@ export class Lock {
     if (stop !== undefined) return stop;
     if (this.#holding === undefined) return completed(scope, this.#subject, this.#take(scope));
     const wait = park<Disposable>(scope, this.#subject);
+    wait.handsOver = true;
     this.#waiters.add(wait);
     return wait.promise;
   }

@@ -55,6 +55,7 @@ export class Semaphore {
       return completed(scope, this.#subject, this.#permit());
     }
     const wait = park<Disposable>(scope, this.#subject);
+    wait.handsOver = true;
     this.#waiters.add(wait);
     return wait.promise;
   }

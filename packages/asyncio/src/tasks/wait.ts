@@ -305,9 +305,14 @@ export async function shield<T>(work: Awaitable<T>): Promise<T> {
   if (typeof work !== "function" && !isThenable(work))
     throw argumentError("`shield`", "a task, a future, a function or a promise", work);
   const scope = here();
+  // A bare promise runs already: should the call be rejected, its failure must not end as an unhandled one.
+  const known = typeof work === "function" ? undefined : toFuture(work);
   const stop = scope.interruption("shield");
-  if (stop !== undefined) await stop;
-  const inner = toFuture(work);
+  if (stop !== undefined) {
+    if (known !== undefined) watchOrphan(known);
+    await stop;
+  }
+  const inner = known ?? toFuture(work);
   if (inner.done()) return await inner;
   const subject = { describeWait: () => `shield of ${inner.describe()}` };
   const outer = park<T>(scope, subject, () => {
