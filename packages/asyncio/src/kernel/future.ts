@@ -47,6 +47,7 @@ const captureSettlers: Executor<never> = (resolve, reject) => {
   rejectNew = reject;
 };
 
+let doneCount = 0;
 const ignore = (): void => {};
 const inspectCustom: unique symbol = Symbol.for("nodejs.util.inspect.custom");
 
@@ -62,6 +63,8 @@ export class Future<T> extends Promise<T> {
   #state: FutureState = "pending";
   #value: T | undefined = undefined;
   #error: unknown = undefined;
+  /** @internal Its place among all futures in the order in which they ended; 0 while it is pending. */
+  doneSequence = 0;
   #observed = false;
   #record: FailureRecord | undefined = undefined;
   // Waits and listeners, told in the order in which they came. Most futures have one; a set lets any of many leave at once.
@@ -249,6 +252,7 @@ export class Future<T> extends Promise<T> {
   /** @internal */
   settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
     this.#state = state;
+    this.doneSequence = ++doneCount;
     if (state === "fulfilled") {
       this.#value = outcome as T;
       this.#resolve(outcome);

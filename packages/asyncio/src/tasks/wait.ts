@@ -241,7 +241,9 @@ class Completions<T> implements AsyncIterableIterator<Future<T>> {
   #listen(): void {
     if (this.#isListening) return;
     this.#isListening = true;
-    for (const [future, listener] of [...this.#pending]) future.listen(listener);
+    // What has ended meanwhile comes out in the order in which it did.
+    const inOrder = [...this.#pending].sort(([a], [b]) => a.doneSequence - b.doneSequence);
+    for (const [future, listener] of inOrder) future.listen(listener);
   }
 
   #ended(future: Future<T>): void {
