@@ -31,7 +31,8 @@ export function complete<T>(describe: WaitSubject, value: T): Promise<T> {
  * Parks a new wait in the current scope. Whoever holds it ends it with `resume` or `fail`; the operation returns its
  * `promise`. `describe` is shown in reports.
  *
- * When the scope is cancelled, `onCancel` is called first, in that scope: it withdraws what the operation registered and
+ * When the scope is cancelled, `onCancel` is called first, in that scope (other AsyncLocalStorage stores are those of
+ * whoever cancels): it withdraws what the operation registered and
  * returns true; or it passes the cancellation on to what it waits for, returns false, and the wait goes on.
  */
 export function park<T>(

@@ -94,24 +94,25 @@ export class Scope {
     this.cancelGrace = options.cancelGrace;
   }
 
-  /** Cancels every wait at or below this scope. Does nothing once the scope has closed. */
+  /** Cancels every wait at or below this scope; `from` is the cancellation that this one passes on. Does nothing once closed. */
   cancel(
     reason?: unknown,
     source: CancelSource = "cancel",
     requestedBy?: string,
-    grace?: number,
+    from?: Cancellation,
   ): void {
     if (this.closed) return;
-    const seconds = this.cancelGrace ?? grace ?? this.loop.cancelGrace;
-    const cancellation: Cancellation = { scope: this, source, reason, requestedBy, grace: seconds };
+    const grace = this.cancelGrace ?? from?.grace ?? this.loop.cancelGrace;
+    const origin = from?.origin ?? {};
+    const cancellation: Cancellation = { scope: this, source, reason, requestedBy, grace, origin };
     this.#cancelCalled = true;
     if (this.#count++ === 0) this.#first = cancellation;
-    if (seconds === 0) {
+    if (grace === 0) {
       this.#insist();
       return;
     }
-    if (this.#graceTimer === undefined && seconds !== Number.POSITIVE_INFINITY) {
-      this.#graceTimer = this.loop.addTimer(this.loop.time() + seconds, this);
+    if (this.#graceTimer === undefined && grace !== Number.POSITIVE_INFINITY) {
+      this.#graceTimer = this.loop.addTimer(this.loop.time() + grace, this);
     }
     deliver(this, cancellation);
   }
@@ -377,6 +378,7 @@ export class Scope {
       reason: undefined,
       requestedBy: undefined,
       grace: 0,
+      origin: {},
     };
     if (this.#waits.size === 0 && (this.#nested === undefined || this.#nested.size === 0)) return;
     this.loop.hasCutBranches = true;

@@ -53,7 +53,8 @@ export class Task<T> extends Future<T> {
   /** Starts the body when it is opened. Undefined once that is under way. */
   #gate: Gate | undefined = undefined;
   readonly #abort: AbortBinding | undefined;
-  #forwarded: Cancellation | undefined = undefined;
+  /** Of the last cancellation that was passed on to it. */
+  #origin: object | undefined = undefined;
 
   static {
     // A class has a `constructor` of its own; the one of Future.prototype must be seen instead.
@@ -109,22 +110,24 @@ export class Task<T> extends Future<T> {
 
   /** @internal */
   override forwardCancel(cancellation: Cancellation): void {
-    // Its group and the body that awaits it pass on the same one. Insisting does so too, to a task that has taken it back.
-    if (cancellation === this.#forwarded && this.cancelling() > 0) return;
-    this.#forwarded = cancellation;
-    const { reason, source, requestedBy, grace } = cancellation;
-    // "closed" is the end of the scope of whoever owns the task, not of its own.
-    this.#cancelWith(reason, source === "closed" ? "group" : source, requestedBy, grace);
+    const { reason, source, requestedBy, origin } = cancellation;
+    // It comes here more than once: by its group and by the body that awaits it, or round a circle of tasks. Insisting
+    // comes again too, and gets through to a task that has taken the first one back.
+    if (origin === this.#origin && this.cancelling() > 0) return;
+    this.#origin = origin;
+    // "closed" is the end of the scope of whoever owns the task, not of its own: it may clean up.
+    if (source === "closed") this.#cancelWith(reason, "group", requestedBy);
+    else this.#cancelWith(reason, source, requestedBy, cancellation);
   }
 
   #cancelWith(
     reason: unknown,
     source: CancelSource,
     requestedBy?: string,
-    grace?: number,
+    from?: Cancellation,
   ): boolean {
     if (this.done()) return false;
-    if (this.#gate === undefined) this.scope.cancel(reason, source, requestedBy, grace);
+    if (this.#gate === undefined) this.scope.cancel(reason, source, requestedBy, from);
     else {
       // Not admitted to its group yet: it ends without having run (8.10).
       const details = { scope: this.scope, reason, source, requestedBy };
@@ -199,12 +202,14 @@ export class Task<T> extends Future<T> {
 
   /**
    * @internal Follows who waits for whom from this task. Only tasks with exactly one wait are followed: with two, one
-   * branch may end the task however long the other one waits. A task that nobody awaits cannot close a circle, so
+   * branch may end the task however long the other one waits. A deadline round one of the waits does not break the circle:
+   * the cancelled join goes on until the other task has ended. A task that nobody awaits cannot close a circle, so
    * building a chain of tasks from its end costs nothing.
    */
   override cycleThrough(scope: Scope): Error | undefined {
     const awaiter = scope.task;
-    if (awaiter === undefined || (awaiter !== this && !awaiter.isAwaited)) return undefined;
+    if (awaiter === undefined) return undefined;
+    if (awaiter !== this && !awaiter.isAwaited) return undefined;
     if (awaiter.scope.parkedWaits(1).length > 0) return undefined; // another branch of it may end it
     const path: string[] = [];
     for (

@@ -24,6 +24,8 @@ export interface Cancellation {
   readonly requestedBy: string | undefined;
   /** Seconds until it is insisted on. Goes along when it is forwarded (rule 15). */
   readonly grace: number;
+  /** Shared by all that one cancellation becomes as it is passed on, so that it goes round no circle twice. */
+  readonly origin: object;
 }
 
 /** What a wait waits for: constant words, or an object that finds the words when somebody asks. */

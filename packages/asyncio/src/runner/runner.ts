@@ -21,7 +21,7 @@ import { type EventLoop, HostLoop, here } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { formatSeconds, type Timer } from "../kernel/timers.ts";
-import type { Wait } from "../kernel/wait.ts";
+import type { Cancellation, Wait } from "../kernel/wait.ts";
 import { checkSignalNames, type SignalName, SignalWatch } from "./signals.ts";
 
 export interface RunOptions {
@@ -165,6 +165,8 @@ class Run<T> implements FutureListener {
   readonly #shutdownDelay: number;
   /** Set once main was cancelled: the run does not wait for it for ever. */
   #mainTimer: Timer | undefined = undefined;
+  /** True once the host ran dry while main sat in a foreign await and other runs were under way. */
+  #isDry = false;
   /** Set iff the loop found that main would never end. */
   #dead: Error | undefined = undefined;
 
@@ -189,7 +191,7 @@ class Run<T> implements FutureListener {
     );
     this.#main = new Task(loop, main, { name: "main", context, signal: options.signal });
     this.#main.listen(this);
-    this.#main.scope.addCancelHook(() => this.#mainCancelled());
+    this.#main.scope.addCancelHook((cancellation) => this.#mainCancelled(cancellation));
     const names = isOutermost ? (options.signals ?? DEFAULT_SIGNALS) : false;
     this.#signals = new SignalWatch(names === false ? [] : names, (name) =>
       this.#main.cancelFor("shutdown", name),
@@ -229,21 +231,33 @@ class Run<T> implements FutureListener {
   #ranDry(error?: Error): void {
     if (this.#main.done() || (error === undefined && (nested.get(this.#loop) ?? 0) > 0)) return;
     const isSecondTime = this.#dead !== undefined;
+    void this.#loop.nextMacrotask(); // else the host would not tell us a second time
+    if (
+      error === undefined &&
+      running > 1 &&
+      this.#main.waitingFor().length === 0 &&
+      !this.#isDry
+    ) {
+      this.#isDry = true; // it may wait for another run, which is being ended now
+      return;
+    }
     const tasks = this.#loop.tasks.toArray();
     this.#dead ??= error ?? new DeadlockError(tasks, tasks.map(describeTask));
     // What sits in a foreign await that nothing will end any more cannot be told; nor has it a `finally` that could run.
     if (isSecondTime || this.#main.waitingFor().length === 0) this.#main.abandon();
-    else {
-      void this.#loop.nextMacrotask(); // else the host would not tell us a second time
-      this.#main.cancelFor("shutdown", this.#dead.name);
-    }
+    else this.#main.cancelFor("shutdown", this.#dead.name);
   }
 
   /** Main was cancelled, by a signal, an abort or its caller: it has `shutdownDelay` to end. */
-  #mainCancelled(): void {
-    if (this.#mainTimer !== undefined || this.#main.done()) return;
+  #mainCancelled({ source }: Cancellation): void {
+    const isFromOutside =
+      source === "shutdown" || source === "abort" || this.#join.cancellation !== undefined;
+    if (!isFromOutside || this.#dead !== undefined || this.#mainTimer !== undefined) return;
     this.#mainTimer = this.#loop.addTimer(this.#loop.time() + this.#shutdownDelay, {
-      timerDue: () => this.#abandon([this.#main]),
+      timerDue: () => {
+        this.#mainTimer = undefined;
+        if (this.#main.cancelling() > 0) this.#abandon([this.#main]); // else it has taken the cancellation back
+      },
     });
   }
 
@@ -256,6 +270,8 @@ class Run<T> implements FutureListener {
         // A task that is ending because of an earlier cancellation may go on cleaning up; its grace period is running.
         if (!cancelled.has(task) && !task.scope.isEnding) task.cancelFor("shutdown");
         cancelled.add(task);
+        // After a deadlock nothing will ever end a foreign await.
+        if (this.#dead !== undefined && task.waitingFor().length === 0) task.abandon();
       }
       if (await this.#allEnded(left, deadline)) continue;
       this.#abandon(this.#leftovers());

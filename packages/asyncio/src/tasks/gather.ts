@@ -172,7 +172,9 @@ class Gathering {
     const { cancellation } = this.wait;
     if (cancellation === undefined) {
       if (this.#failure !== undefined) {
-        this.wait.fail(this.#failure.error);
+        const { error } = this.#failure;
+        if (error instanceof CancelledError) this.wait.failCutBelow(error);
+        else this.wait.fail(error);
         this.#letGo();
       } else if (this.#missing === 0) this.wait.resume(this.#results);
     } else if (this.#children.size === 0) {

@@ -318,13 +318,8 @@ export class TaskGroup<R = unknown> {
   }
 
   #ownCancellation(source: "group" | "abort", reason?: unknown): Cancellation {
-    return {
-      scope: this.#scope,
-      source,
-      reason,
-      requestedBy: undefined,
-      grace: this.#outer.cancelGrace ?? this.#scope.loop.cancelGrace,
-    };
+    const grace = this.#outer.cancelGrace ?? this.#scope.loop.cancelGrace;
+    return { scope: this.#scope, source, reason, requestedBy: undefined, grace, origin: {} };
   }
 
   #signalAborted(reason: unknown): void {
@@ -436,7 +431,8 @@ class Starting<V> {
     child.observe();
     if (child.cancelled() && cancellation !== undefined)
       this.wait.endCancelled(cancellation, child.failure);
-    else if (child.state !== "fulfilled") this.wait.fail(child.failure);
+    else if (child.cancelled()) this.wait.failCutBelow(child.failure);
+    else if (child.state === "rejected") this.wait.fail(child.failure);
     else
       this.wait.fail(
         new InvalidStateError(
