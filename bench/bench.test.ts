@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { cases, implementations } from "./cases.ts";
+import { cases, implementationsOf } from "./cases.ts";
 import { spins } from "./demonstrations/fairness/spin.ts";
 import type { Report } from "./main.ts";
 import { parseOptions, UsageError } from "./options.ts";
@@ -36,7 +36,10 @@ describe("a smoke run", () => {
     assert.ok(machine.cores >= 1 && machine.memoryGib >= 0);
     assert.ok(load.before >= 0 && load.after >= 0 && seconds >= 0);
     assert.deepEqual(effort, { quick: true, rounds: 1, samples: 1 });
-    for (const text of [date, machine.node, machine.processor]) assert.ok(stdout.includes(text));
+    const libraries = Object.entries(machine.libraries).map((pair) => pair.join(" "));
+    assert.equal(libraries.length, 4);
+    for (const text of [date, machine.node, machine.processor, ...libraries])
+      assert.ok(stdout.includes(text), text);
   });
 
   it("measures every case", () => {
@@ -47,19 +50,24 @@ describe("a smoke run", () => {
     for (const { name } of cases) assert.match(stdout, new RegExp(`^\\| ${name} +\\|`, "m"));
   });
 
-  for (const { name } of cases) {
+  for (const subject of cases) {
+    const { name } = subject;
     it(`gives the figures of ${name} for each implementation, with one checksum`, () => {
       const result = report.cases.find((found) => found.name === name);
       assert.ok(result !== undefined && Number.isInteger(result.checksum));
-      assert.deepEqual(Object.keys(result.results), [...implementations]);
+      assert.deepEqual(Object.keys(result.results), [...implementationsOf(subject)]);
       for (const { rounds, spread, nanosecondsPerOperation } of Object.values(result.results)) {
         assert.deepEqual(rounds, [[nanosecondsPerOperation]]);
         assert.ok(nanosecondsPerOperation > 0);
         assert.equal(spread, 0);
       }
-      const { ours, native } = result.results;
-      assert.equal(result.ratio, ours.nanosecondsPerOperation / native.nanosecondsPerOperation);
-      assert.deepEqual(result.ratioOfRounds, [result.ratio]);
+      const base = result.results.native?.nanosecondsPerOperation ?? Number.NaN;
+      for (const { nanosecondsPerOperation, ratio, ratioOfRounds } of Object.values(
+        result.results,
+      )) {
+        assert.equal(ratio, nanosecondsPerOperation / base);
+        assert.deepEqual(ratioOfRounds, [ratio]);
+      }
     });
   }
 
@@ -93,8 +101,8 @@ describe("the command", () => {
   });
 
   it("measures only what --only names, with everything that begins with it", () => {
-    assert.deepEqual(parseOptions(["--only", "queue", "--only", "cancel"]), {
-      only: ["queue-1-1", "queue-100-100", "cancel"],
+    assert.deepEqual(parseOptions(["--only", "queue", "--only", "cancel", "--only", "condition"]), {
+      only: ["queue-1-1", "queue-100-100", "cancel", "condition-ping-pong", "condition-notify-all"],
       quick: false,
       rounds: 5,
       json: undefined,
@@ -109,8 +117,11 @@ describe("the command", () => {
 
 describe("a checksum that differs", () => {
   it("fails the measurement and names both implementations", () => {
-    const ours = [{ checksum: 1, nanosecondsPerOperation: [100] }];
-    const native = [{ checksum: 2, nanosecondsPerOperation: [100] }];
-    assert.throws(() => commonChecksum("switch", { ours, native }), /"ours" is 1, .*"native" 2/);
+    const measurements = new Map([
+      ["native", [{ checksum: 1, nanosecondsPerOperation: [100] }]],
+      ["ours", [{ checksum: 1, nanosecondsPerOperation: [100] }]],
+      ["effect", [{ checksum: 2, nanosecondsPerOperation: [100] }]],
+    ] as const);
+    assert.throws(() => commonChecksum("lock", measurements), /"native" is 1, .*"effect" 2/);
   });
 });

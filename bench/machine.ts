@@ -1,6 +1,7 @@
 // Where and when something was measured. A figure without that is not quoted.
 
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
 
 export interface Machine {
@@ -12,6 +13,8 @@ export interface Machine {
   readonly v8: string;
   /** The commit that was measured, "-dirty" with changes on top; undefined outside a repository. */
   readonly revision?: string;
+  /** The versions of the libraries that are compared. */
+  readonly libraries: Readonly<Record<string, string>>;
 }
 
 export function describeMachine(): Machine {
@@ -24,6 +27,7 @@ export function describeMachine(): Machine {
     node: process.version,
     v8: process.versions.v8,
     ...(revision === undefined ? {} : { revision }),
+    libraries: versionsOfLibraries(),
   };
 }
 
@@ -46,4 +50,12 @@ function findRevision(): string | undefined {
   } catch {
     return undefined; // no git, no repository, or no commit yet
   }
+}
+
+/** package.json pins them exactly. */
+function versionsOfLibraries(): Record<string, string> {
+  const text = readFileSync(new URL("package.json", import.meta.url), "utf8");
+  const { devDependencies } = JSON.parse(text) as { devDependencies: Record<string, string> };
+  const { mitata: _harness, ...libraries } = devDependencies;
+  return libraries;
 }

@@ -19,7 +19,7 @@ import { type CaseResult, type Effort, measureCase } from "./rounds.ts";
 
 /** What `--json` writes. */
 export interface Report {
-  readonly formatVersion: 1;
+  readonly formatVersion: 2;
   readonly date: string;
   readonly seconds: number;
   readonly machine: Machine;
@@ -62,7 +62,7 @@ async function main(options: Options): Promise<number> {
   if (fairness !== undefined) console.log(`${formatFairness(fairness)}\n`);
 
   const report: Report = {
-    formatVersion: 1,
+    formatVersion: 2,
     date,
     seconds: Math.round((performance.now() - startedAt) / 1000),
     machine,

@@ -18,8 +18,9 @@ const names: readonly string[] = [...cases.map(({ name }) => name), ...demonstra
 export const usage = `Usage: npm run bench [-- [options]]
        node bench/main.ts [options]
 
-Measures asyncio-ts against bare promises: each case in fresh processes, the
-implementations in turn, several rounds. The whole takes some minutes.
+Measures asyncio-ts against bare promises and the libraries used today: each case
+in fresh processes, the implementations in turn, several rounds. The whole takes
+some seven minutes.
 
   --only NAME   measure only this, or what begins with it ("queue"); repeatable
   --rounds N    processes per case and implementation, 1 to 100 (default: 5)
@@ -28,7 +29,8 @@ implementations in turn, several rounds. The whole takes some minutes.
   --help        print this text
 
 Names: ${names.slice(0, 5).join(", ")},
-       ${names.slice(5).join(", ")}
+       ${names.slice(5, 10).join(", ")},
+       ${names.slice(10).join(", ")}
 
 Exit status: 0 done, 1 something failed or two implementations disagree on the
 result, 2 wrong arguments.`;

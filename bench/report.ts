@@ -1,5 +1,6 @@
 // What the benchmarks print: Markdown, so that it can be pasted as it is, but aligned for a terminal.
 
+import { reference } from "./cases.ts";
 import type { FairnessResult, TimerHeapResult } from "./demonstrations.ts";
 import { isQuiet, type Machine } from "./machine.ts";
 import type { CaseResult, Result } from "./rounds.ts";
@@ -11,35 +12,32 @@ const spinTitles = {
 };
 
 export function formatMachine(machine: Machine, date: string, load: number): string {
-  const { processor, cores, memoryGib, system, node, v8, revision } = machine;
+  const { processor, cores, memoryGib, system, node, v8, revision, libraries } = machine;
   const state = isQuiet(load, cores)
     ? "the machine is quiet"
     : "other programs are busy: expect noise, and repeat it on a quiet machine";
   return [
     `${date}, Node ${node} (V8 ${v8}), ${system}`,
     `${processor}, ${cores} cores, ${memoryGib} GiB${revision === undefined ? "" : `; revision ${revision}`}`,
+    Object.entries(libraries)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(", "),
     `Load average ${load.toFixed(2)} before the start: ${state}`,
   ].join("\n");
 }
 
 export function formatCases(results: readonly CaseResult[]): string {
-  const header = [
-    "case",
-    "one operation",
-    "ours, ns (spread)",
-    "native, ns (spread)",
-    "ours / native",
-    "by round",
-  ];
-  const rows = results.map((result) => [
-    result.name,
-    result.operation,
-    formatResult(result.results.ours),
-    formatResult(result.results.native),
-    result.ratio.toFixed(2),
-    `${Math.min(...result.ratioOfRounds).toFixed(2)} - ${Math.max(...result.ratioOfRounds).toFixed(2)}`,
-  ]);
-  return formatTable(header, rows, 2);
+  const header = ["case", "one operation", "by", "ns (spread)", `/ ${reference}`, "by round"];
+  const rows = results.flatMap(({ name, operation, results }) =>
+    Object.entries(results).map(([implementation, result], index) => [
+      name,
+      index === 0 ? operation : "",
+      implementation,
+      `${count(result.nanosecondsPerOperation)} (+${Math.round(result.spread * 100)} %)`,
+      ...(implementation === reference ? ["1", ""] : formatRatio(result)),
+    ]),
+  );
+  return formatTable(header, rows, 3);
 }
 
 export function formatTimerHeap(result: TimerHeapResult): string {
@@ -82,8 +80,9 @@ function formatTable(header: readonly string[], rows: readonly string[][], leftA
   return [first, `| ${rule.join(" | ")} |`, ...others].join("\n");
 }
 
-function formatResult({ nanosecondsPerOperation, spread }: Result): string {
-  return `${count(nanosecondsPerOperation)} (+${Math.round(spread * 100)} %)`;
+function formatRatio({ ratio, ratioOfRounds }: Result): string[] {
+  const [least, most] = [Math.min(...ratioOfRounds), Math.max(...ratioOfRounds)];
+  return [ratio.toFixed(2), `${least.toFixed(2)} - ${most.toFixed(2)}`];
 }
 
 function milliseconds(duration = Number.NaN): string {

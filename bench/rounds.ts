@@ -1,8 +1,8 @@
 // Measures one case: all implementations side by side, each in a fresh process, in several rounds.
-// Whatever slows the machine down for a while slows both, and what was slow in one round only shows
-// as spread. The minimum is what the code costs; the rest is the machine.
+// Whatever slows the machine down for a while slows all of them, and what was slow in one round only
+// shows as spread. The minimum is what the code costs; the rest is the machine.
 
-import { type Case, type Implementation, implementations } from "./cases.ts";
+import { type Case, type Implementation, implementationsOf, reference } from "./cases.ts";
 import type { Measurement } from "./measure-case.ts";
 import { runProgram } from "./program.ts";
 import type { Size } from "./workload.ts";
@@ -22,6 +22,10 @@ export interface Result {
   readonly spread: number;
   /** The samples of each round, the fastest first. */
   readonly rounds: readonly (readonly number[])[];
+  /** This one to the reference, both at their fastest. */
+  readonly ratio: number;
+  /** The same within each round. */
+  readonly ratioOfRounds: readonly number[];
 }
 
 export interface CaseResult {
@@ -30,50 +34,43 @@ export interface CaseResult {
   readonly size: Size;
   readonly operations: number;
   readonly checksum: number;
-  readonly results: Readonly<Record<Implementation, Result>>;
-  /** Ours to native, both at their fastest. */
-  readonly ratio: number;
-  /** The same within each round. */
-  readonly ratioOfRounds: readonly number[];
+  /** In the order of the table, the reference first. */
+  readonly results: Readonly<Partial<Record<Implementation, Result>>>;
 }
+
+/** The measurements of each implementation, one for each round. */
+export type Measurements = ReadonlyMap<Implementation, readonly Measurement[]>;
 
 /** Rejects when two processes have different checksums: then they have not done the same work. */
 export async function measureCase(subject: Case, effort: Effort): Promise<CaseResult> {
   const { name, folder, operation } = subject;
   const size = effort.quick ? subject.quick : subject.full;
-  const measurements: Record<Implementation, Measurement[]> = { ours: [], native: [] };
+  const implementations = implementationsOf(subject);
+  const measurements = new Map<Implementation, Measurement[]>();
+  for (const implementation of implementations) measurements.set(implementation, []);
   for (let round = 0; round < effort.rounds; round++) {
-    // Who goes first changes: the second one may find the processor warmer, or throttled.
+    // Who goes first changes: the later ones may find the processor warmer, or throttled.
     const order = round % 2 === 0 ? implementations : implementations.toReversed();
     for (const implementation of order) {
       const args = [folder, implementation, JSON.stringify(size), String(effort.samples)];
       const printed = await runProgram("measure-case.ts", ...args);
-      measurements[implementation].push(printed as Measurement); // it prints nothing else
+      measurements.get(implementation)?.push(printed as Measurement); // it prints nothing else
     }
   }
-  const ours = resultOf(measurements.ours);
-  const native = resultOf(measurements.native);
   return {
     name,
     operation,
     size,
     operations: size.tasks * size.repeats,
     checksum: commonChecksum(name, measurements),
-    results: { ours, native },
-    ratio: ours.nanosecondsPerOperation / native.nanosecondsPerOperation,
-    ratioOfRounds: ours.rounds.map(
-      (samples, round) => Math.min(...samples) / Math.min(...(native.rounds[round] ?? [])),
-    ),
+    results: resultsOf(measurements),
   };
 }
 
 /** @throws Error when there are two. */
-export function commonChecksum(
-  name: string,
-  measurements: Readonly<Record<Implementation, readonly Measurement[]>>,
-): number {
-  const found = implementations.flatMap((implementation) =>
-    measurements[implementation].map(({ checksum }) => ({ implementation, checksum })),
+export function commonChecksum(name: string, measurements: Measurements): number {
+  const found = [...measurements].flatMap(([implementation, rounds]) =>
+    rounds.map(({ checksum }) => ({ implementation, checksum })),
   );
   const [first, ...others] = found;
   if (first === undefined) throw new Error(`${name} was not measured`);
@@ -87,13 +84,27 @@ export function commonChecksum(
   return first.checksum;
 }
 
-function resultOf(measurements: readonly Measurement[]): Result {
-  const rounds = measurements.map((measurement) => measurement.nanosecondsPerOperation);
+function resultsOf(measurements: Measurements): CaseResult["results"] {
+  const base = roundsOf(measurements.get(reference) ?? []);
+  const entries = [...measurements].map(([implementation, measured]) => {
+    return [implementation, compare(roundsOf(measured), base)] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function roundsOf(measurements: readonly Measurement[]): Result["rounds"] {
+  return measurements.map((measurement) => measurement.nanosecondsPerOperation);
+}
+
+function compare(rounds: Result["rounds"], base: Result["rounds"]): Result {
   const fastest = rounds.map((samples) => Math.min(...samples));
+  const fastestOfBase = base.map((samples) => Math.min(...samples));
   const minimum = Math.min(...fastest);
   return {
     nanosecondsPerOperation: minimum,
     spread: Math.max(...fastest) / minimum - 1,
     rounds,
+    ratio: minimum / Math.min(...fastestOfBase),
+    ratioOfRounds: fastest.map((value, round) => value / (fastestOfBase[round] ?? Number.NaN)),
   };
 }

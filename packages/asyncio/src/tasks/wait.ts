@@ -233,8 +233,11 @@ class Completions<T> implements AsyncIterableIterator<Future<T>> {
   }
 
   async return(): Promise<IteratorResult<Future<T>, undefined>> {
-    this.#isListening = false;
-    for (const [future, listener] of this.#pending) future.unlisten(listener);
+    if (this.#waiters.length === 0) {
+      // Else other consumers go on.
+      this.#isListening = false;
+      for (const [future, listener] of this.#pending) future.unlisten(listener);
+    }
     return { done: true, value: undefined };
   }
 

@@ -1,0 +1,31 @@
+// What the implementations of the bounded map share: the items, the limit, and the proof that the
+// limit was kept and every item has its result in its place.
+
+import { mix, type Size } from "../../workload.ts";
+
+export const limit = 100;
+
+export function itemsFor({ tasks, repeats }: Size): number[] {
+  return Array.from({ length: tasks * repeats }, (_, item) => item);
+}
+
+/** Counts how many items are worked on at a time. */
+export class Stage {
+  #now = 0;
+  #most = 0;
+
+  enter(): void {
+    this.#now++;
+    if (this.#now > this.#most) this.#most = this.#now;
+  }
+
+  /** Gives the result for `item`. */
+  leave(item: number): number {
+    this.#now--;
+    return item ^ 1;
+  }
+
+  checksum(results: readonly number[]): number {
+    return results.reduce(mix, this.#most);
+  }
+}
