@@ -24,6 +24,7 @@ export {
 } from "./tasks/gather.ts";
 export {
   asCompleted,
+  type Completions,
   type ReturnWhen,
   shield,
   wait,

@@ -72,10 +72,7 @@ export class Handle {
   }
 
   #report(exception: unknown): void {
-    this.scope.loop.callExceptionHandler({
-      message: "a callback has failed",
-      exception,
-      handle: this,
-    });
+    const report = { message: "a callback has failed", exception, handle: this };
+    runInScope(this.scope, () => this.scope.loop.callExceptionHandler(report), undefined);
   }
 }

@@ -4,6 +4,7 @@
  * the run ends, whichever is first (design rule 20).
  */
 
+import type { Context } from "./context-var.ts";
 import type { EventLoop, ExceptionContext } from "./loop.ts";
 import type { Task } from "./task.ts";
 
@@ -13,6 +14,8 @@ export interface FailureRecord {
   readonly message: string;
   readonly exception: unknown;
   readonly sourceTraceback: string | undefined;
+  /** The context variables of what has failed. */
+  readonly variables: Context;
 }
 
 // The host calls this after a collection; it may never do so, hence reportUnobserved at the end of a run.
@@ -38,7 +41,7 @@ function report(record: FailureRecord): void {
   if (!record.loop.unobserved.has(record)) return;
   forgetFailure(record);
   const { message, exception, sourceTraceback } = record;
-  record.loop.callExceptionHandler({ message, exception, sourceTraceback });
+  record.loop.callExceptionHandler({ message, exception, sourceTraceback }, record.variables);
 }
 
 /** The text of a report: the message, the task, the error with its stack and what hangs on it. */

@@ -18,7 +18,7 @@
  */
 
 import { Handle } from "./callback.ts";
-import type { Context } from "./context-var.ts";
+import { type Context, currentContext } from "./context-var.ts";
 import { isResolvingFunction } from "./debug.ts";
 import { argumentError, CancelledError, InvalidStateError, isThenable } from "./errors.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
@@ -284,6 +284,11 @@ export class Future<T> extends Promise<T> {
     return this.#value;
   }
 
+  /** @internal In which the failure is reported. */
+  protected get variables(): Context {
+    return currentContext();
+  }
+
   /** @internal In debug mode: where it was created. */
   get createdAt(): string | undefined {
     return undefined;
@@ -342,6 +347,7 @@ export class Future<T> extends Promise<T> {
       message: `${this.describe()} has failed, and nobody has looked at its failure`,
       exception: this.#error,
       sourceTraceback: this.createdAt,
+      variables: this.variables,
     };
     recordFailure(this, this.#record);
   }

@@ -15,7 +15,7 @@
 
 import { Handle } from "./callback.ts";
 import { currentScope } from "./context.ts";
-import { currentContext } from "./context-var.ts";
+import { type Context, currentContext } from "./context-var.ts";
 import { checkSeconds, InvalidStateError } from "./errors.ts";
 import { type FailureRecord, formatReport, reportUnobserved } from "./failure.ts";
 import { type Host, type HostTimer, realHost } from "./host.ts";
@@ -182,10 +182,18 @@ export class EventLoop {
     this.#exceptionHandler = handler;
   }
 
-  callExceptionHandler(context: ExceptionContext): void {
+  /**
+   * Reports what nobody else can be told. The handler runs in the context variables of what has failed (S169):
+   * `variables`, or those of the task.
+   */
+  callExceptionHandler(context: ExceptionContext, variables?: Context): void {
+    const handler = this.#exceptionHandler;
     try {
-      if (this.#exceptionHandler === undefined) this.defaultExceptionHandler(context);
-      else this.#exceptionHandler(this, context);
+      if (handler === undefined) this.defaultExceptionHandler(context);
+      else
+        (variables ?? context.task?.scope.context ?? currentContext()).run(() =>
+          handler(this, context),
+        );
     } catch (exception) {
       this.defaultExceptionHandler({ message: "the exception handler has failed", exception });
       this.defaultExceptionHandler(context);

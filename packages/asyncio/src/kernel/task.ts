@@ -196,6 +196,11 @@ export class Task<T> extends Future<T> {
   }
 
   /** @internal */
+  protected override get variables(): Context {
+    return this.scope.context;
+  }
+
+  /** @internal */
   override get createdAt(): string | undefined {
     return this.#createdAt;
   }

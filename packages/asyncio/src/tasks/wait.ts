@@ -169,7 +169,7 @@ export async function waitFor<T>(
 export function asCompleted<T>(
   work: Iterable<Awaitable<T>>,
   options: { delay?: number } = {},
-): AsyncIterableIterator<Future<T>> {
+): Completions<T> {
   const { delay = Number.POSITIVE_INFINITY } = options;
   checkSeconds("`asCompleted`", "`delay` in seconds", delay);
   const items = checkIterable(
@@ -181,10 +181,20 @@ export function asCompleted<T>(
     if (typeof item !== "function" && !isThenable(item))
       throw argumentError("`asCompleted`", "functions, tasks, futures or promises", item);
   }
-  return new Completions(new Set(items.map(toFuture<T>)), delay);
+  return new CompletionIterator(new Set(items.map(toFuture<T>)), delay);
 }
 
-class Completions<T> implements AsyncIterableIterator<Future<T>> {
+/**
+ * The tasks as they end. An async iterator; not declared as AsyncIterable, because TypeScript would take its elements for
+ * their results.
+ */
+export interface Completions<T> {
+  next(): Promise<IteratorResult<Future<T>, undefined>>;
+  return(): Promise<IteratorResult<Future<T>, undefined>>;
+  [Symbol.asyncIterator](): Completions<T>;
+}
+
+class CompletionIterator<T> implements Completions<T> {
   readonly #delay: number;
   readonly #deadline: number;
   readonly #subject = { describeWait: () => `asCompleted, ${this.#pending.size} not ended` };

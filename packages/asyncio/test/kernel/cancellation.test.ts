@@ -155,7 +155,7 @@ describe("rule 13: cancelling a scope cancels the waits parked at or below it", 
   );
 
   test(
-    "cancelling counts, and uncancel takes one back",
+    "cancelling counts, and uncancel takes one back (S38)",
     virtual(async () => {
       const task = createTask(() => sleep(10));
       await sleep(0);
@@ -168,7 +168,7 @@ describe("rule 13: cancelling a scope cancels the waits parked at or below it", 
   );
 
   test(
-    "uncancel stops at 0",
+    "uncancel stops at 0 (S39)",
     virtual(async () => {
       const task = currentTask();
 
@@ -177,7 +177,7 @@ describe("rule 13: cancelling a scope cancels the waits parked at or below it", 
   );
 
   test(
-    "uncancel back to 0 takes back a cancellation that was not delivered yet",
+    "uncancel back to 0 takes back a cancellation that was not delivered yet (S37)",
     virtual(async () => {
       const task = createTask(async () => {
         const self = currentTask();
@@ -214,7 +214,7 @@ describe("rule 13: cancelling a scope cancels the waits parked at or below it", 
   );
 
   test(
-    "cancel only asks: the task is not cancelled before it has ended that way",
+    "cancel only asks: the task is not cancelled before it has ended that way (S30)",
     virtual(async () => {
       const task = createTask(() => sleep(10));
       await sleep(0);
@@ -249,7 +249,7 @@ describe("rule 14: a CancelledError tells where it came from, and only its own s
   );
 
   test(
-    "a reason may be anything, and is passed on as it is",
+    "a reason may be anything, and is passed on as it is (S41)",
     virtual(async () => {
       const reason = { code: 7 };
       const task = createTask(() => sleep(10));
@@ -335,7 +335,7 @@ describe("rule 14: a CancelledError tells where it came from, and only its own s
   );
 
   test(
-    "an error thrown in answer to a cancellation replaces it",
+    "an error thrown in answer to a cancellation replaces it (S44)",
     virtual(async () => {
       const failure = new Error("expected");
       const task = createTask(() =>
@@ -387,7 +387,7 @@ describe("rule 15: a cancellation is delivered once, and insisted on after the g
   );
 
   test(
-    "a scope that has not ended after its grace period is cancelled again",
+    "a scope that has not ended after its grace period is cancelled again (S34)",
     virtual(async (loop) => {
       const times: number[] = [];
       const task = createTask(
@@ -466,7 +466,7 @@ describe("rule 15: a cancellation is delivered once, and insisted on after the g
   );
 
   test(
-    "with an endless grace a swallowed cancellation is forgotten",
+    "with an endless grace a swallowed cancellation is forgotten (S34)",
     virtual(async (loop) => {
       const task = createTask(
         async () => {
@@ -518,7 +518,7 @@ describe("rule 15: a cancellation is delivered once, and insisted on after the g
   );
 
   test(
-    "a second cancellation during the cleanup is delivered too, and does not move the grace period",
+    "a second cancellation during the cleanup is delivered too, and does not move the grace period (S38)",
     virtual(async (loop) => {
       const times: number[] = [];
       const noteTime = (): number => times.push(loop.time());
@@ -675,7 +675,7 @@ describe("rule 15: a cancellation is delivered once, and insisted on after the g
 
 describe("rule 17: a task that is cancelled before its first step starts all the same", () => {
   test(
-    "and gets the CancelledError at its first wait",
+    "and gets the CancelledError at its first wait (S14)",
     virtual(async () => {
       const log: string[] = [];
       const task = createTask(async () => {
@@ -723,7 +723,7 @@ describe("rule 17: a task that is cancelled before its first step starts all the
 
 describe("rule 18: cancelling a task cancels what it awaits", () => {
   test(
-    "a task that it awaits",
+    "a task that it awaits (S31)",
     virtual(async () => {
       const inner = createTask(() => sleep(10));
       const outer = createTask(async () => await inner);
@@ -737,7 +737,7 @@ describe("rule 18: cancelling a task cancels what it awaits", () => {
   );
 
   test(
-    "a future that it awaits, and with it everybody else who awaits that one",
+    "a future that it awaits, and with it everybody else who awaits that one (S10, S32)",
     virtual(async () => {
       const future = new Future<void>();
       const one = createTask(async () => await future);
@@ -753,7 +753,7 @@ describe("rule 18: cancelling a task cancels what it awaits", () => {
   );
 
   test(
-    "a pending cancellation that meets the await of a pending task (8.21)",
+    "a pending cancellation that meets the await of a pending task (8.21, S35)",
     virtual(async () => {
       const inner = createTask(() => sleep(10));
       const outer = createTask(async () => {
@@ -839,7 +839,7 @@ describe("rule 18: cancelling a task cancels what it awaits", () => {
 
 describe("fine point 1: the awaiter of a cancelled task waits until that has ended", () => {
   test(
-    "and gets the CancelledError of its own scope, with the inner one as its cause",
+    "and gets the CancelledError of its own scope, with the inner one as its cause (S42)",
     virtual(async (loop) => {
       const inner = createTask(async () => {
         await sleep(10).finally(() => sleep(2));
@@ -895,7 +895,7 @@ describe("fine point 1: the awaiter of a cancelled task waits until that has end
   );
 
   test(
-    "a task cancelled by somebody else reaches its awaiter as it is",
+    "a task cancelled by somebody else reaches its awaiter as it is (S32, S42)",
     virtual(async () => {
       const inner = createTask(() => sleep(10));
       const outer = createTask(async () => await inner);
@@ -912,7 +912,7 @@ describe("fine point 1: the awaiter of a cancelled task waits until that has end
 
 describe("fine point 2: a pending cancellation that meets no wait does not discard a result", () => {
   test(
-    "of a task",
+    "of a task (S36)",
     virtual(async () => {
       const task = createTask(async () => {
         currentTask()?.cancel();
@@ -1046,7 +1046,7 @@ describe("fine point 21: several cancellations before the delivery", () => {
   );
 
   test(
-    "a body that returns a value is finished, whatever was asked of it meanwhile",
+    "a body that returns a value is finished, whatever was asked of it meanwhile (S33)",
     virtual(async () => {
       const task = createTask(() => sleep(10).catch(() => "value"));
       await sleep(0);

@@ -16,7 +16,7 @@ import { virtual } from "../virtual.ts";
 
 describe("rule 3: context variables belong to a task and to what it starts", () => {
   test(
-    "a task has a copy of its creator's values as they were at its creation",
+    "a task has a copy of its creator's values as they were at its creation (S184)",
     virtual(async () => {
       const variable = new ContextVar<string>("variable");
       variable.set("at creation");
@@ -29,7 +29,7 @@ describe("rule 3: context variables belong to a task and to what it starts", () 
   );
 
   test(
-    "what a task sets does not reach its creator",
+    "what a task sets does not reach its creator (S184)",
     virtual(async () => {
       const variable = new ContextVar("variable", { default: "default" });
 
@@ -40,7 +40,7 @@ describe("rule 3: context variables belong to a task and to what it starts", () 
   );
 
   test(
-    "all steps of a task run in its one context",
+    "all steps of a task run in its one context (S185)",
     virtual(async () => {
       const variable = new ContextVar<number>("variable");
       const count = async (): Promise<number> => {
@@ -82,7 +82,7 @@ describe("rule 3: context variables belong to a task and to what it starts", () 
   );
 
   test(
-    "an explicit context is used as it is, and two tasks may share it",
+    "an explicit context is used as it is, and two tasks may share it (S186)",
     virtual(async () => {
       const variable = new ContextVar("variable", { default: "default" });
       const context = copyContext();
@@ -96,7 +96,7 @@ describe("rule 3: context variables belong to a task and to what it starts", () 
   );
 
   test(
-    "a child of a group takes an explicit context too",
+    "a child of a group takes an explicit context too (S186)",
     virtual(async () => {
       const variable = new ContextVar("variable", { default: "default" });
       const context = copyContext();
@@ -114,7 +114,7 @@ describe("rule 3: context variables belong to a task and to what it starts", () 
   );
 
   test(
-    "an eager task runs its first step in a copy of its own",
+    "an eager task runs its first step in a copy of its own (S188)",
     virtual(async () => {
       const variable = new ContextVar("variable", { default: "default" });
 
@@ -126,7 +126,7 @@ describe("rule 3: context variables belong to a task and to what it starts", () 
   );
 
   test(
-    "a callback runs in a copy: what it sets reaches nobody",
+    "a callback runs in a copy: what it sets reaches nobody (S185)",
     virtual(async (loop) => {
       const variable = new ContextVar("variable", { default: "default" });
       loop.callSoon(() => variable.set("callback"));
@@ -155,7 +155,7 @@ describe("rule 3: context variables belong to a task and to what it starts", () 
     }),
   );
 
-  test("the runs of one Runner share a context", async () => {
+  test("the runs of one Runner share a context (S181)", async () => {
     const variable = new ContextVar<string>("variable");
     const runner = new Runner({ loop: new VirtualLoop() });
 

@@ -38,7 +38,7 @@ describe("rule 1: one slot, and callbacks run in their owner's context", () => {
   );
 
   test(
-    "a done callback sees the context variables as they were at its registration",
+    "a done callback sees the context variables as they were at its registration (S185)",
     virtual(async () => {
       const variable = new ContextVar("variable", { default: "default" });
       const future = new Future<void>();
@@ -167,7 +167,7 @@ describe("rule 1: one slot, and callbacks run in their owner's context", () => {
   );
 
   test(
-    "a thenable that a task's coroutine merely returns is waited for in the task",
+    "a thenable that a task's coroutine merely returns is waited for in the task (S20)",
     virtual(async () => {
       let owner: unknown;
       const task = createTask(

@@ -89,7 +89,7 @@ describe("rule 19: tasks and futures are promises", () => {
   }
 
   test(
-    "a failure rejects whoever awaits, however often, with the same error",
+    "a failure rejects whoever awaits, however often, with the same error (S9)",
     virtual(async () => {
       const failure = new Error("expected");
       const task = createTask(() => Promise.reject(failure));
@@ -174,7 +174,7 @@ describe("rule 19: tasks and futures are promises", () => {
   );
 
   test(
-    "awaiting a task that is done is not a wait: it needs no turn of the loop",
+    "awaiting a task that is done is not a wait: it needs no turn of the loop (S15)",
     virtual(async () => {
       const target = createTask(async () => "value");
       await target;
@@ -217,7 +217,7 @@ describe("rule 19: tasks and futures are promises", () => {
 
 describe("Future: a result that is set once", () => {
   test(
-    "result and exception of a pending future throw an InvalidStateError",
+    "result and exception of a pending future throw an InvalidStateError (S5)",
     virtual(async () => {
       const future = new Future<void>();
 
@@ -253,7 +253,7 @@ describe("Future: a result that is set once", () => {
   );
 
   test(
-    "a cancelled future throws its CancelledError from result and exception",
+    "a cancelled future throws its CancelledError from result and exception (S5)",
     virtual(async () => {
       const future = new Future<string>();
 
@@ -279,7 +279,7 @@ describe("Future: a result that is set once", () => {
   );
 
   test(
-    "what is done cannot be set or cancelled again",
+    "what is done cannot be set or cancelled again (S5)",
     virtual(async () => {
       const future = new Future<number>();
       future.setResult(1);
@@ -302,7 +302,7 @@ describe("Future: a result that is set once", () => {
   );
 
   test(
-    "a task cannot be set by hand",
+    "a task cannot be set by hand (S23)",
     virtual(async () => {
       const task = createTask(() => sleep(1, "value"));
 
@@ -315,7 +315,7 @@ describe("Future: a result that is set once", () => {
 
 describe("done callbacks", () => {
   test(
-    "are never called inline, and in the order of registration",
+    "are never called inline, and in the order of registration (S1)",
     virtual(async () => {
       const future = new Future<void>();
       const log: unknown[] = [];
@@ -346,7 +346,7 @@ describe("done callbacks", () => {
   );
 
   test(
-    "are removed with all their registrations, and counted",
+    "are removed with all their registrations, and counted (S2)",
     virtual(async () => {
       const future = new Future<void>();
       const log: string[] = [];
@@ -364,7 +364,7 @@ describe("done callbacks", () => {
   );
 
   test(
-    "may add and remove callbacks while they are called",
+    "may add and remove callbacks while they are called (S3)",
     virtual(async () => {
       const future = new Future<void>();
       const log: string[] = [];
@@ -384,7 +384,7 @@ describe("done callbacks", () => {
     }),
   );
 
-  test("that throw are reported, and the others still run", async () => {
+  test("that throw are reported, and the others still run (S4)", async () => {
     const loop = new VirtualLoop();
     const reports = collectReports(loop);
     const failure = new Error("expected");
@@ -415,7 +415,7 @@ describe("done callbacks", () => {
   });
 });
 
-describe("rule 20 and fine point 27: no failure vanishes", () => {
+describe("rule 20 and fine point 27: no failure vanishes (S7)", () => {
   /** What is reported of a future that fails, if `observe` is done to it. */
   async function reportsWhen(observe: (future: Future<void>) => unknown): Promise<number> {
     const loop = new VirtualLoop();
@@ -530,7 +530,7 @@ describe("rule 20 and fine point 27: no failure vanishes", () => {
 
 describe("fine point 29: a task cannot await itself", () => {
   test(
-    "directly",
+    "directly (S18)",
     virtual(async () => {
       const task = createTask(
         async (): Promise<unknown> => rejection(currentTask() as Promise<unknown>),
@@ -545,7 +545,7 @@ describe("fine point 29: a task cannot await itself", () => {
   );
 
   test(
-    "round a cycle, and the error names it",
+    "round a cycle, and the error names it (S18)",
     virtual(async () => {
       let b: Promise<unknown> | undefined;
       const a = createTask(async () => await b, { name: "a" });

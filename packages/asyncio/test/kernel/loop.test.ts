@@ -31,7 +31,7 @@ describe("rule 22: callSoon, callLater, callAt and time", () => {
   );
 
   test(
-    "what a callback schedules runs in the next iteration",
+    "what a callback schedules runs in the next iteration (S160)",
     virtual(async (loop) => {
       const log: string[] = [];
       loop.callSoon(() => {
@@ -48,7 +48,7 @@ describe("rule 22: callSoon, callLater, callAt and time", () => {
   );
 
   test(
-    "callLater and callAt call by deadline, equal ones in the order they were set",
+    "callLater and callAt call by deadline, equal ones in the order they were set (S162)",
     virtual(async (loop) => {
       const log: unknown[] = [];
       const note = (name: string): void => void log.push([name, loop.time()]);
@@ -69,7 +69,7 @@ describe("rule 22: callSoon, callLater, callAt and time", () => {
   );
 
   test(
-    "eight equal deadlines fire in the order they were set, whoever set them",
+    "eight equal deadlines fire in the order they were set, whoever set them (S162)",
     virtual(async (loop) => {
       const log: number[] = [];
       const sleepers = [0, 2, 4, 6].map((index) => {
@@ -285,7 +285,7 @@ describe("fine point 28: a loop in virtual time", () => {
     }),
   );
 
-  test("a closed loop cannot be used again", async () => {
+  test("a closed loop cannot be used again (S166)", async () => {
     const loop = new VirtualLoop();
     loop.close();
     loop.close();
@@ -295,7 +295,7 @@ describe("fine point 28: a loop in virtual time", () => {
     assert.ok((await rejection(run(() => sleep(0), { loop }))) instanceof InvalidStateError);
   });
 
-  test("a loop with live tasks cannot be closed", async () => {
+  test("a loop with live tasks cannot be closed (S166)", async () => {
     const loop = new VirtualLoop();
 
     await run(
@@ -308,7 +308,7 @@ describe("fine point 28: a loop in virtual time", () => {
 });
 
 describe("rule 24: the exception handler and debug mode", () => {
-  test("the handler is told the loop and a context with message and exception", () => {
+  test("the handler is told the loop and a context with message and exception (S168)", () => {
     const loop = new VirtualLoop();
     const told: unknown[] = [];
     const context = { message: "something", exception: new Error("expected") };
@@ -319,7 +319,7 @@ describe("rule 24: the exception handler and debug mode", () => {
     assert.deepEqual(told, [loop, context]);
   });
 
-  test("a handler that fails is reported by the default one, with what it was told", (t) => {
+  test("a handler that fails is reported by the default one, with what it was told (S168)", (t) => {
     const printed = t.mock.method(console, "error", () => {});
     const loop = new HostLoop();
     loop.setExceptionHandler(() => {
@@ -360,7 +360,7 @@ describe("rule 24: the exception handler and debug mode", () => {
     assert.equal(printed.mock.callCount(), 1);
   });
 
-  test("debug mode reports a step that holds the loop, with its task", async () => {
+  test("debug mode reports a step that holds the loop, with its task (S170)", async () => {
     const loop = new VirtualLoop({ debug: true });
     const reports = collectReports(loop);
     loop.slowCallbackDuration = 0.002;

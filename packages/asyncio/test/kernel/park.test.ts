@@ -28,7 +28,7 @@ import { rejection, virtual } from "../virtual.ts";
 
 describe("rule 5: state changes in the call", () => {
   test(
-    "get takes its item before its promise is awaited",
+    "get takes its item before its promise is awaited (S15)",
     virtual(async () => {
       const queue = new Queue<number>();
       queue.putNowait(1);
@@ -98,7 +98,7 @@ describe("rule 6: a wait ends once, and a completed wait wins", () => {
   );
 
   test(
-    "an item that was handed over reaches a task that is cancelled in the same step",
+    "an item that was handed over reaches a task that is cancelled in the same step (S37, S120)",
     virtual(async () => {
       const queue = new Queue<string>();
       const got: string[] = [];
@@ -118,7 +118,7 @@ describe("rule 6: a wait ends once, and a completed wait wins", () => {
   );
 
   test(
-    "a cancelled getter takes nothing, also if an item comes in the same step",
+    "a cancelled getter takes nothing, also if an item comes in the same step (S120)",
     virtual(async () => {
       const queue = new Queue<string>();
       const cancelled = createTask(() => queue.get());
@@ -134,7 +134,7 @@ describe("rule 6: a wait ends once, and a completed wait wins", () => {
   );
 
   test(
-    "resume tells whoever has a value that the wait was cancelled before",
+    "resume tells whoever has a value that the wait was cancelled before (S12)",
     virtual(async () => {
       let resume: (value: string) => boolean = () => true;
       const task = createTask(async () => {

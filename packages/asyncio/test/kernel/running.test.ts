@@ -51,7 +51,7 @@ describe("rule 25: run and its shutdown", () => {
     assert.equal(await run(async () => currentTask()?.getName()), "main");
   });
 
-  test("leftover tasks are cancelled and awaited before run settles", async () => {
+  test("leftover tasks are cancelled and awaited before run settles (S175)", async () => {
     const log: string[] = [];
     const leftover = async (): Promise<void> => {
       try {
@@ -75,7 +75,7 @@ describe("rule 25: run and its shutdown", () => {
     assert.deepEqual([value, log], ["value", ["shutdown", "cleaned up"]]);
   });
 
-  test("tasks that start while others are shut down are shut down too, until none is left", async () => {
+  test("tasks that start while others are shut down are shut down too, until none is left (S177)", async () => {
     const loop = new VirtualLoop();
     const ended: number[] = [];
     const spawn = async (generation: number): Promise<void> => {
@@ -98,7 +98,7 @@ describe("rule 25: run and its shutdown", () => {
     assert.deepEqual([ended, loop.statistics().tasks], [[1, 2, 3], 0]);
   });
 
-  test("a leftover task that fails is reported, and does not change the outcome", async () => {
+  test("a leftover task that fails is reported, and does not change the outcome (S176)", async () => {
     const loop = new VirtualLoop();
     const reports = collectReports(loop);
     const failure = new Error("expected");
@@ -166,7 +166,7 @@ describe("rule 25: run and its shutdown", () => {
     assert.deepEqual(log, ["leftover ends"]);
   });
 
-  test("run makes a loop of its own, and closes it", async () => {
+  test("run makes a loop of its own, and closes it (S175)", async () => {
     const loop = await run(async () => getRunningLoop());
 
     assert.ok(loop instanceof HostLoop);
@@ -182,7 +182,7 @@ describe("rule 25: run and its shutdown", () => {
     assert.deepEqual([loop.isClosed(), loop.time()], [false, 2]);
   });
 
-  test("one loop runs one run at a time", async () => {
+  test("one loop runs one run at a time (S167)", async () => {
     const loop = new VirtualLoop();
     const first = run(() => sleep(1), { loop });
 
@@ -200,7 +200,7 @@ describe("rule 25: run and its shutdown", () => {
     );
   });
 
-  test("a Runner runs several mains on one loop, and refuses more once it is closed", async () => {
+  test("a Runner runs several mains on one loop, and refuses more once it is closed (S181)", async () => {
     const runner = new Runner();
 
     const loops = [
@@ -317,7 +317,7 @@ describe("rule 27: a deadlock ends the run with a DeadlockError", () => {
 
 describe("rule 28 and fine point 19: a run inside a running program", () => {
   test(
-    "is a root of its own, with its own loop",
+    "is a root of its own, with its own loop (S167, S174)",
     virtual(async (loop) => {
       const inner = new VirtualLoop();
 

@@ -14,20 +14,20 @@ function interrupted(scenario: string, ...signals: NodeJS.Signals[]): Promise<En
 
 describe("rule 26: SIGINT and SIGTERM cancel main, and the process ends by that signal", () => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    test(`${signal}: main cleans up, then the process dies by ${signal}, without a stack trace`, async () => {
+    test(`${signal}: main cleans up, then the process dies by ${signal}, without a stack trace (S178)`, async () => {
       const ended = await interrupted("cleans up", signal);
 
       assert.deepEqual(ended, { code: null, signal, stdout: "ready\ncleaned up\n", stderr: "" });
     });
   }
 
-  test("main returns in spite of it: run resolves, and the program goes on", async () => {
+  test("main returns in spite of it: run resolves, and the program goes on (S179)", async () => {
     const { code, stdout } = await interrupted("returns", "SIGINT");
 
     assert.deepEqual([code, stdout], [0, "ready\nrun gives value\n"]);
   });
 
-  test("main fails in the cleanup: run rejects with that", async () => {
+  test("main fails in the cleanup: run rejects with that (S179)", async () => {
     const { code, stdout } = await interrupted("fails", "SIGINT");
 
     assert.deepEqual([code, stdout], [0, "ready\nrun rejects with in the cleanup\n"]);
@@ -71,7 +71,7 @@ describe("rule 26: SIGINT and SIGTERM cancel main, and the process ends by that 
     assert.match(stderr, /not ended 0\.02 s after .*\n.*task "stuck" sits in a foreign await/);
   });
 
-  test("a listener of the program's own keeps the signal", async () => {
+  test("a listener of the program's own keeps the signal (S180)", async () => {
     const { code, stdout } = await interrupted("own listener", "SIGINT");
 
     assert.deepEqual([code, stdout], [7, "ready\nown listener\n"]);
@@ -99,7 +99,7 @@ describe("rule 26: SIGINT and SIGTERM cancel main, and the process ends by that 
     assert.deepEqual([signal, stdout], ["SIGTERM", "ready\ninner ends\nouter ends\n"]);
   });
 
-  test("the listeners are removed when run ends", async () => {
+  test("the listeners are removed when run ends (S172)", async () => {
     const { stdout } = await runFixture("signals", "listeners removed");
 
     assert.equal(stdout, "during 1\nafter 0\n");

@@ -17,7 +17,7 @@ import { rejection, virtual } from "../virtual.ts";
 
 describe("rule 21: createTask", () => {
   test(
-    "runs nothing in the call: the first step is in the next iteration",
+    "runs nothing in the call: the first step is in the next iteration (S13)",
     virtual(async () => {
       const log: string[] = [];
       const task = createTask(async () => log.push("first step"));
@@ -30,7 +30,7 @@ describe("rule 21: createTask", () => {
   );
 
   test(
-    "starts tasks in the order of their creation, in line with other ready work",
+    "starts tasks in the order of their creation, in line with other ready work (S13)",
     virtual(async (loop) => {
       const log: string[] = [];
       createTask(async () => log.push("a"));
@@ -54,7 +54,7 @@ describe("rule 21: createTask", () => {
   });
 
   test(
-    "with eagerStart runs the body up to its first wait in the call",
+    "with eagerStart runs the body up to its first wait in the call (S189)",
     virtual(async () => {
       const log: string[] = [];
       const task = createTask(
@@ -74,7 +74,7 @@ describe("rule 21: createTask", () => {
   );
 
   test(
-    "with eagerStart makes the task the current one for that step alone",
+    "with eagerStart makes the task the current one for that step alone (S190)",
     virtual(async () => {
       let inside: unknown;
       const task = createTask(
@@ -91,7 +91,7 @@ describe("rule 21: createTask", () => {
   );
 
   test(
-    "an eager task can be cancelled once it waits",
+    "an eager task can be cancelled once it waits (S192)",
     virtual(async () => {
       const task = createTask(() => sleep(10), { eagerStart: true });
 
@@ -130,7 +130,7 @@ describe("rule 21: createTask", () => {
   );
 
   test(
-    "gives tasks names that count up, unless they are given one",
+    "gives tasks names that count up, unless they are given one (S24)",
     virtual(async () => {
       const tasks = [1, 2].map(() => createTask(() => sleep(0)));
       const named = createTask(() => sleep(0), { name: "writer" });
@@ -145,7 +145,7 @@ describe("rule 21: createTask", () => {
   );
 
   test(
-    "refuses what is no function, and tells why a promise is none",
+    "refuses what is no function, and tells why a promise is none (S20)",
     virtual(async () => {
       const wrong = Promise.resolve() as unknown as () => Promise<void>;
 
@@ -166,14 +166,14 @@ describe("rule 21: createTask", () => {
     assert.equal(allTasks().has(task), false);
   });
 
-  test("refuses a closed loop", async () => {
+  test("refuses a closed loop (S21)", async () => {
     const inside = await run(async () => AsyncLocalStorage.snapshot());
 
     assert.throws(() => inside(() => createTask(() => sleep(0))), InvalidStateError);
   });
 
   test(
-    "keeps a task alive although nobody holds it",
+    "keeps a task alive although nobody holds it (S29)",
     virtual(async () => {
       const log: string[] = [];
       createTask(async () => {
@@ -190,7 +190,7 @@ describe("rule 21: createTask", () => {
 
 describe("fine points 19 and 26: currentTask and allTasks", () => {
   test(
-    "currentTask follows tasks that take turns",
+    "currentTask follows tasks that take turns (S27)",
     virtual(async () => {
       const check = async (): Promise<boolean> => {
         const mine = currentTask();
@@ -205,7 +205,7 @@ describe("fine points 19 and 26: currentTask and allTasks", () => {
   );
 
   test(
-    "currentTask is undefined in a callback",
+    "currentTask is undefined in a callback (S27)",
     virtual(async (loop) => {
       const seen: unknown[] = [];
       loop.callSoon(() => seen.push(currentTask()));
@@ -217,7 +217,7 @@ describe("fine points 19 and 26: currentTask and allTasks", () => {
     }),
   );
 
-  test("currentTask is undefined outside every task", () => {
+  test("currentTask is undefined outside every task (S27)", () => {
     assert.equal(currentTask(), undefined);
   });
 
@@ -239,7 +239,7 @@ describe("fine points 19 and 26: currentTask and allTasks", () => {
   );
 
   test(
-    "an eager task that has ended in the call is never listed, one that waits is",
+    "an eager task that has ended in the call is never listed, one that waits is (S191)",
     virtual(async () => {
       const waiting = createTask(() => sleep(1), { eagerStart: true });
 

@@ -92,7 +92,7 @@ describe("rule 22: timers", () => {
     }
   });
 
-  test("1,000,000 timers set and cancelled leave fewer than 10,000 entries", () => {
+  test("1,000,000 timers set and cancelled leave fewer than 10,000 entries (S164)", () => {
     const heap = new TimerHeap();
     const idle = target("idle", []);
     let largest = 0;

@@ -148,7 +148,7 @@ describe("get and put", () => {
   );
 });
 
-describe("maxsize", () => {
+describe("maxsize (S127)", () => {
   const sizes: [given: number, is: number][] = [
     [0, Number.POSITIVE_INFINITY],
     [-1, Number.POSITIVE_INFINITY],
@@ -209,7 +209,7 @@ describe("fairness", () => {
   );
 
   test(
-    "no put overtakes one that waits",
+    "no put overtakes one that waits (S123)",
     virtual(async () => {
       const queue = full(0);
       const putting = queue.put(1);
@@ -236,7 +236,7 @@ describe("fairness", () => {
   );
 
   test(
-    "a timed out getter leaves the line",
+    "a timed out getter leaves the line (S120)",
     virtual(async () => {
       const queue = new Queue<number>();
       const moved = createTask(() => moveOnAfter(1, () => queue.get()));
@@ -249,7 +249,7 @@ describe("fairness", () => {
   );
 
   test(
-    "a timed out putter leaves the line, and its item never comes",
+    "a timed out putter leaves the line, and its item never comes (S121)",
     virtual(async () => {
       const queue = full(0);
       const moved = createTask(() => moveOnAfter(1, () => queue.put(1)));
@@ -264,7 +264,7 @@ describe("fairness", () => {
   );
 
   test(
-    "a thousand cancelled getters leave nothing behind",
+    "a thousand cancelled getters leave nothing behind (S122)",
     virtual(async () => {
       const queue = new Queue<number>();
       const getters = Array.from({ length: 1000 }, () => createTask(() => queue.get()));
@@ -281,7 +281,7 @@ describe("fairness", () => {
 
 describe("join and taskDone", () => {
   test(
-    "join returns at once where nothing was put",
+    "join returns at once where nothing was put (S124)",
     virtual(async (loop) => {
       await new Queue().join();
 
@@ -341,7 +341,7 @@ describe("join and taskDone", () => {
     }),
   );
 
-  test("taskDone once too often is an InvalidStateError", () => {
+  test("taskDone once too often is an InvalidStateError (S124)", () => {
     const queue = full(1);
     queue.taskDone();
 
@@ -356,7 +356,7 @@ describe("join and taskDone", () => {
 
 describe("shutdown", () => {
   test(
-    "wakes getters that wait and putters that wait with QueueShutDown",
+    "wakes getters that wait and putters that wait with QueueShutDown (S125)",
     virtual(async () => {
       const empty = new Queue<number>(0, { name: "jobs" });
       const getting = createTask(() => empty.get());
@@ -374,7 +374,7 @@ describe("shutdown", () => {
   );
 
   test(
-    "puts nothing more in; what is there can still be taken",
+    "puts nothing more in; what is there can still be taken (S125)",
     virtual(async () => {
       const queue = full(1, 2);
       queue.shutdown();
@@ -391,7 +391,7 @@ describe("shutdown", () => {
   );
 
   test(
-    "join still waits for what was there",
+    "join still waits for what was there (S125)",
     virtual(async () => {
       const queue = full(1);
       queue.shutdown();
@@ -407,7 +407,7 @@ describe("shutdown", () => {
   );
 
   test(
-    "immediate drops the items, and join returns",
+    "immediate drops the items, and join returns (S126)",
     virtual(async () => {
       const queue = full(1, 2);
       const joining = createTask(() => queue.join());
@@ -422,7 +422,7 @@ describe("shutdown", () => {
   );
 
   test(
-    "immediate leaves items that were taken to be reported",
+    "immediate leaves items that were taken to be reported (S126)",
     virtual(async () => {
       const queue = full(1, 2);
       queue.getNowait();

@@ -108,7 +108,7 @@ test(
 
     assert.deepEqual(
       waiters.flatMap((waiter) => waiter.waitingFor()),
-      ['Event "ready"', "a Event"],
+      ['Event "ready"', "an Event"],
     );
     named.set();
     anonymous.set();

@@ -23,7 +23,7 @@ function failing(message: string, delay = 0): () => Promise<never> {
 
 describe("results", () => {
   test(
-    "come in the order of the arguments, whichever ends first",
+    "come in the order of the arguments, whichever ends first (S47)",
     virtual(async (loop) => {
       const results = await gather(
         () => sleep(2, "a"),
@@ -46,7 +46,7 @@ describe("results", () => {
   );
 
   test(
-    "of nothing are an empty list",
+    "of nothing are an empty list (S55)",
     virtual(async () => {
       assert.deepEqual([await gather(), await gather([])], [[], []]);
     }),
@@ -63,7 +63,7 @@ describe("results", () => {
   );
 
   test(
-    "the same task twice counts once, the same thunk twice runs twice",
+    "the same task twice counts once, the same thunk twice runs twice (S49)",
     virtual(async () => {
       let runs = 0;
       const thunk = async (): Promise<number> => ++runs;
@@ -102,7 +102,7 @@ describe("results", () => {
 
 describe("failures", () => {
   test(
-    "the first one rejects at once, and the others go on",
+    "the first one rejects at once, and the others go on (S48)",
     virtual(async (loop) => {
       const log: string[] = [];
       const slow = createTask(() => sleep(2).then(() => log.push("slow")));
@@ -117,7 +117,7 @@ describe("failures", () => {
   );
 
   test(
-    "one that comes after that is reported once",
+    "one that comes after that is reported once (S48)",
     virtual(async (loop) => {
       const reports = collectReports(loop);
 
@@ -159,7 +159,7 @@ describe("failures", () => {
   );
 
   test(
-    "a child that a third party cancels is an error as others, and the gather is not cancelled",
+    "a child that a third party cancels is an error as others, and the gather is not cancelled (S50)",
     virtual(async () => {
       const task = createTask(forever);
       const sibling = createTask(() => sleep(1, "ran"));
@@ -175,7 +175,7 @@ describe("failures", () => {
   );
 
   test(
-    "with returnExceptions they stand in place of values, cancellations too",
+    "with returnExceptions they stand in place of values, cancellations too (S51)",
     virtual(async () => {
       const cancelled = createTask(forever);
       const results = gather([() => sleep(1, "a"), failing("b"), cancelled], {
@@ -231,7 +231,7 @@ describe("failures", () => {
 
 describe("cancelled", () => {
   test(
-    "it cancels every child and waits until all have ended",
+    "it cancels every child and waits until all have ended (S52)",
     virtual(async (loop) => {
       const log: string[] = [];
       const child = (name: string, delay: number) => () =>
@@ -252,7 +252,7 @@ describe("cancelled", () => {
   );
 
   test(
-    "it hands over what all the children answer all the same, and the cancellation stays pending",
+    "it hands over what all the children answer all the same, and the cancellation stays pending (S53)",
     virtual(async () => {
       const stubborn = (value: number) => () => sleep(2, value).catch(() => value);
       const task = createTask(async () => {
@@ -281,7 +281,7 @@ describe("cancelled", () => {
   );
 
   test(
-    "it rejects with returnExceptions too",
+    "it rejects with returnExceptions too (S53)",
     virtual(async () => {
       const task = createTask(() => gather([forever, forever], { returnExceptions: true }));
       await sleep(1);
@@ -345,7 +345,7 @@ describe("cancelled", () => {
 
 describe("wrong arguments", () => {
   test(
-    "reject, and nothing is started",
+    "reject, and nothing is started (S56)",
     virtual(async () => {
       let ran = false;
       const thunk = async (): Promise<void> => {

@@ -14,7 +14,7 @@ test(
 );
 
 test(
-  "sleep(0) lets everything run that was ready before, once",
+  "sleep(0) lets everything run that was ready before, once (S16)",
   virtual(async () => {
     const log: string[] = [];
     const turns = (name: string) => async (): Promise<void> => {
@@ -100,7 +100,7 @@ test(
 );
 
 test(
-  "a cancelled sleep leaves no timer",
+  "a cancelled sleep leaves no timer (S17)",
   virtual(async (loop) => {
     const task = createTask(() => sleep(3600));
     await sleep(0);
@@ -115,7 +115,7 @@ test(
 );
 
 test(
-  "NaN is a RangeError",
+  "NaN is a RangeError (S17)",
   virtual(async () => {
     const error = await rejection(sleep(Number.NaN));
 

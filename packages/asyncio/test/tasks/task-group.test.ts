@@ -82,7 +82,7 @@ describe("children", () => {
   );
 
   test(
-    "a child may start children while the group waits for it, without bound",
+    "a child may start children while the group waits for it, without bound (S96)",
     virtual(async () => {
       let started = 0;
       await taskGroup(async (group) => {
@@ -119,7 +119,7 @@ describe("children", () => {
   );
 
   test(
-    "the failure of an eager child does not cancel the body inside createTask",
+    "the failure of an eager child does not cancel the body inside createTask (S103)",
     virtual(async () => {
       let passed = false;
 
@@ -142,7 +142,7 @@ describe("children", () => {
   );
 
   test(
-    "cancelling one child is no error of the group",
+    "cancelling one child is no error of the group (S88)",
     virtual(async () => {
       const result = await taskGroup(async (group: TaskGroup<number>) => {
         const child = group.createTask(forever);
@@ -175,7 +175,7 @@ describe("children", () => {
   );
 
   test(
-    "children that have ended are not kept",
+    "children that have ended are not kept (S102)",
     virtual(async () => {
       const refs: WeakRef<object>[] = [];
       await taskGroup(async (group) => {
@@ -193,7 +193,7 @@ describe("children", () => {
 
 describe("failures", () => {
   test(
-    "a failing child cancels its siblings and the body, and all are awaited before the group rejects",
+    "a failing child cancels its siblings and the body, and all are awaited before the group rejects (S87)",
     virtual(async () => {
       const log: string[] = [];
       const worker = async (name: string): Promise<void> => {
@@ -252,7 +252,7 @@ describe("failures", () => {
   );
 
   test(
-    "a failing body without children is wrapped all the same",
+    "a failing body without children is wrapped all the same (S91)",
     virtual(async () => {
       assert.deepEqual(messages(await rejection(taskGroup(failing("body")))), ["body"]);
     }),
@@ -270,7 +270,7 @@ describe("failures", () => {
   );
 
   test(
-    "errors come in the order in which the children were started, the body first",
+    "errors come in the order in which the children were started, the body first (S92)",
     virtual(async () => {
       const error = await rejection(
         taskGroup(async (group) => {
@@ -314,7 +314,7 @@ describe("failures", () => {
   );
 
   test(
-    "a body that swallows the cancellation does not save the group",
+    "a body that swallows the cancellation does not save the group (S93)",
     virtual(async () => {
       const error = await rejection(
         taskGroup(async (group) => {
@@ -330,7 +330,7 @@ describe("failures", () => {
   );
 
   test(
-    "a child that throws undefined has failed",
+    "a child that throws undefined has failed (S95)",
     virtual(async () => {
       const error = await rejection(
         taskGroup(async (group) => {
@@ -345,7 +345,7 @@ describe("failures", () => {
   );
 
   test(
-    "groups in groups nest their errors",
+    "groups in groups nest their errors (S94)",
     virtual(async () => {
       const error = await rejection(
         taskGroup(async (outer) => {
@@ -363,7 +363,7 @@ describe("failures", () => {
   );
 
   test(
-    "the failure of an outer group cancels an inner one silently",
+    "the failure of an outer group cancels an inner one silently (S94)",
     virtual(async () => {
       let ended: unknown;
       const error = await rejection(
@@ -384,7 +384,7 @@ describe("failures", () => {
   );
 
   test(
-    "a group that has failed leaves its task uncancelled",
+    "a group that has failed leaves its task uncancelled (S99)",
     virtual(async () => {
       await rejection(
         taskGroup(async (group) => {
@@ -416,7 +416,7 @@ describe("failures", () => {
 
 describe("cancellation from outside", () => {
   test(
-    "cancels children and body, awaits them, and propagates bare",
+    "cancels children and body, awaits them, and propagates bare (S89)",
     virtual(async () => {
       const log: string[] = [];
       const task = createTask(() =>
@@ -438,7 +438,7 @@ describe("cancellation from outside", () => {
   );
 
   test(
-    "is hidden by a child that fails to clean up, and comes back at the next wait",
+    "is hidden by a child that fails to clean up, and comes back at the next wait (S90)",
     virtual(async () => {
       const task = createTask(async () => {
         const first = await rejection(
@@ -482,7 +482,7 @@ describe("cancellation from outside", () => {
   );
 
   test(
-    "a second one while the group waits only counts: the children's cleanup goes on",
+    "a second one while the group waits only counts: the children's cleanup goes on (S100)",
     virtual(async () => {
       let cleaned = false;
       const task = createTask(() =>
@@ -502,7 +502,7 @@ describe("cancellation from outside", () => {
   );
 
   test(
-    "a child that fails while the body cleans up does not disturb the body's cleanup",
+    "a child that fails while the body cleans up does not disturb the body's cleanup (S100)",
     virtual(async () => {
       let cleaned = false;
       const task = createTask(() =>
@@ -574,7 +574,7 @@ describe("cancellation from outside", () => {
 
 describe("cancel", () => {
   test(
-    "ends the group early with a value: children and body are cancelled and awaited",
+    "ends the group early with a value: children and body are cancelled and awaited (S104)",
     virtual(async () => {
       const log: string[] = [];
 
@@ -637,7 +637,7 @@ describe("cancel", () => {
   );
 
   test(
-    "does not hide a later cancellation from outside",
+    "does not hide a later cancellation from outside (S104)",
     virtual(async () => {
       const task = createTask(() =>
         taskGroup(async (group: TaskGroup<void>) => {
@@ -897,7 +897,7 @@ describe("start", () => {
 
 describe("states", () => {
   test(
-    "createTask and start after the end say what to do",
+    "createTask and start after the end say what to do (S97)",
     virtual(async () => {
       const closed = await taskGroup(async (group) => ({ group }));
       const { group } = closed as { group: TaskGroup };
@@ -914,7 +914,7 @@ describe("states", () => {
   );
 
   test(
-    "createTask while the group is being cancelled starts nothing",
+    "createTask while the group is being cancelled starts nothing (S97)",
     virtual(async () => {
       let refused: unknown;
       await rejection(

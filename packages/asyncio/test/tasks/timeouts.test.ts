@@ -30,7 +30,7 @@ describe("timeout", () => {
   );
 
   test(
-    "rejects with a TimeoutError at the deadline, whose cause is the CancelledError",
+    "rejects with a TimeoutError at the deadline, whose cause is the CancelledError (S83)",
     virtual(async (loop) => {
       const error = await rejection(timeout(1.5, forever));
 
@@ -79,7 +79,7 @@ describe("timeout", () => {
   );
 
   test(
-    "an error of the body passes through",
+    "an error of the body passes through (S82)",
     virtual(async () => {
       const error = new Error("mine");
 
@@ -88,7 +88,7 @@ describe("timeout", () => {
   );
 
   test(
-    "an error that the body makes of the cancellation passes through",
+    "an error that the body makes of the cancellation passes through (S82)",
     virtual(async () => {
       const error = new Error("mine");
       const body = () =>
@@ -115,7 +115,7 @@ describe("timeout", () => {
   );
 
   test(
-    "a cancellation from outside in the step of the deadline is not swallowed",
+    "a cancellation from outside in the step of the deadline is not swallowed (S80)",
     virtual(async (loop) => {
       const task = createTask(() => timeout(1, forever));
       await sleep(0.5);
@@ -181,7 +181,7 @@ describe("timeout", () => {
   );
 
   test(
-    "of 0 or less ends the first wait, be it sleep(0)",
+    "of 0 or less ends the first wait, be it sleep(0) (S78)",
     virtual(async (loop) => {
       for (const seconds of [0, -1, Number.NEGATIVE_INFINITY]) {
         assert.ok((await rejection(timeout(seconds, () => sleep(0)))) instanceof TimeoutError);

@@ -1,0 +1,20 @@
+// 10,000 random programs; FUZZ_PROGRAMS and FUZZ_SEED choose how many, and the first.
+
+import { test } from "node:test";
+import { formatProgram, makeProgram, runProgram, shrinkProgram } from "./fuzz.ts";
+
+const count = Number(process.env.FUZZ_PROGRAMS ?? 10_000);
+const first = Number(process.env.FUZZ_SEED ?? 1);
+
+test(`${count} random programs from seed ${first} on keep what the library promises`, async () => {
+  for (let seed = first; seed < first + count; seed++) {
+    const program = makeProgram(seed);
+    try {
+      await runProgram(program);
+    } catch (error) {
+      const again = `FUZZ_SEED=${seed} FUZZ_PROGRAMS=1 node --test packages/asyncio/test/fuzz/fuzz.test.ts`;
+      const smallest = formatProgram(await shrinkProgram(program));
+      throw new Error(`seed ${seed}, run it again by\n  ${again}\n${smallest}`, { cause: error });
+    }
+  }
+});

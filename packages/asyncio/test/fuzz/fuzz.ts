@@ -1,0 +1,796 @@
+// Random programs, each made from a seed, run in virtual time, and held against the promises of the library: one holder of a
+// lock at a time, permits conserved, items neither lost nor doubled, first come first served, nobody waits for what is there,
+// nothing is left.
+//
+// A program is data: some actors, each a list of steps, which nest. Actors lock, queue, notify, sleep, cancel each other, time
+// out, open groups and scopes, race, fail, and swallow errors. When the time is over, main cancels what is left.
+//
+// Sleeps are multiples of 0.1 s and main looks 0.05 s in between: at that moment of virtual time nothing else is ready, so
+// the state of each primitive must agree with who is known to hold it and to wait for it.
+
+import assert from "node:assert/strict";
+import { inspect } from "node:util";
+import * as asyncio from "../../src/index.ts";
+import { VirtualLoop } from "../../src/testing.ts";
+import { drawer, HoppingHost } from "../hopping-host.ts";
+
+type Draw = (count: number) => number;
+
+/** What can stand in a program, with how often it does and how many bodies it has. */
+const kinds = {
+  sleep: { weight: 6, bodies: 0 },
+  lock: { weight: 6, bodies: 1 },
+  semaphore: { weight: 5, bodies: 1 },
+  put: { weight: 5, bodies: 0 },
+  get: { weight: 6, bodies: 0 },
+  putNowait: { weight: 2, bodies: 0 },
+  getNowait: { weight: 1, bodies: 0 },
+  join: { weight: 1, bodies: 0 },
+  shutdown: { weight: 0.2, bodies: 0 },
+  produce: { weight: 3, bodies: 0 },
+  consume: { weight: 3, bodies: 0 },
+  waitForEvent: { weight: 2, bodies: 0 },
+  setEvent: { weight: 2, bodies: 0 },
+  clearEvent: { weight: 1, bodies: 0 },
+  barrier: { weight: 2, bodies: 0 },
+  resetBarrier: { weight: 0.3, bodies: 0 },
+  cancel: { weight: 5, bodies: 0 },
+  fail: { weight: 0.7, bodies: 0 },
+  waitForActors: { weight: 1, bodies: 0 },
+  shieldActor: { weight: 0.7, bodies: 0 },
+  timeout: { weight: 4, bodies: 1 },
+  moveOn: { weight: 3, bodies: 1 },
+  waitFor: { weight: 2, bodies: 1 },
+  scope: { weight: 2, bodies: 1 },
+  cleanUp: { weight: 1, bodies: 2 },
+  shield: { weight: 1, bodies: 1 },
+  careless: { weight: 1.5, bodies: 1 },
+  recover: { weight: 1.5, bodies: 1 },
+  floating: { weight: 0.7, bodies: 1 },
+  group: { weight: 4, bodies: 3 },
+  gather: { weight: 2, bodies: 2 },
+  race: { weight: 3, bodies: 3 },
+  staggeredRace: { weight: 2, bodies: 3 },
+  asCompleted: { weight: 1.5, bodies: 3 },
+  promiseAll: { weight: 1.5, bodies: 2 },
+  promiseRace: { weight: 1.5, bodies: 2 },
+} as const;
+
+type Kind = keyof typeof kinds;
+type Body = readonly Step[];
+
+interface Step {
+  readonly do: Kind;
+  /** Which lock, queue, actor; and in which form. */
+  readonly which: number;
+  readonly delay: number;
+  readonly bodies: readonly Body[];
+}
+
+export interface Program {
+  readonly seed: number;
+  readonly cancelGrace: number;
+  readonly actors: readonly Body[];
+}
+
+const END = 10;
+const MAX_DEPTH = 3;
+
+export function makeProgram(seed: number): Program {
+  const draw = drawer(seed);
+  for (let warmUp = 0; warmUp < 3; warmUp++) draw(2);
+  const cancelGrace = pick([5, 5, 1, 0, 30], draw(5));
+  const maker = new Maker(draw);
+  const actors = Array.from({ length: 2 + draw(6) }, () => maker.body(0, 1 + draw(7)));
+  return { seed, cancelGrace, actors };
+}
+
+/** Draws steps. Each program has favourite kinds, and some that it never uses: so it does much with little. */
+class Maker {
+  readonly #draw: Draw;
+  readonly #weights: ReadonlyMap<Kind, number>;
+  /** From how many locks, queues and actors it chooses. */
+  readonly #spread: number;
+
+  constructor(draw: Draw) {
+    this.#draw = draw;
+    this.#spread = 1 + draw(12);
+    const entries = Object.entries(kinds) as [Kind, { weight: number }][];
+    this.#weights = new Map(
+      entries.map(([kind, { weight }]) => [kind, weight * pick([0, 0.3, 1, 6], draw(4))]),
+    );
+  }
+
+  body(depth: number, length: number): Body {
+    return Array.from({ length }, () => this.#step(depth));
+  }
+
+  #step(depth: number): Step {
+    const kind = this.#kind(depth);
+    return {
+      do: kind,
+      which: this.#draw(this.#spread),
+      delay: this.#draw(8) / 10,
+      bodies: Array.from({ length: kinds[kind].bodies }, () => this.body(depth + 1, this.#draw(4))),
+    };
+  }
+
+  #kind(depth: number): Kind {
+    const possible = [...this.#weights].filter(
+      ([kind]) => depth < MAX_DEPTH || kinds[kind].bodies === 0,
+    );
+    const total = possible.reduce((sum, [, weight]) => sum + weight, 0);
+    let rest = (this.#draw(1_000_000) / 1_000_000) * total;
+    for (const [kind, weight] of possible) {
+      rest -= weight;
+      if (rest < 0) return kind;
+    }
+    return "sleep";
+  }
+}
+
+export function formatProgram({ seed, cancelGrace, actors }: Program): string {
+  const lines = actors.map((body, index) => `  actor ${index}: ${formatBody(body)}`);
+  return [`program ${seed}, cancelGrace ${cancelGrace}`, ...lines].join("\n");
+}
+
+function formatBody(body: Body): string {
+  const steps = body.map(({ do: kind, which, delay, bodies }) => {
+    const nested = bodies.map(formatBody).join(" | ");
+    return `${kind}#${which}~${delay}${bodies.length === 0 ? "" : `(${nested})`}`;
+  });
+  return steps.join(", ");
+}
+
+/** The smallest program in which one step after the other was left out and that still fails. */
+export async function shrinkProgram(program: Program): Promise<Program> {
+  for (const smaller of smallerPrograms(program)) {
+    const fails = await runProgram(smaller).then(
+      () => false,
+      () => true,
+    );
+    if (fails) return shrinkProgram(smaller);
+  }
+  return program;
+}
+
+function* smallerPrograms(program: Program): Generator<Program> {
+  for (const actors of smallerLists(program.actors, smallerBodies)) yield { ...program, actors };
+}
+
+function smallerBodies(body: Body): Iterable<Body> {
+  return smallerLists(body, smallerSteps);
+}
+
+function* smallerSteps(step: Step): Generator<Step> {
+  for (const body of step.bodies) if (body.length === 1) yield* body;
+  for (const bodies of smallerLists(step.bodies, smallerBodies, false)) yield { ...step, bodies };
+}
+
+/** Lists with one item less, or with one smaller item. */
+function* smallerLists<T>(
+  list: readonly T[],
+  smallerItems: (item: T) => Iterable<T>,
+  mayDrop = true,
+): Generator<readonly T[]> {
+  if (mayDrop) for (const index of list.keys()) yield list.toSpliced(index, 1);
+  for (const [index, item] of list.entries())
+    for (const smaller of smallerItems(item)) yield list.with(index, smaller);
+}
+
+/** Runs the program of `seed`; rejects if a promise of the library was broken. */
+export async function runProgram(program: Program): Promise<void> {
+  const { seed, cancelGrace } = program;
+  const reports: asyncio.ExceptionContext[] = [];
+  // Every fourth one without exact steps, where microtasks of different tasks mix.
+  const loop =
+    seed % 4 === 3
+      ? new asyncio.EventLoop(new HoppingHost(drawer(seed)), { cancelGrace })
+      : new VirtualLoop({ seed, cancelGrace });
+  loop.setExceptionHandler((_loop, context) => reports.push(context));
+  const world = new World(program);
+  await asyncio.run(() => world.main(), { loop, signals: false });
+
+  for (const { message, exception } of reports) {
+    if (!isExpected(exception)) throw new Error(`reported: ${message}`, { cause: exception });
+  }
+  const { tasks, timers, ready } = loop.statistics();
+  assert.deepEqual({ tasks, timers, ready }, { tasks: 0, timers: 0, ready: 0 });
+  loop.close();
+}
+
+/** The only failure that programs cause themselves. */
+class Boom extends Error {}
+
+function isExpected(error: unknown): boolean {
+  if (error instanceof asyncio.ExceptionGroup) return error.flatten().every(isExpected);
+  return (
+    error instanceof Boom ||
+    error instanceof asyncio.CancelledError ||
+    error instanceof asyncio.TimeoutError ||
+    error instanceof asyncio.QueueShutDown ||
+    error instanceof asyncio.BrokenBarrierError
+  );
+}
+
+class CountedSemaphore extends asyncio.Semaphore {
+  get free(): number {
+    return this.value;
+  }
+}
+
+class CountedBoundedSemaphore extends asyncio.BoundedSemaphore {
+  get free(): number {
+    return this.value;
+  }
+}
+
+/** A lock or semaphore, and what is known about it from outside. */
+class Guarded {
+  readonly capacity: number;
+  inside = 0;
+  waiting = 0;
+  /** The tickets of those who came in, in the order in which they did. */
+  readonly entered: number[] = [];
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+  }
+
+  enter(ticket: number): void {
+    this.entered.push(ticket);
+    this.resume();
+  }
+
+  resume(): void {
+    this.inside++;
+    assert.ok(this.inside <= this.capacity, `${this.inside} inside where ${this.capacity} may be`);
+  }
+
+  leave(): void {
+    this.inside--;
+  }
+
+  checkOrder(what: string): void {
+    if (this.capacity === 1)
+      assertIncreasing(this.entered, `${what} was not first come, first served`);
+  }
+}
+
+/** A queue, and what is known about it from outside. */
+class Ledger<T> {
+  readonly queue: asyncio.Queue<T>;
+  readonly put: Set<number> = new Set();
+  readonly got: { readonly ticket: number; readonly id: number }[] = [];
+  getting = 0;
+  putting = 0;
+  joining = 0;
+  reported = 0;
+  /** True once items may have been dropped. */
+  isImmediate = false;
+
+  constructor(queue: asyncio.Queue<T>) {
+    this.queue = queue;
+  }
+
+  check(): void {
+    const { queue } = this;
+    assert.ok(queue.qsize() <= queue.maxsize, "more items than there is room for");
+    if (this.getting > 0) assert.ok(queue.empty(), "somebody waits for an item that is there");
+    if (this.putting > 0) assert.ok(queue.full(), "somebody waits for room that is there");
+    if (this.joining > 0) assert.ok(this.put.size > this.reported, "join waits for nothing");
+    if (!this.isImmediate) assert.equal(queue.qsize(), this.put.size - this.got.length, "qsize");
+  }
+
+  /** Takes what is left, and asserts that every item is accounted for once. */
+  settle(idOf: (item: T) => number): void {
+    const left: T[] = [];
+    while (!this.queue.empty()) left.push(this.queue.getNowait());
+    const ids = [...this.got.map(({ id }) => id), ...left.map(idOf)];
+    assert.equal(new Set(ids).size, ids.length, "an item came out twice");
+    for (const id of ids) assert.ok(this.put.has(id), "an item came out whose put had failed");
+    if (!this.isImmediate) assert.equal(ids.length, this.put.size, "an item was lost");
+    if (this.queue instanceof asyncio.PriorityQueue)
+      assertIncreasing(
+        left.map((item) => (item as Item).order),
+        "the queue is out of order",
+      );
+    else if (!(this.queue instanceof asyncio.LifoQueue)) {
+      const byTicket = this.got.toSorted((a, b) => a.ticket - b.ticket).map(({ id }) => id);
+      assertIncreasing([...byTicket, ...left.map(idOf)], "the queue was not first in, first out");
+    }
+  }
+}
+
+interface Item {
+  readonly id: number;
+  readonly order: number;
+}
+
+function assertIncreasing(numbers: readonly number[], message: string): void {
+  const isBroken = numbers.some((number, index) => number <= (numbers[index - 1] ?? -1));
+  assert.ok(!isBroken, `${message}: ${inspect(numbers, { breakLength: Infinity })}`);
+}
+
+class World {
+  readonly #program: Program;
+  readonly #draw: Draw;
+  #tickets = 0;
+  /** Operations that have begun and not ended. */
+  #underWay = 0;
+  readonly #actors: asyncio.Task<void>[] = [];
+  readonly #cancels: Map<asyncio.Task<unknown>, number> = new Map();
+  /** The first broken promise; actors may swallow what they throw. */
+  #broken: unknown = undefined;
+
+  readonly #locks = [0, 1].map((index) => ({
+    lock: new asyncio.Lock({ name: `lock ${index}` }),
+    known: new Guarded(1),
+  }));
+  readonly #semaphores = [
+    { semaphore: new CountedSemaphore(1), known: new Guarded(1) },
+    { semaphore: new CountedSemaphore(2), known: new Guarded(2) },
+    { semaphore: new CountedBoundedSemaphore(3), known: new Guarded(3) },
+  ];
+  readonly #queues = [
+    new Ledger(new asyncio.Queue<Item>(2)),
+    new Ledger(new asyncio.Queue<Item>()),
+    new Ledger(new asyncio.PriorityQueue<Item>(3, { compare: (a, b) => a.order - b.order })),
+    new Ledger(new asyncio.LifoQueue<Item>(1)),
+  ];
+  readonly #condition = new asyncio.Condition();
+  readonly #holders = new Guarded(1);
+  /** What the condition is about. */
+  #tokens = 0;
+  #consuming = 0;
+  readonly #event = new asyncio.Event();
+  #awaitingEvent = 0;
+  readonly #barrier = new asyncio.Barrier(2);
+  #atBarrier = 0;
+
+  constructor(program: Program) {
+    this.#program = program;
+    this.#draw = drawer(program.seed + 0.5);
+  }
+
+  async main(): Promise<void> {
+    const main = asyncio.currentTask();
+    const isExact = asyncio.getRunningLoop() instanceof VirtualLoop;
+    for (const body of this.#program.actors)
+      this.#actors.push(asyncio.createTask(() => this.#act(body)));
+    for (let look = 0; look < END && !this.#actors.every((actor) => actor.done()); look++) {
+      await asyncio.sleep(look === 0 ? 0.05 : 1);
+      if (isExact) this.#checkAll();
+    }
+    await this.#cancelAll();
+    for (let rest = 0; rest < 5; rest++) await asyncio.sleep(1);
+
+    for (const actor of this.#actors) {
+      assert.deepEqual(actor.scope.parkedWaits(), [], "waits are left");
+      if (!actor.cancelled() && actor.exception() !== undefined && !isExpected(actor.exception()))
+        throw new Error("an actor has failed", { cause: actor.exception() });
+    }
+    this.#checkAll();
+    this.#checkEnd();
+    assert.equal(main?.cancelling(), 0);
+    assert.deepEqual(main?.waitingFor(), []);
+    if (this.#broken !== undefined) throw this.#broken;
+  }
+
+  /** Some swallow their cancellation: they get another one every second. */
+  async #cancelAll(): Promise<void> {
+    for (let round = 0; ; round++) {
+      const left = [...asyncio.allTasks()].filter((task) => task !== asyncio.currentTask());
+      if (left.length === 0) return;
+      assert.ok(round < 100, `tasks are left: ${left.map((task) => task.waitingFor())}`);
+      for (const task of left) this.#cancel(task);
+      await asyncio.wait(left, { delay: 1 });
+    }
+  }
+
+  #cancel(task: asyncio.Task<unknown>): void {
+    if (task.cancel()) this.#cancels.set(task, (this.#cancels.get(task) ?? 0) + 1);
+  }
+
+  // --- what must hold when nothing is ready
+
+  #checkAll(): void {
+    this.#alwaysHolds(() => {
+      for (const { lock, known } of this.#locks) {
+        assert.equal(lock.locked(), known.inside === 1, "a lock is held by nobody");
+        assert.ok(known.waiting === 0 || known.inside === 1, "somebody waits for a free lock");
+      }
+      for (const { semaphore, known } of this.#semaphores) {
+        assert.equal(semaphore.free, known.capacity - known.inside, "permits");
+        assert.ok(known.waiting === 0 || semaphore.free === 0, "somebody waits for a free permit");
+      }
+      for (const ledger of this.#queues) ledger.check();
+      assert.equal(this.#condition.locked(), this.#holders.inside === 1);
+      if (this.#consuming > 0) assert.equal(this.#tokens, 0, "a notification was lost");
+      if (this.#awaitingEvent > 0) assert.ok(!this.#event.isSet(), "an event was missed");
+      assert.equal(this.#barrier.nWaiting, this.#atBarrier);
+    });
+  }
+
+  #checkEnd(): void {
+    assert.equal(this.#underWay, 0, "operations are left");
+    for (const { lock, known } of this.#locks) {
+      assert.ok(!lock.locked());
+      known.checkOrder("a lock");
+    }
+    for (const { semaphore, known } of this.#semaphores) {
+      assert.equal(semaphore.free, known.capacity);
+      known.checkOrder("a semaphore");
+    }
+    for (const ledger of this.#queues) ledger.settle(({ id }) => id);
+    assert.equal(this.#barrier.nWaiting, 0);
+  }
+
+  /** A broken promise is kept: whoever throws it here may be in the hands of an actor that swallows it. */
+  #alwaysHolds(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      this.#broken ??= error;
+      throw error;
+    }
+  }
+
+  // --- the steps
+
+  async #act(body: Body): Promise<void> {
+    const self = asyncio.currentTask() as asyncio.Task<void>;
+    try {
+      await this.#run(body);
+    } finally {
+      const known = this.#cancels.get(self) ?? 0;
+      this.#alwaysHolds(() => assert.equal(self.cancelling(), known, "cancelling()"));
+    }
+  }
+
+  async #run(body: Body): Promise<void> {
+    for (const step of body) {
+      await this.#hop();
+      await this.#steps[step.do](step);
+    }
+    await this.#hop();
+  }
+
+  async #hop(): Promise<void> {
+    for (let hops = this.#draw(4); hops > 0; hops--) await null;
+  }
+
+  #thunks({ bodies }: Step): (() => Promise<void>)[] {
+    return bodies.map((body) => () => this.#run(body));
+  }
+
+  #body({ bodies: [body = []] }: Step): Promise<void> {
+    return this.#run(body);
+  }
+
+  /** Counts an operation as under way until it ends. */
+  async #op<T>(start: () => Promise<T>, count: (change: 1 | -1) => void = () => {}): Promise<T> {
+    this.#underWay++;
+    count(1);
+    try {
+      return await start();
+    } finally {
+      count(-1);
+      this.#underWay--;
+    }
+  }
+
+  /** Holds a lock or permit, in one of the three ways to write it. */
+  async #hold(
+    resource: asyncio.Lock | asyncio.Semaphore,
+    known: Guarded,
+    step: Step,
+  ): Promise<void> {
+    const ticket = this.#tickets++;
+    const section = async (): Promise<void> => {
+      this.#alwaysHolds(() => known.enter(ticket));
+      try {
+        await this.#body(step);
+      } finally {
+        known.leave();
+      }
+    };
+    const count = (change: 1 | -1): void => {
+      known.waiting += change;
+    };
+    const form = step.which % 3;
+    if (form === 0) {
+      let waits = true;
+      count(1);
+      const entered = (): void => {
+        if (waits) count(-1);
+        waits = false;
+      };
+      try {
+        await resource.run(() => {
+          entered();
+          return section();
+        });
+      } finally {
+        entered();
+      }
+    } else if (form === 1) {
+      using _guard = await this.#op(() => resource.acquire(), count);
+      await section();
+    } else {
+      await this.#op(() => resource.acquire(), count);
+      try {
+        await section();
+      } finally {
+        resource.release();
+      }
+    }
+  }
+
+  #ledger({ which }: Step): Ledger<Item> {
+    return pick(this.#queues, which);
+  }
+
+  #item({ delay }: Step): Item {
+    const id = this.#tickets++;
+    return { id, order: delay * 100_000 + id };
+  }
+
+  #took(ledger: Ledger<Item>, ticket: number, { id }: Item): void {
+    ledger.got.push({ ticket, id });
+    if (ledger.isImmediate) return;
+    ledger.reported++;
+    ledger.queue.taskDone();
+  }
+
+  #actor({ which }: Step): asyncio.Task<void> {
+    return pick(this.#actors, which);
+  }
+
+  readonly #steps: Record<Kind, (step: Step) => Promise<void>> = {
+    sleep: ({ delay }) => this.#op(() => asyncio.sleep(delay)),
+
+    lock: (step) => {
+      const { lock, known } = pick(this.#locks, step.which);
+      return this.#hold(lock, known, step);
+    },
+
+    semaphore: (step) => {
+      const chosen = pick(this.#semaphores, step.which);
+      return this.#hold(chosen.semaphore, chosen.known, { ...step, which: step.which >> 1 });
+    },
+
+    put: async (step) => {
+      const ledger = this.#ledger(step);
+      const item = this.#item(step);
+      await this.#op(
+        () => ledger.queue.put(item),
+        (change) => {
+          ledger.putting += change;
+        },
+      );
+      ledger.put.add(item.id);
+    },
+
+    get: async (step) => {
+      const ledger = this.#ledger(step);
+      const ticket = this.#tickets++;
+      const item = await this.#op(
+        () => ledger.queue.get(),
+        (change) => {
+          ledger.getting += change;
+        },
+      );
+      this.#took(ledger, ticket, item);
+    },
+
+    putNowait: async (step) => {
+      const ledger = this.#ledger(step);
+      if (ledger.queue.full()) return;
+      const item = this.#item(step);
+      ledger.queue.putNowait(item);
+      ledger.put.add(item.id);
+    },
+
+    getNowait: async (step) => {
+      const ledger = this.#ledger(step);
+      const ticket = this.#tickets++;
+      if (!ledger.queue.empty()) this.#took(ledger, ticket, ledger.queue.getNowait());
+    },
+
+    join: (step) => {
+      const ledger = this.#ledger(step);
+      return this.#op(
+        () => ledger.queue.join(),
+        (change) => {
+          ledger.joining += change;
+        },
+      );
+    },
+
+    shutdown: async (step) => {
+      const ledger = this.#ledger(step);
+      const immediate = step.delay < 0.2;
+      ledger.isImmediate ||= immediate;
+      ledger.queue.shutdown({ immediate });
+    },
+
+    produce: () =>
+      this.#op(() =>
+        this.#condition.run(async () => {
+          this.#alwaysHolds(() => this.#holders.resume());
+          this.#tokens++;
+          await this.#hop();
+          this.#condition.notify();
+          this.#holders.leave();
+        }),
+      ),
+
+    consume: () =>
+      this.#op(() =>
+        this.#condition.run(async () => {
+          this.#alwaysHolds(() => this.#holders.resume());
+          try {
+            while (this.#tokens === 0) await this.#awaitToken();
+            this.#tokens--;
+          } finally {
+            this.#holders.leave();
+          }
+        }),
+      ),
+
+    waitForEvent: () =>
+      this.#op(
+        async () => void (await this.#event.wait()),
+        (change) => {
+          this.#awaitingEvent += change;
+        },
+      ),
+
+    setEvent: async () => this.#event.set(),
+    clearEvent: async () => this.#event.clear(),
+
+    barrier: () =>
+      this.#op(
+        async () => void (await this.#barrier.wait()),
+        (change) => {
+          this.#atBarrier += change;
+        },
+      ),
+
+    resetBarrier: async () => this.#barrier.reset(),
+
+    cancel: async (step) => this.#cancel(this.#actor(step)),
+
+    fail: async () => {
+      throw new Boom();
+    },
+
+    waitForActors: async ({ which, delay }) => {
+      const returnWhen = pick(
+        ["FIRST_COMPLETED", "FIRST_EXCEPTION", "ALL_COMPLETED"] as const,
+        which,
+      );
+      const { done } = await this.#op(() =>
+        asyncio.wait(this.#actors, { delay: delay < 0.3 ? 1000 : delay, returnWhen }),
+      );
+      for (const actor of done) this.#alwaysHolds(() => assert.ok(actor.done()));
+    },
+
+    shieldActor: (step) =>
+      this.#op(() => timeLimit(step.delay, () => asyncio.shield(this.#actor(step)))),
+
+    timeout: (step) => timeLimit(step.delay || 1000, () => this.#body(step)),
+
+    moveOn: async (step) => void (await asyncio.moveOnAfter(step.delay, () => this.#body(step))),
+
+    waitFor: async (step) => {
+      const work = () => this.#body(step);
+      try {
+        await asyncio.waitFor(step.which % 2 === 0 ? work : asyncio.createTask(work), step.delay);
+      } catch (error) {
+        if (!(error instanceof asyncio.TimeoutError)) throw error;
+      }
+    },
+
+    scope: async (step) => {
+      const scope = new asyncio.CancelScope({ deadline: asyncio.getRunningLoop().time() + 2 });
+      if (step.which % 2 === 0)
+        asyncio.getRunningLoop().callLater(step.delay, () => scope.cancel());
+      await scope.run(() => this.#body(step));
+    },
+
+    cleanUp: async ({ bodies: [body = [], cleaning = []], delay }) => {
+      try {
+        await this.#run(body);
+      } finally {
+        await asyncio.cleanup(delay, () => this.#run(cleaning));
+      }
+    },
+
+    shield: (step) => timeLimit(step.delay, () => asyncio.shield(() => this.#body(step))),
+
+    careless: async (step) => {
+      try {
+        await this.#body(step);
+      } catch {
+        await this.#hop();
+      }
+    },
+
+    recover: async (step) => {
+      const self = asyncio.currentTask() as asyncio.Task<unknown>;
+      try {
+        await this.#body(step);
+      } catch (error) {
+        const isOurs = error instanceof asyncio.CancelledError && error.scope === self.scope;
+        if (!isOurs) throw error;
+        if (self.cancelling() === 0) return;
+        self.uncancel();
+        this.#cancels.set(self, (this.#cancels.get(self) ?? 0) - 1);
+      }
+    },
+
+    floating: async (step) => void this.#body(step).catch(() => {}),
+
+    group: async (step) => {
+      const [body = async () => {}, ...children] = this.#thunks(step);
+      await asyncio.taskGroup(async (group) => {
+        for (const child of children) group.createTask(child, { eagerStart: step.which % 4 === 0 });
+        await body();
+        if (step.which % 5 === 0) group.cancel();
+      });
+    },
+
+    gather: async (step) => {
+      const returnExceptions = step.which % 2 === 0;
+      if (returnExceptions) await asyncio.gather(this.#thunks(step), { returnExceptions });
+      else await asyncio.gather(this.#thunks(step));
+    },
+
+    race: (step) => asyncio.race(...this.#thunks(step)),
+
+    staggeredRace: async (step) => {
+      const delay = step.which % 3 === 0 ? null : step.delay;
+      await asyncio.staggeredRace(this.#thunks(step), delay);
+    },
+
+    asCompleted: async (step) => {
+      const options = step.which % 2 === 0 ? {} : { delay: step.delay };
+      for await (const each of asyncio.asCompleted(this.#thunks(step), options)) {
+        const task = each as unknown as asyncio.Future<void>; // for await has the type of its value
+        this.#alwaysHolds(() => assert.ok(task.done()));
+        if (!task.cancelled()) task.exception();
+        await this.#hop();
+        if (step.which === 0) break;
+      }
+    },
+
+    promiseAll: async (step) =>
+      void (await Promise.all(this.#thunks(step).map((thunk) => thunk()))),
+    promiseRace: (step) => Promise.race(this.#thunks(step).map((thunk) => thunk())),
+  };
+
+  async #awaitToken(): Promise<void> {
+    this.#consuming++;
+    this.#holders.leave();
+    try {
+      await this.#condition.wait();
+    } finally {
+      this.#alwaysHolds(() => this.#holders.resume());
+      this.#consuming--;
+    }
+  }
+}
+
+async function timeLimit(seconds: number, body: () => Promise<void>): Promise<void> {
+  try {
+    await asyncio.timeout(seconds, body);
+  } catch (error) {
+    if (!(error instanceof asyncio.TimeoutError)) throw error;
+  }
+}
+
+function pick<T>(items: readonly T[], which: number): T {
+  return items[which % items.length] as T; // there are items
+}
