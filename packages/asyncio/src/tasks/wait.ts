@@ -181,7 +181,7 @@ export function asCompleted<T>(
     if (typeof item !== "function" && !isThenable(item))
       throw argumentError("`asCompleted`", "functions, tasks, futures or promises", item);
   }
-  return new CompletionIterator(new Set(items.map(toFuture<T>)), delay);
+  return new CompletionIterator(items, delay);
 }
 
 /**
@@ -200,20 +200,29 @@ class CompletionIterator<T> implements Completions<T> {
   readonly #subject = { describeWait: () => `asCompleted, ${this.#pending.size} not ended` };
   /** Futures that have not ended as far as we know, with what listens to them. */
   readonly #pending: Map<Future<T>, FutureListener> = new Map();
-  /** False after the consumer has stopped: nothing of ours stays with a future that lives on. */
-  #isListening = false;
+  /** Thunks that were given under a pending cancellation: it comes first (8.3), and they start if somebody goes on. */
+  readonly #notStarted: Coroutine<T>[] = [];
+  /** Those of the pending ones that it listens to: none after the consumer has stopped, they may live long. */
+  readonly #heard: Set<Future<T>> = new Set();
   /** Futures that have ended and have not come out. */
   readonly #done: Future<T>[] = [];
   /** Calls of `next` that wait, in order: the nth call gets the nth future. Boxed, for a promise would await the future. */
   readonly #waiters: WaitList = new WaitList();
 
-  constructor(futures: Set<Future<T>>, delay: number) {
+  constructor(items: Awaitable<T>[], delay: number) {
+    const scope = here();
     this.#delay = delay;
-    this.#deadline = here().loop.time() + delay;
-    for (const future of futures) {
-      this.#pending.set(future, { futureDone: () => this.#ended(future) });
+    this.#deadline = scope.loop.time() + delay;
+    const isInterrupted = scope.peekInterruption() !== undefined;
+    for (const item of items) {
+      if (typeof item === "function" && isInterrupted) this.#notStarted.push(item);
+      else this.#add(toFuture(item));
     }
     this.#listen();
+  }
+
+  #add(future: Future<T>): void {
+    this.#pending.set(future, { futureDone: () => this.#ended(future) });
   }
 
   [Symbol.asyncIterator](): this {
@@ -225,6 +234,7 @@ class CompletionIterator<T> implements Completions<T> {
     const scope = here();
     const stop = scope.interruption(this.#subject);
     if (stop !== undefined) await stop;
+    for (const thunk of this.#notStarted.splice(0)) this.#add(toFuture(thunk));
     this.#listen();
     if (this.#done.length > 0) {
       const value = this.#done.shift() as Future<T>; // length > 0
@@ -245,22 +255,27 @@ class CompletionIterator<T> implements Completions<T> {
   async return(): Promise<IteratorResult<Future<T>, undefined>> {
     if (this.#waiters.length === 0) {
       // Else other consumers go on.
-      this.#isListening = false;
+      this.#heard.clear();
       for (const [future, listener] of this.#pending) future.unlisten(listener);
     }
     return { done: true, value: undefined };
   }
 
+  /** Listens to what it does not listen to yet. */
   #listen(): void {
-    if (this.#isListening) return;
-    this.#isListening = true;
+    if (this.#heard.size === this.#pending.size) return;
     // What has ended meanwhile comes out in the order in which it did.
     const inOrder = [...this.#pending].sort(([a], [b]) => a.doneSequence - b.doneSequence);
-    for (const [future, listener] of inOrder) future.listen(listener);
+    for (const [future, listener] of inOrder) {
+      if (this.#heard.has(future)) continue;
+      this.#heard.add(future);
+      future.listen(listener);
+    }
   }
 
   #ended(future: Future<T>): void {
     this.#pending.delete(future);
+    this.#heard.delete(future);
     if (this.#waiters.resumeFirst({ future }) === undefined) this.#done.push(future);
   }
 }

@@ -523,6 +523,23 @@ describe("asCompleted", () => {
   );
 
   test(
+    "starts nothing under a pending cancellation, until somebody goes on",
+    virtual(async () => {
+      const started: number[] = [];
+      const consumer = createTask(async () => {
+        currentTask()?.cancel();
+        const completions = asCompleted([async () => started.push(1)]);
+        await rejection(completions.next());
+        const before = [...started];
+        const { value } = await completions.next();
+        return [before, await value];
+      });
+
+      assert.deepEqual(await consumer, [[], 1]);
+    }),
+  );
+
+  test(
     "loses no task when next is cancelled (S64)",
     virtual(async () => {
       const completions = asCompleted([after(2, "a")]);
