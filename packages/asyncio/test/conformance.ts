@@ -143,7 +143,7 @@ interface Environments {
   make(seeds: readonly number[]): Iterable<Environment>;
 }
 
-const SEEDS_EACH = 20;
+const SEEDS_EACH = Number(process.env.CONFORMANCE_SEEDS ?? 20);
 let seedsUsed = 0;
 
 /** Seeds that no operation has had yet. */
