@@ -63,13 +63,12 @@ export {
 // Context
 export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
 // The loop
+export { getRunningLoop, HostLoop } from "./kernel/here.ts";
 export {
   EventLoop,
   type EventLoopOptions,
   type ExceptionContext,
   type ExceptionHandler,
-  getRunningLoop,
-  HostLoop,
 } from "./kernel/loop.ts";
 export type { Handle } from "./kernel/callback.ts";
 // Foreign work

@@ -5,7 +5,7 @@
 
 import { CancelledError } from "../kernel/errors.ts";
 import { Gate } from "../kernel/gate.ts";
-import { here } from "../kernel/loop.ts";
+import { here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Cancellation } from "../kernel/wait.ts";
 

@@ -1,7 +1,7 @@
 /** Foreign promises inside scopes: the one place where the library meets work that it cannot cancel by itself. */
 
 import { argumentError, CancelledError, checkCoroutine, isThenable } from "../kernel/errors.ts";
-import { here } from "../kernel/loop.ts";
+import { here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { Aborting } from "./abort-signal.ts";

@@ -13,7 +13,7 @@
  */
 
 import { runInScope } from "../kernel/context.ts";
-import { completed, here } from "../kernel/loop.ts";
+import { completed, here } from "../kernel/here.ts";
 import { park as parkIn } from "../kernel/scope.ts";
 import type { Cancellation, Wait, WaitSubject } from "../kernel/wait.ts";
 

@@ -23,7 +23,7 @@ export function reportInsisted(scope: Scope, grace: number): void {
 /** Reports the branches that still wait in a scope that has ended. */
 export function reportFloating(scope: Scope): void {
   const { loop, task } = scope;
-  if (!loop.debug) return;
+  if (!loop.reportsFloating) return;
   for (const wait of scope.parkedWaits()) {
     loop.callExceptionHandler({
       message: `${describeScope(scope)} has ended, and a branch that nobody awaited was cut off while waiting for ${wait.describe()}`,

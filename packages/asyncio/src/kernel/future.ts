@@ -22,7 +22,8 @@ import { type Context, currentContext } from "./context-var.ts";
 import { isResolvingFunction } from "./debug.ts";
 import { argumentError, CancelledError, InvalidStateError, isThenable } from "./errors.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
-import { type EventLoop, getRunningLoop, here } from "./loop.ts";
+import { getRunningLoop, here } from "./here.ts";
+import type { EventLoop } from "./loop.ts";
 import type { Scope } from "./scope.ts";
 import { type Cancellation, Wait } from "./wait.ts";
 
@@ -304,7 +305,7 @@ export class Future<T> extends Promise<T> {
     const cycle = this.cycleThrough(scope);
     if (cycle !== undefined) return void wait.fail(cycle);
     scope.addWait(wait);
-    if (scope.loop.isExact) scope.loop.parked();
+    if (scope.loop.isExact) scope.loop.parked(wait as Wait);
     if (scope.loop !== this.#loop) wait.holdTime();
     this.listen(wait);
     if (!scope.attention) return;

@@ -8,6 +8,10 @@
 
 import { runInRoot } from "./context.ts";
 import { CancelledError } from "./errors.ts";
+import type { Ready } from "./loop.ts";
+import type { RingBuffer } from "./ring-buffer.ts";
+import type { Scope } from "./scope.ts";
+import type { Wait, WaitSubject } from "./wait.ts";
 
 /** What a loop needs of its host. Delays are in seconds, as everywhere. */
 export interface Host {
@@ -26,14 +30,28 @@ export interface Host {
   onDry(run: (error?: Error) => void): () => void;
   /** A loop over an exact host runs one step at a time, the next when all microtasks of the last have run. */
   readonly exact?: boolean;
-  /** Picks which of `count` ready steps comes next (exact hosts); the oldest, 0, if it is absent. */
-  readonly choose?: ((count: number) => number) | undefined;
+  /** True iff branches that a scope cuts off when it ends are reported, as in debug mode. */
+  readonly strict?: boolean;
+  /** Picks which of the ready steps comes next, before each one (exact hosts); the oldest, 0, if it is absent. */
+  readonly choose?: ((ready: RingBuffer<Ready>) => number) | undefined;
+  /** Whether an operation that could complete in its call shall let others go first (exact hosts). */
+  yields?(scope: Scope, subject: WaitSubject): boolean;
+  /** Tells of each wait that is parked, just before its operation returns (exact hosts). */
+  parked?(wait: Wait): void;
+  /** Tells of what somebody holds and has to give back (exact hosts). Comes again and again for the same thing. */
+  watch?(resource: Watched): void;
   /** Tells that nothing is ready, after all microtasks have run (exact hosts). */
   idle?(): void;
   /** Tells that work outside the loop has begun (1) or ended (-1): while there is any, virtual time holds still. */
   io?(change: 1 | -1): void;
   /** Shows text to whoever runs the program: exceptions nobody handled, debug findings. */
   report(text: string): void;
+}
+
+/** Something that has to be given back before a run ends: a lock, a permit, a connection. */
+export interface Watched {
+  /** What is not given back, in words; undefined if all is. */
+  leftover(): string | undefined;
 }
 
 /** A timer of the host. A timer that is not `ref`ed does not keep the process alive. */
@@ -60,6 +78,9 @@ interface HostGlobals {
 
 const globals = globalThis as unknown as HostGlobals; // the three hosts have these globals
 const settled: Promise<void> = Promise.resolve();
+// Taken at load: fake timers of a test framework, and our own (testing/bubble.ts), must not reach the real loop.
+const { setTimeout, clearTimeout, setImmediate } = globals;
+const nowMs = globals.performance.now.bind(globals.performance);
 
 /** Hosts take delays as 32-bit milliseconds; longer ones are waited for in parts. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
@@ -71,27 +92,27 @@ const ranDry = (): void => {
 };
 
 export const realHost: Host = {
-  now: () => globals.performance.now() / 1000,
+  now: () => nowMs() / 1000,
   // `queueMicrotask` is 1.5 to 3 times dearer (bench: switch).
   microtask: (run) => void settled.then(run),
   afterMicrotasks(run) {
     // A tick queued by a microtask runs when the microtasks are through; one queued by a tick would run before them.
     const { process } = globals;
-    if (process === undefined) globals.setImmediate(run);
+    if (process === undefined) setImmediate(run);
     else settled.then(() => process.nextTick(run));
   },
-  macrotask: (run) => void globals.setImmediate(run),
+  macrotask: (run) => void setImmediate(run),
   setTimer(when, run) {
     // Rounded up: a host timer that fires early would find nothing due and be set again.
-    const delayMs = Math.ceil(when * 1000 - globals.performance.now());
+    const delayMs = Math.ceil(when * 1000 - nowMs());
     // Armed from the root context: a long timer must not keep the scope tree of whoever armed it.
     const timer = runInRoot(() =>
-      globals.setTimeout(run, Math.min(Math.max(delayMs, 1), LONGEST_DELAY_MS)),
+      setTimeout(run, Math.min(Math.max(delayMs, 1), LONGEST_DELAY_MS)),
     ) as { ref?(): void; unref?(): void };
     return {
       ref: () => timer.ref?.(),
       unref: () => (timer.unref === undefined ? undefined : void timer.unref()),
-      clear: () => globals.clearTimeout(timer),
+      clear: () => clearTimeout(timer),
     };
   },
   onDry(run) {
@@ -124,7 +145,7 @@ export function guardAbandonedBranches(): void {
     process.off("unhandledRejection", listener);
     for (const reason of others) Promise.reject(reason);
     others = [];
-    globals.setImmediate(() => process.on("unhandledRejection", listener));
+    setImmediate(() => process.on("unhandledRejection", listener));
   };
   const listener = (reason: unknown): void => {
     if (reason instanceof CancelledError || process.listenerCount("unhandledRejection") > 1) return;

@@ -14,17 +14,16 @@
  */
 
 import { Handle } from "./callback.ts";
-import { currentScope } from "./context.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { checkSeconds, InvalidStateError } from "./errors.ts";
-import { type FailureRecord, formatReport, reportUnobserved } from "./failure.ts";
-import { type Host, type HostTimer, realHost } from "./host.ts";
+import { type FailureRecord, formatReport } from "./failure.ts";
+import { type Host, type HostTimer, realHost, type Watched } from "./host.ts";
 import { LinkedList } from "./linked-list.ts";
 import { RingBuffer } from "./ring-buffer.ts";
-import { Scope } from "./scope.ts";
+import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 import { formatSeconds, type Timer, TimerHeap, type TimerTarget } from "./timers.ts";
-import { Wait, type WaitSubject } from "./wait.ts";
+import type { Wait, WaitSubject } from "./wait.ts";
 
 /** Something in the ready queue. `step` must not throw and must not call user code. */
 export interface Ready {
@@ -68,6 +67,8 @@ export class EventLoop {
   slowCallbackDuration = 0.1;
   /** @internal The live tasks, in the order of creation. The loop holds them strongly: no task vanishes. */
   readonly tasks: LinkedList<Task<unknown>> = new LinkedList();
+  /** @internal How many tasks were made without a name: names count from 1 on each loop, so runs repeat. */
+  unnamed = 0;
   /** @internal True once a scope has ended on floating branches. */
   hasCutBranches = false;
   /** @internal Shielded scopes that have not ended: a run waits for them, they are cleaning up. */
@@ -78,6 +79,8 @@ export class EventLoop {
   readonly #host: Host;
   /** @internal True iff steps run one at a time. */
   readonly isExact: boolean;
+  /** @internal True iff branches that were cut off are reported. */
+  readonly reportsFloating: boolean;
   readonly #ready: RingBuffer<Ready> = new RingBuffer();
   readonly #timers: TimerHeap = new TimerHeap();
   #hostTimer: HostTimer | undefined = undefined;
@@ -98,6 +101,7 @@ export class EventLoop {
     this.#host = host;
     this.debug = options.debug ?? environment?.ASYNCIO_DEBUG === "1";
     this.isExact = (host.exact ?? false) || this.debug;
+    this.reportsFloating = (host.strict ?? false) || this.debug;
     this.cancelGrace = Math.max(cancelGrace, 0);
   }
 
@@ -230,6 +234,11 @@ export class EventLoop {
     return true;
   }
 
+  /** @internal As `spend`, for an operation whose state has changed; an exact host may let others go first. */
+  mayComplete(scope: Scope, subject: WaitSubject): boolean {
+    return this.spend() && !(this.isExact && this.#host.yields?.(scope, subject) === true);
+  }
+
   /** @internal Resolves in the next macrotask: when what is ready has run, and the host has had its turn. */
   nextMacrotask(): Promise<void> {
     return new Promise((resolve) => this.#host.macrotask(resolve));
@@ -256,14 +265,24 @@ export class EventLoop {
     if (this.#timers.live === 0) this.#hostTimer?.unref();
   }
 
+  /** @internal What the timers that are set will wake, in no order. */
+  timerTargets(): TimerTarget[] {
+    return this.#timers.targets();
+  }
+
   /** @internal True iff no step is ready or running. */
   get isIdle(): boolean {
     return !this.#drainDue;
   }
 
-  /** @internal A wait was parked: if nothing is ready any more, the host may want to know. */
-  parked(): void {
-    if (this.isIdle) this.#host.idle?.();
+  /** @internal A wait was parked on an exact loop. */
+  parked(wait: Wait): void {
+    this.#host.parked?.(wait);
+  }
+
+  /** @internal Somebody holds `resource`, on an exact loop: tests fail if it is not given back. */
+  watch(resource: Watched): void {
+    this.#host.watch?.(resource);
   }
 
   /** @internal Work outside the loop has begun (1) or ended (-1). */
@@ -325,9 +344,7 @@ export class EventLoop {
     if (ready.length === 0) this.#host.idle?.();
     else if (this.spend()) {
       const item =
-        this.#host.choose === undefined
-          ? ready.shift()
-          : ready.take(this.#host.choose(ready.length));
+        this.#host.choose === undefined ? ready.shift() : ready.take(this.#host.choose(ready));
       this.#stepping = item;
       this.#stepStartedAt = this.debug ? realHost.now() : 0;
       this.#drainDue = true;
@@ -350,44 +367,4 @@ export class EventLoop {
       task,
     });
   }
-}
-
-/** A loop in real time, on the event loop of Node, Deno or Bun. */
-export class HostLoop extends EventLoop {
-  constructor(options?: EventLoopOptions) {
-    super(realHost, options);
-  }
-}
-
-let outside: Scope | undefined;
-
-/** The current scope; outside every `run` and task a scope of the default loop which is never cancelled and never ends. */
-export function here(): Scope {
-  const scope = currentScope();
-  if (scope !== undefined) return scope;
-  if (outside === undefined) {
-    const loop = new HostLoop();
-    outside = new Scope(loop, { label: "the program", context: currentContext() });
-    // No `run` ends on this loop: what failed unobserved is reported when the program does.
-    loop.onDry(() => reportUnobserved(loop));
-  }
-  return outside;
-}
-
-/** The loop of the running code; outside every task the default loop, which real time drives. */
-export function getRunningLoop(): EventLoop {
-  return here().loop;
-}
-
-/** What an operation returns that was complete in the call: at once, or in its turn when the budget is spent (rule 9). */
-export function completed<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
-  if (scope.loop.spend()) return Promise.resolve(value);
-  return switchTasks(scope, subject, value);
-}
-
-/** What an operation returns that is complete, after everything that is ready now. Nothing can cancel it any more. */
-export function switchTasks<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
-  const wait = new Wait<T>(scope, subject);
-  wait.resume(value);
-  return wait.promise;
 }

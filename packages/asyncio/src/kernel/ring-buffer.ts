@@ -26,6 +26,11 @@ export class RingBuffer<T> {
     return item;
   }
 
+  /** The item at `index` (0 is the oldest), which stays. */
+  at(index: number): T {
+    return this.#slots[(this.#head + index) & (this.#slots.length - 1)] as T;
+  }
+
   /** Takes out the item at `index` (0 is the oldest), keeping the order of the others; costs O(index). */
   take(index: number): T {
     const mask = this.#slots.length - 1;

@@ -394,6 +394,6 @@ export class Scope {
 export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {
   const wait = new Wait<T>(scope, subject, onCancel);
   scope.addWait(wait);
-  if (scope.loop.isExact) scope.loop.parked();
+  if (scope.loop.isExact) scope.loop.parked(wait as Wait);
   return wait;
 }

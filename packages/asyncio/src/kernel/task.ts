@@ -15,7 +15,8 @@ import {
 } from "./errors.ts";
 import { Future } from "./future.ts";
 import { Gate } from "./gate.ts";
-import { type EventLoop, here } from "./loop.ts";
+import { here } from "./here.ts";
+import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
 import { type Cancellation, stackAbove } from "./wait.ts";
 
@@ -34,8 +35,6 @@ export interface TaskOptions {
   /** Seconds. @default that of the loop */
   readonly cancelGrace?: number | undefined;
 }
-
-let count = 0;
 
 /**
  * A running piece of work: await it for its result, `cancel()` it. Made by `createTask`.
@@ -68,7 +67,7 @@ export class Task<T> extends Future<T> {
     if (cancelGrace !== undefined) {
       checkSeconds("`createTask`", "`cancelGrace` in seconds", cancelGrace);
     }
-    this.#name = name === undefined ? `Task-${++count}` : String(name);
+    this.#name = name === undefined ? `Task-${++loop.unnamed}` : String(name);
     this.#createdAt = loop.debug ? stackAbove(Task) : undefined;
     this.scope = new Scope(loop, {
       label: "task",

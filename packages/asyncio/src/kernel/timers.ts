@@ -97,6 +97,10 @@ export class TimerHeap {
     return true;
   }
 
+  targets(): TimerTarget[] {
+    return this.#heap.flatMap(({ target }) => (target === undefined ? [] : [target]));
+  }
+
   clear(): void {
     for (const timer of this.#heap) timer.target = undefined;
     this.#heap = [];

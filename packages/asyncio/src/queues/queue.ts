@@ -16,7 +16,7 @@ import {
   QueueFull,
   QueueShutDown,
 } from "../kernel/errors.ts";
-import { completed, here } from "../kernel/loop.ts";
+import { completed, here } from "../kernel/here.ts";
 import { RingBuffer } from "../kernel/ring-buffer.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";

@@ -17,7 +17,8 @@ import {
 } from "../kernel/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import type { FutureListener } from "../kernel/future.ts";
-import { type EventLoop, HostLoop, here } from "../kernel/loop.ts";
+import { HostLoop, here } from "../kernel/here.ts";
+import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { formatSeconds, type Timer } from "../kernel/timers.ts";

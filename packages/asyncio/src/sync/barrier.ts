@@ -5,7 +5,7 @@
  */
 
 import { argumentError, BrokenBarrierError, rangeError } from "../kernel/errors.ts";
-import { completed, here } from "../kernel/loop.ts";
+import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { describeSync, type SyncOptions } from "./lock.ts";

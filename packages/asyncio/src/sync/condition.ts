@@ -7,7 +7,7 @@
  */
 
 import { argumentError, rangeError } from "../kernel/errors.ts";
-import { here } from "../kernel/loop.ts";
+import { here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { describeSync, Lock, type SyncOptions } from "./lock.ts";

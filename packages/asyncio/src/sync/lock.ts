@@ -7,7 +7,7 @@
  */
 
 import { InvalidStateError } from "../kernel/errors.ts";
-import { completed, here } from "../kernel/loop.ts";
+import { completed, here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
@@ -144,6 +144,7 @@ export class Lock {
   }
 
   #take(scope: Scope): Holding {
+    if (scope.loop.isExact) scope.loop.watch(this);
     this.#holding = new Holding(this, scope.task);
     return this.#holding;
   }
@@ -155,6 +156,11 @@ export class Lock {
       this.#holding = (next.offer as Holding | undefined) ?? new Holding(this, next.scope.task); // left there by reacquire
       next.resume(this.#holding);
     }
+  }
+
+  /** @internal */
+  leftover(): string | undefined {
+    return this.#holding === undefined ? undefined : this.#describeHeld();
   }
 
   #describeHeld(): string {

@@ -6,7 +6,7 @@
  */
 
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
-import { completed, here } from "../kernel/loop.ts";
+import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { describeSync, type SyncOptions } from "./lock.ts";
@@ -35,13 +35,15 @@ export class Semaphore {
   };
   /** Free permits. */
   #value: number;
+  /** Free permits at the beginning. */
+  readonly #initial: number;
 
   constructor(value = 1, options: SyncOptions = {}) {
     if (typeof value !== "number")
       throw argumentError(`\`new ${this.kind}\``, "a number of permits", value);
     if (!Number.isInteger(value) || value < 0)
       throw rangeError(`\`new ${this.kind}\``, "a whole number of permits, 0 or more", value);
-    this.#value = value;
+    this.#value = this.#initial = value;
     this.name = options.name;
   }
 
@@ -50,6 +52,7 @@ export class Semaphore {
     const scope = here();
     const stop = scope.interruption(this.#subject);
     if (stop !== undefined) return stop;
+    if (scope.loop.isExact) scope.loop.watch(this);
     if (this.#value > 0) {
       this.#value--;
       return completed(scope, this.#subject, this.#permit());
@@ -80,6 +83,13 @@ export class Semaphore {
     } finally {
       guard[Symbol.dispose]();
     }
+  }
+
+  /** @internal More permits than at the beginning are none of anybody's: the semaphore is used as a signal. */
+  leftover(): string | undefined {
+    const missing = this.#initial - this.#value;
+    if (missing <= 0) return undefined;
+    return `${this.describe()}, ${missing} of ${this.#initial} permits not given back`;
   }
 
   /** @internal What messages call it; not the name of the class, which a bundler may change. */

@@ -8,7 +8,7 @@
 
 import { argumentError, CancelledError, isThenable } from "../kernel/errors.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
-import { completed, here } from "../kernel/loop.ts";
+import { completed, here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";

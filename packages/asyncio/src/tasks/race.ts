@@ -15,7 +15,7 @@ import {
   ExceptionGroup,
   rangeError,
 } from "../kernel/errors.ts";
-import { here } from "../kernel/loop.ts";
+import { here } from "../kernel/here.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";

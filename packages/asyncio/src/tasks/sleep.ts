@@ -1,7 +1,7 @@
 /** Waiting for time to pass, and for other tasks to have their turn. */
 
 import { checkSeconds } from "../kernel/errors.ts";
-import { here, switchTasks } from "../kernel/loop.ts";
+import { here, switchTasks } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Timer } from "../kernel/timers.ts";
 import type { Wait } from "../kernel/wait.ts";

@@ -27,8 +27,8 @@ import {
   rangeError,
 } from "../kernel/errors.ts";
 import type { FutureListener } from "../kernel/future.ts";
+import { here } from "../kernel/here.ts";
 import { LinkedList, type Links } from "../kernel/linked-list.ts";
-import { here } from "../kernel/loop.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";

@@ -8,7 +8,7 @@ import { type AbortBinding, bindSignal, checkSignal } from "../kernel/abort.ts";
 import { openScope } from "../kernel/body.ts";
 import { currentContext } from "../kernel/context-var.ts";
 import { checkCoroutine, checkSeconds, InvalidStateError, TimeoutError } from "../kernel/errors.ts";
-import { here } from "../kernel/loop.ts";
+import { here } from "../kernel/here.ts";
 import { Scope, type ScopeOptions } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { formatSeconds } from "../kernel/timers.ts";

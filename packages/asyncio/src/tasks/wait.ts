@@ -13,7 +13,7 @@ import {
   TimeoutError,
 } from "../kernel/errors.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
-import { completed, here } from "../kernel/loop.ts";
+import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { type Coroutine, createTask, Task } from "../kernel/task.ts";
 import { formatSeconds } from "../kernel/timers.ts";

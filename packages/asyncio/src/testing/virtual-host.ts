@@ -1,0 +1,289 @@
+/**
+ * The host of loops in virtual time. Steps run one at a time, each when all microtasks of the last have run, so the order
+ * is exact and the same every time. When nothing is ready, the clock jumps to the next deadline.
+ *
+ * When is nothing ready? No step is ready, no macrotask hop is due, no work outside the loop is waited for in
+ * `cancellable`, and no task sits in a foreign await that the real host may still end. The last of these cannot be asked
+ * directly. But a foreign await that is really under way has something open in the host (a timer, a request, a socket),
+ * and Node tells what is open: more than there was at the beginning means that somebody outside may still come back. A
+ * task in a foreign await with nothing open outside waits for a promise that another task, or a timer of ours, will settle.
+ */
+
+import type { Host, HostTimer, Watched } from "../kernel/host.ts";
+import { realHost } from "../kernel/host.ts";
+import type { EventLoop, Ready } from "../kernel/loop.ts";
+import type { RingBuffer } from "../kernel/ring-buffer.ts";
+import type { Scope } from "../kernel/scope.ts";
+import type { Task } from "../kernel/task.ts";
+import type { Wait } from "../kernel/wait.ts";
+
+interface VirtualTimer {
+  readonly when: number;
+  readonly run: () => void;
+  /** True iff it counts: a timer left behind by a cancelled timeout is no reason to move the clock. */
+  isRefed: boolean;
+}
+
+/** Somebody who waits until nothing is ready, at `when` or later. */
+interface Settler {
+  readonly when: number;
+  readonly wait: Wait<void>;
+}
+
+/** How often it is asked whether work outside has ended, while it holds the clock: real seconds. */
+const POLL_SECONDS = 0.002;
+
+export class VirtualHost implements Host {
+  readonly exact = true;
+  readonly strict: boolean = false;
+  /** False iff the clock moves by `advance` alone. */
+  readonly autojump: boolean;
+  /** Everything that somebody has held on this loop. */
+  readonly watched: Set<Watched> = new Set();
+  #loop: EventLoop | undefined;
+  #now = 0;
+  #timer: VirtualTimer | undefined = undefined;
+  /** Macrotask hops that are due. */
+  #hops = 0;
+  /** Work outside the loop that is waited for in `cancellable`. */
+  #outstanding = 0;
+  #checkDue = false;
+  #poll: HostTimer | undefined = undefined;
+  readonly #settlers: Settler[] = [];
+  /** Tasks that have run since nothing was ready, and those that were in a foreign await then. */
+  readonly #unsure: Set<Task<unknown>> = new Set();
+  /** What was open in the real host at the beginning. */
+  #openBefore: ReadonlyMap<string, number>;
+
+  constructor(autojump = true, openBefore: ReadonlyMap<string, number> = openOutside()) {
+    this.autojump = autojump;
+    this.#openBefore = openBefore;
+  }
+
+  get loop(): EventLoop {
+    if (this.#loop === undefined) throw new Error("a VirtualHost without a loop");
+    return this.#loop;
+  }
+
+  /** Called right after the loop was made. */
+  attach(loop: EventLoop): void {
+    this.#loop = loop;
+    hosts.set(loop, this);
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  microtask(run: () => void): void {
+    realHost.microtask(run);
+  }
+
+  afterMicrotasks(run: () => void): void {
+    realHost.afterMicrotasks(run);
+  }
+
+  macrotask(run: () => void): void {
+    this.#hops++;
+    realHost.macrotask(() => {
+      this.#hops--;
+      run();
+      if (this.loop.isIdle) this.scheduleCheck();
+    });
+  }
+
+  report(text: string): void {
+    realHost.report(text);
+  }
+
+  onDry(_run: (error?: Error) => void): () => void {
+    return () => {};
+  }
+
+  setTimer(when: number, run: () => void): HostTimer {
+    const timer: VirtualTimer = { when, run, isRefed: true };
+    this.#timer = timer;
+    if (this.loop.isIdle) this.scheduleCheck();
+    return {
+      ref: () => {
+        timer.isRefed = true;
+        if (this.loop.isIdle) this.scheduleCheck();
+      },
+      unref: () => {
+        timer.isRefed = false;
+      },
+      clear: () => {
+        if (this.#timer === timer) this.#timer = undefined;
+      },
+    };
+  }
+
+  io(change: 1 | -1): void {
+    this.#outstanding += change;
+    if (this.loop.isIdle) this.scheduleCheck();
+  }
+
+  watch(resource: Watched): void {
+    this.watched.add(resource);
+  }
+
+  parked(_wait: Wait): void {
+    if (this.loop.isIdle) this.scheduleCheck(); // a task came out of a foreign await
+  }
+
+  choose(ready: RingBuffer<Ready>): number {
+    const index = this.pick(ready);
+    const { task } = ready.at(index).scope as Scope; // every step of the library has a scope
+    if (task !== undefined) this.#unsure.add(task);
+    return index;
+  }
+
+  /** Which step comes next. */
+  protected pick(_ready: RingBuffer<Ready>): number {
+    return 0;
+  }
+
+  /** Nothing is ready, and all microtasks have run. */
+  idle(): void {
+    if (this.isQuiet && this.foreignTasks().length === 0) this.#nothingReady();
+    else this.scheduleCheck();
+  }
+
+  /** One macrotask later, so that foreign promises which are about to settle do so first. */
+  scheduleCheck(): void {
+    if (this.#checkDue) return;
+    this.#checkDue = true;
+    realHost.macrotask(() => {
+      this.#checkDue = false;
+      if (!this.loop.isIdle || !this.isQuiet) return;
+      if (this.foreignTasks().length > 0 && this.isForeignInFlight()) this.heldBack();
+      else this.#nothingReady();
+    });
+  }
+
+  /** Waits until nothing is ready at `when`; on from there the clock may jump again. */
+  settle(wait: Wait<void>, when: number): void {
+    this.#settlers.push({ when, wait });
+    this.scheduleCheck();
+  }
+
+  /** Nothing outside is waited for in `cancellable`, and no hop is due. */
+  get isQuiet(): boolean {
+    return this.#hops === 0 && this.#outstanding === 0;
+  }
+
+  /** The tasks in a foreign await, by what is known when nothing is ready. */
+  foreignTasks(): Task<unknown>[] {
+    for (const task of this.#unsure) if (task.done() || isParked(task)) this.#unsure.delete(task);
+    return [...this.#unsure];
+  }
+
+  /** Whether something is open in the real host that was not at the beginning. Never, where the host cannot tell. */
+  isForeignInFlight(): boolean {
+    for (const [kind, count] of openOutside()) {
+      const ours = kind === "Immediate" ? 1 : 0; // the one in which this is asked counts, too
+      if (count > (this.#openBefore.get(kind) ?? 0) + ours) return true;
+    }
+    return false;
+  }
+
+  /** What is open in the host from now on is ours, and no sign of foreign work. */
+  protected takeStock(): void {
+    this.#openBefore = openOutside();
+  }
+
+  /** Foreign work holds the clock. It comes back by itself, or what is open is somebody else's and goes away. */
+  protected heldBack(): void {
+    if (this.#poll !== undefined) return;
+    this.#poll = realHost.setTimer(realHost.now() + POLL_SECONDS, () => {
+      this.#poll = undefined;
+      this.scheduleCheck();
+    });
+    this.#poll.unref();
+  }
+
+  #nothingReady(): void {
+    this.#dropEndedSettlers();
+    const settler = this.#nextSettler();
+    if (settler !== undefined && settler.when <= this.#now) {
+      const due = this.#settlers.filter(({ when }) => when <= this.#now);
+      for (const { wait } of due) wait.resume();
+      this.#dropEndedSettlers();
+      return;
+    }
+    const timer = this.nextTimer();
+    const limit = this.autojump ? Number.POSITIVE_INFINITY : this.#furthestSettler();
+    if (timer !== undefined && timer.when <= Math.min(settler?.when ?? limit, limit)) {
+      this.#timer = undefined;
+      this.#now = Math.max(this.#now, timer.when);
+      timer.run();
+      if (this.loop.isIdle) this.scheduleCheck();
+    } else if (settler !== undefined) {
+      this.#now = settler.when;
+      this.#nothingReady();
+    } else this.stuck();
+  }
+
+  /** Nothing of ours can wake a task any more. */
+  protected stuck(): void {}
+
+  /** The timer that the clock may jump to. One for ever never fires. */
+  protected nextTimer(): { readonly when: number; readonly run: () => void } | undefined {
+    const timer = this.#timer;
+    return timer?.isRefed === true && timer.when !== Number.POSITIVE_INFINITY ? timer : undefined;
+  }
+
+  /** Fires the timers that are due now, without waiting until nothing is ready. */
+  fireDueTimers(): void {
+    const timer = this.nextTimer();
+    if (timer === undefined || timer.when > this.#now) return;
+    this.#timer = undefined;
+    timer.run();
+  }
+
+  #nextSettler(): Settler | undefined {
+    let next: Settler | undefined;
+    for (const settler of this.#settlers)
+      if (next === undefined || settler.when < next.when) next = settler;
+    return next;
+  }
+
+  #furthestSettler(): number {
+    return this.#settlers.reduce((most, { when }) => Math.max(most, when), this.#now);
+  }
+
+  #dropEndedSettlers(): void {
+    for (let index = this.#settlers.length - 1; index >= 0; index--)
+      if (this.#settlers[index]?.wait.state !== "parked") this.#settlers.splice(index, 1);
+  }
+}
+
+const hosts: WeakMap<EventLoop, VirtualHost> = new WeakMap();
+
+/** The host of a loop in virtual time; undefined for one in real time. */
+export function virtualHostOf(loop: EventLoop): VirtualHost | undefined {
+  return hosts.get(loop);
+}
+
+/** Whether something of ours will wake the task: it waits, and for nothing foreign. */
+function isParked(task: Task<unknown>): boolean {
+  const waits = task.scope.parkedWaits();
+  return waits.length > 0 && !waits.some((wait) => wait.isForeign);
+}
+
+const { process } = globalThis as {
+  process?: { getActiveResourcesInfo?(): string[]; versions?: Record<string, string> };
+};
+
+/** False on Bun, whose list is always empty. */
+export const hostTellsWhatIsOpen: boolean =
+  process?.getActiveResourcesInfo !== undefined && process.versions?.bun === undefined;
+
+/** What keeps the real host busy, by kind; empty where the host cannot tell. */
+export function openOutside(): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  if (!hostTellsWhatIsOpen) return counts;
+  for (const kind of process?.getActiveResourcesInfo?.() ?? [])
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return counts;
+}
