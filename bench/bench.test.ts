@@ -37,7 +37,7 @@ describe("a smoke run", () => {
     assert.ok(load.before >= 0 && load.after >= 0 && seconds >= 0);
     assert.deepEqual(effort, { quick: true, rounds: 1, samples: 1 });
     const libraries = Object.entries(machine.libraries).map((pair) => pair.join(" "));
-    assert.equal(libraries.length, 4);
+    assert.equal(libraries.length, 5);
     for (const text of [date, machine.node, machine.processor, ...libraries])
       assert.ok(stdout.includes(text), text);
   });

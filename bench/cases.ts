@@ -3,7 +3,14 @@
 import type { Size } from "./workload.ts";
 
 /** The files there can be in a folder of workloads/: one for each way to do the job. */
-export type Implementation = "ours" | "native" | "async-mutex" | "p-limit" | "p-queue" | "effect";
+export type Implementation =
+  | "ours"
+  | "native"
+  | "async-mutex"
+  | "p-limit"
+  | "p-queue"
+  | "effect"
+  | "fast-check";
 
 /** The implementation that the others are compared to; every case has it. */
 export const reference: Implementation = "native";
@@ -109,6 +116,14 @@ export const cases: readonly Case[] = [
     operation: "one of 100 waiters woken and heard",
     full: { tasks: 100, repeats: 2000 },
     quick: { tasks: 100, repeats: 5 },
+  },
+  {
+    name: "explore",
+    folder: "explore",
+    others: ["ours", "fast-check"],
+    operation: "one schedule of 3 tasks with 3 waits each",
+    full: { tasks: 1, repeats: 20_000 },
+    quick: { tasks: 1, repeats: 50 },
   },
 ];
 

@@ -8,6 +8,7 @@
 // - ```js effect: written for the package `effect`, which is not installed here. It is not run.
 // - A line `...` in a ```text block stands for any number of lines, `...` within a line for any text.
 // - ```ts dies=SIGINT: the process has to end by that signal.
+// - ```ts file=bank.ts: the module is called that, and its first line is 1, for output that names places in it.
 //
 // The code keeps its line numbers, so a stack or a compiler error names the line of the page.
 
@@ -30,6 +31,8 @@ interface Example {
   /** Undefined where the page says nothing about it. */
   readonly output: string | undefined;
   readonly signal: string | undefined;
+  /** Undefined if the module may be called anything. */
+  readonly name?: string | undefined;
 }
 
 const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })].sort();
@@ -93,8 +96,10 @@ function blocksOf(file: string): Example[] {
     if (language !== "ts" && language !== "js") return [];
     if (language === "js" && flags === "effect") return [];
     const [, signal] = /^dies=(SIG\w+)$/.exec(flags) ?? [];
-    assert.ok(flags === "" || signal !== undefined, `${file}: what is "${flags}"?`);
-    return { file, language, line: lineAt(text, match.index) + 1, code, output, signal };
+    const [, name] = /^file=([\w-]+\.ts)$/.exec(flags) ?? [];
+    const isKnown = flags === "" || signal !== undefined || name !== undefined;
+    assert.ok(isKnown, `${file}: what is "${flags}"?`);
+    return { file, language, line: lineAt(text, match.index) + 1, code, output, signal, name };
   });
 }
 
@@ -113,20 +118,26 @@ function lineAt(text: string, index: number): number {
 }
 
 /** Writes the example to a file of its own and gives its name. */
-function writeModule({ file, language, line, code }: Example): string {
+function writeModule({ file, language, line, code, name: wanted }: Example): string {
   const header = imports[language]
     .filter(([name]) => !new RegExp(`^import .*\\b${name} from`, "m").test(code))
     .map(([, statement]) => statement)
     .join(" ");
   const extension = language === "ts" ? "ts" : "mjs";
-  const name = `${file.replace(/\.\w+$/, "").replaceAll(/\W+/g, "-")}-${line}.${extension}`;
+  const stem = `${file.replace(/\.\w+$/, "").replaceAll(/\W+/g, "-")}-${line}`;
+  if (wanted !== undefined) {
+    mkdirSync(join(folder, stem));
+    writeFileSync(join(folder, stem, wanted), `${header} ${code}export {};\n`);
+    return `${stem}/${wanted}`;
+  }
+  const name = `${stem}.${extension}`;
   writeFileSync(join(folder, name), `${header}${"\n".repeat(line - 1)}${code}export {};\n`);
   return name;
 }
 
 /** What the compiler says about all modules, one complaint an entry. */
 async function typecheck(): Promise<string[]> {
-  const config = { extends: "../../tsconfig.json", include: ["*.ts"] };
+  const config = { extends: "../../tsconfig.json", include: ["**/*.ts"] };
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   const { stdout, stderr } = await start([tsc, "-p", folder, "--pretty", "false"]);

@@ -7,6 +7,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { buildLibrary } from "./build.mjs";
+import { testFrameworks } from "./frameworks.mjs";
 import { root, SetupError } from "./install.mjs";
 import { testRuntimes } from "./runtimes.mjs";
 import { runUnitTests } from "./unit-tests.mjs";
@@ -19,6 +20,7 @@ const steps = {
   types: once(() => tool("scripts/typecheck.mjs")),
   unit: runUnitTests,
   package: once(() => tool("scripts/check-package.mjs")),
+  frameworks: testFrameworks,
   runtimes: testRuntimes,
 };
 

@@ -1,3 +1,41 @@
 /** asyncio-ts/testing: concurrent code under test. */
 
+export type { BubbleOptions } from "./testing/bubble.ts";
+export {
+  InjectedFault,
+  LeakError,
+  LivelockError,
+  RaceError,
+  ReplayError,
+  type ScheduleDetails,
+  ScheduleError,
+  SweepError,
+  UncontrolledError,
+  UnhandledError,
+} from "./testing/errors.ts";
+export {
+  type Exploration,
+  type ExploreOptions,
+  explore,
+  explored,
+} from "./testing/explore.ts";
+export { type Cell, cell, type TrackedOptions, tracked } from "./testing/races.ts";
+export {
+  type RunTestOptions,
+  runTest,
+  type StateOptions,
+  type TestOptions,
+} from "./testing/run-test.ts";
+export { Sequencer } from "./testing/sequencer.ts";
+export type { StrategyName } from "./testing/strategies.ts";
+export {
+  type CancelSweepOptions,
+  cancelSweep,
+  type FaultSweepOptions,
+  fault,
+  faultSweep,
+  type Sweep,
+} from "./testing/sweep.ts";
+export { type TestContext, waitAllTasksBlocked } from "./testing/test-context.ts";
+export type { TestBody } from "./testing/trial.ts";
 export { VirtualLoop, type VirtualLoopOptions } from "./testing/virtual-loop.ts";

@@ -18,6 +18,8 @@ export class Handle {
   readonly scope: Scope;
   /** @internal Set by callAt. */
   timer: Timer | undefined = undefined;
+  /** @internal False iff nobody minds that it is never called: an `unref`ed timer. */
+  isAwaited = true;
   readonly #when: number | undefined;
   readonly #gate: Gate;
   #callback: (() => unknown) | undefined;

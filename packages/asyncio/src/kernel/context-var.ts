@@ -13,16 +13,18 @@ export class Context {
   // True iff another context may hold the same map: then a write copies it first.
   #shared = false;
 
-  constructor() {
-    this.#values = new Map();
+  /** @internal `from` shares its values. */
+  constructor(from?: Context) {
+    if (from === undefined) this.#values = new Map();
+    else {
+      this.#values = from.#values;
+      this.#shared = from.#shared = true;
+    }
   }
 
   /** A context of its own with the values of this one. Cheap: nothing is copied until one of the two changes. */
   copy(): Context {
-    const copy = new Context();
-    copy.#values = this.#values;
-    copy.#shared = this.#shared = true;
-    return copy;
+    return new Context(this);
   }
 
   /**

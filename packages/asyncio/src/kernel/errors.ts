@@ -17,8 +17,8 @@ export interface CancelDetails {
   readonly requestedBy?: string | undefined;
 }
 
-/** Gives `errorClass` its name, and an `instanceof` that recognises the instances of other copies of this package. */
-function register(errorClass: abstract new (...args: never[]) => Error, name: string): void {
+/** @internal Gives `errorClass` its name, and an `instanceof` that recognises the instances of other copies of this package. */
+export function register(errorClass: abstract new (...args: never[]) => Error, name: string): void {
   const brand = Symbol.for(`asyncio-ts.${name}`);
   Object.defineProperty(errorClass.prototype, "name", {
     value: name,

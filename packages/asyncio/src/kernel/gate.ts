@@ -1,30 +1,34 @@
 /**
  * Gates: promises that a step of the loop opens. What waits at a gate goes on in its turn in the ready queue, in the async
- * context in which it began to wait: that is how tasks start, callbacks are called and signals abort.
+ * context in which it began to wait: that is how tasks start, callbacks are called and signals abort, and how a task lets
+ * others go first. Nothing can cancel it, so a gate is a tenth of a wait (bench: switch).
  */
 
 import type { Ready } from "./loop.ts";
 import type { Scope } from "./scope.ts";
 
 const ignore = (): void => {};
-let openNew: () => void = ignore;
-const captureOpen = (open: () => void): void => {
+let openNew: (value: never) => void = ignore;
+const captureOpen = (open: (value: never) => void): void => {
   openNew = open;
 };
 
-export class Gate implements Ready {
+export class Gate<T = void> implements Ready {
   readonly scope: Scope;
-  readonly promise: Promise<void>;
-  readonly #open: () => void;
+  /** Gets `value` when the gate opens. */
+  readonly promise: Promise<T>;
+  readonly #open: (value: T) => void;
+  readonly #value: T;
 
-  constructor(scope: Scope) {
+  constructor(scope: Scope, value?: T) {
     this.scope = scope;
-    this.promise = new Promise(captureOpen);
-    this.#open = openNew;
+    this.promise = new Promise(captureOpen as (open: (value: T) => void) => void);
+    this.#open = openNew as (value: T) => void;
+    this.#value = value as T; // left out only where T is void
     openNew = ignore; // it would keep the last promise, and what waits for it, alive
   }
 
   step(): void {
-    this.#open();
+    this.#open(this.#value);
   }
 }

@@ -3,6 +3,7 @@
 import { currentScope } from "./context.ts";
 import { currentContext } from "./context-var.ts";
 import { reportUnobserved } from "./failure.ts";
+import { Gate } from "./gate.ts";
 import { realHost } from "./host.ts";
 import { EventLoop, type EventLoopOptions } from "./loop.ts";
 import { Scope } from "./scope.ts";
@@ -43,7 +44,15 @@ export function completed<T>(scope: Scope, subject: WaitSubject, value: T): Prom
 
 /** What an operation returns that is complete, after everything that is ready now. Nothing can cancel it any more. */
 export function switchTasks<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
+  const { loop } = scope;
+  if (!loop.isExact) {
+    const gate = new Gate(scope, value);
+    loop.enqueue(gate);
+    return gate.promise;
+  }
+  // Whoever watches the steps wants to know what they are about.
   const wait = new Wait<T>(scope, subject);
+  loop.parked(wait as Wait);
   wait.resume(value);
   return wait.promise;
 }

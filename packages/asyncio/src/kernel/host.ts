@@ -80,6 +80,7 @@ const globals = globalThis as unknown as HostGlobals; // the three hosts have th
 const settled: Promise<void> = Promise.resolve();
 // Taken at load: fake timers of a test framework, and our own (testing/bubble.ts), must not reach the real loop.
 const { setTimeout, clearTimeout, setImmediate } = globals;
+const nextTick = globals.process?.nextTick;
 const nowMs = globals.performance.now.bind(globals.performance);
 
 /** Hosts take delays as 32-bit milliseconds; longer ones are waited for in parts. */
@@ -97,9 +98,8 @@ export const realHost: Host = {
   microtask: (run) => void settled.then(run),
   afterMicrotasks(run) {
     // A tick queued by a microtask runs when the microtasks are through; one queued by a tick would run before them.
-    const { process } = globals;
-    if (process === undefined) setImmediate(run);
-    else settled.then(() => process.nextTick(run));
+    if (nextTick === undefined) setImmediate(run);
+    else settled.then(() => nextTick(run));
   },
   macrotask: (run) => void setImmediate(run),
   setTimer(when, run) {

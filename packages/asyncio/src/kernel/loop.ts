@@ -76,7 +76,8 @@ export class EventLoop {
   /** @internal Failures that nobody has looked at yet (failure.ts). */
   readonly unobserved: Set<FailureRecord> = new Set();
 
-  readonly #host: Host;
+  /** @internal */
+  readonly host: Host;
   /** @internal True iff steps run one at a time. */
   readonly isExact: boolean;
   /** @internal True iff branches that were cut off are reported. */
@@ -98,7 +99,7 @@ export class EventLoop {
   constructor(host: Host, options: EventLoopOptions = {}) {
     const { cancelGrace = 5 } = options;
     checkSeconds("`EventLoop`", "`cancelGrace` in seconds", cancelGrace);
-    this.#host = host;
+    this.host = host;
     this.debug = options.debug ?? environment?.ASYNCIO_DEBUG === "1";
     this.isExact = (host.exact ?? false) || this.debug;
     this.reportsFloating = (host.strict ?? false) || this.debug;
@@ -107,7 +108,7 @@ export class EventLoop {
 
   /** Seconds on the clock of this loop, which never goes back; its zero means nothing. */
   time(): number {
-    return this.#host.now();
+    return this.host.now();
   }
 
   /** Calls `callback` in the next iteration, after everything that is ready now, in a copy of the current context. */
@@ -205,7 +206,7 @@ export class EventLoop {
   }
 
   defaultExceptionHandler(context: ExceptionContext): void {
-    this.#host.report(formatReport(context));
+    this.host.report(formatReport(context));
   }
 
   // --- for operations
@@ -236,12 +237,12 @@ export class EventLoop {
 
   /** @internal As `spend`, for an operation whose state has changed; an exact host may let others go first. */
   mayComplete(scope: Scope, subject: WaitSubject): boolean {
-    return this.spend() && !(this.isExact && this.#host.yields?.(scope, subject) === true);
+    return this.spend() && !(this.isExact && this.host.yields?.(scope, subject) === true);
   }
 
   /** @internal Resolves in the next macrotask: when what is ready has run, and the host has had its turn. */
   nextMacrotask(): Promise<void> {
-    return new Promise((resolve) => this.#host.macrotask(resolve));
+    return new Promise((resolve) => this.host.macrotask(resolve));
   }
 
   /** @internal The next drain goes through a macrotask. */
@@ -277,28 +278,28 @@ export class EventLoop {
 
   /** @internal A wait was parked on an exact loop. */
   parked(wait: Wait): void {
-    this.#host.parked?.(wait);
+    this.host.parked?.(wait);
   }
 
   /** @internal Somebody holds `resource`, on an exact loop: tests fail if it is not given back. */
   watch(resource: Watched): void {
-    this.#host.watch?.(resource);
+    this.host.watch?.(resource);
   }
 
   /** @internal Work outside the loop has begun (1) or ended (-1). */
   io(change: 1 | -1): void {
-    this.#host.io?.(change);
+    this.host.io?.(change);
   }
 
   /** @internal Calls back when the host has nothing left to do; gives the way to unsubscribe. */
   onDry(run: (error?: Error) => void): () => void {
-    return this.#host.onDry(run);
+    return this.host.onDry(run);
   }
 
   #armHostTimer(when: number): void {
     this.#hostTimer?.clear();
     this.#hostTimerWhen = when;
-    this.#hostTimer = this.#host.setTimer(when, this.#timersDue);
+    this.#hostTimer = this.host.setTimer(when, this.#timersDue);
   }
 
   readonly #timersDue = (): void => {
@@ -314,9 +315,9 @@ export class EventLoop {
 
   #scheduleDrain(): void {
     this.#drainDue = true;
-    if (this.#spent >= BUDGET) this.#host.macrotask(this.#drainAfterHop);
-    else if (this.isExact) this.#host.afterMicrotasks(this.#drainOneStep);
-    else this.#host.microtask(this.#drain);
+    if (this.#spent >= BUDGET) this.host.macrotask(this.#drainAfterHop);
+    else if (this.isExact) this.host.afterMicrotasks(this.#drainOneStep);
+    else this.host.microtask(this.#drain);
   }
 
   readonly #drainAfterHop = (): void => {
@@ -341,15 +342,15 @@ export class EventLoop {
     this.#drainDue = false;
     if (this.#stepping !== undefined) this.#stepEnded(this.#stepping);
     const ready = this.#ready;
-    if (ready.length === 0) this.#host.idle?.();
+    if (ready.length === 0) this.host.idle?.();
     else if (this.spend()) {
+      this.#drainDue = true; // before the host chooses: it may make something ready
       const item =
-        this.#host.choose === undefined ? ready.shift() : ready.take(this.#host.choose(ready));
+        this.host.choose === undefined ? ready.shift() : ready.take(this.host.choose(ready));
       this.#stepping = item;
       this.#stepStartedAt = this.debug ? realHost.now() : 0;
-      this.#drainDue = true;
       item.step();
-      this.#host.afterMicrotasks(this.#drainOneStep);
+      this.host.afterMicrotasks(this.#drainOneStep);
     } else this.#scheduleDrain();
   };
 

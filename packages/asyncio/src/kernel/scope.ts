@@ -10,8 +10,8 @@
  * cleans up; `cancelGrace` seconds later the scope is `insisted` on: it is cancelled again, and every operation in it
  * rejects at once from then on. A closed scope has been `cut`: whatever still floats in it is treated the same way.
  *
- * Invariants: `#pending`, `#insisted` and `#cut` are cancellations of this very scope. If one of them is set, then
- * `attention` is true here and in every scope nested below that is not shielded, so operations look at one flag.
+ * Invariants: `#pending`, `#insisted` and `#cut` are cancellations of this very scope. If one of them is set, or the scope
+ * is closed, `attention` is true here and in every scope nested below that is not shielded, so operations look at one flag.
  *
  * Shared with the rest of the kernel (and nobody else): attention, takeInterruption, addWait, removeWait, pend, unwound.
  */
@@ -39,7 +39,7 @@ export interface ScopeOptions {
 /** Told about each cancellation that reaches a scope: task groups, abort signals. */
 export type CancelHook = (cancellation: Cancellation) => void;
 
-/** Rejections that code may swallow in a scope past its grace or its end, before it is left suspended. */
+/** Rejections that code may swallow in a scope past its grace or end, before it is left suspended. */
 const MAX_REFUSALS = 10_000;
 
 export class Scope {
@@ -57,6 +57,8 @@ export class Scope {
   /** True iff the deadline has cancelled this scope. */
   expired = false;
   closed = false;
+  /** True once a cancellation was asked for. */
+  cancelCalled = false;
   /** Told when the scope closes. */
   onClose: (() => void) | undefined = undefined;
   /** Waits that a cancellation of this scope has ended, and that have not thrown yet. Kept by Wait. */
@@ -67,7 +69,6 @@ export class Scope {
   #graceTimer: Timer | undefined = undefined;
   /** Cancellations asked for and not taken back by `uncancel`. */
   #count = 0;
-  #cancelCalled = false;
   #pending: Cancellation | undefined = undefined;
   #insisted: Cancellation | undefined = undefined;
   #cut: Cancellation | undefined = undefined;
@@ -105,7 +106,7 @@ export class Scope {
     const grace = this.cancelGrace ?? from?.grace ?? this.loop.cancelGrace;
     const origin = from?.origin ?? {};
     const cancellation: Cancellation = { scope: this, source, reason, requestedBy, grace, origin };
-    this.#cancelCalled = true;
+    this.cancelCalled = true;
     if (this.#count++ === 0) this.#first = cancellation;
     if (grace === 0) {
       this.#insist();
@@ -131,10 +132,6 @@ export class Scope {
     return this.#count;
   }
 
-  get cancelCalled(): boolean {
-    return this.#cancelCalled;
-  }
-
   /** The first cancellation in force. */
   get cancellation(): Cancellation | undefined {
     return this.#first;
@@ -155,7 +152,7 @@ export class Scope {
     if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
     this.#deadlineTimer = undefined;
     if (this.closed || this.expired || when === Number.POSITIVE_INFINITY) return;
-    if (when <= this.loop.time() && this.#waits.size === 0) this.#alert();
+    if (when <= this.loop.time() && this.#waits.size === 0) this.#reach();
     this.#deadlineTimer = this.loop.addTimer(when, this);
   }
 
@@ -179,7 +176,7 @@ export class Scope {
     this.#pending = undefined;
     this.#insisted = cancellation;
     if (cancellation.grace > 0) reportInsisted(this, cancellation.grace);
-    this.#alert();
+    this.#reach();
     deliver(this, cancellation);
   }
 
@@ -192,7 +189,7 @@ export class Scope {
   pend(cancellation: Cancellation): void {
     if (this.closed || this.#count === 0 || this.#insisted !== undefined) return;
     this.#pending ??= cancellation;
-    this.#alert();
+    this.#reach();
   }
 
   /**
@@ -231,7 +228,7 @@ export class Scope {
    * It is left suspended at its next operation, which never settles, and its task ends as cancelled.
    */
   #refuse(): boolean {
-    if (this.#cut === undefined && this.#insisted === undefined) return true;
+    if (!this.closed && this.#insisted === undefined) return true;
     if (++this.#refusals <= MAX_REFUSALS) return true;
     const isWholeTask = this.task?.scope === this;
     if (isWholeTask && !this.closed) {
@@ -275,14 +272,15 @@ export class Scope {
       const isDue =
         scope.#deadline !== Number.POSITIVE_INFINITY && scope.#deadline <= this.loop.time();
       if (isDue && !scope.expired && !scope.closed) scope.#expire();
-      found = scope.#cut ?? scope.#insisted ?? scope.#pending ?? found;
+      const cut = scope.closed ? scope.#cutOff() : undefined;
+      found = cut ?? scope.#insisted ?? scope.#pending ?? found;
       if (scope.shield) break;
     }
     return found;
   }
 
   /** Everything that a cancellation reaches, in order; marks the scopes on the way. */
-  #reach(waits: Wait[], hooks: CancelHook[]): void {
+  #reach(waits: Wait[] = [], hooks: CancelHook[] = []): void {
     const scopes: Scope[] = [this];
     for (const scope of scopes) {
       scope.attention = true;
@@ -293,10 +291,6 @@ export class Scope {
         if (!nested.shield) scopes.push(nested);
       }
     }
-  }
-
-  #alert(): void {
-    this.#reach([], []);
   }
 
   /** @internal For `deliver` alone. */
@@ -372,7 +366,15 @@ export class Scope {
     this.onClose?.();
     this.#hooks = undefined;
     this.attention = true;
-    this.#cut = {
+    if (this.#waits.size === 0 && (this.#nested === undefined || this.#nested.size === 0)) return;
+    this.loop.hasCutBranches = true;
+    reportFloating(this);
+    deliver(this, this.#cutOff());
+  }
+
+  /** What ends the operations of a closed scope: made when somebody needs it, for few scopes do (bench: spawn). */
+  #cutOff(): Cancellation {
+    this.#cut ??= {
       scope: this,
       source: "closed",
       reason: undefined,
@@ -380,10 +382,7 @@ export class Scope {
       grace: 0,
       origin: {},
     };
-    if (this.#waits.size === 0 && (this.#nested === undefined || this.#nested.size === 0)) return;
-    this.loop.hasCutBranches = true;
-    reportFloating(this);
-    deliver(this, this.#cut);
+    return this.#cut;
   }
 }
 

@@ -83,7 +83,8 @@ export class Task<T> extends Future<T> {
     if (options.eagerStart === true && !held) void this.#runEagerly(coroutine);
     else {
       this.#gate = new Gate(this.scope);
-      void this.#run(coroutine, this.#gate.promise);
+      // The reaction runs in the async context of whoever creates the task: its stores reach the body (rule 2).
+      this.#gate.promise.then(() => this.#begin(coroutine));
       if (!held) this.start();
     }
   }
@@ -232,14 +233,23 @@ export class Task<T> extends Future<T> {
     return second === undefined && wait?.subject instanceof Future ? wait.subject : undefined;
   }
 
-  async #run(coroutine: Coroutine<T>, gate: Promise<void>): Promise<void> {
-    await gate; // in the async context of whoever created the task: its stores reach the body (rule 2)
+  /** By hand, and not as an async function: its frame would hold gate and coroutine as long as the body runs (bench: spawn). */
+  #begin(coroutine: Coroutine<T>): void {
     enterScope(this.scope);
+    let result: PromiseLike<T>;
     try {
-      this.#end("fulfilled", await coroutine());
+      result = coroutine();
     } catch (error) {
       this.#failed(error);
+      return;
     }
+    // What is no plain promise is awaited inside the scope: a task that the coroutine merely returns, or no promise at all.
+    const isPlain =
+      result instanceof Promise && Object.getPrototypeOf(result) === Promise.prototype;
+    (isPlain ? result : awaited(result)).then(
+      (value) => this.#end("fulfilled", value),
+      (error) => this.#failed(error),
+    );
   }
 
   async #runEagerly(coroutine: Coroutine<T>): Promise<void> {
@@ -263,6 +273,10 @@ export class Task<T> extends Future<T> {
     this.getLoop().tasks.remove(this);
     this.settle(state, outcome);
   }
+}
+
+async function awaited<T>(result: PromiseLike<T>): Promise<T> {
+  return await result;
 }
 
 async function awaitBody<T>(coroutine: Coroutine<T>): Promise<T> {

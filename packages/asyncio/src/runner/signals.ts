@@ -1,6 +1,7 @@
 /** The signals that end a run: the first cancels main, a second ends the process at once. */
 
 import { argumentError } from "../kernel/errors.ts";
+import { realHost } from "../kernel/host.ts";
 
 export type SignalName =
   | "SIGINT"
@@ -71,6 +72,6 @@ export class SignalWatch {
     process.exitCode = SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[name];
     process.kill(process.pid, name);
     // Where a process cannot kill itself by that signal, the code has to do.
-    setTimeout(() => process.exit(), 100);
+    realHost.setTimer(realHost.now() + 0.1, () => process.exit());
   }
 }

@@ -19,24 +19,39 @@ export interface SignalOption {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A scope nested in the current one, in the same task and context. */
-function nestedScope(label: string, options: Partial<ScopeOptions> = {}): Scope {
-  const { loop, task } = here();
-  return new Scope(loop, { ...options, label, task, context: currentContext() });
+const CLOCK_TIME = "a time in seconds on the clock of `loop.time()`, or null";
+
+/** A scope to be nested in the current one, in the same task and context. */
+function nestedScope(parent: Scope, label: string, options: Partial<ScopeOptions> = {}): Scope {
+  const { shield, cancelGrace } = options;
+  const { loop, task } = parent;
+  return new Scope(loop, { label, task, context: currentContext(), shield, cancelGrace });
 }
 
-/** `openScope`, with a signal that can cancel the scope. */
-async function openWithSignal<T>(
+/** `openScope`, with a signal that can cancel the scope. Without one there is no async frame more (bench: timers). */
+function openWithSignal<T>(
   api: string,
   scope: Scope,
+  parent: Scope,
   body: Coroutine<T>,
   signal?: AbortSignal,
+): Promise<T> {
+  if (signal === undefined) return openScope(scope, parent, body);
+  return openUnderSignal(api, scope, parent, body, signal);
+}
+
+async function openUnderSignal<T>(
+  api: string,
+  scope: Scope,
+  parent: Scope,
+  body: Coroutine<T>,
+  signal: AbortSignal,
 ): Promise<T> {
   let binding: AbortBinding | undefined;
   try {
     checkSignal(api, signal);
     binding = bindSignal(scope, signal);
-    return await openScope(scope, here(), body);
+    return await openScope(scope, parent, body);
   } catch (error) {
     throw scope.owns(error) && error.source === "abort" ? error.reason : error;
   } finally {
@@ -66,11 +81,7 @@ export class Timeout {
    */
   reschedule(when: number | null): void {
     const deadline = when === null ? Number.POSITIVE_INFINITY : when;
-    checkSeconds(
-      "`timeout.reschedule`",
-      "a time in seconds on the clock of `loop.time()`, or null",
-      deadline,
-    );
+    checkSeconds("`timeout.reschedule`", CLOCK_TIME, deadline);
     const state = this.#scope.closed
       ? "the body has ended"
       : this.#scope.expired
@@ -98,43 +109,46 @@ export class Timeout {
  * @example
  * await assert.rejects(asyncio.timeout(0.01, () => asyncio.sleep(3600)), asyncio.TimeoutError);
  */
-export async function timeout<T>(
+export function timeout<T>(
   seconds: number | null,
   body: (scope: Timeout) => PromiseLike<T>,
   options: SignalOption = {},
 ): Promise<T> {
-  if (seconds !== null) checkSeconds("`timeout`", "a number of seconds, or null", seconds);
-  const when = seconds === null ? null : here().loop.time() + seconds;
-  return runWithDeadline("`timeout`", when, body, options, seconds ?? undefined);
+  return runWithDeadline("`timeout`", true, seconds, body, options);
 }
 
 /** `timeout` with an absolute deadline, on the clock of the loop. Source: asyncio.timeout_at. */
-export async function timeoutAt<T>(
+export function timeoutAt<T>(
   when: number | null,
   body: (scope: Timeout) => PromiseLike<T>,
   options: SignalOption = {},
 ): Promise<T> {
-  if (when !== null)
-    checkSeconds("`timeoutAt`", "a time in seconds on the clock of `loop.time()`, or null", when);
-  return runWithDeadline("`timeoutAt`", when, body, options);
+  return runWithDeadline("`timeoutAt`", false, when, body, options);
 }
 
+/** `seconds` from now, or until then. The one async frame of a timeout beside those of its scope and its body (bench: timers). */
 async function runWithDeadline<T>(
   api: string,
-  when: number | null,
+  isFromNow: boolean,
+  seconds: number | null,
   body: (scope: Timeout) => PromiseLike<T>,
   options: SignalOption,
-  seconds?: number,
 ): Promise<T> {
+  if (seconds !== null) {
+    const what = isFromNow ? "a number of seconds, or null" : CLOCK_TIME;
+    checkSeconds(api, what, seconds);
+  }
   checkCoroutine(api, body);
-  const scope = nestedScope("timeout");
-  if (when !== null) scope.deadline = when;
+  const parent = here();
+  const scope = nestedScope(parent, "timeout");
+  if (seconds !== null) scope.deadline = isFromNow ? parent.loop.time() + seconds : seconds;
   try {
-    return await openWithSignal(api, scope, () => body(new Timeout(scope)), options.signal);
+    const { signal } = options;
+    return await openWithSignal(api, scope, parent, () => body(new Timeout(scope)), signal);
   } catch (error) {
     if (!scope.owns(error)) throw error;
     const what =
-      seconds === undefined ? "the deadline" : `the deadline of ${formatSeconds(seconds)}`;
+      isFromNow && seconds !== null ? `the deadline of ${formatSeconds(seconds)}` : "the deadline";
     throw new TimeoutError(`${api} cancelled the body: ${what} has passed`, { cause: error });
   }
 }
@@ -159,12 +173,13 @@ export async function moveOnAfter<T>(
 ): Promise<Moved<T>> {
   checkSeconds("`moveOnAfter`", "a number of seconds", seconds);
   checkCoroutine("`moveOnAfter`", body);
-  const scope = nestedScope("moveOnAfter");
+  const parent = here();
+  const scope = nestedScope(parent, "moveOnAfter");
   scope.deadline = scope.loop.time() + seconds;
   try {
     return {
       cancelled: false,
-      value: await openWithSignal("`moveOnAfter`", scope, body, options.signal),
+      value: await openWithSignal("`moveOnAfter`", scope, parent, body, options.signal),
     };
   } catch (error) {
     if (!scope.owns(error)) throw error;
@@ -194,10 +209,11 @@ export async function moveOnAfter<T>(
 export async function cleanup<T>(seconds: number, body: Coroutine<T>): Promise<T | undefined> {
   checkSeconds("`cleanup`", "a number of seconds", seconds);
   checkCoroutine("`cleanup`", body);
-  const scope = nestedScope("cleanup", { shield: true });
+  const parent = here();
+  const scope = nestedScope(parent, "cleanup", { shield: true });
   scope.deadline = scope.loop.time() + seconds;
   try {
-    return await openScope(scope, here(), body);
+    return await openScope(scope, parent, body);
   } catch (error) {
     if (!scope.owns(error)) throw error;
     return undefined;
@@ -268,13 +284,14 @@ export class CancelScope {
         "`CancelScope.run` was called twice. A scope is for one body: make another",
       );
     const { shield, cancelGrace, signal } = this.#options;
-    const scope = nestedScope("cancel scope", { shield, cancelGrace });
+    const parent = here();
+    const scope = nestedScope(parent, "cancel scope", { shield, cancelGrace });
     this.#scope = scope;
     scope.deadline = this.#deadline;
     if (this.#early !== undefined)
       scope.cancel(this.#early.reason, "cancel", this.#early.requestedBy);
     try {
-      return await openWithSignal("`CancelScope`", scope, body, signal);
+      return await openWithSignal("`CancelScope`", scope, parent, body, signal);
     } catch (error) {
       if (!scope.owns(error)) throw error;
       this.#cancelled = true;

@@ -32,6 +32,7 @@ interface Settler {
 
 /** How often it is asked whether work outside has ended, while it holds the clock: real seconds. */
 const POLL_SECONDS = 0.002;
+const SECOND_LOOKS = 15;
 
 export class VirtualHost implements Host {
   readonly exact = true;
@@ -40,6 +41,12 @@ export class VirtualHost implements Host {
   readonly autojump: boolean;
   /** Everything that somebody has held on this loop. */
   readonly watched: Set<Watched> = new Set();
+  /** True iff the host's own timers are virtual for the code on this loop. */
+  protected isBubbled = false;
+  /** True iff work outside may take its real time. */
+  protected isPatient = true;
+  /** True once work outside does not count any more. */
+  protected ignoresForeign = false;
   #loop: EventLoop | undefined;
   #now = 0;
   #timer: VirtualTimer | undefined = undefined;
@@ -49,6 +56,8 @@ export class VirtualHost implements Host {
   #outstanding = 0;
   #checkDue = false;
   #poll: HostTimer | undefined = undefined;
+  /** How often nothing was found open since the last step. */
+  #looks = 0;
   readonly #settlers: Settler[] = [];
   /** Tasks that have run since nothing was ready, and those that were in a foreign await then. */
   readonly #unsure: Set<Task<unknown>> = new Set();
@@ -68,7 +77,6 @@ export class VirtualHost implements Host {
   /** Called right after the loop was made. */
   attach(loop: EventLoop): void {
     this.#loop = loop;
-    hosts.set(loop, this);
   }
 
   now(): number {
@@ -132,6 +140,7 @@ export class VirtualHost implements Host {
   }
 
   choose(ready: RingBuffer<Ready>): number {
+    this.#looks = 0;
     const index = this.pick(ready);
     const { task } = ready.at(index).scope as Scope; // every step of the library has a scope
     if (task !== undefined) this.#unsure.add(task);
@@ -145,7 +154,7 @@ export class VirtualHost implements Host {
 
   /** Nothing is ready, and all microtasks have run. */
   idle(): void {
-    if (this.isQuiet && this.foreignTasks().length === 0) this.#nothingReady();
+    if (this.isQuiet && this.foreignTasks().length === 0) this.nothingReady();
     else this.scheduleCheck();
   }
 
@@ -155,9 +164,10 @@ export class VirtualHost implements Host {
     this.#checkDue = true;
     realHost.macrotask(() => {
       this.#checkDue = false;
-      if (!this.loop.isIdle || !this.isQuiet) return;
-      if (this.foreignTasks().length > 0 && this.isForeignInFlight()) this.heldBack();
-      else this.#nothingReady();
+      if (!this.loop.isIdle || !(this.isQuiet || this.#mayWaitForOurs())) return;
+      const mayComeBack = this.#outstanding > 0 || this.foreignTasks().length > 0;
+      if (mayComeBack && (this.isForeignInFlight() || this.#looksAgain())) this.heldBack();
+      else this.nothingReady();
     });
   }
 
@@ -169,7 +179,17 @@ export class VirtualHost implements Host {
 
   /** Nothing outside is waited for in `cancellable`, and no hop is due. */
   get isQuiet(): boolean {
-    return this.#hops === 0 && this.#outstanding === 0;
+    return this.#hops === 0 && (this.#outstanding === 0 || this.ignoresForeign);
+  }
+
+  /** Work in `cancellable` may wait for a virtual timer of the bubble: it stops the clock only if something is open. */
+  #mayWaitForOurs(): boolean {
+    return this.isBubbled && this.#hops === 0 && hostTellsWhatIsOpen;
+  }
+
+  /** Whether to ask some more times: between two parts of one piece of work Deno may have nothing open. */
+  #looksAgain(): boolean {
+    return this.isPatient && hostHasGaps && this.#looks++ < SECOND_LOOKS;
   }
 
   /** The tasks in a foreign await, by what is known when nothing is ready. */
@@ -180,6 +200,7 @@ export class VirtualHost implements Host {
 
   /** Whether something is open in the real host that was not at the beginning. Never, where the host cannot tell. */
   isForeignInFlight(): boolean {
+    if (this.ignoresForeign) return false;
     for (const [kind, count] of openOutside()) {
       const ours = kind === "Immediate" ? 1 : 0; // the one in which this is asked counts, too
       if (count > (this.#openBefore.get(kind) ?? 0) + ours) return true;
@@ -202,7 +223,8 @@ export class VirtualHost implements Host {
     this.#poll.unref();
   }
 
-  #nothingReady(): void {
+  /** Time may move on: somebody waited for this moment, or the next timer is due. */
+  protected nothingReady(): void {
     this.#dropEndedSettlers();
     const settler = this.#nextSettler();
     if (settler !== undefined && settler.when <= this.#now) {
@@ -220,7 +242,7 @@ export class VirtualHost implements Host {
       if (this.loop.isIdle) this.scheduleCheck();
     } else if (settler !== undefined) {
       this.#now = settler.when;
-      this.#nothingReady();
+      this.nothingReady();
     } else this.stuck();
   }
 
@@ -258,17 +280,15 @@ export class VirtualHost implements Host {
   }
 }
 
-const hosts: WeakMap<EventLoop, VirtualHost> = new WeakMap();
-
 /** The host of a loop in virtual time; undefined for one in real time. */
 export function virtualHostOf(loop: EventLoop): VirtualHost | undefined {
-  return hosts.get(loop);
+  const { host } = loop;
+  return host instanceof VirtualHost ? host : undefined;
 }
 
-/** Whether something of ours will wake the task: it waits, and for nothing foreign. */
+/** Whether something of ours may wake the task: it waits, and not for foreign promises alone. */
 function isParked(task: Task<unknown>): boolean {
-  const waits = task.scope.parkedWaits();
-  return waits.length > 0 && !waits.some((wait) => wait.isForeign);
+  return task.scope.parkedWaits().some((wait) => !wait.isForeign);
 }
 
 const { process } = globalThis as {
@@ -278,6 +298,8 @@ const { process } = globalThis as {
 /** False on Bun, whose list is always empty. */
 export const hostTellsWhatIsOpen: boolean =
   process?.getActiveResourcesInfo !== undefined && process.versions?.bun === undefined;
+
+const hostHasGaps: boolean = process?.versions?.deno !== undefined;
 
 /** What keeps the real host busy, by kind; empty where the host cannot tell. */
 export function openOutside(): ReadonlyMap<string, number> {

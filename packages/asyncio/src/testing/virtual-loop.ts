@@ -84,12 +84,14 @@ class WatchedHost extends VirtualHost {
     if (this.#secondLook !== undefined || this.#runs.size === 0 || this.#isWaitedFor()) return;
     this.#secondLook = realHost.setTimer(realHost.now() + SECOND_LOOK_SECONDS, () => {
       this.#secondLook = undefined;
-      const isDead = this.loop.isIdle && this.isQuiet && this.nextTimer() === undefined;
-      if (isDead && !this.#isWaitedFor()) for (const run of [...this.#runs]) run();
+      if (!this.loop.isIdle || !this.isQuiet || this.nextTimer() !== undefined) return;
+      if (this.isForeignInFlight()) this.heldBack();
+      else if (!this.#isWaitedFor()) for (const run of [...this.#runs]) run();
     });
+    this.#secondLook.unref(); // else it is something open itself; the watchdog keeps the process alive
   }
 
-  /** A task without a wait sits in a foreign await, which may still end; the watchdog has an eye on it. */
+  /** A task without a wait of ours sits in a foreign await, which may still end; the watchdog has an eye on it. */
   #isWaitedFor(): boolean {
     return this.foreignTasks().length > 0;
   }

@@ -1,0 +1,318 @@
+/**
+ * A bounded map: `fn` over many items, so many at a time, results as an async iterable.
+ *
+ * `limit` workers share the source; each takes an item, runs `fn`, leaves the result in its slot, and takes the next one. A
+ * worker is a task, an item is not: so an item costs about what its own `await`s cost (bench: map).
+ *
+ *     source ──▶ worker: await fn(item) ──▶ slots, by index ──▶ next()
+ *                   ▲                                             │
+ *                   └──────────── room for another item ──────────┘
+ *
+ * Invariant: items that were read and whose results have not been taken are never more than `limit`. A failure lies in the
+ * slot of its item: whoever takes it has got everything before it.
+ */
+
+import { type Context, currentContext } from "../kernel/context-var.ts";
+import { argumentError, CancelledError, isThenable, rangeError } from "../kernel/errors.ts";
+import { completed, here } from "../kernel/here.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import { Task } from "../kernel/task.ts";
+import { WaitList } from "../kernel/wait.ts";
+
+export interface MapConcurrentOptions {
+  /** How many items are worked on, or wait with their result to be taken, at most. */
+  readonly limit: number;
+  /** Results in the order of their items; if false, as they come. @default true */
+  readonly ordered?: boolean | undefined;
+}
+
+/**
+ * Calls `fn(item, index)` for each item, at most `limit` at a time, and gives the results as they are asked for, in the order
+ * of the items (with `ordered: false` in the order in which they come). Nothing is read before the first result is asked
+ * for, and never more than `limit` items ahead of the results that were taken: a slow consumer slows the source down.
+ *
+ * A failure of `fn` or of the source comes out in the place of its item, after everything before it, and bare; the items
+ * after it are cancelled, and have ended by then. Leaving the loop early, or being cancelled in it, cancels all that is
+ * under way, waits until it has ended, and closes the source. Several tasks may take from one map: each result goes to one
+ * of them. The calls of `fn` run in a few tasks that take turns at the items, with a copy of the consumer's context
+ * variables each. Source: Tokio's `buffered` and `buffer_unordered`.
+ *
+ * @example
+ * const lengths: number[] = [];
+ * const measure = async (word: string) => (await asyncio.sleep(0.001), word.length);
+ * for await (const length of asyncio.mapConcurrent(["one", "three"], measure, { limit: 10 })) lengths.push(length);
+ * assert.deepEqual(lengths, [3, 5]);
+ */
+export function mapConcurrent<T, R>(
+  items: Iterable<T> | AsyncIterable<T>,
+  fn: (item: T, index: number) => PromiseLike<R>,
+  options: MapConcurrentOptions,
+): AsyncIterableIterator<R> {
+  const api = "`mapConcurrent`";
+  const open = openerOf(items);
+  if (open === undefined) throw argumentError(api, "an iterable or async iterable", items);
+  if (typeof fn !== "function") throw argumentError(api, "a function for each item", fn);
+  const { limit, ordered = true } = options ?? {};
+  if (typeof limit !== "number")
+    throw argumentError(api, "`limit` as a number of items", limit, "For no limit pass Infinity");
+  if (!(limit >= 1)) throw rangeError(api, "`limit` of 1 or more", limit);
+  return new ConcurrentMap(open, fn, Math.floor(limit), ordered);
+}
+
+/** Where items come from: `next` gives a promise if the source is asynchronous. */
+type Source<T> = Iterator<T> | AsyncIterator<T>;
+
+function openerOf<T>(items: Iterable<T> | AsyncIterable<T>): (() => Source<T>) | undefined {
+  const source = items as Partial<Iterable<T> & AsyncIterable<T>> | null | undefined;
+  if (typeof source?.[Symbol.asyncIterator] === "function")
+    return () => (items as AsyncIterable<T>)[Symbol.asyncIterator]();
+  if (typeof source?.[Symbol.iterator] === "function")
+    return () => (items as Iterable<T>)[Symbol.iterator]();
+  return undefined;
+}
+
+/** What became of an item, until somebody takes it. */
+type Slot<R> = { readonly value: R } | { readonly error: unknown };
+
+interface Worker {
+  /** Set right after it is made. */
+  task: Task<void> | undefined;
+  /** The item it works on; -1 while it looks for one. */
+  index: number;
+}
+
+class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
+  readonly #open: () => Source<T>;
+  readonly #fn: (item: T, index: number) => PromiseLike<R>;
+  readonly #limit: number;
+  readonly #ordered: boolean;
+  readonly #subject = {
+    describeWait: () => `mapConcurrent, ${this.#read - this.#given} items under way`,
+  };
+  /** Made by the first `next`. */
+  #source: Source<T> | undefined = undefined;
+  #context: Context | undefined = undefined;
+  readonly #workers: Set<Worker> = new Set();
+  /** Workers that wait until they may read another item. */
+  readonly #idle: WaitList = new WaitList();
+  /** Calls of `next` and `return` that wait, in order. */
+  readonly #takers: WaitList = new WaitList();
+  /** What became of items, by place: their index, or the order in which they came. */
+  readonly #slots: Map<number, Slot<R>> = new Map();
+  /** Items read; results that came; results given away. */
+  #read = 0;
+  #came = 0;
+  #given = 0;
+  /** True while a worker waits for an item of an asynchronous source. */
+  #isReading = false;
+  /** True once no other item is to be read. */
+  #isEnded = false;
+  /** True iff the source is to be told that nobody reads on. */
+  #isSourceOpen = false;
+
+  constructor(
+    open: () => Source<T>,
+    fn: (item: T, index: number) => PromiseLike<R>,
+    limit: number,
+    ordered: boolean,
+  ) {
+    this.#open = open;
+    this.#fn = fn;
+    this.#limit = limit;
+    this.#ordered = ordered;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Waits for the next result. Cancelled, it cancels everything that is under way, and waits until that has ended. */
+  next(): Promise<IteratorResult<R, undefined>> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) return this.#closeFor(stop);
+    const slot = this.#takers.length === 0 ? this.#slots.get(this.#given) : undefined;
+    if (slot !== undefined && "value" in slot) {
+      this.#give();
+      return completed(scope, this.#subject, { done: false, value: slot.value });
+    }
+    if (this.#source === undefined && !this.#isEnded) {
+      try {
+        this.#start(scope);
+      } catch (error) {
+        this.#isEnded = true;
+        return Promise.reject(error);
+      }
+    }
+    if (this.#workers.size === 0 && this.#slots.size === 0)
+      return completed(scope, this.#subject, { done: true, value: undefined });
+    return this.#wait(scope);
+  }
+
+  /** Cancels everything that is under way, and waits until it has ended. What was not taken is dropped. */
+  async return(): Promise<IteratorResult<R, undefined>> {
+    this.#isEnded = true;
+    for (const { task } of this.#workers) task?.cancelFor("group");
+    this.#dropSlots();
+    if (this.#workers.size > 0) await this.#wait(here());
+    return { done: true, value: undefined };
+  }
+
+  async #closeFor(stop: Promise<never>): Promise<never> {
+    await this.return(); // `for await` does not call it when `next` rejects
+    return await stop;
+  }
+
+  #wait(scope: Scope): Promise<IteratorResult<R, undefined>> {
+    const wait = park<IteratorResult<R, undefined>>(scope, this.#subject, (_wait, cancellation) => {
+      this.#isEnded = true;
+      for (const { task } of this.#workers) task?.forwardCancel(cancellation);
+      return false; // until all of them have ended
+    });
+    this.#takers.add(wait);
+    this.#deliver();
+    return wait.promise;
+  }
+
+  // --- workers
+
+  #start(scope: Scope): void {
+    this.#source = this.#open();
+    this.#isSourceOpen = true;
+    this.#context = currentContext().copy();
+    this.#hire(scope);
+  }
+
+  #hire({ loop }: Scope): void {
+    const worker: Worker = { task: undefined, index: -1 };
+    const options = { name: "mapConcurrent", context: this.#context?.copy() };
+    const task: Task<void> = new Task<void>(loop, () => this.#work(worker, task.scope), options);
+    worker.task = task;
+    this.#workers.add(worker);
+    task.listen({ futureDone: () => this.#workerEnded(worker) });
+  }
+
+  async #work(worker: Worker, scope: Scope): Promise<void> {
+    const source = this.#source as Source<T>; // there is one before there are workers
+    try {
+      for (;;) {
+        worker.index = -1;
+        while (!this.#mayRead && !this.#isEnded) await this.#waitForTurn(scope);
+        if (this.#isEnded) return;
+        const step = source.next();
+        const { done, value } = isThenable(step) ? await this.#reading(step) : step;
+        if (done === true) {
+          this.#isSourceOpen = false;
+          this.#isEnded = true;
+          this.#idle.resumeAll(undefined);
+          return;
+        }
+        worker.index = this.#read++;
+        this.#share(scope);
+        this.#put(worker.index, { value: await this.#fn(value, worker.index) });
+      }
+    } catch (error) {
+      this.#failed(worker, scope, error);
+    } finally {
+      if (this.#workers.size === 1) await this.#closeSource();
+    }
+  }
+
+  get #mayRead(): boolean {
+    return !this.#isReading && this.#read - this.#given < this.#limit;
+  }
+
+  #waitForTurn(scope: Scope): Promise<void> {
+    const wait = park<void>(scope, "mapConcurrent: room for another item");
+    this.#idle.add(wait);
+    return wait.promise;
+  }
+
+  /** One worker at a time reads from an asynchronous source, so that its items come in order. */
+  async #reading(step: PromiseLike<IteratorResult<T>>): Promise<IteratorResult<T>> {
+    this.#isReading = true;
+    try {
+      return await step;
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  /** A worker is busy now: if there is room, another one reads on. */
+  #share(scope: Scope): void {
+    if (!this.#mayRead) return;
+    if (this.#idle.length > 0) this.#idle.resumeFirst(undefined);
+    else if (this.#workers.size < this.#limit) this.#hire(scope);
+  }
+
+  #failed(worker: Worker, scope: Scope, error: unknown): void {
+    if (this.#isEnded && scope.owns(error)) return; // cancelled because the map ends
+    const index = worker.index < 0 ? this.#read++ : worker.index; // else it was the source
+    this.#isEnded = true;
+    // With an order, what comes before the failure is still wanted.
+    for (const { task, index: other } of this.#workers)
+      if (task !== scope.task && (!this.#ordered || other > index)) task?.cancelFor("group");
+    this.#idle.resumeAll(undefined);
+    this.#put(index, { error });
+  }
+
+  async #closeSource(): Promise<void> {
+    if (!this.#isSourceOpen) return;
+    this.#isSourceOpen = false;
+    try {
+      await this.#source?.return?.();
+    } catch (error) {
+      this.#put(this.#read++, { error });
+    }
+  }
+
+  #workerEnded(worker: Worker): void {
+    this.#workers.delete(worker);
+    if (this.#workers.size === 0) this.#deliver();
+  }
+
+  // --- results
+
+  #put(index: number, slot: Slot<R>): void {
+    this.#slots.set(this.#ordered ? index : this.#came++, slot);
+    if (this.#takers.length > 0) this.#deliver();
+  }
+
+  /** The next result is given away: there is room for another item. */
+  #give(): void {
+    this.#slots.delete(this.#given++);
+    if (this.#mayRead) this.#idle.resumeFirst(undefined);
+  }
+
+  /** Gives those who wait what is there for them. */
+  #deliver(): void {
+    for (let taker = this.#takers.first; taker !== undefined; taker = this.#takers.first) {
+      const slot = this.#slots.get(this.#given);
+      if (slot !== undefined && "value" in slot) {
+        this.#give();
+        taker.resume({ done: false, value: slot.value });
+        continue;
+      }
+      if (this.#workers.size > 0) return; // a failure comes out when nothing is under way any more
+      if (taker.cancellation !== undefined) taker.endCancelled(taker.cancellation);
+      else if (slot === undefined) taker.resume({ done: true, value: undefined });
+      else {
+        this.#slots.delete(this.#given);
+        if (slot.error instanceof CancelledError) taker.failCutBelow(slot.error);
+        else taker.fail(slot.error);
+      }
+      this.#dropSlots();
+    }
+  }
+
+  /** Nobody will take what is left. Failures are told all the same. */
+  #dropSlots(): void {
+    for (const slot of this.#slots.values()) {
+      if ("value" in slot || slot.error instanceof CancelledError) continue;
+      const message =
+        "an item of `mapConcurrent` has failed after another one, or after its consumer had left";
+      here().loop.callExceptionHandler({ message, exception: slot.error });
+    }
+    this.#slots.clear();
+  }
+}

@@ -1,0 +1,320 @@
+/**
+ * Exploring: the same test under many schedules, until one fails.
+ *
+ * The first schedule is first in, first out, and it is run twice: if the two differ, something that no schedule decides is
+ * at work, and there is no use in going on. Then strategies take turns. A failure is made as small as it can be, run once
+ * more with a log, and thrown with a table of its steps and a string that brings it back.
+ */
+
+import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
+import { realHost } from "../kernel/host.ts";
+import { ReplayError, UncontrolledError } from "./errors.ts";
+import { drawer } from "./random.ts";
+import { failureOf, reportOf } from "./report.ts";
+import {
+  checkCount,
+  plainMode,
+  type StateOptions,
+  settingsOf,
+  type TestOptions,
+} from "./run-test.ts";
+import { bodyHashOf, type Mode, parseSchedule, type Schedule } from "./schedule.ts";
+import {
+  BoundedSearch,
+  drawn,
+  fifo,
+  Scripted,
+  type Strategy,
+  type StrategyName,
+} from "./strategies.ts";
+import type { TestContext } from "./test-context.ts";
+import { TraceLog } from "./trace.ts";
+import { type TestBody, Trial, type TrialSettings } from "./trial.ts";
+
+export interface ExploreOptions<S> extends TestOptions, StateOptions<S> {
+  /** How many schedules at most. @default 1000 */
+  readonly iterations?: number | undefined;
+  /** Real seconds after which no other schedule is begun. @default 10 */
+  readonly seconds?: number | undefined;
+  /** Who draws the schedules: one strategy, or several in turn. @default all of them */
+  readonly strategy?: StrategyName | readonly StrategyName[] | undefined;
+  /** Draws the schedules: the same ones for the same seed. @default 0 */
+  readonly seed?: number | undefined;
+  /** A string from a report: runs that schedule alone. @default ASYNCIO_REPLAY, where it belongs to this body */
+  readonly replay?: string | undefined;
+  /** Whether to stop when the schedules bring nothing new any more. @default true */
+  readonly untilSaturated?: boolean | undefined;
+  /** In how many places the schedules of `dfs` differ from FIFO at most. @default 3 */
+  readonly depth?: number | undefined;
+  /** Whether `fault` sites may fail. @default false */
+  readonly faults?: boolean | undefined;
+}
+
+/** What an exploration that found nothing has done. It proves nothing, but for the schedules it has run. */
+export interface Exploration {
+  /** How many schedules have run. */
+  readonly schedules: number;
+  /** How many of them were different in the order of their steps. */
+  readonly distinct: number;
+  /** True iff it stopped because nothing new came any more. */
+  readonly saturated: boolean;
+  /** Real seconds. */
+  readonly seconds: number;
+  /** How many schedules each strategy drew. */
+  readonly strategies: Readonly<Partial<Record<StrategyName, number>>>;
+}
+
+/** The strategies in turn: no single one finds every bug soonest. */
+const PORTFOLIO: readonly StrategyName[] = [
+  "dfs",
+  "pct",
+  "random",
+  "dfs",
+  "partial-order",
+  "pct",
+  "random",
+  "dfs",
+  "sticky",
+  "pct",
+];
+const NAMES: ReadonlySet<string> = new Set([...PORTFOLIO, "fifo"]);
+
+/** Without a new trace for so many schedules, and for as many as there are traces, another one is not to be expected. */
+const SATURATION = 100;
+/** Real seconds after which the host gets its turn: timers and I/O of the test framework. */
+const TURN_SECONDS = 0.02;
+
+/**
+ * Runs `body` under many schedules: everything that may happen in another order does in one of them. Each one is a test as
+ * by `runTest`, with the same checks at its end, on a fresh loop; so the body makes its own state, or takes it from `setup`.
+ * What is tried out: which ready step comes next, whether an operation that could complete lets others go first, where
+ * chunks end, every `t.random()`. What stays: the order that the library promises, first come, first served.
+ *
+ * Throws a ScheduleError for the first schedule that fails, shrunk to the fewest places that differ from first in, first
+ * out, with a table of its steps; its string, given as `replay` or in the environment variable ASYNCIO_REPLAY, runs that one
+ * again. Sources: Shuttle, Coyote, Loom, lincheck; shrinking as in Hypothesis.
+ *
+ * @example
+ * const explored = testing.explore(async () => {
+ *   let balance = 100;
+ *   const withdraw = async (amount: number) => {
+ *     if (balance < amount) return;
+ *     await asyncio.sleep(0); // asks the bank
+ *     balance -= amount;
+ *   };
+ *   await asyncio.gather(() => withdraw(80), () => withdraw(80));
+ *   assert.ok(balance >= 0);
+ * });
+ * await assert.rejects(explored, testing.ScheduleError);
+ */
+export async function explore<S = undefined>(
+  body: TestBody<S>,
+  options: ExploreOptions<S> = {},
+): Promise<Exploration> {
+  return await exploreAs(body, body, options);
+}
+
+/** Explores `body` under the name of `source`: the function whose text the replay strings belong to. */
+async function exploreAs<S>(
+  source: (...args: never[]) => unknown,
+  body: TestBody<S>,
+  options: ExploreOptions<S>,
+): Promise<Exploration> {
+  const api = "`explore`";
+  const settings = { ...settingsOf(api, body, options, "error"), source };
+  const mode = options.faults === true ? { ...plainMode, faults: true } : plainMode;
+  try {
+    const replay = replayFor(source, options.replay);
+    if (replay !== undefined) return await replayOnly(settings, replay);
+    return await new Explorer(api, settings, mode, options).explore();
+  } finally {
+    settings.watchdog.stop();
+  }
+}
+
+/**
+ * For properties over data and schedules: gives a function that explores `body` with the arguments it is called with. As the
+ * predicate of fast-check's `asyncProperty` it makes fast-check shrink the data first; the schedule of each failure, and so
+ * of the smallest one, is shrunk inside.
+ *
+ * @example
+ * const predicate = testing.explored(async (_t, items: string[]) => {
+ *   const queue = new asyncio.Queue<string>();
+ *   for (const item of items) queue.putNowait(item);
+ *   const taken: string[] = [];
+ *   await asyncio.gather(items.map(() => async () => taken.push(await queue.get())));
+ *   assert.deepEqual(taken.sort(), items.sort());
+ * });
+ * await predicate(["a", "b"]); // await fc.assert(fc.asyncProperty(fc.array(fc.string()), predicate));
+ */
+export function explored<A extends unknown[]>(
+  body: (t: TestContext, ...data: A) => PromiseLike<unknown>,
+  options: Omit<ExploreOptions<undefined>, "setup" | "invariant"> = {},
+): (...data: A) => Promise<void> {
+  if (typeof body !== "function") throw argumentError("`explored`", "a function", body);
+  return async (...data) => {
+    await exploreAs<undefined>(body, (t) => body(t, ...data), options);
+  };
+}
+
+class Explorer<S> {
+  readonly #settings: TrialSettings<S>;
+  readonly #mode: Mode;
+  readonly #iterations: number;
+  readonly #seconds: number;
+  readonly #wheel: readonly StrategyName[];
+  readonly #untilSaturated: boolean;
+  readonly #seed: number;
+  readonly #search: BoundedSearch;
+  readonly #seen: Set<number> = new Set();
+  readonly #counts: Partial<Record<StrategyName, number>> = {};
+  #schedules = 0;
+  /** Schedules since the last one with a new trace. */
+  #sinceNew = 0;
+  /** How many decisions the longest run so far had. */
+  #length = 0;
+
+  constructor(api: string, settings: TrialSettings<S>, mode: Mode, options: ExploreOptions<S>) {
+    const { iterations = 1000, seconds = 10, strategy = PORTFOLIO, seed = 0, depth = 3 } = options;
+    checkCount(api, "iterations", iterations);
+    checkCount(api, "depth", depth);
+    checkSeconds(api, "`seconds`", seconds);
+    if (!Number.isSafeInteger(seed)) throw rangeError(api, "`seed` to be an integer", seed);
+    this.#wheel = typeof strategy === "string" ? [strategy] : strategy;
+    const unknown = this.#wheel.find((name) => !NAMES.has(name));
+    if (unknown !== undefined || this.#wheel.length === 0)
+      throw argumentError(api, `\`strategy\` to be among ${[...NAMES].join(", ")}`, unknown);
+    this.#settings = settings;
+    this.#mode = mode;
+    this.#iterations = iterations;
+    this.#seconds = seconds;
+    this.#untilSaturated = options.untilSaturated ?? true;
+    this.#seed = seed;
+    this.#search = new BoundedSearch(depth, drawer(seed));
+  }
+
+  async explore(): Promise<Exploration> {
+    const startedAt = realHost.now();
+    let turnAt = startedAt;
+    await this.#runFirstTwice();
+    for (;;) {
+      const now = realHost.now();
+      if (this.#schedules >= this.#iterations || now - startedAt > this.#seconds) break;
+      if (this.#isSaturated) break;
+      if (now - turnAt > TURN_SECONDS) {
+        await new Promise<void>((resolve) => realHost.macrotask(resolve));
+        turnAt = realHost.now();
+      }
+      if (!(await this.#runNext())) break;
+    }
+    return {
+      schedules: this.#schedules,
+      distinct: this.#seen.size,
+      saturated: this.#isSaturated,
+      seconds: realHost.now() - startedAt,
+      strategies: this.#counts,
+    };
+  }
+
+  get #isSaturated(): boolean {
+    return this.#untilSaturated && this.#sinceNew >= Math.max(SATURATION, this.#seen.size);
+  }
+
+  /** First in, first out; twice, to see whether anything but the schedule decides. */
+  async #runFirstTwice(): Promise<void> {
+    const first = await this.#run(fifo, "fifo", true);
+    this.#search.ran([], first.decider.counts);
+    const second = new Trial(this.#settings, fifo, { mode: this.#mode, keepsTrace: true });
+    await second.run();
+    const difference = differenceOf(first, second);
+    if (difference !== undefined) throw new UncontrolledError(difference);
+  }
+
+  /** Runs another schedule; false if there is none. */
+  async #runNext(): Promise<boolean> {
+    for (let tries = 0; tries < this.#wheel.length; tries++) {
+      const name = this.#wheel[(this.#schedules + tries) % this.#wheel.length] as StrategyName;
+      if (name === "dfs") {
+        const script = this.#search.next();
+        if (script === undefined) continue; // all of it is done
+        const before = this.#seen.size;
+        const trial = await this.#run(new Scripted(script), name);
+        if (this.#seen.size > before) this.#search.ran(script, trial.decider.counts);
+        return true;
+      }
+      const seed = (Math.imul(this.#seed, 0x9e3779b1) + this.#schedules) | 0;
+      await this.#run(name === "fifo" ? fifo : drawn(name, seed, this.#length), name);
+      return true;
+    }
+    return false;
+  }
+
+  async #run(strategy: Strategy, name: StrategyName, keepsTrace = false): Promise<Trial<S>> {
+    const trial = new Trial(this.#settings, strategy, { mode: this.#mode, keepsTrace });
+    await trial.run();
+    this.#schedules++;
+    this.#counts[name] = (this.#counts[name] ?? 0) + 1;
+    this.#length = Math.max(this.#length, trial.decider.length);
+    if (trial.failure !== undefined) {
+      throw await failureOf(this.#settings, trial, { strategy: name, schedule: this.#schedules });
+    }
+    const before = this.#seen.size;
+    this.#seen.add(trial.decider.hash);
+    this.#sinceNew = this.#seen.size > before ? 0 : this.#sinceNew + 1;
+    return trial;
+  }
+}
+
+/** The schedule that is to be run alone: an option, or the environment's if it is for this very body. */
+export function replayFor(
+  source: (...args: never[]) => unknown,
+  option: string | undefined,
+): Schedule | undefined {
+  if (option !== undefined) return parseSchedule(String(option));
+  const text = environment?.ASYNCIO_REPLAY;
+  if (text === undefined || text === "") return undefined;
+  const schedule = parseSchedule(text);
+  return schedule.bodyHash === bodyHashOf(source) ? schedule : undefined;
+}
+
+const environment = (globalThis as { process?: { env?: Record<string, string | undefined> } })
+  .process?.env;
+
+/** Runs one schedule; throws its failure as it was reported, or a ReplayError if it does not fit the body any more. */
+export async function replayOnly<S>(
+  settings: TrialSettings<S>,
+  schedule: Schedule,
+): Promise<Exploration> {
+  const startedAt = realHost.now();
+  const { mode, deviations } = schedule;
+  const script = new Scripted(deviations);
+  const log = new TraceLog();
+  const trial = new Trial(settings, script, { mode, log });
+  await trial.run();
+  const found = { strategy: "replay", schedule: 1 };
+  if (trial.failure !== undefined) throw reportOf(settings, trial, log, found, script.misfit);
+  if (script.misfit !== undefined)
+    throw new ReplayError(
+      `the schedule does not fit the code any more, and what it ran instead did not fail: ${script.misfit}. ` +
+        "If the failure is mended, remove the replay string",
+    );
+  const seconds = realHost.now() - startedAt;
+  return { schedules: 1, distinct: 1, saturated: false, seconds, strategies: {} };
+}
+
+/** In which step two runs of the same schedule part, in words; undefined if they do not. */
+function differenceOf<S>(first: Trial<S>, second: Trial<S>): string | undefined {
+  const cure =
+    "Something that the schedule does not decide is at work: state outside the body that is left from an earlier run (make it in the body, or in `setup`), " +
+    "a clock or Math.random of the host (use `t.now` and `t.random()`, or the `bubble` option), or work outside";
+  if (second.failure !== undefined)
+    return `the same schedule has passed, and then failed with ${String(second.failure.error)}. ${cure}`;
+  const [a = [], b = []] = [first.trace, second.trace];
+  const step = a.findIndex((name, index) => b[index] !== name);
+  if (step === -1 && a.length === b.length && first.decider.length === second.decider.length)
+    return undefined;
+  if (step === -1)
+    return `the same schedule took ${a.length} steps and ${first.decider.length} decisions the first time, and ${b.length} and ${second.decider.length} the second. ${cure}`;
+  const now = b[step] === undefined ? "the end" : JSON.stringify(b[step]);
+  return `step ${step + 1} of the same schedule was ${JSON.stringify(a[step])} the first time, and ${now} the second. ${cure}`;
+}

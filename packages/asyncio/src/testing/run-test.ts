@@ -1,0 +1,119 @@
+/** One test in virtual time, looked over when it has ended. */
+
+import { argumentError, checkCoroutine, checkSeconds, rangeError } from "../kernel/errors.ts";
+import type { BubbleOptions } from "./bubble.ts";
+import type { Mode } from "./schedule.ts";
+import { drawn, fifo } from "./strategies.ts";
+import type { TestContext } from "./test-context.ts";
+import { type TestBody, Trial, type TrialSettings } from "./trial.ts";
+import { Watchdog } from "./watchdog.ts";
+
+export interface TestOptions {
+  /** False: the clock moves by `t.advance` alone. @default true: it jumps when every task is blocked */
+  readonly autojump?: boolean | undefined;
+  /** Makes the host's own timers and clocks virtual for the code inside, too (see BubbleOptions). @default false */
+  readonly bubble?: boolean | BubbleOptions | undefined;
+  /**
+   * What happens when the test waits for something outside that it has not wrapped in `cancellable`: `"hold"` lets time stand
+   * still until it comes, `"error"` fails. @default "hold" in `runTest`, "error" where schedules are explored
+   */
+  readonly foreign?: "hold" | "error" | undefined;
+  /** Real seconds after which the test fails, with a list of its tasks. @default 10 */
+  readonly watchdog?: number | undefined;
+  /** Steps after which the test fails: it is going round in circles. @default 100,000 */
+  readonly maxSteps?: number | undefined;
+  /** Seconds between a cancellation and its insisting repetition. @default 5 */
+  readonly cancelGrace?: number | undefined;
+}
+
+/** What every kind of test can be given for state that is made anew for each run. */
+export interface StateOptions<S> {
+  /** Makes the state that the body gets as its second argument; called at the start of each run, inside of it. */
+  readonly setup?: (() => S) | undefined;
+  /** Called when the body has ended, however it did, and nothing is left: throws if `state` is not as it must be. */
+  readonly invariant?: ((state: S) => unknown) | undefined;
+}
+
+export interface RunTestOptions extends TestOptions {
+  /** Draws the order in which ready steps run: one order for each seed. @default first in, first out */
+  readonly seed?: number | undefined;
+}
+
+/** The clock, the checks at the end, and the way out of what hangs. */
+export function settingsOf<S>(
+  api: string,
+  body: TestBody<S>,
+  options: TestOptions & StateOptions<S>,
+  foreign: "hold" | "error",
+): TrialSettings<S> {
+  checkCoroutine(api, body as () => PromiseLike<unknown>);
+  const { watchdog = 10, maxSteps = 100_000, bubble = false, cancelGrace } = options;
+  checkSeconds(api, "`watchdog` in seconds", watchdog);
+  if (cancelGrace !== undefined) checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
+  checkCount(api, "maxSteps", maxSteps);
+  if (options.foreign !== undefined && options.foreign !== "hold" && options.foreign !== "error")
+    throw argumentError(api, '`foreign` to be "hold" or "error"', options.foreign);
+  return {
+    body,
+    source: body,
+    setup: options.setup,
+    invariant: options.invariant,
+    cancelGrace,
+    autojump: options.autojump ?? true,
+    bubble: bubble === true ? {} : bubble === false ? undefined : bubble,
+    foreign: options.foreign ?? foreign,
+    maxSteps,
+    isVictim: undefined,
+    mayReturn: false,
+    watchdog: new Watchdog(watchdog),
+  };
+}
+
+export function checkCount(api: string, name: string, value: number): void {
+  if (typeof value !== "number") throw argumentError(api, `\`${name}\` to be a number`, value);
+  if (!(value >= 1)) throw rangeError(api, `\`${name}\` to be 1 or more`, value);
+}
+
+export const plainMode: Mode = { cancels: false, faults: false, deadlines: false };
+
+/**
+ * Runs `body` as a test on a loop of its own in virtual time. The clock jumps when every task is blocked, so no sleep takes
+ * real time. Fails, each time with the tasks and what they wait for: at once when nothing can wake them any more
+ * (DeadlockError), when it has not ended after `watchdog` real seconds (TimeoutError), and when it has ended and something is
+ * left: a task, a timer, a wait, a lock, a permit, a connection (LeakError); a failure that nobody was told (UnhandledError);
+ * a race on a `cell` or `tracked` object (RaceError). Gives what the body returns.
+ *
+ * Call it inside the tests of any framework. Source: Kotlin's runTest, Go's synctest, Trio's MockClock.
+ *
+ * @example
+ * await testing.runTest(async (t) => {
+ *   const queue = new asyncio.Queue<string>();
+ *   const getter = asyncio.createTask(() => queue.get());
+ *   await t.advance(3600);
+ *   assert.equal(getter.done(), false);
+ *   queue.putNowait("item");
+ *   assert.equal(await getter, "item");
+ *   assert.equal(t.now, 3600);
+ * });
+ */
+export async function runTest<R>(
+  body: (t: TestContext) => PromiseLike<R>,
+  options: RunTestOptions = {},
+): Promise<R> {
+  const { seed } = options;
+  if (seed !== undefined && !Number.isSafeInteger(seed))
+    throw rangeError("`runTest`", "`seed` to be an integer", seed);
+  let result: { readonly value: R } | undefined;
+  const keepResult: TestBody<undefined> = async (t) => {
+    result = { value: await body(t) };
+  };
+  checkCoroutine("`runTest`", body as () => PromiseLike<unknown>);
+  const withoutState = { ...options, setup: undefined, invariant: undefined };
+  const settings = settingsOf<undefined>("`runTest`", keepResult, withoutState, "hold");
+  const strategy = seed === undefined ? fifo : drawn("random", seed, 0);
+  const trial = new Trial(settings, strategy, { mode: plainMode, keepsSites: true });
+  await trial.run();
+  settings.watchdog.stop();
+  if (trial.failure !== undefined) throw trial.failure.error;
+  return (result as { readonly value: R }).value; // the body has returned, else there were a failure
+}

@@ -1,0 +1,44 @@
+/** Where in the user's program the library was called from. */
+
+interface StackErrors {
+  stackTraceLimit?: number;
+  captureStackTrace?(target: object, above: unknown): void;
+}
+
+const stackErrors = Error as unknown as StackErrors; // V8's control of stacks; other engines lack some of it
+/** The library's own folders: Deno finds its way from dist/ to src/ by the source maps. */
+const homes: readonly string[] = ["../../dist/", "../../src/"].flatMap((folder) => {
+  const { href } = new URL(folder, import.meta.url);
+  return [href, href.replace(/^file:\/\//, "")];
+});
+/** Enough to get out of the library. */
+const FRAMES = 16;
+
+/** "bank.ts:12", for the innermost frame that is not the library's or the host's; empty if there is none. */
+export function siteOf(): string {
+  const { stackTraceLimit } = stackErrors;
+  stackErrors.stackTraceLimit = FRAMES;
+  const holder: { stack?: string } = {};
+  if (stackErrors.captureStackTrace === undefined) holder.stack = new Error().stack ?? "";
+  else stackErrors.captureStackTrace(holder, siteOf);
+  const stack = holder.stack ?? "";
+  if (stackTraceLimit !== undefined) stackErrors.stackTraceLimit = stackTraceLimit;
+  return firstSite(stack);
+}
+
+/** The innermost place of a stack that is the user's. */
+export function firstSite(stack: string): string {
+  for (const line of stack.split("\n")) {
+    const place = /([^\s()@]+):(\d+):\d+\)?$/.exec(line);
+    const [, file = "", lineNumber = ""] = place ?? [];
+    if (place === null || /^(node:|native$|ext:|internal)/.test(file)) continue;
+    if (homes.some((home) => file.startsWith(home))) continue;
+    return `${fileName(file)}:${lineNumber}`;
+  }
+  return "";
+}
+
+/** The last part of a path: a table has no room for more. */
+function fileName(file: string): string {
+  return (file.split(/[\\/]/).at(-1) ?? file).replace(/\?.*$/, "");
+}

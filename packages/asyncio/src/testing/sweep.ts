@@ -1,0 +1,224 @@
+/**
+ * Sweeps: the same test again and again, with something going wrong in another place each time. A cancellation at each wait,
+ * a failure at each fault site, a deadline that passes at each wait under it. The rest is first in, first out; with
+ * `schedules` also under other schedules.
+ *
+ * A sweep is a search: what is injected are deviations of the schedule, and every run says where the next ones could be. So
+ * a failure is shrunk, replayed and shown as that of an exploration.
+ */
+
+import { argumentError, checkSeconds } from "../kernel/errors.ts";
+import { here } from "../kernel/here.ts";
+import { realHost } from "../kernel/host.ts";
+import type { Task } from "../kernel/task.ts";
+import { replayFor, replayOnly } from "./explore.ts";
+import { failureOf } from "./report.ts";
+import { checkCount, type StateOptions, settingsOf, type TestOptions } from "./run-test.ts";
+import type { Decision, DecisionKind, Deviation, Mode } from "./schedule.ts";
+import { drawn, fifo, type Strategy } from "./strategies.ts";
+import { type TestBody, Trial, type TrialSettings, trialOf } from "./trial.ts";
+
+interface SweepOptions<S> extends TestOptions, StateOptions<S> {
+  /** How many runs at most. @default 10,000 */
+  readonly iterations?: number | undefined;
+  /** Real seconds after which no other run is begun. @default 30 */
+  readonly seconds?: number | undefined;
+  /** Under how many schedules everything is tried; the first is first in, first out. @default 1 */
+  readonly schedules?: number | undefined;
+  /** A string from a report: runs that one alone. @default ASYNCIO_REPLAY, where it belongs to this body */
+  readonly replay?: string | undefined;
+}
+
+export interface CancelSweepOptions<S> extends SweepOptions<S> {
+  /**
+   * Whose cancellation is tried: `"body"` cancels the whole body at each wait of any task in it; `"tasks"` cancels each other
+   * task at its own waits, and a regular expression those whose name it matches. @default "body"
+   */
+  readonly victims?: "body" | "tasks" | RegExp | undefined;
+  /** Whether the body may return a value although it was cancelled, as a server does that shuts down. @default false */
+  readonly mayReturn?: boolean | undefined;
+  /** How many cancellations there are in one run at most: the second one comes while the first is cleaned up. @default 2 */
+  readonly depth?: number | undefined;
+}
+
+export interface FaultSweepOptions<S> extends SweepOptions<S> {
+  /** How many failures there are in one run at most. @default 1 */
+  readonly depth?: number | undefined;
+}
+
+/** What a sweep that found nothing has done. */
+export interface Sweep {
+  /** How many runs there were. */
+  readonly runs: number;
+  /** In how many different places something was injected. */
+  readonly places: number;
+  /** False iff `iterations` or `seconds` ended it before everything was tried. */
+  readonly complete: boolean;
+  /** Real seconds. */
+  readonly seconds: number;
+}
+
+/**
+ * Runs `body` again and again, and cancels it in another place each time: while it waits for the first time, just as that
+ * wait has ended, while it waits for the second time, and so on to its end; and once more while it cleans up. After
+ * each run nothing may be left (as in `runTest`), nothing but a CancelledError may have left the body, the body must not have
+ * gone on as if nothing had happened, and `invariant` must hold. Throws a ScheduleError as `explore` does.
+ *
+ * @example
+ * await testing.cancelSweep(
+ *   async (_t, { lock }) => {
+ *     using _guard = await lock.acquire();
+ *     await asyncio.sleep(1);
+ *   },
+ *   {
+ *     setup: () => ({ lock: new asyncio.Lock() }),
+ *     invariant: ({ lock }) => assert.equal(lock.locked(), false),
+ *   },
+ * );
+ */
+export async function cancelSweep<S = undefined>(
+  body: TestBody<S>,
+  options: CancelSweepOptions<S> = {},
+): Promise<Sweep> {
+  const api = "`cancelSweep`";
+  const { victims = "body", mayReturn = false, depth = 2 } = options;
+  const settings: TrialSettings<S> = {
+    ...settingsOf(api, body, options, "error"),
+    isVictim: victimsOf(api, victims),
+    mayReturn,
+  };
+  const mode: Mode = { cancels: true, faults: false, deadlines: false };
+  try {
+    return await sweep(api, settings, mode, ["cancel"], depth, options);
+  } finally {
+    settings.watchdog.stop();
+  }
+}
+
+/**
+ * Runs `body` again and again, and lets another of its fault sites fail each time, every call of every `fault` one by one;
+ * and lets every deadline (of `timeout`, `moveOnAfter`, `CancelScope`) pass at every wait under it. After each run nothing
+ * may be left, only the injected failure (or an error that has it as its cause) or a TimeoutError may have left the body,
+ * and `invariant` must hold. Throws a ScheduleError as `explore` does.
+ *
+ * @example
+ * const store = async (log: string[]) => {
+ *   log.push("open");
+ *   try {
+ *     testing.fault("disk full");
+ *     await asyncio.sleep(0.1);
+ *   } finally {
+ *     log.push("close");
+ *   }
+ * };
+ * const sweep = await testing.faultSweep((_t, log) => store(log), {
+ *   setup: () => [] as string[],
+ *   invariant: (log) => assert.deepEqual(log, ["open", "close"]),
+ * });
+ * assert.equal(sweep.places, 1);
+ */
+export async function faultSweep<S = undefined>(
+  body: TestBody<S>,
+  options: FaultSweepOptions<S> = {},
+): Promise<Sweep> {
+  const api = "`faultSweep`";
+  const settings = settingsOf(api, body, options, "error");
+  const mode: Mode = { cancels: false, faults: true, deadlines: true };
+  try {
+    return await sweep(api, settings, mode, ["fault", "expire"], options.depth ?? 1, options);
+  } finally {
+    settings.watchdog.stop();
+  }
+}
+
+/**
+ * A place that may fail: in `faultSweep`, and in `explore` with `faults: true`, it throws an InjectedFault (or what `makeError`
+ * makes) when its turn has come. Everywhere else it does nothing. Put it into the fakes that stand for the world outside.
+ * Source: FoundationDB's BUGGIFY.
+ */
+export function fault(site: string, makeError?: () => unknown): void {
+  const failure = trialOf(here().loop)?.pickFault(String(site), makeError);
+  if (failure !== undefined) throw failure.error;
+}
+
+function victimsOf(
+  api: string,
+  victims: "body" | "tasks" | RegExp,
+): ((task: Task<unknown>) => boolean) | undefined {
+  if (victims === "body") return undefined;
+  if (victims === "tasks") return () => true;
+  if (victims instanceof RegExp) return (task) => victims.test(task.getName());
+  throw argumentError(api, '`victims` to be "body", "tasks" or a regular expression', victims);
+}
+
+/** Injects at given decisions, and takes the others as `base` does. */
+class Injecting implements Strategy {
+  readonly #base: Strategy;
+  readonly #kinds: readonly DecisionKind[];
+  readonly #script: ReadonlyMap<number, number>;
+  /** The decisions of these kinds: how many, and which of them were the run's. */
+  readonly places: number[] = [];
+
+  constructor(base: Strategy, kinds: readonly DecisionKind[], script: readonly Deviation[]) {
+    this.#base = base;
+    this.#kinds = kinds;
+    this.#script = new Map(script.map(({ position, option }) => [position, option]));
+  }
+
+  choose(decision: Decision): number {
+    if (!this.#kinds.includes(decision.kind)) return this.#base.choose(decision);
+    const place = this.places.length;
+    this.places.push(decision.position);
+    return this.#script.get(place) ?? 0;
+  }
+}
+
+async function sweep<S>(
+  api: string,
+  settings: TrialSettings<S>,
+  mode: Mode,
+  kinds: readonly DecisionKind[],
+  depth: number,
+  options: SweepOptions<S>,
+): Promise<Sweep> {
+  const { iterations = 10_000, seconds = 30, schedules = 1 } = options;
+  checkCount(api, "iterations", iterations);
+  checkCount(api, "schedules", schedules);
+  checkCount(api, "depth", depth);
+  checkSeconds(api, "`seconds`", seconds);
+  const replay = replayFor(settings.body, options.replay);
+  const startedAt = realHost.now();
+  if (replay !== undefined) {
+    await replayOnly(settings, replay);
+    return { runs: 1, places: 0, complete: false, seconds: realHost.now() - startedAt };
+  }
+  let runs = 0;
+  let places = 0;
+  let complete = true;
+  for (let schedule = 0; schedule < schedules && complete; schedule++) {
+    // Scripts are about places of these kinds: the n-th chance to inject, whatever else is decided before.
+    const scripts: (readonly Deviation[])[] = [[]];
+    for (let script = scripts.pop(); script !== undefined; script = scripts.pop()) {
+      if (runs >= iterations || realHost.now() - startedAt > seconds) {
+        complete = false;
+        break;
+      }
+      const base = schedule === 0 ? fifo : drawn("random", schedule, 0);
+      const strategy = new Injecting(base, kinds, script);
+      const trial = new Trial(settings, strategy, { mode });
+      await trial.run();
+      runs++;
+      if (runs % 100 === 0) await new Promise<void>((resolve) => realHost.macrotask(resolve));
+      if (trial.failure !== undefined) {
+        const found = { strategy: "the sweep", schedule: runs };
+        throw await failureOf(settings, trial, found);
+      }
+      if (script.length > 0) places++;
+      if (script.length >= depth) continue;
+      const first = (script.at(-1)?.position ?? -1) + 1;
+      for (let place = strategy.places.length - 1; place >= first; place--)
+        scripts.push([...script, { position: place, option: 1 }]);
+    }
+  }
+  return { runs, places, complete, seconds: realHost.now() - startedAt };
+}

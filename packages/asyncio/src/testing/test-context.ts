@@ -1,0 +1,99 @@
+/** What the body of a test gets: control of the clock, and numbers that a schedule decides. */
+
+import { checkSeconds, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { here } from "../kernel/here.ts";
+import { park } from "../kernel/scope.ts";
+import { type VirtualHost, virtualHostOf } from "./virtual-host.ts";
+
+/** What a test can ask of the trial that runs it. */
+export interface TrialControl extends VirtualHost {
+  random(): number;
+  pickOption(count: number): number;
+  note(text: string, site: string): void;
+}
+
+/** The first argument of the body of `runTest`, `explore` and the sweeps. */
+export class TestContext {
+  readonly #trial: TrialControl;
+
+  /** @internal */
+  constructor(trial: TrialControl) {
+    this.#trial = trial;
+  }
+
+  /** Seconds since the test began, on the virtual clock. */
+  get now(): number {
+    return this.#trial.now();
+  }
+
+  /**
+   * Waits `seconds` of virtual time, and then until everything that is due by then has run: the clock stops at each timer
+   * on the way, and lets its work run before it moves on. Cancelled, it stops waiting. With `autojump: false` this is the
+   * only way in which time passes. Source: Tokio's `advance` and Effect's TestClock, made exact.
+   */
+  async advance(seconds: number): Promise<void> {
+    checkSeconds("`t.advance`", "seconds", seconds);
+    if (seconds < 0 || seconds === Number.POSITIVE_INFINITY)
+      throw rangeError("`t.advance`", "a finite number of seconds, 0 or more", seconds);
+    await untilQuiet(this.#trial, seconds, "advance");
+  }
+
+  /** Waits until every other task is blocked, without time passing. Source: Go's synctest.Wait, Trio's wait_all_tasks_blocked. */
+  settle(): Promise<void> {
+    return untilQuiet(this.#trial, 0, "settle");
+  }
+
+  /** A number from 0 up to 1. Part of the schedule: replayed with it, and made simple when a failure is shrunk. */
+  random(): number {
+    return this.#trial.random();
+  }
+
+  /** A whole number from 0 up to `count`, tried out by `explore`. Outside of it, and in its first schedule, 0. */
+  choose(count: number): number {
+    if (!Number.isInteger(count) || count < 1)
+      throw rangeError("`t.choose`", "a number of options, 1 or more", count);
+    return this.#trial.pickOption(count);
+  }
+
+  /** Shows `text` in the table of the steps, should the test fail. */
+  note(text: string): void {
+    this.#trial.note(String(text), "");
+  }
+}
+
+/**
+ * Waits until every other task on the running loop is blocked, without time passing: what was started has come as far as
+ * it can. Several may wait for this at once. Needs a loop in virtual time (`runTest`, `explore`, VirtualLoop); rejects with
+ * an InvalidStateError elsewhere. Source: Trio's wait_all_tasks_blocked, without its cushion of real time.
+ *
+ * @example
+ * await testing.runTest(async () => {
+ *   const event = new asyncio.Event();
+ *   const log: string[] = [];
+ *   const task = asyncio.createTask(async () => {
+ *     log.push("waits");
+ *     await event.wait();
+ *   });
+ *   await testing.waitAllTasksBlocked();
+ *   assert.deepEqual(log, ["waits"]);
+ *   event.set();
+ *   await task;
+ * });
+ */
+export async function waitAllTasksBlocked(): Promise<void> {
+  const host = virtualHostOf(here().loop);
+  if (host === undefined)
+    throw new InvalidStateError(
+      "`waitAllTasksBlocked` needs a loop in virtual time, where nothing outside can wake a task. Call it in `runTest`",
+    );
+  await untilQuiet(host, 0, "waitAllTasksBlocked");
+}
+
+function untilQuiet(host: VirtualHost, seconds: number, subject: string): Promise<void> {
+  const scope = here();
+  const stop = scope.interruption(subject);
+  if (stop !== undefined) return stop;
+  const wait = park<void>(scope, subject);
+  host.settle(wait, host.now() + seconds);
+  return wait.promise;
+}

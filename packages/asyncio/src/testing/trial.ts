@@ -1,0 +1,440 @@
+/**
+ * A trial: one run of a test's body on a loop of its own in virtual time, with every choice taken by a strategy, and
+ * everything looked at when it has ended. `runTest` is one trial; `explore` and the sweeps make many.
+ *
+ *     running ──body has ended──▶ settling ──nothing ready──▶ ending ──no task left──▶ over
+ *        └──── dead, livelocked, or out of control ─────────────▲
+ *
+ * While it settles, what is ready still runs, but time stands still: what is left after that is a leak. While it ends, the
+ * leftovers are cancelled, and nothing that happens counts any more.
+ */
+
+import { DeadlockError, TimeoutError } from "../kernel/errors.ts";
+import { reportUnobserved } from "../kernel/failure.ts";
+import { type HostTimer, realHost } from "../kernel/host.ts";
+import { EventLoop, type ExceptionContext, type Ready } from "../kernel/loop.ts";
+import type { RingBuffer } from "../kernel/ring-buffer.ts";
+import type { Scope } from "../kernel/scope.ts";
+import { Task } from "../kernel/task.ts";
+import { formatSeconds } from "../kernel/timers.ts";
+import { Wait, type WaitSubject } from "../kernel/wait.ts";
+import { type BubbleOptions, openBubble } from "./bubble.ts";
+import { Decider, nameOfFlow } from "./decider.ts";
+import { LivelockError, UncontrolledError } from "./errors.ts";
+import { type Failure, Injector } from "./injector.ts";
+import { RaceFinder, type RaceRun } from "./races.ts";
+import { mix } from "./random.ts";
+import type { Mode } from "./schedule.ts";
+import { siteOf } from "./site.ts";
+import type { Strategy } from "./strategies.ts";
+import { TestContext, type TrialControl } from "./test-context.ts";
+import type { TraceLog } from "./trace.ts";
+import {
+  failureOfBody,
+  failureOfLeaks,
+  failureOfProblems,
+  failureOfRaces,
+  tasksInWords,
+} from "./verdict.ts";
+import { hostTellsWhatIsOpen, VirtualHost } from "./virtual-host.ts";
+import type { Watchdog } from "./watchdog.ts";
+
+/** The code under test. `state` is what `setup` has made. */
+export type TestBody<S> = (t: TestContext, state: S) => PromiseLike<unknown>;
+
+/** What the trials of one test have in common. */
+export interface TrialSettings<S> {
+  readonly body: TestBody<S>;
+  /** The function that the replay strings are for: mostly the body. */
+  readonly source: (...args: never[]) => unknown;
+  readonly setup: (() => S) | undefined;
+  readonly invariant: ((state: S) => unknown) | undefined;
+  readonly cancelGrace: number | undefined;
+  readonly autojump: boolean;
+  readonly bubble: BubbleOptions | undefined;
+  /** What becomes of a foreign await: time holds still until it ends, or the trial fails. */
+  readonly foreign: "hold" | "error";
+  readonly maxSteps: number;
+  /** Whose cancellation a sweep decides; undefined: the body's. */
+  readonly isVictim: ((task: Task<unknown>) => boolean) | undefined;
+  /** Whether a sweep lets the body return although it was cancelled. */
+  readonly mayReturn: boolean;
+  readonly watchdog: Watchdog;
+}
+
+export interface TrialOptions {
+  readonly mode: Mode;
+  /** Keeps the steps for people. Slow. */
+  readonly log?: TraceLog | undefined;
+  /** Keeps where waits and accesses are in the program, up to a number of them. @default true iff there is a log */
+  readonly keepsSites?: boolean;
+  /** Keeps whose steps came in which order. */
+  readonly keepsTrace?: boolean;
+}
+
+type Phase = "running" | "settling" | "ending" | "over";
+
+/** Real seconds that a foreign await gets where the host cannot tell whether it is under way. */
+const BLIND_SECONDS = 0.02;
+/** So many of the last steps tell who is busy. */
+const LAST_STEPS = 100;
+/** A site costs some microseconds: a test that waits a million times shall not take seconds for it. */
+const MOST_SITES = 5000;
+/** From so many numbers `random` draws. */
+const RANDOM_OPTIONS = 0x10000;
+
+export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
+  override readonly strict = true;
+  readonly decider: Decider;
+  /** How many steps have begun. */
+  steps = 0;
+  /** Whose steps came in which order, if that was asked for. */
+  readonly trace: string[] | undefined;
+  /** Why the trial has failed; undefined if it has not. */
+  failure: Failure | undefined = undefined;
+  /** True iff it took too long in real time. */
+  isBarkedAt = false;
+
+  readonly #settings: TrialSettings<S>;
+  readonly #injector: Injector;
+  readonly #log: TraceLog | undefined;
+  #sitesLeft: number;
+  readonly races: RaceFinder;
+  #main: Task<unknown> | undefined = undefined;
+  #state: S | undefined = undefined;
+  #phase: Phase = "running";
+  /** What was reported to the exception handler while it ran. */
+  readonly #problems: ExceptionContext[] = [];
+  #over: (() => void) | undefined = undefined;
+  #closeBubble: (() => void) | undefined = undefined;
+  #blindTimer: HostTimer | undefined = undefined;
+  #isBlindDead = false;
+  readonly #lastFlows: string[] = [];
+  /** What is ready, as it was when the step that runs was chosen. */
+  #ready: RingBuffer<Ready> | undefined = undefined;
+  #stepping: object | undefined = undefined;
+  #draws = 0;
+  // Used again for each step: what may come next, whose it is, and where in the ready queue.
+  readonly #items: Ready[] = [];
+  readonly #flows: object[] = [];
+  readonly #indexes: number[] = [];
+
+  constructor(settings: TrialSettings<S>, strategy: Strategy, options: TrialOptions) {
+    super(settings.autojump, settings.watchdog.openBefore);
+    this.#settings = settings;
+    this.isPatient = settings.foreign === "hold";
+    this.decider = new Decider(strategy);
+    this.#log = options.log;
+    this.#sitesLeft = (options.keepsSites ?? options.log !== undefined) ? MOST_SITES : 0;
+    this.#injector = new Injector(this, this.decider, options.mode, settings.isVictim, options.log);
+    this.trace = options.keepsTrace === true ? [] : undefined;
+    this.races = new RaceFinder(this);
+  }
+
+  /** Resolves when the trial is over; `failure` tells how it went. */
+  run(): Promise<void> {
+    return this.#settings.watchdog.watch(this);
+  }
+
+  /** @internal For the watchdog alone. */
+  start(): Promise<void> {
+    const { cancelGrace, bubble, body, setup } = this.#settings;
+    const loop = new EventLoop(this, { debug: false, cancelGrace });
+    this.attach(loop);
+    loop.setExceptionHandler((_loop, context) => this.#problem(context));
+    this.isBubbled = bubble !== undefined;
+    if (bubble !== undefined)
+      this.#closeBubble = openBubble(loop, {
+        ...bubble,
+        random: bubble.random ?? (() => this.random()),
+      });
+    return new Promise((resolve) => {
+      this.#over = resolve;
+      const context = new TestContext(this);
+      const main = async (): Promise<void> => {
+        this.#state = setup?.();
+        await body(context, this.#state as S); // without a `setup` the body takes no state
+      };
+      this.#main = new Task(loop, main, { name: "main" });
+      this.#injector.main = this.#main;
+      this.#main.observe();
+      this.#main.listen({ futureDone: () => this.#mainEnded() });
+    });
+  }
+
+  /** Ends a trial that takes too long. */
+  bark(seconds: number): void {
+    this.isBarkedAt = true;
+    const lines = tasksInWords(this.loop);
+    const message = `the test has not ended after ${formatSeconds(seconds)} of real time (at ${formatSeconds(this.now())} of virtual time):`;
+    this.#fail(new TimeoutError([message, ...lines.map((line) => `  ${line}`)].join("\n")));
+    this.scheduleCheck();
+  }
+
+  get mode(): Mode {
+    return this.#injector.mode;
+  }
+
+  // --- choices
+
+  protected override pick(ready: RingBuffer<Ready>): number {
+    this.#ready = ready;
+    this.#stepEnded();
+    this.steps++;
+    if (this.steps > this.#settings.maxSteps) this.#takesTooMany();
+    this.#collect(ready);
+    const items = this.#items;
+    const option = this.#phase === "running" ? this.decider.step(items, this.#flows) : 0;
+    const item = items[option] as Ready; // an option of decider.step
+    const flow = this.#flows[option] as object;
+    const first = this.#flows[0] as object;
+    if (item instanceof Wait && this.#phase === "running") this.#injector.beforeStep(item);
+    this.#stepping = flow;
+    this.trace?.push(`${nameOfFlow(flow)} at ${this.now()} s`);
+    if (this.steps > this.#settings.maxSteps - LAST_STEPS) this.#lastFlows.push(nameOfFlow(flow));
+    this.#log?.step(flow, describeStep(item), option === 0 ? undefined : nameOfFlow(first));
+    return this.#indexes[option] as number;
+  }
+
+  /** What may come next. Plain callbacks keep their order (S161), so only the first of them may. */
+  #collect(ready: RingBuffer<Ready>): void {
+    this.#items.length = this.#flows.length = this.#indexes.length = 0;
+    let isCallbackSeen = false;
+    for (let index = 0; index < ready.length; index++) {
+      const item = ready.at(index);
+      const scope = item.scope as Scope; // every step of the library has one
+      if (scope.task === undefined) {
+        if (isCallbackSeen) continue;
+        isCallbackSeen = true;
+      }
+      this.#items.push(item);
+      this.#flows.push(scope.task ?? scope);
+      this.#indexes.push(index);
+    }
+  }
+
+  /** Whether an operation that could complete lets others go first. */
+  yields(_scope: Scope, subject: WaitSubject): boolean {
+    if (this.#phase !== "running" || this.#ready === undefined || this.#ready.length === 0)
+      return false;
+    if (this.decider.pick("yield", 2, "yield") === 0) return false;
+    this.#log?.note(`lets others go first: ${this.#describe(subject)}`, this.site());
+    return true;
+  }
+
+  random(): number {
+    const option = this.decider.pick("random", RANDOM_OPTIONS, "random");
+    return mix(mix(++this.#draws) ^ option) / 2 ** 32;
+  }
+
+  pickOption(count: number): number {
+    return this.decider.pick("random", count, "choose");
+  }
+
+  /** How many of `available` bytes come in one chunk: all of them, unless the schedule says otherwise. */
+  pickChunk(available: number): number {
+    const option = this.decider.pick("chunk", available, "chunk");
+    return option === 0 ? available : option;
+  }
+
+  /** What a fault site fails with; undefined if it does not. */
+  pickFault(site: string, makeError: (() => unknown) | undefined): Failure | undefined {
+    return this.#phase === "running" ? this.#injector.fault(site, makeError) : undefined;
+  }
+
+  override parked(wait: Wait): void {
+    super.parked(wait);
+    const site = this.site();
+    if (site !== "") wait.createdAt = site;
+    this.#log?.note(`waits for ${wait.describe()}`, site);
+    this.#injector.parked(wait);
+    if (this.loop.isIdle) this.#cameFromOutside(wait.scope.task);
+  }
+
+  /** The step before has come as far as it can. */
+  #stepEnded(): void {
+    this.#logEnd();
+    if (this.#phase === "running") this.#injector.stepEnded();
+  }
+
+  // --- the end
+
+  protected override nothingReady(): void {
+    this.#stepEnded();
+    if (!this.loop.isIdle) return; // something was injected
+    if (this.#phase === "running") super.nothingReady();
+    else if (this.#phase === "settling") this.#settled();
+    else if (this.#phase === "ending" && this.loop.tasks.size > 0) super.nothingReady();
+    else this.#finish();
+  }
+
+  #mainEnded(): void {
+    if (this.#phase !== "running") return;
+    if (this.loop.isIdle) this.#cameFromOutside(this.#main);
+    if (this.#phase !== "running") return;
+    this.#phase = "settling";
+    this.ignoresForeign = true;
+    if (this.loop.isIdle) this.scheduleCheck();
+  }
+
+  /** Nothing of ours can wake a task any more, and no timer is set. */
+  protected override stuck(): void {
+    if (this.#phase === "ending") this.#abandonRest();
+    if (this.#phase !== "running") return;
+    if (this.isForeignInFlight())
+      this.heldBack(); // a branch beside a parked one, say
+    else if (this.foreignTasks().length > 0 && !hostTellsWhatIsOpen && !this.#isBlindDead) {
+      if (this.isPatient)
+        this.heldBack(); // the watchdog has an eye on it
+      else this.#waitBlindly();
+    } else this.#fail(this.#deadlock());
+  }
+
+  #deadlock(): Error {
+    const error = new DeadlockError(this.loop.tasks.toArray(), tasksInWords(this.loop));
+    if (!this.autojump && this.nextTimer() !== undefined)
+      error.message += "\nThe clock moves by `t.advance` alone: `autojump` is off";
+    return error;
+  }
+
+  #waitBlindly(): void {
+    this.#blindTimer ??= realHost.setTimer(realHost.now() + BLIND_SECONDS, () => {
+      this.#blindTimer = undefined;
+      this.#isBlindDead = true;
+      this.scheduleCheck();
+    });
+  }
+
+  /** Code of a task runs outside of every step: somebody outside has woken it. */
+  #cameFromOutside(task: Task<unknown> | undefined): void {
+    this.#isBlindDead = false;
+    if (this.#phase !== "running" || this.#settings.foreign !== "error") return;
+    const who = task === undefined ? "code outside every task" : task.describe();
+    this.#fail(
+      new UncontrolledError(
+        `${who} has waited for something outside of the test, and no schedule decides when that ends. ` +
+          'Put a fake in its place, use the `bubble` option if it was a timer of the host, or pass `foreign: "hold"` to let it happen at any time',
+      ),
+    );
+  }
+
+  #takesTooMany(): void {
+    if (this.#phase === "ending") this.#abandonRest();
+    else
+      this.#fail(
+        new LivelockError(this.#settings.maxSteps, [
+          ...new Set(this.#lastFlows.map((name) => JSON.stringify(name))),
+        ]),
+      );
+  }
+
+  /** The body has ended, and everything that was ready has run. */
+  #settled(): void {
+    reportUnobserved(this.loop);
+    const { invariant } = this.#settings;
+    const main = this.#main as Task<unknown>; // it has ended
+    this.failure ??=
+      failureOfBody(main, this.#injector, this.#settings.mayReturn) ??
+      failureOfProblems(this.#problems, this.#injector) ??
+      failureOfLeaks(this.loop, this.watched) ??
+      failureOfRaces(this.races);
+    if (invariant !== undefined && this.failure === undefined) return void this.#check(invariant);
+    this.#end();
+    if (this.loop.isIdle) this.nothingReady(); // on to the end: no microtask is left either
+  }
+
+  #check(invariant: (state: S) => unknown): void {
+    this.#phase = "ending";
+    const check = new Task(this.loop, async () => void (await invariant(this.#state as S)), {
+      name: "the invariant",
+    });
+    check.listen({
+      futureDone: () => {
+        if (check.state !== "fulfilled") this.failure ??= { error: check.failure };
+        check.observe();
+        this.#end();
+        if (this.loop.isIdle) this.scheduleCheck();
+      },
+    });
+  }
+
+  #fail(error: unknown): void {
+    if (this.#phase === "ending" || this.#phase === "over") return;
+    this.failure ??= { error };
+    this.#end();
+    if (this.loop.isIdle) this.scheduleCheck();
+  }
+
+  /** Cancels what is left. */
+  #end(): void {
+    this.#phase = "ending";
+    this.ignoresForeign = true;
+    for (const task of this.loop.tasks.toArray()) {
+      task.observe();
+      task.cancelFor("shutdown");
+      if (task.waitingFor().length === 0 && this.loop.isIdle) task.abandon();
+    }
+  }
+
+  #abandonRest(): void {
+    for (const task of this.loop.tasks.toArray()) task.abandon();
+    this.scheduleCheck();
+  }
+
+  #finish(): void {
+    if (this.#phase === "over") return;
+    this.#phase = "over";
+    this.#blindTimer?.clear();
+    this.#closeBubble?.();
+    this.loop.close();
+    this.#over?.();
+  }
+
+  #problem(context: ExceptionContext): void {
+    if (this.#phase === "running" || this.#phase === "settling") this.#problems.push(context);
+  }
+
+  // --- words
+
+  site(): string {
+    return this.#sitesLeft > 0 && this.#sitesLeft-- > 0 ? siteOf() : "";
+  }
+
+  note(text: string, site: string): void {
+    this.#log?.note(text, site);
+  }
+
+  #describe(subject: WaitSubject): string {
+    return typeof subject === "string" ? subject : subject.describeWait(this.now());
+  }
+
+  /** Says in the table how the step before this one left its task. */
+  #logEnd(): void {
+    const task = this.#stepping;
+    this.#stepping = undefined;
+    if (this.#log === undefined || !(task instanceof Task) || !task.done()) return;
+    if (task.state === "fulfilled") this.#log.note("ends", "");
+    else
+      this.#log.note(
+        task.state === "cancelled" ? "ends cancelled" : `fails: ${firstLine(String(task.failure))}`,
+        "",
+      );
+  }
+}
+
+/** The trial that runs on a loop. */
+export function trialOf(loop: EventLoop): Trial<unknown> | undefined {
+  const { host } = loop;
+  return host instanceof Trial ? host : undefined;
+}
+
+/** How a step begins. What it had waited for stands in the row above. */
+function describeStep(item: Ready): string {
+  if (!(item instanceof Wait)) return "starts";
+  if (item.state === "cancelled") return "is cancelled";
+  return item.state === "failed" ? "is refused" : "goes on";
+}
+
+function firstLine(text: string): string {
+  return text.replace(/\n[\s\S]*/, " ...");
+}
