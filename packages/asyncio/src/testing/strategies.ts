@@ -39,8 +39,8 @@ export function drawn(
   const draw = drawer(seed);
   if (name === "random") return new RandomWalk(draw);
   if (name === "sticky") return new Sticky(draw);
-  if (name === "pct") return new Pct(draw, length, 2 + draw(3));
-  return new PartialOrder(draw);
+  if (name === "pct") return new Fair(new Pct(draw, length, 2 + draw(3)));
+  return new Fair(new PartialOrder(draw));
 }
 
 /** How all that draw take the decisions that are not about steps. */
@@ -82,6 +82,33 @@ class Sticky implements Strategy {
   }
 }
 
+/** So many steps in a row, and a task has to let another one go first: it may be asking for something that one does. */
+const FAIR_STEPS = 64;
+
+class Fair implements Strategy {
+  readonly #strategy: Strategy;
+  #last: object | undefined = undefined;
+  #inARow = 0;
+
+  constructor(strategy: Strategy) {
+    this.#strategy = strategy;
+  }
+
+  choose(decision: Decision): number {
+    let option = this.#strategy.choose(decision);
+    if (decision.kind !== "step") return option;
+    const { flows } = decision;
+    if (flows[option] === this.#last && this.#inARow >= FAIR_STEPS)
+      option = Math.max(
+        0,
+        flows.findIndex((flow) => flow !== this.#last),
+      );
+    this.#inARow = flows[option] === this.#last ? this.#inARow + 1 : 1;
+    this.#last = flows[option];
+    return option;
+  }
+}
+
 class Pct implements Strategy {
   readonly #draw: (count: number) => number;
   readonly #priorities: Map<object, number> = new Map();
@@ -99,10 +126,11 @@ class Pct implements Strategy {
     const isChange = this.#changes.has(decision.position);
     if (decision.kind === "yield") return isChange ? 1 : 0;
     if (decision.kind !== "step") return chooseOther(decision, this.#draw);
-    const highest = this.#highest(decision.flows);
+    const { flows } = decision;
+    const highest = this.#highest(flows);
     if (!isChange) return highest;
-    this.#priorities.set(decision.flows[highest] as object, --this.#lowest);
-    return this.#highest(decision.flows);
+    this.#priorities.set(flows[highest] as object, --this.#lowest); // highest < length
+    return this.#highest(flows);
   }
 
   #highest(flows: readonly object[]): number {

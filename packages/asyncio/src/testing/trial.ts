@@ -192,7 +192,8 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     this.#stepping = flow;
     this.trace?.push(`${nameOfFlow(flow)} at ${this.now()} s`);
     if (this.steps > this.#settings.maxSteps - LAST_STEPS) this.#lastFlows.push(nameOfFlow(flow));
-    this.#log?.step(flow, describeStep(item), option === 0 ? undefined : nameOfFlow(first));
+    if (this.#isLogged)
+      this.#log?.step(flow, describeStep(item), option === 0 ? undefined : nameOfFlow(first));
     return this.#indexes[option] as number;
   }
 
@@ -246,7 +247,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     super.parked(wait);
     const site = this.site();
     if (site !== "") wait.createdAt = site;
-    this.#log?.note(`waits for ${wait.describe()}`, site);
+    if (this.#log !== undefined) this.note(`waits for ${wait.describe()}`, site);
     this.#injector.parked(wait);
     if (this.loop.isIdle) this.#cameFromOutside(wait.scope.task);
   }
@@ -401,7 +402,12 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   }
 
   note(text: string, site: string): void {
-    this.#log?.note(text, site);
+    if (this.#isLogged) this.#log?.note(text, site);
+  }
+
+  /** What happens while the leftovers are cancelled is of no interest. */
+  get #isLogged(): boolean {
+    return this.#phase === "running" || this.#phase === "settling";
   }
 
   #describe(subject: WaitSubject): string {
@@ -413,7 +419,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     const task = this.#stepping;
     this.#stepping = undefined;
     if (this.#log === undefined || !(task instanceof Task) || !task.done()) return;
-    if (task.state === "fulfilled") this.#log.note("ends", "");
+    if (task.state === "fulfilled") this.note("ends", "");
     else
       this.#log.note(
         task.state === "cancelled" ? "ends cancelled" : `fails: ${firstLine(String(task.failure))}`,

@@ -42,8 +42,9 @@ export function failureOfBody(
   }
   if (!injector.isUsed) return { error };
   if (injector.isInjection(error)) return undefined;
-  const what = injector.mode.cancels ? "a CancelledError" : "the injected failure";
-  const message = `after ${what} was injected, only that may leave the body, but it failed with ${String(error)}`;
+  const message = injector.mode.cancels
+    ? `only a CancelledError may leave a body that was cancelled, but it failed with ${String(error)}`
+    : `only the failure that was injected may leave the body, but it failed with ${String(error)}`;
   return { error: new SweepError(message, { cause: error }) };
 }
 
