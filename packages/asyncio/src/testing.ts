@@ -1,6 +1,14 @@
 /** asyncio-ts/testing: concurrent code under test. */
 
+export type {
+  Address,
+  ByteStream,
+  DatagramSocket,
+  Listener,
+  Network,
+} from "./kernel/network.ts";
 export type { BubbleOptions } from "./testing/bubble.ts";
+export { networkHere } from "./testing/current-host.ts";
 export {
   InjectedFault,
   LeakError,
@@ -19,6 +27,12 @@ export {
   explore,
   explored,
 } from "./testing/explore.ts";
+export {
+  type ChunkPolicy,
+  type MemoryStreamOptions,
+  memoryStreamPair,
+} from "./testing/memory-stream.ts";
+export { type NetworkOptions, SimulatedHost, SimulatedNetwork } from "./testing/network.ts";
 export { type Cell, cell, type TrackedOptions, tracked } from "./testing/races.ts";
 export {
   type RunTestOptions,

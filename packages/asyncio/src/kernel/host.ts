@@ -9,6 +9,7 @@
 import { runInRoot } from "./context.ts";
 import { CancelledError } from "./errors.ts";
 import type { Ready } from "./loop.ts";
+import type { Network } from "./network.ts";
 import type { RingBuffer } from "./ring-buffer.ts";
 import type { Scope } from "./scope.ts";
 import type { Wait, WaitSubject } from "./wait.ts";
@@ -44,6 +45,8 @@ export interface Host {
   idle?(): void;
   /** Tells that work outside the loop has begun (1) or ended (-1): while there is any, virtual time holds still. */
   io?(change: 1 | -1): void;
+  /** The network of the running code; undefined: the real one. */
+  readonly network?: Network | undefined;
   /** Shows text to whoever runs the program: exceptions nobody handled, debug findings. */
   report(text: string): void;
 }

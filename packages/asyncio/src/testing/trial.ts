@@ -2,11 +2,11 @@
  * A trial: one run of a test's body on a loop of its own in virtual time, with every choice taken by a strategy, and
  * everything looked at when it has ended. `runTest` is one trial; `explore` and the sweeps make many.
  *
- *     running ──body has ended──▶ settling ──nothing ready──▶ ending ──no task left──▶ over
- *        └──── dead, livelocked, or out of control ─────────────▲
+ *     running ──body has ended──▶ settling ──nothing ready──▶ checking ──▶ ending ──no task left──▶ over
+ *        └──── dead, livelocked, or out of control ──────────────────────────▲
  *
- * While it settles, what is ready still runs, but time stands still: what is left after that is a leak. While it ends, the
- * leftovers are cancelled, and nothing that happens counts any more.
+ * While it settles, what is ready still runs, but time stands still: what is left after that is a leak. Then the invariant
+ * runs, if there is one. While it ends, the leftovers are cancelled, and nothing that happens counts any more.
  */
 
 import { DeadlockError, TimeoutError } from "../kernel/errors.ts";
@@ -72,7 +72,7 @@ export interface TrialOptions {
   readonly keepsTrace?: boolean;
 }
 
-type Phase = "running" | "settling" | "ending" | "over";
+type Phase = "running" | "settling" | "checking" | "ending" | "over";
 
 /** Real seconds that a foreign await gets where the host cannot tell whether it is under way. */
 const BLIND_SECONDS = 0.02;
@@ -265,7 +265,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     if (!this.loop.isIdle) return; // something was injected
     if (this.#phase === "running") super.nothingReady();
     else if (this.#phase === "settling") this.#settled();
-    else if (this.#phase === "ending" && this.loop.tasks.size > 0) super.nothingReady();
+    else if (this.loop.tasks.size > 0) super.nothingReady();
     else this.#finish();
   }
 
@@ -280,7 +280,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
 
   /** Nothing of ours can wake a task any more, and no timer is set. */
   protected override stuck(): void {
-    if (this.#phase === "ending") this.#abandonRest();
+    if (this.#phase === "checking" || this.#phase === "ending") this.#abandonRest();
     if (this.#phase !== "running") return;
     if (this.isForeignInFlight())
       this.heldBack(); // a branch beside a parked one, say
@@ -320,7 +320,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   }
 
   #takesTooMany(): void {
-    if (this.#phase === "ending") this.#abandonRest();
+    if (this.#phase === "checking" || this.#phase === "ending") this.#abandonRest();
     else
       this.#fail(
         new LivelockError(this.#settings.maxSteps, [
@@ -345,7 +345,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   }
 
   #check(invariant: (state: S) => unknown): void {
-    this.#phase = "ending";
+    this.#phase = "checking";
     const check = new Task(this.loop, async () => void (await invariant(this.#state as S)), {
       name: "the invariant",
     });
@@ -407,7 +407,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
 
   /** What happens while the leftovers are cancelled is of no interest. */
   get #isLogged(): boolean {
-    return this.#phase === "running" || this.#phase === "settling";
+    return this.#phase !== "ending" && this.#phase !== "over";
   }
 
   #describe(subject: WaitSubject): string {
@@ -421,7 +421,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     if (this.#log === undefined || !(task instanceof Task) || !task.done()) return;
     if (task.state === "fulfilled") this.note("ends", "");
     else
-      this.#log.note(
+      this.note(
         task.state === "cancelled" ? "ends cancelled" : `fails: ${firstLine(String(task.failure))}`,
         "",
       );

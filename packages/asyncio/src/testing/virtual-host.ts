@@ -12,10 +12,13 @@
 import type { Host, HostTimer, Watched } from "../kernel/host.ts";
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop, Ready } from "../kernel/loop.ts";
+import type { Network } from "../kernel/network.ts";
 import type { RingBuffer } from "../kernel/ring-buffer.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
+
+import { networkHere } from "./current-host.ts";
 
 interface VirtualTimer {
   readonly when: number;
@@ -98,6 +101,10 @@ export class VirtualHost implements Host {
       run();
       if (this.loop.isIdle) this.scheduleCheck();
     });
+  }
+
+  get network(): Network | undefined {
+    return networkHere();
   }
 
   report(text: string): void {

@@ -1,0 +1,14 @@
+/** Which host of a simulated network the running code is on. */
+
+import { ContextVar } from "../kernel/context-var.ts";
+import type { Network } from "../kernel/network.ts";
+
+/** Set by `host.run`, inherited by the tasks that are started in it. */
+export const currentHost: ContextVar<Network | undefined> = new ContextVar("network host", {
+  default: undefined,
+});
+
+/** The simulated host that the running code is on, as its network; undefined elsewhere. */
+export function networkHere(): Network | undefined {
+  return currentHost.get();
+}

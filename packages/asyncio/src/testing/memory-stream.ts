@@ -1,0 +1,350 @@
+/**
+ * Streams of bytes in memory: what a connection is, without a host. Both directions are pipes; a pipe holds what was
+ * written and not read, and where the reads cut it is a decision: what arrives as one chunk today comes in three tomorrow.
+ */
+
+import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { completed, here } from "../kernel/here.ts";
+import type { Watched } from "../kernel/host.ts";
+import type { EventLoop } from "../kernel/loop.ts";
+import type { Address, ByteStream } from "../kernel/network.ts";
+import { park } from "../kernel/scope.ts";
+import { Wait, WaitList } from "../kernel/wait.ts";
+import { drawer } from "./random.ts";
+import { trialOf } from "./trial.ts";
+
+/** How reads cut what has arrived: as a whole, byte by byte, or anywhere. */
+export type ChunkPolicy = "whole" | "bytes" | "random";
+
+export interface MemoryStreamOptions {
+  /** Bytes on their way above which `write` waits. @default 65,536 */
+  readonly highWaterMark?: number | undefined;
+  /** Where reads cut; `explore` tries other places all the same. @default "whole" */
+  readonly chunks?: ChunkPolicy | undefined;
+  /** Draws the cuts of "random". @default 0 */
+  readonly seed?: number | undefined;
+  /** What reports call the two ends. @default ["a", "b"] */
+  readonly names?: readonly [string, string] | undefined;
+}
+
+const DEFAULT_HIGH_WATER_MARK = 65_536;
+
+/** Decides how many of `available` bytes a read gets. */
+type Cutter = (available: number) => number;
+
+export function cutterFor({ chunks = "whole", seed = 0 }: MemoryStreamOptions): Cutter {
+  if (chunks !== "whole" && chunks !== "bytes" && chunks !== "random")
+    throw argumentError("`chunks`", '"whole", "bytes" or "random"', chunks);
+  if (chunks === "whole") return (available) => available;
+  if (chunks === "bytes") return () => 1;
+  const draw = drawer(seed);
+  return (available) => 1 + draw(available);
+}
+
+/** An error as the host makes it: code, syscall and address as Node spells them. */
+export function hostError(code: string, syscall: string, address?: Address): Error {
+  const where = address === undefined ? "" : ` ${address.host}:${address.port}`;
+  const details = { code, syscall, address: address?.host, port: address?.port };
+  return Object.assign(new Error(`${syscall} ${code}${where}`), details);
+}
+
+/** One direction: what was written at one end and not read at the other. */
+export class Pipe {
+  readonly #chunks: Uint8Array[] = [];
+  readonly #cut: Cutter;
+  /** Bytes that have arrived. */
+  #size = 0;
+  /** Bytes written that have not been read: arrived or on their way. */
+  unread = 0;
+  hasEnded = false;
+  /** Set once nothing goes through any more: why. */
+  broken: Error | undefined = undefined;
+  /** The read that waits: at most one. */
+  readonly readers: WaitList = new WaitList();
+  /** Those who wait until there is room, or until all is read. */
+  readonly writers: WaitList = new WaitList();
+  readonly highWaterMark: number;
+  readonly #loop: EventLoop;
+
+  constructor(loop: EventLoop, highWaterMark: number, cut: Cutter) {
+    this.#loop = loop;
+    this.highWaterMark = highWaterMark;
+    this.#cut = cut;
+  }
+
+  get isEmpty(): boolean {
+    return this.#size === 0;
+  }
+
+  /** Bytes arrive. */
+  push(bytes: Uint8Array): void {
+    if (this.broken !== undefined || bytes.length === 0) return;
+    this.#chunks.push(bytes);
+    this.#size += bytes.length;
+    this.#feed();
+  }
+
+  /** The end arrives. */
+  end(): void {
+    this.hasEnded = true;
+    this.#feed();
+  }
+
+  /** Drops everything: whoever waits, and whoever comes, gets `error`. */
+  break(error: Error): void {
+    if (this.broken !== undefined) return;
+    this.broken = error;
+    this.#chunks.length = this.#size = this.unread = 0;
+    this.readers.failAll(() => error);
+    this.writers.failAll(() => error);
+  }
+
+  /** At most `most` bytes, as many as one chunk has. */
+  take(most: number): Uint8Array {
+    const available = Math.min(this.#size, most);
+    const length = trialOf(this.#loop)?.pickChunk(available) ?? available;
+    const taken = this.#remove(Math.min(length, this.#cut(available)));
+    this.unread -= taken.length;
+    if (this.unread <= this.highWaterMark) this.#resumeWriters();
+    return taken;
+  }
+
+  #feed(): void {
+    const reader = this.readers.first;
+    if (reader === undefined) return;
+    if (this.#size > 0)
+      reader.resume(this.take(reader.offer as number)); // left there by `read`
+    else if (this.hasEnded) reader.resume(undefined);
+  }
+
+  /** Those who wait for room go on; those who wait until all is read stay. */
+  #resumeWriters(): void {
+    const all: Wait[] = [];
+    for (let wait = this.writers.first; wait !== undefined; wait = wait.listNext) all.push(wait);
+    for (const wait of all) if (this.unread <= (wait.offer as number)) wait.resume(undefined); // how much may be unread
+  }
+
+  #remove(length: number): Uint8Array {
+    this.#size -= length;
+    const [first] = this.#chunks;
+    if (first?.length === length) {
+      this.#chunks.shift();
+      return first;
+    }
+    const taken = new Uint8Array(length);
+    for (let filled = 0; filled < length; ) {
+      const chunk = this.#chunks[0] as Uint8Array; // there are `length` bytes
+      const part = chunk.subarray(0, length - filled);
+      taken.set(part, filled);
+      filled += part.length;
+      if (part.length === chunk.length) this.#chunks.shift();
+      else this.#chunks[0] = chunk.subarray(part.length);
+    }
+    return taken;
+  }
+}
+
+/** Carries what one end writes to the pipe at the other end. */
+export interface Carrier {
+  send(bytes: Uint8Array): void;
+  sendEof(): void;
+  /** The other end is told that nothing comes or goes any more. */
+  sendReset(error: Error): void;
+}
+
+export interface StreamEnd {
+  readonly name: string;
+  readonly localAddress: Address;
+  readonly remoteAddress: Address;
+  readonly incoming: Pipe;
+  readonly outgoing: Pipe;
+  readonly carrier: Carrier;
+}
+
+export class MemoryStream implements ByteStream, Watched {
+  readonly localAddress: Address;
+  readonly remoteAddress: Address;
+  readonly #name: string;
+  readonly #incoming: Pipe;
+  readonly #outgoing: Pipe;
+  readonly #carrier: Carrier;
+  #hasWrittenEof = false;
+  #isClosed = false;
+
+  constructor(loop: EventLoop, end: StreamEnd) {
+    this.localAddress = end.localAddress;
+    this.remoteAddress = end.remoteAddress;
+    this.#name = end.name;
+    this.#incoming = end.incoming;
+    this.#outgoing = end.outgoing;
+    this.#carrier = end.carrier;
+    if (loop.isExact) loop.watch(this);
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  read(most: number = Number.POSITIVE_INFINITY): Promise<Uint8Array | undefined> {
+    if (typeof most !== "number")
+      return Promise.reject(argumentError("`stream.read`", "a number of bytes", most));
+    if (!(most >= 1)) return Promise.reject(rangeError("`stream.read`", "1 byte or more", most));
+    const scope = here();
+    const subject = `${this.#name}.read`;
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) return stop;
+    const pipe = this.#incoming;
+    const error = this.#isClosed ? this.#closedError("read") : (pipe.broken ?? this.#busyError());
+    if (error !== undefined) return refuse(subject, error);
+    if (!pipe.isEmpty) return completed(scope, subject, pipe.take(Math.floor(most)));
+    if (pipe.hasEnded) return completed(scope, subject, undefined);
+    const wait = park<Uint8Array | undefined>(scope, subject);
+    wait.handsOver = true;
+    wait.offer = Math.floor(most);
+    pipe.readers.add(wait);
+    return wait.promise;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    if (!(bytes instanceof Uint8Array))
+      return Promise.reject(argumentError("`stream.write`", "a Uint8Array", bytes));
+    const scope = here();
+    const subject = `${this.#name}.write`;
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) return stop;
+    const pipe = this.#outgoing;
+    const error = this.#isClosed ? this.#closedError("write") : this.#writeError();
+    if (error !== undefined) return refuse(subject, error);
+    pipe.unread += bytes.length;
+    this.#carrier.send(bytes.slice());
+    if (pipe.unread <= pipe.highWaterMark) return completed(scope, subject, undefined);
+    return this.#waitUntilUnread(pipe.highWaterMark, subject);
+  }
+
+  writeEof(): void {
+    if (this.#hasWrittenEof || this.#isClosed) return;
+    this.#hasWrittenEof = true;
+    this.#carrier.sendEof();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.writeEof();
+    this.#isClosed = true;
+    // Nobody reads here any more: the peer's writes fail from now on.
+    this.#incoming.break(hostError("EPIPE", "write", this.localAddress));
+  }
+
+  async waitClosed(): Promise<void> {
+    const isOver = this.#outgoing.unread === 0 || this.#outgoing.broken !== undefined;
+    if (isOver || here().peekInterruption() !== undefined) return;
+    try {
+      await this.#waitUntilUnread(0, `${this.#name}.waitClosed`);
+    } catch (error) {
+      if (error !== this.#outgoing.broken) throw error; // gone is closed
+    }
+  }
+
+  abort(): void {
+    if (this.#isClosed && this.#outgoing.broken !== undefined) return;
+    this.#isClosed = true;
+    const error = hostError("ECONNRESET", "read", this.remoteAddress);
+    this.#incoming.break(error);
+    this.#carrier.sendReset(error);
+  }
+
+  /** What tests that leave it open are told. */
+  leftover(): string | undefined {
+    if (this.#isClosed || this.#incoming.broken !== undefined) return undefined;
+    return `${this.#name}, which is still open`;
+  }
+
+  #waitUntilUnread(most: number, subject: string): Promise<void> {
+    const wait = park<void>(here(), subject);
+    wait.offer = most;
+    this.#outgoing.writers.add(wait);
+    return wait.promise;
+  }
+
+  #writeError(): Error | undefined {
+    if (this.#outgoing.broken !== undefined) return this.#outgoing.broken;
+    if (!this.#hasWrittenEof) return undefined;
+    return new InvalidStateError(
+      `\`stream.write\` was called after \`writeEof\` on ${this.#name}. Write first`,
+    );
+  }
+
+  /** Two reads at once would share the bytes in an order that nobody knows. */
+  #busyError(): Error | undefined {
+    const other = this.#incoming.readers.first;
+    if (other === undefined) return undefined;
+    const [mine, theirs] = [here().task, other.scope.task].map(
+      (task) => task?.describe() ?? "code outside every task",
+    );
+    return new InvalidStateError(
+      `\`stream.read\` was called by ${mine} while ${theirs} is reading from ${this.#name}. Let one task read`,
+    );
+  }
+
+  #closedError(call: string): InvalidStateError {
+    return new InvalidStateError(`\`stream.${call}\` was called on ${this.#name}, which is closed`);
+  }
+}
+
+/** Rejects in its turn. */
+function refuse(subject: string, error: Error): Promise<never> {
+  const wait = new Wait<never>(here(), subject);
+  wait.fail(error);
+  return wait.promise;
+}
+
+/** Tells the writer's end that its peer is gone. */
+export function resetBoth(incoming: Pipe, outgoing: Pipe, error: Error): void {
+  incoming.break(error);
+  outgoing.break(error);
+}
+
+/**
+ * Two ends of one connection in memory: what is written at one is read at the other, at once. `write` waits while too much
+ * is unread; in `explore` reads are cut in other places in each schedule. Tests fail on ends that are left open.
+ *
+ * @example
+ * await testing.runTest(async () => {
+ *   const [client, server] = testing.memoryStreamPair({ chunks: "bytes" });
+ *   await client.write(new TextEncoder().encode("hi"));
+ *   assert.deepEqual(await server.read(), new TextEncoder().encode("h"));
+ *   client.close();
+ *   server.close();
+ * });
+ */
+export function memoryStreamPair(options: MemoryStreamOptions = {}): [ByteStream, ByteStream] {
+  const { highWaterMark = DEFAULT_HIGH_WATER_MARK, names = ["a", "b"] } = options;
+  const { loop } = here();
+  const toB = new Pipe(loop, highWaterMark, cutterFor(options));
+  const toA = new Pipe(loop, highWaterMark, cutterFor(options));
+  const [a, b] = names.map((host, index) => ({ host, port: index + 1 })) as [Address, Address];
+  const carry = (pipe: Pipe, back: Pipe): Carrier => ({
+    send: (bytes) => pipe.push(bytes),
+    sendEof: () => pipe.end(),
+    sendReset: (error) => resetBoth(pipe, back, error),
+  });
+  const name = (address: Address): string => `memory stream ${JSON.stringify(address.host)}`;
+  return [
+    new MemoryStream(loop, {
+      name: name(a),
+      localAddress: a,
+      remoteAddress: b,
+      incoming: toA,
+      outgoing: toB,
+      carrier: carry(toB, toA),
+    }),
+    new MemoryStream(loop, {
+      name: name(b),
+      localAddress: b,
+      remoteAddress: a,
+      incoming: toB,
+      outgoing: toA,
+      carrier: carry(toA, toB),
+    }),
+  ];
+}

@@ -1,0 +1,424 @@
+/**
+ * A network in memory, in the time of the loop: hosts by name, connections with latency, partitions and resets, and
+ * datagrams that get lost. A server and its clients run in one test, and are explored and swept together.
+ *
+ * What one end of a connection sends arrives in order, each piece after the latency of its link. A link that is cut holds
+ * the pieces back, as TCP does by sending again, until it is healed; datagrams that come to a cut link are lost.
+ *
+ * Sources: Turmoil (Tokio), FoundationDB's simulation.
+ */
+
+import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
+import { here } from "../kernel/here.ts";
+import type { EventLoop } from "../kernel/loop.ts";
+import type { Address, ByteStream, DatagramSocket, Listener, Network } from "../kernel/network.ts";
+import { park } from "../kernel/scope.ts";
+import type { Wait } from "../kernel/wait.ts";
+import { currentHost } from "./current-host.ts";
+import {
+  type Carrier,
+  type ChunkPolicy,
+  cutterFor,
+  hostError,
+  MemoryStream,
+  Pipe,
+  resetBoth,
+} from "./memory-stream.ts";
+import {
+  type Datagram,
+  describeAddress,
+  SimulatedListener,
+  SimulatedSocket,
+} from "./network-ends.ts";
+import { drawer } from "./random.ts";
+
+export interface NetworkOptions {
+  /** Seconds from host to host: the same for each piece, or drawn between two. @default 0 */
+  readonly latency?: number | readonly [least: number, most: number] | undefined;
+  /** The part of the datagrams that gets lost, 0 to 1. @default 0 */
+  readonly loss?: number | undefined;
+  /** Where reads cut what has arrived. @default "whole" */
+  readonly chunks?: ChunkPolicy | undefined;
+  /** Bytes on their way above which a `write` waits. @default 65,536 */
+  readonly highWaterMark?: number | undefined;
+  /** Draws latency, loss and cuts: the same ones for the same seed. @default 0 */
+  readonly seed?: number | undefined;
+}
+
+const FIRST_FREE_PORT = 49_152;
+
+interface Packet {
+  readonly arrive: () => void;
+  /** On the clock of the loop. */
+  readonly when: number;
+}
+
+/** What one end of a connection has sent and the other has not got: in order. */
+class Line implements Carrier {
+  readonly #loop: EventLoop;
+  readonly #network: SimulatedNetwork;
+  readonly #from: string;
+  readonly #to: string;
+  readonly #there: Pipe;
+  readonly #back: Pipe;
+  readonly #packets: Packet[] = [];
+  #isMoving = false;
+
+  constructor(
+    loop: EventLoop,
+    network: SimulatedNetwork,
+    from: string,
+    to: string,
+    there: Pipe,
+    back: Pipe,
+  ) {
+    this.#loop = loop;
+    this.#network = network;
+    this.#from = from;
+    this.#to = to;
+    this.#there = there;
+    this.#back = back;
+  }
+
+  send(bytes: Uint8Array): void {
+    this.#post(() => this.#there.push(bytes));
+  }
+
+  sendEof(): void {
+    this.#post(() => this.#there.end());
+  }
+
+  sendReset(error: Error): void {
+    this.#packets.length = 0; // what was not sent is dropped
+    this.#post(() => resetBoth(this.#there, this.#back, error));
+  }
+
+  #post(arrive: () => void): void {
+    const when = this.#loop.time() + this.#network.drawLatency();
+    this.#packets.push({ arrive, when });
+    this.#move();
+  }
+
+  #move(): void {
+    const [packet] = this.#packets;
+    if (packet === undefined || this.#isMoving) return;
+    this.#isMoving = true;
+    this.#network.deliver(this.#loop, this.#from, this.#to, packet.when, () => {
+      this.#isMoving = false;
+      if (this.#packets[0] === packet) {
+        this.#packets.shift();
+        packet.arrive();
+      }
+      this.#move();
+    });
+  }
+}
+
+/** A host of a SimulatedNetwork: what code on it can connect to, listen on and send. */
+export class SimulatedHost implements Network {
+  readonly name: string;
+  /** @internal */
+  readonly network: SimulatedNetwork;
+  /** False between `crash` and `restart`. */
+  isUp = true;
+  readonly #listeners: Map<number, SimulatedListener> = new Map();
+  readonly #sockets: Map<number, SimulatedSocket> = new Map();
+  #nextPort = FIRST_FREE_PORT;
+
+  /** @internal */
+  constructor(network: SimulatedNetwork, name: string) {
+    this.network = network;
+    this.name = name;
+  }
+
+  /** Runs `body` on this host: `networkHere()` is this host in it, and in the tasks that it starts. */
+  async run<T>(body: () => PromiseLike<T>): Promise<T> {
+    const token = currentHost.set(this);
+    try {
+      return await body();
+    } finally {
+      currentHost.reset(token);
+    }
+  }
+
+  /**
+   * Connects to a listener of another host, which takes the latency there and back. Waits for ever while the link is cut
+   * or the host is down: give it a deadline. Rejects with ECONNREFUSED where nobody listens, ENOTFOUND for a host that
+   * there is not. Cancelled, there is no connection.
+   */
+  connect(to: Address): Promise<ByteStream> {
+    const scope = here();
+    const subject = `connect to ${describeAddress(to)}`;
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) return stop;
+    if (!this.network.has(to.host))
+      return Promise.reject(hostError("ENOTFOUND", "getaddrinfo", to));
+    const wait = park<ByteStream>(scope, subject);
+    wait.handsOver = true;
+    this.network.open(this, to, wait);
+    return wait.promise;
+  }
+
+  async listen(port: number): Promise<Listener> {
+    const free = this.#port(port, this.#listeners);
+    const address = { host: this.name, port: free };
+    const listener = new SimulatedListener(address, () => this.#listeners.delete(free));
+    this.#listeners.set(free, listener);
+    return listener;
+  }
+
+  async bind(port: number): Promise<DatagramSocket> {
+    const free = this.#port(port, this.#sockets);
+    const address = { host: this.name, port: free };
+    const { network } = this;
+    const socket = new SimulatedSocket(
+      address,
+      (datagram, to) => network.post(datagram, to),
+      () => this.#sockets.delete(free),
+    );
+    this.#sockets.set(free, socket);
+    return socket;
+  }
+
+  /** The names are the addresses here. Rejects with ENOTFOUND for a host that there is not. */
+  async lookup(hostname: string): Promise<readonly string[]> {
+    if (!this.network.has(hostname)) throw hostError("ENOTFOUND", "getaddrinfo");
+    return [hostname];
+  }
+
+  /** @internal */
+  freePort(): number {
+    return this.#nextPort++;
+  }
+
+  /** @internal */
+  listenerAt(port: number): SimulatedListener | undefined {
+    return this.#listeners.get(port);
+  }
+
+  /** @internal */
+  socketAt(port: number): SimulatedSocket | undefined {
+    return this.#sockets.get(port);
+  }
+
+  /** @internal The program on it is gone: nobody listens any more. */
+  crash(): void {
+    this.isUp = false;
+    for (const listener of [...this.#listeners.values()]) listener.close();
+    for (const socket of [...this.#sockets.values()]) socket.close();
+  }
+
+  #port(port: number, taken: ReadonlyMap<number, unknown>): number {
+    if (!Number.isInteger(port) || port < 0 || port > 65_535)
+      throw rangeError("`listen`", "a port from 0 to 65,535", port);
+    if (port === 0) return this.freePort();
+    const address = { host: this.name, port };
+    if (taken.has(port)) throw hostError("EADDRINUSE", "listen", address);
+    return port;
+  }
+}
+
+interface Connection {
+  readonly hosts: readonly [string, string];
+  readonly ends: readonly MemoryStream[];
+  reset(): void;
+}
+
+/**
+ * Hosts, links, and what may go wrong with them. All times are those of the running loop.
+ *
+ * @example
+ * await testing.runTest(async (t) => {
+ *   const network = new testing.SimulatedNetwork({ latency: 0.05 });
+ *   const listener = await network.host("server").listen(80);
+ *   const client = await network.host("client").connect({ host: "server", port: 80 });
+ *   const server = await listener.accept();
+ *   await client.write(new Uint8Array([1, 2]));
+ *   assert.deepEqual(await server.read(), new Uint8Array([1, 2]));
+ *   assert.equal(t.now.toFixed(2), "0.15"); // there and back for the connection, and there for the bytes
+ *   for (const end of [client, server, listener]) end.close();
+ * });
+ */
+export class SimulatedNetwork {
+  readonly #options: NetworkOptions;
+  readonly #draw: (count: number) => number;
+  readonly #hosts: Map<string, SimulatedHost> = new Map();
+  /** Pairs of hosts between which nothing goes, and whether datagrams get lost there. */
+  readonly #cuts: Map<string, { readonly loses: boolean }> = new Map();
+  /** What wants to go over a cut link. */
+  readonly #waiting: Map<string, (() => void)[]> = new Map();
+  readonly #connections: Set<Connection> = new Set();
+
+  constructor(options: NetworkOptions = {}) {
+    const { latency = 0, loss = 0, seed = 0 } = options;
+    const api = "`new SimulatedNetwork`";
+    const range = typeof latency === "number" ? [latency] : latency;
+    for (const seconds of range) checkSeconds(api, "`latency` in seconds", seconds);
+    if (!(loss >= 0 && loss <= 1)) throw rangeError(api, "`loss` from 0 to 1", loss);
+    if (!Number.isSafeInteger(seed)) throw rangeError(api, "`seed` to be an integer", seed);
+    cutterFor(options);
+    this.#options = options;
+    this.#draw = drawer(seed);
+  }
+
+  /** The host of that name, made when it is first asked for. */
+  host(name: string): SimulatedHost {
+    if (typeof name !== "string") throw argumentError("`network.host`", "a name", name);
+    let host = this.#hosts.get(name);
+    if (host === undefined) {
+      host = new SimulatedHost(this, name);
+      this.#hosts.set(name, host);
+    }
+    return host;
+  }
+
+  /** Cuts the link of two hosts: connections stall, datagrams get lost. */
+  partition(a: string, b: string): void {
+    this.#cuts.set(linkOf(a, b), { loses: true });
+  }
+
+  /** Stops everything on the link of two hosts, datagrams too, until it is healed. */
+  hold(a: string, b: string): void {
+    this.#cuts.set(linkOf(a, b), { loses: false });
+  }
+
+  /** Lets everything through again that was cut or held. */
+  heal(a: string, b: string): void {
+    const link = linkOf(a, b);
+    this.#cuts.delete(link);
+    const waiting = this.#waiting.get(link) ?? [];
+    this.#waiting.delete(link);
+    for (const go of waiting) go();
+  }
+
+  /** Resets every connection between two hosts: both ends get ECONNRESET, at once. */
+  reset(a: string, b: string): void {
+    for (const connection of [...this.#connections])
+      if (linkOf(...connection.hosts) === linkOf(a, b)) connection.reset();
+  }
+
+  /** The host goes down: its connections are reset, its listeners gone; who connects to it waits for ever. */
+  crash(name: string): void {
+    for (const connection of [...this.#connections])
+      if (connection.hosts.includes(name)) connection.reset();
+    this.host(name).crash();
+  }
+
+  /** The host comes up again, with nothing on it. */
+  restart(name: string): void {
+    this.host(name).isUp = true;
+    for (const other of this.#hosts.keys())
+      if (!this.#cuts.has(linkOf(name, other))) this.heal(name, other);
+  }
+
+  /** @internal */
+  has(name: string): boolean {
+    return this.#hosts.has(name);
+  }
+
+  /** @internal Seconds for one piece. */
+  drawLatency(): number {
+    const { latency = 0 } = this.#options;
+    if (typeof latency === "number") return latency;
+    const [least, most] = latency;
+    return least + ((most - least) * this.#draw(1000)) / 1000;
+  }
+
+  /** @internal Sends a datagram, which may get lost. */
+  post(datagram: Datagram, to: Address): void {
+    const { host } = datagram.from;
+    if (this.#loses(host, to.host)) return;
+    const { loop } = here();
+    const when = loop.time() + this.drawLatency();
+    this.deliver(loop, host, to.host, when, () => this.#socketAt(to)?.arrived(datagram));
+  }
+
+  #loses(from: string, to: string): boolean {
+    const { loss = 0 } = this.#options;
+    if (loss > 0 && this.#draw(1_000_000) < loss * 1_000_000) return true;
+    return this.#cuts.get(linkOf(from, to))?.loses === true || !this.has(to);
+  }
+
+  #socketAt({ host, port }: Address): SimulatedSocket | undefined {
+    return this.#hosts.get(host)?.socketAt(port);
+  }
+
+  /** @internal Calls `arrive` at `when`, or as soon after that as the link is whole and the host up. */
+  deliver(loop: EventLoop, from: string, to: string, when: number, arrive: () => void): void {
+    const go = (): void => {
+      const link = linkOf(from, to);
+      const isBlocked = this.#cuts.has(link) || this.#hosts.get(to)?.isUp === false;
+      if (!isBlocked) arrive();
+      else this.#waiting.set(link, [...(this.#waiting.get(link) ?? []), go]);
+    };
+    if (when <= loop.time()) go();
+    else loop.addTimer(when, { timerDue: go });
+  }
+
+  /** @internal The way there: a connection is made, or refused; and the way back with the news. */
+  open(client: SimulatedHost, to: Address, wait: Wait<ByteStream>): void {
+    const { loop } = wait.scope;
+    const back = (tell: () => void): void =>
+      this.deliver(loop, to.host, client.name, loop.time() + this.drawLatency(), tell);
+    this.deliver(loop, client.name, to.host, loop.time() + this.drawLatency(), () => {
+      const listener = this.#hosts.get(to.host)?.listenerAt(to.port);
+      if (listener === undefined) {
+        back(() => void wait.fail(hostError("ECONNREFUSED", "connect", to)));
+        return;
+      }
+      if (wait.state !== "parked") return; // nobody wants it any more
+      const local = { host: client.name, port: client.freePort() };
+      const { makeNear, far, reset } = this.#connect(loop, local, to);
+      listener.connected(far);
+      back(() => {
+        if (wait.state === "parked") wait.resume(makeNear());
+        else reset(); // given up on the way: nobody ever had this end
+      });
+    });
+  }
+
+  #connect(
+    loop: EventLoop,
+    local: Address,
+    remote: Address,
+  ): { makeNear: () => MemoryStream; far: MemoryStream; reset: () => void } {
+    const { highWaterMark = 65_536 } = this.#options;
+    const there = new Pipe(loop, highWaterMark, cutterFor(this.#options));
+    const back = new Pipe(loop, highWaterMark, cutterFor(this.#options));
+    const nearEnd = {
+      name: `stream ${describeAddress(local)} to ${describeAddress(remote)}`,
+      localAddress: local,
+      remoteAddress: remote,
+      incoming: back,
+      outgoing: there,
+      carrier: new Line(loop, this, local.host, remote.host, there, back),
+    };
+    const far = new MemoryStream(loop, {
+      name: `stream ${describeAddress(remote)} to ${describeAddress(local)}`,
+      localAddress: remote,
+      remoteAddress: local,
+      incoming: there,
+      outgoing: back,
+      carrier: new Line(loop, this, remote.host, local.host, back, there),
+    });
+    const ends = [far];
+    const reset = (): void => {
+      this.#connections.delete(connection);
+      resetBoth(there, back, hostError("ECONNRESET", "read", remote));
+    };
+    const connection: Connection = { hosts: [local.host, remote.host], ends, reset };
+    for (const old of this.#connections)
+      if (old.ends.every(({ isClosed }) => isClosed)) this.#connections.delete(old);
+    this.#connections.add(connection);
+    const makeNear = (): MemoryStream => {
+      const near = new MemoryStream(loop, nearEnd);
+      ends.push(near);
+      return near;
+    };
+    return { makeNear, far, reset };
+  }
+}
+
+function linkOf(a: string, b: string): string {
+  return JSON.stringify(a < b ? [a, b] : [b, a]);
+}
