@@ -353,6 +353,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
       futureDone: () => {
         if (check.state !== "fulfilled") this.failure ??= { error: check.failure };
         check.observe();
+        this.#logEnd();
         this.#end();
         if (this.loop.isIdle) this.scheduleCheck();
       },
