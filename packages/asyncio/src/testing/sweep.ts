@@ -82,9 +82,10 @@ export async function cancelSweep<S = undefined>(
 ): Promise<Sweep> {
   const api = "`cancelSweep`";
   const { victims = "body", mayReturn = false, depth = 2 } = options;
+  const isVictim = victimsOf(api, victims); // may throw: before there is a watchdog
   const settings: TrialSettings<S> = {
     ...settingsOf(api, body, options, "error"),
-    isVictim: victimsOf(api, victims),
+    isVictim,
     mayReturn,
   };
   const mode: Mode = { cancels: true, faults: false, deadlines: false };
