@@ -74,8 +74,12 @@ export interface TrialOptions {
 
 type Phase = "running" | "settling" | "checking" | "ending" | "over";
 
-/** Real seconds that a foreign await gets where the host cannot tell whether it is under way. */
+/**
+ * Real seconds that a foreign await gets before it is a deadlock, although nothing is open in the host: Bun cannot tell,
+ * and no host tells of its thread pool (zlib, crypto, on Node 26 `readFile`). Longer where such work is expected.
+ */
 const BLIND_SECONDS = 0.02;
+const PATIENT_BLIND_SECONDS = 0.25;
 /** So many of the last steps tell who is busy. */
 const LAST_STEPS = 100;
 /** A site costs some microseconds: a test that waits a million times shall not take seconds for it. */
@@ -179,6 +183,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
 
   protected override pick(ready: RingBuffer<Ready>): number {
     this.#ready = ready;
+    this.#isBlindDead = false;
     this.#stepEnded();
     this.steps++;
     if (this.steps > this.#settings.maxSteps) this.#takesTooMany();
@@ -284,11 +289,12 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     if (this.#phase !== "running") return;
     if (this.isForeignInFlight())
       this.heldBack(); // a branch beside a parked one, say
-    else if (this.foreignTasks().length > 0 && !hostTellsWhatIsOpen && !this.#isBlindDead) {
-      if (this.isPatient)
-        this.heldBack(); // the watchdog has an eye on it
-      else this.#waitBlindly();
-    } else this.#fail(this.#deadlock());
+    else if (this.foreignTasks().length === 0 || this.#isBlindDead) this.#fail(this.#deadlock());
+    else if (this.isPatient && !hostTellsWhatIsOpen)
+      this.heldBack(); // the watchdog has an eye on it
+    else if (this.isPatient) this.#waitBlindly(PATIENT_BLIND_SECONDS);
+    else if (!hostTellsWhatIsOpen) this.#waitBlindly(BLIND_SECONDS);
+    else this.#fail(this.#deadlock());
   }
 
   #deadlock(): Error {
@@ -298,12 +304,14 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     return error;
   }
 
-  #waitBlindly(): void {
-    this.#blindTimer ??= realHost.setTimer(realHost.now() + BLIND_SECONDS, () => {
+  #waitBlindly(seconds: number): void {
+    if (this.#blindTimer !== undefined) return;
+    this.#blindTimer = realHost.setTimer(realHost.now() + seconds, () => {
       this.#blindTimer = undefined;
       this.#isBlindDead = true;
       this.scheduleCheck();
     });
+    this.#blindTimer.unref(); // else it is something open itself; the watchdog keeps the process alive
   }
 
   /** Code of a task runs outside of every step: somebody outside has woken it. */
