@@ -1,12 +1,12 @@
 /** What sweeps let go wrong: cancellations, deadlines that pass, faults. Each chance to is a decision of the schedule. */
 
 import { CancelledError, TimeoutError } from "../kernel/errors.ts";
-import type { Scope } from "../kernel/scope.ts";
+import { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
 import type { Decider } from "./decider.ts";
 import { InjectedFault } from "./errors.ts";
-import type { Mode } from "./schedule.ts";
+import type { DecisionKind, Mode } from "./schedule.ts";
 import { siteOf } from "./site.ts";
 import type { TraceLog } from "./trace.ts";
 import type { VirtualHost } from "./virtual-host.ts";
@@ -58,16 +58,37 @@ export class Injector {
     const waiting = this.#parked.filter(({ state }) => state === "parked");
     this.#parked = [];
     if (this.mode.cancels && waiting.length > 0)
-      for (const victim of this.#victimsAmong(waiting)) this.#maybeCancel(victim, "while it waits");
-    if (this.mode.deadlines) for (const wait of waiting) this.#maybeExpire(wait);
+      for (const victim of this.#victimsAmong(waiting))
+        this.#maybeCancel("cancel", victim, "while it waits");
+    if (this.mode.deadlines && waiting.length > 0)
+      for (const scope of this.#runningDeadlines()) this.#maybeExpire("expire", scope, "passes");
   }
 
   /** A wait has ended, and its task is about to learn of it. */
   beforeStep(wait: Wait): void {
     if (wait.state === "cancelled" && wait.cancellation?.scope === this.main?.scope)
       this.isDelivered = true;
-    if (!this.mode.cancels || wait.state !== "resumed") return;
-    for (const victim of this.#victimsAmong([wait])) this.#maybeCancel(victim, "as it goes on");
+    if (wait.state !== "resumed") return;
+    if (this.mode.cancels)
+      for (const victim of this.#victimsAmong([wait]))
+        this.#maybeCancel("cancel", victim, "as it goes on");
+    if (this.mode.deadlines)
+      for (const scope of deadlinesAround(wait.scope))
+        this.#maybeExpire("expire", scope, "passes as it goes on");
+  }
+
+  /**
+   * An operation completes in its call. It is a wait all the same: when the budget is spent it lets the host have its turn
+   * (rule 9), and whoever comes up then may cancel. The next operation learns of it.
+   */
+  completes(scope: Scope): void {
+    const when = "as an operation completes";
+    if (this.mode.cancels)
+      for (const victim of this.#victimsAmong([{ scope }]))
+        this.#maybeCancel("interrupt", victim, when);
+    if (this.mode.deadlines)
+      for (const around of deadlinesAround(scope))
+        this.#maybeExpire("interrupt", around, `passes ${when}`);
   }
 
   /** What a fault site fails with; undefined if it does not. */
@@ -90,30 +111,47 @@ export class Injector {
     return error instanceof Error && error.cause !== undefined && this.isInjection(error.cause);
   }
 
-  #victimsAmong(waits: readonly Wait[]): Iterable<Task<unknown>> {
+  #victimsAmong(waits: readonly { readonly scope: Scope }[]): Iterable<Task<unknown>> {
     const isVictim = this.#isVictim;
     if (isVictim === undefined) return this.main === undefined ? [] : [this.main];
     const tasks = waits.flatMap(({ scope: { task } }) => (task === undefined ? [] : [task]));
     return new Set(tasks.filter((task) => task !== this.main && isVictim(task)));
   }
 
-  #maybeCancel(victim: Task<unknown>, when: string): void {
-    if (victim.done() || this.#decider.pick("cancel", 2, victim.getName()) === 0) return;
+  #maybeCancel(kind: "cancel" | "interrupt", victim: Task<unknown>, when: string): void {
+    if (victim.done() || this.#decider.pick(kind, 2, victim.getName()) === 0) return;
     this.isUsed = true;
-    this.#log?.note(`>>> ${victim.describe()} is cancelled ${when}`, "");
+    this.#note(kind, `${victim.describe()} is cancelled ${when}`);
     victim.cancelFor("cancel", "the sweep");
   }
 
-  /** Lets the innermost deadline around a wait pass. */
-  #maybeExpire(wait: Wait): void {
-    if (wait.state !== "parked") return;
-    let scope: Scope | undefined = wait.scope;
-    while (scope !== undefined && (scope.deadline === Number.POSITIVE_INFINITY || scope.expired))
-      scope = scope.parent;
-    if (scope === undefined || this.#decider.pick("expire", 2, scope.label) === 0) return;
+  /** Every deadline that may pass now, of whichever task: what the others have left half done is there to be seen then. */
+  #runningDeadlines(): Iterable<Scope> {
+    const targets = this.#host.loop.timerTargets();
+    return new Set(targets.filter((target) => target instanceof Scope).filter(isRunning));
+  }
+
+  #maybeExpire(kind: "expire" | "interrupt", scope: Scope, what: string): void {
+    if (!isRunning(scope) || this.#decider.pick(kind, 2, scope.label) === 0) return;
     this.isUsed = true;
-    this.#log?.note(`>>> the deadline of the ${scope.label} passes`, "");
+    this.#note(kind, `the deadline of the ${scope.label} ${what}`);
     scope.deadline = this.#host.now();
     this.#host.fireDueTimers();
   }
+
+  /** Between steps there is no place in the program to show. */
+  #note(kind: DecisionKind, text: string): void {
+    this.#log?.note(`>>> ${text}`, kind === "interrupt" ? siteOf() : "");
+  }
+}
+
+function deadlinesAround(scope: Scope): Scope[] {
+  const found: Scope[] = [];
+  for (let around: Scope | undefined = scope; around !== undefined; around = around.parent)
+    if (isRunning(around)) found.push(around);
+  return found;
+}
+
+function isRunning(scope: Scope): boolean {
+  return scope.deadline !== Number.POSITIVE_INFINITY && !scope.expired && !scope.closed;
 }

@@ -12,9 +12,17 @@ import { ReplayError } from "./errors.ts";
 
 /**
  * What is decided: which step is next, whether an operation lets others go first, where a chunk ends, which number is
- * drawn, whether a fault site fails, a task is cancelled, or a deadline passes.
+ * drawn, whether a fault site fails, a task is cancelled, a deadline passes, or one of the two as an operation completes.
  */
-export type DecisionKind = "step" | "yield" | "chunk" | "random" | "fault" | "cancel" | "expire";
+export type DecisionKind =
+  | "step"
+  | "yield"
+  | "chunk"
+  | "random"
+  | "fault"
+  | "cancel"
+  | "expire"
+  | "interrupt";
 
 /** One decision, as strategies see it. The object is used again for the next one. */
 export interface Decision {

@@ -90,7 +90,7 @@ export async function cancelSweep<S = undefined>(
   };
   const mode: Mode = { cancels: true, faults: false, deadlines: false };
   try {
-    return await sweep(api, settings, mode, ["cancel"], depth, options);
+    return await sweep(api, settings, mode, ["cancel", "interrupt"], depth, options);
   } finally {
     settings.watchdog.stop();
   }
@@ -126,7 +126,14 @@ export async function faultSweep<S = undefined>(
   const settings = settingsOf(api, body, options, "error");
   const mode: Mode = { cancels: false, faults: true, deadlines: true };
   try {
-    return await sweep(api, settings, mode, ["fault", "expire"], options.depth ?? 1, options);
+    return await sweep(
+      api,
+      settings,
+      mode,
+      ["fault", "expire", "interrupt"],
+      options.depth ?? 1,
+      options,
+    );
   } finally {
     settings.watchdog.stop();
   }
@@ -157,8 +164,8 @@ class Injecting implements Strategy {
   readonly #base: Strategy;
   readonly #kinds: readonly DecisionKind[];
   readonly #script: ReadonlyMap<number, number>;
-  /** The decisions of these kinds: how many, and which of them were the run's. */
-  readonly places: number[] = [];
+  /** The decisions of these kinds that the run has met. */
+  readonly places: DecisionKind[] = [];
 
   constructor(base: Strategy, kinds: readonly DecisionKind[], script: readonly Deviation[]) {
     this.#base = base;
@@ -169,7 +176,7 @@ class Injecting implements Strategy {
   choose(decision: Decision): number {
     if (!this.#kinds.includes(decision.kind)) return this.#base.choose(decision);
     const place = this.places.length;
-    this.places.push(decision.position);
+    this.places.push(decision.kind);
     return this.#script.get(place) ?? 0;
   }
 }
@@ -187,7 +194,7 @@ async function sweep<S>(
   checkCount(api, "schedules", schedules);
   checkCount(api, "depth", depth);
   checkSeconds(api, "`seconds`", seconds);
-  const replay = replayFor(settings.body, options.replay);
+  const replay = replayFor(api, settings.body, mode, options.replay);
   const startedAt = realHost.now();
   if (replay !== undefined) {
     await replayOnly(settings, replay);
@@ -217,8 +224,12 @@ async function sweep<S>(
       if (script.length > 0) places++;
       if (script.length >= depth) continue;
       const first = (script.at(-1)?.position ?? -1) + 1;
-      for (let place = strategy.places.length - 1; place >= first; place--)
-        scripts.push([...script, { position: place, option: 1 }]);
+      const next = strategy.places.map((kind, place) => ({ kind, place })).slice(first);
+      // Last comes first. What happens while somebody waits is understood at a glance, the rest is for afterwards.
+      const isLate = (kind: DecisionKind) => kind === "interrupt";
+      for (const late of [true, false])
+        for (const { kind, place } of next.toReversed())
+          if (isLate(kind) === late) scripts.push([...script, { position: place, option: 1 }]);
     }
   }
   return { runs, places, complete, seconds: realHost.now() - startedAt };

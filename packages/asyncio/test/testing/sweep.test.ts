@@ -38,6 +38,27 @@ suite("cancelSweep", () => {
     assert.deepEqual([sweep.runs, sweep.places, sweep.complete], [5, 4, true]);
   });
 
+  test("cancels as an operation completes that need not wait", async () => {
+    const error = await scheduleErrorOf(
+      cancelSweep(async () => {
+        const [first, second] = [new asyncio.Lock({ name: "first" }), new asyncio.Lock()];
+        await first.acquire();
+        await second.acquire(); // nobody holds it, but a cancellation may have come before
+        try {
+          await sleep(1);
+        } finally {
+          second.release();
+          first.release();
+        }
+      }),
+    );
+
+    assert.ok(error.cause instanceof testing.LeakError);
+    assert.deepEqual(error.cause.leftovers, ['Lock "first", held by task "main"']);
+    assert.match(error.table, /is cancelled as an operation completes {2}sweep\.test\.ts:\d+/);
+    assert.equal(error.deviations, 1);
+  });
+
   test("cancels again while it cleans up", async () => {
     let cleanups = 0;
     let interrupted = 0;
@@ -234,8 +255,32 @@ suite("faultSweep", () => {
       times.push(`${moved.cancelled} at ${t.now}`);
     });
 
-    assert.equal(sweep.places, 2);
-    assert.deepEqual(times, ["false at 2", "true at 0"]);
+    // The outer one passes in the first sleep, and as it ends; either in the second sleep, and, too late, as it ends.
+    assert.equal(sweep.places, 6);
+    const late = ["false at 2", "false at 2"];
+    assert.deepEqual(times, ["false at 2", "true at 0", "true at 1", "true at 1", ...late]);
+  });
+
+  test("lets a deadline pass at each wait of the tasks under it", async () => {
+    const written = new Set<number>();
+
+    const sweep = await faultSweep(async () => {
+      let count = 0;
+      try {
+        await asyncio.timeout(60, () =>
+          asyncio.taskGroup(async (group) => {
+            group.createTask(async () => {
+              for (; count < 3; count++) await sleep(1);
+            });
+          }),
+        );
+      } finally {
+        written.add(count);
+      }
+    });
+
+    assert.ok(sweep.complete);
+    assert.deepEqual([...written].sort(), [0, 1, 2, 3]);
   });
 
   test("lets nothing but what was injected leave the body", async () => {

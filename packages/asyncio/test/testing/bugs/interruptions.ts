@@ -25,6 +25,28 @@ export const interruptions: readonly Specimen[] = [
     },
   },
   {
+    bug: "missing unlock on cancel",
+    name: "a second lock is free, and taken outside of the try block of the first",
+    finder: "cancelSweep",
+    deviations: 1,
+    failure: "LeakError",
+    body: (fixed) => async () => {
+      const [accounts, audit] = [new Lock({ name: "accounts" }), new Lock({ name: "audit" })];
+      const write = () => audit.run(() => sleep(1));
+      if (fixed) await accounts.run(write);
+      else {
+        await accounts.acquire();
+        await audit.acquire();
+        try {
+          await sleep(1);
+        } finally {
+          audit.release();
+          accounts.release();
+        }
+      }
+    },
+  },
+  {
     bug: "missing permit release",
     name: "a permit is lost with the task that had it",
     finder: "cancelSweep",
@@ -276,6 +298,48 @@ export const interruptions: readonly Specimen[] = [
         }
       }
       assert.equal(total, 10);
+    },
+  },
+  {
+    bug: "half done on timeout",
+    name: "a deadline passes while a helper is between two steps",
+    finder: "faultSweep",
+    deviations: 1,
+    failure: "SweepError",
+    body: (fixed) => async () => {
+      const order = { paid: false, shipped: false };
+      const helper = async () => {
+        await sleep(1); // looks the order up
+        order.paid = true;
+        if (!fixed) await sleep(1); // asks the warehouse
+        order.shipped = true;
+      };
+      try {
+        await timeout(60, () =>
+          asyncio.taskGroup(async (group) => void group.createTask(helper, { name: "helper" })),
+        );
+      } finally {
+        assert.equal(order.paid, order.shipped);
+      }
+    },
+  },
+  {
+    bug: "somebody else's deadline",
+    name: "whatever interrupts an attempt is taken for its own timeout",
+    finder: "faultSweep",
+    deviations: 1,
+    failure: "SweepError",
+    body: (fixed) => async () => {
+      const attempt = async () => {
+        try {
+          return await timeout(5, () => sleep(1, "answer"));
+        } catch (error) {
+          if (fixed && !(error instanceof asyncio.TimeoutError)) throw error;
+          throw new Error("the server has not answered in time");
+        }
+      };
+      if (fixed) await timeout(60, attempt).catch(() => {});
+      else await timeout(60, attempt);
     },
   },
 ];
