@@ -20,6 +20,10 @@ export class Handle {
   timer: Timer | undefined = undefined;
   /** @internal False iff nobody minds that it is never called: an `unref`ed timer. */
   isAwaited = true;
+  /** @internal What reports call it: the name of the function, if it has one. */
+  label: string;
+  /** @internal Where it was set, if the host keeps that. */
+  createdAt: string | undefined = undefined;
   readonly #when: number | undefined;
   readonly #gate: Gate;
   #callback: (() => unknown) | undefined;
@@ -34,6 +38,7 @@ export class Handle {
   ) {
     if (typeof callback !== "function")
       throw argumentError("`loop.callSoon`", "a function", callback);
+    this.label = callback.name;
     this.#callback = () => (callback as (...args: unknown[]) => unknown)(...args);
     this.#when = when;
     this.scope = new Scope(loop, {

@@ -6,6 +6,7 @@
  * run, and macrotasks (after timers and I/O had their chance).
  */
 
+import type { Handle } from "./callback.ts";
 import { runInRoot } from "./context.ts";
 import { CancelledError } from "./errors.ts";
 import type { Ready } from "./loop.ts";
@@ -39,6 +40,8 @@ export interface Host {
   yields?(scope: Scope, subject: WaitSubject): boolean;
   /** Tells of each wait that is parked, just before its operation returns (exact hosts). */
   parked?(wait: Wait): void;
+  /** Tells of each callback that is to be called later (exact hosts). */
+  called?(handle: Handle): void;
   /** Tells of what somebody holds and has to give back (exact hosts). Comes again and again for the same thing. */
   watch?(resource: Watched): void;
   /** Tells that nothing is ready, after all microtasks have run (exact hosts). */

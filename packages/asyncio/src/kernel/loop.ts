@@ -135,6 +135,7 @@ export class EventLoop {
     this.checkOpen("`loop.callAt`");
     const handle = new Handle(this, callback, args, when);
     handle.timer = this.addTimer(when, handle);
+    if (this.isExact) this.host.called?.(handle);
     return handle;
   }
 

@@ -161,6 +161,7 @@ class VirtualTimer {
       this.kind === "immediate" ? loop.callSoon(fire) : loop.callLater(this.#seconds, fire);
     this.#handle = this.#inContext(() => this.#variables.run(arm));
     this.#handle.isAwaited = this.#isRefed;
+    this.#handle.label = this.#callback.name;
     timers.set(this.#id, this);
     pending.add(this);
     return this;

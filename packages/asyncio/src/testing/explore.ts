@@ -18,7 +18,7 @@ import {
   settingsOf,
   type TestOptions,
 } from "./run-test.ts";
-import { bodyHashOf, type Mode, parseSchedule, type Schedule } from "./schedule.ts";
+import { bodyHashOf, type Deviation, type Mode, parseSchedule, type Schedule } from "./schedule.ts";
 import {
   BoundedSearch,
   drawn,
@@ -81,6 +81,8 @@ const NAMES: ReadonlySet<string> = new Set([...PORTFOLIO, "fifo"]);
 
 /** Without a new trace for so many schedules, and for as many as there are traces, another one is not to be expected. */
 const SATURATION = 100;
+/** After so many schedules it is tried out whether the first one still takes the same steps. */
+const SCHEDULES_A_CHECK = 50;
 /** Real seconds after which the host gets its turn: timers and I/O of the test framework. */
 const TURN_SECONDS = 0.02;
 
@@ -124,7 +126,7 @@ async function exploreAs<S>(
   const settings = { ...settingsOf(api, body, options, "error"), source };
   const mode = options.faults === true ? { ...plainMode, faults: true } : plainMode;
   try {
-    const replay = replayFor(source, options.replay);
+    const replay = replayFor(api, source, mode, options.replay);
     if (replay !== undefined) return await replayOnly(settings, replay);
     return await new Explorer(api, settings, mode, options).explore();
   } finally {
@@ -169,6 +171,7 @@ class Explorer<S> {
   readonly #seen: Set<number> = new Set();
   readonly #counts: Partial<Record<StrategyName, number>> = {};
   #schedules = 0;
+  #first: Trial<S> | undefined = undefined;
   /** Schedules since the last one with a new trace. */
   #sinceNew = 0;
   /** How many decisions the longest run so far had. */
@@ -206,7 +209,9 @@ class Explorer<S> {
         turnAt = realHost.now();
       }
       if (!(await this.#runNext())) break;
+      if (this.#schedules % SCHEDULES_A_CHECK === 0) await this.#runFirstAgain();
     }
+    await this.#runFirstAgain();
     return {
       schedules: this.#schedules,
       distinct: this.#seen.size,
@@ -222,11 +227,17 @@ class Explorer<S> {
 
   /** First in, first out; twice, to see whether anything but the schedule decides. */
   async #runFirstTwice(): Promise<void> {
-    const first = await this.#run(fifo, "fifo", true);
-    this.#search.ran([], first.decider.counts);
-    const second = new Trial(this.#settings, fifo, { mode: this.#mode, keepsTrace: true });
-    await second.run();
-    const difference = differenceOf(first, second);
+    this.#first = await this.#run(fifo, "fifo", true);
+    this.#search.ran([], this.#first.decider.counts);
+    await this.#runFirstAgain();
+  }
+
+  /** Now and then once more: what is random was the same the second time by chance, or what is left over takes effect late. */
+  async #runFirstAgain(): Promise<void> {
+    if (this.#settings.foreign === "hold" && this.#schedules > 1) return; // what is outside may come at any time
+    const again = new Trial(this.#settings, fifo, { mode: this.#mode, keepsTrace: true });
+    await again.run();
+    const difference = differenceOf(this.#first as Trial<S>, again); // there is one since the beginning
     if (difference !== undefined) throw new UncontrolledError(difference);
   }
 
@@ -239,6 +250,7 @@ class Explorer<S> {
         if (script === undefined) continue; // all of it is done
         const before = this.#seen.size;
         const trial = await this.#run(new Scripted(script), name);
+        this.#checkControl(script, trial);
         if (this.#seen.size > before) this.#search.ran(script, trial.decider.counts);
         return true;
       }
@@ -247,6 +259,16 @@ class Explorer<S> {
       return true;
     }
     return false;
+  }
+
+  /** A schedule that departs from another one is the same up to there: another chance to see what nobody decides. */
+  #checkControl(script: readonly Deviation[], trial: Trial<S>): void {
+    if (this.#settings.foreign === "hold") return; // what is outside may come at any time
+    const position = this.#search.misfit(script, trial.decider.counts);
+    if (position === undefined) return;
+    throw new UncontrolledError(
+      `two runs of the same schedule have parted at decision ${position + 1}. ${uncontrolledCure}`,
+    );
   }
 
   async #run(strategy: Strategy, name: StrategyName, keepsTrace = false): Promise<Trial<S>> {
@@ -265,16 +287,32 @@ class Explorer<S> {
   }
 }
 
-/** The schedule that is to be run alone: an option, or the environment's if it is for this very body. */
+/** The schedule that is to be run alone: an option, or the environment's if it is for this very body, and this kind of search. */
 export function replayFor(
+  api: string,
   source: (...args: never[]) => unknown,
+  mode: Mode,
   option: string | undefined,
 ): Schedule | undefined {
-  if (option !== undefined) return parseSchedule(String(option));
+  const isOurs = (schedule: Schedule): boolean => searchOf(schedule.mode) === searchOf(mode);
+  if (option !== undefined) {
+    const schedule = parseSchedule(String(option));
+    if (isOurs(schedule)) return schedule;
+    throw new ReplayError(
+      `${api} was given a replay string of ${searchOf(schedule.mode)}. Pass it to that, with the same body`,
+    );
+  }
   const text = environment?.ASYNCIO_REPLAY;
   if (text === undefined || text === "") return undefined;
   const schedule = parseSchedule(text);
-  return schedule.bodyHash === bodyHashOf(source) ? schedule : undefined;
+  return isOurs(schedule) && schedule.bodyHash === bodyHashOf(source) ? schedule : undefined;
+}
+
+/** Which function has made a schedule of this mode. */
+function searchOf({ cancels, faults, deadlines }: Mode): string {
+  if (cancels) return "`cancelSweep`";
+  if (deadlines) return "`faultSweep`";
+  return faults ? "`explore` with `faults: true`" : "`explore`";
 }
 
 const environment = (globalThis as { process?: { env?: Record<string, string | undefined> } })
@@ -302,19 +340,20 @@ export async function replayOnly<S>(
   return { schedules: 1, distinct: 1, saturated: false, seconds, strategies: {} };
 }
 
+const uncontrolledCure =
+  "Something that the schedule does not decide is at work: state outside the body that is left from an earlier run (make it in the body, or in `setup`), " +
+  "a clock or Math.random of the host (use `t.now` and `t.random()`, or the `bubble` option), or work outside";
+
 /** In which step two runs of the same schedule part, in words; undefined if they do not. */
 function differenceOf<S>(first: Trial<S>, second: Trial<S>): string | undefined {
-  const cure =
-    "Something that the schedule does not decide is at work: state outside the body that is left from an earlier run (make it in the body, or in `setup`), " +
-    "a clock or Math.random of the host (use `t.now` and `t.random()`, or the `bubble` option), or work outside";
   if (second.failure !== undefined)
-    return `the same schedule has passed, and then failed with ${String(second.failure.error)}. ${cure}`;
+    return `the same schedule has passed, and then failed with ${String(second.failure.error)}. ${uncontrolledCure}`;
   const [a = [], b = []] = [first.trace, second.trace];
   const step = a.findIndex((name, index) => b[index] !== name);
   if (step === -1 && a.length === b.length && first.decider.length === second.decider.length)
     return undefined;
   if (step === -1)
-    return `the same schedule took ${a.length} steps and ${first.decider.length} decisions the first time, and ${b.length} and ${second.decider.length} the second. ${cure}`;
+    return `the same schedule took ${a.length} steps and ${first.decider.length} decisions the first time, and ${b.length} and ${second.decider.length} a later time. ${uncontrolledCure}`;
   const now = b[step] === undefined ? "the end" : JSON.stringify(b[step]);
-  return `step ${step + 1} of the same schedule was ${JSON.stringify(a[step])} the first time, and ${now} the second. ${cure}`;
+  return `step ${step + 1} of the same schedule was ${JSON.stringify(a[step])} the first time, and ${now} a later time. ${uncontrolledCure}`;
 }

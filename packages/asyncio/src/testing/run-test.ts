@@ -49,10 +49,16 @@ export function settingsOf<S>(
   checkCoroutine(api, body as () => PromiseLike<unknown>);
   const { watchdog = 10, maxSteps = 100_000, bubble = false, cancelGrace } = options;
   checkSeconds(api, "`watchdog` in seconds", watchdog);
+  if (watchdog <= 0) throw rangeError(api, "`watchdog` above 0 (Infinity for none)", watchdog);
   if (cancelGrace !== undefined) checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
   checkCount(api, "maxSteps", maxSteps);
   if (options.foreign !== undefined && options.foreign !== "hold" && options.foreign !== "error")
     throw argumentError(api, '`foreign` to be "hold" or "error"', options.foreign);
+  if (typeof bubble !== "boolean" && (typeof bubble !== "object" || bubble === null))
+    throw argumentError(api, "`bubble` to be true, false or BubbleOptions", bubble);
+  for (const name of ["setup", "invariant"] as const)
+    if (options[name] !== undefined && typeof options[name] !== "function")
+      throw argumentError(api, `\`${name}\` to be a function`, options[name]);
   return {
     body,
     source: body,
@@ -112,8 +118,11 @@ export async function runTest<R>(
   const settings = settingsOf<undefined>("`runTest`", keepResult, withoutState, "hold");
   const strategy = seed === undefined ? fifo : drawn("random", seed, 0);
   const trial = new Trial(settings, strategy, { mode: plainMode, keepsSites: true });
-  await trial.run();
-  settings.watchdog.stop();
+  try {
+    await trial.run();
+  } finally {
+    settings.watchdog.stop();
+  }
   if (trial.failure !== undefined) throw trial.failure.error;
   return (result as { readonly value: R }).value; // the body has returned, else there were a failure
 }

@@ -47,7 +47,7 @@ export function drawn(
 function chooseOther({ kind, count }: Decision, draw: (count: number) => number): number {
   if (kind === "yield") return draw(YIELD_ONE_IN) === 0 ? 1 : 0;
   if (kind === "fault") return draw(FAULT_ONE_IN) === 0 ? 1 : 0;
-  return kind === "cancel" || kind === "expire" ? 0 : draw(count);
+  return kind === "chunk" || kind === "random" ? draw(count) : 0;
 }
 
 class RandomWalk implements Strategy {
@@ -228,11 +228,11 @@ export function checkOf(decision: Decision, option: number): number {
   return hash16(`${decision.kind} ${decision.describe(option)}`);
 }
 
-/** One run of the search, from which others depart. */
+/** One run of the search, from which others depart. Many of them are kept, so they are small. */
 interface Node {
   readonly script: readonly Deviation[];
-  /** The alternatives of the run that have not been tried, the next one last. */
-  readonly untried: Deviation[];
+  /** How many options are to be tried of each decision behind the script. */
+  readonly counts: Uint16Array;
 }
 
 /**
@@ -242,9 +242,12 @@ interface Node {
 export class BoundedSearch {
   readonly #bound: number;
   readonly #draw: (count: number) => number;
-  /** Nodes of the level that is being worked off, and of the next one. */
+  /** Nodes of the level that is being worked off, the next one last, and of the level after that. */
   #level: Node[] = [];
   #next: Node[] = [];
+  #node: Node | undefined = undefined;
+  /** The alternatives of the node that have not been tried, the next one last. */
+  #untried: Deviation[] = [];
 
   constructor(bound: number, draw: (count: number) => number) {
     this.#bound = bound;
@@ -254,27 +257,44 @@ export class BoundedSearch {
   /** The next schedule to try; undefined when there is none. */
   next(): readonly Deviation[] | undefined {
     for (;;) {
-      const node = this.#level.at(-1);
-      if (node === undefined) {
-        if (this.#next.length === 0) return undefined;
+      const deviation = this.#untried.pop();
+      if (deviation !== undefined) return [...(this.#node as Node).script, deviation]; // they are the node's
+      if (this.#level.length === 0) {
         this.#level = this.#next.reverse();
         this.#next = [];
-        continue;
       }
-      const deviation = node.untried.pop();
-      if (deviation !== undefined) return [...node.script, deviation];
-      this.#level.pop();
+      this.#node = this.#level.pop();
+      if (this.#node === undefined) return undefined;
+      this.#untried = this.#alternativesTo(this.#node);
     }
   }
 
   /** Tells of a run with a new trace, and how many options of each of its decisions are to be tried. */
   ran(script: readonly Deviation[], counts: readonly number[]): void {
     if (script.length >= this.#bound) return;
+    this.#next.push({ script, counts: Uint16Array.from(counts.slice(behind(script))) });
+  }
+
+  /**
+   * The decision at which a run of the script that `next` gave last has left the run it departs from, too early: up to where
+   * they differ they are the same schedule. Undefined if all is well.
+   */
+  misfit(script: readonly Deviation[], counts: readonly number[]): number | undefined {
+    const node = this.#node;
+    if (node === undefined) return undefined;
+    const first = behind(node.script);
+    for (let position = first; position < behind(script); position++)
+      if (counts[position] !== node.counts[position - first]) return position;
+    return undefined;
+  }
+
+  #alternativesTo({ script, counts }: Node): Deviation[] {
     const untried: Deviation[] = [];
-    for (let position = (script.at(-1)?.position ?? -1) + 1; position < counts.length; position++) {
-      const count = counts[position] ?? 0;
-      for (let option = 1; option < count; option++) untried.push({ position, option });
-    }
+    const first = behind(script);
+    counts.forEach((count, index) => {
+      for (let option = 1; option < count; option++)
+        untried.push({ position: first + index, option });
+    });
     // In a long run the first places are no likelier than others.
     for (let index = untried.length - 1; index > 0; index--) {
       const other = this.#draw(index + 1);
@@ -282,6 +302,11 @@ export class BoundedSearch {
       untried[index] = untried[other] as Deviation;
       untried[other] = swapped;
     }
-    this.#next.push({ script, untried });
+    return untried;
   }
+}
+
+/** The first decision behind the last deviation of a script. */
+function behind(script: readonly Deviation[]): number {
+  return (script.at(-1)?.position ?? -1) + 1;
 }

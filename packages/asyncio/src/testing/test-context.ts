@@ -89,11 +89,15 @@ export async function waitAllTasksBlocked(): Promise<void> {
   await untilQuiet(host, 0, "waitAllTasksBlocked");
 }
 
-function untilQuiet(host: VirtualHost, seconds: number, subject: string): Promise<void> {
+async function untilQuiet(host: VirtualHost, seconds: number, subject: string): Promise<void> {
+  if (host.loop.isClosed())
+    throw new InvalidStateError(
+      `\`${subject}\` was called after its test has ended. Await what calls it before the body returns`,
+    );
   const scope = here();
   const stop = scope.interruption(subject);
-  if (stop !== undefined) return stop;
+  if (stop !== undefined) return await stop;
   const wait = park<void>(scope, subject);
   host.settle(wait, host.now() + seconds);
-  return wait.promise;
+  await wait.promise;
 }

@@ -9,6 +9,7 @@
  * runs, if there is one. While it ends, the leftovers are cancelled, and nothing that happens counts any more.
  */
 
+import type { Handle } from "../kernel/callback.ts";
 import { DeadlockError, TimeoutError } from "../kernel/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
@@ -220,9 +221,10 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   }
 
   /** Whether an operation that could complete lets others go first. */
-  yields(_scope: Scope, subject: WaitSubject): boolean {
-    if (this.#phase !== "running" || this.#ready === undefined || this.#ready.length === 0)
-      return false;
+  yields(scope: Scope, subject: WaitSubject): boolean {
+    if (this.#phase !== "running" || this.#ready === undefined) return false;
+    this.#injector.completes(scope);
+    if (this.#ready.length === 0) return false;
     if (this.decider.pick("yield", 2, "yield") === 0) return false;
     this.#log?.note(`lets others go first: ${this.#describe(subject)}`, this.site());
     return true;
@@ -255,6 +257,12 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     if (this.#log !== undefined) this.note(`waits for ${wait.describe()}`, site);
     this.#injector.parked(wait);
     if (this.loop.isIdle) this.#cameFromOutside(wait.scope.task);
+  }
+
+  /** A callback will be called later. */
+  called(handle: Handle): void {
+    const site = this.site();
+    if (site !== "") handle.createdAt = site;
   }
 
   /** The step before has come as far as it can. */
@@ -312,6 +320,10 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
       this.scheduleCheck();
     });
     this.#blindTimer.unref(); // else it is something open itself; the watchdog keeps the process alive
+  }
+
+  protected override cameBack(task: Task<unknown>): void {
+    this.#cameFromOutside(task);
   }
 
   /** Code of a task runs outside of every step: somebody outside has woken it. */

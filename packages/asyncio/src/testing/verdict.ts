@@ -88,5 +88,7 @@ export function failureOfRaces({ found }: RaceFinder): Failure | undefined {
 }
 
 function describeHandle(handle: Handle, loop: EventLoop): string {
-  return `a timer's callback, due in ${formatSeconds((handle.when() ?? 0) - loop.time())}`;
+  const name = handle.label === "" ? "" : ` ${JSON.stringify(handle.label)}`;
+  const site = handle.createdAt === undefined ? "" : ` (${handle.createdAt})`;
+  return `a timer's callback${name}, due in ${formatSeconds((handle.when() ?? 0) - loop.time())}${site}`;
 }

@@ -64,6 +64,8 @@ export class VirtualHost implements Host {
   readonly #settlers: Settler[] = [];
   /** Tasks that have run since nothing was ready, and those that were in a foreign await then. */
   readonly #unsure: Set<Task<unknown>> = new Set();
+  /** Tasks that were in a foreign await when nothing was ready; empty once a step has begun since then. */
+  #sitting: readonly Task<unknown>[] = [];
   /** What was open in the real host at the beginning. */
   #openBefore: ReadonlyMap<string, number>;
 
@@ -148,6 +150,7 @@ export class VirtualHost implements Host {
 
   choose(ready: RingBuffer<Ready>): number {
     this.#looks = 0;
+    this.#findReturns();
     const index = this.pick(ready);
     const { task } = ready.at(index).scope as Scope; // every step of the library has a scope
     if (task !== undefined) this.#unsure.add(task);
@@ -172,11 +175,23 @@ export class VirtualHost implements Host {
     realHost.macrotask(() => {
       this.#checkDue = false;
       if (!this.loop.isIdle || !(this.isQuiet || this.#mayWaitForOurs())) return;
-      const mayComeBack = this.#outstanding > 0 || this.foreignTasks().length > 0;
+      this.#findReturns();
+      this.#sitting = this.foreignTasks();
+      const mayComeBack = this.#outstanding > 0 || this.#sitting.length > 0;
       if (mayComeBack && (this.isForeignInFlight() || this.#looksAgain())) this.heldBack();
       else this.nothingReady();
     });
   }
+
+  /** Whoever has ended since nothing was ready, without a step of the loop, was woken by somebody outside. */
+  #findReturns(): void {
+    const sitting = this.#sitting;
+    this.#sitting = [];
+    for (const task of sitting) if (task.done()) this.cameBack(task);
+  }
+
+  /** A task has ended outside of every step. */
+  protected cameBack(_task: Task<unknown>): void {}
 
   /** Waits until nothing is ready at `when`; on from there the clock may jump again. */
   settle(wait: Wait<void>, when: number): void {

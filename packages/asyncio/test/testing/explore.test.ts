@@ -298,6 +298,25 @@ suite("a replay", () => {
     }
   });
 
+  test("is for the function it came from", async () => {
+    const body = () => sleep(1).catch(() => {}); // swallows cancellations
+    const error = await scheduleErrorOf(testing.cancelSweep(body));
+
+    await assert.rejects(
+      explore(body, { replay: error.replay }),
+      /`explore` was given a replay string of `cancelSweep`. Pass it to that/,
+    );
+    const before = process.env.ASYNCIO_REPLAY;
+    process.env.ASYNCIO_REPLAY = error.replay;
+    try {
+      assert.ok((await explore(body)).schedules > 1);
+      assert.equal((await scheduleErrorOf(testing.cancelSweep(body))).strategy, "replay");
+    } finally {
+      if (before === undefined) delete process.env.ASYNCIO_REPLAY;
+      else process.env.ASYNCIO_REPLAY = before;
+    }
+  });
+
   test("passes if nothing is wrong under its schedule", async () => {
     const explored = await explore(orders(new Set()), { replay: "aio1:AAAA" });
 
@@ -371,6 +390,57 @@ suite("what no schedule decides", () => {
     assert.match(error.message, /task "main" has waited for something outside of the test/);
   });
 
+  test("is found when a task that has waited for something outside ends without another wait", async () => {
+    const outside = () => new Promise<void>((resolve) => setTimeout(resolve, 5));
+
+    const error = await failureOf(explore(() => gather(outside, () => sleep(1))));
+
+    assert.ok(error instanceof testing.UncontrolledError);
+    assert.match(error.message, /task "Task-\d" has waited for something outside of the test/);
+  });
+
+  test("is found when it takes effect late", async () => {
+    let runs = 0;
+    const late = await failureOf(
+      explore(
+        async () => {
+          if (++runs > 30) await sleep(0);
+          await gather(
+            sleep(0),
+            () => sleep(0),
+            () => sleep(0),
+            () => sleep(0),
+          );
+        },
+        { strategy: "random", untilSaturated: false },
+      ),
+    );
+
+    assert.ok(late instanceof testing.UncontrolledError);
+    assert.match(late.message, /^step \d+ of the same schedule was .* the first time/);
+  });
+
+  test("is found where two schedules part that are the same up to there", async () => {
+    let runs = 0;
+
+    const error = await failureOf(
+      explore(
+        async () => {
+          const isOdd = ++runs === 3; // neither of the two that are compared first
+          await gather(
+            () => sleep(0),
+            () => sleep(0),
+            ...(isOdd ? [() => sleep(0)] : []),
+          );
+        },
+        { strategy: "dfs" },
+      ),
+    );
+
+    assert.ok(error instanceof testing.UncontrolledError);
+    assert.match(error.message, /^two runs of the same schedule have parted at decision 1\. /);
+  });
+
   test("may happen if that is allowed", async () => {
     const outside = () => new Promise<void>((resolve) => setTimeout(resolve, 2));
 
@@ -409,4 +479,8 @@ test("refuses what it cannot use", async () => {
   await assert.rejects(explore(body, { strategy: [] }), TypeError);
   // @ts-expect-error
   assert.throws(() => testing.explored(5), TypeError);
+  // @ts-expect-error
+  await assert.rejects(explore(body, { setup: 1 }), /expects `setup` to be a function, got 1/);
+  // @ts-expect-error
+  await assert.rejects(explore(body, { invariant: 1 }), /expects `invariant` to be a function/);
 });

@@ -134,6 +134,13 @@ suite("settling", () => {
     );
   });
 
+  test("is refused when the test has ended", async () => {
+    const t = await runTest(async (t) => t);
+
+    await assert.rejects(t.advance(1), /`advance` was called after its test has ended/);
+    await assert.rejects(t.settle(), asyncio.InvalidStateError);
+  });
+
   test("can be cancelled", async () => {
     await runTest(async (t) => {
       const settling = createTask(() => t.advance(100));
@@ -217,8 +224,8 @@ suite("a test fails", () => {
       /task "poller" is waiting for sleep, 9 s left \(run-test\.test\.ts:\d+\)/,
     ],
     "a timer's callback": [
-      async () => void getRunningLoop().callLater(3, () => {}),
-      /a timer's callback, due in 3 s/,
+      async () => void getRunningLoop().callLater(3, function ring() {}),
+      /a timer's callback "ring", due in 3 s \(run-test\.test\.ts:\d+\)/,
     ],
     "a wait outside every task": [
       async () => void getRunningLoop().callSoon(() => void sleep(7)),
@@ -305,6 +312,7 @@ suite("a test passes", () => {
 
     await runTest(() => sleep(5));
     await failureOf(runTest(() => new Promise<void>(() => {})));
+    await failureOf(runTest(() => sleep(5), { bubble: { date: new Date(Number.NaN) } }));
 
     assert.deepEqual(timers(), before);
   });
@@ -335,6 +343,9 @@ test("refuses what it cannot use", async () => {
   await assert.rejects(runTest(body, { seed: 0.5 }), RangeError);
   await assert.rejects(runTest(body, { watchdog: Number.NaN }), RangeError);
   await assert.rejects(runTest(body, { maxSteps: 0 }), RangeError);
+  await assert.rejects(runTest(body, { watchdog: 0 }), RangeError);
+  // @ts-expect-error
+  await assert.rejects(runTest(body, { bubble: "yes" }), /expects `bubble` to be true, false/);
   // @ts-expect-error
   await assert.rejects(runTest(body, { foreign: "maybe" }), TypeError);
 });
