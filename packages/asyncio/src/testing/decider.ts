@@ -48,7 +48,11 @@ export class Decider implements Decision {
       option = this.#decide("step", items.length, items.length);
       this.items = this.flows = nothing;
     }
-    this.hash = mix(this.hash ^ (this.#numberOf(flows[option] as object) + 1)); // option < length
+    const flow = flows[option] as object; // option < length
+    this.hash = mix(this.hash ^ (this.#numberOf(flow) + 1));
+    // Branches of one task, as those of a race, are one flow: which of them goes first makes another trace all the same.
+    const rank = rankOf(flow, flows, option);
+    if (rank > 0) this.hash = mix(this.hash ^ (rank + 0x20000));
     return option;
   }
 
@@ -87,6 +91,13 @@ export class Decider implements Decision {
     }
     return number;
   }
+}
+
+/** How many steps of the same flow have been ready for longer. */
+function rankOf(flow: object, flows: readonly object[], option: number): number {
+  let rank = 0;
+  for (let index = 0; index < option; index++) if (flows[index] === flow) rank++;
+  return rank;
 }
 
 /** What reports call a flow of steps: the name of its task. */

@@ -232,11 +232,15 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
 
   random(): number {
     const option = this.decider.pick("random", RANDOM_OPTIONS, "random");
-    return mix(mix(++this.#draws) ^ option) / 2 ** 32;
+    const number = mix(mix(++this.#draws) ^ option) / 2 ** 32;
+    this.#log?.note(`draws ${number}`, this.site());
+    return number;
   }
 
   pickOption(count: number): number {
-    return this.decider.pick("random", count, "choose");
+    const option = this.decider.pick("random", count, "choose");
+    this.#log?.note(`chooses ${option} of ${count}`, this.site());
+    return option;
   }
 
   /** How many of `available` bytes come in one chunk: all of them, unless the schedule says otherwise. */

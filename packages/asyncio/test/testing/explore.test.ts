@@ -162,6 +162,28 @@ suite("exploring", () => {
     assert.ok(made > 1);
   });
 
+  test("tells the branches of one task apart", async () => {
+    const wins = new Map<string, number>();
+
+    const explored = await explore(
+      async () => {
+        const order: string[] = [];
+        const branch = (name: string) => async () => {
+          for (let turn = 0; turn < 2; turn++) {
+            await sleep(0);
+            order.push(name);
+          }
+        };
+        await Promise.all([branch("a")(), branch("b")()]);
+        wins.set(order.join(""), 1);
+      },
+      { strategy: "dfs", depth: 9 },
+    );
+
+    assert.deepEqual([...wins.keys()].sort(), ["aabb", "abab", "abba", "baab", "baba", "bbaa"]);
+    assert.equal(explored.distinct, 6);
+  });
+
   test("works inside a running program, and twice at once", async () => {
     await asyncio.run(async () => {
       const [a, b] = await Promise.all([explore(orders(new Set())), explore(orders(new Set()))]);
