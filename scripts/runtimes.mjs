@@ -33,6 +33,8 @@ const hosts = [
     args: [
       "run",
       "--allow-all",
+      "--deny-env", // the library asks for a variable or two, and has to do without
+      "--no-prompt",
       "--node-modules-dir=manual",
       "--no-lock",
       "--no-remote",

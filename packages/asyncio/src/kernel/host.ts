@@ -79,6 +79,12 @@ interface HostGlobals {
     on(event: string, listener: (reason: unknown) => void): void;
     off(event: string, listener: (reason: unknown) => void): void;
     listenerCount(event: string): number;
+    readonly env: Readonly<Record<string, string | undefined>>;
+  };
+  readonly Deno?: {
+    readonly permissions: {
+      querySync(permission: { name: "env"; variable: string }): { readonly state: string };
+    };
   };
 }
 
@@ -131,6 +137,13 @@ export const realHost: Host = {
   },
   report: (text) => globals.console.error(text),
 };
+
+/** A variable of the environment; undefined, too, where the program may not see it: Deno would throw, or ask the user. */
+export function environmentVariable(name: string): string | undefined {
+  const permission = globals.Deno?.permissions.querySync({ name: "env", variable: name });
+  if (permission !== undefined && permission.state !== "granted") return undefined;
+  return globals.process?.env[name];
+}
 
 let guarded = false;
 

@@ -17,7 +17,13 @@ import { Handle } from "./callback.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { checkSeconds, InvalidStateError } from "./errors.ts";
 import { type FailureRecord, formatReport } from "./failure.ts";
-import { type Host, type HostTimer, realHost, type Watched } from "./host.ts";
+import {
+  environmentVariable,
+  type Host,
+  type HostTimer,
+  realHost,
+  type Watched,
+} from "./host.ts";
 import { LinkedList } from "./linked-list.ts";
 import { RingBuffer } from "./ring-buffer.ts";
 import type { Scope } from "./scope.ts";
@@ -56,9 +62,6 @@ export interface EventLoopOptions {
 const BUDGET = 512;
 const BUDGET_SECONDS = 0.001;
 const CLOCK_EVERY = 64;
-
-const environment = (globalThis as { process?: { env?: Record<string, string | undefined> } })
-  .process?.env;
 
 export class EventLoop {
   readonly debug: boolean;
@@ -100,7 +103,7 @@ export class EventLoop {
     const { cancelGrace = 5 } = options;
     checkSeconds("`EventLoop`", "`cancelGrace` in seconds", cancelGrace);
     this.host = host;
-    this.debug = options.debug ?? environment?.ASYNCIO_DEBUG === "1";
+    this.debug = options.debug ?? environmentVariable("ASYNCIO_DEBUG") === "1";
     this.isExact = (host.exact ?? false) || this.debug;
     this.reportsFloating = (host.strict ?? false) || this.debug;
     this.cancelGrace = Math.max(cancelGrace, 0);

@@ -7,7 +7,7 @@
  */
 
 import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
-import { realHost } from "../kernel/host.ts";
+import { environmentVariable, realHost } from "../kernel/host.ts";
 import { ReplayError, UncontrolledError } from "./errors.ts";
 import { drawer } from "./random.ts";
 import { failureOf, reportOf } from "./report.ts";
@@ -302,7 +302,7 @@ export function replayFor(
       `${api} was given a replay string of ${searchOf(schedule.mode)}. Pass it to that, with the same body`,
     );
   }
-  const text = environment?.ASYNCIO_REPLAY;
+  const text = environmentVariable("ASYNCIO_REPLAY");
   if (text === undefined || text === "") return undefined;
   const schedule = parseSchedule(text);
   return isOurs(schedule) && schedule.bodyHash === bodyHashOf(source) ? schedule : undefined;
@@ -314,9 +314,6 @@ function searchOf({ cancels, faults, deadlines }: Mode): string {
   if (deadlines) return "`faultSweep`";
   return faults ? "`explore` with `faults: true`" : "`explore`";
 }
-
-const environment = (globalThis as { process?: { env?: Record<string, string | undefined> } })
-  .process?.env;
 
 /** Runs one schedule; throws its failure as it was reported, or a ReplayError if it does not fit the body any more. */
 export async function replayOnly<S>(
