@@ -60,7 +60,8 @@ export interface Sweep {
 
 /**
  * Runs `body` again and again, and cancels it in another place each time: while it waits for the first time, just as that
- * wait has ended, while it waits for the second time, and so on to its end; and once more while it cleans up. After
+ * wait has ended, while it waits for the second time, and so on to its end; and once more while it cleans up. An operation
+ * that completes in its call counts as a wait that has ended: now and then it lets others go first in production. After
  * each run nothing may be left (as in `runTest`), nothing but a CancelledError may have left the body, the body must not have
  * gone on as if nothing had happened, and `invariant` must hold. Throws a ScheduleError as `explore` does.
  *
@@ -98,7 +99,8 @@ export async function cancelSweep<S = undefined>(
 
 /**
  * Runs `body` again and again, and lets another of its fault sites fail each time, every call of every `fault` one by one;
- * and lets every deadline (of `timeout`, `moveOnAfter`, `CancelScope`) pass at every wait under it. After each run nothing
+ * and lets every deadline (of `timeout`, `moveOnAfter`, `CancelScope`) pass each time that a task begins to wait while it
+ * runs, and as each wait under it ends. After each run nothing
  * may be left, only the injected failure (or an error that has it as its cause) or a TimeoutError may have left the body,
  * and `invariant` must hold. Throws a ScheduleError as `explore` does.
  *

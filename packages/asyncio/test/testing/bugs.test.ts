@@ -2,6 +2,7 @@
 // deviations (nothing that differs from FIFO in fewer places fails); each mended twin stands up to 10,000 schedules.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { suite, test } from "node:test";
 import * as testing from "../../src/testing.ts";
 import { coordination } from "./bugs/coordination.ts";
@@ -42,8 +43,15 @@ function nameOf(error: unknown): string {
   return found instanceof Error ? (found.constructor.name ?? found.name) : typeof found;
 }
 
-test("the corpus has at least 40 programs", () => {
-  assert.ok(specimens.length >= 40, `${specimens.length}`);
+test("the page of bugs found has all of them, in their order", () => {
+  const page = new URL("../../../../docs/bugs-found.md", import.meta.url);
+  const rows = readFileSync(page, "utf8").matchAll(/^\| ([^|]*) \| ([^|]*) \| (\d+) \|/gm);
+
+  const listed = [...rows].map(([, bug, name, places]) => `${bug}: ${name}, ${places}`);
+
+  const expected = specimens.map(({ bug, name, deviations }) => `${bug}: ${name}, ${deviations}`);
+  assert.deepEqual(listed, expected);
+  assert.equal(specimens.length, 57);
 });
 
 for (const specimen of specimens) {
