@@ -277,7 +277,7 @@ export function tracked<T extends object>(target: T, options: TrackedOptions<T> 
   const isWhole = (): boolean => invariant?.(target) ?? false;
   if (target instanceof Map || target instanceof Set)
     return trackedCollection(target, name, isWhole);
-  return new Proxy(target, {
+  const proxy: T = new Proxy(target, {
     get(object, key, receiver) {
       const value: unknown = Reflect.get(object, key, receiver);
       const finder = finderHere();
@@ -286,8 +286,10 @@ export function tracked<T extends object>(target: T, options: TrackedOptions<T> 
       finder.note(`reads ${name}.${String(key)} = ${show(value)}`);
       return value;
     },
-    // Defined on the object, not on the receiver: else this would be told twice.
-    set(object, key, value) {
+    set(object, key, value, receiver) {
+      // Of something that has inherited from it, and keeps the value for itself.
+      if (receiver !== proxy) return Reflect.set(object, key, value, receiver);
+      // Defined on the object, not on the proxy: else this would be told twice.
       const isSet = Reflect.set(object, key, value);
       const finder = finderHere();
       finder?.write(object, name, key);
@@ -299,6 +301,7 @@ export function tracked<T extends object>(target: T, options: TrackedOptions<T> 
       return Reflect.deleteProperty(object, key);
     },
   });
+  return proxy;
 }
 
 /** The methods of Map and Set that are about one key. */

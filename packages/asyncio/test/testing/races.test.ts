@@ -161,6 +161,9 @@ suite("a tracked object", () => {
       assert.ok(account instanceof Account);
       assert.equal(account.add(2).double, 6);
       assert.deepEqual(Object.keys(account), ["balance"]);
+      const heir = Object.create(account) as Account;
+      heir.balance = 9;
+      assert.deepEqual([heir.balance, account.balance], [9, 3]);
       const map = tracked(new Map([[1, "a"]]));
       assert.equal(map.set(2, "b"), map);
       assert.deepEqual([map.size, [...map.values()], map.get(2)], [2, ["a", "b"], "b"]);
