@@ -17,13 +17,7 @@ import { Handle } from "./callback.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { checkSeconds, InvalidStateError } from "./errors.ts";
 import { type FailureRecord, formatReport } from "./failure.ts";
-import {
-  environmentVariable,
-  type Host,
-  type HostTimer,
-  realHost,
-  type Watched,
-} from "./host.ts";
+import { environmentVariable, type Host, type HostTimer, realHost, type Watched } from "./host.ts";
 import { LinkedList } from "./linked-list.ts";
 import { RingBuffer } from "./ring-buffer.ts";
 import type { Scope } from "./scope.ts";

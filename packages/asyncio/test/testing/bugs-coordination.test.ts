@@ -1,0 +1,4 @@
+import { testAll } from "./bugs/check.ts";
+import { coordination } from "./bugs/coordination.ts";
+
+testAll(coordination);
