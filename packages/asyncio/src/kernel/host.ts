@@ -145,6 +145,9 @@ export function environmentVariable(name: string): string | undefined {
   return globals.process?.env[name];
 }
 
+/** Whether somebody answers for a rejection that nobody has handled: asked in the context in which it came about. */
+export const rejectionHooks: Set<(reason: unknown) => boolean> = new Set();
+
 let guarded = false;
 
 /**
@@ -167,7 +170,9 @@ export function guardAbandonedBranches(): void {
     setImmediate(() => process.on("unhandledRejection", listener));
   };
   const listener = (reason: unknown): void => {
-    if (reason instanceof CancelledError || process.listenerCount("unhandledRejection") > 1) return;
+    if (reason instanceof CancelledError) return;
+    for (const answers of rejectionHooks) if (answers(reason)) return;
+    if (process.listenerCount("unhandledRejection") > 1) return;
     // After this batch of rejections, our own may be among them, and before anything else can happen.
     if (others.push(reason) === 1) process.nextTick(handBack);
   };

@@ -10,7 +10,8 @@ import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
 import { environmentVariable, realHost } from "../kernel/host.ts";
 import { ReplayError, UncontrolledError } from "./errors.ts";
 import { drawer } from "./random.ts";
-import { failureOf, reportOf } from "./report.ts";
+import { turnOfHost } from "./rejections.ts";
+import { type Found, failureOf, reportOf } from "./report.ts";
 import {
   checkCount,
   plainMode,
@@ -205,13 +206,14 @@ class Explorer<S> {
       if (this.#schedules >= this.#iterations || now - startedAt > this.#seconds) break;
       if (this.#isSaturated) break;
       if (now - turnAt > TURN_SECONDS) {
-        await new Promise<void>((resolve) => realHost.macrotask(resolve));
+        await this.#letHostTell();
         turnAt = realHost.now();
       }
       if (!(await this.#runNext())) break;
       if (this.#schedules % SCHEDULES_A_CHECK === 0) await this.#runFirstAgain();
     }
     await this.#runFirstAgain();
+    await this.#letHostTell();
     return {
       schedules: this.#schedules,
       distinct: this.#seen.size,
@@ -271,14 +273,24 @@ class Explorer<S> {
     );
   }
 
-  async #run(strategy: Strategy, name: StrategyName, keepsTrace = false): Promise<Trial<S>> {
-    const trial = new Trial(this.#settings, strategy, { mode: this.#mode, keepsTrace });
+  /** Lets the host have its turn, and tell of promises that have failed meanwhile. */
+  async #letHostTell(): Promise<void> {
+    await turnOfHost();
+    const [trial] = this.#settings.failedLate as Trial<S>[]; // they are this test's
+    if (trial === undefined) return;
+    throw await failureOf(this.#settings, trial, trial.found as Found); // it has run here
+  }
+
+  async #run(strategy: Strategy, name: StrategyName, isFirst = false): Promise<Trial<S>> {
+    const options = { mode: this.#mode, keepsTrace: isFirst, givesTurn: isFirst };
+    const trial = new Trial(this.#settings, strategy, options);
+    trial.found = { strategy: name, schedule: this.#schedules + 1 };
     await trial.run();
     this.#schedules++;
     this.#counts[name] = (this.#counts[name] ?? 0) + 1;
     this.#length = Math.max(this.#length, trial.decider.length);
     if (trial.failure !== undefined) {
-      throw await failureOf(this.#settings, trial, { strategy: name, schedule: this.#schedules });
+      throw await failureOf(this.#settings, trial, trial.found);
     }
     const before = this.#seen.size;
     this.#seen.add(trial.decider.hash);
@@ -324,7 +336,7 @@ export async function replayOnly<S>(
   const { mode, deviations } = schedule;
   const script = new Scripted(deviations);
   const log = new TraceLog();
-  const trial = new Trial(settings, script, { mode, log });
+  const trial = new Trial(settings, script, { mode, log, givesTurn: true });
   await trial.run();
   const found = { strategy: "replay", schedule: 1 };
   if (trial.failure !== undefined) throw reportOf(settings, trial, log, found, script.misfit);

@@ -25,7 +25,11 @@ export async function failureOf<S>(
   if (error instanceof UncontrolledError || trial.isBarkedAt) return error;
   const log = new TraceLog();
   const script = new Scripted(await shrink(settings, trial));
-  const again = new Trial(settings, script, { mode: trial.mode, log });
+  const again = new Trial(settings, script, {
+    mode: trial.mode,
+    log,
+    givesTurn: trial.isRejected,
+  });
   await again.run();
   return reportOf(settings, again, log, found);
 }

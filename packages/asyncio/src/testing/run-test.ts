@@ -72,6 +72,7 @@ export function settingsOf<S>(
     isVictim: undefined,
     mayReturn: false,
     watchdog: new Watchdog(watchdog),
+    failedLate: [],
   };
 }
 
@@ -117,7 +118,11 @@ export async function runTest<R>(
   const withoutState = { ...options, setup: undefined, invariant: undefined };
   const settings = settingsOf<undefined>("`runTest`", keepResult, withoutState, "hold");
   const strategy = seed === undefined ? fifo : drawn("random", seed, 0);
-  const trial = new Trial(settings, strategy, { mode: plainMode, keepsSites: true });
+  const trial = new Trial(settings, strategy, {
+    mode: plainMode,
+    keepsSites: true,
+    givesTurn: true,
+  });
   try {
     await trial.run();
   } finally {

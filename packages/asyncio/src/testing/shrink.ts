@@ -104,7 +104,10 @@ class Shrinker<S> {
   async #run(script: readonly Deviation[]): Promise<Trial<S>> {
     this.#runs++;
     const bare = script.map(({ position, option }) => ({ position, option }));
-    const trial = new Trial(this.#settings, new Scripted(bare), { mode: this.#failed.mode });
+    const trial = new Trial(this.#settings, new Scripted(bare), {
+      mode: this.#failed.mode,
+      givesTurn: this.#failed.isRejected,
+    });
     await trial.run();
     return trial;
   }

@@ -21,10 +21,11 @@ import { formatSeconds } from "../kernel/timers.ts";
 import { Wait, type WaitSubject } from "../kernel/wait.ts";
 import { type BubbleOptions, openBubble } from "./bubble.ts";
 import { Decider, nameOfFlow } from "./decider.ts";
-import { LivelockError, UncontrolledError } from "./errors.ts";
+import { LivelockError, UncontrolledError, UnhandledError } from "./errors.ts";
 import { type Failure, Injector } from "./injector.ts";
 import { RaceFinder, type RaceRun } from "./races.ts";
 import { mix } from "./random.ts";
+import { turnOfHost } from "./rejections.ts";
 import type { Mode } from "./schedule.ts";
 import { siteOf } from "./site.ts";
 import type { Strategy } from "./strategies.ts";
@@ -61,6 +62,8 @@ export interface TrialSettings<S> {
   /** Whether a sweep lets the body return although it was cancelled. */
   readonly mayReturn: boolean;
   readonly watchdog: Watchdog;
+  /** Trials of which it was known only when they were over that they have failed. */
+  readonly failedLate: unknown[];
 }
 
 export interface TrialOptions {
@@ -71,6 +74,8 @@ export interface TrialOptions {
   readonly keepsSites?: boolean;
   /** Keeps whose steps came in which order. */
   readonly keepsTrace?: boolean;
+  /** Lets the host have its turn at the end: only then it tells of promises that have failed with nobody to await them. */
+  readonly givesTurn?: boolean;
 }
 
 type Phase = "running" | "settling" | "checking" | "ending" | "over";
@@ -97,12 +102,17 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   readonly trace: string[] | undefined;
   /** Why the trial has failed; undefined if it has not. */
   failure: Failure | undefined = undefined;
+  /** Which schedule of an exploration it is, and who drew it. */
+  found: { readonly strategy: string; readonly schedule: number } | undefined = undefined;
+  /** True iff it has failed by a rejection that the host told of. */
+  isRejected = false;
   /** True iff it took too long in real time. */
   isBarkedAt = false;
 
   readonly #settings: TrialSettings<S>;
   readonly #injector: Injector;
   readonly #log: TraceLog | undefined;
+  readonly #givesTurn: boolean;
   #sitesLeft: number;
   readonly races: RaceFinder;
   #main: Task<unknown> | undefined = undefined;
@@ -130,6 +140,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     this.isPatient = settings.foreign === "hold";
     this.decider = new Decider(strategy);
     this.#log = options.log;
+    this.#givesTurn = options.givesTurn ?? false;
     this.#sitesLeft = (options.keepsSites ?? options.log !== undefined) ? MOST_SITES : 0;
     this.#injector = new Injector(this, this.decider, options.mode, settings.isVictim, options.log);
     this.trace = options.keepsTrace === true ? [] : undefined;
@@ -137,8 +148,19 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   }
 
   /** Resolves when the trial is over; `failure` tells how it went. */
-  run(): Promise<void> {
-    return this.#settings.watchdog.watch(this);
+  async run(): Promise<void> {
+    await this.#settings.watchdog.watch(this);
+    if (this.#givesTurn) await turnOfHost();
+  }
+
+  /** A promise was rejected by code on this loop, and nobody has handled that. */
+  rejected(reason: unknown): void {
+    if (this.failure !== undefined || (this.#injector.isUsed && this.#injector.isInjection(reason)))
+      return;
+    const message = `a promise has failed, and nobody has awaited it: ${String(reason)}`;
+    this.failure = { error: new UnhandledError([message], [reason]) };
+    this.isRejected = true;
+    if (this.#phase === "over") this.#settings.failedLate.push(this);
   }
 
   /** @internal For the watchdog alone. */

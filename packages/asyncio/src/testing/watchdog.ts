@@ -1,6 +1,7 @@
 /** Ends trials that take too long in real time. One timer for all the trials of a test, so that each costs nothing. */
 
 import { type HostTimer, realHost } from "../kernel/host.ts";
+import { watchRejections } from "./rejections.ts";
 import { openOutside } from "./virtual-host.ts";
 
 interface Watched {
@@ -16,11 +17,13 @@ export class Watchdog {
   readonly openBefore: ReadonlyMap<string, number>;
   readonly #seconds: number;
   #timer: HostTimer;
+  readonly #unwatchRejections: () => void;
   #watched: Watched | undefined = undefined;
   #startedAt = 0;
 
   constructor(seconds: number) {
     this.#seconds = seconds;
+    this.#unwatchRejections = watchRejections();
     this.#timer = this.#arm();
     this.openBefore = openOutside();
   }
@@ -35,6 +38,7 @@ export class Watchdog {
 
   stop(): void {
     this.#timer.clear();
+    this.#unwatchRejections();
   }
 
   #arm(): HostTimer {

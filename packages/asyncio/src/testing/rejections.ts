@@ -1,0 +1,37 @@
+/**
+ * Promises of the code under test that fail while nobody awaits them. The host tells of them when all its microtasks have
+ * run, mostly some schedules later, but in the context in which they came about; so the trial they belong to is known (not
+ * on Bun). A framework that listens for the same event fails its test as well.
+ */
+
+import { currentScope } from "../kernel/context.ts";
+import { guardAbandonedBranches, realHost, rejectionHooks } from "../kernel/host.ts";
+
+/** Who is told of the rejections on its loop. */
+interface Answerable {
+  rejected(reason: unknown): void;
+}
+
+/** For how many tests rejections are watched. */
+let tests = 0;
+
+function tellTrial(reason: unknown): boolean {
+  const host = currentScope()?.loop.host as Partial<Answerable> | undefined; // a Trial is one
+  host?.rejected?.(reason);
+  return host?.rejected !== undefined;
+}
+
+/** Tells trials of the rejections on their loops, until the function that it gives is called. */
+export function watchRejections(): () => void {
+  guardAbandonedBranches();
+  tests++;
+  rejectionHooks.add(tellTrial);
+  return () => {
+    if (--tests === 0) rejectionHooks.delete(tellTrial);
+  };
+}
+
+/** Lets the host have its turn: timers, I/O, and rejections that nobody has handled. */
+export function turnOfHost(): Promise<void> {
+  return new Promise((resolve) => realHost.macrotask(resolve));
+}
