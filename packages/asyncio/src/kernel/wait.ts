@@ -53,6 +53,15 @@ const captureSettlers = (resolve: Resolve, reject: Resolve): void => {
 const settled: Promise<void> = Promise.resolve();
 const ignore = (): void => {};
 
+/** What few waits have: made when it is needed, for a program may hold a million waits (bench: memory). */
+class Particulars {
+  cancellation: Cancellation | undefined = undefined;
+  isForeign = false;
+  holdsTime = false;
+  isCutBelow = false;
+  createdAt: string | undefined = undefined;
+}
+
 export class Wait<T = unknown> {
   /** What the operation returns. */
   readonly promise: Promise<T>;
@@ -60,26 +69,15 @@ export class Wait<T = unknown> {
   subject: WaitSubject;
   readonly onCancel: OnCancel | undefined;
   state: WaitState = "parked";
-  /** What the waiter brought along, for whoever resumes it: the item of a waiting `put`. */
-  offer: unknown = undefined;
-  /** While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. */
-  cancellation: Cancellation | undefined = undefined;
   /** True iff it is handed something that would be lost with it: an item, a lock. */
   handsOver = false;
-  /** True iff a bare promise may end it: then nobody can tell that it waits in vain. */
-  isForeign = false;
-  /** True iff it waits for something outside its loop: virtual time holds still until it ends. */
-  holdsTime = false;
-  /** In debug mode: where the operation was called. */
-  createdAt: string | undefined = undefined;
-  #outcome: unknown = undefined;
-  /** True iff the scope has it among its waits that were cut below. */
-  #isCutBelow = false;
+  /** While parked: what the waiter brought along for whoever resumes it, the item of a waiting `put`. Then its outcome. */
+  offer: unknown = undefined;
   readonly #resolve: Resolve;
   readonly #reject: Resolve;
+  #particulars: Particulars | undefined = undefined;
 
-  // Links of the scope's list of waits, kept by Scope alone. `linked` is true iff it is in that list.
-  linked = false;
+  // Links of the scope's list of waits, kept by Scope alone.
   previous: Wait | undefined = undefined;
   next: Wait | undefined = undefined;
   // Links of the WaitList it stands in line in, kept by WaitList alone.
@@ -116,6 +114,39 @@ export class Wait<T = unknown> {
     }
   }
 
+  /** While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. */
+  get cancellation(): Cancellation | undefined {
+    return this.#particulars?.cancellation;
+  }
+
+  /** True iff a bare promise may end it: then nobody can tell that it waits in vain. */
+  get isForeign(): boolean {
+    return this.#particulars?.isForeign ?? false;
+  }
+
+  set isForeign(value: boolean) {
+    if (value || this.#particulars !== undefined) this.#rare().isForeign = value;
+  }
+
+  /** True iff it waits for something outside its loop: virtual time holds still until it ends. */
+  get holdsTime(): boolean {
+    return this.#particulars?.holdsTime ?? false;
+  }
+
+  /** In debug mode: where the operation was called. */
+  get createdAt(): string | undefined {
+    return this.#particulars?.createdAt;
+  }
+
+  set createdAt(site: string) {
+    this.#rare().createdAt = site;
+  }
+
+  #rare(): Particulars {
+    this.#particulars ??= new Particulars();
+    return this.#particulars;
+  }
+
   /** Ends the wait with `value`; false if it has ended already. Only a caller that got true has handed the value over. */
   resume(value: T): boolean {
     return this.#end("resumed", value);
@@ -129,8 +160,8 @@ export class Wait<T = unknown> {
   /** Ends the wait with the CancelledError of `cancellation`, whatever onCancel would say; `cause` becomes its cause. */
   endCancelled(cancellation: Cancellation, cause?: unknown): boolean {
     if (!this.#end("cancelled", cause)) return false;
-    this.cancellation = cancellation;
-    cancellation.scope.undelivered++;
+    this.#rare().cancellation = cancellation;
+    cancellation.scope.addUndelivered(1);
     return true;
   }
 
@@ -145,7 +176,7 @@ export class Wait<T = unknown> {
       if (this.onCancel === undefined || this.#withdraw(cancellation)) {
         this.endCancelled(cancellation);
       }
-    } else if (this.#isCutBelow) this.#replaceBy(cancellation);
+    } else if (this.#particulars?.isCutBelow === true) this.#replaceBy(cancellation);
   }
 
   /** Cancels a wait that began under a pending cancellation. */
@@ -157,7 +188,7 @@ export class Wait<T = unknown> {
   /** Ends the wait with the CancelledError `error` of what it waited for; false if it has ended already. */
   failCutBelow(error: unknown): boolean {
     if (!this.fail(error)) return false;
-    this.#isCutBelow = true;
+    this.#rare().isCutBelow = true; // the scope has it among its waits that were cut below
     this.scope.addCutBelow(this as Wait);
     return true;
   }
@@ -167,17 +198,17 @@ export class Wait<T = unknown> {
    * the wait of the second task; the second must not come on top of that, it takes its place.
    */
   #replaceBy(cancellation: Cancellation): void {
-    this.#isCutBelow = false;
+    this.#rare().isCutBelow = false;
     this.scope.removeCutBelow(this as Wait);
     this.state = "cancelled";
-    this.cancellation = cancellation; // #outcome stays: the inner error becomes the cause
-    cancellation.scope.undelivered++;
+    this.#rare().cancellation = cancellation; // the outcome stays: the inner error becomes the cause
+    cancellation.scope.addUndelivered(1);
   }
 
   /** Says that the wait is for something outside its loop, foreign work or another loop. */
   holdTime(): void {
     if (this.state !== "parked" || this.holdsTime) return;
-    this.holdsTime = true;
+    this.#rare().holdsTime = true;
     this.scope.loop.io(1);
   }
 
@@ -198,30 +229,33 @@ export class Wait<T = unknown> {
 
   /** @internal Called by the loop when its turn has come: settles the promise. */
   step(): void {
-    if (this.state === "resumed") this.#resolve(this.#outcome);
+    if (this.state === "resumed") this.#resolve(this.offer);
     else if (this.state === "failed") {
-      if (this.#isCutBelow) this.scope.removeCutBelow(this as Wait);
+      if (this.#particulars?.isCutBelow === true) this.scope.removeCutBelow(this as Wait);
       this.promise.then(undefined, ignore); // an abandoned wait never crashes the process
-      this.#reject(this.#outcome);
+      this.#reject(this.offer);
     } else {
       guardAbandonedBranches();
-      this.#resolve(throwCancelled(this, this.#outcome));
+      this.#resolve(throwCancelled(this, this.offer));
     }
   }
 
   #end(state: WaitState, outcome: unknown): boolean {
     if (this.state !== "parked") return false;
     this.state = state;
-    this.#outcome = outcome;
-    if (this.linked) this.scope.removeWait(this);
-    if (this.holdsTime) this.scope.loop.io(-1);
+    this.offer = outcome;
+    this.scope.removeWait(this);
     if (this.list !== undefined) this.list.remove(this);
-    if (this.cancellation !== undefined && state !== "cancelled") {
-      // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
-      this.cancellation.scope.pend(this.cancellation);
-    }
+    if (this.#particulars !== undefined) this.#settleParticulars(this.#particulars);
     this.scope.loop.enqueue(this);
     return true;
+  }
+
+  #settleParticulars({ holdsTime, cancellation }: Particulars): void {
+    if (holdsTime) this.scope.loop.io(-1);
+    if (cancellation === undefined || this.state === "cancelled") return;
+    // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
+    cancellation.scope.pend(cancellation);
   }
 
   #withdraw(cancellation: Cancellation): boolean {
@@ -243,11 +277,11 @@ export class Wait<T = unknown> {
    */
   #keepForLater(cancellation: Cancellation): void {
     const kept = this.cancellation;
-    if (kept === undefined) this.cancellation = cancellation;
+    if (kept === undefined) this.#rare().cancellation = cancellation;
     else if (kept.scope === cancellation.scope) return;
     else if (kept.scope.isInside(cancellation.scope)) {
       kept.scope.pend(kept);
-      this.cancellation = cancellation;
+      this.#rare().cancellation = cancellation;
     } else cancellation.scope.pend(cancellation);
   }
 }
@@ -266,7 +300,7 @@ async function throwCancelled(wait: Wait, cause: unknown): Promise<never> {
   stackErrors.captureStackTrace?.(error, throwCancelled);
   // Handled, should nobody await it. Not earlier: the engine follows promises with one reaction only.
   promise.then(undefined, ignore);
-  details.scope.undelivered--;
+  details.scope.addUndelivered(-1);
   throw error;
 }
 
