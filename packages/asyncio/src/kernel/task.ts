@@ -82,10 +82,10 @@ export class Task<T> extends Future<T> {
     loop.tasks.add(this);
     if (options.eagerStart === true && !held) void this.#runEagerly(coroutine);
     else {
-      this.#gate = new Gate(this.scope);
+      if (held) this.#gate = new Gate(this.scope);
+      const turn = this.#gate?.promise ?? loop.nextTurn(this.scope);
       // The reaction runs in the async context of whoever creates the task: its stores reach the body (rule 2).
-      this.#gate.promise.then(() => this.#begin(coroutine));
-      if (!held) this.start();
+      turn.then(() => this.#begin(coroutine));
     }
   }
 
