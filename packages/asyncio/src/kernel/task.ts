@@ -3,8 +3,8 @@
  * that is settled by its body; everything about waiting and cancelling is its scope's.
  */
 
-import { type AbortBinding, bindSignal, checkSignal } from "./abort.ts";
-import { enterScope, runInScope } from "./context.ts";
+import { type AbortBinding, type AbortTarget, bindSignal, checkSignal } from "./abort.ts";
+import { currentScope, enterScope, runInScope } from "./context.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import {
   CancelledError,
@@ -36,6 +36,15 @@ export interface TaskOptions {
   readonly cancelGrace?: number | undefined;
 }
 
+/** What few tasks have. */
+interface Particulars {
+  /** In debug mode. */
+  createdAt: string | undefined;
+  abort: AbortBinding | undefined;
+  /** Of the last cancellation that was passed on to it. */
+  origin: object | undefined;
+}
+
 /**
  * A running piece of work: await it for its result, `cancel()` it. Made by `createTask`.
  * Awaiting it and being cancelled meanwhile cancels it as well, and waits until it has ended (S31, S71).
@@ -47,13 +56,11 @@ export class Task<T> extends Future<T> {
   previous: Task<unknown> | undefined = undefined;
   /** @internal */
   next: Task<unknown> | undefined = undefined;
-  #name: string;
-  readonly #createdAt: string | undefined;
-  /** Starts the body when it is opened. Undefined once that is under way. */
+  /** A number for a task without a name: the words are made when somebody asks (bench: spawn). */
+  #name: string | number;
+  /** Starts the body when it is opened; the task waits for a place in its group. */
   #gate: Gate | undefined = undefined;
-  readonly #abort: AbortBinding | undefined;
-  /** Of the last cancellation that was passed on to it. */
-  #origin: object | undefined = undefined;
+  #particulars: Particulars | undefined = undefined;
 
   static {
     // A class has a `constructor` of its own; the one of Future.prototype must be seen instead.
@@ -67,18 +74,18 @@ export class Task<T> extends Future<T> {
     if (cancelGrace !== undefined) {
       checkSeconds("`createTask`", "`cancelGrace` in seconds", cancelGrace);
     }
-    this.#name = name === undefined ? `Task-${++loop.unnamed}` : String(name);
-    this.#createdAt = loop.debug ? stackAbove(Task) : undefined;
+    this.#name = name === undefined ? ++loop.unnamed : String(name);
+    if (loop.debug) this.#rare().createdAt = stackAbove(Task);
     this.scope = new Scope(loop, {
       label: "task",
       context: context ?? currentContext().copy(),
       task: this,
       cancelGrace,
     });
-    this.#abort = bindSignal(
-      { cancel: (reason) => this.cancelFor("abort", reason) },
-      options.signal,
-    );
+    if (options.signal !== undefined) {
+      const target: AbortTarget = { cancel: (reason) => this.cancelFor("abort", reason) };
+      this.#rare().abort = bindSignal(target, options.signal);
+    }
     loop.tasks.add(this);
     if (options.eagerStart === true && !held) void this.#runEagerly(coroutine);
     else {
@@ -87,6 +94,11 @@ export class Task<T> extends Future<T> {
       // The reaction runs in the async context of whoever creates the task: its stores reach the body (rule 2).
       turn.then(() => this.#begin(coroutine));
     }
+  }
+
+  #rare(): Particulars {
+    this.#particulars ??= { createdAt: undefined, abort: undefined, origin: undefined };
+    return this.#particulars;
   }
 
   /** @internal Makes the body run in the next iteration. */
@@ -113,8 +125,9 @@ export class Task<T> extends Future<T> {
     const { reason, source, requestedBy, origin } = cancellation;
     // It comes here more than once: by its group and by the body that awaits it, or round a circle of tasks. Insisting
     // comes again too, and gets through to a task that has taken the first one back.
-    if (origin === this.#origin && this.cancelling() > 0) return;
-    this.#origin = origin;
+    const particulars = this.#rare();
+    if (origin === particulars.origin && this.cancelling() > 0) return;
+    particulars.origin = origin;
     // "closed" is the end of the scope of whoever owns the task, not of its own: it may clean up.
     if (source === "closed") this.#cancelWith(reason, "group", requestedBy);
     else this.#cancelWith(reason, source, requestedBy, cancellation);
@@ -132,7 +145,7 @@ export class Task<T> extends Future<T> {
       // Not admitted to its group yet: it ends without having run (8.10).
       const details = { scope: this.scope, reason, source, requestedBy };
       const options = source === "abort" ? { cause: reason } : undefined;
-      this.#end("cancelled", new CancelledError(details, options));
+      this.end("cancelled", new CancelledError(details, options));
     }
     return true;
   }
@@ -144,7 +157,7 @@ export class Task<T> extends Future<T> {
   abandon(): void {
     if (this.done()) return;
     this.scope.suspendForEver();
-    this.#end("cancelled", new CancelledError(this.scope.cancellation ?? { scope: this.scope }));
+    this.end("cancelled", new CancelledError(this.scope.cancellation ?? { scope: this.scope }));
   }
 
   /** How many cancellations are in force (S38). */
@@ -158,7 +171,7 @@ export class Task<T> extends Future<T> {
   }
 
   getName(): string {
-    return this.#name;
+    return typeof this.#name === "number" ? `Task-${this.#name}` : this.#name;
   }
 
   setName(name: string): void {
@@ -192,7 +205,7 @@ export class Task<T> extends Future<T> {
 
   /** @internal */
   override describe(): string {
-    return `task ${JSON.stringify(this.#name)}`;
+    return `task ${JSON.stringify(this.getName())}`;
   }
 
   /** @internal */
@@ -202,7 +215,7 @@ export class Task<T> extends Future<T> {
 
   /** @internal */
   override get createdAt(): string | undefined {
-    return this.#createdAt;
+    return this.#particulars?.createdAt;
   }
 
   /**
@@ -222,7 +235,7 @@ export class Task<T> extends Future<T> {
       task instanceof Task;
       task = task.#soleAwaited()
     ) {
-      path.push(JSON.stringify(task.#name));
+      path.push(JSON.stringify(task.getName()));
       if (task === awaiter) return cycleError(path);
     }
     return undefined;
@@ -240,39 +253,47 @@ export class Task<T> extends Future<T> {
     try {
       result = coroutine();
     } catch (error) {
-      this.#failed(error);
+      this.failed(error);
       return;
     }
     // What is no plain promise is awaited inside the scope: a task that the coroutine merely returns, or no promise at all.
     const isPlain =
       result instanceof Promise && Object.getPrototypeOf(result) === Promise.prototype;
-    (isPlain ? result : awaited(result)).then(
-      (value) => this.#end("fulfilled", value),
-      (error) => this.#failed(error),
-    );
+    (isPlain ? result : awaited(result)).then(bodyReturned, bodyThrew);
   }
 
   async #runEagerly(coroutine: Coroutine<T>): Promise<void> {
     try {
       const { context } = this.scope;
       const result = context.run(() => runInScope(this.scope, awaitBody<T>, coroutine));
-      this.#end("fulfilled", await result);
+      this.end("fulfilled", await result);
     } catch (error) {
-      this.#failed(error);
+      this.failed(error);
     }
   }
 
-  #failed(error: unknown): void {
-    this.#end(error instanceof CancelledError ? "cancelled" : "rejected", error);
+  /** @internal */
+  failed(error: unknown): void {
+    this.end(error instanceof CancelledError ? "cancelled" : "rejected", error);
   }
 
-  #end(state: "fulfilled" | "rejected" | "cancelled", outcome: unknown): void {
+  /** @internal */
+  end(state: "fulfilled" | "rejected" | "cancelled", outcome: unknown): void {
     if (this.done()) return; // abandoned, and the body has ended after all
-    this.#abort?.release();
+    this.#particulars?.abort?.release();
     this.scope.close();
     this.getLoop().tasks.remove(this);
     this.settle(state, outcome);
   }
+}
+
+// The reactions to all bodies: they run in the context in which they were made, so they find their task there, and no
+// task has functions of its own (bench: spawn).
+const bodyReturned = (value: unknown): void => taskOfBody().end("fulfilled", value);
+const bodyThrew = (error: unknown): void => taskOfBody().failed(error);
+
+function taskOfBody(): Task<unknown> {
+  return currentScope()?.task as Task<unknown>; // `#begin` has entered its scope
 }
 
 async function awaited<T>(result: PromiseLike<T>): Promise<T> {
