@@ -287,17 +287,45 @@ export class Wait<T = unknown> {
 }
 
 /**
- * The rejection of a cancelled wait. An error made where `cancel` was called would show the canceller; this one
- * is made two microtasks after the wait's promise was resolved with ours: by then the engine has linked the two,
- * and the stack it records for the error is that of the victim, with all its callers.
+ * The rejection of a cancelled wait. An error made where `cancel` was called would show the canceller; this one is made
+ * when the wait's promise follows the reaction that makes it: by then the engine has linked the two, and the stack it
+ * records for the error is that of the victim, with all its callers. One trigger serves all waits that are cancelled in a
+ * drain, so a cancellation costs one promise and not an async frame (bench: cancel).
  */
-async function throwCancelled(wait: Wait, cause: unknown): Promise<never> {
-  await settled;
-  await settled;
+function throwCancelled(wait: Wait, cause: unknown): Promise<never> {
+  const rejection = trigger.promise.then(() => makeCancelled(wait, cause));
+  if (!trigger.isSet) {
+    trigger.isSet = true;
+    const { fire } = trigger;
+    // In two steps: what the waits of this drain do to follow comes before the first reaction.
+    settled.then(() => {
+      trigger = new Trigger();
+      fire();
+    });
+  }
+  return rejection;
+}
+
+/** What the rejections of one drain wait for. */
+class Trigger {
+  readonly promise: Promise<void>;
+  readonly fire: () => void;
+  isSet = false;
+
+  constructor() {
+    this.promise = new Promise(captureSettlers as (resolve: (value: void) => void) => void);
+    this.fire = resolveNew as () => void;
+    resolveNew = rejectNew = ignore;
+  }
+}
+
+let trigger: Trigger = new Trigger();
+
+function makeCancelled(wait: Wait, cause: unknown): never {
   const { cancellation, promise } = wait;
   const details = cancellation as Cancellation; // set by endCancelled
   const error = withoutStack(() => new CancelledError(details, causeOf(details, cause)));
-  stackErrors.captureStackTrace?.(error, throwCancelled);
+  stackErrors.captureStackTrace?.(error, makeCancelled);
   // Handled, should nobody await it. Not earlier: the engine follows promises with one reaction only.
   promise.then(undefined, ignore);
   details.scope.addUndelivered(-1);
