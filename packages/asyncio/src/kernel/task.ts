@@ -122,7 +122,7 @@ export class Task<T> extends Future<T> {
 
   /** @internal */
   override forwardCancel(cancellation: Cancellation): void {
-    const { reason, source, requestedBy, origin } = cancellation;
+    const { reason, source, requestedBy, origin = cancellation } = cancellation;
     // It comes here more than once: by its group and by the body that awaits it, or round a circle of tasks. Insisting
     // comes again too, and gets through to a task that has taken the first one back.
     const particulars = this.#rare();
@@ -171,7 +171,8 @@ export class Task<T> extends Future<T> {
   }
 
   getName(): string {
-    return typeof this.#name === "number" ? `Task-${this.#name}` : this.#name;
+    if (typeof this.#name === "number") this.#name = `Task-${this.#name}`;
+    return this.#name;
   }
 
   setName(name: string): void {

@@ -24,8 +24,8 @@ export interface Cancellation {
   readonly requestedBy: string | undefined;
   /** Seconds until it is insisted on. Goes along when it is forwarded (rule 15). */
   readonly grace: number;
-  /** Shared by all that one cancellation becomes as it is passed on, so that it goes round no circle twice. */
-  readonly origin: object;
+  /** The first one, where it was passed on; so it goes round no circle twice. */
+  readonly origin: Cancellation | undefined;
 }
 
 /** What a wait waits for: constant words, or an object that finds the words when somebody asks. */
@@ -321,41 +321,35 @@ class Trigger {
 
 let trigger: Trigger = new Trigger();
 
+/**
+ * Makes the error by naming itself as the class that is constructed: so the engine leaves out of the stack everything down
+ * to this function. To capture the stack a second time would cost twice, and turn the error into a dictionary of half a
+ * kilobyte (bench: cancel).
+ */
 function makeCancelled(wait: Wait, cause: unknown): never {
   const { cancellation, promise } = wait;
   const details = cancellation as Cancellation; // set by endCancelled
-  const error = withoutStack(() => new CancelledError(details, causeOf(details, cause)));
-  stackErrors.captureStackTrace?.(error, makeCancelled);
+  const error: CancelledError = Reflect.construct(
+    CancelledError,
+    [details, causeOf(details, cause)],
+    makeCancelled,
+  );
   // Handled, should nobody await it. Not earlier: the engine follows promises with one reaction only.
   promise.then(undefined, ignore);
   details.scope.addUndelivered(-1);
   throw error;
 }
-
-/** V8's control of stacks; other engines lack it. */
-interface StackErrors {
-  stackTraceLimit?: number;
-  captureStackTrace?(target: object, above: unknown): void;
-}
-
-const stackErrors = Error as unknown as StackErrors;
+makeCancelled.prototype = CancelledError.prototype;
 
 function causeOf({ source, reason }: Cancellation, inner: unknown): ErrorOptions | undefined {
   const cause = source === "abort" ? reason : inner;
   return cause === undefined ? undefined : { cause };
 }
 
-/** Makes an error whose stack is recorded afterwards: recording costs two thirds of a cancellation (bench: cancel). */
-function withoutStack<E>(make: () => E): E {
-  const { captureStackTrace, stackTraceLimit } = stackErrors;
-  if (captureStackTrace === undefined || stackTraceLimit === undefined) return make();
-  stackErrors.stackTraceLimit = 0;
-  try {
-    return make();
-  } finally {
-    stackErrors.stackTraceLimit = stackTraceLimit;
-  }
-}
+/** V8's control of stacks; other engines lack it. */
+const stackErrors = Error as unknown as {
+  captureStackTrace?(target: object, above: unknown): void;
+};
 
 /** The stack of the callers of `above`, without the line of the error itself. */
 export function stackAbove(above: unknown): string {
