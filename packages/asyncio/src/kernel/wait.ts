@@ -14,6 +14,7 @@
 import { watchForLostValues } from "./debug.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import { guardAbandonedBranches } from "./host.ts";
+import { RingBuffer } from "./ring-buffer.ts";
 import type { Scope } from "./scope.ts";
 
 /** One cancellation of one scope; each wait that it ends gets a CancelledError of its own. */
@@ -236,7 +237,7 @@ export class Wait<T = unknown> {
       this.#reject(this.offer);
     } else {
       guardAbandonedBranches();
-      this.#resolve(throwCancelled(this, this.offer));
+      this.#resolve(throwCancelled(this));
     }
   }
 
@@ -292,8 +293,9 @@ export class Wait<T = unknown> {
  * records for the error is that of the victim, with all its callers. One trigger serves all waits that are cancelled in a
  * drain, so a cancellation costs one promise and not an async frame (bench: cancel).
  */
-function throwCancelled(wait: Wait, cause: unknown): Promise<never> {
-  const rejection = trigger.promise.then(() => makeCancelled(wait, cause));
+function throwCancelled(wait: Wait): Promise<never> {
+  cancelled.push(wait);
+  const rejection = trigger.promise.then(makeCancelled);
   if (!trigger.isSet) {
     trigger.isSet = true;
     const { fire } = trigger;
@@ -305,6 +307,9 @@ function throwCancelled(wait: Wait, cause: unknown): Promise<never> {
   }
   return rejection;
 }
+
+/** The waits whose error is still to be made: one for each reaction to a trigger, in the same order. */
+const cancelled: RingBuffer<Wait> = new RingBuffer();
 
 /** What the rejections of one drain wait for. */
 class Trigger {
@@ -326,8 +331,8 @@ let trigger: Trigger = new Trigger();
  * to this function. To capture the stack a second time would cost twice, and turn the error into a dictionary of half a
  * kilobyte (bench: cancel).
  */
-function makeCancelled(wait: Wait, cause: unknown): never {
-  const { cancellation, promise } = wait;
+function makeCancelled(): never {
+  const { cancellation, promise, offer: cause } = cancelled.shift();
   const details = cancellation as Cancellation; // set by endCancelled
   const error: CancelledError = Reflect.construct(
     CancelledError,
