@@ -23,6 +23,7 @@ import { isResolvingFunction } from "./debug.ts";
 import { argumentError, CancelledError, InvalidStateError, isThenable } from "./errors.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
 import { getRunningLoop, here } from "./here.ts";
+import { link } from "./linked-list.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Scope } from "./scope.ts";
 import { type Cancellation, Wait } from "./wait.ts";
@@ -300,7 +301,7 @@ export class Future<T> extends Promise<T> {
     const wait = new Wait<T>(scope, this, cancelAwaited, resolve, reject);
     const cycle = this.cycleThrough(scope);
     if (cycle !== undefined) return void wait.fail(cycle);
-    scope.addWait(wait);
+    link(scope, wait as Wait);
     if (scope.loop.isExact) scope.loop.parked(wait as Wait);
     if (scope.loop !== this.#loop) wait.holdTime();
     this.listen(wait);

@@ -13,58 +13,24 @@
  * Invariants: `pending`, `insisted` and `cut` are cancellations of this very scope. If one of them is set, or the scope
  * is closed, `attention` is true here and in every scope nested below that is not shielded, so operations look at one flag.
  *
- * Shared with the rest of the kernel (and nobody else): attention, takeInterruption, addWait, removeWait, pend, unwound.
+ * Shared with the rest of the kernel (and nobody else): attention, takeInterruption, removeWait, pend, unwound.
  */
 
 import type { Context } from "./context-var.ts";
 import { reportFloating, reportInsisted } from "./debug.ts";
 import { deliver } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
-import { LinkedList } from "./linked-list.ts";
+import { type Ends, LinkedList, link, unlink } from "./linked-list.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
 import { Timer } from "./timers.ts";
+import { type CancelHook, type ScopeOptions, Trouble } from "./trouble.ts";
 import { type Cancellation, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
-
-export interface ScopeOptions {
-  /** What reports call it: "timeout", "task group 'crawl'". */
-  readonly label: string;
-  readonly context: Context;
-  readonly task?: Task<unknown> | undefined;
-  /** Keeps the cancellations of the scopes around it out. */
-  readonly shield?: boolean | undefined;
-  readonly cancelGrace?: number | undefined;
-}
-
-/** Told about each cancellation that reaches a scope: task groups, abort signals. */
-export type CancelHook = (cancellation: Cancellation) => void;
 
 /** Rejections that code may swallow in a scope past its grace or end, before it is left suspended. */
 const MAX_REFUSALS = 10_000;
 
-/** What a scope has once something is up with it: made then, for most tasks are never cancelled (bench: memory). */
-class Trouble {
-  expired = false;
-  cancelCalled = false;
-  undelivered = 0;
-  onClose: (() => void) | undefined = undefined;
-  cancelGrace: number | undefined = undefined;
-  graceTimer: Timer | undefined = undefined;
-  /** Cancellations asked for and not taken back by `uncancel`. */
-  count = 0;
-  pending: Cancellation | undefined = undefined;
-  insisted: Cancellation | undefined = undefined;
-  cut: Cancellation | undefined = undefined;
-  /** The first cancellation since the count was 0: what insisting delivers again. */
-  first: Cancellation | undefined = undefined;
-  /** Operations rejected since the scope was insisted on or closed. */
-  refusals = 0;
-  /** Waits that ended with the CancelledError of what they waited for, and have not thrown it yet. */
-  cutBelow: Set<Wait> | undefined = undefined;
-  hooks: Set<CancelHook> | undefined = undefined;
-}
-
-export class Scope {
+export class Scope implements Ends<Wait> {
   readonly loop: EventLoop;
   readonly label: string;
   readonly shield: boolean;
@@ -78,9 +44,9 @@ export class Scope {
   /** Knows the deadline also when it has fired, or was never set because it came too late. */
   #deadlineTimer: Timer | undefined = undefined;
   #trouble: Trouble | undefined = undefined;
-  // The waits parked here, linked through themselves as in a LinkedList; without one, to save its memory (bench: memory).
-  #firstWait: Wait | undefined = undefined;
-  #lastWait: Wait | undefined = undefined;
+  // The waits parked here.
+  first: Wait | undefined = undefined;
+  last: Wait | undefined = undefined;
   /** The open scopes nested directly in this one. */
   #nested: LinkedList<Scope> | undefined = undefined;
   // Links of the parent's list of nested scopes.
@@ -93,37 +59,18 @@ export class Scope {
     this.context = options.context;
     this.task = options.task;
     this.shield = options.shield ?? false;
-    if (options.cancelGrace !== undefined) this.#inTrouble().cancelGrace = options.cancelGrace;
+    if (options.cancelGrace !== undefined) this.inTrouble().cancelGrace = options.cancelGrace;
   }
 
-  #inTrouble(): Trouble {
+  /** @internal What this scope has of its own in its trouble: made if it is not there. */
+  inTrouble(): Trouble {
     this.#trouble ??= new Trouble();
     return this.#trouble;
   }
 
-  /** Seconds between the first cancellation and the second, insisting one; undefined: what the cancellation brings along. */
-  get cancelGrace(): number | undefined {
-    return this.#trouble?.cancelGrace;
-  }
-
-  /** True iff the deadline has cancelled this scope. */
-  get expired(): boolean {
-    return this.#trouble?.expired ?? false;
-  }
-
-  /** True once a cancellation was asked for. */
-  get cancelCalled(): boolean {
-    return this.#trouble?.cancelCalled ?? false;
-  }
-
-  /** Told when the scope closes. */
-  set onClose(onClose: () => void) {
-    this.#inTrouble().onClose = onClose;
-  }
-
-  /** Counts the waits that a cancellation of this scope has ended, and that have not thrown yet. Called by Wait. */
-  addUndelivered(change: 1 | -1): void {
-    this.#inTrouble().undelivered += change;
+  /** @internal Undefined for most. */
+  get trouble(): Trouble | undefined {
+    return this.#trouble;
   }
 
   /** Cancels every wait at or below this scope; `from` is the cancellation that this one passes on. Does nothing once closed. */
@@ -134,10 +81,10 @@ export class Scope {
     from?: Cancellation,
   ): void {
     if (this.closed) return;
-    const grace = this.cancelGrace ?? from?.grace ?? this.loop.cancelGrace;
+    const grace = this.#trouble?.cancelGrace ?? from?.grace ?? this.loop.cancelGrace;
     const origin = from?.origin ?? from;
     const cancellation: Cancellation = { scope: this, source, reason, requestedBy, grace, origin };
-    const trouble = this.#inTrouble();
+    const trouble = this.inTrouble();
     trouble.cancelCalled = true;
     if (trouble.count++ === 0) trouble.first = cancellation;
     if (grace === 0) {
@@ -185,9 +132,10 @@ export class Scope {
     this.#stopDeadline();
     this.#deadlineTimer = undefined;
     if (when === Number.POSITIVE_INFINITY) return;
-    if (this.closed || this.expired) this.#deadlineTimer = new Timer(when, 0, undefined);
+    if (this.closed || this.#trouble?.expired === true)
+      this.#deadlineTimer = new Timer(when, 0, undefined);
     else {
-      if (this.#firstWait === undefined && when <= this.loop.time()) this.#reach();
+      if (this.first === undefined && when <= this.loop.time()) this.#reach();
       this.#deadlineTimer = this.loop.addTimer(when, this);
     }
   }
@@ -199,7 +147,7 @@ export class Scope {
   }
 
   #expire(): void {
-    this.#inTrouble().expired = true;
+    this.inTrouble().expired = true;
     this.#stopDeadline();
     this.cancel(undefined, "deadline");
   }
@@ -209,7 +157,7 @@ export class Scope {
   }
 
   #insist(): void {
-    const trouble = this.#inTrouble();
+    const trouble = this.inTrouble();
     const cancellation = trouble.first;
     trouble.graceTimer = undefined;
     if (cancellation === undefined || this.closed) return;
@@ -260,7 +208,7 @@ export class Scope {
 
   /** Operations of this scope never settle any more. */
   suspendForEver(): void {
-    this.#inTrouble().refusals = Number.POSITIVE_INFINITY;
+    this.inTrouble().refusals = Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -272,7 +220,7 @@ export class Scope {
    */
   #refuse(): boolean {
     if (!this.closed && this.#trouble?.insisted === undefined) return true;
-    if (++this.#inTrouble().refusals <= MAX_REFUSALS) return true;
+    if (++this.inTrouble().refusals <= MAX_REFUSALS) return true;
     const isWholeTask = this.task?.scope === this;
     if (isWholeTask && !this.closed) {
       const message = `${this.task?.describe()} has swallowed ${MAX_REFUSALS} cancellations after its grace period, and is left suspended`;
@@ -304,7 +252,7 @@ export class Scope {
   }
 
   addCancelHook(hook: CancelHook): void {
-    const trouble = this.#inTrouble();
+    const trouble = this.inTrouble();
     trouble.hooks ??= new Set();
     trouble.hooks.add(hook);
   }
@@ -315,7 +263,7 @@ export class Scope {
       // A timer is only as punctual as the host: no operation may slip past a deadline.
       const { deadline } = scope;
       const isDue = deadline !== Number.POSITIVE_INFINITY && deadline <= this.loop.time();
-      if (isDue && !scope.expired && !scope.closed) scope.#expire();
+      if (isDue && scope.#trouble?.expired !== true && !scope.closed) scope.#expire();
       const cut = scope.closed ? scope.#cutOff() : undefined;
       found = cut ?? scope.#trouble?.insisted ?? scope.#trouble?.pending ?? found;
       if (scope.shield) break;
@@ -328,7 +276,7 @@ export class Scope {
     const scopes: Scope[] = [this];
     for (const scope of scopes) {
       scope.attention = true;
-      for (let wait = scope.#firstWait; wait !== undefined; wait = wait.next) waits.push(wait);
+      for (let wait = scope.first; wait !== undefined; wait = wait.next) waits.push(wait);
       for (const wait of scope.#trouble?.cutBelow ?? []) waits.push(wait);
       for (const hook of scope.#trouble?.hooks ?? []) hooks.push(hook);
       for (let nested = scope.#nested?.first; nested !== undefined; nested = nested.next) {
@@ -339,10 +287,12 @@ export class Scope {
 
   /** @internal For `deliver` alone. */
   deliverNow(cancellation: Cancellation): void {
-    const only = this.#onlyWait();
-    if (only !== undefined) {
-      this.attention = true;
-      only.interrupt(cancellation);
+    const { first } = this;
+    const { hooks: ownHooks, cutBelow } = this.inTrouble();
+    const isAlone = first === this.last && this.#nested === undefined;
+    if (first !== undefined && isAlone && ownHooks === undefined && cutBelow === undefined) {
+      this.attention = true; // the common case, without lists (bench: cancel)
+      first.interrupt(cancellation);
       return;
     }
     const waits: Wait[] = [];
@@ -356,37 +306,14 @@ export class Scope {
     if (waits.length === 0 && (this.#trouble?.undelivered ?? 0) === 0) this.pend(cancellation);
   }
 
-  /** The one wait that a cancellation reaches; undefined if there is more, or none. The common case (bench: cancel). */
-  #onlyWait(): Wait | undefined {
-    if (this.#firstWait !== this.#lastWait || (this.#nested?.size ?? 0) > 0) return undefined;
-    const trouble = this.#trouble;
-    return trouble?.hooks === undefined && (trouble?.cutBelow?.size ?? 0) === 0
-      ? this.#firstWait
-      : undefined;
-  }
-
-  addWait(wait: Wait): void {
-    const last = this.#lastWait;
-    wait.previous = last;
-    if (last === undefined) this.#firstWait = wait;
-    else last.next = wait;
-    this.#lastWait = wait;
-  }
-
   /** Does nothing for a wait that was never parked here. */
   removeWait(wait: Wait): void {
-    const { previous, next } = wait;
-    if (previous !== undefined) previous.next = next;
-    else if (this.#firstWait === wait) this.#firstWait = next;
-    else return;
-    if (next === undefined) this.#lastWait = previous;
-    else next.previous = previous;
-    wait.previous = wait.next = undefined;
+    if (wait.previous !== undefined || this.first === wait) unlink(this, wait);
   }
 
   /** `wait` has ended with the CancelledError of what it waited for; until it throws, a cancellation can still take its place. */
   addCutBelow(wait: Wait): void {
-    const trouble = this.#inTrouble();
+    const trouble = this.inTrouble();
     trouble.cutBelow ??= new Set();
     trouble.cutBelow.add(wait);
   }
@@ -406,7 +333,7 @@ export class Scope {
     const waits: Wait[] = [];
     const scopes: Scope[] = [this];
     for (const scope of scopes) {
-      for (let wait = scope.#firstWait; wait !== undefined; wait = wait.next) {
+      for (let wait = scope.first; wait !== undefined; wait = wait.next) {
         if (waits.length >= most) return waits;
         waits.push(wait);
       }
@@ -433,8 +360,7 @@ export class Scope {
     if (this.shield) this.loop.shielded.delete(this);
     if (this.#trouble !== undefined) this.#closeTrouble(this.#trouble);
     this.attention = true;
-    if (this.#firstWait === undefined && (this.#nested === undefined || this.#nested.size === 0))
-      return;
+    if (this.first === undefined && (this.#nested === undefined || this.#nested.size === 0)) return;
     this.loop.hasCutBranches = true;
     reportFloating(this);
     deliver(this, this.#cutOff());
@@ -448,7 +374,7 @@ export class Scope {
 
   /** What ends the operations of a closed scope: made when somebody needs it, for few scopes do (bench: spawn). */
   #cutOff(): Cancellation {
-    const trouble = this.#inTrouble();
+    const trouble = this.inTrouble();
     trouble.cut ??= {
       scope: this,
       source: "closed",
@@ -467,7 +393,7 @@ export class Scope {
  */
 export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {
   const wait = new Wait<T>(scope, subject, onCancel);
-  scope.addWait(wait);
+  link(scope, wait as Wait);
   if (scope.loop.isExact) scope.loop.parked(wait as Wait);
   return wait;
 }

@@ -36,15 +36,6 @@ export interface TaskOptions {
   readonly cancelGrace?: number | undefined;
 }
 
-/** What few tasks have. */
-interface Particulars {
-  /** In debug mode. */
-  createdAt: string | undefined;
-  abort: AbortBinding | undefined;
-  /** Of the last cancellation that was passed on to it. */
-  origin: object | undefined;
-}
-
 /**
  * A running piece of work: await it for its result, `cancel()` it. Made by `createTask`.
  * Awaiting it and being cancelled meanwhile cancels it as well, and waits until it has ended (S31, S71).
@@ -60,7 +51,10 @@ export class Task<T> extends Future<T> {
   #name: string | number;
   /** Starts the body when it is opened; the task waits for a place in its group. */
   #gate: Gate | undefined = undefined;
-  #particulars: Particulars | undefined = undefined;
+  #createdAt: string | undefined = undefined;
+  #abort: AbortBinding | undefined = undefined;
+  /** Of the last cancellation that was passed on to it. */
+  #origin: object | undefined = undefined;
 
   static {
     // A class has a `constructor` of its own; the one of Future.prototype must be seen instead.
@@ -75,7 +69,7 @@ export class Task<T> extends Future<T> {
       checkSeconds("`createTask`", "`cancelGrace` in seconds", cancelGrace);
     }
     this.#name = name === undefined ? ++loop.unnamed : String(name);
-    if (loop.debug) this.#rare().createdAt = stackAbove(Task);
+    if (loop.debug) this.#createdAt = stackAbove(Task);
     this.scope = new Scope(loop, {
       label: "task",
       context: context ?? currentContext().copy(),
@@ -84,7 +78,7 @@ export class Task<T> extends Future<T> {
     });
     if (options.signal !== undefined) {
       const target: AbortTarget = { cancel: (reason) => this.cancelFor("abort", reason) };
-      this.#rare().abort = bindSignal(target, options.signal);
+      this.#abort = bindSignal(target, options.signal);
     }
     loop.tasks.add(this);
     if (options.eagerStart === true && !held) void this.#runEagerly(coroutine);
@@ -94,11 +88,6 @@ export class Task<T> extends Future<T> {
       // The reaction runs in the async context of whoever creates the task: its stores reach the body (rule 2).
       turn.then(() => this.#begin(coroutine));
     }
-  }
-
-  #rare(): Particulars {
-    this.#particulars ??= { createdAt: undefined, abort: undefined, origin: undefined };
-    return this.#particulars;
   }
 
   /** @internal Makes the body run in the next iteration. */
@@ -125,9 +114,8 @@ export class Task<T> extends Future<T> {
     const { reason, source, requestedBy, origin = cancellation } = cancellation;
     // It comes here more than once: by its group and by the body that awaits it, or round a circle of tasks. Insisting
     // comes again too, and gets through to a task that has taken the first one back.
-    const particulars = this.#rare();
-    if (origin === particulars.origin && this.cancelling() > 0) return;
-    particulars.origin = origin;
+    if (origin === this.#origin && this.cancelling() > 0) return;
+    this.#origin = origin;
     // "closed" is the end of the scope of whoever owns the task, not of its own: it may clean up.
     if (source === "closed") this.#cancelWith(reason, "group", requestedBy);
     else this.#cancelWith(reason, source, requestedBy, cancellation);
@@ -216,7 +204,7 @@ export class Task<T> extends Future<T> {
 
   /** @internal */
   override get createdAt(): string | undefined {
-    return this.#particulars?.createdAt;
+    return this.#createdAt;
   }
 
   /**
@@ -281,7 +269,7 @@ export class Task<T> extends Future<T> {
   /** @internal */
   end(state: "fulfilled" | "rejected" | "cancelled", outcome: unknown): void {
     if (this.done()) return; // abandoned, and the body has ended after all
-    this.#particulars?.abort?.release();
+    this.#abort?.release();
     this.scope.close();
     this.getLoop().tasks.remove(this);
     this.settle(state, outcome);

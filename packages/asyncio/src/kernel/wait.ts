@@ -13,6 +13,7 @@
 
 import { watchForLostValues } from "./debug.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
+import { Gate } from "./gate.ts";
 import { guardAbandonedBranches } from "./host.ts";
 import { RingBuffer } from "./ring-buffer.ts";
 import type { Scope } from "./scope.ts";
@@ -39,7 +40,8 @@ export type WaitSubject = string | { describeWait(now: number): string };
  */
 export type OnCancel = (wait: Wait<never>, cancellation: Cancellation) => boolean;
 
-export type WaitState = "parked" | "resumed" | "failed" | "cancelled";
+/** "cut below": failed with the CancelledError of what it waited for, and known to its scope as such until it throws. */
+export type WaitState = "parked" | "resumed" | "failed" | "cut below" | "cancelled";
 
 type Resolve = (value: unknown) => void;
 
@@ -54,15 +56,6 @@ const captureSettlers = (resolve: Resolve, reject: Resolve): void => {
 const settled: Promise<void> = Promise.resolve();
 const ignore = (): void => {};
 
-/** What few waits have: made when it is needed, for a program may hold a million waits (bench: memory). */
-class Particulars {
-  cancellation: Cancellation | undefined = undefined;
-  isForeign = false;
-  holdsTime = false;
-  isCutBelow = false;
-  createdAt: string | undefined = undefined;
-}
-
 export class Wait<T = unknown> {
   /** What the operation returns. */
   readonly promise: Promise<T>;
@@ -76,7 +69,14 @@ export class Wait<T = unknown> {
   offer: unknown = undefined;
   readonly #resolve: Resolve;
   readonly #reject: Resolve;
-  #particulars: Particulars | undefined = undefined;
+  /** While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. */
+  cancellation: Cancellation | undefined = undefined;
+  /** True iff a bare promise may end it: then nobody can tell that it waits in vain. */
+  isForeign = false;
+  /** True iff it waits for something outside its loop: virtual time holds still until it ends. */
+  holdsTime = false;
+  /** In debug mode: where the operation was called. */
+  createdAt: string | undefined = undefined;
 
   // Links of the scope's list of waits, kept by Scope alone.
   previous: Wait | undefined = undefined;
@@ -115,39 +115,6 @@ export class Wait<T = unknown> {
     }
   }
 
-  /** While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. */
-  get cancellation(): Cancellation | undefined {
-    return this.#particulars?.cancellation;
-  }
-
-  /** True iff a bare promise may end it: then nobody can tell that it waits in vain. */
-  get isForeign(): boolean {
-    return this.#particulars?.isForeign ?? false;
-  }
-
-  set isForeign(value: boolean) {
-    if (value || this.#particulars !== undefined) this.#rare().isForeign = value;
-  }
-
-  /** True iff it waits for something outside its loop: virtual time holds still until it ends. */
-  get holdsTime(): boolean {
-    return this.#particulars?.holdsTime ?? false;
-  }
-
-  /** In debug mode: where the operation was called. */
-  get createdAt(): string | undefined {
-    return this.#particulars?.createdAt;
-  }
-
-  set createdAt(site: string) {
-    this.#rare().createdAt = site;
-  }
-
-  #rare(): Particulars {
-    this.#particulars ??= new Particulars();
-    return this.#particulars;
-  }
-
   /** Ends the wait with `value`; false if it has ended already. Only a caller that got true has handed the value over. */
   resume(value: T): boolean {
     return this.#end("resumed", value);
@@ -161,8 +128,8 @@ export class Wait<T = unknown> {
   /** Ends the wait with the CancelledError of `cancellation`, whatever onCancel would say; `cause` becomes its cause. */
   endCancelled(cancellation: Cancellation, cause?: unknown): boolean {
     if (!this.#end("cancelled", cause)) return false;
-    this.#rare().cancellation = cancellation;
-    cancellation.scope.addUndelivered(1);
+    this.cancellation = cancellation;
+    cancellation.scope.inTrouble().undelivered++;
     return true;
   }
 
@@ -177,7 +144,7 @@ export class Wait<T = unknown> {
       if (this.onCancel === undefined || this.#withdraw(cancellation)) {
         this.endCancelled(cancellation);
       }
-    } else if (this.#particulars?.isCutBelow === true) this.#replaceBy(cancellation);
+    } else if (this.state === "cut below") this.#replaceBy(cancellation);
   }
 
   /** Cancels a wait that began under a pending cancellation. */
@@ -188,8 +155,7 @@ export class Wait<T = unknown> {
 
   /** Ends the wait with the CancelledError `error` of what it waited for; false if it has ended already. */
   failCutBelow(error: unknown): boolean {
-    if (!this.fail(error)) return false;
-    this.#rare().isCutBelow = true; // the scope has it among its waits that were cut below
+    if (!this.#end("cut below", error)) return false;
     this.scope.addCutBelow(this as Wait);
     return true;
   }
@@ -199,17 +165,16 @@ export class Wait<T = unknown> {
    * the wait of the second task; the second must not come on top of that, it takes its place.
    */
   #replaceBy(cancellation: Cancellation): void {
-    this.#rare().isCutBelow = false;
     this.scope.removeCutBelow(this as Wait);
     this.state = "cancelled";
-    this.#rare().cancellation = cancellation; // the outcome stays: the inner error becomes the cause
-    cancellation.scope.addUndelivered(1);
+    this.cancellation = cancellation; // the outcome stays: the inner error becomes the cause
+    cancellation.scope.inTrouble().undelivered++;
   }
 
   /** Says that the wait is for something outside its loop, foreign work or another loop. */
   holdTime(): void {
     if (this.state !== "parked" || this.holdsTime) return;
-    this.#rare().holdsTime = true;
+    this.holdsTime = true;
     this.scope.loop.io(1);
   }
 
@@ -231,8 +196,8 @@ export class Wait<T = unknown> {
   /** @internal Called by the loop when its turn has come: settles the promise. */
   step(): void {
     if (this.state === "resumed") this.#resolve(this.offer);
-    else if (this.state === "failed") {
-      if (this.#particulars?.isCutBelow === true) this.scope.removeCutBelow(this as Wait);
+    else if (this.state !== "cancelled") {
+      if (this.state === "cut below") this.scope.removeCutBelow(this as Wait);
       this.promise.then(undefined, ignore); // an abandoned wait never crashes the process
       this.#reject(this.offer);
     } else {
@@ -247,16 +212,13 @@ export class Wait<T = unknown> {
     this.offer = outcome;
     this.scope.removeWait(this);
     if (this.list !== undefined) this.list.remove(this);
-    if (this.#particulars !== undefined) this.#settleParticulars(this.#particulars);
+    if (this.holdsTime) this.scope.loop.io(-1);
+    if (this.cancellation !== undefined && state !== "cancelled") {
+      // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
+      this.cancellation.scope.pend(this.cancellation);
+    }
     this.scope.loop.enqueue(this);
     return true;
-  }
-
-  #settleParticulars({ holdsTime, cancellation }: Particulars): void {
-    if (holdsTime) this.scope.loop.io(-1);
-    if (cancellation === undefined || this.state === "cancelled") return;
-    // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
-    cancellation.scope.pend(cancellation);
   }
 
   #withdraw(cancellation: Cancellation): boolean {
@@ -278,11 +240,11 @@ export class Wait<T = unknown> {
    */
   #keepForLater(cancellation: Cancellation): void {
     const kept = this.cancellation;
-    if (kept === undefined) this.#rare().cancellation = cancellation;
+    if (kept === undefined) this.cancellation = cancellation;
     else if (kept.scope === cancellation.scope) return;
     else if (kept.scope.isInside(cancellation.scope)) {
       kept.scope.pend(kept);
-      this.#rare().cancellation = cancellation;
+      this.cancellation = cancellation;
     } else cancellation.scope.pend(cancellation);
   }
 }
@@ -295,36 +257,21 @@ export class Wait<T = unknown> {
  */
 function throwCancelled(wait: Wait): Promise<never> {
   cancelled.push(wait);
-  const rejection = trigger.promise.then(makeCancelled);
-  if (!trigger.isSet) {
-    trigger.isSet = true;
-    const { fire } = trigger;
-    // In two steps: what the waits of this drain do to follow comes before the first reaction.
+  if (trigger === undefined) {
+    const gate = new Gate(wait.scope);
+    trigger = gate;
+    // A microtask later: what the waits of this drain do to follow comes before the first reaction.
     settled.then(() => {
-      trigger = new Trigger();
-      fire();
+      trigger = undefined;
+      gate.step();
     });
   }
-  return rejection;
+  return trigger.promise.then(makeCancelled);
 }
 
+let trigger: Gate | undefined;
 /** The waits whose error is still to be made: one for each reaction to a trigger, in the same order. */
 const cancelled: RingBuffer<Wait> = new RingBuffer();
-
-/** What the rejections of one drain wait for. */
-class Trigger {
-  readonly promise: Promise<void>;
-  readonly fire: () => void;
-  isSet = false;
-
-  constructor() {
-    this.promise = new Promise(captureSettlers as (resolve: (value: void) => void) => void);
-    this.fire = resolveNew as () => void;
-    resolveNew = rejectNew = ignore;
-  }
-}
-
-let trigger: Trigger = new Trigger();
 
 /**
  * Makes the error by naming itself as the class that is constructed: so the engine leaves out of the stack everything down
@@ -332,24 +279,20 @@ let trigger: Trigger = new Trigger();
  * kilobyte (bench: cancel).
  */
 function makeCancelled(): never {
-  const { cancellation, promise, offer: cause } = cancelled.shift();
+  const { cancellation, promise, offer } = cancelled.shift();
   const details = cancellation as Cancellation; // set by endCancelled
+  const cause = details.source === "abort" ? details.reason : offer;
   const error: CancelledError = Reflect.construct(
     CancelledError,
-    [details, causeOf(details, cause)],
+    [details, cause === undefined ? undefined : { cause }],
     makeCancelled,
   );
   // Handled, should nobody await it. Not earlier: the engine follows promises with one reaction only.
   promise.then(undefined, ignore);
-  details.scope.addUndelivered(-1);
+  details.scope.inTrouble().undelivered--;
   throw error;
 }
 makeCancelled.prototype = CancelledError.prototype;
-
-function causeOf({ source, reason }: Cancellation, inner: unknown): ErrorOptions | undefined {
-  const cause = source === "abort" ? reason : inner;
-  return cause === undefined ? undefined : { cause };
-}
 
 /** V8's control of stacks; other engines lack it. */
 const stackErrors = Error as unknown as {

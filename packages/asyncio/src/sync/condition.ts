@@ -9,7 +9,7 @@
 import { argumentError, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
-import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { describeSync, Lock, type SyncOptions } from "./lock.ts";
 
 /**
@@ -33,9 +33,6 @@ export class Condition {
   readonly #lock: Lock;
   readonly #waiters: WaitList = new WaitList();
   readonly #subject: WaitSubject = { describeWait: () => describeSync("Condition", this.name) };
-
-  /** Whether a waiter that is cancelled leaves: not once it was notified and stands in line for the lock. */
-  readonly #leave = (wait: Wait<never>): boolean => wait.list === this.#waiters;
 
   /** With a lock of its own, or one that is shared with other conditions. */
   constructor(lock?: Lock, options: SyncOptions = {}) {
@@ -72,15 +69,13 @@ export class Condition {
     this.#lock.checkHeld("`condition.wait`");
     const stop = scope.interruption(this.#subject);
     if (stop !== undefined) await stop;
-    const wait = park<true>(scope, this.#subject, this.#leave);
+    const wait = park<true>(scope, this.#subject);
     this.#waiters.add(wait);
     const holding = this.#lock.giveUp();
-    wait.offer = holding;
     try {
-      return await wait.promise; // notified, it holds the lock already
-    } catch (error) {
+      return await wait.promise;
+    } finally {
       await this.#lock.reacquire(scope, holding);
-      throw error;
     }
   }
 
@@ -98,12 +93,8 @@ export class Condition {
     this.#lock.checkHeld("`condition.notify`");
     if (Number.isNaN(count) || typeof count !== "number")
       throw rangeError("`condition.notify`", "a number of waiters", count);
-    for (let left = count; left > 0; left--) {
-      const first = this.#waiters.first;
-      if (first === undefined) return;
-      this.#waiters.remove(first);
-      this.#lock.takeOver(first as Wait<true>); // `wait` made it
-    }
+    for (let left = count; left > 0 && this.#waiters.length > 0; left--)
+      this.#waiters.resumeFirst(true);
   }
 
   /** Wakes all waiters. @throws InvalidStateError when the caller does not hold the lock. */

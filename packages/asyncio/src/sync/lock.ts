@@ -10,7 +10,7 @@ import { InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
-import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 
 export interface SyncOptions {
   /** What reports and errors call it. */
@@ -138,19 +138,10 @@ export class Lock {
       this.#holding = again;
       return;
     }
-    const wait = park<true>(scope, this.#subject, () => false);
+    const wait = park<Disposable>(scope, this.#subject, () => false);
     wait.offer = again;
     this.#waiters.add(wait);
     await wait.promise;
-  }
-
-  /**
-   * @internal Puts a wait that stands for such a caller, and has what `giveUp` gave as its offer, in line, as `reacquire`
-   * does: it goes on waiting, and has the lock when it is resumed, with true. Only while the lock is held. It saves a notified waiter one wait and one turn (bench: condition-notify-all).
-   */
-  takeOver(wait: Wait<true>): void {
-    wait.subject = this.#subject;
-    this.#waiters.add(wait as Wait);
   }
 
   #take(scope: Scope): Holding {
@@ -163,9 +154,8 @@ export class Lock {
     const next = this.#waiters.first;
     if (next === undefined) this.#holding = undefined;
     else {
-      const again = next.offer as Holding | undefined; // left there by a Condition
-      this.#holding = again ?? new Holding(this, next.scope.task);
-      next.resume(again === undefined ? this.#holding : true);
+      this.#holding = (next.offer as Holding | undefined) ?? new Holding(this, next.scope.task); // left there by reacquire
+      next.resume(this.#holding);
     }
   }
 

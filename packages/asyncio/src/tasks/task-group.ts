@@ -318,7 +318,7 @@ export class TaskGroup<R = unknown> {
   }
 
   #ownCancellation(source: "group" | "abort", reason?: unknown): Cancellation {
-    const grace = this.#outer.cancelGrace ?? this.#scope.loop.cancelGrace;
+    const grace = this.#outer.trouble?.cancelGrace ?? this.#scope.loop.cancelGrace;
     return { scope: this.#scope, source, reason, requestedBy: undefined, grace, origin: undefined };
   }
 

@@ -108,7 +108,10 @@ export class Injector {
   #maybeExpire(wait: Wait): void {
     if (wait.state !== "parked") return;
     let scope: Scope | undefined = wait.scope;
-    while (scope !== undefined && (scope.deadline === Number.POSITIVE_INFINITY || scope.expired))
+    while (
+      scope !== undefined &&
+      (scope.deadline === Number.POSITIVE_INFINITY || scope.trouble?.expired)
+    )
       scope = scope.parent;
     if (scope === undefined || this.#decider.pick("expire", 2, scope.label) === 0) return;
     this.isUsed = true;
