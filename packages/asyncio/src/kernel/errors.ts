@@ -84,11 +84,18 @@ const SOURCE_WORDS: Record<CancelSource, string> = {
   closed: "cut off: the scope it was started in has ended before it",
 };
 
+// The latest message without a reason: who cancels many tasks makes many errors that say the same (bench: cancel).
+let latest: { source: CancelSource; requestedBy: string | undefined; message: string } | undefined;
+
 function cancelMessage({ source = "cancel", requestedBy, reason }: CancelDetails): string {
+  if (reason === undefined && latest?.source === source && latest.requestedBy === requestedBy)
+    return latest.message;
   const by = requestedBy === undefined ? "" : ` by task ${JSON.stringify(requestedBy)}`;
   const why =
     reason === undefined ? "" : `: ${reason instanceof Error ? reason.message : render(reason)}`;
-  return SOURCE_WORDS[source] + by + why;
+  const message = SOURCE_WORDS[source] + by + why;
+  if (reason === undefined) latest = { source, requestedBy, message };
+  return message;
 }
 
 /** A deadline has passed. `cause` is the CancelledError that ended the work, where there was one. */

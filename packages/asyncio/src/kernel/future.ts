@@ -23,6 +23,7 @@ import { isResolvingFunction } from "./debug.ts";
 import { argumentError, CancelledError, InvalidStateError, isThenable } from "./errors.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
 import { getRunningLoop, here } from "./here.ts";
+import { link } from "./linked-list.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Scope } from "./scope.ts";
 import { type Cancellation, Wait } from "./wait.ts";
@@ -62,15 +63,14 @@ export class Future<T> extends Promise<T> {
   }
 
   #state: FutureState = "pending";
-  #value: T | undefined = undefined;
-  #error: unknown = undefined;
+  /** Its value, or what it failed with. */
+  #outcome: unknown = undefined;
   /** @internal Its place among all futures in the order in which they ended; 0 while it is pending. */
   doneSequence = 0;
-  #observed = false;
-  #record: FailureRecord | undefined = undefined;
+  /** Whether somebody has seen its failure, or will; the record of one that nobody has seen. */
+  #observed: boolean | FailureRecord = false;
   // Waits and listeners, told in the order in which they came. Most futures have one; a set lets any of many leave at once.
-  #first: Listener<T> | undefined = undefined;
-  #rest: Set<Listener<T>> | undefined = undefined;
+  #listeners: Listener<T> | Set<Listener<T>> | undefined = undefined;
   readonly #loop: EventLoop;
   readonly #resolve: (value: unknown) => void;
   readonly #reject: (error: unknown) => void;
@@ -117,7 +117,7 @@ export class Future<T> extends Promise<T> {
   result(): T {
     const error = this.exception();
     if (this.#state === "rejected") throw error;
-    return this.#value as T; // fulfilled, for it is done and exception() has not thrown
+    return this.#outcome as T; // fulfilled, for it is done and exception() has not thrown
   }
 
   /**
@@ -128,8 +128,8 @@ export class Future<T> extends Promise<T> {
     if (this.#state === "pending")
       throw new InvalidStateError(`${this.describe()} is not done yet. Await it first`);
     this.observe();
-    if (this.#state === "cancelled") throw this.#error;
-    return this.#error;
+    if (this.#state === "cancelled") throw this.#outcome;
+    return this.failure;
   }
 
   /** Ends it with a value. @throws InvalidStateError when it is done; TypeError for a promise, which `await` would unwrap. */
@@ -171,7 +171,7 @@ export class Future<T> extends Promise<T> {
   /** Removes every registration of `callback` and gives how many there were (S2). */
   removeDoneCallback(callback: (future: this) => void): number {
     let removed = 0;
-    for (const entry of this.#listeners()) {
+    for (const entry of this.#allListeners()) {
       if ((entry as Partial<DoneCallback>).callback !== callback) continue;
       this.unlisten(entry);
       removed++;
@@ -220,29 +220,29 @@ export class Future<T> extends Promise<T> {
 
   /** @internal Marks a failure as seen: somebody got hold of it, or will. */
   observe(): void {
+    if (typeof this.#observed === "object") forgetFailure(this.#observed);
     this.#observed = true;
-    if (this.#record !== undefined) forgetFailure(this.#record);
   }
 
   /** @internal Tells `listener` when it is done, at once if it is. Does not observe. */
   listen(listener: Listener<T>): void {
+    const present = this.#listeners;
     if (this.done()) this.#tell(listener);
-    else if (this.#first === undefined && this.#rest === undefined) this.#first = listener;
-    else {
-      this.#rest ??= new Set();
-      this.#rest.add(listener);
-    }
+    else if (present === undefined) this.#listeners = listener;
+    else if (present instanceof Set) present.add(listener);
+    else this.#listeners = new Set<Listener<T>>().add(present).add(listener);
   }
 
   /** @internal */
   unlisten(listener: Wait<never> | FutureListener | Wait<T>): void {
-    if (this.#first === listener) this.#first = undefined;
-    else this.#rest?.delete(listener as Listener<T>); // the same object
+    if (this.#listeners === listener) this.#listeners = undefined;
+    else if (this.#listeners instanceof Set) this.#listeners.delete(listener as Listener<T>); // the same object
   }
 
-  #listeners(): Listener<T>[] {
-    const rest = this.#rest === undefined ? [] : [...this.#rest];
-    return this.#first === undefined ? rest : [this.#first, ...rest];
+  #allListeners(): Listener<T>[] {
+    const present = this.#listeners;
+    if (present === undefined) return [];
+    return present instanceof Set ? [...present] : [present];
   }
 
   /** @internal Passes the cancellation of a waiter on. */
@@ -254,20 +254,17 @@ export class Future<T> extends Promise<T> {
   settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
     this.#state = state;
     this.doneSequence = ++doneCount;
-    if (state === "fulfilled") {
-      this.#value = outcome as T;
-      this.#resolve(outcome);
-    } else {
-      this.#error = outcome;
+    this.#outcome = outcome;
+    if (state === "fulfilled") this.#resolve(outcome);
+    else {
       super.then(undefined, ignore); // the report is ours to make, not the host's (rule 20)
       this.#reject(outcome);
     }
-    const first = this.#first;
-    const rest = this.#rest;
-    this.#first = this.#rest = undefined;
-    if (first !== undefined) this.#tell(first);
-    if (rest !== undefined) for (const listener of rest) this.#tell(listener);
-    if (state === "rejected" && !this.#observed) this.#recordFailure();
+    const listeners = this.#listeners;
+    this.#listeners = undefined;
+    if (listeners instanceof Set) for (const listener of listeners) this.#tell(listener);
+    else if (listeners !== undefined) this.#tell(listeners);
+    if (state === "rejected" && this.#observed === false) this.#recordFailure();
   }
 
   /** @internal */
@@ -277,12 +274,12 @@ export class Future<T> extends Promise<T> {
 
   /** @internal What it failed with or was cancelled with: see `state`, it may be undefined. Does not observe. */
   get failure(): unknown {
-    return this.#error;
+    return this.#state === "fulfilled" ? undefined : this.#outcome;
   }
 
   /** @internal Undefined unless it has a value. */
   get value(): T | undefined {
-    return this.#value;
+    return this.#state === "fulfilled" ? (this.#outcome as T) : undefined;
   }
 
   /** @internal In which the failure is reported. */
@@ -304,7 +301,7 @@ export class Future<T> extends Promise<T> {
     const wait = new Wait<T>(scope, this, cancelAwaited, resolve, reject);
     const cycle = this.cycleThrough(scope);
     if (cycle !== undefined) return void wait.fail(cycle);
-    scope.addWait(wait);
+    link(scope, wait as Wait);
     if (scope.loop.isExact) scope.loop.parked(wait as Wait);
     if (scope.loop !== this.#loop) wait.holdTime();
     this.listen(wait);
@@ -320,17 +317,17 @@ export class Future<T> extends Promise<T> {
 
   #tell(listener: Listener<T>): void {
     if (!(listener instanceof Wait)) listener.futureDone(this as Future<unknown>);
-    else if (this.#state === "fulfilled") listener.resume(this.#value as T);
+    else if (this.#state === "fulfilled") listener.resume(this.#outcome as T);
     else if (this.#state === "cancelled" && listener.cancellation !== undefined) {
       // Cancelled through this very waiter: it gets the CancelledError of its own scope (8.1).
-      listener.endCancelled(listener.cancellation, this.#error);
-    } else if (this.#state === "cancelled") listener.failCutBelow(this.#error);
-    else if (listener.fail(this.#error)) this.observe();
+      listener.endCancelled(listener.cancellation, this.#outcome);
+    } else if (this.#state === "cancelled") listener.failCutBelow(this.#outcome);
+    else if (listener.fail(this.#outcome)) this.observe();
   }
 
   /** @internal Whether anybody awaits it. */
   get isAwaited(): boolean {
-    return this.#listeners().some((listener) => listener instanceof Wait);
+    return this.#allListeners().some((listener) => listener instanceof Wait);
   }
 
   #checkPending(call: string): void {
@@ -341,16 +338,14 @@ export class Future<T> extends Promise<T> {
   }
 
   #recordFailure(): void {
+    const exception = this.#outcome;
     // V8 keeps the receivers of all frames until a stack is formatted, and this future is one of them.
-    if (this.#error instanceof Error) void this.#error.stack;
-    this.#record = {
-      loop: this.#loop,
-      message: `${this.describe()} has failed, and nobody has looked at its failure`,
-      exception: this.#error,
-      sourceTraceback: this.createdAt,
-      variables: this.variables,
-    };
-    recordFailure(this, this.#record);
+    if (exception instanceof Error) void exception.stack;
+    const message = `${this.describe()} has failed, and nobody has looked at its failure`;
+    const { createdAt: sourceTraceback, variables } = this;
+    const record = { loop: this.#loop, message, exception, sourceTraceback, variables };
+    this.#observed = record;
+    recordFailure(this, record);
   }
 
   /** What loggers write: a task hangs together with all the others. */

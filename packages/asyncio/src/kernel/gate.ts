@@ -1,7 +1,8 @@
 /**
  * Gates: promises that a step of the loop opens. What waits at a gate goes on in its turn in the ready queue, in the async
  * context in which it began to wait: that is how tasks start, callbacks are called and signals abort, and how a task lets
- * others go first. Nothing can cancel it, so a gate is a tenth of a wait (bench: switch).
+ * others go first. Nothing can cancel it, so a gate is a tenth of a wait; and those who come one right after the other wait
+ * at the same gate, whose promise remembers their order and their contexts (bench: switch, spawn).
  */
 
 import type { Ready } from "./loop.ts";
@@ -19,6 +20,8 @@ export class Gate<T = void> implements Ready {
   readonly promise: Promise<T>;
   readonly #open: (value: T) => void;
   readonly #value: T;
+  /** How many wait at it, where they share it. */
+  waiting = 1;
 
   constructor(scope: Scope, value?: T) {
     this.scope = scope;
@@ -29,6 +32,7 @@ export class Gate<T = void> implements Ready {
   }
 
   step(): void {
+    if (this.waiting > 1) this.scope.loop.spend(this.waiting - 1); // the loop has counted one step
     this.#open(this.#value);
   }
 }

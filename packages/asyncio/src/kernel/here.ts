@@ -46,6 +46,7 @@ export function completed<T>(scope: Scope, subject: WaitSubject, value: T): Prom
 export function switchTasks<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
   const { loop } = scope;
   if (!loop.isExact) {
+    if (value === undefined) return loop.nextTurn(scope) as Promise<T>; // T has undefined
     const gate = new Gate(scope, value);
     loop.enqueue(gate);
     return gate.promise;

@@ -12,26 +12,42 @@ export interface Links<T> {
   next: T | undefined;
 }
 
-export class LinkedList<T extends Links<T>> {
+/** The ends of a list. An object with one list that matters may be it (bench: memory). */
+export interface Ends<T> {
+  first: T | undefined;
+  last: T | undefined;
+}
+
+/** Puts `member` at the end. */
+export function link<T extends Links<T>>(ends: Ends<T>, member: T): void {
+  member.previous = ends.last;
+  if (ends.last === undefined) ends.first = member;
+  else ends.last.next = member;
+  ends.last = member;
+}
+
+/** Only call it for a member. */
+export function unlink<T extends Links<T>>(ends: Ends<T>, member: T): void {
+  if (member.previous === undefined) ends.first = member.next;
+  else member.previous.next = member.next;
+  if (member.next === undefined) ends.last = member.previous;
+  else member.next.previous = member.previous;
+  member.previous = member.next = undefined;
+}
+
+export class LinkedList<T extends Links<T>> implements Ends<T> {
   first: T | undefined = undefined;
   last: T | undefined = undefined;
   size = 0;
 
   add(member: T): void {
-    member.previous = this.last;
-    if (this.last === undefined) this.first = member;
-    else this.last.next = member;
-    this.last = member;
+    link(this, member);
     this.size++;
   }
 
   /** Only call it for a member. */
   remove(member: T): void {
-    if (member.previous === undefined) this.first = member.next;
-    else member.previous.next = member.next;
-    if (member.next === undefined) this.last = member.previous;
-    else member.next.previous = member.previous;
-    member.previous = member.next = undefined;
+    unlink(this, member);
     this.size--;
   }
 

@@ -17,6 +17,7 @@ import { Handle } from "./callback.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { checkSeconds, InvalidStateError } from "./errors.ts";
 import { type FailureRecord, formatReport } from "./failure.ts";
+import { Gate } from "./gate.ts";
 import { environmentVariable, type Host, type HostTimer, realHost, type Watched } from "./host.ts";
 import { LinkedList } from "./linked-list.ts";
 import { RingBuffer } from "./ring-buffer.ts";
@@ -56,6 +57,8 @@ export interface EventLoopOptions {
 const BUDGET = 512;
 const BUDGET_SECONDS = 0.001;
 const CLOCK_EVERY = 64;
+/** How many wait at one gate: a drain opens it as one step, and has to keep to the budget. */
+const GATE_PLACES = 32;
 
 export class EventLoop {
   readonly debug: boolean;
@@ -80,6 +83,8 @@ export class EventLoop {
   /** @internal True iff branches that were cut off are reported. */
   readonly reportsFloating: boolean;
   readonly #ready: RingBuffer<Ready> = new RingBuffer();
+  /** The last step in the ready queue, if it is a gate that others may wait at too. */
+  #lastGate: Gate | undefined = undefined;
   readonly #timers: TimerHeap = new TimerHeap();
   #hostTimer: HostTimer | undefined = undefined;
   /** When the host timer fires; Infinity iff there is none. */
@@ -87,6 +92,8 @@ export class EventLoop {
   /** True iff a drain is scheduled. Something is ready only if it is. */
   #drainDue = false;
   #spent = 0;
+  /** How much may be spent until the budget and the clock have to be looked at. */
+  #checkAt = CLOCK_EVERY;
   #hoppedAt = 0;
   #stepStartedAt = 0;
   #stepping: Ready | undefined = undefined;
@@ -211,25 +218,40 @@ export class EventLoop {
 
   /** @internal Puts a step at the end of the ready queue. */
   enqueue(item: Ready): void {
+    this.#lastGate = undefined;
     this.#ready.push(item);
     if (!this.#drainDue) this.#scheduleDrain();
+  }
+
+  /** @internal A promise that is fulfilled after everything that is ready now. Several calls in a row may give the same one. */
+  nextTurn(scope: Scope): Promise<void> {
+    const last = this.#lastGate;
+    if (last !== undefined && last.waiting < GATE_PLACES) {
+      last.waiting++;
+      return last.promise;
+    }
+    const gate = new Gate(scope);
+    this.enqueue(gate);
+    if (!this.isExact) this.#lastGate = gate;
+    return gate.promise;
   }
 
   /**
    * @internal Whether an operation that could complete in the call may do so. Counts it. After a false it has to
    * go through the ready queue, whose next drain lets the host have its turn first.
    */
-  spend(): boolean {
-    const spent = ++this.#spent;
-    if (spent >= BUDGET) return false;
-    if (
-      spent % CLOCK_EVERY === 0 &&
-      !this.isExact &&
-      this.time() - this.#hoppedAt > BUDGET_SECONDS
-    ) {
-      this.#spent = BUDGET;
+  spend(amount = 1): boolean {
+    this.#spent += amount;
+    return this.#spent < this.#checkAt || this.#checkBudget();
+  }
+
+  #checkBudget(): boolean {
+    if (this.#spent >= BUDGET) return false;
+    if (!this.isExact && this.time() - this.#hoppedAt > BUDGET_SECONDS) {
+      this.exhaustBudget();
       return false;
     }
+    this.#checkAt = Math.min(this.#spent + CLOCK_EVERY, BUDGET);
     return true;
   }
 
@@ -246,6 +268,7 @@ export class EventLoop {
   /** @internal The next drain goes through a macrotask. */
   exhaustBudget(): void {
     this.#spent = BUDGET;
+    this.#checkAt = 0;
   }
 
   /** @internal `when` may be Infinity: the timer never fires, and keeps the process alive until it is cancelled. */
@@ -326,6 +349,7 @@ export class EventLoop {
 
   #hopped(): void {
     this.#spent = 0;
+    this.#checkAt = CLOCK_EVERY;
     this.#hoppedAt = this.time();
   }
 
@@ -333,6 +357,7 @@ export class EventLoop {
     this.#drainDue = false;
     const ready = this.#ready;
     for (let count = ready.length; count > 0 && this.spend(); count--) ready.shift().step();
+    if (ready.length === 0) this.#lastGate = undefined; // it was opened
     if (ready.length > 0 && !this.#drainDue) this.#scheduleDrain();
   };
 

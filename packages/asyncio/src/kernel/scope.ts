@@ -10,39 +10,27 @@
  * cleans up; `cancelGrace` seconds later the scope is `insisted` on: it is cancelled again, and every operation in it
  * rejects at once from then on. A closed scope has been `cut`: whatever still floats in it is treated the same way.
  *
- * Invariants: `#pending`, `#insisted` and `#cut` are cancellations of this very scope. If one of them is set, or the scope
+ * Invariants: `pending`, `insisted` and `cut` are cancellations of this very scope. If one of them is set, or the scope
  * is closed, `attention` is true here and in every scope nested below that is not shielded, so operations look at one flag.
  *
- * Shared with the rest of the kernel (and nobody else): attention, takeInterruption, addWait, removeWait, pend, unwound.
+ * Shared with the rest of the kernel (and nobody else): attention, takeInterruption, removeWait, pend, unwound.
  */
 
 import type { Context } from "./context-var.ts";
 import { reportFloating, reportInsisted } from "./debug.ts";
 import { deliver } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
-import { LinkedList } from "./linked-list.ts";
+import { type Ends, LinkedList, link, unlink } from "./linked-list.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
-import type { Timer } from "./timers.ts";
+import { Timer } from "./timers.ts";
+import { type CancelHook, type ScopeOptions, Trouble } from "./trouble.ts";
 import { type Cancellation, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
-
-export interface ScopeOptions {
-  /** What reports call it: "timeout", "task group 'crawl'". */
-  readonly label: string;
-  readonly context: Context;
-  readonly task?: Task<unknown> | undefined;
-  /** Keeps the cancellations of the scopes around it out. */
-  readonly shield?: boolean | undefined;
-  readonly cancelGrace?: number | undefined;
-}
-
-/** Told about each cancellation that reaches a scope: task groups, abort signals. */
-export type CancelHook = (cancellation: Cancellation) => void;
 
 /** Rejections that code may swallow in a scope past its grace or end, before it is left suspended. */
 const MAX_REFUSALS = 10_000;
 
-export class Scope {
+export class Scope implements Ends<Wait> {
   readonly loop: EventLoop;
   readonly label: string;
   readonly shield: boolean;
@@ -50,41 +38,20 @@ export class Scope {
   /** The task whose body runs here, however deep; undefined in plain callbacks and outside every task. */
   task: Task<unknown> | undefined;
   parent: Scope | undefined = undefined;
-  /** Seconds between the first cancellation and the second, insisting one; undefined: what the cancellation brings along. */
-  readonly cancelGrace: number | undefined;
   /** True if an operation begun here has to ask `takeInterruption`. May be true for nothing; never false wrongly. */
   attention = false;
-  /** True iff the deadline has cancelled this scope. */
-  expired = false;
   closed = false;
-  /** True once a cancellation was asked for. */
-  cancelCalled = false;
-  /** Told when the scope closes. */
-  onClose: (() => void) | undefined = undefined;
-  /** Waits that a cancellation of this scope has ended, and that have not thrown yet. Kept by Wait. */
-  undelivered = 0;
-
-  #deadline = Number.POSITIVE_INFINITY;
+  /** Knows the deadline also when it has fired, or was never set because it came too late. */
   #deadlineTimer: Timer | undefined = undefined;
-  #graceTimer: Timer | undefined = undefined;
-  /** Cancellations asked for and not taken back by `uncancel`. */
-  #count = 0;
-  #pending: Cancellation | undefined = undefined;
-  #insisted: Cancellation | undefined = undefined;
-  #cut: Cancellation | undefined = undefined;
-  /** The first cancellation since the count was 0: what insisting delivers again. */
-  #first: Cancellation | undefined = undefined;
-  /** Operations rejected since the scope was insisted on or closed. */
-  #refusals = 0;
-  readonly #waits: LinkedList<Wait> = new LinkedList();
+  #trouble: Trouble | undefined = undefined;
+  // The waits parked here.
+  first: Wait | undefined = undefined;
+  last: Wait | undefined = undefined;
   /** The open scopes nested directly in this one. */
   #nested: LinkedList<Scope> | undefined = undefined;
-  /** Waits that ended with the CancelledError of what they waited for, and have not thrown it yet. */
-  #cutBelow: Set<Wait> | undefined = undefined;
   // Links of the parent's list of nested scopes.
   previous: Scope | undefined = undefined;
   next: Scope | undefined = undefined;
-  #hooks: Set<CancelHook> | undefined = undefined;
 
   constructor(loop: EventLoop, options: ScopeOptions) {
     this.loop = loop;
@@ -92,7 +59,18 @@ export class Scope {
     this.context = options.context;
     this.task = options.task;
     this.shield = options.shield ?? false;
-    this.cancelGrace = options.cancelGrace;
+    if (options.cancelGrace !== undefined) this.inTrouble().cancelGrace = options.cancelGrace;
+  }
+
+  /** @internal What this scope has of its own in its trouble: made if it is not there. */
+  inTrouble(): Trouble {
+    this.#trouble ??= new Trouble();
+    return this.#trouble;
+  }
+
+  /** @internal Undefined for most. */
+  get trouble(): Trouble | undefined {
+    return this.#trouble;
   }
 
   /** Cancels every wait at or below this scope; `from` is the cancellation that this one passes on. Does nothing once closed. */
@@ -103,38 +81,41 @@ export class Scope {
     from?: Cancellation,
   ): void {
     if (this.closed) return;
-    const grace = this.cancelGrace ?? from?.grace ?? this.loop.cancelGrace;
-    const origin = from?.origin ?? {};
+    const grace = this.#trouble?.cancelGrace ?? from?.grace ?? this.loop.cancelGrace;
+    const origin = from?.origin ?? from;
     const cancellation: Cancellation = { scope: this, source, reason, requestedBy, grace, origin };
-    this.cancelCalled = true;
-    if (this.#count++ === 0) this.#first = cancellation;
+    const trouble = this.inTrouble();
+    trouble.cancelCalled = true;
+    if (trouble.count++ === 0) trouble.first = cancellation;
     if (grace === 0) {
       this.#insist();
       return;
     }
-    if (this.#graceTimer === undefined && grace !== Number.POSITIVE_INFINITY) {
-      this.#graceTimer = this.loop.addTimer(this.loop.time() + grace, this);
+    if (trouble.graceTimer === undefined && grace !== Number.POSITIVE_INFINITY) {
+      trouble.graceTimer = this.loop.addTimer(this.loop.time() + grace, this);
     }
     deliver(this, cancellation);
   }
 
   /** How many cancellations are in force. Source: asyncio's Task.cancelling (S38). */
   cancelling(): number {
-    return this.#count;
+    return this.#trouble?.count ?? 0;
   }
 
   /** Takes one cancellation back; at 0 also what was not delivered yet, and the insistence. Returns what remains (S37, S39). */
   uncancel(): number {
-    if (this.#count > 0 && --this.#count === 0) {
-      this.#pending = this.#insisted = this.#first = undefined;
+    const trouble = this.#trouble;
+    if (trouble === undefined) return 0;
+    if (trouble.count > 0 && --trouble.count === 0) {
+      trouble.pending = trouble.insisted = trouble.first = undefined;
       this.#stopGrace();
     }
-    return this.#count;
+    return trouble.count;
   }
 
   /** The first cancellation in force. */
   get cancellation(): Cancellation | undefined {
-    return this.#first;
+    return this.#trouble?.first;
   }
 
   /** The cancellation that would end the next operation begun here; it stays undelivered. */
@@ -143,17 +124,20 @@ export class Scope {
   }
 
   get deadline(): number {
-    return this.#deadline;
+    return this.#deadlineTimer?.when ?? Number.POSITIVE_INFINITY;
   }
 
   /** Moves the deadline: absolute, on the clock of the loop. One that has passed already is noticed by the next operation. */
   set deadline(when: number) {
-    this.#deadline = when;
-    if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
+    this.#stopDeadline();
     this.#deadlineTimer = undefined;
-    if (this.closed || this.expired || when === Number.POSITIVE_INFINITY) return;
-    if (when <= this.loop.time() && this.#waits.size === 0) this.#reach();
-    this.#deadlineTimer = this.loop.addTimer(when, this);
+    if (when === Number.POSITIVE_INFINITY) return;
+    if (this.closed || this.#trouble?.expired === true)
+      this.#deadlineTimer = new Timer(when, 0, undefined);
+    else {
+      if (this.first === undefined && when <= this.loop.time()) this.#reach();
+      this.#deadlineTimer = this.loop.addTimer(when, this);
+    }
   }
 
   /** @internal */
@@ -163,32 +147,39 @@ export class Scope {
   }
 
   #expire(): void {
-    this.expired = true;
-    if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
-    this.#deadlineTimer = undefined;
+    this.inTrouble().expired = true;
+    this.#stopDeadline();
     this.cancel(undefined, "deadline");
   }
 
+  #stopDeadline(): void {
+    if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
+  }
+
   #insist(): void {
-    this.#graceTimer = undefined;
-    const cancellation = this.#first;
+    const trouble = this.inTrouble();
+    const cancellation = trouble.first;
+    trouble.graceTimer = undefined;
     if (cancellation === undefined || this.closed) return;
-    this.#pending = undefined;
-    this.#insisted = cancellation;
+    trouble.pending = undefined;
+    trouble.insisted = cancellation;
     if (cancellation.grace > 0) reportInsisted(this, cancellation.grace);
     this.#reach();
     deliver(this, cancellation);
   }
 
   #stopGrace(): void {
-    if (this.#graceTimer !== undefined) this.loop.cancelTimer(this.#graceTimer);
-    this.#graceTimer = undefined;
+    if (this.#trouble?.graceTimer === undefined) return;
+    this.loop.cancelTimer(this.#trouble.graceTimer);
+    this.#trouble.graceTimer = undefined;
   }
 
   /** Makes an undelivered cancellation of this scope wait for the next operation. */
   pend(cancellation: Cancellation): void {
-    if (this.closed || this.#count === 0 || this.#insisted !== undefined) return;
-    this.#pending ??= cancellation;
+    const trouble = this.#trouble;
+    if (this.closed || trouble === undefined || trouble.count === 0) return;
+    if (trouble.insisted !== undefined) return;
+    trouble.pending ??= cancellation;
     this.#reach();
   }
 
@@ -199,7 +190,7 @@ export class Scope {
   takeInterruption(): Cancellation | undefined {
     const found = this.#findInterruption();
     if (found === undefined) this.attention = false;
-    else if (found.scope.#pending === found) found.scope.#pending = undefined;
+    else if (found.scope.#trouble?.pending === found) found.scope.#trouble.pending = undefined;
     // An endless `catch` around operations of a scope like this must not starve the host.
     else this.loop.exhaustBudget();
     return found;
@@ -217,7 +208,7 @@ export class Scope {
 
   /** Operations of this scope never settle any more. */
   suspendForEver(): void {
-    this.#refusals = Number.POSITIVE_INFINITY;
+    this.inTrouble().refusals = Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -228,8 +219,8 @@ export class Scope {
    * It is left suspended at its next operation, which never settles, and its task ends as cancelled.
    */
   #refuse(): boolean {
-    if (!this.closed && this.#insisted === undefined) return true;
-    if (++this.#refusals <= MAX_REFUSALS) return true;
+    if (!this.closed && this.#trouble?.insisted === undefined) return true;
+    if (++this.inTrouble().refusals <= MAX_REFUSALS) return true;
     const isWholeTask = this.task?.scope === this;
     if (isWholeTask && !this.closed) {
       const message = `${this.task?.describe()} has swallowed ${MAX_REFUSALS} cancellations after its grace period, and is left suspended`;
@@ -261,19 +252,20 @@ export class Scope {
   }
 
   addCancelHook(hook: CancelHook): void {
-    this.#hooks ??= new Set();
-    this.#hooks.add(hook);
+    const trouble = this.inTrouble();
+    trouble.hooks ??= new Set();
+    trouble.hooks.add(hook);
   }
 
   #findInterruption(): Cancellation | undefined {
     let found: Cancellation | undefined;
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
       // A timer is only as punctual as the host: no operation may slip past a deadline.
-      const isDue =
-        scope.#deadline !== Number.POSITIVE_INFINITY && scope.#deadline <= this.loop.time();
-      if (isDue && !scope.expired && !scope.closed) scope.#expire();
+      const { deadline } = scope;
+      const isDue = deadline !== Number.POSITIVE_INFINITY && deadline <= this.loop.time();
+      if (isDue && scope.#trouble?.expired !== true && !scope.closed) scope.#expire();
       const cut = scope.closed ? scope.#cutOff() : undefined;
-      found = cut ?? scope.#insisted ?? scope.#pending ?? found;
+      found = cut ?? scope.#trouble?.insisted ?? scope.#trouble?.pending ?? found;
       if (scope.shield) break;
     }
     return found;
@@ -284,9 +276,9 @@ export class Scope {
     const scopes: Scope[] = [this];
     for (const scope of scopes) {
       scope.attention = true;
-      for (let wait = scope.#waits.first; wait !== undefined; wait = wait.next) waits.push(wait);
-      for (const wait of scope.#cutBelow ?? []) waits.push(wait);
-      for (const hook of scope.#hooks ?? []) hooks.push(hook);
+      for (let wait = scope.first; wait !== undefined; wait = wait.next) waits.push(wait);
+      for (const wait of scope.#trouble?.cutBelow ?? []) waits.push(wait);
+      for (const hook of scope.#trouble?.hooks ?? []) hooks.push(hook);
       for (let nested = scope.#nested?.first; nested !== undefined; nested = nested.next) {
         if (!nested.shield) scopes.push(nested);
       }
@@ -295,6 +287,14 @@ export class Scope {
 
   /** @internal For `deliver` alone. */
   deliverNow(cancellation: Cancellation): void {
+    const { first } = this;
+    const { hooks: ownHooks, cutBelow } = this.inTrouble();
+    const isAlone = first === this.last && this.#nested === undefined;
+    if (first !== undefined && isAlone && ownHooks === undefined && cutBelow === undefined) {
+      this.attention = true; // the common case, without lists (bench: cancel)
+      first.interrupt(cancellation);
+      return;
+    }
     const waits: Wait[] = [];
     const hooks: CancelHook[] = [];
     this.#reach(waits, hooks);
@@ -303,32 +303,29 @@ export class Scope {
     for (const hook of hooks) hook(cancellation);
     for (const wait of waits) wait.cancel(cancellation);
     // Several cancels before the first is delivered are one CancelledError; the count keeps them all (8.21).
-    if (waits.length === 0 && this.undelivered === 0) this.pend(cancellation);
+    if (waits.length === 0 && (this.#trouble?.undelivered ?? 0) === 0) this.pend(cancellation);
   }
 
-  addWait(wait: Wait): void {
-    wait.linked = true;
-    this.#waits.add(wait);
-  }
-
+  /** Does nothing for a wait that was never parked here. */
   removeWait(wait: Wait): void {
-    wait.linked = false;
-    this.#waits.remove(wait);
+    if (wait.previous !== undefined || this.first === wait) unlink(this, wait);
   }
 
   /** `wait` has ended with the CancelledError of what it waited for; until it throws, a cancellation can still take its place. */
   addCutBelow(wait: Wait): void {
-    this.#cutBelow ??= new Set();
-    this.#cutBelow.add(wait);
+    const trouble = this.inTrouble();
+    trouble.cutBelow ??= new Set();
+    trouble.cutBelow.add(wait);
   }
 
   removeCutBelow(wait: Wait): void {
-    this.#cutBelow?.delete(wait);
+    this.#trouble?.cutBelow?.delete(wait);
   }
 
   /** True iff the scope was cancelled and its grace period is running or over. */
   get isEnding(): boolean {
-    return this.#graceTimer !== undefined || this.#insisted !== undefined;
+    const trouble = this.#trouble;
+    return trouble?.graceTimer !== undefined || trouble?.insisted !== undefined;
   }
 
   /** The waits parked here and in the scopes nested below, shielded ones included: at most `most`, for reports. */
@@ -336,7 +333,7 @@ export class Scope {
     const waits: Wait[] = [];
     const scopes: Scope[] = [this];
     for (const scope of scopes) {
-      for (let wait = scope.#waits.first; wait !== undefined; wait = wait.next) {
+      for (let wait = scope.first; wait !== undefined; wait = wait.next) {
         if (waits.length >= most) return waits;
         waits.push(wait);
       }
@@ -358,31 +355,35 @@ export class Scope {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.#stopGrace();
-    if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
-    this.#deadlineTimer = undefined;
+    this.#stopDeadline();
     if (this.parent !== undefined) this.parent.#nested?.remove(this);
     if (this.shield) this.loop.shielded.delete(this);
-    this.onClose?.();
-    this.#hooks = undefined;
+    if (this.#trouble !== undefined) this.#closeTrouble(this.#trouble);
     this.attention = true;
-    if (this.#waits.size === 0 && (this.#nested === undefined || this.#nested.size === 0)) return;
+    if (this.first === undefined && (this.#nested === undefined || this.#nested.size === 0)) return;
     this.loop.hasCutBranches = true;
     reportFloating(this);
     deliver(this, this.#cutOff());
   }
 
+  #closeTrouble(trouble: Trouble): void {
+    this.#stopGrace();
+    trouble.onClose?.();
+    trouble.hooks = undefined;
+  }
+
   /** What ends the operations of a closed scope: made when somebody needs it, for few scopes do (bench: spawn). */
   #cutOff(): Cancellation {
-    this.#cut ??= {
+    const trouble = this.inTrouble();
+    trouble.cut ??= {
       scope: this,
       source: "closed",
       reason: undefined,
       requestedBy: undefined,
       grace: 0,
-      origin: {},
+      origin: undefined,
     };
-    return this.#cut;
+    return trouble.cut;
   }
 }
 
@@ -392,7 +393,7 @@ export class Scope {
  */
 export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {
   const wait = new Wait<T>(scope, subject, onCancel);
-  scope.addWait(wait);
+  link(scope, wait as Wait);
   if (scope.loop.isExact) scope.loop.parked(wait as Wait);
   return wait;
 }

@@ -3,8 +3,8 @@
  * that is settled by its body; everything about waiting and cancelling is its scope's.
  */
 
-import { type AbortBinding, bindSignal, checkSignal } from "./abort.ts";
-import { enterScope, runInScope } from "./context.ts";
+import { type AbortBinding, type AbortTarget, bindSignal, checkSignal } from "./abort.ts";
+import { currentScope, enterScope, runInScope } from "./context.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import {
   CancelledError,
@@ -47,11 +47,12 @@ export class Task<T> extends Future<T> {
   previous: Task<unknown> | undefined = undefined;
   /** @internal */
   next: Task<unknown> | undefined = undefined;
-  #name: string;
-  readonly #createdAt: string | undefined;
-  /** Starts the body when it is opened. Undefined once that is under way. */
+  /** A number for a task without a name: the words are made when somebody asks (bench: spawn). */
+  #name: string | number;
+  /** Starts the body when it is opened; the task waits for a place in its group. */
   #gate: Gate | undefined = undefined;
-  readonly #abort: AbortBinding | undefined;
+  #createdAt: string | undefined = undefined;
+  #abort: AbortBinding | undefined = undefined;
   /** Of the last cancellation that was passed on to it. */
   #origin: object | undefined = undefined;
 
@@ -67,25 +68,25 @@ export class Task<T> extends Future<T> {
     if (cancelGrace !== undefined) {
       checkSeconds("`createTask`", "`cancelGrace` in seconds", cancelGrace);
     }
-    this.#name = name === undefined ? `Task-${++loop.unnamed}` : String(name);
-    this.#createdAt = loop.debug ? stackAbove(Task) : undefined;
+    this.#name = name === undefined ? ++loop.unnamed : String(name);
+    if (loop.debug) this.#createdAt = stackAbove(Task);
     this.scope = new Scope(loop, {
       label: "task",
       context: context ?? currentContext().copy(),
       task: this,
       cancelGrace,
     });
-    this.#abort = bindSignal(
-      { cancel: (reason) => this.cancelFor("abort", reason) },
-      options.signal,
-    );
+    if (options.signal !== undefined) {
+      const target: AbortTarget = { cancel: (reason) => this.cancelFor("abort", reason) };
+      this.#abort = bindSignal(target, options.signal);
+    }
     loop.tasks.add(this);
     if (options.eagerStart === true && !held) void this.#runEagerly(coroutine);
     else {
-      this.#gate = new Gate(this.scope);
+      if (held) this.#gate = new Gate(this.scope);
+      const turn = this.#gate?.promise ?? loop.nextTurn(this.scope);
       // The reaction runs in the async context of whoever creates the task: its stores reach the body (rule 2).
-      this.#gate.promise.then(() => this.#begin(coroutine));
-      if (!held) this.start();
+      turn.then(() => this.#begin(coroutine));
     }
   }
 
@@ -110,7 +111,7 @@ export class Task<T> extends Future<T> {
 
   /** @internal */
   override forwardCancel(cancellation: Cancellation): void {
-    const { reason, source, requestedBy, origin } = cancellation;
+    const { reason, source, requestedBy, origin = cancellation } = cancellation;
     // It comes here more than once: by its group and by the body that awaits it, or round a circle of tasks. Insisting
     // comes again too, and gets through to a task that has taken the first one back.
     if (origin === this.#origin && this.cancelling() > 0) return;
@@ -132,7 +133,7 @@ export class Task<T> extends Future<T> {
       // Not admitted to its group yet: it ends without having run (8.10).
       const details = { scope: this.scope, reason, source, requestedBy };
       const options = source === "abort" ? { cause: reason } : undefined;
-      this.#end("cancelled", new CancelledError(details, options));
+      this.end("cancelled", new CancelledError(details, options));
     }
     return true;
   }
@@ -144,7 +145,7 @@ export class Task<T> extends Future<T> {
   abandon(): void {
     if (this.done()) return;
     this.scope.suspendForEver();
-    this.#end("cancelled", new CancelledError(this.scope.cancellation ?? { scope: this.scope }));
+    this.end("cancelled", new CancelledError(this.scope.cancellation ?? { scope: this.scope }));
   }
 
   /** How many cancellations are in force (S38). */
@@ -158,6 +159,7 @@ export class Task<T> extends Future<T> {
   }
 
   getName(): string {
+    if (typeof this.#name === "number") this.#name = `Task-${this.#name}`;
     return this.#name;
   }
 
@@ -192,7 +194,7 @@ export class Task<T> extends Future<T> {
 
   /** @internal */
   override describe(): string {
-    return `task ${JSON.stringify(this.#name)}`;
+    return `task ${JSON.stringify(this.getName())}`;
   }
 
   /** @internal */
@@ -222,7 +224,7 @@ export class Task<T> extends Future<T> {
       task instanceof Task;
       task = task.#soleAwaited()
     ) {
-      path.push(JSON.stringify(task.#name));
+      path.push(JSON.stringify(task.getName()));
       if (task === awaiter) return cycleError(path);
     }
     return undefined;
@@ -240,39 +242,47 @@ export class Task<T> extends Future<T> {
     try {
       result = coroutine();
     } catch (error) {
-      this.#failed(error);
+      this.failed(error);
       return;
     }
     // What is no plain promise is awaited inside the scope: a task that the coroutine merely returns, or no promise at all.
     const isPlain =
       result instanceof Promise && Object.getPrototypeOf(result) === Promise.prototype;
-    (isPlain ? result : awaited(result)).then(
-      (value) => this.#end("fulfilled", value),
-      (error) => this.#failed(error),
-    );
+    (isPlain ? result : awaited(result)).then(bodyReturned, bodyThrew);
   }
 
   async #runEagerly(coroutine: Coroutine<T>): Promise<void> {
     try {
       const { context } = this.scope;
       const result = context.run(() => runInScope(this.scope, awaitBody<T>, coroutine));
-      this.#end("fulfilled", await result);
+      this.end("fulfilled", await result);
     } catch (error) {
-      this.#failed(error);
+      this.failed(error);
     }
   }
 
-  #failed(error: unknown): void {
-    this.#end(error instanceof CancelledError ? "cancelled" : "rejected", error);
+  /** @internal */
+  failed(error: unknown): void {
+    this.end(error instanceof CancelledError ? "cancelled" : "rejected", error);
   }
 
-  #end(state: "fulfilled" | "rejected" | "cancelled", outcome: unknown): void {
+  /** @internal */
+  end(state: "fulfilled" | "rejected" | "cancelled", outcome: unknown): void {
     if (this.done()) return; // abandoned, and the body has ended after all
     this.#abort?.release();
     this.scope.close();
     this.getLoop().tasks.remove(this);
     this.settle(state, outcome);
   }
+}
+
+// The reactions to all bodies: they run in the context in which they were made, so they find their task there, and no
+// task has functions of its own (bench: spawn).
+const bodyReturned = (value: unknown): void => taskOfBody().end("fulfilled", value);
+const bodyThrew = (error: unknown): void => taskOfBody().failed(error);
+
+function taskOfBody(): Task<unknown> {
+  return currentScope()?.task as Task<unknown>; // `#begin` has entered its scope
 }
 
 async function awaited<T>(result: PromiseLike<T>): Promise<T> {

@@ -22,7 +22,7 @@ export class Timer {
   /** Undefined once the timer has fired or was cancelled; nothing is kept alive by a dead timer. */
   target: TimerTarget | undefined;
 
-  constructor(when: number, sequence: number, target: TimerTarget) {
+  constructor(when: number, sequence: number, target: TimerTarget | undefined) {
     this.when = when;
     this.sequence = sequence;
     this.target = target;

@@ -13,7 +13,9 @@
 
 import { watchForLostValues } from "./debug.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
+import { Gate } from "./gate.ts";
 import { guardAbandonedBranches } from "./host.ts";
+import { RingBuffer } from "./ring-buffer.ts";
 import type { Scope } from "./scope.ts";
 
 /** One cancellation of one scope; each wait that it ends gets a CancelledError of its own. */
@@ -24,8 +26,8 @@ export interface Cancellation {
   readonly requestedBy: string | undefined;
   /** Seconds until it is insisted on. Goes along when it is forwarded (rule 15). */
   readonly grace: number;
-  /** Shared by all that one cancellation becomes as it is passed on, so that it goes round no circle twice. */
-  readonly origin: object;
+  /** The first one, where it was passed on; so it goes round no circle twice. */
+  readonly origin: Cancellation | undefined;
 }
 
 /** What a wait waits for: constant words, or an object that finds the words when somebody asks. */
@@ -38,7 +40,8 @@ export type WaitSubject = string | { describeWait(now: number): string };
  */
 export type OnCancel = (wait: Wait<never>, cancellation: Cancellation) => boolean;
 
-export type WaitState = "parked" | "resumed" | "failed" | "cancelled";
+/** "cut below": failed with the CancelledError of what it waited for, and known to its scope as such until it throws. */
+export type WaitState = "parked" | "resumed" | "failed" | "cut below" | "cancelled";
 
 type Resolve = (value: unknown) => void;
 
@@ -60,26 +63,22 @@ export class Wait<T = unknown> {
   subject: WaitSubject;
   readonly onCancel: OnCancel | undefined;
   state: WaitState = "parked";
-  /** What the waiter brought along, for whoever resumes it: the item of a waiting `put`. */
-  offer: unknown = undefined;
-  /** While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. */
-  cancellation: Cancellation | undefined = undefined;
   /** True iff it is handed something that would be lost with it: an item, a lock. */
   handsOver = false;
+  /** While parked: what the waiter brought along for whoever resumes it, the item of a waiting `put`. Then its outcome. */
+  offer: unknown = undefined;
+  readonly #resolve: Resolve;
+  readonly #reject: Resolve;
+  /** While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. */
+  cancellation: Cancellation | undefined = undefined;
   /** True iff a bare promise may end it: then nobody can tell that it waits in vain. */
   isForeign = false;
   /** True iff it waits for something outside its loop: virtual time holds still until it ends. */
   holdsTime = false;
   /** In debug mode: where the operation was called. */
   createdAt: string | undefined = undefined;
-  #outcome: unknown = undefined;
-  /** True iff the scope has it among its waits that were cut below. */
-  #isCutBelow = false;
-  readonly #resolve: Resolve;
-  readonly #reject: Resolve;
 
-  // Links of the scope's list of waits, kept by Scope alone. `linked` is true iff it is in that list.
-  linked = false;
+  // Links of the scope's list of waits, kept by Scope alone.
   previous: Wait | undefined = undefined;
   next: Wait | undefined = undefined;
   // Links of the WaitList it stands in line in, kept by WaitList alone.
@@ -130,7 +129,7 @@ export class Wait<T = unknown> {
   endCancelled(cancellation: Cancellation, cause?: unknown): boolean {
     if (!this.#end("cancelled", cause)) return false;
     this.cancellation = cancellation;
-    cancellation.scope.undelivered++;
+    cancellation.scope.inTrouble().undelivered++;
     return true;
   }
 
@@ -145,7 +144,7 @@ export class Wait<T = unknown> {
       if (this.onCancel === undefined || this.#withdraw(cancellation)) {
         this.endCancelled(cancellation);
       }
-    } else if (this.#isCutBelow) this.#replaceBy(cancellation);
+    } else if (this.state === "cut below") this.#replaceBy(cancellation);
   }
 
   /** Cancels a wait that began under a pending cancellation. */
@@ -156,8 +155,7 @@ export class Wait<T = unknown> {
 
   /** Ends the wait with the CancelledError `error` of what it waited for; false if it has ended already. */
   failCutBelow(error: unknown): boolean {
-    if (!this.fail(error)) return false;
-    this.#isCutBelow = true;
+    if (!this.#end("cut below", error)) return false;
     this.scope.addCutBelow(this as Wait);
     return true;
   }
@@ -167,11 +165,10 @@ export class Wait<T = unknown> {
    * the wait of the second task; the second must not come on top of that, it takes its place.
    */
   #replaceBy(cancellation: Cancellation): void {
-    this.#isCutBelow = false;
     this.scope.removeCutBelow(this as Wait);
     this.state = "cancelled";
-    this.cancellation = cancellation; // #outcome stays: the inner error becomes the cause
-    cancellation.scope.undelivered++;
+    this.cancellation = cancellation; // the outcome stays: the inner error becomes the cause
+    cancellation.scope.inTrouble().undelivered++;
   }
 
   /** Says that the wait is for something outside its loop, foreign work or another loop. */
@@ -198,24 +195,24 @@ export class Wait<T = unknown> {
 
   /** @internal Called by the loop when its turn has come: settles the promise. */
   step(): void {
-    if (this.state === "resumed") this.#resolve(this.#outcome);
-    else if (this.state === "failed") {
-      if (this.#isCutBelow) this.scope.removeCutBelow(this as Wait);
+    if (this.state === "resumed") this.#resolve(this.offer);
+    else if (this.state !== "cancelled") {
+      if (this.state === "cut below") this.scope.removeCutBelow(this as Wait);
       this.promise.then(undefined, ignore); // an abandoned wait never crashes the process
-      this.#reject(this.#outcome);
+      this.#reject(this.offer);
     } else {
       guardAbandonedBranches();
-      this.#resolve(throwCancelled(this, this.#outcome));
+      this.#resolve(throwCancelled(this));
     }
   }
 
   #end(state: WaitState, outcome: unknown): boolean {
     if (this.state !== "parked") return false;
     this.state = state;
-    this.#outcome = outcome;
-    if (this.linked) this.scope.removeWait(this);
-    if (this.holdsTime) this.scope.loop.io(-1);
+    this.offer = outcome;
+    this.scope.removeWait(this);
     if (this.list !== undefined) this.list.remove(this);
+    if (this.holdsTime) this.scope.loop.io(-1);
     if (this.cancellation !== undefined && state !== "cancelled") {
       // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
       this.cancellation.scope.pend(this.cancellation);
@@ -253,47 +250,54 @@ export class Wait<T = unknown> {
 }
 
 /**
- * The rejection of a cancelled wait. An error made where `cancel` was called would show the canceller; this one
- * is made two microtasks after the wait's promise was resolved with ours: by then the engine has linked the two,
- * and the stack it records for the error is that of the victim, with all its callers.
+ * The rejection of a cancelled wait. An error made where `cancel` was called would show the canceller; this one is made
+ * when the wait's promise follows the reaction that makes it: by then the engine has linked the two, and the stack it
+ * records for the error is that of the victim, with all its callers. One trigger serves all waits that are cancelled in a
+ * drain, so a cancellation costs one promise and not an async frame (bench: cancel).
  */
-async function throwCancelled(wait: Wait, cause: unknown): Promise<never> {
-  await settled;
-  await settled;
-  const { cancellation, promise } = wait;
+function throwCancelled(wait: Wait): Promise<never> {
+  cancelled.push(wait);
+  if (trigger === undefined) {
+    const gate = new Gate(wait.scope);
+    trigger = gate;
+    // A microtask later: what the waits of this drain do to follow comes before the first reaction.
+    settled.then(() => {
+      trigger = undefined;
+      gate.step();
+    });
+  }
+  return trigger.promise.then(makeCancelled);
+}
+
+let trigger: Gate | undefined;
+/** The waits whose error is still to be made: one for each reaction to a trigger, in the same order. */
+const cancelled: RingBuffer<Wait> = new RingBuffer();
+
+/**
+ * Makes the error by naming itself as the class that is constructed: so the engine leaves out of the stack everything down
+ * to this function. To capture the stack a second time would cost twice, and turn the error into a dictionary of half a
+ * kilobyte (bench: cancel).
+ */
+function makeCancelled(): never {
+  const { cancellation, promise, offer } = cancelled.shift();
   const details = cancellation as Cancellation; // set by endCancelled
-  const error = withoutStack(() => new CancelledError(details, causeOf(details, cause)));
-  stackErrors.captureStackTrace?.(error, throwCancelled);
+  const cause = details.source === "abort" ? details.reason : offer;
+  const error: CancelledError = Reflect.construct(
+    CancelledError,
+    [details, cause === undefined ? undefined : { cause }],
+    makeCancelled,
+  );
   // Handled, should nobody await it. Not earlier: the engine follows promises with one reaction only.
   promise.then(undefined, ignore);
-  details.scope.undelivered--;
+  details.scope.inTrouble().undelivered--;
   throw error;
 }
+makeCancelled.prototype = CancelledError.prototype;
 
 /** V8's control of stacks; other engines lack it. */
-interface StackErrors {
-  stackTraceLimit?: number;
+const stackErrors = Error as unknown as {
   captureStackTrace?(target: object, above: unknown): void;
-}
-
-const stackErrors = Error as unknown as StackErrors;
-
-function causeOf({ source, reason }: Cancellation, inner: unknown): ErrorOptions | undefined {
-  const cause = source === "abort" ? reason : inner;
-  return cause === undefined ? undefined : { cause };
-}
-
-/** Makes an error whose stack is recorded afterwards: recording costs two thirds of a cancellation (bench: cancel). */
-function withoutStack<E>(make: () => E): E {
-  const { captureStackTrace, stackTraceLimit } = stackErrors;
-  if (captureStackTrace === undefined || stackTraceLimit === undefined) return make();
-  stackErrors.stackTraceLimit = 0;
-  try {
-    return make();
-  } finally {
-    stackErrors.stackTraceLimit = stackTraceLimit;
-  }
-}
+};
 
 /** The stack of the callers of `above`, without the line of the error itself. */
 export function stackAbove(above: unknown): string {

@@ -304,7 +304,7 @@ class Run<T> implements FutureListener {
     return new Promise((resolve) => {
       const loop = this.#loop;
       const timer = loop.addTimer(deadline, { timerDue: () => resolve(false) });
-      scope.onClose = () => {
+      scope.inTrouble().onClose = () => {
         loop.cancelTimer(timer);
         resolve(true);
       };

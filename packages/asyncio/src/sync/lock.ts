@@ -105,12 +105,13 @@ export class Lock {
   checkHeld(api: string): void {
     const { task } = here();
     const holding = this.#holding;
+    if (holding !== undefined && (holding.task === task || holding.task === undefined)) return;
+    if (holding !== undefined && task === undefined) return;
     const name = describeSync("Lock", this.name);
-    if (holding === undefined)
+    if (holding?.task === undefined || task === undefined)
       throw new InvalidStateError(
         `${api} needs ${name} to be held, but it is free. Acquire it first`,
       );
-    if (holding.task === task || holding.task === undefined || task === undefined) return;
     const message = `${api} was called by ${task.describe()}, but ${name} is held by ${holding.task.describe()}`;
     throw new InvalidStateError(`${message}. Only its holder releases a lock`);
   }

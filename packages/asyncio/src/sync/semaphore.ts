@@ -55,7 +55,7 @@ export class Semaphore {
     if (scope.loop.isExact) scope.loop.watch(this);
     if (this.#value > 0) {
       this.#value--;
-      return completed(scope, this.#subject, this.#permit());
+      return completed(scope, this.#subject, new Permit(this));
     }
     const wait = park<Disposable>(scope, this.#subject);
     wait.handsOver = true;
@@ -67,7 +67,7 @@ export class Semaphore {
   release(): void {
     const next = this.#waiters.first;
     if (next === undefined) this.#value++;
-    else next.resume(this.#permit());
+    else next.resume(new Permit(this));
   }
 
   /** True iff `acquire` would wait. */
@@ -106,16 +106,20 @@ export class Semaphore {
   protected describe(): string {
     return describeSync(this.kind, this.name);
   }
+}
 
-  /** One acquisition; disposing of it twice releases once. */
-  #permit(): Disposable {
-    let isHeld = true;
-    const release = (): void => {
-      if (!isHeld) return;
-      isHeld = false;
-      this.release();
-    };
-    return { [Symbol.dispose]: release };
+/** One acquisition; disposing of it twice releases once. */
+class Permit implements Disposable {
+  #semaphore: Semaphore | undefined;
+
+  constructor(semaphore: Semaphore) {
+    this.#semaphore = semaphore;
+  }
+
+  [Symbol.dispose](): void {
+    const semaphore = this.#semaphore;
+    this.#semaphore = undefined;
+    semaphore?.release();
   }
 }
 

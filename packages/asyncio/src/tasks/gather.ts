@@ -9,6 +9,7 @@
 import { argumentError, CancelledError, isThenable } from "../kernel/errors.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
+import { LinkedList, type Links } from "../kernel/linked-list.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
@@ -91,7 +92,7 @@ class Gathering {
   readonly #returnExceptions: boolean;
   readonly #results: unknown[];
   /** Tasks and futures that have not ended and that the call waits for. */
-  readonly #children: Set<Child> = new Set();
+  readonly #children: LinkedList<Child> = new LinkedList();
   /** Results that are missing. */
   #missing: number;
   /** The first CancelledError of a child after the call was cancelled. */
@@ -107,46 +108,50 @@ class Gathering {
       describeWait: () => `gather, ${this.#missing} of ${this.#results.length} missing`,
     };
     this.wait = park(scope, subject, (_wait, cancellation) => this.#cancel(cancellation));
-    const futures = new Map<Future<unknown>, number[]>();
+    const futures = new Map<Future<unknown>, Child>();
     for (const [index, awaitable] of awaitables.entries()) {
       if (typeof awaitable === "function")
-        this.#adopt(new Task(scope.loop, awaitable), true, [index]);
+        this.#adopt(new Child(this, new Task(scope.loop, awaitable), true, index));
       else if (!(awaitable instanceof Future)) this.#listenTo(awaitable, index);
-      else futures.set(awaitable, [...(futures.get(awaitable) ?? []), index]);
+      else if (!futures.has(awaitable))
+        futures.set(awaitable, new Child(this, awaitable, false, index));
+      else futures.get(awaitable)?.isAlsoAt(index);
     }
-    for (const [future, indices] of futures) this.#adopt(future, false, indices);
+    for (const child of futures.values()) this.#adopt(child);
     if (this.wait.state !== "parked") this.#letGo(); // one of them had failed already
   }
 
   #listenTo(promise: PromiseLike<unknown>, index: number): void {
     this.wait.isForeign = true;
     promise.then(
-      (value) => this.#succeeded([index], value),
-      (error) => this.#failed([index], error, undefined),
+      (value) => this.#succeeded(index, undefined, value),
+      (error) => this.#failed(index, undefined, error, undefined),
     );
   }
 
-  /** `indices` are the places of the results that the future stands for: given twice, it counts once. */
-  #adopt(future: Future<unknown>, isOwned: boolean, indices: number[]): void {
-    const child: Child = {
-      future,
-      isOwned,
-      futureDone: () => {
-        this.#children.delete(child);
-        if (future.state === "fulfilled") this.#succeeded(indices, future.value);
-        else this.#failed(indices, future.failure, child);
-      },
-    };
+  #adopt(child: Child): void {
     this.#children.add(child);
-    future.listen(child);
+    child.future.listen(child);
   }
 
-  #succeeded(indices: number[], value: unknown): void {
-    this.#store(indices, value);
+  childDone(child: Child): void {
+    const { future, index, others } = child;
+    this.#children.remove(child);
+    if (future.state === "fulfilled") this.#succeeded(index, others, future.value);
+    else this.#failed(index, others, future.failure, child);
+  }
+
+  #succeeded(index: number, others: number[] | undefined, value: unknown): void {
+    this.#store(index, others, value);
     this.#settle();
   }
 
-  #failed(indices: number[], error: unknown, child: Child | undefined): void {
+  #failed(
+    index: number,
+    others: number[] | undefined,
+    error: unknown,
+    child: Child | undefined,
+  ): void {
     const isCancellation = error instanceof CancelledError;
     if (this.wait.state !== "parked") {
       // Too late to reject the call. A future that the caller has too may still be looked at by others.
@@ -156,15 +161,19 @@ class Gathering {
       return;
     }
     child?.future.observe();
-    this.#store(indices, error);
+    this.#store(index, others, error);
     if (this.wait.cancellation !== undefined && isCancellation) this.#cancelledError ??= error;
     else if (!this.#returnExceptions) this.#failure ??= { error };
     this.#settle();
   }
 
-  #store(indices: number[], outcome: unknown): void {
-    this.#missing -= indices.length;
-    for (const index of indices) this.#results[index] = outcome;
+  #store(index: number, others: number[] | undefined, outcome: unknown): void {
+    this.#results[index] = outcome;
+    this.#missing--;
+    for (const other of others ?? []) {
+      this.#results[other] = outcome;
+      this.#missing--;
+    }
   }
 
   /** Ends the wait if its outcome is known. Cancelled, it stays until every child has ended. */
@@ -188,16 +197,16 @@ class Gathering {
   /** Passes a cancellation on; true if there is nothing left to wait for. Closing lets go of what the call does not own. */
   #cancel(cancellation: Cancellation): boolean {
     if (cancellation.source === "closed") this.#letGo();
-    for (const child of [...this.#children]) child.future.forwardCancel(cancellation);
+    for (const child of this.#children.toArray()) child.future.forwardCancel(cancellation);
     return this.#children.size === 0;
   }
 
   /** Stops listening to what the call does not own. */
   #letGo(): void {
-    for (const child of this.#children) {
+    for (const child of this.#children.toArray()) {
       if (child.isOwned) continue;
       child.future.unlisten(child);
-      this.#children.delete(child);
+      this.#children.remove(child);
     }
   }
 
@@ -210,8 +219,37 @@ class Gathering {
   }
 }
 
-interface Child extends FutureListener {
+/** A task or future in its gathering: one object for each, for there may be a hundred thousand (bench: semaphore). */
+class Child implements FutureListener, Links<Child> {
+  readonly #gathering: Pick<Gathering, "childDone">;
   readonly future: Future<unknown>;
   /** True iff it was made from a thunk: nobody else has it. */
   readonly isOwned: boolean;
+  /** The place of its result. */
+  readonly index: number;
+  /** The other places of a future that was given more than once. */
+  others: number[] | undefined = undefined;
+  previous: Child | undefined = undefined;
+  next: Child | undefined = undefined;
+
+  constructor(
+    gathering: Pick<Gathering, "childDone">,
+    future: Future<unknown>,
+    isOwned: boolean,
+    index: number,
+  ) {
+    this.#gathering = gathering;
+    this.future = future;
+    this.isOwned = isOwned;
+    this.index = index;
+  }
+
+  isAlsoAt(index: number): void {
+    this.others ??= [];
+    this.others.push(index);
+  }
+
+  futureDone(): void {
+    this.#gathering.childDone(this);
+  }
 }

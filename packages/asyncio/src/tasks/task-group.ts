@@ -318,8 +318,8 @@ export class TaskGroup<R = unknown> {
   }
 
   #ownCancellation(source: "group" | "abort", reason?: unknown): Cancellation {
-    const grace = this.#outer.cancelGrace ?? this.#scope.loop.cancelGrace;
-    return { scope: this.#scope, source, reason, requestedBy: undefined, grace, origin: {} };
+    const grace = this.#outer.trouble?.cancelGrace ?? this.#scope.loop.cancelGrace;
+    return { scope: this.#scope, source, reason, requestedBy: undefined, grace, origin: undefined };
   }
 
   #signalAborted(reason: unknown): void {

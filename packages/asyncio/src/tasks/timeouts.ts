@@ -9,9 +9,10 @@ import { openScope } from "../kernel/body.ts";
 import { currentContext } from "../kernel/context-var.ts";
 import { checkCoroutine, checkSeconds, InvalidStateError, TimeoutError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
-import { Scope, type ScopeOptions } from "../kernel/scope.ts";
+import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { formatSeconds } from "../kernel/timers.ts";
+import type { ScopeOptions } from "../kernel/trouble.ts";
 
 /** Options of everything that opens a scope. */
 export interface SignalOption {
@@ -84,7 +85,7 @@ export class Timeout {
     checkSeconds("`timeout.reschedule`", CLOCK_TIME, deadline);
     const state = this.#scope.closed
       ? "the body has ended"
-      : this.#scope.expired
+      : this.expired()
         ? "the deadline has passed"
         : undefined;
     if (state !== undefined)
@@ -94,7 +95,7 @@ export class Timeout {
 
   /** True once the deadline has cancelled the body, also if the body then swallowed that (S77). */
   expired(): boolean {
-    return this.#scope.expired;
+    return this.#scope.trouble?.expired ?? false;
   }
 }
 
@@ -308,7 +309,7 @@ export class CancelScope {
 
   /** True once a cancellation was asked for, by `cancel`, the deadline, or the signal. */
   get cancelCalled(): boolean {
-    return this.#scope?.cancelCalled ?? this.#early !== undefined;
+    return this.#scope?.trouble?.cancelCalled ?? this.#early !== undefined;
   }
 
   /** True once the scope has cut its body off. */

@@ -14,6 +14,7 @@ import {
 } from "../kernel/errors.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
+import { RingBuffer } from "../kernel/ring-buffer.ts";
 import { park } from "../kernel/scope.ts";
 import { type Coroutine, createTask, Task } from "../kernel/task.ts";
 import { formatSeconds } from "../kernel/timers.ts";
@@ -205,7 +206,9 @@ class CompletionIterator<T> implements Completions<T> {
   /** Those of the pending ones that it listens to: none after the consumer has stopped, they may live long. */
   readonly #heard: Set<Future<T>> = new Set();
   /** Futures that have ended and have not come out. */
-  readonly #done: Future<T>[] = [];
+  readonly #done: RingBuffer<Future<T>> = new RingBuffer();
+  /** How many of the pending ones stand for bare promises. */
+  #foreign = 0;
   /** Calls of `next` that wait, in order: the nth call gets the nth future. Boxed, for a promise would await the future. */
   readonly #waiters: WaitList = new WaitList();
 
@@ -222,6 +225,7 @@ class CompletionIterator<T> implements Completions<T> {
   }
 
   #add(future: Future<T>): void {
+    if (!this.#pending.has(future) && foreign.has(future)) this.#foreign++;
     this.#pending.set(future, { futureDone: () => this.#ended(future) });
   }
 
@@ -237,13 +241,13 @@ class CompletionIterator<T> implements Completions<T> {
     for (const thunk of this.#notStarted.splice(0)) this.#add(toFuture(thunk));
     this.#listen();
     if (this.#done.length > 0) {
-      const value = this.#done.shift() as Future<T>; // length > 0
+      const value = this.#done.shift();
       await completed(scope, this.#subject, undefined);
       return { done: false, value };
     }
     if (this.#pending.size <= this.#waiters.length) return { done: true, value: undefined };
     const wait = park<{ future: Future<T> } | undefined>(scope, this.#subject);
-    wait.isForeign = [...this.#pending.keys()].some((future) => foreign.has(future));
+    wait.isForeign = this.#foreign > 0;
     this.#waiters.add(wait);
     const boxed = await waitForBell(wait, this.#deadline - scope.loop.time());
     if (boxed !== undefined) return { done: false, value: boxed.future };
@@ -275,6 +279,7 @@ class CompletionIterator<T> implements Completions<T> {
 
   #ended(future: Future<T>): void {
     this.#pending.delete(future);
+    if (foreign.has(future)) this.#foreign--;
     this.#heard.delete(future);
     if (this.#waiters.resumeFirst({ future }) === undefined) this.#done.push(future);
   }
