@@ -3,6 +3,7 @@
 
 // Running
 export { run, Runner, type RunOptions } from "./runner/runner.ts";
+export { type Signals, signals } from "./runner/signal-stream.ts";
 export type { SignalName } from "./runner/signals.ts";
 // Tasks
 export {

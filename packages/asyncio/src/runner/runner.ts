@@ -88,7 +88,8 @@ export class Runner {
     for (const [name, seconds] of Object.entries({ shutdownDelay, cancelGrace })) {
       if (seconds !== undefined) checkSeconds("`run`", `\`${name}\` in seconds`, seconds);
     }
-    if (signals !== undefined && signals !== false) checkSignalNames("`run`", signals);
+    if (signals !== undefined && signals !== false)
+      checkSignalNames("`run`", "`signals` to be false or an array", signals);
     if (loop !== undefined && (debug !== undefined || cancelGrace !== undefined)) {
       throw argumentError(
         "`run`",
@@ -304,7 +305,9 @@ class Run<T> implements FutureListener {
     return new Promise((resolve) => {
       const loop = this.#loop;
       const timer = loop.addTimer(deadline, { timerDue: () => resolve(false) });
+      const { onClose } = scope;
       scope.onClose = () => {
+        onClose?.();
         loop.cancelTimer(timer);
         resolve(true);
       };
