@@ -62,6 +62,13 @@ export {
   PriorityQueue,
   type PriorityQueueOptions,
 } from "./queues/ordered-queues.ts";
+// Network
+export {
+  createDatagramEndpoint,
+  type DatagramEndpoint,
+  type DatagramEndpointOptions,
+} from "./net/datagram.ts";
+export type { Datagram } from "./kernel/network.ts";
 // Context
 export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
 // The loop

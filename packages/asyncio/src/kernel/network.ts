@@ -33,11 +33,50 @@ export interface Listener {
   close(): void;
 }
 
+export interface Datagram {
+  readonly bytes: Uint8Array;
+  readonly from: Address;
+}
+
+/** A socket of a simulated host, as tests use it. */
 export interface DatagramSocket {
   readonly address: Address;
   send(bytes: Uint8Array, to: Address): void;
-  receive(): Promise<{ readonly bytes: Uint8Array; readonly from: Address }>;
+  receive(): Promise<Datagram>;
   close(): void;
+}
+
+/** What a datagram port is opened with. What is undefined is the host's to choose. */
+export interface DatagramPortOptions {
+  readonly local?: Partial<Address> | undefined;
+  /** Datagrams go to this address, and come from it, alone. */
+  readonly remote?: Address | undefined;
+  /** IPv4 or IPv6. */
+  readonly family: 4 | 6;
+  readonly broadcast: boolean;
+  readonly reuseAddress: boolean;
+  readonly reusePort: boolean;
+  /** Bytes that the operating system keeps for it. */
+  readonly receiveBufferSize?: number | undefined;
+  readonly sendBufferSize?: number | undefined;
+}
+
+/** Told of what happens at a port, whenever it happens. */
+export interface DatagramReceiver {
+  arrived(datagram: Datagram): void;
+  /** Something that was sent could not be delivered, or nothing can be received. */
+  failed(error: Error): void;
+}
+
+/** What a datagram endpoint (net/datagram.ts) is built on. */
+export interface DatagramPort {
+  readonly address: Address;
+  /** True iff it is outside the loop: virtual time holds still while it is waited for. */
+  readonly isOutside: boolean;
+  /** Sends a copy. True iff it was taken in the call; else `sent` is called when it is, or with the error. */
+  send(bytes: Uint8Array, to: Address | undefined, sent: (error?: Error) => void): boolean;
+  /** Nothing arrives any more; calls `closed` when it is gone. What `send` was not told of yet is lost. */
+  close(closed: () => void): void;
 }
 
 export interface Network {
@@ -45,5 +84,6 @@ export interface Network {
   /** Port 0 takes a free one. */
   listen(port: number): Promise<Listener>;
   bind(port: number): Promise<DatagramSocket>;
+  openDatagramPort(options: DatagramPortOptions, receiver: DatagramReceiver): Promise<DatagramPort>;
   lookup(hostname: string): Promise<readonly string[]>;
 }

@@ -6,6 +6,7 @@
  */
 
 import { runInRoot } from "../kernel/context.ts";
+import { killDependents } from "../kernel/dependents.ts";
 import { argumentError } from "../kernel/errors.ts";
 import { realHost } from "../kernel/host.ts";
 
@@ -152,6 +153,7 @@ export class SignalWatch {
   /** Dies by the signal itself, not by an exit code that looks like it: shells and supervisors tell the difference. */
   #die(name: SignalName): void {
     this.stop();
+    killDependents();
     const reception = receptions.get(name);
     if (reception !== undefined) process.off(name, reception.listener); // else it would be caught
     process.exitCode = SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[name];

@@ -11,7 +11,17 @@
 import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import type { Address, ByteStream, DatagramSocket, Listener, Network } from "../kernel/network.ts";
+import type {
+  Address,
+  ByteStream,
+  Datagram,
+  DatagramPort,
+  DatagramPortOptions,
+  DatagramReceiver,
+  DatagramSocket,
+  Listener,
+  Network,
+} from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { currentHost } from "./current-host.ts";
@@ -25,9 +35,10 @@ import {
   resetBoth,
 } from "./memory-stream.ts";
 import {
-  type Datagram,
+  type DatagramEnd,
   describeAddress,
   SimulatedListener,
+  SimulatedPort,
   SimulatedSocket,
 } from "./network-ends.ts";
 import { drawer } from "./random.ts";
@@ -122,7 +133,7 @@ export class SimulatedHost implements Network {
   /** False between `crash` and `restart`. */
   isUp = true;
   readonly #listeners: Map<number, SimulatedListener> = new Map();
-  readonly #sockets: Map<number, SimulatedSocket> = new Map();
+  readonly #sockets: Map<number, DatagramEnd> = new Map();
   #nextPort = FIRST_FREE_PORT;
 
   /** @internal */
@@ -180,6 +191,31 @@ export class SimulatedHost implements Network {
     return socket;
   }
 
+  /** Opens what `createDatagramEndpoint` stands on. The names of hosts are their addresses, and there is one family. */
+  async openDatagramPort(
+    options: DatagramPortOptions,
+    receiver: DatagramReceiver,
+  ): Promise<DatagramPort> {
+    const { local, remote, broadcast } = options;
+    const { network } = this;
+    const isHere = [undefined, this.name, "0.0.0.0", "::", "localhost"].includes(local?.host);
+    if (!isHere)
+      throw hostError("EADDRNOTAVAIL", "bind", { port: 0, ...local, host: `${local?.host}` });
+    if (remote !== undefined && !network.has(remote.host))
+      throw hostError("ENOTFOUND", "getaddrinfo", remote);
+    const free = this.#port(local?.port ?? 0, this.#sockets);
+    const port = new SimulatedPort({
+      address: { host: this.name, port: free },
+      remote,
+      receiver,
+      post: (datagram, to, refused) => network.post(datagram, to, refused),
+      broadcast: broadcast ? (datagram, to) => network.postToAll(datagram, to) : undefined,
+      forget: () => this.#sockets.delete(free),
+    });
+    this.#sockets.set(free, port);
+    return port;
+  }
+
   /** The names are the addresses here. Rejects with ENOTFOUND for a host that there is not. */
   async lookup(hostname: string): Promise<readonly string[]> {
     if (!this.network.has(hostname)) throw hostError("ENOTFOUND", "getaddrinfo");
@@ -197,7 +233,7 @@ export class SimulatedHost implements Network {
   }
 
   /** @internal */
-  socketAt(port: number): SimulatedSocket | undefined {
+  socketAt(port: number): DatagramEnd | undefined {
     return this.#sockets.get(port);
   }
 
@@ -205,7 +241,7 @@ export class SimulatedHost implements Network {
   crash(): void {
     this.isUp = false;
     for (const listener of [...this.#listeners.values()]) listener.close();
-    for (const socket of [...this.#sockets.values()]) socket.close();
+    for (const socket of [...this.#sockets.values()]) socket.crash();
   }
 
   #port(port: number, taken: ReadonlyMap<number, unknown>): number {
@@ -324,13 +360,27 @@ export class SimulatedNetwork {
     return least + ((most - least) * this.#draw(1000)) / 1000;
   }
 
-  /** @internal Sends a datagram, which may get lost. */
-  post(datagram: Datagram, to: Address): void {
-    const { host } = datagram.from;
-    if (this.#loses(host, to.host)) return;
+  /** @internal Sends a datagram, which may get lost, as may the news that nobody listens there. */
+  post(datagram: Datagram, to: Address, refused?: () => void): void {
     const { loop } = here();
-    const when = loop.time() + this.drawLatency();
-    this.deliver(loop, host, to.host, when, () => this.#socketAt(to)?.arrived(datagram));
+    const { host } = datagram.from;
+    this.#throw(loop, host, to.host, () => {
+      const socket = this.#socketAt(to);
+      if (socket !== undefined) socket.arrived(datagram);
+      else if (refused !== undefined) this.#throw(loop, to.host, host, refused);
+    });
+  }
+
+  /** @internal Sends a datagram to every other host. */
+  postToAll(datagram: Datagram, port: number): void {
+    for (const host of this.#hosts.keys())
+      if (host !== datagram.from.host) this.post(datagram, { host, port });
+  }
+
+  /** Calls `arrive` at the other end of a link, unless it gets lost on the way. */
+  #throw(loop: EventLoop, from: string, to: string, arrive: () => void): void {
+    if (this.#loses(from, to)) return;
+    this.deliver(loop, from, to, loop.time() + this.drawLatency(), arrive);
   }
 
   #loses(from: string, to: string): boolean {
@@ -339,7 +389,7 @@ export class SimulatedNetwork {
     return this.#cuts.get(linkOf(from, to))?.loses === true || !this.has(to);
   }
 
-  #socketAt({ host, port }: Address): SimulatedSocket | undefined {
+  #socketAt({ host, port }: Address): DatagramEnd | undefined {
     return this.#hosts.get(host)?.socketAt(port);
   }
 
