@@ -151,12 +151,9 @@ function siblingsIn(scope: Scope): Set<Signals> {
  * @throws TypeError for a name that no process can listen to.
  *
  * @example
- * const reload = asyncio.createTask(async () => {
- *   for await (const signal of asyncio.signals(["SIGHUP"])) return signal;
- * });
- * await asyncio.sleep(0);
+ * using received = asyncio.signals(["SIGHUP"]);
  * process.kill(process.pid, "SIGHUP");
- * assert.equal(await reload, "SIGHUP");
+ * assert.deepEqual(await received.next(), { done: false, value: "SIGHUP" });
  */
 export function signals(names: readonly SignalName[]): Signals {
   checkSignalNames("`signals`", "an array", names);
