@@ -61,6 +61,14 @@ export {
   PriorityQueue,
   type PriorityQueueOptions,
 } from "./queues/ordered-queues.ts";
+// Streams
+export {
+  type LimitOption,
+  type ReaderOptions,
+  StreamReader,
+  type TextOptions,
+} from "./streams/reader.ts";
+export { type ExtraInfo, StreamWriter, type WriterOptions } from "./streams/writer.ts";
 // Context
 export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
 // The loop
@@ -84,7 +92,9 @@ export {
   DeadlockError,
   type ErrorMatcher,
   ExceptionGroup,
+  IncompleteReadError,
   InvalidStateError,
+  LimitOverrunError,
   QueueEmpty,
   QueueFull,
   QueueShutDown,

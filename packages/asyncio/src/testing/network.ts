@@ -11,7 +11,15 @@
 import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import type { Address, ByteStream, DatagramSocket, Listener, Network } from "../kernel/network.ts";
+import {
+  type Address,
+  type ByteStream,
+  type DatagramSocket,
+  describeAddress,
+  hostError,
+  type Listener,
+  type Network,
+} from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { currentHost } from "./current-host.ts";
@@ -19,17 +27,11 @@ import {
   type Carrier,
   type ChunkPolicy,
   cutterFor,
-  hostError,
   MemoryStream,
   Pipe,
   resetBoth,
 } from "./memory-stream.ts";
-import {
-  type Datagram,
-  describeAddress,
-  SimulatedListener,
-  SimulatedSocket,
-} from "./network-ends.ts";
+import { type Datagram, SimulatedListener, SimulatedSocket } from "./network-ends.ts";
 import { drawer } from "./random.ts";
 
 export interface NetworkOptions {
