@@ -62,6 +62,14 @@ export {
   PriorityQueue,
   type PriorityQueueOptions,
 } from "./queues/ordered-queues.ts";
+// Streams
+export {
+  type LimitOption,
+  type ReaderOptions,
+  StreamReader,
+  type TextOptions,
+} from "./streams/reader.ts";
+export { type ExtraInfo, StreamWriter, type WriterOptions } from "./streams/writer.ts";
 // Network
 export {
   createDatagramEndpoint,
@@ -92,7 +100,9 @@ export {
   DeadlockError,
   type ErrorMatcher,
   ExceptionGroup,
+  IncompleteReadError,
   InvalidStateError,
+  LimitOverrunError,
   QueueEmpty,
   QueueFull,
   QueueShutDown,

@@ -11,12 +11,13 @@ import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.t
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import type {
-  Address,
-  Datagram,
-  DatagramPort,
-  DatagramPortOptions,
-  DatagramReceiver,
+import {
+  type Address,
+  type Datagram,
+  type DatagramPort,
+  type DatagramPortOptions,
+  type DatagramReceiver,
+  describeAddress,
 } from "../kernel/network.ts";
 import { RingBuffer } from "../kernel/ring-buffer.ts";
 import { park, type Scope } from "../kernel/scope.ts";
@@ -282,8 +283,8 @@ export class DatagramEndpoint implements Dependent, Watched {
 
   /** @internal */
   describe(): string {
-    const to = this.remote === undefined ? "" : ` to ${inWords(this.remote)}`;
-    return `datagram endpoint ${inWords(this.address)}${to}`;
+    const to = this.remote === undefined ? "" : ` to ${describeAddress(this.remote)}`;
+    return `datagram endpoint ${describeAddress(this.address)}${to}`;
   }
 
   /** @internal What tests that leave it open are told. */
@@ -324,12 +325,16 @@ export class DatagramEndpoint implements Dependent, Watched {
       const cure = "Give one, or open the endpoint with `remote`";
       throw argumentError("`endpoint.send`", "an address to send to", to, cure);
     }
-    if (remote !== undefined && to !== undefined && inWords(to) !== inWords(remote)) {
+    if (
+      remote !== undefined &&
+      to !== undefined &&
+      describeAddress(to) !== describeAddress(remote)
+    ) {
       const cure = "An endpoint that is connected sends to its remote address alone";
       throw argumentError(
         "`endpoint.send`",
-        `no address but ${inWords(remote)}`,
-        inWords(to),
+        `no address but ${describeAddress(remote)}`,
+        describeAddress(to),
         cure,
       );
     }
@@ -352,10 +357,6 @@ function checkPort(api: string, name: string, port: unknown, least: number): voi
   if (typeof port !== "number") throw argumentError(api, `\`${name}\` to be a number`, port);
   if (!Number.isInteger(port) || port < least || port > 65_535)
     throw rangeError(api, `\`${name}\` from ${least} to 65,535`, port);
-}
-
-function inWords({ host, port }: Address): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** Rejects in its turn. */

@@ -3,18 +3,20 @@
 import { InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
-import type {
-  Address,
-  ByteStream,
-  Datagram,
-  DatagramPort,
-  DatagramReceiver,
-  DatagramSocket,
-  Listener,
+import {
+  type Address,
+  type ByteStream,
+  type Datagram,
+  type DatagramPort,
+  type DatagramReceiver,
+  type DatagramSocket,
+  describeAddress,
+  hostError,
+  type Listener,
 } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList } from "../kernel/wait.ts";
-import { hostError, type MemoryStream } from "./memory-stream.ts";
+import type { MemoryStream } from "./memory-stream.ts";
 
 /** What a host has at a port. */
 export interface DatagramEnd {
@@ -216,8 +218,4 @@ export class SimulatedPort implements DatagramPort, DatagramEnd {
   crash(): void {
     this.close(() => this.#details.receiver.failed(hostError("ENETDOWN", "recvmsg")));
   }
-}
-
-export function describeAddress({ host, port }: Address): string {
-  return `${host}:${port}`;
 }

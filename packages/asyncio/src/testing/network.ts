@@ -11,16 +11,18 @@
 import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import type {
-  Address,
-  ByteStream,
-  Datagram,
-  DatagramPort,
-  DatagramPortOptions,
-  DatagramReceiver,
-  DatagramSocket,
-  Listener,
-  Network,
+import {
+  type Address,
+  type ByteStream,
+  type Datagram,
+  type DatagramPort,
+  type DatagramPortOptions,
+  type DatagramReceiver,
+  type DatagramSocket,
+  describeAddress,
+  hostError,
+  type Listener,
+  type Network,
 } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
@@ -29,14 +31,12 @@ import {
   type Carrier,
   type ChunkPolicy,
   cutterFor,
-  hostError,
   MemoryStream,
   Pipe,
   resetBoth,
 } from "./memory-stream.ts";
 import {
   type DatagramEnd,
-  describeAddress,
   SimulatedListener,
   SimulatedPort,
   SimulatedSocket,
