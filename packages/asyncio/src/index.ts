@@ -77,6 +77,12 @@ export {
   type DatagramEndpointOptions,
 } from "./net/datagram.ts";
 export type { Datagram } from "./kernel/network.ts";
+// Processes
+export { createSubprocessExec, createSubprocessShell, type Process } from "./process/process.ts";
+export { type ProcessResult, runProcess, type RunProcessOptions } from "./process/run-process.ts";
+export type { Stdio, SubprocessOptions } from "./process/spec.ts";
+export type { ProcessInput } from "./process/input.ts";
+export { ProcessError } from "./process/errors.ts";
 // Context
 export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
 // The loop

@@ -149,6 +149,8 @@ export class DatagramEndpoint implements Dependent, Watched {
   readonly #port: DatagramPort;
   readonly #inbox: Inbox;
   readonly #closers: WaitList = new WaitList();
+  /** Told when it is gone, outside the loop. */
+  readonly #whenGone: (() => void)[] = [];
   readonly #receiveSubject: WaitSubject = { describeWait: () => `${this.describe()}.receive` };
   readonly #sendSubject: WaitSubject = { describeWait: () => `${this.describe()}.send` };
   readonly #closeSubject: WaitSubject = { describeWait: () => `${this.describe()}.waitClosed` };
@@ -295,10 +297,9 @@ export class DatagramEndpoint implements Dependent, Watched {
   /** @internal */
   end(): Promise<void> {
     this.abort();
-    if (this.#state === "gone") return Promise.resolve();
-    const wait = new Wait<void>(here(), this.#closeSubject);
-    this.#closers.add(wait);
-    return wait.promise;
+    return this.#state === "gone"
+      ? Promise.resolve()
+      : new Promise((resolve) => this.#whenGone.push(resolve));
   }
 
   #leave(): void {
@@ -307,6 +308,7 @@ export class DatagramEndpoint implements Dependent, Watched {
       this.#state = "gone";
       dependents.delete(this);
       this.#closers.resumeAll(undefined);
+      for (const tell of this.#whenGone.splice(0)) tell();
     });
   }
 

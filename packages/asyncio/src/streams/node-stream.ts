@@ -27,6 +27,8 @@ export interface NodeStreamOptions {
   readonly localAddress?: (() => Address) | undefined;
   readonly remoteAddress?: Address | undefined;
   readonly highWaterMark?: number | undefined;
+  /** True iff the host may set `readable` flowing before the first read: it does when a child process ends. */
+  readonly flowsAlone?: boolean | undefined;
   /** What `extra` knows. */
   readonly extra?: ((name: string) => unknown) | undefined;
 }
@@ -116,6 +118,10 @@ export class NodeStream implements ByteStream, Watched {
       (stream as Owned)[OWNER] = this;
       stream.on("error", onError);
       stream.on("close", onClose);
+    }
+    if (options.flowsAlone === true && readable !== undefined) {
+      readable.pause();
+      this.#listen(readable); // what comes by itself is kept
     }
     const { loop } = here();
     if (loop.isExact) loop.watch(this);
@@ -208,12 +214,14 @@ export class NodeStream implements ByteStream, Watched {
 
   #flow(readable: Readable): void {
     this.#isFlowing = true;
-    if (readable.listenerCount("data", onData) === 0) {
-      readable.on("data", onData);
-      readable.on("end", onEnd);
-      if (readable.readableEnded) this.endArrived();
-    }
+    if (readable.listenerCount("data", onData) === 0) this.#listen(readable);
     readable.resume();
+  }
+
+  #listen(readable: Readable): void {
+    readable.on("data", onData);
+    readable.on("end", onEnd);
+    if (readable.readableEnded) this.endArrived();
   }
 
   // --- writing
@@ -342,7 +350,9 @@ export class NodeStream implements ByteStream, Watched {
   /** @internal */
   hostClosed(): void {
     if (--this.#open > 0) return;
-    const isOver = this.#isClosed || (this.#hasEnded && this.#hasWrittenEof);
+    const isRead = this.#readable === undefined || this.#hasEnded;
+    const isWritten = this.#writable === undefined || this.#hasWrittenEof;
+    const isOver = this.#isClosed || (isRead && isWritten);
     // Somebody has destroyed the socket behind our back.
     if (!isOver) this.failed(hostError("ECONNABORTED", "read", this.#options.remoteAddress));
     this.#closers?.resumeAll(undefined);

@@ -9,6 +9,7 @@
  * runs, if there is one. While it ends, the leftovers are cancelled, and nothing that happens counts any more.
  */
 
+import { dependentsOf } from "../kernel/dependents.ts";
 import { DeadlockError, TimeoutError } from "../kernel/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
@@ -396,8 +397,10 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     this.#phase = "over";
     this.#blindTimer?.clear();
     this.#closeBubble?.();
+    const left = dependentsOf(this.loop);
     this.loop.close();
-    this.#over?.();
+    if (left.length === 0) this.#over?.();
+    else void Promise.all(left.map((dependent) => dependent.end())).then(() => this.#over?.());
   }
 
   #problem(context: ExceptionContext): void {
