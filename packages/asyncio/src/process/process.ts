@@ -21,11 +21,7 @@ export type Piped<T, S> = [S] extends ["pipe"]
     : T | undefined;
 
 /** A stream whose option is not given is inherited. */
-type Option<O, K extends keyof SubprocessOptions> = O extends { readonly [P in K]: infer S }
-  ? S
-  : SubprocessOptions extends O
-    ? SubprocessOptions[K]
-    : undefined;
+type Option<O, K extends keyof SubprocessOptions> = K extends keyof O ? O[K] : undefined;
 
 /** A child process, running or ended. Made by `createSubprocessExec` and `createSubprocessShell`. */
 export class Process<O extends SubprocessOptions = SubprocessOptions> implements AsyncDisposable {

@@ -27,22 +27,22 @@ export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "st
   readonly killDelay?: number | undefined;
 }
 
-/** What is captured, by the options. */
-type Captured<O> = O extends { readonly capture: infer C }
-  ? C extends "bytes"
-    ? Uint8Array
-    : C extends false
-      ? undefined
-      : string
-  : string;
+type Option<O, K extends keyof RunProcessOptions> = K extends keyof O ? O[K] : undefined;
 
-type CapturedStream<O, K extends "stdout" | "stderr"> = O extends { readonly [P in K]: infer S }
-  ? [S] extends ["pipe"]
-    ? Captured<O>
-    : [S] extends [undefined]
-      ? Captured<O>
-      : undefined
-  : Captured<O>;
+/** What is captured, by the option `capture`. */
+type Captured<C> = [C] extends ["bytes"]
+  ? Uint8Array
+  : [C] extends [false]
+    ? undefined
+    : [C] extends ["text" | undefined]
+      ? string
+      : string | Uint8Array | undefined;
+
+type CapturedStream<O, K extends "stdout" | "stderr"> = [Option<O, K>] extends ["pipe" | undefined]
+  ? Captured<Option<O, "capture">>
+  : [Extract<Option<O, K>, "pipe" | undefined>] extends [never]
+    ? undefined
+    : Captured<Option<O, "capture">> | undefined;
 
 export interface ProcessResult<O extends RunProcessOptions = RunProcessOptions> {
   readonly returncode: number;
