@@ -99,7 +99,7 @@ export class NodeStream implements ByteStream, Watched {
   /** What the host has not been given yet; undefined is nothing. */
   #queue: Uint8Array[] | undefined = undefined;
   #queueSize = 0;
-  /** True iff the host has a piece whose callback tells when it is through. */
+  /** True iff the host has not passed everything on. The last piece that it has ends in a callback, which tells when it has. */
   #isSending = false;
   #hasWrittenEof = false;
   /** Those who wait until less is unsent: `offer` is how much may be. */
@@ -134,7 +134,7 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   get unsent(): number {
-    return this.#queueSize + (this.#writable?.writableLength ?? 0);
+    return this.#isSending ? this.#queueSize + (this.#writable?.writableLength ?? 0) : 0;
   }
 
   get lost(): Error | undefined {
