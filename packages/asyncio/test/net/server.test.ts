@@ -114,29 +114,35 @@ describe("startServer", () => {
   );
 
   everywhere("a handler that is cancelled closes silently (S144)", async ({ options, connect }) => {
+    const begun = new asyncio.Event();
     let task: asyncio.Task<unknown> | undefined;
     await using server = await startServer(async () => {
       task = asyncio.currentTask();
+      begun.set();
       await sleep(3600);
     }, options);
     const [reader, writer] = await connect(server);
-    while (task === undefined) await sleep(0.001);
+    await begun.wait();
 
-    task.cancel();
+    task?.cancel();
 
     assert.equal(text(await reader.read()), "");
     writer.close();
   });
 
   everywhere("a peer that is lost is no failure of the handler", async ({ options, connect }) => {
-    await using server = await startServer(echo, options);
+    const begun = new asyncio.Event();
+    const server = await startServer(async (reader, writer) => {
+      begun.set();
+      await echo(reader, writer);
+    }, options);
     const [, writer] = await connect(server);
-    await writer.write("x");
-    while (server.connections === 0) await sleep(0.001);
+    await begun.wait();
 
     writer.abort();
 
-    while (server.connections > 0) await sleep(0.001);
+    server.close();
+    await server.waitClosed();
   });
 
   test("handlers run in the context of whoever starts the server", async () => {
@@ -292,7 +298,7 @@ describe("the end of a server", () => {
     const [, writer] = await connect(server);
     await writer.write("x\n");
     const shutdown = createTask(() => server.shutdown(3600));
-    await sleep(0.01);
+    await sleep(0);
 
     writer.close();
 
