@@ -362,6 +362,27 @@ describe("the end of a server", () => {
   );
 
   describe(
+    "serveForever drains, where it was told to, before it cancels",
+    everywhere(async ({ options, connect }) => {
+      const server = await startServer(async (reader, writer) => {
+        await reader.readLine();
+        await sleep(0.02);
+        writer.write("finished");
+      }, options);
+      const forever = createTask(() => server.serveForever({ drain: 5 }));
+      const [reader, writer] = await connect(server);
+      await writer.write("work\n");
+      await sleep(0.01);
+
+      forever.cancel();
+
+      assert.equal(text(await reader.read()), "finished");
+      await assert.rejects(forever, asyncio.CancelledError);
+      writer.close();
+    }),
+  );
+
+  describe(
     "a handler cannot wait for itself",
     everywhere(async ({ options, connect }) => {
       const errors: unknown[] = [];
