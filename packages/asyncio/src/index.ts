@@ -72,11 +72,28 @@ export {
 export { type ExtraInfo, StreamWriter, type WriterOptions } from "./streams/writer.ts";
 // Network
 export {
+  type Connection,
+  type ConnectionOptions,
+  type ConnectionTarget,
+  openConnection,
+  openUnixConnection,
+} from "./net/connection.ts";
+export {
+  type ConnectionHandler,
+  type DrainOptions,
+  Server,
+  type ServerOptions,
+  type ServingOptions,
+  startServer,
+  startUnixServer,
+  type UnixServerOptions,
+} from "./net/server.ts";
+export {
   createDatagramEndpoint,
   type DatagramEndpoint,
   type DatagramEndpointOptions,
 } from "./net/datagram.ts";
-export type { Datagram } from "./kernel/network.ts";
+export type { Address, ByteStream, ConnectOptions, Datagram } from "./kernel/network.ts";
 // Processes
 export { createSubprocessExec, createSubprocessShell, type Process } from "./process/process.ts";
 export { type ProcessResult, runProcess, type RunProcessOptions } from "./process/run-process.ts";
