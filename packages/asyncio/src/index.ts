@@ -97,7 +97,7 @@ export type { Address, ByteStream, ConnectOptions, Datagram } from "./kernel/net
 // Processes
 export { createSubprocessExec, createSubprocessShell, type Process } from "./process/process.ts";
 export { type ProcessResult, runProcess, type RunProcessOptions } from "./process/run-process.ts";
-export type { Stdio, SubprocessOptions } from "./process/spec.ts";
+export type { Stdio, SubprocessOptions } from "./process/options.ts";
 export type { ProcessInput } from "./process/input.ts";
 export { ProcessError } from "./process/errors.ts";
 // Context

@@ -18,7 +18,7 @@ import { type HostTimer, realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { startError } from "./errors.ts";
+import { startError } from "./start-error.ts";
 
 /** What a child is started with. */
 export interface ChildSpec {

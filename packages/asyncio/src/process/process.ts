@@ -11,7 +11,8 @@ import { gather } from "../tasks/gather.ts";
 import { CancelScope } from "../tasks/timeouts.ts";
 import { Child, whenDrained } from "./child.ts";
 import { checkInput, feed, type ProcessInput } from "./input.ts";
-import { execSpec, type SubprocessOptions, shellSpec } from "./spec.ts";
+import type { SubprocessOptions } from "./options.ts";
+import { execSpec, shellSpec } from "./spec.ts";
 
 /** `T` where the option says "pipe", undefined where it says something else, either where nobody can tell. */
 export type Piped<T, S> = [S] extends ["pipe"]
@@ -32,7 +33,8 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
   readonly stdout: Piped<StreamReader, Option<O, "stdout">>;
   readonly stderr: Piped<StreamReader, Option<O, "stderr">>;
   readonly #child: Child;
-  readonly #streams: readonly NodeStream[];
+  readonly #outputs: readonly NodeStream[];
+  readonly #input: NodeStream | undefined;
   readonly #stdin: StreamWriter | undefined;
   readonly #stdout: StreamReader | undefined;
   readonly #stderr: StreamReader | undefined;
@@ -43,21 +45,20 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
     this.pid = child.pid;
     const { stdin, stdout, stderr } = child.host;
     const describe = (name: string) => (): string => `${name} of ${child.describe()}`;
-    const streams: NodeStream[] = [];
+    const outputs: NodeStream[] = [];
     if (stdin !== null) {
-      const stream = new NodeStream({ writable: stdin, describe: describe("stdin") });
-      streams.push(stream);
-      this.#stdin = new StreamWriter(stream);
+      this.#input = new NodeStream({ writable: stdin, describe: describe("stdin") });
+      this.#stdin = new StreamWriter(this.#input);
     }
     const reader = (readable: typeof stdout, name: string): StreamReader | undefined => {
       if (readable === null) return undefined;
       const stream = new NodeStream({ readable, describe: describe(name), flowsAlone: true });
-      streams.push(stream);
+      outputs.push(stream);
       return new StreamReader(stream, { limit });
     };
     this.#stdout = reader(stdout, "stdout");
     this.#stderr = reader(stderr, "stderr");
-    this.#streams = streams;
+    this.#outputs = outputs;
     // They are there iff the options say so, which is what the types say.
     this.stdin = this.#stdin as Piped<StreamWriter, Option<O, "stdin">>;
     this.stdout = this.#stdout as Piped<StreamReader, Option<O, "stdout">>;
@@ -92,7 +93,7 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
       );
     const feeding = new CancelScope();
     const stop = whenDrained(this.#child, () => {
-      for (const stream of this.#streams) stream.close(); // reads that wait there come to the end
+      for (const stream of this.#outputs) stream.endArrived(); // reads come to the end after what is here
     });
     try {
       const [, stdout, stderr] = await gather(
@@ -104,6 +105,7 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
           feeding.cancel("the process has ended");
         },
       );
+      for (const stream of this.#outputs) stream.close(); // somebody else may hold the other end open
       return [stdout, stderr] as never; // there is output iff there is a pipe, which is what the types say
     } finally {
       stop();
@@ -111,12 +113,12 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
   }
 
   /** Sends it a signal, by name or number. That it has ended is no error (S154). */
-  sendSignal(signal: NodeJS.Signals | number): void {
+  sendSignal(signal: `SIG${string}` | number): void {
     const { signals } = process.getBuiltinModule("node:os").constants;
     const isKnown = typeof signal === "number" ? Number.isInteger(signal) : signal in signals;
     if (!isKnown)
       throw argumentError("`process.sendSignal`", "the name or number of a signal", signal);
-    this.#child.send(signal);
+    this.#child.send(signal as NodeJS.Signals | number); // the host knows it
   }
 
   /** Asks it to end, by SIGTERM; in a session of its own also everything that it has started in it. */
@@ -131,7 +133,8 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
 
   /** Kills it if it runs (S157), waits until it has gone, and closes its streams; what was not read is dropped. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const stream of this.#streams) stream.close();
+    this.#input?.abort();
+    for (const stream of this.#outputs) stream.close();
     if (this.returncode === undefined) await this.#child.stop(0);
   }
 }

@@ -10,7 +10,8 @@ import { CancelScope, moveOnAfter } from "../tasks/timeouts.ts";
 import { Child, DEFAULT_KILL_DELAY } from "./child.ts";
 import { ProcessError, type Tail } from "./errors.ts";
 import { checkInput, feed, type ProcessInput } from "./input.ts";
-import { execSpec, type SubprocessOptions } from "./spec.ts";
+import type { SubprocessOptions } from "./options.ts";
+import { execSpec } from "./spec.ts";
 
 export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "stdin"> {
   /** What becomes of stdout and stderr: text (UTF-8), bytes, or nothing: they go where those of this process go. @default "text" */

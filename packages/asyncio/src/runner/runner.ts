@@ -288,7 +288,7 @@ class Run<T> implements FutureListener {
     reportUnobserved(this.#loop);
   }
 
-  /** Ends the processes and sockets that were left open, and waits until they are gone, or `deadline`. */
+  /** Ends the processes and sockets that were left open, and waits until they are gone; at `deadline` it kills. */
   async #dependentsEnded(deadline: number): Promise<void> {
     const loop = this.#loop;
     const left = dependentsOf(loop).filter((dependent) => !this.#openBefore.has(dependent));
@@ -300,7 +300,11 @@ class Run<T> implements FutureListener {
     }
     loop.io(1); // what is waited for is outside: virtual time holds still
     await new Promise<void>((resolve) => {
-      const timer = loop.addTimer(deadline, { timerDue: () => resolve() });
+      const killAll = (): void => {
+        for (const dependent of left) dependent.kill?.();
+        resolve();
+      };
+      const timer = loop.addTimer(deadline, { timerDue: killAll });
       const ended = Promise.all(left.map((dependent) => dependent.end()));
       ended.then(() => {
         loop.cancelTimer(timer);

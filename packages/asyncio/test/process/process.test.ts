@@ -27,7 +27,7 @@ import { LeakError, runTest } from "../../src/testing.ts";
 import { runFixture } from "../child.ts";
 import { conforms } from "../conformance.ts";
 import { rejection } from "../virtual.ts";
-import { allGone, groupOf, isAlive } from "./alive.ts";
+import { allGone, groupOf, isAlive, real } from "./alive.ts";
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "asyncio-ts-")));
 after(() => rmSync(folder, { recursive: true }));
@@ -39,16 +39,6 @@ const line = async (reader: StreamReader): Promise<string> =>
   text(await reader.readLine())?.trimEnd() ?? "";
 /** A program that says "ready" and then does what is told. */
 const sh = (script: string) => ["-c", script];
-const listeners = (): number => process.listenerCount("exit");
-
-/** A test with real processes: none of them may be left. */
-function real(body: () => Promise<void>): () => Promise<void> {
-  return async () => {
-    const before = listeners();
-    await run(body);
-    assert.equal(listeners(), before, "a process is left");
-  };
-}
 
 describe("communicate", () => {
   test(
@@ -110,6 +100,29 @@ describe("communicate", () => {
       const [stdout, stderr] = await process.communicate(new Uint8Array(3_000_000));
 
       assert.deepEqual([stdout.length, stderr.length], [3_000_000, 3_000_000]);
+    }),
+  );
+
+  test(
+    "loses nothing when this program is slow to read",
+    real(async () => {
+      let isDone = false;
+      const spin = async () => {
+        while (!isDone) {
+          const until = performance.now() + 2;
+          while (performance.now() < until); // holds the loop up
+          await sleep(0);
+        }
+      };
+      const spinning = [1, 2, 3].map(() => createTask(spin));
+      const process = await createSubprocessExec("head", ["-c", "500000", "/dev/zero"], {
+        stdout: "pipe",
+      });
+      const [stdout] = await process.communicate();
+      isDone = true;
+      await gather(...spinning);
+
+      assert.equal(stdout.length, 500_000);
     }),
   );
 

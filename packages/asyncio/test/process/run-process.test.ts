@@ -12,7 +12,6 @@ import {
   createTask,
   gather,
   ProcessError,
-  run,
   runProcess,
   sleep,
   TimeoutError,
@@ -20,7 +19,7 @@ import {
 } from "../../src/index.ts";
 import { runTest } from "../../src/testing.ts";
 import { rejection } from "../virtual.ts";
-import { allGone, isAlive } from "./alive.ts";
+import { allGone, isAlive, real } from "./alive.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "asyncio-ts-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -40,15 +39,6 @@ async function untilSaid(name: string, count: number): Promise<number[]> {
     }
     await sleep(0.005);
   }
-}
-
-/** A test with real processes: none of them may be left. */
-function real(body: () => Promise<void>): () => Promise<void> {
-  return async () => {
-    const before = process.listenerCount("exit");
-    await run(body);
-    assert.equal(process.listenerCount("exit"), before, "a process is left");
-  };
 }
 
 describe("runProcess", () => {
