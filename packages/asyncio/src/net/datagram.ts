@@ -6,10 +6,9 @@
  * Source: asyncio's create_datagram_endpoint, as a stream of messages instead of a protocol.
  */
 
-import { type Dependent, dependents } from "../kernel/dependents.ts";
+import { dependents } from "../kernel/dependents.ts";
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
-import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import {
   type Address,
@@ -139,7 +138,7 @@ class Inbox implements DatagramReceiver {
 }
 
 /** An open datagram socket. Made by `createDatagramEndpoint`. */
-export class DatagramEndpoint implements Dependent, Watched {
+export class DatagramEndpoint implements AsyncDisposable {
   /** @internal */
   readonly loop: EventLoop;
   /** Where it listens. */

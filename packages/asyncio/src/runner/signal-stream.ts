@@ -9,19 +9,13 @@ import { RingBuffer } from "../kernel/ring-buffer.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Timer } from "../kernel/timers.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
-import {
-  checkSignalNames,
-  receiveSignals,
-  type SignalName,
-  type SignalReceiver,
-  stopReceiving,
-} from "./signals.ts";
+import { checkSignalNames, receiveSignals, type SignalName, stopReceiving } from "./signals.ts";
 
 /** The iterables that each scope has to end. */
 const openIn: WeakMap<Scope, Set<Signals>> = new WeakMap();
 
 /** Signals as they come. Made by `signals`. */
-export class Signals implements AsyncIterableIterator<SignalName, undefined>, SignalReceiver {
+export class Signals implements AsyncIterableIterator<SignalName, undefined>, Disposable {
   readonly names: readonly SignalName[];
   readonly #siblings: Set<Signals>;
   /** What came and was not read. */
