@@ -9,15 +9,18 @@ import {
   type Datagram,
   type DatagramEndpoint,
   type DatagramEndpointOptions,
+  gather,
   InvalidStateError,
   moveOnAfter,
   run,
   sleep,
+  type TaskGroup,
+  taskGroup,
   timeout,
 } from "../../src/index.ts";
 import type { DatagramReceiver } from "../../src/kernel/network.ts";
 import { openEndpoint } from "../../src/net/datagram.ts";
-import { LeakError, runTest, SimulatedNetwork } from "../../src/testing.ts";
+import { cancelSweep, explore, LeakError, runTest, SimulatedNetwork } from "../../src/testing.ts";
 import { conforms } from "../conformance.ts";
 import { rejection, virtual } from "../virtual.ts";
 
@@ -469,3 +472,66 @@ conforms(
     },
   }),
 );
+
+describe("a client and a server of datagrams, together", () => {
+  /** Answers each datagram with its length, until it is cancelled. */
+  async function serve(): Promise<void> {
+    await using server = await createDatagramEndpoint({ local: { port: 7 } });
+    for await (const { bytes, from } of server) await server.send(`${bytes.length}`, from);
+  }
+
+  /** Asks again until there is an answer. */
+  async function ask(question: string): Promise<string> {
+    await using client = await createDatagramEndpoint({ remote: { host: "a", port: 7 } });
+    for (;;) {
+      await client.send(question);
+      const answer = await moveOnAfter(1, () => client.receive().catch(notYetThere));
+      if (!answer.cancelled && answer.value !== undefined) return text(answer.value);
+    }
+  }
+
+  /** The server may be later than its clients. */
+  async function notYetThere(error: { code?: unknown }): Promise<undefined> {
+    if (error.code !== "ECONNREFUSED") throw error;
+    await sleep(1);
+  }
+
+  /** Two clients of one server; gives their answers. */
+  async function conversation(network: SimulatedNetwork): Promise<string[]> {
+    network.host("a");
+    return await taskGroup(async (group: TaskGroup<string[]>) => {
+      group.createTask(() => network.host("a").run(serve));
+      const answers = ["x", "yyy"].map((question, index) =>
+        group.createTask(() => network.host(`client ${index}`).run(() => ask(question))),
+      );
+      group.cancel(await gather(...answers));
+      return await sleep(3600, []);
+    });
+  }
+
+  test("answers arrive under every schedule", async () => {
+    const found = await explore(
+      async () => {
+        const answers = await conversation(new SimulatedNetwork({ latency: 0.1 }));
+        assert.deepEqual(answers, ["1", "3"]);
+      },
+      { iterations: 200, seed: 1 },
+    );
+
+    assert.ok(found.schedules >= 50, String(found.schedules));
+  });
+
+  test("answers arrive although datagrams get lost", async () => {
+    for (let seed = 1; seed <= 20; seed++)
+      await runTest(async () => {
+        const network = new SimulatedNetwork({ latency: [0.01, 0.4], loss: 0.4, seed });
+        assert.deepEqual(await conversation(network), ["1", "3"]);
+      });
+  });
+
+  test("cancelled at any wait, they leave no socket behind", async () => {
+    await cancelSweep(async () => {
+      await conversation(new SimulatedNetwork({ latency: 0.1 }));
+    });
+  });
+});
