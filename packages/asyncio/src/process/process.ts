@@ -52,7 +52,7 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
     }
     const reader = (readable: typeof stdout, name: string): StreamReader | undefined => {
       if (readable === null) return undefined;
-      const stream = new NodeStream({ readable, describe: describe(name), flowsAlone: true });
+      const stream = new NodeStream({ readable, describe: describe(name) });
       outputs.push(stream);
       return new StreamReader(stream, { limit });
     };

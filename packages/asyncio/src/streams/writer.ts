@@ -41,6 +41,8 @@ const ignore = (): void => {};
 interface Span {
   readonly from: number;
   readonly to: number;
+  /** What `drain` returned: marked as handled before it is rejected, for an abandoned wait never crashes the process. */
+  promise?: Promise<void>;
 }
 
 /**
@@ -111,7 +113,9 @@ export class StreamWriter implements AsyncDisposable {
    * tasks may wait here. Rejects when the connection is lost.
    */
   drain(): Promise<void> {
-    return this.#drain({ from: this.bytesWritten, to: this.#taken });
+    const span: Span = { from: this.bytesWritten, to: this.#taken };
+    span.promise = this.#drain(span);
+    return span.promise;
   }
 
   /** Ends this side: the peer reads to the end, and may go on writing. Nothing can be written after it. */
@@ -244,6 +248,7 @@ export class StreamWriter implements AsyncDisposable {
       await stream.drain(stream.unsent > this.#high ? this.#low : Number.POSITIVE_INFINITY);
     } catch (error) {
       if (error instanceof CancelledError) this.#tellWritten(error, span);
+      span.promise?.catch(ignore);
       throw error;
     }
   }
@@ -283,10 +288,7 @@ class Backpressure implements Promise<void> {
   }
 
   #wait(): Promise<void> {
-    if (this.#promise === undefined) {
-      this.#promise = this.#begin();
-      this.#promise.catch(ignore);
-    }
+    this.#promise ??= this.#begin();
     return this.#promise;
   }
 }

@@ -58,6 +58,7 @@ export interface NetworkOptions {
 }
 
 const FIRST_FREE_PORT = 49_152;
+const LOOPBACK: readonly string[] = ["localhost", "127.0.0.1", "::1"];
 
 interface Packet {
   readonly arrive: () => void;
@@ -202,11 +203,12 @@ export class SimulatedHost implements Network {
     options: DatagramPortOptions,
     receiver: DatagramReceiver,
   ): Promise<DatagramPort> {
-    const { local, remote, broadcast } = options;
+    const { local, broadcast } = options;
     const { network } = this;
-    const isHere = [undefined, this.name, "0.0.0.0", "::", "localhost"].includes(local?.host);
-    if (!isHere)
-      throw hostError("EADDRNOTAVAIL", "bind", { port: 0, ...local, host: `${local?.host}` });
+    const remote = options.remote && this.#resolved(options.remote);
+    const { host } = this.#resolved({ host: "localhost", port: 0, ...local });
+    if (host !== this.name && host !== "0.0.0.0" && host !== "::")
+      throw hostError("EADDRNOTAVAIL", "bind", { host, port: local?.port ?? 0 });
     if (remote !== undefined && !network.has(remote.host))
       throw hostError("ENOTFOUND", "getaddrinfo", remote);
     const free = this.#port(local?.port ?? 0, this.#sockets);
@@ -214,7 +216,7 @@ export class SimulatedHost implements Network {
       address: { host: this.name, port: free },
       remote,
       receiver,
-      post: (datagram, to, refused) => network.post(datagram, to, refused),
+      post: (datagram, to, refused) => network.post(datagram, this.#resolved(to), refused),
       broadcast: broadcast ? (datagram, to) => network.postToAll(datagram, to) : undefined,
       forget: () => this.#sockets.delete(free),
     });
@@ -222,8 +224,14 @@ export class SimulatedHost implements Network {
     return port;
   }
 
-  /** The names are the addresses here. Rejects with ENOTFOUND for a host that there is not. */
+  /** With this host's name for what means this host. */
+  #resolved({ host, port }: Address): Address {
+    return { host: LOOPBACK.includes(host) ? this.name : host, port };
+  }
+
+  /** The names are the addresses here; "localhost" is this host. Rejects with ENOTFOUND for a host that there is not. */
   async lookup(hostname: string): Promise<readonly string[]> {
+    if (LOOPBACK.includes(hostname)) return [this.name];
     if (!this.network.has(hostname)) throw hostError("ENOTFOUND", "getaddrinfo");
     return [hostname];
   }

@@ -199,6 +199,23 @@ describe("a datagram endpoint in virtual time", () => {
   );
 
   test(
+    "localhost is the host that the code runs on",
+    virtual(async () => {
+      await new SimulatedNetwork().host("a").run(async () => {
+        const local = { host: "127.0.0.1", port: 7 };
+        const server = await createDatagramEndpoint({ local });
+        const client = await createDatagramEndpoint({ remote: { host: "localhost", port: 7 } });
+        await client.send("near");
+        const { bytes, from } = await server.receive();
+        await server.send(bytes, from);
+
+        assert.equal(text(await client.receive()), "near");
+        for (const endpoint of [client, server]) endpoint.close();
+      });
+    }),
+  );
+
+  test(
     "a port that is taken is EADDRINUSE, another host's address EADDRNOTAVAIL",
     virtual(async () => {
       const network = new SimulatedNetwork();

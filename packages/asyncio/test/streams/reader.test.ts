@@ -314,7 +314,7 @@ describe("iteration", () => {
   test(
     "refuses encodings that it cannot split",
     reading(async (reader) => {
-      await assert.rejects(reader.lines({ encoding: "utf-16le" }).next(), RangeError);
+      assert.throws(() => reader.lines({ encoding: "utf-16le" }), RangeError);
       assert.throws(() => reader.chunks({ encoding: "klingon" }), RangeError);
     }),
   );
@@ -416,6 +416,24 @@ describe("a lost connection", () => {
       await assert.rejects(reader.readLine(), { code: "ECONNRESET" });
     }),
   );
+
+  for (const [name, begin] of [
+    ["read", (reader: asyncio.StreamReader) => reader.read(1)],
+    ["readLine", (reader: asyncio.StreamReader) => reader.readLine()],
+    ["readExactly", (reader: asyncio.StreamReader) => reader.readExactly(1)],
+  ] as const) {
+    test(
+      `does no harm to a ${name} that is looked at later`,
+      reading(async (reader, far, t) => {
+        const read = begin(reader);
+        await t.settle();
+        far.abort();
+        await new Promise((resolve) => setImmediate(resolve));
+
+        await assert.rejects(read, { code: "ECONNRESET" });
+      }),
+    );
+  }
 
   test(
     "wakes a read that waits (S136)",
