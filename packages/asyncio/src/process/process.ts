@@ -133,9 +133,11 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
 
   /** Kills it if it runs (S157), waits until it has gone, and closes its streams; what was not read is dropped. */
   async [Symbol.asyncDispose](): Promise<void> {
+    // Killed first: a process whose input ends might end by itself, and pass for one that was done.
+    const stopping = this.returncode === undefined ? this.#child.stop(0) : undefined;
     this.#input?.abort();
     for (const stream of this.#outputs) stream.close();
-    if (this.returncode === undefined) await this.#child.stop(0);
+    await stopping;
   }
 }
 

@@ -299,6 +299,22 @@ describe("the end of a process", () => {
   );
 
   test(
+    "one that is killed by leaving the block has not ended by the end of its input",
+    real(async () => {
+      const returncodes = [];
+      for (let count = 0; count < 10; count++) {
+        const process = await createSubprocessExec("cat", [], { stdin: "pipe", stdout: "pipe" });
+        await process.stdin.write("x\n");
+        await process.stdout.readLine();
+        await process[Symbol.asyncDispose]();
+        returncodes.push(process.returncode);
+      }
+
+      assert.deepEqual([...new Set(returncodes)], [-9]);
+    }),
+  );
+
+  test(
     "leaving the block does nothing to one that has ended (S157)",
     real(async () => {
       await using process = await createSubprocessExec("sh", sh("exit 3"));
