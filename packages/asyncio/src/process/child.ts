@@ -32,7 +32,7 @@ export interface ChildSpec {
 }
 
 /** After the process has ended, seconds without a byte until its output counts as ended; what it left running may go on. */
-const QUIET_SECONDS = 0.25;
+const QUIET_SECONDS = 0.5;
 /** And seconds in all. */
 const DRAIN_SECONDS = 5;
 /** Seconds that SIGKILL gets; a process in an uninterruptible system call is left to the system. */

@@ -563,6 +563,50 @@ describe("the end of a run", () => {
   });
 });
 
+/** A child that does what the test says, since no test could tell a real one when to do it. */
+function claimedChild(stdout: object | null = null): Child {
+  const host = Object.assign(new EventEmitter(), { stdin: null, stdout, stderr: null });
+  const spec = { api: "test", program: "x", args: [], command: "x", options: {} };
+  return new Child(here().loop, spec, host as unknown as ChildProcess, 0);
+}
+
+describe("output that somebody else holds open when the process has ended", () => {
+  const openOutput = () =>
+    Object.assign(new EventEmitter(), { bytesRead: 0, closed: false, destroy() {} });
+
+  test("is waited for as long as something comes", async () => {
+    await run(async () => {
+      const stdout = openOutput();
+      const child = claimedChild(stdout);
+      child.host.emit("exit", 0, null);
+      let pieces = 0;
+      const coming = setInterval(() => {
+        stdout.bytesRead++;
+        if (++pieces === 15) clearInterval(coming);
+      }, 50);
+      await child.drained();
+      stdout.closed = true;
+      stdout.emit("close");
+
+      assert.equal(pieces, 15);
+    });
+  });
+
+  test("is not waited for longer than it is open", async () => {
+    await run(async () => {
+      const stdout = openOutput();
+      const child = claimedChild(stdout);
+      const drained = createTask(() => child.drained());
+      child.host.emit("exit", 0, null);
+      stdout.closed = true;
+      stdout.emit("close");
+      for (let hops = 0; hops < 3; hops++) await new Promise((resolve) => setImmediate(resolve));
+
+      assert.equal(drained.done(), true);
+    });
+  });
+});
+
 // What a process does cannot be told from within a step, so this one only claims to be one.
 let claimed: Child | undefined;
 conforms(
@@ -572,9 +616,7 @@ conforms(
     hasFastPath: true,
     holdsTime: true,
     within: async (check) => {
-      const host = Object.assign(new EventEmitter(), { stdin: null, stdout: null, stderr: null });
-      const spec = { api: "test", program: "x", args: [], command: "x", options: {} };
-      claimed = new Child(here().loop, spec, host as unknown as ChildProcess, 0);
+      claimed = claimedChild();
       try {
         await check();
       } finally {
