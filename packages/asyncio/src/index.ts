@@ -3,6 +3,7 @@
 
 // Running
 export { run, Runner, type RunOptions } from "./runner/runner.ts";
+export { type Signals, signals } from "./runner/signal-stream.ts";
 export type { SignalName } from "./runner/signals.ts";
 // Tasks
 export {
@@ -61,6 +62,44 @@ export {
   PriorityQueue,
   type PriorityQueueOptions,
 } from "./queues/ordered-queues.ts";
+// Streams
+export {
+  type LimitOption,
+  type ReaderOptions,
+  StreamReader,
+  type TextOptions,
+} from "./streams/reader.ts";
+export { type ExtraInfo, StreamWriter, type WriterOptions } from "./streams/writer.ts";
+// Network
+export {
+  type Connection,
+  type ConnectionOptions,
+  type ConnectionTarget,
+  openConnection,
+  openUnixConnection,
+} from "./net/connection.ts";
+export {
+  type ConnectionHandler,
+  type DrainOptions,
+  Server,
+  type ServerOptions,
+  type ServingOptions,
+  startServer,
+  startUnixServer,
+  type UnixServerOptions,
+} from "./net/server.ts";
+export {
+  createDatagramEndpoint,
+  type DatagramEndpoint,
+  type DatagramEndpointOptions,
+} from "./net/datagram.ts";
+export type { Address, ByteStream, ConnectOptions, Datagram } from "./kernel/network.ts";
+// Processes
+export { createSubprocessExec, createSubprocessShell, type Process } from "./process/process.ts";
+export { type ProcessResult, runProcess, type RunProcessOptions } from "./process/run-process.ts";
+export type { Stdio, SubprocessOptions } from "./process/options.ts";
+export type { ProcessInput } from "./process/input.ts";
+export { ProcessError } from "./process/errors.ts";
 // Context
 export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
 // The loop
@@ -84,7 +123,9 @@ export {
   DeadlockError,
   type ErrorMatcher,
   ExceptionGroup,
+  IncompleteReadError,
   InvalidStateError,
+  LimitOverrunError,
   QueueEmpty,
   QueueFull,
   QueueShutDown,

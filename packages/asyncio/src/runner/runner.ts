@@ -8,6 +8,7 @@
 
 import { checkSignal } from "../kernel/abort.ts";
 import { type Context, copyContext } from "../kernel/context-var.ts";
+import { type Dependent, dependentsOf } from "../kernel/dependents.ts";
 import {
   argumentError,
   checkCoroutine,
@@ -88,7 +89,8 @@ export class Runner {
     for (const [name, seconds] of Object.entries({ shutdownDelay, cancelGrace })) {
       if (seconds !== undefined) checkSeconds("`run`", `\`${name}\` in seconds`, seconds);
     }
-    if (signals !== undefined && signals !== false) checkSignalNames("`run`", signals);
+    if (signals !== undefined && signals !== false)
+      checkSignalNames("`run`", "`signals` to be false or an array", signals);
     if (loop !== undefined && (debug !== undefined || cancelGrace !== undefined)) {
       throw argumentError(
         "`run`",
@@ -161,6 +163,8 @@ class Run<T> implements FutureListener {
   readonly #signals: SignalWatch;
   /** Tasks that were there before, on a loop that was passed in: not ours to cancel. */
   readonly #foreign: ReadonlySet<Task<unknown>>;
+  /** What was open there before. */
+  readonly #openBefore: ReadonlySet<Dependent>;
   /** The caller, waiting for main to end. */
   readonly #join: Wait<void>;
   readonly #shutdownDelay: number;
@@ -182,6 +186,7 @@ class Run<T> implements FutureListener {
     this.#options = options;
     this.#shutdownDelay = options.shutdownDelay ?? DEFAULT_SHUTDOWN_DELAY;
     this.#foreign = new Set(loop.tasks.toArray());
+    this.#openBefore = new Set(dependentsOf(loop));
     this.#join = park<void>(
       here(),
       { describeWait: () => "a run to end" },
@@ -279,7 +284,34 @@ class Run<T> implements FutureListener {
       break;
     }
     await this.#cleanupsEnded(deadline);
+    await this.#dependentsEnded(deadline);
     reportUnobserved(this.#loop);
+  }
+
+  /** Ends the processes and sockets that were left open, and waits until they are gone; at `deadline` it kills. */
+  async #dependentsEnded(deadline: number): Promise<void> {
+    const loop = this.#loop;
+    const left = dependentsOf(loop).filter((dependent) => !this.#openBefore.has(dependent));
+    if (left.length === 0) return;
+    if (loop.debug) {
+      const lines = left.map((dependent) => `  ${dependent.describe()}`).join("\n");
+      const message = `the run has ended what was left open:\n${lines}`;
+      loop.callExceptionHandler({ message });
+    }
+    loop.io(1); // what is waited for is outside: virtual time holds still
+    await new Promise<void>((resolve) => {
+      const killAll = (): void => {
+        for (const dependent of left) dependent.kill?.();
+        resolve();
+      };
+      const timer = loop.addTimer(deadline, { timerDue: killAll });
+      const ended = Promise.all(left.map((dependent) => dependent.end()));
+      ended.then(() => {
+        loop.cancelTimer(timer);
+        resolve();
+      });
+    });
+    loop.io(-1);
   }
 
   /** Waits for what floating branches do in `cleanup` after they were cut off, one after the other, until `deadline`. */
@@ -304,7 +336,10 @@ class Run<T> implements FutureListener {
     return new Promise((resolve) => {
       const loop = this.#loop;
       const timer = loop.addTimer(deadline, { timerDue: () => resolve(false) });
-      scope.inTrouble().onClose = () => {
+      const trouble = scope.inTrouble();
+      const { onClose } = trouble;
+      trouble.onClose = () => {
+        onClose?.();
         loop.cancelTimer(timer);
         resolve(true);
       };

@@ -3,14 +3,26 @@
 import { InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
-import type { Address, ByteStream, DatagramSocket, Listener } from "../kernel/network.ts";
+import {
+  type Address,
+  type ByteStream,
+  type Datagram,
+  type DatagramPort,
+  type DatagramReceiver,
+  type DatagramSocket,
+  describeAddress,
+  hostError,
+  type Listener,
+} from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList } from "../kernel/wait.ts";
 import type { MemoryStream } from "./memory-stream.ts";
 
-export interface Datagram {
-  readonly bytes: Uint8Array;
-  readonly from: Address;
+/** What a host has at a port. */
+export interface DatagramEnd {
+  arrived(datagram: Datagram): void;
+  /** The host goes down. */
+  crash(): void;
 }
 
 /** Datagrams that wait to be received, at most; later ones are dropped. */
@@ -72,7 +84,7 @@ export class SimulatedListener implements Listener, Watched {
   }
 }
 
-export class SimulatedSocket implements DatagramSocket, Watched {
+export class SimulatedSocket implements DatagramSocket, DatagramEnd, Watched {
   readonly address: Address;
   /** Datagrams that came while too many waited. */
   dropped = 0;
@@ -121,6 +133,11 @@ export class SimulatedSocket implements DatagramSocket, Watched {
   }
 
   /** @internal */
+  crash(): void {
+    this.close();
+  }
+
+  /** @internal */
   arrived(datagram: Datagram): void {
     if (this.#waiters.resumeFirst(datagram) !== undefined) return;
     if (this.#arrived.length < MOST_DATAGRAMS) this.#arrived.push(datagram);
@@ -137,6 +154,68 @@ export class SimulatedSocket implements DatagramSocket, Watched {
   }
 }
 
-export function describeAddress({ host, port }: Address): string {
-  return `${host}:${port}`;
+/** The most that a datagram over IPv4 can carry: 65,535 bytes without the headers of IP and UDP. */
+const LARGEST_DATAGRAM = 65_507;
+
+interface SimulatedPortDetails {
+  readonly address: Address;
+  readonly remote: Address | undefined;
+  readonly receiver: DatagramReceiver;
+  /** Sends it; `refused` is called when the news has come that nobody listens there. */
+  readonly post: (datagram: Datagram, to: Address, refused: () => void) => void;
+  /** Sends it to everybody; undefined if that is not allowed. */
+  readonly broadcast: ((datagram: Datagram, port: number) => void) | undefined;
+  readonly forget: () => void;
+}
+
+const BROADCAST = "255.255.255.255";
+
+/** What `createDatagramEndpoint` opens on a simulated host. */
+export class SimulatedPort implements DatagramPort, DatagramEnd {
+  readonly address: Address;
+  readonly isOutside = false;
+  readonly #details: SimulatedPortDetails;
+  #isClosed = false;
+
+  constructor(details: SimulatedPortDetails) {
+    this.address = details.address;
+    this.#details = details;
+  }
+
+  send(bytes: Uint8Array, given: Address | undefined, sent: (error?: Error) => void): boolean {
+    const { remote, receiver, post, broadcast } = this.#details;
+    const to = given ?? (remote as Address); // an endpoint without a remote address is always given one
+    const isToAll = to.host === BROADCAST;
+    const tooLong = bytes.length > LARGEST_DATAGRAM ? "EMSGSIZE" : undefined;
+    const forbidden = isToAll && broadcast === undefined ? "EACCES" : undefined;
+    const code = this.#isClosed ? "ENETDOWN" : (tooLong ?? forbidden);
+    if (code !== undefined) {
+      sent(hostError(code, "send", to));
+      return false;
+    }
+    const datagram = { bytes: bytes.slice(), from: this.address };
+    if (isToAll) broadcast?.(datagram, to.port);
+    else
+      post(datagram, to, () => {
+        if (remote !== undefined) receiver.failed(hostError("ECONNREFUSED", "recvmsg"));
+      });
+    return true;
+  }
+
+  arrived(datagram: Datagram): void {
+    const { remote, receiver } = this.#details;
+    const { host, port } = datagram.from;
+    const isForUs = remote === undefined || (remote.host === host && remote.port === port);
+    if (isForUs && !this.#isClosed) receiver.arrived(datagram);
+  }
+
+  close(closed: () => void): void {
+    this.#isClosed = true;
+    this.#details.forget();
+    closed();
+  }
+
+  crash(): void {
+    this.close(() => this.#details.receiver.failed(hostError("ENETDOWN", "recvmsg")));
+  }
 }

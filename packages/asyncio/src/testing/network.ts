@@ -11,7 +11,20 @@
 import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import type { Address, ByteStream, DatagramSocket, Listener, Network } from "../kernel/network.ts";
+import {
+  type Address,
+  type ByteStream,
+  type Datagram,
+  type DatagramPort,
+  type DatagramPortOptions,
+  type DatagramReceiver,
+  type DatagramSocket,
+  describeAddress,
+  hostError,
+  type Listener,
+  type ListenOptions,
+  type Network,
+} from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { currentHost } from "./current-host.ts";
@@ -19,15 +32,14 @@ import {
   type Carrier,
   type ChunkPolicy,
   cutterFor,
-  hostError,
   MemoryStream,
   Pipe,
   resetBoth,
 } from "./memory-stream.ts";
 import {
-  type Datagram,
-  describeAddress,
+  type DatagramEnd,
   SimulatedListener,
+  SimulatedPort,
   SimulatedSocket,
 } from "./network-ends.ts";
 import { drawer } from "./random.ts";
@@ -46,6 +58,7 @@ export interface NetworkOptions {
 }
 
 const FIRST_FREE_PORT = 49_152;
+const LOOPBACK: readonly string[] = ["localhost", "127.0.0.1", "::1"];
 
 interface Packet {
   readonly arrive: () => void;
@@ -121,8 +134,9 @@ export class SimulatedHost implements Network {
   readonly network: SimulatedNetwork;
   /** False between `crash` and `restart`. */
   isUp = true;
-  readonly #listeners: Map<number, SimulatedListener> = new Map();
-  readonly #sockets: Map<number, SimulatedSocket> = new Map();
+  /** By port, or by path for Unix sockets. */
+  readonly #listeners: Map<number | string, SimulatedListener> = new Map();
+  readonly #sockets: Map<number, DatagramEnd> = new Map();
   #nextPort = FIRST_FREE_PORT;
 
   /** @internal */
@@ -142,28 +156,32 @@ export class SimulatedHost implements Network {
   }
 
   /**
-   * Connects to a listener of another host, which takes the latency there and back. Waits for ever while the link is cut
-   * or the host is down: give it a deadline. Rejects with ECONNREFUSED where nobody listens, ENOTFOUND for a host that
-   * there is not. Cancelled, there is no connection.
+   * Connects to a listener of another host, which takes the latency there and back; with a `path` to a listener of this
+   * host. Waits for ever while the link is cut or the host is down: give it a deadline. Rejects with ECONNREFUSED where
+   * nobody listens (ENOENT for a path), ENOTFOUND for a host that there is not. Cancelled, there is no connection.
    */
   connect(to: Address): Promise<ByteStream> {
     const scope = here();
     const subject = `connect to ${describeAddress(to)}`;
     const stop = scope.interruption(subject);
     if (stop !== undefined) return stop;
-    if (!this.network.has(to.host))
+    const target = to.path === undefined ? to : { ...to, host: this.name };
+    if (!this.network.has(target.host))
       return Promise.reject(hostError("ENOTFOUND", "getaddrinfo", to));
     const wait = park<ByteStream>(scope, subject);
     wait.handsOver = true;
-    this.network.open(this, to, wait);
+    this.network.open(this, target, wait);
     return wait.promise;
   }
 
-  async listen(port: number): Promise<Listener> {
-    const free = this.#port(port, this.#listeners);
-    const address = { host: this.name, port: free };
-    const listener = new SimulatedListener(address, () => this.#listeners.delete(free));
-    this.#listeners.set(free, listener);
+  async listen(at: number | ListenOptions): Promise<Listener> {
+    const { port = 0, path } = typeof at === "number" ? { port: at } : at;
+    const key = path ?? this.#port(port, this.#listeners);
+    const address =
+      typeof key === "string" ? { host: "", port: 0, path: key } : { host: this.name, port: key };
+    if (this.#listeners.has(key)) throw hostError("EADDRINUSE", "listen", address);
+    const listener = new SimulatedListener(address, () => this.#listeners.delete(key));
+    this.#listeners.set(key, listener);
     return listener;
   }
 
@@ -180,8 +198,40 @@ export class SimulatedHost implements Network {
     return socket;
   }
 
-  /** The names are the addresses here. Rejects with ENOTFOUND for a host that there is not. */
+  /** Opens what `createDatagramEndpoint` stands on. The names of hosts are their addresses, and there is one family. */
+  async openDatagramPort(
+    options: DatagramPortOptions,
+    receiver: DatagramReceiver,
+  ): Promise<DatagramPort> {
+    const { local, broadcast } = options;
+    const { network } = this;
+    const remote = options.remote && this.#resolved(options.remote);
+    const { host } = this.#resolved({ host: "localhost", port: 0, ...local });
+    if (host !== this.name && host !== "0.0.0.0" && host !== "::")
+      throw hostError("EADDRNOTAVAIL", "bind", { host, port: local?.port ?? 0 });
+    if (remote !== undefined && !network.has(remote.host))
+      throw hostError("ENOTFOUND", "getaddrinfo", remote);
+    const free = this.#port(local?.port ?? 0, this.#sockets);
+    const port = new SimulatedPort({
+      address: { host: this.name, port: free },
+      remote,
+      receiver,
+      post: (datagram, to, refused) => network.post(datagram, this.#resolved(to), refused),
+      broadcast: broadcast ? (datagram, to) => network.postToAll(datagram, to) : undefined,
+      forget: () => this.#sockets.delete(free),
+    });
+    this.#sockets.set(free, port);
+    return port;
+  }
+
+  /** With this host's name for what means this host. */
+  #resolved({ host, port }: Address): Address {
+    return { host: LOOPBACK.includes(host) ? this.name : host, port };
+  }
+
+  /** The names are the addresses here; "localhost" is this host. Rejects with ENOTFOUND for a host that there is not. */
   async lookup(hostname: string): Promise<readonly string[]> {
+    if (LOOPBACK.includes(hostname)) return [this.name];
     if (!this.network.has(hostname)) throw hostError("ENOTFOUND", "getaddrinfo");
     return [hostname];
   }
@@ -192,12 +242,12 @@ export class SimulatedHost implements Network {
   }
 
   /** @internal */
-  listenerAt(port: number): SimulatedListener | undefined {
-    return this.#listeners.get(port);
+  listenerAt({ port, path }: Address): SimulatedListener | undefined {
+    return this.#listeners.get(path ?? port);
   }
 
   /** @internal */
-  socketAt(port: number): SimulatedSocket | undefined {
+  socketAt(port: number): DatagramEnd | undefined {
     return this.#sockets.get(port);
   }
 
@@ -205,10 +255,10 @@ export class SimulatedHost implements Network {
   crash(): void {
     this.isUp = false;
     for (const listener of [...this.#listeners.values()]) listener.close();
-    for (const socket of [...this.#sockets.values()]) socket.close();
+    for (const socket of [...this.#sockets.values()]) socket.crash();
   }
 
-  #port(port: number, taken: ReadonlyMap<number, unknown>): number {
+  #port(port: number, taken: ReadonlyMap<number | string, unknown>): number {
     if (!Number.isInteger(port) || port < 0 || port > 65_535)
       throw rangeError("`listen`", "a port from 0 to 65,535", port);
     if (port === 0) return this.freePort();
@@ -324,13 +374,27 @@ export class SimulatedNetwork {
     return least + ((most - least) * this.#draw(1000)) / 1000;
   }
 
-  /** @internal Sends a datagram, which may get lost. */
-  post(datagram: Datagram, to: Address): void {
-    const { host } = datagram.from;
-    if (this.#loses(host, to.host)) return;
+  /** @internal Sends a datagram, which may get lost, as may the news that nobody listens there. */
+  post(datagram: Datagram, to: Address, refused?: () => void): void {
     const { loop } = here();
-    const when = loop.time() + this.drawLatency();
-    this.deliver(loop, host, to.host, when, () => this.#socketAt(to)?.arrived(datagram));
+    const { host } = datagram.from;
+    this.#throw(loop, host, to.host, () => {
+      const socket = this.#socketAt(to);
+      if (socket !== undefined) socket.arrived(datagram);
+      else if (refused !== undefined) this.#throw(loop, to.host, host, refused);
+    });
+  }
+
+  /** @internal Sends a datagram to every other host. */
+  postToAll(datagram: Datagram, port: number): void {
+    for (const host of this.#hosts.keys())
+      if (host !== datagram.from.host) this.post(datagram, { host, port });
+  }
+
+  /** Calls `arrive` at the other end of a link, unless it gets lost on the way. */
+  #throw(loop: EventLoop, from: string, to: string, arrive: () => void): void {
+    if (this.#loses(from, to)) return;
+    this.deliver(loop, from, to, loop.time() + this.drawLatency(), arrive);
   }
 
   #loses(from: string, to: string): boolean {
@@ -339,7 +403,7 @@ export class SimulatedNetwork {
     return this.#cuts.get(linkOf(from, to))?.loses === true || !this.has(to);
   }
 
-  #socketAt({ host, port }: Address): SimulatedSocket | undefined {
+  #socketAt({ host, port }: Address): DatagramEnd | undefined {
     return this.#hosts.get(host)?.socketAt(port);
   }
 
@@ -361,9 +425,14 @@ export class SimulatedNetwork {
     const back = (tell: () => void): void =>
       this.deliver(loop, to.host, client.name, loop.time() + this.drawLatency(), tell);
     this.deliver(loop, client.name, to.host, loop.time() + this.drawLatency(), () => {
-      const listener = this.#hosts.get(to.host)?.listenerAt(to.port);
+      const listener = this.#hosts.get(to.host)?.listenerAt(to);
       if (listener === undefined) {
-        back(() => void wait.fail(hostError("ECONNREFUSED", "connect", to)));
+        back(
+          () =>
+            void wait.fail(
+              hostError(to.path === undefined ? "ECONNREFUSED" : "ENOENT", "connect", to),
+            ),
+        );
         return;
       }
       if (wait.state !== "parked") return; // nobody wants it any more

@@ -10,6 +10,7 @@
  */
 
 import type { Handle } from "../kernel/callback.ts";
+import { dependentsOf } from "../kernel/dependents.ts";
 import { DeadlockError, TimeoutError } from "../kernel/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
@@ -434,8 +435,10 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     this.#phase = "over";
     this.#blindTimer?.clear();
     this.#closeBubble?.();
+    const left = dependentsOf(this.loop);
     this.loop.close();
-    this.#over?.();
+    if (left.length === 0) this.#over?.();
+    else void Promise.all(left.map((dependent) => dependent.end())).then(() => this.#over?.());
   }
 
   #problem(context: ExceptionContext): void {

@@ -1,0 +1,29 @@
+/**
+ * What a program holds outside its loop that must not outlive its run: child processes, sockets. A run ends what is left on
+ * its loop when its tasks have ended; a process that dies by a second signal has no time for that, and kills.
+ */
+
+import type { EventLoop } from "./loop.ts";
+
+export interface Dependent {
+  readonly loop: EventLoop;
+  /** What reports call it. */
+  describe(): string;
+  /** Ends it by force; resolves when it is gone. Never rejects. */
+  end(): Promise<void>;
+  /** Ends it in the call, as well as that goes: nothing runs any more after it. */
+  kill?(): void;
+}
+
+/** All that have not ended, of all loops. Whoever opens one adds it, and takes it out when it is gone. */
+export const dependents: Set<Dependent> = new Set();
+
+/** Those of one loop. */
+export function dependentsOf(loop: EventLoop): Dependent[] {
+  return [...dependents].filter((dependent) => dependent.loop === loop);
+}
+
+/** Before the process dies. */
+export function killDependents(): void {
+  for (const dependent of dependents) dependent.kill?.();
+}

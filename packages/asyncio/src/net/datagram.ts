@@ -1,0 +1,368 @@
+/**
+ * Datagrams: messages that arrive as a whole, in any order, or not at all. An endpoint keeps what has arrived in a bounded
+ * queue: a network does not wait for a slow reader, so what does not fit is dropped, and counted.
+ *
+ * What an endpoint stands on is a `DatagramPort`: a socket of the host (real-datagram.ts), or one of a simulated network.
+ * Source: asyncio's create_datagram_endpoint, as a stream of messages instead of a protocol.
+ */
+
+import { dependents } from "../kernel/dependents.ts";
+import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { completed, here } from "../kernel/here.ts";
+import type { EventLoop } from "../kernel/loop.ts";
+import {
+  type Address,
+  type Datagram,
+  type DatagramPort,
+  type DatagramPortOptions,
+  type DatagramReceiver,
+  describeAddress,
+} from "../kernel/network.ts";
+import { RingBuffer } from "../kernel/ring-buffer.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { openRealPort } from "./real-datagram.ts";
+
+export interface DatagramEndpointOptions {
+  /** Where it listens. @default every interface of the machine, and a free port */
+  readonly local?: { readonly host?: string; readonly port?: number } | undefined;
+  /** Connects it: datagrams go to this address, and only those that come from it are received. */
+  readonly remote?: Address | undefined;
+  /** 4 or 6. @default 6 if an address above is one of IPv6, else 4 */
+  readonly family?: 4 | 6 | undefined;
+  /** Datagrams that wait to be received, at most; what comes on top is dropped. @default 1,000 */
+  readonly queueSize?: number | undefined;
+  /** Allows sending to a broadcast address. @default false */
+  readonly broadcast?: boolean | undefined;
+  /** Lets it share its address with sockets that do the same. @default false */
+  readonly reuseAddress?: boolean | undefined;
+  /** Lets it share its port, and the datagrams, with other processes: Linux, Node 23.1 and later. @default false */
+  readonly reusePort?: boolean | undefined;
+  /** Bytes that the operating system keeps for it until they are read. @default the system's */
+  readonly receiveBufferSize?: number | undefined;
+  /** Bytes that the operating system keeps for it until they have left. @default the system's */
+  readonly sendBufferSize?: number | undefined;
+}
+
+const DEFAULT_QUEUE_SIZE = 1000;
+const API = "`createDatagramEndpoint`";
+
+/**
+ * Opens a datagram socket: on the simulated host that the code runs on, else on the real network. Whoever opens it closes
+ * it, best by `await using`; what is left open is closed when the run ends. Cancelled, there is no socket. Errors of the
+ * system keep their `code`: EADDRINUSE, EACCES, ENOTFOUND.
+ *
+ * @example
+ * await using server = await asyncio.createDatagramEndpoint({ local: { host: "127.0.0.1" } });
+ * await using client = await asyncio.createDatagramEndpoint({ remote: server.address });
+ * await client.send("ping");
+ * const { bytes, from } = await server.receive();
+ * await server.send(bytes, from);
+ * assert.equal(new TextDecoder().decode((await client.receive()).bytes), "ping");
+ */
+export async function createDatagramEndpoint(
+  options: DatagramEndpointOptions = {},
+): Promise<DatagramEndpoint> {
+  const { local, remote, queueSize = DEFAULT_QUEUE_SIZE } = options;
+  if (!(queueSize >= 1)) throw rangeError(API, "`queueSize` of 1 or more", queueSize);
+  if (remote !== undefined) checkAddress(API, "remote", remote);
+  if (local?.port !== undefined) checkPort(API, "local.port", local.port, 0);
+  const isVersion6 = [local?.host, remote?.host].some((host) => host?.includes(":"));
+  const { family = isVersion6 ? 6 : 4 } = options;
+  if (family !== 4 && family !== 6) throw argumentError(API, "`family` to be 4 or 6", family);
+  const { broadcast = false, reuseAddress = false, reusePort = false } = options;
+  const portOptions = { ...options, family, broadcast, reuseAddress, reusePort };
+  return await openEndpoint((receiver) => openPort(portOptions, receiver), queueSize, remote);
+}
+
+/** @internal For ports of other kinds. */
+export async function openEndpoint(
+  open: (receiver: DatagramReceiver) => PromiseLike<DatagramPort>,
+  queueSize: number,
+  remote?: Address,
+): Promise<DatagramEndpoint> {
+  const { loop } = here();
+  const inbox = new Inbox(queueSize);
+  return new DatagramEndpoint(loop, await open(inbox), inbox, remote);
+}
+
+function openPort(options: DatagramPortOptions, receiver: DatagramReceiver): Promise<DatagramPort> {
+  const { network } = here().loop.host;
+  const stop = network && here().interruption("createDatagramEndpoint");
+  return stop ?? network?.openDatagramPort(options, receiver) ?? openRealPort(options, receiver);
+}
+
+/** What has arrived and was not received: datagrams, and errors between them in their place. */
+class Inbox implements DatagramReceiver {
+  readonly #limit: number;
+  readonly #items: RingBuffer<Datagram | Error> = new RingBuffer();
+  readonly waiters: WaitList = new WaitList();
+  dropped = 0;
+  /** True iff the item that came last, and is still here, is an error: one tells as much as a thousand. */
+  #endsInError = false;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get isEmpty(): boolean {
+    return this.#items.length === 0;
+  }
+
+  arrived(datagram: Datagram): void {
+    if (this.waiters.resumeFirst(datagram) !== undefined) return;
+    if (this.#items.length >= this.#limit) this.dropped++;
+    else {
+      this.#items.push(datagram);
+      this.#endsInError = false;
+    }
+  }
+
+  failed(error: Error): void {
+    const { first } = this.waiters;
+    if (first !== undefined) first.fail(error);
+    else if (!this.#endsInError || this.isEmpty) {
+      this.#items.push(error);
+      this.#endsInError = true;
+    }
+  }
+
+  take(): Datagram | Error {
+    return this.#items.shift();
+  }
+
+  close(makeError: () => Error): void {
+    while (!this.isEmpty) this.#items.shift();
+    this.waiters.failAll(makeError);
+  }
+}
+
+/** An open datagram socket. Made by `createDatagramEndpoint`. */
+export class DatagramEndpoint implements AsyncDisposable {
+  /** @internal */
+  readonly loop: EventLoop;
+  /** Where it listens. */
+  readonly address: Address;
+  /** What it is connected to; undefined if it is not. */
+  readonly remote: Address | undefined;
+  readonly #port: DatagramPort;
+  readonly #inbox: Inbox;
+  readonly #closers: WaitList = new WaitList();
+  /** Told when it is gone, outside the loop. */
+  readonly #whenGone: (() => void)[] = [];
+  readonly #receiveSubject: WaitSubject = { describeWait: () => `${this.describe()}.receive` };
+  readonly #sendSubject: WaitSubject = { describeWait: () => `${this.describe()}.send` };
+  readonly #closeSubject: WaitSubject = { describeWait: () => `${this.describe()}.waitClosed` };
+  /** Datagrams that the system has not taken yet. */
+  #unsent = 0;
+  /** open, then closing (nothing more is taken, what was taken is sent), then leaving (the port closes), then gone. */
+  #state: "open" | "closing" | "leaving" | "gone" = "open";
+
+  /** @internal */
+  constructor(loop: EventLoop, port: DatagramPort, inbox: Inbox, remote: Address | undefined) {
+    this.loop = loop;
+    this.address = port.address;
+    this.remote = remote;
+    this.#port = port;
+    this.#inbox = inbox;
+    dependents.add(this);
+    if (loop.isExact) loop.watch(this);
+  }
+
+  /** Datagrams that came while `queueSize` waited, and were dropped. What the system itself drops is not among them. */
+  get dropped(): number {
+    return this.#inbox.dropped;
+  }
+
+  /**
+   * Sends one datagram: a copy of `bytes` (a string as UTF-8), taken in the call, to `to` or to the remote address. Waits
+   * until the system has taken it; that says nothing about its arrival. Cancelled meanwhile, it is sent all the same.
+   * Rejects with the error of the system: EMSGSIZE if it is too long, or what the one before has run into (ECONNREFUSED).
+   */
+  send(bytes: Uint8Array | string, to?: Address): Promise<void> {
+    const scope = here();
+    const stop = scope.interruption(this.#sendSubject);
+    if (stop !== undefined) return stop;
+    try {
+      this.#checkOpen("send");
+      this.#checkTarget(to);
+      return this.#post(scope, bytesOf(bytes), to);
+    } catch (error) {
+      return refuse(scope, this.#sendSubject, error);
+    }
+  }
+
+  #post(scope: Scope, bytes: Uint8Array, to: Address | undefined): Promise<void> {
+    let wait: Wait<void> | undefined;
+    let early: { readonly error: Error | undefined } | undefined;
+    const finish = (error?: Error): void => {
+      this.#unsent--;
+      if (wait === undefined) early = { error };
+      else if (error === undefined) wait.resume();
+      else wait.fail(error);
+      if (this.#state === "closing" && this.#unsent === 0) this.#leave();
+    };
+    if (this.#port.send(bytes, to, finish)) return completed(scope, this.#sendSubject, undefined);
+    this.#unsent++;
+    wait = park<void>(scope, this.#sendSubject);
+    if (early !== undefined) early.error === undefined ? wait.resume() : wait.fail(early.error);
+    else if (this.#port.isOutside) wait.holdTime();
+    return wait.promise;
+  }
+
+  /**
+   * Waits for the next datagram; several tasks get them in turn. Cancelled, it has taken none. Rejects when the network says
+   * that something sent from here has failed (on a connected endpoint: ECONNREFUSED, nobody listens there); the endpoint
+   * can be used further. Rejects with an InvalidStateError once it is closed, and drops what was not received by then.
+   */
+  receive(): Promise<Datagram> {
+    const scope = here();
+    const stop = scope.interruption(this.#receiveSubject);
+    if (stop !== undefined) return stop;
+    if (this.#state !== "open")
+      return refuse(scope, this.#receiveSubject, this.#closedError("receive"));
+    if (!this.#inbox.isEmpty) {
+      const item = this.#inbox.take();
+      if (item instanceof Error) return refuse(scope, this.#receiveSubject, item);
+      return completed(scope, this.#receiveSubject, item);
+    }
+    const wait = park<Datagram>(scope, this.#receiveSubject);
+    wait.handsOver = true;
+    if (this.#port.isOutside) wait.holdTime();
+    this.#inbox.waiters.add(wait);
+    return wait.promise;
+  }
+
+  /** Datagrams as they come; ends when the endpoint is closed. Leaving it with `break` does not close the endpoint. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Datagram> {
+    const next = async (): Promise<IteratorResult<Datagram, undefined>> => {
+      if (this.#state !== "open") return { done: true, value: undefined };
+      try {
+        return { done: false, value: await this.receive() };
+      } catch (error) {
+        if (error instanceof InvalidStateError) return { done: true, value: undefined }; // closed meanwhile
+        throw error;
+      }
+    };
+    return { next, [Symbol.asyncIterator]: () => this[Symbol.asyncIterator]() };
+  }
+
+  isClosing(): boolean {
+    return this.#state !== "open";
+  }
+
+  /** Closes it as soon as the system has taken what was sent. Who waits in `receive` gets an InvalidStateError. */
+  close(): void {
+    if (this.#state !== "open") return;
+    this.#state = "closing";
+    this.#inbox.close(() => this.#closedError("receive"));
+    if (this.#unsent === 0) this.#leave();
+  }
+
+  /** Closes it at once: what the system has not taken yet is lost. */
+  abort(): void {
+    this.close();
+    if (this.#state === "closing") this.#leave();
+  }
+
+  /** Waits until the socket is gone. Does not wait in a scope that was cancelled. */
+  async waitClosed(): Promise<void> {
+    const scope = here();
+    if (this.#state === "gone" || scope.peekInterruption() !== undefined) return;
+    const wait = park<void>(scope, this.#closeSubject);
+    if (this.#port.isOutside) wait.holdTime();
+    this.#closers.add(wait);
+    await wait.promise;
+  }
+
+  /** Closes it and waits until it is gone; in a scope that was cancelled it is aborted. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (here().peekInterruption() !== undefined) this.abort();
+    this.close();
+    await this.waitClosed();
+  }
+
+  /** @internal */
+  describe(): string {
+    const to = this.remote === undefined ? "" : ` to ${describeAddress(this.remote)}`;
+    return `datagram endpoint ${describeAddress(this.address)}${to}`;
+  }
+
+  /** @internal What tests that leave it open are told. */
+  leftover(): string | undefined {
+    return this.#state === "open" ? this.describe() : undefined;
+  }
+
+  /** @internal */
+  end(): Promise<void> {
+    this.abort();
+    return this.#state === "gone"
+      ? Promise.resolve()
+      : new Promise((resolve) => this.#whenGone.push(resolve));
+  }
+
+  #leave(): void {
+    this.#state = "leaving";
+    this.#port.close(() => {
+      this.#state = "gone";
+      dependents.delete(this);
+      this.#closers.resumeAll(undefined);
+      for (const tell of this.#whenGone.splice(0)) tell();
+    });
+  }
+
+  #checkOpen(call: string): void {
+    if (this.#state !== "open") throw this.#closedError(call);
+  }
+
+  #closedError(call: string): InvalidStateError {
+    return new InvalidStateError(`\`endpoint.${call}\` found ${this.describe()} closed`);
+  }
+
+  #checkTarget(to: Address | undefined): void {
+    const { remote } = this;
+    if (to !== undefined) checkAddress("`endpoint.send`", "to", to);
+    if (remote === undefined && to === undefined) {
+      const cure = "Give one, or open the endpoint with `remote`";
+      throw argumentError("`endpoint.send`", "an address to send to", to, cure);
+    }
+    if (
+      remote !== undefined &&
+      to !== undefined &&
+      describeAddress(to) !== describeAddress(remote)
+    ) {
+      const cure = "An endpoint that is connected sends to its remote address alone";
+      throw argumentError(
+        "`endpoint.send`",
+        `no address but ${describeAddress(remote)}`,
+        describeAddress(to),
+        cure,
+      );
+    }
+  }
+}
+
+function bytesOf(bytes: unknown): Uint8Array {
+  if (bytes instanceof Uint8Array) return bytes;
+  if (typeof bytes === "string") return new TextEncoder().encode(bytes);
+  throw argumentError("`endpoint.send`", "a Uint8Array or a string", bytes);
+}
+
+function checkAddress(api: string, name: string, address: Address): void {
+  if (typeof address !== "object" || address === null || typeof address.host !== "string")
+    throw argumentError(api, `\`${name}\` to be an address, { host, port }`, address);
+  checkPort(api, `${name}.port`, address.port, 1);
+}
+
+function checkPort(api: string, name: string, port: unknown, least: number): void {
+  if (typeof port !== "number") throw argumentError(api, `\`${name}\` to be a number`, port);
+  if (!Number.isInteger(port) || port < least || port > 65_535)
+    throw rangeError(api, `\`${name}\` from ${least} to 65,535`, port);
+}
+
+/** Rejects in its turn. */
+function refuse(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
+  const wait = new Wait<never>(scope, subject);
+  wait.fail(error);
+  return wait.promise;
+}

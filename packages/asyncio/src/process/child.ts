@@ -1,0 +1,333 @@
+/**
+ * One child process of the host, as `createSubprocessExec` and `runProcess` share it: it starts, is sent signals, is waited
+ * for, and is ended so that nothing of it is left.
+ *
+ * A child with a session of its own (`setsid`) leads a process group. What it starts is in that group, too, and can be ended
+ * with it; a Ctrl-C in the terminal does not reach it any more, so whoever ends the run has to end it: a run does
+ * (`Dependent`), and so does the process when it exits.
+ *
+ * Ending takes real time, also on a virtual loop, and goes its way whoever waits for it: no cancellation stops it.
+ */
+
+import type { ChildProcess, SpawnOptions } from "node:child_process";
+import type { Readable } from "node:stream";
+import { runInRoot } from "../kernel/context.ts";
+import { type Dependent, dependents } from "../kernel/dependents.ts";
+import { completed, here } from "../kernel/here.ts";
+import { type HostTimer, realHost, type Watched } from "../kernel/host.ts";
+import type { EventLoop } from "../kernel/loop.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { startError } from "./start-error.ts";
+
+/** What a child is started with. */
+export interface ChildSpec {
+  /** The public function that starts it, for messages. */
+  readonly api: string;
+  readonly program: string;
+  readonly args: readonly string[];
+  /** What reports call it: the program and its arguments as one would type them. */
+  readonly command: string;
+  readonly options: SpawnOptions;
+}
+
+/** After the process has ended, seconds without a byte until its output counts as ended; what it left running may go on. */
+const QUIET_SECONDS = 0.5;
+/** And seconds in all. */
+const DRAIN_SECONDS = 5;
+/** Seconds that SIGKILL gets; a process in an uninterruptible system call is left to the system. */
+const KILL_SECONDS = 1;
+
+/** The children that have not been reaped: they die with this process. */
+const living: Set<Child> = new Set();
+const killLiving = (): void => {
+  for (const child of living) child.kill();
+};
+
+export class Child implements Dependent, Watched {
+  readonly loop: EventLoop;
+  readonly pid: number;
+  readonly command: string;
+  /** True iff it leads a process group of its own. */
+  readonly leadsGroup: boolean;
+  readonly host: ChildProcess;
+  /** Undefined until it has ended; negative: the number of the signal that ended it. */
+  returncode: number | undefined = undefined;
+  /** The signal that ended it. */
+  signal: string | undefined = undefined;
+  readonly #exits: WaitList = new WaitList();
+  readonly #subject: WaitSubject = { describeWait: () => `the end of ${this.describe()}` };
+  /** Called once each, when the process has ended, or one of its outputs has. */
+  readonly #watchers: Set<() => void> = new Set();
+  /** Set once it is being ended: resolves when nothing more can be done. */
+  #ending: Promise<void> | undefined = undefined;
+
+  constructor(loop: EventLoop, spec: ChildSpec, host: ChildProcess, pid: number) {
+    this.loop = loop;
+    this.pid = pid;
+    this.command = spec.command;
+    this.leadsGroup = spec.options.detached === true;
+    this.host = host;
+    host.on("exit", (code, signal) => this.#exited(code, signal));
+    host.on("error", () => {}); // it could not be sent a signal: it has gone
+    for (const output of this.#outputs) output.on("close", () => this.#tellWatchers());
+    if (loop.isExact) loop.watch(this);
+    dependents.add(this);
+    if (living.size === 0) process.on("exit", killLiving);
+    living.add(this);
+  }
+
+  /**
+   * Starts a process. An operation that completes in its call when the process starts: a cancellation that comes later finds
+   * somebody who has it, one that came before starts none. So a cancelled start leaves no child (S156). `setUp` makes what
+   * it gives of the child, in the call, before the child can have put out anything or ended.
+   */
+  static start<T>(spec: ChildSpec, setUp: (child: Child) => T): Promise<T> {
+    const { api, program, args, options } = spec;
+    const scope = here();
+    const stop = scope.interruption(api);
+    if (stop !== undefined) return stop;
+    const fail = (error: Error): Error => startError(api, program, options, error);
+    let host: ChildProcess;
+    try {
+      const { spawn } = process.getBuiltinModule("node:child_process");
+      // Its handles keep the context that they are made in.
+      host = runInRoot(() => spawn(program, args, options));
+    } catch (error) {
+      return refuse(scope, api, fail(error as Error)); // the host throws some of its errors
+    }
+    if (host.pid !== undefined) {
+      return completed(scope, api, setUp(new Child(scope.loop, spec, host, host.pid)));
+    }
+    const wait = park<T>(scope, api);
+    wait.holdTime();
+    host.once("error", (error) => wait.fail(fail(error)));
+    return wait.promise;
+  }
+
+  describe(): string {
+    return `process ${this.pid} (${this.command})`;
+  }
+
+  /** What tests that leave it running are told. */
+  leftover(): string | undefined {
+    return this.returncode === undefined ? `${this.describe()}, still running` : undefined;
+  }
+
+  /** Waits until it has ended. Any number of tasks may; cancelling one does nothing to the process (S155). */
+  wait(): Promise<number> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) return stop;
+    if (this.returncode !== undefined) return completed(scope, this.#subject, this.returncode);
+    const wait = park<number>(scope, this.#subject);
+    wait.holdTime();
+    this.#exits.add(wait);
+    return wait.promise;
+  }
+
+  /** Sends it a signal, and no error if it has gone (S154). */
+  send(signal: NodeJS.Signals | number): void {
+    if (this.returncode === undefined) this.host.kill(signal);
+  }
+
+  /** Sends it, and all that it has started in its group, a signal. */
+  sendToAll(signal: NodeJS.Signals): void {
+    if (!this.leadsGroup) this.send(signal);
+    else if (this.returncode === undefined) this.#sendToGroup(signal);
+  }
+
+  /** Ends it in the call: the system does the rest. */
+  kill(): void {
+    this.sendToAll("SIGKILL");
+  }
+
+  /** Calls back when it has ended, and each time that one of its outputs has; gives the way to stop that. */
+  watch(callback: () => void): () => void {
+    this.#watchers.add(callback);
+    return () => void this.#watchers.delete(callback);
+  }
+
+  /** True iff nobody can write to its outputs any more, and all was read. */
+  get hasOutputEnded(): boolean {
+    return this.#outputs.every((output) => output.closed);
+  }
+
+  /**
+   * Resolves when the process has ended and its output has. What it has started may have inherited the output and go on
+   * for days, so once the process has ended, the output counts as ended when nothing has come for a moment.
+   */
+  drained(): Promise<void> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) return stop;
+    const wait = park<void>(scope, this.#subject, () => {
+      stopWatching();
+      return true;
+    });
+    wait.holdTime();
+    const stopWatching = whenDrained(this, () => wait.resume());
+    return wait.promise;
+  }
+
+  /**
+   * Asks it and its group to end, and kills what has not ended after `killDelay` seconds. Nobody is left waiting for it who
+   * was cancelled: the wait goes on until it is over, which is soon.
+   */
+  stop(killDelay: number): Promise<void> {
+    const wait = park<void>(here(), this.#subject, (_wait, _cancellation) => false);
+    wait.holdTime();
+    void this.#end(killDelay).then(() => {
+      if (wait.cancellation === undefined) wait.resume();
+      else wait.endCancelled(wait.cancellation);
+    });
+    return wait.promise;
+  }
+
+  /** The run is over: nobody reads its output any more. */
+  async end(): Promise<void> {
+    if (this.returncode !== undefined) {
+      this.closeStreams();
+      return;
+    }
+    for (const output of this.#outputs) output.removeAllListeners("data").resume();
+    await this.#end(DEFAULT_KILL_DELAY);
+    this.closeStreams();
+  }
+
+  /** Closes our ends of its pipes. */
+  closeStreams(): void {
+    this.host.stdin?.destroy();
+    for (const output of this.#outputs) output.destroy();
+  }
+
+  get #outputs(): Readable[] {
+    return [this.host.stdout, this.host.stderr].filter((output) => output !== null);
+  }
+
+  #end(killDelay: number): Promise<void> {
+    if (this.#ending === undefined) {
+      this.#ending = new Promise((resolve) => runInRoot(() => this.#endGently(killDelay, resolve)));
+    } else if (killDelay === 0) this.kill(); // somebody is in more of a hurry than the first
+    return this.#ending;
+  }
+
+  /**
+   *     SIGTERM ──the process and the writers of its output have gone──────────▶ SIGKILL to what is left of the group
+   *        └─────killDelay────▶ SIGKILL ──it has gone, or KILL_SECONDS have passed──▶ over
+   */
+  #endGently(killDelay: number, resolve: () => void): void {
+    let timer: HostTimer | undefined;
+    let isKilled = killDelay <= 0;
+    const isOver = (): boolean =>
+      this.returncode !== undefined && (this.hasOutputEnded || isKilled || !this.leadsGroup);
+    const finish = (): void => {
+      stopWatching();
+      timer?.clear();
+      if (this.leadsGroup) this.#sendToGroup("SIGKILL"); // what has closed its output, and goes on
+      resolve();
+    };
+    const stopWatching = this.watch(() => {
+      if (isOver()) finish();
+    });
+    const kill = (): void => {
+      isKilled = true;
+      this.#sendToRest("SIGKILL");
+      if (isOver()) finish();
+      else timer = realHost.setTimer(realHost.now() + KILL_SECONDS, finish);
+    };
+    if (isOver()) finish();
+    else if (isKilled) kill();
+    else {
+      this.#sendToRest("SIGTERM");
+      timer = realHost.setTimer(realHost.now() + killDelay, kill);
+    }
+  }
+
+  /** As `sendToAll`, also when the process itself has ended, and others of its group go on. */
+  #sendToRest(signal: NodeJS.Signals): void {
+    if (this.leadsGroup) this.#sendToGroup(signal);
+    else this.send(signal);
+  }
+
+  #sendToGroup(signal: NodeJS.Signals): void {
+    try {
+      process.kill(-this.pid, signal);
+    } catch {
+      this.send(signal); // nobody is left in the group, or the host has no groups
+    }
+  }
+
+  #exited(code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.returncode !== undefined) return;
+    const { signals } = process.getBuiltinModule("node:os").constants;
+    this.signal = signal ?? undefined;
+    this.returncode = signal === null ? (code ?? 0) : -signals[signal];
+    living.delete(this);
+    if (living.size === 0) process.off("exit", killLiving);
+    this.#exits.resumeAll(this.returncode);
+    this.#tellWatchers();
+  }
+
+  #tellWatchers(): void {
+    if (this.returncode !== undefined && this.hasOutputEnded) dependents.delete(this);
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+}
+
+/** Seconds between SIGTERM and SIGKILL. Less than the grace period of a cancellation, which is 5. */
+export const DEFAULT_KILL_DELAY = 3;
+
+/** Calls back once, in a later step, when the process has ended and its output has, or is quiet; gives the way to stop that. */
+export function whenDrained(child: Child, callback: () => void): () => void {
+  let timer: HostTimer | undefined;
+  let seen = 0;
+  let isStopped = false;
+  let deadline = Number.POSITIVE_INFINITY;
+  const stop = (): void => {
+    isStopped = true;
+    stopWatching();
+    timer?.clear();
+  };
+  const finish = (): void => {
+    stop();
+    callback();
+  };
+  const look = (): void => {
+    // What has come while this thread was busy is read before the next macrotask.
+    realHost.macrotask(() => {
+      if (isStopped) return;
+      const read = bytesRead(child);
+      if (read === seen || realHost.now() >= deadline) finish();
+      else arm(read);
+    });
+  };
+  const arm = (read: number): void => {
+    seen = read;
+    timer = realHost.setTimer(realHost.now() + QUIET_SECONDS, look);
+  };
+  const check = (): void => {
+    if (child.returncode === undefined || isStopped) return;
+    if (child.hasOutputEnded) finish();
+    else if (timer === undefined) {
+      deadline = realHost.now() + DRAIN_SECONDS;
+      arm(bytesRead(child));
+    }
+  };
+  const stopWatching = child.watch(check);
+  if (child.returncode !== undefined) realHost.macrotask(check);
+  return stop;
+}
+
+function bytesRead({ host: { stdout, stderr } }: Child): number {
+  const read = (output: Readable | null): number =>
+    (output as { bytesRead?: number } | null)?.bytesRead ?? 0; // pipes of children are sockets
+  return read(stdout) + read(stderr);
+}
+
+/** Rejects in its turn. */
+function refuse(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
+  const wait = new Wait<never>(scope, subject);
+  wait.fail(error);
+  return wait.promise;
+}

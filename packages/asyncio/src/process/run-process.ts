@@ -1,0 +1,235 @@
+/** A program that runs, answers and ends, in one call that leaves nothing behind. Sources: Trio's run_process, Python's subprocess.run. */
+
+import type { Readable } from "node:stream";
+import { argumentError, checkSeconds, TimeoutError } from "../kernel/errors.ts";
+import { formatSeconds } from "../kernel/timers.ts";
+import { NodeStream } from "../streams/node-stream.ts";
+import { StreamWriter } from "../streams/writer.ts";
+import { gather } from "../tasks/gather.ts";
+import { CancelScope, moveOnAfter } from "../tasks/timeouts.ts";
+import { Child, DEFAULT_KILL_DELAY } from "./child.ts";
+import { ProcessError, type Tail } from "./errors.ts";
+import { checkInput, feed, type ProcessInput } from "./input.ts";
+import type { SubprocessOptions } from "./options.ts";
+import { execSpec } from "./spec.ts";
+
+export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "stdin"> {
+  /** What becomes of stdout and stderr: text (UTF-8), bytes, or nothing: they go where those of this process go. @default "text" */
+  readonly capture?: "text" | "bytes" | false | undefined;
+  /** Whether a return code other than 0 is a ProcessError. @default true */
+  readonly check?: boolean | undefined;
+  /** What it reads. @default nothing */
+  readonly input?: ProcessInput | undefined;
+  /** Without `input`. @default "ignore" */
+  readonly stdin?: "inherit" | "ignore" | number | undefined;
+  /** Seconds it may take; then it is ended, and the call rejects with a TimeoutError. @default Infinity */
+  readonly seconds?: number | undefined;
+  /** Seconds between SIGTERM and SIGKILL, when it has to be ended. @default 3 */
+  readonly killDelay?: number | undefined;
+}
+
+type Option<O, K extends keyof RunProcessOptions> = K extends keyof O ? O[K] : undefined;
+
+/** What is captured, by the option `capture`. */
+type Captured<C> = [C] extends ["bytes"]
+  ? Uint8Array
+  : [C] extends [false]
+    ? undefined
+    : [C] extends ["text" | undefined]
+      ? string
+      : string | Uint8Array | undefined;
+
+type CapturedStream<O, K extends "stdout" | "stderr"> = [Option<O, K>] extends ["pipe" | undefined]
+  ? Captured<Option<O, "capture">>
+  : [Extract<Option<O, K>, "pipe" | undefined>] extends [never]
+    ? undefined
+    : Captured<Option<O, "capture">> | undefined;
+
+export interface ProcessResult<O extends RunProcessOptions = RunProcessOptions> {
+  readonly returncode: number;
+  readonly stdout: CapturedStream<O, "stdout">;
+  readonly stderr: CapturedStream<O, "stderr">;
+}
+
+const API = "`runProcess`";
+/** Bytes of each stream that a ProcessError keeps. */
+const TAIL_BYTES = 65_536;
+
+/**
+ * Runs `program` with `args` to its end, and gives what it has put out. stdout and stderr are read while it runs, so it cannot
+ * block on a full pipe, and `input` is written at its pace. When it has ended, but something that it has started holds its
+ * output open, what has come by then is all.
+ *
+ * Cancelled, it asks the process, and everything that it has started in its session, to end (SIGTERM), kills what is left after
+ * `killDelay` seconds, and rejects when the process has gone. No further cancellation interrupts that.
+ *
+ * @throws ProcessError if it ends with another code than 0, or by a signal, unless `check` is false. Has the end of its output.
+ * @throws TimeoutError after `seconds`; its `cause` is a ProcessError with what came by then.
+ *
+ * @example
+ * const { stdout } = await asyncio.runProcess("tr", ["a-z", "A-Z"], { input: "shout" });
+ * assert.equal(stdout, "SHOUT");
+ */
+export async function runProcess<const O extends RunProcessOptions = Record<never, never>>(
+  program: string,
+  args: readonly string[] = [],
+  options?: O,
+): Promise<ProcessResult<O>> {
+  const {
+    check = true,
+    killDelay = DEFAULT_KILL_DELAY,
+    seconds,
+    input,
+  }: RunProcessOptions = options ?? {};
+  if (!Array.isArray(args)) throw argumentError(API, "an array of arguments", args);
+  const { capture, settings } = settingsOf(options ?? {});
+  const spec = execSpec(API, program, args, settings);
+  const running = await Child.start(spec, (child) => new Running(child, capture));
+  const body = (): Promise<void> => running.finish(input, killDelay);
+  const isLate = seconds !== undefined && (await moveOnAfter(seconds, body)).cancelled;
+  if (seconds === undefined) await body();
+  if (isLate) {
+    const message = `${API} has ended ${spec.command}: it has not ended by itself within ${formatSeconds(seconds)}`;
+    throw new TimeoutError(message, { cause: running.error() });
+  }
+  if (check && running.returncode !== 0) throw running.error();
+  const { returncode, stdout, stderr } = running;
+  // There is output iff there was a pipe, which is what the types say.
+  return { returncode, stdout: stdout?.all(), stderr: stderr?.all() } as ProcessResult<O>;
+}
+
+type Capture = "text" | "bytes" | false;
+
+/** Checks the options; gives those for the host. */
+function settingsOf(options: RunProcessOptions): {
+  readonly capture: Capture;
+  readonly settings: SubprocessOptions;
+} {
+  const { capture = "text", input, killDelay = DEFAULT_KILL_DELAY, seconds = 0 } = options;
+  if (capture !== "text" && capture !== "bytes" && capture !== false)
+    throw argumentError(API, '`capture` to be "text", "bytes" or false', capture);
+  checkInput(API, input);
+  if (input !== undefined && options.stdin !== undefined)
+    throw argumentError(API, "`input` or `stdin`, not both", options.stdin);
+  checkSeconds(API, "`killDelay` in seconds", killDelay);
+  checkSeconds(API, "`seconds` it may take", seconds);
+  const output = capture === false ? "inherit" : "pipe";
+  const { stdin = input === undefined ? "ignore" : "pipe" } = options;
+  const { stdout = output, stderr = output } = options;
+  return { capture, settings: { ...options, stdin, stdout, stderr } };
+}
+
+/** A process that is being run. */
+class Running {
+  readonly stdout: Recording | undefined;
+  readonly stderr: Recording | undefined;
+  readonly #child: Child;
+  readonly #stdin: StreamWriter | undefined;
+
+  constructor(child: Child, capture: Capture) {
+    const { stdin, stdout, stderr } = child.host;
+    this.#child = child;
+    this.stdout = stdout === null ? undefined : new Recording(stdout, capture);
+    this.stderr = stderr === null ? undefined : new Recording(stderr, capture);
+    if (stdin !== null) {
+      const describe = (): string => `stdin of ${child.describe()}`;
+      this.#stdin = new StreamWriter(new NodeStream({ writable: stdin, describe }));
+    }
+  }
+
+  get returncode(): number {
+    return this.#child.returncode as number; // asked for when it has ended
+  }
+
+  /** Waits until it has ended by itself; else, whatever it is that ends the wait, ends it. */
+  async finish(input: ProcessInput | undefined, killDelay: number): Promise<void> {
+    let isDrained = false;
+    try {
+      await this.#exchange(input);
+      isDrained = true;
+    } finally {
+      try {
+        if (!isDrained) await this.#child.stop(killDelay);
+      } finally {
+        this.#child.closeStreams();
+        this.#stdin?.abort();
+      }
+    }
+  }
+
+  async #exchange(input: ProcessInput | undefined): Promise<void> {
+    const stdin = this.#stdin;
+    if (stdin === undefined) {
+      await this.#child.drained();
+      return;
+    }
+    const feeding = new CancelScope();
+    await gather(
+      () => feeding.run(() => feed(stdin, input)),
+      async () => {
+        await this.#child.drained();
+        feeding.cancel("the process has ended");
+      },
+    );
+  }
+
+  error(): ProcessError {
+    const { command, signal } = this.#child;
+    return new ProcessError({
+      command,
+      returncode: this.returncode,
+      signal,
+      stdout: this.stdout?.tail() ?? NOTHING,
+      stderr: this.stderr?.tail() ?? NOTHING,
+    });
+  }
+}
+
+const NOTHING: Tail<undefined> = { output: undefined, cut: 0 };
+
+/** Everything that comes out of a stream. */
+class Recording {
+  readonly #isText: boolean;
+  readonly #chunks: Uint8Array[] = [];
+  #size = 0;
+
+  constructor(stream: Readable, capture: Capture) {
+    this.#isText = capture === "text";
+    stream.on("data", (chunk: Uint8Array) => {
+      this.#chunks.push(chunk);
+      this.#size += chunk.length;
+    });
+    stream.on("error", () => {}); // it ends: what has come is all
+  }
+
+  all(): string | Uint8Array {
+    return this.#present(this.#joined());
+  }
+
+  /** The last bytes: whole characters, if it is text. */
+  tail(): Tail<string | Uint8Array> {
+    const bytes = this.#joined();
+    let cut = Math.max(bytes.length - TAIL_BYTES, 0);
+    if (this.#isText && cut > 0) while (isInsideCharacter(bytes[cut])) cut++;
+    return { output: this.#present(bytes.slice(cut)), cut };
+  }
+
+  #present(bytes: Uint8Array): string | Uint8Array {
+    return this.#isText ? new TextDecoder().decode(bytes) : bytes;
+  }
+
+  #joined(): Uint8Array {
+    const all = new Uint8Array(this.#size);
+    let filled = 0;
+    for (const chunk of this.#chunks) {
+      all.set(chunk, filled);
+      filled += chunk.length;
+    }
+    return all;
+  }
+}
+
+/** Bytes that go on with a character of UTF-8 begin with the bits 10. */
+function isInsideCharacter(byte: number | undefined): boolean {
+  return byte !== undefined && (byte & 0b1100_0000) === 0b1000_0000;
+}

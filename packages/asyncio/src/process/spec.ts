@@ -1,0 +1,124 @@
+/** What the options of a subprocess mean for the host: stdio, sessions, the shell. Checks them, too. */
+
+import type { SpawnOptions } from "node:child_process";
+import { argumentError } from "../kernel/errors.ts";
+import type { ChildSpec } from "./child.ts";
+import type { Stdio, SubprocessOptions } from "./options.ts";
+import { startError } from "./start-error.ts";
+
+type Host = "posix" | "windows";
+const host = (): Host => (process.platform === "win32" ? "windows" : "posix");
+
+/** For `program` with `args`, as they are: no shell looks at them. */
+export function execSpec(
+  api: string,
+  program: unknown,
+  args: readonly unknown[],
+  options: SubprocessOptions,
+): ChildSpec {
+  checkString(api, "the program to be a string", program);
+  for (const arg of args) checkString(api, "arguments to be strings", arg);
+  const words = args as readonly string[]; // just checked
+  const command = inWords([program, ...words]);
+  const spawnOptions = hostOptions(api, options);
+  if (!mergesPipes(options)) return { api, program, args: words, command, options: spawnOptions };
+  checkMerge(api);
+  const path = findProgram(api, program, spawnOptions);
+  // The host has no way to give one pipe to two streams; a shell has, and then becomes the program.
+  const shellArgs = ["-c", 'exec "$0" "$@" 2>&1', path, ...words];
+  return { api, program: "/bin/sh", args: shellArgs, command, options: spawnOptions };
+}
+
+/** For a line that the shell of the system reads. */
+export function shellSpec(api: string, line: unknown, options: SubprocessOptions): ChildSpec {
+  checkString(api, "a command line", line);
+  const spawnOptions = { ...hostOptions(api, options), shell: true };
+  if (mergesPipes(options)) checkMerge(api);
+  const program = mergesPipes(options) ? `exec 2>&1\n${line}` : line;
+  return { api, program, args: [], command: JSON.stringify(cutOff(line)), options: spawnOptions };
+}
+
+function hostOptions(api: string, options: SubprocessOptions): SpawnOptions {
+  for (const name of ["text", "encoding", "universalNewlines"])
+    if (name in options) {
+      const cure = "Streams carry bytes: decode them, or iterate `process.stdout.lines()`";
+      throw argumentError(api, `no option \`${name}\``, Reflect.get(options, name), cure);
+    }
+  const { stdin = "inherit", stdout = "inherit", stderr = "inherit", cwd, env, uid, gid } = options;
+  for (const [name, value] of Object.entries({ stdin, stdout, stderr })) {
+    const isKnown =
+      ["pipe", "inherit", "ignore"].includes(value as string) ||
+      (name === "stderr" && value === "stdout") ||
+      (Number.isInteger(value) && (value as number) >= 0);
+    const known = `"pipe", "inherit", "ignore"${name === "stderr" ? ', "stdout"' : ""} or a file descriptor`;
+    if (!isKnown) throw argumentError(api, `\`${name}\` to be ${known}`, value);
+  }
+  const { startNewSession = stdin !== "inherit" } = options;
+  return {
+    stdio: [stdin, stdout, stderr === "stdout" ? sameAs(stdout) : stderr],
+    detached: startNewSession && host() === "posix", // on Windows it would open a window
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(env === undefined ? {} : { env }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid }),
+  };
+}
+
+/** Where stderr goes with stdout, if that is no pipe; a pipe is shared by other means. */
+function sameAs(stdout: Stdio): Stdio {
+  if (stdout === "inherit") return 1;
+  return stdout === "pipe" ? "ignore" : stdout;
+}
+
+function mergesPipes({ stdout, stderr }: SubprocessOptions): boolean {
+  return stderr === "stdout" && stdout === "pipe";
+}
+
+function checkMerge(api: string): void {
+  if (host() === "windows")
+    throw argumentError(
+      api,
+      "`stderr` of its own on Windows",
+      "stdout",
+      'Use "pipe" and read both',
+    );
+}
+
+/** The file that the shell would be asked to become, so that one that is not there fails as it does without a shell. */
+function findProgram(api: string, program: string, options: SpawnOptions): string {
+  const { accessSync, constants } = process.getBuiltinModule("node:fs");
+  const { delimiter, resolve } = process.getBuiltinModule("node:path");
+  const { fileURLToPath } = process.getBuiltinModule("node:url");
+  const { cwd = ".", env = process.env } = options;
+  const folder = cwd instanceof URL ? fileURLToPath(cwd) : cwd;
+  const folders = program.includes("/") ? [folder] : (env.PATH ?? "/usr/bin:/bin").split(delimiter);
+  let failure: unknown;
+  for (const place of folders) {
+    const path = resolve(folder, place, program);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw startError(api, program, options, failure as Error); // there is a folder at least
+}
+
+function checkString(api: string, expected: string, value: unknown): asserts value is string {
+  if (typeof value !== "string") throw argumentError(api, expected, value);
+}
+
+const LONGEST_COMMAND = 200;
+
+/** As one would type it. */
+function inWords(words: readonly string[]): string {
+  const typed = words.map((word) =>
+    /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`,
+  );
+  return cutOff(typed.join(" "));
+}
+
+function cutOff(text: string): string {
+  return text.length > LONGEST_COMMAND ? `${text.slice(0, LONGEST_COMMAND)}...` : text;
+}

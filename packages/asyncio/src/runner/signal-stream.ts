@@ -1,0 +1,159 @@
+/**
+ * Signals of the process as an async iterable, bound to a scope: it ends with it, or when the scope is cancelled. Between
+ * two reads signals wait in order. Sources: Trio's open_signal_receiver, asyncio's add_signal_handler.
+ */
+
+import { argumentError } from "../kernel/errors.ts";
+import { completed, here } from "../kernel/here.ts";
+import { RingBuffer } from "../kernel/ring-buffer.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import type { Timer } from "../kernel/timers.ts";
+import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { checkSignalNames, receiveSignals, type SignalName, stopReceiving } from "./signals.ts";
+
+/** The iterables that each scope has to end. */
+const openIn: WeakMap<Scope, Set<Signals>> = new WeakMap();
+
+/** Signals as they come. Made by `signals`. */
+export class Signals implements AsyncIterableIterator<SignalName, undefined>, Disposable {
+  readonly names: readonly SignalName[];
+  readonly #siblings: Set<Signals>;
+  /** What came and was not read. */
+  readonly #unread: RingBuffer<SignalName> = new RingBuffer();
+  readonly #readers: WaitList = new WaitList();
+  readonly #subject: WaitSubject = { describeWait: () => `signals ${this.names.join(", ")}` };
+  #isClosed = false;
+
+  /** @internal */
+  constructor(names: readonly SignalName[], scope: Scope) {
+    this.names = Object.freeze([...new Set(names)]);
+    this.#siblings = siblingsIn(scope);
+    this.#siblings.add(this);
+    try {
+      receiveSignals(this.names, this);
+    } catch (error) {
+      this.close(); // a host may not know all of them
+      throw error;
+    }
+  }
+
+  /**
+   * Waits for the next signal; several tasks get them in turn. `done` once it is closed. Cancelled, it has taken none.
+   * Keeps the process alive; on a virtual loop time goes on meanwhile, since nobody knows whether a signal will come.
+   */
+  next(): Promise<IteratorResult<SignalName, undefined>> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) return stop;
+    if (this.#unread.length > 0) return completed(scope, this.#subject, item(this.#unread.shift()));
+    if (this.#isClosed) return completed(scope, this.#subject, end);
+    const wait = park<IteratorResult<SignalName, undefined>>(scope, this.#subject, stopKeepAlive);
+    wait.handsOver = true;
+    // A listener does not keep the process alive; whoever waits for a signal wants it to.
+    wait.offer = scope.loop.addTimer(Number.POSITIVE_INFINITY, wait);
+    this.#readers.add(wait);
+    return wait.promise;
+  }
+
+  /** Closes it: what a `for await` does that is left. */
+  return(): Promise<IteratorResult<SignalName, undefined>> {
+    this.close();
+    return Promise.resolve(end);
+  }
+
+  /**
+   * Takes the listeners away; who waits for a signal gets `done`. Signals that came and were not read are dropped, but those
+   * that `run` would have had go to it now. Does nothing the second time.
+   */
+  close(): void {
+    this.#siblings.delete(this);
+    this.stopReceiving();
+    while (this.#resumeReader(end));
+  }
+
+  /** @internal The scope was cancelled. Readers in it get its CancelledError, readers elsewhere `done` when it ends. */
+  stopReceiving(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const unread: SignalName[] = [];
+    while (this.#unread.length > 0) unread.push(this.#unread.shift());
+    stopReceiving(this.names, this, unread);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  /** @internal */
+  received(name: SignalName): void {
+    if (!this.#resumeReader(item(name))) this.#unread.push(name);
+  }
+
+  #resumeReader(result: IteratorResult<SignalName, undefined>): boolean {
+    const reader = this.#readers.first;
+    if (reader === undefined) return false;
+    stopKeepAlive(reader);
+    return reader.resume(result);
+  }
+}
+
+const end: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
+
+function item(value: SignalName): IteratorResult<SignalName, undefined> {
+  return { done: false, value };
+}
+
+function stopKeepAlive(wait: Wait | Wait<never>): true {
+  wait.scope.loop.cancelTimer(wait.offer as Timer); // set by next()
+  return true;
+}
+
+/** One hook for each scope: an iterable that was closed leaves nothing behind in it. */
+function siblingsIn(scope: Scope): Set<Signals> {
+  const known = openIn.get(scope);
+  if (known !== undefined) return known;
+  const siblings = new Set<Signals>();
+  const trouble = scope.inTrouble();
+  const { onClose } = trouble;
+  trouble.onClose = () => {
+    onClose?.();
+    for (const sibling of [...siblings]) sibling.close();
+  };
+  scope.addCancelHook(() => {
+    for (const sibling of siblings) sibling.stopReceiving();
+  });
+  openIn.set(scope, siblings);
+  return siblings;
+}
+
+/**
+ * Receives signals of the process, as an async iterable that ends with the current scope. From the call on nothing is lost:
+ * what comes between two reads waits in order (the system itself may make one of two equal signals that come at once). A
+ * signal that would cancel `run` comes here instead, as long as it is open; once `run` is ending, a second one ends the process
+ * all the same. Several iterables get the same signal each.
+ *
+ * It is closed when it is left with `break`, by `using`, by `close`, when its scope ends or is cancelled; then the signals do
+ * again what they did before.
+ *
+ * @throws TypeError for a name that no process can listen to.
+ *
+ * @example
+ * using received = asyncio.signals(["SIGHUP"]);
+ * process.kill(process.pid, "SIGHUP");
+ * assert.deepEqual(await received.next(), { done: false, value: "SIGHUP" });
+ */
+export function signals(names: readonly SignalName[]): Signals {
+  checkSignalNames("`signals`", "an array", names);
+  if (names.length === 0) throw argumentError("`signals`", "at least one name of a signal", names);
+  if (typeof process === "undefined")
+    throw argumentError("`signals`", "a host whose process gets signals", "a browser");
+  return new Signals(names, here());
+}
