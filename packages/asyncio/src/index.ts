@@ -69,6 +69,24 @@ export {
   type TextOptions,
 } from "./streams/reader.ts";
 export { type ExtraInfo, StreamWriter, type WriterOptions } from "./streams/writer.ts";
+// Network
+export {
+  type Connection,
+  type ConnectionOptions,
+  type ConnectionTarget,
+  openConnection,
+  openUnixConnection,
+} from "./net/connection.ts";
+export {
+  type ConnectionHandler,
+  Server,
+  type ServerOptions,
+  type ServingOptions,
+  startServer,
+  startUnixServer,
+  type UnixServerOptions,
+} from "./net/server.ts";
+export type { Address, ByteStream, ConnectOptions } from "./kernel/network.ts";
 // Context
 export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
 // The loop

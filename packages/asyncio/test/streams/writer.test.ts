@@ -11,8 +11,8 @@ const { memoryStreamPair, runTest } = testing;
 const text = (chunk: Uint8Array) => new TextDecoder().decode(chunk);
 
 interface Ends {
-  readonly near: testing.ByteStream;
-  readonly far: testing.ByteStream;
+  readonly near: asyncio.ByteStream;
+  readonly far: asyncio.ByteStream;
   readonly reader: asyncio.StreamReader;
   readonly t: testing.TestContext;
 }
