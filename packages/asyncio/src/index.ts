@@ -74,6 +74,7 @@ export {
   type Connection,
   type ConnectionOptions,
   type ConnectionTarget,
+  type UnixConnectionOptions,
   openConnection,
   openUnixConnection,
 } from "./net/connection.ts";
@@ -86,7 +87,16 @@ export {
   startUnixServer,
   type UnixServerOptions,
 } from "./net/server.ts";
-export type { Address, ByteStream, ConnectOptions } from "./kernel/network.ts";
+export type { Address, ByteStream, ConnectOptions, Destination } from "./kernel/network.ts";
+export type { AddressOptions, Resolver } from "./net/happy-eyeballs.ts";
+export type {
+  Certificate,
+  CipherInfo,
+  ClientTlsOptions,
+  PeerCertificate,
+  Pem,
+  ServerTlsOptions,
+} from "./streams/tls-options.ts";
 // Context
 export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
 // The loop

@@ -15,6 +15,7 @@ import {
   type Address,
   type ByteStream,
   type ConnectOptions,
+  type Destination,
   describeAddress,
 } from "../kernel/network.ts";
 import { staggeredRace } from "../tasks/race.ts";
@@ -47,7 +48,7 @@ export interface AddressOptions {
 
 /** What it takes of a network. */
 export interface AddressNetwork {
-  connect(to: Address, options?: ConnectOptions): Promise<ByteStream>;
+  connect(to: Destination, options?: ConnectOptions): Promise<ByteStream>;
   lookup(hostname: string, family?: 0 | 4 | 6): Promise<readonly string[]>;
 }
 
@@ -113,7 +114,7 @@ async function addressesOf(
   host: string,
   port: number,
   options: AddressOptions & ConnectOptions,
-): Promise<readonly Address[]> {
+): Promise<readonly Destination[]> {
   const { family = 0, interleave = 1, resolver, localAddress } = options;
   const isLiteral = familyOf(host) !== 0;
   const answers = isLiteral
@@ -128,7 +129,11 @@ async function addressesOf(
     return its === 0 || [family, local].every((wanted) => wanted === 0 || wanted === its);
   });
   if (usable.length === 0) throw noAddress(host, [...found], family, localAddress?.host);
-  return interleaved(usable, interleave).map((address) => ({ host: address, port }));
+  return interleaved(usable, interleave).map((address) => ({
+    host: address,
+    port,
+    hostname: host,
+  }));
 }
 
 /** 0 for what is no address: hosts of a simulated network are called by names. */
@@ -161,7 +166,9 @@ function noAddress(
     found.length === 0
       ? ""
       : `. Leave out ${local === undefined ? "`family`" : "`localAddress`"}, or pass another`;
-  const error = new Error(`\`openConnection\` found no ${wanted} of ${host}${from}${others}${cure}`);
+  const error = new Error(
+    `\`openConnection\` found no ${wanted} of ${host}${from}${others}${cure}`,
+  );
   return Object.assign(error, { code: "ENOTFOUND", syscall: "getaddrinfo", hostname: host });
 }
 

@@ -10,7 +10,7 @@
  */
 
 import type { Readable, Writable } from "node:stream";
-import { InvalidStateError } from "../kernel/errors.ts";
+import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
@@ -32,6 +32,13 @@ export interface NodeStreamSource {
   localAddress?(): Address;
   /** What `extra` knows. */
   extra?(name: string): unknown;
+  /** Ends both sides at once, where that takes more than the streams offer. */
+  reset?(): void;
+  /**
+   * Begins TLS on `readable`, and calls `attach` with what to go on with in the moment in which the handshake is done.
+   * Cancelled or failed, the socket is destroyed.
+   */
+  startTls?(options: object, attach: (source: NodeStreamSource) => void): Promise<void>;
 }
 
 /** What sockets have beyond other streams. */
@@ -52,6 +59,7 @@ const READ_AHEAD = 65_536;
 const PIECE = 65_536;
 const NOWHERE: Address = { host: "", port: 0 };
 const EMPTY: Uint8Array = new Uint8Array(0);
+const ignore = (): void => {};
 
 type BufferConstructor = { from(bytes: Uint8Array): Uint8Array };
 let bufferClass: BufferConstructor | undefined;
@@ -77,12 +85,14 @@ function onClose(this: Owned): void {
 
 export class NodeStream implements ByteStream, Watched {
   readonly highWaterMark: number;
-  readonly #source: NodeStreamSource;
-  readonly #readable: Readable | undefined;
-  readonly #writable: Writable | undefined;
+  #source: NodeStreamSource;
+  #readable: Readable | undefined;
+  #writable: Writable | undefined;
   /** Streams of the host that have not closed. */
   #open = 0;
   #isClosed = false;
+  /** True while TLS has the socket, and the handshake is not done. */
+  #isStartingTls = false;
   #lost: Error | undefined = undefined;
   #localAddress: Address | undefined = undefined;
 
@@ -299,10 +309,72 @@ export class NodeStream implements ByteStream, Watched {
     for (const wait of all) if (unsent <= (wait.offer as number)) wait.resume(undefined); // how much may be
   }
 
+  // --- TLS
+
+  async startTls(options: object, takeAhead: () => Uint8Array = () => EMPTY): Promise<void> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject("the TLS handshake on"));
+    if (stop !== undefined) await stop;
+    const source = this.#source;
+    const readable = this.#readable;
+    if (source.startTls === undefined || readable === undefined)
+      throw new InvalidStateError(
+        `\`startTls\` was called on ${source.describe()}, which is no connection. TLS needs a socket`,
+      );
+    if (this.#reader?.state === "parked") throw this.#busyError(scope);
+    if (this.#lost !== undefined) throw this.#lost;
+    this.#isStartingTls = true;
+    this.#giveBack(readable, takeAhead());
+    try {
+      await source.startTls(options, (next) => this.#goOnWith(next, readable));
+      if (this.#lost !== undefined) throw this.#lost; // aborted in the same moment
+    } catch (error) {
+      if (error instanceof CancelledError) this.abort();
+      else {
+        const lost = this.#lost ?? error;
+        this.failed(lost as Error); // of the handshake
+        this.#isClosed = true;
+        readable.destroy();
+        throw lost;
+      }
+      throw error;
+    } finally {
+      this.#isStartingTls = false;
+    }
+  }
+
+  /** Puts back what was read ahead, oldest first, and listens to the host no more, but for the end of the socket. */
+  #giveBack(readable: Readable, ahead: Uint8Array): void {
+    readable.pause();
+    readable.off("data", onData);
+    readable.off("end", onEnd);
+    readable.off("error", onError);
+    readable.on("error", ignore);
+    for (const chunk of [ahead, ...(this.#ahead ?? [])].reverse())
+      if (chunk.length > 0 && !this.#hasEnded) readable.unshift(copyOf(chunk));
+    this.#dropAhead();
+    this.#isFlowing = false;
+  }
+
+  #goOnWith(next: NodeStreamSource, old: Readable): void {
+    old.off("close", onClose);
+    this.#open = 0;
+    this.#source = next;
+    this.#readable = next.readable;
+    this.#writable = next.writable;
+    this.#isStartingTls = false;
+    if (next.readable !== undefined) this.#own(next.readable);
+    if (this.#isClosed) next.reset?.(); // aborted meanwhile
+  }
+
   // --- the end
 
   close(): void {
     if (this.#isClosed) return;
+    if (this.#isStartingTls) {
+      this.abort(); // nothing is on its way but the handshake
+      return;
+    }
     this.#isClosed = true;
     this.#dropAhead();
     this.#reader?.resume(undefined);
@@ -326,6 +398,10 @@ export class NodeStream implements ByteStream, Watched {
     this.#isClosed = true;
     this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
     this.#dropAhead();
+    if (this.#source.reset !== undefined) {
+      this.#source.reset();
+      return;
+    }
     for (const stream of new Set<(Readable | Writable) & Resettable>(this.#both())) {
       if (isTcp(stream)) stream.resetAndDestroy?.();
       else stream.destroy();
@@ -345,7 +421,7 @@ export class NodeStream implements ByteStream, Watched {
   /** @internal */
   hostClosed(): void {
     if (--this.#open > 0) return;
-    const isOver = this.#isClosed || (this.#hasEnded && this.#hasWrittenEof);
+    const isOver = this.#isClosed || this.#isStartingTls || (this.#hasEnded && this.#hasWrittenEof);
     // Somebody has destroyed the socket behind our back.
     if (!isOver) this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
     this.#closers?.resumeAll(undefined);

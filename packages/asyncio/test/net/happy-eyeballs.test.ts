@@ -203,7 +203,10 @@ test("S150: when all addresses fail, all failures are in one error, with the cod
       ],
     );
     const { code, syscall, hostname, port } = error as unknown as Record<string, unknown>;
-    assert.deepEqual([code, syscall, hostname, port], ["ECONNREFUSED", "connect", "example.org", 443]);
+    assert.deepEqual(
+      [code, syscall, hostname, port],
+      ["ECONNREFUSED", "connect", "example.org", 443],
+    );
     await scene.end();
   });
 });
@@ -329,7 +332,9 @@ test("of two that answer in one step one is kept, and the other closed", async (
 
     assert.equal(scene.attempts.length, 2);
     await sleep(2);
-    const open = scene.accepted.filter((end) => end.remoteAddress.port === stream.localAddress.port);
+    const open = scene.accepted.filter(
+      (end) => end.remoteAddress.port === stream.localAddress.port,
+    );
     const others = scene.accepted.filter((end) => !open.includes(end));
     assert.equal(open.length, 1);
     for (const end of others) {
