@@ -9,6 +9,7 @@ import type { SecureContext, SecureContextOptions, TLSSocket, Server as TlsServe
 import { runInRoot } from "../kernel/context.ts";
 import { argumentError, checkSeconds, TimeoutError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
+import { realHost } from "../kernel/host.ts";
 import { type Address, type Destination, describeAddress, hostError } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { formatSeconds } from "../kernel/timers.ts";
@@ -28,6 +29,8 @@ export interface Securable {
 
 /** asyncio's ssl_handshake_timeout. */
 const HANDSHAKE_DELAY = 60;
+/** asyncio's ssl_shutdown_timeout. */
+const SHUTDOWN_DELAY = 30;
 /** Ours is the one that counts; the host has one of its own that cannot be turned off. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
 const ignore = (): void => {};
@@ -43,8 +46,9 @@ const acceptors: WeakMap<object, TlsAcceptor> = new WeakMap();
 export function checkTlsOptions(api: string, options: object, isServer: boolean): void {
   if (typeof options !== "object" || options === null)
     throw argumentError(api, "`tls` to be an object of options", options);
-  const { handshakeDelay = 0, alpnProtocols = [] } = options as ClientTlsOptions;
+  const { handshakeDelay = 0, shutdownDelay = 0, alpnProtocols = [] } = options as ClientTlsOptions;
   checkSeconds(api, "`handshakeDelay` in seconds", handshakeDelay);
+  checkSeconds(api, "`shutdownDelay` in seconds", shutdownDelay);
   if (!Array.isArray(alpnProtocols) || alpnProtocols.some((name) => typeof name !== "string"))
     throw argumentError(api, "`alpnProtocols` to be an array of names", alpnProtocols);
   const { cert, key, certificates, serverHostname } = options as ServerTlsOptions &
@@ -111,14 +115,16 @@ async function shakeHands(
     raw.off("close", closed);
     wait.fail(explain(error, side, socket));
   };
-  const closed = (): void => failed(hostError("ECONNRESET", "read", below.remoteAddress));
+  // The host may be about to say why.
+  const closed = (): void =>
+    realHost.macrotask(() => failed(hostError("ECONNRESET", "read", below.remoteAddress)));
   const done = (socket: TLSSocket): void => {
     raw.off("close", closed);
     if (wait.state !== "parked") {
       socket.destroy();
       return;
     }
-    attach(new TlsSource(socket, below, hostname));
+    attach(new TlsSource(socket, below, side));
     wait.resume();
   };
   raw.on("close", closed);
@@ -252,14 +258,14 @@ class TlsSource implements NodeStreamSource, Securable {
   readonly remoteAddress: Address;
   readonly to: Destination | undefined;
   readonly #below: Securable;
-  readonly #hostname: string;
+  readonly #side: Side;
 
-  constructor(socket: TLSSocket, below: Securable, hostname: string) {
+  constructor(socket: TLSSocket, below: Securable, side: Side) {
     this.readable = socket;
     this.remoteAddress = below.remoteAddress;
     this.to = below.to;
     this.#below = below;
-    this.#hostname = hostname;
+    this.#side = side;
   }
 
   get writable(): TLSSocket {
@@ -281,17 +287,44 @@ class TlsSource implements NodeStreamSource, Securable {
     if (name === "cipher") return socket.getCipher();
     if (name === "tlsVersion") return socket.getProtocol() ?? undefined;
     if (name === "alpnProtocol") return socket.alpnProtocol || undefined; // false is none
-    if (name === "serverHostname") return this.#hostname || socket.servername || undefined;
+    if (name === "serverHostname") return this.#side.hostname || socket.servername || undefined;
     if (name !== "peercert") return undefined;
     const certificate = socket.getPeerCertificate();
     return certificate === null || certificate.raw === undefined ? undefined : certificate;
   }
 
   reset(): void {
-    const { readable: raw } = this.#below;
-    this.readable.destroy();
-    if (raw instanceof tls().TLSSocket || raw.remoteFamily === undefined) raw.destroy();
-    else raw.resetAndDestroy();
+    let below = this.#below;
+    while (below instanceof TlsSource) below = below.#below;
+    const { readable: raw } = below;
+    this.readable.pause();
+    // Not now: what runs now may have been called by the host in the middle of decrypting, and Node 24 crashes when the
+    // socket goes away under it. And the socket before TLS, which would end it in good order.
+    realHost.macrotask(() => {
+      if (raw.remoteFamily === undefined) raw.destroy();
+      else raw.resetAndDestroy();
+      this.readable.destroy();
+    });
+  }
+
+  /** A server sends session tickets when it likes: to a socket that is closed, and that would reset the connection. */
+  linger(destroy: () => void): void {
+    const { isServer, options } = this.#side;
+    const socket = this.readable;
+    if (isServer || socket.readableEnded) {
+      destroy();
+      return;
+    }
+    const { shutdownDelay = SHUTDOWN_DELAY } = options;
+    const timer = realHost.setTimer(realHost.now() + shutdownDelay, destroy);
+    socket.once("close", () => timer.clear());
+    socket.once("end", destroy);
+  }
+
+  /** What a server finds wrong with a certificate may come after the handshake (TLS 1.3). */
+  explain(error: Error): Error {
+    const { code } = error as { code?: unknown };
+    return /^ERR_SSL_/.test(String(code)) ? explain(error, this.#side) : error;
   }
 
   /** TLS in TLS, as a connection through a proxy has it that is itself connected to by TLS. */

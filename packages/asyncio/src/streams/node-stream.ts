@@ -34,6 +34,10 @@ export interface NodeStreamSource {
   extra?(name: string): unknown;
   /** Ends both sides at once, where that takes more than the streams offer. */
   reset?(): void;
+  /** Calls `destroy` when the peer need not be waited for any more, after all that was written has left. @default at once */
+  linger?(destroy: () => void): void;
+  /** Finds better words for an error of the host. */
+  explain?(error: Error): Error;
   /**
    * Begins TLS on `readable`, and calls `attach` with what to go on with in the moment in which the handshake is done.
    * Cancelled or failed, the socket is destroyed.
@@ -77,7 +81,7 @@ function onEnd(this: Owned): void {
   this[OWNER]?.endArrived();
 }
 function onError(this: Owned, error: Error): void {
-  this[OWNER]?.failed(error);
+  this[OWNER]?.hostFailed(error);
 }
 function onClose(this: Owned): void {
   this[OWNER]?.hostClosed();
@@ -408,6 +412,11 @@ export class NodeStream implements ByteStream, Watched {
     }
   }
 
+  /** @internal */
+  hostFailed(error: Error): void {
+    this.failed(this.#source.explain?.(error) ?? error);
+  }
+
   /** @internal The connection is lost. */
   failed(error: Error): void {
     if (this.#lost !== undefined) return;
@@ -441,9 +450,14 @@ export class NodeStream implements ByteStream, Watched {
     const destroy = (): void => {
       for (const stream of this.#both()) stream.destroy();
     };
-    if (writable === undefined || writable.destroyed || writable.writableFinished) destroy();
+    const finished = (): void => {
+      if (this.#source.linger === undefined || this.#hasEnded) destroy();
+      else this.#source.linger(destroy);
+    };
+    if (writable === undefined || writable.destroyed) destroy();
+    else if (writable.writableFinished) finished();
     else {
-      writable.once("finish", destroy);
+      writable.once("finish", finished);
       writable.end();
     }
   }

@@ -32,6 +32,12 @@ interface TlsOptions extends Partial<Certificate> {
 export interface ClientTlsOptions extends TlsOptions {
   /** What the certificate of the server has to be for, and what the server is told (SNI). @default the host connected to */
   readonly serverHostname?: string | undefined;
+  /**
+   * Seconds that the server has, after everything has left that was written before `close`, to end its side. Closed
+   * earlier, the connection could be reset by what the server sends last, and what we have sent be lost. @default 30, as in
+   * asyncio
+   */
+  readonly shutdownDelay?: number | undefined;
 }
 
 /** How a server begins TLS. It needs `cert` and `key`, or `certificates`. An object is read once. */

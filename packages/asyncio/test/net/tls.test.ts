@@ -38,6 +38,7 @@ async function bareServer(onSocket: (socket: Socket) => void) {
     sockets.push(socket);
     socket.on("error", () => {});
     onSocket(socket);
+    socket.resume();
   }).listen(0, local);
   await once(bare, "listening");
   const { port } = bare.address() as { port: number };
@@ -270,27 +271,28 @@ describe("certificates", () => {
     }));
 
   test("a server without a certificate for a name refuses, and both sides say so", () =>
-    run(async () => {
-      const loop = asyncio.getRunningLoop();
-      const reports = collectReports(loop);
-      loop.debug = true;
-      const { server: started, open } = await serve(echo, {
-        certificates: { "blue.test": certificate("blue") },
-      });
+    run(
+      async () => {
+        const reports = collectReports(asyncio.getRunningLoop());
+        const { server: started, open } = await serve(echo, {
+          certificates: { "blue.test": certificate("blue") },
+        });
 
-      await assert.rejects(open({ serverHostname: "red.test" }), {
-        message:
-          /the server has no certificate for this name, or the sides have no cipher in common/,
-      });
+        await assert.rejects(open({ serverHostname: "red.test" }), {
+          message:
+            /the server has no certificate for this name, or the sides have no cipher in common/,
+        });
 
-      await started.shutdown(10);
-      assert.equal(started.failedHandshakes, 1);
-      assert.equal(reports.length, 1);
-      assert.match(
-        String(reports[0]?.exception),
-        /there is no certificate for the name that the client asks for/,
-      );
-    }));
+        await started.shutdown(10);
+        assert.equal(started.failedHandshakes, 1);
+        assert.equal(reports.length, 1);
+        assert.match(
+          String(reports[0]?.exception),
+          /there is no certificate for the name that the client asks for/,
+        );
+      },
+      { debug: true },
+    ));
 });
 
 describe("client certificates", () => {
@@ -328,26 +330,27 @@ describe("client certificates", () => {
     }));
 
   test("one of an unknown issuer is refused, and the server says why", () =>
-    run(async () => {
-      const loop = asyncio.getRunningLoop();
-      const reports = collectReports(loop);
-      loop.debug = true;
-      const { server, open } = await serve(greet, { ...strict, ca: otherCa });
+    run(
+      async () => {
+        const reports = collectReports(asyncio.getRunningLoop());
+        const { server, open } = await serve(greet, { ...strict, ca: otherCa });
 
-      const asking = async () => {
-        await using connection = await open(certificate("client"));
-        return text(await connection.reader.read());
-      };
-      const answer = await asking().catch((error) => error.code);
-      await server.shutdown(10);
+        const asking = async () => {
+          await using connection = await open(certificate("client"));
+          return text(await connection.reader.read());
+        };
+        const answer = await asking().catch((error) => error.code);
+        await server.shutdown(10);
 
-      assert.ok(answer === "" || answer === "ECONNRESET", answer);
-      assert.equal(server.failedHandshakes, 1);
-      assert.match(
-        String(reports[0]?.exception),
-        /the certificate of the client was issued by somebody unknown/,
-      );
-    }));
+        assert.ok(answer === "" || answer === "ECONNRESET", answer);
+        assert.equal(server.failedHandshakes, 1);
+        assert.match(
+          String(reports[0]?.exception),
+          /the certificate of the client was issued by somebody unknown/,
+        );
+      },
+      { debug: true },
+    ));
 
   test("without `rejectUnauthorized` the handler decides", () =>
     run(async () => {
