@@ -80,6 +80,7 @@ export {
 } from "./net/connection.ts";
 export {
   type ConnectionHandler,
+  type DrainOptions,
   Server,
   type ServerOptions,
   type ServingOptions,

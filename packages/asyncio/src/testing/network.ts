@@ -49,6 +49,7 @@ export interface NetworkOptions {
 }
 
 const FIRST_FREE_PORT = 49_152;
+const LOOPBACK: readonly string[] = ["localhost", "127.0.0.1", "::1"];
 
 interface Packet {
   readonly arrive: () => void;
@@ -188,8 +189,9 @@ export class SimulatedHost implements Network {
     return socket;
   }
 
-  /** The addresses of an alias; otherwise names are addresses here. Rejects with ENOTFOUND for what there is not. */
+  /** The addresses of an alias; otherwise names are addresses here, and "localhost" is this host. Rejects with ENOTFOUND. */
   async lookup(hostname: string): Promise<readonly string[]> {
+    if (LOOPBACK.includes(hostname)) return [this.name];
     const addresses = this.network.addressesOf(hostname);
     if (addresses === undefined) throw hostError("ENOTFOUND", "getaddrinfo");
     return addresses;

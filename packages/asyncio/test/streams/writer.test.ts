@@ -43,6 +43,17 @@ conforms("StreamWriter.drain", { wakes: "all", hasFastPath: true }, () => {
   };
 });
 
+conforms("StreamWriter.write, awaited", { wakes: "own" }, () => {
+  const [near, far] = memoryStreamPair();
+  const writer = new StreamWriter(near, { highWaterMark: 0 });
+  return {
+    begin: async () => await writer.write("x"),
+    complete() {
+      if (near.unsent > 0) void far.read();
+    },
+  };
+});
+
 describe("write", () => {
   test(
     "takes bytes and text, in order",
