@@ -126,16 +126,18 @@ export class NodeStream implements ByteStream, Watched {
     this.#readable = readable;
     this.#writable = writable;
     this.highWaterMark = highWaterMark;
-    if (readable !== undefined) {
-      // Before anybody else makes it flow, as Node does with the output of a child that has ended.
-      readable.pause();
-      readable.on("data", onData);
-      readable.on("end", onEnd);
-      this.#hasEnded = readable.readableEnded;
-      this.#own(readable);
-    }
+    if (readable !== undefined) this.#ownReadable(readable);
     if (writable !== undefined && writable !== (readable as unknown)) this.#own(writable);
     if (loop.isExact) loop.watch(this);
+  }
+
+  #ownReadable(readable: Readable): void {
+    // Before anybody else makes it flow, as Node does with the output of a child that has ended.
+    readable.pause();
+    readable.on("data", onData);
+    readable.on("end", onEnd);
+    this.#hasEnded = readable.readableEnded;
+    this.#own(readable);
   }
 
   #own(stream: Readable | Writable): void {
@@ -368,7 +370,7 @@ export class NodeStream implements ByteStream, Watched {
     this.#readable = next.readable;
     this.#writable = next.writable;
     this.#isStartingTls = false;
-    if (next.readable !== undefined) this.#own(next.readable);
+    if (next.readable !== undefined) this.#ownReadable(next.readable);
     if (this.#isClosed) next.reset?.(); // aborted meanwhile
   }
 
