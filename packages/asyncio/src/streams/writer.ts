@@ -51,7 +51,6 @@ export interface ExtraInfo {
 }
 
 const encoder = new TextEncoder();
-const ignore = (): void => {};
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Where bytes stand that a wait is about, counted from the first that was written. */
@@ -330,10 +329,7 @@ class Backpressure implements Promise<void> {
   }
 
   #wait(): Promise<void> {
-    if (this.#promise === undefined) {
-      this.#promise = this.#begin();
-      this.#promise.catch(ignore);
-    }
+    this.#promise ??= this.#begin();
     return this.#promise;
   }
 }
