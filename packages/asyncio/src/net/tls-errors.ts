@@ -3,7 +3,7 @@
  * decides by the code, which is kept. A human wants to know what was expected, what came, and what to do.
  */
 
-import type { TLSSocket } from "node:tls";
+import type { PeerCertificate, TLSSocket } from "node:tls";
 import type { ClientTlsOptions, ServerTlsOptions } from "../streams/tls-options.ts";
 
 /** Whose handshake it was. */
@@ -30,9 +30,11 @@ type Words = (side: Side, found: Refused) => string;
 const whose = ({ isServer, hostname }: Side): string =>
   isServer ? "the certificate of the client" : `the certificate of ${hostname || "the server"}`;
 const named = (name: string | undefined): string => (name === undefined ? "" : ` (${name})`);
-/** OpenSSL's "Jan  1 00:00:00 2021 GMT" in the words of the host. */
-const dated = (date: string | undefined): string =>
-  date === undefined ? "a time that is not known" : new Date(date).toUTCString();
+/** Two dates to compare; OpenSSL's "Jan  1 00:00:00 2021 GMT" in the words of the host. */
+const dated = (what: string, date: string | undefined): string =>
+  date === undefined
+    ? ""
+    : `: ${what} ${new Date(date).toUTCString()}, and here it is ${new Date().toUTCString()}`;
 
 const selfSigned: Words = (side, { subject }) =>
   `${whose(side)} is self-signed${named(subject)}, and not among those that are trusted. If you trust it, pass it in \`ca\``;
@@ -42,9 +44,9 @@ const unknownIssuer: Words = (side, { issuer }) =>
 /** One for each check that certificates go through. */
 const CERTIFICATE_CHECKS: Readonly<Record<string, Words>> = {
   CERT_HAS_EXPIRED: (side, { validTo }) =>
-    `${whose(side)} has expired: it was valid until ${dated(validTo)}, and it is ${now()} here. It has to be renewed, unless this clock is wrong`,
+    `${whose(side)} has expired${dated("it was valid until", validTo)}. It has to be renewed, unless this clock is wrong`,
   CERT_NOT_YET_VALID: (side, { validFrom }) =>
-    `${whose(side)} is not yet valid: it will be from ${dated(validFrom)}, and it is ${now()} here. Is this clock right?`,
+    `${whose(side)} is not yet valid${dated("it will be from", validFrom)}. Is this clock right?`,
   ERR_TLS_CERT_ALTNAME_INVALID: ({ hostname }, { names }) =>
     `the certificate of the server is not for ${hostname}, but for ${names ?? "other names"}. Connect to one of these, or pass it as \`serverHostname\``,
   DEPTH_ZERO_SELF_SIGNED_CERT: selfSigned,
@@ -135,7 +137,9 @@ export function watchCertificate(socket: TLSSocket): void {
   // "secure" comes before the checks; where a host has no such event, less is said. The newer getPeerX509Certificate would
   // take the certificate out of the chain in Node 24: the checks would find none.
   socket.prependOnceListener("secure", () => {
-    const { subject, issuer, subjectaltname, valid_from, valid_to } = socket.getPeerCertificate();
+    const certificate = socket.getPeerCertificate() as PeerCertificate | null; // Bun has none to show
+    if (certificate === null) return;
+    const { subject, issuer, subjectaltname, valid_from, valid_to } = certificate;
     shown.set(socket, {
       subject: oneLine(subject),
       issuer: oneLine(issuer),
@@ -156,8 +160,4 @@ function oneLine(name: object | undefined): string | undefined {
   const parts = Object.entries(name).map(([key, value]) => [key, String(value)] as const);
   const common = parts.find(([key]) => key === "CN")?.[1];
   return common ?? (parts.map((part) => part.join("=")).join(", ") || undefined);
-}
-
-function now(): string {
-  return new Date().toUTCString();
 }

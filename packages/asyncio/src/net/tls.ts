@@ -257,6 +257,8 @@ class TlsSource implements NodeStreamSource, Securable {
   readonly readable: TLSSocket;
   readonly remoteAddress: Address;
   readonly to: Destination | undefined;
+  /** Deno fails with EPERM, and Node would make a record of nothing. */
+  readonly refusesEmpty = true;
   readonly #below: Securable;
   readonly #side: Side;
 

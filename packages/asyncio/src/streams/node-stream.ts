@@ -36,6 +36,8 @@ export interface NodeStreamSource {
   reset?(): void;
   /** Calls `destroy` when the peer need not be waited for any more, after all that was written has left. @default at once */
   linger?(destroy: () => void): void;
+  /** True iff nothing empty may be written to it. */
+  readonly refusesEmpty?: boolean | undefined;
   /** Finds better words for an error of the host. */
   explain?(error: Error): Error;
   /**
@@ -248,7 +250,8 @@ export class NodeStream implements ByteStream, Watched {
       this.#queue.push(copy);
       this.#queueSize += copy.length;
       if (!this.#isSending) this.#sendNext(writable);
-    } else {
+    } else if (this.#source.refusesEmpty) this.#send(writable, copy);
+    else {
       // The usual case: the host takes it in the call. A callback for each write would cost a tick (bench: echo).
       writable.write(copy);
       if (writable.writableLength > 0) this.#send(writable, EMPTY);

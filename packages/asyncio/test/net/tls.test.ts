@@ -192,11 +192,11 @@ describe("certificates", () => {
   const refused: Record<string, [code: string, message: RegExp]> = {
     expired: [
       "CERT_HAS_EXPIRED",
-      /: the certificate of localhost has expired: it was valid until Fri, 01 Jan 2021 00:00:00 GMT, and it is .* here\. It has to be renewed, unless this clock is wrong \[CERT_HAS_EXPIRED\]$/,
+      /: the certificate of localhost has expired: it was valid until Fri, 01 Jan 2021 00:00:00 GMT, and here it is .* GMT\. It has to be renewed, unless this clock is wrong \[CERT_HAS_EXPIRED\]$/,
     ],
     future: [
       "CERT_NOT_YET_VALID",
-      /: the certificate of localhost is not yet valid: it will be from Wed, 01 Jan 2110 00:00:00 GMT, and it is .* here\. Is this clock right\? \[/,
+      /: the certificate of localhost is not yet valid: it will be from Wed, 01 Jan 2110 00:00:00 GMT, and here it is .* GMT\. Is this clock right\? \[/,
     ],
     self: [
       "DEPTH_ZERO_SELF_SIGNED_CERT",
