@@ -1,0 +1,55 @@
+// Compiled, never run: each statement is a claim about types.
+
+import {
+  type Address,
+  type Connection,
+  openConnection,
+  type Server,
+  type StreamReader,
+  type StreamWriter,
+  startServer,
+} from "../src/index.ts";
+import { type Equal, expectType } from "./equal.ts";
+
+const [reader, writer] = await openConnection("localhost", 80);
+expectType<Equal<typeof reader, StreamReader>>();
+expectType<Equal<typeof writer, StreamWriter>>();
+const named = await openConnection({ host: "localhost", port: 80, limit: 100 });
+expectType<Equal<typeof named, Connection>>();
+expectType<Equal<typeof named.writer, StreamWriter>>();
+// @ts-expect-error no port
+openConnection("localhost");
+// @ts-expect-error no such option
+openConnection("localhost", 80, { limits: 1 });
+
+expectType<Equal<ReturnType<typeof reader.readLine>, Promise<Uint8Array>>>();
+for await (const line of reader) expectType<Equal<typeof line, Uint8Array>>();
+for await (const line of reader.lines()) expectType<Equal<typeof line, string>>();
+for await (const chunk of reader.chunks()) expectType<Equal<typeof chunk, Uint8Array>>();
+for await (const text of reader.chunks({ encoding: "utf-8" }))
+  expectType<Equal<typeof text, string>>();
+// @ts-expect-error neither text nor bytes
+reader.readUntil(10);
+
+const peer = writer.getExtraInfo("peername");
+expectType<Equal<typeof peer, Address | undefined>>();
+// @ts-expect-error no such thing
+writer.getExtraInfo("colour");
+// @ts-expect-error neither text nor bytes
+writer.write(1);
+
+const server = await startServer(
+  async (reader, writer) => {
+    expectType<Equal<typeof reader, StreamReader>>();
+    await writer.write("x");
+  },
+  "127.0.0.1",
+  0,
+);
+expectType<Equal<typeof server, Server>>();
+const { port } = server.sockets[0];
+expectType<Equal<typeof port, number>>();
+// @ts-expect-error a handler is asynchronous
+startServer(() => 1);
+// @ts-expect-error the host comes before the port
+startServer(async () => {}, 80);
