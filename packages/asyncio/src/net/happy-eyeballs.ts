@@ -119,7 +119,9 @@ async function addressesOf(
   const isLiteral = familyOf(host) !== 0;
   const answers = isLiteral
     ? [host]
-    : await (resolver?.(host, family) ?? network.lookup(host, family));
+    : await (resolver === undefined ? network.lookup(host, family) : resolver(host, family));
+  if (!Array.isArray(answers))
+    throw argumentError("`resolver`", "to give an array of addresses", answers);
   const found = new Set(
     answers.map((answer) => (typeof answer === "string" ? answer : answer.address)),
   );

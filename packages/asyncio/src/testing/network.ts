@@ -156,7 +156,8 @@ export class SimulatedHost implements Network {
     const subject = `connect to ${describeAddress(to)}`;
     const stop = scope.interruption(subject);
     if (stop !== undefined) return stop;
-    const target = to.path === undefined ? to : { ...to, host: this.name };
+    const { host, port, path } = to; // and not the name it was found by: it is no part of an address
+    const target = path === undefined ? { host, port } : { host: this.name, port, path };
     if (!this.network.has(target.host))
       return Promise.reject(hostError("ENOTFOUND", "getaddrinfo", to));
     const wait = park<ByteStream>(scope, subject);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import { type AddressOptions, connectToHost } from "../../src/net/happy-eyeballs.ts";
 import * as testing from "../../src/testing.ts";
@@ -344,6 +344,116 @@ test("of two that answer in one step one is kept, and the other closed", async (
     stream.close();
     await scene.end();
   });
+});
+
+test("a resolver that gives no array is told so", async () => {
+  await runTest(async () => {
+    const resolver = (async () => "192.0.2.1") as unknown as asyncio.Resolver;
+
+    await assert.rejects(new Scene().connect("example.org", { resolver }), {
+      name: "TypeError",
+      message: '`resolver` expects to give an array of addresses, got "192.0.2.1"',
+    });
+  });
+});
+
+test("the peer's name is an address, as it is without names", async () => {
+  await runTest(async () => {
+    const scene = new Scene();
+    await scene.name("example.org", { [A4]: "accepts" });
+
+    const stream = await scene.connect("example.org");
+
+    assert.deepEqual(stream.remoteAddress, { host: A4, port: 443 });
+    stream.close();
+    await scene.end();
+  });
+});
+
+describe("on sockets", { skip: process.platform !== "linux" }, () => {
+  const local = "127.0.0.1";
+  const alsoLocal = "127.0.0.2"; // Linux answers for all of 127.0.0.0/8
+
+  test("an address that refuses is followed by the next", () =>
+    asyncio.run(async () => {
+      await using server = await asyncio.startServer(async () => {}, { host: alsoLocal });
+      const { port } = server.sockets[0];
+
+      const [, writer] = await asyncio.openConnection("example.org", port, {
+        resolver: async () => [local, alsoLocal],
+        happyEyeballsDelay: Number.POSITIVE_INFINITY,
+      });
+
+      assert.deepEqual(writer.getExtraInfo("peername"), { host: alsoLocal, port });
+      writer.close();
+    }));
+
+  test("all failures are in one error", () =>
+    asyncio.run(async () => {
+      const server = await asyncio.startServer(async () => {}, { host: "127.0.0.3" });
+      const { port } = server.sockets[0];
+
+      const error = await rejection(
+        asyncio.openConnection("example.org", port, { resolver: async () => [local, alsoLocal] }),
+      );
+
+      assert.ok(error instanceof AggregateError);
+      assert.equal((error as { code?: string }).code, "ECONNREFUSED");
+      assert.deepEqual(
+        error.errors.map(({ code, address }) => [code, address]),
+        [
+          ["ECONNREFUSED", local],
+          ["ECONNREFUSED", alsoLocal],
+        ],
+      );
+      await server[Symbol.asyncDispose]();
+    }));
+
+  test("one that answers too late is closed", () =>
+    asyncio.run(async () => {
+      const seen = { begun: 0, ended: 0 };
+      const handler: asyncio.ConnectionHandler = async (reader) => {
+        seen.begun++;
+        await reader.read();
+        seen.ended++;
+      };
+      const first = await asyncio.startServer(handler, { host: local });
+      const { port } = first.sockets[0];
+      const second = await asyncio.startServer(handler, { host: alsoLocal, port });
+
+      const [, writer] = await asyncio.openConnection("example.org", port, {
+        resolver: async () => [local, alsoLocal],
+        happyEyeballsDelay: 0,
+      });
+      writer.close();
+      await asyncio.gather(
+        () => first.shutdown(10),
+        () => second.shutdown(10),
+      );
+
+      assert.ok(seen.begun >= 1);
+      assert.equal(seen.ended, seen.begun, "a handler was cancelled: its peer was left open");
+    }));
+
+  test("connects from the address that it is told, to one of its family", () =>
+    asyncio.run(async () => {
+      let peer: asyncio.Address | undefined;
+      await using server = await asyncio.startServer(
+        async (_reader, writer) => {
+          peer = writer.getExtraInfo("peername");
+        },
+        { host: local },
+      );
+
+      const [reader, writer] = await asyncio.openConnection("example.org", server.sockets[0].port, {
+        resolver: async () => ["::1", local],
+        localAddress: { host: alsoLocal },
+      });
+      await reader.read();
+      writer.close();
+
+      assert.equal(peer?.host, alsoLocal);
+    }));
 });
 
 /** Connects while things go wrong, and leaves nothing behind whatever happens. */

@@ -523,6 +523,32 @@ describe("a handshake", () => {
       bare.close();
     }));
 
+  test("cancelled at any step leaves no socket on either side", () =>
+    run(async () => {
+      const { server: started, open } = await serve(async (reader) => {
+        await reader.read();
+      });
+      let connected = 0;
+
+      for (let steps = 0; steps < 40; steps++) {
+        const opening = createTask(() => open({ shutdownDelay: 0 }));
+        for (let step = 0; step < steps; step++) await new Promise(setImmediate);
+        opening.cancel();
+        try {
+          const [, writer] = await opening;
+          connected++;
+          await writer[Symbol.asyncDispose]();
+        } catch (error) {
+          assert.ok(error instanceof asyncio.CancelledError, String(error));
+        }
+      }
+
+      // Every handler has come to its end: nobody has left it a socket that is open.
+      await started.shutdown(10);
+      assert.equal(started.connections, 0);
+      assert.ok(connected > 0 && connected < 40, `${connected} of 40`);
+    }));
+
   test("is cancelled with its server", () =>
     run(async () => {
       const { server: started, port } = await serve(echo);
