@@ -124,10 +124,13 @@ async function shakeHands(
       socket.destroy();
       return;
     }
+    socket.allowHalfOpen = true;
     attach(new TlsSource(socket, below, side));
     wait.resume();
   };
   raw.on("close", closed);
+  // For TLS takes it over from the socket: a peer that ends its side in the middle of a handshake will not come back.
+  raw.allowHalfOpen = false;
   try {
     runInRoot(() => {
       if (isServer) acceptorFor(options).accept(raw, { done, failed });
