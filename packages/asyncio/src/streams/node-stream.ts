@@ -332,6 +332,8 @@ export class NodeStream implements ByteStream, Watched {
         `\`startTls\` was called on ${source.describe()}, which is no connection. TLS needs a socket`,
       );
     if (this.#reader?.state === "parked") throw this.#busyError(scope);
+    // TLS would wait for an end that was seen before it came.
+    if (this.#hasEnded) this.failed(hostError("ECONNRESET", "read", source.remoteAddress));
     if (this.#lost !== undefined) throw this.#lost;
     this.#isStartingTls = true;
     this.#giveBack(readable, takeAhead());
@@ -361,7 +363,7 @@ export class NodeStream implements ByteStream, Watched {
     readable.off("error", onError);
     readable.on("error", ignore);
     for (const chunk of [ahead, ...(this.#ahead ?? [])].reverse())
-      if (chunk.length > 0 && !this.#hasEnded) readable.unshift(copyOf(chunk));
+      if (chunk.length > 0) readable.unshift(copyOf(chunk));
     this.#dropAhead();
     this.#isFlowing = false;
   }

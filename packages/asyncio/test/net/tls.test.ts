@@ -766,6 +766,23 @@ describe("startTls", () => {
       });
     }));
 
+  test("with a peer that has ended its side, it fails at once", () =>
+    run(async () => {
+      let code: unknown;
+      const { server: started, port } = await servePlain(async (reader, writer) => {
+        await reader.read();
+        code = await codeOf(writer.startTls(server));
+      });
+      const socket = connect({ port, host: local, allowHalfOpen: true });
+      socket.on("error", () => {});
+      socket.resume();
+      socket.end("STARTTLS\n");
+      await closing(socket);
+
+      await started.shutdown(10);
+      assert.equal(code, "ECONNRESET");
+    }));
+
   test("cancelled while it flushes, nothing has happened; in the handshake, the connection is lost", () =>
     run(async () => {
       const hello = Promise.withResolvers<void>();

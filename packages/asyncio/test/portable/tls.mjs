@@ -245,6 +245,18 @@ await check("garbage before a handshake disturbs nobody", () =>
   }),
 );
 
+await check("a client that ends in the middle of a handshake is let go", () =>
+  serving(echo, certificate("server"), async (_open, server) => {
+    const { port } = server.sockets[0];
+    const [reader, writer] = await asyncio.openConnection("127.0.0.1", port);
+    writer.writeEof();
+    await reader.read().catch(() => {});
+    await writer[Symbol.asyncDispose]();
+    await server.shutdown(5);
+    equal(server.failedHandshakes, 1);
+  }),
+);
+
 await check("abort under TLS ends both sides", () => {
   let ending;
   return serving(
