@@ -255,6 +255,15 @@ function textOf(pem: Pem): string {
   return typeof pem === "string" ? pem : new TextDecoder().decode(pem);
 }
 
+/**
+ * True while the host waits for the last bytes and the end to leave. A socket cannot be reset then: the host says EINVAL, and
+ * forgets a handle that keeps the process alive.
+ */
+function isShuttingDown(socket: TLSSocket): boolean {
+  const { writableEnded, writableFinished, writableLength } = socket;
+  return writableEnded && !writableFinished && writableLength === 0;
+}
+
 /** A socket under TLS. */
 class TlsSource implements NodeStreamSource, Securable {
   readonly readable: TLSSocket;
@@ -306,7 +315,7 @@ class TlsSource implements NodeStreamSource, Securable {
     // Not now: what runs now may have been called by the host in the middle of decrypting, and Node 24 crashes when the
     // socket goes away under it. And the socket before TLS, which would end it in good order.
     realHost.macrotask(() => {
-      if (raw.remoteFamily === undefined) raw.destroy();
+      if (raw.remoteFamily === undefined || isShuttingDown(this.readable)) raw.destroy();
       else raw.resetAndDestroy();
       this.readable.destroy();
     });

@@ -291,7 +291,7 @@ export class NodeStream implements ByteStream, Watched {
   #send(writable: Writable, piece: Uint8Array): void {
     this.#isSending = true;
     writable.write(piece, (error) => {
-      if (error) return; // "error" or "close" tells
+      if (error || this.#lost !== undefined) return; // "error" or "close" tells; or it was aborted
       this.#isSending = false;
       if (this.#queueSize > 0) this.#sendNext(writable);
       else if (this.#isClosed) this.#finish();

@@ -173,6 +173,44 @@ describe("a connection by TLS", () => {
       assert.equal(await codeOf(reader.read()), "ECONNABORTED");
     }));
 
+  test("abort leaves no handle, whatever is on its way", () =>
+    run(async () => {
+      const { server, open } = await serve(echo);
+      const sockets = () =>
+        process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length;
+      const before = sockets();
+      const moments: ((connection: asyncio.Connection) => unknown)[] = [
+        () => {},
+        ({ writer }) => void writer.write(new Uint8Array(1000)),
+        ({ writer }) => void writer.write(new Uint8Array(1_000_000)),
+        async ({ reader, writer }) => {
+          await writer.write("hello\n");
+          await reader.read(1);
+        },
+        ({ writer }) => {
+          void writer.write(new Uint8Array(1_000_000));
+          writer.close();
+        },
+        ({ writer }) => writer.writeEof(),
+        async ({ writer }) => {
+          void writer.write(new Uint8Array(1000));
+          writer.close();
+          await asyncio.sleep(0);
+        },
+      ];
+
+      for (const moment of moments) {
+        const connection = await open();
+        await moment(connection);
+        connection.writer.abort();
+        await connection.writer.waitClosed();
+      }
+
+      await server.shutdown(10);
+      for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate); // handles close in their own time
+      assert.equal(sockets(), before);
+    }));
+
   test("works over a Unix socket", { skip: process.platform === "win32" }, () =>
     run(async () => {
       const path = join(tmpdir(), `asyncio-ts-tls-${process.pid}.sock`);
