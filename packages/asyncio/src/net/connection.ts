@@ -5,12 +5,12 @@
 
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
-import type { ByteStream, ConnectOptions } from "../kernel/network.ts";
+import type { ByteStream, ConnectOptions, StreamNetwork } from "../kernel/network.ts";
 import { type ReaderOptions, StreamReader } from "../streams/reader.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../streams/tls-options.ts";
 import { StreamWriter, type WriterOptions } from "../streams/writer.ts";
 import { type AddressOptions, checkAddressOptions, connectToHost } from "./happy-eyeballs.ts";
-import { nodeNetwork, type StreamNetwork } from "./node-network.ts";
+import { nodeNetwork } from "./node-network.ts";
 import { checkTlsOptions } from "./tls.ts";
 
 export interface ConnectionOptions

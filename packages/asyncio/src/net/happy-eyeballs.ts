@@ -17,6 +17,7 @@ import {
   type ConnectOptions,
   type Destination,
   describeAddress,
+  type Network,
 } from "../kernel/network.ts";
 import { staggeredRace } from "../tasks/race.ts";
 
@@ -47,10 +48,7 @@ export interface AddressOptions {
 }
 
 /** What it takes of a network. */
-export interface AddressNetwork {
-  connect(to: Destination, options?: ConnectOptions): Promise<ByteStream>;
-  lookup(hostname: string, family?: 0 | 4 | 6): Promise<readonly string[]>;
-}
+export type AddressNetwork = Pick<Network, "connect" | "lookup">;
 
 /** RFC 8305, section 5: the recommended Connection Attempt Delay. */
 const DEFAULT_DELAY = 0.25;
