@@ -35,7 +35,7 @@ export interface ClientTlsOptions extends TlsOptions {
   /**
    * Seconds that the server has, after everything has left that was written before `close`, to end its side. Closed
    * earlier, the connection could be reset by what the server sends last, and what we have sent be lost. @default 30, as in
-   * asyncio
+   * asyncio; 1 on Deno
    */
   readonly shutdownDelay?: number | undefined;
 }
