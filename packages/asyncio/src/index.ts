@@ -75,6 +75,7 @@ export {
   type Connection,
   type ConnectionOptions,
   type ConnectionTarget,
+  type UnixConnectionOptions,
   openConnection,
   openUnixConnection,
 } from "./net/connection.ts";
@@ -93,7 +94,22 @@ export {
   type DatagramEndpoint,
   type DatagramEndpointOptions,
 } from "./net/datagram.ts";
-export type { Address, ByteStream, ConnectOptions, Datagram } from "./kernel/network.ts";
+export type {
+  Address,
+  ByteStream,
+  ConnectOptions,
+  Datagram,
+  Destination,
+} from "./kernel/network.ts";
+export type { AddressOptions, Resolver } from "./net/happy-eyeballs.ts";
+export type {
+  Certificate,
+  CipherInfo,
+  ClientTlsOptions,
+  PeerCertificate,
+  Pem,
+  ServerTlsOptions,
+} from "./streams/tls-options.ts";
 // Processes
 export { createSubprocessExec, createSubprocessShell, type Process } from "./process/process.ts";
 export { type ProcessResult, runProcess, type RunProcessOptions } from "./process/run-process.ts";

@@ -2,8 +2,10 @@
 
 import {
   type Address,
+  type CipherInfo,
   type Connection,
   openConnection,
+  openUnixConnection,
   type Server,
   type StreamReader,
   type StreamWriter,
@@ -33,6 +35,10 @@ reader.readUntil(10);
 
 const peer = writer.getExtraInfo("peername");
 expectType<Equal<typeof peer, Address | undefined>>();
+const cipher = writer.getExtraInfo("cipher");
+expectType<Equal<typeof cipher, CipherInfo | undefined>>();
+const protocol = writer.getExtraInfo("alpnProtocol");
+expectType<Equal<typeof protocol, string | undefined>>();
 // @ts-expect-error no such thing
 writer.getExtraInfo("colour");
 // @ts-expect-error neither text nor bytes
@@ -53,3 +59,12 @@ expectType<Equal<typeof port, number>>();
 startServer(() => 1);
 // @ts-expect-error the host comes before the port
 startServer(async () => {}, 80);
+
+await openConnection("localhost", 443, { tls: true });
+await openConnection("localhost", 443, { tls: { ca: new Uint8Array(), alpnProtocols: ["h2"] } });
+// @ts-expect-error no such version
+openConnection("localhost", 443, { tls: { minVersion: "SSLv3" } });
+// @ts-expect-error a server has no default certificate
+startServer(async () => {}, { tls: true });
+// @ts-expect-error over a Unix socket nobody knows the name of the server
+openUnixConnection("/run/socket", { tls: {} });

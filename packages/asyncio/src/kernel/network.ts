@@ -13,6 +13,12 @@ export interface Address {
   readonly path?: string | undefined;
 }
 
+/** Where a connection goes. */
+export interface Destination extends Address {
+  /** The name under which the address was found: what the certificate of a server has to be for. */
+  readonly hostname?: string | undefined;
+}
+
 /** Two-way bytes, as a TCP connection has them. What is built on it (streams/) runs on sockets, pipes and in memory. */
 export interface ByteStream {
   readonly localAddress: Address;
@@ -43,6 +49,12 @@ export interface ByteStream {
   abort(): void;
   /** What else is known of it: "socket", "cipher", ... */
   extra?(name: string): unknown;
+  /**
+   * Goes on under TLS, from the handshake on, which it waits for. Nothing may be unsent. `takeAhead` gives what was read
+   * ahead of the handshake, and is called when nothing can go wrong before it. Cancelled or failed, the connection is lost.
+   * Absent where there is nothing that TLS could be put on.
+   */
+  startTls?(options: object, takeAhead?: () => Uint8Array): Promise<void>;
 }
 
 export interface Listener {
@@ -128,7 +140,7 @@ export interface DatagramPort {
 
 export interface Network {
   /** Connects to one address, as `lookup` gives it, or to the path of a Unix socket. */
-  connect(to: Address, options?: ConnectOptions): Promise<ByteStream>;
+  connect(to: Destination, options?: ConnectOptions): Promise<ByteStream>;
   /** Port 0 takes a free one. */
   listen(at: number | ListenOptions): Promise<Listener>;
   bind(port: number): Promise<DatagramSocket>;

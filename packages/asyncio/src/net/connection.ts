@@ -3,16 +3,28 @@
  * network is that of the running code, so the same program runs on the machine's and on a simulated one.
  */
 
-import { argumentError, CancelledError, ExceptionGroup, rangeError } from "../kernel/errors.ts";
+import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
-import type { Address, ByteStream, ConnectOptions, StreamNetwork } from "../kernel/network.ts";
+import type { ByteStream, ConnectOptions, StreamNetwork } from "../kernel/network.ts";
 import { type ReaderOptions, StreamReader } from "../streams/reader.ts";
+import type { ClientTlsOptions, ServerTlsOptions } from "../streams/tls-options.ts";
 import { StreamWriter, type WriterOptions } from "../streams/writer.ts";
+import { type AddressOptions, checkAddressOptions, connectToHost } from "./happy-eyeballs.ts";
 import { nodeNetwork } from "./node-network.ts";
+import { checkTlsOptions } from "./tls.ts";
 
-export interface ConnectionOptions extends ConnectOptions, ReaderOptions, WriterOptions {
-  /** 4 or 6 uses addresses of one family only. @default 0, both */
-  readonly family?: 0 | 4 | 6 | undefined;
+export interface ConnectionOptions
+  extends ConnectOptions,
+    AddressOptions,
+    ReaderOptions,
+    WriterOptions {
+  /** Begins TLS at once; the certificate of the server has to be for the host. @default false */
+  readonly tls?: boolean | ClientTlsOptions | undefined;
+}
+
+export interface UnixConnectionOptions extends ReaderOptions, WriterOptions {
+  /** Begins TLS at once. */
+  readonly tls?: (ClientTlsOptions & { readonly serverHostname: string }) | undefined;
 }
 
 export interface ConnectionTarget {
@@ -28,15 +40,19 @@ export interface Connection extends ReaderAndWriter, AsyncDisposable {
   readonly writer: StreamWriter;
 }
 
+/** One object, so that the roots are read once. */
+const DEFAULT_TLS: ClientTlsOptions = {};
+
 /** The network of the running code: a simulated host, or the machine. */
 export function networkHere(): StreamNetwork {
   return here().loop.host.network ?? nodeNetwork;
 }
 
 /**
- * Connects to a host by TCP and gives a reader and a writer. The addresses of the host are tried in the order of the
- * resolver. Cancelled, there is no connection. Rejects with the error of the host (`code: "ECONNREFUSED"`, ...), or with an
- * ExceptionGroup if there were several addresses. Close the writer when you are done.
+ * Connects to a host by TCP and gives a reader and a writer. If the host has several addresses, the next one is tried when
+ * the last has failed, or has not answered for `happyEyeballsDelay` seconds; the first to answer wins (RFC 8305). Cancelled,
+ * there is no connection. Rejects with the error of the host (`code: "ECONNREFUSED"`, ...); if several addresses have failed,
+ * with an AggregateError that has all their `errors`, and the `code` of one. Close the writer when you are done.
  *
  * @example
  * const server = await asyncio.startServer(async (reader, writer) => {
@@ -65,16 +81,26 @@ export async function openConnection(
   if (typeof host !== "string")
     throw argumentError("`openConnection`", "the name or address of a host", host);
   checkPort("`openConnection`", all.port);
-  return connectionOf(await connectTo(host, all.port, all), all);
+  checkAddressOptions("`openConnection`", all);
+  const tls = all.tls === true ? DEFAULT_TLS : all.tls || undefined;
+  if (tls !== undefined) checkTlsOptions("`openConnection`", tls, false);
+  const stream = await connectToHost(networkHere(), host, all.port, all);
+  if (tls !== undefined) await secureStream("`openConnection`", stream, tls);
+  return connectionOf(stream, all);
 }
 
 /** Connects to a Unix socket, or a named pipe of Windows. Otherwise as `openConnection`. */
 export async function openUnixConnection(
   path: string,
-  options: ReaderOptions & WriterOptions = {},
+  options: UnixConnectionOptions = {},
 ): Promise<Connection> {
-  if (typeof path !== "string") throw argumentError("`openUnixConnection`", "a path", path);
-  return connectionOf(await networkHere().connect({ host: "", port: 0, path }), options);
+  const api = "`openUnixConnection`";
+  if (typeof path !== "string") throw argumentError(api, "a path", path);
+  const { tls } = options;
+  if (tls !== undefined) checkTlsOptions(api, tls, false);
+  const stream = await networkHere().connect({ host: "", port: 0, path });
+  if (tls !== undefined) await secureStream(api, stream, tls);
+  return connectionOf(stream, options);
 }
 
 /** @throws TypeError, RangeError unless `port` is one. */
@@ -84,26 +110,20 @@ export function checkPort(api: string, port: unknown): asserts port is number {
     throw rangeError(api, "a port from 0 to 65,535", port);
 }
 
-/** A connected stream to a host. */
-async function connectTo(
-  host: string,
-  port: number,
-  options: ConnectionOptions,
-): Promise<ByteStream> {
-  const network = networkHere();
-  const found = await network.lookup(host, options.family);
-  const addresses: Address[] = found.map((address) => ({ host: address, port }));
-  const errors: unknown[] = [];
-  for (const address of addresses) {
-    try {
-      return await network.connect(address, options);
-    } catch (error) {
-      if (error instanceof CancelledError) throw error;
-      errors.push(error);
-    }
+/** Begins TLS on a stream that nobody has yet. If it cannot, the stream is gone. */
+export async function secureStream(
+  api: string,
+  stream: ByteStream,
+  options: ClientTlsOptions | ServerTlsOptions,
+): Promise<void> {
+  if (stream.startTls !== undefined) {
+    await stream.startTls(options);
+    return;
   }
-  if (errors.length === 1) throw errors[0];
-  throw new ExceptionGroup(`\`openConnection\` found no way to ${host}:${port}`, errors);
+  stream.abort();
+  throw new InvalidStateError(
+    `${api} was called with \`tls\` on a simulated network, which carries plain bytes. Leave it out there`,
+  );
 }
 
 function connectionOf(stream: ByteStream, options: ReaderOptions & WriterOptions): Connection {
@@ -111,7 +131,7 @@ function connectionOf(stream: ByteStream, options: ReaderOptions & WriterOptions
   let writer: StreamWriter;
   try {
     reader = new StreamReader(stream, options);
-    writer = new StreamWriter(stream, options);
+    writer = new StreamWriter(stream, options, reader);
   } catch (error) {
     stream.abort(); // wrong options
     throw error;

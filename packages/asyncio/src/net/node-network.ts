@@ -16,6 +16,7 @@ import {
   type Address,
   type ByteStream,
   type ConnectOptions,
+  type Destination,
   describeAddress,
   type Listener,
   type ListenOptions,
@@ -24,6 +25,7 @@ import {
 import { park } from "../kernel/scope.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
 import { NodeStream, type NodeStreamSource } from "../streams/node-stream.ts";
+import { type Securable, secure } from "./tls.ts";
 import { releasePath, takePath, type UnixPath } from "./unix-path.ts";
 
 /** Loaded when it is first needed: importing the library stays cheap. */
@@ -32,7 +34,7 @@ const net = (): typeof import("node:net") => process.getBuiltinModule("node:net"
 /** The network of the machine. */
 export const nodeNetwork: StreamNetwork = {
   /** Connects to one address. Cancelled, there is no connection. */
-  connect(to: Address, options: ConnectOptions = {}): Promise<ByteStream> {
+  connect(to: Destination, options: ConnectOptions = {}): Promise<ByteStream> {
     const scope = here();
     const { loop } = scope;
     const subject = `connect to ${describeAddress(to)}`;
@@ -83,17 +85,20 @@ export const nodeNetwork: StreamNetwork = {
 };
 
 /** The stream of a connected socket. */
-export function streamOf(socket: Socket, loop: EventLoop, to?: Address): NodeStream {
+export function streamOf(socket: Socket, loop: EventLoop, to?: Destination): NodeStream {
   return new NodeStream(new SocketSource(socket, to), loop);
 }
 
 /** A class, and no closures: there is one for each connection. */
-class SocketSource implements NodeStreamSource {
+class SocketSource implements NodeStreamSource, Securable {
   readonly readable: Socket;
   readonly remoteAddress: Address;
+  /** Undefined iff this is the server's end. */
+  readonly to: Destination | undefined;
 
-  constructor(socket: Socket, to: Address | undefined) {
+  constructor(socket: Socket, to: Destination | undefined) {
     this.readable = socket;
+    this.to = to;
     // Asked for now: when the connection is lost, nobody knows any more.
     const { remoteAddress: host = "", remotePort: port = 0 } = socket;
     this.remoteAddress = host === "" ? (to ?? { host, port, path: "" }) : { host, port };
@@ -114,6 +119,10 @@ class SocketSource implements NodeStreamSource {
 
   extra(name: string): unknown {
     return name === "socket" ? this.readable : undefined;
+  }
+
+  startTls(options: object, attach: (source: NodeStreamSource) => void): Promise<void> {
+    return secure(this, options, attach);
   }
 }
 

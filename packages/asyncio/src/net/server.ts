@@ -30,10 +30,12 @@ import { park } from "../kernel/scope.ts";
 import { createTask, type Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { checkLimit, type ReaderOptions, StreamReader } from "../streams/reader.ts";
+import type { ServerTlsOptions } from "../streams/tls-options.ts";
 import { StreamWriter, type WriterOptions } from "../streams/writer.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { cleanup, moveOnAfter } from "../tasks/timeouts.ts";
-import { checkPort, networkHere } from "./connection.ts";
+import { checkPort, networkHere, secureStream } from "./connection.ts";
+import { checkTlsOptions } from "./tls.ts";
 
 /** Serves one connection, which is closed when it ends, and when it fails. */
 export type ConnectionHandler = (
@@ -52,6 +54,8 @@ export interface ServingOptions extends ReaderOptions, WriterOptions {
   readonly backlog?: number | undefined;
   /** What reports call it. @default its address */
   readonly name?: string | undefined;
+  /** Begins TLS on every connection; the handler is called when the handshake is done. */
+  readonly tls?: ServerTlsOptions | undefined;
 }
 
 export interface ServerOptions
@@ -133,7 +137,7 @@ export async function startUnixServer(
 
 function checkServing(api: string, handler: unknown, options: ServingOptions): void {
   checkCoroutine(api, handler);
-  const { maxConnections = 1, backlog = 1, limit } = options;
+  const { maxConnections = 1, backlog = 1, limit, tls } = options;
   for (const [name, count] of [
     ["maxConnections", maxConnections],
     ["backlog", backlog],
@@ -143,6 +147,7 @@ function checkServing(api: string, handler: unknown, options: ServingOptions): v
       throw rangeError(api, `\`${name}\` of 1 or more`, count);
   }
   if (limit !== undefined) checkLimit(api, limit);
+  if (tls !== undefined) checkTlsOptions(api, tls, true);
 }
 
 async function serve(
@@ -175,6 +180,8 @@ export class Server implements AsyncDisposable {
   readonly name: string;
   /** Where it listens, or has listened. */
   readonly sockets: readonly [Address, ...Address[]];
+  /** TLS handshakes that have failed: no handler was called for them. */
+  failedHandshakes = 0;
   readonly #handler: ConnectionHandler;
   readonly #options: ServingOptions;
   readonly #listeners: readonly Listener[];
@@ -346,10 +353,9 @@ export class Server implements AsyncDisposable {
 
   async #serve(group: TaskGroup<void>, stream: ByteStream): Promise<void> {
     try {
-      await this.#handler(
-        new StreamReader(stream, this.#options),
-        new StreamWriter(stream, this.#options),
-      );
+      if (!(await this.#secured(stream))) return;
+      const reader = new StreamReader(stream, this.#options);
+      await this.#handler(reader, new StreamWriter(stream, this.#options, reader));
     } catch (exception) {
       if (exception instanceof CancelledError) throw exception;
       this.#report(exception, stream);
@@ -358,6 +364,24 @@ export class Server implements AsyncDisposable {
       this.#served.delete(stream);
       const next = this.#waiting.shift();
       if (next !== undefined) this.#start(group, next);
+    }
+  }
+
+  /** False if the handshake has failed: anybody can knock with garbage, so it is counted, and shown in debug mode only. */
+  async #secured(stream: ByteStream): Promise<boolean> {
+    const { tls } = this.#options;
+    if (tls === undefined) return true;
+    try {
+      await secureStream("`startServer`", stream, tls);
+      return true;
+    } catch (exception) {
+      if (exception instanceof CancelledError || exception instanceof InvalidStateError)
+        throw exception;
+      this.failedHandshakes++;
+      const { loop, task } = here();
+      const message = `a TLS handshake of server ${this.name} has failed`;
+      if (loop.debug) loop.callExceptionHandler({ message, exception, task });
+      return false;
     }
   }
 

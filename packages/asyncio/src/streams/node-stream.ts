@@ -10,7 +10,7 @@
  */
 
 import type { Readable, Writable } from "node:stream";
-import { InvalidStateError } from "../kernel/errors.ts";
+import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
@@ -32,6 +32,19 @@ export interface NodeStreamSource {
   localAddress?(): Address;
   /** What `extra` knows. */
   extra?(name: string): unknown;
+  /** Ends both sides at once, where that takes more than the streams offer. */
+  reset?(): void;
+  /** Calls `destroy` when the peer need not be waited for any more, after all that was written has left. @default at once */
+  linger?(destroy: () => void): void;
+  /** True iff nothing empty may be written to it. */
+  readonly refusesEmpty?: boolean | undefined;
+  /** Finds better words for an error of the host. */
+  explain?(error: Error): Error;
+  /**
+   * Begins TLS on `readable`, and calls `attach` with what to go on with in the moment in which the handshake is done.
+   * Cancelled or failed, the socket is destroyed.
+   */
+  startTls?(options: object, attach: (source: NodeStreamSource) => void): Promise<void>;
 }
 
 /** What sockets have beyond other streams. */
@@ -52,6 +65,7 @@ const READ_AHEAD = 65_536;
 const PIECE = 65_536;
 const NOWHERE: Address = { host: "", port: 0 };
 const EMPTY: Uint8Array = new Uint8Array(0);
+const ignore = (): void => {};
 
 type BufferConstructor = { from(bytes: Uint8Array): Uint8Array };
 let bufferClass: BufferConstructor | undefined;
@@ -69,7 +83,7 @@ function onEnd(this: Owned): void {
   this[OWNER]?.endArrived();
 }
 function onError(this: Owned, error: Error): void {
-  this[OWNER]?.failed(error);
+  this[OWNER]?.hostFailed(error);
 }
 function onClose(this: Owned): void {
   this[OWNER]?.hostClosed();
@@ -77,12 +91,14 @@ function onClose(this: Owned): void {
 
 export class NodeStream implements ByteStream, Watched {
   readonly highWaterMark: number;
-  readonly #source: NodeStreamSource;
-  readonly #readable: Readable | undefined;
-  readonly #writable: Writable | undefined;
+  #source: NodeStreamSource;
+  #readable: Readable | undefined;
+  #writable: Writable | undefined;
   /** Streams of the host that have not closed. */
   #open = 0;
   #isClosed = false;
+  /** True while TLS has the socket, and the handshake is not done. */
+  #isStartingTls = false;
   #lost: Error | undefined = undefined;
   #localAddress: Address | undefined = undefined;
 
@@ -112,16 +128,18 @@ export class NodeStream implements ByteStream, Watched {
     this.#readable = readable;
     this.#writable = writable;
     this.highWaterMark = highWaterMark;
-    if (readable !== undefined) {
-      // Before anybody else makes it flow, as Node does with the output of a child that has ended.
-      readable.pause();
-      readable.on("data", onData);
-      readable.on("end", onEnd);
-      this.#hasEnded = readable.readableEnded;
-      this.#own(readable);
-    }
+    if (readable !== undefined) this.#ownReadable(readable);
     if (writable !== undefined && writable !== (readable as unknown)) this.#own(writable);
     if (loop.isExact) loop.watch(this);
+  }
+
+  #ownReadable(readable: Readable): void {
+    // Before anybody else makes it flow, as Node does with the output of a child that has ended.
+    readable.pause();
+    readable.on("data", onData);
+    readable.on("end", onEnd);
+    this.#hasEnded = readable.readableEnded;
+    this.#own(readable);
   }
 
   #own(stream: Readable | Writable): void {
@@ -232,7 +250,8 @@ export class NodeStream implements ByteStream, Watched {
       this.#queue.push(copy);
       this.#queueSize += copy.length;
       if (!this.#isSending) this.#sendNext(writable);
-    } else {
+    } else if (this.#source.refusesEmpty) this.#send(writable, copy);
+    else {
       // The usual case: the host takes it in the call. A callback for each write would cost a tick (bench: echo).
       writable.write(copy);
       if (writable.writableLength > 0) this.#send(writable, EMPTY);
@@ -272,7 +291,7 @@ export class NodeStream implements ByteStream, Watched {
   #send(writable: Writable, piece: Uint8Array): void {
     this.#isSending = true;
     writable.write(piece, (error) => {
-      if (error) return; // "error" or "close" tells
+      if (error || this.#lost !== undefined) return; // "error" or "close" tells; or it was aborted
       this.#isSending = false;
       if (this.#queueSize > 0) this.#sendNext(writable);
       else if (this.#isClosed) this.#finish();
@@ -300,10 +319,74 @@ export class NodeStream implements ByteStream, Watched {
     for (const wait of all) if (unsent <= (wait.offer as number)) wait.resume(undefined); // how much may be
   }
 
+  // --- TLS
+
+  async startTls(options: object, takeAhead: () => Uint8Array = () => EMPTY): Promise<void> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject("the TLS handshake on"));
+    if (stop !== undefined) await stop;
+    const source = this.#source;
+    const readable = this.#readable;
+    if (source.startTls === undefined || readable === undefined)
+      throw new InvalidStateError(
+        `\`startTls\` was called on ${source.describe()}, which is no connection. TLS needs a socket`,
+      );
+    if (this.#reader?.state === "parked") throw this.#busyError(scope);
+    // TLS would wait for an end that was seen before it came.
+    if (this.#hasEnded) this.failed(hostError("ECONNRESET", "read", source.remoteAddress));
+    if (this.#lost !== undefined) throw this.#lost;
+    this.#isStartingTls = true;
+    this.#giveBack(readable, takeAhead());
+    try {
+      await source.startTls(options, (next) => this.#goOnWith(next, readable));
+      if (this.#lost !== undefined) throw this.#lost; // aborted in the same moment
+    } catch (error) {
+      if (error instanceof CancelledError) this.abort();
+      else {
+        const lost = this.#lost ?? error;
+        this.failed(lost as Error); // of the handshake
+        this.#isClosed = true;
+        readable.destroy();
+        throw lost;
+      }
+      throw error;
+    } finally {
+      this.#isStartingTls = false;
+    }
+  }
+
+  /** Puts back what was read ahead, oldest first, and listens to the host no more, but for the end of the socket. */
+  #giveBack(readable: Readable, ahead: Uint8Array): void {
+    readable.pause();
+    readable.off("data", onData);
+    readable.off("end", onEnd);
+    readable.off("error", onError);
+    readable.on("error", ignore);
+    for (const chunk of [ahead, ...(this.#ahead ?? [])].reverse())
+      if (chunk.length > 0) readable.unshift(copyOf(chunk));
+    this.#dropAhead();
+    this.#isFlowing = false;
+  }
+
+  #goOnWith(next: NodeStreamSource, old: Readable): void {
+    old.off("close", onClose);
+    this.#open = 0;
+    this.#source = next;
+    this.#readable = next.readable;
+    this.#writable = next.writable;
+    this.#isStartingTls = false;
+    if (next.readable !== undefined) this.#ownReadable(next.readable);
+    if (this.#isClosed) next.reset?.(); // aborted meanwhile
+  }
+
   // --- the end
 
   close(): void {
     if (this.#isClosed) return;
+    if (this.#isStartingTls) {
+      this.abort(); // nothing is on its way but the handshake
+      return;
+    }
     this.#isClosed = true;
     this.#dropAhead();
     this.#reader?.resume(undefined);
@@ -327,10 +410,19 @@ export class NodeStream implements ByteStream, Watched {
     this.#isClosed = true;
     this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
     this.#dropAhead();
+    if (this.#source.reset !== undefined) {
+      this.#source.reset();
+      return;
+    }
     for (const stream of new Set<(Readable | Writable) & Resettable>(this.#both())) {
       if (isTcp(stream)) stream.resetAndDestroy?.();
       else stream.destroy();
     }
+  }
+
+  /** @internal */
+  hostFailed(error: Error): void {
+    this.failed(this.#source.explain?.(error) ?? error);
   }
 
   /** @internal The connection is lost. */
@@ -369,7 +461,7 @@ export class NodeStream implements ByteStream, Watched {
   #isOver(): boolean {
     const hasRead = this.#hasEnded || this.#readable === undefined;
     const hasWritten = this.#hasWrittenEof || this.#writable === undefined;
-    return this.#isClosed || (hasRead && hasWritten);
+    return this.#isClosed || this.#isStartingTls || (hasRead && hasWritten);
   }
 
   /** All is with the host: ends the writing side, then both. */
@@ -378,9 +470,14 @@ export class NodeStream implements ByteStream, Watched {
     const destroy = (): void => {
       for (const stream of this.#both()) stream.destroy();
     };
-    if (writable === undefined || writable.destroyed || writable.writableFinished) destroy();
+    const finished = (): void => {
+      if (this.#source.linger === undefined || this.#hasEnded) destroy();
+      else this.#source.linger(destroy);
+    };
+    if (writable === undefined || writable.destroyed) destroy();
+    else if (writable.writableFinished) finished();
     else {
-      writable.once("finish", destroy);
+      writable.once("finish", finished);
       writable.end();
     }
   }

@@ -68,7 +68,7 @@ interface Match {
 export class StreamReader {
   /** Bytes that may come before a separator. */
   readonly limit: number;
-  #stream: ByteStream;
+  readonly #stream: ByteStream;
   readonly #buffer: ByteBuffer = new ByteBuffer();
   /** True once a read has met the end. */
   #hasEnded = false;
@@ -193,11 +193,18 @@ export class StreamReader {
 
   // --- for startTls
 
-  /** @internal Goes on with another stream; gives what was read ahead of the old one. Not while somebody reads. */
-  switchTo(stream: ByteStream): Uint8Array {
+  /** @internal Keeps everybody else from reading until the function that it gives is called. Not while somebody reads. */
+  reserve(api: string): () => void {
     const busy = this.#reading;
-    if (busy !== undefined) throw this.#busyError(here(), busy, "`writer.startTls`");
-    this.#stream = stream;
+    if (busy !== undefined) throw this.#busyError(here(), busy, api);
+    this.#reading = here();
+    return () => {
+      this.#reading = undefined;
+    };
+  }
+
+  /** @internal Takes what was read ahead: it belongs to what comes under TLS. */
+  takeAhead(): Uint8Array {
     return this.#takeAll();
   }
 

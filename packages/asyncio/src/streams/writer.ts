@@ -17,7 +17,13 @@ import { completed, here } from "../kernel/here.ts";
 import type { Address, ByteStream } from "../kernel/network.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
-import { describeCaller } from "./reader.ts";
+import { describeCaller, type StreamReader } from "./reader.ts";
+import type {
+  CipherInfo,
+  ClientTlsOptions,
+  PeerCertificate,
+  ServerTlsOptions,
+} from "./tls-options.ts";
 
 export interface WriterOptions {
   /** Bytes on their way above which `write` and `drain` wait. @default that of the stream, usually 65,536 */
@@ -26,15 +32,26 @@ export interface WriterOptions {
   readonly lowWaterMark?: number | undefined;
 }
 
-/** What `getExtraInfo` knows, by name. Modules that know more add to it. */
+/** What `getExtraInfo` knows, by name. */
 export interface ExtraInfo {
   readonly peername: Address;
   readonly sockname: Address;
   /** The object of the host under the connection: a `net.Socket` of Node. Undefined in memory. */
   readonly socket: object;
+  /** Under TLS: how it is encrypted. */
+  readonly cipher: CipherInfo;
+  /** Under TLS: "TLSv1.3". */
+  readonly tlsVersion: string;
+  /** Under TLS: the certificate of the peer, if it has shown one. */
+  readonly peercert: PeerCertificate;
+  /** Under TLS: the protocol that both sides speak, if they have agreed on one of `alpnProtocols`. */
+  readonly alpnProtocol: string;
+  /** Under TLS: the name that the client has asked for. */
+  readonly serverHostname: string;
 }
 
 const encoder = new TextEncoder();
+const NOTHING: Uint8Array = new Uint8Array(0);
 const ignore = (): void => {};
 
 /** Where bytes stand that a wait is about, counted from the first that was written. */
@@ -58,18 +75,22 @@ interface Span {
  * assert.equal(new TextDecoder().decode(await new asyncio.StreamReader(far).read()), "hello\n");
  */
 export class StreamWriter implements AsyncDisposable {
-  #stream: ByteStream;
+  readonly #stream: ByteStream;
+  /** What reads from the same connection. */
+  readonly #reader: StreamReader | undefined;
   readonly #high: number;
   readonly #low: number;
   /** Bytes taken since it was made. */
   #taken = 0;
   #hasWrittenEof = false;
   #isClosed = false;
+  #isStartingTls = false;
   /** Where the writes that wait were called; undefined iff none waits. */
   #waiting: Scope | undefined = undefined;
   #waits = 0;
 
-  constructor(stream: ByteStream, options: WriterOptions = {}) {
+  /** With the reader of the same connection, if `startTls` is to be used. */
+  constructor(stream: ByteStream, options: WriterOptions = {}, reader?: StreamReader) {
     const { highWaterMark = stream.highWaterMark } = options;
     const { lowWaterMark = Math.floor(highWaterMark / 4) } = options;
     const api = "`new StreamWriter`";
@@ -80,6 +101,7 @@ export class StreamWriter implements AsyncDisposable {
     if (!(lowWaterMark >= 0 && lowWaterMark <= highWaterMark))
       throw rangeError(api, `\`lowWaterMark\` from 0 to ${highWaterMark}`, lowWaterMark);
     this.#stream = stream;
+    this.#reader = reader;
     this.#high = highWaterMark;
     this.#low = lowWaterMark;
   }
@@ -170,15 +192,35 @@ export class StreamWriter implements AsyncDisposable {
     return this.#taken - this.#stream.unsent;
   }
 
-  /** @internal What it writes to. */
-  get stream(): ByteStream {
-    return this.#stream;
-  }
-
-  /** @internal Goes on with another stream, for startTls. Nothing may be on its way. */
-  switchTo(stream: ByteStream): void {
-    this.#taken = this.bytesWritten;
-    this.#stream = stream;
+  /**
+   * Goes on under TLS, as protocols do that begin in plain text: waits until all has left, then until the handshake is
+   * done. The side is that of the connection: of `openConnection` the client, of `startServer` the server, which needs a
+   * certificate. What the reader has read ahead goes to TLS and is never taken for what came under it (S151). Nobody may
+   * read or write meanwhile. Cancelled or failed in the handshake, the connection is lost.
+   * @throws TimeoutError after `handshakeDelay`; for the errors of certificates see docs/guide/streams-and-servers.md.
+   * @throws InvalidStateError after `close` or `writeEof`, while somebody reads, or where there is no socket.
+   */
+  async startTls(options: ClientTlsOptions | ServerTlsOptions = {}): Promise<void> {
+    const api = "`writer.startTls`";
+    const stream = this.#stream;
+    if (this.#isClosed || this.#hasWrittenEof)
+      throw new InvalidStateError(
+        `${api} was called after \`${this.#isClosed ? "close" : "writeEof"}\`. TLS needs both directions`,
+      );
+    if (stream.startTls === undefined)
+      throw new InvalidStateError(
+        `${api} was called on a stream in memory, which carries plain bytes. TLS needs a socket: leave it out there`,
+      );
+    if (this.#isStartingTls) throw new InvalidStateError(`${api} was called while it is at work`);
+    const release = this.#reader?.reserve(api);
+    this.#isStartingTls = true;
+    try {
+      await stream.drain(0);
+      await stream.startTls(options, () => this.#reader?.takeAhead() ?? NOTHING);
+    } finally {
+      this.#isStartingTls = false;
+      release?.();
+    }
   }
 
   /** Closes, and waits until all has left. In a scope that was cancelled it does not wait for the peer: it aborts. */
@@ -219,6 +261,11 @@ export class StreamWriter implements AsyncDisposable {
       return refused(scope, lost ?? new InvalidStateError(message));
     }
     if (lost !== undefined) return refused(scope, lost);
+    if (this.#isStartingTls) {
+      const message =
+        "`writer.write` was called while `startTls` is at work. Await it: what is written now would be neither plain nor secure";
+      return refused(scope, new InvalidStateError(message));
+    }
     const other = this.#waiting;
     if (other?.task === scope.task || other === undefined) return undefined;
     if (other.task === undefined || scope.task === undefined) return undefined; // nobody can be told apart there

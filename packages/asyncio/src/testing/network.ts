@@ -165,7 +165,8 @@ export class SimulatedHost implements Network {
     const subject = `connect to ${describeAddress(to)}`;
     const stop = scope.interruption(subject);
     if (stop !== undefined) return stop;
-    const target = to.path === undefined ? to : { ...to, host: this.name };
+    const { host, port, path } = to; // and not the name it was found by: it is no part of an address
+    const target = path === undefined ? { host, port } : { host: this.name, port, path };
     if (!this.network.has(target.host))
       return Promise.reject(hostError("ENOTFOUND", "getaddrinfo", to));
     const wait = park<ByteStream>(scope, subject);
@@ -229,11 +230,12 @@ export class SimulatedHost implements Network {
     return { host: LOOPBACK.includes(host) ? this.name : host, port };
   }
 
-  /** The names are the addresses here; "localhost" is this host. Rejects with ENOTFOUND for a host that there is not. */
+  /** The addresses of an alias; otherwise names are addresses here, and "localhost" is this host. Rejects with ENOTFOUND. */
   async lookup(hostname: string): Promise<readonly string[]> {
     if (LOOPBACK.includes(hostname)) return [this.name];
-    if (!this.network.has(hostname)) throw hostError("ENOTFOUND", "getaddrinfo");
-    return [hostname];
+    const addresses = this.network.addressesOf(hostname);
+    if (addresses === undefined) throw hostError("ENOTFOUND", "getaddrinfo");
+    return addresses;
   }
 
   /** @internal */
@@ -293,6 +295,8 @@ export class SimulatedNetwork {
   readonly #options: NetworkOptions;
   readonly #draw: (count: number) => number;
   readonly #hosts: Map<string, SimulatedHost> = new Map();
+  /** Hosts by the names that `alias` gave them. */
+  readonly #aliases: Map<string, readonly string[]> = new Map();
   /** Pairs of hosts between which nothing goes, and whether datagrams get lost there. */
   readonly #cuts: Map<string, { readonly loses: boolean }> = new Map();
   /** What wants to go over a cut link. */
@@ -320,6 +324,18 @@ export class SimulatedNetwork {
       this.#hosts.set(name, host);
     }
     return host;
+  }
+
+  /**
+   * Gives a name to several hosts, in the order in which a client is to try them: `network.alias("db", ["2001:db8::1",
+   * "192.0.2.1"])`. Those that nobody has made yet are made.
+   */
+  alias(name: string, hosts: readonly string[]): void {
+    if (typeof name !== "string") throw argumentError("`network.alias`", "a name", name);
+    this.#aliases.set(
+      name,
+      hosts.map((host) => this.host(host).name),
+    );
   }
 
   /** Cuts the link of two hosts: connections stall, datagrams get lost. */
@@ -364,6 +380,11 @@ export class SimulatedNetwork {
   /** @internal */
   has(name: string): boolean {
     return this.#hosts.has(name);
+  }
+
+  /** @internal */
+  addressesOf(name: string): readonly string[] | undefined {
+    return this.#aliases.get(name) ?? (this.has(name) ? [name] : undefined);
   }
 
   /** @internal Seconds for one piece. */

@@ -162,5 +162,18 @@ await check("a server drains, and cancels what is left", async () => {
   equal(server.connections, 0);
 });
 
+await check("an address that refuses is followed by the next", async () => {
+  const server = await asyncio.startServer((_reader, writer) => writer.write("here"), {
+    host: "127.0.0.1",
+  });
+  const [reader, writer] = await asyncio.openConnection("example.org", server.sockets[0].port, {
+    resolver: async () => ["::1", "127.0.0.1"],
+  });
+  equal(text(await reader.read()), "here");
+  equal(writer.getExtraInfo("peername").host, "127.0.0.1");
+  await writer[Symbol.asyncDispose]();
+  await server.shutdown(5);
+});
+
 console.log(`# ${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;

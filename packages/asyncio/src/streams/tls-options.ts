@@ -1,0 +1,68 @@
+/** What TLS is told, and what it tells. It is at work in net/; the words are here because a writer takes and gives them. */
+
+/** A certificate or key as PEM text, or as bytes. */
+export type Pem = string | Uint8Array;
+
+/** A certificate with its key. */
+export interface Certificate {
+  /** In PEM; the certificates of its issuers may follow it. */
+  readonly cert: Pem;
+  readonly key: Pem;
+  /** Opens an encrypted key. */
+  readonly passphrase?: string | undefined;
+}
+
+interface TlsOptions extends Partial<Certificate> {
+  /** Whom to trust, as PEM. @default the roots that come with the host */
+  readonly ca?: Pem | readonly Pem[] | undefined;
+  /** Protocols that may be spoken under TLS, the preferred first: `["h2", "http/1.1"]` (ALPN). */
+  readonly alpnProtocols?: readonly string[] | undefined;
+  /** "TLSv1.2" or "TLSv1.3", as in Node. @default that of the host */
+  readonly minVersion?: "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3" | undefined;
+  readonly maxVersion?: "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3" | undefined;
+  /** In OpenSSL's words. @default those of the host */
+  readonly ciphers?: string | undefined;
+  /** False takes certificates as they come: then nobody knows who the peer is. @default true */
+  readonly rejectUnauthorized?: boolean | undefined;
+  /** Seconds that the handshake may take. @default 60, as in asyncio */
+  readonly handshakeDelay?: number | undefined;
+}
+
+/** How a client begins TLS. An object is read once: make another to change something. */
+export interface ClientTlsOptions extends TlsOptions {
+  /** What the certificate of the server has to be for, and what the server is told (SNI). @default the host connected to */
+  readonly serverHostname?: string | undefined;
+  /**
+   * Seconds that the server has, after everything has left that was written before `close`, to end its side. Closed
+   * earlier, the connection could be reset by what the server sends last, and what we have sent be lost. @default 30, as in
+   * asyncio; 1 on Deno
+   */
+  readonly shutdownDelay?: number | undefined;
+}
+
+/** How a server begins TLS. It needs `cert` and `key`, or `certificates`. An object is read once. */
+export interface ServerTlsOptions extends TlsOptions {
+  /** Certificates by the name that a client asks for (SNI): `{ "example.org": {...}, "*.example.org": {...} }`. */
+  readonly certificates?: Readonly<Record<string, Certificate>> | undefined;
+  /** Asks clients for a certificate; without one that `ca` vouches for they are refused. @default false */
+  readonly requestCert?: boolean | undefined;
+}
+
+export interface CipherInfo {
+  readonly name: string;
+  readonly standardName?: string | undefined;
+  readonly version: string;
+}
+
+/** A certificate as the host shows it. */
+export interface PeerCertificate {
+  readonly subject: Readonly<Record<string, string | string[] | undefined>>;
+  readonly issuer: Readonly<Record<string, string | string[] | undefined>>;
+  readonly subjectaltname?: string | undefined;
+  readonly valid_from: string;
+  readonly valid_to: string;
+  readonly fingerprint256: string;
+  readonly serialNumber: string;
+  /** In DER. */
+  readonly raw: Uint8Array;
+}
