@@ -12,7 +12,7 @@ import {
 } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList } from "../kernel/wait.ts";
-import type { MemoryStream } from "./memory-stream.ts";
+import type { MemoryStream } from "../streams/memory-stream.ts";
 
 export interface Datagram {
   readonly bytes: Uint8Array;
