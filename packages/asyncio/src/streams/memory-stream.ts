@@ -10,6 +10,11 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { Wait, WaitList } from "../kernel/wait.ts";
+import { type Connection, connectionOf } from "./connection.ts";
+import type { ReaderOptions } from "./reader.ts";
+import type { WriterOptions } from "./writer.ts";
+
+const HIGH_WATER_MARK = 65_536;
 
 /** Decides how many of `available` bytes a read gets. */
 export type Cutter = (available: number) => number;
@@ -314,6 +319,30 @@ function refuse(subject: string, error: Error): Promise<never> {
 export function resetBoth(incoming: Pipe, outgoing: Pipe, error: Error): void {
   incoming.break(error);
   outgoing.break(error);
+}
+
+export interface ConnectionPairOptions extends ReaderOptions, WriterOptions {
+  /** What reports call the two ends. @default ["a", "b"] */
+  readonly names?: readonly [string, string] | undefined;
+}
+
+/**
+ * Two connections that are the two ends of one, in memory: what the writer of one writes, the reader of the other reads.
+ * For parts of a program that talk like client and server, and for tests. Writes wait while more than 65,536 bytes are
+ * unread, or `highWaterMark`.
+ *
+ * @example
+ * const [client, server] = asyncio.connectionPair();
+ * client.writer.write("hello\n");
+ * assert.equal(new TextDecoder().decode(await server.reader.readLine()), "hello\n");
+ * client.writer.close();
+ * assert.equal((await server.reader.read()).length, 0);
+ * server.writer.close();
+ */
+export function connectionPair(options: ConnectionPairOptions = {}): [Connection, Connection] {
+  const { names = ["a", "b"] } = options;
+  const [a, b] = streamPair({ highWaterMark: HIGH_WATER_MARK, names });
+  return [connectionOf(a, options), connectionOf(b, options)];
 }
 
 export interface PairSettings {

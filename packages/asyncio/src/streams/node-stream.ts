@@ -228,6 +228,8 @@ export class NodeStream implements ByteStream, Watched {
       this.#queue.push(copy);
       this.#queueSize += copy.length;
       if (!this.#isSending) this.#sendNext(writable);
+    } else if (!isSocket(writable)) {
+      this.#send(writable, copy); // code of the program would see the empty piece
     } else {
       // The usual case: the host takes it in the call. A callback for each write would cost a tick (bench: echo).
       writable.write(copy);
@@ -388,6 +390,15 @@ export class NodeStream implements ByteStream, Watched {
       `\`stream.read\` was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from ${this.#options.describe()}. Let one task read`,
     );
   }
+}
+
+/** Whether a NodeStream has it already: there can be one. */
+export function isAdapted(stream: object): boolean {
+  return (stream as Owned)[OWNER] !== undefined;
+}
+
+function isSocket(stream: object): boolean {
+  return "setNoDelay" in stream;
 }
 
 /** Only TCP connections can be reset; asking a pipe for it throws. */

@@ -298,7 +298,8 @@ function refused(scope: Scope, error: unknown): Promise<never> {
   return wait.promise;
 }
 
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
+/** @internal */
+export function joined(chunks: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
   let filled = 0;
   for (const chunk of chunks) {
