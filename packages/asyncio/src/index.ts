@@ -83,6 +83,23 @@ export {
   type WriteTarget,
 } from "./streams/from-foreign.ts";
 export { toNodeStream, toWebStream, type TwoWay, type WebPair } from "./streams/to-foreign.ts";
+// Network
+export {
+  type ConnectionOptions,
+  type ConnectionTarget,
+  openConnection,
+  openUnixConnection,
+} from "./net/connection.ts";
+export {
+  type ConnectionHandler,
+  Server,
+  type ServerOptions,
+  type ServingOptions,
+  startServer,
+  startUnixServer,
+  type UnixServerOptions,
+} from "./net/server.ts";
+export type { Address, ByteStream, ConnectOptions } from "./kernel/network.ts";
 // Context
 export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
 // The loop

@@ -52,6 +52,34 @@ export interface Listener {
   close(): void;
 }
 
+/** How a connection is made; the simulated network takes no notice. */
+export interface ConnectOptions {
+  /** The address of this end; port 0 takes a free one. */
+  readonly localAddress?: Partial<Address> | undefined;
+  /** Sends small pieces at once instead of collecting them (TCP_NODELAY). @default true, as in asyncio */
+  readonly noDelay?: boolean | undefined;
+  /** Has the operating system ask silent peers whether they are alive. @default false */
+  readonly keepAlive?: boolean | undefined;
+}
+
+/** Where and how to listen. */
+export interface ListenOptions extends Omit<ConnectOptions, "localAddress"> {
+  /** @default every address of this machine */
+  readonly host?: string | undefined;
+  /** 0 takes a free one. @default 0 */
+  readonly port?: number | undefined;
+  /** Listens on a Unix socket instead. */
+  readonly path?: string | undefined;
+  /** False leaves the Unix socket's path in the file system. @default true */
+  readonly cleanupSocket?: boolean | undefined;
+  /** Connections that the operating system keeps until they are accepted. @default that of the host, 511 in Node */
+  readonly backlog?: number | undefined;
+  /** Takes no IPv4 connections on an IPv6 address. @default false */
+  readonly ipv6Only?: boolean | undefined;
+  /** Lets several processes listen on one port (SO_REUSEPORT). @default false */
+  readonly reusePort?: boolean | undefined;
+}
+
 export interface DatagramSocket {
   readonly address: Address;
   send(bytes: Uint8Array, to: Address): void;
@@ -60,11 +88,13 @@ export interface DatagramSocket {
 }
 
 export interface Network {
-  connect(to: Address): Promise<ByteStream>;
+  /** Connects to one address, as `lookup` gives it, or to the path of a Unix socket. */
+  connect(to: Address, options?: ConnectOptions): Promise<ByteStream>;
   /** Port 0 takes a free one. */
-  listen(port: number): Promise<Listener>;
+  listen(at: number | ListenOptions): Promise<Listener>;
   bind(port: number): Promise<DatagramSocket>;
-  lookup(hostname: string): Promise<readonly string[]>;
+  /** The addresses of a host, in the order in which to try them; 4 or 6 asks for those of one family. */
+  lookup(hostname: string, family?: 0 | 4 | 6): Promise<readonly string[]>;
 }
 
 /** An error as the host makes it: code, syscall and address as Node spells them. */

@@ -13,22 +13,25 @@ import type { Readable, Writable } from "node:stream";
 import { InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
+import type { EventLoop } from "../kernel/loop.ts";
 import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { describeCaller } from "./reader.ts";
 
-export interface NodeStreamOptions {
+/** Where a NodeStream gets its bytes from. Its functions are called when somebody asks. */
+export interface NodeStreamSource {
   readonly readable?: Readable | undefined;
   /** May be the same stream as `readable`. */
   readonly writable?: Writable | undefined;
-  /** What reports call it: "connection to example.org:80". Called when somebody asks. */
-  readonly describe: () => string;
-  readonly localAddress?: (() => Address) | undefined;
   readonly remoteAddress?: Address | undefined;
+  /** @default 65,536 */
   readonly highWaterMark?: number | undefined;
+  /** What reports call it: "connection to example.org:80". */
+  describe(): string;
+  localAddress?(): Address;
   /** What `extra` knows. */
-  readonly extra?: ((name: string) => unknown) | undefined;
+  extra?(name: string): unknown;
 }
 
 /** What sockets have beyond other streams. */
@@ -74,11 +77,11 @@ function onClose(this: Owned): void {
 
 export class NodeStream implements ByteStream, Watched {
   readonly highWaterMark: number;
-  readonly #options: NodeStreamOptions;
+  readonly #source: NodeStreamSource;
   readonly #readable: Readable | undefined;
   readonly #writable: Writable | undefined;
   /** Streams of the host that have not closed. */
-  #open: number;
+  #open = 0;
   #isClosed = false;
   #lost: Error | undefined = undefined;
   #localAddress: Address | undefined = undefined;
@@ -96,42 +99,42 @@ export class NodeStream implements ByteStream, Watched {
   /** What the host has not been given yet; undefined is nothing. */
   #queue: Uint8Array[] | undefined = undefined;
   #queueSize = 0;
-  /** True iff the host has a piece whose callback tells when it is through. */
+  /** True iff the host has not passed everything on. The last piece that it has ends in a callback, which tells when it has. */
   #isSending = false;
   #hasWrittenEof = false;
   /** Those who wait until less is unsent: `offer` is how much may be. */
   #writers: WaitList | undefined = undefined;
   #closers: WaitList | undefined = undefined;
 
-  constructor(options: NodeStreamOptions) {
-    const { readable, writable, highWaterMark = HIGH_WATER_MARK } = options;
-    this.#options = options;
+  constructor(source: NodeStreamSource, loop: EventLoop = here().loop) {
+    const { readable, writable, highWaterMark = HIGH_WATER_MARK } = source;
+    this.#source = source;
     this.#readable = readable;
     this.#writable = writable;
     this.highWaterMark = highWaterMark;
-    this.#open = 0;
-    for (const stream of new Set([readable, writable])) {
-      if (stream === undefined) continue;
-      if (!stream.closed) this.#open++;
-      (stream as Owned)[OWNER] = this;
-      stream.on("error", onError);
-      stream.on("close", onClose);
-    }
-    const { loop } = here();
+    if (readable !== undefined) this.#own(readable);
+    if (writable !== undefined && writable !== (readable as unknown)) this.#own(writable);
     if (loop.isExact) loop.watch(this);
   }
 
+  #own(stream: Readable | Writable): void {
+    if (!stream.closed) this.#open++;
+    (stream as Owned)[OWNER] = this;
+    stream.on("error", onError);
+    stream.on("close", onClose);
+  }
+
   get localAddress(): Address {
-    this.#localAddress ??= this.#options.localAddress?.() ?? NOWHERE;
+    this.#localAddress ??= this.#source.localAddress?.() ?? NOWHERE;
     return this.#localAddress;
   }
 
   get remoteAddress(): Address {
-    return this.#options.remoteAddress ?? NOWHERE;
+    return this.#source.remoteAddress ?? NOWHERE;
   }
 
   get unsent(): number {
-    return this.#queueSize + (this.#writable?.writableLength ?? 0);
+    return this.#isSending ? this.#queueSize + (this.#writable?.writableLength ?? 0) : 0;
   }
 
   get lost(): Error | undefined {
@@ -139,7 +142,7 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   extra(name: string): unknown {
-    return this.#options.extra?.(name);
+    return this.#source.extra?.(name);
   }
 
   // --- reading
@@ -164,7 +167,7 @@ export class NodeStream implements ByteStream, Watched {
 
   /** @internal What a read waits for. */
   describeWait(): string {
-    return `bytes from ${this.#options.describe()}`;
+    return `bytes from ${this.#source.describe()}`;
   }
 
   /** @internal */
@@ -323,7 +326,7 @@ export class NodeStream implements ByteStream, Watched {
   abort(): void {
     if (this.#open === 0 && this.#isClosed) return;
     this.#isClosed = true;
-    this.failed(hostError("ECONNABORTED", "read", this.#options.remoteAddress));
+    this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
     this.#dropAhead();
     for (const stream of new Set<(Readable | Writable) & Resettable>(this.#both())) {
       if (isTcp(stream)) stream.resetAndDestroy?.();
@@ -346,7 +349,7 @@ export class NodeStream implements ByteStream, Watched {
     if (--this.#open > 0) return;
     const isOver = this.#isClosed || (this.#hasEnded && this.#hasWrittenEof);
     // Somebody has destroyed the socket behind our back.
-    if (!isOver) this.failed(hostError("ECONNABORTED", "read", this.#options.remoteAddress));
+    if (!isOver) this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
     this.#closers?.resumeAll(undefined);
     this.#writers?.resumeAll(undefined);
   }
@@ -355,7 +358,7 @@ export class NodeStream implements ByteStream, Watched {
   leftover(): string | undefined {
     return this.#isClosed || this.#open === 0
       ? undefined
-      : `${this.#options.describe()}, still open`;
+      : `${this.#source.describe()}, still open`;
   }
 
   /** All is with the host: ends the writing side, then both. */
@@ -381,13 +384,13 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   #subject(what: string): WaitSubject {
-    return { describeWait: () => `${what} ${this.#options.describe()}` };
+    return { describeWait: () => `${what} ${this.#source.describe()}` };
   }
 
   #busyError(scope: Scope): InvalidStateError {
     const other = (this.#reader as Wait).scope; // it waits
     return new InvalidStateError(
-      `\`stream.read\` was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from ${this.#options.describe()}. Let one task read`,
+      `\`stream.read\` was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from ${this.#source.describe()}. Let one task read`,
     );
   }
 }

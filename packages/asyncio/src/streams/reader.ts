@@ -71,7 +71,7 @@ export class StreamReader implements AsyncDisposable {
   readonly #buffer: ByteBuffer = new ByteBuffer();
   /** True once a read has met the end. */
   #hasEnded = false;
-  /** Where the read that is under way was called; undefined iff there is none. */
+  /** Where the read that is under way, and may take several chunks, was called; undefined iff there is none. */
   #reading: Scope | undefined = undefined;
 
   constructor(stream: ByteStream, options: ReaderOptions = {}) {
@@ -97,7 +97,7 @@ export class StreamReader implements AsyncDisposable {
     const { length } = this.#buffer;
     if (length > 0 || most === 0 || this.#hasEnded)
       return completed(scope, "StreamReader.read", this.#take(Math.min(length, most)));
-    return this.#readSome(scope, most);
+    return this.#readSome(most);
   }
 
   /**
@@ -234,16 +234,16 @@ export class StreamReader implements AsyncDisposable {
 
   // --- waiting
 
-  async #readSome(scope: Scope, most: number): Promise<Uint8Array> {
-    this.#reading = scope;
-    try {
-      const chunk = await this.#stream.read(most);
-      if (chunk !== undefined) return chunk;
-      this.#hasEnded = true;
-      return NOTHING;
-    } finally {
-      this.#reading = undefined;
-    }
+  /** What a read makes of the chunk that it has waited for. One for all reads, and no async function (bench: echo). */
+  #chunkArrived: ((chunk: Uint8Array | undefined) => Uint8Array) | undefined = undefined;
+
+  /** The buffer is empty: what comes is the answer, and the stream itself lets one read wait at a time. */
+  #readSome(most: number): Promise<Uint8Array> {
+    this.#chunkArrived ??= (chunk) => {
+      this.#hasEnded = chunk === undefined;
+      return chunk ?? NOTHING;
+    };
+    return this.#stream.read(most).then(this.#chunkArrived);
   }
 
   async #readToEnd(): Promise<Uint8Array> {

@@ -14,7 +14,7 @@ const text = (chunk: Uint8Array) => new TextDecoder().decode(chunk);
 function reading(
   body: (
     reader: asyncio.StreamReader,
-    far: testing.ByteStream,
+    far: asyncio.ByteStream,
     t: testing.TestContext,
   ) => Promise<void>,
   options: asyncio.ReaderOptions & testing.MemoryStreamOptions = {},

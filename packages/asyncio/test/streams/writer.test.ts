@@ -11,8 +11,8 @@ const { memoryStreamPair, runTest } = testing;
 const text = (chunk: Uint8Array) => new TextDecoder().decode(chunk);
 
 interface Ends {
-  readonly near: testing.ByteStream;
-  readonly far: testing.ByteStream;
+  readonly near: asyncio.ByteStream;
+  readonly far: asyncio.ByteStream;
   readonly reader: asyncio.StreamReader;
   readonly t: testing.TestContext;
 }
@@ -37,6 +37,17 @@ conforms("StreamWriter.drain", { wakes: "all", hasFastPath: true }, () => {
   writer.write("x");
   return {
     begin: () => writer.drain(),
+    complete() {
+      if (near.unsent > 0) void far.read();
+    },
+  };
+});
+
+conforms("StreamWriter.write, awaited", { wakes: "own" }, () => {
+  const [near, far] = memoryStreamPair();
+  const writer = new StreamWriter(near, { highWaterMark: 0 });
+  return {
+    begin: async () => await writer.write("x"),
     complete() {
       if (near.unsent > 0) void far.read();
     },
