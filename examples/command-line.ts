@@ -30,7 +30,8 @@ export async function runProgram<O>(
   } catch (error) {
     const isUsage = error instanceof UsageError || codeOf(error)?.startsWith("ERR_PARSE_ARGS");
     if (!isUsage && !isNetworkError(error)) throw error;
-    process.stderr.write(`${(error as Error).message}\n${isUsage ? `\n${usage}\n` : ""}`);
+    const [first] = error instanceof asyncio.ExceptionGroup ? error.flatten() : [error];
+    process.stderr.write(`${(first as Error).message}\n${isUsage ? `\n${usage}\n` : ""}`);
     process.exitCode = isUsage ? 2 : 1;
   }
 }
