@@ -83,7 +83,7 @@ test(
 );
 
 test(
-  "a peer that has ended its side can still be answered",
+  "a peer that has ended its side can still be answered (S142)",
   serving(
     async (reader, writer) => {
       const question = await reader.read();

@@ -26,6 +26,24 @@ conforms("listener.accept", { wakes: "one", hasFastPath: true }, () => {
   };
 });
 
+test("a connection or a server that is left open fails the test and is named (S145)", async () => {
+  const network = new SimulatedNetwork();
+  const left = runTest(async () => {
+    const server = await network.host("server").run(() => startServer(sums, { port: 80 }));
+    const [, writer] = await network.host("client").run(() => openConnection("server", 80));
+    await asyncio.sleep(1);
+    writer.write("not closed\n");
+    server.close();
+  });
+
+  await assert.rejects(left, (error) => {
+    assert.ok(error instanceof testing.LeakError);
+    assert.match(error.message, /stream client:49152 to server:80, which is still open/);
+    assert.match(error.message, /task "server server:80"/);
+    return true;
+  });
+});
+
 /** A server that adds up: each line is a number, and is answered by the sum so far. */
 const sums: asyncio.ConnectionHandler = async (reader, writer) => {
   let sum = 0;

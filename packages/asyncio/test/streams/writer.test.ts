@@ -157,6 +157,22 @@ describe("write", () => {
   );
 
   test(
+    "cancelled shows in its stack where it was awaited",
+    writing(async (writer, { far }) => {
+      const task = createTask(async function victim() {
+        await writer.write("123456");
+      });
+      await asyncio.sleep(1);
+      task.cancel();
+
+      const error = await task.catch((error: unknown) => error);
+
+      assert.match((error as Error).stack ?? "", /at async victim/);
+      await far.read();
+    }),
+  );
+
+  test(
     "can be caught, finished and raced like any promise",
     writing(async (writer, { reader }) => {
       const write = writer.write("123456");
