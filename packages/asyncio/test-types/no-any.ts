@@ -18,6 +18,9 @@ expectType<Equal<Members<asyncio.EventLoop>, never>>();
 expectType<Equal<Members<asyncio.Handle>, never>>();
 expectType<Equal<Members<asyncio.Queue<string>>, never>>();
 expectType<Equal<Members<asyncio.Runner>, never>>();
+expectType<Equal<Members<asyncio.Server>, never>>();
+expectType<Equal<Members<asyncio.StreamReader>, never>>();
+expectType<Equal<Members<asyncio.StreamWriter>, never>>();
 expectType<Equal<Members<asyncio.TaskGroup<string>>, never>>();
 expectType<Equal<Members<asyncio.Timeout>, never>>();
 // The platform's own, on Promise.prototype.

@@ -1,68 +1,55 @@
 // Compiled, never run: each statement is a claim about types.
 
-import type { Duplex, Readable, Writable } from "node:stream";
 import {
+  type Address,
   type Connection,
-  connectionFrom,
-  connectionPair,
-  readerFrom,
+  openConnection,
+  type Server,
   type StreamReader,
   type StreamWriter,
-  toNodeStream,
-  toWebStream,
-  type WebPair,
-  writerFrom,
+  startServer,
 } from "../src/index.ts";
 import { type Equal, expectType } from "./equal.ts";
 
-declare const reader: StreamReader;
-declare const writer: StreamWriter;
-declare const socket: Duplex;
+const [reader, writer] = await openConnection("localhost", 80);
+expectType<Equal<typeof reader, StreamReader>>();
+expectType<Equal<typeof writer, StreamWriter>>();
+const named = await openConnection({ host: "localhost", port: 80, limit: 100 });
+expectType<Equal<typeof named, Connection>>();
+expectType<Equal<typeof named.writer, StreamWriter>>();
+// @ts-expect-error no port
+openConnection("localhost");
+// @ts-expect-error no such option
+openConnection("localhost", 80, { limits: 1 });
 
-// A pair is two connections, and a connection is a tuple.
-const [client] = connectionPair({ limit: 10 });
-expectType<Equal<typeof client, Connection>>();
-const [first, second] = client;
-expectType<Equal<typeof first, StreamReader>>();
-expectType<Equal<typeof second, StreamWriter>>();
+expectType<Equal<ReturnType<typeof reader.readLine>, Promise<Uint8Array>>>();
+for await (const line of reader) expectType<Equal<typeof line, Uint8Array>>();
+for await (const line of reader.lines()) expectType<Equal<typeof line, string>>();
+for await (const chunk of reader.chunks()) expectType<Equal<typeof chunk, Uint8Array>>();
+for await (const text of reader.chunks({ encoding: "utf-8" }))
+  expectType<Equal<typeof text, string>>();
+// @ts-expect-error neither text nor bytes
+reader.readUntil(10);
 
-// Everything that can be read.
-expectType<Equal<ReturnType<typeof readerFrom>, StreamReader>>();
-readerFrom("text");
-readerFrom(["text", new Uint8Array(1)]);
-readerFrom(process.stdin);
-readerFrom(new ReadableStream<Uint8Array>());
-const { body } = await fetch("https://example.org");
-if (body !== null) readerFrom(body, { limit: 100 });
-readerFrom(reader.lines());
-// @ts-expect-error numbers are no bytes
-readerFrom([1, 2]);
-// @ts-expect-error it may be absent
-readerFrom(body);
+const peer = writer.getExtraInfo("peername");
+expectType<Equal<typeof peer, Address | undefined>>();
+// @ts-expect-error no such thing
+writer.getExtraInfo("colour");
+// @ts-expect-error neither text nor bytes
+writer.write(1);
 
-expectType<Equal<ReturnType<typeof writerFrom>, StreamWriter>>();
-writerFrom(process.stdout, { highWaterMark: 0 });
-writerFrom(new WritableStream<Uint8Array>());
-// @ts-expect-error cannot be written to
-writerFrom(new ReadableStream<Uint8Array>());
-
-expectType<Equal<ReturnType<typeof connectionFrom>, Connection>>();
-connectionFrom(socket);
-connectionFrom(new TransformStream<Uint8Array, Uint8Array>());
-connectionFrom(new CompressionStream("gzip"));
-
-// The way back depends on what is given.
-const web = toWebStream(reader);
-expectType<Equal<typeof web, ReadableStream<Uint8Array>>>();
-const sink = toWebStream(writer);
-expectType<Equal<typeof sink, WritableStream<Uint8Array | string>>>();
-const pair = toWebStream(client);
-expectType<Equal<typeof pair, WebPair>>();
-new Response(web);
-web.pipeThrough(new DecompressionStream("gzip"));
-const readable = toNodeStream(reader);
-expectType<Equal<typeof readable, Readable>>();
-const writable = toNodeStream(writer);
-expectType<Equal<typeof writable, Writable>>();
-const duplex = toNodeStream({ reader, writer });
-expectType<Equal<typeof duplex, Duplex>>();
+const server = await startServer(
+  async (reader, writer) => {
+    expectType<Equal<typeof reader, StreamReader>>();
+    await writer.write("x");
+  },
+  "127.0.0.1",
+  0,
+);
+expectType<Equal<typeof server, Server>>();
+const { port } = server.sockets[0];
+expectType<Equal<typeof port, number>>();
+// @ts-expect-error a handler is asynchronous
+startServer(() => 1);
+// @ts-expect-error the host comes before the port
+startServer(async () => {}, 80);

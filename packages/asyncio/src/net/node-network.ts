@@ -170,7 +170,8 @@ function withoutUndefined<T extends object>(options: T): Partial<T> {
   return Object.fromEntries(entries) as Partial<T>; // some of the same entries
 }
 
-class NodeListener implements Listener, Watched {
+/** The connections of a server of the host, to accept one by one. */
+export class NodeListener implements Listener, Watched {
   readonly #server: Server;
   readonly #unix: UnixPath | undefined;
   readonly #waiters: WaitList = new WaitList();

@@ -45,7 +45,10 @@ export type ConnectionHandler = (
 export interface ServingOptions extends ReaderOptions, WriterOptions {
   /** Handlers that run at the same time. Connections above that wait, unread, until one ends. @default Infinity */
   readonly maxConnections?: number | undefined;
-  /** Connections that wait so, and that the operating system keeps; one above that is refused. @default 100 */
+  /**
+   * How many wait so; one above that is refused. Also how many the operating system keeps until they are accepted.
+   * @default 100, and for the operating system that of the host
+   */
   readonly backlog?: number | undefined;
   /** What reports call it. @default its address */
   readonly name?: string | undefined;
@@ -74,7 +77,7 @@ const LAST_WORDS = 5;
 
 /**
  * Listens for TCP connections, and calls `handler` for each in a task of its own. It listens when the promise resolves.
- * The server belongs to the task that starts it: it ends with the run at the latest. Its handlers are cancelled with it.
+ * The server belongs to the run: when that ends, at the latest, it is closed, and its handlers are cancelled and awaited.
  *
  * @example
  * await using server = await asyncio.startServer(async (reader, writer) => {

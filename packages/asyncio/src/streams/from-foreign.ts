@@ -12,7 +12,7 @@ import {
   type Sink,
   type Source,
 } from "./foreign-stream.ts";
-import { isAdapted, NodeStream } from "./node-stream.ts";
+import { isAdapted, NodeStream, type NodeStreamSource } from "./node-stream.ts";
 import { type ReaderOptions, StreamReader } from "./reader.ts";
 import { joined, StreamWriter, type WriterOptions } from "./writer.ts";
 
@@ -85,8 +85,7 @@ export function readerFrom(source: ReadSource, options: ReaderOptions = {}): Str
   }
   if (isNodeReadable(source) && isOfBytes(source)) {
     checkNode(api, source);
-    const describe = () => "a Readable of Node";
-    return readerOf(new NodeStream({ readable: source, describe }), options);
+    return readerOf(new NodeStream(nodeSource("a Readable", source, undefined)), options);
   }
   if (!isIterable(source)) throw argumentError(api, READ_SOURCES, source);
   return readerOf(new ForeignStream(fromIterable(api, source)), options);
@@ -113,8 +112,7 @@ export function writerFrom(target: WriteTarget, options: WriterOptions = {}): St
   if (!isNodeWritable(target))
     throw argumentError(api, "a WritableStream or a Writable of Node", target);
   checkNode(api, target);
-  const describe = () => "a Writable of Node";
-  return writerOf(new NodeStream({ writable: target, describe }), options);
+  return writerOf(new NodeStream(nodeSource("a Writable", undefined, target)), options);
 }
 
 /**
@@ -136,8 +134,7 @@ export function connectionFrom(
   if (isNodeReadable(source) && isNodeWritable(source)) {
     if (!isOfBytes(source)) throw argumentError(api, "a Duplex of bytes", source);
     checkNode(api, source);
-    const describe = () => "a Duplex of Node";
-    return connectionOf(new NodeStream({ readable: source, writable: source, describe }), options);
+    return connectionOf(new NodeStream(nodeSource("a Duplex", source, source)), options);
   }
   const { readable, writable } = (source ?? {}) as { readable?: unknown; writable?: unknown };
   if (!isWebReadable(readable) || !isWebWritable(writable))
@@ -330,6 +327,14 @@ function isOfBytes(stream: Readable): boolean {
 
 function isIterable(value: unknown): value is AsyncIterable<unknown> | Iterable<unknown> {
   return hasMethods(value, Symbol.asyncIterator) || hasMethods(value, Symbol.iterator);
+}
+
+function nodeSource(
+  kind: string,
+  readable: Readable | undefined,
+  writable: Writable | undefined,
+): NodeStreamSource {
+  return { readable, writable, mayBeOurs: true, describe: () => `${kind} of Node` };
 }
 
 function checkNode(api: string, stream: Readable | Writable): void {

@@ -27,6 +27,11 @@ export interface NodeStreamSource {
   readonly remoteAddress?: Address | undefined;
   /** @default 65,536 */
   readonly highWaterMark?: number | undefined;
+  /**
+   * True iff a task of the same loop may be what feeds it, or reads it: then virtual time stands still only as far as the
+   * host tells that something is open. @default false: time holds still while somebody waits
+   */
+  readonly mayBeOurs?: boolean | undefined;
   /** What reports call it: "connection to example.org:80". */
   describe(): string;
   localAddress?(): Address;
@@ -167,7 +172,7 @@ export class NodeStream implements ByteStream, Watched {
     const wait = park<Uint8Array | undefined>(scope, this);
     wait.handsOver = true;
     wait.offer = most;
-    wait.holdTime();
+    this.#waitsOutside(wait as Wait);
     this.#reader = wait;
     if (!this.#isFlowing) {
       this.#isFlowing = true;
@@ -250,7 +255,7 @@ export class NodeStream implements ByteStream, Watched {
     if (this.unsent <= most) return completed(scope, subject, undefined);
     const wait = park<void>(scope, subject);
     wait.offer = most;
-    wait.holdTime();
+    this.#waitsOutside(wait as Wait);
     this.#writers ??= new WaitList();
     this.#writers.add(wait);
     return wait.promise;
@@ -318,7 +323,7 @@ export class NodeStream implements ByteStream, Watched {
     const scope = here();
     if (this.#open === 0 || scope.peekInterruption() !== undefined) return;
     const wait = park<void>(scope, this.#subject("the end of"));
-    wait.holdTime();
+    this.#waitsOutside(wait as Wait);
     this.#closers ??= new WaitList();
     this.#closers.add(wait);
     await wait.promise;
@@ -362,7 +367,8 @@ export class NodeStream implements ByteStream, Watched {
 
   /** What tests that leave it open are told. */
   leftover(): string | undefined {
-    return this.#isClosed || this.#open === 0
+    // The host closes by itself what has ended.
+    return this.#isOver() || this.#open === 0
       ? undefined
       : `${this.#source.describe()}, still open`;
   }
@@ -394,6 +400,11 @@ export class NodeStream implements ByteStream, Watched {
   #dropAhead(): void {
     this.#ahead = undefined;
     this.#aheadSize = 0;
+  }
+
+  #waitsOutside(wait: Wait): void {
+    if (this.#source.mayBeOurs === true) wait.isForeign = true;
+    else wait.holdTime();
   }
 
   #subject(what: string): WaitSubject {

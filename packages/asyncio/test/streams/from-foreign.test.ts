@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { createReadStream } from "node:fs";
 import { PassThrough, Readable, Writable } from "node:stream";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
@@ -74,6 +75,19 @@ describe("readerFrom", () => {
       assert.equal(text(await readerFrom(pieces).read()), whole);
     assert.equal(text(await readerFrom(["\ud83d", bytes("x"), "\ud83d"]).read()), "\ufffdx\ufffd");
   });
+
+  test("what a stream of Node gave before it closed can be read late", () =>
+    run(async () => {
+      const source = new PassThrough();
+      source.end("one two");
+      const reader = readerFrom(source);
+      assert.equal(text(await reader.read(3)), "one");
+      if (!source.closed) await once(source, "close");
+      await new Promise(setImmediate);
+
+      assert.equal(text(await reader.read()), " two");
+      assert.equal(reader.atEof(), true);
+    }));
 
   test("reads nothing of what is empty", async () => {
     for (const source of ["", new Uint8Array(0), [], ["", ""], Readable.from([])]) {
@@ -330,6 +344,36 @@ describe("readerFrom", () => {
     });
   });
 
+  test("what another task feeds comes in virtual time, from streams of Node as well", () =>
+    runTest(async (t) => {
+      const feeds: [asyncio.ReadSource, (chunk: string) => void][] = [];
+      const node = new PassThrough();
+      feeds.push([node, (chunk) => node.write(chunk)]);
+      const { stream, controller } = fedStream();
+      feeds.push([stream, (chunk) => controller.enqueue(chunk)]);
+      for (const [source, feed] of feeds) {
+        await using reader = readerFrom(source);
+        const startedAt = t.now;
+        createTask(async () => {
+          await sleep(3600);
+          feed("late");
+        });
+
+        assert.equal(text(await reader.read(4)), "late");
+        assert.equal(t.now - startedAt, 3600);
+      }
+    }));
+
+  test("time holds still while a file is read", () =>
+    runTest(async (t) => {
+      const reading = createTask(() => readerFrom(createReadStream(process.execPath)).read());
+      const sleeping = createTask(() => sleep(3600));
+
+      assert.ok((await reading).length > 1_000_000);
+      assert.equal(t.now, 0);
+      await sleeping;
+    }));
+
   test("a source that is left open is found by a test", async () => {
     const leak = () =>
       runTest(async () => {
@@ -474,6 +518,18 @@ describe("writerFrom", () => {
       assert.deepEqual(log, ["ab", "cd", "closed"]);
       assert.equal(stream.locked, false);
     }));
+
+  conforms("StreamWriter.drain to a web stream", { wakes: "all", cancellationWins: true }, () => {
+    const { stream, waiting } = slowSink();
+    const writer = writerFrom(stream, { highWaterMark: 0 });
+    writer.write("x");
+    return {
+      begin: () => writer.drain(),
+      complete() {
+        waiting[0]?.resolve();
+      },
+    };
+  });
 
   test("closed, everything that was written goes out first", () =>
     runTest(async () => {

@@ -1,14 +1,67 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { EventEmitter, once } from "node:events";
+import { type AddressInfo, connect, createServer, Socket } from "node:net";
 import { PassThrough, Readable, Writable } from "node:stream";
 import { test } from "node:test";
 import * as asyncio from "../../src/index.ts";
+import { NodeListener } from "../../src/net/node-network.ts";
 import { NodeStream } from "../../src/streams/node-stream.ts";
+import { conforms } from "../conformance.ts";
 
 const { createTask, run, StreamReader, StreamWriter } = asyncio;
 const text = (chunk: Uint8Array | undefined) => new TextDecoder().decode(chunk);
 const bytes = (string: string) => new TextEncoder().encode(string);
+
+conforms("NodeStream.read", { wakes: "own", hasFastPath: true, holdsTime: true }, () => {
+  const readable = new Readable({ read() {} });
+  const stream = new NodeStream({ readable, describe: () => "a pipe" });
+  let offered = 0;
+  return {
+    begin: async () => (await stream.read(1))?.[0],
+    complete() {
+      readable.emit("data", Buffer.from([++offered]));
+      return offered;
+    },
+  };
+});
+
+conforms("NodeStream.drain", { wakes: "all", hasFastPath: true, holdsTime: true }, () => {
+  // One of Node's calls back a tick later: then nothing could come in the step in which it is through.
+  class Congested extends EventEmitter {
+    writableLength = 0;
+    passed: () => void = () => {};
+    write(chunk: Uint8Array, passed?: () => void): void {
+      this.writableLength += chunk.length;
+      if (passed !== undefined) this.passed = passed;
+    }
+  }
+  const writable = new Congested();
+  const stream = new NodeStream({
+    writable: writable as unknown as Writable,
+    describe: () => "a pipe",
+  });
+  stream.send(bytes("x"));
+  return {
+    begin: () => stream.drain(0),
+    complete() {
+      writable.writableLength = 0;
+      writable.passed();
+    },
+  };
+});
+
+conforms("NodeListener.accept", { wakes: "one", hasFastPath: true, holdsTime: true }, () => {
+  const server = createServer();
+  const listener = new NodeListener(server, asyncio.getRunningLoop(), undefined);
+  return {
+    begin: async () => (await listener.accept()).extra?.("socket"),
+    complete() {
+      const socket = new Socket();
+      server.emit("connection", socket);
+      return socket;
+    },
+  };
+});
 
 /** Both ends of a TCP connection: a stream of ours, and the bare socket of its peer. */
 function connected(body: (stream: NodeStream, peer: Socket) => Promise<void>): () => Promise<void> {
