@@ -75,6 +75,8 @@ export class ForeignStream implements ByteStream, Watched {
   #isPushing = false;
   #hasWrittenEof = false;
   readonly #writers: WaitList = new WaitList();
+  /** Why what was written has not gone out, until somebody who writes is told. */
+  #untold: Error | undefined = undefined;
 
   constructor({ name, source, sink }: ForeignStreamOptions) {
     this.#name = name;
@@ -166,7 +168,10 @@ export class ForeignStream implements ByteStream, Watched {
     const subject = this.#subject("room in");
     const stop = scope.interruption(subject);
     if (stop !== undefined) return stop;
-    if (this.#lost !== undefined) return refuse(scope, subject, this.#lost);
+    if (this.#lost !== undefined) {
+      this.#untold = undefined;
+      return refuse(scope, subject, this.#lost);
+    }
     if (this.unsent <= most) return completed(scope, subject, undefined);
     const wait = park<void>(scope, subject);
     wait.isForeign = true;
@@ -229,11 +234,15 @@ export class ForeignStream implements ByteStream, Watched {
 
   async waitClosed(): Promise<void> {
     const scope = here();
-    if (this.#isOver || scope.peekInterruption() !== undefined) return;
-    const wait = park<void>(scope, this.#subject("the end of"));
-    wait.isForeign = true;
-    this.#closers.add(wait);
-    await wait.promise;
+    if (!this.#isOver && scope.peekInterruption() === undefined) {
+      const wait = park<void>(scope, this.#subject("the end of"));
+      wait.isForeign = true;
+      this.#closers.add(wait);
+      await wait.promise;
+    }
+    const error = this.#untold;
+    this.#untold = undefined;
+    if (error !== undefined) throw error;
   }
 
   abort(): void {
@@ -272,6 +281,7 @@ export class ForeignStream implements ByteStream, Watched {
   #sinkFailed(cause: unknown): void {
     if (this.#sink === undefined) return;
     const error = this.#errorOf(cause);
+    if (this.#writers.first === undefined) this.#untold = error;
     this.#lose(error);
     this.#dropSource(error);
     this.#settled();

@@ -221,6 +221,12 @@ function fromIterable(
   return { name: "an iterable", source };
 }
 
+/** Bytes that are no Buffer: whose `slice` copies, and whose text looks like that of others. */
+function plain(bytes: Uint8Array): Uint8Array {
+  if (bytes.constructor === Uint8Array) return bytes;
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
 /** How chunks of any kind are got from somewhere. */
 interface Feed {
   next(): Promise<{ readonly done?: boolean | undefined; readonly value?: unknown }>;
@@ -251,8 +257,10 @@ class ChunkSource implements Source {
       return this.#rest();
     }
     if (typeof value === "string") return this.#encode(value);
-    if (value instanceof Uint8Array)
-      return this.#half === "" ? value : joined([this.#rest() ?? value, value]);
+    if (value instanceof Uint8Array) {
+      const rest = this.#rest();
+      return rest === undefined ? plain(value) : joined([rest, value]);
+    }
     await this.cancel();
     throw argumentError(this.#api, "a source of Uint8Arrays and strings", value);
   }
@@ -334,7 +342,7 @@ function nodeSource(
   readable: Readable | undefined,
   writable: Writable | undefined,
 ): NodeStreamSource {
-  return { readable, writable, mayBeOurs: true, describe: () => `${kind} of Node` };
+  return { readable, writable, isForeign: true, describe: () => `${kind} of Node` };
 }
 
 function checkNode(api: string, stream: Readable | Writable): void {

@@ -28,10 +28,11 @@ export interface NodeStreamSource {
   /** @default 65,536 */
   readonly highWaterMark?: number | undefined;
   /**
-   * True iff a task of the same loop may be what feeds it, or reads it: then virtual time stands still only as far as the
-   * host tells that something is open. @default false: time holds still while somebody waits
+   * True iff it is a stream of the program's own, and no connection. A task of the same loop may feed it, so a wait for it
+   * holds virtual time only as far as the host tells that something is open. And when it fails after it was closed (a
+   * file's disk is full), `waitClosed` says so. @default false
    */
-  readonly mayBeOurs?: boolean | undefined;
+  readonly isForeign?: boolean | undefined;
   /** What reports call it: "connection to example.org:80". */
   describe(): string;
   localAddress?(): Address;
@@ -110,6 +111,8 @@ export class NodeStream implements ByteStream, Watched {
   /** Those who wait until less is unsent: `offer` is how much may be. */
   #writers: WaitList | undefined = undefined;
   #closers: WaitList | undefined = undefined;
+  /** Why what was written to a foreign stream has not gone out, until somebody who writes is told. */
+  #untold: Error | undefined = undefined;
 
   constructor(source: NodeStreamSource, loop: EventLoop = here().loop) {
     const { readable, writable, highWaterMark = HIGH_WATER_MARK } = source;
@@ -251,7 +254,10 @@ export class NodeStream implements ByteStream, Watched {
     const subject = this.#subject("room to write to");
     const stop = scope.interruption(subject);
     if (stop !== undefined) return stop;
-    if (this.#lost !== undefined) return refuse(scope, subject, this.#lost);
+    if (this.#lost !== undefined) {
+      this.#untold = undefined;
+      return refuse(scope, subject, this.#lost);
+    }
     if (this.unsent <= most) return completed(scope, subject, undefined);
     const wait = park<void>(scope, subject);
     wait.offer = most;
@@ -321,18 +327,23 @@ export class NodeStream implements ByteStream, Watched {
 
   async waitClosed(): Promise<void> {
     const scope = here();
-    if (this.#open === 0 || scope.peekInterruption() !== undefined) return;
-    const wait = park<void>(scope, this.#subject("the end of"));
-    this.#waitsOutside(wait as Wait);
-    this.#closers ??= new WaitList();
-    this.#closers.add(wait);
-    await wait.promise;
+    if (this.#open > 0 && scope.peekInterruption() === undefined) {
+      const wait = park<void>(scope, this.#subject("the end of"));
+      this.#waitsOutside(wait as Wait);
+      this.#closers ??= new WaitList();
+      this.#closers.add(wait);
+      await wait.promise;
+    }
+    const error = this.#untold;
+    this.#untold = undefined;
+    if (error !== undefined) throw error;
   }
 
   abort(): void {
     if (this.#open === 0 && this.#isClosed) return;
     this.#isClosed = true;
     this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
+    this.#untold = undefined;
     this.#dropAhead();
     for (const stream of new Set<(Readable | Writable) & Resettable>(this.#both())) {
       if (isTcp(stream)) stream.resetAndDestroy?.();
@@ -347,6 +358,8 @@ export class NodeStream implements ByteStream, Watched {
     this.#queue = undefined;
     this.#queueSize = 0;
     this.#reader?.fail(error);
+    const isTold = this.#writers?.first !== undefined || this.#writable === undefined;
+    if (this.#source.isForeign === true && !isTold) this.#untold = error;
     this.#writers?.failAll(() => error);
   }
 
@@ -403,7 +416,7 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   #waitsOutside(wait: Wait): void {
-    if (this.#source.mayBeOurs === true) wait.isForeign = true;
+    if (this.#source.isForeign === true) wait.isForeign = true;
     else wait.holdTime();
   }
 

@@ -62,6 +62,8 @@ export class StreamWriter implements AsyncDisposable {
   #taken = 0;
   #hasWrittenEof = false;
   #isClosed = false;
+  /** The error of the stream, once a write has rejected with it. */
+  #told: Error | undefined = undefined;
   /** Where the writes that wait were called; undefined iff none waits. */
   #waiting: Scope | undefined = undefined;
   #waits = 0;
@@ -186,6 +188,7 @@ export class StreamWriter implements AsyncDisposable {
     try {
       await this.waitClosed();
     } catch (error) {
+      if (error === this.#told) return;
       if (!(error instanceof CancelledError)) throw error;
       this.abort(); // nothing may be left open
       pendAgain(error); // thrown, it would hide the error that the block was left with
@@ -213,7 +216,10 @@ export class StreamWriter implements AsyncDisposable {
       const message = `\`writer.write\` was called after \`${call}\`. Write first`;
       return refused(scope, lost ?? new InvalidStateError(message));
     }
-    if (lost !== undefined) return refused(scope, lost);
+    if (lost !== undefined) {
+      this.#told = lost;
+      return refused(scope, lost);
+    }
     const other = this.#waiting;
     if (other?.task === scope.task || other === undefined) return undefined;
     if (other.task === undefined || scope.task === undefined) return undefined; // nobody can be told apart there

@@ -89,6 +89,11 @@ describe("readerFrom", () => {
       assert.equal(reader.atEof(), true);
     }));
 
+  test("gives plain bytes, also of Buffers", async () => {
+    for (const source of [[Buffer.from("ab")], Readable.from([Buffer.from("ab")])])
+      assert.deepEqual(await readerFrom(source).read(2), bytes("ab"));
+  });
+
   test("reads nothing of what is empty", async () => {
     for (const source of ["", new Uint8Array(0), [], ["", ""], Readable.from([])]) {
       const reader = readerFrom(source);
@@ -584,6 +589,71 @@ describe("writerFrom", () => {
       assert.equal(writer.isClosing(), true);
       await assert.rejects(writer.drain(), /gone/);
       assert.equal(stream.locked, false);
+    }));
+
+  test("a failure that no write was told comes out of the end", async () => {
+    const log: string[] = [];
+    const targets = (): [asyncio.WriteTarget, string][] => [
+      [
+        new WritableStream({
+          write() {
+            throw new Error("disk full");
+          },
+        }),
+        "a web stream that fails to write",
+      ],
+      [
+        new WritableStream({
+          close() {
+            throw new Error("disk full");
+          },
+        }),
+        "a web stream that fails to close",
+      ],
+      [
+        new Writable({
+          write: (_chunk, _encoding, callback) => setImmediate(callback, new Error("disk full")),
+        }),
+        "a Writable that fails to write",
+      ],
+      [
+        new Writable({
+          write: (_chunk, _encoding, callback) => callback(),
+          final: (callback) => callback(new Error("disk full")),
+        }),
+        "a Writable that fails to close",
+      ],
+    ];
+    await run(async () => {
+      for (const [target, name] of targets()) {
+        const writer = writerFrom(target);
+        await writer.write("x");
+        const error = await rejection(writer[Symbol.asyncDispose]());
+        log.push(`${name}: ${(error as Error).message}`);
+        await writer.waitClosed();
+      }
+    });
+
+    assert.deepEqual(
+      log,
+      targets().map(([, name]) => `${name}: disk full`),
+    );
+  });
+
+  test("a failure that a write was told is not told again by `await using`", () =>
+    runTest(async (t) => {
+      const { stream, waiting } = slowSink();
+      const failure = new Error("disk full");
+      const use = async () => {
+        await using writer = writerFrom(stream);
+        await writer.write("a");
+        await t.settle();
+        waiting[0]?.reject(failure);
+        await t.settle();
+        await writer.write("b");
+      };
+
+      assert.equal(await rejection(use()), failure);
     }));
 
   test("writes to a stream of Node, and ends it", () =>
