@@ -39,6 +39,7 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 const NEWLINE: Uint8Array = new Uint8Array([10]);
 const CARRIAGE_RETURN = 13;
 const encoder = new TextEncoder();
+const ignore = (): void => {};
 type Decoder = InstanceType<typeof TextDecoder>;
 
 /** @throws TypeError, RangeError unless `limit` is a number of bytes. */
@@ -93,7 +94,7 @@ export class StreamReader implements AsyncDisposable {
     const scope = here();
     const stop = scope.interruption("StreamReader.read") ?? this.#busy(scope, api);
     if (stop !== undefined) return stop;
-    if (most < 0) return this.#readToEnd(scope);
+    if (most < 0) return this.#abandonable(this.#readToEnd(scope));
     const { length } = this.#buffer;
     if (length > 0 || most === 0 || this.#hasEnded)
       return completed(scope, "StreamReader.read", this.#take(Math.min(length, most)));
@@ -115,7 +116,7 @@ export class StreamReader implements AsyncDisposable {
     if (stop !== undefined) return stop;
     if (this.#buffer.length >= count)
       return completed(scope, "StreamReader.readExactly", this.#take(count));
-    return this.#readExactly(scope, api, count);
+    return this.#abandonable(this.#readExactly(scope, api, count));
   }
 
   /**
@@ -224,16 +225,34 @@ export class StreamReader implements AsyncDisposable {
   /** What a read makes of the chunk that it has waited for. One for all reads, and no async function (bench: echo). */
   #chunkArrived: ((chunk: Uint8Array | undefined) => Uint8Array) | undefined = undefined;
 
+  /** The promise of the read that waits. Not kept longer: it would keep its bytes. */
+  #promise: Promise<Uint8Array> | undefined = undefined;
+  #failing: ((error: unknown) => never) | undefined = undefined;
+
+  /**
+   * An abandoned wait never crashes the process, so its promise is marked as handled. Just before it is rejected and not
+   * earlier: the engine follows promises with one reaction only, and the stack of a cancellation would end here.
+   */
+  #abandonable(promise: Promise<Uint8Array>): Promise<Uint8Array> {
+    this.#promise = promise;
+    return promise;
+  }
+
   /** What a pull makes of its chunk. */
   #kept: ((chunk: Uint8Array | undefined) => boolean) | undefined = undefined;
 
   /** The buffer is empty: what comes is the answer, and the stream itself lets one read wait at a time. */
   #readSome(most: number): Promise<Uint8Array> {
     this.#chunkArrived ??= (chunk) => {
+      this.#promise = undefined;
       this.#hasEnded = chunk === undefined;
       return chunk ?? NOTHING;
     };
-    return this.#stream.read(most).then(this.#chunkArrived);
+    this.#failing ??= (error) => {
+      this.#promise?.catch(ignore);
+      throw error;
+    };
+    return this.#abandonable(this.#stream.read(most).then(this.#chunkArrived, this.#failing));
   }
 
   async #readToEnd(scope: Scope): Promise<Uint8Array> {
@@ -241,8 +260,12 @@ export class StreamReader implements AsyncDisposable {
     try {
       while (await this.#pull());
       return this.#takeAll();
+    } catch (error) {
+      this.#promise?.catch(ignore);
+      throw error;
     } finally {
       this.#reading = undefined;
+      this.#promise = undefined;
     }
   }
 
@@ -252,8 +275,12 @@ export class StreamReader implements AsyncDisposable {
       while (this.#buffer.length < count)
         if (!(await this.#pull())) throw new IncompleteReadError(api, this.#takeAll(), count);
       return this.#take(count);
+    } catch (error) {
+      this.#promise?.catch(ignore);
+      throw error;
     } finally {
       this.#reading = undefined;
+      this.#promise = undefined;
     }
   }
 
@@ -275,7 +302,7 @@ export class StreamReader implements AsyncDisposable {
     const match = this.#find(separators, 0);
     if (match !== undefined && match.start <= limit)
       return completed(scope, subject, this.#take(match.end));
-    return this.#readUntil(scope, api, separators, limit);
+    return this.#abandonable(this.#readUntil(scope, api, separators, limit));
   }
 
   async #readUntil(
@@ -297,8 +324,12 @@ export class StreamReader implements AsyncDisposable {
         if (separators[0] === NEWLINE) return this.#takeAll();
         throw new IncompleteReadError(api, this.#takeAll());
       }
+    } catch (error) {
+      this.#promise?.catch(ignore);
+      throw error;
     } finally {
       this.#reading = undefined;
+      this.#promise = undefined;
     }
   }
 

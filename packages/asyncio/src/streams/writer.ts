@@ -35,11 +35,14 @@ export interface ExtraInfo {
 }
 
 const encoder = new TextEncoder();
+const ignore = (): void => {};
 
 /** Where bytes stand that a wait is about, counted from the first that was written. */
 interface Span {
   readonly from: number;
   readonly to: number;
+  /** What `drain` returned: marked as handled before it is rejected, for an abandoned wait never crashes the process. */
+  promise?: Promise<void>;
 }
 
 /**
@@ -112,7 +115,9 @@ export class StreamWriter implements AsyncDisposable {
    * tasks may wait here. Rejects when the connection is lost.
    */
   drain(): Promise<void> {
-    return this.#drain({ from: this.bytesWritten, to: this.#taken });
+    const span: Span = { from: this.bytesWritten, to: this.#taken };
+    span.promise = this.#drain(span);
+    return span.promise;
   }
 
   /** Ends this side: the peer reads to the end, and may go on writing. Nothing can be written after it. */
@@ -249,6 +254,7 @@ export class StreamWriter implements AsyncDisposable {
       await stream.drain(stream.unsent > this.#high ? this.#low : Number.POSITIVE_INFINITY);
     } catch (error) {
       if (error instanceof CancelledError) this.#tellWritten(error, span);
+      span.promise?.catch(ignore);
       throw error;
     }
   }

@@ -298,3 +298,69 @@ test("a failing writable fails the writers", async () => {
     await stream.waitClosed();
   });
 });
+
+test("what comes before somebody reads is kept, whoever makes it flow", async () => {
+  await run(async () => {
+    const readable = new PassThrough();
+    const stream = new NodeStream({ readable, describe: () => "the output of a child" });
+    readable.end("last words");
+    readable.resume(); // as Node does when a child has ended
+    await once(readable, "close");
+
+    assert.equal(text(await stream.read()), "last words");
+    assert.equal(await stream.read(), undefined);
+    assert.equal(stream.lost, undefined);
+  });
+});
+
+test("a readable that has ended before is at its end", async () => {
+  await run(async () => {
+    const readable = new PassThrough();
+    readable.end();
+    readable.resume();
+    await once(readable, "close");
+
+    const stream = new NodeStream({ readable, describe: () => "an old pipe" });
+
+    assert.equal(await stream.read(), undefined);
+    await stream.waitClosed();
+  });
+});
+
+test("a stream that is destroyed behind its back is lost, for who reads and who writes", async () => {
+  await run(async () => {
+    const readable = new PassThrough();
+    const writable = new PassThrough();
+    const output = new NodeStream({ readable, describe: () => "an output" });
+    const input = new NodeStream({ writable, describe: () => "an input" });
+    input.send(new Uint8Array(200_000));
+    const read = createTask(() => output.read());
+    const drain = createTask(() => input.drain(0));
+    await asyncio.sleep(0);
+
+    readable.destroy();
+    writable.destroy();
+
+    await assert.rejects(read, { code: "ECONNABORTED" });
+    await assert.rejects(drain, { code: "EPIPE" });
+    await assert.rejects(input.write(bytes("x")), { code: "EPIPE" });
+  });
+});
+
+test("a peer that is gone fails the writer with the host's code", async () => {
+  await connected(async (stream, peer) => {
+    const writer = new StreamWriter(stream);
+    peer.destroy();
+    await once(peer, "close");
+
+    const error = await (async () => {
+      for (;;) {
+        await writer.write(new Uint8Array(100_000));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    })().catch((error: NodeJS.ErrnoException) => error);
+
+    assert.match(error.code ?? "", /^(EPIPE|ECONNRESET)$/);
+    assert.equal(writer.isClosing(), true);
+  })();
+});

@@ -417,6 +417,24 @@ describe("a lost connection", () => {
     }),
   );
 
+  for (const [name, begin] of [
+    ["read", (reader: asyncio.StreamReader) => reader.read(1)],
+    ["readLine", (reader: asyncio.StreamReader) => reader.readLine()],
+    ["readExactly", (reader: asyncio.StreamReader) => reader.readExactly(1)],
+  ] as const) {
+    test(
+      `does no harm to a ${name} that is looked at later`,
+      reading(async (reader, far, t) => {
+        const read = begin(reader);
+        await t.settle();
+        far.abort();
+        await new Promise((resolve) => setImmediate(resolve));
+
+        await assert.rejects(read, { code: "ECONNRESET" });
+      }),
+    );
+  }
+
   test(
     "wakes a read that waits (S136)",
     reading(async (reader, far, t) => {
