@@ -464,6 +464,7 @@ describe("readerFrom", () => {
       },
       {
         depth: 1,
+        schedules: 10,
         setup: () => ({ got: "", isComplete: false }),
         invariant: ({ got, isComplete }) => {
           if (isComplete) assert.equal(got, "one\ntwo\nrest");
@@ -638,6 +639,36 @@ describe("writerFrom", () => {
       log,
       targets().map(([, name]) => `${name}: disk full`),
     );
+  });
+
+  test("cancelled anywhere, what was taken arrives, in order and once", async () => {
+    const sweep = await testing.cancelSweep(
+      async (_t, state) => {
+        const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+        const writer = writerFrom(writable, { highWaterMark: 1 });
+        const reading = createTask(async () => {
+          state.got = text(await readerFrom(readable).read());
+        });
+        try {
+          for (const chunk of ["ab", "cd", "ef"]) {
+            const writing = writer.write(chunk);
+            state.taken += chunk;
+            await writing;
+            await sleep(1);
+          }
+        } finally {
+          writer.close();
+          await asyncio.cleanup(10, () => reading);
+        }
+      },
+      {
+        schedules: 10,
+        setup: () => ({ taken: "", got: "" }),
+        invariant: ({ taken, got }) => assert.equal(got, taken),
+      },
+    );
+
+    assert.ok(sweep.complete && sweep.runs > 5);
   });
 
   test("a failure that a write was told is not told again by `await using`", () =>
