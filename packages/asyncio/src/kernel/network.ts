@@ -100,6 +100,9 @@ export interface Network {
   lookup(hostname: string, family?: 0 | 4 | 6): Promise<readonly string[]>;
 }
 
+/** The part of it that streams need. (No type of Node's here: declarations must not ask for them.) */
+export type StreamNetwork = Pick<Network, "connect" | "listen" | "lookup">;
+
 /** An error as the host makes it: code, syscall and address as Node spells them. */
 export function hostError(code: string, syscall: string, address?: Address): Error {
   const where = address === undefined ? "" : ` ${describeAddress(address)}`;

@@ -5,11 +5,11 @@
 
 import { argumentError, CancelledError, ExceptionGroup, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
-import type { Address, ByteStream, ConnectOptions } from "../kernel/network.ts";
+import type { Address, ByteStream, ConnectOptions, StreamNetwork } from "../kernel/network.ts";
 import { type Connection, connectionOf } from "../streams/connection.ts";
 import type { ReaderOptions } from "../streams/reader.ts";
 import type { WriterOptions } from "../streams/writer.ts";
-import { nodeNetwork, type StreamNetwork } from "./node-network.ts";
+import { nodeNetwork } from "./node-network.ts";
 
 export interface ConnectionOptions extends ConnectOptions, ReaderOptions, WriterOptions {
   /** 4 or 6 uses addresses of one family only. @default 0, both */

@@ -19,18 +19,12 @@ import {
   describeAddress,
   type Listener,
   type ListenOptions,
+  type StreamNetwork,
 } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
 import { NodeStream, type NodeStreamSource } from "../streams/node-stream.ts";
 import { releasePath, takePath, type UnixPath } from "./unix-path.ts";
-
-/** The part of Network that streams need. */
-export interface StreamNetwork {
-  connect(to: Address, options?: ConnectOptions): Promise<ByteStream>;
-  listen(at: number | ListenOptions): Promise<Listener>;
-  lookup(hostname: string, family?: 0 | 4 | 6): Promise<readonly string[]>;
-}
 
 /** Loaded when it is first needed: importing the library stays cheap. */
 const net = (): typeof import("node:net") => process.getBuiltinModule("node:net");

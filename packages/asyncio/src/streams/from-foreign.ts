@@ -3,6 +3,8 @@
  * to-foreign.ts. Nothing is read ahead of the reader, except by Node's streams, which do that themselves.
  */
 
+// biome-ignore lint/suspicious/noTsIgnore: the declarations keep it, and must compile also without the types of Node
+/** @ts-ignore */
 import type { Duplex, Readable, Writable } from "node:stream";
 import { argumentError } from "../kernel/errors.ts";
 import { type Connection, connectionOf } from "./connection.ts";

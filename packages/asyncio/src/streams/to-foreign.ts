@@ -7,6 +7,8 @@
  * has failed or is cancelled.
  */
 
+// biome-ignore lint/suspicious/noTsIgnore: the declarations keep it, and must compile also without the types of Node
+/** @ts-ignore */
 import type { Duplex, Readable, Writable } from "node:stream";
 import { runInScope } from "../kernel/context.ts";
 import { argumentError } from "../kernel/errors.ts";
