@@ -161,6 +161,14 @@ async function serve(
   }
 }
 
+const LOSSES: readonly unknown[] = ["ECONNABORTED", "ECONNRESET", "EPIPE", "ETIMEDOUT"];
+
+/** Whether a handler has failed because its connection is lost. Its two directions may tell so in different words. */
+function isLoss(exception: unknown, { lost }: ByteStream): boolean {
+  if (lost === undefined || !(exception instanceof Error)) return false;
+  return exception === lost || LOSSES.includes((exception as { code?: unknown }).code);
+}
+
 /** A server that listens. Made by `startServer` and `startUnixServer`. */
 export class Server implements AsyncDisposable {
   /** What reports call it. */
@@ -356,7 +364,7 @@ export class Server implements AsyncDisposable {
   /** A handler that ends because its peer is gone has not failed. */
   #report(exception: unknown, stream: ByteStream): void {
     const { loop, task } = here();
-    if (exception === stream.lost && !loop.debug) return;
+    if (isLoss(exception, stream) && !loop.debug) return;
     const peer = describeAddress(stream.remoteAddress);
     const message = `a handler of server ${this.name} has failed; its connection to ${peer} is closed`;
     loop.callExceptionHandler({ message, exception, task });

@@ -24,10 +24,13 @@ const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
 
 /** Prepares `path` for a listener. @throws an error with the code EADDRINUSE if something other than a socket is there. */
 export function takePath(path: string, cleanup: boolean): UnixPath {
+  if (!isFile(path)) return { path, bound: path, publish() {}, isOurs: () => false };
   const stats = statOf(path);
   if (stats !== undefined && !stats.isSocket())
     throw hostError("EADDRINUSE", "listen", { host: "", port: 0, path });
   const bound = temporaryName(path);
+  // No room for another name: the host's own ways, and what a process that crashed has left has to go first.
+  if (bound === path && stats !== undefined) fs().rmSync(path);
   let ours: { readonly dev: number; readonly ino: number } | undefined;
   return {
     path,
@@ -49,11 +52,16 @@ export function releasePath(path: UnixPath): void {
   if (path.isOurs()) fs().rmSync(path.path, { force: true });
 }
 
-/** A name beside `path`; `path` itself where there are no names to move: pipes of Windows, abstract sockets of Linux. */
+/** False for pipes of Windows and for abstract sockets of Linux: they go with their listener. */
+function isFile(path: string): boolean {
+  return !path.startsWith("\0") && process.platform !== "win32";
+}
+
+/** A name beside `path`, or `path` itself if that would be too long. */
 function temporaryName(path: string): string {
-  const isAbstract = path.startsWith("\0") || process.platform === "win32";
-  const name = `${path.slice(0, path.lastIndexOf("/") + 1)}.${process.pid.toString(36)}${(count++).toString(36)}`;
-  return isAbstract || name.length > LONGEST_PATH ? path : name;
+  const folder = path.slice(0, path.lastIndexOf("/") + 1);
+  const name = `${folder}.${process.pid.toString(36)}${(count++).toString(36)}`;
+  return new TextEncoder().encode(name).length > LONGEST_PATH ? path : name;
 }
 let count = 0;
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server as NodeServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -212,6 +212,34 @@ describe("Unix sockets", () => {
       await assert.rejects(startUnixServer(echo, join(folder, "no", "such")), { code: "EACCES" });
     }),
   );
+
+  test(
+    "may have paths that are as long as they can be",
+    inTemporaryFolder(async (folder) => {
+      // No other name fits into its folder.
+      const inner = join(folder, "x".repeat(103 - folder.length - 3));
+      mkdirSync(inner);
+      const path = join(inner, "s");
+      const first = await startUnixServer(echo, path);
+      await using connection = await openUnixConnection(path);
+      await connection.writer.write("x\n");
+      assert.equal(text(await connection.reader.readLine()), "x\n");
+
+      first.close();
+
+      assert.equal(existsSync(path), false);
+    }),
+  );
+
+  test("may be abstract", { skip: process.platform !== "linux" }, async () => {
+    await run(async () => {
+      const path = `\0asyncio-ts-${process.pid}`;
+      await using _server = await startUnixServer(echo, path);
+      await using connection = await openUnixConnection(path);
+      await connection.writer.write("x\n");
+      assert.equal(text(await connection.reader.readLine()), "x\n");
+    });
+  });
 
   test("work on a simulated host, which sees its own only", async () => {
     const network = new testing.SimulatedNetwork();

@@ -87,33 +87,36 @@ test("a client and a server find each other on the network that their code runs 
   });
 });
 
-const program = async (chunks: testing.ChunkPolicy): Promise<void> => {
-  const network = new SimulatedNetwork({ latency: 0.01, chunks });
+const program = async (options: testing.NetworkOptions): Promise<void> => {
+  const network = new SimulatedNetwork({ latency: 0.01, ...options });
   await network.host("server").run(async () => {
-    await using server = await startServer(sums, { port: 80 });
+    await using server = await startServer(sums, { port: 80, maxConnections: 2 });
     const client = () => network.host("client").run(() => askForSums([1, 2]));
-    const [one, two] = await asyncio.gather(client, client);
-    assert.deepEqual(
-      [one, two],
-      [
-        ["1\n", "3\n"],
-        ["1\n", "3\n"],
-      ],
-    );
+    const answers = await asyncio.gather(client, client, client);
+    for (const answer of answers) assert.deepEqual(answer, ["1\n", "3\n"]);
     await server.shutdown(1);
   });
 };
 
 test("client and server are right under every schedule that is tried", async () => {
-  const found = await explore(() => program("whole"), { iterations: 300, seconds: 5 });
+  const found = await explore(() => program({ highWaterMark: 1 }), { iterations: 300, seconds: 5 });
 
   assert.ok(found.distinct > 50, String(found.distinct));
 });
 
 test("wherever the program is cancelled, nothing is left open", async () => {
-  const found = await cancelSweep(() => program("bytes"), { depth: 1, seconds: 10 });
+  const found = await cancelSweep(() => program({ chunks: "bytes", highWaterMark: 1 }), {
+    depth: 1,
+    seconds: 20,
+  });
 
   assert.ok(found.places > 20, String(found.places));
+  assert.equal(found.complete, true);
+});
+
+test("a second cancellation, while the first is cleaned up, leaves nothing open either", async () => {
+  const found = await cancelSweep(() => program({}), { depth: 2, seconds: 20 });
+
   assert.equal(found.complete, true);
 });
 
