@@ -70,9 +70,22 @@ export {
   type TextOptions,
 } from "./streams/reader.ts";
 export { type ExtraInfo, StreamWriter, type WriterOptions } from "./streams/writer.ts";
+export type { Connection } from "./streams/connection.ts";
+export { connectionPair, type ConnectionPairOptions } from "./streams/memory-stream.ts";
+export {
+  type Chunk,
+  connectionFrom,
+  type ConnectionSource,
+  readerFrom,
+  type ReadSource,
+  type WebReadable,
+  type WebWritable,
+  writerFrom,
+  type WriteTarget,
+} from "./streams/from-foreign.ts";
+export { toNodeStream, toWebStream, type TwoWay, type WebPair } from "./streams/to-foreign.ts";
 // Network
 export {
-  type Connection,
   type ConnectionOptions,
   type ConnectionTarget,
   type UnixConnectionOptions,

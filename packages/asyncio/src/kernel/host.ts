@@ -44,6 +44,8 @@ export interface Host {
   called?(handle: Handle): void;
   /** Tells of what somebody holds and has to give back (exact hosts). Comes again and again for the same thing. */
   watch?(resource: Watched): void;
+  /** How many of `available` bytes a read of a stream in memory gets (exact hosts); all of them if it is absent. */
+  cut?(available: number): number;
   /** Tells that nothing is ready, after all microtasks have run (exact hosts). */
   idle?(): void;
   /** Tells that work outside the loop has begun (1) or ended (-1): while there is any, virtual time holds still. */

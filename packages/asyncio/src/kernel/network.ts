@@ -43,7 +43,10 @@ export interface ByteStream {
   writeEof(): void;
   /** Ends both sides; what was written still arrives. A read that waits here comes to the end. */
   close(): void;
-  /** Waits until all has left and the connection is gone. Does not wait in a scope that was cancelled. */
+  /**
+   * Waits until all has left and the connection is gone. Does not wait in a scope that was cancelled. A stream that is no
+   * connection rejects if something did not go out, and nobody who writes has been told.
+   */
   waitClosed(): Promise<void>;
   /** Ends both sides at once: operations of the peer fail with ECONNRESET, those that wait here with ECONNABORTED. */
   abort(): void;

@@ -6,9 +6,10 @@
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import type { ByteStream, ConnectOptions, StreamNetwork } from "../kernel/network.ts";
-import { type ReaderOptions, StreamReader } from "../streams/reader.ts";
+import { type Connection, connectionOf } from "../streams/connection.ts";
+import type { ReaderOptions } from "../streams/reader.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../streams/tls-options.ts";
-import { StreamWriter, type WriterOptions } from "../streams/writer.ts";
+import type { WriterOptions } from "../streams/writer.ts";
 import { type AddressOptions, checkAddressOptions, connectToHost } from "./happy-eyeballs.ts";
 import { nodeNetwork } from "./node-network.ts";
 import { checkTlsOptions } from "./tls.ts";
@@ -30,14 +31,6 @@ export interface UnixConnectionOptions extends ReaderOptions, WriterOptions {
 export interface ConnectionTarget {
   readonly host: string;
   readonly port: number;
-}
-
-type ReaderAndWriter = readonly [reader: StreamReader, writer: StreamWriter];
-
-/** Both directions of a connection: `const [reader, writer] = ...`, or by name. `await using` closes it. */
-export interface Connection extends ReaderAndWriter, AsyncDisposable {
-  readonly reader: StreamReader;
-  readonly writer: StreamWriter;
 }
 
 /** One object, so that the roots are read once. */

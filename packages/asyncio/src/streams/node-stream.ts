@@ -27,6 +27,12 @@ export interface NodeStreamSource {
   readonly remoteAddress?: Address | undefined;
   /** @default 65,536 */
   readonly highWaterMark?: number | undefined;
+  /**
+   * True iff it is a stream of the program's own, and no connection. A task of the same loop may feed it, so a wait for it
+   * holds virtual time only as far as the host tells that something is open. And when it fails after it was closed (a
+   * file's disk is full), `waitClosed` says so. @default false
+   */
+  readonly isForeign?: boolean | undefined;
   /** What reports call it: "connection to example.org:80". */
   describe(): string;
   localAddress?(): Address;
@@ -121,6 +127,8 @@ export class NodeStream implements ByteStream, Watched {
   /** Those who wait until less is unsent: `offer` is how much may be. */
   #writers: WaitList | undefined = undefined;
   #closers: WaitList | undefined = undefined;
+  /** Why what was written to a foreign stream has not gone out, until somebody who writes is told. */
+  #untold: Error | undefined = undefined;
 
   constructor(source: NodeStreamSource, loop: EventLoop = here().loop) {
     const { readable, writable, highWaterMark = HIGH_WATER_MARK } = source;
@@ -185,7 +193,7 @@ export class NodeStream implements ByteStream, Watched {
     const wait = park<Uint8Array | undefined>(scope, this);
     wait.handsOver = true;
     wait.offer = most;
-    wait.holdTime();
+    this.#waitsOutside(wait as Wait);
     this.#reader = wait;
     if (!this.#isFlowing) {
       this.#isFlowing = true;
@@ -250,8 +258,9 @@ export class NodeStream implements ByteStream, Watched {
       this.#queue.push(copy);
       this.#queueSize += copy.length;
       if (!this.#isSending) this.#sendNext(writable);
-    } else if (this.#source.refusesEmpty) this.#send(writable, copy);
-    else {
+    } else if (this.#source.refusesEmpty || !isSocket(writable)) {
+      this.#send(writable, copy); // code of the program would see the empty piece
+    } else {
       // The usual case: the host takes it in the call. A callback for each write would cost a tick (bench: echo).
       writable.write(copy);
       if (writable.writableLength > 0) this.#send(writable, EMPTY);
@@ -263,11 +272,14 @@ export class NodeStream implements ByteStream, Watched {
     const subject = this.#subject("room to write to");
     const stop = scope.interruption(subject);
     if (stop !== undefined) return stop;
-    if (this.#lost !== undefined) return refuse(scope, subject, this.#lost);
+    if (this.#lost !== undefined) {
+      this.#untold = undefined;
+      return refuse(scope, subject, this.#lost);
+    }
     if (this.unsent <= most) return completed(scope, subject, undefined);
     const wait = park<void>(scope, subject);
     wait.offer = most;
-    wait.holdTime();
+    this.#waitsOutside(wait as Wait);
     this.#writers ??= new WaitList();
     this.#writers.add(wait);
     return wait.promise;
@@ -397,18 +409,23 @@ export class NodeStream implements ByteStream, Watched {
 
   async waitClosed(): Promise<void> {
     const scope = here();
-    if (this.#open === 0 || scope.peekInterruption() !== undefined) return;
-    const wait = park<void>(scope, this.#subject("the end of"));
-    wait.holdTime();
-    this.#closers ??= new WaitList();
-    this.#closers.add(wait);
-    await wait.promise;
+    if (this.#open > 0 && scope.peekInterruption() === undefined) {
+      const wait = park<void>(scope, this.#subject("the end of"));
+      this.#waitsOutside(wait as Wait);
+      this.#closers ??= new WaitList();
+      this.#closers.add(wait);
+      await wait.promise;
+    }
+    const error = this.#untold;
+    this.#untold = undefined;
+    if (error !== undefined) throw error;
   }
 
   abort(): void {
     if (this.#open === 0 && this.#isClosed) return;
     this.#isClosed = true;
     this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
+    this.#untold = undefined;
     this.#dropAhead();
     if (this.#source.reset !== undefined) {
       this.#source.reset();
@@ -432,6 +449,8 @@ export class NodeStream implements ByteStream, Watched {
     this.#queue = undefined;
     this.#queueSize = 0;
     this.#reader?.fail(error);
+    const isTold = this.#writers?.first !== undefined || this.#writable === undefined;
+    if (this.#source.isForeign === true && !isTold) this.#untold = error;
     this.#writers?.failAll(() => error);
   }
 
@@ -452,7 +471,8 @@ export class NodeStream implements ByteStream, Watched {
 
   /** What tests that leave it open are told. */
   leftover(): string | undefined {
-    return this.#isClosed || this.#open === 0
+    // The host closes by itself what has ended.
+    return this.#isOver() || this.#open === 0
       ? undefined
       : `${this.#source.describe()}, still open`;
   }
@@ -491,6 +511,11 @@ export class NodeStream implements ByteStream, Watched {
     this.#aheadSize = 0;
   }
 
+  #waitsOutside(wait: Wait): void {
+    if (this.#source.isForeign === true) wait.isForeign = true;
+    else wait.holdTime();
+  }
+
   #subject(what: string): WaitSubject {
     return { describeWait: () => `${what} ${this.#source.describe()}` };
   }
@@ -501,6 +526,15 @@ export class NodeStream implements ByteStream, Watched {
       `\`stream.read\` was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from ${this.#source.describe()}. Let one task read`,
     );
   }
+}
+
+/** Whether a NodeStream has it already: there can be one. */
+export function isAdapted(stream: object): boolean {
+  return (stream as Owned)[OWNER] !== undefined;
+}
+
+function isSocket(stream: object): boolean {
+  return "setNoDelay" in stream;
 }
 
 /** Only TCP connections can be reset; asking a pipe for it throws. */

@@ -65,7 +65,7 @@ interface Match {
  * await near.write(new TextEncoder().encode("GET /\r\n\r\n"));
  * assert.equal(new TextDecoder().decode(await reader.readLine()), "GET /\r\n");
  */
-export class StreamReader {
+export class StreamReader implements AsyncDisposable {
   /** Bytes that may come before a separator. */
   readonly limit: number;
   readonly #stream: ByteStream;
@@ -189,6 +189,25 @@ export class StreamReader {
         if (isEnd) return END;
       }
     });
+  }
+
+  /**
+   * Reads no more: closes what it reads from, with a connection also the writing side (after all that was written has left).
+   * A read that waits comes to the end. What is in the buffer can still be read. Not a wait.
+   */
+  close(): void {
+    this.#stream.close();
+  }
+
+  /** Closes, and waits until what it reads from is gone; in a scope that was cancelled, not for that. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    await this.#stream.waitClosed();
+  }
+
+  /** @internal What it reads from. */
+  get stream(): ByteStream {
+    return this.#stream;
   }
 
   // --- for startTls

@@ -85,6 +85,8 @@ export class StreamWriter implements AsyncDisposable {
   #hasWrittenEof = false;
   #isClosed = false;
   #isStartingTls = false;
+  /** The error of the stream, once a write has rejected with it. */
+  #told: Error | undefined = undefined;
   /** Where the writes that wait were called; undefined iff none waits. */
   #waiting: Scope | undefined = undefined;
   #waits = 0;
@@ -233,6 +235,7 @@ export class StreamWriter implements AsyncDisposable {
     try {
       await this.waitClosed();
     } catch (error) {
+      if (error === this.#told) return;
       if (!(error instanceof CancelledError)) throw error;
       this.abort(); // nothing may be left open
       pendAgain(error); // thrown, it would hide the error that the block was left with
@@ -260,7 +263,10 @@ export class StreamWriter implements AsyncDisposable {
       const message = `\`writer.write\` was called after \`${call}\`. Write first`;
       return refused(scope, lost ?? new InvalidStateError(message));
     }
-    if (lost !== undefined) return refused(scope, lost);
+    if (lost !== undefined) {
+      this.#told = lost;
+      return refused(scope, lost);
+    }
     if (this.#isStartingTls) {
       const message =
         "`writer.write` was called while `startTls` is at work. Await it: what is written now would be neither plain nor secure";
@@ -347,7 +353,8 @@ function refused(scope: Scope, error: unknown): Promise<never> {
   return wait.promise;
 }
 
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
+/** @internal */
+export function joined(chunks: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
   let filled = 0;
   for (const chunk of chunks) {

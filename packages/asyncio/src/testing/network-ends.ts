@@ -16,7 +16,7 @@ import {
 } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList } from "../kernel/wait.ts";
-import type { MemoryStream } from "./memory-stream.ts";
+import type { MemoryStream } from "../streams/memory-stream.ts";
 
 /** What a host has at a port. */
 export interface DatagramEnd {

@@ -27,15 +27,9 @@ import {
 } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
+import { type Carrier, MemoryStream, Pipe, resetBoth } from "../streams/memory-stream.ts";
 import { currentHost } from "./current-host.ts";
-import {
-  type Carrier,
-  type ChunkPolicy,
-  cutterFor,
-  MemoryStream,
-  Pipe,
-  resetBoth,
-} from "./memory-stream.ts";
+import { type ChunkPolicy, cutterFor } from "./memory-stream.ts";
 import {
   type DatagramEnd,
   SimulatedListener,

@@ -267,7 +267,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   }
 
   /** How many of `available` bytes come in one chunk: all of them, unless the schedule says otherwise. */
-  pickChunk(available: number): number {
+  cut(available: number): number {
     const option = this.decider.pick("chunk", available, "chunk");
     return option === 0 ? available : option;
   }

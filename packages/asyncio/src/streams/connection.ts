@@ -1,0 +1,37 @@
+/** Both directions of a connection in one value, whatever it runs on. */
+
+import type { ByteStream } from "../kernel/network.ts";
+import { type ReaderOptions, StreamReader } from "./reader.ts";
+import { StreamWriter, type WriterOptions } from "./writer.ts";
+
+type ReaderAndWriter = readonly [reader: StreamReader, writer: StreamWriter];
+
+/** Both directions of a connection: `const [reader, writer] = ...`, or by name. `await using` closes it. */
+export interface Connection extends ReaderAndWriter, AsyncDisposable {
+  readonly reader: StreamReader;
+  readonly writer: StreamWriter;
+}
+
+/** A reader and a writer of `stream`, which is aborted if the options are wrong. */
+export function connectionOf(
+  stream: ByteStream,
+  options: ReaderOptions & WriterOptions = {},
+): Connection {
+  let reader: StreamReader;
+  let writer: StreamWriter;
+  try {
+    reader = new StreamReader(stream, options);
+    writer = new StreamWriter(stream, options, reader);
+  } catch (error) {
+    stream.abort();
+    throw error;
+  }
+  const connection = [reader, writer];
+  // Not enumerable: it is an array of two.
+  Object.defineProperties(connection, {
+    reader: { value: reader },
+    writer: { value: writer },
+    [Symbol.asyncDispose]: { value: () => writer[Symbol.asyncDispose]() },
+  });
+  return connection as unknown as Connection; // it has just become one
+}

@@ -1,0 +1,363 @@
+/**
+ * A ByteStream over streams that are not ours and take or give one chunk at a time: those of the web platform, and
+ * iterables. One of them for reading, one for writing, or both.
+ *
+ * Foreign code that runs on our account (the body of an async generator, say) runs in a scope of the stream's own, which
+ * belongs to nobody: a read that is cancelled must not reach into the generator and end it, for the chunk that it is about
+ * to yield is the next read's. The scope is cancelled when the stream is closed while a chunk is under way.
+ */
+
+import { runInScope } from "../kernel/context.ts";
+import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
+import { completed, here } from "../kernel/here.ts";
+import type { Watched } from "../kernel/host.ts";
+import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
+import { park, Scope } from "../kernel/scope.ts";
+import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { describeCaller } from "./reader.ts";
+
+/** Where chunks come from. */
+export interface Source {
+  /** The next chunk, which may be empty; undefined at the end. One call at a time, none after the end or an error. */
+  pull(): PromiseLike<Uint8Array | undefined>;
+  /** Nothing more is wanted. Called while a chunk may be under way, at most once, and not after the end or an error. */
+  cancel(): PromiseLike<unknown>;
+}
+
+/** Where chunks go to. One call at a time. */
+export interface Sink {
+  /** Fulfils when the chunk has been taken, and there is room for another. */
+  push(chunk: Uint8Array): PromiseLike<unknown>;
+  /** All has been pushed. Fulfils when it is through. */
+  end(): PromiseLike<unknown>;
+  /** Nothing more comes, and what is under way may be dropped. */
+  abort(reason: Error): PromiseLike<unknown>;
+  /** Rejects when the sink has failed by itself. */
+  readonly failed: PromiseLike<unknown>;
+}
+
+export interface ForeignStreamOptions {
+  /** What reports call it: "an async iterable". */
+  readonly name: string;
+  readonly source?: Source | undefined;
+  readonly sink?: Sink | undefined;
+}
+
+const HIGH_WATER_MARK = 65_536;
+const NOWHERE: Address = { host: "", port: 0 };
+
+export class ForeignStream implements ByteStream, Watched {
+  readonly localAddress: Address = NOWHERE;
+  readonly remoteAddress: Address = NOWHERE;
+  readonly highWaterMark: number = HIGH_WATER_MARK;
+  readonly #name: string;
+  readonly #scope: Scope;
+  /** Undefined once nothing comes any more. */
+  #source: Source | undefined;
+  /** Undefined once nothing goes any more. */
+  #sink: Sink | undefined;
+  #isClosed = false;
+  #lost: Error | undefined = undefined;
+  /** Foreign calls that have not come back, and after which there is nothing more to do. */
+  #endings = 0;
+  readonly #closers: WaitList = new WaitList();
+
+  /** What has come for a read that was cancelled meanwhile, or is more than it wanted. */
+  #ahead: Uint8Array | undefined = undefined;
+  /** True iff a chunk is under way. */
+  #isPulling = false;
+  /** The last read that had to wait; it waits iff its state is "parked". */
+  #reader: Wait<Uint8Array | undefined> | undefined = undefined;
+
+  /** What the sink has not been given. */
+  readonly #queue: Uint8Array[] = [];
+  unsent = 0;
+  #isPushing = false;
+  #hasWrittenEof = false;
+  readonly #writers: WaitList = new WaitList();
+  /** Why what was written has not gone out, until somebody who writes is told. */
+  #untold: Error | undefined = undefined;
+
+  constructor({ name, source, sink }: ForeignStreamOptions) {
+    this.#name = name;
+    this.#source = source;
+    this.#sink = sink;
+    const { loop, context } = here();
+    this.#scope = new Scope(loop, { label: name, context });
+    sink?.failed.then(undefined, (error) => this.#sinkFailed(error));
+    if (loop.isExact) loop.watch(this);
+  }
+
+  get lost(): Error | undefined {
+    return this.#lost;
+  }
+
+  // --- reading
+
+  read(most: number = Number.POSITIVE_INFINITY): Promise<Uint8Array | undefined> {
+    const scope = here();
+    const stop = scope.interruption(this);
+    if (stop !== undefined) return stop;
+    if (this.#reader?.state === "parked") return refuse(scope, this, this.#busyError(scope));
+    if (this.#ahead !== undefined) return completed(scope, this, this.#take(this.#ahead, most));
+    if (this.#source === undefined) {
+      if (this.#lost !== undefined) return refuse(scope, this, this.#lost);
+      return completed(scope, this, undefined);
+    }
+    const wait = park<Uint8Array | undefined>(scope, this);
+    wait.handsOver = true;
+    wait.isForeign = true;
+    wait.offer = most;
+    this.#reader = wait;
+    if (!this.#isPulling) this.#pull(this.#source);
+    return wait.promise;
+  }
+
+  /** @internal What a read waits for. */
+  describeWait(): string {
+    return `bytes from ${this.#name}`;
+  }
+
+  #pull(source: Source): void {
+    this.#isPulling = true;
+    this.#call(() => source.pull()).then(
+      (chunk) => {
+        this.#isPulling = false;
+        if (this.#source === undefined) return; // closed meanwhile
+        if (chunk === undefined) this.#sourceEnded();
+        else if (chunk.length === 0) this.#pull(source);
+        else this.#arrived(chunk);
+      },
+      (error) => {
+        this.#isPulling = false;
+        if (this.#source !== undefined) this.#sourceFailed(error);
+        else if (!this.#scope.owns(error)) this.#report(error);
+      },
+    );
+  }
+
+  #arrived(chunk: Uint8Array): void {
+    const reader = this.#reader;
+    if (reader?.state !== "parked") this.#ahead = chunk;
+    else reader.resume(this.#take(chunk, reader.offer as number)); // left there by `read`
+  }
+
+  #sourceEnded(): void {
+    this.#source = undefined;
+    this.#reader?.resume(undefined);
+    this.#settled();
+  }
+
+  #take(chunk: Uint8Array, most: number): Uint8Array {
+    this.#ahead = chunk.length > most ? chunk.subarray(most) : undefined;
+    return chunk.length > most ? chunk.subarray(0, most) : chunk;
+  }
+
+  // --- writing
+
+  send(bytes: Uint8Array): void {
+    const isOver = this.#hasWrittenEof || this.#sink === undefined || bytes.length === 0;
+    if (isOver) return;
+    this.#queue.push(new Uint8Array(bytes)); // not `slice`: that of a Buffer does not copy
+    this.unsent += bytes.length;
+    this.#pushNext();
+  }
+
+  drain(most: number): Promise<void> {
+    const scope = here();
+    const subject = this.#subject("room in");
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) return stop;
+    if (this.#lost !== undefined) {
+      this.#untold = undefined;
+      return refuse(scope, subject, this.#lost);
+    }
+    if (this.unsent <= most) return completed(scope, subject, undefined);
+    const wait = park<void>(scope, subject);
+    wait.isForeign = true;
+    wait.offer = most;
+    this.#writers.add(wait);
+    return wait.promise;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject("room in"));
+    if (stop !== undefined) return stop;
+    this.send(bytes);
+    return this.drain(this.highWaterMark);
+  }
+
+  writeEof(): void {
+    if (this.#hasWrittenEof) return;
+    this.#hasWrittenEof = true;
+    this.#pushNext();
+  }
+
+  /** Gives the sink its next chunk, or the end, when it has come back from the last. */
+  #pushNext(): void {
+    const sink = this.#sink;
+    if (sink === undefined || this.#isPushing) return;
+    const chunk = this.#queue.shift();
+    if (chunk === undefined && !this.#hasWrittenEof) return;
+    this.#isPushing = true;
+    this.#call(() => (chunk === undefined ? sink.end() : sink.push(chunk))).then(
+      () => {
+        this.#isPushing = false;
+        if (this.#sink === undefined) return; // lost meanwhile
+        if (chunk === undefined) this.#sink = undefined;
+        else this.unsent -= chunk.length;
+        this.#resumeWriters();
+        this.#pushNext();
+        this.#settled();
+      },
+      (error) => this.#sinkFailed(error),
+    );
+  }
+
+  #resumeWriters(): void {
+    const all: Wait[] = [];
+    for (let wait = this.#writers.first; wait !== undefined; wait = wait.listNext) all.push(wait);
+    for (const wait of all) if (this.unsent <= (wait.offer as number)) wait.resume(undefined); // how much may be
+  }
+
+  // --- the end
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#ahead = undefined;
+    this.#dropSource();
+    this.writeEof();
+    this.#settled();
+  }
+
+  async waitClosed(): Promise<void> {
+    const scope = here();
+    if (!this.#isOver && scope.peekInterruption() === undefined) {
+      const wait = park<void>(scope, this.#subject("the end of"));
+      wait.isForeign = true;
+      this.#closers.add(wait);
+      await wait.promise;
+    }
+    const error = this.#untold;
+    this.#untold = undefined;
+    if (error !== undefined) throw error;
+  }
+
+  abort(): void {
+    if (this.#isClosed && this.#sink === undefined) return;
+    this.#isClosed = true;
+    const sink = this.#sink;
+    const error = hostError("ECONNABORTED", "read");
+    this.#ahead = undefined;
+    this.#lose(error);
+    this.#dropSource(error);
+    if (sink !== undefined) this.#end(() => sink.abort(error));
+    this.#settled();
+  }
+
+  /** What tests that leave it open are told. */
+  leftover(): string | undefined {
+    return this.#isOver ? undefined : `${this.#name}, still open`;
+  }
+
+  /** True iff nothing comes or goes any more, and foreign code is through. */
+  get #isOver(): boolean {
+    return this.#source === undefined && this.#sink === undefined && this.#endings === 0;
+  }
+
+  /** What has come can still be read. */
+  #sourceFailed(cause: unknown): void {
+    const error = this.#errorOf(cause);
+    const sink = this.#sink;
+    this.#source = undefined;
+    this.#lose(error);
+    this.#reader?.fail(error);
+    if (sink !== undefined) this.#end(() => sink.abort(error));
+    this.#settled();
+  }
+
+  #sinkFailed(cause: unknown): void {
+    if (this.#sink === undefined) return;
+    const error = this.#errorOf(cause);
+    if (this.#writers.first === undefined) this.#untold = error;
+    this.#lose(error);
+    this.#dropSource(error);
+    this.#settled();
+  }
+
+  /** A cancellation inside foreign code is none of its reader. */
+  #errorOf(cause: unknown): Error {
+    const isCancelled = cause instanceof CancelledError;
+    if (cause instanceof Error && !isCancelled) return cause;
+    const how = isCancelled ? "was cancelled" : `has failed with ${String(cause)}`;
+    return new InvalidStateError(`${this.#name} ${how}, and is of no use any more`, { cause });
+  }
+
+  /** Nothing goes out any more. */
+  #lose(error: Error): void {
+    this.#lost ??= error;
+    this.#sink = undefined;
+    this.#queue.length = this.unsent = 0;
+    this.#writers.failAll(() => error);
+  }
+
+  #dropSource(error?: Error): void {
+    const source = this.#source;
+    this.#source = undefined;
+    if (error === undefined) this.#reader?.resume(undefined);
+    else this.#reader?.fail(error);
+    if (source === undefined) return;
+    if (this.#isPulling) this.#scope.cancel(`${this.#name} was closed`);
+    this.#end(() => source.cancel());
+  }
+
+  /** The last call to a source or a sink. */
+  #end(call: () => PromiseLike<unknown>): void {
+    this.#endings++;
+    const ended = (): void => {
+      this.#endings--;
+      this.#settled();
+    };
+    this.#call(call).then(ended, (error) => {
+      if (!this.#scope.owns(error)) this.#report(error);
+      ended();
+    });
+  }
+
+  #settled(): void {
+    if (!this.#isOver) return;
+    this.#scope.close();
+    this.#closers.resumeAll(undefined);
+  }
+
+  /** Runs foreign code. */
+  async #call<T>(call: () => PromiseLike<T>): Promise<T> {
+    return await runInScope(this.#scope, call, undefined);
+  }
+
+  /** Nobody reads any more, so nobody would see it. */
+  #report(exception: unknown): void {
+    const message = `${this.#name} has failed while it was closed`;
+    this.#scope.loop.callExceptionHandler({ message, exception });
+  }
+
+  #subject(what: string): WaitSubject {
+    return { describeWait: () => `${what} ${this.#name}` };
+  }
+
+  #busyError(scope: Scope): InvalidStateError {
+    const other = (this.#reader as Wait).scope; // it waits
+    return new InvalidStateError(
+      `\`stream.read\` was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from ${this.#name}. Let one task read`,
+    );
+  }
+}
+
+/** Rejects in its turn. */
+function refuse(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
+  const wait = new Wait<never>(scope, subject);
+  wait.fail(error);
+  return wait.promise;
+}

@@ -1,0 +1,358 @@
+/**
+ * Readers and writers over what others have: streams of the web platform, Node's streams, iterables. The way back is in
+ * to-foreign.ts. Nothing is read ahead of the reader, except by Node's streams, which do that themselves.
+ */
+
+// biome-ignore lint/suspicious/noTsIgnore: the declarations keep it, and must compile also without the types of Node
+/** @ts-ignore */
+import type { Duplex, Readable, Writable } from "node:stream";
+import { argumentError } from "../kernel/errors.ts";
+import { type Connection, connectionOf } from "./connection.ts";
+import {
+  ForeignStream,
+  type ForeignStreamOptions,
+  type Sink,
+  type Source,
+} from "./foreign-stream.ts";
+import { isAdapted, NodeStream, type NodeStreamSource } from "./node-stream.ts";
+import { type ReaderOptions, StreamReader } from "./reader.ts";
+import { joined, StreamWriter, type WriterOptions } from "./writer.ts";
+
+/** What is read of a ReadableStream. */
+interface WebReader {
+  read(): Promise<{ readonly done: boolean; readonly value?: unknown }>;
+  cancel(reason?: unknown): Promise<void>;
+  releaseLock(): void;
+}
+
+/** A ReadableStream, by what is used of it: there are several types of that name. */
+export interface WebReadable {
+  readonly locked: boolean;
+  getReader(): WebReader;
+}
+
+interface WebWriter {
+  readonly ready: Promise<unknown>;
+  readonly closed: Promise<unknown>;
+  write(chunk: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+  abort(reason?: unknown): Promise<void>;
+  releaseLock(): void;
+}
+
+/** A WritableStream, by what is used of it. */
+export interface WebWritable {
+  readonly locked: boolean;
+  getWriter(): WebWriter;
+}
+
+/** Bytes, or text, which is UTF-8. */
+export type Chunk = Uint8Array | string;
+
+/** What `readerFrom` reads. */
+export type ReadSource = Chunk | WebReadable | Readable | AsyncIterable<Chunk> | Iterable<Chunk>;
+
+/** What `writerFrom` writes to. */
+export type WriteTarget = WebWritable | Writable;
+
+/** What `connectionFrom` takes: something for each direction, or Node's Duplex for both. */
+export type ConnectionSource =
+  | Duplex
+  | { readonly readable: WebReadable; readonly writable: WebWritable };
+
+const encoder = new TextEncoder();
+const READ_SOURCES =
+  "a ReadableStream, a Readable of Node, an iterable of bytes and text, or bytes or text";
+
+/**
+ * A reader of bytes that come from elsewhere: a ReadableStream (the body of a fetch), a Readable of Node, anything that
+ * can be iterated, or bytes and text as they are. It locks the stream. An error of the source comes when everything
+ * before it has been read. Close the reader when you do not read to the end: that cancels the source.
+ *
+ * @example
+ * const response = new Response("first\r\nsecond\n");
+ * await using reader = asyncio.readerFrom(response.body ?? "");
+ * const lines: string[] = [];
+ * for await (const line of reader.lines()) lines.push(line);
+ * assert.deepEqual(lines, ["first", "second"]);
+ */
+export function readerFrom(source: ReadSource, options: ReaderOptions = {}): StreamReader {
+  const api = "`readerFrom`";
+  if (typeof source === "string" || source instanceof Uint8Array)
+    return readerOf(new ForeignStream(fromIterable(api, [source])), options);
+  if (typeof source !== "object" || source === null) throw argumentError(api, READ_SOURCES, source);
+  if (isWebReadable(source)) {
+    checkUnlocked(api, source);
+    return readerOf(new ForeignStream(fromWeb(api, source)), options);
+  }
+  if (isNodeReadable(source) && isOfBytes(source)) {
+    checkNode(api, source);
+    return readerOf(new NodeStream(nodeSource("a Readable", source, undefined)), options);
+  }
+  if (!isIterable(source)) throw argumentError(api, READ_SOURCES, source);
+  return readerOf(new ForeignStream(fromIterable(api, source)), options);
+}
+
+/**
+ * A writer to a WritableStream, or a Writable of Node. It locks the stream. Closing the writer ends it, after all that was
+ * written; `abort` aborts or destroys it. When the stream fails, the writer has lost its connection.
+ *
+ * @example
+ * const { readable, writable } = new CompressionStream("gzip");
+ * const writer = asyncio.writerFrom(writable);
+ * writer.write("hello");
+ * writer.close();
+ * const reader = asyncio.readerFrom(readable.pipeThrough(new DecompressionStream("gzip")));
+ * assert.equal(new TextDecoder().decode(await reader.read()), "hello");
+ */
+export function writerFrom(target: WriteTarget, options: WriterOptions = {}): StreamWriter {
+  const api = "`writerFrom`";
+  if (isWebWritable(target)) {
+    checkUnlocked(api, target);
+    return writerOf(new ForeignStream(toWeb(target)), options);
+  }
+  if (!isNodeWritable(target))
+    throw argumentError(api, "a WritableStream or a Writable of Node", target);
+  checkNode(api, target);
+  return writerOf(new NodeStream(nodeSource("a Writable", undefined, target)), options);
+}
+
+/**
+ * A reader and a writer of something that goes both ways: a Duplex of Node, or a `{ readable, writable }` of the web
+ * platform. Otherwise as `readerFrom` and `writerFrom`; closing the writer closes both ways.
+ *
+ * @example
+ * const { PassThrough } = await import("node:stream");
+ * const [reader, writer] = asyncio.connectionFrom(new PassThrough());
+ * writer.write("there and back\n");
+ * assert.equal(new TextDecoder().decode(await reader.readLine()), "there and back\n");
+ * writer.close();
+ */
+export function connectionFrom(
+  source: ConnectionSource,
+  options: ReaderOptions & WriterOptions = {},
+): Connection {
+  const api = "`connectionFrom`";
+  if (isNodeReadable(source) && isNodeWritable(source)) {
+    if (!isOfBytes(source)) throw argumentError(api, "a Duplex of bytes", source);
+    checkNode(api, source);
+    return connectionOf(new NodeStream(nodeSource("a Duplex", source, source)), options);
+  }
+  const { readable, writable } = (source ?? {}) as { readable?: unknown; writable?: unknown };
+  if (!isWebReadable(readable) || !isWebWritable(writable))
+    throw argumentError(api, "a Duplex of Node or a `{ readable, writable }` pair", source);
+  checkUnlocked(api, readable);
+  checkUnlocked(api, writable);
+  const name = "a pair of web streams";
+  const stream = new ForeignStream({ ...fromWeb(api, readable), ...toWeb(writable), name });
+  return connectionOf(stream, options);
+}
+
+function readerOf(stream: NodeStream | ForeignStream, options: ReaderOptions): StreamReader {
+  try {
+    return new StreamReader(stream, options);
+  } catch (error) {
+    stream.abort(); // wrong options
+    throw error;
+  }
+}
+
+function writerOf(stream: NodeStream | ForeignStream, options: WriterOptions): StreamWriter {
+  try {
+    return new StreamWriter(stream, options);
+  } catch (error) {
+    stream.abort(); // wrong options
+    throw error;
+  }
+}
+
+// --- the web platform
+
+function checkUnlocked(api: string, stream: WebReadable | WebWritable): void {
+  const kind = isWebReadable(stream) ? "ReadableStream" : "WritableStream";
+  if (stream.locked)
+    throw argumentError(api, `a ${kind} that is not locked`, stream, "Release its lock first");
+}
+
+function fromWeb(api: string, stream: WebReadable): ForeignStreamOptions {
+  const reader = stream.getReader();
+  const source = new ChunkSource(api, {
+    next: () => reader.read(),
+    cancel: () => reader.cancel(),
+    release: () => reader.releaseLock(),
+  });
+  return { name: "a ReadableStream", source };
+}
+
+function toWeb(stream: WebWritable): ForeignStreamOptions {
+  const writer = stream.getWriter();
+  const release = (): void => writer.releaseLock();
+  const sink: Sink = {
+    async push(chunk) {
+      await writer.ready;
+      await writer.write(chunk);
+    },
+    async end() {
+      await writer.close();
+      release();
+    },
+    async abort(reason) {
+      await writer.abort(reason);
+      release();
+    },
+    failed: writer.closed.catch((error) => {
+      release();
+      throw error;
+    }),
+  };
+  return { name: "a WritableStream", sink };
+}
+
+function fromIterable(
+  api: string,
+  iterable: AsyncIterable<unknown> | Iterable<unknown>,
+): ForeignStreamOptions {
+  const iterator =
+    Symbol.asyncIterator in iterable
+      ? iterable[Symbol.asyncIterator]()
+      : iterable[Symbol.iterator]();
+  const source = new ChunkSource(api, {
+    next: async () => iterator.next(),
+    cancel: async () => iterator.return?.(),
+  });
+  return { name: "an iterable", source };
+}
+
+/** Bytes that are no Buffer: whose `slice` copies, and whose text looks like that of others. */
+function plain(bytes: Uint8Array): Uint8Array {
+  if (bytes.constructor === Uint8Array) return bytes;
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+/** How chunks of any kind are got from somewhere. */
+interface Feed {
+  next(): Promise<{ readonly done?: boolean | undefined; readonly value?: unknown }>;
+  /** Ends it before its time. */
+  cancel(): Promise<unknown>;
+  /** Called when it is over, in whatever way. */
+  release?(): void;
+}
+
+/** Turns chunks of bytes and text into chunks of bytes. */
+class ChunkSource implements Source {
+  readonly #api: string;
+  readonly #feed: Feed;
+  /** The first half of a character, whose second half begins the next text; or nothing. */
+  #half = "";
+  #isOver = false;
+
+  constructor(api: string, feed: Feed) {
+    this.#api = api;
+    this.#feed = feed;
+  }
+
+  async pull(): Promise<Uint8Array | undefined> {
+    if (this.#isOver) return this.#rest();
+    const { done, value } = await this.#next();
+    if (done === true) {
+      this.#end();
+      return this.#rest();
+    }
+    if (typeof value === "string") return this.#encode(value);
+    if (value instanceof Uint8Array) {
+      const rest = this.#rest();
+      return rest === undefined ? plain(value) : joined([rest, value]);
+    }
+    await this.cancel();
+    throw argumentError(this.#api, "a source of Uint8Arrays and strings", value);
+  }
+
+  async cancel(): Promise<void> {
+    if (this.#isOver) return;
+    try {
+      await this.#feed.cancel();
+    } finally {
+      this.#end();
+    }
+  }
+
+  async #next(): ReturnType<Feed["next"]> {
+    try {
+      return await this.#feed.next();
+    } catch (error) {
+      this.#end();
+      throw error;
+    }
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#feed.release?.();
+  }
+
+  #encode(text: string): Uint8Array {
+    const whole = this.#half + text;
+    this.#half = /[\ud800-\udbff]$/.test(whole) ? whole.slice(-1) : "";
+    return encoder.encode(this.#half === "" ? whole : whole.slice(0, -1));
+  }
+
+  /** Half a character that nothing follows: U+FFFD. */
+  #rest(): Uint8Array | undefined {
+    const half = this.#half;
+    this.#half = "";
+    return half === "" ? undefined : encoder.encode(half);
+  }
+}
+
+// --- which is which
+
+function isObject(value: unknown): value is Record<PropertyKey, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+function hasMethods(value: unknown, ...names: readonly PropertyKey[]): boolean {
+  return isObject(value) && names.every((name) => typeof value[name] === "function");
+}
+
+function isWebReadable(value: unknown): value is WebReadable {
+  return hasMethods(value, "getReader");
+}
+
+function isWebWritable(value: unknown): value is WebWritable {
+  return hasMethods(value, "getWriter");
+}
+
+function isNodeReadable(value: unknown): value is Readable {
+  return hasMethods(value, "on", "read", "pipe");
+}
+
+function isNodeWritable(value: unknown): value is Writable {
+  return hasMethods(value, "on", "write", "end");
+}
+
+/** Streams of text and of objects are read by iterating. */
+function isOfBytes(stream: Readable): boolean {
+  return !stream.readableObjectMode && (stream.readableEncoding ?? null) === null;
+}
+
+function isIterable(value: unknown): value is AsyncIterable<unknown> | Iterable<unknown> {
+  return hasMethods(value, Symbol.asyncIterator) || hasMethods(value, Symbol.iterator);
+}
+
+function nodeSource(
+  kind: string,
+  readable: Readable | undefined,
+  writable: Writable | undefined,
+): NodeStreamSource {
+  return { readable, writable, isForeign: true, describe: () => `${kind} of Node` };
+}
+
+function checkNode(api: string, stream: Readable | Writable): void {
+  if (isAdapted(stream)) {
+    const cure = "Use one reader and one writer, by `connectionFrom`";
+    throw argumentError(api, "a stream without a reader or writer of this library", stream, cure);
+  }
+  const hasEnded = "readableEnded" in stream && stream.readableEnded;
+  if (stream.destroyed && !hasEnded)
+    throw argumentError(api, "a stream that is not destroyed", stream);
+}

@@ -1,0 +1,376 @@
+/**
+ * Streams of bytes in memory: what a connection is, without a host. Both directions are pipes; a pipe holds what was
+ * written and not read. Where reads cut what has arrived is a decision of an exact host: one chunk today is three tomorrow.
+ */
+
+import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { completed, here } from "../kernel/here.ts";
+import type { Watched } from "../kernel/host.ts";
+import type { EventLoop } from "../kernel/loop.ts";
+import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
+import { park } from "../kernel/scope.ts";
+import { Wait, WaitList } from "../kernel/wait.ts";
+import { type Connection, connectionOf } from "./connection.ts";
+import type { ReaderOptions } from "./reader.ts";
+import type { WriterOptions } from "./writer.ts";
+
+const HIGH_WATER_MARK = 65_536;
+
+/** Decides how many of `available` bytes a read gets. */
+export type Cutter = (available: number) => number;
+
+/** One direction: what was written at one end and not read at the other. */
+export class Pipe {
+  readonly #chunks: Uint8Array[] = [];
+  readonly #cut: Cutter | undefined;
+  /** Bytes that have arrived. */
+  #size = 0;
+  /** Bytes written that have not been read: arrived or on their way. */
+  unread = 0;
+  hasEnded = false;
+  /** Set once nothing goes through any more: why. */
+  broken: Error | undefined = undefined;
+  /** The read that waits: at most one. */
+  readonly readers: WaitList = new WaitList();
+  /** Those who wait until there is room, or until all is read. */
+  readonly writers: WaitList = new WaitList();
+  readonly highWaterMark: number;
+  readonly #loop: EventLoop;
+
+  constructor(loop: EventLoop, highWaterMark: number, cut?: Cutter) {
+    this.#loop = loop;
+    this.highWaterMark = highWaterMark;
+    this.#cut = cut;
+  }
+
+  get isEmpty(): boolean {
+    return this.#size === 0;
+  }
+
+  /** Bytes arrive. */
+  push(bytes: Uint8Array): void {
+    if (this.broken !== undefined || bytes.length === 0) return;
+    this.#chunks.push(bytes);
+    this.#size += bytes.length;
+    this.#feed();
+  }
+
+  /** The end arrives. */
+  end(): void {
+    this.hasEnded = true;
+    this.#feed();
+  }
+
+  /** Nothing goes through any more: whoever waits, and whoever comes, gets `error`. What has arrived can still be read. */
+  break(error: Error): void {
+    if (this.broken !== undefined) return;
+    this.broken = error;
+    this.unread = 0;
+    this.readers.failAll(() => error);
+    this.writers.failAll(() => error);
+  }
+
+  /** Nobody will read what has arrived. */
+  drop(): void {
+    this.#chunks.length = this.#size = 0;
+  }
+
+  /** At most `most` bytes, as many as one chunk has. */
+  take(most: number): Uint8Array {
+    const available = Math.min(this.#size, most);
+    const decided = this.#loop.host.cut?.(available) ?? available;
+    const taken = this.#remove(Math.min(decided, this.#cut?.(available) ?? available));
+    if (this.broken !== undefined) return taken;
+    this.unread -= taken.length;
+    this.#resumeWriters();
+    return taken;
+  }
+
+  #feed(): void {
+    const reader = this.readers.first;
+    if (reader === undefined) return;
+    if (this.#size > 0)
+      reader.resume(this.take(reader.offer as number)); // left there by `read`
+    else if (this.hasEnded) reader.resume(undefined);
+  }
+
+  /** Those who wait for room go on; those who wait until all is read stay. */
+  #resumeWriters(): void {
+    if (this.writers.first === undefined) return;
+    const all: Wait[] = [];
+    for (let wait: Wait | undefined = this.writers.first; wait !== undefined; wait = wait.listNext)
+      all.push(wait);
+    for (const wait of all) if (this.unread <= (wait.offer as number)) wait.resume(undefined); // how much may be unread
+  }
+
+  #remove(length: number): Uint8Array {
+    this.#size -= length;
+    const [first] = this.#chunks;
+    if (first?.length === length) {
+      this.#chunks.shift();
+      return first;
+    }
+    const taken = new Uint8Array(length);
+    for (let filled = 0; filled < length; ) {
+      const chunk = this.#chunks[0] as Uint8Array; // there are `length` bytes
+      const part = chunk.subarray(0, length - filled);
+      taken.set(part, filled);
+      filled += part.length;
+      if (part.length === chunk.length) this.#chunks.shift();
+      else this.#chunks[0] = chunk.subarray(part.length);
+    }
+    return taken;
+  }
+}
+
+/** Carries what one end writes to the pipe at the other end. */
+export interface Carrier {
+  send(bytes: Uint8Array): void;
+  sendEof(): void;
+  /** The other end is told that nothing comes or goes any more. */
+  sendReset(error: Error): void;
+}
+
+export interface StreamEnd {
+  readonly name: string;
+  readonly localAddress: Address;
+  readonly remoteAddress: Address;
+  readonly incoming: Pipe;
+  readonly outgoing: Pipe;
+  readonly carrier: Carrier;
+}
+
+export class MemoryStream implements ByteStream, Watched {
+  readonly localAddress: Address;
+  readonly remoteAddress: Address;
+  readonly #name: string;
+  readonly #incoming: Pipe;
+  readonly #outgoing: Pipe;
+  readonly #carrier: Carrier;
+  #hasWrittenEof = false;
+  #isClosed = false;
+  /** Set iff `abort` was called: what operations here fail with. */
+  #aborted: Error | undefined = undefined;
+
+  constructor(loop: EventLoop, end: StreamEnd) {
+    this.localAddress = end.localAddress;
+    this.remoteAddress = end.remoteAddress;
+    this.#name = end.name;
+    this.#incoming = end.incoming;
+    this.#outgoing = end.outgoing;
+    this.#carrier = end.carrier;
+    if (loop.isExact) loop.watch(this);
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  get highWaterMark(): number {
+    return this.#outgoing.highWaterMark;
+  }
+
+  get unsent(): number {
+    return this.#outgoing.unread;
+  }
+
+  get lost(): Error | undefined {
+    return this.#aborted ?? this.#outgoing.broken;
+  }
+
+  read(most: number = Number.POSITIVE_INFINITY): Promise<Uint8Array | undefined> {
+    if (typeof most !== "number")
+      return Promise.reject(argumentError("`stream.read`", "a number of bytes", most));
+    if (!(most >= 1)) return Promise.reject(rangeError("`stream.read`", "1 byte or more", most));
+    const scope = here();
+    const subject = `${this.#name}.read`;
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) return stop;
+    const pipe = this.#incoming;
+    const error = this.#aborted ?? this.#busyError();
+    if (error !== undefined) return refuse(subject, error);
+    if (this.#isClosed) return completed(scope, subject, undefined);
+    if (!pipe.isEmpty) return completed(scope, subject, pipe.take(Math.floor(most)));
+    if (pipe.broken !== undefined) return refuse(subject, pipe.broken);
+    if (pipe.hasEnded) return completed(scope, subject, undefined);
+    const wait = park<Uint8Array | undefined>(scope, subject);
+    wait.handsOver = true;
+    wait.offer = Math.floor(most);
+    pipe.readers.add(wait);
+    return wait.promise;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    if (!(bytes instanceof Uint8Array))
+      return Promise.reject(argumentError("`stream.write`", "a Uint8Array", bytes));
+    const scope = here();
+    const subject = `${this.#name}.write`;
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) return stop;
+    const pipe = this.#outgoing;
+    const error = this.#isClosed ? this.#closedError("write") : this.#writeError();
+    if (error !== undefined) return refuse(subject, error);
+    this.send(bytes);
+    if (pipe.unread <= pipe.highWaterMark) return completed(scope, subject, undefined);
+    return this.#waitUntilUnread(pipe.highWaterMark, subject);
+  }
+
+  send(bytes: Uint8Array): void {
+    if (this.#isClosed || this.#hasWrittenEof || this.lost !== undefined) return;
+    this.#outgoing.unread += bytes.length;
+    this.#carrier.send(new Uint8Array(bytes)); // not `slice`: that of a Buffer does not copy
+  }
+
+  drain(most: number): Promise<void> {
+    const scope = here();
+    const subject = `${this.#name}.drain`;
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) return stop;
+    if (this.lost !== undefined) return refuse(subject, this.lost);
+    if (this.unsent <= most) return completed(scope, subject, undefined);
+    return this.#waitUntilUnread(most, subject);
+  }
+
+  writeEof(): void {
+    if (this.#hasWrittenEof || this.#isClosed) return;
+    this.#hasWrittenEof = true;
+    this.#carrier.sendEof();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.writeEof();
+    this.#isClosed = true;
+    this.#incoming.readers.resumeAll(undefined);
+    // Nobody reads here any more: the peer's writes fail from now on.
+    this.#incoming.break(hostError("EPIPE", "write", this.localAddress));
+    this.#incoming.drop();
+  }
+
+  async waitClosed(): Promise<void> {
+    const isOver = this.#outgoing.unread === 0 || this.lost !== undefined;
+    if (isOver || here().peekInterruption() !== undefined) return;
+    try {
+      await this.#waitUntilUnread(0, `${this.#name}.waitClosed`);
+    } catch (error) {
+      if (error !== this.lost) throw error; // gone is closed
+    }
+  }
+
+  abort(): void {
+    if (this.#aborted !== undefined) return;
+    const aborted = hostError("ECONNABORTED", "read", this.remoteAddress);
+    this.#isClosed = true;
+    this.#aborted = aborted;
+    this.#incoming.readers.failAll(() => aborted);
+    this.#outgoing.writers.failAll(() => aborted);
+    const error = hostError("ECONNRESET", "read", this.remoteAddress);
+    this.#incoming.break(error);
+    this.#incoming.drop();
+    this.#carrier.sendReset(error);
+  }
+
+  /** What tests that leave it open are told. */
+  leftover(): string | undefined {
+    if (this.#isClosed || this.#incoming.broken !== undefined) return undefined;
+    return `${this.#name}, which is still open`;
+  }
+
+  #waitUntilUnread(most: number, subject: string): Promise<void> {
+    const wait = park<void>(here(), subject);
+    wait.offer = most;
+    this.#outgoing.writers.add(wait);
+    return wait.promise;
+  }
+
+  #writeError(): Error | undefined {
+    if (this.lost !== undefined) return this.lost;
+    if (!this.#hasWrittenEof) return undefined;
+    return new InvalidStateError(
+      `\`stream.write\` was called after \`writeEof\` on ${this.#name}. Write first`,
+    );
+  }
+
+  /** Two reads at once would share the bytes in an order that nobody knows. */
+  #busyError(): Error | undefined {
+    const other = this.#incoming.readers.first;
+    if (other === undefined) return undefined;
+    const [mine, theirs] = [here().task, other.scope.task].map(
+      (task) => task?.describe() ?? "code outside every task",
+    );
+    return new InvalidStateError(
+      `\`stream.read\` was called by ${mine} while ${theirs} is reading from ${this.#name}. Let one task read`,
+    );
+  }
+
+  #closedError(call: string): InvalidStateError {
+    return new InvalidStateError(`\`stream.${call}\` was called on ${this.#name}, which is closed`);
+  }
+}
+
+/** Rejects in its turn. */
+function refuse(subject: string, error: Error): Promise<never> {
+  const wait = new Wait<never>(here(), subject);
+  wait.fail(error);
+  return wait.promise;
+}
+
+/** Tells the writer's end that its peer is gone. */
+export function resetBoth(incoming: Pipe, outgoing: Pipe, error: Error): void {
+  incoming.break(error);
+  outgoing.break(error);
+}
+
+export interface ConnectionPairOptions extends ReaderOptions, WriterOptions {
+  /** What reports call the two ends. @default ["a", "b"] */
+  readonly names?: readonly [string, string] | undefined;
+}
+
+/**
+ * Two connections that are the two ends of one, in memory: what the writer of one writes, the reader of the other reads.
+ * For parts of a program that talk like client and server, and for tests. Writes wait while more than 65,536 bytes are
+ * unread, or `highWaterMark`.
+ *
+ * @example
+ * const [client, server] = asyncio.connectionPair();
+ * client.writer.write("hello\n");
+ * assert.equal(new TextDecoder().decode(await server.reader.readLine()), "hello\n");
+ * client.writer.close();
+ * assert.equal((await server.reader.read()).length, 0);
+ * server.writer.close();
+ */
+export function connectionPair(options: ConnectionPairOptions = {}): [Connection, Connection] {
+  const { names = ["a", "b"] } = options;
+  const [a, b] = streamPair({ highWaterMark: HIGH_WATER_MARK, names });
+  return [connectionOf(a, options), connectionOf(b, options)];
+}
+
+export interface PairSettings {
+  readonly highWaterMark: number;
+  readonly names: readonly [string, string];
+  /** Makes what cuts the bytes of one direction; left out, only the host does. */
+  readonly makeCutter?: (() => Cutter) | undefined;
+}
+
+/** Two ends of one connection: what is written at one is read at the other, at once. */
+export function streamPair(settings: PairSettings): [MemoryStream, MemoryStream] {
+  const { highWaterMark, names, makeCutter } = settings;
+  const { loop } = here();
+  const toB = new Pipe(loop, highWaterMark, makeCutter?.());
+  const toA = new Pipe(loop, highWaterMark, makeCutter?.());
+  const [a, b] = names.map((host, index) => ({ host, port: index + 1 })) as [Address, Address];
+  const end = (local: Address, remote: Address, incoming: Pipe, outgoing: Pipe): MemoryStream =>
+    new MemoryStream(loop, {
+      name: `memory stream ${JSON.stringify(local.host)}`,
+      localAddress: local,
+      remoteAddress: remote,
+      incoming,
+      outgoing,
+      carrier: {
+        send: (bytes) => outgoing.push(bytes),
+        sendEof: () => outgoing.end(),
+        sendReset: (error) => resetBoth(outgoing, incoming, error),
+      },
+    });
+  return [end(a, b, toA, toB), end(b, a, toB, toA)];
+}

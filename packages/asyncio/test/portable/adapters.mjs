@@ -1,0 +1,134 @@
+// Stream adapters on every runtime: each has its own web streams, and its own streams of Node.
+
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGunzip, createGzip } from "node:zlib";
+import * as asyncio from "asyncio-ts";
+
+let passed = 0;
+let failed = 0;
+
+async function check(name, body) {
+  try {
+    await asyncio.run(() => asyncio.timeout(20, body), { signals: false });
+    passed++;
+    console.log(`ok - ${name}`);
+  } catch (error) {
+    failed++;
+    console.log(`not ok - ${name}: ${error?.stack ?? error}`);
+  }
+}
+
+function equal(found, expected) {
+  const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];
+  if (a !== b) throw new Error(`expected ${b}, found ${a}`);
+}
+
+const text = (bytes) => new TextDecoder().decode(bytes);
+
+async function linesOf(source) {
+  const lines = [];
+  for await (const line of asyncio.readerFrom(source).lines()) lines.push(line);
+  return lines;
+}
+
+const chunks = ["one\r", "\ntw", "o\nthr\u00e9", "e"];
+
+async function* slowly() {
+  for (const chunk of chunks) {
+    await asyncio.sleep(0.01);
+    yield chunk;
+  }
+}
+
+function webStream() {
+  const iterator = slowly();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await iterator.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+  });
+}
+
+for (const [name, make] of [
+  ["a generator", slowly],
+  ["a web stream", webStream],
+  ["a response", () => new Response(chunks.join("")).body],
+  [
+    "a stream of Node",
+    () =>
+      Readable.from(
+        chunks.map((chunk) => Buffer.from(chunk)),
+        { objectMode: false },
+      ),
+  ],
+])
+  await check(`lines of ${name}`, async () => {
+    equal(await linesOf(make()), ["one", "two", "thr\u00e9e"]);
+  });
+
+await check("a cancelled read loses no chunk", async () => {
+  for (const source of [slowly(), webStream()]) {
+    const reader = asyncio.readerFrom(source);
+    let cancelled = 0;
+    for (let count = 0; count < 5; count++)
+      if ((await asyncio.moveOnAfter(0.001, () => reader.readExactly(1000))).cancelled) cancelled++;
+    equal(cancelled, 5);
+    equal(text(await reader.read()), chunks.join(""));
+  }
+});
+
+await check("closing cancels the source and releases the lock", async () => {
+  const stream = webStream();
+  const reader = asyncio.readerFrom(stream);
+  equal(text(await reader.read(3)), "one");
+  await reader[Symbol.asyncDispose]();
+  equal(stream.locked, false);
+});
+
+await check("through web streams and back", async () => {
+  const [client, server] = asyncio.connectionPair();
+  client.writer.write("hello");
+  client.writer.writeEof();
+  const zipped = asyncio.toWebStream(server.reader).pipeThrough(new TransformStream());
+  await zipped.pipeTo(asyncio.toWebStream(server.writer));
+  equal(text(await client.reader.read()), "hello");
+  client.writer.close();
+  server.writer.close();
+});
+
+await check("through streams of Node and back", async () => {
+  const [client, server] = asyncio.connectionPair();
+  client.writer.write("hello");
+  client.writer.writeEof();
+  await pipeline(
+    asyncio.toNodeStream(server.reader),
+    createGzip(),
+    createGunzip(),
+    asyncio.toNodeStream(server.writer),
+  );
+  equal(text(await client.reader.read()), "hello");
+  client.writer.close();
+  server.writer.close();
+});
+
+await check("a writer to a web stream waits for room", async () => {
+  const { readable, writable } = new TransformStream();
+  const writer = asyncio.writerFrom(writable, { highWaterMark: 1 });
+  const writing = asyncio.createTask(async () => {
+    await writer.write("ab");
+    await writer.write("cd");
+  });
+  await asyncio.sleep(0.01);
+  equal(writing.done(), false);
+  const reader = asyncio.readerFrom(readable);
+  equal(text(await reader.readExactly(4)), "abcd");
+  await writing;
+  writer.close();
+  equal((await reader.read()).length, 0);
+});
+
+console.log(`# ${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 ? 1 : 0;
