@@ -2,29 +2,47 @@
 // implementations agree on the result, and what the JSON looks like; never how long something took.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
-import { cases, implementationsOf } from "./cases.ts";
+import { cases, implementationsOf, sizeFor } from "./cases.ts";
+import { verdictOn } from "./compare.ts";
+import { isGuest } from "./contenders.ts";
 import { spins } from "./demonstrations/fairness/spin.ts";
+import { growthSeries } from "./growth.ts";
 import type { Report } from "./main.ts";
+import { memoryKinds } from "./memory.ts";
 import { parseOptions, UsageError } from "./options.ts";
+import { inThisFolder } from "./program.ts";
+import { replaceTables } from "./publish.ts";
 import { commonChecksum } from "./rounds.ts";
+import { medianInterval } from "./statistics.ts";
 
+const root = inThisFolder("..");
 const folder = mkdtempSync(join(tmpdir(), "asyncio-bench-"));
 after(() => rmSync(folder, { recursive: true }));
 
+const main = inThisFolder("main.ts");
+
 function bench(...args: readonly string[]) {
-  const main = fileURLToPath(new URL("main.ts", import.meta.url));
   return spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
+}
+
+/** Folders and git worktrees of the command that are left. */
+function leftovers(within: string): string[] {
+  const worktrees = execFileSync("git", ["worktree", "list"], { cwd: root, encoding: "utf8" });
+  return [
+    ...readdirSync(within).filter((name) => name.startsWith("asyncio-bench-")),
+    ...worktrees.split("\n").filter((line) => line.includes(within)),
+  ];
 }
 
 describe("a smoke run", () => {
   const file = join(folder, "all.json");
-  const { status, stdout, stderr } = bench("--quick", "--json", file);
+  const { status, stdout, stderr } = bench("--quick", "--json", file, "--charts", folder);
   assert.equal(status, 0, stderr);
   const report = JSON.parse(readFileSync(file, "utf8")) as Report;
 
@@ -35,10 +53,19 @@ describe("a smoke run", () => {
     assert.ok(machine.processor !== "" && machine.system !== "" && machine.v8 !== "");
     assert.ok(machine.cores >= 1 && machine.memoryGib >= 0);
     assert.ok(load.before >= 0 && load.after >= 0 && seconds >= 0);
-    assert.deepEqual(effort, { quick: true, rounds: 1, samples: 1 });
-    const libraries = Object.entries(machine.libraries).map((pair) => pair.join(" "));
-    assert.equal(libraries.length, 5);
-    for (const text of [date, machine.node, machine.processor, ...libraries])
+    assert.deepEqual(effort, { quick: true, rounds: 1, samples: 1, budgetMs: 1 });
+    assert.deepEqual(Object.keys(machine.libraries).toSorted(), [
+      "async-mutex",
+      "bluebird",
+      "effect",
+      "effection",
+      "fast-check",
+      "p-limit",
+      "p-queue",
+    ]);
+    const versions = Object.entries({ ...machine.libraries, ...machine.guests });
+    const shown = versions.map((pair) => pair.join(" "));
+    for (const text of [date, machine.node, machine.processor, ...shown])
       assert.ok(stdout.includes(text), text);
   });
 
@@ -55,7 +82,11 @@ describe("a smoke run", () => {
     it(`gives the figures of ${name} for each implementation, with one checksum`, () => {
       const result = report.cases.find((found) => found.name === name);
       assert.ok(result !== undefined && Number.isInteger(result.checksum));
-      assert.deepEqual(Object.keys(result.results), [...implementationsOf(subject)]);
+      const here = Object.keys(report.machine.guests);
+      const expected = implementationsOf(subject).filter(
+        (name) => !isGuest(name) || here.includes(name),
+      );
+      assert.deepEqual(Object.keys(result.results), expected);
       for (const { rounds, spread, nanosecondsPerOperation } of Object.values(result.results)) {
         assert.deepEqual(rounds, [[nanosecondsPerOperation]]);
         assert.ok(nanosecondsPerOperation > 0);
@@ -70,6 +101,76 @@ describe("a smoke run", () => {
       }
     });
   }
+
+  it("says what a task, a timer, a waiter, an item costs among few and among many", () => {
+    const { growth = [] } = report.demonstrations;
+    assert.deepEqual(
+      growth.map(({ name }) => name),
+      growthSeries.map(({ name }) => name),
+    );
+    for (const { lines } of growth) {
+      assert.ok(lines.ours !== undefined);
+      for (const points of Object.values(lines)) {
+        assert.deepEqual(
+          points.map(({ count }) => count),
+          [10, 100],
+        );
+        for (const point of points) assert.ok(point.nanosecondsPerOperation > 0);
+      }
+    }
+  });
+
+  it("says how much memory a task takes that sleeps, that waits, that has ended", () => {
+    const { memory = [] } = report.demonstrations;
+    assert.deepEqual(
+      memory.map(({ kind }) => kind),
+      [...memoryKinds],
+    );
+    for (const { findings } of memory) {
+      assert.ok(findings.ours !== undefined);
+      for (const { tasks, heapBytesPerTask, residentBytesPerTask } of Object.values(findings)) {
+        assert.ok(tasks > 0 && Number.isFinite(residentBytesPerTask));
+        assert.ok(heapBytesPerTask === undefined || Number.isFinite(heapBytesPerTask));
+      }
+    }
+  });
+
+  it("says how large the libraries are in a bundle, and how long they take to import", () => {
+    const { weight = [] } = report.demonstrations;
+    const names = ["ours", "Effect 4", "Effection 4", "p-queue"];
+    for (const name of names) assert.ok(weight.some((found) => found.name === name));
+    for (const { minifiedBytes, gzippedBytes, importMs } of weight)
+      assert.ok(minifiedBytes > gzippedBytes && gzippedBytes > 0 && importMs > 0);
+  });
+
+  it("has its messages echoed by every server, and holds idle connections to each", () => {
+    const { echo, idle } = report.demonstrations;
+    for (const name of ["native", "ours"] as const) {
+      const [round] = echo?.rounds[name] ?? [];
+      assert.ok(round !== undefined && round.messagesPerSecond > 0);
+      assert.equal(idle?.[name]?.connections, 20);
+    }
+  });
+
+  it("draws charts that are well-formed and say where they were measured", () => {
+    for (const name of ["ratios.svg", "growth.svg"]) {
+      const chart = readFileSync(join(folder, name), "utf8");
+      const opened = [...chart.matchAll(/<(\w+)[^>]*[^/]>/g)].map(([, tag]) => tag);
+      const closed = [...chart.matchAll(/<\/(\w+)>/g)].map(([, tag]) => tag);
+      assert.deepEqual(opened.toSorted(), closed.toSorted());
+      assert.doesNotMatch(chart, /NaN|undefined|Infinity/);
+      for (const text of [report.date.slice(0, 10), process.version, report.machine.processor])
+        assert.ok(chart.includes(text), text);
+    }
+  });
+
+  it("fills every table of the page", () => {
+    const page = readFileSync(inThisFolder("README.md"), "utf8");
+    const filled = replaceTables(page, report);
+    assert.notEqual(filled, page);
+    assert.equal(replaceTables(filled, report), filled);
+    assert.doesNotMatch(filled, /undefined|NaN/);
+  });
 
   it("shows that cancelled timers do not pile up", () => {
     const { timeouts, mostEntries, entriesLeft, held } = report.demonstrations.timerHeap ?? {};
@@ -104,9 +205,35 @@ describe("the command", () => {
     assert.deepEqual(parseOptions(["--only", "queue", "--only", "cancel", "--only", "condition"]), {
       only: ["queue-1-1", "queue-100-100", "cancel", "condition-ping-pong", "condition-notify-all"],
       quick: false,
-      rounds: 5,
+      by: [],
+      rounds: 3,
       json: undefined,
+      charts: undefined,
+      publish: false,
+      compare: undefined,
     });
+  });
+
+  it("measures only whom --by names, beside native", () => {
+    const file = join(folder, "some.json");
+    const { status, stderr } = bench(
+      "--quick",
+      "--only",
+      "lock",
+      "--by",
+      "p-limit",
+      "--json",
+      file,
+    );
+    assert.equal(status, 0, stderr);
+    const { cases, demonstrations } = JSON.parse(readFileSync(file, "utf8")) as Report;
+    assert.deepEqual(Object.keys(cases[0]?.results ?? {}), ["native", "p-limit"]);
+    assert.deepEqual(demonstrations, {});
+  });
+
+  it("publishes nothing but a full run", () => {
+    for (const other of ["--quick", "--only=lock", "--by=effect", "--compare=HEAD"])
+      assert.throws(() => parseOptions(["--publish", other]), UsageError);
   });
 
   it("does not accept a number of rounds that is none", () => {
@@ -123,5 +250,67 @@ describe("a checksum that differs", () => {
       ["effect", [{ checksum: 2, nanosecondsPerOperation: [100] }]],
     ] as const);
     assert.throws(() => commonChecksum("lock", measurements), /"native" is 1, .*"effect" 2/);
+  });
+});
+
+describe("work of another size", () => {
+  it("is a part of the full work, with as many tasks alive", () => {
+    for (const subject of cases) {
+      for (const implementation of implementationsOf(subject)) {
+        const { tasks, repeats } = sizeFor(subject, implementation, false);
+        assert.ok(Number.isInteger(tasks) && Number.isInteger(repeats), subject.name);
+        if (subject.full.repeats > 1) assert.equal(tasks, subject.full.tasks);
+      }
+    }
+  });
+});
+
+const isRepository = existsSync(join(root, ".git"));
+
+describe("the comparison with a revision", { skip: isRepository ? false : "needs git" }, () => {
+  it("measures both, and leaves nothing behind", () => {
+    const env = { ...process.env, TMPDIR: folder };
+    const args = [main, "--compare", "HEAD", "--only", "switch", "--quick", "--rounds", "1"];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /^\| switch +\| +\d+ \| +\d+ \| .*too few rounds to tell \|$/m);
+    assert.deepEqual(leftovers(folder), []);
+  });
+
+  it("leaves nothing behind when it is interrupted", async () => {
+    const env = { ...process.env, TMPDIR: folder };
+    const args = [main, "--compare", "HEAD", "--only", "switch"];
+    const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "inherit"] });
+    for await (const chunk of child.stdout) if (String(chunk).includes("Building")) break;
+    child.kill("SIGINT");
+    const [status] = await once(child, "exit");
+    assert.equal(status, 130);
+    assert.deepEqual(leftovers(folder), []);
+  });
+
+  it("answers what is no revision with status 2", () => {
+    const { status, stderr } = bench("--compare", "no-such-revision");
+    assert.equal(status, 2);
+    assert.match(stderr, /--compare expects a revision that git knows, found "no-such-revision"/);
+  });
+
+  it("calls a difference noise when 1 is in its range, or when it is small", () => {
+    const verdicts = [
+      [0.9, 0.8, 1.1],
+      [0.99, 0.98, 0.995],
+      [0.5, 0.4, 0.6],
+      [1.5, 1.4, 1.6],
+    ].map(([median = 0, low = 0, high = 0]) => verdictOn({ median, low, high, known: true }));
+    assert.deepEqual(verdicts, ["noise", "noise", "50 % faster", "50 % SLOWER"]);
+  });
+});
+
+describe("the interval for a median", () => {
+  it("leaves out as many values on each side as 95 % allow", () => {
+    const range = (count: number) => medianInterval(Array.from({ length: count }, (_, i) => i + 1));
+    assert.deepEqual(range(5), { median: 3, low: 1, high: 5, known: false });
+    assert.deepEqual(range(6), { median: 3.5, low: 1, high: 6, known: true });
+    assert.deepEqual(range(10), { median: 5.5, low: 2, high: 9, known: true });
+    assert.deepEqual(range(20), { median: 10.5, low: 6, high: 15, known: true });
   });
 });

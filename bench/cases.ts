@@ -28,7 +28,7 @@ export const cases: readonly Case[] = [
     others: ["ours", "effect", "effection", "asyncio", "uvloop", "trio", "go"],
     operation: "one sleep(0), 1,000 tasks in turn",
     full: { tasks: 1000, repeats: 1000 },
-    quick: { tasks: 1000, repeats: 5 },
+    quick: { tasks: 100, repeats: 5 },
     part: { effect: 4, effection: 20, asyncio: 5, uvloop: 5, trio: 20 },
   },
   {
@@ -37,7 +37,7 @@ export const cases: readonly Case[] = [
     others: ["ours", "effect", "effection", "asyncio", "uvloop", "go"],
     operation: "createTask and await, 1,000 alive",
     full: { tasks: 1000, repeats: 1000 },
-    quick: { tasks: 1000, repeats: 2 },
+    quick: { tasks: 100, repeats: 2 },
     part: { effect: 10, effection: 200, asyncio: 20, uvloop: 20 },
   },
   {
@@ -46,7 +46,7 @@ export const cases: readonly Case[] = [
     others: ["ours", "effect", "effection", "asyncio", "uvloop", "trio", "go"],
     operation: "createTask in a group of 1,000",
     full: { tasks: 1000, repeats: 1000 },
-    quick: { tasks: 1000, repeats: 2 },
+    quick: { tasks: 100, repeats: 2 },
     part: { effect: 4, effection: 200, asyncio: 20, uvloop: 20, trio: 50 },
   },
   {
@@ -55,7 +55,7 @@ export const cases: readonly Case[] = [
     others: ["abort-controller", "ours", "effect", "effection", "asyncio", "uvloop", "trio", "go"],
     operation: "one timeout set and cancelled",
     full: { tasks: 1, repeats: 1_000_000 },
-    quick: { tasks: 1, repeats: 2000 },
+    quick: { tasks: 1, repeats: 500 },
     part: { "abort-controller": 4, effect: 10, effection: 200, asyncio: 20, uvloop: 20, trio: 20 },
   },
   {
@@ -64,7 +64,7 @@ export const cases: readonly Case[] = [
     others: ["ours", "web-stream", "effect", "effection", "asyncio", "uvloop", "trio", "go"],
     operation: "one item through a queue of 100",
     full: { tasks: 1, repeats: 1_000_000 },
-    quick: { tasks: 1, repeats: 2000 },
+    quick: { tasks: 1, repeats: 500 },
     part: { "web-stream": 4, effect: 4, effection: 4, asyncio: 10, uvloop: 10, trio: 50 },
   },
   {
@@ -82,7 +82,7 @@ export const cases: readonly Case[] = [
     others: ["ours", "bluebird", "effect", "effection", "asyncio", "uvloop", "trio", "go"],
     operation: "one blocked task cancelled and joined",
     full: { tasks: 100_000, repeats: 1 },
-    quick: { tasks: 2000, repeats: 1 },
+    quick: { tasks: 500, repeats: 1 },
     part: { effection: 50, asyncio: 2, uvloop: 2, trio: 4 },
   },
   {
@@ -112,7 +112,7 @@ export const cases: readonly Case[] = [
     ],
     operation: "one of 100,000 items mapped, 100 at a time",
     full: { tasks: 100_000, repeats: 1 },
-    quick: { tasks: 500, repeats: 1 },
+    quick: { tasks: 300, repeats: 1 },
     part: { asyncio: 5, uvloop: 5, trio: 10 },
   },
   {

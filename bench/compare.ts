@@ -10,9 +10,8 @@ import { type Case, cases, implementationsOf, sizeFor } from "./cases.ts";
 import { type Implementation, titleOf } from "./contenders.ts";
 import { currentLoad, describeMachine } from "./machine.ts";
 import type { Measurement } from "./measure-case.ts";
-import type { Options } from "./options.ts";
-import { UsageError } from "./options.ts";
-import { inThisFolder, killPrograms, runCommand } from "./program.ts";
+import { type Options, UsageError } from "./options.ts";
+import { disposeOnSignal, inThisFolder, runCommand } from "./program.ts";
 import { formatStart, formatTable } from "./report.ts";
 import { type Interval, medianInterval } from "./statistics.ts";
 
@@ -38,7 +37,7 @@ export async function compareRevisions(options: Options, revision: string): Prom
   );
 
   using base = new BaseTree(commit);
-  using _watch = cleanUpOnSignal(base);
+  using _watch = disposeOnSignal(base); // a worktree that is left behind stays in the repository's books
   base.build();
   const folders = { base: join(base.folder, "bench"), head: inThisFolder(".") };
   const results: Comparison[] = [];
@@ -130,24 +129,6 @@ class BaseTree implements Disposable {
     rmSync(this.#holder, { recursive: true, force: true });
     git("worktree", "prune");
   }
-}
-
-/** A worktree that is left behind by a Ctrl-C stays in the repository's books. */
-function cleanUpOnSignal(base: BaseTree): Disposable {
-  const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-  const handlers = Object.entries(signals).map(([signal, status]) => {
-    const handler = (): void => {
-      killPrograms();
-      base[Symbol.dispose]();
-      process.exit(status);
-    };
-    process.on(signal, handler);
-    return () => process.off(signal, handler);
-  });
-  const stopWatching = (): void => {
-    for (const remove of handlers) remove();
-  };
-  return { [Symbol.dispose]: stopWatching };
 }
 
 /** The workload does not run there: it uses what the base does not have. */

@@ -1,9 +1,11 @@
-// The benchmarks: `npm run bench`. Measures the cases in cases.ts, growth, memory and weight, shows the
-// demonstrations, prints all of it with the machine and the date, and writes JSON and charts if asked to.
+// The benchmarks: `npm run bench`. Measures the cases in cases.ts, growth, memory, weight and network, shows
+// the demonstrations, prints all of it with the machine and the date, and writes JSON and charts if asked to.
 //
 // Read on in this order: cases.ts (what), workloads/switch (how a workload looks), rounds.ts
 // (fresh processes, in turn), measure-case.ts (inside one of them).
 
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { cases } from "./cases.ts";
 import { compareRevisions } from "./compare.ts";
 import { findGuests } from "./contenders.ts";
@@ -16,7 +18,9 @@ import {
 import { type GrowthResult, measureGrowth } from "./growth.ts";
 import { currentLoad, describeMachine, type Machine } from "./machine.ts";
 import { type MemoryResult, measureMemory } from "./memory.ts";
+import { type EchoResult, type IdleResult, measureEcho, measureIdle } from "./network.ts";
 import { type Options, parseOptions, UsageError, usage } from "./options.ts";
+import { disposeOnSignal } from "./program.ts";
 import { publish, writeCharts, writeJson } from "./publish.ts";
 import { formatEnd, formatReport, formatStart } from "./report.ts";
 import { type CaseResult, type Effort, measureCase } from "./rounds.ts";
@@ -36,6 +40,8 @@ export interface Report {
     readonly growth?: readonly GrowthResult[];
     readonly memory?: readonly MemoryResult[];
     readonly weight?: readonly WeightResult[];
+    readonly echo?: EchoResult;
+    readonly idle?: IdleResult;
     readonly timerHeap?: TimerHeapResult;
     readonly fairness?: readonly FairnessResult[];
   };
@@ -43,8 +49,10 @@ export interface Report {
 
 async function main(options: Options): Promise<number> {
   if (options.compare !== undefined) return await compareRevisions(options, options.compare);
+  if (options.quick) rememberCompiledCode();
   const guests = await findGuests();
   using selection = new Selection(guests, options.by);
+  using _watch = disposeOnSignal(selection);
   const report = await measureAll(options, selection);
   console.log(formatReport(report));
   console.log(formatEnd(report));
@@ -89,6 +97,8 @@ async function measureAll(options: Options, selection: Selection): Promise<Repor
     ...(await when("growth", "growth", () => measureGrowth(quick))),
     ...(await when("memory", "memory", () => measureMemory(quick, selection))),
     ...(await when("weight", "weight", () => measureWeight(quick))),
+    ...(await when("echo", "echo", () => measureEcho(quick, rounds, selection))),
+    ...(await when("idle", "idle", () => measureIdle(quick, selection))),
     ...(await when("timer-heap", "timerHeap", () => showTimerHeap(quick))),
     ...(await when("fairness", "fairness", () => showFairness(quick))),
   };
@@ -105,15 +115,21 @@ async function measureAll(options: Options, selection: Selection): Promise<Repor
   };
 }
 
+/** A smoke run is the start of a hundred programs; what is compiled once serves them all. Timed ones start bare. */
+function rememberCompiledCode(): void {
+  process.env.NODE_COMPILE_CACHE ??= join(tmpdir(), "node-compile-cache"); // where Node keeps its own
+}
+
 /** Shows on a terminal what is being measured; an empty text wipes it out. */
 function showProgress(what: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what}`);
 }
 
-function readOptions(): Options | number {
+/** Gives the exit status. */
+async function start(): Promise<number> {
   try {
     const options = parseOptions(process.argv.slice(2));
-    if (options !== "help") return options;
+    if (options !== "help") return await main(options);
     console.log(usage);
     return 0;
   } catch (error) {
@@ -123,5 +139,4 @@ function readOptions(): Options | number {
   }
 }
 
-const options = readOptions();
-process.exitCode = typeof options === "number" ? options : await main(options);
+process.exitCode = await start();

@@ -60,14 +60,18 @@ export async function measureMemory(quick: boolean, selection: Selection): Promi
   const results: MemoryResult[] = [];
   for (const { kind, by, tasks, quickTasks, fewer } of subjects) {
     const findings: Partial<Record<Implementation, MemoryFinding & MemoryPlan>> = {};
-    for (const implementation of by) {
-      if (!selection.includes(implementation)) continue;
+    const measureFor = async (implementation: Implementation): Promise<void> => {
       const count = quick ? quickTasks : Math.min(fewer[implementation] ?? tasks, most);
       const plan: MemoryPlan = { tasks: count, seconds: secondsFor(implementation, quick) };
       const finding = await measure(kind, implementation, plan, selection);
       findings[implementation] = { ...plan, ...finding };
-    }
-    results.push({ kind, findings });
+    };
+    const wanted = by.filter((implementation) => selection.includes(implementation));
+    // A smoke run has room for all of them side by side.
+    if (quick) await Promise.all(wanted.map(measureFor));
+    else for (const implementation of wanted) await measureFor(implementation);
+    const inOrder = wanted.map((implementation) => [implementation, findings[implementation]]);
+    results.push({ kind, findings: Object.fromEntries(inOrder) });
   }
   return results;
 }

@@ -10,9 +10,31 @@ const longestMs = 600_000;
 
 const children = new Set<ChildProcess>();
 
-/** Ends the programs that are running: for a command that is interrupted. */
-export function killPrograms(): void {
-  for (const child of children) child.kill("SIGKILL");
+/** Counts a program among those that are running, until it ends. */
+export function trackProgram(child: ChildProcess): void {
+  children.add(child);
+  child.once("exit", () => children.delete(child));
+}
+
+/**
+ * While what is returned is not disposed of, a Ctrl-C ends the programs that are running, disposes of `resource`, and ends
+ * the process as a shell expects.
+ */
+export function disposeOnSignal(resource: Disposable): Disposable {
+  const statuses = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+  const removers = Object.entries(statuses).map(([signal, status]) => {
+    const handler = (): void => {
+      for (const child of children) child.kill("SIGKILL");
+      resource[Symbol.dispose]();
+      process.exit(status);
+    };
+    process.on(signal, handler);
+    return () => process.off(signal, handler);
+  });
+  const stopWatching = (): void => {
+    for (const remove of removers) remove();
+  };
+  return { [Symbol.dispose]: stopWatching };
 }
 
 /** Gives the value that `program` prints as JSON; rejects with what it wrote to stderr when it fails. */
@@ -30,8 +52,8 @@ export async function runCommand(
   const env = { ...process.env, ASYNCIO_DEBUG: "", PYTHONASYNCIODEBUG: "" };
   const options = { timeout: longestMs, env, cwd };
   const running = promisify(execFile)(file, args, options);
-  children.add(running.child);
-  const { stdout, stderr } = await running.finally(() => children.delete(running.child));
+  trackProgram(running.child);
+  const { stdout, stderr } = await running;
   process.stderr.write(stderr);
   return JSON.parse(stdout);
 }

@@ -8,9 +8,11 @@ import type { Report } from "./main.ts";
 import { inThisFolder } from "./program.ts";
 import {
   formatCases,
+  formatEcho,
   formatEnd,
   formatFairness,
   formatGrowth,
+  formatIdle,
   formatMachine,
   formatMemory,
   formatTimerHeap,
@@ -56,7 +58,7 @@ export function replaceTables(page: string, report: Report): string {
 
 function blocksOf(report: Report): Readonly<Record<string, string | undefined>> {
   const { machine, date, load, demonstrations } = report;
-  const { growth, memory, weight, timerHeap, fairness } = demonstrations;
+  const { growth, memory, weight, echo, idle, timerHeap, fairness } = demonstrations;
   const where = `${formatMachine(machine, date)}\nLoad average ${load.before.toFixed(2)} before the start. ${formatEnd(report)}`;
   return {
     machine: `\`\`\`text\n${where}\n\`\`\``,
@@ -64,6 +66,8 @@ function blocksOf(report: Report): Readonly<Record<string, string | undefined>> 
     growth: growth && formatGrowth(growth),
     memory: memory && formatMemory(memory),
     weight: weight && formatWeight(weight),
+    echo: echo && formatEcho(echo),
+    idle: idle && formatIdle(idle),
     "timer-heap": timerHeap && formatTimerHeap(timerHeap),
     fairness: fairness && formatFairness(fairness),
   };

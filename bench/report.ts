@@ -6,6 +6,7 @@ import type { GrowthResult } from "./growth.ts";
 import { isQuiet, type Machine } from "./machine.ts";
 import type { Report } from "./main.ts";
 import type { MemoryKind, MemoryResult } from "./memory.ts";
+import type { EchoResult, IdleResult } from "./network.ts";
 import type { CaseResult, Result } from "./rounds.ts";
 import type { WeightResult } from "./weight.ts";
 
@@ -54,13 +55,15 @@ export function formatMachine(machine: Machine, date: string): string {
 
 /** All tables of a run. */
 export function formatReport({ cases, demonstrations, effort }: Report): string {
-  const { growth, memory, weight, timerHeap, fairness } = demonstrations;
+  const { growth, memory, weight, echo, idle, timerHeap, fairness } = demonstrations;
   const parts = [
     effort.quick ? "A smoke run, with tiny sizes: no figure below means anything." : undefined,
     cases.length === 0 ? undefined : formatCases(cases),
     growth === undefined ? undefined : formatGrowth(growth),
     memory === undefined ? undefined : formatMemory(memory),
     weight === undefined ? undefined : formatWeight(weight),
+    echo === undefined ? undefined : formatEcho(echo),
+    idle === undefined ? undefined : formatIdle(idle),
     timerHeap === undefined ? undefined : formatTimerHeap(timerHeap),
     fairness === undefined ? undefined : formatFairness(fairness),
   ];
@@ -148,6 +151,64 @@ export function formatWeight(results: readonly WeightResult[]): string {
     milliseconds(result.importMs),
     milliseconds(result.medianImportMs),
   ]);
+  return formatTable(header, rows, 1);
+}
+
+export function formatEcho({ plan, rounds }: EchoResult): string {
+  const { connections, messageBytes } = plan;
+  const header = [
+    `${connections} connections, ${count(messageBytes)} bytes echoed`,
+    "messages/s (spread)",
+    `/ ${reference}`,
+    "processor of the server",
+    "round trip, median",
+    "99 %",
+  ];
+  const fastestOf = (implementation: string) => {
+    const found = rounds[implementation as keyof typeof rounds] ?? [];
+    return found.toSorted((a, b) => b.messagesPerSecond - a.messagesPerSecond);
+  };
+  const base = fastestOf(reference)[0]?.messagesPerSecond;
+  const rows = Object.keys(rounds).flatMap((implementation) => {
+    const sorted = fastestOf(implementation);
+    const [fastest, slowest] = [sorted[0], sorted.at(-1)];
+    if (fastest === undefined || slowest === undefined) return [];
+    const { messagesPerSecond, medianMs, slowestOfHundredMs } = fastest;
+    const spread = Math.round((1 - slowest.messagesPerSecond / messagesPerSecond) * 100);
+    const cpu = Math.min(...sorted.map(({ cpuMicroseconds }) => cpuMicroseconds));
+    return [
+      [
+        titleOf(implementation),
+        `${count(messagesPerSecond)} (-${spread} %)`,
+        base === undefined ? "-" : (messagesPerSecond / base).toFixed(2),
+        `${cpu.toFixed(1)} us`,
+        `${medianMs.toFixed(2)} ms`,
+        `${slowestOfHundredMs.toFixed(2)} ms`,
+      ],
+    ];
+  });
+  return formatTable(header, rows, 1);
+}
+
+export function formatIdle(results: IdleResult): string {
+  const header = [
+    "a connection that says nothing",
+    "how many",
+    "bytes of heap",
+    `/ ${reference}`,
+    "bytes of the process",
+  ];
+  const base = results[reference]?.heapBytesPerConnection;
+  const rows = Object.entries(results).map(([implementation, finding]) => {
+    const { connections, heapBytesPerConnection: heap, residentBytesPerConnection } = finding;
+    return [
+      titleOf(implementation),
+      count(connections),
+      heap === undefined ? "-" : count(heap),
+      heap === undefined || base === undefined ? "-" : (heap / base).toFixed(2),
+      count(residentBytesPerConnection),
+    ];
+  });
   return formatTable(header, rows, 1);
 }
 

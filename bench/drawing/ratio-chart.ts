@@ -131,6 +131,7 @@ function shorten(title: string): string {
 /** "1.2×", "34×", "1,234×". */
 function formatRatio(ratio: number): string {
   if (ratio === 1) return "1";
+  if (ratio < 0.95) return `${ratio.toFixed(2)}×`;
   return `${ratio < 10 ? ratio.toFixed(1) : Math.round(ratio).toLocaleString("en")}×`;
 }
 
