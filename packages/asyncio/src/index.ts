@@ -61,6 +61,32 @@ export {
   PriorityQueue,
   type PriorityQueueOptions,
 } from "./queues/ordered-queues.ts";
+// Streams
+export {
+  type LimitOption,
+  type ReaderOptions,
+  StreamReader,
+  type TextOptions,
+} from "./streams/reader.ts";
+export { type ExtraInfo, StreamWriter, type WriterOptions } from "./streams/writer.ts";
+// Network
+export {
+  type Connection,
+  type ConnectionOptions,
+  type ConnectionTarget,
+  openConnection,
+  openUnixConnection,
+} from "./net/connection.ts";
+export {
+  type ConnectionHandler,
+  Server,
+  type ServerOptions,
+  type ServingOptions,
+  startServer,
+  startUnixServer,
+  type UnixServerOptions,
+} from "./net/server.ts";
+export type { Address, ByteStream, ConnectOptions } from "./kernel/network.ts";
 // Context
 export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
 // The loop
@@ -84,7 +110,9 @@ export {
   DeadlockError,
   type ErrorMatcher,
   ExceptionGroup,
+  IncompleteReadError,
   InvalidStateError,
+  LimitOverrunError,
   QueueEmpty,
   QueueFull,
   QueueShutDown,

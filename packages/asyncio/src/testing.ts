@@ -1,10 +1,9 @@
 /** asyncio-ts/testing: concurrent code under test. */
 
 export type {
-  Address,
-  ByteStream,
   DatagramSocket,
   Listener,
+  ListenOptions,
   Network,
 } from "./kernel/network.ts";
 export type { BubbleOptions } from "./testing/bubble.ts";

@@ -13,12 +13,12 @@ const snapshot = fileURLToPath(new URL("./api-snapshot.txt", import.meta.url));
 // Lowest first. A module may import from its own folder and from lower rows, not from beside it.
 const layers = [
   ["kernel"],
-  ["tasks", "sync", "queues", "interop"],
+  ["tasks", "sync", "queues", "interop", "streams"],
   ["runner", "net", "process", "executors", "inspect", "testing"],
   ["index.ts", "lowlevel.ts", "executors.ts", "inspect.ts", "testing.ts"],
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
-const kernelLines = { file: 400, total: 3300 };
+const kernelLines = { file: 400, total: 3400 };
 
 interface Import {
   readonly from: string;

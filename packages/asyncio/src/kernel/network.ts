@@ -1,29 +1,48 @@
 /**
  * What streams, servers and datagrams need of the host's network. A loop in virtual time answers with one in memory
- * (testing/network.ts). All waits are operations: cancelled, they have done nothing, and no byte is lost.
+ * (testing/network.ts); the real one is in net/. All waits are operations: cancelled, they have done nothing, and no byte
+ * is lost.
  */
 
 export interface Address {
+  /** Empty for a Unix socket. */
   readonly host: string;
+  /** 0 for a Unix socket. */
   readonly port: number;
+  /** The path of a Unix socket; empty at an end that has none. */
+  readonly path?: string | undefined;
 }
 
-/** Two-way bytes, as a TCP connection has them. */
+/** Two-way bytes, as a TCP connection has them. What is built on it (streams/) runs on sockets, pipes and in memory. */
 export interface ByteStream {
   readonly localAddress: Address;
   readonly remoteAddress: Address;
+  /** Unsent bytes above which `write` waits, and above which a StreamWriter waits if it is told nothing else. */
+  readonly highWaterMark: number;
+  /** Bytes taken that are still here: not handed to the operating system; in memory, not read by the peer. */
+  readonly unsent: number;
+  /** Why nothing goes out any more: the connection is lost or aborted. Undefined while it lives, and after `close`. */
+  readonly lost: Error | undefined;
+  /** False iff one side cannot be ended alone. @default true */
+  readonly canWriteEof?: boolean | undefined;
   /** Waits for bytes and gives at most `most` of them; undefined when the peer has ended its side. */
   read(most?: number): Promise<Uint8Array | undefined>;
+  /** Takes a copy of `bytes`. Not a wait. What comes after the end, or when the connection is lost, is dropped. */
+  send(bytes: Uint8Array): void;
+  /** Waits until at most `most` bytes are unsent. Rejects when the connection is lost. */
+  drain(most: number): Promise<void>;
   /** Takes a copy of `bytes` in the call, then waits while more than the high-water mark is on its way. */
   write(bytes: Uint8Array): Promise<void>;
   /** Ends this side: the peer reads to the end, and may go on writing. */
   writeEof(): void;
-  /** Ends both sides; what was written still arrives. */
+  /** Ends both sides; what was written still arrives. A read that waits here comes to the end. */
   close(): void;
-  /** Waits until the peer has read everything, or will never. Does not wait in a scope that was cancelled. */
+  /** Waits until all has left and the connection is gone. Does not wait in a scope that was cancelled. */
   waitClosed(): Promise<void>;
-  /** Ends both sides at once: operations of the peer fail with ECONNRESET. */
+  /** Ends both sides at once: operations of the peer fail with ECONNRESET, those that wait here with ECONNABORTED. */
   abort(): void;
+  /** What else is known of it: "socket", "cipher", ... */
+  extra?(name: string): unknown;
 }
 
 export interface Listener {
@@ -31,6 +50,34 @@ export interface Listener {
   /** Waits for the next connection, first come, first served. */
   accept(): Promise<ByteStream>;
   close(): void;
+}
+
+/** How a connection is made; the simulated network takes no notice. */
+export interface ConnectOptions {
+  /** The address of this end; port 0 takes a free one. */
+  readonly localAddress?: Partial<Address> | undefined;
+  /** Sends small pieces at once instead of collecting them (TCP_NODELAY). @default true, as in asyncio */
+  readonly noDelay?: boolean | undefined;
+  /** Has the operating system ask silent peers whether they are alive. @default false */
+  readonly keepAlive?: boolean | undefined;
+}
+
+/** Where and how to listen. */
+export interface ListenOptions extends Omit<ConnectOptions, "localAddress"> {
+  /** @default every address of this machine */
+  readonly host?: string | undefined;
+  /** 0 takes a free one. @default 0 */
+  readonly port?: number | undefined;
+  /** Listens on a Unix socket instead. */
+  readonly path?: string | undefined;
+  /** False leaves the Unix socket's path in the file system. @default true */
+  readonly cleanupSocket?: boolean | undefined;
+  /** Connections that the operating system keeps until they are accepted. @default that of the host, 511 in Node */
+  readonly backlog?: number | undefined;
+  /** Takes no IPv4 connections on an IPv6 address. @default false */
+  readonly ipv6Only?: boolean | undefined;
+  /** Lets several processes listen on one port (SO_REUSEPORT). @default false */
+  readonly reusePort?: boolean | undefined;
 }
 
 export interface DatagramSocket {
@@ -41,9 +88,22 @@ export interface DatagramSocket {
 }
 
 export interface Network {
-  connect(to: Address): Promise<ByteStream>;
+  /** Connects to one address, as `lookup` gives it, or to the path of a Unix socket. */
+  connect(to: Address, options?: ConnectOptions): Promise<ByteStream>;
   /** Port 0 takes a free one. */
-  listen(port: number): Promise<Listener>;
+  listen(at: number | ListenOptions): Promise<Listener>;
   bind(port: number): Promise<DatagramSocket>;
-  lookup(hostname: string): Promise<readonly string[]>;
+  /** The addresses of a host, in the order in which to try them; 4 or 6 asks for those of one family. */
+  lookup(hostname: string, family?: 0 | 4 | 6): Promise<readonly string[]>;
+}
+
+/** An error as the host makes it: code, syscall and address as Node spells them. */
+export function hostError(code: string, syscall: string, address?: Address): Error {
+  const where = address === undefined ? "" : ` ${describeAddress(address)}`;
+  const details = { code, syscall, address: address?.host, port: address?.port };
+  return Object.assign(new Error(`${syscall} ${code}${where}`), details);
+}
+
+export function describeAddress({ host, port, path }: Address): string {
+  return path ?? (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
 }

@@ -7,7 +7,7 @@ import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.t
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import type { Address, ByteStream } from "../kernel/network.ts";
+import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { Wait, WaitList } from "../kernel/wait.ts";
 import { drawer } from "./random.ts";
@@ -39,13 +39,6 @@ export function cutterFor({ chunks = "whole", seed = 0 }: MemoryStreamOptions): 
   if (chunks === "bytes") return () => 1;
   const draw = drawer(seed);
   return (available) => 1 + draw(available);
-}
-
-/** An error as the host makes it: code, syscall and address as Node spells them. */
-export function hostError(code: string, syscall: string, address?: Address): Error {
-  const where = address === undefined ? "" : ` ${address.host}:${address.port}`;
-  const details = { code, syscall, address: address?.host, port: address?.port };
-  return Object.assign(new Error(`${syscall} ${code}${where}`), details);
 }
 
 /** One direction: what was written at one end and not read at the other. */
@@ -90,13 +83,18 @@ export class Pipe {
     this.#feed();
   }
 
-  /** Drops everything: whoever waits, and whoever comes, gets `error`. */
+  /** Nothing goes through any more: whoever waits, and whoever comes, gets `error`. What has arrived can still be read. */
   break(error: Error): void {
     if (this.broken !== undefined) return;
     this.broken = error;
-    this.#chunks.length = this.#size = this.unread = 0;
+    this.unread = 0;
     this.readers.failAll(() => error);
     this.writers.failAll(() => error);
+  }
+
+  /** Nobody will read what has arrived. */
+  drop(): void {
+    this.#chunks.length = this.#size = 0;
   }
 
   /** At most `most` bytes, as many as one chunk has. */
@@ -104,8 +102,9 @@ export class Pipe {
     const available = Math.min(this.#size, most);
     const length = trialOf(this.#loop)?.pickChunk(available) ?? available;
     const taken = this.#remove(Math.min(length, this.#cut(available)));
+    if (this.broken !== undefined) return taken;
     this.unread -= taken.length;
-    if (this.unread <= this.highWaterMark) this.#resumeWriters();
+    this.#resumeWriters();
     return taken;
   }
 
@@ -119,8 +118,10 @@ export class Pipe {
 
   /** Those who wait for room go on; those who wait until all is read stay. */
   #resumeWriters(): void {
+    if (this.writers.first === undefined) return;
     const all: Wait[] = [];
-    for (let wait = this.writers.first; wait !== undefined; wait = wait.listNext) all.push(wait);
+    for (let wait: Wait | undefined = this.writers.first; wait !== undefined; wait = wait.listNext)
+      all.push(wait);
     for (const wait of all) if (this.unread <= (wait.offer as number)) wait.resume(undefined); // how much may be unread
   }
 
@@ -170,6 +171,8 @@ export class MemoryStream implements ByteStream, Watched {
   readonly #carrier: Carrier;
   #hasWrittenEof = false;
   #isClosed = false;
+  /** Set iff `abort` was called: what operations here fail with. */
+  #aborted: Error | undefined = undefined;
 
   constructor(loop: EventLoop, end: StreamEnd) {
     this.localAddress = end.localAddress;
@@ -185,6 +188,18 @@ export class MemoryStream implements ByteStream, Watched {
     return this.#isClosed;
   }
 
+  get highWaterMark(): number {
+    return this.#outgoing.highWaterMark;
+  }
+
+  get unsent(): number {
+    return this.#outgoing.unread;
+  }
+
+  get lost(): Error | undefined {
+    return this.#aborted ?? this.#outgoing.broken;
+  }
+
   read(most: number = Number.POSITIVE_INFINITY): Promise<Uint8Array | undefined> {
     if (typeof most !== "number")
       return Promise.reject(argumentError("`stream.read`", "a number of bytes", most));
@@ -194,9 +209,11 @@ export class MemoryStream implements ByteStream, Watched {
     const stop = scope.interruption(subject);
     if (stop !== undefined) return stop;
     const pipe = this.#incoming;
-    const error = this.#isClosed ? this.#closedError("read") : (pipe.broken ?? this.#busyError());
+    const error = this.#aborted ?? this.#busyError();
     if (error !== undefined) return refuse(subject, error);
+    if (this.#isClosed) return completed(scope, subject, undefined);
     if (!pipe.isEmpty) return completed(scope, subject, pipe.take(Math.floor(most)));
+    if (pipe.broken !== undefined) return refuse(subject, pipe.broken);
     if (pipe.hasEnded) return completed(scope, subject, undefined);
     const wait = park<Uint8Array | undefined>(scope, subject);
     wait.handsOver = true;
@@ -215,10 +232,25 @@ export class MemoryStream implements ByteStream, Watched {
     const pipe = this.#outgoing;
     const error = this.#isClosed ? this.#closedError("write") : this.#writeError();
     if (error !== undefined) return refuse(subject, error);
-    pipe.unread += bytes.length;
-    this.#carrier.send(bytes.slice());
+    this.send(bytes);
     if (pipe.unread <= pipe.highWaterMark) return completed(scope, subject, undefined);
     return this.#waitUntilUnread(pipe.highWaterMark, subject);
+  }
+
+  send(bytes: Uint8Array): void {
+    if (this.#isClosed || this.#hasWrittenEof || this.lost !== undefined) return;
+    this.#outgoing.unread += bytes.length;
+    this.#carrier.send(new Uint8Array(bytes)); // not `slice`: that of a Buffer does not copy
+  }
+
+  drain(most: number): Promise<void> {
+    const scope = here();
+    const subject = `${this.#name}.drain`;
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) return stop;
+    if (this.lost !== undefined) return refuse(subject, this.lost);
+    if (this.unsent <= most) return completed(scope, subject, undefined);
+    return this.#waitUntilUnread(most, subject);
   }
 
   writeEof(): void {
@@ -231,25 +263,32 @@ export class MemoryStream implements ByteStream, Watched {
     if (this.#isClosed) return;
     this.writeEof();
     this.#isClosed = true;
+    this.#incoming.readers.resumeAll(undefined);
     // Nobody reads here any more: the peer's writes fail from now on.
     this.#incoming.break(hostError("EPIPE", "write", this.localAddress));
+    this.#incoming.drop();
   }
 
   async waitClosed(): Promise<void> {
-    const isOver = this.#outgoing.unread === 0 || this.#outgoing.broken !== undefined;
+    const isOver = this.#outgoing.unread === 0 || this.lost !== undefined;
     if (isOver || here().peekInterruption() !== undefined) return;
     try {
       await this.#waitUntilUnread(0, `${this.#name}.waitClosed`);
     } catch (error) {
-      if (error !== this.#outgoing.broken) throw error; // gone is closed
+      if (error !== this.lost) throw error; // gone is closed
     }
   }
 
   abort(): void {
-    if (this.#isClosed && this.#outgoing.broken !== undefined) return;
+    if (this.#aborted !== undefined) return;
+    const aborted = hostError("ECONNABORTED", "read", this.remoteAddress);
     this.#isClosed = true;
+    this.#aborted = aborted;
+    this.#incoming.readers.failAll(() => aborted);
+    this.#outgoing.writers.failAll(() => aborted);
     const error = hostError("ECONNRESET", "read", this.remoteAddress);
     this.#incoming.break(error);
+    this.#incoming.drop();
     this.#carrier.sendReset(error);
   }
 
@@ -267,7 +306,7 @@ export class MemoryStream implements ByteStream, Watched {
   }
 
   #writeError(): Error | undefined {
-    if (this.#outgoing.broken !== undefined) return this.#outgoing.broken;
+    if (this.lost !== undefined) return this.lost;
     if (!this.#hasWrittenEof) return undefined;
     return new InvalidStateError(
       `\`stream.write\` was called after \`writeEof\` on ${this.#name}. Write first`,

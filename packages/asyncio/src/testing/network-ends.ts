@@ -3,7 +3,13 @@
 import { InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
-import type { Address, ByteStream, DatagramSocket, Listener } from "../kernel/network.ts";
+import {
+  type Address,
+  type ByteStream,
+  type DatagramSocket,
+  describeAddress,
+  type Listener,
+} from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList } from "../kernel/wait.ts";
 import type { MemoryStream } from "./memory-stream.ts";
@@ -135,8 +141,4 @@ export class SimulatedSocket implements DatagramSocket, Watched {
   #closedError(): InvalidStateError {
     return new InvalidStateError(`the socket on ${describeAddress(this.address)} is closed`);
   }
-}
-
-export function describeAddress({ host, port }: Address): string {
-  return `${host}:${port}`;
 }

@@ -11,7 +11,16 @@
 import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import type { Address, ByteStream, DatagramSocket, Listener, Network } from "../kernel/network.ts";
+import {
+  type Address,
+  type ByteStream,
+  type DatagramSocket,
+  describeAddress,
+  hostError,
+  type Listener,
+  type ListenOptions,
+  type Network,
+} from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { currentHost } from "./current-host.ts";
@@ -19,17 +28,11 @@ import {
   type Carrier,
   type ChunkPolicy,
   cutterFor,
-  hostError,
   MemoryStream,
   Pipe,
   resetBoth,
 } from "./memory-stream.ts";
-import {
-  type Datagram,
-  describeAddress,
-  SimulatedListener,
-  SimulatedSocket,
-} from "./network-ends.ts";
+import { type Datagram, SimulatedListener, SimulatedSocket } from "./network-ends.ts";
 import { drawer } from "./random.ts";
 
 export interface NetworkOptions {
@@ -121,7 +124,8 @@ export class SimulatedHost implements Network {
   readonly network: SimulatedNetwork;
   /** False between `crash` and `restart`. */
   isUp = true;
-  readonly #listeners: Map<number, SimulatedListener> = new Map();
+  /** By port, or by path for Unix sockets. */
+  readonly #listeners: Map<number | string, SimulatedListener> = new Map();
   readonly #sockets: Map<number, SimulatedSocket> = new Map();
   #nextPort = FIRST_FREE_PORT;
 
@@ -142,28 +146,32 @@ export class SimulatedHost implements Network {
   }
 
   /**
-   * Connects to a listener of another host, which takes the latency there and back. Waits for ever while the link is cut
-   * or the host is down: give it a deadline. Rejects with ECONNREFUSED where nobody listens, ENOTFOUND for a host that
-   * there is not. Cancelled, there is no connection.
+   * Connects to a listener of another host, which takes the latency there and back; with a `path` to a listener of this
+   * host. Waits for ever while the link is cut or the host is down: give it a deadline. Rejects with ECONNREFUSED where
+   * nobody listens (ENOENT for a path), ENOTFOUND for a host that there is not. Cancelled, there is no connection.
    */
   connect(to: Address): Promise<ByteStream> {
     const scope = here();
     const subject = `connect to ${describeAddress(to)}`;
     const stop = scope.interruption(subject);
     if (stop !== undefined) return stop;
-    if (!this.network.has(to.host))
+    const target = to.path === undefined ? to : { ...to, host: this.name };
+    if (!this.network.has(target.host))
       return Promise.reject(hostError("ENOTFOUND", "getaddrinfo", to));
     const wait = park<ByteStream>(scope, subject);
     wait.handsOver = true;
-    this.network.open(this, to, wait);
+    this.network.open(this, target, wait);
     return wait.promise;
   }
 
-  async listen(port: number): Promise<Listener> {
-    const free = this.#port(port, this.#listeners);
-    const address = { host: this.name, port: free };
-    const listener = new SimulatedListener(address, () => this.#listeners.delete(free));
-    this.#listeners.set(free, listener);
+  async listen(at: number | ListenOptions): Promise<Listener> {
+    const { port = 0, path } = typeof at === "number" ? { port: at } : at;
+    const key = path ?? this.#port(port, this.#listeners);
+    const address =
+      typeof key === "string" ? { host: "", port: 0, path: key } : { host: this.name, port: key };
+    if (this.#listeners.has(key)) throw hostError("EADDRINUSE", "listen", address);
+    const listener = new SimulatedListener(address, () => this.#listeners.delete(key));
+    this.#listeners.set(key, listener);
     return listener;
   }
 
@@ -192,8 +200,8 @@ export class SimulatedHost implements Network {
   }
 
   /** @internal */
-  listenerAt(port: number): SimulatedListener | undefined {
-    return this.#listeners.get(port);
+  listenerAt({ port, path }: Address): SimulatedListener | undefined {
+    return this.#listeners.get(path ?? port);
   }
 
   /** @internal */
@@ -208,7 +216,7 @@ export class SimulatedHost implements Network {
     for (const socket of [...this.#sockets.values()]) socket.close();
   }
 
-  #port(port: number, taken: ReadonlyMap<number, unknown>): number {
+  #port(port: number, taken: ReadonlyMap<number | string, unknown>): number {
     if (!Number.isInteger(port) || port < 0 || port > 65_535)
       throw rangeError("`listen`", "a port from 0 to 65,535", port);
     if (port === 0) return this.freePort();
@@ -361,9 +369,14 @@ export class SimulatedNetwork {
     const back = (tell: () => void): void =>
       this.deliver(loop, to.host, client.name, loop.time() + this.drawLatency(), tell);
     this.deliver(loop, client.name, to.host, loop.time() + this.drawLatency(), () => {
-      const listener = this.#hosts.get(to.host)?.listenerAt(to.port);
+      const listener = this.#hosts.get(to.host)?.listenerAt(to);
       if (listener === undefined) {
-        back(() => void wait.fail(hostError("ECONNREFUSED", "connect", to)));
+        back(
+          () =>
+            void wait.fail(
+              hostError(to.path === undefined ? "ECONNREFUSED" : "ENOENT", "connect", to),
+            ),
+        );
         return;
       }
       if (wait.state !== "parked") return; // nobody wants it any more

@@ -12,7 +12,7 @@ const text = (chunk: Uint8Array | undefined) =>
   chunk === undefined ? undefined : new TextDecoder().decode(chunk);
 
 /** Reads to the end. */
-async function readAll(stream: testing.ByteStream): Promise<string> {
+async function readAll(stream: asyncio.ByteStream): Promise<string> {
   let all = "";
   for (let chunk = await stream.read(); chunk !== undefined; chunk = await stream.read())
     all += text(chunk);
@@ -211,7 +211,7 @@ test("chunks come byte by byte, or cut at random but the same for a seed", async
 });
 
 test("a parser that trusts in whole chunks is found out by exploring", async () => {
-  const read = async (stream: testing.ByteStream) => JSON.parse(text(await stream.read()) ?? "");
+  const read = async (stream: asyncio.ByteStream) => JSON.parse(text(await stream.read()) ?? "");
   const body = async () => {
     const [near, far] = memoryStreamPair();
     await near.write(bytes('{"a":1}'));
@@ -277,7 +277,7 @@ test("refuses what it cannot use", async () => {
     assert.throws(() => memoryStreamPair({ chunks: "small" }), TypeError);
     near.close();
     far.close();
-    await assert.rejects(near.read(), asyncio.InvalidStateError);
+    assert.equal(await near.read(), undefined);
     await sleep(0);
   });
 });

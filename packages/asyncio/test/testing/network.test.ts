@@ -280,7 +280,7 @@ test("an accepted connection is closed wherever the server is cancelled", async 
   await testing.cancelSweep(async () => {
     const network = new SimulatedNetwork({ latency: 0.01 });
     const listener = await network.host("server").listen(7);
-    const open: testing.ByteStream[] = [];
+    const open: asyncio.ByteStream[] = [];
     try {
       await asyncio.gather(
         async () => {

@@ -1,0 +1,385 @@
+/**
+ * Servers. A server is a task that owns a task group: a child accepts connections, and each connection is served by a
+ * child. So whoever owns the server owns its handlers: when the run ends, when the server is disposed, or when its task is
+ * cancelled for any other reason, the listener is closed, the handlers are cancelled, and their connections closed.
+ *
+ *     close()      ─▶ nothing is accepted any more; handlers go on
+ *     shutdown(s)  ─▶ the same, then handlers have s seconds, then they are cancelled
+ *     dispose      ─▶ the same with no seconds
+ *
+ * Source: asyncio.Server (S144 to S149).
+ */
+
+import {
+  argumentError,
+  CancelledError,
+  checkCoroutine,
+  checkSeconds,
+  InvalidStateError,
+  rangeError,
+} from "../kernel/errors.ts";
+import { completed, here } from "../kernel/here.ts";
+import {
+  type Address,
+  type ByteStream,
+  describeAddress,
+  type Listener,
+  type ListenOptions,
+} from "../kernel/network.ts";
+import { park } from "../kernel/scope.ts";
+import { createTask, type Task } from "../kernel/task.ts";
+import { WaitList } from "../kernel/wait.ts";
+import { checkLimit, type ReaderOptions, StreamReader } from "../streams/reader.ts";
+import { StreamWriter, type WriterOptions } from "../streams/writer.ts";
+import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
+import { cleanup, moveOnAfter } from "../tasks/timeouts.ts";
+import { checkPort, networkHere } from "./connection.ts";
+
+/** Serves one connection, which is closed when it ends, and when it fails. */
+export type ConnectionHandler = (
+  reader: StreamReader,
+  writer: StreamWriter,
+) => PromiseLike<unknown>;
+
+/** What servers of all kinds take. */
+export interface ServingOptions extends ReaderOptions, WriterOptions {
+  /** Handlers that run at the same time. Connections above that wait, unread, until one ends. @default Infinity */
+  readonly maxConnections?: number | undefined;
+  /** Connections that wait so, and that the operating system keeps; one above that is refused. @default 100 */
+  readonly backlog?: number | undefined;
+  /** What reports call it. @default its address */
+  readonly name?: string | undefined;
+}
+
+export interface ServerOptions
+  extends ServingOptions,
+    Pick<ListenOptions, "port" | "noDelay" | "keepAlive" | "ipv6Only" | "reusePort"> {
+  /** An address of this machine, or several. @default all */
+  readonly host?: string | readonly string[] | undefined;
+}
+
+export interface UnixServerOptions extends ServingOptions {
+  /** Removes the path when the server is closed, if it is still the server's own. @default true */
+  readonly cleanupSocket?: boolean | undefined;
+}
+
+const DEFAULT_BACKLOG = 100;
+/** Seconds in which the last bytes of a connection may leave whose handler was cancelled. */
+const LAST_WORDS = 5;
+
+/**
+ * Listens for TCP connections, and calls `handler` for each in a task of its own. It listens when the promise resolves.
+ * The server belongs to the task that starts it: it ends with the run at the latest. Its handlers are cancelled with it.
+ *
+ * @example
+ * await using server = await asyncio.startServer(async (reader, writer) => {
+ *   for await (const line of reader) await writer.write(line);
+ * }, { host: "127.0.0.1" });
+ * await using connection = await asyncio.openConnection("127.0.0.1", server.sockets[0].port);
+ * await connection.writer.write("echo\n");
+ * assert.equal(new TextDecoder().decode(await connection.reader.readLine()), "echo\n");
+ */
+export function startServer(
+  handler: ConnectionHandler,
+  host: string | readonly string[] | undefined,
+  port: number,
+  options?: ServerOptions,
+): Promise<Server>;
+export function startServer(handler: ConnectionHandler, options?: ServerOptions): Promise<Server>;
+export async function startServer(
+  handler: ConnectionHandler,
+  hostOrOptions?: string | readonly string[] | ServerOptions,
+  port?: number,
+  more?: ServerOptions,
+): Promise<Server> {
+  const api = "`startServer`";
+  const isHost =
+    typeof hostOrOptions === "string" || Array.isArray(hostOrOptions) || port !== undefined;
+  const options: ServerOptions = isHost
+    ? { ...more, host: hostOrOptions as string | readonly string[] | undefined, port }
+    : ((hostOrOptions as ServerOptions | undefined) ?? {});
+  checkServing(api, handler, options);
+  checkPort(api, options.port ?? 0);
+  const hosts =
+    typeof options.host === "string" || options.host === undefined ? [options.host] : options.host;
+  if (hosts.length === 0) throw rangeError(api, "a host or more", options.host);
+  return await serve(
+    handler,
+    options,
+    hosts.map((host) => ({ ...options, host })),
+  );
+}
+
+/** Listens on a Unix socket, or a named pipe of Windows. A socket that is left at `path` is replaced. As `startServer`. */
+export async function startUnixServer(
+  handler: ConnectionHandler,
+  path: string,
+  options: UnixServerOptions = {},
+): Promise<Server> {
+  const api = "`startUnixServer`";
+  if (typeof path !== "string") throw argumentError(api, "a path", path);
+  checkServing(api, handler, options);
+  const { backlog, cleanupSocket } = options;
+  return await serve(handler, options, [{ path, backlog, cleanupSocket }]);
+}
+
+function checkServing(api: string, handler: unknown, options: ServingOptions): void {
+  checkCoroutine(api, handler);
+  const { maxConnections = 1, backlog = 1, limit } = options;
+  for (const [name, count] of [
+    ["maxConnections", maxConnections],
+    ["backlog", backlog],
+  ] as const) {
+    if (typeof count !== "number") throw argumentError(api, `\`${name}\` to be a number`, count);
+    if (!(count >= (name === "backlog" ? 0 : 1)))
+      throw rangeError(api, `\`${name}\` of 1 or more`, count);
+  }
+  if (limit !== undefined) checkLimit(api, limit);
+}
+
+async function serve(
+  handler: ConnectionHandler,
+  options: ServingOptions,
+  places: readonly ListenOptions[],
+): Promise<Server> {
+  const network = networkHere();
+  const listeners: Listener[] = [];
+  try {
+    for (const place of places) listeners.push(await network.listen(place));
+    return new Server(handler, listeners, options);
+  } catch (error) {
+    for (const listener of listeners) listener.close();
+    throw error;
+  }
+}
+
+/** A server that listens. Made by `startServer` and `startUnixServer`. */
+export class Server implements AsyncDisposable {
+  /** What reports call it. */
+  readonly name: string;
+  /** Where it listens, or has listened. */
+  readonly sockets: readonly [Address, ...Address[]];
+  readonly #handler: ConnectionHandler;
+  readonly #options: ServingOptions;
+  readonly #listeners: readonly Listener[];
+  /** Owns everything that the server does. */
+  readonly #task: Task<void>;
+  /** The connections that have a handler, and its task. */
+  readonly #served: Map<ByteStream, Task<void> | undefined> = new Map();
+  /** Those that wait for one to end. */
+  readonly #waiting: ByteStream[] = [];
+  #isClosed = false;
+  /** True once it is closed and every handler has ended. */
+  #hasEnded = false;
+  #servesForever = false;
+  readonly #closers: WaitList = new WaitList();
+
+  /** @internal */
+  constructor(handler: ConnectionHandler, listeners: readonly Listener[], options: ServingOptions) {
+    this.#handler = handler;
+    this.#listeners = listeners;
+    this.#options = options;
+    this.sockets = listeners.map(({ address }) => address) as [Address, ...Address[]]; // one at least
+    this.name = options.name ?? describeAddress(this.sockets[0]);
+    this.#task = createTask(() => this.#supervise(), { name: `server ${this.name}` });
+  }
+
+  /** Connections that were accepted and have not ended, those that wait for a handler included. */
+  get connections(): number {
+    return this.#served.size + this.#waiting.length;
+  }
+
+  /** Whether it takes connections. */
+  isServing(): boolean {
+    return !this.#isClosed;
+  }
+
+  /** Takes no more connections; those that it has live on (S146). Not a wait. */
+  close(): void {
+    this.#isClosed = true;
+    for (const listener of this.#listeners) listener.close();
+  }
+
+  /** Closes all connections, after what was written has left. Their handlers read to the end. Not a wait (S147). */
+  closeClients(): void {
+    for (const stream of this.#all()) stream.close();
+  }
+
+  /** Closes all connections at once: what is on its way is dropped. Not a wait (S147). */
+  abortClients(): void {
+    for (const stream of this.#all()) stream.abort();
+  }
+
+  /**
+   * Waits until it was closed and the last handler has ended (S146). A checkpoint.
+   * @throws InvalidStateError in a handler, which would wait for itself.
+   */
+  waitClosed(): Promise<void> {
+    const scope = here();
+    const subject = `the end of server ${this.name}`;
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) return stop;
+    try {
+      this.#checkOutside("`server.waitClosed`");
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (this.#hasEnded) return completed(scope, subject, undefined);
+    const wait = park<void>(scope, subject);
+    this.#closers.add(wait);
+    return wait.promise;
+  }
+
+  /**
+   * Waits until it was closed and the last handler has ended. Cancelled, it closes the server, cancels the handlers, and
+   * waits for them (S148). For a program whose main has nothing else to do.
+   * @throws InvalidStateError when the server was closed before, or the second time.
+   */
+  async serveForever(): Promise<void> {
+    if (this.#isClosed || this.#servesForever) {
+      const found = this.#isClosed ? "is closed" : "serves for ever already";
+      throw new InvalidStateError(
+        `\`serveForever\` was called on server ${this.name}, which ${found}`,
+      );
+    }
+    this.#servesForever = true;
+    try {
+      await this.waitClosed();
+    } catch (error) {
+      await this.#stop();
+      throw error;
+    }
+  }
+
+  /**
+   * Drains it: takes no more connections, gives the handlers `seconds` to end, cancels the others, and waits for them.
+   * Cancelled, it does not wait until then. Handlers learn of it by `server.isServing()`.
+   */
+  async shutdown(seconds: number): Promise<void> {
+    checkSeconds("`server.shutdown`", "a number of seconds", seconds);
+    this.#checkOutside("`server.shutdown`");
+    this.close();
+    try {
+      const drained = await moveOnAfter(seconds, () => this.waitClosed());
+      if (drained.cancelled) await this.#stop();
+    } catch (error) {
+      await this.#stop();
+      throw error;
+    }
+  }
+
+  /** Closes it, cancels the handlers, and waits for them. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stop();
+  }
+
+  /** The task that owns the handlers is joined: a cancellation meanwhile is delivered when they have ended. */
+  async #stop(): Promise<void> {
+    this.close();
+    this.#task.cancel();
+    await cleanup(Number.POSITIVE_INFINITY, () => this.waitClosed());
+  }
+
+  async #supervise(): Promise<void> {
+    try {
+      await taskGroup(async (group) => {
+        for (const listener of this.#listeners)
+          group.createTask(() => this.#accept(group, listener));
+      });
+    } finally {
+      this.close();
+      for (const stream of this.#waiting.splice(0)) stream.abort();
+      this.#hasEnded = true;
+      this.#closers.resumeAll(undefined);
+    }
+  }
+
+  async #accept(group: TaskGroup<void>, listener: Listener): Promise<void> {
+    const { maxConnections = Number.POSITIVE_INFINITY, backlog = DEFAULT_BACKLOG } = this.#options;
+    try {
+      for (;;) {
+        const stream = await listener.accept();
+        if (this.#served.size < maxConnections) this.#start(group, stream);
+        else if (this.#waiting.length < backlog) this.#waiting.push(stream);
+        else stream.abort();
+      }
+    } catch (error) {
+      // That is how it ends when the listener was closed.
+      if (!(error instanceof InvalidStateError)) throw error;
+    } finally {
+      this.close();
+    }
+  }
+
+  #start(group: TaskGroup<void>, stream: ByteStream): void {
+    this.#served.set(stream, undefined); // the task may run at once
+    try {
+      const task = group.createTask(() => this.#serve(group, stream));
+      this.#served.set(stream, task);
+    } catch (error) {
+      this.#served.delete(stream);
+      stream.abort(); // the group is being cancelled
+      if (!(error instanceof InvalidStateError)) throw error;
+    }
+  }
+
+  async #serve(group: TaskGroup<void>, stream: ByteStream): Promise<void> {
+    try {
+      await this.#handler(
+        new StreamReader(stream, this.#options),
+        new StreamWriter(stream, this.#options),
+      );
+    } catch (exception) {
+      if (exception instanceof CancelledError) throw exception;
+      this.#report(exception, stream);
+    } finally {
+      await this.#end(stream);
+      this.#served.delete(stream);
+      const next = this.#waiting.shift();
+      if (next !== undefined) this.#start(group, next);
+    }
+  }
+
+  /** A handler that ends because its peer is gone has not failed. */
+  #report(exception: unknown, stream: ByteStream): void {
+    const { loop, task } = here();
+    if (exception === stream.lost && !loop.debug) return;
+    const peer = describeAddress(stream.remoteAddress);
+    const message = `a handler of server ${this.name} has failed; its connection to ${peer} is closed`;
+    loop.callExceptionHandler({ message, exception, task });
+  }
+
+  /** Lets what was written leave. Only for some seconds if the server is in a hurry: the peer may never read it. */
+  async #end(stream: ByteStream): Promise<void> {
+    stream.close();
+    const scope = here();
+    let isGone = false;
+    try {
+      if (scope.peekInterruption() === undefined && scope.cancelling() === 0) {
+        await stream.waitClosed();
+        isGone = true;
+      }
+    } finally {
+      if (!isGone) {
+        const closed = await cleanup(LAST_WORDS, async () => {
+          await stream.waitClosed();
+          return true;
+        });
+        if (closed === undefined) stream.abort();
+      }
+    }
+  }
+
+  #checkOutside(api: string): void {
+    const { task } = here();
+    if (task === undefined || ![...this.#served.values()].includes(task as Task<void>)) return;
+    const cure = "Call `server.close()`, or start a task outside the server that waits";
+    throw new InvalidStateError(
+      `${api} was called by a handler of server ${this.name}: it would wait for itself. ${cure}`,
+    );
+  }
+
+  #all(): ByteStream[] {
+    return [...this.#served.keys(), ...this.#waiting];
+  }
+}

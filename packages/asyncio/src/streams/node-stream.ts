@@ -1,0 +1,407 @@
+/**
+ * A ByteStream over Node's streams: a socket, a TLS socket, a pipe, the stdio of a child process. One or two of them, for
+ * reading and for writing.
+ *
+ * Reading begins with the first read; from then on it runs ahead of its reader by one buffer. Writing hands the host no
+ * more than a few pieces at a time, so that one can tell what has gone out, and drop the rest.
+ *
+ * Idle connections are many: whatever not every connection needs is made on first use, and the listeners are shared; they
+ * find their stream under a symbol of Node's.
+ */
+
+import type { Readable, Writable } from "node:stream";
+import { InvalidStateError } from "../kernel/errors.ts";
+import { completed, here } from "../kernel/here.ts";
+import type { Watched } from "../kernel/host.ts";
+import type { EventLoop } from "../kernel/loop.ts";
+import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { describeCaller } from "./reader.ts";
+
+/** Where a NodeStream gets its bytes from. Its functions are called when somebody asks. */
+export interface NodeStreamSource {
+  readonly readable?: Readable | undefined;
+  /** May be the same stream as `readable`. */
+  readonly writable?: Writable | undefined;
+  readonly remoteAddress?: Address | undefined;
+  /** @default 65,536 */
+  readonly highWaterMark?: number | undefined;
+  /** What reports call it: "connection to example.org:80". */
+  describe(): string;
+  localAddress?(): Address;
+  /** What `extra` knows. */
+  extra?(name: string): unknown;
+}
+
+/** What sockets have beyond other streams. */
+interface Resettable {
+  resetAndDestroy?(): void;
+}
+
+const OWNER: unique symbol = Symbol("asyncio-ts stream");
+
+interface Owned {
+  [OWNER]?: NodeStream;
+}
+
+const HIGH_WATER_MARK = 65_536;
+/** Bytes that are read ahead of the reader, at least; then the host is told to pause. */
+const READ_AHEAD = 65_536;
+/** Bytes that the host is given at a time when it cannot take everything at once. */
+const PIECE = 65_536;
+const NOWHERE: Address = { host: "", port: 0 };
+const EMPTY: Uint8Array = new Uint8Array(0);
+
+type BufferConstructor = { from(bytes: Uint8Array): Uint8Array };
+let bufferClass: BufferConstructor | undefined;
+
+/** A copy out of the pool of Node, which is three times as fast as an array of its own for a small one. */
+function copyOf(bytes: Uint8Array): Uint8Array {
+  bufferClass ??= process.getBuiltinModule("node:buffer").Buffer;
+  return bufferClass.from(bytes);
+}
+
+function onData(this: Owned, chunk: Uint8Array): void {
+  this[OWNER]?.dataArrived(chunk);
+}
+function onEnd(this: Owned): void {
+  this[OWNER]?.endArrived();
+}
+function onError(this: Owned, error: Error): void {
+  this[OWNER]?.failed(error);
+}
+function onClose(this: Owned): void {
+  this[OWNER]?.hostClosed();
+}
+
+export class NodeStream implements ByteStream, Watched {
+  readonly highWaterMark: number;
+  readonly #source: NodeStreamSource;
+  readonly #readable: Readable | undefined;
+  readonly #writable: Writable | undefined;
+  /** Streams of the host that have not closed. */
+  #open = 0;
+  #isClosed = false;
+  #lost: Error | undefined = undefined;
+  #localAddress: Address | undefined = undefined;
+
+  // reading
+  /** What has arrived and was not read; undefined is none. */
+  #ahead: Uint8Array[] | undefined = undefined;
+  #aheadSize = 0;
+  #isFlowing = false;
+  #hasEnded = false;
+  /** The last read that had to wait; it waits iff its state is "parked". */
+  #reader: Wait<Uint8Array | undefined> | undefined = undefined;
+
+  // writing
+  /** What the host has not been given yet; undefined is nothing. */
+  #queue: Uint8Array[] | undefined = undefined;
+  #queueSize = 0;
+  /** True iff the host has a piece whose callback tells when it is through. */
+  #isSending = false;
+  #hasWrittenEof = false;
+  /** Those who wait until less is unsent: `offer` is how much may be. */
+  #writers: WaitList | undefined = undefined;
+  #closers: WaitList | undefined = undefined;
+
+  constructor(source: NodeStreamSource, loop: EventLoop = here().loop) {
+    const { readable, writable, highWaterMark = HIGH_WATER_MARK } = source;
+    this.#source = source;
+    this.#readable = readable;
+    this.#writable = writable;
+    this.highWaterMark = highWaterMark;
+    if (readable !== undefined) this.#own(readable);
+    if (writable !== undefined && writable !== (readable as unknown)) this.#own(writable);
+    if (loop.isExact) loop.watch(this);
+  }
+
+  #own(stream: Readable | Writable): void {
+    if (!stream.closed) this.#open++;
+    (stream as Owned)[OWNER] = this;
+    stream.on("error", onError);
+    stream.on("close", onClose);
+  }
+
+  get localAddress(): Address {
+    this.#localAddress ??= this.#source.localAddress?.() ?? NOWHERE;
+    return this.#localAddress;
+  }
+
+  get remoteAddress(): Address {
+    return this.#source.remoteAddress ?? NOWHERE;
+  }
+
+  get unsent(): number {
+    return this.#queueSize + (this.#writable?.writableLength ?? 0);
+  }
+
+  get lost(): Error | undefined {
+    return this.#lost;
+  }
+
+  extra(name: string): unknown {
+    return this.#source.extra?.(name);
+  }
+
+  // --- reading
+
+  read(most: number = Number.POSITIVE_INFINITY): Promise<Uint8Array | undefined> {
+    const scope = here();
+    const stop = scope.interruption(this);
+    if (stop !== undefined) return stop;
+    if (this.#reader?.state === "parked") return refuse(scope, this, this.#busyError(scope));
+    if (this.#aheadSize > 0) return completed(scope, this, this.#take(most));
+    if (this.#lost !== undefined) return refuse(scope, this, this.#lost);
+    if (this.#hasEnded || this.#isClosed || this.#readable === undefined)
+      return completed(scope, this, undefined);
+    const wait = park<Uint8Array | undefined>(scope, this);
+    wait.handsOver = true;
+    wait.offer = most;
+    wait.holdTime();
+    this.#reader = wait;
+    if (!this.#isFlowing) this.#flow(this.#readable);
+    return wait.promise;
+  }
+
+  /** @internal What a read waits for. */
+  describeWait(): string {
+    return `bytes from ${this.#source.describe()}`;
+  }
+
+  /** @internal */
+  dataArrived(chunk: Uint8Array): void {
+    if (this.#isClosed) return;
+    // Plain bytes: `slice` of a Buffer would not copy, and its text would look different from that of other streams.
+    const bytes = new Uint8Array(chunk.buffer as ArrayBuffer, chunk.byteOffset, chunk.length);
+    const reader = this.#reader;
+    if (reader?.state === "parked") {
+      const most = reader.offer as number; // left there by `read`
+      if (bytes.length > most) this.#keep(bytes.subarray(most));
+      reader.resume(bytes.length > most ? bytes.subarray(0, most) : bytes);
+    } else this.#keep(bytes);
+  }
+
+  /** @internal */
+  endArrived(): void {
+    this.#hasEnded = true;
+    this.#reader?.resume(undefined);
+  }
+
+  #keep(bytes: Uint8Array): void {
+    this.#ahead ??= [];
+    this.#ahead.push(bytes);
+    this.#aheadSize += bytes.length;
+    if (this.#aheadSize < READ_AHEAD) return;
+    this.#isFlowing = false;
+    this.#readable?.pause();
+  }
+
+  #take(most: number): Uint8Array {
+    const ahead = this.#ahead as Uint8Array[]; // there are bytes
+    const first = ahead[0] as Uint8Array;
+    const taken = first.length <= most ? first : first.subarray(0, most);
+    if (taken === first) ahead.shift();
+    else ahead[0] = first.subarray(most);
+    this.#aheadSize -= taken.length;
+    if (ahead.length === 0) this.#ahead = undefined;
+    return taken;
+  }
+
+  #flow(readable: Readable): void {
+    this.#isFlowing = true;
+    if (readable.listenerCount("data", onData) === 0) {
+      readable.on("data", onData);
+      readable.on("end", onEnd);
+      if (readable.readableEnded) this.endArrived();
+    }
+    readable.resume();
+  }
+
+  // --- writing
+
+  send(bytes: Uint8Array): void {
+    const writable = this.#writable;
+    const isOver = this.#isClosed || this.#hasWrittenEof || this.#lost !== undefined;
+    if (writable === undefined || isOver || bytes.length === 0) return;
+    const copy = copyOf(bytes);
+    if (this.#isSending || copy.length > PIECE) {
+      this.#queue ??= [];
+      this.#queue.push(copy);
+      this.#queueSize += copy.length;
+      if (!this.#isSending) this.#sendNext(writable);
+    } else {
+      // The usual case: the host takes it in the call. A callback for each write would cost a tick (bench: echo).
+      writable.write(copy);
+      if (writable.writableLength > 0) this.#send(writable, EMPTY);
+    }
+  }
+
+  drain(most: number): Promise<void> {
+    const scope = here();
+    const subject = this.#subject("room to write to");
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) return stop;
+    if (this.#lost !== undefined) return refuse(scope, subject, this.#lost);
+    if (this.unsent <= most) return completed(scope, subject, undefined);
+    const wait = park<void>(scope, subject);
+    wait.offer = most;
+    wait.holdTime();
+    this.#writers ??= new WaitList();
+    this.#writers.add(wait);
+    return wait.promise;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject("room to write to"));
+    if (stop !== undefined) return stop;
+    this.send(bytes);
+    return this.drain(this.highWaterMark);
+  }
+
+  writeEof(): void {
+    if (this.#hasWrittenEof || this.#isClosed) return;
+    this.#hasWrittenEof = true;
+    if (this.#queueSize === 0) this.#writable?.end();
+  }
+
+  /** A piece that ends in a callback; what the host has before it is then through as well. */
+  #send(writable: Writable, piece: Uint8Array): void {
+    this.#isSending = true;
+    writable.write(piece, (error) => {
+      if (error) return; // "error" or "close" tells
+      this.#isSending = false;
+      if (this.#queueSize > 0) this.#sendNext(writable);
+      else if (this.#isClosed) this.#finish();
+      else if (this.#hasWrittenEof) writable.end();
+      this.#resumeWriters();
+    });
+  }
+
+  #sendNext(writable: Writable): void {
+    const queue = this.#queue as Uint8Array[]; // there are bytes
+    const first = queue[0] as Uint8Array;
+    const piece = first.length <= PIECE ? first : first.subarray(0, PIECE);
+    if (piece === first) queue.shift();
+    else queue[0] = first.subarray(PIECE);
+    this.#queueSize -= piece.length;
+    if (queue.length === 0) this.#queue = undefined;
+    this.#send(writable, piece);
+  }
+
+  #resumeWriters(): void {
+    if (this.#writers === undefined) return;
+    const { unsent } = this;
+    const all: Wait[] = [];
+    for (let wait = this.#writers.first; wait !== undefined; wait = wait.listNext) all.push(wait);
+    for (const wait of all) if (unsent <= (wait.offer as number)) wait.resume(undefined); // how much may be
+  }
+
+  // --- the end
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#dropAhead();
+    this.#reader?.resume(undefined);
+    // What the peer still sends is thrown away: unread bytes would turn the end into a reset, and ours might be lost.
+    this.#readable?.resume();
+    if (this.#queueSize === 0) this.#finish();
+  }
+
+  async waitClosed(): Promise<void> {
+    const scope = here();
+    if (this.#open === 0 || scope.peekInterruption() !== undefined) return;
+    const wait = park<void>(scope, this.#subject("the end of"));
+    wait.holdTime();
+    this.#closers ??= new WaitList();
+    this.#closers.add(wait);
+    await wait.promise;
+  }
+
+  abort(): void {
+    if (this.#open === 0 && this.#isClosed) return;
+    this.#isClosed = true;
+    this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
+    this.#dropAhead();
+    for (const stream of new Set<(Readable | Writable) & Resettable>(this.#both())) {
+      if (isTcp(stream)) stream.resetAndDestroy?.();
+      else stream.destroy();
+    }
+  }
+
+  /** @internal The connection is lost. */
+  failed(error: Error): void {
+    if (this.#lost !== undefined) return;
+    this.#lost = error;
+    this.#queue = undefined;
+    this.#queueSize = 0;
+    this.#reader?.fail(error);
+    this.#writers?.failAll(() => error);
+  }
+
+  /** @internal */
+  hostClosed(): void {
+    if (--this.#open > 0) return;
+    const isOver = this.#isClosed || (this.#hasEnded && this.#hasWrittenEof);
+    // Somebody has destroyed the socket behind our back.
+    if (!isOver) this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
+    this.#closers?.resumeAll(undefined);
+    this.#writers?.resumeAll(undefined);
+  }
+
+  /** What tests that leave it open are told. */
+  leftover(): string | undefined {
+    return this.#isClosed || this.#open === 0
+      ? undefined
+      : `${this.#source.describe()}, still open`;
+  }
+
+  /** All is with the host: ends the writing side, then both. */
+  #finish(): void {
+    const writable = this.#writable;
+    const destroy = (): void => {
+      for (const stream of this.#both()) stream.destroy();
+    };
+    if (writable === undefined || writable.destroyed || writable.writableFinished) destroy();
+    else {
+      writable.once("finish", destroy);
+      writable.end();
+    }
+  }
+
+  #both(): (Readable | Writable)[] {
+    return [this.#readable, this.#writable].filter((stream) => stream !== undefined);
+  }
+
+  #dropAhead(): void {
+    this.#ahead = undefined;
+    this.#aheadSize = 0;
+  }
+
+  #subject(what: string): WaitSubject {
+    return { describeWait: () => `${what} ${this.#source.describe()}` };
+  }
+
+  #busyError(scope: Scope): InvalidStateError {
+    const other = (this.#reader as Wait).scope; // it waits
+    return new InvalidStateError(
+      `\`stream.read\` was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from ${this.#source.describe()}. Let one task read`,
+    );
+  }
+}
+
+/** Only TCP connections can be reset; asking a pipe for it throws. */
+function isTcp(stream: object): boolean {
+  const { remoteFamily } = stream as { remoteFamily?: string };
+  return remoteFamily === "IPv4" || remoteFamily === "IPv6";
+}
+
+/** Rejects in its turn. */
+function refuse(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
+  const wait = new Wait<never>(scope, subject);
+  wait.fail(error);
+  return wait.promise;
+}

@@ -1,0 +1,309 @@
+/**
+ * Writing: bytes and text into any ByteStream. A write takes its bytes in the call, whatever happens after it, so writes
+ * of several tasks never mix, and writes that nobody awaits arrive all the same. What can be waited for, and cancelled, is
+ * only that there is room again.
+ *
+ * That wait begins when the promise of a write is awaited, and not in the call:
+ *
+ *     writer.write(head);        // <- were this a wait, a cancellation that comes now would end it,
+ *     writer.write(body);        //    nobody would see that, and `drain` would go on waiting
+ *     await writer.drain();
+ */
+
+import { pendAgain } from "../kernel/body.ts";
+import { argumentError, CancelledError, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { Future } from "../kernel/future.ts";
+import { completed, here } from "../kernel/here.ts";
+import type { Address, ByteStream } from "../kernel/network.ts";
+import type { Scope } from "../kernel/scope.ts";
+import { Wait } from "../kernel/wait.ts";
+import { describeCaller } from "./reader.ts";
+
+export interface WriterOptions {
+  /** Bytes on their way above which `write` and `drain` wait. @default that of the stream, usually 65,536 */
+  readonly highWaterMark?: number | undefined;
+  /** Bytes on their way at which they go on. @default a quarter of `highWaterMark` */
+  readonly lowWaterMark?: number | undefined;
+}
+
+/** What `getExtraInfo` knows, by name. Modules that know more add to it. */
+export interface ExtraInfo {
+  readonly peername: Address;
+  readonly sockname: Address;
+  /** The object of the host under the connection: a `net.Socket` of Node. Undefined in memory. */
+  readonly socket: object;
+}
+
+const encoder = new TextEncoder();
+const ignore = (): void => {};
+
+/** Where bytes stand that a wait is about, counted from the first that was written. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Writes to a connection, a pipe, or any ByteStream. Bytes that it has taken go out in order, unless the connection is lost
+ * or aborted. Close it when you are done: `await using` does, and waits until all has left.
+ * Source: asyncio.StreamWriter (S137 to S141).
+ *
+ * @example
+ * const [near, far] = testing.memoryStreamPair();
+ * const writer = new asyncio.StreamWriter(near);
+ * await writer.write("hello\n");
+ * writer.close();
+ * assert.equal(new TextDecoder().decode(await new asyncio.StreamReader(far).read()), "hello\n");
+ */
+export class StreamWriter implements AsyncDisposable {
+  #stream: ByteStream;
+  readonly #high: number;
+  readonly #low: number;
+  /** Bytes taken since it was made. */
+  #taken = 0;
+  #hasWrittenEof = false;
+  #isClosed = false;
+  /** Where the writes that wait were called; undefined iff none waits. */
+  #waiting: Scope | undefined = undefined;
+  #waits = 0;
+
+  constructor(stream: ByteStream, options: WriterOptions = {}) {
+    const { highWaterMark = stream.highWaterMark } = options;
+    const { lowWaterMark = Math.floor(highWaterMark / 4) } = options;
+    const api = "`new StreamWriter`";
+    for (const mark of [highWaterMark, lowWaterMark])
+      if (typeof mark !== "number") throw argumentError(api, "water marks in bytes", mark);
+    if (!(highWaterMark >= 0))
+      throw rangeError(api, "`highWaterMark` of 0 bytes or more", highWaterMark);
+    if (!(lowWaterMark >= 0 && lowWaterMark <= highWaterMark))
+      throw rangeError(api, `\`lowWaterMark\` from 0 to ${highWaterMark}`, lowWaterMark);
+    this.#stream = stream;
+    this.#high = highWaterMark;
+    this.#low = lowWaterMark;
+  }
+
+  /**
+   * Takes the bytes, or text as UTF-8, in the call. Awaited, it waits while more than `highWaterMark` bytes are on their
+   * way: that is a checkpoint. Cancelled there, the bytes follow all the same, and `error.bytesWritten` tells how many of
+   * them have gone out. It rejects when the connection is lost; a rejection that nobody awaits does no harm.
+   * @throws InvalidStateError after `close` or `writeEof`, or while the write of another task waits.
+   */
+  write(bytes: Uint8Array | string): Promise<void> {
+    const chunk = typeof bytes === "string" ? encoder.encode(bytes) : bytes;
+    if (!(chunk instanceof Uint8Array))
+      return Promise.reject(argumentError("`writer.write`", "a Uint8Array or a string", bytes));
+    return this.#write(chunk);
+  }
+
+  /** Writes all of them, one after the other, and as they are: it adds no line ends. Otherwise as `write`. */
+  writeLines(lines: Iterable<Uint8Array | string>): Promise<void> {
+    const chunks = [...lines].map((line) =>
+      typeof line === "string" ? encoder.encode(line) : line,
+    );
+    const wrong = chunks.find((chunk) => !(chunk instanceof Uint8Array));
+    if (wrong !== undefined)
+      return Promise.reject(argumentError("`writer.writeLines`", "Uint8Arrays or strings", wrong));
+    return this.#write(joined(chunks));
+  }
+
+  /**
+   * Waits while more than `highWaterMark` bytes are on their way, until `lowWaterMark` are. A checkpoint; any number of
+   * tasks may wait here. Rejects when the connection is lost.
+   */
+  drain(): Promise<void> {
+    return this.#drain({ from: this.bytesWritten, to: this.#taken });
+  }
+
+  /** Ends this side: the peer reads to the end, and may go on writing. Nothing can be written after it. */
+  writeEof(): void {
+    if (!this.canWriteEof())
+      throw new InvalidStateError(
+        "`writer.writeEof` was called on a stream whose sides cannot be ended alone. Use `close`",
+      );
+    this.#hasWrittenEof = true;
+    this.#stream.writeEof();
+  }
+
+  canWriteEof(): boolean {
+    return this.#stream.canWriteEof ?? true;
+  }
+
+  /** Closes both sides, after all that was written has left. A read that waits here comes to the end. Not a wait. */
+  close(): void {
+    this.#isClosed = true;
+    this.#stream.close();
+  }
+
+  isClosing(): boolean {
+    return this.#isClosed || this.#stream.lost !== undefined;
+  }
+
+  /** Waits until the connection is gone, after `close`: all has left, or never will. A checkpoint. */
+  waitClosed(): Promise<void> {
+    return this.#stream.waitClosed();
+  }
+
+  /** Closes both sides at once: what is on its way is dropped, and the peer gets ECONNRESET. Not a wait. */
+  abort(): void {
+    this.#isClosed = true;
+    this.#stream.abort();
+  }
+
+  /** What is known of the connection; undefined where it has no such thing. */
+  getExtraInfo<K extends keyof ExtraInfo>(name: K): ExtraInfo[K] | undefined {
+    const stream = this.#stream;
+    const found =
+      name === "peername"
+        ? stream.remoteAddress
+        : name === "sockname"
+          ? stream.localAddress
+          : stream.extra?.(name);
+    return found as ExtraInfo[K] | undefined; // the stream keeps to the names
+  }
+
+  /** Bytes that have gone out: handed to the operating system; in memory, read by the peer. */
+  get bytesWritten(): number {
+    return this.#taken - this.#stream.unsent;
+  }
+
+  /** @internal What it writes to. */
+  get stream(): ByteStream {
+    return this.#stream;
+  }
+
+  /** @internal Goes on with another stream, for startTls. Nothing may be on its way. */
+  switchTo(stream: ByteStream): void {
+    this.#taken = this.bytesWritten;
+    this.#stream = stream;
+  }
+
+  /** Closes, and waits until all has left. In a scope that was cancelled it does not wait for the peer: it aborts. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (here().peekInterruption() !== undefined) {
+      this.abort();
+      return;
+    }
+    this.close();
+    try {
+      await this.waitClosed();
+    } catch (error) {
+      if (!(error instanceof CancelledError)) throw error;
+      this.abort(); // nothing may be left open
+      pendAgain(error); // thrown, it would hide the error that the block was left with
+    }
+  }
+
+  #write(chunk: Uint8Array): Promise<void> {
+    const scope = here();
+    const stream = this.#stream;
+    const error = this.#refusal(scope);
+    if (error !== undefined) return error;
+    const from = this.#taken;
+    this.#taken += chunk.length;
+    stream.send(chunk);
+    if (stream.unsent <= this.#high && !scope.attention)
+      return completed(scope, "StreamWriter.write", undefined);
+    const span = { from, to: this.#taken };
+    return new Backpressure(() => this.#waitForRoom(span));
+  }
+
+  #refusal(scope: Scope): Promise<never> | undefined {
+    const { lost } = this.#stream;
+    if (this.#isClosed || this.#hasWrittenEof) {
+      const call = this.#isClosed ? "close" : "writeEof";
+      const message = `\`writer.write\` was called after \`${call}\`. Write first`;
+      return refused(scope, lost ?? new InvalidStateError(message));
+    }
+    if (lost !== undefined) return refused(scope, lost);
+    const other = this.#waiting;
+    if (other?.task === scope.task || other === undefined) return undefined;
+    if (other.task === undefined || scope.task === undefined) return undefined; // nobody can be told apart there
+    const future = new Future<never>(); // its failure is reported if nobody awaits it: the bytes are not taken
+    future.setException(
+      new InvalidStateError(
+        `\`writer.write\` was called by ${describeCaller(scope)} while a write of ${describeCaller(other)} waits for room. Let one task write, or put a Lock round it`,
+      ),
+    );
+    return future;
+  }
+
+  /** What awaiting a write is. */
+  async #waitForRoom(span: Span): Promise<void> {
+    this.#waiting = here();
+    this.#waits++;
+    try {
+      await this.#drain(span);
+    } finally {
+      if (--this.#waits === 0) this.#waiting = undefined;
+    }
+  }
+
+  async #drain(span: Span): Promise<void> {
+    const stream = this.#stream;
+    try {
+      await stream.drain(stream.unsent > this.#high ? this.#low : Number.POSITIVE_INFINITY);
+    } catch (error) {
+      if (error instanceof CancelledError) this.#tellWritten(error, span);
+      throw error;
+    }
+  }
+
+  #tellWritten(error: CancelledError, { from, to }: Span): void {
+    const bytesWritten = Math.min(Math.max(this.bytesWritten - from, 0), to - from);
+    Object.assign(error, { bytesWritten });
+  }
+}
+
+/** The promise of a write that has not room enough: it begins to wait when it is awaited. */
+class Backpressure implements Promise<void> {
+  readonly [Symbol.toStringTag] = "Promise";
+  readonly #begin: () => Promise<void>;
+  #promise: Promise<void> | undefined = undefined;
+
+  constructor(begin: () => Promise<void>) {
+    this.#begin = begin;
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: it is a promise
+  then<A = void, B = never>(
+    // biome-ignore lint/suspicious/noConfusingVoidType: so has Promise<void>
+    fulfilled?: ((value: void) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#wait().then(fulfilled, rejected);
+  }
+
+  // biome-ignore lint/suspicious/noConfusingVoidType: so has Promise<void>
+  catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<void | B> {
+    return this.#wait().catch(rejected);
+  }
+
+  finally(ended?: (() => void) | null): Promise<void> {
+    return this.#wait().finally(ended);
+  }
+
+  #wait(): Promise<void> {
+    if (this.#promise === undefined) {
+      this.#promise = this.#begin();
+      this.#promise.catch(ignore);
+    }
+    return this.#promise;
+  }
+}
+
+/** Rejects in its turn, and is handled, should nobody await it. */
+function refused(scope: Scope, error: unknown): Promise<never> {
+  const wait = new Wait<never>(scope, "StreamWriter.write");
+  wait.fail(error);
+  return wait.promise;
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let filled = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, filled);
+    filled += chunk.length;
+  }
+  return all;
+}

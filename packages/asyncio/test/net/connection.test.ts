@@ -1,0 +1,244 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server as NodeServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import * as asyncio from "../../src/index.ts";
+import * as testing from "../../src/testing.ts";
+
+const { openConnection, openUnixConnection, run, startServer, startUnixServer } = asyncio;
+
+const text = (chunk: Uint8Array) => new TextDecoder().decode(chunk);
+
+const echo: asyncio.ConnectionHandler = async (reader, writer) => {
+  for await (const line of reader) await writer.write(line);
+};
+
+function inTemporaryFolder(body: (folder: string) => Promise<void>): () => Promise<void> {
+  return async () => {
+    const folder = mkdtempSync(join(tmpdir(), "asyncio-"));
+    try {
+      await run(() => body(folder));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  };
+}
+
+describe("openConnection", () => {
+  test("gives reader and writer, by place and by name", async () => {
+    await run(async () => {
+      await using server = await startServer(echo, "127.0.0.1", 0);
+      const { port } = server.sockets[0];
+      const [reader, writer] = await openConnection("127.0.0.1", port);
+      const second = await openConnection({ host: "127.0.0.1", port });
+
+      assert.ok(reader instanceof asyncio.StreamReader);
+      assert.ok(writer instanceof asyncio.StreamWriter);
+      assert.deepEqual([...second], [second.reader, second.writer]);
+
+      writer.close();
+      second.writer.close();
+    });
+  });
+
+  test("finds a host by its name", async () => {
+    await run(async () => {
+      await using server = await startServer(echo, "127.0.0.1", 0);
+      await using connection = await openConnection("localhost", server.sockets[0].port, {
+        family: 4,
+      });
+      await connection.writer.write("x\n");
+      assert.equal(text(await connection.reader.readLine()), "x\n");
+    });
+  });
+
+  test("passes `limit` and the water marks on", async () => {
+    await run(async () => {
+      await using server = await startServer(echo, { host: "127.0.0.1" });
+      const { port } = server.sockets[0];
+      await using connection = await openConnection("127.0.0.1", port, { limit: 3 });
+      connection.writer.write("too long\n");
+
+      assert.equal(connection.reader.limit, 3);
+      await assert.rejects(connection.reader.readLine(), asyncio.LimitOverrunError);
+      await assert.rejects(openConnection("127.0.0.1", port, { limit: 0 }), RangeError);
+      await assert.rejects(openConnection("127.0.0.1", port, { lowWaterMark: -1 }), RangeError);
+    });
+  });
+
+  test("tells the addresses of both ends, also after the end", async () => {
+    await run(async () => {
+      await using server = await startServer(echo, { host: "127.0.0.1" });
+      const { port } = server.sockets[0];
+      const { writer } = await openConnection("127.0.0.1", port, {
+        localAddress: { host: "127.0.0.2" },
+      });
+
+      assert.equal(writer.getExtraInfo("sockname")?.host, "127.0.0.2");
+      assert.notEqual(writer.getExtraInfo("socket"), undefined);
+      writer.close();
+      await writer.waitClosed();
+      assert.deepEqual(writer.getExtraInfo("peername"), { host: "127.0.0.1", port });
+    });
+  });
+
+  test("keeps the host's code where nobody listens, and where there is no host", async () => {
+    await run(async () => {
+      const server = await startServer(echo, { host: "127.0.0.1" });
+      const { port } = server.sockets[0];
+      server.close();
+
+      await assert.rejects(openConnection("127.0.0.1", port), { code: "ECONNREFUSED" });
+      await assert.rejects(openConnection("no-such-host.invalid", 80), (error) =>
+        ["ENOTFOUND", "EAI_AGAIN"].includes((error as NodeJS.ErrnoException).code ?? ""),
+      );
+    });
+  });
+
+  test("refuses what it cannot use", async () => {
+    await run(async () => {
+      // @ts-expect-error
+      await assert.rejects(openConnection(80), TypeError);
+      // @ts-expect-error
+      await assert.rejects(openConnection("127.0.0.1"), TypeError);
+      await assert.rejects(openConnection("127.0.0.1", 1.5), RangeError);
+      // @ts-expect-error
+      await assert.rejects(openUnixConnection(1), TypeError);
+    });
+  });
+
+  test("cancelled, there is no connection", async () => {
+    const network = new testing.SimulatedNetwork({ latency: 1 });
+    await testing.runTest(async (t) => {
+      await using server = await network.host("server").run(() => startServer(echo, { port: 80 }));
+      const connect = () => network.host("client").run(() => openConnection("server", 80));
+
+      await assert.rejects(asyncio.timeout(1.5, connect), asyncio.TimeoutError);
+
+      await asyncio.sleep(3);
+      assert.equal(server.connections, 0);
+      assert.equal(t.now, 4.5);
+    });
+  });
+
+  test("disposing a connection closes it", async () => {
+    await run(async () => {
+      const ended: string[] = [];
+      await using server = await startServer(
+        async (reader) => {
+          ended.push(text(await reader.read()));
+        },
+        { host: "127.0.0.1" },
+      );
+      {
+        await using connection = await openConnection("127.0.0.1", server.sockets[0].port);
+        connection.writer.write("all of it");
+      }
+      server.close();
+      await server.waitClosed();
+
+      assert.deepEqual(ended, ["all of it"]);
+    });
+  });
+});
+
+describe("Unix sockets", () => {
+  test(
+    "are served and connected to by path",
+    inTemporaryFolder(async (folder) => {
+      const path = join(folder, "socket");
+      await using server = await startUnixServer(echo, path);
+      await using connection = await openUnixConnection(path);
+      const { reader, writer } = connection;
+      await writer.write("x\n");
+
+      assert.equal(text(await reader.readLine()), "x\n");
+      assert.deepEqual(server.sockets, [{ host: "", port: 0, path }]);
+      assert.equal(writer.getExtraInfo("peername")?.path, path);
+    }),
+  );
+
+  test(
+    "are removed on close (S149)",
+    inTemporaryFolder(async (folder) => {
+      const path = join(folder, "socket");
+      const server = await startUnixServer(echo, path);
+      assert.equal(existsSync(path), true);
+
+      server.close();
+
+      assert.equal(existsSync(path), false);
+      await assert.rejects(openUnixConnection(path), { code: "ENOENT" });
+    }),
+  );
+
+  test(
+    "are left alone on close when they belong to another by then (S149)",
+    inTemporaryFolder(async (folder) => {
+      const path = join(folder, "socket");
+      const first = await startUnixServer(echo, path);
+      await using _second = await startUnixServer(echo, path);
+
+      first.close();
+      await first.waitClosed();
+
+      await using connection = await openUnixConnection(path);
+      await connection.writer.write("still there\n");
+      assert.equal(text(await connection.reader.readLine()), "still there\n");
+    }),
+  );
+
+  test(
+    "are kept with `cleanupSocket: false` (S149)",
+    inTemporaryFolder(async (folder) => {
+      const path = join(folder, "socket");
+      const server = await startUnixServer(echo, path, { cleanupSocket: false });
+
+      server.close();
+      await server.waitClosed();
+
+      assert.equal(existsSync(path), true);
+    }),
+  );
+
+  test(
+    "replace what a server that crashed has left, and nothing else",
+    inTemporaryFolder(async (folder) => {
+      const path = join(folder, "socket");
+      writeFileSync(path, "a file");
+      await assert.rejects(startUnixServer(echo, path), { code: "EADDRINUSE" });
+      await assert.rejects(startUnixServer(echo, join(folder, "no", "such")), { code: "EACCES" });
+    }),
+  );
+
+  test("work on a simulated host, which sees its own only", async () => {
+    const network = new testing.SimulatedNetwork();
+    await testing.runTest(async () => {
+      const path = "/run/socket";
+      await network.host("a").run(async () => {
+        await using _server = await startUnixServer(echo, path);
+        await using connection = await openUnixConnection(path);
+        await connection.writer.write("x\n");
+        assert.equal(text(await connection.reader.readLine()), "x\n");
+        const elsewhere = network.host("b").run(() => openUnixConnection(path));
+        await assert.rejects(elsewhere, { code: "ENOENT" });
+      });
+    });
+  });
+});
+
+test("a connection to a server of the host's own works the same", async () => {
+  await run(async () => {
+    const server: NodeServer = createServer((socket) => {
+      socket.end("from node:net");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as { port: number };
+    await using connection = await openConnection("127.0.0.1", port);
+    server.close();
+
+    assert.equal(text(await connection.reader.read()), "from node:net");
+  });
+});

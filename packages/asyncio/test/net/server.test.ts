@@ -1,0 +1,400 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import * as asyncio from "../../src/index.ts";
+import * as testing from "../../src/testing.ts";
+import { collectReports } from "../virtual.ts";
+
+const { createTask, openConnection, run, sleep, startServer } = asyncio;
+
+const text = (chunk: Uint8Array) => new TextDecoder().decode(chunk);
+const local = { host: "127.0.0.1" };
+
+type Handler = asyncio.ConnectionHandler;
+
+/** Sends every line back. */
+const echo: Handler = async (reader, writer) => {
+  for await (const line of reader) await writer.write(line);
+};
+
+/** Reads to the end. */
+const listen: Handler = async (reader) => {
+  await reader.read();
+};
+
+interface Place {
+  readonly options: asyncio.ServerOptions;
+  connect(server: asyncio.Server): Promise<asyncio.Connection>;
+}
+
+/** The same test on sockets of this machine, and on a simulated network in virtual time. */
+function everywhere(
+  title: string,
+  body: (place: Place) => Promise<void>,
+  options: { reports?: RegExp[] } = {},
+): void {
+  const check = async (loop: asyncio.EventLoop, main: () => Promise<void>): Promise<void> => {
+    const reports = collectReports(loop);
+    await run(main, { loop });
+    const expected = options.reports ?? [];
+    assert.equal(reports.length, expected.length, JSON.stringify(reports));
+    for (const [index, pattern] of expected.entries())
+      assert.match(`${reports[index]?.message}: ${reports[index]?.exception}`, pattern);
+  };
+
+  test(`${title}, on sockets`, async () => {
+    const place: Place = {
+      options: local,
+      connect: (server) => openConnection("127.0.0.1", server.sockets[0].port),
+    };
+    await check(new asyncio.HostLoop(), () => body(place));
+  });
+
+  test(`${title}, on a simulated network`, async () => {
+    const network = new testing.SimulatedNetwork({ latency: 0.001, chunks: "random", seed: 1 });
+    const place: Place = {
+      options: {},
+      connect: (server) =>
+        network.host("client").run(() => openConnection("server", server.sockets[0].port)),
+    };
+    await check(new testing.VirtualLoop(), () => network.host("server").run(() => body(place)));
+  });
+}
+
+describe("startServer", () => {
+  everywhere("serves connections side by side", async ({ options, connect }) => {
+    await using server = await startServer(echo, options);
+    const ask = async (question: string): Promise<string> => {
+      await using connection = await connect(server);
+      const { reader, writer } = connection;
+      await writer.write(question);
+      return text(await reader.readLine());
+    };
+
+    const answers = await asyncio.gather(
+      () => ask("one\n"),
+      () => ask("two\n"),
+      () => ask("three\n"),
+    );
+
+    assert.deepEqual(answers, ["one\n", "two\n", "three\n"]);
+  });
+
+  everywhere("closes a connection when its handler ends", async ({ options, connect }) => {
+    await using server = await startServer(async (_reader, writer) => {
+      writer.write("bye");
+    }, options);
+    const [reader, writer] = await connect(server);
+
+    assert.equal(text(await reader.read()), "bye");
+
+    writer.close();
+    await writer.waitClosed();
+  });
+
+  everywhere(
+    "reports a handler that fails, and closes its connection only (S144)",
+    async ({ options, connect }) => {
+      await using server = await startServer(async (reader, writer) => {
+        const line = text(await reader.readLine());
+        if (line === "fail\n") throw new Error("a mistake");
+        await writer.write(line);
+      }, options);
+      const [reader, writer] = await connect(server);
+      const [failedReader, failedWriter] = await connect(server);
+
+      await failedWriter.write("fail\n");
+      assert.equal(text(await failedReader.read()), "");
+      await writer.write("fine\n");
+      assert.equal(text(await reader.read()), "fine\n");
+
+      failedWriter.close();
+      writer.close();
+    },
+    { reports: [/a handler of server .* has failed.*: Error: a mistake/] },
+  );
+
+  everywhere("a handler that is cancelled closes silently (S144)", async ({ options, connect }) => {
+    let task: asyncio.Task<unknown> | undefined;
+    await using server = await startServer(async () => {
+      task = asyncio.currentTask();
+      await sleep(3600);
+    }, options);
+    const [reader, writer] = await connect(server);
+    while (task === undefined) await sleep(0.001);
+
+    task.cancel();
+
+    assert.equal(text(await reader.read()), "");
+    writer.close();
+  });
+
+  everywhere("a peer that is lost is no failure of the handler", async ({ options, connect }) => {
+    await using server = await startServer(echo, options);
+    const [, writer] = await connect(server);
+    await writer.write("x");
+    while (server.connections === 0) await sleep(0.001);
+
+    writer.abort();
+
+    while (server.connections > 0) await sleep(0.001);
+  });
+
+  test("handlers run in the context of whoever starts the server", async () => {
+    const variable = new asyncio.ContextVar<string>("variable");
+    await run(async () => {
+      variable.set("inherited");
+      await using server = await startServer(async (_reader, writer) => {
+        writer.write(variable.get());
+      }, local);
+      await using connection = await openConnection("127.0.0.1", server.sockets[0].port);
+      assert.equal(text(await connection.reader.read()), "inherited");
+    });
+  });
+
+  test("takes host and port as asyncio does, and several hosts", async () => {
+    await run(async () => {
+      await using one = await startServer(echo, "127.0.0.1", 0);
+      await using two = await startServer(echo, ["127.0.0.1", "127.0.0.2"], 0);
+
+      assert.deepEqual(
+        [...one.sockets, ...two.sockets].map(({ host }) => host),
+        ["127.0.0.1", "127.0.0.1", "127.0.0.2"],
+      );
+      assert.ok(one.sockets[0].port > 0);
+    });
+  });
+
+  test("tells why it cannot listen", async () => {
+    await run(async () => {
+      await using server = await startServer(echo, local);
+      const { port } = server.sockets[0];
+      await assert.rejects(startServer(echo, "127.0.0.1", port), { code: "EADDRINUSE" });
+      await assert.rejects(startServer(echo, "203.0.113.1", 0), { code: "EADDRNOTAVAIL" });
+    });
+  });
+
+  test("refuses what it cannot use", async () => {
+    await run(async () => {
+      // @ts-expect-error
+      await assert.rejects(startServer("handler"), TypeError);
+      await assert.rejects(startServer(echo, { port: 70_000 }), RangeError);
+      await assert.rejects(startServer(echo, { maxConnections: 0 }), RangeError);
+      await assert.rejects(startServer(echo, { limit: -1 }), RangeError);
+      await assert.rejects(startServer(echo, [] as string[], 0), RangeError);
+    });
+  });
+});
+
+describe("the end of a server", () => {
+  everywhere("close leaves connections open (S146)", async ({ options, connect }) => {
+    const server = await startServer(echo, options);
+    const [reader, writer] = await connect(server);
+    await writer.write("before\n");
+    await reader.readLine();
+
+    server.close();
+    const closed = createTask(() => server.waitClosed());
+    await writer.write("after\n");
+
+    assert.equal(text(await reader.readLine()), "after\n");
+    assert.deepEqual([server.isServing(), server.connections, closed.done()], [false, 1, false]);
+    await assert.rejects(connect(server), { code: "ECONNREFUSED" });
+    writer.close();
+    await closed;
+    assert.equal(server.connections, 0);
+    await server.waitClosed();
+  });
+
+  everywhere("closeClients lets handlers read to the end (S147)", async ({ options, connect }) => {
+    const server = await startServer(async (reader, writer) => {
+      writer.write("hello");
+      await reader.read();
+    }, options);
+    const [reader, writer] = await connect(server);
+    assert.equal(text(await reader.readExactly(5)), "hello");
+
+    server.close();
+    server.closeClients();
+    await server.waitClosed();
+
+    assert.equal(text(await reader.read()), "");
+    writer.close();
+  });
+
+  everywhere(
+    "abortClients works although a peer does not read (S147)",
+    async ({ options, connect }) => {
+      const server = await startServer(async (_reader, writer) => {
+        for (;;) await writer.write(new Uint8Array(100_000));
+      }, options);
+      const [reader, writer] = await connect(server);
+      await reader.read(1);
+
+      server.close();
+      server.abortClients();
+      await server.waitClosed();
+
+      writer.abort();
+    },
+  );
+
+  everywhere("disposing cancels the handlers and waits for them", async ({ options, connect }) => {
+    const log: string[] = [];
+    let client: asyncio.Connection;
+    {
+      await using server = await startServer(async (_reader, writer) => {
+        try {
+          writer.write("!");
+          await sleep(3600);
+        } finally {
+          await sleep(0.001);
+          writer.write("goodbye");
+          log.push("cleaned up");
+        }
+      }, options);
+      client = await connect(server);
+      await client.reader.readExactly(1);
+    }
+
+    assert.deepEqual(log, ["cleaned up"]);
+    assert.equal(text(await client.reader.read()), "goodbye");
+    client.writer.close();
+  });
+
+  everywhere("shutdown gives handlers time, and cancels the rest", async ({ options, connect }) => {
+    const log: string[] = [];
+    const server = await startServer(async (reader, writer) => {
+      const name = text(await reader.readLine()).trim();
+      writer.write("!");
+      try {
+        await sleep(name === "quick" ? 0.01 : 3600);
+        log.push(`${name} has ended`);
+      } catch {
+        log.push(`${name} was cancelled`);
+      }
+    }, options);
+    const clients = await asyncio.gather(
+      () => connect(server),
+      () => connect(server),
+    );
+    await clients[0].writer.write("quick\n");
+    await clients[1].writer.write("slow\n");
+    for (const { reader } of clients) await reader.readExactly(1);
+
+    await server.shutdown(0.05);
+
+    assert.deepEqual(log, ["quick has ended", "slow was cancelled"]);
+    for (const { writer } of clients) writer.close();
+  });
+
+  everywhere("shutdown waits no longer than the handlers take", async ({ options, connect }) => {
+    const server = await startServer(echo, options);
+    const [, writer] = await connect(server);
+    await writer.write("x\n");
+    const shutdown = createTask(() => server.shutdown(3600));
+    await sleep(0.01);
+
+    writer.close();
+
+    await shutdown;
+  });
+
+  everywhere(
+    "serveForever ends with the server, once it was cancelled (S148)",
+    async ({ options, connect }) => {
+      const log: string[] = [];
+      const server = await startServer(async (reader, writer) => {
+        try {
+          writer.write("!");
+          await reader.read();
+        } finally {
+          log.push("handler ended");
+        }
+      }, options);
+      const forever = createTask(() => server.serveForever());
+      const [reader, writer] = await connect(server);
+      await reader.readExactly(1);
+      await assert.rejects(server.serveForever(), /serves for ever already/);
+
+      forever.cancel();
+      await assert.rejects(forever, asyncio.CancelledError);
+
+      assert.deepEqual([log, server.isServing()], [["handler ended"], false]);
+      await assert.rejects(server.serveForever(), /which is closed/);
+      writer.close();
+    },
+  );
+
+  everywhere("a handler cannot wait for itself", async ({ options, connect }) => {
+    const errors: unknown[] = [];
+    await using server = await startServer(async () => {
+      await server.shutdown(1).catch((error) => errors.push(error));
+      await server.waitClosed().catch((error) => errors.push(error));
+    }, options);
+    const [reader, writer] = await connect(server);
+
+    await reader.read();
+
+    assert.equal(errors.length, 2);
+    for (const error of errors) assert.match(String(error), /it would wait for itself/);
+    writer.close();
+  });
+
+  test("the run that started it closes it", async () => {
+    let server: asyncio.Server | undefined;
+    const log: string[] = [];
+    await run(async () => {
+      server = await startServer(async (_reader, writer) => {
+        try {
+          writer.write("!");
+          await sleep(3600);
+        } finally {
+          log.push("cancelled");
+        }
+      }, local);
+      const [reader] = await openConnection("127.0.0.1", server.sockets[0].port);
+      await reader.readExactly(1);
+    });
+
+    assert.deepEqual([log, server?.isServing()], [["cancelled"], false]);
+  });
+});
+
+describe("maxConnections", () => {
+  everywhere("lets the others wait, unread, until one ends", async ({ options, connect }) => {
+    let running = 0;
+    let most = 0;
+    const handler: Handler = async (reader, writer) => {
+      most = Math.max(most, ++running);
+      await writer.write(await reader.readLine());
+      running--;
+    };
+    await using server = await startServer(handler, { ...options, maxConnections: 2 });
+    const ask = async (): Promise<string> => {
+      await using connection = await connect(server);
+      connection.writer.write("question\n");
+      return text(await connection.reader.readLine());
+    };
+
+    const answers = await asyncio.gather(Array.from({ length: 8 }, () => ask));
+
+    assert.deepEqual([new Set(answers), most], [new Set(["question\n"]), 2]);
+  });
+
+  everywhere("refuses what is above the backlog", async ({ options, connect }) => {
+    const limits = { ...options, maxConnections: 1, backlog: 1 };
+    await using server = await startServer(listen, limits);
+    const clients = [await connect(server), await connect(server)];
+
+    // The reset comes while it connects, or after that.
+    const lost = await connect(server)
+      .then(([reader]) => reader.read(1))
+      .catch((error: NodeJS.ErrnoException) => error.code);
+
+    assert.equal(lost, "ECONNRESET");
+    assert.equal(server.connections, 2);
+    for (const { writer } of clients) writer.close();
+    server.close();
+    await server.waitClosed();
+  });
+});

@@ -1,0 +1,247 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { PassThrough, Readable, Writable } from "node:stream";
+import { test } from "node:test";
+import * as asyncio from "../../src/index.ts";
+import { NodeStream } from "../../src/streams/node-stream.ts";
+
+const { createTask, run, StreamReader, StreamWriter } = asyncio;
+const text = (chunk: Uint8Array | undefined) => new TextDecoder().decode(chunk);
+const bytes = (string: string) => new TextEncoder().encode(string);
+
+/** Both ends of a TCP connection: a stream of ours, and the bare socket of its peer. */
+function connected(body: (stream: NodeStream, peer: Socket) => Promise<void>): () => Promise<void> {
+  return () =>
+    run(async () => {
+      const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const { port } = server.address() as AddressInfo;
+      const accepted = once(server, "connection");
+      const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+      socket.pause();
+      const [peer] = (await accepted) as [Socket];
+      if (socket.connecting) await once(socket, "connect");
+      peer.on("error", () => {});
+      const stream = new NodeStream({
+        readable: socket,
+        writable: socket,
+        describe: () => "a test connection",
+      });
+      try {
+        await body(stream, peer);
+      } finally {
+        stream.abort();
+        peer.destroy();
+        server.close();
+        await stream.waitClosed();
+      }
+    });
+}
+
+test(
+  "bytes go both ways, and the end of one side is not that of the other",
+  connected(async (stream, peer) => {
+    peer.end("question");
+    let question = "";
+    for (let chunk = await stream.read(3); chunk !== undefined; chunk = await stream.read(3))
+      question += text(chunk);
+    assert.equal(question, "question");
+
+    await stream.write(bytes("answer"));
+    stream.close();
+
+    const [answer] = await once(peer, "data");
+    assert.equal(text(answer), "answer");
+    await stream.waitClosed();
+  }),
+);
+
+test(
+  "chunks are plain bytes, whose slices are copies",
+  connected(async (stream, peer) => {
+    peer.write("abc");
+
+    const chunk = await stream.read();
+
+    assert.deepEqual(chunk, bytes("abc"));
+    assert.notEqual(chunk?.slice().buffer, chunk?.buffer);
+  }),
+);
+
+test(
+  "a peer that does not read stops the writer, and memory stays flat",
+  connected(async (stream, peer) => {
+    peer.pause();
+    const writer = new StreamWriter(stream);
+    const total = 64 * 1024 * 1024;
+    const chunk = new Uint8Array(256 * 1024);
+    const writing = createTask(async () => {
+      for (let sent = 0; sent < total; sent += chunk.length) {
+        await writer.write(chunk);
+        assert.ok(stream.unsent <= 65_536);
+      }
+      writer.close();
+    });
+
+    let received = 0;
+    peer.on("data", (data: Uint8Array) => {
+      received += data.length;
+    });
+    peer.resume();
+    await once(peer, "end");
+    await writing;
+
+    assert.equal(received, total);
+    assert.equal(writer.bytesWritten, total);
+  }),
+);
+
+test(
+  "a cancelled write tells what the operating system has, and the rest follows",
+  connected(async (stream, peer) => {
+    peer.pause();
+    const writer = new StreamWriter(stream);
+    const size = 32 * 1024 * 1024;
+    const task = createTask(async () => await writer.write(new Uint8Array(size)));
+    await asyncio.sleep(0.05);
+    task.cancel();
+
+    const error = await task.catch((error: unknown) => error);
+
+    assert.ok(error instanceof asyncio.CancelledError);
+    const { bytesWritten = -1 } = error;
+    assert.ok(bytesWritten > 0 && bytesWritten < size, String(bytesWritten));
+    assert.equal(stream.unsent, size - bytesWritten);
+    let received = 0;
+    peer.on("data", (data: Uint8Array) => {
+      received += data.length;
+    });
+    peer.resume();
+    writer.close();
+    await once(peer, "end");
+    assert.equal(received, size);
+  }),
+);
+
+test(
+  "a reader that is slow stops the peer",
+  connected(async (stream, peer) => {
+    assert.equal(peer.write(new Uint8Array(64 * 1024 * 1024)), false);
+    const reader = new StreamReader(stream);
+    await reader.readExactly(1);
+    await asyncio.sleep(0.05);
+
+    assert.ok(peer.writableLength > 32 * 1024 * 1024);
+
+    await reader.readExactly(64 * 1024 * 1024 - 1);
+  }),
+);
+
+test(
+  "a reset comes after what came before it",
+  connected(async (stream, peer) => {
+    const reader = new StreamReader(stream);
+    peer.write("last words");
+    assert.equal(text(await reader.read(4)), "last");
+    peer.resetAndDestroy();
+
+    assert.equal(text(await reader.readExactly(6)), " words");
+    await assert.rejects(reader.read(1), { code: "ECONNRESET" });
+    await assert.rejects(stream.drain(0), { code: "ECONNRESET" });
+  }),
+);
+
+test(
+  "an abort resets the peer and drops what is on its way",
+  connected(async (stream, peer) => {
+    peer.pause();
+    stream.send(new Uint8Array(32 * 1024 * 1024));
+    const drain = createTask(() => stream.drain(0));
+    const failed = once(peer, "error");
+    await asyncio.sleep(0.01);
+
+    stream.abort();
+
+    await assert.rejects(drain, { code: "ECONNABORTED" });
+    await stream.waitClosed();
+    peer.resume();
+    const error = await failed.catch((error: unknown) => [error]);
+    assert.equal((error[0] as NodeJS.ErrnoException).code, "ECONNRESET");
+  }),
+);
+
+test(
+  "a peer that goes away in order is the end, and no loss",
+  connected(async (stream, peer) => {
+    const read = createTask(() => stream.read());
+    await asyncio.sleep(0.01);
+    peer.destroy();
+    assert.equal(await read, undefined);
+    assert.equal(stream.lost, undefined);
+  }),
+);
+
+test("works over any readable and any writable", async () => {
+  await run(async () => {
+    const through = new PassThrough();
+    const stream = new NodeStream({
+      readable: through,
+      writable: through,
+      describe: () => "a pass-through",
+    });
+    const sending = createTask(async () => {
+      await stream.write(new Uint8Array(200_000).fill(7));
+      stream.writeEof();
+    });
+
+    const all = await new StreamReader(stream).read();
+    await sending;
+
+    assert.equal(all.length, 200_000);
+    stream.close();
+    await stream.waitClosed();
+    assert.equal(through.destroyed, true);
+  });
+});
+
+test("works over a pair, as the stdio of a child process", async () => {
+  await run(async () => {
+    const written: string[] = [];
+    const readable = Readable.from([Buffer.from("out")], { objectMode: false });
+    const writable = new Writable({
+      write(chunk, _encoding, done) {
+        if (chunk.length > 0) written.push(String(chunk));
+        setImmediate(done);
+      },
+    });
+    const stream = new NodeStream({ readable, writable, describe: () => "a pair" });
+
+    for (const letter of "abc") await stream.write(bytes(letter));
+    assert.equal(text(await stream.read()), "out");
+    assert.equal(await stream.read(), undefined);
+    stream.close();
+    await stream.waitClosed();
+
+    assert.equal(written.join(""), "abc");
+    assert.deepEqual([readable.destroyed, writable.destroyed], [true, true]);
+  });
+});
+
+test("a failing writable fails the writers", async () => {
+  await run(async () => {
+    const writable = new Writable({
+      write(_chunk, _encoding, done) {
+        setImmediate(() => done(new Error("disk full")));
+      },
+    });
+    const stream = new NodeStream({ writable, describe: () => "a disk" });
+
+    stream.send(bytes("abc"));
+
+    await assert.rejects(stream.drain(0), /disk full/);
+    assert.match(String(stream.lost), /disk full/);
+    stream.close();
+    await stream.waitClosed();
+  });
+});
