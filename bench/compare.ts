@@ -32,12 +32,13 @@ export async function compareRevisions(options: Options, revision: string): Prom
   const machine = describeMachine(new Map());
   const date = new Date().toISOString();
   console.log(formatStart({ machine, date, before: currentLoad(), missing: "" }));
+  using base = new BaseTree();
+  // Before there is anything: a worktree that is left behind stays in the repository's books.
+  using _watch = disposeOnSignal(base);
   console.log(
     `Head: the working tree. Base: ${revision}, ${commit.slice(0, 12)}. Building base ...\n`,
   );
-
-  using base = new BaseTree(commit);
-  using _watch = disposeOnSignal(base); // a worktree that is left behind stays in the repository's books
+  base.checkOut(commit);
   base.build();
   const folders = { base: join(base.folder, "bench"), head: inThisFolder(".") };
   const results: Comparison[] = [];
@@ -86,15 +87,13 @@ class BaseTree implements Disposable {
   readonly #holder: string;
   #disposed = false;
 
-  constructor(commit: string) {
+  constructor() {
     this.#holder = mkdtempSync(join(tmpdir(), "asyncio-bench-base-"));
     this.folder = join(this.#holder, "tree");
-    try {
-      git("worktree", "add", "--detach", this.folder, commit);
-    } catch (error) {
-      this[Symbol.dispose]();
-      throw error;
-    }
+  }
+
+  checkOut(commit: string): void {
+    git("worktree", "add", "--detach", this.folder, commit);
   }
 
   build(): void {

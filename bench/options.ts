@@ -40,7 +40,8 @@ implementations in turn, several rounds. The whole takes some ten minutes.
   --publish      put figures, tables and charts into the repository: bench/results.json,
                  bench/charts/, and the tables in bench/README.md. A full run only
   --compare REV  compare the library with what it was at REV, in the same cases: which
-                 differences are noise? (default: 10 rounds)
+                 differences are noise? (default: 10 rounds; some eight minutes,
+                 less with --only)
   --help         print this text
 
 Names: ${names.slice(0, 5).join(", ")},
