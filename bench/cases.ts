@@ -56,7 +56,7 @@ export const cases: readonly Case[] = [
     operation: "one timeout set and cancelled",
     full: { tasks: 1, repeats: 1_000_000 },
     quick: { tasks: 1, repeats: 500 },
-    part: { "abort-controller": 4, effect: 10, effection: 200, asyncio: 20, uvloop: 20, trio: 20 },
+    part: { "abort-controller": 4, effect: 10, effection: 500, asyncio: 20, uvloop: 20, trio: 50 },
   },
   {
     name: "queue-1-1",
@@ -83,7 +83,7 @@ export const cases: readonly Case[] = [
     operation: "one blocked task cancelled and joined",
     full: { tasks: 100_000, repeats: 1 },
     quick: { tasks: 500, repeats: 1 },
-    part: { effection: 50, asyncio: 2, uvloop: 2, trio: 4 },
+    part: { effection: 50, asyncio: 2, uvloop: 2, trio: 10 },
   },
   {
     name: "lock",
@@ -92,7 +92,7 @@ export const cases: readonly Case[] = [
     operation: "lock, one turn, unlock; 1,000 tasks want it",
     full: { tasks: 1000, repeats: 100 },
     quick: { tasks: 100, repeats: 4 },
-    part: { effect: 10, asyncio: 4, uvloop: 4, trio: 10 },
+    part: { effect: 20, asyncio: 4, uvloop: 4, trio: 20 },
   },
   {
     name: "map",

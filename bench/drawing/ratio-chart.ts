@@ -111,8 +111,8 @@ function drawPanel(result: CaseResult, x: number, y: number, { position, ticks }
     const label = style === "ours" ? "strong" : "small";
     const title = name === "ours" ? "asyncio-ts" : titleOf(name).replace("ours", "asyncio-ts");
     shapes.push(text(x + nameWidth - 8, baseline, shorten(title), label, "end"));
-    if (name !== reference)
-      shapes.push(bar(x + start, baseline - 9.5, Math.max(end - start, 2), 11, style));
+    if (name === reference) shapes.push(bar(x + position(1) - 1, baseline - 9.5, 3, 11, style));
+    else shapes.push(bar(x + start, baseline - 9.5, Math.max(end - start, 2), 11, style));
     shapes.push(text(x + Math.max(end, position(1)) + 5, baseline, formatRatio(ratio), label));
   }
   return shapes;

@@ -37,7 +37,7 @@ const style = `
     text { fill: #f0f6fc }
     .faint { fill: #9198a1 }
     .grid { stroke: #2a313c } .base { stroke: #9198a1 }
-    rect.ours, circle.ours { fill: #4493f8 } rect.native { fill: #9198a1 } rect.other { fill: #4d5663 } rect.guest { fill: #7a6530 }
+    rect.ours, circle.ours { fill: #4493f8 } rect.native { fill: #9198a1 } rect.other { fill: #656f7d } rect.guest { fill: #9c8344 }
     circle.native { fill: #9198a1 }
     polyline.ours { stroke: #4493f8 } polyline.native { stroke: #9198a1 }
   }`;
