@@ -62,12 +62,14 @@ export function titleOf(implementation: string): string {
   return titles[implementation as Implementation] ?? implementation;
 }
 
-/** Looks for the guests; takes half a second or so. */
-export async function findGuests(): Promise<Guests> {
+/** Looks for those guests that are wanted; takes half a second or so. */
+export async function findGuests(wanted: readonly Guest[]): Promise<Guests> {
   const found = new Map<Guest, Runtime>();
-  const pythons = await Promise.all(pythonExecutables().map(askPython));
+  const inPython = wanted.filter((guest) => guest !== "go");
+  const executables = inPython.length === 0 ? [] : pythonExecutables();
+  const pythons = await Promise.all(executables.map(askPython));
   const usable = pythons.filter((python) => python !== undefined).toSorted(newestFirst);
-  for (const guest of ["asyncio", "uvloop", "trio"] as const) {
+  for (const guest of inPython) {
     const python = usable.find(({ modules }) => guest in modules);
     if (python === undefined) continue;
     const [major, minor, micro] = python.version;
@@ -75,15 +77,15 @@ export async function findGuests(): Promise<Guests> {
     const version = guest === "asyncio" ? on : `${python.modules[guest]} on ${on}`;
     found.set(guest, { executable: python.executable, version });
   }
-  const go = await ask("go", ["version"]);
+  const go = wanted.includes("go") ? await ask("go", ["version"]) : undefined;
   const version = go === undefined ? undefined : /go(\d[\d.]*)/.exec(go)?.[1];
   if (version !== undefined) found.set("go", { executable: "go", version });
   return found;
 }
 
-/** "uvloop, go", or "" if all are there. */
-export function missingGuests(found: Guests): string {
-  return guests.filter((guest) => !found.has(guest)).join(", ");
+/** Of those that `--by` names, or of all. */
+export function wantedGuests(by: readonly string[]): readonly Guest[] {
+  return by.length === 0 ? guests : guests.filter((guest) => by.includes(guest));
 }
 
 /** Builds a Go program of this folder into `folder` and gives the path of the executable. */

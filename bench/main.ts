@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cases } from "./cases.ts";
 import { compareRevisions } from "./compare.ts";
-import { findGuests } from "./contenders.ts";
+import { findGuests, wantedGuests } from "./contenders.ts";
 import {
   type FairnessResult,
   showFairness,
@@ -50,7 +50,7 @@ export interface Report {
 async function main(options: Options): Promise<number> {
   if (options.compare !== undefined) return await compareRevisions(options, options.compare);
   if (options.quick) rememberCompiledCode();
-  const guests = await findGuests();
+  const guests = await findGuests(wantedGuests(options.by));
   using selection = new Selection(guests, options.by);
   using _watch = disposeOnSignal(selection);
   const report = await measureAll(options, selection);

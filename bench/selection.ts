@@ -8,8 +8,8 @@ import {
   type Guests,
   type Implementation,
   isGuest,
-  missingGuests,
   reference,
+  wantedGuests,
 } from "./contenders.ts";
 
 export class Selection implements Disposable {
@@ -30,9 +30,11 @@ export class Selection implements Disposable {
     return this.#wanted.length === 0 || this.#wanted.includes(implementation);
   }
 
-  /** Who is not on this machine: "uvloop, go", or "" if all are. */
+  /** Who is wanted and not on this machine: "uvloop, go", or "" if all are. */
   missing(): string {
-    return missingGuests(this.guests);
+    return wantedGuests(this.#wanted)
+      .filter((guest) => !this.guests.has(guest))
+      .join(", ");
   }
 
   /** The executable of a Go program in this folder, built when it is first asked for. */
