@@ -79,6 +79,7 @@ export {
 } from "./net/connection.ts";
 export {
   type ConnectionHandler,
+  type DrainOptions,
   Server,
   type ServerOptions,
   type ServingOptions,

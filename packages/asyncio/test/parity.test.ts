@@ -26,7 +26,7 @@ const ledger = readLedger();
 const verdicts = ["same", "deviates", "does not apply", "not yet"];
 
 /** Features that are still to be built: streams, subprocesses, executors, the call graph. */
-const comesLater = [...range(129, 151), ...range(153, 159), 183, 187, ...range(195, 200)];
+const comesLater = [150, 151, ...range(153, 159), 183, 187, ...range(195, 200)];
 
 test("has every number once, in order", () => {
   assert.deepEqual(

@@ -63,6 +63,11 @@ export interface UnixServerOptions extends ServingOptions {
   readonly cleanupSocket?: boolean | undefined;
 }
 
+export interface DrainOptions {
+  /** Seconds that handlers have to end, before they are cancelled. @default 0 */
+  readonly drain?: number | undefined;
+}
+
 const DEFAULT_BACKLOG = 100;
 /** Seconds in which the last bytes of a connection may leave whose handler was cancelled. */
 const LAST_WORDS = 5;
@@ -231,11 +236,14 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Waits until it was closed and the last handler has ended. Cancelled, it closes the server, cancels the handlers, and
-   * waits for them (S148). For a program whose main has nothing else to do.
+   * Waits until it was closed and the last handler has ended. Cancelled, as by a signal to the program, it closes the
+   * server, gives the handlers `drain` seconds to end, cancels the others, and waits for them (S148). For a program whose
+   * main has nothing else to do.
    * @throws InvalidStateError when the server was closed before, or the second time.
    */
-  async serveForever(): Promise<void> {
+  async serveForever(options: DrainOptions = {}): Promise<void> {
+    const { drain = 0 } = options;
+    checkSeconds("`server.serveForever`", "`drain` in seconds", drain);
     if (this.#isClosed || this.#servesForever) {
       const found = this.#isClosed ? "is closed" : "serves for ever already";
       throw new InvalidStateError(
@@ -246,6 +254,8 @@ export class Server implements AsyncDisposable {
     try {
       await this.waitClosed();
     } catch (error) {
+      this.close();
+      if (drain > 0) await cleanup(drain, () => this.waitClosed());
       await this.#stop();
       throw error;
     }

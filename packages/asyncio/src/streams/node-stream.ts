@@ -99,7 +99,7 @@ export class NodeStream implements ByteStream, Watched {
   /** What the host has not been given yet; undefined is nothing. */
   #queue: Uint8Array[] | undefined = undefined;
   #queueSize = 0;
-  /** True iff the host has a piece whose callback tells when it is through. */
+  /** True iff the host has not passed everything on. The last piece that it has ends in a callback, which tells when it has. */
   #isSending = false;
   #hasWrittenEof = false;
   /** Those who wait until less is unsent: `offer` is how much may be. */
@@ -112,7 +112,14 @@ export class NodeStream implements ByteStream, Watched {
     this.#readable = readable;
     this.#writable = writable;
     this.highWaterMark = highWaterMark;
-    if (readable !== undefined) this.#own(readable);
+    if (readable !== undefined) {
+      // Before anybody else makes it flow, as Node does with the output of a child that has ended.
+      readable.pause();
+      readable.on("data", onData);
+      readable.on("end", onEnd);
+      this.#hasEnded = readable.readableEnded;
+      this.#own(readable);
+    }
     if (writable !== undefined && writable !== (readable as unknown)) this.#own(writable);
     if (loop.isExact) loop.watch(this);
   }
@@ -134,7 +141,7 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   get unsent(): number {
-    return this.#queueSize + (this.#writable?.writableLength ?? 0);
+    return this.#isSending ? this.#queueSize + (this.#writable?.writableLength ?? 0) : 0;
   }
 
   get lost(): Error | undefined {
@@ -153,15 +160,19 @@ export class NodeStream implements ByteStream, Watched {
     if (stop !== undefined) return stop;
     if (this.#reader?.state === "parked") return refuse(scope, this, this.#busyError(scope));
     if (this.#aheadSize > 0) return completed(scope, this, this.#take(most));
+    const readable = this.#readable;
+    if (this.#hasEnded || readable === undefined) return completed(scope, this, undefined);
     if (this.#lost !== undefined) return refuse(scope, this, this.#lost);
-    if (this.#hasEnded || this.#isClosed || this.#readable === undefined)
-      return completed(scope, this, undefined);
+    if (this.#isClosed) return completed(scope, this, undefined);
     const wait = park<Uint8Array | undefined>(scope, this);
     wait.handsOver = true;
     wait.offer = most;
     wait.holdTime();
     this.#reader = wait;
-    if (!this.#isFlowing) this.#flow(this.#readable);
+    if (!this.#isFlowing) {
+      this.#isFlowing = true;
+      readable.resume();
+    }
     return wait.promise;
   }
 
@@ -207,16 +218,6 @@ export class NodeStream implements ByteStream, Watched {
     this.#aheadSize -= taken.length;
     if (ahead.length === 0) this.#ahead = undefined;
     return taken;
-  }
-
-  #flow(readable: Readable): void {
-    this.#isFlowing = true;
-    if (readable.listenerCount("data", onData) === 0) {
-      readable.on("data", onData);
-      readable.on("end", onEnd);
-      if (readable.readableEnded) this.endArrived();
-    }
-    readable.resume();
   }
 
   // --- writing
@@ -345,9 +346,14 @@ export class NodeStream implements ByteStream, Watched {
   /** @internal */
   hostClosed(): void {
     if (--this.#open > 0) return;
-    const isOver = this.#isClosed || (this.#hasEnded && this.#hasWrittenEof);
-    // Somebody has destroyed the socket behind our back.
-    if (!isOver) this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
+    if (!this.#isOver()) {
+      // Somebody has destroyed it behind our back: a child that has ended leaves its stdin so.
+      const { remoteAddress } = this.#source;
+      const isPipe = this.#readable === undefined;
+      this.failed(
+        isPipe ? hostError("EPIPE", "write") : hostError("ECONNABORTED", "read", remoteAddress),
+      );
+    }
     this.#closers?.resumeAll(undefined);
     this.#writers?.resumeAll(undefined);
   }
@@ -357,6 +363,13 @@ export class NodeStream implements ByteStream, Watched {
     return this.#isClosed || this.#open === 0
       ? undefined
       : `${this.#source.describe()}, still open`;
+  }
+
+  /** True iff both sides have ended as they should. */
+  #isOver(): boolean {
+    const hasRead = this.#hasEnded || this.#readable === undefined;
+    const hasWritten = this.#hasWrittenEof || this.#writable === undefined;
+    return this.#isClosed || (hasRead && hasWritten);
   }
 
   /** All is with the host: ends the writing side, then both. */

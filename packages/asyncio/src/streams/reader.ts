@@ -71,7 +71,7 @@ export class StreamReader {
   readonly #buffer: ByteBuffer = new ByteBuffer();
   /** True once a read has met the end. */
   #hasEnded = false;
-  /** Where the read that is under way was called; undefined iff there is none. */
+  /** Where the read that is under way, and may take several chunks, was called; undefined iff there is none. */
   #reading: Scope | undefined = undefined;
 
   constructor(stream: ByteStream, options: ReaderOptions = {}) {
@@ -93,11 +93,11 @@ export class StreamReader {
     const scope = here();
     const stop = scope.interruption("StreamReader.read") ?? this.#busy(scope, api);
     if (stop !== undefined) return stop;
-    if (most < 0) return this.#exclusively(scope, () => this.#readToEnd());
+    if (most < 0) return this.#readToEnd(scope);
     const { length } = this.#buffer;
     if (length > 0 || most === 0 || this.#hasEnded)
       return completed(scope, "StreamReader.read", this.#take(Math.min(length, most)));
-    return this.#readSome(scope, most);
+    return this.#readSome(most);
   }
 
   /**
@@ -115,11 +115,7 @@ export class StreamReader {
     if (stop !== undefined) return stop;
     if (this.#buffer.length >= count)
       return completed(scope, "StreamReader.readExactly", this.#take(count));
-    return this.#exclusively(scope, async () => {
-      while (this.#buffer.length < count)
-        if (!(await this.#pull())) throw new IncompleteReadError(api, this.#takeAll(), count);
-      return this.#take(count);
-    });
+    return this.#readExactly(scope, api, count);
   }
 
   /**
@@ -155,52 +151,43 @@ export class StreamReader {
   }
 
   /** Lines with their "\n", as bytes, until the end. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    for (let line = await this.readLine(); line.length > 0; line = await this.readLine())
-      yield line;
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    return iterate(() => this.readLine().then(resultOf));
   }
 
   /** Lines as text, without "\n" or "\r\n", until the end. A broken sequence of bytes becomes U+FFFD. */
-  async *lines(options: TextOptions & LimitOption = {}): AsyncGenerator<string, void, undefined> {
+  lines(options: TextOptions & LimitOption = {}): AsyncIterableIterator<string> {
     const { encoding = "utf-8" } = options;
-    const whole = {
-      first: decoderFor("`reader.lines`", encoding),
-      others: decoderFor("`reader.lines`", encoding, true),
-    };
-    if (/^utf-16/.test(whole.first.encoding))
-      throw rangeError("`reader.lines`", "an encoding in which a newline is one byte", encoding);
-    let decoder = whole.first; // it drops a byte order mark
-    for (;;) {
+    const api = "`reader.lines`";
+    let decoder = decoderFor(api, encoding); // drops a byte order mark
+    const others = decoderFor(api, encoding, true);
+    if (/^utf-16/.test(decoder.encoding))
+      throw rangeError(api, "an encoding in which a newline is one byte", encoding);
+    return iterate<string>(async () => {
       const line = await this.readLine(options);
-      if (line.length === 0) return;
-      yield decoder.decode(line.subarray(0, lengthOfText(line)));
-      decoder = whole.others;
-    }
+      if (line.length === 0) return END;
+      const value = decoder.decode(line.subarray(0, lengthOfText(line)));
+      decoder = others;
+      return { done: false, value };
+    });
   }
 
   /** What comes, in chunks as they come, until the end; with `encoding` as text, whose characters are never cut. */
-  chunks(): AsyncGenerator<Uint8Array, void, undefined>;
-  chunks(options: { readonly encoding: string }): AsyncGenerator<string, void, undefined>;
-  chunks(options: TextOptions = {}): AsyncGenerator<Uint8Array | string, void, undefined> {
-    if (options.encoding === undefined) return this.#chunks();
-    return this.#text(decoderFor("`reader.chunks`", options.encoding));
-  }
-
-  async *#chunks(): AsyncGenerator<Uint8Array, void, undefined> {
-    for (;;) {
-      const chunk = await this.read(DEFAULT_LIMIT);
-      if (chunk.length === 0) return;
-      yield chunk;
-    }
-  }
-
-  async *#text(decoder: Decoder): AsyncGenerator<string, void, undefined> {
-    for await (const chunk of this.#chunks()) {
-      const text = decoder.decode(chunk, { stream: true });
-      if (text !== "") yield text;
-    }
-    const rest = decoder.decode();
-    if (rest !== "") yield rest;
+  chunks(): AsyncIterableIterator<Uint8Array>;
+  chunks(options: { readonly encoding: string }): AsyncIterableIterator<string>;
+  chunks(options: TextOptions = {}): AsyncIterableIterator<Uint8Array | string> {
+    if (options.encoding === undefined)
+      return iterate(() => this.read(DEFAULT_LIMIT).then(resultOf));
+    const decoder = decoderFor("`reader.chunks`", options.encoding);
+    return iterate<string>(async () => {
+      for (;;) {
+        const chunk = await this.read(DEFAULT_LIMIT);
+        const isEnd = chunk.length === 0;
+        const value = decoder.decode(chunk, { stream: !isEnd });
+        if (value !== "") return { done: false, value };
+        if (isEnd) return END;
+      }
+    });
   }
 
   // --- for startTls
@@ -215,21 +202,40 @@ export class StreamReader {
 
   // --- waiting
 
-  async #readSome(scope: Scope, most: number): Promise<Uint8Array> {
+  /** What a read makes of the chunk that it has waited for. One for all reads, and no async function (bench: echo). */
+  #chunkArrived: ((chunk: Uint8Array | undefined) => Uint8Array) | undefined = undefined;
+
+  /** What a pull makes of its chunk. */
+  #kept: ((chunk: Uint8Array | undefined) => boolean) | undefined = undefined;
+
+  /** The buffer is empty: what comes is the answer, and the stream itself lets one read wait at a time. */
+  #readSome(most: number): Promise<Uint8Array> {
+    this.#chunkArrived ??= (chunk) => {
+      this.#hasEnded = chunk === undefined;
+      return chunk ?? NOTHING;
+    };
+    return this.#stream.read(most).then(this.#chunkArrived);
+  }
+
+  async #readToEnd(scope: Scope): Promise<Uint8Array> {
     this.#reading = scope;
     try {
-      const chunk = await this.#stream.read(most);
-      if (chunk !== undefined) return chunk;
-      this.#hasEnded = true;
-      return NOTHING;
+      while (await this.#pull());
+      return this.#takeAll();
     } finally {
       this.#reading = undefined;
     }
   }
 
-  async #readToEnd(): Promise<Uint8Array> {
-    while (await this.#pull());
-    return this.#takeAll();
+  async #readExactly(scope: Scope, api: string, count: number): Promise<Uint8Array> {
+    this.#reading = scope;
+    try {
+      while (this.#buffer.length < count)
+        if (!(await this.#pull())) throw new IncompleteReadError(api, this.#takeAll(), count);
+      return this.#take(count);
+    } finally {
+      this.#reading = undefined;
+    }
   }
 
   #search(
@@ -250,30 +256,43 @@ export class StreamReader {
     const match = this.#find(separators, 0);
     if (match !== undefined && match.start <= limit)
       return completed(scope, subject, this.#take(match.end));
-    return this.#exclusively(scope, () => this.#readUntil(api, separators, limit));
+    return this.#readUntil(scope, api, separators, limit);
   }
 
   async #readUntil(
+    scope: Scope,
     api: string,
     separators: readonly Uint8Array[],
     limit: number,
   ): Promise<Uint8Array> {
-    const isLine = separators[0] === NEWLINE;
-    const longest = Math.max(...separators.map(({ length }) => length));
-    for (let searched = 0; ; ) {
-      const match = this.#find(separators, searched);
-      if (match !== undefined && match.start <= limit) return this.#take(match.end);
-      // A separator may have begun in the last bytes.
-      searched = Math.max(0, this.#buffer.length - longest + 1);
-      if (match !== undefined || searched > limit) {
-        const consumed = match?.start ?? searched;
-        if (isLine) this.#dropLine(match);
-        throw new LimitOverrunError(api, { consumed, limit, isFound: match !== undefined });
+    this.#reading = scope;
+    try {
+      for (let searched = 0; ; ) {
+        const match = this.#find(separators, searched);
+        if (match !== undefined && match.start <= limit) return this.#take(match.end);
+        // A separator may have begun in the last bytes.
+        searched = Math.max(0, this.#buffer.length - lengthOfLongest(separators) + 1);
+        if (match !== undefined || searched > limit)
+          throw this.#overrun(api, separators, match, searched, limit);
+        if (await this.#pull()) continue;
+        if (separators[0] === NEWLINE) return this.#takeAll();
+        throw new IncompleteReadError(api, this.#takeAll());
       }
-      if (await this.#pull()) continue;
-      if (isLine) return this.#takeAll();
-      throw new IncompleteReadError(api, this.#takeAll());
+    } finally {
+      this.#reading = undefined;
     }
+  }
+
+  #overrun(
+    api: string,
+    separators: readonly Uint8Array[],
+    match: Match | undefined,
+    searched: number,
+    limit: number,
+  ): LimitOverrunError {
+    if (separators[0] === NEWLINE) this.#dropLine(match);
+    const consumed = match?.start ?? searched;
+    return new LimitOverrunError(api, { consumed, limit, isFound: match !== undefined });
   }
 
   /** A line that is too long is of no use, and would be found again by the next read (S129). */
@@ -294,22 +313,15 @@ export class StreamReader {
     return found;
   }
 
-  /** Waits for a chunk and puts it into the buffer; false at the end. */
-  async #pull(): Promise<boolean> {
-    if (this.#hasEnded) return false;
-    const chunk = await this.#stream.read();
-    if (chunk === undefined) this.#hasEnded = true;
-    else this.#buffer.append(chunk);
-    return chunk !== undefined;
-  }
-
-  async #exclusively(scope: Scope, body: () => Promise<Uint8Array>): Promise<Uint8Array> {
-    this.#reading = scope;
-    try {
-      return await body();
-    } finally {
-      this.#reading = undefined;
-    }
+  /** Waits for a chunk and puts it into the buffer; false at the end. No async function: it is called for each line. */
+  #pull(): Promise<boolean> {
+    if (this.#hasEnded) return Promise.resolve(false);
+    this.#kept ??= (chunk) => {
+      if (chunk === undefined) this.#hasEnded = true;
+      else this.#buffer.append(chunk);
+      return chunk !== undefined;
+    };
+    return this.#stream.read().then(this.#kept);
   }
 
   #take(length: number): Uint8Array {
@@ -333,6 +345,23 @@ export class StreamReader {
       `${api} was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from the same stream. Let one task read`,
     );
   }
+}
+
+const END: IteratorResult<never, undefined> = { done: true, value: undefined };
+
+function resultOf(bytes: Uint8Array): IteratorResult<Uint8Array, undefined> {
+  return bytes.length === 0 ? END : { done: false, value: bytes };
+}
+
+/** Written by hand: an async generator costs twice as much as what it iterates over (bench: echo, by lines). */
+function iterate<T>(
+  next: () => Promise<IteratorResult<T, undefined>>,
+): AsyncIterableIterator<T, undefined> {
+  return { next, [Symbol.asyncIterator]: () => iterate(next) };
+}
+
+function lengthOfLongest(separators: readonly Uint8Array[]): number {
+  return separators.reduce((longest, { length }) => Math.max(longest, length), 0);
 }
 
 /** The task of a scope in messages. */

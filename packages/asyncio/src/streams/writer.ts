@@ -35,7 +35,6 @@ export interface ExtraInfo {
 }
 
 const encoder = new TextEncoder();
-const ignore = (): void => {};
 
 /** Where bytes stand that a wait is about, counted from the first that was written. */
 interface Span {
@@ -283,10 +282,7 @@ class Backpressure implements Promise<void> {
   }
 
   #wait(): Promise<void> {
-    if (this.#promise === undefined) {
-      this.#promise = this.#begin();
-      this.#promise.catch(ignore);
-    }
+    this.#promise ??= this.#begin();
     return this.#promise;
   }
 }

@@ -49,6 +49,7 @@ export interface NetworkOptions {
 }
 
 const FIRST_FREE_PORT = 49_152;
+const LOOPBACK: readonly string[] = ["localhost", "127.0.0.1", "::1"];
 
 interface Packet {
   readonly arrive: () => void;
@@ -188,8 +189,9 @@ export class SimulatedHost implements Network {
     return socket;
   }
 
-  /** The names are the addresses here. Rejects with ENOTFOUND for a host that there is not. */
+  /** The names are the addresses here; "localhost" is this host. Rejects with ENOTFOUND for a host that there is not. */
   async lookup(hostname: string): Promise<readonly string[]> {
+    if (LOOPBACK.includes(hostname)) return [this.name];
     if (!this.network.has(hostname)) throw hostError("ENOTFOUND", "getaddrinfo");
     return [hostname];
   }

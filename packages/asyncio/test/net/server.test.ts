@@ -28,10 +28,9 @@ interface Place {
 
 /** The same test on sockets of this machine, and on a simulated network in virtual time. */
 function everywhere(
-  title: string,
   body: (place: Place) => Promise<void>,
   options: { reports?: RegExp[] } = {},
-): void {
+): () => void {
   const check = async (loop: asyncio.EventLoop, main: () => Promise<void>): Promise<void> => {
     const reports = collectReports(loop);
     await run(main, { loop });
@@ -41,103 +40,125 @@ function everywhere(
       assert.match(`${reports[index]?.message}: ${reports[index]?.exception}`, pattern);
   };
 
-  test(`${title}, on sockets`, async () => {
-    const place: Place = {
-      options: local,
-      connect: (server) => openConnection("127.0.0.1", server.sockets[0].port),
-    };
-    await check(new asyncio.HostLoop(), () => body(place));
-  });
+  return () => {
+    test("on sockets", async () => {
+      const place: Place = {
+        options: local,
+        connect: (server) => openConnection("127.0.0.1", server.sockets[0].port),
+      };
+      await check(new asyncio.HostLoop(), () => body(place));
+    });
 
-  test(`${title}, on a simulated network`, async () => {
-    const network = new testing.SimulatedNetwork({ latency: 0.001, chunks: "random", seed: 1 });
-    const place: Place = {
-      options: {},
-      connect: (server) =>
-        network.host("client").run(() => openConnection("server", server.sockets[0].port)),
-    };
-    await check(new testing.VirtualLoop(), () => network.host("server").run(() => body(place)));
-  });
+    test("on a simulated network", async () => {
+      const network = new testing.SimulatedNetwork({ latency: 0.001, chunks: "random", seed: 1 });
+      const place: Place = {
+        options: {},
+        connect: (server) =>
+          network.host("client").run(() => openConnection("server", server.sockets[0].port)),
+      };
+      await check(new testing.VirtualLoop(), () => network.host("server").run(() => body(place)));
+    });
+  };
 }
 
 describe("startServer", () => {
-  everywhere("serves connections side by side", async ({ options, connect }) => {
-    await using server = await startServer(echo, options);
-    const ask = async (question: string): Promise<string> => {
-      await using connection = await connect(server);
-      const { reader, writer } = connection;
-      await writer.write(question);
-      return text(await reader.readLine());
-    };
+  describe(
+    "serves connections side by side",
+    everywhere(async ({ options, connect }) => {
+      await using server = await startServer(echo, options);
+      const ask = async (question: string): Promise<string> => {
+        await using connection = await connect(server);
+        const { reader, writer } = connection;
+        await writer.write(question);
+        return text(await reader.readLine());
+      };
 
-    const answers = await asyncio.gather(
-      () => ask("one\n"),
-      () => ask("two\n"),
-      () => ask("three\n"),
-    );
+      const answers = await asyncio.gather(
+        () => ask("one\n"),
+        () => ask("two\n"),
+        () => ask("three\n"),
+      );
 
-    assert.deepEqual(answers, ["one\n", "two\n", "three\n"]);
-  });
-
-  everywhere("closes a connection when its handler ends", async ({ options, connect }) => {
-    await using server = await startServer(async (_reader, writer) => {
-      writer.write("bye");
-    }, options);
-    const [reader, writer] = await connect(server);
-
-    assert.equal(text(await reader.read()), "bye");
-
-    writer.close();
-    await writer.waitClosed();
-  });
-
-  everywhere(
-    "reports a handler that fails, and closes its connection only (S144)",
-    async ({ options, connect }) => {
-      await using server = await startServer(async (reader, writer) => {
-        const line = text(await reader.readLine());
-        if (line === "fail\n") throw new Error("a mistake");
-        await writer.write(line);
-      }, options);
-      const [reader, writer] = await connect(server);
-      const [failedReader, failedWriter] = await connect(server);
-
-      await failedWriter.write("fail\n");
-      assert.equal(text(await failedReader.read()), "");
-      await writer.write("fine\n");
-      assert.equal(text(await reader.read()), "fine\n");
-
-      failedWriter.close();
-      writer.close();
-    },
-    { reports: [/a handler of server .* has failed.*: Error: a mistake/] },
+      assert.deepEqual(answers, ["one\n", "two\n", "three\n"]);
+    }),
   );
 
-  everywhere("a handler that is cancelled closes silently (S144)", async ({ options, connect }) => {
-    let task: asyncio.Task<unknown> | undefined;
-    await using server = await startServer(async () => {
-      task = asyncio.currentTask();
-      await sleep(3600);
-    }, options);
-    const [reader, writer] = await connect(server);
-    while (task === undefined) await sleep(0.001);
+  describe(
+    "closes a connection when its handler ends",
+    everywhere(async ({ options, connect }) => {
+      await using server = await startServer(async (_reader, writer) => {
+        writer.write("bye");
+      }, options);
+      const [reader, writer] = await connect(server);
 
-    task.cancel();
+      assert.equal(text(await reader.read()), "bye");
 
-    assert.equal(text(await reader.read()), "");
-    writer.close();
-  });
+      writer.close();
+      await writer.waitClosed();
+    }),
+  );
 
-  everywhere("a peer that is lost is no failure of the handler", async ({ options, connect }) => {
-    await using server = await startServer(echo, options);
-    const [, writer] = await connect(server);
-    await writer.write("x");
-    while (server.connections === 0) await sleep(0.001);
+  describe(
+    "reports a handler that fails, and closes its connection only (S144)",
+    everywhere(
+      async ({ options, connect }) => {
+        await using server = await startServer(async (reader, writer) => {
+          const line = text(await reader.readLine());
+          if (line === "fail\n") throw new Error("a mistake");
+          await writer.write(line);
+        }, options);
+        const [reader, writer] = await connect(server);
+        const [failedReader, failedWriter] = await connect(server);
 
-    writer.abort();
+        await failedWriter.write("fail\n");
+        assert.equal(text(await failedReader.read()), "");
+        await writer.write("fine\n");
+        assert.equal(text(await reader.read()), "fine\n");
 
-    while (server.connections > 0) await sleep(0.001);
-  });
+        failedWriter.close();
+        writer.close();
+      },
+      { reports: [/a handler of server .* has failed.*: Error: a mistake/] },
+    ),
+  );
+
+  describe(
+    "a handler that is cancelled closes silently (S144)",
+    everywhere(async ({ options, connect }) => {
+      const begun = new asyncio.Event();
+      let task: asyncio.Task<unknown> | undefined;
+      await using server = await startServer(async () => {
+        task = asyncio.currentTask();
+        begun.set();
+        await sleep(3600);
+      }, options);
+      const [reader, writer] = await connect(server);
+      await begun.wait();
+
+      task?.cancel();
+
+      assert.equal(text(await reader.read()), "");
+      writer.close();
+    }),
+  );
+
+  describe(
+    "a peer that is lost is no failure of the handler",
+    everywhere(async ({ options, connect }) => {
+      const begun = new asyncio.Event();
+      const server = await startServer(async (reader, writer) => {
+        begun.set();
+        await echo(reader, writer);
+      }, options);
+      const [, writer] = await connect(server);
+      await begun.wait();
+
+      writer.abort();
+
+      server.close();
+      await server.waitClosed();
+    }),
+  );
 
   test("handlers run in the context of whoever starts the server", async () => {
     const variable = new asyncio.ContextVar<string>("variable");
@@ -186,44 +207,50 @@ describe("startServer", () => {
 });
 
 describe("the end of a server", () => {
-  everywhere("close leaves connections open (S146)", async ({ options, connect }) => {
-    const server = await startServer(echo, options);
-    const [reader, writer] = await connect(server);
-    await writer.write("before\n");
-    await reader.readLine();
+  describe(
+    "close leaves connections open (S146)",
+    everywhere(async ({ options, connect }) => {
+      const server = await startServer(echo, options);
+      const [reader, writer] = await connect(server);
+      await writer.write("before\n");
+      await reader.readLine();
 
-    server.close();
-    const closed = createTask(() => server.waitClosed());
-    await writer.write("after\n");
+      server.close();
+      const closed = createTask(() => server.waitClosed());
+      await writer.write("after\n");
 
-    assert.equal(text(await reader.readLine()), "after\n");
-    assert.deepEqual([server.isServing(), server.connections, closed.done()], [false, 1, false]);
-    await assert.rejects(connect(server), { code: "ECONNREFUSED" });
-    writer.close();
-    await closed;
-    assert.equal(server.connections, 0);
-    await server.waitClosed();
-  });
+      assert.equal(text(await reader.readLine()), "after\n");
+      assert.deepEqual([server.isServing(), server.connections, closed.done()], [false, 1, false]);
+      await assert.rejects(connect(server), { code: "ECONNREFUSED" });
+      writer.close();
+      await closed;
+      assert.equal(server.connections, 0);
+      await server.waitClosed();
+    }),
+  );
 
-  everywhere("closeClients lets handlers read to the end (S147)", async ({ options, connect }) => {
-    const server = await startServer(async (reader, writer) => {
-      writer.write("hello");
-      await reader.read();
-    }, options);
-    const [reader, writer] = await connect(server);
-    assert.equal(text(await reader.readExactly(5)), "hello");
+  describe(
+    "closeClients lets handlers read to the end (S147)",
+    everywhere(async ({ options, connect }) => {
+      const server = await startServer(async (reader, writer) => {
+        writer.write("hello");
+        await reader.read();
+      }, options);
+      const [reader, writer] = await connect(server);
+      assert.equal(text(await reader.readExactly(5)), "hello");
 
-    server.close();
-    server.closeClients();
-    await server.waitClosed();
+      server.close();
+      server.closeClients();
+      await server.waitClosed();
 
-    assert.equal(text(await reader.read()), "");
-    writer.close();
-  });
+      assert.equal(text(await reader.read()), "");
+      writer.close();
+    }),
+  );
 
-  everywhere(
+  describe(
     "abortClients works although a peer does not read (S147)",
-    async ({ options, connect }) => {
+    everywhere(async ({ options, connect }) => {
       const server = await startServer(async (_reader, writer) => {
         for (;;) await writer.write(new Uint8Array(100_000));
       }, options);
@@ -235,73 +262,82 @@ describe("the end of a server", () => {
       await server.waitClosed();
 
       writer.abort();
-    },
+    }),
   );
 
-  everywhere("disposing cancels the handlers and waits for them", async ({ options, connect }) => {
-    const log: string[] = [];
-    let client: asyncio.Connection;
-    {
-      await using server = await startServer(async (_reader, writer) => {
+  describe(
+    "disposing cancels the handlers and waits for them",
+    everywhere(async ({ options, connect }) => {
+      const log: string[] = [];
+      let client: asyncio.Connection;
+      {
+        await using server = await startServer(async (_reader, writer) => {
+          try {
+            writer.write("!");
+            await sleep(3600);
+          } finally {
+            await sleep(0.001);
+            writer.write("goodbye");
+            log.push("cleaned up");
+          }
+        }, options);
+        client = await connect(server);
+        await client.reader.readExactly(1);
+      }
+
+      assert.deepEqual(log, ["cleaned up"]);
+      assert.equal(text(await client.reader.read()), "goodbye");
+      client.writer.close();
+    }),
+  );
+
+  describe(
+    "shutdown gives handlers time, and cancels the rest",
+    everywhere(async ({ options, connect }) => {
+      const log: string[] = [];
+      const server = await startServer(async (reader, writer) => {
+        const name = text(await reader.readLine()).trim();
+        writer.write("!");
         try {
-          writer.write("!");
-          await sleep(3600);
-        } finally {
-          await sleep(0.001);
-          writer.write("goodbye");
-          log.push("cleaned up");
+          await sleep(name === "quick" ? 0.01 : 3600);
+          log.push(`${name} has ended`);
+        } catch {
+          log.push(`${name} was cancelled`);
         }
       }, options);
-      client = await connect(server);
-      await client.reader.readExactly(1);
-    }
+      const clients = await asyncio.gather(
+        () => connect(server),
+        () => connect(server),
+      );
+      await clients[0].writer.write("quick\n");
+      await clients[1].writer.write("slow\n");
+      for (const { reader } of clients) await reader.readExactly(1);
 
-    assert.deepEqual(log, ["cleaned up"]);
-    assert.equal(text(await client.reader.read()), "goodbye");
-    client.writer.close();
-  });
+      await server.shutdown(0.05);
 
-  everywhere("shutdown gives handlers time, and cancels the rest", async ({ options, connect }) => {
-    const log: string[] = [];
-    const server = await startServer(async (reader, writer) => {
-      const name = text(await reader.readLine()).trim();
-      writer.write("!");
-      try {
-        await sleep(name === "quick" ? 0.01 : 3600);
-        log.push(`${name} has ended`);
-      } catch {
-        log.push(`${name} was cancelled`);
-      }
-    }, options);
-    const clients = await asyncio.gather(
-      () => connect(server),
-      () => connect(server),
-    );
-    await clients[0].writer.write("quick\n");
-    await clients[1].writer.write("slow\n");
-    for (const { reader } of clients) await reader.readExactly(1);
+      assert.deepEqual(log, ["quick has ended", "slow was cancelled"]);
+      for (const { writer } of clients) writer.close();
+    }),
+  );
 
-    await server.shutdown(0.05);
+  describe(
+    "shutdown waits no longer than the handlers take",
+    everywhere(async ({ options, connect }) => {
+      const server = await startServer(echo, options);
+      const [, writer] = await connect(server);
+      await writer.write("x\n");
+      const shutdown = createTask(() => server.shutdown(3600));
+      await sleep(0);
 
-    assert.deepEqual(log, ["quick has ended", "slow was cancelled"]);
-    for (const { writer } of clients) writer.close();
-  });
+      writer.close();
 
-  everywhere("shutdown waits no longer than the handlers take", async ({ options, connect }) => {
-    const server = await startServer(echo, options);
-    const [, writer] = await connect(server);
-    await writer.write("x\n");
-    const shutdown = createTask(() => server.shutdown(3600));
-    await sleep(0.01);
+      await shutdown;
+    }),
+  );
 
-    writer.close();
-
-    await shutdown;
-  });
-
-  everywhere(
+  describe(
     "serveForever ends with the server, once it was cancelled (S148)",
-    async ({ options, connect }) => {
+    everywhere(async ({ options, connect }) => {
       const log: string[] = [];
       const server = await startServer(async (reader, writer) => {
         try {
@@ -322,23 +358,47 @@ describe("the end of a server", () => {
       assert.deepEqual([log, server.isServing()], [["handler ended"], false]);
       await assert.rejects(server.serveForever(), /which is closed/);
       writer.close();
-    },
+    }),
   );
 
-  everywhere("a handler cannot wait for itself", async ({ options, connect }) => {
-    const errors: unknown[] = [];
-    await using server = await startServer(async () => {
-      await server.shutdown(1).catch((error) => errors.push(error));
-      await server.waitClosed().catch((error) => errors.push(error));
-    }, options);
-    const [reader, writer] = await connect(server);
+  describe(
+    "serveForever drains, where it was told to, before it cancels",
+    everywhere(async ({ options, connect }) => {
+      const server = await startServer(async (reader, writer) => {
+        await reader.readLine();
+        await sleep(0.02);
+        writer.write("finished");
+      }, options);
+      const forever = createTask(() => server.serveForever({ drain: 5 }));
+      const [reader, writer] = await connect(server);
+      await writer.write("work\n");
+      await sleep(0.01);
 
-    await reader.read();
+      forever.cancel();
 
-    assert.equal(errors.length, 2);
-    for (const error of errors) assert.match(String(error), /it would wait for itself/);
-    writer.close();
-  });
+      assert.equal(text(await reader.read()), "finished");
+      await assert.rejects(forever, asyncio.CancelledError);
+      writer.close();
+    }),
+  );
+
+  describe(
+    "a handler cannot wait for itself",
+    everywhere(async ({ options, connect }) => {
+      const errors: unknown[] = [];
+      await using server = await startServer(async () => {
+        await server.shutdown(1).catch((error) => errors.push(error));
+        await server.waitClosed().catch((error) => errors.push(error));
+      }, options);
+      const [reader, writer] = await connect(server);
+
+      await reader.read();
+
+      assert.equal(errors.length, 2);
+      for (const error of errors) assert.match(String(error), /it would wait for itself/);
+      writer.close();
+    }),
+  );
 
   test("the run that started it closes it", async () => {
     let server: asyncio.Server | undefined;
@@ -361,40 +421,46 @@ describe("the end of a server", () => {
 });
 
 describe("maxConnections", () => {
-  everywhere("lets the others wait, unread, until one ends", async ({ options, connect }) => {
-    let running = 0;
-    let most = 0;
-    const handler: Handler = async (reader, writer) => {
-      most = Math.max(most, ++running);
-      await writer.write(await reader.readLine());
-      running--;
-    };
-    await using server = await startServer(handler, { ...options, maxConnections: 2 });
-    const ask = async (): Promise<string> => {
-      await using connection = await connect(server);
-      connection.writer.write("question\n");
-      return text(await connection.reader.readLine());
-    };
+  describe(
+    "lets the others wait, unread, until one ends",
+    everywhere(async ({ options, connect }) => {
+      let running = 0;
+      let most = 0;
+      const handler: Handler = async (reader, writer) => {
+        most = Math.max(most, ++running);
+        await writer.write(await reader.readLine());
+        running--;
+      };
+      await using server = await startServer(handler, { ...options, maxConnections: 2 });
+      const ask = async (): Promise<string> => {
+        await using connection = await connect(server);
+        connection.writer.write("question\n");
+        return text(await connection.reader.readLine());
+      };
 
-    const answers = await asyncio.gather(Array.from({ length: 8 }, () => ask));
+      const answers = await asyncio.gather(Array.from({ length: 8 }, () => ask));
 
-    assert.deepEqual([new Set(answers), most], [new Set(["question\n"]), 2]);
-  });
+      assert.deepEqual([new Set(answers), most], [new Set(["question\n"]), 2]);
+    }),
+  );
 
-  everywhere("refuses what is above the backlog", async ({ options, connect }) => {
-    const limits = { ...options, maxConnections: 1, backlog: 1 };
-    await using server = await startServer(listen, limits);
-    const clients = [await connect(server), await connect(server)];
+  describe(
+    "refuses what is above the backlog",
+    everywhere(async ({ options, connect }) => {
+      const limits = { ...options, maxConnections: 1, backlog: 1 };
+      await using server = await startServer(listen, limits);
+      const clients = [await connect(server), await connect(server)];
 
-    // The reset comes while it connects, or after that.
-    const lost = await connect(server)
-      .then(([reader]) => reader.read(1))
-      .catch((error: NodeJS.ErrnoException) => error.code);
+      // The reset comes while it connects, or after that.
+      const lost = await connect(server)
+        .then(([reader]) => reader.read(1))
+        .catch((error: NodeJS.ErrnoException) => error.code);
 
-    assert.equal(lost, "ECONNRESET");
-    assert.equal(server.connections, 2);
-    for (const { writer } of clients) writer.close();
-    server.close();
-    await server.waitClosed();
-  });
+      assert.equal(lost, "ECONNRESET");
+      assert.equal(server.connections, 2);
+      for (const { writer } of clients) writer.close();
+      server.close();
+      await server.waitClosed();
+    }),
+  );
 });

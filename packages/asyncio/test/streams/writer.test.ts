@@ -43,6 +43,17 @@ conforms("StreamWriter.drain", { wakes: "all", hasFastPath: true }, () => {
   };
 });
 
+conforms("StreamWriter.write, awaited", { wakes: "own" }, () => {
+  const [near, far] = memoryStreamPair();
+  const writer = new StreamWriter(near, { highWaterMark: 0 });
+  return {
+    begin: async () => await writer.write("x"),
+    complete() {
+      if (near.unsent > 0) void far.read();
+    },
+  };
+});
+
 describe("write", () => {
   test(
     "takes bytes and text, in order",
@@ -142,6 +153,22 @@ describe("write", () => {
       assert.ok(error.cause instanceof asyncio.CancelledError);
       assert.equal(error.cause.bytesWritten, 3);
       assert.equal(text(await reader.readExactly(3)), "fgh");
+    }),
+  );
+
+  test(
+    "cancelled shows in its stack where it was awaited",
+    writing(async (writer, { far }) => {
+      const task = createTask(async function victim() {
+        await writer.write("123456");
+      });
+      await asyncio.sleep(1);
+      task.cancel();
+
+      const error = await task.catch((error: unknown) => error);
+
+      assert.match((error as Error).stack ?? "", /at async victim/);
+      await far.read();
     }),
   );
 

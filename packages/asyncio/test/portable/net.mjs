@@ -1,0 +1,166 @@
+// Streams, connections and servers on every runtime: what is under them is the runtime's own node:net.
+
+import * as asyncio from "asyncio-ts";
+
+let passed = 0;
+let failed = 0;
+
+async function check(name, body) {
+  try {
+    await asyncio.run(() => asyncio.timeout(20, body), { signals: false });
+    passed++;
+    console.log(`ok - ${name}`);
+  } catch (error) {
+    failed++;
+    console.log(`not ok - ${name}: ${error?.stack ?? error}`);
+  }
+}
+
+function equal(found, expected) {
+  const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];
+  if (a !== b) throw new Error(`expected ${b}, found ${a}`);
+}
+
+async function failureOf(promise) {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new Error("expected a rejection");
+}
+
+const text = (bytes) => new TextDecoder().decode(bytes);
+
+/** Starts a server with `handler`, and gives `body` a connection to it. (Node 20 has no `await using`.) */
+async function connected(handler, body) {
+  const server = await asyncio.startServer(handler, { host: "127.0.0.1" });
+  const connection = await asyncio.openConnection("127.0.0.1", server.sockets[0].port);
+  try {
+    await body(connection, server);
+  } finally {
+    await connection[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
+  }
+}
+
+await check("lines are echoed, and the end is seen", () =>
+  connected(
+    async (reader, writer) => {
+      for await (const line of reader) await writer.write(line);
+      await writer.write("end");
+    },
+    async ({ reader, writer }) => {
+      await writer.write("one\ntwo\n");
+      writer.writeEof();
+      equal(text(await reader.read()), "one\ntwo\nend");
+      equal(reader.atEof(), true);
+    },
+  ),
+);
+
+await check("much is sent through a slow reader, and nothing is lost", () => {
+  const size = 4 * 1024 * 1024;
+  return connected(
+    async (_reader, writer) => {
+      const chunk = new Uint8Array(65_536).fill(7);
+      for (let sent = 0; sent < size; sent += chunk.length) await writer.write(chunk);
+    },
+    async ({ reader }) => {
+      let received = 0;
+      for await (const chunk of reader.chunks()) {
+        received += chunk.length;
+        await asyncio.sleep(0);
+      }
+      equal(received, size);
+    },
+  );
+});
+
+await check("a read that is cancelled has taken nothing", () =>
+  connected(
+    async (_reader, writer) => {
+      await writer.write("half a ");
+      await asyncio.sleep(0.1);
+      await writer.write("line\n");
+    },
+    async ({ reader }) => {
+      const cut = await failureOf(asyncio.timeout(0.05, () => reader.readLine()));
+      equal(cut instanceof asyncio.TimeoutError, true);
+      equal(text(await reader.readLine()), "half a line\n");
+    },
+  ),
+);
+
+await check("a write that is cancelled says how much has gone out", () =>
+  connected(
+    async () => {
+      await asyncio.sleep(3600); // it does not read
+    },
+    async ({ writer }) => {
+      const size = 64 * 1024 * 1024;
+      const big = new Uint8Array(size);
+      const error = await failureOf(asyncio.timeout(0.3, () => writer.write(big)));
+      const { bytesWritten } = error.cause;
+      equal(bytesWritten >= 0 && bytesWritten < size, true);
+      writer.abort();
+    },
+  ),
+);
+
+await check("a reset is an error with its code", () =>
+  connected(
+    async (reader, writer) => {
+      await reader.readLine();
+      writer.abort();
+    },
+    async ({ reader, writer }) => {
+      await writer.write("go\n");
+      equal((await failureOf(reader.readExactly(10))).code, "ECONNRESET");
+    },
+  ),
+);
+
+await check("nobody listening is ECONNREFUSED", async () => {
+  const server = await asyncio.startServer(async () => {}, "127.0.0.1", 0);
+  server.close();
+  const { port } = server.sockets[0];
+  equal((await failureOf(asyncio.openConnection("127.0.0.1", port))).code, "ECONNREFUSED");
+});
+
+await check("a server drains, and cancels what is left", async () => {
+  const log = [];
+  const server = await asyncio.startServer(
+    async (reader, writer) => {
+      const seconds = Number(text(await reader.readLine()));
+      try {
+        await asyncio.sleep(seconds);
+        await writer.write("done");
+      } catch (error) {
+        writer.write("sorry");
+        throw error;
+      }
+    },
+    "127.0.0.1",
+    0,
+  );
+  const ask = async (seconds) => {
+    const [reader, writer] = await asyncio.openConnection("127.0.0.1", server.sockets[0].port);
+    await writer.write(`${seconds}\n`);
+    log.push(text(await reader.read()));
+    writer.close();
+  };
+  await asyncio.gather(
+    () => ask(0.2),
+    () => ask(3600),
+    async () => {
+      await asyncio.sleep(0.1);
+      await server.shutdown(0.5);
+    },
+  );
+  equal(log, ["done", "sorry"]);
+  equal(server.connections, 0);
+});
+
+console.log(`# ${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 ? 1 : 0;
