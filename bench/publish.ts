@@ -15,6 +15,7 @@ import {
   formatIdle,
   formatMachine,
   formatMemory,
+  formatSummary,
   formatTimerHeap,
   formatWeight,
 } from "./report.ts";
@@ -62,6 +63,7 @@ function blocksOf(report: Report): Readonly<Record<string, string | undefined>> 
   const where = `${formatMachine(machine, date)}\nLoad average ${load.before.toFixed(2)} before the start. ${formatEnd(report)}`;
   return {
     machine: `\`\`\`text\n${where}\n\`\`\``,
+    summary: formatSummary(report.cases),
     cases: formatCases(report.cases),
     growth: growth && formatGrowth(growth),
     memory: memory && formatMemory(memory),

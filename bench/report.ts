@@ -58,6 +58,7 @@ export function formatReport({ cases, demonstrations, effort }: Report): string 
   const { growth, memory, weight, echo, idle, timerHeap, fairness } = demonstrations;
   const parts = [
     effort.quick ? "A smoke run, with tiny sizes: no figure below means anything." : undefined,
+    cases.length === 0 ? undefined : formatSummary(cases),
     cases.length === 0 ? undefined : formatCases(cases),
     growth === undefined ? undefined : formatGrowth(growth),
     memory === undefined ? undefined : formatMemory(memory),
@@ -89,6 +90,44 @@ export function formatCases(results: readonly CaseResult[]): string {
     ]),
   );
   return formatTable(header, rows, 3);
+}
+
+/** Those with a column of their own; everybody else is a library. */
+const columns = ["effect", "effection", "asyncio", "uvloop", "trio", "go"] as const;
+
+/** One line for each case: nanoseconds of everybody, and how far ours is from what it aims at. */
+export function formatSummary(results: readonly CaseResult[]): string {
+  const header = [
+    "ns",
+    "others",
+    reference,
+    "ours",
+    `/ ${reference}`,
+    "aim",
+    ...columns.map(titleOf),
+  ];
+  const rows = results.map(({ name, results, aim }) => {
+    const { ours, native } = results;
+    const others = Object.entries(results).filter(([found]) => {
+      const hasColumn = found === reference || found === "ours";
+      return !hasColumn && !(columns as readonly string[]).includes(found);
+    });
+    const nanoseconds = (result: Result | undefined): string => {
+      return result === undefined ? "-" : count(result.nanosecondsPerOperation);
+    };
+    return [
+      name,
+      others.map(([found, result]) => `${titleOf(found)} ${nanoseconds(result)}`).join(", "),
+      nanoseconds(native),
+      nanoseconds(ours),
+      ours === undefined ? "-" : ours.ratio.toFixed(2),
+      aim === undefined
+        ? ""
+        : `${aim} ${ours !== undefined && ours.ratio <= aim ? "met" : "not met"}`,
+      ...columns.map((column) => nanoseconds(results[column])),
+    ];
+  });
+  return formatTable(header, rows, 2);
 }
 
 /** Marks those who did only a part of the work. */

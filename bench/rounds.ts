@@ -41,6 +41,7 @@ export interface CaseResult {
   readonly operations: number;
   /** The one that the full work comes to. */
   readonly checksum: number;
+  readonly aim?: number;
   /** In the order of the table, the reference first. */
   readonly results: Readonly<Partial<Record<Implementation, Result>>>;
 }
@@ -88,6 +89,7 @@ export async function measureCase(
     size: full,
     operations: operationsOf(full),
     checksum,
+    ...(subject.aim === undefined ? {} : { aim: subject.aim }),
     results: resultsOf(measurements, sizes),
   };
 }
