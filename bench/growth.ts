@@ -3,7 +3,7 @@
 
 import type { Implementation } from "./contenders.ts";
 import type { Measurement } from "./measure-case.ts";
-import { runProgram } from "./program.ts";
+import { runLargeProgram } from "./program.ts";
 import type { Size } from "./workload.ts";
 
 interface Series {
@@ -87,7 +87,7 @@ async function measureSeries(series: Series, quick: boolean): Promise<GrowthResu
     for (const implementation of by) {
       const args = [folder, implementation, JSON.stringify(size), "3", quick ? "1" : "1000"];
       // It prints nothing else.
-      const measurement = (await runProgram("measure-case.ts", ...args)) as Measurement;
+      const measurement = (await runLargeProgram("measure-case.ts", ...args)) as Measurement;
       const nanosecondsPerOperation = Math.min(...measurement.nanosecondsPerOperation);
       lines[implementation] ??= [];
       lines[implementation].push({ count, nanosecondsPerOperation });

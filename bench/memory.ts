@@ -3,7 +3,7 @@
 import { freemem } from "node:os";
 import { type Implementation, isGuest } from "./contenders.ts";
 import type { MemoryFinding, MemoryPlan } from "./memory/stage.ts";
-import { inThisFolder, runCommand, runProgram } from "./program.ts";
+import { inThisFolder, runCommand, runLargeProgram } from "./program.ts";
 import type { Selection } from "./selection.ts";
 
 export const memoryKinds = ["sleeping", "parked", "finished"] as const;
@@ -95,7 +95,7 @@ async function measure(
   const argument = JSON.stringify(plan);
   // None of these programs prints anything else.
   if (!isGuest(implementation))
-    return (await runProgram(`${folder}/${implementation}.ts`, argument)) as MemoryFinding;
+    return (await runLargeProgram(`${folder}/${implementation}.ts`, argument)) as MemoryFinding;
   if (implementation === "go") {
     const program = goProgram(`./${folder}/go`);
     return (await runCommand(program, [argument])) as MemoryFinding;

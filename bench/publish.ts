@@ -41,7 +41,8 @@ export function publish(report: Report): void {
 }
 
 /**
- * Replaces what is between `<!-- figures: NAME -->` and `<!-- end -->` in a page.
+ * Replaces what is between `<!-- figures: NAME -->` and `<!-- end -->` in a page. What the report does not have is said to
+ * be missing: figures of another run must not stand beside those of this one.
  *
  * @throws Error when a name is none.
  */
@@ -50,8 +51,8 @@ export function replaceTables(page: string, report: Report): string {
   return page.replaceAll(
     /(<!-- figures: (\S+) -->\n)[\s\S]*?(<!-- end -->)/g,
     (_match, start: string, name: string, end: string) => {
-      const block = blocks[name];
-      if (block === undefined) throw new Error(`the page asks for the figures "${name}"`);
+      if (!(name in blocks)) throw new Error(`the page asks for the figures "${name}"`);
+      const block = blocks[name] ?? "Not measured in this run.";
       return `${start}\n${block}\n\n${end}`;
     },
   );
