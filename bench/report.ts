@@ -143,7 +143,10 @@ export function formatGrowth(results: readonly GrowthResult[]): string {
       index === 0 ? name : "",
       index === 0 ? operation : "",
       titleOf(implementation),
-      ...points.map(({ nanosecondsPerOperation }) => count(nanosecondsPerOperation)),
+      ...counts.map((_, column) => {
+        const point = points[column];
+        return point === undefined ? "-" : count(point.nanosecondsPerOperation);
+      }),
     ]),
   );
   return formatTable(header, rows, 3);
