@@ -1,4 +1,4 @@
-// A smoke run of everything, as a user starts it. What is checked is that it works, that the
+// A smoke run of all cases, as a user starts it (sections.test.ts has the rest). What is checked is that it works, that the
 // implementations agree on the result, and what the JSON looks like; never how long something took.
 
 import assert from "node:assert/strict";
@@ -9,10 +9,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { cases, implementationsOf, sizeFor } from "./cases.ts";
 import { isGuest } from "./contenders.ts";
-import { spins } from "./demonstrations/fairness/spin.ts";
-import { growthSeries } from "./growth.ts";
 import type { Report } from "./main.ts";
-import { memoryKinds } from "./memory.ts";
 import { parseOptions, UsageError } from "./options.ts";
 import { inThisFolder } from "./program.ts";
 import { replaceTables } from "./publish.ts";
@@ -27,9 +24,18 @@ function bench(...args: readonly string[]) {
   return spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
 }
 
-describe("a smoke run", () => {
+const onlyCases = cases.map(({ name }) => `--only=${name}`);
+
+describe("a smoke run of the cases", () => {
   const file = join(folder, "all.json");
-  const { status, stdout, stderr } = bench("--quick", "--json", file, "--charts", folder);
+  const { status, stdout, stderr } = bench(
+    "--quick",
+    ...onlyCases,
+    "--json",
+    file,
+    "--charts",
+    folder,
+  );
   assert.equal(status, 0, stderr);
   const report = JSON.parse(readFileSync(file, "utf8")) as Report;
 
@@ -89,66 +95,14 @@ describe("a smoke run", () => {
     });
   }
 
-  it("says what a task, a timer, a waiter, an item costs among few and among many", () => {
-    const { growth = [] } = report.demonstrations;
-    assert.deepEqual(
-      growth.map(({ name }) => name),
-      growthSeries.map(({ name }) => name),
-    );
-    for (const { lines } of growth) {
-      assert.ok(lines.ours !== undefined);
-      for (const points of Object.values(lines)) {
-        assert.deepEqual(
-          points.map(({ count }) => count),
-          [10, 100],
-        );
-        for (const point of points) assert.ok(point.nanosecondsPerOperation > 0);
-      }
-    }
-  });
-
-  it("says how much memory a task takes that sleeps, that waits, that has ended", () => {
-    const { memory = [] } = report.demonstrations;
-    assert.deepEqual(
-      memory.map(({ kind }) => kind),
-      [...memoryKinds],
-    );
-    for (const { findings } of memory) {
-      assert.ok(findings.ours !== undefined);
-      for (const { tasks, heapBytesPerTask, residentBytesPerTask } of Object.values(findings)) {
-        assert.ok(tasks > 0 && Number.isFinite(residentBytesPerTask));
-        assert.ok(heapBytesPerTask === undefined || Number.isFinite(heapBytesPerTask));
-      }
-    }
-  });
-
-  it("says how large the libraries are in a bundle, and how long they take to import", () => {
-    const { weight = [] } = report.demonstrations;
-    const names = ["ours", "Effect 4", "Effection 4", "p-queue"];
-    for (const name of names) assert.ok(weight.some((found) => found.name === name));
-    for (const { minifiedBytes, gzippedBytes, importMs } of weight)
-      assert.ok(minifiedBytes > gzippedBytes && gzippedBytes > 0 && importMs > 0);
-  });
-
-  it("has its messages echoed by every server, and holds idle connections to each", () => {
-    const { echo, idle } = report.demonstrations;
-    for (const name of ["native", "ours"] as const) {
-      const [round] = echo?.rounds[name] ?? [];
-      assert.ok(round !== undefined && round.messagesPerSecond > 0);
-      assert.equal(idle?.[name]?.connections, 20);
-    }
-  });
-
-  it("draws charts that are well-formed and say where they were measured", () => {
-    for (const name of ["ratios.svg", "growth.svg"]) {
-      const chart = readFileSync(join(folder, name), "utf8");
-      const opened = [...chart.matchAll(/<(\w+)\b[^>]*(?<!\/)>/g)].map(([, tag]) => tag);
-      const closed = [...chart.matchAll(/<\/(\w+)>/g)].map(([, tag]) => tag);
-      assert.deepEqual(opened.toSorted(), closed.toSorted());
-      assert.doesNotMatch(chart, /NaN|undefined|Infinity/);
-      for (const text of [report.date.slice(0, 10), process.version, report.machine.processor])
-        assert.ok(chart.includes(text), text);
-    }
+  it("draws a chart that is well-formed and says where it was measured", () => {
+    const chart = readFileSync(join(folder, "ratios.svg"), "utf8");
+    const opened = [...chart.matchAll(/<(\w+)\b[^>]*(?<!\/)>/g)].map(([, tag]) => tag);
+    const closed = [...chart.matchAll(/<\/(\w+)>/g)].map(([, tag]) => tag);
+    assert.deepEqual(opened.toSorted(), closed.toSorted());
+    assert.doesNotMatch(chart, /NaN|undefined|Infinity/);
+    for (const text of [report.date.slice(0, 10), process.version, report.machine.processor])
+      assert.ok(chart.includes(text), text);
   });
 
   it("fills every table of the page", () => {
@@ -157,27 +111,6 @@ describe("a smoke run", () => {
     assert.notEqual(filled, page);
     assert.equal(replaceTables(filled, report), filled);
     assert.doesNotMatch(filled, /NaN|\| undefined/);
-  });
-
-  it("shows that cancelled timers do not pile up", () => {
-    const { timeouts, mostEntries, entriesLeft, held } = report.demonstrations.timerHeap ?? {};
-    assert.equal(timeouts, 20_000);
-    assert.ok(mostEntries !== undefined && entriesLeft !== undefined);
-    assert.ok(entriesLeft <= mostEntries);
-    assert.equal(held, true);
-  });
-
-  it("shows that our spinning tasks let timers fire, and that promises do not", () => {
-    const { fairness = [] } = report.demonstrations;
-    assert.deepEqual(
-      fairness.map(({ spin }) => spin),
-      [...spins],
-    );
-    for (const { spin, findings } of fairness) {
-      assert.equal(findings.ours.starved, false);
-      assert.equal(findings.native.starved, spin !== "nothing");
-      assert.equal(findings.ours.turnsPerSecond > 0, spin !== "nothing");
-    }
   });
 });
 
