@@ -1,4 +1,4 @@
-// A smoke run of everything, as a user starts it. What is checked is that it works, that the
+// A smoke run of all cases, as a user starts it (sections.test.ts has the rest). What is checked is that it works, that the
 // implementations agree on the result, and what the JSON looks like; never how long something took.
 
 import assert from "node:assert/strict";
@@ -7,24 +7,35 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
-import { cases, implementationsOf } from "./cases.ts";
-import { spins } from "./demonstrations/fairness/spin.ts";
+import { cases, implementationsOf, sizeFor } from "./cases.ts";
+import { isGuest } from "./contenders.ts";
 import type { Report } from "./main.ts";
 import { parseOptions, UsageError } from "./options.ts";
+import { inThisFolder } from "./program.ts";
+import { replaceTables } from "./publish.ts";
 import { commonChecksum } from "./rounds.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "asyncio-bench-"));
 after(() => rmSync(folder, { recursive: true }));
 
+const main = inThisFolder("main.ts");
+
 function bench(...args: readonly string[]) {
-  const main = fileURLToPath(new URL("main.ts", import.meta.url));
   return spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
 }
 
-describe("a smoke run", () => {
+const onlyCases = cases.map(({ name }) => `--only=${name}`);
+
+describe("a smoke run of the cases", () => {
   const file = join(folder, "all.json");
-  const { status, stdout, stderr } = bench("--quick", "--json", file);
+  const { status, stdout, stderr } = bench(
+    "--quick",
+    ...onlyCases,
+    "--json",
+    file,
+    "--charts",
+    folder,
+  );
   assert.equal(status, 0, stderr);
   const report = JSON.parse(readFileSync(file, "utf8")) as Report;
 
@@ -35,10 +46,19 @@ describe("a smoke run", () => {
     assert.ok(machine.processor !== "" && machine.system !== "" && machine.v8 !== "");
     assert.ok(machine.cores >= 1 && machine.memoryGib >= 0);
     assert.ok(load.before >= 0 && load.after >= 0 && seconds >= 0);
-    assert.deepEqual(effort, { quick: true, rounds: 1, samples: 1 });
-    const libraries = Object.entries(machine.libraries).map((pair) => pair.join(" "));
-    assert.equal(libraries.length, 5);
-    for (const text of [date, machine.node, machine.processor, ...libraries])
+    assert.deepEqual(effort, { quick: true, rounds: 1, samples: 1, budgetMs: 1 });
+    assert.deepEqual(Object.keys(machine.libraries).toSorted(), [
+      "async-mutex",
+      "bluebird",
+      "effect",
+      "effection",
+      "fast-check",
+      "p-limit",
+      "p-queue",
+    ]);
+    const versions = Object.entries({ ...machine.libraries, ...machine.guests });
+    const shown = versions.map((pair) => pair.join(" "));
+    for (const text of [date, machine.node, machine.processor, ...shown])
       assert.ok(stdout.includes(text), text);
   });
 
@@ -55,7 +75,11 @@ describe("a smoke run", () => {
     it(`gives the figures of ${name} for each implementation, with one checksum`, () => {
       const result = report.cases.find((found) => found.name === name);
       assert.ok(result !== undefined && Number.isInteger(result.checksum));
-      assert.deepEqual(Object.keys(result.results), [...implementationsOf(subject)]);
+      const here = Object.keys(report.machine.guests);
+      const expected = implementationsOf(subject).filter(
+        (name) => !isGuest(name) || here.includes(name),
+      );
+      assert.deepEqual(Object.keys(result.results), expected);
       for (const { rounds, spread, nanosecondsPerOperation } of Object.values(result.results)) {
         assert.deepEqual(rounds, [[nanosecondsPerOperation]]);
         assert.ok(nanosecondsPerOperation > 0);
@@ -71,25 +95,22 @@ describe("a smoke run", () => {
     });
   }
 
-  it("shows that cancelled timers do not pile up", () => {
-    const { timeouts, mostEntries, entriesLeft, held } = report.demonstrations.timerHeap ?? {};
-    assert.equal(timeouts, 20_000);
-    assert.ok(mostEntries !== undefined && entriesLeft !== undefined);
-    assert.ok(entriesLeft <= mostEntries);
-    assert.equal(held, true);
+  it("draws a chart that is well-formed and says where it was measured", () => {
+    const chart = readFileSync(join(folder, "ratios.svg"), "utf8");
+    const opened = [...chart.matchAll(/<(\w+)\b[^>]*(?<!\/)>/g)].map(([, tag]) => tag);
+    const closed = [...chart.matchAll(/<\/(\w+)>/g)].map(([, tag]) => tag);
+    assert.deepEqual(opened.toSorted(), closed.toSorted());
+    assert.doesNotMatch(chart, /NaN|undefined|Infinity/);
+    for (const text of [report.date.slice(0, 10), process.version, report.machine.processor])
+      assert.ok(chart.includes(text), text);
   });
 
-  it("shows that our spinning tasks let timers fire, and that promises do not", () => {
-    const { fairness = [] } = report.demonstrations;
-    assert.deepEqual(
-      fairness.map(({ spin }) => spin),
-      [...spins],
-    );
-    for (const { spin, findings } of fairness) {
-      assert.equal(findings.ours.starved, false);
-      assert.equal(findings.native.starved, spin !== "nothing");
-      assert.equal(findings.ours.turnsPerSecond > 0, spin !== "nothing");
-    }
+  it("fills every table of the page", () => {
+    const page = readFileSync(inThisFolder("README.md"), "utf8");
+    const filled = replaceTables(page, report);
+    assert.notEqual(filled, page);
+    assert.equal(replaceTables(filled, report), filled);
+    assert.doesNotMatch(filled, /NaN|\| undefined/);
   });
 });
 
@@ -104,9 +125,35 @@ describe("the command", () => {
     assert.deepEqual(parseOptions(["--only", "queue", "--only", "cancel", "--only", "condition"]), {
       only: ["queue-1-1", "queue-100-100", "cancel", "condition-ping-pong", "condition-notify-all"],
       quick: false,
-      rounds: 5,
+      by: [],
+      rounds: 3,
       json: undefined,
+      charts: undefined,
+      publish: false,
+      compare: undefined,
     });
+  });
+
+  it("measures only whom --by names, beside native", () => {
+    const file = join(folder, "some.json");
+    const { status, stderr } = bench(
+      "--quick",
+      "--only",
+      "lock",
+      "--by",
+      "p-limit",
+      "--json",
+      file,
+    );
+    assert.equal(status, 0, stderr);
+    const { cases, demonstrations } = JSON.parse(readFileSync(file, "utf8")) as Report;
+    assert.deepEqual(Object.keys(cases[0]?.results ?? {}), ["native", "p-limit"]);
+    assert.deepEqual(demonstrations, {});
+  });
+
+  it("publishes nothing but a full run", () => {
+    for (const other of ["--quick", "--only=lock", "--by=effect", "--compare=HEAD"])
+      assert.throws(() => parseOptions(["--publish", other]), UsageError);
   });
 
   it("does not accept a number of rounds that is none", () => {
@@ -123,5 +170,17 @@ describe("a checksum that differs", () => {
       ["effect", [{ checksum: 2, nanosecondsPerOperation: [100] }]],
     ] as const);
     assert.throws(() => commonChecksum("lock", measurements), /"native" is 1, .*"effect" 2/);
+  });
+});
+
+describe("work of another size", () => {
+  it("is a part of the full work, with as many tasks alive", () => {
+    for (const subject of cases) {
+      for (const implementation of implementationsOf(subject)) {
+        const { tasks, repeats } = sizeFor(subject, implementation, false);
+        assert.ok(Number.isInteger(tasks) && Number.isInteger(repeats), subject.name);
+        if (subject.full.repeats > 1) assert.equal(tasks, subject.full.tasks);
+      }
+    }
   });
 });

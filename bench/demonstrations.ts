@@ -13,7 +13,16 @@ import type { Size } from "./workload.ts";
 /** Cancelled timers must never take more than this in the heap, however many are set. */
 export const mostTimerEntries = 10_000;
 
-export const demonstrationNames = ["timer-heap", "fairness"] as const;
+/** What is measured beside the cases; the others are in growth.ts, memory.ts, weight.ts and network.ts. */
+export const demonstrationNames = [
+  "growth",
+  "memory",
+  "weight",
+  "echo",
+  "idle",
+  "timer-heap",
+  "fairness",
+] as const;
 
 /** The demonstrations compare our loop with the bare host. */
 const implementations = ["ours", "native"] as const;

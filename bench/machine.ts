@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
+import type { Guests } from "./contenders.ts";
 
 export interface Machine {
   readonly processor: string;
@@ -15,9 +16,11 @@ export interface Machine {
   readonly revision?: string;
   /** The versions of the libraries that are compared. */
   readonly libraries: Readonly<Record<string, string>>;
+  /** The versions of what is not on Node, as far as it is installed. */
+  readonly guests: Readonly<Record<string, string>>;
 }
 
-export function describeMachine(): Machine {
+export function describeMachine(guests: Guests): Machine {
   const revision = findRevision();
   return {
     processor: cpus()[0]?.model.trim() ?? "an unknown processor",
@@ -28,6 +31,7 @@ export function describeMachine(): Machine {
     v8: process.versions.v8,
     ...(revision === undefined ? {} : { revision }),
     libraries: versionsOfLibraries(),
+    guests: Object.fromEntries([...guests].map(([guest, { version }]) => [guest, version])),
   };
 }
 
@@ -52,10 +56,15 @@ function findRevision(): string | undefined {
   }
 }
 
+/** Tools of the bench, that nothing is measured of. */
+const tools = new Set(["mitata", "esbuild"]);
+
 /** package.json pins them exactly. */
 function versionsOfLibraries(): Record<string, string> {
   const text = readFileSync(new URL("package.json", import.meta.url), "utf8");
   const { devDependencies } = JSON.parse(text) as { devDependencies: Record<string, string> };
-  const { mitata: _harness, ...libraries } = devDependencies;
-  return libraries;
+  const libraries = Object.entries(devDependencies).filter(([name]) => {
+    return !tools.has(name) && !name.startsWith("@types/");
+  });
+  return Object.fromEntries(libraries);
 }

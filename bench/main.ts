@@ -1,25 +1,35 @@
-// The benchmarks: `npm run bench`. Measures the cases in cases.ts, shows the demonstrations, prints
-// both with the machine and the date, and writes them as JSON if that was asked for.
+// The benchmarks: `npm run bench`. Measures the cases in cases.ts, growth, memory, weight and network, shows
+// the demonstrations, prints all of it with the machine and the date, and writes JSON and charts if asked to.
 //
 // Read on in this order: cases.ts (what), workloads/switch (how a workload looks), rounds.ts
 // (fresh processes, in turn), measure-case.ts (inside one of them).
 
-import { writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { cases } from "./cases.ts";
+import { compareRevisions } from "./compare.ts";
+import { findGuests, wantedGuests } from "./contenders.ts";
 import {
   type FairnessResult,
   showFairness,
   showTimerHeap,
   type TimerHeapResult,
 } from "./demonstrations.ts";
+import { type GrowthResult, measureGrowth } from "./growth.ts";
 import { currentLoad, describeMachine, type Machine } from "./machine.ts";
+import { type MemoryResult, measureMemory } from "./memory.ts";
+import { type EchoResult, type IdleResult, measureEcho, measureIdle } from "./network.ts";
 import { type Options, parseOptions, UsageError, usage } from "./options.ts";
-import { formatCases, formatFairness, formatMachine, formatTimerHeap } from "./report.ts";
+import { disposeOnSignal } from "./program.ts";
+import { publish, writeCharts, writeJson } from "./publish.ts";
+import { formatEnd, formatReport, formatStart } from "./report.ts";
 import { type CaseResult, type Effort, measureCase } from "./rounds.ts";
+import { Selection } from "./selection.ts";
+import { measureWeight, type WeightResult } from "./weight.ts";
 
 /** What `--json` writes. */
 export interface Report {
-  readonly formatVersion: 2;
+  readonly formatVersion: 3;
   readonly date: string;
   readonly seconds: number;
   readonly machine: Machine;
@@ -27,59 +37,101 @@ export interface Report {
   readonly effort: Effort;
   readonly cases: readonly CaseResult[];
   readonly demonstrations: {
+    readonly growth?: readonly GrowthResult[];
+    readonly memory?: readonly MemoryResult[];
+    readonly weight?: readonly WeightResult[];
+    readonly echo?: EchoResult;
+    readonly idle?: IdleResult;
     readonly timerHeap?: TimerHeapResult;
     readonly fairness?: readonly FairnessResult[];
   };
 }
 
 async function main(options: Options): Promise<number> {
-  const { quick, rounds, only, json } = options;
-  /** Gives what `measure` finds; undefined if it is not asked for. */
-  const when = async <T>(name: string, measure: () => Promise<T>): Promise<T | undefined> => {
-    if (only.length > 0 && !only.includes(name)) return undefined;
+  if (options.compare !== undefined) return await compareRevisions(options, options.compare);
+  if (options.quick) rememberCompiledCode();
+  const guests = await findGuests(wantedGuests(options.by));
+  using selection = new Selection(guests, options.by);
+  using _watch = disposeOnSignal(selection);
+  const report = await measureAll(options, selection);
+  console.log(formatReport(report));
+  console.log(formatEnd(report));
+  if (options.json !== undefined) writeJson(report, options.json);
+  if (options.charts !== undefined) writeCharts(report, options.charts);
+  if (options.publish) publish(report);
+  return report.demonstrations.timerHeap?.held === false ? 1 : 0;
+}
+
+async function measureAll(options: Options, selection: Selection): Promise<Report> {
+  const { quick, rounds, only } = options;
+  /** Gives what `measure` finds under a name; nothing if it is not asked for. */
+  const when = async <Name extends string, T>(
+    name: string,
+    key: Name,
+    measure: () => Promise<T>,
+  ): Promise<{ readonly [key in Name]?: T }> => {
+    if (only.length > 0 && !only.includes(name)) return {};
     showProgress(name);
-    return await measure();
+    return { [key]: await measure() } as { [key in Name]?: T }; // a computed key is a string to the compiler
   };
-  const effort: Effort = { quick, rounds, samples: quick ? 1 : 3 };
+  const effort: Effort = {
+    quick,
+    rounds,
+    samples: quick ? 1 : 3,
+    budgetMs: quick ? 1 : 700,
+  };
   const startedAt = performance.now();
   const date = new Date().toISOString();
-  const machine = describeMachine();
+  const machine = describeMachine(selection.guests);
   const before = currentLoad();
-  console.log(`${formatMachine(machine, date, before)}\n`);
+  console.log(formatStart({ machine, date, before, missing: selection.missing() }));
 
   const results: CaseResult[] = [];
-  for (const subject of cases) {
-    const result = await when(subject.name, () => measureCase(subject, effort));
-    if (result !== undefined) results.push(result);
-  }
-  const timerHeap = await when("timer-heap", () => showTimerHeap(quick));
-  const fairness = await when("fairness", () => showFairness(quick));
+  const measureCases = async () => {
+    for (const subject of cases) {
+      const { result } = await when(subject.name, "result", () =>
+        measureCase(subject, effort, selection),
+      );
+      if (result !== undefined) results.push(result);
+    }
+    return {};
+  };
+  const sections: readonly (() => Promise<Report["demonstrations"]>)[] = [
+    measureCases,
+    () => when("growth", "growth", () => measureGrowth(quick)),
+    () => when("memory", "memory", () => measureMemory(quick, selection)),
+    () => when("weight", "weight", () => measureWeight(quick)),
+    () => when("echo", "echo", () => measureEcho(quick, rounds, selection)),
+    () => when("idle", "idle", () => measureIdle(quick, selection)),
+  ];
+  let demonstrations: Report["demonstrations"] = {};
+  if (quick) {
+    // A smoke run times nothing, so these need not wait for each other.
+    const shown = await Promise.all(sections.map((show) => show()));
+    demonstrations = Object.assign({}, ...shown);
+  } else for (const show of sections) demonstrations = { ...demonstrations, ...(await show()) };
+  // How late timers are is looked at also in a smoke run: alone.
+  demonstrations = {
+    ...demonstrations,
+    ...(await when("timer-heap", "timerHeap", () => showTimerHeap(quick))),
+    ...(await when("fairness", "fairness", () => showFairness(quick))),
+  };
   showProgress("");
-
-  if (quick) console.log("A smoke run, with tiny sizes: no figure below means anything.\n");
-  if (results.length > 0) console.log(`${formatCases(results)}\n`);
-  if (timerHeap !== undefined) console.log(`${formatTimerHeap(timerHeap)}\n`);
-  if (fairness !== undefined) console.log(`${formatFairness(fairness)}\n`);
-
-  const report: Report = {
-    formatVersion: 2,
+  return {
+    formatVersion: 3,
     date,
     seconds: Math.round((performance.now() - startedAt) / 1000),
     machine,
     load: { before, after: currentLoad() },
     effort,
     cases: results,
-    demonstrations: {
-      ...(timerHeap === undefined ? {} : { timerHeap }),
-      ...(fairness === undefined ? {} : { fairness }),
-    },
+    demonstrations,
   };
-  console.log(
-    `Rounds: ${rounds}. Took ${report.seconds} s. Load average ${report.load.after.toFixed(2)} at ` +
-      "the end, this command included.",
-  );
-  if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, undefined, 2)}\n`);
-  return timerHeap?.held === false ? 1 : 0;
+}
+
+/** A smoke run is the start of a hundred programs; what is compiled once serves them all. Timed ones start bare. */
+function rememberCompiledCode(): void {
+  process.env.NODE_COMPILE_CACHE ??= join(tmpdir(), "node-compile-cache"); // where Node keeps its own
 }
 
 /** Shows on a terminal what is being measured; an empty text wipes it out. */
@@ -87,10 +139,11 @@ function showProgress(what: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what}`);
 }
 
-function readOptions(): Options | number {
+/** Gives the exit status. */
+async function start(): Promise<number> {
   try {
     const options = parseOptions(process.argv.slice(2));
-    if (options !== "help") return options;
+    if (options !== "help") return await main(options);
     console.log(usage);
     return 0;
   } catch (error) {
@@ -100,5 +153,4 @@ function readOptions(): Options | number {
   }
 }
 
-const options = readOptions();
-process.exitCode = typeof options === "number" ? options : await main(options);
+process.exitCode = await start();

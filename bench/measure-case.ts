@@ -2,6 +2,9 @@
 // result as one line of JSON. rounds.ts starts it; by hand it serves to profile:
 //
 //   node --expose-gc --cpu-prof bench/measure-case.ts switch ours '{"tasks":1000,"repeats":1000}' 5
+//
+// The last argument is how many samples to take at most; after it, how many milliseconds they may take together (one is
+// taken whatever it takes). measure_case.py and measure-case.go do the same for workloads in Python and Go.
 
 import { do_not_optimize, measure } from "mitata";
 import type { Size, Work, Workload } from "./workload.ts";
@@ -13,7 +16,8 @@ export interface Measurement {
   readonly nanosecondsPerOperation: readonly number[];
 }
 
-const [folder = "", implementation = "", sizeText = "{}", samples = "1"] = process.argv.slice(2);
+const [folder = "", implementation = "", sizeText = "{}", samples = "1", budgetMs = "60000"] =
+  process.argv.slice(2);
 const size = JSON.parse(sizeText) as Size; // whoever starts this program passes one
 const { workload } = (await import(`./workloads/${folder}/${implementation}.ts`)) as {
   workload: Workload; // each of these files exports it
@@ -21,16 +25,21 @@ const { workload } = (await import(`./workloads/${folder}/${implementation}.ts`)
 
 let measurement: Measurement | undefined;
 const main = async (): Promise<void> => {
-  measurement = await sample(workload, size, Number(samples));
+  measurement = await sample(workload, size, Number(samples), Number(budgetMs));
 };
-if (implementation === "ours") {
+if (implementation.startsWith("ours")) {
   const { run } = await import("asyncio-ts"); // not loaded where it is not measured
   await run(main);
 } else await main();
 console.log(JSON.stringify(measurement));
 
-/** One run to warm up, then `count` that are timed, with the garbage collected before each of them. */
-async function sample(workload: Workload, size: Size, count: number): Promise<Measurement> {
+/** One run to warm up, then at most `count` that are timed, with the garbage collected before each of them. */
+async function sample(
+  workload: Workload,
+  size: Size,
+  count: number,
+  budgetMs: number,
+): Promise<Measurement> {
   let checksum: number | undefined;
   const check = async (work: Work): Promise<void> => {
     const found = await work();
@@ -45,8 +54,9 @@ async function sample(workload: Workload, size: Size, count: number): Promise<Me
   }
   const { samples } = await measure(generator as unknown as Parameters<typeof measure>[0], {
     inner_gc: true,
-    min_samples: count,
+    min_samples: 1,
     max_samples: count,
+    min_cpu_time: (budgetMs * 1e6) / 2, // with `inner_gc` mitata doubles it
     // A sample is one run of the workload, however short that is.
     warmup_threshold: 0,
     batch_threshold: 0,

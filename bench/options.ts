@@ -1,32 +1,48 @@
 // The command line of the benchmarks.
 
 import { parseArgs } from "node:util";
-import { cases } from "./cases.ts";
+import { cases, implementationsOf } from "./cases.ts";
 import { demonstrationNames } from "./demonstrations.ts";
 
 export interface Options {
   /** Names of cases and demonstrations; all if there are none. */
   readonly only: readonly string[];
+  /** Whom to measure beside native; everybody if there are none. */
+  readonly by: readonly string[];
   readonly quick: boolean;
   readonly rounds: number;
   /** Where the figures go as JSON. */
   readonly json: string | undefined;
+  /** Where the charts go. */
+  readonly charts: string | undefined;
+  /** The figures, the tables and the charts are put into the repository. */
+  readonly publish: boolean;
+  /** The revision that the library is compared with, instead of the others. */
+  readonly compare: string | undefined;
 }
 
 const names: readonly string[] = [...cases.map(({ name }) => name), ...demonstrationNames];
+const implementations = new Set<string>(cases.flatMap(implementationsOf));
 
 export const usage = `Usage: npm run bench [-- [options]]
        node bench/main.ts [options]
 
-Measures asyncio-ts against bare promises and the libraries used today: each case
-in fresh processes, the implementations in turn, several rounds. The whole takes
-some seven minutes.
+Measures asyncio-ts against bare promises, the libraries used today, and, where the
+machine has Python and Go, asyncio and goroutines: each case in fresh processes, the
+implementations in turn, several rounds. The whole takes some ten minutes.
 
-  --only NAME   measure only this, or what begins with it ("queue"); repeatable
-  --rounds N    processes per case and implementation, 1 to 100 (default: 5)
-  --quick       everything once and tiny, to see that it works; a few seconds
-  --json FILE   write the figures to FILE as well
-  --help        print this text
+  --only NAME    measure only this, or what begins with it ("queue"); repeatable
+  --by NAME      measure only this one beside native ("ours", "effect"); repeatable
+  --rounds N     processes per case and implementation, 1 to 100 (default: 3)
+  --quick        everything once and tiny, to see that it works; a few seconds
+  --json FILE    write the figures to FILE as well
+  --charts DIR   write the charts to DIR (ratios.svg, growth.svg)
+  --publish      put figures, tables and charts into the repository: bench/results.json,
+                 bench/charts/, and the tables in bench/README.md. A full run only
+  --compare REV  compare the library with what it was at REV, in the same cases: which
+                 differences are noise? (default: 10 rounds; some eight minutes,
+                 less with --only)
+  --help         print this text
 
 Names: ${names.slice(0, 5).join(", ")},
        ${names.slice(5, 10).join(", ")},
@@ -46,9 +62,23 @@ export class UsageError extends Error {
  * @throws {UsageError} if they are wrong.
  */
 export function parseOptions(args: readonly string[]): Options | "help" {
-  const { only, rounds, quick, json, help } = parseValues(args);
+  const { only, by, rounds, quick, json, charts, publish, compare, help } = parseValues(args);
   if (help) return "help";
-  return { only: only.flatMap(namesFrom), quick, rounds: numberOfRounds(rounds, quick), json };
+  if (publish && (quick || only.length > 0 || by.length > 0 || compare !== undefined)) {
+    const found = "found it with --quick, --only, --by or --compare";
+    throw new UsageError(`--publish expects a full run, ${found}`);
+  }
+  const usual = compare === undefined ? 3 : 10;
+  return {
+    only: only.flatMap(namesFrom),
+    by: by.map(implementationFrom),
+    quick,
+    rounds: numberOfRounds(rounds, quick ? 1 : usual),
+    json,
+    charts,
+    publish,
+    compare,
+  };
 }
 
 function parseValues(args: readonly string[]) {
@@ -57,9 +87,13 @@ function parseValues(args: readonly string[]) {
       args: [...args],
       options: {
         only: { type: "string", multiple: true, default: [] },
+        by: { type: "string", multiple: true, default: [] },
         rounds: { type: "string" },
         quick: { type: "boolean", default: false },
         json: { type: "string" },
+        charts: { type: "string" },
+        publish: { type: "boolean", default: false },
+        compare: { type: "string" },
         help: { type: "boolean", short: "h", default: false },
       },
     }).values;
@@ -74,8 +108,13 @@ function namesFrom(start: string): string[] {
   throw new UsageError(`--only expects one of ${names.join(", ")}, found "${start}"`);
 }
 
-function numberOfRounds(text: string | undefined, quick: boolean): number {
-  if (text === undefined) return quick ? 1 : 5;
+function implementationFrom(name: string): string {
+  if (implementations.has(name)) return name;
+  throw new UsageError(`--by expects one of ${[...implementations].join(", ")}, found "${name}"`);
+}
+
+function numberOfRounds(text: string | undefined, usual: number): number {
+  if (text === undefined) return usual;
   const rounds = Number(text);
   if (/^[0-9]+$/.test(text) && rounds >= 1 && rounds <= 100) return rounds;
   throw new UsageError(`--rounds expects a whole number from 1 to 100, found "${text}"`);

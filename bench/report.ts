@@ -1,9 +1,14 @@
 // What the benchmarks print: Markdown, so that it can be pasted as it is, but aligned for a terminal.
 
-import { reference } from "./cases.ts";
+import { reference, titleOf } from "./contenders.ts";
 import type { FairnessResult, TimerHeapResult } from "./demonstrations.ts";
+import type { GrowthResult } from "./growth.ts";
 import { isQuiet, type Machine } from "./machine.ts";
+import type { Report } from "./main.ts";
+import type { MemoryKind, MemoryResult } from "./memory.ts";
+import type { EchoResult, IdleResult } from "./network.ts";
 import type { CaseResult, Result } from "./rounds.ts";
+import type { WeightResult } from "./weight.ts";
 
 const spinTitles = {
   nothing: "nothing, for comparison",
@@ -11,33 +16,242 @@ const spinTitles = {
   switch: "1,000 tasks, on sleep(0)",
 };
 
-export function formatMachine(machine: Machine, date: string, load: number): string {
-  const { processor, cores, memoryGib, system, node, v8, revision, libraries } = machine;
-  const state = isQuiet(load, cores)
+const memoryTitles: Readonly<Record<MemoryKind, string>> = {
+  sleeping: "a task that sleeps",
+  parked: "a task that waits for an item",
+  finished: "a child that has ended, of a group that is open",
+};
+
+export interface Start {
+  readonly machine: Machine;
+  readonly date: string;
+  /** The load average before the start. */
+  readonly before: number;
+  /** Who is not on this machine. */
+  readonly missing: string;
+}
+
+export function formatStart({ machine, date, before, missing }: Start): string {
+  const state = isQuiet(before, machine.cores)
     ? "the machine is quiet"
     : "other programs are busy: expect noise, and repeat it on a quiet machine";
   return [
+    formatMachine(machine, date),
+    `Load average ${before.toFixed(2)} before the start: ${state}`,
+    ...(missing === "" ? [] : [`Not on this machine, and left out: ${missing}`]),
+    "",
+  ].join("\n");
+}
+
+export function formatMachine(machine: Machine, date: string): string {
+  const { processor, cores, memoryGib, system, node, v8, revision, libraries, guests } = machine;
+  const versions = Object.entries({ ...libraries, ...guests }).map((pair) => pair.join(" "));
+  return [
     `${date}, Node ${node} (V8 ${v8}), ${system}`,
     `${processor}, ${cores} cores, ${memoryGib} GiB${revision === undefined ? "" : `; revision ${revision}`}`,
-    Object.entries(libraries)
-      .map(([name, version]) => `${name} ${version}`)
-      .join(", "),
-    `Load average ${load.toFixed(2)} before the start: ${state}`,
+    versions.join(", "),
   ].join("\n");
+}
+
+/** All tables of a run. */
+export function formatReport({ cases, demonstrations, effort }: Report): string {
+  const { growth, memory, weight, echo, idle, timerHeap, fairness } = demonstrations;
+  const parts = [
+    effort.quick ? "A smoke run, with tiny sizes: no figure below means anything." : undefined,
+    cases.length === 0 ? undefined : formatSummary(cases),
+    cases.length === 0 ? undefined : formatCases(cases),
+    growth === undefined ? undefined : formatGrowth(growth),
+    memory === undefined ? undefined : formatMemory(memory),
+    weight === undefined ? undefined : formatWeight(weight),
+    echo === undefined ? undefined : formatEcho(echo),
+    idle === undefined ? undefined : formatIdle(idle),
+    timerHeap === undefined ? undefined : formatTimerHeap(timerHeap),
+    fairness === undefined ? undefined : formatFairness(fairness),
+  ];
+  return parts.flatMap((part) => (part === undefined ? [] : [`${part}\n`])).join("\n");
+}
+
+export function formatEnd({ effort, seconds, load }: Report): string {
+  return (
+    `Rounds: ${effort.rounds}. Took ${seconds} s. Load average ${load.after.toFixed(2)} at ` +
+    "the end, this command included."
+  );
 }
 
 export function formatCases(results: readonly CaseResult[]): string {
   const header = ["case", "one operation", "by", "ns (spread)", `/ ${reference}`, "by round"];
-  const rows = results.flatMap(({ name, operation, results }) =>
+  const rows = results.flatMap(({ name, operation, operations, results }) =>
     Object.entries(results).map(([implementation, result], index) => [
-      name,
+      index === 0 ? name : "",
       index === 0 ? operation : "",
-      implementation,
+      titleOf(implementation) + partOf(result.operations, operations),
       `${count(result.nanosecondsPerOperation)} (+${Math.round(result.spread * 100)} %)`,
       ...(implementation === reference ? ["1", ""] : formatRatio(result)),
     ]),
   );
   return formatTable(header, rows, 3);
+}
+
+/** Those with a column of their own; everybody else is a library. */
+const columns = ["effect", "effection", "asyncio", "uvloop", "trio", "go"] as const;
+
+/** One line for each case: nanoseconds of everybody, and how far ours is from what it aims at. */
+export function formatSummary(results: readonly CaseResult[]): string {
+  const header = [
+    "ns",
+    "others",
+    reference,
+    "ours",
+    `/ ${reference}`,
+    "aim",
+    ...columns.map(titleOf),
+  ];
+  const rows = results.map(({ name, results, aim }) => {
+    const { ours, native } = results;
+    const others = Object.entries(results).filter(([found]) => {
+      const hasColumn = found === reference || found === "ours";
+      return !hasColumn && !(columns as readonly string[]).includes(found);
+    });
+    const nanoseconds = (result: Result | undefined): string => {
+      return result === undefined ? "-" : count(result.nanosecondsPerOperation);
+    };
+    return [
+      name,
+      others.map(([found, result]) => `${titleOf(found)} ${nanoseconds(result)}`).join(", "),
+      nanoseconds(native),
+      nanoseconds(ours),
+      ours === undefined ? "-" : ours.ratio.toFixed(2),
+      aim === undefined
+        ? ""
+        : `${aim} ${ours !== undefined && ours.ratio <= aim ? "met" : "not met"}`,
+      ...columns.map((column) => nanoseconds(results[column])),
+    ];
+  });
+  return formatTable(header, rows, 2);
+}
+
+/** Marks those who did only a part of the work. */
+function partOf(done: number, all: number): string {
+  return done < all ? ` (1/${Math.round(all / done)})` : "";
+}
+
+export function formatGrowth(results: readonly GrowthResult[]): string {
+  const counts = Object.values(results[0]?.lines ?? {})[0]?.map((point) => point.count) ?? [];
+  const header = ["n", "ns for", "by", ...counts.map(count)];
+  const rows = results.flatMap(({ name, operation, lines }) =>
+    Object.entries(lines).map(([implementation, points], index) => [
+      index === 0 ? name : "",
+      index === 0 ? operation : "",
+      titleOf(implementation),
+      ...counts.map((_, column) => {
+        const point = points[column];
+        return point === undefined ? "-" : count(point.nanosecondsPerOperation);
+      }),
+    ]),
+  );
+  return formatTable(header, rows, 3);
+}
+
+export function formatMemory(results: readonly MemoryResult[]): string {
+  const header = [
+    "one is",
+    "by",
+    "how many",
+    "bytes of heap",
+    `/ ${reference}`,
+    "bytes of the process",
+    "started in",
+    "over the sleep",
+  ];
+  const rows = results.flatMap(({ kind, findings }) => {
+    const base = findings[reference]?.heapBytesPerTask;
+    return Object.entries(findings).map(([implementation, finding], index) => {
+      const { tasks, seconds, heapBytesPerTask, residentBytesPerTask, startMs } = finding;
+      const overMs = finding.wallMs - seconds * 1000;
+      const heap = finding.overlapped ? undefined : heapBytesPerTask;
+      return [
+        index === 0 ? memoryTitles[kind] : "",
+        titleOf(implementation),
+        count(tasks),
+        heap === undefined ? "-" : count(heap),
+        heap === undefined || base === undefined ? "-" : (heap / base).toFixed(2),
+        finding.overlapped ? "-" : count(residentBytesPerTask),
+        `${(startMs / 1000).toFixed(2)} s`,
+        kind === "sleeping" ? `${(overMs / 1000).toFixed(2)} s` : "",
+      ];
+    });
+  });
+  return formatTable(header, rows, 2);
+}
+
+export function formatWeight(results: readonly WeightResult[]): string {
+  const header = ["library", "minified", "and gzipped", "import, fastest", "median"];
+  const rows = results.map((result) => [
+    result.name,
+    `${(result.minifiedBytes / 1000).toFixed(1)} kB`,
+    `${(result.gzippedBytes / 1000).toFixed(1)} kB`,
+    milliseconds(result.importMs),
+    milliseconds(result.medianImportMs),
+  ]);
+  return formatTable(header, rows, 1);
+}
+
+export function formatEcho({ plan, rounds }: EchoResult): string {
+  const { connections, messageBytes } = plan;
+  const header = [
+    `${connections} connections, ${count(messageBytes)} bytes echoed`,
+    "messages/s (spread)",
+    `/ ${reference}`,
+    "processor of the server",
+    "round trip, median",
+    "99 %",
+  ];
+  const fastestOf = (implementation: string) => {
+    const found = rounds[implementation as keyof typeof rounds] ?? [];
+    return found.toSorted((a, b) => b.messagesPerSecond - a.messagesPerSecond);
+  };
+  const base = fastestOf(reference)[0]?.messagesPerSecond;
+  const rows = Object.keys(rounds).flatMap((implementation) => {
+    const sorted = fastestOf(implementation);
+    const [fastest, slowest] = [sorted[0], sorted.at(-1)];
+    if (fastest === undefined || slowest === undefined) return [];
+    const { messagesPerSecond, medianMs, slowestOfHundredMs } = fastest;
+    const spread = Math.round((1 - slowest.messagesPerSecond / messagesPerSecond) * 100);
+    const cpu = Math.min(...sorted.map(({ cpuMicroseconds }) => cpuMicroseconds));
+    return [
+      [
+        titleOf(implementation),
+        `${count(messagesPerSecond)} (-${spread} %)`,
+        base === undefined ? "-" : (messagesPerSecond / base).toFixed(2),
+        `${cpu.toFixed(1)} us`,
+        `${medianMs.toFixed(2)} ms`,
+        `${slowestOfHundredMs.toFixed(2)} ms`,
+      ],
+    ];
+  });
+  return formatTable(header, rows, 1);
+}
+
+export function formatIdle(results: IdleResult): string {
+  const header = [
+    "a connection that says nothing",
+    "how many",
+    "bytes of heap",
+    `/ ${reference}`,
+    "bytes of the process",
+  ];
+  const base = results[reference]?.heapBytesPerConnection;
+  const rows = Object.entries(results).map(([implementation, finding]) => {
+    const { connections, heapBytesPerConnection: heap, residentBytesPerConnection } = finding;
+    return [
+      titleOf(implementation),
+      count(connections),
+      heap === undefined ? "-" : count(heap),
+      heap === undefined || base === undefined ? "-" : (heap / base).toFixed(2),
+      count(residentBytesPerConnection),
+    ];
+  });
+  return formatTable(header, rows, 1);
 }
 
 export function formatTimerHeap(result: TimerHeapResult): string {
@@ -64,7 +278,11 @@ export function formatFairness(results: readonly FairnessResult[]): string {
 }
 
 /** The first `leftAligned` columns are words, the others figures. */
-function formatTable(header: readonly string[], rows: readonly string[][], leftAligned: number) {
+export function formatTable(
+  header: readonly string[],
+  rows: readonly string[][],
+  leftAligned: number,
+) {
   const lines = [header, ...rows];
   const widths = header.map((_, column) =>
     Math.max(...lines.map((line) => (line[column] ?? "").length)),

@@ -1,6 +1,6 @@
 // As spawn-task, but joined by `Promise.all`.
 
-import { mix, type Workload } from "../../workload.ts";
+import type { Workload } from "../../workload.ts";
 
 const settled = Promise.resolve();
 
@@ -8,12 +8,12 @@ export const workload: Workload =
   ({ tasks, repeats }) =>
   async () => {
     let checksum = 0;
-    const work = async (task: number): Promise<void> => {
-      checksum = mix(checksum, task);
+    const work = async (task: number, batch: number): Promise<void> => {
+      checksum = (checksum + Math.imul(task + 1, batch + 1)) | 0;
     };
     for (let batch = 0; batch < repeats; batch++) {
       const started: Promise<void>[] = [];
-      for (let task = 0; task < tasks; task++) started.push(settled.then(() => work(task)));
+      for (let task = 0; task < tasks; task++) started.push(settled.then(() => work(task, batch)));
       await Promise.all(started);
     }
     return checksum;

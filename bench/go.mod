@@ -1,0 +1,3 @@
+module asyncio-ts-bench
+
+go 1.19
