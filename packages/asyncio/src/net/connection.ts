@@ -118,23 +118,3 @@ export async function secureStream(
     `${api} was called with \`tls\` on a simulated network, which carries plain bytes. Leave it out there`,
   );
 }
-
-function connectionOf(stream: ByteStream, options: ReaderOptions & WriterOptions): Connection {
-  let reader: StreamReader;
-  let writer: StreamWriter;
-  try {
-    reader = new StreamReader(stream, options);
-    writer = new StreamWriter(stream, options, reader);
-  } catch (error) {
-    stream.abort(); // wrong options
-    throw error;
-  }
-  const connection = [reader, writer];
-  // Not enumerable: it is an array of two.
-  Object.defineProperties(connection, {
-    reader: { value: reader },
-    writer: { value: writer },
-    [Symbol.asyncDispose]: { value: () => writer[Symbol.asyncDispose]() },
-  });
-  return connection as unknown as Connection; // it has just become one
-}
