@@ -33,13 +33,14 @@ const hosts = [
     args: [
       "run",
       "--allow-all",
-      "--deny-env", // the library asks for a variable or two, and has to do without
       "--no-prompt",
       "--node-modules-dir=manual",
       "--no-lock",
       "--no-remote",
       "--quiet",
     ],
+    // The library asks for a variable or two, and has to do without; a child process needs an environment.
+    argsFor: (program) => (basename(program) === "outside.mjs" ? [] : ["--deny-env"]),
   },
 ];
 
@@ -96,8 +97,8 @@ async function runProgram(host, program) {
   return { ...result, failed: failed + 1, report: output };
 }
 
-function start({ binary, args = [] }, program) {
-  const child = spawn(binary, [...args, program], {
+function start({ binary, args = [], argsFor }, program) {
+  const child = spawn(binary, [...args, ...(argsFor?.(program) ?? []), program], {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
     timeout: programSeconds * 1000,
