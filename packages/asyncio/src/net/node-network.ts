@@ -8,9 +8,10 @@
 import type { NetConnectOpts, Server, Socket } from "node:net";
 import { cancellable } from "../interop/cancellable.ts";
 import { runInRoot } from "../kernel/context.ts";
+import { type Dependent, dependents } from "../kernel/dependents.ts";
 import { InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
-import type { Watched } from "../kernel/host.ts";
+import { realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import {
   type Address,
@@ -54,7 +55,7 @@ export const nodeNetwork: StreamNetwork = {
     socket.once("connect", () => {
       if (wait.state !== "parked") return;
       socket.off("error", failed);
-      wait.resume(streamOf(socket, loop, to));
+      wait.resume(clientStreamOf(socket, loop, to));
     });
     return wait.promise;
   },
@@ -87,6 +88,50 @@ export const nodeNetwork: StreamNetwork = {
 /** The stream of a connected socket. */
 export function streamOf(socket: Socket, loop: EventLoop, to?: Destination): NodeStream {
   return new NodeStream(new SocketSource(socket, to), loop);
+}
+
+/** The stream of a connection that was made here: nobody owns it but the run, which ends it with all that is left open. */
+function clientStreamOf(socket: Socket, loop: EventLoop, to: Destination): NodeStream {
+  const stream = streamOf(socket, loop, to);
+  new ClientConnection(socket, stream, loop);
+  return stream;
+}
+
+/** Real seconds in which the last bytes of a connection may leave that was left open at the end of its run. */
+const LAST_WORDS = 1;
+
+class ClientConnection implements Dependent {
+  readonly loop: EventLoop;
+  readonly #socket: Socket;
+  readonly #stream: NodeStream;
+
+  constructor(socket: Socket, stream: NodeStream, loop: EventLoop) {
+    this.loop = loop;
+    this.#socket = socket;
+    this.#stream = stream;
+    dependents.add(this);
+    socket.once("close", () => dependents.delete(this));
+  }
+
+  describe(): string {
+    return `a connection to ${describeAddress(this.#stream.remoteAddress)}`;
+  }
+
+  end(): Promise<void> {
+    if (this.#socket.closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = realHost.setTimer(realHost.now() + LAST_WORDS, () => this.#stream.abort());
+      this.#socket.once("close", () => {
+        timer.clear();
+        resolve();
+      });
+      this.#stream.close();
+    });
+  }
+
+  kill(): void {
+    this.#stream.abort();
+  }
 }
 
 /** A class, and no closures: there is one for each connection. */

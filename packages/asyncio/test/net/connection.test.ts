@@ -27,6 +27,29 @@ function inTemporaryFolder(body: (folder: string) => Promise<void>): () => Promi
 }
 
 describe("openConnection", () => {
+  test("a connection that was left open ends with its run, after what was written", async () => {
+    const peer = createServer();
+    const received = new Promise<string>((resolve) => {
+      peer.on("connection", (socket) => {
+        let all = "";
+        socket.on("data", (chunk) => {
+          all += chunk;
+        });
+        socket.on("close", () => resolve(all));
+      });
+    });
+    await new Promise<void>((resolve) => peer.listen(0, "127.0.0.1", resolve));
+    const { port } = peer.address() as { port: number };
+
+    await run(async () => {
+      const [, writer] = await openConnection("127.0.0.1", port);
+      await writer.write("last words");
+    });
+
+    assert.equal(await received, "last words");
+    peer.close();
+  });
+
   test("gives reader and writer, by place and by name", async () => {
     await run(async () => {
       await using server = await startServer(echo, "127.0.0.1", 0);
