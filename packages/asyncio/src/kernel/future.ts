@@ -94,6 +94,7 @@ export class Future<T> extends Promise<T> {
     }
     this.#resolve = resolveNew;
     this.#reject = rejectNew;
+    resolveNew = rejectNew = ignore; // they would keep the last future, and who awaits it, alive
     this.#loop = options.loop ?? getRunningLoop();
   }
 

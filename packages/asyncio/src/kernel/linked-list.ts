@@ -45,8 +45,9 @@ export class LinkedList<T extends Links<T>> implements Ends<T> {
     this.size++;
   }
 
-  /** Only call it for a member. */
+  /** Does nothing for one that is in no list. */
   remove(member: T): void {
+    if (member.previous === undefined && this.first !== member) return;
     unlink(this, member);
     this.size--;
   }

@@ -25,7 +25,7 @@ import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
 import { Timer } from "./timers.ts";
 import { type CancelHook, type ScopeOptions, Trouble } from "./trouble.ts";
-import { type Cancellation, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
+import { type Cancellation, newOrigin, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
 
 /** Rejections that code may swallow in a scope past its grace or end, before it is left suspended. */
 const MAX_REFUSALS = 10_000;
@@ -82,7 +82,7 @@ export class Scope implements Ends<Wait> {
   ): void {
     if (this.closed) return;
     const grace = this.#trouble?.cancelGrace ?? from?.grace ?? this.loop.cancelGrace;
-    const origin = from?.origin ?? from;
+    const origin = from?.origin ?? newOrigin();
     const cancellation: Cancellation = { scope: this, source, reason, requestedBy, grace, origin };
     const trouble = this.inTrouble();
     trouble.cancelCalled = true;
@@ -381,7 +381,7 @@ export class Scope implements Ends<Wait> {
       reason: undefined,
       requestedBy: undefined,
       grace: 0,
-      origin: undefined,
+      origin: newOrigin(),
     };
     return trouble.cut;
   }

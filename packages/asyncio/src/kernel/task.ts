@@ -4,7 +4,7 @@
  */
 
 import { type AbortBinding, type AbortTarget, bindSignal, checkSignal } from "./abort.ts";
-import { currentScope, enterScope, runInScope } from "./context.ts";
+import { enterScope, runInScope } from "./context.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import {
   CancelledError,
@@ -54,7 +54,7 @@ export class Task<T> extends Future<T> {
   #createdAt: string | undefined = undefined;
   #abort: AbortBinding | undefined = undefined;
   /** Of the last cancellation that was passed on to it. */
-  #origin: object | undefined = undefined;
+  #origin = 0;
 
   static {
     // A class has a `constructor` of its own; the one of Future.prototype must be seen instead.
@@ -111,7 +111,7 @@ export class Task<T> extends Future<T> {
 
   /** @internal */
   override forwardCancel(cancellation: Cancellation): void {
-    const { reason, source, requestedBy, origin = cancellation } = cancellation;
+    const { reason, source, requestedBy, origin } = cancellation;
     // It comes here more than once: by its group and by the body that awaits it, or round a circle of tasks. Insisting
     // comes again too, and gets through to a task that has taken the first one back.
     if (origin === this.#origin && this.cancelling() > 0) return;
@@ -245,10 +245,18 @@ export class Task<T> extends Future<T> {
       this.failed(error);
       return;
     }
-    // What is no plain promise is awaited inside the scope: a task that the coroutine merely returns, or no promise at all.
-    const isPlain =
-      result instanceof Promise && Object.getPrototypeOf(result) === Promise.prototype;
-    (isPlain ? result : awaited(result)).then(bodyReturned, bodyThrew);
+    const returned = this.returned.bind(this);
+    const threw = this.failed.bind(this);
+    try {
+      if (Object.getPrototypeOf(result) === Promise.prototype) {
+        nativeThen.call(result, returned as (value: unknown) => void, threw);
+        return;
+      }
+    } catch {
+      // It has the prototype of a promise and is none, as a proxy of one: whatever `await` makes of it is the outcome.
+    }
+    // Inside the scope: a task that the coroutine merely returns, a thenable, or no promise at all.
+    awaited(result).then(returned, threw);
   }
 
   async #runEagerly(coroutine: Coroutine<T>): Promise<void> {
@@ -259,6 +267,11 @@ export class Task<T> extends Future<T> {
     } catch (error) {
       this.failed(error);
     }
+  }
+
+  /** @internal */
+  returned(value: T): void {
+    this.end("fulfilled", value);
   }
 
   /** @internal */
@@ -276,14 +289,8 @@ export class Task<T> extends Future<T> {
   }
 }
 
-// The reactions to all bodies: they run in the context in which they were made, so they find their task there, and no
-// task has functions of its own (bench: spawn).
-const bodyReturned = (value: unknown): void => taskOfBody().end("fulfilled", value);
-const bodyThrew = (error: unknown): void => taskOfBody().failed(error);
-
-function taskOfBody(): Task<unknown> {
-  return currentScope()?.task as Task<unknown>; // `#begin` has entered its scope
-}
+/** Of the promise itself, as `await` uses it: one with a `then` of its own is nobody's business. */
+const nativeThen = Promise.prototype.then;
 
 async function awaited<T>(result: PromiseLike<T>): Promise<T> {
   return await result;

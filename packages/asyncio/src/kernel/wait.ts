@@ -13,7 +13,6 @@
 
 import { watchForLostValues } from "./debug.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
-import { Gate } from "./gate.ts";
 import { guardAbandonedBranches } from "./host.ts";
 import { RingBuffer } from "./ring-buffer.ts";
 import type { Scope } from "./scope.ts";
@@ -26,8 +25,15 @@ export interface Cancellation {
   readonly requestedBy: string | undefined;
   /** Seconds until it is insisted on. Goes along when it is forwarded (rule 15). */
   readonly grace: number;
-  /** The first one, where it was passed on; so it goes round no circle twice. */
-  readonly origin: Cancellation | undefined;
+  /** The number of the first one, where it was passed on; so it goes round no circle twice, and keeps no scope alive. */
+  readonly origin: number;
+}
+
+let origins = 0;
+
+/** The number of a cancellation that nobody passed on. */
+export function newOrigin(): number {
+  return ++origins;
 }
 
 /** What a wait waits for: constant words, or an object that finds the words when somebody asks. */
@@ -202,7 +208,7 @@ export class Wait<T = unknown> {
       this.#reject(this.offer);
     } else {
       guardAbandonedBranches();
-      this.#resolve(throwCancelled(this));
+      rejectCancelled(this as Wait, this.#resolve, this.#reject);
     }
   }
 
@@ -250,27 +256,16 @@ export class Wait<T = unknown> {
 }
 
 /**
- * The rejection of a cancelled wait. An error made where `cancel` was called would show the canceller; this one is made
- * when the wait's promise follows the reaction that makes it: by then the engine has linked the two, and the stack it
- * records for the error is that of the victim, with all its callers. One trigger serves all waits that are cancelled in a
- * drain, so a cancellation costs one promise and not an async frame (bench: cancel).
+ * The rejection of a cancelled wait. An error made where `cancel` was called would show the canceller; this one is made in a
+ * reaction whose promise passes its outcome on to that of the wait. From there the engine finds the awaiters, and the stack
+ * it records is that of the victim, with all its callers (bench: cancel).
  */
-function throwCancelled(wait: Wait): Promise<never> {
+function rejectCancelled(wait: Wait, resolve: Resolve, reject: Resolve): void {
   cancelled.push(wait);
-  if (trigger === undefined) {
-    const gate = new Gate(wait.scope);
-    trigger = gate;
-    // A microtask later: what the waits of this drain do to follow comes before the first reaction.
-    settled.then(() => {
-      trigger = undefined;
-      gate.step();
-    });
-  }
-  return trigger.promise.then(makeCancelled);
+  settled.then(makeCancelled).then(resolve, reject);
 }
 
-let trigger: Gate | undefined;
-/** The waits whose error is still to be made: one for each reaction to a trigger, in the same order. */
+/** The waits whose error is still to be made: one for each reaction that will make one, in the same order. */
 const cancelled: RingBuffer<Wait> = new RingBuffer();
 
 /**

@@ -31,7 +31,7 @@ import { here } from "../kernel/here.ts";
 import { LinkedList, type Links } from "../kernel/linked-list.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
-import type { Cancellation, Wait } from "../kernel/wait.ts";
+import { type Cancellation, newOrigin, type Wait } from "../kernel/wait.ts";
 import type { SignalOption } from "./timeouts.ts";
 
 export interface TaskGroupOptions extends SignalOption {
@@ -319,7 +319,8 @@ export class TaskGroup<R = unknown> {
 
   #ownCancellation(source: "group" | "abort", reason?: unknown): Cancellation {
     const grace = this.#outer.trouble?.cancelGrace ?? this.#scope.loop.cancelGrace;
-    return { scope: this.#scope, source, reason, requestedBy: undefined, grace, origin: undefined };
+    const origin = newOrigin();
+    return { scope: this.#scope, source, reason, requestedBy: undefined, grace, origin };
   }
 
   #signalAborted(reason: unknown): void {

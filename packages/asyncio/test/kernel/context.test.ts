@@ -195,7 +195,6 @@ describe("rule 1: one slot, and callbacks run in their owner's context", () => {
     };
 
     const kept = arm();
-    loop.callSoon(() => {}); // the library holds on to the callback that was registered last
     await collectGarbage();
 
     assert.equal(kept.deref(), undefined);
@@ -209,10 +208,51 @@ describe("rule 1: one slot, and callbacks run in their owner's context", () => {
     };
 
     const kept = await createTask(() => timeout(3600, deadline));
-    await createTask(() => sleep(0)); // the library holds on to the task that was made last
     await collectGarbage();
 
     assert.equal(kept.deref(), undefined);
+  });
+});
+
+describe("the memory of what has ended", () => {
+  test("is free once nobody holds a task: the library does not hold the last one", async () => {
+    const kept = await run(async () => {
+      const result = { big: true };
+      const task = createTask(async () => result);
+      await task;
+      return [new WeakRef(result), new WeakRef(task)];
+    });
+    await collectGarbage();
+
+    assert.deepEqual(
+      kept.map((reference) => reference.deref()),
+      [undefined, undefined],
+    );
+  });
+
+  test("is free although the CancelledError is kept that an awaited task got from its awaiter", async () => {
+    const errors: unknown[] = [];
+    const kept = await run(async () => {
+      const inner = createTask(() => sleep(3600));
+      inner.catch((error) => errors.push(error));
+      const awaiter = createTask(async () => {
+        const local = { big: true };
+        try {
+          await inner;
+        } catch {}
+        return new WeakRef(local);
+      });
+      await sleep(0);
+      awaiter.cancel();
+      return [await awaiter, new WeakRef(awaiter)];
+    });
+    await collectGarbage();
+
+    assert.equal(errors.length, 1);
+    assert.deepEqual(
+      kept.map((reference) => reference.deref()),
+      [undefined, undefined],
+    );
   });
 });
 
