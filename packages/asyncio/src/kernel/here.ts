@@ -26,7 +26,7 @@ export function here(): Scope {
     const loop = new HostLoop();
     outside = new Scope(loop, { label: "the program", context: currentContext() });
     // No `run` ends on this loop: what failed unobserved is reported when the program does.
-    loop.onDry(() => reportUnobserved(loop));
+    loop.host.onDry(() => reportUnobserved(loop));
   }
   return outside;
 }
@@ -46,9 +46,10 @@ export function completed<T>(scope: Scope, subject: WaitSubject, value: T): Prom
 export function switchTasks<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
   const { loop } = scope;
   if (!loop.isExact) {
+    if (loop.isClear()) return Promise.resolve(value);
     if (value === undefined) return loop.nextTurn(scope) as Promise<T>; // T has undefined
     const gate = new Gate(scope, value);
-    loop.enqueue(gate);
+    loop.enqueueLater(gate);
     return gate.promise;
   }
   // Whoever watches the steps wants to know what they are about.

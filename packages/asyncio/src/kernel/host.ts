@@ -32,6 +32,8 @@ export interface Host {
   onDry(run: (error?: Error) => void): () => void;
   /** A loop over an exact host runs one step at a time, the next when all microtasks of the last have run. */
   readonly exact?: boolean;
+  /** True iff a step may happen in the call that makes it ready, if nothing is ahead of it; else it waits for a microtask. */
+  readonly stepsAtOnce?: boolean;
   /** True iff branches that a scope cuts off when it ends are reported, as in debug mode. */
   readonly strict?: boolean;
   /** Picks which of the ready steps comes next, before each one (exact hosts); the oldest, 0, if it is absent. */
@@ -107,6 +109,7 @@ const ranDry = (): void => {
 };
 
 export const realHost: Host = {
+  stepsAtOnce: true,
   now: () => nowMs() / 1000,
   // `queueMicrotask` is 1.5 to 3 times dearer (bench: switch).
   microtask: (run) => void settled.then(run),

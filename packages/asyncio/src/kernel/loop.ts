@@ -8,9 +8,10 @@
  * How does a deadline fire? There is one host timer, set for the earliest deadline. When it fires, all timers that
  * are due wake their targets, which join the ready queue.
  *
- * A drain is one iteration: it runs what was ready when it began. It is a microtask, so tasks switch at the speed of
- * promises; when the budget is spent it is a macrotask, so that timers and I/O of the host have their turn (rule 9).
- * Over an exact host, and in debug mode, a drain is one step, and the next waits until all microtasks have run.
+ * On the real host a step that nothing is ahead of happens at once: what it lets go on does so in a microtask, behind all
+ * that earlier steps have let go on, so the microtasks of the engine are the ready queue, at the speed of promises. When
+ * the budget is spent, steps wait for a drain, and the drain for a macrotask: timers and I/O of the host have their turn
+ * (rule 9). Over an exact host, and in debug mode, a drain is one step, and the next waits until all microtasks have run.
  */
 
 import { Handle } from "./callback.ts";
@@ -82,6 +83,7 @@ export class EventLoop {
   readonly isExact: boolean;
   /** @internal True iff branches that were cut off are reported. */
   readonly reportsFloating: boolean;
+  readonly #stepsAtOnce: boolean;
   readonly #ready: RingBuffer<Ready> = new RingBuffer();
   /** The last step in the ready queue, if it is a gate that others may wait at too. */
   #lastGate: Gate | undefined = undefined;
@@ -106,6 +108,7 @@ export class EventLoop {
     this.host = host;
     this.debug = options.debug ?? environmentVariable("ASYNCIO_DEBUG") === "1";
     this.isExact = (host.exact ?? false) || this.debug;
+    this.#stepsAtOnce = host.stepsAtOnce === true && !this.isExact;
     this.reportsFloating = (host.strict ?? false) || this.debug;
     this.cancelGrace = Math.max(cancelGrace, 0);
   }
@@ -144,19 +147,10 @@ export class EventLoop {
   }
 
   /** How many steps are ready, timers set, and entries in the timer heap. */
-  statistics(): {
-    readonly ready: number;
-    readonly timers: number;
-    readonly heapSize: number;
-    readonly tasks: number;
-  } {
-    const { live, size } = this.#timers;
-    return Object.freeze({
-      ready: this.#ready.length,
-      timers: live,
-      heapSize: size,
-      tasks: this.tasks.size,
-    });
+  statistics(): Readonly<Record<"ready" | "timers" | "heapSize" | "tasks", number>> {
+    const { live: timers, size: heapSize } = this.#timers;
+    const [ready, tasks] = [this.#ready.length, this.tasks.size];
+    return Object.freeze({ ready, timers, heapSize, tasks });
   }
 
   isClosed(): boolean {
@@ -216,22 +210,34 @@ export class EventLoop {
 
   // --- for operations
 
-  /** @internal Puts a step at the end of the ready queue. */
+  /** @internal Lets a step have its turn: now, or behind what is ready. */
   enqueue(item: Ready): void {
+    if (this.isClear()) item.step();
+    else this.enqueueLater(item);
+  }
+
+  /** @internal Puts a step at the end of the ready queue. */
+  enqueueLater(item: Ready): void {
     this.#lastGate = undefined;
     this.#ready.push(item);
     if (!this.#drainDue) this.#scheduleDrain();
   }
 
+  /** @internal Whether the turn of a step is now: nothing is ahead of it, and the budget has room. Counts it (bench: lock). */
+  isClear(): boolean {
+    return !this.#drainDue && this.#stepsAtOnce && this.spend();
+  }
+
   /** @internal A promise that is fulfilled after everything that is ready now. Several calls in a row may give the same one. */
   nextTurn(scope: Scope): Promise<void> {
+    if (this.isClear()) return Promise.resolve();
     const last = this.#lastGate;
     if (last !== undefined && last.waiting < GATE_PLACES) {
       last.waiting++;
       return last.promise;
     }
     const gate = new Gate(scope);
-    this.enqueue(gate);
+    this.enqueueLater(gate);
     if (!this.isExact) this.#lastGate = gate;
     return gate.promise;
   }
@@ -310,11 +316,6 @@ export class EventLoop {
   /** @internal Work outside the loop has begun (1) or ended (-1). */
   io(change: 1 | -1): void {
     this.host.io?.(change);
-  }
-
-  /** @internal Calls back when the host has nothing left to do; gives the way to unsubscribe. */
-  onDry(run: (error?: Error) => void): () => void {
-    return this.host.onDry(run);
   }
 
   #armHostTimer(when: number): void {

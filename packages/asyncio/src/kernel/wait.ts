@@ -223,7 +223,9 @@ export class Wait<T = unknown> {
       // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
       this.cancellation.scope.pend(this.cancellation);
     }
-    this.scope.loop.enqueue(this);
+    const { loop } = this.scope;
+    if (state === "resumed" || state === "failed") loop.enqueue(this);
+    else loop.enqueueLater(this); // whoever ends it so has more to note down
     return true;
   }
 

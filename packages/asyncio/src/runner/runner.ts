@@ -206,7 +206,7 @@ class Run<T> implements FutureListener {
 
   async result(): Promise<T> {
     this.#main.observe();
-    const stopWatching = this.#loop.onDry((error) => this.#ranDry(error));
+    const stopWatching = this.#loop.host.onDry((error) => this.#ranDry(error));
     try {
       await this.#join.promise;
     } finally {
