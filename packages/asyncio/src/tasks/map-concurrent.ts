@@ -13,7 +13,7 @@
  */
 
 import { type Context, currentContext } from "../kernel/context-var.ts";
-import { argumentError, CancelledError, isThenable, rangeError } from "../kernel/errors.ts";
+import { argumentError, CancelledError, rangeError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
@@ -49,30 +49,41 @@ export function mapConcurrent<T, R>(
   options: MapConcurrentOptions,
 ): AsyncIterableIterator<R> {
   const api = "`mapConcurrent`";
-  const open = openerOf(items);
-  if (open === undefined) throw argumentError(api, "an iterable or async iterable", items);
+  if (!isAsyncIterable(items) && !isIterable(items))
+    throw argumentError(api, "an iterable or async iterable", items);
   if (typeof fn !== "function") throw argumentError(api, "a function for each item", fn);
   const { limit, ordered = true } = options ?? {};
   if (typeof limit !== "number")
     throw argumentError(api, "`limit` as a number of items", limit, "For no limit pass Infinity");
   if (!(limit >= 1)) throw rangeError(api, "`limit` of 1 or more", limit);
-  return new ConcurrentMap(open, fn, Math.floor(limit), ordered);
+  return new ConcurrentMap(items, fn, Math.floor(limit), ordered);
 }
 
 /** Where items come from: `next` gives a promise if the source is asynchronous. */
 type Source<T> = Iterator<T> | AsyncIterator<T>;
+type Step<T> = IteratorResult<T>;
 
-function openerOf<T>(items: Iterable<T> | AsyncIterable<T>): (() => Source<T>) | undefined {
-  const source = items as Partial<Iterable<T> & AsyncIterable<T>> | null | undefined;
-  if (typeof source?.[Symbol.asyncIterator] === "function")
-    return () => (items as AsyncIterable<T>)[Symbol.asyncIterator]();
-  if (typeof source?.[Symbol.iterator] === "function")
-    return () => (items as Iterable<T>)[Symbol.iterator]();
-  return undefined;
+function isAsyncIterable<T>(items: Iterable<T> | AsyncIterable<T>): items is AsyncIterable<T> {
+  const source = items as Partial<AsyncIterable<T>> | null | undefined;
+  return typeof source?.[Symbol.asyncIterator] === "function";
 }
 
-/** What became of an item, until somebody takes it. */
-type Slot<R> = { readonly value: R } | { readonly error: unknown };
+function isIterable(items: unknown): boolean {
+  const source = items as Partial<Iterable<unknown>> | null | undefined;
+  return typeof source?.[Symbol.iterator] === "function";
+}
+
+/** A failure in the place of its item. */
+class Failure {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+/** What became of an item, until somebody takes it: what `next` gives, or a failure. */
+type Outcome<R> = IteratorYieldResult<R> | Failure;
 
 interface Worker {
   /** Set right after it is made. */
@@ -82,7 +93,9 @@ interface Worker {
 }
 
 class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
-  readonly #open: () => Source<T>;
+  readonly #items: Iterable<T> | AsyncIterable<T>;
+  /** True iff the source gives its items as promises. */
+  readonly #isAsync: boolean;
   readonly #fn: (item: T, index: number) => PromiseLike<R>;
   readonly #limit: number;
   readonly #ordered: boolean;
@@ -98,7 +111,7 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
   /** Calls of `next` and `return` that wait, in order. */
   readonly #takers: WaitList = new WaitList();
   /** What became of items, by place: their index, or the order in which they came. */
-  readonly #slots: Map<number, Slot<R>> = new Map();
+  readonly #slots: Slots<Outcome<R>> = new Slots();
   /** Items read; results that came; results given away. */
   #read = 0;
   #came = 0;
@@ -111,12 +124,13 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
   #isSourceOpen = false;
 
   constructor(
-    open: () => Source<T>,
+    items: Iterable<T> | AsyncIterable<T>,
     fn: (item: T, index: number) => PromiseLike<R>,
     limit: number,
     ordered: boolean,
   ) {
-    this.#open = open;
+    this.#items = items;
+    this.#isAsync = isAsyncIterable(items);
     this.#fn = fn;
     this.#limit = limit;
     this.#ordered = ordered;
@@ -132,9 +146,9 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
     const stop = scope.interruption(this.#subject);
     if (stop !== undefined) return this.#closeFor(stop);
     const slot = this.#takers.length === 0 ? this.#slots.get(this.#given) : undefined;
-    if (slot !== undefined && "value" in slot) {
+    if (slot !== undefined && !(slot instanceof Failure)) {
       this.#give();
-      return completed(scope, this.#subject, { done: false, value: slot.value });
+      return completed(scope, this.#subject, slot);
     }
     if (this.#source === undefined && !this.#isEnded) {
       try {
@@ -177,7 +191,10 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
   // --- workers
 
   #start(scope: Scope): void {
-    this.#source = this.#open();
+    const items = this.#items;
+    this.#source = isAsyncIterable(items)
+      ? items[Symbol.asyncIterator]()
+      : items[Symbol.iterator]();
     this.#isSourceOpen = true;
     this.#context = currentContext().copy();
     this.#hire(scope);
@@ -200,7 +217,7 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
         while (!this.#mayRead && !this.#isEnded) await this.#waitForTurn(scope);
         if (this.#isEnded) return;
         const step = source.next();
-        const { done, value } = isThenable(step) ? await this.#reading(step) : step;
+        const { done, value } = this.#isAsync ? await this.#reading(step) : (step as Step<T>);
         if (done === true) {
           this.#isSourceOpen = false;
           this.#isEnded = true;
@@ -209,7 +226,8 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
         }
         worker.index = this.#read++;
         this.#share(scope);
-        this.#put(worker.index, { value: await this.#fn(value, worker.index) });
+        const result = await this.#fn(value, worker.index);
+        this.#put(worker.index, { done: false, value: result });
       }
     } catch (error) {
       this.#failed(worker, scope, error);
@@ -229,7 +247,7 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
   }
 
   /** One worker at a time reads from an asynchronous source, so that its items come in order. */
-  async #reading(step: PromiseLike<IteratorResult<T>>): Promise<IteratorResult<T>> {
+  async #reading(step: Step<T> | PromiseLike<Step<T>>): Promise<Step<T>> {
     this.#isReading = true;
     try {
       return await step;
@@ -253,7 +271,7 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
     for (const { task, index: other } of this.#workers)
       if (task !== scope.task && (!this.#ordered || other > index)) task?.cancelFor("group");
     this.#idle.resumeAll(undefined);
-    this.#put(index, { error });
+    this.#put(index, new Failure(error));
   }
 
   async #closeSource(): Promise<void> {
@@ -262,7 +280,7 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
     try {
       await this.#source?.return?.();
     } catch (error) {
-      this.#put(this.#read++, { error });
+      this.#put(this.#read++, new Failure(error));
     }
   }
 
@@ -273,14 +291,14 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
 
   // --- results
 
-  #put(index: number, slot: Slot<R>): void {
-    this.#slots.set(this.#ordered ? index : this.#came++, slot);
+  #put(index: number, outcome: Outcome<R>): void {
+    this.#slots.put(this.#ordered ? index : this.#came++, outcome);
     if (this.#takers.length > 0) this.#deliver();
   }
 
   /** The next result is given away: there is room for another item. */
   #give(): void {
-    this.#slots.delete(this.#given++);
+    this.#slots.take(this.#given++);
     if (this.#mayRead) this.#idle.resumeFirst(undefined);
   }
 
@@ -288,16 +306,16 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
   #deliver(): void {
     for (let taker = this.#takers.first; taker !== undefined; taker = this.#takers.first) {
       const slot = this.#slots.get(this.#given);
-      if (slot !== undefined && "value" in slot) {
+      if (slot !== undefined && !(slot instanceof Failure)) {
         this.#give();
-        taker.resume({ done: false, value: slot.value });
+        taker.resume(slot);
         continue;
       }
       if (this.#workers.size > 0) return; // a failure comes out when nothing is under way any more
       if (taker.cancellation !== undefined) taker.endCancelled(taker.cancellation);
       else if (slot === undefined) taker.resume({ done: true, value: undefined });
       else {
-        this.#slots.delete(this.#given);
+        this.#slots.take(this.#given);
         if (slot.error instanceof CancelledError) taker.failCutBelow(slot.error);
         else taker.fail(slot.error);
       }
@@ -307,12 +325,53 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
 
   /** Nobody will take what is left. Failures are told all the same. */
   #dropSlots(): void {
-    for (const slot of this.#slots.values()) {
-      if ("value" in slot || slot.error instanceof CancelledError) continue;
+    for (const slot of this.#slots.takeAll()) {
+      if (!(slot instanceof Failure) || slot.error instanceof CancelledError) continue;
       const message =
         "an item of `mapConcurrent` has failed after another one, or after its consumer had left";
       here().loop.callExceptionHandler({ message, exception: slot.error });
     }
-    this.#slots.clear();
+  }
+}
+
+/** Outcomes by place. The places in use lie close together, so they go round in an array (bench: map). */
+class Slots<O> {
+  #places: (O | undefined)[] = new Array(16);
+  /** How many are in use. */
+  size = 0;
+  /** No place before it is in use. */
+  #first = 0;
+
+  get(place: number): O | undefined {
+    return this.#places[place & (this.#places.length - 1)];
+  }
+
+  put(place: number, outcome: O): void {
+    while (place - this.#first >= this.#places.length) this.#grow();
+    this.#places[place & (this.#places.length - 1)] = outcome;
+    this.size++;
+  }
+
+  /** Empties the first place. */
+  take(place: number): void {
+    this.#places[place & (this.#places.length - 1)] = undefined;
+    this.#first = place + 1;
+    this.size--;
+  }
+
+  /** Empties all, and gives what was there, in order. */
+  takeAll(): O[] {
+    const first = this.#first;
+    const all = this.#places.map((_, offset) => this.get(first + offset));
+    this.#places.fill(undefined);
+    this.size = 0;
+    return all.filter((outcome) => outcome !== undefined);
+  }
+
+  #grow(): void {
+    const before = this.#places;
+    this.#places = new Array(before.length * 2);
+    for (let place = this.#first; place < this.#first + before.length; place++)
+      this.#places[place & (this.#places.length - 1)] = before[place & (before.length - 1)];
   }
 }
