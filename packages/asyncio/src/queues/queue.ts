@@ -105,7 +105,11 @@ export class Queue<T> {
     const interruption = scope.interruption(this.#getSubject);
     if (interruption !== undefined) return interruption;
     if (this.#items.length > 0) {
-      return complete(scope, this.#getSubject, () => this.#take() as Awaited<T>); // resolving awaits it
+      try {
+        return completed(scope, this.#getSubject, this.#take() as Awaited<T>); // resolving awaits it
+      } catch (error) {
+        return refuse(scope, this.#getSubject, error);
+      }
     }
     if (this.#isShutDown) return refuse(scope, this.#getSubject, this.#shutDownError("get"));
     const wait = park<Awaited<T>>(scope, this.#getSubject);
@@ -123,7 +127,14 @@ export class Queue<T> {
     const interruption = scope.interruption(this.#putSubject);
     if (interruption !== undefined) return interruption;
     if (this.#isShutDown) return refuse(scope, this.#putSubject, this.#shutDownError("put"));
-    if (!this.full()) return complete(scope, this.#putSubject, () => this.#add(item));
+    if (!this.full()) {
+      try {
+        this.#add(item);
+      } catch (error) {
+        return refuse(scope, this.#putSubject, error);
+      }
+      return completed(scope, this.#putSubject, undefined);
+    }
     const wait = park<void>(scope, this.#putSubject);
     wait.offer = item;
     this.#putters.add(wait);
@@ -231,15 +242,6 @@ export class Queue<T> {
 
   #describe(): string {
     return this.name === undefined ? `a ${this.kind}` : `${this.kind} ${JSON.stringify(this.name)}`;
-  }
-}
-
-/** Does what an operation does in the call; a store may fail at it. */
-function complete<R>(scope: Scope, subject: WaitSubject, act: () => R): Promise<R> {
-  try {
-    return completed(scope, subject, act());
-  } catch (error) {
-    return refuse(scope, subject, error);
   }
 }
 
