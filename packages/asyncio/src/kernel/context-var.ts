@@ -7,24 +7,30 @@
 
 import { currentScope } from "./context.ts";
 
+/** Values that a context starts with, and that nobody changes: a context that is about to copies them first. */
+export type ContextValues = Map<ContextVar<unknown>, unknown>;
+
 /** The values of all context variables for one task. Source: Python's contextvars.Context. */
 export class Context {
-  #values: Map<ContextVar<unknown>, unknown>;
+  #values: ContextValues;
   // True iff another context may hold the same map: then a write copies it first.
-  #shared = false;
+  #shared: boolean;
 
-  /** @internal `from` shares its values. */
-  constructor(from?: Context) {
-    if (from === undefined) this.#values = new Map();
-    else {
-      this.#values = from.#values;
-      this.#shared = from.#shared = true;
-    }
+  /** @internal */
+  constructor(values?: ContextValues) {
+    this.#values = values ?? new Map();
+    this.#shared = values !== undefined;
   }
 
   /** A context of its own with the values of this one. Cheap: nothing is copied until one of the two changes. */
   copy(): Context {
-    return new Context(this);
+    return new Context(this.share());
+  }
+
+  /** @internal The values as they are now: what a copy starts with, if one is ever needed (bench: memory). */
+  share(): ContextValues {
+    this.#shared = true;
+    return this.#values;
   }
 
   /**

@@ -4,6 +4,12 @@ import type { Scope } from "./scope.ts";
 import { formatSeconds } from "./timers.ts";
 import type { Wait } from "./wait.ts";
 
+/**
+ * In debug mode, and in tests: where tasks were created and operations called. Kept apart from them, because a field costs
+ * all of them (bench: memory).
+ */
+export const creationSites: WeakMap<object, string> = new WeakMap();
+
 /** Reports a scope that has outlived its grace period: it has swallowed its cancellation, or cannot see it. */
 export function reportInsisted(scope: Scope, grace: number): void {
   const { loop, task } = scope;
@@ -16,7 +22,7 @@ export function reportInsisted(scope: Scope, grace: number): void {
   loop.callExceptionHandler({
     message: `${describeScope(scope)} has not ended ${formatSeconds(grace)} after it was cancelled: ${where}`,
     task,
-    sourceTraceback: wait?.createdAt ?? task?.createdAt,
+    sourceTraceback: (wait && creationSites.get(wait)) ?? task?.createdAt,
   });
 }
 
@@ -28,7 +34,7 @@ export function reportFloating(scope: Scope): void {
     loop.callExceptionHandler({
       message: `${describeScope(scope)} has ended, and a branch that nobody awaited was cut off while waiting for ${wait.describe()}`,
       task,
-      sourceTraceback: wait.createdAt,
+      sourceTraceback: creationSites.get(wait),
     });
   }
 }
@@ -75,7 +81,7 @@ function reportLost(wait: Wait, { loop, task }: Scope): void {
   loop.callExceptionHandler({
     message: `a value went to a wait that had lost a race, and nobody will see it: ${wait.describe()}. Use \`race\`, whose losers are cancelled`,
     task,
-    sourceTraceback: wait.createdAt,
+    sourceTraceback: creationSites.get(wait),
   });
 }
 

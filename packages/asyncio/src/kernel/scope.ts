@@ -16,7 +16,7 @@
  * Shared with the rest of the kernel (and nobody else): attention, takeInterruption, removeWait, pend, unwound.
  */
 
-import type { Context } from "./context-var.ts";
+import { Context, type ContextValues } from "./context-var.ts";
 import { reportFloating, reportInsisted } from "./debug.ts";
 import { deliver } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
@@ -34,7 +34,8 @@ export class Scope implements Ends<Wait> {
   readonly loop: EventLoop;
   readonly label: string;
   readonly shield: boolean;
-  readonly context: Context;
+  /** Only the values while nobody has asked for the context itself: few tasks use theirs (bench: memory). */
+  #context: Context | ContextValues;
   /** The task whose body runs here, however deep; undefined in plain callbacks and outside every task. */
   task: Task<unknown> | undefined;
   parent: Scope | undefined = undefined;
@@ -43,7 +44,7 @@ export class Scope implements Ends<Wait> {
   closed = false;
   /** Knows the deadline also when it has fired, or was never set because it came too late. */
   #deadlineTimer: Timer | undefined = undefined;
-  #trouble: Trouble | undefined = undefined;
+  trouble: Trouble | undefined = undefined; // undefined for most
   // The waits parked here.
   first: Wait | undefined = undefined;
   last: Wait | undefined = undefined;
@@ -56,21 +57,21 @@ export class Scope implements Ends<Wait> {
   constructor(loop: EventLoop, options: ScopeOptions) {
     this.loop = loop;
     this.label = options.label;
-    this.context = options.context;
+    this.#context = options.context;
     this.task = options.task;
     this.shield = options.shield ?? false;
     if (options.cancelGrace !== undefined) this.inTrouble().cancelGrace = options.cancelGrace;
   }
 
-  /** @internal What this scope has of its own in its trouble: made if it is not there. */
-  inTrouble(): Trouble {
-    this.#trouble ??= new Trouble();
-    return this.#trouble;
+  get context(): Context {
+    if (this.#context instanceof Map) this.#context = new Context(this.#context);
+    return this.#context;
   }
 
-  /** @internal Undefined for most. */
-  get trouble(): Trouble | undefined {
-    return this.#trouble;
+  /** @internal What this scope has of its own in its trouble: made if it is not there. */
+  inTrouble(): Trouble {
+    this.trouble ??= new Trouble();
+    return this.trouble;
   }
 
   /** Cancels every wait at or below this scope; `from` is the cancellation that this one passes on. Does nothing once closed. */
@@ -81,7 +82,7 @@ export class Scope implements Ends<Wait> {
     from?: Cancellation,
   ): void {
     if (this.closed) return;
-    const grace = this.#trouble?.cancelGrace ?? from?.grace ?? this.loop.cancelGrace;
+    const grace = this.trouble?.cancelGrace ?? from?.grace ?? this.loop.cancelGrace;
     const origin = from?.origin ?? newOrigin();
     const cancellation: Cancellation = { scope: this, source, reason, requestedBy, grace, origin };
     const trouble = this.inTrouble();
@@ -99,12 +100,12 @@ export class Scope implements Ends<Wait> {
 
   /** How many cancellations are in force. Source: asyncio's Task.cancelling (S38). */
   cancelling(): number {
-    return this.#trouble?.count ?? 0;
+    return this.trouble?.count ?? 0;
   }
 
   /** Takes one cancellation back; at 0 also what was not delivered yet, and the insistence. Returns what remains (S37, S39). */
   uncancel(): number {
-    const trouble = this.#trouble;
+    const trouble = this.trouble;
     if (trouble === undefined) return 0;
     if (trouble.count > 0 && --trouble.count === 0) {
       trouble.pending = trouble.insisted = trouble.first = undefined;
@@ -115,7 +116,7 @@ export class Scope implements Ends<Wait> {
 
   /** The first cancellation in force. */
   get cancellation(): Cancellation | undefined {
-    return this.#trouble?.first;
+    return this.trouble?.first;
   }
 
   /** The cancellation that would end the next operation begun here; it stays undelivered. */
@@ -132,7 +133,7 @@ export class Scope implements Ends<Wait> {
     this.#stopDeadline();
     this.#deadlineTimer = undefined;
     if (when === Number.POSITIVE_INFINITY) return;
-    if (this.closed || this.#trouble?.expired === true)
+    if (this.closed || this.trouble?.expired === true)
       this.#deadlineTimer = new Timer(when, 0, undefined);
     else {
       if (this.first === undefined && when <= this.loop.time()) this.#reach();
@@ -169,14 +170,14 @@ export class Scope implements Ends<Wait> {
   }
 
   #stopGrace(): void {
-    if (this.#trouble?.graceTimer === undefined) return;
-    this.loop.cancelTimer(this.#trouble.graceTimer);
-    this.#trouble.graceTimer = undefined;
+    if (this.trouble?.graceTimer === undefined) return;
+    this.loop.cancelTimer(this.trouble.graceTimer);
+    this.trouble.graceTimer = undefined;
   }
 
   /** Makes an undelivered cancellation of this scope wait for the next operation. */
   pend(cancellation: Cancellation): void {
-    const trouble = this.#trouble;
+    const trouble = this.trouble;
     if (this.closed || trouble === undefined || trouble.count === 0) return;
     if (trouble.insisted !== undefined) return;
     trouble.pending ??= cancellation;
@@ -190,7 +191,7 @@ export class Scope implements Ends<Wait> {
   takeInterruption(): Cancellation | undefined {
     const found = this.#findInterruption();
     if (found === undefined) this.attention = false;
-    else if (found.scope.#trouble?.pending === found) found.scope.#trouble.pending = undefined;
+    else if (found.scope.trouble?.pending === found) found.scope.trouble.pending = undefined;
     // An endless `catch` around operations of a scope like this must not starve the host.
     else this.loop.exhaustBudget();
     return found;
@@ -219,7 +220,7 @@ export class Scope implements Ends<Wait> {
    * It is left suspended at its next operation, which never settles, and its task ends as cancelled.
    */
   #refuse(): boolean {
-    if (!this.closed && this.#trouble?.insisted === undefined) return true;
+    if (!this.closed && this.trouble?.insisted === undefined) return true;
     if (++this.inTrouble().refusals <= MAX_REFUSALS) return true;
     const isWholeTask = this.task?.scope === this;
     if (isWholeTask && !this.closed) {
@@ -263,9 +264,9 @@ export class Scope implements Ends<Wait> {
       // A timer is only as punctual as the host: no operation may slip past a deadline.
       const { deadline } = scope;
       const isDue = deadline !== Number.POSITIVE_INFINITY && deadline <= this.loop.time();
-      if (isDue && scope.#trouble?.expired !== true && !scope.closed) scope.#expire();
+      if (isDue && scope.trouble?.expired !== true && !scope.closed) scope.#expire();
       const cut = scope.closed ? scope.#cutOff() : undefined;
-      found = cut ?? scope.#trouble?.insisted ?? scope.#trouble?.pending ?? found;
+      found = cut ?? scope.trouble?.insisted ?? scope.trouble?.pending ?? found;
       if (scope.shield) break;
     }
     return found;
@@ -277,8 +278,8 @@ export class Scope implements Ends<Wait> {
     for (const scope of scopes) {
       scope.attention = true;
       for (let wait = scope.first; wait !== undefined; wait = wait.next) waits.push(wait);
-      for (const wait of scope.#trouble?.cutBelow ?? []) waits.push(wait);
-      for (const hook of scope.#trouble?.hooks ?? []) hooks.push(hook);
+      for (const wait of scope.trouble?.cutBelow ?? []) waits.push(wait);
+      for (const hook of scope.trouble?.hooks ?? []) hooks.push(hook);
       for (let nested = scope.#nested?.first; nested !== undefined; nested = nested.next) {
         if (!nested.shield) scopes.push(nested);
       }
@@ -303,7 +304,7 @@ export class Scope implements Ends<Wait> {
     for (const hook of hooks) hook(cancellation);
     for (const wait of waits) wait.cancel(cancellation);
     // Several cancels before the first is delivered are one CancelledError; the count keeps them all (8.21).
-    if (waits.length === 0 && (this.#trouble?.undelivered ?? 0) === 0) this.pend(cancellation);
+    if (waits.length === 0 && (this.trouble?.undelivered ?? 0) === 0) this.pend(cancellation);
   }
 
   /** Does nothing for a wait that was never parked here. */
@@ -319,12 +320,12 @@ export class Scope implements Ends<Wait> {
   }
 
   removeCutBelow(wait: Wait): void {
-    this.#trouble?.cutBelow?.delete(wait);
+    this.trouble?.cutBelow?.delete(wait);
   }
 
   /** True iff the scope was cancelled and its grace period is running or over. */
   get isEnding(): boolean {
-    const trouble = this.#trouble;
+    const trouble = this.trouble;
     return trouble?.graceTimer !== undefined || trouble?.insisted !== undefined;
   }
 
@@ -358,7 +359,7 @@ export class Scope implements Ends<Wait> {
     this.#stopDeadline();
     if (this.parent !== undefined) this.parent.#nested?.remove(this);
     if (this.shield) this.loop.shielded.delete(this);
-    if (this.#trouble !== undefined) this.#closeTrouble(this.#trouble);
+    if (this.trouble !== undefined) this.#closeTrouble(this.trouble);
     this.attention = true;
     if (this.first === undefined && (this.#nested === undefined || this.#nested.size === 0)) return;
     this.loop.hasCutBranches = true;

@@ -3,9 +3,10 @@
  * that is settled by its body; everything about waiting and cancelling is its scope's.
  */
 
-import { type AbortBinding, type AbortTarget, bindSignal, checkSignal } from "./abort.ts";
-import { enterScope, runInScope } from "./context.ts";
+import { type AbortTarget, bindSignal, checkSignal } from "./abort.ts";
+import { currentScope, enterScope, runInScope } from "./context.ts";
 import { type Context, currentContext } from "./context-var.ts";
+import { creationSites } from "./debug.ts";
 import {
   CancelledError,
   type CancelSource,
@@ -51,10 +52,6 @@ export class Task<T> extends Future<T> {
   #name: string | number;
   /** Starts the body when it is opened; the task waits for a place in its group. */
   #gate: Gate | undefined = undefined;
-  #createdAt: string | undefined = undefined;
-  #abort: AbortBinding | undefined = undefined;
-  /** Of the last cancellation that was passed on to it. */
-  #origin = 0;
 
   static {
     // A class has a `constructor` of its own; the one of Future.prototype must be seen instead.
@@ -69,16 +66,17 @@ export class Task<T> extends Future<T> {
       checkSeconds("`createTask`", "`cancelGrace` in seconds", cancelGrace);
     }
     this.#name = name === undefined ? ++loop.unnamed : String(name);
-    if (loop.debug) this.#createdAt = stackAbove(Task);
+    if (loop.debug) creationSites.set(this, stackAbove(Task));
     this.scope = new Scope(loop, {
       label: "task",
-      context: context ?? currentContext().copy(),
+      context: context ?? currentContext().share(),
       task: this,
       cancelGrace,
     });
     if (options.signal !== undefined) {
       const target: AbortTarget = { cancel: (reason) => this.cancelFor("abort", reason) };
-      this.#abort = bindSignal(target, options.signal);
+      const binding = bindSignal(target, options.signal);
+      this.scope.inTrouble().onClose = () => binding?.release();
     }
     loop.tasks.add(this);
     if (options.eagerStart === true && !held) void this.#runEagerly(coroutine);
@@ -114,8 +112,9 @@ export class Task<T> extends Future<T> {
     const { reason, source, requestedBy, origin } = cancellation;
     // It comes here more than once: by its group and by the body that awaits it, or round a circle of tasks. Insisting
     // comes again too, and gets through to a task that has taken the first one back.
-    if (origin === this.#origin && this.cancelling() > 0) return;
-    this.#origin = origin;
+    const trouble = this.scope.inTrouble();
+    if (origin === trouble.origin && this.cancelling() > 0) return;
+    trouble.origin = origin;
     // "closed" is the end of the scope of whoever owns the task, not of its own: it may clean up.
     if (source === "closed") this.#cancelWith(reason, "group", requestedBy);
     else this.#cancelWith(reason, source, requestedBy, cancellation);
@@ -204,7 +203,7 @@ export class Task<T> extends Future<T> {
 
   /** @internal */
   override get createdAt(): string | undefined {
-    return this.#createdAt;
+    return creationSites.get(this);
   }
 
   /**
@@ -245,18 +244,19 @@ export class Task<T> extends Future<T> {
       this.failed(error);
       return;
     }
-    const returned = this.returned.bind(this);
-    const threw = this.failed.bind(this);
     try {
-      if (Object.getPrototypeOf(result) === Promise.prototype) {
-        nativeThen.call(result, returned as (value: unknown) => void, threw);
+      if (staysInContext && Object.getPrototypeOf(result) === Promise.prototype) {
+        nativeThen.call(result, bodyReturned, bodyThrew);
         return;
       }
     } catch {
       // It has the prototype of a promise and is none, as a proxy of one: whatever `await` makes of it is the outcome.
     }
     // Inside the scope: a task that the coroutine merely returns, a thenable, or no promise at all.
-    awaited(result).then(returned, threw);
+    awaitBody(() => result).then(
+      (value) => this.end("fulfilled", value),
+      (error) => this.failed(error),
+    );
   }
 
   async #runEagerly(coroutine: Coroutine<T>): Promise<void> {
@@ -270,11 +270,6 @@ export class Task<T> extends Future<T> {
   }
 
   /** @internal */
-  returned(value: T): void {
-    this.end("fulfilled", value);
-  }
-
-  /** @internal */
   failed(error: unknown): void {
     this.end(error instanceof CancelledError ? "cancelled" : "rejected", error);
   }
@@ -282,18 +277,26 @@ export class Task<T> extends Future<T> {
   /** @internal */
   end(state: "fulfilled" | "rejected" | "cancelled", outcome: unknown): void {
     if (this.done()) return; // abandoned, and the body has ended after all
-    this.#abort?.release();
     this.scope.close();
     this.getLoop().tasks.remove(this);
     this.settle(state, outcome);
   }
 }
 
-/** Of the promise itself, as `await` uses it: one with a `then` of its own is nobody's business. */
+/** Of the promise itself, as `await` uses it: a `then` of its own may call back anywhere. */
 const nativeThen = Promise.prototype.then;
+/** True iff that is the engine's, and nobody has replaced it (zone.js does): its reactions keep their context. */
+const staysInContext = /^function then\(\)\s*\{\s*\[native code\]\s*\}$/.test(
+  Function.prototype.toString.call(nativeThen),
+);
 
-async function awaited<T>(result: PromiseLike<T>): Promise<T> {
-  return await result;
+// The reactions to all bodies: they run in the context in which they were made, so they find their task there, and no
+// task has functions of its own (bench: spawn, memory).
+const bodyReturned = (value: unknown): void => taskOfBody().end("fulfilled", value);
+const bodyThrew = (error: unknown): void => taskOfBody().failed(error);
+
+function taskOfBody(): Task<unknown> {
+  return currentScope()?.task as Task<unknown>; // `#begin` has entered its scope
 }
 
 async function awaitBody<T>(coroutine: Coroutine<T>): Promise<T> {

@@ -1,6 +1,6 @@
 /** What goes with a scope but is not the scope: how it is opened, and what becomes of the few that are cancelled. */
 
-import type { Context } from "./context-var.ts";
+import type { Context, ContextValues } from "./context-var.ts";
 import type { Task } from "./task.ts";
 import type { Timer } from "./timers.ts";
 import type { Cancellation, Wait } from "./wait.ts";
@@ -8,7 +8,7 @@ import type { Cancellation, Wait } from "./wait.ts";
 export interface ScopeOptions {
   /** What reports call it: "timeout", "task group 'crawl'". */
   readonly label: string;
-  readonly context: Context;
+  readonly context: Context | ContextValues;
   readonly task?: Task<unknown> | undefined;
   /** Keeps the cancellations of the scopes around it out. */
   readonly shield?: boolean | undefined;
@@ -38,6 +38,8 @@ export class Trouble {
   cut: Cancellation | undefined = undefined;
   /** The first cancellation since the count was 0: what insisting delivers again. */
   first: Cancellation | undefined = undefined;
+  /** Of the last cancellation that was passed on to the task whose scope this is. */
+  origin = 0;
   /** Operations rejected since the scope was insisted on or closed. */
   refusals = 0;
   /** Waits that ended with the CancelledError of what they waited for, and have not thrown it yet. */

@@ -11,7 +11,7 @@
  * comes later does not find the wait any more, and nothing that was handed over can be lost.
  */
 
-import { watchForLostValues } from "./debug.ts";
+import { creationSites, watchForLostValues } from "./debug.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import { guardAbandonedBranches } from "./host.ts";
 import { RingBuffer } from "./ring-buffer.ts";
@@ -81,8 +81,6 @@ export class Wait<T = unknown> {
   isForeign = false;
   /** True iff it waits for something outside its loop: virtual time holds still until it ends. */
   holdsTime = false;
-  /** In debug mode: where the operation was called. */
-  createdAt: string | undefined = undefined;
 
   // Links of the scope's list of waits, kept by Scope alone.
   previous: Wait | undefined = undefined;
@@ -116,7 +114,7 @@ export class Wait<T = unknown> {
       this.#reject = reject;
     }
     if (scope.loop.debug) {
-      this.createdAt = stackAbove(Wait);
+      creationSites.set(this, stackAbove(Wait));
       if (resolve === undefined) watchForLostValues(this as Wait);
     }
   }

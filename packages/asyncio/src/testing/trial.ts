@@ -10,6 +10,7 @@
  */
 
 import type { Handle } from "../kernel/callback.ts";
+import { creationSites } from "../kernel/debug.ts";
 import { dependentsOf } from "../kernel/dependents.ts";
 import { DeadlockError, TimeoutError } from "../kernel/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
@@ -280,7 +281,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   override parked(wait: Wait): void {
     super.parked(wait);
     const site = this.site();
-    if (site !== "") wait.createdAt = site;
+    if (site !== "") creationSites.set(wait, site);
     if (this.#log !== undefined) this.note(`waits for ${wait.describe()}`, site);
     this.#injector.parked(wait);
     if (this.loop.isIdle) this.#cameFromOutside(wait.scope.task);

@@ -1,6 +1,7 @@
 /** What a test is judged by when its body has ended and nothing is ready any more. */
 
 import { Handle } from "../kernel/callback.ts";
+import { creationSites } from "../kernel/debug.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop, ExceptionContext } from "../kernel/loop.ts";
 import type { Task } from "../kernel/task.ts";
@@ -23,7 +24,8 @@ export function tasksInWords(loop: EventLoop): string[] {
 }
 
 function describeWait(wait: Wait): string {
-  return wait.createdAt === undefined ? wait.describe() : `${wait.describe()} (${wait.createdAt})`;
+  const site = creationSites.get(wait);
+  return site === undefined ? wait.describe() : `${wait.describe()} (${site})`;
 }
 
 /** How the body has ended: in a sweep with nothing but what was injected, and not as if nothing had happened. */

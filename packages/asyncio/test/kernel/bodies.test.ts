@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { AsyncResource } from "node:async_hooks";
 import { describe, test } from "node:test";
 import { createTask, gather, run, sleep } from "../../src/index.ts";
+import { runFixture } from "../child.ts";
 
 /** Makes promises call back in the context that was current at load, as zone.js and pools of workers do, while `body` runs. */
 async function withPatchedThen<T>(body: () => Promise<T>): Promise<T> {
@@ -44,6 +45,12 @@ describe("rule 1: a task ends with the outcome of its own body", () => {
     );
 
     assert.deepEqual(results, ["a", "b", "c"]);
+  });
+
+  test("also where `then` was replaced before the library was loaded", async () => {
+    const { stdout, stderr, code } = await runFixture("patched-then", "");
+
+    assert.deepEqual({ stdout, stderr, code }, { stdout: "a,Error: b,c\n", stderr: "", code: 0 });
   });
 
   test("also where the promise has a `then` of its own that calls back in another task's context", async () => {
