@@ -97,7 +97,17 @@ export const cases: readonly Case[] = [
   {
     name: "lock",
     folder: "lock",
-    others: ["ours", "async-mutex", "p-limit", "effect", "asyncio", "uvloop", "trio", "go"],
+    others: [
+      "ours",
+      "ours-using",
+      "async-mutex",
+      "p-limit",
+      "effect",
+      "asyncio",
+      "uvloop",
+      "trio",
+      "go",
+    ],
     operation: "lock, one turn, unlock; 1,000 tasks want it",
     full: { tasks: 1000, repeats: 100 },
     quick: { tasks: 100, repeats: 4 },

@@ -15,6 +15,8 @@ interface Series {
   readonly by: readonly Implementation[];
   /** For what takes minutes among more. */
   readonly most?: number;
+  /** Rounds that each task does at least, where starting the tasks is not what is measured. @default 1 */
+  readonly rounds?: number;
 }
 
 export const growthSeries: readonly Series[] = [
@@ -35,6 +37,7 @@ export const growthSeries: readonly Series[] = [
     folder: "lock",
     operation: "a lock taken and released, n tasks want it",
     by: ["ours"],
+    rounds: 10,
   },
   {
     name: "items",
@@ -82,10 +85,10 @@ export async function measureGrowth(quick: boolean): Promise<GrowthResult[]> {
 }
 
 async function measureSeries(series: Series, quick: boolean): Promise<GrowthResult> {
-  const { name, folder, operation, by, most = Number.POSITIVE_INFINITY } = series;
+  const { name, folder, operation, by, most = Number.POSITIVE_INFINITY, rounds = 1 } = series;
   const lines: Partial<Record<Implementation, GrowthPoint[]>> = {};
   for (const count of quick ? quickCounts : counts.filter((count) => count <= most)) {
-    const repeats = quick ? 1 : Math.max(1, operationsAtLeast / count);
+    const repeats = quick ? 1 : Math.max(rounds, operationsAtLeast / count);
     const size: Size = { tasks: count, repeats };
     for (const implementation of by) {
       const args = [folder, implementation, JSON.stringify(size), "3", quick ? "1" : "1000"];
