@@ -5,11 +5,14 @@ import type { Host, HostTimer } from "../src/kernel/host.ts";
 import { realHost } from "../src/kernel/host.ts";
 
 export class HoppingHost implements Host {
+  /** Half of them let a step happen in the call, as the real host does; there it is the bodies that hop. */
+  readonly stepsAtOnce: boolean;
   readonly #draw: (count: number) => number;
   #now = 0;
 
   constructor(draw: (count: number) => number) {
     this.#draw = draw;
+    this.stepsAtOnce = draw(2) === 1;
   }
 
   now(): number {
