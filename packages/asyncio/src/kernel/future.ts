@@ -303,7 +303,7 @@ export class Future<T> extends Promise<T> {
     const cycle = this.cycleThrough(scope);
     if (cycle !== undefined) return void wait.fail(cycle);
     link(scope, wait as Wait);
-    if (scope.loop.isExact) scope.loop.parked(wait as Wait);
+    if (scope.loop.isExact) scope.loop.host.parked?.(wait as Wait);
     if (scope.loop !== this.#loop) wait.holdTime();
     this.listen(wait);
     if (!scope.attention) return;

@@ -54,7 +54,7 @@ export function switchTasks<T>(scope: Scope, subject: WaitSubject, value: T): Pr
   }
   // Whoever watches the steps wants to know what they are about.
   const wait = new Wait<T>(scope, subject);
-  loop.parked(wait as Wait);
+  loop.host.parked?.(wait as Wait);
   wait.resume(value);
   return wait.promise;
 }

@@ -25,7 +25,7 @@ import { RingBuffer } from "./ring-buffer.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 import { formatSeconds, type Timer, TimerHeap, type TimerTarget } from "./timers.ts";
-import type { Wait, WaitSubject } from "./wait.ts";
+import type { WaitSubject } from "./wait.ts";
 
 /** Something in the ready queue. `step` must not throw and must not call user code. */
 export interface Ready {
@@ -301,11 +301,6 @@ export class EventLoop {
   /** @internal True iff no step is ready or running. */
   get isIdle(): boolean {
     return !this.#drainDue;
-  }
-
-  /** @internal A wait was parked on an exact loop. */
-  parked(wait: Wait): void {
-    this.host.parked?.(wait);
   }
 
   /** @internal Somebody holds `resource`, on an exact loop: tests fail if it is not given back. */

@@ -395,6 +395,6 @@ export class Scope implements Ends<Wait> {
 export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {
   const wait = new Wait<T>(scope, subject, onCancel);
   link(scope, wait as Wait);
-  if (scope.loop.isExact) scope.loop.parked(wait as Wait);
+  if (scope.loop.isExact) scope.loop.host.parked?.(wait as Wait);
   return wait;
 }

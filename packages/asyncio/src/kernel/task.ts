@@ -99,12 +99,7 @@ export class Task<T> extends Future<T> {
    * that has not started yet starts, and gets the CancelledError at its first wait. Returns false if it is done.
    */
   override cancel(reason?: unknown): boolean {
-    return this.#cancelWith(reason, "cancel", here().task?.getName());
-  }
-
-  /** @internal `cancel` with another source than code that called it. */
-  cancelFor(source: CancelSource, reason?: unknown): void {
-    this.#cancelWith(reason, source, undefined);
+    return this.cancelFor("cancel", reason, here().task?.getName());
   }
 
   /** @internal */
@@ -116,13 +111,14 @@ export class Task<T> extends Future<T> {
     if (origin === trouble.origin && this.cancelling() > 0) return;
     trouble.origin = origin;
     // "closed" is the end of the scope of whoever owns the task, not of its own: it may clean up.
-    if (source === "closed") this.#cancelWith(reason, "group", requestedBy);
-    else this.#cancelWith(reason, source, requestedBy, cancellation);
+    if (source === "closed") this.cancelFor("group", reason, requestedBy);
+    else this.cancelFor(source, reason, requestedBy, cancellation);
   }
 
-  #cancelWith(
-    reason: unknown,
+  /** @internal `cancel` with another source than code that called it. */
+  cancelFor(
     source: CancelSource,
+    reason?: unknown,
     requestedBy?: string,
     from?: Cancellation,
   ): boolean {
