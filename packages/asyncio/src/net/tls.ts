@@ -13,7 +13,7 @@ import { realHost } from "../kernel/host.ts";
 import { type Address, type Destination, describeAddress, hostError } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { formatSeconds } from "../kernel/timers.ts";
-import type { NodeStreamSource } from "../streams/node-stream.ts";
+import { isShuttingDown, type NodeStreamSource } from "../streams/node-stream.ts";
 import type { ClientTlsOptions, Pem, ServerTlsOptions } from "../streams/tls-options.ts";
 import { timeout } from "../tasks/timeouts.ts";
 import { explain, type Side, watchCertificate } from "./tls-errors.ts";
@@ -253,15 +253,6 @@ function contextOptions(options: ClientTlsOptions | ServerTlsOptions): SecureCon
 
 function textOf(pem: Pem): string {
   return typeof pem === "string" ? pem : new TextDecoder().decode(pem);
-}
-
-/**
- * True while the host waits for the last bytes and the end to leave. A socket cannot be reset then: the host says EINVAL, and
- * forgets a handle that keeps the process alive.
- */
-function isShuttingDown(socket: TLSSocket): boolean {
-  const { writableEnded, writableFinished, writableLength } = socket;
-  return writableEnded && !writableFinished && writableLength === 0;
 }
 
 /** A socket under TLS. */

@@ -432,7 +432,7 @@ export class NodeStream implements ByteStream, Watched {
       return;
     }
     for (const stream of new Set<(Readable | Writable) & Resettable>(this.#both())) {
-      if (isTcp(stream)) stream.resetAndDestroy?.();
+      if (isTcp(stream) && !isShuttingDown(stream)) stream.resetAndDestroy?.();
       else stream.destroy();
     }
   }
@@ -541,6 +541,15 @@ function isSocket(stream: object): boolean {
 function isTcp(stream: object): boolean {
   const { remoteFamily } = stream as { remoteFamily?: string };
   return remoteFamily === "IPv4" || remoteFamily === "IPv6";
+}
+
+/**
+ * True while the host waits for the last bytes and the end to leave. A socket cannot be reset then: the host says EINVAL, and
+ * forgets a handle that keeps the process alive.
+ */
+export function isShuttingDown(socket: Readable | Writable): boolean {
+  const { writableEnded, writableFinished, writableLength } = socket as Writable; // it is a socket
+  return writableEnded && !writableFinished && writableLength === 0;
 }
 
 /** Rejects in its turn. */

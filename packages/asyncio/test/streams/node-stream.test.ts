@@ -364,3 +364,38 @@ test("a peer that is gone fails the writer with the host's code", async () => {
     assert.equal(writer.isClosing(), true);
   })();
 });
+
+test("abort leaves no handle, whatever is on its way", () =>
+  run(async () => {
+    const silent: asyncio.ConnectionHandler = () => asyncio.sleep(3600);
+    const server = await asyncio.startServer(silent, "127.0.0.1", 0);
+    const sockets = () =>
+      process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length;
+    const before = sockets();
+    const beginnings: ((writer: asyncio.StreamWriter) => unknown)[] = [
+      (writer) => writer.close(),
+      (writer) => writer.writeEof(),
+      (writer) => void writer.write(new Uint8Array(1000)),
+      (writer) => void writer.write(new Uint8Array(20_000_000)),
+    ];
+    const moments = beginnings.flatMap((begin) =>
+      [0, 1, 3, 10].flatMap((hops) => [
+        [begin, hops, () => {}] as const,
+        [begin, hops, (writer: asyncio.StreamWriter) => writer.close()] as const,
+      ]),
+    );
+
+    for (const [begin, hops, end] of moments) {
+      const { writer } = await asyncio.openConnection("127.0.0.1", server.sockets[0].port);
+      await writer.write("hello\n");
+      begin(writer);
+      end(writer);
+      for (let hop = 0; hop < hops; hop++) await new Promise<void>(process.nextTick);
+      writer.abort();
+      await asyncio.timeout(5, () => writer.waitClosed());
+    }
+
+    await server.shutdown(0);
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate); // handles close in their own time
+    assert.equal(sockets(), before);
+  }));
