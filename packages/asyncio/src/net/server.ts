@@ -168,9 +168,9 @@ async function serve(
 
 const LOSSES: readonly unknown[] = ["ECONNABORTED", "ECONNRESET", "EPIPE", "ETIMEDOUT"];
 
-/** Whether a handler has failed because its connection is lost. Its two directions may tell so in different words. */
-function isLoss(exception: unknown, { lost }: ByteStream): boolean {
-  if (lost === undefined || !(exception instanceof Error)) return false;
+/** Whether a handler has failed because its connection is lost, or was closed under it. Its two directions may tell so in different words. */
+function isLoss(exception: unknown, { lost, isClosing = false }: ByteStream): boolean {
+  if ((lost === undefined && !isClosing) || !(exception instanceof Error)) return false;
   return exception === lost || LOSSES.includes((exception as { code?: unknown }).code);
 }
 

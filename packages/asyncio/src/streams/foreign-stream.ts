@@ -92,6 +92,10 @@ export class ForeignStream implements ByteStream, Watched {
     return this.#lost;
   }
 
+  get isClosing(): boolean {
+    return this.#isClosed;
+  }
+
   // --- reading
 
   read(most: number = Number.POSITIVE_INFINITY): Promise<Uint8Array | undefined> {

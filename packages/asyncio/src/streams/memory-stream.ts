@@ -162,7 +162,7 @@ export class MemoryStream implements ByteStream, Watched {
     if (loop.isExact) loop.watch(this);
   }
 
-  get isClosed(): boolean {
+  get isClosing(): boolean {
     return this.#isClosed;
   }
 

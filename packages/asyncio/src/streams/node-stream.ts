@@ -174,6 +174,10 @@ export class NodeStream implements ByteStream, Watched {
     return this.#lost;
   }
 
+  get isClosing(): boolean {
+    return this.#isClosed;
+  }
+
   extra(name: string): unknown {
     return this.#source.extra?.(name);
   }

@@ -14,7 +14,7 @@ import { pendAgain } from "../kernel/body.ts";
 import { argumentError, CancelledError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
-import type { Address, ByteStream } from "../kernel/network.ts";
+import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
@@ -112,6 +112,7 @@ export class StreamWriter implements AsyncDisposable {
    * Takes the bytes, or text as UTF-8, in the call. Awaited, it waits while more than `highWaterMark` bytes are on their
    * way: that is a checkpoint. Cancelled there, the bytes follow all the same, and `error.bytesWritten` tells how many of
    * them have gone out. It rejects when the connection is lost; a rejection that nobody awaits does no harm.
+   * It rejects with ECONNABORTED after somebody else has closed the connection at this end: its reader, `closeClients`.
    * @throws InvalidStateError after `close` or `writeEof`, or while the write of another task waits.
    */
   write(bytes: Uint8Array | string): Promise<void> {
@@ -163,7 +164,8 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   isClosing(): boolean {
-    return this.#isClosed || this.#stream.lost !== undefined;
+    const { isClosing = false, lost } = this.#stream;
+    return this.#isClosed || isClosing || lost !== undefined;
   }
 
   /** Waits until the connection is gone, after `close`: all has left, or never will. A checkpoint. */
@@ -257,7 +259,7 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   #refusal(scope: Scope): Promise<never> | undefined {
-    const { lost } = this.#stream;
+    const { lost, isClosing = false } = this.#stream;
     if (this.#isClosed || this.#hasWrittenEof) {
       const call = this.#isClosed ? "close" : "writeEof";
       const message = `\`writer.write\` was called after \`${call}\`. Write first`;
@@ -267,6 +269,7 @@ export class StreamWriter implements AsyncDisposable {
       this.#told = lost;
       return refused(scope, lost);
     }
+    if (isClosing) return refused(scope, closedElsewhere(this.#stream));
     if (this.#isStartingTls) {
       const message =
         "`writer.write` was called while `startTls` is at work. Await it: what is written now would be neither plain nor secure";
@@ -344,6 +347,15 @@ class Backpressure implements Promise<void> {
     this.#promise ??= this.#begin();
     return this.#promise;
   }
+}
+
+/** Not a mistake of whoever writes, as a write after one's own `close` is: so it looks like a connection that is lost. */
+function closedElsewhere({ remoteAddress }: ByteStream): Error {
+  const { message, ...details } = hostError("ECONNABORTED", "write", remoteAddress);
+  return Object.assign(
+    new Error(`${message}: closed at this end, by its reader, its server, or the end of its run`),
+    details,
+  );
 }
 
 /** Rejects in its turn, and is handled, should nobody await it. */

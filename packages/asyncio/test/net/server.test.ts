@@ -249,6 +249,30 @@ describe("the end of a server", () => {
   );
 
   describe(
+    "a handler that writes after closeClients is told, and that is no failure of its own",
+    everywhere(async ({ options, connect }) => {
+      const errors: unknown[] = [];
+      const server = await startServer(async (reader, writer) => {
+        writer.write("hello");
+        await reader.read();
+        await writer.write("too late").catch((error) => {
+          errors.push(error.code);
+          throw error;
+        });
+      }, options);
+      const [reader, writer] = await connect(server);
+      await reader.readExactly(5);
+
+      server.closeClients();
+
+      assert.equal(text(await reader.read()), "");
+      writer.close();
+      await server.shutdown(5);
+      assert.deepEqual(errors, ["ECONNABORTED"]);
+    }),
+  );
+
+  describe(
     "abortClients works although a peer does not read (S147)",
     everywhere(async ({ options, connect }) => {
       const server = await startServer(async (_reader, writer) => {

@@ -352,6 +352,20 @@ describe("the end", () => {
   );
 
   test(
+    "after somebody else has closed the stream, a write is refused, and not counted",
+    writing(async (writer, { near, reader }) => {
+      writer.write("taken");
+      new StreamReader(near).close();
+
+      assert.equal(writer.isClosing(), true);
+      await assert.rejects(writer.write("dropped"), { code: "ECONNABORTED", syscall: "write" });
+
+      assert.equal(text(await reader.read()), "taken");
+      assert.equal(writer.bytesWritten, 5);
+    }),
+  );
+
+  test(
     "disposing closes, and waits until all has left",
     writing(async (writer, { reader }) => {
       const body = async (): Promise<void> => {
