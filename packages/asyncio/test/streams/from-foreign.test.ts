@@ -754,6 +754,31 @@ describe("connectionFrom", () => {
       await assert.rejects(connection.writer.write("x"), /torn/);
     }));
 
+  test("closed while a read waits, it still gives the sink what was written", () =>
+    runTest(async () => {
+      const taken: string[] = [];
+      const [reader, writer] = connectionFrom({
+        readable: new ReadableStream({ pull: () => new Promise(() => {}) }),
+        writable: new WritableStream({
+          async write(chunk) {
+            await asyncio.sleep(1);
+            taken.push(text(chunk));
+          },
+          close: () => void taken.push("the end"),
+        }),
+      });
+      const read = createTask(() => reader.read(1));
+      await asyncio.sleep(0);
+      writer.write("one");
+      writer.write("two");
+
+      writer.close();
+      await writer.waitClosed();
+
+      assert.deepEqual(taken, ["one", "two", "the end"]);
+      assert.equal((await read).length, 0);
+    }));
+
   test("takes a Duplex of Node", () =>
     run(async () => {
       const duplex = new PassThrough();
