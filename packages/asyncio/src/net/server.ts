@@ -32,6 +32,7 @@ import { WaitList } from "../kernel/wait.ts";
 import { checkLimit, type ReaderOptions, StreamReader } from "../streams/reader.ts";
 import type { ServerTlsOptions } from "../streams/tls-options.ts";
 import { StreamWriter, type WriterOptions } from "../streams/writer.ts";
+import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { cleanup, moveOnAfter } from "../tasks/timeouts.ts";
 import { checkPort, networkHere, secureStream } from "./connection.ts";
@@ -235,7 +236,7 @@ export class Server implements AsyncDisposable {
 
   /**
    * Waits until it was closed and the last handler has ended (S146). A checkpoint.
-   * @throws InvalidStateError in a handler, which would wait for itself.
+   * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for itself.
    */
   waitClosed(): Promise<void> {
     const scope = here();
@@ -262,6 +263,7 @@ export class Server implements AsyncDisposable {
   async serveForever(options: DrainOptions = {}): Promise<void> {
     const { drain = 0 } = options;
     checkSeconds("`server.serveForever`", "`drain` in seconds", drain);
+    this.#checkOutside("`server.serveForever`");
     if (this.#isClosed || this.#servesForever) {
       const found = this.#isClosed ? "is closed" : "serves for ever already";
       throw new InvalidStateError(
@@ -282,6 +284,7 @@ export class Server implements AsyncDisposable {
   /**
    * Drains it: takes no more connections, gives the handlers `seconds` to end, cancels the others, and waits for them.
    * Cancelled, it does not wait until then. Handlers learn of it by `server.isServing()`.
+   * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for itself.
    */
   async shutdown(seconds: number): Promise<void> {
     checkSeconds("`server.shutdown`", "a number of seconds", seconds);
@@ -289,7 +292,9 @@ export class Server implements AsyncDisposable {
     this.close();
     try {
       const drained = await moveOnAfter(seconds, () => this.waitClosed());
-      if (drained.cancelled) await this.#stop();
+      if (!drained.cancelled) return;
+      this.#checkOutside("`server.shutdown`"); // a handler may have begun to wait for it
+      await this.#stop();
     } catch (error) {
       await this.#stop();
       throw error;
@@ -298,6 +303,7 @@ export class Server implements AsyncDisposable {
 
   /** Closes it, cancels the handlers, and waits for them. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#checkOutside("`await using server`");
     await this.#stop();
   }
 
@@ -305,6 +311,7 @@ export class Server implements AsyncDisposable {
   async #stop(): Promise<void> {
     this.close();
     this.#task.cancel();
+    if (this.#isInside()) return;
     await cleanup(Number.POSITIVE_INFINITY, () => this.waitClosed());
   }
 
@@ -416,12 +423,17 @@ export class Server implements AsyncDisposable {
   }
 
   #checkOutside(api: string): void {
-    const { task } = here();
-    if (task === undefined || ![...this.#served.values()].includes(task as Task<void>)) return;
+    if (!this.#isInside()) return;
     const cure = "Call `server.close()`, or start a task outside the server that waits";
     throw new InvalidStateError(
-      `${api} was called by a handler of server ${this.name}: it would wait for itself. ${cure}`,
+      `${api} was called by a handler of server ${this.name}, or by a task that one waits for: it would wait for itself. ${cure}`,
     );
+  }
+
+  /** True iff a handler waits for the running code to end, or is running itself. */
+  #isInside(): boolean {
+    const { task } = here();
+    return task !== undefined && isNeededBy(task, new Set(this.#served.values()));
   }
 
   #all(): ByteStream[] {

@@ -424,6 +424,79 @@ describe("the end of a server", () => {
     }),
   );
 
+  describe(
+    "a task that a handler waits for cannot wait for the server either",
+    everywhere(async ({ options, connect }) => {
+      const errors: unknown[] = [];
+      const waits = [
+        () => server.shutdown(0.1),
+        () => server.waitClosed(),
+        () => server.serveForever(),
+        () => server[Symbol.asyncDispose](),
+      ];
+      const waitForAll = async (): Promise<void> => {
+        for (const wait of waits) await wait().catch((error) => errors.push(error));
+      };
+      const server = await startServer(async () => {
+        await asyncio.taskGroup(async (group) => {
+          group.createTask(waitForAll);
+          group.createTask(() => asyncio.taskGroup(async (inner) => inner.createTask(waitForAll)));
+        });
+        await asyncio.gather(waitForAll, () => sleep(0));
+        await createTask(async () => {
+          await sleep(0); // until somebody awaits it
+          await waitForAll();
+        });
+      }, options);
+      const [reader, writer] = await connect(server);
+
+      await reader.read();
+
+      assert.equal(errors.length, 16);
+      for (const error of errors) assert.match(String(error), /it would wait for itself/);
+      writer.close();
+      await server.shutdown(0);
+    }),
+  );
+
+  describe(
+    "a task that a handler comes to wait for while it shuts the server down is told when its time is over",
+    everywhere(async ({ options, connect }) => {
+      const errors: unknown[] = [];
+      const server = await startServer(async () => {
+        const task = createTask(() => server.shutdown(0.05).catch((error) => errors.push(error)));
+        await sleep(0.01);
+        await task;
+      }, options);
+      const [reader, writer] = await connect(server);
+
+      assert.equal(text(await reader.read()), "");
+      await server.waitClosed();
+
+      assert.equal(errors.length, 1);
+      assert.match(String(errors[0]), /it would wait for itself/);
+      writer.close();
+    }),
+  );
+
+  describe(
+    "a task that a handler has started and does not wait for may shut the server down",
+    everywhere(async ({ options, connect }) => {
+      const server = await startServer(async (reader) => {
+        await reader.readLine();
+        createTask(() => server.shutdown(0));
+        await reader.read();
+      }, options);
+      const [reader, writer] = await connect(server);
+
+      await writer.write("quit\n");
+      await server.waitClosed();
+
+      assert.equal(text(await reader.read()), "");
+      writer.close();
+    }),
+  );
+
   test("the run that started it closes it", async () => {
     let server: asyncio.Server | undefined;
     const log: string[] = [];
