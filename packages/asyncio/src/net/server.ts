@@ -36,7 +36,8 @@ import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { cleanup, moveOnAfter } from "../tasks/timeouts.ts";
 import { checkPort, networkHere, secureStream } from "./connection.ts";
-import { checkTlsOptions } from "./tls.ts";
+import { nodeNetwork } from "./node-network.ts";
+import { checkTlsOptions, readCertificates } from "./tls.ts";
 
 /** Serves one connection, which is closed when it ends, and when it fails. */
 export type ConnectionHandler = (
@@ -117,6 +118,7 @@ export async function startServer(
     typeof options.host === "string" || options.host === undefined ? [options.host] : options.host;
   if (hosts.length === 0) throw rangeError(api, "a host or more", options.host);
   return await serve(
+    api,
     handler,
     options,
     hosts.map((host) => ({ ...options, host })),
@@ -133,7 +135,7 @@ export async function startUnixServer(
   if (typeof path !== "string") throw argumentError(api, "a path", path);
   checkServing(api, handler, options);
   const { backlog, cleanupSocket } = options;
-  return await serve(handler, options, [{ path, backlog, cleanupSocket }]);
+  return await serve(api, handler, options, [{ path, backlog, cleanupSocket }]);
 }
 
 function checkServing(api: string, handler: unknown, options: ServingOptions): void {
@@ -152,11 +154,13 @@ function checkServing(api: string, handler: unknown, options: ServingOptions): v
 }
 
 async function serve(
+  api: string,
   handler: ConnectionHandler,
   options: ServingOptions,
   places: readonly ListenOptions[],
 ): Promise<Server> {
   const network = networkHere();
+  if (options.tls !== undefined && network === nodeNetwork) readCertificates(api, options.tls);
   const listeners: Listener[] = [];
   try {
     for (const place of places) listeners.push(await network.listen(place));

@@ -64,6 +64,24 @@ export function checkTlsOptions(api: string, options: object, isServer: boolean)
     );
 }
 
+/**
+ * Reads the certificates of a server: else it would start, and fail with each connection.
+ * @throws the error of the host, with its code, if it cannot use them.
+ */
+export function readCertificates(api: string, options: ServerTlsOptions): void {
+  try {
+    runInRoot(() => acceptorFor(options));
+  } catch (cause) {
+    if (!(cause instanceof Error) || cause instanceof TypeError) throw cause;
+    const { message, code } = cause as Error & { readonly code?: unknown };
+    const error = new Error(
+      `${api} cannot use the certificate and the key in \`tls\`: ${message}. Pass the text of PEM files that belong together`,
+      { cause },
+    );
+    throw Object.assign(error, { code });
+  }
+}
+
 /** Waits for the handshake, and calls `attach` in the moment in which it is done. Otherwise the socket is destroyed. */
 export async function secure(
   below: Securable,

@@ -884,6 +884,24 @@ describe("wrong options", () => {
       for (const [call, message] of refusals) await assert.rejects(call(), { message });
     }));
 
+  test("a server whose certificate cannot be used does not start", () =>
+    run(async () => {
+      const other = certificate("client");
+      const wrong: asyncio.ServerTlsOptions[] = [
+        { cert: "no certificate", key: "no key" },
+        { cert: server.cert, key: "no key" },
+        { cert: server.cert, key: other.key },
+        { ...server, certificates: { "example.org": { cert: "no certificate", key: "no key" } } },
+      ];
+
+      for (const tls of wrong) {
+        const error = (await rejection(startServer(echo, { host: local, tls }))) as Error;
+        assert.match(String((error as NodeJS.ErrnoException).code), /^ERR_OSSL_/);
+        assert.match(error.message, /^`startServer` cannot use the certificate and the key/);
+        assert.ok(error.cause instanceof Error);
+      }
+    }));
+
   test("a certificate that cannot be read is an error of the host, and leaves no socket", () =>
     run(async () => {
       const bare = await bareServer(() => {});
