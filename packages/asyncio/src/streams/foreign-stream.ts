@@ -13,6 +13,7 @@ import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
+import { RingBuffer } from "../kernel/ring-buffer.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { describeCaller } from "./reader.ts";
@@ -72,7 +73,7 @@ export class ForeignStream implements ByteStream, Watched {
   #reader: Wait<Uint8Array | undefined> | undefined = undefined;
 
   /** What the sink has not been given. */
-  readonly #queue: Uint8Array[] = [];
+  readonly #queue: RingBuffer<Uint8Array> = new RingBuffer();
   unsent = 0;
   #isPushing = false;
   #hasWrittenEof = false;
@@ -205,7 +206,7 @@ export class ForeignStream implements ByteStream, Watched {
   #pushNext(): void {
     const sink = this.#sink;
     if (sink === undefined || this.#isPushing) return;
-    const chunk = this.#queue.shift();
+    const chunk = this.#queue.length === 0 ? undefined : this.#queue.shift();
     if (chunk === undefined && !this.#hasWrittenEof) return;
     this.#isPushing = true;
     this.#call(this.#sinkScope, () => (chunk === undefined ? sink.end() : sink.push(chunk))).then(
@@ -306,7 +307,8 @@ export class ForeignStream implements ByteStream, Watched {
   #lose(error: Error): void {
     this.#lost ??= error;
     this.#sink = undefined;
-    this.#queue.length = this.unsent = 0;
+    this.#queue.clear();
+    this.unsent = 0;
     this.#writers.failAll(() => error);
   }
 

@@ -17,6 +17,7 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { ChunkQueue } from "./chunk-queue.ts";
 import { describeCaller } from "./reader.ts";
 
 /** Where a NodeStream gets its bytes from. Its functions are called when somebody asks. */
@@ -110,8 +111,7 @@ export class NodeStream implements ByteStream, Watched {
 
   // reading
   /** What has arrived and was not read; undefined is none. */
-  #ahead: Uint8Array[] | undefined = undefined;
-  #aheadSize = 0;
+  #ahead: ChunkQueue | undefined = undefined;
   #isFlowing = false;
   #hasEnded = false;
   /** The last read that had to wait; it waits iff its state is "parked". */
@@ -119,8 +119,7 @@ export class NodeStream implements ByteStream, Watched {
 
   // writing
   /** What the host has not been given yet; undefined is nothing. */
-  #queue: Uint8Array[] | undefined = undefined;
-  #queueSize = 0;
+  #queue: ChunkQueue | undefined = undefined;
   /** True iff the host has not passed everything on. The last piece that it has ends in a callback, which tells when it has. */
   #isSending = false;
   #hasWrittenEof = false;
@@ -167,7 +166,12 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   get unsent(): number {
-    return this.#isSending ? this.#queueSize + (this.#writable?.writableLength ?? 0) : 0;
+    return this.#isSending ? this.#queued + (this.#writable?.writableLength ?? 0) : 0;
+  }
+
+  /** Bytes that the host has not been given yet. */
+  get #queued(): number {
+    return this.#queue?.size ?? 0;
   }
 
   get lost(): Error | undefined {
@@ -189,7 +193,7 @@ export class NodeStream implements ByteStream, Watched {
     const stop = scope.interruption(this);
     if (stop !== undefined) return stop;
     if (this.#reader?.state === "parked") return refuse(scope, this, this.#busyError(scope));
-    if (this.#aheadSize > 0) return completed(scope, this, this.#take(most));
+    if (this.#ahead !== undefined) return completed(scope, this, this.#take(this.#ahead, most));
     const readable = this.#readable;
     if (this.#hasEnded || readable === undefined) return completed(scope, this, undefined);
     if (this.#lost !== undefined) return refuse(scope, this, this.#lost);
@@ -213,7 +217,7 @@ export class NodeStream implements ByteStream, Watched {
 
   /** @internal */
   dataArrived(chunk: Uint8Array): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || chunk.length === 0) return;
     // Plain bytes: `slice` of a Buffer would not copy, and its text would look different from that of other streams.
     const bytes = new Uint8Array(chunk.buffer as ArrayBuffer, chunk.byteOffset, chunk.length);
     const reader = this.#reader;
@@ -231,22 +235,16 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   #keep(bytes: Uint8Array): void {
-    this.#ahead ??= [];
-    this.#ahead.push(bytes);
-    this.#aheadSize += bytes.length;
-    if (this.#aheadSize < READ_AHEAD) return;
+    this.#ahead ??= new ChunkQueue();
+    if (!this.#ahead.append(bytes)) this.#ahead.push(bytes);
+    if (this.#ahead.size < READ_AHEAD) return;
     this.#isFlowing = false;
     this.#readable?.pause();
   }
 
-  #take(most: number): Uint8Array {
-    const ahead = this.#ahead as Uint8Array[]; // there are bytes
-    const first = ahead[0] as Uint8Array;
-    const taken = first.length <= most ? first : first.subarray(0, most);
-    if (taken === first) ahead.shift();
-    else ahead[0] = first.subarray(most);
-    this.#aheadSize -= taken.length;
-    if (ahead.length === 0) this.#ahead = undefined;
+  #take(ahead: ChunkQueue, most: number): Uint8Array {
+    const taken = ahead.shift(most);
+    if (ahead.size === 0) this.#ahead = undefined;
     return taken;
   }
 
@@ -256,13 +254,15 @@ export class NodeStream implements ByteStream, Watched {
     const writable = this.#writable;
     const isOver = this.#isClosed || this.#hasWrittenEof || this.#lost !== undefined;
     if (writable === undefined || isOver || bytes.length === 0) return;
+    if (this.#isSending || bytes.length > PIECE) {
+      this.#queue ??= new ChunkQueue();
+      // What code of the program takes keeps its chunks.
+      if (!isSocket(writable) || !this.#queue.append(bytes)) this.#queue.push(copyOf(bytes));
+      if (!this.#isSending) this.#sendNext(writable, this.#queue);
+      return;
+    }
     const copy = copyOf(bytes);
-    if (this.#isSending || copy.length > PIECE) {
-      this.#queue ??= [];
-      this.#queue.push(copy);
-      this.#queueSize += copy.length;
-      if (!this.#isSending) this.#sendNext(writable);
-    } else if (this.#source.refusesEmpty || !isSocket(writable)) {
+    if (this.#source.refusesEmpty || !isSocket(writable)) {
       this.#send(writable, copy); // code of the program would see the empty piece
     } else {
       // The usual case: the host takes it in the call. A callback for each write would cost a tick (bench: echo).
@@ -300,7 +300,7 @@ export class NodeStream implements ByteStream, Watched {
   writeEof(): void {
     if (this.#hasWrittenEof || this.#isClosed) return;
     this.#hasWrittenEof = true;
-    if (this.#queueSize === 0) this.#writable?.end();
+    if (this.#queue === undefined) this.#writable?.end();
   }
 
   /** A piece that ends in a callback; what the host has before it is then through as well. */
@@ -309,21 +309,16 @@ export class NodeStream implements ByteStream, Watched {
     writable.write(piece, (error) => {
       if (error || this.#lost !== undefined) return; // "error" or "close" tells; or it was aborted
       this.#isSending = false;
-      if (this.#queueSize > 0) this.#sendNext(writable);
+      if (this.#queue !== undefined) this.#sendNext(writable, this.#queue);
       else if (this.#isClosed) this.#finish();
       else if (this.#hasWrittenEof) writable.end();
       this.#resumeWriters();
     });
   }
 
-  #sendNext(writable: Writable): void {
-    const queue = this.#queue as Uint8Array[]; // there are bytes
-    const first = queue[0] as Uint8Array;
-    const piece = first.length <= PIECE ? first : first.subarray(0, PIECE);
-    if (piece === first) queue.shift();
-    else queue[0] = first.subarray(PIECE);
-    this.#queueSize -= piece.length;
-    if (queue.length === 0) this.#queue = undefined;
+  #sendNext(writable: Writable, queue: ChunkQueue): void {
+    const piece = isSocket(writable) ? queue.take(PIECE) : queue.shift(PIECE);
+    if (queue.size === 0) this.#queue = undefined;
     this.#send(writable, piece);
   }
 
@@ -371,16 +366,16 @@ export class NodeStream implements ByteStream, Watched {
     }
   }
 
-  /** Puts back what was read ahead, oldest first, and listens to the host no more, but for the end of the socket. */
+  /** Puts back what was read ahead, and listens to the host no more, but for the end of the socket. */
   #giveBack(readable: Readable, ahead: Uint8Array): void {
     readable.pause();
     readable.off("data", onData);
     readable.off("end", onEnd);
     readable.off("error", onError);
     readable.on("error", ignore);
-    for (const chunk of [ahead, ...(this.#ahead ?? [])].reverse())
-      if (chunk.length > 0) readable.unshift(copyOf(chunk));
-    this.#dropAhead();
+    const later = this.#ahead?.take(Number.POSITIVE_INFINITY) ?? EMPTY;
+    for (const chunk of [later, ahead]) if (chunk.length > 0) readable.unshift(copyOf(chunk));
+    this.#ahead = undefined;
     this.#isFlowing = false;
   }
 
@@ -404,11 +399,11 @@ export class NodeStream implements ByteStream, Watched {
       return;
     }
     this.#isClosed = true;
-    this.#dropAhead();
+    this.#ahead = undefined;
     this.#reader?.resume(undefined);
     // What the peer still sends is thrown away: unread bytes would turn the end into a reset, and ours might be lost.
     this.#readable?.resume();
-    if (this.#queueSize === 0) this.#finish();
+    if (this.#queue === undefined) this.#finish();
   }
 
   async waitClosed(): Promise<void> {
@@ -430,7 +425,7 @@ export class NodeStream implements ByteStream, Watched {
     this.#isClosed = true;
     this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
     this.#untold = undefined;
-    this.#dropAhead();
+    this.#ahead = undefined;
     if (this.#source.reset !== undefined) {
       this.#source.reset();
       return;
@@ -451,7 +446,6 @@ export class NodeStream implements ByteStream, Watched {
     if (this.#lost !== undefined) return;
     this.#lost = error;
     this.#queue = undefined;
-    this.#queueSize = 0;
     this.#reader?.fail(error);
     const isTold = this.#writers?.first !== undefined || this.#writable === undefined;
     if (this.#source.isForeign === true && !isTold) this.#untold = error;
@@ -508,11 +502,6 @@ export class NodeStream implements ByteStream, Watched {
 
   #both(): (Readable | Writable)[] {
     return [this.#readable, this.#writable].filter((stream) => stream !== undefined);
-  }
-
-  #dropAhead(): void {
-    this.#ahead = undefined;
-    this.#aheadSize = 0;
   }
 
   #waitsOutside(wait: Wait): void {

@@ -365,6 +365,33 @@ test("a peer that is gone fails the writer with the host's code", async () => {
   })();
 });
 
+test("small writes behind a backlog leave as few pieces, and a program's own stream gets each as it is", () =>
+  run(async () => {
+    for (const [kind, pieces] of [
+      ["a socket", 3],
+      ["a stream", 1001],
+    ] as const) {
+      const taken: Uint8Array[] = [];
+      const writable = new Writable({
+        write(chunk, _encoding, callback) {
+          if (chunk.length > 0) taken.push(chunk);
+          setImmediate(callback);
+        },
+      });
+      if (kind === "a socket") Object.assign(writable, { setNoDelay() {} });
+      const stream = new NodeStream({ writable, refusesEmpty: true, describe: () => kind });
+
+      stream.send(new Uint8Array(60_000));
+      for (let index = 0; index < 1000; index++) stream.send(bytes(String(index).padStart(100)));
+      await stream.drain(0);
+
+      assert.equal(taken.length, pieces);
+      const whole = Buffer.concat(taken).toString("latin1", 60_000);
+      assert.deepEqual(whole.match(/ +\d+/g)?.map(Number), [...Array(1000).keys()]);
+      stream.close();
+    }
+  }));
+
 test("abort leaves no handle, whatever is on its way", () =>
   run(async () => {
     const silent: asyncio.ConnectionHandler = () => asyncio.sleep(3600);
