@@ -110,7 +110,12 @@ export async function secureStream(
   options: ClientTlsOptions | ServerTlsOptions,
 ): Promise<void> {
   if (stream.startTls !== undefined) {
-    await stream.startTls(options);
+    try {
+      await stream.startTls(options);
+    } catch (error) {
+      stream.abort(); // a cancellation may have come before TLS had the socket
+      throw error;
+    }
     return;
   }
   stream.abort();

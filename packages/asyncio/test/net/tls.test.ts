@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
+import { secureStream } from "../../src/net/connection.ts";
+import { nodeNetwork } from "../../src/net/node-network.ts";
 import * as testing from "../../src/testing.ts";
 import { collectReports, rejection } from "../virtual.ts";
 import { ca, certificate, otherCa } from "./certificates.ts";
@@ -573,6 +575,24 @@ describe("a handshake", () => {
 
       await assert.rejects(opening, asyncio.CancelledError);
       const [socket] = bare.sockets;
+      await closing(socket as Socket);
+      bare.close();
+    }));
+
+  test("cancelled in the step in which TCP has connected leaves no socket", () =>
+    run(async () => {
+      const bare = await bareServer(() => {});
+      let socket: unknown;
+
+      const opening = createTask(async () => {
+        const stream = await nodeNetwork.connect({ host: local, port: bare.port });
+        socket = stream.extra?.("socket");
+        opening.cancel();
+        await secureStream("`openConnection`", stream, {});
+      });
+
+      await assert.rejects(opening, asyncio.CancelledError);
+      assert.equal((socket as Socket).destroyed, true);
       await closing(socket as Socket);
       bare.close();
     }));
