@@ -114,6 +114,7 @@ export function writerFrom(target: WriteTarget, options: WriterOptions = {}): St
   if (!isNodeWritable(target))
     throw argumentError(api, "a WritableStream or a Writable of Node", target);
   checkNode(api, target);
+  checkWritable(api, target);
   return writerOf(new NodeStream(nodeSource("a Writable", undefined, target)), options);
 }
 
@@ -136,6 +137,7 @@ export function connectionFrom(
   if (isNodeReadable(source) && isNodeWritable(source)) {
     if (!isOfBytes(source)) throw argumentError(api, "a Duplex of bytes", source);
     checkNode(api, source);
+    checkWritable(api, source);
     return connectionOf(new NodeStream(nodeSource("a Duplex", source, source)), options);
   }
   const { readable, writable } = (source ?? {}) as { readable?: unknown; writable?: unknown };
@@ -355,4 +357,10 @@ function checkNode(api: string, stream: Readable | Writable): void {
   const hasEnded = "readableEnded" in stream && stream.readableEnded;
   if (stream.destroyed && !hasEnded)
     throw argumentError(api, "a stream that is not destroyed", stream);
+}
+
+/** Node drops what is written to one of the others, and says so to nobody. */
+function checkWritable(api: string, stream: Writable): void {
+  if (stream.destroyed || stream.writableEnded)
+    throw argumentError(api, "a stream that was not ended or destroyed", stream);
 }

@@ -154,6 +154,7 @@ export class NodeStream implements ByteStream, Watched {
     (stream as Owned)[OWNER] = this;
     stream.on("error", onError);
     stream.on("close", onClose);
+    if (!stream.closed && isSilent(stream)) tellOfClose(stream);
   }
 
   get localAddress(): Address {
@@ -439,6 +440,7 @@ export class NodeStream implements ByteStream, Watched {
   /** @internal */
   hostFailed(error: Error): void {
     this.failed(this.#source.explain?.(error) ?? error);
+    if (this.#isClosed) this.#destroy(); // one that does not by itself would never finish
   }
 
   /** @internal The connection is lost. */
@@ -485,19 +487,21 @@ export class NodeStream implements ByteStream, Watched {
   /** All is with the host: ends the writing side, then both. */
   #finish(): void {
     const writable = this.#writable;
-    const destroy = (): void => {
-      for (const stream of this.#both()) stream.destroy();
-    };
+    const destroy = (): void => this.#destroy();
     const finished = (): void => {
       if (this.#source.linger === undefined || this.#hasEnded) destroy();
       else this.#source.linger(destroy);
     };
-    if (writable === undefined || writable.destroyed) destroy();
+    if (writable === undefined || writable.destroyed || this.#lost !== undefined) destroy();
     else if (writable.writableFinished) finished();
     else {
       writable.once("finish", finished);
       writable.end();
     }
+  }
+
+  #destroy(): void {
+    for (const stream of this.#both()) stream.destroy();
   }
 
   #both(): (Readable | Writable)[] {
@@ -524,6 +528,23 @@ export class NodeStream implements ByteStream, Watched {
 /** Whether a NodeStream has it already: there can be one. */
 export function isAdapted(stream: object): boolean {
   return (stream as Owned)[OWNER] !== undefined;
+}
+
+/** True iff it was told not to emit "close" (`emitClose: false`), and does not do that by itself, as sockets do. */
+function isSilent(stream: Readable | Writable): boolean {
+  type States = Record<"_writableState" | "_readableState", { emitClose?: boolean } | undefined>;
+  const { _writableState, _readableState } = stream as unknown as Partial<States>; // so Node itself finds it out
+  return (_writableState ?? _readableState)?.emitClose === false && !isSocket(stream);
+}
+
+function tellOfClose(stream: Readable | Writable): void {
+  const { _destroy: destroy } = stream;
+  stream._destroy = (error, callback) =>
+    destroy.call(stream, error, (failure) => {
+      callback(failure);
+      stream.off("close", onClose);
+      process.nextTick(() => onClose.call(stream as Owned));
+    });
 }
 
 function isSocket(stream: object): boolean {

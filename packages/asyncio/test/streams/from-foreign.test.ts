@@ -705,13 +705,70 @@ describe("writerFrom", () => {
       assert.equal(target.writableFinished, true);
     }));
 
+  for (const [kind, options] of [
+    ["that emits no close", { emitClose: false }],
+    ["that does not destroy itself", { autoDestroy: false }],
+    ["that does neither", { emitClose: false, autoDestroy: false }],
+  ] as const) {
+    test(`waits for the end of a stream of Node ${kind}`, () =>
+      run(async () => {
+        const written: string[] = [];
+        const target = new Writable({
+          ...options,
+          write(chunk, _encoding, callback) {
+            written.push(String(chunk));
+            setImmediate(callback);
+          },
+          destroy(_error, callback) {
+            written.push("destroyed");
+            setImmediate(callback, null);
+          },
+        });
+        const writer = writerFrom(target);
+        writer.write("a");
+        writer.write("b");
+
+        writer.close();
+        await writer.waitClosed();
+
+        assert.deepEqual(written, ["a", "b", "destroyed"]);
+        assert.equal(target.closed, true);
+      }));
+
+    for (const when of ["before", "after"] as const)
+      test(`waits for the end of a stream of Node ${kind} and has failed, closed ${when} that`, () =>
+        run(async () => {
+          const target = new Writable({
+            ...options,
+            write(_chunk, _encoding, callback) {
+              setImmediate(callback, new Error("disk full"));
+            },
+          });
+          const writer = writerFrom(target);
+          const write = writer.write("a");
+          if (when === "before") writer.close();
+          await write;
+          await once(target, "error");
+          writer.close();
+
+          await assert.rejects(writer.waitClosed(), /disk full/);
+
+          assert.equal(target.destroyed, true);
+        }));
+  }
+
   test("refuses what it cannot write to", () => {
     const { stream } = slowSink();
     stream.getWriter();
     const destroyed = new PassThrough();
     destroyed.destroy();
+    const ended = new PassThrough();
+    ended.end();
 
-    for (const target of [42, undefined, null, {}, "x", new ReadableStream(), stream, destroyed])
+    for (const target of [
+      ...[42, undefined, null, {}, "x", new ReadableStream(), stream],
+      ...[destroyed, ended],
+    ])
       assert.throws(() => writerFrom(target as Writable), {
         name: "TypeError",
         code: "ERR_ASYNCIO_INVALID_ARGUMENT",
@@ -792,6 +849,15 @@ describe("connectionFrom", () => {
 
       assert.throws(() => connectionFrom(duplex), /without a reader or writer/);
     }));
+
+  test("refuses a Duplex that takes nothing more", async () => {
+    const ended = new PassThrough();
+    ended.resume();
+    ended.end();
+    assert.throws(() => connectionFrom(ended), /was not ended or destroyed/);
+    await once(ended, "close");
+    assert.throws(() => connectionFrom(ended), /was not ended or destroyed/);
+  });
 
   test("refuses what does not go both ways", () => {
     const pair = new TransformStream();
