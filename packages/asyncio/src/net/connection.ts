@@ -13,6 +13,7 @@ import type { WriterOptions } from "../streams/writer.ts";
 import { type AddressOptions, checkAddressOptions, connectToHost } from "./happy-eyeballs.ts";
 import { nodeNetwork } from "./node-network.ts";
 import { checkTlsOptions } from "./tls.ts";
+import { checkUnixPath } from "./unix-path.ts";
 
 export interface ConnectionOptions
   extends ConnectOptions,
@@ -88,7 +89,7 @@ export async function openUnixConnection(
   options: UnixConnectionOptions = {},
 ): Promise<Connection> {
   const api = "`openUnixConnection`";
-  if (typeof path !== "string") throw argumentError(api, "a path", path);
+  checkUnixPath(api, path);
   const { tls } = options;
   if (tls !== undefined) checkTlsOptions(api, tls, false);
   const stream = await networkHere().connect({ host: "", port: 0, path });

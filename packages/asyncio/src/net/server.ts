@@ -38,6 +38,7 @@ import { cleanup, moveOnAfter } from "../tasks/timeouts.ts";
 import { checkPort, networkHere, secureStream } from "./connection.ts";
 import { nodeNetwork } from "./node-network.ts";
 import { checkTlsOptions, readCertificates } from "./tls.ts";
+import { checkUnixPath } from "./unix-path.ts";
 
 /** Serves one connection, which is closed when it ends, and when it fails. */
 export type ConnectionHandler = (
@@ -132,7 +133,7 @@ export async function startUnixServer(
   options: UnixServerOptions = {},
 ): Promise<Server> {
   const api = "`startUnixServer`";
-  if (typeof path !== "string") throw argumentError(api, "a path", path);
+  checkUnixPath(api, path);
   checkServing(api, handler, options);
   const { backlog, cleanupSocket } = options;
   return await serve(api, handler, options, [{ path, backlog, cleanupSocket }]);
