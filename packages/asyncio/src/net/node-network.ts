@@ -207,7 +207,9 @@ export async function startListening(server: Server, options: ListenOptions): Pr
   const listener = new NodeListener(server, scope.loop, unix);
   const listen = (): void => {
     const where = unix === undefined ? { host, port, ipv6Only, reusePort } : { path: unix.bound };
-    server.listen(withoutUndefined({ ...where, backlog }));
+    // The host makes 0 of what is no int; the system has a lower limit of its own anyway.
+    const most = backlog === undefined ? undefined : Math.min(backlog, 2 ** 31 - 1);
+    server.listen(withoutUndefined({ ...where, backlog: most }));
   };
   listen();
   try {

@@ -31,7 +31,7 @@ import { createTask, type Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { checkLimit, type ReaderOptions, StreamReader } from "../streams/reader.ts";
 import type { ServerTlsOptions } from "../streams/tls-options.ts";
-import { StreamWriter, type WriterOptions } from "../streams/writer.ts";
+import { StreamWriter, type WriterOptions, waterMarks } from "../streams/writer.ts";
 import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { cleanup, moveOnAfter } from "../tasks/timeouts.ts";
@@ -79,6 +79,8 @@ export interface DrainOptions {
 }
 
 const DEFAULT_BACKLOG = 100;
+/** That of the streams of both networks. */
+const HIGH_WATER_MARK = 65_536;
 /** Seconds in which the last bytes of a connection may leave whose handler was cancelled. */
 const LAST_WORDS = 5;
 
@@ -147,9 +149,16 @@ function checkServing(api: string, handler: unknown, options: ServingOptions): v
     ["backlog", backlog],
   ] as const) {
     if (typeof count !== "number") throw argumentError(api, `\`${name}\` to be a number`, count);
-    if (!(count >= (name === "backlog" ? 0 : 1)))
-      throw rangeError(api, `\`${name}\` of 1 or more`, count);
+    const least = name === "backlog" ? 0 : 1;
+    const isWhole = Number.isInteger(count) || count === Number.POSITIVE_INFINITY;
+    if (!(isWhole && count >= least))
+      throw rangeError(
+        api,
+        `\`${name}\` to be ${least} or more, and a whole number or Infinity`,
+        count,
+      );
   }
+  waterMarks(api, options, HIGH_WATER_MARK);
   if (limit !== undefined) checkLimit(api, limit);
   if (tls !== undefined) checkTlsOptions(api, tls, true);
 }

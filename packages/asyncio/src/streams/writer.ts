@@ -54,6 +54,23 @@ const encoder = new TextEncoder();
 const NOTHING: Uint8Array = new Uint8Array(0);
 const ignore = (): void => {};
 
+/** The low and the high water mark. @throws TypeError, RangeError unless they are numbers of bytes in that order. */
+export function waterMarks(
+  api: string,
+  options: WriterOptions,
+  usual: number,
+): readonly [low: number, high: number] {
+  const { highWaterMark = usual } = options;
+  const { lowWaterMark = Math.floor(highWaterMark / 4) } = options;
+  for (const mark of [highWaterMark, lowWaterMark])
+    if (typeof mark !== "number") throw argumentError(api, "water marks in bytes", mark);
+  if (!(highWaterMark >= 0))
+    throw rangeError(api, "`highWaterMark` of 0 bytes or more", highWaterMark);
+  if (!(lowWaterMark >= 0 && lowWaterMark <= highWaterMark))
+    throw rangeError(api, `\`lowWaterMark\` from 0 to ${highWaterMark}`, lowWaterMark);
+  return [lowWaterMark, highWaterMark];
+}
+
 /** Where bytes stand that a wait is about, counted from the first that was written. */
 interface Span {
   readonly from: number;
@@ -93,19 +110,11 @@ export class StreamWriter implements AsyncDisposable {
 
   /** With the reader of the same connection, if `startTls` is to be used. */
   constructor(stream: ByteStream, options: WriterOptions = {}, reader?: StreamReader) {
-    const { highWaterMark = stream.highWaterMark } = options;
-    const { lowWaterMark = Math.floor(highWaterMark / 4) } = options;
-    const api = "`new StreamWriter`";
-    for (const mark of [highWaterMark, lowWaterMark])
-      if (typeof mark !== "number") throw argumentError(api, "water marks in bytes", mark);
-    if (!(highWaterMark >= 0))
-      throw rangeError(api, "`highWaterMark` of 0 bytes or more", highWaterMark);
-    if (!(lowWaterMark >= 0 && lowWaterMark <= highWaterMark))
-      throw rangeError(api, `\`lowWaterMark\` from 0 to ${highWaterMark}`, lowWaterMark);
+    const [low, high] = waterMarks("`new StreamWriter`", options, stream.highWaterMark);
     this.#stream = stream;
     this.#reader = reader;
-    this.#high = highWaterMark;
-    this.#low = lowWaterMark;
+    this.#high = high;
+    this.#low = low;
   }
 
   /**
@@ -124,12 +133,17 @@ export class StreamWriter implements AsyncDisposable {
 
   /** Writes all of them, one after the other, and as they are: it adds no line ends. Otherwise as `write`. */
   writeLines(lines: Iterable<Uint8Array | string>): Promise<void> {
+    const api = "`writer.writeLines`";
+    if (
+      typeof (lines as Partial<typeof lines> | null | undefined)?.[Symbol.iterator] !== "function"
+    )
+      return Promise.reject(argumentError(api, "an iterable of Uint8Arrays or strings", lines));
     const chunks = [...lines].map((line) =>
       typeof line === "string" ? encoder.encode(line) : line,
     );
     const wrong = chunks.find((chunk) => !(chunk instanceof Uint8Array));
     if (wrong !== undefined)
-      return Promise.reject(argumentError("`writer.writeLines`", "Uint8Arrays or strings", wrong));
+      return Promise.reject(argumentError(api, "Uint8Arrays or strings", wrong));
     return this.#write(joined(chunks));
   }
 

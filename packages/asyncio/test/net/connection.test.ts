@@ -127,6 +127,21 @@ describe("openConnection", () => {
       // @ts-expect-error
       await assert.rejects(openConnection("127.0.0.1"), TypeError);
       await assert.rejects(openConnection("127.0.0.1", 1.5), RangeError);
+      await assert.rejects(openConnection("", 80), RangeError);
+      for (const port of [Number.NaN, 0.5, -1])
+        await assert.rejects(openConnection("127.0.0.1", 80, { localAddress: { port } }), {
+          name: "RangeError",
+          message: /`localAddress.port` to be a port from 0 to 65,535, got/,
+        });
+      const localAddress = { host: 1 as unknown as string };
+      await assert.rejects(openConnection("127.0.0.1", 80, { localAddress }), TypeError);
+      for (const answer of [{}, undefined, null, 1]) {
+        const resolver = async () => [answer as string];
+        await assert.rejects(openConnection("name", 80, { resolver }), {
+          name: "TypeError",
+          message: /`resolver` expects to give addresses/,
+        });
+      }
       // @ts-expect-error
       await assert.rejects(openUnixConnection(1), TypeError);
     });

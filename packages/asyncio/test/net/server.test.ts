@@ -201,8 +201,25 @@ describe("startServer", () => {
       await assert.rejects(startServer(echo, { port: 70_000 }), RangeError);
       await assert.rejects(startServer(echo, { maxConnections: 0 }), RangeError);
       await assert.rejects(startServer(echo, { limit: -1 }), RangeError);
+      await assert.rejects(startServer(echo, { highWaterMark: -1 }), RangeError);
+      await assert.rejects(startServer(echo, { highWaterMark: 1, lowWaterMark: 2 }), RangeError);
+      for (const count of [1.5, -1, Number.NaN]) {
+        await assert.rejects(startServer(echo, { maxConnections: count }), RangeError);
+        await assert.rejects(startServer(echo, { backlog: count }), RangeError);
+      }
       await assert.rejects(startServer(echo, [] as string[], 0), RangeError);
     });
+  });
+});
+
+test("a backlog may be larger than what the system counts with", async () => {
+  await run(async () => {
+    for (const backlog of [Number.POSITIVE_INFINITY, 2 ** 40]) {
+      await using server = await startServer(listen, { ...local, backlog });
+      const open = () => openConnection("127.0.0.1", server.sockets[0].port);
+      const connections = await asyncio.gather(Array.from({ length: 50 }, () => open));
+      for (const { writer } of connections) writer.close();
+    }
   });
 });
 

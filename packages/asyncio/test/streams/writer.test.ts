@@ -245,6 +245,10 @@ describe("write", () => {
       await assert.rejects(writer.write(1), TypeError);
       // @ts-expect-error
       await assert.rejects(writer.writeLines([1]), TypeError);
+      // @ts-expect-error
+      await assert.rejects(writer.writeLines(5), TypeError);
+      // @ts-expect-error
+      await assert.rejects(writer.writeLines(undefined), TypeError);
     }),
   );
 });
