@@ -2,7 +2,7 @@
  * A ByteStream over Node's streams: a socket, a TLS socket, a pipe, the stdio of a child process. One or two of them, for
  * reading and for writing.
  *
- * Reading begins with the first read; from then on it runs ahead of its reader by one buffer. Writing hands the host no
+ * Reading begins with the first read, or when a write has to wait; from then on it runs ahead of its reader by one buffer. Writing hands the host no
  * more than a few pieces at a time, so that one can tell what has gone out, and drop the rest.
  *
  * Idle connections are many: whatever not every connection needs is made on first use, and the listeners are shared; they
@@ -204,11 +204,25 @@ export class NodeStream implements ByteStream, Watched {
     wait.offer = most;
     this.#waitsOutside(wait as Wait);
     this.#reader = wait;
-    if (!this.#isFlowing) {
-      this.#isFlowing = true;
-      readable.resume();
-    }
+    this.#flow(readable);
     return wait.promise;
+  }
+
+  #flow(readable: Readable): void {
+    if (this.#isFlowing) return;
+    this.#isFlowing = true;
+    readable.resume();
+  }
+
+  /**
+   * A peer may answer before it has read everything, and then reset the connection, as a server does that refuses a large
+   * request. The reset would take the answer with it out of the operating system, so it is read while a write waits.
+   */
+  #readAhead(): void {
+    const readable = this.#readable;
+    if (readable === undefined || readable !== (this.#writable as unknown)) return;
+    const isOver = this.#isClosed || this.#isStartingTls || this.#source.isForeign === true;
+    if (!isOver && (this.#ahead?.size ?? 0) < READ_AHEAD) this.#flow(readable);
   }
 
   /** @internal What a read waits for. */
@@ -285,6 +299,7 @@ export class NodeStream implements ByteStream, Watched {
     const wait = park<void>(scope, subject);
     wait.offer = most;
     this.#waitsOutside(wait as Wait);
+    this.#readAhead();
     this.#writers ??= new WaitList();
     this.#writers.add(wait);
     return wait.promise;

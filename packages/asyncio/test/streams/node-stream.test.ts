@@ -64,7 +64,9 @@ conforms("NodeListener.accept", { wakes: "one", hasFastPath: true, holdsTime: tr
 });
 
 /** Both ends of a TCP connection: a stream of ours, and the bare socket of its peer. */
-function connected(body: (stream: NodeStream, peer: Socket) => Promise<void>): () => Promise<void> {
+function connected(
+  body: (stream: NodeStream, peer: Socket, socket: Socket) => Promise<void>,
+): () => Promise<void> {
   return () =>
     run(async () => {
       const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
@@ -82,7 +84,7 @@ function connected(body: (stream: NodeStream, peer: Socket) => Promise<void>): (
         describe: () => "a test connection",
       });
       try {
-        await body(stream, peer);
+        await body(stream, peer, socket);
       } finally {
         stream.abort();
         peer.destroy();
@@ -391,6 +393,35 @@ test("small writes behind a backlog leave as few pieces, and a program's own str
       stream.close();
     }
   }));
+
+test(
+  "an answer that comes while a write waits can be read after a reset",
+  connected(async (stream, peer, socket) => {
+    const write = stream.write(new Uint8Array(20_000_000)).catch((error: unknown) => error);
+    peer.write("too large");
+    await once(socket, "data");
+    peer.resetAndDestroy();
+
+    assert.match(String(((await write) as NodeJS.ErrnoException).code), /^(ECONNRESET|EPIPE)$/);
+
+    assert.equal(text(await stream.read()), "too large");
+    await assert.rejects(stream.read(), { code: /^(ECONNRESET|EPIPE)$/ });
+  }),
+);
+
+test(
+  "no more than a buffer is read ahead while a write waits",
+  connected(async (stream, peer, socket) => {
+    const write = stream.write(new Uint8Array(20_000_000)).catch((error: unknown) => error);
+    peer.write(new Uint8Array(20_000_000));
+    while (!socket.isPaused()) await once(socket, "data");
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+
+    assert.ok(socket.bytesRead < 300_000, `${socket.bytesRead} bytes read`);
+    stream.abort();
+    await write;
+  }),
+);
 
 test("abort leaves no handle, whatever is on its way", () =>
   run(async () => {
