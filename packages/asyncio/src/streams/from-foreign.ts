@@ -95,7 +95,8 @@ export function readerFrom(source: ReadSource, options: ReaderOptions = {}): Str
 
 /**
  * A writer to a WritableStream, or a Writable of Node. It locks the stream. Closing the writer ends it, after all that was
- * written; `abort` aborts or destroys it. When the stream fails, the writer has lost its connection.
+ * written; `abort` aborts or destroys it. When the stream fails, the writer has lost its connection. The standard output
+ * of the process, and that for errors, are not ended: closing waits until all has left.
  *
  * @example
  * const { readable, writable } = new CompressionStream("gzip");
@@ -346,7 +347,14 @@ function nodeSource(
   readable: Readable | undefined,
   writable: Writable | undefined,
 ): NodeStreamSource {
-  return { readable, writable, isForeign: true, describe: () => `${kind} of Node` };
+  const isKept = writable !== undefined && isOutput(writable);
+  return { readable, writable, isForeign: true, isKept, describe: () => `${kind} of Node` };
+}
+
+/** The process has one of each, and others write to it too: ended, it would drop what they write. */
+function isOutput(stream: Writable & { readonly fd?: unknown }): boolean {
+  const { fd } = stream;
+  return (fd === 1 && stream === process.stdout) || (fd === 2 && stream === process.stderr);
 }
 
 function checkNode(api: string, stream: Readable | Writable): void {

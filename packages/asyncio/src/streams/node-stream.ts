@@ -34,6 +34,8 @@ export interface NodeStreamSource {
    * file's disk is full), `waitClosed` says so. @default false
    */
   readonly isForeign?: boolean | undefined;
+  /** True iff it outlives its stream here, as the standard output does: closed, that lets go of it. @default false */
+  readonly isKept?: boolean | undefined;
   /** What reports call it: "connection to example.org:80". */
   describe(): string;
   localAddress?(): Address;
@@ -316,7 +318,11 @@ export class NodeStream implements ByteStream, Watched {
   writeEof(): void {
     if (this.#hasWrittenEof || this.#isClosed) return;
     this.#hasWrittenEof = true;
-    if (this.#queue === undefined) this.#writable?.end();
+    if (this.#queue === undefined) this.#endWriting();
+  }
+
+  #endWriting(): void {
+    if (this.#source.isKept !== true) this.#writable?.end();
   }
 
   /** A piece that ends in a callback; what the host has before it is then through as well. */
@@ -327,7 +333,7 @@ export class NodeStream implements ByteStream, Watched {
       this.#isSending = false;
       if (this.#queue !== undefined) this.#sendNext(writable, this.#queue);
       else if (this.#isClosed) this.#finish();
-      else if (this.#hasWrittenEof) writable.end();
+      else if (this.#hasWrittenEof) this.#endWriting();
       this.#resumeWriters();
     });
   }
@@ -446,6 +452,10 @@ export class NodeStream implements ByteStream, Watched {
       this.#source.reset();
       return;
     }
+    if (this.#source.isKept === true) {
+      this.#letGo();
+      return;
+    }
     for (const stream of new Set<(Readable | Writable) & Resettable>(this.#both())) {
       if (isTcp(stream) && !isShuttingDown(stream)) stream.resetAndDestroy?.();
       else stream.destroy();
@@ -501,6 +511,10 @@ export class NodeStream implements ByteStream, Watched {
 
   /** All is with the host: ends the writing side, then both. */
   #finish(): void {
+    if (this.#source.isKept === true) {
+      if (!this.#isSending) this.#letGo();
+      return;
+    }
     const writable = this.#writable;
     const destroy = (): void => this.#destroy();
     const finished = (): void => {
@@ -515,8 +529,20 @@ export class NodeStream implements ByteStream, Watched {
     }
   }
 
+  /** Somebody else may use the streams of the host again. */
+  #letGo(): void {
+    for (const stream of this.#both()) {
+      stream.off("error", onError);
+      stream.off("close", onClose);
+      delete (stream as Owned)[OWNER];
+    }
+    this.#open = 1;
+    this.hostClosed();
+  }
+
   #destroy(): void {
-    for (const stream of this.#both()) stream.destroy();
+    if (this.#source.isKept === true) this.#letGo();
+    else for (const stream of this.#both()) stream.destroy();
   }
 
   #both(): (Readable | Writable)[] {

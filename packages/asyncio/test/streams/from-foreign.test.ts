@@ -5,6 +5,7 @@ import { PassThrough, Readable, Writable } from "node:stream";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import * as testing from "../../src/testing.ts";
+import { runFixture } from "../child.ts";
 import { conforms } from "../conformance.ts";
 import { collectReports, rejection } from "../virtual.ts";
 
@@ -756,6 +757,15 @@ describe("writerFrom", () => {
           assert.equal(target.destroyed, true);
         }));
   }
+
+  test("does not end the standard output", async () => {
+    const { stdout, stderr } = await runFixture("output", "");
+
+    const lines = (name: string) => Array.from({ length: 1000 }, (_, line) => `${name} ${line}`);
+    const expected = [...lines("first"), ...lines("second"), "after them", "the end", ""];
+    assert.equal(stderr, "");
+    assert.deepEqual(stdout.split("\n"), expected);
+  });
 
   test("refuses what it cannot write to", () => {
     const { stream } = slowSink();
