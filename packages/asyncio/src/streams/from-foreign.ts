@@ -87,6 +87,7 @@ export function readerFrom(source: ReadSource, options: ReaderOptions = {}): Str
   }
   if (isNodeReadable(source) && isOfBytes(source)) {
     checkNode(api, source);
+    checkReadable(api, source);
     return readerOf(new NodeStream(nodeSource("a Readable", source, undefined)), options);
   }
   if (!isIterable(source)) throw argumentError(api, READ_SOURCES, source);
@@ -138,6 +139,7 @@ export function connectionFrom(
   if (isNodeReadable(source) && isNodeWritable(source)) {
     if (!isOfBytes(source)) throw argumentError(api, "a Duplex of bytes", source);
     checkNode(api, source);
+    checkReadable(api, source);
     checkWritable(api, source);
     return connectionOf(new NodeStream(nodeSource("a Duplex", source, source)), options);
   }
@@ -365,6 +367,13 @@ function checkNode(api: string, stream: Readable | Writable): void {
   const hasEnded = "readableEnded" in stream && stream.readableEnded;
   if (stream.destroyed && !hasEnded)
     throw argumentError(api, "a stream that is not destroyed", stream);
+}
+
+/** Node gives bytes in one way only: to whoever listens for "readable". */
+function checkReadable(api: string, stream: Readable): void {
+  if (stream.listenerCount("readable") === 0) return;
+  const cure = "Remove it first";
+  throw argumentError(api, 'a stream without a listener for "readable"', stream, cure);
 }
 
 /** Node drops what is written to one of the others, and says so to nobody. */

@@ -102,7 +102,7 @@ export class StreamWriter implements AsyncDisposable {
   #hasWrittenEof = false;
   #isClosed = false;
   #isStartingTls = false;
-  /** The error of the stream, once a write has rejected with it. */
+  /** The error of the stream, once an awaited write has rejected with it. */
   #told: Error | undefined = undefined;
   /** Where the writes that wait were called; undefined iff none waits. */
   #waiting: Scope | undefined = undefined;
@@ -183,8 +183,12 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /** Waits until the connection is gone, after `close`: all has left, or never will. A checkpoint. */
-  waitClosed(): Promise<void> {
-    return this.#stream.waitClosed();
+  async waitClosed(): Promise<void> {
+    try {
+      await this.#stream.waitClosed();
+    } catch (error) {
+      if (error !== this.#told) throw error;
+    }
   }
 
   /** Closes both sides at once: what is on its way is dropped, and the peer gets ECONNRESET. Not a wait. */
@@ -196,6 +200,9 @@ export class StreamWriter implements AsyncDisposable {
   /** What is known of the connection; undefined where it has no such thing. */
   getExtraInfo<K extends keyof ExtraInfo>(name: K): ExtraInfo[K] | undefined {
     const stream = this.#stream;
+    const { host, path } = stream.remoteAddress;
+    const isConnection = host !== "" || path !== undefined;
+    if (!isConnection && (name === "peername" || name === "sockname")) return undefined;
     const found =
       name === "peername"
         ? stream.remoteAddress
@@ -251,7 +258,6 @@ export class StreamWriter implements AsyncDisposable {
     try {
       await this.waitClosed();
     } catch (error) {
-      if (error === this.#told) return;
       if (!(error instanceof CancelledError)) throw error;
       this.abort(); // nothing may be left open
       pendAgain(error); // thrown, it would hide the error that the block was left with
@@ -272,17 +278,18 @@ export class StreamWriter implements AsyncDisposable {
     return new Backpressure(() => this.#waitForRoom(span));
   }
 
-  #refusal(scope: Scope): Promise<never> | undefined {
+  #refusal(scope: Scope): Promise<void> | undefined {
     const { lost, isClosing = false } = this.#stream;
     if (this.#isClosed || this.#hasWrittenEof) {
       const call = this.#isClosed ? "close" : "writeEof";
       const message = `\`writer.write\` was called after \`${call}\`. Write first`;
       return refused(scope, lost ?? new InvalidStateError(message));
     }
-    if (lost !== undefined) {
-      this.#told = lost;
-      return refused(scope, lost);
-    }
+    if (lost !== undefined)
+      return new Backpressure(() => {
+        this.#told = lost; // not before somebody awaits it: it might never be told
+        return refused(scope, lost);
+      });
     if (isClosing) return refused(scope, closedElsewhere(this.#stream));
     if (this.#isStartingTls) {
       const message =

@@ -688,6 +688,32 @@ describe("writerFrom", () => {
       assert.equal(await rejection(use()), failure);
     }));
 
+  test("a failure that a write was told is not told again by waitClosed, one that nobody awaited is", () =>
+    run(async () => {
+      const failing = (): Writable =>
+        new Writable({ write: (_chunk, _encoding, callback) => callback(new Error("disk full")) });
+      const told = writerFrom(failing());
+      const untold = writerFrom(failing());
+      for (const writer of [told, untold]) void writer.write("a");
+      await new Promise(setImmediate);
+
+      await assert.rejects(told.write("b"), /disk full/);
+      void untold.write("b");
+
+      told.close();
+      await told.waitClosed();
+      untold.close();
+      await assert.rejects(untold[Symbol.asyncDispose](), /disk full/);
+    }));
+
+  test("has no addresses", () =>
+    run(async () => {
+      const { writer } = connectionFrom(new PassThrough());
+      assert.equal(writer.getExtraInfo("peername"), undefined);
+      assert.equal(writer.getExtraInfo("sockname"), undefined);
+      writer.close();
+    }));
+
   test("writes to a stream of Node, and ends it", () =>
     run(async () => {
       const written: string[] = [];
@@ -867,6 +893,14 @@ describe("connectionFrom", () => {
     assert.throws(() => connectionFrom(ended), /was not ended or destroyed/);
     await once(ended, "close");
     assert.throws(() => connectionFrom(ended), /was not ended or destroyed/);
+  });
+
+  test("refuses a stream of Node that gives its bytes to somebody else", () => {
+    const stream = new PassThrough();
+    stream.on("readable", () => {});
+
+    assert.throws(() => readerFrom(stream), /a listener for "readable".* Remove it first/);
+    assert.throws(() => connectionFrom(stream), /a listener for "readable"/);
   });
 
   test("refuses what does not go both ways", () => {
