@@ -172,7 +172,7 @@ export class Future<T> extends Promise<T> {
   /** Removes every registration of `callback` and gives how many there were (S2). */
   removeDoneCallback(callback: (future: this) => void): number {
     let removed = 0;
-    for (const entry of this.#allListeners()) {
+    for (const entry of this.allListeners()) {
       if ((entry as Partial<DoneCallback>).callback !== callback) continue;
       this.unlisten(entry);
       removed++;
@@ -240,7 +240,7 @@ export class Future<T> extends Promise<T> {
     else if (this.#listeners instanceof Set) this.#listeners.delete(listener as Listener<T>); // the same object
   }
 
-  #allListeners(): Listener<T>[] {
+  /** @internal */ allListeners(): Listener<T>[] {
     const present = this.#listeners;
     if (present === undefined) return [];
     return present instanceof Set ? [...present] : [present];
@@ -328,7 +328,7 @@ export class Future<T> extends Promise<T> {
 
   /** @internal Whether anybody awaits it. */
   get isAwaited(): boolean {
-    return this.#allListeners().some((listener) => listener instanceof Wait);
+    return this.allListeners().some((listener) => listener instanceof Wait);
   }
 
   #checkPending(call: string): void {

@@ -1,7 +1,6 @@
 /**
  * What streams, servers and datagrams need of the host's network. A loop in virtual time answers with one in memory
- * (testing/network.ts); the real one is in net/. All waits are operations: cancelled, they have done nothing, and no byte
- * is lost.
+ * (testing/network.ts); the real one is in net/. All waits are operations: cancelled, they have done nothing.
  */
 
 export interface Address {
@@ -29,6 +28,8 @@ export interface ByteStream {
   readonly unsent: number;
   /** Why nothing goes out any more: the connection is lost or aborted. Undefined while it lives, and after `close`. */
   readonly lost: Error | undefined;
+  /** True once `close` or `abort` was called: nothing more is taken. @default false */
+  readonly isClosing?: boolean | undefined;
   /** False iff one side cannot be ended alone. @default true */
   readonly canWriteEof?: boolean | undefined;
   /** Waits for bytes and gives at most `most` of them; undefined when the peer has ended its side. */
@@ -54,8 +55,7 @@ export interface ByteStream {
   extra?(name: string): unknown;
   /**
    * Goes on under TLS, from the handshake on, which it waits for. Nothing may be unsent. `takeAhead` gives what was read
-   * ahead of the handshake, and is called when nothing can go wrong before it. Cancelled or failed, the connection is lost.
-   * Absent where there is nothing that TLS could be put on.
+   * ahead of it, and is called when nothing can go wrong before. Cancelled or failed, the connection is lost. May be absent.
    */
   startTls?(options: object, takeAhead?: () => Uint8Array): Promise<void>;
 }

@@ -13,6 +13,7 @@ import type { WriterOptions } from "../streams/writer.ts";
 import { type AddressOptions, checkAddressOptions, connectToHost } from "./happy-eyeballs.ts";
 import { nodeNetwork } from "./node-network.ts";
 import { checkTlsOptions } from "./tls.ts";
+import { checkUnixPath } from "./unix-path.ts";
 
 export interface ConnectionOptions
   extends ConnectOptions,
@@ -73,7 +74,9 @@ export async function openConnection(
   const { host } = all;
   if (typeof host !== "string")
     throw argumentError("`openConnection`", "the name or address of a host", host);
+  if (host === "") throw rangeError("`openConnection`", "a host with a name", host);
   checkPort("`openConnection`", all.port);
+  checkLocalAddress("`openConnection`", all.localAddress);
   checkAddressOptions("`openConnection`", all);
   const tls = all.tls === true ? DEFAULT_TLS : all.tls || undefined;
   if (tls !== undefined) checkTlsOptions("`openConnection`", tls, false);
@@ -88,7 +91,7 @@ export async function openUnixConnection(
   options: UnixConnectionOptions = {},
 ): Promise<Connection> {
   const api = "`openUnixConnection`";
-  if (typeof path !== "string") throw argumentError(api, "a path", path);
+  checkUnixPath(api, path);
   const { tls } = options;
   if (tls !== undefined) checkTlsOptions(api, tls, false);
   const stream = await networkHere().connect({ host: "", port: 0, path });
@@ -97,10 +100,18 @@ export async function openUnixConnection(
 }
 
 /** @throws TypeError, RangeError unless `port` is one. */
-export function checkPort(api: string, port: unknown): asserts port is number {
-  if (typeof port !== "number") throw argumentError(api, "a port", port);
+export function checkPort(api: string, port: unknown, what = ""): asserts port is number {
+  if (typeof port !== "number") throw argumentError(api, `${what}a port`, port);
   if (!(Number.isInteger(port) && port >= 0 && port <= 65_535))
-    throw rangeError(api, "a port from 0 to 65,535", port);
+    throw rangeError(api, `${what}a port from 0 to 65,535`, port);
+}
+
+function checkLocalAddress(api: string, local: ConnectOptions["localAddress"] = {}): void {
+  if (typeof local !== "object" || local === null)
+    throw argumentError(api, "`localAddress` to be an object with `host` or `port`", local);
+  const { host = "", port = 0 } = local;
+  if (typeof host !== "string") throw argumentError(api, "`localAddress.host` to be text", host);
+  checkPort(api, port, "`localAddress.port` to be ");
 }
 
 /** Begins TLS on a stream that nobody has yet. If it cannot, the stream is gone. */
@@ -110,7 +121,12 @@ export async function secureStream(
   options: ClientTlsOptions | ServerTlsOptions,
 ): Promise<void> {
   if (stream.startTls !== undefined) {
-    await stream.startTls(options);
+    try {
+      await stream.startTls(options);
+    } catch (error) {
+      stream.abort(); // a cancellation may have come before TLS had the socket
+      throw error;
+    }
     return;
   }
   stream.abort();

@@ -120,9 +120,13 @@ async function addressesOf(
     : await (resolver === undefined ? network.lookup(host, family) : resolver(host, family));
   if (!Array.isArray(answers))
     throw argumentError("`resolver`", "to give an array of addresses", answers);
-  const found = new Set(
-    answers.map((answer) => (typeof answer === "string" ? answer : answer.address)),
-  );
+  const found = new Set<string>();
+  for (const answer of answers) {
+    const address = typeof answer === "string" ? answer : answer?.address;
+    if (typeof address !== "string")
+      throw argumentError("`resolver`", "to give addresses, or objects with an `address`", answer);
+    found.add(address);
+  }
   const local = localAddress?.host === undefined ? 0 : familyOf(localAddress.host);
   const usable = [...found].filter((address) => {
     const its = familyOf(address);

@@ -196,13 +196,22 @@ export async function startListening(server: Server, options: ListenOptions): Pr
     return true;
   });
   wait.holdTime();
-  const failed = (error: Error): void => void wait.fail(error);
+  const failed = (error: Error): void => {
+    const isTaken = (error as { code?: unknown }).code === "EADDRINUSE";
+    if (isTaken && wait.state === "parked" && unix?.rename() === true) listen();
+    else wait.fail(unix?.explain(error) ?? error);
+  };
   server.on("error", failed);
   server.once("listening", () => void wait.resume());
   // Before anything can come: a connection that finds no listener would be lost.
   const listener = new NodeListener(server, scope.loop, unix);
-  const where = unix === undefined ? { host, port, ipv6Only, reusePort } : { path: unix.bound };
-  server.listen(withoutUndefined({ ...where, backlog }));
+  const listen = (): void => {
+    const where = unix === undefined ? { host, port, ipv6Only, reusePort } : { path: unix.bound };
+    // The host makes 0 of what is no int; the system has a lower limit of its own anyway.
+    const most = backlog === undefined ? undefined : Math.min(backlog, 2 ** 31 - 1);
+    server.listen(withoutUndefined({ ...where, backlog: most }));
+  };
+  listen();
   try {
     await wait.promise;
     unix?.publish();

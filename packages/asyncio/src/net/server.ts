@@ -31,11 +31,14 @@ import { createTask, type Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { checkLimit, type ReaderOptions, StreamReader } from "../streams/reader.ts";
 import type { ServerTlsOptions } from "../streams/tls-options.ts";
-import { StreamWriter, type WriterOptions } from "../streams/writer.ts";
+import { StreamWriter, type WriterOptions, waterMarks } from "../streams/writer.ts";
+import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { cleanup, moveOnAfter } from "../tasks/timeouts.ts";
 import { checkPort, networkHere, secureStream } from "./connection.ts";
-import { checkTlsOptions } from "./tls.ts";
+import { nodeNetwork } from "./node-network.ts";
+import { checkTlsOptions, readCertificates } from "./tls.ts";
+import { checkUnixPath } from "./unix-path.ts";
 
 /** Serves one connection, which is closed when it ends, and when it fails. */
 export type ConnectionHandler = (
@@ -76,6 +79,8 @@ export interface DrainOptions {
 }
 
 const DEFAULT_BACKLOG = 100;
+/** That of the streams of both networks. */
+const HIGH_WATER_MARK = 65_536;
 /** Seconds in which the last bytes of a connection may leave whose handler was cancelled. */
 const LAST_WORDS = 5;
 
@@ -116,6 +121,7 @@ export async function startServer(
     typeof options.host === "string" || options.host === undefined ? [options.host] : options.host;
   if (hosts.length === 0) throw rangeError(api, "a host or more", options.host);
   return await serve(
+    api,
     handler,
     options,
     hosts.map((host) => ({ ...options, host })),
@@ -129,10 +135,10 @@ export async function startUnixServer(
   options: UnixServerOptions = {},
 ): Promise<Server> {
   const api = "`startUnixServer`";
-  if (typeof path !== "string") throw argumentError(api, "a path", path);
+  checkUnixPath(api, path);
   checkServing(api, handler, options);
   const { backlog, cleanupSocket } = options;
-  return await serve(handler, options, [{ path, backlog, cleanupSocket }]);
+  return await serve(api, handler, options, [{ path, backlog, cleanupSocket }]);
 }
 
 function checkServing(api: string, handler: unknown, options: ServingOptions): void {
@@ -143,19 +149,28 @@ function checkServing(api: string, handler: unknown, options: ServingOptions): v
     ["backlog", backlog],
   ] as const) {
     if (typeof count !== "number") throw argumentError(api, `\`${name}\` to be a number`, count);
-    if (!(count >= (name === "backlog" ? 0 : 1)))
-      throw rangeError(api, `\`${name}\` of 1 or more`, count);
+    const least = name === "backlog" ? 0 : 1;
+    const isWhole = Number.isInteger(count) || count === Number.POSITIVE_INFINITY;
+    if (!(isWhole && count >= least))
+      throw rangeError(
+        api,
+        `\`${name}\` to be ${least} or more, and a whole number or Infinity`,
+        count,
+      );
   }
+  waterMarks(api, options, HIGH_WATER_MARK);
   if (limit !== undefined) checkLimit(api, limit);
   if (tls !== undefined) checkTlsOptions(api, tls, true);
 }
 
 async function serve(
+  api: string,
   handler: ConnectionHandler,
   options: ServingOptions,
   places: readonly ListenOptions[],
 ): Promise<Server> {
   const network = networkHere();
+  if (options.tls !== undefined && network === nodeNetwork) readCertificates(api, options.tls);
   const listeners: Listener[] = [];
   try {
     for (const place of places) listeners.push(await network.listen(place));
@@ -168,9 +183,9 @@ async function serve(
 
 const LOSSES: readonly unknown[] = ["ECONNABORTED", "ECONNRESET", "EPIPE", "ETIMEDOUT"];
 
-/** Whether a handler has failed because its connection is lost. Its two directions may tell so in different words. */
-function isLoss(exception: unknown, { lost }: ByteStream): boolean {
-  if (lost === undefined || !(exception instanceof Error)) return false;
+/** Whether a handler has failed because its connection is lost, or was closed under it. Its two directions may tell so in different words. */
+function isLoss(exception: unknown, { lost, isClosing = false }: ByteStream): boolean {
+  if ((lost === undefined && !isClosing) || !(exception instanceof Error)) return false;
   return exception === lost || LOSSES.includes((exception as { code?: unknown }).code);
 }
 
@@ -235,7 +250,7 @@ export class Server implements AsyncDisposable {
 
   /**
    * Waits until it was closed and the last handler has ended (S146). A checkpoint.
-   * @throws InvalidStateError in a handler, which would wait for itself.
+   * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for itself.
    */
   waitClosed(): Promise<void> {
     const scope = here();
@@ -262,6 +277,7 @@ export class Server implements AsyncDisposable {
   async serveForever(options: DrainOptions = {}): Promise<void> {
     const { drain = 0 } = options;
     checkSeconds("`server.serveForever`", "`drain` in seconds", drain);
+    this.#checkOutside("`server.serveForever`");
     if (this.#isClosed || this.#servesForever) {
       const found = this.#isClosed ? "is closed" : "serves for ever already";
       throw new InvalidStateError(
@@ -282,6 +298,7 @@ export class Server implements AsyncDisposable {
   /**
    * Drains it: takes no more connections, gives the handlers `seconds` to end, cancels the others, and waits for them.
    * Cancelled, it does not wait until then. Handlers learn of it by `server.isServing()`.
+   * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for itself.
    */
   async shutdown(seconds: number): Promise<void> {
     checkSeconds("`server.shutdown`", "a number of seconds", seconds);
@@ -289,7 +306,9 @@ export class Server implements AsyncDisposable {
     this.close();
     try {
       const drained = await moveOnAfter(seconds, () => this.waitClosed());
-      if (drained.cancelled) await this.#stop();
+      if (!drained.cancelled) return;
+      this.#checkOutside("`server.shutdown`"); // a handler may have begun to wait for it
+      await this.#stop();
     } catch (error) {
       await this.#stop();
       throw error;
@@ -298,6 +317,7 @@ export class Server implements AsyncDisposable {
 
   /** Closes it, cancels the handlers, and waits for them. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#checkOutside("`await using server`");
     await this.#stop();
   }
 
@@ -305,6 +325,7 @@ export class Server implements AsyncDisposable {
   async #stop(): Promise<void> {
     this.close();
     this.#task.cancel();
+    if (this.#isInside()) return;
     await cleanup(Number.POSITIVE_INFINITY, () => this.waitClosed());
   }
 
@@ -416,12 +437,17 @@ export class Server implements AsyncDisposable {
   }
 
   #checkOutside(api: string): void {
-    const { task } = here();
-    if (task === undefined || ![...this.#served.values()].includes(task as Task<void>)) return;
+    if (!this.#isInside()) return;
     const cure = "Call `server.close()`, or start a task outside the server that waits";
     throw new InvalidStateError(
-      `${api} was called by a handler of server ${this.name}: it would wait for itself. ${cure}`,
+      `${api} was called by a handler of server ${this.name}, or by a task that one waits for: it would wait for itself. ${cure}`,
     );
+  }
+
+  /** True iff a handler waits for the running code to end, or is running itself. */
+  #isInside(): boolean {
+    const { task } = here();
+    return task !== undefined && isNeededBy(task, new Set(this.#served.values()));
   }
 
   #all(): ByteStream[] {

@@ -13,7 +13,7 @@ import { realHost } from "../kernel/host.ts";
 import { type Address, type Destination, describeAddress, hostError } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { formatSeconds } from "../kernel/timers.ts";
-import type { NodeStreamSource } from "../streams/node-stream.ts";
+import { isShuttingDown, type NodeStreamSource } from "../streams/node-stream.ts";
 import type { ClientTlsOptions, Pem, ServerTlsOptions } from "../streams/tls-options.ts";
 import { timeout } from "../tasks/timeouts.ts";
 import { explain, type Side, watchCertificate } from "./tls-errors.ts";
@@ -62,6 +62,24 @@ export function checkTlsOptions(api: string, options: object, isServer: boolean)
       "a server's TLS options to have `cert` and `key`, or `certificates`",
       options,
     );
+}
+
+/**
+ * Reads the certificates of a server: else it would start, and fail with each connection.
+ * @throws the error of the host, with its code, if it cannot use them.
+ */
+export function readCertificates(api: string, options: ServerTlsOptions): void {
+  try {
+    runInRoot(() => acceptorFor(options));
+  } catch (cause) {
+    if (!(cause instanceof Error) || cause instanceof TypeError) throw cause;
+    const { message, code } = cause as Error & { readonly code?: unknown };
+    const error = new Error(
+      `${api} cannot use the certificate and the key in \`tls\`: ${message}. Pass the text of PEM files that belong together`,
+      { cause },
+    );
+    throw Object.assign(error, { code });
+  }
 }
 
 /** Waits for the handshake, and calls `attach` in the moment in which it is done. Otherwise the socket is destroyed. */
@@ -253,15 +271,6 @@ function contextOptions(options: ClientTlsOptions | ServerTlsOptions): SecureCon
 
 function textOf(pem: Pem): string {
   return typeof pem === "string" ? pem : new TextDecoder().decode(pem);
-}
-
-/**
- * True while the host waits for the last bytes and the end to leave. A socket cannot be reset then: the host says EINVAL, and
- * forgets a handle that keeps the process alive.
- */
-function isShuttingDown(socket: TLSSocket): boolean {
-  const { writableEnded, writableFinished, writableLength } = socket;
-  return writableEnded && !writableFinished && writableLength === 0;
 }
 
 /** A socket under TLS. */

@@ -5,15 +5,22 @@
  * what a process that crashed has left there, without a moment in which there is nothing.
  */
 
+import { argumentError, rangeError } from "../kernel/errors.ts";
 import { hostError } from "../kernel/network.ts";
 
-/** Longest path of a Unix socket, in bytes, that all systems take. */
-const LONGEST_PATH = 103;
+/** Longest path of a Unix socket, in bytes; libuv cuts off what is longer, and says nothing. */
+const longestPath = (): number => (process.platform === "linux" ? 107 : 103);
+/** Names that are tried beside a path before it is given up. */
+const MOST_NAMES = 10;
 
 export interface UnixPath {
   readonly path: string;
   /** What the host binds. */
   readonly bound: string;
+  /** Chooses another `bound`, because something has that name. False iff there is no other. */
+  rename(): boolean;
+  /** An error of the host, in which `path` stands for what was bound. */
+  explain(error: Error): Error;
   /** Moves what was bound to `path`. */
   publish(): void;
   /** True iff `path` is the one that this listener has made, and has to remove. */
@@ -22,19 +29,49 @@ export interface UnixPath {
 
 const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
 
+/** @throws TypeError, RangeError unless a Unix socket can have that path, or a named pipe of Windows that name. */
+export function checkUnixPath(api: string, path: string): void {
+  if (typeof path !== "string") throw argumentError(api, "a path", path);
+  if (path === "") throw rangeError(api, "a path of 1 character or more", path);
+  // Named pipes of Windows may be longer, and a simulated network may run where there is no system at all.
+  const isPosix = typeof process !== "undefined" && process.platform !== "win32";
+  const longest = isPosix ? longestPath() : Number.POSITIVE_INFINITY;
+  const length = lengthOf(path);
+  if (length > longest)
+    throw new RangeError(
+      `${api} expects a path of at most ${longest} bytes, got one of ${length}: ${path}. Change the working directory, and pass a relative one`,
+    );
+}
+
 /** Prepares `path` for a listener. @throws an error with the code EADDRINUSE if something other than a socket is there. */
 export function takePath(path: string, cleanup: boolean): UnixPath {
-  if (!isFile(path)) return { path, bound: path, publish() {}, isOurs: () => false };
+  if (!isFile(path)) {
+    const keep = { rename: () => false, explain: (error: Error) => error };
+    return { path, bound: path, ...keep, publish() {}, isOurs: () => false };
+  }
   const stats = statOf(path);
   if (stats !== undefined && !stats.isSocket())
     throw hostError("EADDRINUSE", "listen", { host: "", port: 0, path });
-  const bound = temporaryName(path);
+  let bound = temporaryName(path);
   // No room for another name: the host's own ways, and what a process that crashed has left has to go first.
   if (bound === path && stats !== undefined) fs().rmSync(path);
+  let names = 1;
   let ours: { readonly dev: number; readonly ino: number } | undefined;
   return {
     path,
-    bound,
+    get bound() {
+      return bound;
+    },
+    rename() {
+      if (bound === path || names++ >= MOST_NAMES) return false;
+      bound = temporaryName(path);
+      return true;
+    },
+    explain(error) {
+      if (bound === path) return error;
+      error.message = error.message.replace(bound, path);
+      return Object.assign(error, { address: path });
+    },
     publish() {
       if (bound === path) return;
       fs().renameSync(bound, path);
@@ -60,10 +97,13 @@ function isFile(path: string): boolean {
 /** A name beside `path`, or `path` itself if that would be too long. */
 function temporaryName(path: string): string {
   const folder = path.slice(0, path.lastIndexOf("/") + 1);
-  const name = `${folder}.${process.pid.toString(36)}${(count++).toString(36)}`;
-  return new TextEncoder().encode(name).length > LONGEST_PATH ? path : name;
+  const name = `${folder}.${Math.random().toString(36).slice(2, 10)}`;
+  return lengthOf(name) > longestPath() ? path : name;
 }
-let count = 0;
+
+function lengthOf(path: string): number {
+  return new TextEncoder().encode(path).length;
+}
 
 function statOf(path: string): import("node:fs").Stats | undefined {
   return fs().statSync(path, { throwIfNoEntry: false });

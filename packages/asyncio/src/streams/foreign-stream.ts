@@ -2,9 +2,10 @@
  * A ByteStream over streams that are not ours and take or give one chunk at a time: those of the web platform, and
  * iterables. One of them for reading, one for writing, or both.
  *
- * Foreign code that runs on our account (the body of an async generator, say) runs in a scope of the stream's own, which
- * belongs to nobody: a read that is cancelled must not reach into the generator and end it, for the chunk that it is about
- * to yield is the next read's. The scope is cancelled when the stream is closed while a chunk is under way.
+ * Foreign code that runs on our account (the body of an async generator, say) runs in scopes of the stream's own, which
+ * belong to nobody: a read that is cancelled must not reach into the generator and end it, for the chunk that it is about
+ * to yield is the next read's. That of the source is cancelled when the stream is closed while a chunk is under way; the
+ * sink has another one, because it is still given what was written.
  */
 
 import { runInScope } from "../kernel/context.ts";
@@ -12,6 +13,7 @@ import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
+import { RingBuffer } from "../kernel/ring-buffer.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { describeCaller } from "./reader.ts";
@@ -51,7 +53,8 @@ export class ForeignStream implements ByteStream, Watched {
   readonly remoteAddress: Address = NOWHERE;
   readonly highWaterMark: number = HIGH_WATER_MARK;
   readonly #name: string;
-  readonly #scope: Scope;
+  readonly #sourceScope: Scope;
+  readonly #sinkScope: Scope;
   /** Undefined once nothing comes any more. */
   #source: Source | undefined;
   /** Undefined once nothing goes any more. */
@@ -70,7 +73,7 @@ export class ForeignStream implements ByteStream, Watched {
   #reader: Wait<Uint8Array | undefined> | undefined = undefined;
 
   /** What the sink has not been given. */
-  readonly #queue: Uint8Array[] = [];
+  readonly #queue: RingBuffer<Uint8Array> = new RingBuffer();
   unsent = 0;
   #isPushing = false;
   #hasWrittenEof = false;
@@ -83,13 +86,18 @@ export class ForeignStream implements ByteStream, Watched {
     this.#source = source;
     this.#sink = sink;
     const { loop, context } = here();
-    this.#scope = new Scope(loop, { label: name, context });
+    this.#sourceScope = new Scope(loop, { label: name, context });
+    this.#sinkScope = new Scope(loop, { label: name, context });
     sink?.failed.then(undefined, (error) => this.#sinkFailed(error));
     if (loop.isExact) loop.watch(this);
   }
 
   get lost(): Error | undefined {
     return this.#lost;
+  }
+
+  get isClosing(): boolean {
+    return this.#isClosed;
   }
 
   // --- reading
@@ -120,7 +128,7 @@ export class ForeignStream implements ByteStream, Watched {
 
   #pull(source: Source): void {
     this.#isPulling = true;
-    this.#call(() => source.pull()).then(
+    this.#call(this.#sourceScope, () => source.pull()).then(
       (chunk) => {
         this.#isPulling = false;
         if (this.#source === undefined) return; // closed meanwhile
@@ -131,7 +139,7 @@ export class ForeignStream implements ByteStream, Watched {
       (error) => {
         this.#isPulling = false;
         if (this.#source !== undefined) this.#sourceFailed(error);
-        else if (!this.#scope.owns(error)) this.#report(error);
+        else if (!this.#sourceScope.owns(error)) this.#report(error);
       },
     );
   }
@@ -198,10 +206,10 @@ export class ForeignStream implements ByteStream, Watched {
   #pushNext(): void {
     const sink = this.#sink;
     if (sink === undefined || this.#isPushing) return;
-    const chunk = this.#queue.shift();
+    const chunk = this.#queue.length === 0 ? undefined : this.#queue.shift();
     if (chunk === undefined && !this.#hasWrittenEof) return;
     this.#isPushing = true;
-    this.#call(() => (chunk === undefined ? sink.end() : sink.push(chunk))).then(
+    this.#call(this.#sinkScope, () => (chunk === undefined ? sink.end() : sink.push(chunk))).then(
       () => {
         this.#isPushing = false;
         if (this.#sink === undefined) return; // lost meanwhile
@@ -253,7 +261,7 @@ export class ForeignStream implements ByteStream, Watched {
     this.#ahead = undefined;
     this.#lose(error);
     this.#dropSource(error);
-    if (sink !== undefined) this.#end(() => sink.abort(error));
+    if (sink !== undefined) this.#end(this.#sinkScope, () => sink.abort(error));
     this.#settled();
   }
 
@@ -274,7 +282,7 @@ export class ForeignStream implements ByteStream, Watched {
     this.#source = undefined;
     this.#lose(error);
     this.#reader?.fail(error);
-    if (sink !== undefined) this.#end(() => sink.abort(error));
+    if (sink !== undefined) this.#end(this.#sinkScope, () => sink.abort(error));
     this.#settled();
   }
 
@@ -299,7 +307,8 @@ export class ForeignStream implements ByteStream, Watched {
   #lose(error: Error): void {
     this.#lost ??= error;
     this.#sink = undefined;
-    this.#queue.length = this.unsent = 0;
+    this.#queue.clear();
+    this.unsent = 0;
     this.#writers.failAll(() => error);
   }
 
@@ -309,38 +318,39 @@ export class ForeignStream implements ByteStream, Watched {
     if (error === undefined) this.#reader?.resume(undefined);
     else this.#reader?.fail(error);
     if (source === undefined) return;
-    if (this.#isPulling) this.#scope.cancel(`${this.#name} was closed`);
-    this.#end(() => source.cancel());
+    if (this.#isPulling) this.#sourceScope.cancel(`${this.#name} was closed`);
+    this.#end(this.#sourceScope, () => source.cancel());
   }
 
   /** The last call to a source or a sink. */
-  #end(call: () => PromiseLike<unknown>): void {
+  #end(scope: Scope, call: () => PromiseLike<unknown>): void {
     this.#endings++;
     const ended = (): void => {
       this.#endings--;
       this.#settled();
     };
-    this.#call(call).then(ended, (error) => {
-      if (!this.#scope.owns(error)) this.#report(error);
+    this.#call(scope, call).then(ended, (error) => {
+      if (!scope.owns(error)) this.#report(error);
       ended();
     });
   }
 
   #settled(): void {
     if (!this.#isOver) return;
-    this.#scope.close();
+    this.#sourceScope.close();
+    this.#sinkScope.close();
     this.#closers.resumeAll(undefined);
   }
 
   /** Runs foreign code. */
-  async #call<T>(call: () => PromiseLike<T>): Promise<T> {
-    return await runInScope(this.#scope, call, undefined);
+  async #call<T>(scope: Scope, call: () => PromiseLike<T>): Promise<T> {
+    return await runInScope(scope, call, undefined);
   }
 
   /** Nobody reads any more, so nobody would see it. */
   #report(exception: unknown): void {
     const message = `${this.#name} has failed while it was closed`;
-    this.#scope.loop.callExceptionHandler({ message, exception });
+    this.#sourceScope.loop.callExceptionHandler({ message, exception });
   }
 
   #subject(what: string): WaitSubject {

@@ -87,6 +87,7 @@ export function readerFrom(source: ReadSource, options: ReaderOptions = {}): Str
   }
   if (isNodeReadable(source) && isOfBytes(source)) {
     checkNode(api, source);
+    checkReadable(api, source);
     return readerOf(new NodeStream(nodeSource("a Readable", source, undefined)), options);
   }
   if (!isIterable(source)) throw argumentError(api, READ_SOURCES, source);
@@ -95,7 +96,8 @@ export function readerFrom(source: ReadSource, options: ReaderOptions = {}): Str
 
 /**
  * A writer to a WritableStream, or a Writable of Node. It locks the stream. Closing the writer ends it, after all that was
- * written; `abort` aborts or destroys it. When the stream fails, the writer has lost its connection.
+ * written; `abort` aborts or destroys it. When the stream fails, the writer has lost its connection. The standard output
+ * of the process, and that for errors, are not ended: closing waits until all has left.
  *
  * @example
  * const { readable, writable } = new CompressionStream("gzip");
@@ -114,6 +116,7 @@ export function writerFrom(target: WriteTarget, options: WriterOptions = {}): St
   if (!isNodeWritable(target))
     throw argumentError(api, "a WritableStream or a Writable of Node", target);
   checkNode(api, target);
+  checkWritable(api, target);
   return writerOf(new NodeStream(nodeSource("a Writable", undefined, target)), options);
 }
 
@@ -136,6 +139,8 @@ export function connectionFrom(
   if (isNodeReadable(source) && isNodeWritable(source)) {
     if (!isOfBytes(source)) throw argumentError(api, "a Duplex of bytes", source);
     checkNode(api, source);
+    checkReadable(api, source);
+    checkWritable(api, source);
     return connectionOf(new NodeStream(nodeSource("a Duplex", source, source)), options);
   }
   const { readable, writable } = (source ?? {}) as { readable?: unknown; writable?: unknown };
@@ -344,7 +349,14 @@ function nodeSource(
   readable: Readable | undefined,
   writable: Writable | undefined,
 ): NodeStreamSource {
-  return { readable, writable, isForeign: true, describe: () => `${kind} of Node` };
+  const isKept = writable !== undefined && isOutput(writable);
+  return { readable, writable, isForeign: true, isKept, describe: () => `${kind} of Node` };
+}
+
+/** The process has one of each, and others write to it too: ended, it would drop what they write. */
+function isOutput(stream: Writable & { readonly fd?: unknown }): boolean {
+  const { fd } = stream;
+  return (fd === 1 && stream === process.stdout) || (fd === 2 && stream === process.stderr);
 }
 
 function checkNode(api: string, stream: Readable | Writable): void {
@@ -355,4 +367,17 @@ function checkNode(api: string, stream: Readable | Writable): void {
   const hasEnded = "readableEnded" in stream && stream.readableEnded;
   if (stream.destroyed && !hasEnded)
     throw argumentError(api, "a stream that is not destroyed", stream);
+}
+
+/** Node gives bytes in one way only: to whoever listens for "readable". */
+function checkReadable(api: string, stream: Readable): void {
+  if (stream.listenerCount("readable") === 0) return;
+  const cure = "Remove it first";
+  throw argumentError(api, 'a stream without a listener for "readable"', stream, cure);
+}
+
+/** Node drops what is written to one of the others, and says so to nobody. */
+function checkWritable(api: string, stream: Writable): void {
+  if (stream.destroyed || stream.writableEnded)
+    throw argumentError(api, "a stream that was not ended or destroyed", stream);
 }

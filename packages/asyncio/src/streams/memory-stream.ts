@@ -10,6 +10,7 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { Wait, WaitList } from "../kernel/wait.ts";
+import { ChunkQueue } from "./chunk-queue.ts";
 import { type Connection, connectionOf } from "./connection.ts";
 import type { ReaderOptions } from "./reader.ts";
 import type { WriterOptions } from "./writer.ts";
@@ -21,10 +22,9 @@ export type Cutter = (available: number) => number;
 
 /** One direction: what was written at one end and not read at the other. */
 export class Pipe {
-  readonly #chunks: Uint8Array[] = [];
+  /** What has arrived. */
+  #arrived = new ChunkQueue();
   readonly #cut: Cutter | undefined;
-  /** Bytes that have arrived. */
-  #size = 0;
   /** Bytes written that have not been read: arrived or on their way. */
   unread = 0;
   hasEnded = false;
@@ -44,14 +44,13 @@ export class Pipe {
   }
 
   get isEmpty(): boolean {
-    return this.#size === 0;
+    return this.#arrived.size === 0;
   }
 
   /** Bytes arrive. */
   push(bytes: Uint8Array): void {
     if (this.broken !== undefined || bytes.length === 0) return;
-    this.#chunks.push(bytes);
-    this.#size += bytes.length;
+    this.#arrived.push(bytes);
     this.#feed();
   }
 
@@ -72,14 +71,14 @@ export class Pipe {
 
   /** Nobody will read what has arrived. */
   drop(): void {
-    this.#chunks.length = this.#size = 0;
+    this.#arrived = new ChunkQueue();
   }
 
   /** At most `most` bytes, as many as one chunk has. */
   take(most: number): Uint8Array {
-    const available = Math.min(this.#size, most);
+    const available = Math.min(this.#arrived.size, most);
     const decided = this.#loop.host.cut?.(available) ?? available;
-    const taken = this.#remove(Math.min(decided, this.#cut?.(available) ?? available));
+    const taken = this.#arrived.take(Math.min(decided, this.#cut?.(available) ?? available));
     if (this.broken !== undefined) return taken;
     this.unread -= taken.length;
     this.#resumeWriters();
@@ -89,7 +88,7 @@ export class Pipe {
   #feed(): void {
     const reader = this.readers.first;
     if (reader === undefined) return;
-    if (this.#size > 0)
+    if (this.#arrived.size > 0)
       reader.resume(this.take(reader.offer as number)); // left there by `read`
     else if (this.hasEnded) reader.resume(undefined);
   }
@@ -101,25 +100,6 @@ export class Pipe {
     for (let wait: Wait | undefined = this.writers.first; wait !== undefined; wait = wait.listNext)
       all.push(wait);
     for (const wait of all) if (this.unread <= (wait.offer as number)) wait.resume(undefined); // how much may be unread
-  }
-
-  #remove(length: number): Uint8Array {
-    this.#size -= length;
-    const [first] = this.#chunks;
-    if (first?.length === length) {
-      this.#chunks.shift();
-      return first;
-    }
-    const taken = new Uint8Array(length);
-    for (let filled = 0; filled < length; ) {
-      const chunk = this.#chunks[0] as Uint8Array; // there are `length` bytes
-      const part = chunk.subarray(0, length - filled);
-      taken.set(part, filled);
-      filled += part.length;
-      if (part.length === chunk.length) this.#chunks.shift();
-      else this.#chunks[0] = chunk.subarray(part.length);
-    }
-    return taken;
   }
 }
 
@@ -162,7 +142,7 @@ export class MemoryStream implements ByteStream, Watched {
     if (loop.isExact) loop.watch(this);
   }
 
-  get isClosed(): boolean {
+  get isClosing(): boolean {
     return this.#isClosed;
   }
 

@@ -2,7 +2,7 @@
  * A ByteStream over Node's streams: a socket, a TLS socket, a pipe, the stdio of a child process. One or two of them, for
  * reading and for writing.
  *
- * Reading begins with the first read; from then on it runs ahead of its reader by one buffer. Writing hands the host no
+ * Reading begins with the first read, or when a write has to wait; from then on it runs ahead of its reader by one buffer. Writing hands the host no
  * more than a few pieces at a time, so that one can tell what has gone out, and drop the rest.
  *
  * Idle connections are many: whatever not every connection needs is made on first use, and the listeners are shared; they
@@ -17,6 +17,7 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { ChunkQueue } from "./chunk-queue.ts";
 import { describeCaller } from "./reader.ts";
 
 /** Where a NodeStream gets its bytes from. Its functions are called when somebody asks. */
@@ -33,6 +34,8 @@ export interface NodeStreamSource {
    * file's disk is full), `waitClosed` says so. @default false
    */
   readonly isForeign?: boolean | undefined;
+  /** True iff it outlives its stream here, as the standard output does: closed, that lets go of it. @default false */
+  readonly isKept?: boolean | undefined;
   /** What reports call it: "connection to example.org:80". */
   describe(): string;
   localAddress?(): Address;
@@ -110,8 +113,7 @@ export class NodeStream implements ByteStream, Watched {
 
   // reading
   /** What has arrived and was not read; undefined is none. */
-  #ahead: Uint8Array[] | undefined = undefined;
-  #aheadSize = 0;
+  #ahead: ChunkQueue | undefined = undefined;
   #isFlowing = false;
   #hasEnded = false;
   /** The last read that had to wait; it waits iff its state is "parked". */
@@ -119,8 +121,7 @@ export class NodeStream implements ByteStream, Watched {
 
   // writing
   /** What the host has not been given yet; undefined is nothing. */
-  #queue: Uint8Array[] | undefined = undefined;
-  #queueSize = 0;
+  #queue: ChunkQueue | undefined = undefined;
   /** True iff the host has not passed everything on. The last piece that it has ends in a callback, which tells when it has. */
   #isSending = false;
   #hasWrittenEof = false;
@@ -155,6 +156,7 @@ export class NodeStream implements ByteStream, Watched {
     (stream as Owned)[OWNER] = this;
     stream.on("error", onError);
     stream.on("close", onClose);
+    if (!stream.closed && isSilent(stream)) tellOfClose(stream);
   }
 
   get localAddress(): Address {
@@ -167,11 +169,20 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   get unsent(): number {
-    return this.#isSending ? this.#queueSize + (this.#writable?.writableLength ?? 0) : 0;
+    return this.#isSending ? this.#queued + (this.#writable?.writableLength ?? 0) : 0;
+  }
+
+  /** Bytes that the host has not been given yet. */
+  get #queued(): number {
+    return this.#queue?.size ?? 0;
   }
 
   get lost(): Error | undefined {
     return this.#lost;
+  }
+
+  get isClosing(): boolean {
+    return this.#isClosed;
   }
 
   extra(name: string): unknown {
@@ -185,7 +196,7 @@ export class NodeStream implements ByteStream, Watched {
     const stop = scope.interruption(this);
     if (stop !== undefined) return stop;
     if (this.#reader?.state === "parked") return refuse(scope, this, this.#busyError(scope));
-    if (this.#aheadSize > 0) return completed(scope, this, this.#take(most));
+    if (this.#ahead !== undefined) return completed(scope, this, this.#take(this.#ahead, most));
     const readable = this.#readable;
     if (this.#hasEnded || readable === undefined) return completed(scope, this, undefined);
     if (this.#lost !== undefined) return refuse(scope, this, this.#lost);
@@ -195,11 +206,25 @@ export class NodeStream implements ByteStream, Watched {
     wait.offer = most;
     this.#waitsOutside(wait as Wait);
     this.#reader = wait;
-    if (!this.#isFlowing) {
-      this.#isFlowing = true;
-      readable.resume();
-    }
+    this.#flow(readable);
     return wait.promise;
+  }
+
+  #flow(readable: Readable): void {
+    if (this.#isFlowing) return;
+    this.#isFlowing = true;
+    readable.resume();
+  }
+
+  /**
+   * A peer may answer before it has read everything, and then reset the connection, as a server does that refuses a large
+   * request. The reset would take the answer with it out of the operating system, so it is read while a write waits.
+   */
+  #readAhead(): void {
+    const readable = this.#readable;
+    if (readable === undefined || readable !== (this.#writable as unknown)) return;
+    const isOver = this.#isClosed || this.#isStartingTls || this.#source.isForeign === true;
+    if (!isOver && (this.#ahead?.size ?? 0) < READ_AHEAD) this.#flow(readable);
   }
 
   /** @internal What a read waits for. */
@@ -209,7 +234,7 @@ export class NodeStream implements ByteStream, Watched {
 
   /** @internal */
   dataArrived(chunk: Uint8Array): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || chunk.length === 0) return;
     // Plain bytes: `slice` of a Buffer would not copy, and its text would look different from that of other streams.
     const bytes = new Uint8Array(chunk.buffer as ArrayBuffer, chunk.byteOffset, chunk.length);
     const reader = this.#reader;
@@ -227,22 +252,16 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   #keep(bytes: Uint8Array): void {
-    this.#ahead ??= [];
-    this.#ahead.push(bytes);
-    this.#aheadSize += bytes.length;
-    if (this.#aheadSize < READ_AHEAD) return;
+    this.#ahead ??= new ChunkQueue();
+    if (!this.#ahead.append(bytes)) this.#ahead.push(bytes);
+    if (this.#ahead.size < READ_AHEAD) return;
     this.#isFlowing = false;
     this.#readable?.pause();
   }
 
-  #take(most: number): Uint8Array {
-    const ahead = this.#ahead as Uint8Array[]; // there are bytes
-    const first = ahead[0] as Uint8Array;
-    const taken = first.length <= most ? first : first.subarray(0, most);
-    if (taken === first) ahead.shift();
-    else ahead[0] = first.subarray(most);
-    this.#aheadSize -= taken.length;
-    if (ahead.length === 0) this.#ahead = undefined;
+  #take(ahead: ChunkQueue, most: number): Uint8Array {
+    const taken = ahead.shift(most);
+    if (ahead.size === 0) this.#ahead = undefined;
     return taken;
   }
 
@@ -252,13 +271,15 @@ export class NodeStream implements ByteStream, Watched {
     const writable = this.#writable;
     const isOver = this.#isClosed || this.#hasWrittenEof || this.#lost !== undefined;
     if (writable === undefined || isOver || bytes.length === 0) return;
+    if (this.#isSending || bytes.length > PIECE) {
+      this.#queue ??= new ChunkQueue();
+      // What code of the program takes keeps its chunks.
+      if (!isSocket(writable) || !this.#queue.append(bytes)) this.#queue.push(copyOf(bytes));
+      if (!this.#isSending) this.#sendNext(writable, this.#queue);
+      return;
+    }
     const copy = copyOf(bytes);
-    if (this.#isSending || copy.length > PIECE) {
-      this.#queue ??= [];
-      this.#queue.push(copy);
-      this.#queueSize += copy.length;
-      if (!this.#isSending) this.#sendNext(writable);
-    } else if (this.#source.refusesEmpty || !isSocket(writable)) {
+    if (this.#source.refusesEmpty || !isSocket(writable)) {
       this.#send(writable, copy); // code of the program would see the empty piece
     } else {
       // The usual case: the host takes it in the call. A callback for each write would cost a tick (bench: echo).
@@ -280,6 +301,7 @@ export class NodeStream implements ByteStream, Watched {
     const wait = park<void>(scope, subject);
     wait.offer = most;
     this.#waitsOutside(wait as Wait);
+    this.#readAhead();
     this.#writers ??= new WaitList();
     this.#writers.add(wait);
     return wait.promise;
@@ -296,7 +318,11 @@ export class NodeStream implements ByteStream, Watched {
   writeEof(): void {
     if (this.#hasWrittenEof || this.#isClosed) return;
     this.#hasWrittenEof = true;
-    if (this.#queueSize === 0) this.#writable?.end();
+    if (this.#queue === undefined) this.#endWriting();
+  }
+
+  #endWriting(): void {
+    if (this.#source.isKept !== true) this.#writable?.end();
   }
 
   /** A piece that ends in a callback; what the host has before it is then through as well. */
@@ -305,21 +331,16 @@ export class NodeStream implements ByteStream, Watched {
     writable.write(piece, (error) => {
       if (error || this.#lost !== undefined) return; // "error" or "close" tells; or it was aborted
       this.#isSending = false;
-      if (this.#queueSize > 0) this.#sendNext(writable);
+      if (this.#queue !== undefined) this.#sendNext(writable, this.#queue);
       else if (this.#isClosed) this.#finish();
-      else if (this.#hasWrittenEof) writable.end();
+      else if (this.#hasWrittenEof) this.#endWriting();
       this.#resumeWriters();
     });
   }
 
-  #sendNext(writable: Writable): void {
-    const queue = this.#queue as Uint8Array[]; // there are bytes
-    const first = queue[0] as Uint8Array;
-    const piece = first.length <= PIECE ? first : first.subarray(0, PIECE);
-    if (piece === first) queue.shift();
-    else queue[0] = first.subarray(PIECE);
-    this.#queueSize -= piece.length;
-    if (queue.length === 0) this.#queue = undefined;
+  #sendNext(writable: Writable, queue: ChunkQueue): void {
+    const piece = isSocket(writable) ? queue.take(PIECE) : queue.shift(PIECE);
+    if (queue.size === 0) this.#queue = undefined;
     this.#send(writable, piece);
   }
 
@@ -367,16 +388,16 @@ export class NodeStream implements ByteStream, Watched {
     }
   }
 
-  /** Puts back what was read ahead, oldest first, and listens to the host no more, but for the end of the socket. */
+  /** Puts back what was read ahead, and listens to the host no more, but for the end of the socket. */
   #giveBack(readable: Readable, ahead: Uint8Array): void {
     readable.pause();
     readable.off("data", onData);
     readable.off("end", onEnd);
     readable.off("error", onError);
     readable.on("error", ignore);
-    for (const chunk of [ahead, ...(this.#ahead ?? [])].reverse())
-      if (chunk.length > 0) readable.unshift(copyOf(chunk));
-    this.#dropAhead();
+    const later = this.#ahead?.take(Number.POSITIVE_INFINITY) ?? EMPTY;
+    for (const chunk of [later, ahead]) if (chunk.length > 0) readable.unshift(copyOf(chunk));
+    this.#ahead = undefined;
     this.#isFlowing = false;
   }
 
@@ -400,11 +421,11 @@ export class NodeStream implements ByteStream, Watched {
       return;
     }
     this.#isClosed = true;
-    this.#dropAhead();
+    this.#ahead = undefined;
     this.#reader?.resume(undefined);
     // What the peer still sends is thrown away: unread bytes would turn the end into a reset, and ours might be lost.
     this.#readable?.resume();
-    if (this.#queueSize === 0) this.#finish();
+    if (this.#queue === undefined) this.#finish();
   }
 
   async waitClosed(): Promise<void> {
@@ -426,13 +447,17 @@ export class NodeStream implements ByteStream, Watched {
     this.#isClosed = true;
     this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
     this.#untold = undefined;
-    this.#dropAhead();
+    this.#ahead = undefined;
     if (this.#source.reset !== undefined) {
       this.#source.reset();
       return;
     }
+    if (this.#source.isKept === true) {
+      this.#letGo();
+      return;
+    }
     for (const stream of new Set<(Readable | Writable) & Resettable>(this.#both())) {
-      if (isTcp(stream)) stream.resetAndDestroy?.();
+      if (isTcp(stream) && !isShuttingDown(stream)) stream.resetAndDestroy?.();
       else stream.destroy();
     }
   }
@@ -440,6 +465,7 @@ export class NodeStream implements ByteStream, Watched {
   /** @internal */
   hostFailed(error: Error): void {
     this.failed(this.#source.explain?.(error) ?? error);
+    if (this.#isClosed) this.#destroy(); // one that does not by itself would never finish
   }
 
   /** @internal The connection is lost. */
@@ -447,7 +473,6 @@ export class NodeStream implements ByteStream, Watched {
     if (this.#lost !== undefined) return;
     this.#lost = error;
     this.#queue = undefined;
-    this.#queueSize = 0;
     this.#reader?.fail(error);
     const isTold = this.#writers?.first !== undefined || this.#writable === undefined;
     if (this.#source.isForeign === true && !isTold) this.#untold = error;
@@ -486,15 +511,17 @@ export class NodeStream implements ByteStream, Watched {
 
   /** All is with the host: ends the writing side, then both. */
   #finish(): void {
+    if (this.#source.isKept === true) {
+      if (!this.#isSending) this.#letGo();
+      return;
+    }
     const writable = this.#writable;
-    const destroy = (): void => {
-      for (const stream of this.#both()) stream.destroy();
-    };
+    const destroy = (): void => this.#destroy();
     const finished = (): void => {
       if (this.#source.linger === undefined || this.#hasEnded) destroy();
       else this.#source.linger(destroy);
     };
-    if (writable === undefined || writable.destroyed) destroy();
+    if (writable === undefined || writable.destroyed || this.#lost !== undefined) destroy();
     else if (writable.writableFinished) finished();
     else {
       writable.once("finish", finished);
@@ -502,13 +529,24 @@ export class NodeStream implements ByteStream, Watched {
     }
   }
 
-  #both(): (Readable | Writable)[] {
-    return [this.#readable, this.#writable].filter((stream) => stream !== undefined);
+  /** Somebody else may use the streams of the host again. */
+  #letGo(): void {
+    for (const stream of this.#both()) {
+      stream.off("error", onError);
+      stream.off("close", onClose);
+      delete (stream as Owned)[OWNER];
+    }
+    this.#open = 1;
+    this.hostClosed();
   }
 
-  #dropAhead(): void {
-    this.#ahead = undefined;
-    this.#aheadSize = 0;
+  #destroy(): void {
+    if (this.#source.isKept === true) this.#letGo();
+    else for (const stream of this.#both()) stream.destroy();
+  }
+
+  #both(): (Readable | Writable)[] {
+    return [this.#readable, this.#writable].filter((stream) => stream !== undefined);
   }
 
   #waitsOutside(wait: Wait): void {
@@ -533,6 +571,23 @@ export function isAdapted(stream: object): boolean {
   return (stream as Owned)[OWNER] !== undefined;
 }
 
+/** True iff it was told not to emit "close" (`emitClose: false`), and does not do that by itself, as sockets do. */
+function isSilent(stream: Readable | Writable): boolean {
+  type States = Record<"_writableState" | "_readableState", { emitClose?: boolean } | undefined>;
+  const { _writableState, _readableState } = stream as unknown as Partial<States>; // so Node itself finds it out
+  return (_writableState ?? _readableState)?.emitClose === false && !isSocket(stream);
+}
+
+function tellOfClose(stream: Readable | Writable): void {
+  const { _destroy: destroy } = stream;
+  stream._destroy = (error, callback) =>
+    destroy.call(stream, error, (failure) => {
+      callback(failure);
+      stream.off("close", onClose);
+      process.nextTick(() => onClose.call(stream as Owned));
+    });
+}
+
 function isSocket(stream: object): boolean {
   return "setNoDelay" in stream;
 }
@@ -541,6 +596,15 @@ function isSocket(stream: object): boolean {
 function isTcp(stream: object): boolean {
   const { remoteFamily } = stream as { remoteFamily?: string };
   return remoteFamily === "IPv4" || remoteFamily === "IPv6";
+}
+
+/**
+ * True while the host waits for the last bytes and the end to leave. A socket cannot be reset then: the host says EINVAL, and
+ * forgets a handle that keeps the process alive.
+ */
+export function isShuttingDown(socket: Readable | Writable): boolean {
+  const { writableEnded, writableFinished, writableLength } = socket as Writable; // it is a socket
+  return writableEnded && !writableFinished && writableLength === 0;
 }
 
 /** Rejects in its turn. */

@@ -90,7 +90,8 @@ export class StreamReader implements AsyncDisposable {
     const api = "`reader.read`";
     if (typeof most !== "number")
       return Promise.reject(argumentError(api, "a number of bytes", most));
-    if (Number.isNaN(most)) return Promise.reject(rangeError(api, "a number of bytes", most));
+    if (!(Number.isInteger(most) || most === Number.POSITIVE_INFINITY))
+      return Promise.reject(rangeError(api, "a whole number of bytes, or Infinity", most));
     const scope = here();
     const stop = scope.interruption("StreamReader.read") ?? this.#busy(scope, api);
     if (stop !== undefined) return stop;
@@ -259,7 +260,14 @@ export class StreamReader implements AsyncDisposable {
       this.#promise?.catch(ignore);
       throw error;
     };
-    return this.#abandonable(this.#stream.read(most).then(this.#chunkArrived, this.#failing));
+    const other = this.#promise;
+    const promise = this.#stream.read(most).then(this.#chunkArrived, this.#failing);
+    if (other !== undefined) {
+      // One of the two is refused, or was cancelled just now; there is one place for promises that are to be marked.
+      other.catch(ignore);
+      promise.catch(ignore);
+    }
+    return this.#abandonable(promise);
   }
 
   async #readToEnd(scope: Scope): Promise<Uint8Array> {

@@ -59,7 +59,8 @@ export function toWebStream(
 /**
  * A reader as a Readable of Node, a writer as a Writable, a connection as a Duplex. Destroying a Readable closes the
  * reader, and so the whole connection, unless it has been read to its end. Ending a Writable ends the writing side: close
- * the connection yourself; destroying it aborts the connection. A Duplex closes it when both sides have ended.
+ * the connection yourself; destroying it aborts the connection. A Duplex closes it when both sides have ended; destroying
+ * it does as well once the writing side has ended, and aborts before.
  *
  * @example
  * const { pipeline } = await import("node:stream/promises");
@@ -88,8 +89,9 @@ export function toNodeStream(
     ...readableMethods(reader, inside),
     ...writableMethods(writer, inside),
     readableHighWaterMark: 0,
-    destroy(error, callback) {
-      if (error === null) writer.close();
+    destroy(this: Duplex, error, callback) {
+      // What was written but not finished would end as if it were the whole.
+      if (error === null && this.writableFinished) writer.close();
       else writer.abort();
       callback(error);
     },

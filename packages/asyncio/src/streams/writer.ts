@@ -14,7 +14,7 @@ import { pendAgain } from "../kernel/body.ts";
 import { argumentError, CancelledError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
-import type { Address, ByteStream } from "../kernel/network.ts";
+import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
@@ -54,6 +54,23 @@ const encoder = new TextEncoder();
 const NOTHING: Uint8Array = new Uint8Array(0);
 const ignore = (): void => {};
 
+/** The low and the high water mark. @throws TypeError, RangeError unless they are numbers of bytes in that order. */
+export function waterMarks(
+  api: string,
+  options: WriterOptions,
+  usual: number,
+): readonly [low: number, high: number] {
+  const { highWaterMark = usual } = options;
+  const { lowWaterMark = Math.floor(highWaterMark / 4) } = options;
+  for (const mark of [highWaterMark, lowWaterMark])
+    if (typeof mark !== "number") throw argumentError(api, "water marks in bytes", mark);
+  if (!(highWaterMark >= 0))
+    throw rangeError(api, "`highWaterMark` of 0 bytes or more", highWaterMark);
+  if (!(lowWaterMark >= 0 && lowWaterMark <= highWaterMark))
+    throw rangeError(api, `\`lowWaterMark\` from 0 to ${highWaterMark}`, lowWaterMark);
+  return [lowWaterMark, highWaterMark];
+}
+
 /** Where bytes stand that a wait is about, counted from the first that was written. */
 interface Span {
   readonly from: number;
@@ -85,7 +102,7 @@ export class StreamWriter implements AsyncDisposable {
   #hasWrittenEof = false;
   #isClosed = false;
   #isStartingTls = false;
-  /** The error of the stream, once a write has rejected with it. */
+  /** The error of the stream, once an awaited write has rejected with it. */
   #told: Error | undefined = undefined;
   /** Where the writes that wait were called; undefined iff none waits. */
   #waiting: Scope | undefined = undefined;
@@ -93,25 +110,18 @@ export class StreamWriter implements AsyncDisposable {
 
   /** With the reader of the same connection, if `startTls` is to be used. */
   constructor(stream: ByteStream, options: WriterOptions = {}, reader?: StreamReader) {
-    const { highWaterMark = stream.highWaterMark } = options;
-    const { lowWaterMark = Math.floor(highWaterMark / 4) } = options;
-    const api = "`new StreamWriter`";
-    for (const mark of [highWaterMark, lowWaterMark])
-      if (typeof mark !== "number") throw argumentError(api, "water marks in bytes", mark);
-    if (!(highWaterMark >= 0))
-      throw rangeError(api, "`highWaterMark` of 0 bytes or more", highWaterMark);
-    if (!(lowWaterMark >= 0 && lowWaterMark <= highWaterMark))
-      throw rangeError(api, `\`lowWaterMark\` from 0 to ${highWaterMark}`, lowWaterMark);
+    const [low, high] = waterMarks("`new StreamWriter`", options, stream.highWaterMark);
     this.#stream = stream;
     this.#reader = reader;
-    this.#high = highWaterMark;
-    this.#low = lowWaterMark;
+    this.#high = high;
+    this.#low = low;
   }
 
   /**
    * Takes the bytes, or text as UTF-8, in the call. Awaited, it waits while more than `highWaterMark` bytes are on their
    * way: that is a checkpoint. Cancelled there, the bytes follow all the same, and `error.bytesWritten` tells how many of
    * them have gone out. It rejects when the connection is lost; a rejection that nobody awaits does no harm.
+   * It rejects with ECONNABORTED after somebody else has closed the connection at this end: its reader, `closeClients`.
    * @throws InvalidStateError after `close` or `writeEof`, or while the write of another task waits.
    */
   write(bytes: Uint8Array | string): Promise<void> {
@@ -123,12 +133,17 @@ export class StreamWriter implements AsyncDisposable {
 
   /** Writes all of them, one after the other, and as they are: it adds no line ends. Otherwise as `write`. */
   writeLines(lines: Iterable<Uint8Array | string>): Promise<void> {
+    const api = "`writer.writeLines`";
+    if (
+      typeof (lines as Partial<typeof lines> | null | undefined)?.[Symbol.iterator] !== "function"
+    )
+      return Promise.reject(argumentError(api, "an iterable of Uint8Arrays or strings", lines));
     const chunks = [...lines].map((line) =>
       typeof line === "string" ? encoder.encode(line) : line,
     );
     const wrong = chunks.find((chunk) => !(chunk instanceof Uint8Array));
     if (wrong !== undefined)
-      return Promise.reject(argumentError("`writer.writeLines`", "Uint8Arrays or strings", wrong));
+      return Promise.reject(argumentError(api, "Uint8Arrays or strings", wrong));
     return this.#write(joined(chunks));
   }
 
@@ -163,12 +178,17 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   isClosing(): boolean {
-    return this.#isClosed || this.#stream.lost !== undefined;
+    const { isClosing = false, lost } = this.#stream;
+    return this.#isClosed || isClosing || lost !== undefined;
   }
 
   /** Waits until the connection is gone, after `close`: all has left, or never will. A checkpoint. */
-  waitClosed(): Promise<void> {
-    return this.#stream.waitClosed();
+  async waitClosed(): Promise<void> {
+    try {
+      await this.#stream.waitClosed();
+    } catch (error) {
+      if (error !== this.#told) throw error;
+    }
   }
 
   /** Closes both sides at once: what is on its way is dropped, and the peer gets ECONNRESET. Not a wait. */
@@ -180,6 +200,9 @@ export class StreamWriter implements AsyncDisposable {
   /** What is known of the connection; undefined where it has no such thing. */
   getExtraInfo<K extends keyof ExtraInfo>(name: K): ExtraInfo[K] | undefined {
     const stream = this.#stream;
+    const { host, path } = stream.remoteAddress;
+    const isConnection = host !== "" || path !== undefined;
+    if (!isConnection && (name === "peername" || name === "sockname")) return undefined;
     const found =
       name === "peername"
         ? stream.remoteAddress
@@ -235,7 +258,6 @@ export class StreamWriter implements AsyncDisposable {
     try {
       await this.waitClosed();
     } catch (error) {
-      if (error === this.#told) return;
       if (!(error instanceof CancelledError)) throw error;
       this.abort(); // nothing may be left open
       pendAgain(error); // thrown, it would hide the error that the block was left with
@@ -256,17 +278,19 @@ export class StreamWriter implements AsyncDisposable {
     return new Backpressure(() => this.#waitForRoom(span));
   }
 
-  #refusal(scope: Scope): Promise<never> | undefined {
-    const { lost } = this.#stream;
+  #refusal(scope: Scope): Promise<void> | undefined {
+    const { lost, isClosing = false } = this.#stream;
     if (this.#isClosed || this.#hasWrittenEof) {
       const call = this.#isClosed ? "close" : "writeEof";
       const message = `\`writer.write\` was called after \`${call}\`. Write first`;
       return refused(scope, lost ?? new InvalidStateError(message));
     }
-    if (lost !== undefined) {
-      this.#told = lost;
-      return refused(scope, lost);
-    }
+    if (lost !== undefined)
+      return new Backpressure(() => {
+        this.#told = lost; // not before somebody awaits it: it might never be told
+        return refused(scope, lost);
+      });
+    if (isClosing) return refused(scope, closedElsewhere(this.#stream));
     if (this.#isStartingTls) {
       const message =
         "`writer.write` was called while `startTls` is at work. Await it: what is written now would be neither plain nor secure";
@@ -344,6 +368,15 @@ class Backpressure implements Promise<void> {
     this.#promise ??= this.#begin();
     return this.#promise;
   }
+}
+
+/** Not a mistake of whoever writes, as a write after one's own `close` is: so it looks like a connection that is lost. */
+function closedElsewhere({ remoteAddress }: ByteStream): Error {
+  const { message, ...details } = hostError("ECONNABORTED", "write", remoteAddress);
+  return Object.assign(
+    new Error(`${message}: closed at this end, by its reader, its server, or the end of its run`),
+    details,
+  );
 }
 
 /** Rejects in its turn, and is handled, should nobody await it. */

@@ -7,12 +7,13 @@
  */
 
 import { argumentError, CancelledError, isThenable } from "../kernel/errors.ts";
-import { Future, type FutureListener } from "../kernel/future.ts";
+import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
 import { LinkedList, type Links } from "../kernel/linked-list.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
+import type { Ownership } from "./owners.ts";
 
 /** What combinators take: a thunk (which becomes a task), a task, a future, or a promise. */
 export type Awaitable<T> = (() => PromiseLike<T>) | PromiseLike<T>;
@@ -220,8 +221,8 @@ class Gathering {
 }
 
 /** A task or future in its gathering: one object for each, for there may be a hundred thousand (bench: semaphore). */
-class Child implements FutureListener, Links<Child> {
-  readonly #gathering: Pick<Gathering, "childDone">;
+class Child implements Ownership, Links<Child> {
+  readonly #gathering: Pick<Gathering, "childDone" | "wait">;
   readonly future: Future<unknown>;
   /** True iff it was made from a thunk: nobody else has it. */
   readonly isOwned: boolean;
@@ -233,7 +234,7 @@ class Child implements FutureListener, Links<Child> {
   next: Child | undefined = undefined;
 
   constructor(
-    gathering: Pick<Gathering, "childDone">,
+    gathering: Pick<Gathering, "childDone" | "wait">,
     future: Future<unknown>,
     isOwned: boolean,
     index: number,
@@ -242,6 +243,10 @@ class Child implements FutureListener, Links<Child> {
     this.future = future;
     this.isOwned = isOwned;
     this.index = index;
+  }
+
+  get owner(): Scope {
+    return this.#gathering.wait.scope;
   }
 
   isAlsoAt(index: number): void {

@@ -26,12 +26,12 @@ import {
   InvalidStateError,
   rangeError,
 } from "../kernel/errors.ts";
-import type { FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/here.ts";
 import { LinkedList, type Links } from "../kernel/linked-list.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
 import { type Cancellation, newOrigin, type Wait } from "../kernel/wait.ts";
+import type { Ownership } from "./owners.ts";
 import type { SignalOption } from "./timeouts.ts";
 
 export interface TaskGroupOptions extends SignalOption {
@@ -256,6 +256,11 @@ export class TaskGroup<R = unknown> {
 
   // --- children
 
+  /** @internal Where the children are waited for. */
+  get scopeAround(): Scope {
+    return this.#outer;
+  }
+
   /** @internal A child has ended. */
   childDone(child: Child): void {
     const { task, starting, place } = child;
@@ -371,8 +376,8 @@ interface BodyOutcome<R> {
 type AnyStarting = Pick<Starting<unknown>, "isStarted" | "child" | "ended">;
 
 /** A task in its group. */
-class Child implements FutureListener, Links<Child> {
-  readonly #group: Pick<TaskGroup, "childDone">;
+class Child implements Ownership, Links<Child> {
+  readonly #group: Pick<TaskGroup, "childDone" | "scopeAround">;
   readonly task: Task<unknown>;
   /** Its place in the order of creation. */
   readonly place: number;
@@ -385,7 +390,7 @@ class Child implements FutureListener, Links<Child> {
   next: Child | undefined = undefined;
 
   constructor(
-    group: Pick<TaskGroup, "childDone">,
+    group: Pick<TaskGroup, "childDone" | "scopeAround">,
     task: Task<unknown>,
     place: number,
     hasPlace: boolean,
@@ -396,6 +401,10 @@ class Child implements FutureListener, Links<Child> {
     this.place = place;
     this.hasPlace = hasPlace;
     this.starting = starting;
+  }
+
+  get owner(): Scope {
+    return this.#group.scopeAround;
   }
 
   futureDone(): void {

@@ -492,7 +492,7 @@ export class SimulatedNetwork {
     };
     const connection: Connection = { hosts: [local.host, remote.host], ends, reset };
     for (const old of this.#connections)
-      if (old.ends.every(({ isClosed }) => isClosed)) this.#connections.delete(old);
+      if (old.ends.every(({ isClosing }) => isClosing)) this.#connections.delete(old);
     this.#connections.add(connection);
     const makeNear = (): MemoryStream => {
       const near = new MemoryStream(loop, nearEnd);

@@ -127,6 +127,21 @@ describe("openConnection", () => {
       // @ts-expect-error
       await assert.rejects(openConnection("127.0.0.1"), TypeError);
       await assert.rejects(openConnection("127.0.0.1", 1.5), RangeError);
+      await assert.rejects(openConnection("", 80), RangeError);
+      for (const port of [Number.NaN, 0.5, -1])
+        await assert.rejects(openConnection("127.0.0.1", 80, { localAddress: { port } }), {
+          name: "RangeError",
+          message: /`localAddress.port` to be a port from 0 to 65,535, got/,
+        });
+      const localAddress = { host: 1 as unknown as string };
+      await assert.rejects(openConnection("127.0.0.1", 80, { localAddress }), TypeError);
+      for (const answer of [{}, undefined, null, 1]) {
+        const resolver = async () => [answer as string];
+        await assert.rejects(openConnection("name", 80, { resolver }), {
+          name: "TypeError",
+          message: /`resolver` expects to give addresses/,
+        });
+      }
       // @ts-expect-error
       await assert.rejects(openUnixConnection(1), TypeError);
     });
@@ -232,7 +247,50 @@ describe("Unix sockets", () => {
       const path = join(folder, "socket");
       writeFileSync(path, "a file");
       await assert.rejects(startUnixServer(echo, path), { code: "EADDRINUSE" });
-      await assert.rejects(startUnixServer(echo, join(folder, "no", "such")), { code: "EACCES" });
+    }),
+  );
+
+  test(
+    "that cannot be bound are named in the error",
+    inTemporaryFolder(async (folder) => {
+      const path = join(folder, "no", "such");
+
+      await assert.rejects(startUnixServer(echo, path), {
+        code: "EACCES",
+        message: `listen EACCES: permission denied ${path}`,
+        address: path,
+      });
+    }),
+  );
+
+  test(
+    "take no name that something else has",
+    inTemporaryFolder(async (folder) => {
+      const drawn = [0.123456789, 0.123456789, 0.987654321];
+      const { random } = Math;
+      writeFileSync(join(folder, `.${(0.123456789).toString(36).slice(2, 10)}`), "a file");
+      const path = join(folder, "socket");
+      Math.random = () => drawn.shift() ?? 0;
+
+      try {
+        await using _server = await startUnixServer(echo, path);
+        await using connection = await openUnixConnection(path);
+        await connection.writer.write("x\n");
+        assert.equal(text(await connection.reader.readLine()), "x\n");
+      } finally {
+        Math.random = random;
+      }
+
+      assert.deepEqual(drawn, []);
+    }),
+  );
+
+  test("have paths of a length that the system takes", { skip: process.platform === "win32" }, () =>
+    run(async () => {
+      for (const path of ["", "x".repeat(108), "\u00e4".repeat(54)]) {
+        await assert.rejects(startUnixServer(echo, path), RangeError);
+        await assert.rejects(openUnixConnection(path), RangeError);
+      }
     }),
   );
 
@@ -240,7 +298,8 @@ describe("Unix sockets", () => {
     "may have paths that are as long as they can be",
     inTemporaryFolder(async (folder) => {
       // No other name fits into its folder.
-      const inner = join(folder, "x".repeat(103 - folder.length - 3));
+      const longest = process.platform === "linux" ? 107 : 103;
+      const inner = join(folder, "x".repeat(longest - folder.length - 3));
       mkdirSync(inner);
       const path = join(inner, "s");
       const first = await startUnixServer(echo, path);

@@ -201,8 +201,25 @@ describe("startServer", () => {
       await assert.rejects(startServer(echo, { port: 70_000 }), RangeError);
       await assert.rejects(startServer(echo, { maxConnections: 0 }), RangeError);
       await assert.rejects(startServer(echo, { limit: -1 }), RangeError);
+      await assert.rejects(startServer(echo, { highWaterMark: -1 }), RangeError);
+      await assert.rejects(startServer(echo, { highWaterMark: 1, lowWaterMark: 2 }), RangeError);
+      for (const count of [1.5, -1, Number.NaN]) {
+        await assert.rejects(startServer(echo, { maxConnections: count }), RangeError);
+        await assert.rejects(startServer(echo, { backlog: count }), RangeError);
+      }
       await assert.rejects(startServer(echo, [] as string[], 0), RangeError);
     });
+  });
+});
+
+test("a backlog may be larger than what the system counts with", async () => {
+  await run(async () => {
+    for (const backlog of [Number.POSITIVE_INFINITY, 2 ** 40]) {
+      await using server = await startServer(listen, { ...local, backlog });
+      const open = () => openConnection("127.0.0.1", server.sockets[0].port);
+      const connections = await asyncio.gather(Array.from({ length: 50 }, () => open));
+      for (const { writer } of connections) writer.close();
+    }
   });
 });
 
@@ -245,6 +262,30 @@ describe("the end of a server", () => {
 
       assert.equal(text(await reader.read()), "");
       writer.close();
+    }),
+  );
+
+  describe(
+    "a handler that writes after closeClients is told, and that is no failure of its own",
+    everywhere(async ({ options, connect }) => {
+      const errors: unknown[] = [];
+      const server = await startServer(async (reader, writer) => {
+        writer.write("hello");
+        await reader.read();
+        await writer.write("too late").catch((error) => {
+          errors.push(error.code);
+          throw error;
+        });
+      }, options);
+      const [reader, writer] = await connect(server);
+      await reader.readExactly(5);
+
+      server.closeClients();
+
+      assert.equal(text(await reader.read()), "");
+      writer.close();
+      await server.shutdown(5);
+      assert.deepEqual(errors, ["ECONNABORTED"]);
     }),
   );
 
@@ -396,6 +437,79 @@ describe("the end of a server", () => {
 
       assert.equal(errors.length, 2);
       for (const error of errors) assert.match(String(error), /it would wait for itself/);
+      writer.close();
+    }),
+  );
+
+  describe(
+    "a task that a handler waits for cannot wait for the server either",
+    everywhere(async ({ options, connect }) => {
+      const errors: unknown[] = [];
+      const waits = [
+        () => server.shutdown(0.1),
+        () => server.waitClosed(),
+        () => server.serveForever(),
+        () => server[Symbol.asyncDispose](),
+      ];
+      const waitForAll = async (): Promise<void> => {
+        for (const wait of waits) await wait().catch((error) => errors.push(error));
+      };
+      const server = await startServer(async () => {
+        await asyncio.taskGroup(async (group) => {
+          group.createTask(waitForAll);
+          group.createTask(() => asyncio.taskGroup(async (inner) => inner.createTask(waitForAll)));
+        });
+        await asyncio.gather(waitForAll, () => sleep(0));
+        await createTask(async () => {
+          await sleep(0); // until somebody awaits it
+          await waitForAll();
+        });
+      }, options);
+      const [reader, writer] = await connect(server);
+
+      await reader.read();
+
+      assert.equal(errors.length, 16);
+      for (const error of errors) assert.match(String(error), /it would wait for itself/);
+      writer.close();
+      await server.shutdown(0);
+    }),
+  );
+
+  describe(
+    "a task that a handler comes to wait for while it shuts the server down is told when its time is over",
+    everywhere(async ({ options, connect }) => {
+      const errors: unknown[] = [];
+      const server = await startServer(async () => {
+        const task = createTask(() => server.shutdown(0.05).catch((error) => errors.push(error)));
+        await sleep(0.01);
+        await task;
+      }, options);
+      const [reader, writer] = await connect(server);
+
+      assert.equal(text(await reader.read()), "");
+      await server.waitClosed();
+
+      assert.equal(errors.length, 1);
+      assert.match(String(errors[0]), /it would wait for itself/);
+      writer.close();
+    }),
+  );
+
+  describe(
+    "a task that a handler has started and does not wait for may shut the server down",
+    everywhere(async ({ options, connect }) => {
+      const server = await startServer(async (reader) => {
+        await reader.readLine();
+        createTask(() => server.shutdown(0));
+        await reader.read();
+      }, options);
+      const [reader, writer] = await connect(server);
+
+      await writer.write("quit\n");
+      await server.waitClosed();
+
+      assert.equal(text(await reader.read()), "");
       writer.close();
     }),
   );

@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
+import { secureStream } from "../../src/net/connection.ts";
+import { nodeNetwork } from "../../src/net/node-network.ts";
 import * as testing from "../../src/testing.ts";
 import { collectReports, rejection } from "../virtual.ts";
 import { ca, certificate, otherCa } from "./certificates.ts";
@@ -577,6 +579,24 @@ describe("a handshake", () => {
       bare.close();
     }));
 
+  test("cancelled in the step in which TCP has connected leaves no socket", () =>
+    run(async () => {
+      const bare = await bareServer(() => {});
+      let socket: unknown;
+
+      const opening = createTask(async () => {
+        const stream = await nodeNetwork.connect({ host: local, port: bare.port });
+        socket = stream.extra?.("socket");
+        opening.cancel();
+        await secureStream("`openConnection`", stream, {});
+      });
+
+      await assert.rejects(opening, asyncio.CancelledError);
+      assert.equal((socket as Socket).destroyed, true);
+      await closing(socket as Socket);
+      bare.close();
+    }));
+
   test("cancelled at any step leaves no socket on either side", () =>
     run(async () => {
       let cut = 0;
@@ -882,6 +902,24 @@ describe("wrong options", () => {
         ],
       ];
       for (const [call, message] of refusals) await assert.rejects(call(), { message });
+    }));
+
+  test("a server whose certificate cannot be used does not start", () =>
+    run(async () => {
+      const other = certificate("client");
+      const wrong: asyncio.ServerTlsOptions[] = [
+        { cert: "no certificate", key: "no key" },
+        { cert: server.cert, key: "no key" },
+        { cert: server.cert, key: other.key },
+        { ...server, certificates: { "example.org": { cert: "no certificate", key: "no key" } } },
+      ];
+
+      for (const tls of wrong) {
+        const error = (await rejection(startServer(echo, { host: local, tls }))) as Error;
+        assert.match(String((error as NodeJS.ErrnoException).code), /^ERR_OSSL_/);
+        assert.match(error.message, /^`startServer` cannot use the certificate and the key/);
+        assert.ok(error.cause instanceof Error);
+      }
     }));
 
   test("a certificate that cannot be read is an error of the host, and leaves no socket", () =>

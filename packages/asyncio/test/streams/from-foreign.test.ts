@@ -5,6 +5,7 @@ import { PassThrough, Readable, Writable } from "node:stream";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import * as testing from "../../src/testing.ts";
+import { runFixture } from "../child.ts";
 import { conforms } from "../conformance.ts";
 import { collectReports, rejection } from "../virtual.ts";
 
@@ -687,6 +688,32 @@ describe("writerFrom", () => {
       assert.equal(await rejection(use()), failure);
     }));
 
+  test("a failure that a write was told is not told again by waitClosed, one that nobody awaited is", () =>
+    run(async () => {
+      const failing = (): Writable =>
+        new Writable({ write: (_chunk, _encoding, callback) => callback(new Error("disk full")) });
+      const told = writerFrom(failing());
+      const untold = writerFrom(failing());
+      for (const writer of [told, untold]) void writer.write("a");
+      await new Promise(setImmediate);
+
+      await assert.rejects(told.write("b"), /disk full/);
+      void untold.write("b");
+
+      told.close();
+      await told.waitClosed();
+      untold.close();
+      await assert.rejects(untold[Symbol.asyncDispose](), /disk full/);
+    }));
+
+  test("has no addresses", () =>
+    run(async () => {
+      const { writer } = connectionFrom(new PassThrough());
+      assert.equal(writer.getExtraInfo("peername"), undefined);
+      assert.equal(writer.getExtraInfo("sockname"), undefined);
+      writer.close();
+    }));
+
   test("writes to a stream of Node, and ends it", () =>
     run(async () => {
       const written: string[] = [];
@@ -705,13 +732,79 @@ describe("writerFrom", () => {
       assert.equal(target.writableFinished, true);
     }));
 
+  for (const [kind, options] of [
+    ["that emits no close", { emitClose: false }],
+    ["that does not destroy itself", { autoDestroy: false }],
+    ["that does neither", { emitClose: false, autoDestroy: false }],
+  ] as const) {
+    test(`waits for the end of a stream of Node ${kind}`, () =>
+      run(async () => {
+        const written: string[] = [];
+        const target = new Writable({
+          ...options,
+          write(chunk, _encoding, callback) {
+            written.push(String(chunk));
+            setImmediate(callback);
+          },
+          destroy(_error, callback) {
+            written.push("destroyed");
+            setImmediate(callback, null);
+          },
+        });
+        const writer = writerFrom(target);
+        writer.write("a");
+        writer.write("b");
+
+        writer.close();
+        await writer.waitClosed();
+
+        assert.deepEqual(written, ["a", "b", "destroyed"]);
+        assert.equal(target.closed, true);
+      }));
+
+    for (const when of ["before", "after"] as const)
+      test(`waits for the end of a stream of Node ${kind} and has failed, closed ${when} that`, () =>
+        run(async () => {
+          const target = new Writable({
+            ...options,
+            write(_chunk, _encoding, callback) {
+              setImmediate(callback, new Error("disk full"));
+            },
+          });
+          const writer = writerFrom(target);
+          const write = writer.write("a");
+          if (when === "before") writer.close();
+          await write;
+          await once(target, "error");
+          writer.close();
+
+          await assert.rejects(writer.waitClosed(), /disk full/);
+
+          assert.equal(target.destroyed, true);
+        }));
+  }
+
+  test("does not end the standard output", async () => {
+    const { stdout, stderr } = await runFixture("output", "");
+
+    const lines = (name: string) => Array.from({ length: 1000 }, (_, line) => `${name} ${line}`);
+    const expected = [...lines("first"), ...lines("second"), "after them", "the end", ""];
+    assert.equal(stderr, "");
+    assert.deepEqual(stdout.split("\n"), expected);
+  });
+
   test("refuses what it cannot write to", () => {
     const { stream } = slowSink();
     stream.getWriter();
     const destroyed = new PassThrough();
     destroyed.destroy();
+    const ended = new PassThrough();
+    ended.end();
 
-    for (const target of [42, undefined, null, {}, "x", new ReadableStream(), stream, destroyed])
+    for (const target of [
+      ...[42, undefined, null, {}, "x", new ReadableStream(), stream],
+      ...[destroyed, ended],
+    ])
       assert.throws(() => writerFrom(target as Writable), {
         name: "TypeError",
         code: "ERR_ASYNCIO_INVALID_ARGUMENT",
@@ -754,6 +847,31 @@ describe("connectionFrom", () => {
       await assert.rejects(connection.writer.write("x"), /torn/);
     }));
 
+  test("closed while a read waits, it still gives the sink what was written", () =>
+    runTest(async () => {
+      const taken: string[] = [];
+      const [reader, writer] = connectionFrom({
+        readable: new ReadableStream({ pull: () => new Promise(() => {}) }),
+        writable: new WritableStream({
+          async write(chunk) {
+            await asyncio.sleep(1);
+            taken.push(text(chunk));
+          },
+          close: () => void taken.push("the end"),
+        }),
+      });
+      const read = createTask(() => reader.read(1));
+      await asyncio.sleep(0);
+      writer.write("one");
+      writer.write("two");
+
+      writer.close();
+      await writer.waitClosed();
+
+      assert.deepEqual(taken, ["one", "two", "the end"]);
+      assert.equal((await read).length, 0);
+    }));
+
   test("takes a Duplex of Node", () =>
     run(async () => {
       const duplex = new PassThrough();
@@ -767,6 +885,23 @@ describe("connectionFrom", () => {
 
       assert.throws(() => connectionFrom(duplex), /without a reader or writer/);
     }));
+
+  test("refuses a Duplex that takes nothing more", async () => {
+    const ended = new PassThrough();
+    ended.resume();
+    ended.end();
+    assert.throws(() => connectionFrom(ended), /was not ended or destroyed/);
+    await once(ended, "close");
+    assert.throws(() => connectionFrom(ended), /was not ended or destroyed/);
+  });
+
+  test("refuses a stream of Node that gives its bytes to somebody else", () => {
+    const stream = new PassThrough();
+    stream.on("readable", () => {});
+
+    assert.throws(() => readerFrom(stream), /a listener for "readable".* Remove it first/);
+    assert.throws(() => connectionFrom(stream), /a listener for "readable"/);
+  });
 
   test("refuses what does not go both ways", () => {
     const pair = new TransformStream();

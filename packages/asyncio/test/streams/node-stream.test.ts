@@ -64,7 +64,9 @@ conforms("NodeListener.accept", { wakes: "one", hasFastPath: true, holdsTime: tr
 });
 
 /** Both ends of a TCP connection: a stream of ours, and the bare socket of its peer. */
-function connected(body: (stream: NodeStream, peer: Socket) => Promise<void>): () => Promise<void> {
+function connected(
+  body: (stream: NodeStream, peer: Socket, socket: Socket) => Promise<void>,
+): () => Promise<void> {
   return () =>
     run(async () => {
       const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
@@ -82,7 +84,7 @@ function connected(body: (stream: NodeStream, peer: Socket) => Promise<void>): (
         describe: () => "a test connection",
       });
       try {
-        await body(stream, peer);
+        await body(stream, peer, socket);
       } finally {
         stream.abort();
         peer.destroy();
@@ -364,3 +366,94 @@ test("a peer that is gone fails the writer with the host's code", async () => {
     assert.equal(writer.isClosing(), true);
   })();
 });
+
+test("small writes behind a backlog leave as few pieces, and a program's own stream gets each as it is", () =>
+  run(async () => {
+    for (const [kind, pieces] of [
+      ["a socket", 3],
+      ["a stream", 1001],
+    ] as const) {
+      const taken: Uint8Array[] = [];
+      const writable = new Writable({
+        write(chunk, _encoding, callback) {
+          if (chunk.length > 0) taken.push(chunk);
+          setImmediate(callback);
+        },
+      });
+      if (kind === "a socket") Object.assign(writable, { setNoDelay() {} });
+      const stream = new NodeStream({ writable, refusesEmpty: true, describe: () => kind });
+
+      stream.send(new Uint8Array(60_000));
+      for (let index = 0; index < 1000; index++) stream.send(bytes(String(index).padStart(100)));
+      await stream.drain(0);
+
+      assert.equal(taken.length, pieces);
+      const whole = Buffer.concat(taken).toString("latin1", 60_000);
+      assert.deepEqual(whole.match(/ +\d+/g)?.map(Number), [...Array(1000).keys()]);
+      stream.close();
+    }
+  }));
+
+test(
+  "an answer that comes while a write waits can be read after a reset",
+  connected(async (stream, peer, socket) => {
+    const write = stream.write(new Uint8Array(20_000_000)).catch((error: unknown) => error);
+    peer.write("too large");
+    await once(socket, "data");
+    peer.resetAndDestroy();
+
+    assert.match(String(((await write) as NodeJS.ErrnoException).code), /^(ECONNRESET|EPIPE)$/);
+
+    assert.equal(text(await stream.read()), "too large");
+    await assert.rejects(stream.read(), { code: /^(ECONNRESET|EPIPE)$/ });
+  }),
+);
+
+test(
+  "no more than a buffer is read ahead while a write waits",
+  connected(async (stream, peer, socket) => {
+    const write = stream.write(new Uint8Array(20_000_000)).catch((error: unknown) => error);
+    peer.write(new Uint8Array(20_000_000));
+    while (!socket.isPaused()) await once(socket, "data");
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+
+    assert.ok(socket.bytesRead < 300_000, `${socket.bytesRead} bytes read`);
+    stream.abort();
+    await write;
+  }),
+);
+
+test("abort leaves no handle, whatever is on its way", () =>
+  run(async () => {
+    const silent: asyncio.ConnectionHandler = () => asyncio.sleep(3600);
+    const server = await asyncio.startServer(silent, "127.0.0.1", 0);
+    const sockets = () =>
+      process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length;
+    const before = sockets();
+    const beginnings: ((writer: asyncio.StreamWriter) => unknown)[] = [
+      (writer) => writer.close(),
+      (writer) => writer.writeEof(),
+      (writer) => void writer.write(new Uint8Array(1000)),
+      (writer) => void writer.write(new Uint8Array(20_000_000)),
+    ];
+    const moments = beginnings.flatMap((begin) =>
+      [0, 1, 3, 10].flatMap((hops) => [
+        [begin, hops, () => {}] as const,
+        [begin, hops, (writer: asyncio.StreamWriter) => writer.close()] as const,
+      ]),
+    );
+
+    for (const [begin, hops, end] of moments) {
+      const { writer } = await asyncio.openConnection("127.0.0.1", server.sockets[0].port);
+      await writer.write("hello\n");
+      begin(writer);
+      end(writer);
+      for (let hop = 0; hop < hops; hop++) await new Promise<void>(process.nextTick);
+      writer.abort();
+      await asyncio.timeout(5, () => writer.waitClosed());
+    }
+
+    await server.shutdown(0);
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate); // handles close in their own time
+    assert.equal(sockets(), before);
+  }));

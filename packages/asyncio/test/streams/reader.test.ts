@@ -387,6 +387,26 @@ describe("two tasks", () => {
     }),
   );
 
+  test("that have both given up crash nothing when one was refused", () =>
+    runTest(async (t) => {
+      for (const end of ["abort", "close", "send"] as const) {
+        const [near, far] = memoryStreamPair();
+        const reader = new StreamReader(near);
+        const abandon = (): void => {
+          void reader.read(1);
+        };
+
+        abandon();
+        abandon();
+        if (end === "send") far.send(bytes("x"));
+        else far[end]();
+        await t.settle();
+
+        near.close();
+        far.close();
+      }
+    }));
+
   test(
     "can take turns after one was cancelled",
     reading(async (reader, far, t) => {
@@ -504,7 +524,10 @@ test("refuses arguments that it cannot use", async () => {
     const reader = new StreamReader(near);
     // @ts-expect-error
     await assert.rejects(reader.read("1"), TypeError);
-    await assert.rejects(reader.read(Number.NaN), RangeError);
+    for (const most of [Number.NaN, 0.5, 1.5, -1.5, Number.NEGATIVE_INFINITY])
+      await assert.rejects(reader.read(most), RangeError);
+    far.send(bytes("some"));
+    assert.equal(text(await reader.read(Number.POSITIVE_INFINITY)), "some");
     near.close();
     far.close();
   });

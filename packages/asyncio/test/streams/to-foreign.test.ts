@@ -329,6 +329,32 @@ describe("as a stream of Node", () => {
       await assert.rejects(far.reader.read(), { code: "ECONNRESET" });
     }));
 
+  test("a Duplex that is destroyed in the middle of writing aborts its connection", () =>
+    run(async () => {
+      const [near, far] = connectionPair();
+      const duplex = toNodeStream(near);
+      for (let index = 0; index < 5; index++) duplex.write(new Uint8Array(50_000));
+      const reading = createTask(() => far.reader.read());
+      await asyncio.sleep(0);
+
+      duplex.destroy();
+
+      await assert.rejects(reading, { code: "ECONNRESET" });
+    }));
+
+  test("a Duplex that is destroyed after it was ended closes its connection", () =>
+    run(async () => {
+      const [near, far] = connectionPair();
+      const duplex = toNodeStream(near);
+      duplex.end("all of it");
+      await once(duplex, "finish");
+
+      duplex.destroy();
+
+      assert.equal(text(await far.reader.read()), "all of it");
+      assert.equal(near.writer.isClosing(), true);
+    }));
+
   test("they are streams of Node", () => {
     const [near, far] = connectionPair();
 

@@ -245,6 +245,10 @@ describe("write", () => {
       await assert.rejects(writer.write(1), TypeError);
       // @ts-expect-error
       await assert.rejects(writer.writeLines([1]), TypeError);
+      // @ts-expect-error
+      await assert.rejects(writer.writeLines(5), TypeError);
+      // @ts-expect-error
+      await assert.rejects(writer.writeLines(undefined), TypeError);
     }),
   );
 });
@@ -348,6 +352,20 @@ describe("the end", () => {
       await far.write(new TextEncoder().encode("answer"));
 
       assert.equal(text(await new StreamReader(near).read(99)), "answer");
+    }),
+  );
+
+  test(
+    "after somebody else has closed the stream, a write is refused, and not counted",
+    writing(async (writer, { near, reader }) => {
+      writer.write("taken");
+      new StreamReader(near).close();
+
+      assert.equal(writer.isClosing(), true);
+      await assert.rejects(writer.write("dropped"), { code: "ECONNABORTED", syscall: "write" });
+
+      assert.equal(text(await reader.read()), "taken");
+      assert.equal(writer.bytesWritten, 5);
     }),
   );
 
