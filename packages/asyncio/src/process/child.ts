@@ -33,8 +33,8 @@ export interface ChildSpec {
 
 /** After the process has ended, seconds without a byte until its output counts as ended; what it left running may go on. */
 const QUIET_SECONDS = 0.5;
-/** And seconds in all. */
-const DRAIN_SECONDS = 5;
+/** No pipe holds as many bytes: what comes on top does not come from a process that has ended. */
+const MOST_UNREAD = 1_048_576;
 /** Seconds that SIGKILL gets; a process in an uninterruptible system call is left to the system. */
 const KILL_SECONDS = 1;
 
@@ -155,7 +155,7 @@ export class Child implements Dependent, Watched {
 
   /**
    * Resolves when the process has ended and its output has. What it has started may have inherited the output and go on
-   * for days, so once the process has ended, the output counts as ended when nothing has come for a moment.
+   * for days, so once the process has ended, the output counts as ended when nothing has come for half a second.
    */
   drained(): Promise<void> {
     const scope = here();
@@ -175,9 +175,27 @@ export class Child implements Dependent, Watched {
    * was cancelled: the wait goes on until it is over, which is soon.
    */
   stop(killDelay: number): Promise<void> {
+    return this.#untilOver(this.#end(killDelay));
+  }
+
+  /** Waits, in the same way, until what has arrived of its output is read: only a moment, if the process has ended. */
+  readRest(): Promise<void> {
+    const most = bytesRead(this) + MOST_UNREAD;
+    const isRead = new Promise<void>((resolve) => {
+      const look = (seen: number): void => {
+        const read = bytesRead(this);
+        if (read === seen || read > most) resolve();
+        else realHost.macrotask(() => look(read)); // in between the host reads what is there
+      };
+      realHost.macrotask(() => look(-1));
+    });
+    return this.#untilOver(isRead);
+  }
+
+  #untilOver(work: Promise<void>): Promise<void> {
     const wait = park<void>(here(), this.#subject, (_wait, _cancellation) => false);
     wait.holdTime();
-    void this.#end(killDelay).then(() => {
+    void work.then(() => {
       if (wait.cancellation === undefined) wait.resume();
       else wait.endCancelled(wait.cancellation);
     });
@@ -283,7 +301,6 @@ export function whenDrained(child: Child, callback: () => void): () => void {
   let timer: HostTimer | undefined;
   let seen = 0;
   let isStopped = false;
-  let deadline = Number.POSITIVE_INFINITY;
   const stop = (): void => {
     isStopped = true;
     stopWatching();
@@ -298,7 +315,7 @@ export function whenDrained(child: Child, callback: () => void): () => void {
     realHost.macrotask(() => {
       if (isStopped) return;
       const read = bytesRead(child);
-      if (read === seen || realHost.now() >= deadline) finish();
+      if (read === seen) finish();
       else arm(read);
     });
   };
@@ -309,10 +326,7 @@ export function whenDrained(child: Child, callback: () => void): () => void {
   const check = (): void => {
     if (child.returncode === undefined || isStopped) return;
     if (child.hasOutputEnded) finish();
-    else if (timer === undefined) {
-      deadline = realHost.now() + DRAIN_SECONDS;
-      arm(bytesRead(child));
-    }
+    else if (timer === undefined) arm(bytesRead(child));
   };
   const stopWatching = child.watch(check);
   if (child.returncode !== undefined) realHost.macrotask(check);

@@ -22,6 +22,7 @@ import {
   timeout,
 } from "../../src/index.ts";
 import { here } from "../../src/kernel/here.ts";
+import { realHost } from "../../src/kernel/host.ts";
 import { Child } from "../../src/process/child.ts";
 import { LeakError, runTest } from "../../src/testing.ts";
 import { runFixture } from "../child.ts";
@@ -39,6 +40,11 @@ const line = async (reader: StreamReader): Promise<string> =>
   text(await reader.readLine())?.trimEnd() ?? "";
 /** A program that says "ready" and then does what is told. */
 const sh = (script: string) => ["-c", script];
+
+/** An input in a foreign await. */
+async function* silent(): AsyncGenerator<string> {
+  yield await new Promise<never>(() => {});
+}
 
 describe("communicate", () => {
   test(
@@ -58,6 +64,21 @@ describe("communicate", () => {
       const [stdout, stderr] = await process.communicate();
 
       assert.deepEqual([text(stdout), stderr], ["", undefined]);
+    }),
+  );
+
+  test(
+    "leaves an input from which nothing comes alone, when the process has ended or it is cancelled",
+    real(async () => {
+      await using running = await createSubprocessExec("cat", [], pipes);
+      const moved = await moveOnAfter(0.01, () => running.communicate(silent()));
+      const ended = await createSubprocessExec("echo", ["done"], pipes);
+      const [stdout] = await ended.communicate(silent());
+
+      assert.deepEqual(
+        [moved.cancelled, running.returncode, text(stdout)],
+        [true, undefined, "done\n"],
+      );
     }),
   );
 
@@ -574,22 +595,30 @@ describe("output that somebody else holds open when the process has ended", () =
   const openOutput = () =>
     Object.assign(new EventEmitter(), { bytesRead: 0, closed: false, destroy() {} });
 
-  test("is waited for as long as something comes", async () => {
-    await run(async () => {
-      const stdout = openOutput();
-      const child = claimedChild(stdout);
-      child.host.emit("exit", 0, null);
-      let pieces = 0;
-      const coming = setInterval(() => {
-        stdout.bytesRead++;
-        if (++pieces === 15) clearInterval(coming);
-      }, 50);
-      await child.drained();
-      stdout.closed = true;
-      stdout.emit("close");
-
-      assert.equal(pieces, 15);
+  test("is waited for as long as something comes, for however long", async (t) => {
+    let now = 0;
+    t.mock.method(realHost, "now", () => now);
+    t.mock.method(realHost, "setTimer", (when: number, callback: () => void) => {
+      const timer = setImmediate(() => {
+        now = when;
+        if (++stdout.bytesRead === 100) stdout.closed = true;
+        callback();
+      });
+      return { ref() {}, unref() {}, clear: () => clearImmediate(timer) };
     });
+    const stdout = openOutput();
+    await run(async () => {
+      const child = claimedChild(stdout);
+      const drained = createTask(() => child.drained());
+      child.host.emit("exit", 0, null);
+      while (!stdout.closed) await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(drained.done(), false);
+      stdout.emit("close");
+      await drained;
+    });
+
+    assert.equal(stdout.bytesRead, 100);
+    assert.ok(now >= 49, `${now} s`);
   });
 
   test("is not waited for longer than it is open", async () => {
