@@ -38,7 +38,7 @@ const MOST_UNREAD = 1_048_576;
 /** Seconds that SIGKILL gets; a process in an uninterruptible system call is left to the system. */
 const KILL_SECONDS = 1;
 
-/** The children that have not been reaped: they die with this process. */
+/** The children that have not been reaped, or are being ended with all that they have started: they die with this process. */
 const living: Set<Child> = new Set();
 const killLiving = (): void => {
   for (const child of living) child.kill();
@@ -61,6 +61,8 @@ export class Child implements Dependent, Watched {
   readonly #watchers: Set<() => void> = new Set();
   /** Set once it is being ended: resolves when nothing more can be done. */
   #ending: Promise<void> | undefined = undefined;
+  /** True from then on until nothing more can be done. It may itself have ended, and others of its group go on. */
+  #isBeingEnded = false;
 
   constructor(loop: EventLoop, spec: ChildSpec, host: ChildProcess, pid: number) {
     this.loop = loop;
@@ -137,9 +139,10 @@ export class Child implements Dependent, Watched {
     else if (this.returncode === undefined) this.#sendToGroup(signal);
   }
 
-  /** Ends it in the call: the system does the rest. */
+  /** Ends it in the call, and what is left of its group, if that is being ended: the system does the rest. */
   kill(): void {
-    this.sendToAll("SIGKILL");
+    if (this.#isBeingEnded) this.#sendToRest("SIGKILL");
+    else this.sendToAll("SIGKILL");
   }
 
   /** Calls back when it has ended, and each time that one of its outputs has; gives the way to stop that. */
@@ -204,7 +207,7 @@ export class Child implements Dependent, Watched {
 
   /** The run is over: nobody reads its output any more. */
   async end(): Promise<void> {
-    if (this.returncode !== undefined) {
+    if (this.returncode !== undefined && !this.#isBeingEnded) {
       this.closeStreams();
       return;
     }
@@ -225,6 +228,7 @@ export class Child implements Dependent, Watched {
 
   #end(killDelay: number): Promise<void> {
     if (this.#ending === undefined) {
+      this.#isBeingEnded = true;
       this.#ending = new Promise((resolve) => runInRoot(() => this.#endGently(killDelay, resolve)));
     } else if (killDelay === 0) this.kill(); // somebody is in more of a hurry than the first
     return this.#ending;
@@ -243,6 +247,8 @@ export class Child implements Dependent, Watched {
       stopWatching();
       timer?.clear();
       if (this.leadsGroup) this.#sendToGroup("SIGKILL"); // what has closed its output, and goes on
+      this.#isBeingEnded = false;
+      this.#release();
       resolve();
     };
     const stopWatching = this.watch(() => {
@@ -281,15 +287,20 @@ export class Child implements Dependent, Watched {
     const { signals } = process.getBuiltinModule("node:os").constants;
     this.signal = signal ?? undefined;
     this.returncode = signal === null ? (code ?? 0) : -signals[signal];
-    living.delete(this);
-    if (living.size === 0) process.off("exit", killLiving);
     this.#exits.resumeAll(this.returncode);
     this.#tellWatchers();
   }
 
   #tellWatchers(): void {
-    if (this.returncode !== undefined && this.hasOutputEnded) dependents.delete(this);
+    this.#release();
     for (const watcher of [...this.#watchers]) watcher();
+  }
+
+  /** Nobody has to end it any more, once it has ended, and is not just being ended with its group. */
+  #release(): void {
+    if (this.returncode === undefined || this.#isBeingEnded) return;
+    if (living.delete(this) && living.size === 0) process.off("exit", killLiving);
+    if (this.hasOutputEnded) dependents.delete(this);
   }
 }
 

@@ -557,6 +557,31 @@ describe("the end of a run", () => {
     });
   }
 
+  for (const [what, scenario, second, end] of [
+    ["a second signal", "half ended", "SIGTERM", { code: null, signal: "SIGTERM" }],
+    ["an exit", "half ended", "SIGUSR1", { code: 4, signal: null }],
+    ["an uncaught error", "half ended", "SIGUSR2", { code: 1, signal: null }],
+    [
+      "the end of `shutdownDelay`",
+      "half ended, in a hurry",
+      undefined,
+      { code: null, signal: "SIGTERM" },
+    ],
+  ] as const) {
+    test(`by ${what} kills what a process has left that has ended on request`, async () => {
+      const { code, signal, stdout } = await runFixture("processes", scenario, {
+        onOutput(output, child) {
+          if (output.endsWith("ready\n")) child.kill("SIGTERM");
+          if (output.endsWith("gone\n") && second !== undefined) child.kill(second);
+        },
+      });
+      const [, pid] = /^pid (\d+)$/m.exec(stdout) ?? [];
+
+      assert.deepEqual({ code, signal }, end, stdout);
+      await allGone(Number(pid));
+    });
+  }
+
   test("is told by debug mode", async () => {
     const { stderr } = await runFixture("processes", "left over, in debug mode");
 
