@@ -47,7 +47,7 @@ const DEFAULT_SIGNALS: readonly SignalName[] = ["SIGINT", "SIGTERM"];
 /**
  * Runs `main` as the main task and gives what it returns. When main has ended, tasks that are left are cancelled and
  * awaited. SIGINT and SIGTERM cancel main; when it has ended by that, the process dies by that signal, as a shell
- * expects (130, 143); a second signal ends it at once. When nothing is left that could wake main, the call rejects
+ * expects (130, 143); a second signal ends it at once. Runs side by side are all cancelled. When nothing is left that could wake main, the call rejects
  * with a DeadlockError that lists the tasks and what they wait for.
  *
  * Inside a running program it is a root of its own, which is cancelled with its caller, and leaves signals alone.
@@ -68,7 +68,7 @@ export async function run<T>(main: Coroutine<T>, options: RunOptions = {}): Prom
   }
 }
 
-/** Runs that have not ended, in this process. The outermost one has the signals. */
+/** Runs that have not ended, in this process. */
 let running = 0;
 /** Loops that a run is using: two at once would cancel each other's tasks when they end. */
 const busyLoops: WeakSet<EventLoop> = new WeakSet();
@@ -124,13 +124,14 @@ export class Runner {
     const stop = scope.interruption("run");
     if (stop !== undefined) await stop;
     this.#context ??= copyContext();
+    const isNested = busyLoops.has(scope.loop);
     busyLoops.add(loop);
     this.#isRunning = true;
     running++;
     nested.set(scope.loop, (nested.get(scope.loop) ?? 0) + 1);
     scope.loop.io(1); // the caller's loop has work outside, until the run has shut down
     try {
-      return await new Run(loop, main, this.#context, this.#options, running === 1).result();
+      return await new Run(loop, main, this.#context, this.#options, isNested).result();
     } finally {
       nested.set(scope.loop, (nested.get(scope.loop) ?? 0) - 1);
       scope.loop.io(-1);
@@ -172,6 +173,8 @@ class Run<T> implements FutureListener {
   #mainTimer: Timer | undefined = undefined;
   /** True once the host ran dry while main sat in a foreign await and other runs were under way. */
   #isDry = false;
+  /** True iff a signal came when main had ended: it does not change that, and ends the process after the shutdown. */
+  #isSignalLate = false;
   /** Set iff the loop found that main would never end. */
   #dead: Error | undefined = undefined;
 
@@ -180,7 +183,7 @@ class Run<T> implements FutureListener {
     main: Coroutine<T>,
     context: Context,
     options: RunOptions,
-    isOutermost: boolean,
+    isNested: boolean,
   ) {
     this.#loop = loop;
     this.#options = options;
@@ -198,10 +201,8 @@ class Run<T> implements FutureListener {
     this.#main = new Task(loop, main, { name: "main", context, signal: options.signal });
     this.#main.listen(this);
     this.#main.scope.addCancelHook((cancellation) => this.#mainCancelled(cancellation));
-    const names = isOutermost ? (options.signals ?? DEFAULT_SIGNALS) : false;
-    this.#signals = new SignalWatch(names === false ? [] : names, (name) =>
-      this.#main.cancelFor("shutdown", name),
-    );
+    const names = isNested ? false : (options.signals ?? DEFAULT_SIGNALS);
+    this.#signals = new SignalWatch(names === false ? [] : names, (name) => this.#signalled(name));
   }
 
   async result(): Promise<T> {
@@ -213,16 +214,24 @@ class Run<T> implements FutureListener {
       if (this.#mainTimer !== undefined) this.#loop.cancelTimer(this.#mainTimer);
       await this.#shutDown();
       stopWatching();
-      this.#signals.stop();
+      if (this.#isSignalLate && this.#main.state === "rejected") {
+        const message = "main has failed, and the process ends by a signal that came after that";
+        this.#loop.callExceptionHandler({ message, exception: this.#main.failure });
+      }
+      await this.#signals.stop(this.#main.cancelled() || this.#isSignalLate);
     }
     const { signal } = this.#options;
     if (this.#main.cancelled()) {
-      await this.#signals.endProcess();
       if (this.#dead !== undefined) throw this.#dead;
       if (signal?.aborted === true && this.#main.scope.owns(this.#main.failure))
         throw signal.reason;
     }
     return this.#main.result();
+  }
+
+  #signalled(name: SignalName): void {
+    this.#isSignalLate = this.#main.done();
+    this.#main.cancelFor("shutdown", name);
   }
 
   /** @internal Main has ended. */
