@@ -11,6 +11,7 @@ import { type Context, copyContext } from "../kernel/context-var.ts";
 import { type Dependent, dependentsOf } from "../kernel/dependents.ts";
 import {
   argumentError,
+  CancelledError,
   checkCoroutine,
   checkSeconds,
   DeadlockError,
@@ -19,6 +20,7 @@ import {
 import { reportUnobserved } from "../kernel/failure.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { HostLoop, here } from "../kernel/here.ts";
+import { leftRun, realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
@@ -72,8 +74,16 @@ export async function run<T>(main: Coroutine<T>, options: RunOptions = {}): Prom
 let running = 0;
 /** Loops that a run is using: two at once would cancel each other's tasks when they end. */
 const busyLoops: WeakSet<EventLoop> = new WeakSet();
-/** How many runs were called from code on a loop: while there are any, that loop waits for another one and is not dead. */
-const nested: WeakMap<EventLoop, number> = new WeakMap();
+/** The runs that were called from code on a loop: while there are any, that loop waits for another one and is not dead. */
+const nested: WeakMap<EventLoop, Set<Run<unknown>>> = new WeakMap();
+
+function nestedOn(loop: EventLoop): Set<Run<unknown>> {
+  const known = nested.get(loop);
+  if (known !== undefined) return known;
+  const runs = new Set<Run<unknown>>();
+  nested.set(loop, runs);
+  return runs;
+}
 
 /** Several runs on one loop, which share one context of context variables. Source: asyncio.Runner (S181). */
 export class Runner {
@@ -128,12 +138,22 @@ export class Runner {
     busyLoops.add(loop);
     this.#isRunning = true;
     running++;
-    nested.set(scope.loop, (nested.get(scope.loop) ?? 0) + 1);
     scope.loop.io(1); // the caller's loop has work outside, until the run has shut down
+    let run: Run<T> | undefined;
     try {
-      return await new Run(loop, main, this.#context, this.#options, isNested).result();
+      run = new Run(loop, main, this.#context, this.#options, isNested);
+      nestedOn(scope.loop).add(run);
+      return await run.result();
+    } catch (error) {
+      if (error instanceof CancelledError && run?.isCallerCancelled === false) {
+        // By then the host has asked for the branches that were cut off with the same error.
+        await new Promise<void>((resolve) => realHost.macrotask(resolve));
+        leftRun.add(error);
+      }
+      throw error;
     } finally {
-      nested.set(scope.loop, (nested.get(scope.loop) ?? 0) - 1);
+      if (run !== undefined) nestedOn(scope.loop).delete(run);
+      for (const tell of run?.whenEnded ?? []) tell();
       scope.loop.io(-1);
       running--;
       this.#isRunning = false;
@@ -162,8 +182,14 @@ class Run<T> implements FutureListener {
   readonly #main: Task<T>;
   readonly #options: RunOptions;
   readonly #signals: SignalWatch;
+  /** The task it was called from, if any. */
+  readonly #caller: Task<unknown> | undefined;
+  /** Told when it has ended, all of it. */
+  readonly whenEnded: (() => void)[] = [];
   /** Tasks that were there before, on a loop that was passed in: not ours to cancel. */
   readonly #foreign: ReadonlySet<Task<unknown>>;
+  /** Runs that were called there before. */
+  readonly #nestedBefore: ReadonlySet<Run<unknown>>;
   /** What was open there before. */
   readonly #openBefore: ReadonlySet<Dependent>;
   /** The caller, waiting for main to end. */
@@ -188,13 +214,17 @@ class Run<T> implements FutureListener {
     this.#loop = loop;
     this.#options = options;
     this.#shutdownDelay = options.shutdownDelay ?? DEFAULT_SHUTDOWN_DELAY;
+    this.#caller = here().task;
     this.#foreign = new Set(loop.tasks.toArray());
+    this.#nestedBefore = new Set(nestedOn(loop));
     this.#openBefore = new Set(dependentsOf(loop));
     this.#join = park<void>(
       here(),
       { describeWait: () => "a run to end" },
       (_wait, cancellation) => {
-        this.#main.forwardCancel(cancellation);
+        // The end of the caller's scope does not hurry a main that is cleaning up: the outer run waits for it.
+        const isKnown = cancellation.source === "closed" && this.#main.cancelling() > 0;
+        if (!isKnown) this.#main.forwardCancel(cancellation);
         return false;
       },
     );
@@ -229,6 +259,11 @@ class Run<T> implements FutureListener {
     return this.#main.result();
   }
 
+  /** True iff the caller was cancelled, or its scope has ended, while it waited. */
+  get isCallerCancelled(): boolean {
+    return this.#join.cancellation !== undefined;
+  }
+
   #signalled(name: SignalName): void {
     this.#isSignalLate = this.#main.done();
     this.#main.cancelFor("shutdown", name);
@@ -244,7 +279,7 @@ class Run<T> implements FutureListener {
 
   /** The host has nothing left to do, and main has not ended; or the loop says in its own words that it never will. */
   #ranDry(error?: Error): void {
-    if (this.#main.done() || (error === undefined && (nested.get(this.#loop) ?? 0) > 0)) return;
+    if (this.#main.done() || (error === undefined && nestedOn(this.#loop).size > 0)) return;
     const isSecondTime = this.#dead !== undefined;
     void this.#loop.nextMacrotask(); // else the host would not tell us a second time
     if (
@@ -293,6 +328,7 @@ class Run<T> implements FutureListener {
       break;
     }
     await this.#cleanupsEnded(deadline);
+    await this.#nestedEnded(deadline);
     await this.#dependentsEnded(deadline);
     reportUnobserved(this.#loop);
   }
@@ -338,6 +374,38 @@ class Run<T> implements FutureListener {
     }
     const message = `branches that were cut off have not cleaned up within ${formatSeconds(this.#shutdownDelay)}, and will be left behind`;
     loop.callExceptionHandler({ message });
+  }
+
+  /** Cancels the runs that were called from this one and that nobody awaits, and waits for them until `deadline`. */
+  async #nestedEnded(deadline: number): Promise<void> {
+    for (let left = this.#nestedRuns(); left.length > 0; left = this.#nestedRuns()) {
+      for (const run of left) if (run.#main.cancelling() === 0) run.#main.cancelFor("shutdown");
+      const ended = await Promise.all(left.map((run) => this.#runEnded(run, deadline)));
+      if (!ended.includes(false)) continue;
+      const message = `a run has not ended within ${formatSeconds(this.#shutdownDelay)}, and will be left behind: the run that it was called from is over`;
+      this.#loop.callExceptionHandler({ message });
+      return;
+    }
+  }
+
+  #nestedRuns(): Run<unknown>[] {
+    return [...nestedOn(this.#loop)].filter(
+      (run) =>
+        (run as unknown) !== this &&
+        !this.#nestedBefore.has(run) &&
+        (run.#caller === undefined || !this.#foreign.has(run.#caller)),
+    );
+  }
+
+  /** Waits until `run` has ended, all of it; false if `deadline` comes first. */
+  #runEnded(run: Run<unknown>, deadline: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = this.#loop.addTimer(deadline, { timerDue: () => resolve(false) });
+      run.whenEnded.push(() => {
+        this.#loop.cancelTimer(timer);
+        resolve(true);
+      });
+    });
   }
 
   /** Waits until `scope` closes; false if `deadline` comes first. */

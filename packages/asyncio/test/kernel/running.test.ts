@@ -316,6 +316,68 @@ describe("rule 27: a deadlock ends the run with a DeadlockError", () => {
 });
 
 describe("rule 28 and fine point 19: a run inside a running program", () => {
+  const inner = (log: string[]) => async () => {
+    try {
+      await sleep(3600);
+    } finally {
+      await sleep(0.001);
+      log.push("inner has cleaned up");
+    }
+  };
+
+  test("that nobody awaits ends before the outer one, also if that is cancelled", async () => {
+    const log: string[] = [];
+    await run(async () => {
+      void run(inner(log)).catch(() => {});
+      await sleep(0);
+    });
+    const controller = new AbortController();
+    const aborted = run(
+      async () => {
+        void run(inner(log)).catch(() => {});
+        await sleep(0);
+        controller.abort();
+        await sleep(3600);
+      },
+      { signal: controller.signal },
+    );
+    await rejection(aborted);
+
+    assert.deepEqual(log, ["inner has cleaned up", "inner has cleaned up"]);
+  });
+
+  test("that was called where nobody cancels it ends, too", async () => {
+    const log: string[] = [];
+    await run(async () => {
+      const begun = new Future<void>();
+      getRunningLoop().callSoon(() => {
+        void run(inner(log)).catch(() => {});
+        begun.setResult();
+      });
+      await begun;
+    });
+
+    assert.deepEqual(log, ["inner has cleaned up"]);
+  });
+
+  test("that does not end is told of, and left behind", async () => {
+    const reports: string[] = [];
+    const stuck = new Promise<void>(() => {});
+    await run(
+      async () => {
+        getRunningLoop().setExceptionHandler((_loop, { message }) => reports.push(message));
+        const inner = () => {
+          getRunningLoop().setExceptionHandler(() => {});
+          return stuck;
+        };
+        void run(inner, { shutdownDelay: 0.01 }).catch(() => {});
+        await sleep(0);
+      },
+      { shutdownDelay: 0 },
+    );
+
+    assert.match(reports.join(), /a run has not ended within 0 s, and will be left behind/);
+  });
   test(
     "is a root of its own, with its own loop (S167, S174)",
     virtual(async (loop) => {
