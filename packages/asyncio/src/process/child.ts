@@ -24,6 +24,8 @@ import { startError } from "./start-error.ts";
 export interface ChildSpec {
   /** The public function that starts it, for messages. */
   readonly api: string;
+  /** The program that was asked for, for messages; another one may run first, and become it. */
+  readonly asked: string;
   readonly program: string;
   readonly args: readonly string[];
   /** What reports call it: the program and its arguments as one would type them. */
@@ -85,11 +87,11 @@ export class Child implements Dependent, Watched {
    * it gives of the child, in the call, before the child can have put out anything or ended.
    */
   static start<T>(spec: ChildSpec, setUp: (child: Child) => T): Promise<T> {
-    const { api, program, args, options } = spec;
+    const { api, asked, program, args, options } = spec;
     const scope = here();
     const stop = scope.interruption(api);
     if (stop !== undefined) return stop;
-    const fail = (error: Error): Error => startError(api, program, options, error);
+    const fail = (error: Error): Error => startError(api, asked, options, error);
     let host: ChildProcess;
     try {
       const { spawn } = process.getBuiltinModule("node:child_process");

@@ -1,7 +1,7 @@
 /** A program that runs, answers and ends, in one call that leaves nothing behind. Sources: Trio's run_process, Python's subprocess.run. */
 
 import type { Readable } from "node:stream";
-import { argumentError, checkSeconds, TimeoutError } from "../kernel/errors.ts";
+import { argumentError, checkSeconds, rangeError, TimeoutError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { formatSeconds } from "../kernel/timers.ts";
@@ -112,12 +112,24 @@ function settingsOf(options: RunProcessOptions): {
   checkInput(API, input);
   if (input !== undefined && options.stdin !== undefined)
     throw argumentError(API, "`input` or `stdin`, not both", options.stdin);
-  checkSeconds(API, "`killDelay` in seconds", killDelay);
-  checkSeconds(API, "`seconds` it may take", seconds);
+  if ((options.stdin as unknown) === "pipe")
+    throw argumentError(
+      API,
+      '`stdin` to be "inherit", "ignore" or a file descriptor',
+      "pipe",
+      "What it reads goes into `input`; to talk to a process, use `createSubprocessExec`",
+    );
+  checkDelay("`killDelay` in seconds", killDelay);
+  checkDelay("`seconds` it may take", seconds);
   const output = capture === false ? "inherit" : "pipe";
   const { stdin = input === undefined ? "ignore" : "pipe" } = options;
   const { stdout = output, stderr = output } = options;
   return { capture, settings: { ...options, stdin, stdout, stderr } };
+}
+
+function checkDelay(what: string, seconds: unknown): void {
+  checkSeconds(API, what, seconds);
+  if (seconds < 0) throw rangeError(API, `${what}, 0 or more`, seconds);
 }
 
 /** A process that is being run. */
@@ -242,7 +254,7 @@ class Recording {
   }
 
   #present(bytes: Uint8Array): string | Uint8Array {
-    return this.#isText ? new TextDecoder().decode(bytes) : bytes;
+    return this.#isText ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes;
   }
 
   #joined(): Uint8Array {

@@ -16,12 +16,13 @@ import {
   checkSeconds,
   DeadlockError,
   InvalidStateError,
+  rangeError,
 } from "../kernel/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { HostLoop, here } from "../kernel/here.ts";
 import { leftRun, realHost } from "../kernel/host.ts";
-import type { EventLoop } from "../kernel/loop.ts";
+import { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { formatSeconds, type Timer } from "../kernel/timers.ts";
@@ -61,7 +62,6 @@ const DEFAULT_SIGNALS: readonly SignalName[] = ["SIGINT", "SIGTERM"];
  */
 export async function run<T>(main: Coroutine<T>, options: RunOptions = {}): Promise<T> {
   checkCoroutine("`run`", main);
-  checkSignal("`run`", options.signal);
   const runner = new Runner(options);
   try {
     return await runner.run(main);
@@ -95,19 +95,8 @@ export class Runner {
   #closed = false;
 
   constructor(options: RunOptions = {}) {
-    const { shutdownDelay, cancelGrace, debug, loop, signals } = options;
-    for (const [name, seconds] of Object.entries({ shutdownDelay, cancelGrace })) {
-      if (seconds !== undefined) checkSeconds("`run`", `\`${name}\` in seconds`, seconds);
-    }
-    if (signals !== undefined && signals !== false)
-      checkSignalNames("`run`", "`signals` to be false or an array", signals);
-    if (loop !== undefined && (debug !== undefined || cancelGrace !== undefined)) {
-      throw argumentError(
-        "`run`",
-        "`debug` and `cancelGrace` to be given to the loop, where there is a `loop` option",
-        options,
-      );
-    }
+    checkOptions(options);
+    const { loop } = options;
     this.#options = options;
     this.#loop = loop;
     this.#ownsLoop = loop === undefined;
@@ -173,6 +162,34 @@ export class Runner {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+}
+
+function checkOptions(options: RunOptions): void {
+  if (typeof options !== "object" || options === null)
+    throw argumentError("`run`", "an object of options", options);
+  checkSignal("`run`", options.signal);
+  const { shutdownDelay, cancelGrace, debug, loop, signals } = options;
+  for (const [name, seconds] of Object.entries({ shutdownDelay, cancelGrace })) {
+    if (seconds === undefined) continue;
+    checkSeconds("`run`", `\`${name}\` in seconds`, seconds);
+    if (seconds < 0) throw rangeError("`run`", `\`${name}\` of 0 seconds or more`, seconds);
+  }
+  if (signals !== undefined && signals !== false)
+    checkSignalNames("`run`", "`signals` to be false or an array", signals);
+  if (loop !== undefined && !(loop instanceof EventLoop))
+    throw argumentError(
+      "`run`",
+      "`loop` to be an event loop",
+      loop,
+      "Make one with `new HostLoop()`",
+    );
+  if (loop !== undefined && (debug !== undefined || cancelGrace !== undefined)) {
+    throw argumentError(
+      "`run`",
+      "`debug` and `cancelGrace` to be given to the loop, where there is a `loop` option",
+      options,
+    );
   }
 }
 

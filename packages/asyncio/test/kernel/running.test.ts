@@ -315,6 +315,26 @@ describe("rule 27: a deadlock ends the run with a DeadlockError", () => {
   });
 });
 
+describe("wrong options of run", () => {
+  for (const [what, options, message] of [
+    ["what is no object", null, /^`run` expects an object of options, got null$/],
+    ["a loop that is none", { loop: {} }, /`loop` to be an event loop, got an object\. Make one/],
+    ["a negative delay", { shutdownDelay: -1 }, /`shutdownDelay` of 0 seconds or more, got -1$/],
+    ["a delay that is none", { cancelGrace: "5" }, /`cancelGrace` in seconds, got "5"$/],
+    ["one signal without an array", { signals: "SIGINT" }, /`signals` to be false or an array/],
+  ] as const) {
+    test(`${what} is refused`, async () => {
+      const wrong = options as never;
+
+      await assert.rejects(
+        run(async () => {}, wrong),
+        { code: "ERR_ASYNCIO_INVALID_ARGUMENT", message },
+      );
+      assert.throws(() => new Runner(wrong), { message });
+    });
+  }
+});
+
 describe("rule 28 and fine point 19: a run inside a running program", () => {
   const inner = (log: string[]) => async () => {
     try {

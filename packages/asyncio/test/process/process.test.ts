@@ -492,6 +492,21 @@ describe("a program that cannot be started", () => {
       "ENOENT",
       /^`createSubprocessExec` cannot start "no-such-program": /,
     ],
+    ["is a folder", "/tmp", {}, "EACCES", /cannot start "\/tmp": permission denied/],
+    [
+      "is a folder, with one pipe for both",
+      "/tmp",
+      { stdout: "pipe", stderr: "stdout" },
+      "EACCES",
+      /cannot start "\/tmp": permission denied/,
+    ],
+    [
+      "has no folder, with one pipe for both",
+      "true",
+      { cwd: "/nowhere", stdout: "pipe", stderr: "stdout" },
+      "ENOENT",
+      /cannot start "true": its working directory "\/nowhere" does not exist$/,
+    ],
   ] as const) {
     test(
       `says so: it ${what}`,
@@ -508,6 +523,8 @@ describe("a program that cannot be started", () => {
 
   for (const [what, args, message] of [
     ["a program that is no text", [5], /expects the program to be a string, got 5$/],
+    ["a program without a name", [""], /expects the program to have a name, got ""$/],
+    ["an environment that is none", ["ls", [], { env: "x" }], /`env` to be an object .*, got "x"$/],
     ["an argument that is no text", ["ls", [5]], /expects arguments to be strings, got 5$/],
     ["an unknown stream", ["ls", [], { stdout: "tty" }], /`stdout` to be "pipe", .*, got "tty"$/],
     ["stdout for stdout", ["ls", [], { stdout: "stdout" }], /got "stdout"$/],
@@ -612,7 +629,7 @@ describe("the end of a run", () => {
 /** A child that does what the test says, since no test could tell a real one when to do it. */
 function claimedChild(stdout: object | null = null): Child {
   const host = Object.assign(new EventEmitter(), { stdin: null, stdout, stderr: null });
-  const spec = { api: "test", program: "x", args: [], command: "x", options: {} };
+  const spec = { api: "test", asked: "x", program: "x", args: [], command: "x", options: {} };
   return new Child(here().loop, spec, host as unknown as ChildProcess, 0);
 }
 

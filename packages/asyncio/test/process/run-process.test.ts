@@ -91,6 +91,15 @@ describe("runProcess", () => {
   );
 
   test(
+    "gives text as it is, with a byte order mark if it begins with one",
+    real(async () => {
+      const { stdout } = await runProcess("printf", ["\\357\\273\\277hi"]);
+
+      assert.equal(stdout, "\ufeffhi");
+    }),
+  );
+
+  test(
     "without input, a process that reads has nothing to read",
     real(async () => {
       assert.equal((await runProcess("cat")).stdout, "");
@@ -449,6 +458,8 @@ describe("wrong arguments of runProcess", () => {
       ["ls", [], { killDelay: Number.NaN }],
       /`killDelay` in seconds, got NaN$/,
     ],
+    ["a pipe for stdin", ["cat", [], { stdin: "pipe" }], /`stdin` .* got "pipe"\. .* into `input`/],
+    ["a negative duration", ["ls", [], { seconds: -1 }], /it may take, 0 or more, got -1$/],
     ["a duration that is none", ["ls", [], { seconds: "5" }], /`seconds` it may take, got "5"$/],
   ] as const) {
     test(`${what} is refused`, async () => {
