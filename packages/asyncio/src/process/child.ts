@@ -12,7 +12,12 @@
 import type { ChildProcess, SpawnOptions } from "node:child_process";
 import type { Readable } from "node:stream";
 import { runInRoot } from "../kernel/context.ts";
-import { type Dependent, dependents } from "../kernel/dependents.ts";
+import {
+  type Dependent,
+  deathListeners,
+  dependents,
+  killDependents,
+} from "../kernel/dependents.ts";
 import { completed, here } from "../kernel/here.ts";
 import { type HostTimer, realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
@@ -46,6 +51,31 @@ const killLiving = (): void => {
   for (const child of living) child.kill();
 };
 
+/** Signals that end a process in which nobody listens to them. */
+const deadly = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const;
+/** As if we did not listen either, but for the children. */
+const dieWithChildren = (name: NodeJS.Signals): void => {
+  if (process.listenerCount(name) > 1) return; // whoever it is decides
+  killDependents();
+  process.removeAllListeners(name);
+  process.kill(process.pid, name);
+};
+deathListeners.add(dieWithChildren);
+
+function addLiving(child: Child): void {
+  living.add(child);
+  if (living.size > 1) return;
+  process.on("exit", killLiving);
+  // The handles that the host makes for them keep the context they are made in. First, to find who listens once.
+  for (const name of deadly) runInRoot(() => process.prependListener(name, dieWithChildren));
+}
+
+function deleteLiving(child: Child): void {
+  if (!living.delete(child) || living.size > 0) return;
+  process.off("exit", killLiving);
+  for (const name of deadly) process.off(name, dieWithChildren);
+}
+
 export class Child implements Dependent, Watched {
   readonly loop: EventLoop;
   readonly pid: number;
@@ -77,8 +107,7 @@ export class Child implements Dependent, Watched {
     for (const output of this.#outputs) output.on("close", () => this.#tellWatchers());
     if (loop.isExact) loop.watch(this);
     dependents.add(this);
-    if (living.size === 0) process.on("exit", killLiving);
-    living.add(this);
+    addLiving(this);
   }
 
   /**
@@ -301,7 +330,7 @@ export class Child implements Dependent, Watched {
   /** Nobody has to end it any more, once it has ended, and is not just being ended with its group. */
   #release(): void {
     if (this.returncode === undefined || this.#isBeingEnded) return;
-    if (living.delete(this) && living.size === 0) process.off("exit", killLiving);
+    deleteLiving(this);
     if (this.hasOutputEnded) dependents.delete(this);
   }
 }

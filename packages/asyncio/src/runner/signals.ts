@@ -7,7 +7,7 @@
  */
 
 import { runInRoot } from "../kernel/context.ts";
-import { killDependents } from "../kernel/dependents.ts";
+import { deathListeners, killDependents } from "../kernel/dependents.ts";
 import { argumentError } from "../kernel/errors.ts";
 import { realHost } from "../kernel/host.ts";
 
@@ -174,7 +174,8 @@ function isWatched(name: SignalName): boolean {
 /** True iff the program listens to it by its own means: then it is the program's. */
 function isOfProgram(name: SignalName): boolean {
   const ours = [receptions, listeners].filter((known) => known.has(name));
-  return process.listenerCount(name) > ours.length;
+  const all = process.listeners(name).filter((listener) => !deathListeners.has(listener));
+  return all.length > ours.length;
 }
 
 function heard(name: SignalName): void {

@@ -574,6 +574,32 @@ describe("the end of a run", () => {
     });
   }
 
+  for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
+    test(`leaves no process when ${signal} comes, and nobody listens to it`, async () => {
+      const ended = await runFixture("processes", "not listening", {
+        onOutput(output, child) {
+          if (output.endsWith("ready\n")) child.kill(signal);
+        },
+      });
+      const pids = [...ended.stdout.matchAll(/^pid (\d+)$/gm)].map(([, pid]) => Number(pid));
+
+      assert.deepEqual([ended.signal, pids.length], [signal, 2]);
+      await allGone(...pids);
+    });
+  }
+
+  test("does not come by a signal that the program listens to", async () => {
+    const { signal, stdout } = await runFixture("processes", "listening itself", {
+      onOutput(output, child) {
+        if (output.endsWith("ready\n")) child.kill("SIGHUP");
+        if (output.endsWith("again\n")) child.kill("SIGTERM");
+      },
+    });
+
+    assert.equal(signal, "SIGTERM");
+    assert.match(stdout, /ready\nagain\n$/);
+  });
+
   for (const [what, scenario, second, end] of [
     ["a second signal", "half ended", "SIGTERM", { code: null, signal: "SIGTERM" }],
     ["an exit", "half ended", "SIGUSR1", { code: 4, signal: null }],
