@@ -21,7 +21,7 @@ import {
 import { reportUnobserved } from "../kernel/failure.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { HostLoop, here } from "../kernel/here.ts";
-import { leftRun, realHost } from "../kernel/host.ts";
+import { type HostTimer, leftRun, realHost } from "../kernel/host.ts";
 import { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
@@ -45,6 +45,8 @@ export interface RunOptions {
 }
 
 const DEFAULT_SHUTDOWN_DELAY = 10;
+/** A host that runs dry twice, asks twice within microseconds; one that something has woken, after that. */
+const SECOND_LOOK_SECONDS = 0.01;
 const DEFAULT_SIGNALS: readonly SignalName[] = ["SIGINT", "SIGTERM"];
 
 /**
@@ -214,8 +216,8 @@ class Run<T> implements FutureListener {
   readonly #shutdownDelay: number;
   /** Set once main was cancelled: the run does not wait for it for ever. */
   #mainTimer: Timer | undefined = undefined;
-  /** True once the host ran dry while main sat in a foreign await and other runs were under way. */
-  #isDry = false;
+  /** Set iff the host ran dry just now, and something else may wake main: if it is dry again at once, nothing has. */
+  #secondLook: HostTimer | undefined = undefined;
   /** True iff a signal came when main had ended: it does not change that, and ends the process after the shutdown. */
   #isSignalLate = false;
   /** Set iff the loop found that main would never end. */
@@ -261,6 +263,7 @@ class Run<T> implements FutureListener {
       if (this.#mainTimer !== undefined) this.#loop.cancelTimer(this.#mainTimer);
       await this.#shutDown();
       stopWatching();
+      this.#secondLook?.clear();
       if (this.#isSignalLate && this.#main.state === "rejected") {
         const message = "main has failed, and the process ends by a signal that came after that";
         this.#loop.callExceptionHandler({ message, exception: this.#main.failure });
@@ -299,13 +302,11 @@ class Run<T> implements FutureListener {
     if (this.#main.done() || (error === undefined && nestedOn(this.#loop).size > 0)) return;
     const isSecondTime = this.#dead !== undefined;
     void this.#loop.nextMacrotask(); // else the host would not tell us a second time
-    if (
-      error === undefined &&
-      running > 1 &&
-      this.#main.waitingFor().length === 0 &&
-      !this.#isDry
-    ) {
-      this.#isDry = true; // it may wait for another run, which is being ended now
+    if (error === undefined && this.#mayBeWoken() && this.#secondLook === undefined) {
+      this.#secondLook = realHost.setTimer(realHost.now() + SECOND_LOOK_SECONDS, () => {
+        this.#secondLook = undefined; // the host has gone on: it was not dry
+      });
+      this.#secondLook.unref();
       return;
     }
     const tasks = this.#loop.tasks.toArray();
@@ -313,6 +314,13 @@ class Run<T> implements FutureListener {
     // What sits in a foreign await that nothing will end any more cannot be told; nor has it a `finally` that could run.
     if (isSecondTime || this.#main.waitingFor().length === 0) this.#main.abandon();
     else this.#main.cancelFor("shutdown", this.#dead.name);
+  }
+
+  /** Whether something else may hear that the host ran dry, and then wake main: another run, or a listener of the program. */
+  #mayBeWoken(): boolean {
+    if (running > 1 && this.#main.waitingFor().length === 0) return true; // for the other run, which is being ended now
+    const isReal = this.#loop.host === realHost && typeof process !== "undefined";
+    return isReal && process.listenerCount("beforeExit") > 1; // one is ours
   }
 
   /** Main was cancelled, by a signal, an abort or its caller: it has `shutdownDelay` to end. */

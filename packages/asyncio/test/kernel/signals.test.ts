@@ -161,6 +161,12 @@ describe("rule 27: a deadlock in a real process", () => {
     assert.match(stdout, /^main,worker$/m);
   });
 
+  test("there is none while a listener to the end of the program goes on", async () => {
+    const { code, stdout } = await runFixture("signals", "woken at the end");
+
+    assert.deepEqual([code, stdout], [0, "once\ntwice\nDeadlockError\n"]);
+  });
+
   test("a main that sits in a foreign await ends the run as well", { timeout: 3000 }, async () => {
     const { stdout } = await runFixture("signals", "deadlock in a foreign await");
 
