@@ -51,29 +51,33 @@ const killLiving = (): void => {
   for (const child of living) child.kill();
 };
 
-/** Signals that end a process in which nobody listens to them. */
-const deadly = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const;
-/** As if we did not listen either, but for the children. */
-const dieWithChildren = (name: NodeJS.Signals): void => {
+/** Signals that end a process in which nobody listens to them, with listeners that do as if we did not listen either. */
+const deadly = (["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const).map((name) => {
+  const listener = (): void => dieWithChildren(name);
+  deathListeners.add(listener);
+  return { name, listener };
+});
+
+function dieWithChildren(name: NodeJS.Signals): void {
   if (process.listenerCount(name) > 1) return; // whoever it is decides
   killDependents();
-  process.removeAllListeners(name);
+  for (const { listener } of deadly) process.off(name, listener);
   process.kill(process.pid, name);
-};
-deathListeners.add(dieWithChildren);
+}
 
 function addLiving(child: Child): void {
   living.add(child);
   if (living.size > 1) return;
   process.on("exit", killLiving);
+  if (process.platform === "win32") return; // whoever closes a console ends all that is in it
   // The handles that the host makes for them keep the context they are made in. First, to find who listens once.
-  for (const name of deadly) runInRoot(() => process.prependListener(name, dieWithChildren));
+  for (const { name, listener } of deadly) runInRoot(() => process.prependListener(name, listener));
 }
 
 function deleteLiving(child: Child): void {
   if (!living.delete(child) || living.size > 0) return;
   process.off("exit", killLiving);
-  for (const name of deadly) process.off(name, dieWithChildren);
+  for (const { name, listener } of deadly) process.off(name, listener);
 }
 
 export class Child implements Dependent, Watched {

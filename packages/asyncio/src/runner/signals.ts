@@ -198,7 +198,8 @@ function take(name: SignalName): void {
 /** Dies by the signal itself, not by an exit code that looks like it: shells and supervisors tell the difference. */
 function die(name: SignalName): void {
   killDependents();
-  process.removeAllListeners(name); // else it would be caught
+  // Else it would be caught. One by one: Deno forgets its own part of a listener in no other way.
+  for (const listener of process.listeners(name)) process.off(name, listener);
   process.exitCode = SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[name];
   process.kill(process.pid, name);
   // Where a process cannot kill itself by that signal, the code has to do.
