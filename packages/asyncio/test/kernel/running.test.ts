@@ -351,6 +351,7 @@ describe("rule 28 and fine point 19: a run inside a running program", () => {
       void run(inner(log)).catch(() => {});
       await sleep(0);
     });
+    log.push("outer has ended");
     const controller = new AbortController();
     const aborted = run(
       async () => {
@@ -363,7 +364,7 @@ describe("rule 28 and fine point 19: a run inside a running program", () => {
     );
     await rejection(aborted);
 
-    assert.deepEqual(log, ["inner has cleaned up", "inner has cleaned up"]);
+    assert.deepEqual(log, ["inner has cleaned up", "outer has ended", "inner has cleaned up"]);
   });
 
   test("that was called where nobody cancels it ends, too", async () => {
