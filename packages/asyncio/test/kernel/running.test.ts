@@ -340,7 +340,7 @@ describe("rule 28 and fine point 19: a run inside a running program", () => {
     try {
       await sleep(3600);
     } finally {
-      await sleep(0.001);
+      await sleep(0.02); // longer than a run takes to end
       log.push("inner has cleaned up");
     }
   };
