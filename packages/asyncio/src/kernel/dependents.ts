@@ -23,6 +23,9 @@ export function dependentsOf(loop: EventLoop): Dependent[] {
   return [...dependents].filter((dependent) => dependent.loop === loop);
 }
 
+/** Listeners that a dying process kills by: no program that hears a signal has them for its own. */
+export const deathListeners: WeakSet<object> = new WeakSet();
+
 /** Before the process dies. */
 export function killDependents(): void {
   for (const dependent of dependents) dependent.kill?.();

@@ -153,6 +153,9 @@ export function environmentVariable(name: string): string | undefined {
 /** Whether somebody answers for a rejection that nobody has handled: asked in the context in which it came about. */
 export const rejectionHooks: Set<(reason: unknown) => boolean> = new Set();
 
+/** The CancelledErrors that a run has ended with: no scope answers for them any more, only the program. */
+export const leftRun: WeakSet<object> = new WeakSet();
+
 let guarded = false;
 
 /**
@@ -175,7 +178,7 @@ export function guardAbandonedBranches(): void {
     setImmediate(() => process.on("unhandledRejection", listener));
   };
   const listener = (reason: unknown): void => {
-    if (reason instanceof CancelledError) return;
+    if (reason instanceof CancelledError && !leftRun.has(reason)) return;
     for (const answers of rejectionHooks) if (answers(reason)) return;
     if (process.listenerCount("unhandledRejection") > 1) return;
     // After this batch of rejections, our own may be among them, and before anything else can happen.

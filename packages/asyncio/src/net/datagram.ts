@@ -45,6 +45,8 @@ export interface DatagramEndpointOptions {
 }
 
 const DEFAULT_QUEUE_SIZE = 1000;
+/** The system takes it as a signed number of 32 bits. */
+const LARGEST_BUFFER = 2 ** 31 - 1;
 const API = "`createDatagramEndpoint`";
 
 /**
@@ -63,16 +65,43 @@ const API = "`createDatagramEndpoint`";
 export async function createDatagramEndpoint(
   options: DatagramEndpointOptions = {},
 ): Promise<DatagramEndpoint> {
+  checkOptions(options);
   const { local, remote, queueSize = DEFAULT_QUEUE_SIZE } = options;
-  if (!(queueSize >= 1)) throw rangeError(API, "`queueSize` of 1 or more", queueSize);
-  if (remote !== undefined) checkAddress(API, "remote", remote);
-  if (local?.port !== undefined) checkPort(API, "local.port", local.port, 0);
   const isVersion6 = [local?.host, remote?.host].some((host) => host?.includes(":"));
   const { family = isVersion6 ? 6 : 4 } = options;
   if (family !== 4 && family !== 6) throw argumentError(API, "`family` to be 4 or 6", family);
   const { broadcast = false, reuseAddress = false, reusePort = false } = options;
   const portOptions = { ...options, family, broadcast, reuseAddress, reusePort };
   return await openEndpoint((receiver) => openPort(portOptions, receiver), queueSize, remote);
+}
+
+function checkOptions(options: DatagramEndpointOptions): void {
+  if (typeof options !== "object" || options === null)
+    throw argumentError(
+      API,
+      "an object of options",
+      options,
+      "Leave them out for an address of any kind",
+    );
+  const { local, remote, queueSize = DEFAULT_QUEUE_SIZE } = options;
+  if (typeof queueSize !== "number")
+    throw argumentError(API, "`queueSize` to be a number", queueSize);
+  if (!(queueSize >= 1)) throw rangeError(API, "`queueSize` of 1 or more", queueSize);
+  for (const name of ["receiveBufferSize", "sendBufferSize"] as const) {
+    const { [name]: size } = options;
+    if (size === undefined) continue;
+    if (typeof size !== "number")
+      throw argumentError(API, `\`${name}\` to be a number of bytes`, size);
+    if (!Number.isInteger(size) || size < 1 || size > LARGEST_BUFFER)
+      throw rangeError(API, `\`${name}\` from 1 to 2,147,483,647 bytes`, size);
+  }
+  if (remote !== undefined) checkAddress(API, "remote", remote);
+  if (local === undefined) return;
+  if (typeof local !== "object" || local === null)
+    throw argumentError(API, "`local` to be an address, { host, port }", local);
+  if (local.host !== undefined && typeof local.host !== "string")
+    throw argumentError(API, "`local.host` to be a string", local.host);
+  if (local.port !== undefined) checkPort(API, "local.port", local.port, 0);
 }
 
 /** @internal For ports of other kinds. */
@@ -148,6 +177,7 @@ export class DatagramEndpoint implements AsyncDisposable {
   readonly #port: DatagramPort;
   readonly #inbox: Inbox;
   readonly #closers: WaitList = new WaitList();
+  readonly #senders: WaitList = new WaitList();
   /** Told when it is gone, outside the loop. */
   readonly #whenGone: (() => void)[] = [];
   readonly #receiveSubject: WaitSubject = { describeWait: () => `${this.describe()}.receive` };
@@ -205,6 +235,7 @@ export class DatagramEndpoint implements AsyncDisposable {
     if (this.#port.send(bytes, to, finish)) return completed(scope, this.#sendSubject, undefined);
     this.#unsent++;
     wait = park<void>(scope, this.#sendSubject);
+    this.#senders.add(wait as Wait);
     if (early !== undefined) early.error === undefined ? wait.resume() : wait.fail(early.error);
     else if (this.#port.isOutside) wait.holdTime();
     return wait.promise;
@@ -259,10 +290,13 @@ export class DatagramEndpoint implements AsyncDisposable {
     if (this.#unsent === 0) this.#leave();
   }
 
-  /** Closes it at once: what the system has not taken yet is lost. */
+  /** Closes it at once: what the system has not taken yet is lost, and who waits for that gets an InvalidStateError. */
   abort(): void {
     this.close();
-    if (this.#state === "closing") this.#leave();
+    if (this.#state !== "closing") return;
+    this.#leave();
+    // A socket that is closed while it looks an address up never tells what has become of the datagram.
+    this.#senders.failAll(() => this.#closedError("send"));
   }
 
   /** Waits until the socket is gone. Does not wait in a scope that was cancelled. */

@@ -32,7 +32,11 @@ export function openRealPort(
   const opened = (): void => {
     socket.off("error", failed);
     try {
+      const { receiveBufferSize, sendBufferSize } = options;
       if (options.broadcast) socket.setBroadcast(true);
+      // As options of the socket the host would set them where nobody can catch what the system says to them.
+      if (receiveBufferSize !== undefined) socket.setRecvBufferSize(receiveBufferSize);
+      if (sendBufferSize !== undefined) socket.setSendBufferSize(sendBufferSize);
       const port = new RealPort(socket, receiver, options.remote !== undefined);
       if (!wait.resume(port)) port.close(() => {});
     } catch (error) {
@@ -46,11 +50,9 @@ export function openRealPort(
 }
 
 function makeSocket(options: DatagramPortOptions): Socket {
-  const { family, reuseAddress, reusePort, receiveBufferSize, sendBufferSize } = options;
+  const { family, reuseAddress, reusePort } = options;
   const settings: SocketOptions = { type: family === 6 ? "udp6" : "udp4", reuseAddr: reuseAddress };
   if (reusePort) Object.assign(settings, { reusePort });
-  if (receiveBufferSize !== undefined) settings.recvBufferSize = receiveBufferSize;
-  if (sendBufferSize !== undefined) settings.sendBufferSize = sendBufferSize;
   return process.getBuiltinModule("node:dgram").createSocket(settings);
 }
 

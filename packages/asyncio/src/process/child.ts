@@ -12,7 +12,12 @@
 import type { ChildProcess, SpawnOptions } from "node:child_process";
 import type { Readable } from "node:stream";
 import { runInRoot } from "../kernel/context.ts";
-import { type Dependent, dependents } from "../kernel/dependents.ts";
+import {
+  type Dependent,
+  deathListeners,
+  dependents,
+  killDependents,
+} from "../kernel/dependents.ts";
 import { completed, here } from "../kernel/here.ts";
 import { type HostTimer, realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
@@ -24,6 +29,8 @@ import { startError } from "./start-error.ts";
 export interface ChildSpec {
   /** The public function that starts it, for messages. */
   readonly api: string;
+  /** The program that was asked for, for messages; another one may run first, and become it. */
+  readonly asked: string;
   readonly program: string;
   readonly args: readonly string[];
   /** What reports call it: the program and its arguments as one would type them. */
@@ -33,16 +40,45 @@ export interface ChildSpec {
 
 /** After the process has ended, seconds without a byte until its output counts as ended; what it left running may go on. */
 const QUIET_SECONDS = 0.5;
-/** And seconds in all. */
-const DRAIN_SECONDS = 5;
+/** No pipe holds as many bytes: what comes on top does not come from a process that has ended. */
+const MOST_UNREAD = 1_048_576;
 /** Seconds that SIGKILL gets; a process in an uninterruptible system call is left to the system. */
 const KILL_SECONDS = 1;
 
-/** The children that have not been reaped: they die with this process. */
+/** The children that have not been reaped, or are being ended with all that they have started: they die with this process. */
 const living: Set<Child> = new Set();
 const killLiving = (): void => {
   for (const child of living) child.kill();
 };
+
+/** Signals that end a process in which nobody listens to them, with listeners that do as if we did not listen either. */
+const deadly = (["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const).map((name) => {
+  const listener = (): void => dieWithChildren(name);
+  deathListeners.add(listener);
+  return { name, listener };
+});
+
+function dieWithChildren(name: NodeJS.Signals): void {
+  if (process.listenerCount(name) > 1) return; // whoever it is decides
+  killDependents();
+  for (const { listener } of deadly) process.off(name, listener);
+  process.kill(process.pid, name);
+}
+
+function addLiving(child: Child): void {
+  living.add(child);
+  if (living.size > 1) return;
+  process.on("exit", killLiving);
+  if (process.platform === "win32") return; // whoever closes a console ends all that is in it
+  // The handles that the host makes for them keep the context they are made in. First, to find who listens once.
+  for (const { name, listener } of deadly) runInRoot(() => process.prependListener(name, listener));
+}
+
+function deleteLiving(child: Child): void {
+  if (!living.delete(child) || living.size > 0) return;
+  process.off("exit", killLiving);
+  for (const { name, listener } of deadly) process.off(name, listener);
+}
 
 export class Child implements Dependent, Watched {
   readonly loop: EventLoop;
@@ -61,6 +97,8 @@ export class Child implements Dependent, Watched {
   readonly #watchers: Set<() => void> = new Set();
   /** Set once it is being ended: resolves when nothing more can be done. */
   #ending: Promise<void> | undefined = undefined;
+  /** True from then on until nothing more can be done. It may itself have ended, and others of its group go on. */
+  #isBeingEnded = false;
 
   constructor(loop: EventLoop, spec: ChildSpec, host: ChildProcess, pid: number) {
     this.loop = loop;
@@ -73,8 +111,7 @@ export class Child implements Dependent, Watched {
     for (const output of this.#outputs) output.on("close", () => this.#tellWatchers());
     if (loop.isExact) loop.watch(this);
     dependents.add(this);
-    if (living.size === 0) process.on("exit", killLiving);
-    living.add(this);
+    addLiving(this);
   }
 
   /**
@@ -83,11 +120,11 @@ export class Child implements Dependent, Watched {
    * it gives of the child, in the call, before the child can have put out anything or ended.
    */
   static start<T>(spec: ChildSpec, setUp: (child: Child) => T): Promise<T> {
-    const { api, program, args, options } = spec;
+    const { api, asked, program, args, options } = spec;
     const scope = here();
     const stop = scope.interruption(api);
     if (stop !== undefined) return stop;
-    const fail = (error: Error): Error => startError(api, program, options, error);
+    const fail = (error: Error): Error => startError(api, asked, options, error);
     let host: ChildProcess;
     try {
       const { spawn } = process.getBuiltinModule("node:child_process");
@@ -137,9 +174,10 @@ export class Child implements Dependent, Watched {
     else if (this.returncode === undefined) this.#sendToGroup(signal);
   }
 
-  /** Ends it in the call: the system does the rest. */
+  /** Ends it in the call, and what is left of its group, if that is being ended: the system does the rest. */
   kill(): void {
-    this.sendToAll("SIGKILL");
+    if (this.#isBeingEnded) this.#sendToRest("SIGKILL");
+    else this.sendToAll("SIGKILL");
   }
 
   /** Calls back when it has ended, and each time that one of its outputs has; gives the way to stop that. */
@@ -155,7 +193,7 @@ export class Child implements Dependent, Watched {
 
   /**
    * Resolves when the process has ended and its output has. What it has started may have inherited the output and go on
-   * for days, so once the process has ended, the output counts as ended when nothing has come for a moment.
+   * for days, so once the process has ended, the output counts as ended when nothing has come for half a second.
    */
   drained(): Promise<void> {
     const scope = here();
@@ -175,9 +213,27 @@ export class Child implements Dependent, Watched {
    * was cancelled: the wait goes on until it is over, which is soon.
    */
   stop(killDelay: number): Promise<void> {
+    return this.#untilOver(this.#end(killDelay));
+  }
+
+  /** Waits, in the same way, until what has arrived of its output is read: only a moment, if the process has ended. */
+  readRest(): Promise<void> {
+    const most = bytesRead(this) + MOST_UNREAD;
+    const isRead = new Promise<void>((resolve) => {
+      const look = (seen: number): void => {
+        const read = bytesRead(this);
+        if (read === seen || read > most) resolve();
+        else realHost.macrotask(() => look(read)); // in between the host reads what is there
+      };
+      realHost.macrotask(() => look(-1));
+    });
+    return this.#untilOver(isRead);
+  }
+
+  #untilOver(work: Promise<void>): Promise<void> {
     const wait = park<void>(here(), this.#subject, (_wait, _cancellation) => false);
     wait.holdTime();
-    void this.#end(killDelay).then(() => {
+    void work.then(() => {
       if (wait.cancellation === undefined) wait.resume();
       else wait.endCancelled(wait.cancellation);
     });
@@ -186,7 +242,7 @@ export class Child implements Dependent, Watched {
 
   /** The run is over: nobody reads its output any more. */
   async end(): Promise<void> {
-    if (this.returncode !== undefined) {
+    if (this.returncode !== undefined && !this.#isBeingEnded) {
       this.closeStreams();
       return;
     }
@@ -207,6 +263,7 @@ export class Child implements Dependent, Watched {
 
   #end(killDelay: number): Promise<void> {
     if (this.#ending === undefined) {
+      this.#isBeingEnded = true;
       this.#ending = new Promise((resolve) => runInRoot(() => this.#endGently(killDelay, resolve)));
     } else if (killDelay === 0) this.kill(); // somebody is in more of a hurry than the first
     return this.#ending;
@@ -225,6 +282,8 @@ export class Child implements Dependent, Watched {
       stopWatching();
       timer?.clear();
       if (this.leadsGroup) this.#sendToGroup("SIGKILL"); // what has closed its output, and goes on
+      this.#isBeingEnded = false;
+      this.#release();
       resolve();
     };
     const stopWatching = this.watch(() => {
@@ -263,15 +322,20 @@ export class Child implements Dependent, Watched {
     const { signals } = process.getBuiltinModule("node:os").constants;
     this.signal = signal ?? undefined;
     this.returncode = signal === null ? (code ?? 0) : -signals[signal];
-    living.delete(this);
-    if (living.size === 0) process.off("exit", killLiving);
     this.#exits.resumeAll(this.returncode);
     this.#tellWatchers();
   }
 
   #tellWatchers(): void {
-    if (this.returncode !== undefined && this.hasOutputEnded) dependents.delete(this);
+    this.#release();
     for (const watcher of [...this.#watchers]) watcher();
+  }
+
+  /** Nobody has to end it any more, once it has ended, and is not just being ended with its group. */
+  #release(): void {
+    if (this.returncode === undefined || this.#isBeingEnded) return;
+    deleteLiving(this);
+    if (this.hasOutputEnded) dependents.delete(this);
   }
 }
 
@@ -283,7 +347,6 @@ export function whenDrained(child: Child, callback: () => void): () => void {
   let timer: HostTimer | undefined;
   let seen = 0;
   let isStopped = false;
-  let deadline = Number.POSITIVE_INFINITY;
   const stop = (): void => {
     isStopped = true;
     stopWatching();
@@ -298,7 +361,7 @@ export function whenDrained(child: Child, callback: () => void): () => void {
     realHost.macrotask(() => {
       if (isStopped) return;
       const read = bytesRead(child);
-      if (read === seen || realHost.now() >= deadline) finish();
+      if (read === seen) finish();
       else arm(read);
     });
   };
@@ -309,10 +372,7 @@ export function whenDrained(child: Child, callback: () => void): () => void {
   const check = (): void => {
     if (child.returncode === undefined || isStopped) return;
     if (child.hasOutputEnded) finish();
-    else if (timer === undefined) {
-      deadline = realHost.now() + DRAIN_SECONDS;
-      arm(bytesRead(child));
-    }
+    else if (timer === undefined) arm(bytesRead(child));
   };
   const stopWatching = child.watch(check);
   if (child.returncode !== undefined) realHost.macrotask(check);

@@ -1,6 +1,8 @@
 /** What is fed to the standard input of a process. */
 
-import { argumentError } from "../kernel/errors.ts";
+import { argumentError, CancelledError, isThenable } from "../kernel/errors.ts";
+import { here } from "../kernel/here.ts";
+import { park } from "../kernel/scope.ts";
 import type { StreamWriter } from "../streams/writer.ts";
 
 /** Text goes as UTF-8; pieces of an iterable as they come, at the pace of the process. */
@@ -22,16 +24,79 @@ export function checkInput(api: string, input: unknown): asserts input is Proces
 
 /** Writes all of `input` and closes. That the process does not read it all is no error (S153); that `input` fails is. */
 export async function feed(stdin: StreamWriter, input: ProcessInput | undefined): Promise<void> {
-  if (input !== undefined) {
-    for await (const piece of piecesOf(input)) if (!(await isTaken(stdin, piece))) break;
-  }
+  if (typeof input === "string" || input instanceof Uint8Array) await isTaken(stdin, input);
+  else if (input !== undefined) await feedPieces(stdin, input);
   stdin.close();
 }
 
-function piecesOf(
-  input: ProcessInput,
-): AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array> {
-  return typeof input === "string" || input instanceof Uint8Array ? [input] : input;
+type Piece = string | Uint8Array;
+
+/**
+ * A `for await` that can be cancelled while the iterable sits in a foreign await: a process that has ended, or has to, does not
+ * wait for a Readable from which nothing comes.
+ */
+async function feedPieces(
+  stdin: StreamWriter,
+  input: AsyncIterable<Piece> | Iterable<Piece>,
+): Promise<void> {
+  const iterator = iteratorOf(input);
+  /** True iff it was asked for a piece, and has not given one. */
+  let isAsked = false;
+  try {
+    for (;;) {
+      const stop = here().interruption(SUBJECT);
+      if (stop !== undefined) await stop;
+      isAsked = true;
+      const { done, value } = await answer(iterator.next());
+      const piece = isThenable(value) ? await answer(value as PromiseLike<Piece>) : value;
+      isAsked = false;
+      if (done === true) return;
+      if (!(await isTaken(stdin, piece))) break;
+    }
+  } catch (error) {
+    const left = leave(iterator);
+    if (!isAsked) await answer(left).catch(ignore);
+    // What answers no `next` is not waited for. Node's streams would answer `return` only after that `next`.
+    else if ("destroy" in input && typeof input.destroy === "function") input.destroy();
+    throw error;
+  }
+  await answer(leave(iterator));
+}
+
+function iteratorOf(
+  input: AsyncIterable<Piece> | Iterable<Piece>,
+): AsyncIterator<Piece> | Iterator<Piece> {
+  return Symbol.asyncIterator in input ? input[Symbol.asyncIterator]() : input[Symbol.iterator]();
+}
+
+async function leave(iterator: AsyncIterator<Piece> | Iterator<Piece>): Promise<void> {
+  await iterator.return?.();
+}
+
+const SUBJECT = "the input of a process";
+const ignore = (): void => {};
+
+/**
+ * Waits for what an iterable answers. Cancelled, it stops waiting at once if the iterable sits in a foreign await; one that
+ * waits in an operation of ours is cancelled itself, and then it ends in its own time, until its grace period is over.
+ */
+function answer<T>(work: PromiseLike<T> | T): Promise<T> {
+  if (!isThenable(work)) return Promise.resolve(work);
+  const scope = here();
+  const wait = park<T>(scope, SUBJECT, (_wait, cancellation) => {
+    const hears = (cancellation.scope.trouble?.undelivered ?? 0) > 0;
+    return !hears && scope.parkedWaits(2).length < 2; // this wait is the one
+  });
+  wait.isForeign = true;
+  work.then(
+    (value) => void wait.resume(value),
+    (error) => {
+      const { cancellation } = wait;
+      if (cancellation === undefined || !(error instanceof CancelledError)) wait.fail(error);
+      else wait.endCancelled(cancellation, error);
+    },
+  );
+  return wait.promise;
 }
 
 /** Codes by which a host says that nobody reads any more. */

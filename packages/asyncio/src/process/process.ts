@@ -79,7 +79,8 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
    * Writes `input` to stdin and closes it, reads stdout and stderr to the end, and waits for the process, all at once: no
    * side can block the other. Gives what was read, undefined where there is no pipe. It is no error if the process does not
    * read its input (S153). When the process has ended, but something that it has started holds its output open, what has come
-   * by then is all. Cancelled, it does not end the process, and the bytes that have come can still be read.
+   * is all once nothing has come for half a second. Cancelled, it does not end the process, and the bytes that have come can
+   * still be read.
    */
   async communicate(
     input?: ProcessInput,

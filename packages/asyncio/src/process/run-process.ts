@@ -1,7 +1,9 @@
 /** A program that runs, answers and ends, in one call that leaves nothing behind. Sources: Trio's run_process, Python's subprocess.run. */
 
 import type { Readable } from "node:stream";
-import { argumentError, checkSeconds, TimeoutError } from "../kernel/errors.ts";
+import { argumentError, checkSeconds, rangeError, TimeoutError } from "../kernel/errors.ts";
+import { here } from "../kernel/here.ts";
+import type { Scope } from "../kernel/scope.ts";
 import { formatSeconds } from "../kernel/timers.ts";
 import { NodeStream } from "../streams/node-stream.ts";
 import { StreamWriter } from "../streams/writer.ts";
@@ -58,7 +60,7 @@ const TAIL_BYTES = 65_536;
 /**
  * Runs `program` with `args` to its end, and gives what it has put out. stdout and stderr are read while it runs, so it cannot
  * block on a full pipe, and `input` is written at its pace. When it has ended, but something that it has started holds its
- * output open, what has come by then is all.
+ * output open, what has come is all once nothing has come for half a second, or `seconds` have passed.
  *
  * Cancelled, it asks the process, and everything that it has started in its session, to end (SIGTERM), kills what is left after
  * `killDelay` seconds, and rejects when the process has gone. No further cancellation interrupts that.
@@ -85,10 +87,9 @@ export async function runProcess<const O extends RunProcessOptions = Record<neve
   const { capture, settings } = settingsOf(options ?? {});
   const spec = execSpec(API, program, args, settings);
   const running = await Child.start(spec, (child) => new Running(child, capture));
-  const body = (): Promise<void> => running.finish(input, killDelay);
-  const isLate = seconds !== undefined && (await moveOnAfter(seconds, body)).cancelled;
-  if (seconds === undefined) await body();
-  if (isLate) {
+  if (seconds === undefined) await running.finish(input, killDelay);
+  else await moveOnAfter(seconds, () => running.finish(input, killDelay, here()));
+  if (seconds !== undefined && running.isStopped) {
     const message = `${API} has ended ${spec.command}: it has not ended by itself within ${formatSeconds(seconds)}`;
     throw new TimeoutError(message, { cause: running.error() });
   }
@@ -111,18 +112,34 @@ function settingsOf(options: RunProcessOptions): {
   checkInput(API, input);
   if (input !== undefined && options.stdin !== undefined)
     throw argumentError(API, "`input` or `stdin`, not both", options.stdin);
-  checkSeconds(API, "`killDelay` in seconds", killDelay);
-  checkSeconds(API, "`seconds` it may take", seconds);
+  if ((options.stdin as unknown) === "pipe")
+    throw argumentError(
+      API,
+      '`stdin` to be "inherit", "ignore" or a file descriptor',
+      "pipe",
+      "What it reads goes into `input`; to talk to a process, use `createSubprocessExec`",
+    );
+  checkDelay("`killDelay` in seconds", killDelay);
+  checkDelay("`seconds` it may take", seconds);
   const output = capture === false ? "inherit" : "pipe";
   const { stdin = input === undefined ? "ignore" : "pipe" } = options;
   const { stdout = output, stderr = output } = options;
   return { capture, settings: { ...options, stdin, stdout, stderr } };
 }
 
+function checkDelay(what: string, seconds: unknown): void {
+  checkSeconds(API, what, seconds);
+  if (seconds < 0) throw rangeError(API, `${what}, 0 or more`, seconds);
+}
+
 /** A process that is being run. */
 class Running {
   readonly stdout: Recording | undefined;
   readonly stderr: Recording | undefined;
+  /** True once it was told to end. */
+  isStopped = false;
+  /** True once it has ended and its output was read, as far as that is waited for. */
+  #isOver = false;
   readonly #child: Child;
   readonly #stdin: StreamWriter | undefined;
 
@@ -137,47 +154,69 @@ class Running {
     }
   }
 
-  get returncode(): number {
-    return this.#child.returncode as number; // asked for when it has ended
+  /** Undefined until it has ended. */
+  get returncode(): number | undefined {
+    return this.#child.returncode;
   }
 
-  /** Waits until it has ended by itself; else, whatever it is that ends the wait, ends it. */
-  async finish(input: ProcessInput | undefined, killDelay: number): Promise<void> {
-    let isDrained = false;
+  /** Waits until it has ended by itself; else, whatever it is that ends the wait, ends it. `limit` has the deadline, if any. */
+  async finish(
+    input: ProcessInput | undefined,
+    killDelay: number,
+    limit?: Scope | undefined,
+  ): Promise<void> {
     try {
-      await this.#exchange(input);
-      isDrained = true;
+      await this.#exchange(input, () => this.#untilEnd(killDelay, limit));
+    } catch (error) {
+      if (!this.#isOver) await this.#stop(killDelay); // its input has failed
+      throw error;
     } finally {
-      try {
-        if (!isDrained) await this.#child.stop(killDelay);
-      } finally {
-        this.#child.closeStreams();
-        this.#stdin?.abort();
-      }
+      this.#child.closeStreams();
+      this.#stdin?.abort();
     }
   }
 
-  async #exchange(input: ProcessInput | undefined): Promise<void> {
+  async #exchange(input: ProcessInput | undefined, untilEnd: () => Promise<void>): Promise<void> {
     const stdin = this.#stdin;
     if (stdin === undefined) {
-      await this.#child.drained();
+      await untilEnd();
       return;
     }
     const feeding = new CancelScope();
     await gather(
       () => feeding.run(() => feed(stdin, input)),
       async () => {
-        await this.#child.drained();
+        await untilEnd();
         feeding.cancel("the process has ended");
       },
     );
+  }
+
+  /** A cancellation ends it at once, and not when the input has cleaned up. */
+  async #untilEnd(killDelay: number, limit: Scope | undefined): Promise<void> {
+    try {
+      await this.#child.drained();
+    } catch (error) {
+      // At the deadline it has ended in time, and what it has left running holds its output open.
+      if (limit?.trouble?.expired === true && this.returncode !== undefined)
+        await this.#child.readRest().catch(() => {});
+      else await this.#stop(killDelay);
+      throw error;
+    } finally {
+      this.#isOver = true;
+    }
+  }
+
+  async #stop(killDelay: number): Promise<void> {
+    this.isStopped = true;
+    await this.#child.stop(killDelay);
   }
 
   error(): ProcessError {
     const { command, signal } = this.#child;
     return new ProcessError({
       command,
-      returncode: this.returncode,
+      returncode: this.#child.returncode as number, // made when it has ended
       signal,
       stdout: this.stdout?.tail() ?? NOTHING,
       stderr: this.stderr?.tail() ?? NOTHING,
@@ -215,7 +254,7 @@ class Recording {
   }
 
   #present(bytes: Uint8Array): string | Uint8Array {
-    return this.#isText ? new TextDecoder().decode(bytes) : bytes;
+    return this.#isText ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes;
   }
 
   #joined(): Uint8Array {

@@ -17,16 +17,18 @@ export function execSpec(
   options: SubprocessOptions,
 ): ChildSpec {
   checkString(api, "the program to be a string", program);
+  if (program === "") throw argumentError(api, "the program to have a name", program);
   for (const arg of args) checkString(api, "arguments to be strings", arg);
   const words = args as readonly string[]; // just checked
   const command = inWords([program, ...words]);
   const spawnOptions = hostOptions(api, options);
-  if (!mergesPipes(options)) return { api, program, args: words, command, options: spawnOptions };
+  const spec = { api, asked: program, command, options: spawnOptions };
+  if (!mergesPipes(options)) return { ...spec, program, args: words };
   checkMerge(api);
   const path = findProgram(api, program, spawnOptions);
   // The host has no way to give one pipe to two streams; a shell has, and then becomes the program.
   const shellArgs = ["-c", 'exec "$0" "$@" 2>&1', path, ...words];
-  return { api, program: "/bin/sh", args: shellArgs, command, options: spawnOptions };
+  return { ...spec, program: "/bin/sh", args: shellArgs };
 }
 
 /** For a line that the shell of the system reads. */
@@ -35,7 +37,8 @@ export function shellSpec(api: string, line: unknown, options: SubprocessOptions
   const spawnOptions = { ...hostOptions(api, options), shell: true };
   if (mergesPipes(options)) checkMerge(api);
   const program = mergesPipes(options) ? `exec 2>&1\n${line}` : line;
-  return { api, program, args: [], command: JSON.stringify(cutOff(line)), options: spawnOptions };
+  const command = JSON.stringify(cutOff(line));
+  return { api, asked: line, program, args: [], command, options: spawnOptions };
 }
 
 function hostOptions(api: string, options: SubprocessOptions): SpawnOptions {
@@ -53,6 +56,8 @@ function hostOptions(api: string, options: SubprocessOptions): SpawnOptions {
     const known = `"pipe", "inherit", "ignore"${name === "stderr" ? ', "stdout"' : ""} or a file descriptor`;
     if (!isKnown) throw argumentError(api, `\`${name}\` to be ${known}`, value);
   }
+  if (env !== undefined && (typeof env !== "object" || env === null))
+    throw argumentError(api, "`env` to be an object of texts", env);
   const { startNewSession = stdin !== "inherit" } = options;
   return {
     stdio: [stdin, stdout, stderr === "stdout" ? sameAs(stdout) : stderr],
@@ -86,7 +91,7 @@ function checkMerge(api: string): void {
 
 /** The file that the shell would be asked to become, so that one that is not there fails as it does without a shell. */
 function findProgram(api: string, program: string, options: SpawnOptions): string {
-  const { accessSync, constants } = process.getBuiltinModule("node:fs");
+  const { accessSync, constants, statSync } = process.getBuiltinModule("node:fs");
   const { delimiter, resolve } = process.getBuiltinModule("node:path");
   const { fileURLToPath } = process.getBuiltinModule("node:url");
   const { cwd = ".", env = process.env } = options;
@@ -97,7 +102,8 @@ function findProgram(api: string, program: string, options: SpawnOptions): strin
     const path = resolve(folder, place, program);
     try {
       accessSync(path, constants.X_OK);
-      return path;
+      if (statSync(path).isFile()) return path;
+      failure ??= Object.assign(new Error(`${path} is no file`), { code: "EACCES" }); // as spawn says
     } catch (error) {
       failure ??= error;
     }

@@ -11,15 +11,18 @@ import { type Context, copyContext } from "../kernel/context-var.ts";
 import { type Dependent, dependentsOf } from "../kernel/dependents.ts";
 import {
   argumentError,
+  CancelledError,
   checkCoroutine,
   checkSeconds,
   DeadlockError,
   InvalidStateError,
+  rangeError,
 } from "../kernel/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { HostLoop, here } from "../kernel/here.ts";
-import type { EventLoop } from "../kernel/loop.ts";
+import { type HostTimer, leftRun, realHost } from "../kernel/host.ts";
+import { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { formatSeconds, type Timer } from "../kernel/timers.ts";
@@ -42,12 +45,14 @@ export interface RunOptions {
 }
 
 const DEFAULT_SHUTDOWN_DELAY = 10;
+/** A host that runs dry twice, asks twice within microseconds; one that something has woken, after that. */
+const SECOND_LOOK_SECONDS = 0.01;
 const DEFAULT_SIGNALS: readonly SignalName[] = ["SIGINT", "SIGTERM"];
 
 /**
  * Runs `main` as the main task and gives what it returns. When main has ended, tasks that are left are cancelled and
  * awaited. SIGINT and SIGTERM cancel main; when it has ended by that, the process dies by that signal, as a shell
- * expects (130, 143); a second signal ends it at once. When nothing is left that could wake main, the call rejects
+ * expects (130, 143); a second signal ends it at once. Runs side by side are all cancelled. When nothing is left that could wake main, the call rejects
  * with a DeadlockError that lists the tasks and what they wait for.
  *
  * Inside a running program it is a root of its own, which is cancelled with its caller, and leaves signals alone.
@@ -59,7 +64,6 @@ const DEFAULT_SIGNALS: readonly SignalName[] = ["SIGINT", "SIGTERM"];
  */
 export async function run<T>(main: Coroutine<T>, options: RunOptions = {}): Promise<T> {
   checkCoroutine("`run`", main);
-  checkSignal("`run`", options.signal);
   const runner = new Runner(options);
   try {
     return await runner.run(main);
@@ -68,12 +72,20 @@ export async function run<T>(main: Coroutine<T>, options: RunOptions = {}): Prom
   }
 }
 
-/** Runs that have not ended, in this process. The outermost one has the signals. */
+/** Runs that have not ended, in this process. */
 let running = 0;
 /** Loops that a run is using: two at once would cancel each other's tasks when they end. */
 const busyLoops: WeakSet<EventLoop> = new WeakSet();
-/** How many runs were called from code on a loop: while there are any, that loop waits for another one and is not dead. */
-const nested: WeakMap<EventLoop, number> = new WeakMap();
+/** The runs that were called from code on a loop: while there are any, that loop waits for another one and is not dead. */
+const nested: WeakMap<EventLoop, Set<Run<unknown>>> = new WeakMap();
+
+function nestedOn(loop: EventLoop): Set<Run<unknown>> {
+  const known = nested.get(loop);
+  if (known !== undefined) return known;
+  const runs = new Set<Run<unknown>>();
+  nested.set(loop, runs);
+  return runs;
+}
 
 /** Several runs on one loop, which share one context of context variables. Source: asyncio.Runner (S181). */
 export class Runner {
@@ -85,19 +97,8 @@ export class Runner {
   #closed = false;
 
   constructor(options: RunOptions = {}) {
-    const { shutdownDelay, cancelGrace, debug, loop, signals } = options;
-    for (const [name, seconds] of Object.entries({ shutdownDelay, cancelGrace })) {
-      if (seconds !== undefined) checkSeconds("`run`", `\`${name}\` in seconds`, seconds);
-    }
-    if (signals !== undefined && signals !== false)
-      checkSignalNames("`run`", "`signals` to be false or an array", signals);
-    if (loop !== undefined && (debug !== undefined || cancelGrace !== undefined)) {
-      throw argumentError(
-        "`run`",
-        "`debug` and `cancelGrace` to be given to the loop, where there is a `loop` option",
-        options,
-      );
-    }
+    checkOptions(options);
+    const { loop } = options;
     this.#options = options;
     this.#loop = loop;
     this.#ownsLoop = loop === undefined;
@@ -124,15 +125,26 @@ export class Runner {
     const stop = scope.interruption("run");
     if (stop !== undefined) await stop;
     this.#context ??= copyContext();
+    const isNested = busyLoops.has(scope.loop);
     busyLoops.add(loop);
     this.#isRunning = true;
     running++;
-    nested.set(scope.loop, (nested.get(scope.loop) ?? 0) + 1);
     scope.loop.io(1); // the caller's loop has work outside, until the run has shut down
+    let run: Run<T> | undefined;
     try {
-      return await new Run(loop, main, this.#context, this.#options, running === 1).result();
+      run = new Run(loop, main, this.#context, this.#options, isNested);
+      nestedOn(scope.loop).add(run);
+      return await run.result();
+    } catch (error) {
+      if (error instanceof CancelledError && run?.isCallerCancelled === false) {
+        // By then the host has asked for the branches that were cut off with the same error.
+        await new Promise<void>((resolve) => realHost.macrotask(resolve));
+        leftRun.add(error);
+      }
+      throw error;
     } finally {
-      nested.set(scope.loop, (nested.get(scope.loop) ?? 0) - 1);
+      if (run !== undefined) nestedOn(scope.loop).delete(run);
+      for (const tell of run?.whenEnded ?? []) tell();
       scope.loop.io(-1);
       running--;
       this.#isRunning = false;
@@ -155,14 +167,48 @@ export class Runner {
   }
 }
 
+function checkOptions(options: RunOptions): void {
+  if (typeof options !== "object" || options === null)
+    throw argumentError("`run`", "an object of options", options);
+  checkSignal("`run`", options.signal);
+  const { shutdownDelay, cancelGrace, debug, loop, signals } = options;
+  for (const [name, seconds] of Object.entries({ shutdownDelay, cancelGrace })) {
+    if (seconds === undefined) continue;
+    checkSeconds("`run`", `\`${name}\` in seconds`, seconds);
+    if (seconds < 0) throw rangeError("`run`", `\`${name}\` of 0 seconds or more`, seconds);
+  }
+  if (signals !== undefined && signals !== false)
+    checkSignalNames("`run`", "`signals` to be false or an array", signals);
+  if (loop !== undefined && !(loop instanceof EventLoop))
+    throw argumentError(
+      "`run`",
+      "`loop` to be an event loop",
+      loop,
+      "Make one with `new HostLoop()`",
+    );
+  if (loop !== undefined && (debug !== undefined || cancelGrace !== undefined)) {
+    throw argumentError(
+      "`run`",
+      "`debug` and `cancelGrace` to be given to the loop, where there is a `loop` option",
+      options,
+    );
+  }
+}
+
 /** One call of `run`. */
 class Run<T> implements FutureListener {
   readonly #loop: EventLoop;
   readonly #main: Task<T>;
   readonly #options: RunOptions;
   readonly #signals: SignalWatch;
+  /** The task it was called from, if any. */
+  readonly #caller: Task<unknown> | undefined;
+  /** Told when it has ended, all of it. */
+  readonly whenEnded: (() => void)[] = [];
   /** Tasks that were there before, on a loop that was passed in: not ours to cancel. */
   readonly #foreign: ReadonlySet<Task<unknown>>;
+  /** Runs that were called there before. */
+  readonly #nestedBefore: ReadonlySet<Run<unknown>>;
   /** What was open there before. */
   readonly #openBefore: ReadonlySet<Dependent>;
   /** The caller, waiting for main to end. */
@@ -170,8 +216,10 @@ class Run<T> implements FutureListener {
   readonly #shutdownDelay: number;
   /** Set once main was cancelled: the run does not wait for it for ever. */
   #mainTimer: Timer | undefined = undefined;
-  /** True once the host ran dry while main sat in a foreign await and other runs were under way. */
-  #isDry = false;
+  /** Set iff the host ran dry just now, and something else may wake main: if it is dry again at once, nothing has. */
+  #secondLook: HostTimer | undefined = undefined;
+  /** True iff a signal came when main had ended: it does not change that, and ends the process after the shutdown. */
+  #isSignalLate = false;
   /** Set iff the loop found that main would never end. */
   #dead: Error | undefined = undefined;
 
@@ -180,28 +228,30 @@ class Run<T> implements FutureListener {
     main: Coroutine<T>,
     context: Context,
     options: RunOptions,
-    isOutermost: boolean,
+    isNested: boolean,
   ) {
     this.#loop = loop;
     this.#options = options;
     this.#shutdownDelay = options.shutdownDelay ?? DEFAULT_SHUTDOWN_DELAY;
+    this.#caller = here().task;
     this.#foreign = new Set(loop.tasks.toArray());
+    this.#nestedBefore = new Set(nestedOn(loop));
     this.#openBefore = new Set(dependentsOf(loop));
     this.#join = park<void>(
       here(),
       { describeWait: () => "a run to end" },
       (_wait, cancellation) => {
-        this.#main.forwardCancel(cancellation);
+        // The end of the caller's scope does not hurry a main that is cleaning up: the outer run waits for it.
+        const isKnown = cancellation.source === "closed" && this.#main.cancelling() > 0;
+        if (!isKnown) this.#main.forwardCancel(cancellation);
         return false;
       },
     );
     this.#main = new Task(loop, main, { name: "main", context, signal: options.signal });
     this.#main.listen(this);
     this.#main.scope.addCancelHook((cancellation) => this.#mainCancelled(cancellation));
-    const names = isOutermost ? (options.signals ?? DEFAULT_SIGNALS) : false;
-    this.#signals = new SignalWatch(names === false ? [] : names, (name) =>
-      this.#main.cancelFor("shutdown", name),
-    );
+    const names = isNested ? false : (options.signals ?? DEFAULT_SIGNALS);
+    this.#signals = new SignalWatch(names === false ? [] : names, (name) => this.#signalled(name));
   }
 
   async result(): Promise<T> {
@@ -213,16 +263,30 @@ class Run<T> implements FutureListener {
       if (this.#mainTimer !== undefined) this.#loop.cancelTimer(this.#mainTimer);
       await this.#shutDown();
       stopWatching();
-      this.#signals.stop();
+      this.#secondLook?.clear();
+      if (this.#isSignalLate && this.#main.state === "rejected") {
+        const message = "main has failed, and the process ends by a signal that came after that";
+        this.#loop.callExceptionHandler({ message, exception: this.#main.failure });
+      }
+      await this.#signals.stop(this.#main.cancelled() || this.#isSignalLate);
     }
     const { signal } = this.#options;
     if (this.#main.cancelled()) {
-      await this.#signals.endProcess();
       if (this.#dead !== undefined) throw this.#dead;
       if (signal?.aborted === true && this.#main.scope.owns(this.#main.failure))
         throw signal.reason;
     }
     return this.#main.result();
+  }
+
+  /** True iff the caller was cancelled, or its scope has ended, while it waited. */
+  get isCallerCancelled(): boolean {
+    return this.#join.cancellation !== undefined;
+  }
+
+  #signalled(name: SignalName): void {
+    this.#isSignalLate = this.#main.done();
+    this.#main.cancelFor("shutdown", name);
   }
 
   /** @internal Main has ended. */
@@ -235,16 +299,14 @@ class Run<T> implements FutureListener {
 
   /** The host has nothing left to do, and main has not ended; or the loop says in its own words that it never will. */
   #ranDry(error?: Error): void {
-    if (this.#main.done() || (error === undefined && (nested.get(this.#loop) ?? 0) > 0)) return;
+    if (this.#main.done() || (error === undefined && nestedOn(this.#loop).size > 0)) return;
     const isSecondTime = this.#dead !== undefined;
     void this.#loop.nextMacrotask(); // else the host would not tell us a second time
-    if (
-      error === undefined &&
-      running > 1 &&
-      this.#main.waitingFor().length === 0 &&
-      !this.#isDry
-    ) {
-      this.#isDry = true; // it may wait for another run, which is being ended now
+    if (error === undefined && this.#mayBeWoken() && this.#secondLook === undefined) {
+      this.#secondLook = realHost.setTimer(realHost.now() + SECOND_LOOK_SECONDS, () => {
+        this.#secondLook = undefined; // the host has gone on: it was not dry
+      });
+      this.#secondLook.unref();
       return;
     }
     const tasks = this.#loop.tasks.toArray();
@@ -252,6 +314,13 @@ class Run<T> implements FutureListener {
     // What sits in a foreign await that nothing will end any more cannot be told; nor has it a `finally` that could run.
     if (isSecondTime || this.#main.waitingFor().length === 0) this.#main.abandon();
     else this.#main.cancelFor("shutdown", this.#dead.name);
+  }
+
+  /** Whether something else may hear that the host ran dry, and then wake main: another run, or a listener of the program. */
+  #mayBeWoken(): boolean {
+    if (running > 1 && this.#main.waitingFor().length === 0) return true; // for the other run, which is being ended now
+    const isReal = this.#loop.host === realHost && typeof process !== "undefined";
+    return isReal && process.listenerCount("beforeExit") > 1; // one is ours
   }
 
   /** Main was cancelled, by a signal, an abort or its caller: it has `shutdownDelay` to end. */
@@ -284,6 +353,7 @@ class Run<T> implements FutureListener {
       break;
     }
     await this.#cleanupsEnded(deadline);
+    await this.#nestedEnded(deadline);
     await this.#dependentsEnded(deadline);
     reportUnobserved(this.#loop);
   }
@@ -329,6 +399,38 @@ class Run<T> implements FutureListener {
     }
     const message = `branches that were cut off have not cleaned up within ${formatSeconds(this.#shutdownDelay)}, and will be left behind`;
     loop.callExceptionHandler({ message });
+  }
+
+  /** Cancels the runs that were called from this one and that nobody awaits, and waits for them until `deadline`. */
+  async #nestedEnded(deadline: number): Promise<void> {
+    for (let left = this.#nestedRuns(); left.length > 0; left = this.#nestedRuns()) {
+      for (const run of left) if (run.#main.cancelling() === 0) run.#main.cancelFor("shutdown");
+      const ended = await Promise.all(left.map((run) => this.#runEnded(run, deadline)));
+      if (!ended.includes(false)) continue;
+      const message = `a run has not ended within ${formatSeconds(this.#shutdownDelay)}, and will be left behind: the run that it was called from is over`;
+      this.#loop.callExceptionHandler({ message });
+      return;
+    }
+  }
+
+  #nestedRuns(): Run<unknown>[] {
+    return [...nestedOn(this.#loop)].filter(
+      (run) =>
+        (run as unknown) !== this &&
+        !this.#nestedBefore.has(run) &&
+        (run.#caller === undefined || !this.#foreign.has(run.#caller)),
+    );
+  }
+
+  /** Waits until `run` has ended, all of it; false if `deadline` comes first. */
+  #runEnded(run: Run<unknown>, deadline: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = this.#loop.addTimer(deadline, { timerDue: () => resolve(false) });
+      run.whenEnded.push(() => {
+        this.#loop.cancelTimer(timer);
+        resolve(true);
+      });
+    });
   }
 
   /** Waits until `scope` closes; false if `deadline` comes first. */

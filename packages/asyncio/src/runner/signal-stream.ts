@@ -9,7 +9,13 @@ import { RingBuffer } from "../kernel/ring-buffer.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Timer } from "../kernel/timers.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { checkSignalNames, receiveSignals, type SignalName, stopReceiving } from "./signals.ts";
+import {
+  checkSignalNames,
+  type Delivery,
+  receiveSignals,
+  type SignalName,
+  stopReceiving,
+} from "./signals.ts";
 
 /** The iterables that each scope has to end. */
 const openIn: WeakMap<Scope, Set<Signals>> = new WeakMap();
@@ -19,7 +25,7 @@ export class Signals implements AsyncIterableIterator<SignalName, undefined>, Di
   readonly names: readonly SignalName[];
   readonly #siblings: Set<Signals>;
   /** What came and was not read. */
-  readonly #unread: RingBuffer<SignalName> = new RingBuffer();
+  readonly #unread: RingBuffer<Delivery> = new RingBuffer();
   readonly #readers: WaitList = new WaitList();
   readonly #subject: WaitSubject = { describeWait: () => `signals ${this.names.join(", ")}` };
   #isClosed = false;
@@ -45,7 +51,8 @@ export class Signals implements AsyncIterableIterator<SignalName, undefined>, Di
     const scope = here();
     const stop = scope.interruption(this.#subject);
     if (stop !== undefined) return stop;
-    if (this.#unread.length > 0) return completed(scope, this.#subject, item(this.#unread.shift()));
+    if (this.#unread.length > 0)
+      return completed(scope, this.#subject, taken(this.#unread.shift()));
     if (this.#isClosed) return completed(scope, this.#subject, end);
     const wait = park<IteratorResult<SignalName, undefined>>(scope, this.#subject, stopKeepAlive);
     wait.handsOver = true;
@@ -63,7 +70,7 @@ export class Signals implements AsyncIterableIterator<SignalName, undefined>, Di
 
   /**
    * Takes the listeners away; who waits for a signal gets `done`. Signals that came and were not read are dropped, but those
-   * that `run` would have had go to it now. Does nothing the second time.
+   * that `run` would have had, and that no other iterable has either, go to it now. Does nothing the second time.
    */
   close(): void {
     this.#siblings.delete(this);
@@ -75,9 +82,8 @@ export class Signals implements AsyncIterableIterator<SignalName, undefined>, Di
   stopReceiving(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const unread: SignalName[] = [];
-    while (this.#unread.length > 0) unread.push(this.#unread.shift());
-    stopReceiving(this.names, this, unread);
+    while (this.#unread.length > 0) this.#unread.shift();
+    stopReceiving(this.names, this);
   }
 
   [Symbol.asyncIterator](): this {
@@ -93,8 +99,9 @@ export class Signals implements AsyncIterableIterator<SignalName, undefined>, Di
   }
 
   /** @internal */
-  received(name: SignalName): void {
-    if (!this.#resumeReader(item(name))) this.#unread.push(name);
+  received(delivery: Delivery): void {
+    if (this.#readers.first === undefined) this.#unread.push(delivery);
+    else this.#resumeReader(taken(delivery));
   }
 
   #resumeReader(result: IteratorResult<SignalName, undefined>): boolean {
@@ -107,8 +114,10 @@ export class Signals implements AsyncIterableIterator<SignalName, undefined>, Di
 
 const end: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
-function item(value: SignalName): IteratorResult<SignalName, undefined> {
-  return { done: false, value };
+/** One iterable has it: the run does not need it any more, whoever else has not looked. */
+function taken(delivery: Delivery): IteratorResult<SignalName, undefined> {
+  delivery.unread.delete(delivery);
+  return { done: false, value: delivery.name };
 }
 
 function stopKeepAlive(wait: Wait | Wait<never>): true {

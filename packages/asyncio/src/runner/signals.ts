@@ -1,12 +1,13 @@
 /**
- * Who gets the signals of the process. They end a run: the first cancels main, a second ends the process at once. A signal
- * that somebody receives with `signals` (signal-stream.ts) is theirs alone for as long as they do.
+ * Who gets the signals of the process. They end the runs: the first cancels the mains, a second ends the process at once. A
+ * signal that somebody receives with `signals` (signal-stream.ts) is theirs alone for as long as they do.
  *
- * Invariant: a signal has one listener of ours for all its receivers, and it is there iff there is a receiver.
+ * Invariants: a signal has one listener of ours for all its receivers, and it is there iff there is a receiver; and one for
+ * all runs, which is there iff one of them has that signal. Whose it is is decided when it comes.
  */
 
 import { runInRoot } from "../kernel/context.ts";
-import { killDependents } from "../kernel/dependents.ts";
+import { deathListeners, killDependents } from "../kernel/dependents.ts";
 import { argumentError } from "../kernel/errors.ts";
 import { realHost } from "../kernel/host.ts";
 
@@ -44,7 +45,9 @@ const SIGNAL_NUMBERS: Record<SignalName, number> = {
 /** @throws TypeError unless `names` is an array of signals that a process can listen to; `expected` names the argument. */
 export function checkSignalNames(api: string, expected: string, names: unknown): void {
   const all = Array.isArray(names) ? names : [names];
-  const wrong = all.find((name) => typeof name !== "string" || !(name in SIGNAL_NUMBERS));
+  const wrong = all.find(
+    (name) => typeof name !== "string" || !Object.hasOwn(SIGNAL_NUMBERS, name),
+  );
   if (wrong === undefined && Array.isArray(names)) return;
   const known = Object.keys(SIGNAL_NUMBERS).join(", ");
   const cure =
@@ -52,19 +55,25 @@ export function checkSignalNames(api: string, expected: string, names: unknown):
   throw argumentError(api, `${expected} of ${known}`, wrong ?? names, cure);
 }
 
+/** A signal that came. */
+export interface Delivery {
+  readonly name: SignalName;
+  /** Those of its name that nobody has read: whoever reads it takes it out. */
+  readonly unread: Set<Delivery>;
+}
+
 /** Whoever receives signals with `signals`. */
 export interface SignalReceiver {
-  received(name: SignalName): void;
+  received(delivery: Delivery): void;
 }
 
 interface Reception {
   readonly receivers: Set<SignalReceiver>;
+  readonly unread: Set<Delivery>;
   readonly listener: () => void;
 }
 
 const receptions: Map<SignalName, Reception> = new Map();
-/** The watch of the outermost run. */
-let watching: SignalWatch | undefined;
 
 /** From now on `receiver` is told of each of the signals `names`. */
 export function receiveSignals(names: readonly SignalName[], receiver: SignalReceiver): void {
@@ -74,91 +83,125 @@ export function receiveSignals(names: readonly SignalName[], receiver: SignalRec
   }
 }
 
-/** Ends that. `unread` are signals it was told of and nobody looked at: they go to `run`, if it would have had them. */
-export function stopReceiving(
-  names: readonly SignalName[],
-  receiver: SignalReceiver,
-  unread: readonly SignalName[],
-): void {
+/** Ends that. When the last is gone, signals that none of them has looked at go to the runs, if they would have had them. */
+export function stopReceiving(names: readonly SignalName[], receiver: SignalReceiver): void {
   for (const name of names) {
     const reception = receptions.get(name);
     reception?.receivers.delete(receiver);
     if (reception === undefined || reception.receivers.size > 0) continue;
     receptions.delete(name);
     process.off(name, reception.listener);
-    if (unread.includes(name)) watching?.take(name);
+    if (reception.unread.size > 0 && !isOfProgram(name)) take(name);
   }
 }
 
 function listenTo(name: SignalName): Reception {
   const receivers = new Set<SignalReceiver>();
+  const unread = new Set<Delivery>();
   const listener = (): void => {
-    for (const receiver of [...receivers]) receiver.received(name);
+    const delivery: Delivery = { name, unread };
+    unread.add(delivery);
+    for (const receiver of [...receivers]) receiver.received(delivery);
   };
   // The handle that the host makes for it keeps the context it is made in.
   runInRoot(() => process.on(name, listener));
-  const reception = { receivers, listener };
+  const reception = { receivers, unread, listener };
   receptions.set(name, reception);
   return reception;
 }
 
-/**
- * Listens to `names` until it is stopped. A signal that the program listens to itself is the program's; one that it receives
- * with `signals` is so for that long.
- */
+/** The runs that have signals, and have not ended. */
+const watches: Set<SignalWatch> = new Set();
+/** For each signal that one of them has. */
+const listeners: Map<SignalName, () => void> = new Map();
+/** The signal that came, as long as a run that was told of it has not ended, or the process is to end by it. */
+let ending: SignalName | undefined;
+/** True once a run has ended by it. */
+let isDying = false;
+
+/** The signals of one run. */
 export class SignalWatch {
-  readonly #listeners: Map<SignalName, () => void> = new Map();
+  readonly names: ReadonlySet<SignalName>;
+  /** True once it was told of a signal. */
+  isTold = false;
   readonly #onSignal: (name: SignalName) => void;
-  #received: SignalName | undefined = undefined;
 
   constructor(names: readonly SignalName[], onSignal: (name: SignalName) => void) {
+    this.names = new Set(typeof process === "undefined" ? [] : names);
     this.#onSignal = onSignal;
-    if (typeof process === "undefined") return;
-    for (const name of names) {
-      const ours = receptions.has(name) ? 1 : 0;
-      if (process.listenerCount(name) > ours) continue;
-      const listener = (): void => {
-        // While the run is ending, nobody else decides what a second signal means.
-        if (this.#received !== undefined || !receptions.has(name)) this.take(name);
-      };
-      this.#listeners.set(name, listener);
-      process.on(name, listener);
+    if (this.names.size === 0) return;
+    watches.add(this);
+    for (const name of this.names) {
+      if (listeners.has(name)) continue;
+      const listener = (): void => heard(name);
+      listeners.set(name, listener);
+      // First, to find the listeners of the program that listen once.
+      runInRoot(() => process.prependListener(name, listener));
     }
-    if (names.length > 0) watching = this;
+    // The process is about to end, and would not wait for a run that does not know.
+    if (isDying && ending !== undefined && this.names.has(ending)) this.tell(ending);
   }
 
-  /** Acts on a signal, if it is one of this watch. */
-  take(name: SignalName): void {
-    if (!this.#listeners.has(name)) return;
-    if (this.#received !== undefined) this.#die(name);
-    else {
-      this.#received = name;
-      this.#onSignal(name);
+  tell(name: SignalName): void {
+    this.isTold = true;
+    this.#onSignal(name);
+  }
+
+  /**
+   * The run has ended: by the signal, if it `isEnded`. Then this never resolves: the process ends by it, too, when the other
+   * runs that were told have ended.
+   */
+  async stop(isEnded: boolean): Promise<void> {
+    if (!watches.delete(this)) return;
+    for (const [name, listener] of listeners) {
+      if (isWatched(name)) continue;
+      listeners.delete(name);
+      process.off(name, listener);
     }
+    const isEndedByIt = this.isTold && isEnded;
+    isDying ||= isEndedByIt;
+    const isLast = ![...watches].some(({ isTold }) => isTold);
+    if (isLast && isDying && ending !== undefined) die(ending);
+    else if (isLast) ending = undefined;
+    if (isEndedByIt) await new Promise<never>(() => {});
   }
+}
 
-  stop(): void {
-    for (const [name, listener] of this.#listeners) process.off(name, listener);
-    this.#listeners.clear();
-    if (watching === this) watching = undefined;
-  }
+function isWatched(name: SignalName): boolean {
+  return [...watches].some(({ names }) => names.has(name));
+}
 
-  /** Ends the process by the signal that came, if one came; then it never returns. */
-  async endProcess(): Promise<void> {
-    if (this.#received === undefined) return;
-    this.#die(this.#received);
-    await new Promise<never>(() => {});
-  }
+/** True iff the program listens to it by its own means: then it is the program's. */
+function isOfProgram(name: SignalName): boolean {
+  const ours = [receptions, listeners].filter((known) => known.has(name));
+  const all = process.listeners(name).filter((listener) => !deathListeners.has(listener));
+  return all.length > ours.length;
+}
 
-  /** Dies by the signal itself, not by an exit code that looks like it: shells and supervisors tell the difference. */
-  #die(name: SignalName): void {
-    this.stop();
-    killDependents();
-    const reception = receptions.get(name);
-    if (reception !== undefined) process.off(name, reception.listener); // else it would be caught
-    process.exitCode = SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[name];
-    process.kill(process.pid, name);
-    // Where a process cannot kill itself by that signal, the code has to do.
-    realHost.setTimer(realHost.now() + 0.1, () => process.exit());
+function heard(name: SignalName): void {
+  // While runs are ending, no receiver decides what a second signal means.
+  const isReceived = ending === undefined && receptions.has(name);
+  if (!isReceived && !isOfProgram(name)) take(name);
+}
+
+/** The first signal ends the runs that have it, the second one the process. */
+function take(name: SignalName): void {
+  if (!isWatched(name)) return;
+  if (ending !== undefined) {
+    die(name);
+    return;
   }
+  ending = name;
+  for (const watch of [...watches]) if (watch.names.has(name)) watch.tell(name);
+}
+
+/** Dies by the signal itself, not by an exit code that looks like it: shells and supervisors tell the difference. */
+function die(name: SignalName): void {
+  killDependents();
+  // Else it would be caught. One by one: Deno forgets its own part of a listener in no other way.
+  for (const listener of process.listeners(name)) process.off(name, listener);
+  process.exitCode = SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[name];
+  process.kill(process.pid, name);
+  // Where a process cannot kill itself by that signal, the code has to do.
+  realHost.setTimer(realHost.now() + 0.1, () => process.exit());
 }

@@ -246,6 +246,27 @@ describe("rule 16: an abandoned CancelledError does not crash the process, anyth
     });
   }
 
+  test("the CancelledError of a run that nobody awaits is none of an abandoned branch", async () => {
+    const { code, stdout, stderr } = await runFixture("rejections", "run that nobody awaits");
+
+    assert.deepEqual([code, stdout], [1, ""]);
+    assert.match(stderr, /CancelledError: cancelled by task "main"/);
+  });
+
+  test("that of a branch is, also if the run ends with the same one", async () => {
+    const scenario = "branch with the error of a run that is awaited";
+    const { code, stdout, stderr } = await runFixture("rejections", scenario);
+
+    assert.deepEqual([code, stdout, stderr], [0, "CancelledError\nend\n", ""]);
+  });
+
+  test("that of a run whose caller was cancelled is", async () => {
+    const scenario = "abandoned run of a cancelled caller";
+    const { code, stdout, stderr } = await runFixture("rejections", scenario);
+
+    assert.deepEqual([code, stdout, stderr], [0, "end\n", ""]);
+  });
+
   for (const flags of [
     [],
     ["--unhandled-rejections=warn"],

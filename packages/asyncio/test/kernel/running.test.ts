@@ -315,7 +315,90 @@ describe("rule 27: a deadlock ends the run with a DeadlockError", () => {
   });
 });
 
+describe("wrong options of run", () => {
+  for (const [what, options, message] of [
+    ["what is no object", null, /^`run` expects an object of options, got null$/],
+    ["a loop that is none", { loop: {} }, /`loop` to be an event loop, got an object\. Make one/],
+    ["a negative delay", { shutdownDelay: -1 }, /`shutdownDelay` of 0 seconds or more, got -1$/],
+    ["a delay that is none", { cancelGrace: "5" }, /`cancelGrace` in seconds, got "5"$/],
+    ["one signal without an array", { signals: "SIGINT" }, /`signals` to be false or an array/],
+  ] as const) {
+    test(`${what} is refused`, async () => {
+      const wrong = options as never;
+
+      await assert.rejects(
+        run(async () => {}, wrong),
+        { code: "ERR_ASYNCIO_INVALID_ARGUMENT", message },
+      );
+      assert.throws(() => new Runner(wrong), { message });
+    });
+  }
+});
+
 describe("rule 28 and fine point 19: a run inside a running program", () => {
+  const inner = (log: string[]) => async () => {
+    try {
+      await sleep(3600);
+    } finally {
+      await sleep(0.02); // longer than a run takes to end
+      log.push("inner has cleaned up");
+    }
+  };
+
+  test("that nobody awaits ends before the outer one, also if that is cancelled", async () => {
+    const log: string[] = [];
+    await run(async () => {
+      void run(inner(log)).catch(() => {});
+      await sleep(0);
+    });
+    log.push("outer has ended");
+    const controller = new AbortController();
+    const aborted = run(
+      async () => {
+        void run(inner(log)).catch(() => {});
+        await sleep(0);
+        controller.abort();
+        await sleep(3600);
+      },
+      { signal: controller.signal },
+    );
+    await rejection(aborted);
+
+    assert.deepEqual(log, ["inner has cleaned up", "outer has ended", "inner has cleaned up"]);
+  });
+
+  test("that was called where nobody cancels it ends, too", async () => {
+    const log: string[] = [];
+    await run(async () => {
+      const begun = new Future<void>();
+      getRunningLoop().callSoon(() => {
+        void run(inner(log)).catch(() => {});
+        begun.setResult();
+      });
+      await begun;
+    });
+
+    assert.deepEqual(log, ["inner has cleaned up"]);
+  });
+
+  test("that does not end is told of, and left behind", async () => {
+    const reports: string[] = [];
+    const stuck = new Promise<void>(() => {});
+    await run(
+      async () => {
+        getRunningLoop().setExceptionHandler((_loop, { message }) => reports.push(message));
+        const inner = () => {
+          getRunningLoop().setExceptionHandler(() => {});
+          return stuck;
+        };
+        void run(inner, { shutdownDelay: 0.01 }).catch(() => {});
+        await sleep(0);
+      },
+      { shutdownDelay: 0 },
+    );
+
+    assert.match(reports.join(), /a run has not ended within 0 s, and will be left behind/);
+  });
   test(
     "is a root of its own, with its own loop (S167, S174)",
     virtual(async (loop) => {

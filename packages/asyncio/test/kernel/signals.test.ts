@@ -77,6 +77,50 @@ describe("rule 26: SIGINT and SIGTERM cancel main, and the process ends by that 
     assert.deepEqual([code, stdout], [7, "ready\nown listener\n"]);
   });
 
+  test("so does one that main adds, and one that listens once (S180)", async () => {
+    const { code, stdout } = await interrupted("own listener, added by main", "SIGINT");
+
+    assert.deepEqual([code, stdout], [0, "ready\nown listener\nend\n"]);
+  });
+
+  test("a listener that the cleanup adds does not keep the process from ending by the signal", async () => {
+    const scenario = "own listener, added in the cleanup";
+    const { signal, stdout } = await interrupted(scenario, "SIGINT");
+
+    assert.deepEqual([signal, stdout], ["SIGINT", "ready\n"]);
+  });
+
+  for (const [scenario, report] of [
+    ["late", /^$/],
+    ["late, failed", /main has failed, and the process ends by a signal .*\n.*of main/],
+  ] as const) {
+    test(`a signal that comes while leftover tasks end is not lost: ${scenario}`, async () => {
+      const { signal, stdout, stderr } = await runFixture("signals", scenario);
+
+      assert.deepEqual([signal, stdout], ["SIGTERM", ""]);
+      assert.match(stderr, report);
+    });
+  }
+
+  test("runs side by side are all cancelled, and the last that ends ends the process", async () => {
+    const { signal, stdout } = await interrupted("side by side", "SIGTERM");
+
+    assert.equal(signal, "SIGTERM");
+    assert.deepEqual(stdout.trim().split("\n").sort(), [
+      "first ends",
+      "fourth returns",
+      "ready",
+      "second cleaned up",
+      "third cleaned up",
+    ]);
+  });
+
+  test("a run that begins while the process waits for another to end is cancelled, too", async () => {
+    const { signal, stdout } = await interrupted("side by side, one goes on", "SIGTERM");
+
+    assert.deepEqual([signal, stdout], ["SIGTERM", "ready\nends\ngoes on\nnested has run\n"]);
+  });
+
   test("signals: false leaves them alone", async () => {
     const { signal, stdout } = await interrupted("signals false", "SIGINT");
 
@@ -115,6 +159,12 @@ describe("rule 27: a deadlock in a real process", () => {
     assert.match(stdout, /task "main" is waiting for Queue "results"\.get/);
     assert.match(stdout, /task "worker" is waiting for Queue "urls"\.get/);
     assert.match(stdout, /^main,worker$/m);
+  });
+
+  test("there is none while a listener to the end of the program goes on", async () => {
+    const { code, stdout } = await runFixture("signals", "woken at the end");
+
+    assert.deepEqual([code, stdout], [0, "once\ntwice\nDeadlockError\n"]);
   });
 
   test("a main that sits in a foreign await ends the run as well", { timeout: 3000 }, async () => {

@@ -266,6 +266,17 @@ describe("a datagram endpoint in virtual time", () => {
 
 describe("wrong arguments of datagrams", () => {
   for (const [what, options, message] of [
+    ["what is no object", null, /expects an object of options, got null\. Leave them out/],
+    ["a queue that is no number", { queueSize: "3" }, /`queueSize` to be a number, got "3"$/],
+    [
+      "a buffer too large",
+      { receiveBufferSize: 2 ** 31 },
+      /`receiveBufferSize` from 1 to 2,147,483,647 bytes, got 2147483648$/,
+    ],
+    ["a buffer of nothing", { sendBufferSize: 0 }, /`sendBufferSize` from 1 to .*, got 0$/],
+    ["a buffer that is no number", { sendBufferSize: "9" }, /`sendBufferSize` to be a number of/],
+    ["a local address that is none", { local: null }, /`local` to be an address, .*, got null$/],
+    ["a host that is no name", { local: { host: 5 } }, /`local\.host` to be a string, got 5$/],
     ["a queue of 0", { queueSize: 0 }, /`queueSize` of 1 or more, got 0$/],
     ["a remote address without a port", { remote: { host: "a" } }, /`remote\.port` to be a number/],
     ["a port too high", { local: { port: 70_000 } }, /`local\.port` from 0 to 65,535, got 70000$/],
@@ -386,6 +397,30 @@ describe("datagrams on real sockets", () => {
         words,
         Array.from({ length: 20 }, (_, index) => String(index)),
       );
+    });
+  });
+
+  test("abort tells who waits until something was sent", async () => {
+    await run(async () => {
+      const endpoint = await createDatagramEndpoint(loopback);
+      const sent = rejection(endpoint.send("lost", { host: "localhost", port: 9 }));
+      endpoint.abort();
+
+      const error = await sent;
+      assert.ok(error instanceof InvalidStateError);
+      assert.match(error.message, /^`endpoint\.send` found datagram endpoint .* closed$/);
+      await endpoint.waitClosed();
+    });
+  });
+
+  test("buffers have the size that is asked for, or what the system makes of it", async () => {
+    await run(async () => {
+      const sizes = { receiveBufferSize: 65_536, sendBufferSize: 2 ** 31 - 1 };
+      await using server = await createDatagramEndpoint({ ...loopback, ...sizes });
+      await using client = await createDatagramEndpoint({ remote: server.address });
+      await client.send("it fits");
+
+      assert.equal(text(await server.receive()), "it fits");
     });
   });
 

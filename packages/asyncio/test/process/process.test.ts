@@ -22,6 +22,7 @@ import {
   timeout,
 } from "../../src/index.ts";
 import { here } from "../../src/kernel/here.ts";
+import { realHost } from "../../src/kernel/host.ts";
 import { Child } from "../../src/process/child.ts";
 import { LeakError, runTest } from "../../src/testing.ts";
 import { runFixture } from "../child.ts";
@@ -39,6 +40,11 @@ const line = async (reader: StreamReader): Promise<string> =>
   text(await reader.readLine())?.trimEnd() ?? "";
 /** A program that says "ready" and then does what is told. */
 const sh = (script: string) => ["-c", script];
+
+/** An input in a foreign await. */
+async function* silent(): AsyncGenerator<string> {
+  yield await new Promise<never>(() => {});
+}
 
 describe("communicate", () => {
   test(
@@ -58,6 +64,21 @@ describe("communicate", () => {
       const [stdout, stderr] = await process.communicate();
 
       assert.deepEqual([text(stdout), stderr], ["", undefined]);
+    }),
+  );
+
+  test(
+    "leaves an input from which nothing comes alone, when the process has ended or it is cancelled",
+    real(async () => {
+      await using running = await createSubprocessExec("cat", [], pipes);
+      const moved = await moveOnAfter(0.01, () => running.communicate(silent()));
+      const ended = await createSubprocessExec("echo", ["done"], pipes);
+      const [stdout] = await ended.communicate(silent());
+
+      assert.deepEqual(
+        [moved.cancelled, running.returncode, text(stdout)],
+        [true, undefined, "done\n"],
+      );
     }),
   );
 
@@ -471,6 +492,21 @@ describe("a program that cannot be started", () => {
       "ENOENT",
       /^`createSubprocessExec` cannot start "no-such-program": /,
     ],
+    ["is a folder", "/tmp", {}, "EACCES", /cannot start "\/tmp": permission denied/],
+    [
+      "is a folder, with one pipe for both",
+      "/tmp",
+      { stdout: "pipe", stderr: "stdout" },
+      "EACCES",
+      /cannot start "\/tmp": permission denied/,
+    ],
+    [
+      "has no folder, with one pipe for both",
+      "true",
+      { cwd: "/nowhere", stdout: "pipe", stderr: "stdout" },
+      "ENOENT",
+      /cannot start "true": its working directory "\/nowhere" does not exist$/,
+    ],
   ] as const) {
     test(
       `says so: it ${what}`,
@@ -487,6 +523,8 @@ describe("a program that cannot be started", () => {
 
   for (const [what, args, message] of [
     ["a program that is no text", [5], /expects the program to be a string, got 5$/],
+    ["a program without a name", [""], /expects the program to have a name, got ""$/],
+    ["an environment that is none", ["ls", [], { env: "x" }], /`env` to be an object .*, got "x"$/],
     ["an argument that is no text", ["ls", [5]], /expects arguments to be strings, got 5$/],
     ["an unknown stream", ["ls", [], { stdout: "tty" }], /`stdout` to be "pipe", .*, got "tty"$/],
     ["stdout for stdout", ["ls", [], { stdout: "stdout" }], /got "stdout"$/],
@@ -536,6 +574,57 @@ describe("the end of a run", () => {
     });
   }
 
+  for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
+    test(`leaves no process when ${signal} comes, and nobody listens to it`, async () => {
+      const ended = await runFixture("processes", "not listening", {
+        onOutput(output, child) {
+          if (output.endsWith("ready\n")) child.kill(signal);
+        },
+      });
+      const pids = [...ended.stdout.matchAll(/^pid (\d+)$/gm)].map(([, pid]) => Number(pid));
+
+      assert.deepEqual([ended.signal, pids.length], [signal, 2]);
+      await allGone(...pids);
+    });
+  }
+
+  test("does not come by a signal that the program listens to", async () => {
+    const { signal, stdout } = await runFixture("processes", "listening itself", {
+      onOutput(output, child) {
+        if (output.endsWith("ready\n")) child.kill("SIGHUP");
+        if (output.endsWith("again\n")) child.kill("SIGTERM");
+      },
+    });
+
+    assert.equal(signal, "SIGTERM");
+    assert.match(stdout, /ready\nagain\n$/);
+  });
+
+  for (const [what, scenario, second, end] of [
+    ["a second signal", "half ended", "SIGTERM", { code: null, signal: "SIGTERM" }],
+    ["an exit", "half ended", "SIGUSR1", { code: 4, signal: null }],
+    ["an uncaught error", "half ended", "SIGUSR2", { code: 1, signal: null }],
+    [
+      "the end of `shutdownDelay`",
+      "half ended, in a hurry",
+      undefined,
+      { code: null, signal: "SIGTERM" },
+    ],
+  ] as const) {
+    test(`by ${what} kills what a process has left that has ended on request`, async () => {
+      const { code, signal, stdout } = await runFixture("processes", scenario, {
+        onOutput(output, child) {
+          if (output.endsWith("ready\n")) child.kill("SIGTERM");
+          if (output.endsWith("gone\n") && second !== undefined) child.kill(second);
+        },
+      });
+      const [, pid] = /^pid (\d+)$/m.exec(stdout) ?? [];
+
+      assert.deepEqual({ code, signal }, end, stdout);
+      await allGone(Number(pid));
+    });
+  }
+
   test("is told by debug mode", async () => {
     const { stderr } = await runFixture("processes", "left over, in debug mode");
 
@@ -566,7 +655,7 @@ describe("the end of a run", () => {
 /** A child that does what the test says, since no test could tell a real one when to do it. */
 function claimedChild(stdout: object | null = null): Child {
   const host = Object.assign(new EventEmitter(), { stdin: null, stdout, stderr: null });
-  const spec = { api: "test", program: "x", args: [], command: "x", options: {} };
+  const spec = { api: "test", asked: "x", program: "x", args: [], command: "x", options: {} };
   return new Child(here().loop, spec, host as unknown as ChildProcess, 0);
 }
 
@@ -574,22 +663,30 @@ describe("output that somebody else holds open when the process has ended", () =
   const openOutput = () =>
     Object.assign(new EventEmitter(), { bytesRead: 0, closed: false, destroy() {} });
 
-  test("is waited for as long as something comes", async () => {
-    await run(async () => {
-      const stdout = openOutput();
-      const child = claimedChild(stdout);
-      child.host.emit("exit", 0, null);
-      let pieces = 0;
-      const coming = setInterval(() => {
-        stdout.bytesRead++;
-        if (++pieces === 15) clearInterval(coming);
-      }, 50);
-      await child.drained();
-      stdout.closed = true;
-      stdout.emit("close");
-
-      assert.equal(pieces, 15);
+  test("is waited for as long as something comes, for however long", async (t) => {
+    let now = 0;
+    t.mock.method(realHost, "now", () => now);
+    t.mock.method(realHost, "setTimer", (when: number, callback: () => void) => {
+      const timer = setImmediate(() => {
+        now = when;
+        if (++stdout.bytesRead === 100) stdout.closed = true;
+        callback();
+      });
+      return { ref() {}, unref() {}, clear: () => clearImmediate(timer) };
     });
+    const stdout = openOutput();
+    await run(async () => {
+      const child = claimedChild(stdout);
+      const drained = createTask(() => child.drained());
+      child.host.emit("exit", 0, null);
+      while (!stdout.closed) await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(drained.done(), false);
+      stdout.emit("close");
+      await drained;
+    });
+
+    assert.equal(stdout.bytesRead, 100);
+    assert.ok(now >= 49, `${now} s`);
   });
 
   test("is not waited for longer than it is open", async () => {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { after, describe, test } from "node:test";
 import {
   CancelledError,
@@ -34,6 +35,11 @@ const linesOf = (name: string): string[] => {
 async function untilSaid(name: string, count: number): Promise<number[]> {
   while (linesOf(name).length < count) await sleep(0.005);
   return linesOf(name).map(Number);
+}
+
+/** An input in a foreign await. */
+async function* silent(): AsyncGenerator<string> {
+  yield await new Promise<never>(() => {});
 }
 
 describe("runProcess", () => {
@@ -85,6 +91,15 @@ describe("runProcess", () => {
   );
 
   test(
+    "gives text as it is, with a byte order mark if it begins with one",
+    real(async () => {
+      const { stdout } = await runProcess("printf", ["\\357\\273\\277hi"]);
+
+      assert.equal(stdout, "\ufeffhi");
+    }),
+  );
+
+  test(
     "without input, a process that reads has nothing to read",
     real(async () => {
       assert.equal((await runProcess("cat")).stdout, "");
@@ -105,6 +120,36 @@ describe("runProcess", () => {
       const { stdout } = await runProcess("head", ["-n", "1"], { input: endless() });
 
       assert.deepEqual([stdout, isEnded], ["y\n", true]);
+    }),
+  );
+
+  test(
+    "does not wait for an input from which nothing comes, when the process has ended, and ends that, too",
+    real(async () => {
+      const stream = new Readable({ read() {} });
+      const fromStream = await runProcess("echo", ["1"], { input: stream });
+      const fromForeign = await runProcess("echo", ["2"], { input: silent() });
+
+      assert.deepEqual([fromStream.stdout, fromForeign.stdout], ["1\n", "2\n"]);
+      assert.equal(stream.destroyed, true);
+    }),
+  );
+
+  test(
+    "lets an input that waits here clean up, once it is not needed any more",
+    real(async () => {
+      const log: string[] = [];
+      async function* input() {
+        try {
+          yield await sleep(3600, "");
+        } finally {
+          await sleep(0.001);
+          log.push("cleaned up");
+        }
+      }
+      await runProcess("true", [], { input: input() });
+
+      assert.deepEqual(log, ["cleaned up"]);
     }),
   );
 
@@ -207,6 +252,20 @@ describe("a process that fails", () => {
 });
 
 describe("cancelling runProcess", () => {
+  test(
+    "ends the process although its input sits in a foreign await",
+    real(async () => {
+      const said = join(folder, "waiting");
+      const script = sh(`echo $$ >> ${said}; exec sleep 100`);
+      const task = createTask(() => runProcess("sh", script, { input: silent() }));
+      const [pid = 0] = await untilSaid("waiting", 1);
+      task.cancel();
+
+      assert.ok((await rejection(task)) instanceof CancelledError);
+      assert.equal(isAlive(pid), false);
+    }),
+  );
+
   test(
     "asks the process and what it has started to end, and waits for that",
     real(async () => {
@@ -324,6 +383,31 @@ describe("a deadline of runProcess", () => {
   );
 
   test(
+    "is one also while the input sits in a foreign await",
+    real(async () => {
+      const error = await rejection(
+        runProcess("sleep", ["100"], { seconds: 0.01, input: silent() }),
+      );
+
+      assert.ok(error instanceof TimeoutError);
+    }),
+  );
+
+  test(
+    "is none for a process that has ended, and does not end what holds its output open",
+    real(async () => {
+      const said = join(folder, "detached");
+      const script = `(while :; do echo; sleep 0.01; done) & echo $! >> ${said}; echo done`;
+      const { returncode, stdout } = await runProcess("sh", sh(script), { seconds: 0.5 });
+      const [left = 0] = await untilSaid("detached", 1);
+
+      assert.deepEqual([returncode, stdout.trim(), isAlive(left)], [0, "done", true]);
+      process.kill(left);
+      await allGone(left);
+    }),
+  );
+
+  test(
     "that is not met does not matter",
     real(async () => {
       assert.equal((await runProcess("echo", ["quick"], { seconds: 60 })).stdout, "quick\n");
@@ -374,6 +458,8 @@ describe("wrong arguments of runProcess", () => {
       ["ls", [], { killDelay: Number.NaN }],
       /`killDelay` in seconds, got NaN$/,
     ],
+    ["a pipe for stdin", ["cat", [], { stdin: "pipe" }], /`stdin` .* got "pipe"\. .* into `input`/],
+    ["a negative duration", ["ls", [], { seconds: -1 }], /it may take, 0 or more, got -1$/],
     ["a duration that is none", ["ls", [], { seconds: "5" }], /`seconds` it may take, got "5"$/],
   ] as const) {
     test(`${what} is refused`, async () => {

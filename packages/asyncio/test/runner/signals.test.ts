@@ -179,6 +179,7 @@ describe("wrong names", () => {
   for (const [what, names, message] of [
     ["SIGKILL", ["SIGKILL"], /got "SIGKILL"\. No process can catch that one$/],
     ["an unknown name", ["SIGFOO"], /`signals` expects an array of SIGHUP, .*, got "SIGFOO"$/],
+    ["the name of something else", ["toString"], /got "toString"$/],
     ["a bare name", "SIGHUP", /expects an array of .*, got "SIGHUP"$/],
     ["no name", [], /expects at least one name of a signal, got an array of 0$/],
   ] as const) {
@@ -237,6 +238,16 @@ describe("signals of the system", () => {
       [ended.signal, ended.stdout],
       ["SIGTERM", "ready\nstill here\nmain is cancelled\n"],
     );
+  });
+
+  test("one that one of two iterables has given does not cancel run, one that neither has does", async () => {
+    const [read, unread] = await Promise.all([
+      runFixture("signal-stream", "read by one of two"),
+      runFixture("signal-stream", "read by none of two"),
+    ]);
+
+    assert.deepEqual([read.code, read.stdout], [0, "still here\n"]);
+    assert.deepEqual([unread.signal, unread.stdout], ["SIGTERM", "ready\nmain is cancelled\n"]);
   });
 
   test("a second signal ends the process although an iterable is open in the cleanup", async () => {
