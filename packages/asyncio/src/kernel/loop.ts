@@ -266,11 +266,6 @@ export class EventLoop {
     return this.spend() && !(this.isExact && this.host.yields?.(scope, subject) === true);
   }
 
-  /** @internal Resolves in the next macrotask: when what is ready has run, and the host has had its turn. */
-  nextMacrotask(): Promise<void> {
-    return new Promise((resolve) => this.host.macrotask(resolve));
-  }
-
   /** @internal The next drain goes through a macrotask. */
   exhaustBudget(): void {
     this.#spent = BUDGET;

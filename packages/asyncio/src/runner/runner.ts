@@ -301,7 +301,7 @@ class Run<T> implements FutureListener {
   #ranDry(error?: Error): void {
     if (this.#main.done() || (error === undefined && nestedOn(this.#loop).size > 0)) return;
     const isSecondTime = this.#dead !== undefined;
-    void this.#loop.nextMacrotask(); // else the host would not tell us a second time
+    this.#loop.host.macrotask(() => {}); // else the host would not tell us a second time
     if (error === undefined && this.#mayBeWoken() && this.#secondLook === undefined) {
       this.#secondLook = realHost.setTimer(realHost.now() + SECOND_LOOK_SECONDS, () => {
         this.#secondLook = undefined; // the host has gone on: it was not dry
@@ -389,7 +389,7 @@ class Run<T> implements FutureListener {
     const loop = this.#loop;
     if (!loop.hasCutBranches) return;
     for (;;) {
-      await loop.nextMacrotask(); // by then a branch that was cut off has come to its next `cleanup`
+      await new Promise<void>((resolve) => loop.host.macrotask(resolve)); // by then a branch that was cut off has come to its next `cleanup`
       const ours = [...loop.shielded].filter(
         ({ task }) => task === undefined || !this.#foreign.has(task),
       );
