@@ -213,8 +213,10 @@ export class Queue<T> {
   }
 
   #add(item: T): void {
-    if (this.#getters.resumeFirst(item) === undefined) this.#items.push(item);
+    const isAwaited = this.#getters.length > 0;
+    if (!isAwaited) this.#items.push(item); // may throw
     this.#unfinished++;
+    if (isAwaited) this.#getters.resumeFirst(item); // last: resolving may call a `then` of the item's
   }
 
   #take(): T {

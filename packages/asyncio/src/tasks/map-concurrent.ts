@@ -362,7 +362,7 @@ class Slots<O> {
   /** Empties all, and gives what was there, in order. */
   takeAll(): O[] {
     const first = this.#first;
-    const all = this.#places.map((_, offset) => this.get(first + offset));
+    const all = Array.from(this.#places, (_, offset) => this.get(first + offset)); // `map` skips holes
     this.#places.fill(undefined);
     this.size = 0;
     return all.filter((outcome) => outcome !== undefined);

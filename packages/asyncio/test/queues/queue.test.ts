@@ -11,6 +11,7 @@ import {
   QueueEmpty,
   QueueFull,
   QueueShutDown,
+  run,
   sleep,
   type Task,
   taskGroup,
@@ -641,4 +642,30 @@ describe("no item is lost or doubled, seeds 1 to 200", () => {
     const byNumber = (a: number, b: number): number => a - b;
     assert.deepEqual([...taken, ...left].sort(byNumber), put.sort(byNumber));
   }
+});
+
+test("an item counts as unfinished before whoever waits for it gets it", async () => {
+  await run(async () => {
+    const queue = new Queue<unknown>();
+    const getter = createTask(() => queue.get());
+    await sleep(0);
+    let isJoined = false;
+    queue.putNowait({
+      // biome-ignore lint/suspicious/noThenProperty: read when the item is handed over
+      get then() {
+        queue.join().then(
+          () => {
+            isJoined = true;
+          },
+          () => {}, // it is read once more in the getter's task, which ends then
+        );
+        return undefined;
+      },
+    });
+    await getter;
+    await sleep(0.001);
+
+    assert.equal(isJoined, false);
+    queue.taskDone();
+  });
 });

@@ -322,3 +322,26 @@ test("leaves nothing behind wherever it is cancelled", async () => {
     );
   }
 });
+
+test("a failure that nobody has taken is reported, wherever it lies among the results that are missing", async () => {
+  const reports: unknown[] = [];
+  await asyncio.run(async () => {
+    const loop = asyncio.getRunningLoop();
+    loop.setExceptionHandler((_loop, { exception }) => reports.push(exception));
+    const failure = new Error("three");
+    const ended = new asyncio.Event();
+    const work = async (item: number): Promise<number> => {
+      if (item === 0) return 0;
+      if (item < 3) return await asyncio.sleep(Number.POSITIVE_INFINITY, item);
+      ended.set();
+      throw failure;
+    };
+    for await (const _ of asyncio.mapConcurrent([0, 1, 2, 3], work, { limit: 4 })) {
+      await ended.wait();
+      await asyncio.sleep(0);
+      await asyncio.sleep(0);
+      break;
+    }
+    assert.deepEqual(reports, [failure]);
+  });
+});
