@@ -26,13 +26,15 @@ export function link<T extends Links<T>>(ends: Ends<T>, member: T): void {
   ends.last = member;
 }
 
-/** Only call it for a member. */
-export function unlink<T extends Links<T>>(ends: Ends<T>, member: T): void {
+/** Takes `member` out; false if it is in no list. */
+export function unlink<T extends Links<T>>(ends: Ends<T>, member: T): boolean {
+  if (member.previous === undefined && ends.first !== member) return false;
   if (member.previous === undefined) ends.first = member.next;
   else member.previous.next = member.next;
   if (member.next === undefined) ends.last = member.previous;
   else member.next.previous = member.previous;
   member.previous = member.next = undefined;
+  return true;
 }
 
 export class LinkedList<T extends Links<T>> implements Ends<T> {
@@ -47,9 +49,7 @@ export class LinkedList<T extends Links<T>> implements Ends<T> {
 
   /** Does nothing for one that is in no list. */
   remove(member: T): void {
-    if (member.previous === undefined && this.first !== member) return;
-    unlink(this, member);
-    this.size--;
+    if (unlink(this, member)) this.size--;
   }
 
   /** The members now, first to last: for walks during which some may leave. */

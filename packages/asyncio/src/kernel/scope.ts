@@ -309,7 +309,7 @@ export class Scope implements Ends<Wait> {
 
   /** Does nothing for a wait that was never parked here. */
   removeWait(wait: Wait): void {
-    if (wait.previous !== undefined || this.first === wait) unlink(this, wait);
+    unlink(this, wait);
   }
 
   /** `wait` has ended with the CancelledError of what it waited for; until it throws, a cancellation can still take its place. */
