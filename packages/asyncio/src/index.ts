@@ -113,7 +113,7 @@ export type {
   ConnectOptions,
   Datagram,
   Destination,
-} from "./kernel/network.ts";
+} from "./ports/network.ts";
 export type { AddressOptions, Resolver } from "./net/happy-eyeballs.ts";
 export type {
   Certificate,

@@ -5,7 +5,7 @@ export type {
   Listener,
   ListenOptions,
   Network,
-} from "./kernel/network.ts";
+} from "./ports/network.ts";
 export type { BubbleOptions } from "./testing/bubble.ts";
 export { networkHere } from "./testing/current-host.ts";
 export {

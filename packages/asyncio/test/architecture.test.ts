@@ -12,13 +12,14 @@ const snapshot = fileURLToPath(new URL("./api-snapshot.txt", import.meta.url));
 
 // Lowest first. A module may import from its own folder and from lower rows, not from beside it.
 const layers = [
+  ["structures", "ports"],
   ["kernel"],
   ["tasks", "sync", "queues", "interop", "streams"],
   ["runner", "net", "process", "executors", "inspect", "testing"],
   ["index.ts", "lowlevel.ts", "executors.ts", "inspect.ts", "testing.ts"],
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
-const kernelLines = { file: 400, total: 3600 };
+const kernelLines = { file: 400, total: 3380 };
 
 interface Import {
   readonly from: string;
@@ -60,8 +61,11 @@ test("type-only circles stay inside the kernel", () => {
   assert.deepEqual(cyclesOf(imports.filter(({ from }) => folder(from) !== "kernel")), []);
 });
 
-test("the kernel imports nothing but itself and AsyncLocalStorage", () => {
-  const outside = imports.filter(({ from, to }) => inKernel(from) && !inKernel(to));
+test("the kernel imports nothing but itself, the row below it and AsyncLocalStorage", () => {
+  const below = layers[0] ?? [];
+  const outside = imports.filter(
+    ({ from, to }) => inKernel(from) && !inKernel(to) && !below.includes(folder(to)),
+  );
 
   assert.deepEqual(outside.map(show), ["kernel/context.ts -> node:async_hooks"]);
 });

@@ -17,13 +17,13 @@
  * Nobody gives an instance a `constructor` or `then` of its own: it would slow `Promise.all` for the whole process.
  */
 
+import { link } from "../structures/linked-list.ts";
 import { Handle } from "./callback.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { isResolvingFunction } from "./debug.ts";
 import { argumentError, CancelledError, InvalidStateError, isThenable } from "./errors.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
 import { getRunningLoop, here } from "./here.ts";
-import { link } from "./linked-list.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Scope } from "./scope.ts";
 import { type Cancellation, Wait } from "./wait.ts";

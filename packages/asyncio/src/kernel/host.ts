@@ -6,12 +6,12 @@
  * run, and macrotasks (after timers and I/O had their chance).
  */
 
+import type { Network } from "../ports/network.ts";
+import type { RingBuffer } from "../structures/ring-buffer.ts";
 import type { Handle } from "./callback.ts";
 import { runInRoot } from "./context.ts";
 import { CancelledError } from "./errors.ts";
 import type { Ready } from "./loop.ts";
-import type { Network } from "./network.ts";
-import type { RingBuffer } from "./ring-buffer.ts";
 import type { Scope } from "./scope.ts";
 import type { Wait, WaitSubject } from "./wait.ts";
 

@@ -14,14 +14,14 @@
  * (rule 9). Over an exact host, and in debug mode, a drain is one step, and the next waits until all microtasks have run.
  */
 
+import { LinkedList } from "../structures/linked-list.ts";
+import { RingBuffer } from "../structures/ring-buffer.ts";
 import { Handle } from "./callback.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { checkSeconds, InvalidStateError } from "./errors.ts";
 import { type FailureRecord, formatReport } from "./failure.ts";
 import { Gate } from "./gate.ts";
 import { environmentVariable, type Host, type HostTimer, realHost, type Watched } from "./host.ts";
-import { LinkedList } from "./linked-list.ts";
-import { RingBuffer } from "./ring-buffer.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 import { formatSeconds, type Timer, TimerHeap, type TimerTarget } from "./timers.ts";

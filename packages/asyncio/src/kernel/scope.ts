@@ -16,11 +16,11 @@
  * Shared with the rest of the kernel (and nobody else): attention, takeInterruption, removeWait, pend, unwound.
  */
 
+import { type Ends, LinkedList, link, unlink } from "../structures/linked-list.ts";
 import { Context, type ContextValues } from "./context-var.ts";
 import { reportFloating, reportInsisted } from "./debug.ts";
 import { deliver } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
-import { type Ends, LinkedList, link, unlink } from "./linked-list.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
 import { Timer } from "./timers.ts";

@@ -11,10 +11,10 @@
  * comes later does not find the wait any more, and nothing that was handed over can be lost.
  */
 
+import { RingBuffer } from "../structures/ring-buffer.ts";
 import { creationSites, watchForLostValues } from "./debug.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import { guardAbandonedBranches } from "./host.ts";
-import { RingBuffer } from "./ring-buffer.ts";
 import type { Scope } from "./scope.ts";
 
 /** One cancellation of one scope; each wait that it ends gets a CancelledError of its own. */

@@ -5,7 +5,7 @@
 
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
-import type { ByteStream, ConnectOptions, StreamNetwork } from "../kernel/network.ts";
+import type { ByteStream, ConnectOptions, StreamNetwork } from "../ports/network.ts";
 import { type Connection, connectionOf } from "../streams/connection.ts";
 import type { ReaderOptions } from "../streams/reader.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../streams/tls-options.ts";

@@ -6,10 +6,12 @@
  * Source: asyncio's create_datagram_endpoint, as a stream of messages instead of a protocol.
  */
 
-import { dependents } from "../kernel/dependents.ts";
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { dependents } from "../ports/dependents.ts";
 import {
   type Address,
   type Datagram,
@@ -17,10 +19,8 @@ import {
   type DatagramPortOptions,
   type DatagramReceiver,
   describeAddress,
-} from "../kernel/network.ts";
-import { RingBuffer } from "../kernel/ring-buffer.ts";
-import { park, type Scope } from "../kernel/scope.ts";
-import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+} from "../ports/network.ts";
+import { RingBuffer } from "../structures/ring-buffer.ts";
 import { openRealPort } from "./real-datagram.ts";
 
 export interface DatagramEndpointOptions {

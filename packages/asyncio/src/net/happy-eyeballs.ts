@@ -18,7 +18,7 @@ import {
   type Destination,
   describeAddress,
   type Network,
-} from "../kernel/network.ts";
+} from "../ports/network.ts";
 import { staggeredRace } from "../tasks/race.ts";
 
 /** Gives the addresses of a host, in the order in which to try them. */

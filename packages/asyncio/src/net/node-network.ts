@@ -8,11 +8,13 @@
 import type { NetConnectOpts, Server, Socket } from "node:net";
 import { cancellable } from "../interop/cancellable.ts";
 import { runInRoot } from "../kernel/context.ts";
-import { type Dependent, dependents } from "../kernel/dependents.ts";
 import { InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { park } from "../kernel/scope.ts";
+import { type Wait, WaitList } from "../kernel/wait.ts";
+import { type Dependent, dependents } from "../ports/dependents.ts";
 import {
   type Address,
   type ByteStream,
@@ -22,9 +24,7 @@ import {
   type Listener,
   type ListenOptions,
   type StreamNetwork,
-} from "../kernel/network.ts";
-import { park } from "../kernel/scope.ts";
-import { type Wait, WaitList } from "../kernel/wait.ts";
+} from "../ports/network.ts";
 import { NodeStream, type NodeStreamSource } from "../streams/node-stream.ts";
 import { type Securable, secure } from "./tls.ts";
 import { releasePath, takePath, type UnixPath } from "./unix-path.ts";

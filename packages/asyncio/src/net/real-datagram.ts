@@ -3,13 +3,13 @@
 import type { Socket, SocketOptions } from "node:dgram";
 import { runInRoot } from "../kernel/context.ts";
 import { here } from "../kernel/here.ts";
+import { park } from "../kernel/scope.ts";
 import type {
   Address,
   DatagramPort,
   DatagramPortOptions,
   DatagramReceiver,
-} from "../kernel/network.ts";
-import { park } from "../kernel/scope.ts";
+} from "../ports/network.ts";
 
 /** Opens a socket. An operation: cancelled, there is none. Rejects with the error of the system. */
 export function openRealPort(

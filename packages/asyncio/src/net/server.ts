@@ -19,16 +19,16 @@ import {
   rangeError,
 } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
+import { park } from "../kernel/scope.ts";
+import { createTask, type Task } from "../kernel/task.ts";
+import { WaitList } from "../kernel/wait.ts";
 import {
   type Address,
   type ByteStream,
   describeAddress,
   type Listener,
   type ListenOptions,
-} from "../kernel/network.ts";
-import { park } from "../kernel/scope.ts";
-import { createTask, type Task } from "../kernel/task.ts";
-import { WaitList } from "../kernel/wait.ts";
+} from "../ports/network.ts";
 import { checkLimit, type ReaderOptions, StreamReader } from "../streams/reader.ts";
 import type { ServerTlsOptions } from "../streams/tls-options.ts";
 import { StreamWriter, type WriterOptions, waterMarks } from "../streams/writer.ts";

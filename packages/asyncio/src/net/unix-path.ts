@@ -6,7 +6,7 @@
  */
 
 import { argumentError, rangeError } from "../kernel/errors.ts";
-import { hostError } from "../kernel/network.ts";
+import { hostError } from "../ports/network.ts";
 
 /** Longest path of a Unix socket, in bytes; libuv cuts off what is longer, and says nothing. */
 const longestPath = (): number => (process.platform === "linux" ? 107 : 103);

@@ -12,17 +12,12 @@
 import type { ChildProcess, SpawnOptions } from "node:child_process";
 import type { Readable } from "node:stream";
 import { runInRoot } from "../kernel/context.ts";
-import {
-  type Dependent,
-  deathListeners,
-  dependents,
-  killDependents,
-} from "../kernel/dependents.ts";
 import { completed, here } from "../kernel/here.ts";
 import { type HostTimer, realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { type Dependent, deathListeners, dependents, killDependents } from "../ports/dependents.ts";
 import { startError } from "./start-error.ts";
 
 /** What a child is started with. */

@@ -17,9 +17,9 @@ import {
   QueueShutDown,
 } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
-import { RingBuffer } from "../kernel/ring-buffer.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { RingBuffer } from "../structures/ring-buffer.ts";
 
 /** Where a queue keeps its items, and in which order it gives them: `shift` takes the next one. */
 export interface ItemStore<T> {

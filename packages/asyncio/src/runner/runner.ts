@@ -8,7 +8,6 @@
 
 import { checkSignal } from "../kernel/abort.ts";
 import { type Context, copyContext } from "../kernel/context-var.ts";
-import { type Dependent, dependentsOf } from "../kernel/dependents.ts";
 import {
   argumentError,
   CancelledError,
@@ -27,6 +26,7 @@ import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { formatSeconds, type Timer } from "../kernel/timers.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
+import { type Dependent, dependentsOf } from "../ports/dependents.ts";
 import { checkSignalNames, type SignalName, SignalWatch } from "./signals.ts";
 
 export interface RunOptions {

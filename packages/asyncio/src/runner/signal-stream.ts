@@ -5,10 +5,10 @@
 
 import { argumentError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
-import { RingBuffer } from "../kernel/ring-buffer.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Timer } from "../kernel/timers.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { RingBuffer } from "../structures/ring-buffer.ts";
 import {
   checkSignalNames,
   type Delivery,

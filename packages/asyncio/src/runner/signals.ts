@@ -7,9 +7,9 @@
  */
 
 import { runInRoot } from "../kernel/context.ts";
-import { deathListeners, killDependents } from "../kernel/dependents.ts";
 import { argumentError } from "../kernel/errors.ts";
 import { realHost } from "../kernel/host.ts";
+import { deathListeners, killDependents } from "../ports/dependents.ts";
 
 export type SignalName =
   | "SIGINT"

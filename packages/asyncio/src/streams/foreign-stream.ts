@@ -12,10 +12,10 @@ import { runInScope } from "../kernel/context.ts";
 import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
-import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
-import { RingBuffer } from "../kernel/ring-buffer.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { type Address, type ByteStream, hostError } from "../ports/network.ts";
+import { RingBuffer } from "../structures/ring-buffer.ts";
 import { describeCaller } from "./reader.ts";
 
 /** Where chunks come from. */

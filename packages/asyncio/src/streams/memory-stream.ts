@@ -7,9 +7,9 @@ import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.t
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
 import { park } from "../kernel/scope.ts";
 import { Wait, WaitList } from "../kernel/wait.ts";
+import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { type Connection, connectionOf } from "./connection.ts";
 import type { ReaderOptions } from "./reader.ts";

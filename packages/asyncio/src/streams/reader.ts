@@ -14,9 +14,9 @@ import {
   rangeError,
 } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
-import type { ByteStream } from "../kernel/network.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
+import type { ByteStream } from "../ports/network.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 
 export interface LimitOption {

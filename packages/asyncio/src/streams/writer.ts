@@ -14,9 +14,9 @@ import { pendAgain } from "../kernel/body.ts";
 import { argumentError, CancelledError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
-import { type Address, type ByteStream, hostError } from "../kernel/network.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
+import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
 import type {
   CipherInfo,

@@ -9,10 +9,10 @@
 import { argumentError, CancelledError, isThenable } from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
-import { LinkedList, type Links } from "../kernel/linked-list.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
+import { LinkedList, type Links } from "../structures/linked-list.ts";
 import type { Ownership } from "./owners.ts";
 
 /** What combinators take: a thunk (which becomes a task), a task, a future, or a promise. */

@@ -27,10 +27,10 @@ import {
   rangeError,
 } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
-import { LinkedList, type Links } from "../kernel/linked-list.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
 import { type Cancellation, newOrigin, type Wait } from "../kernel/wait.ts";
+import { LinkedList, type Links } from "../structures/linked-list.ts";
 import type { Ownership } from "./owners.ts";
 import type { SignalOption } from "./timeouts.ts";
 

@@ -14,11 +14,11 @@ import {
 } from "../kernel/errors.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
-import { RingBuffer } from "../kernel/ring-buffer.ts";
 import { park } from "../kernel/scope.ts";
 import { type Coroutine, createTask, Task } from "../kernel/task.ts";
 import { formatSeconds } from "../kernel/timers.ts";
 import { WaitList } from "../kernel/wait.ts";
+import { RingBuffer } from "../structures/ring-buffer.ts";
 import { waitForBell } from "./bell.ts";
 import type { Awaitable } from "./gather.ts";
 import { timeout } from "./timeouts.ts";

@@ -1,7 +1,7 @@
 /** Streams in memory whose reads cut what has arrived in places of the test's choice. */
 
 import { argumentError } from "../kernel/errors.ts";
-import type { ByteStream } from "../kernel/network.ts";
+import type { ByteStream } from "../ports/network.ts";
 import { type Cutter, streamPair } from "../streams/memory-stream.ts";
 import { drawer } from "./random.ts";
 

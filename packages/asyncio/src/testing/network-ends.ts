@@ -3,6 +3,8 @@
 import { InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
+import { park } from "../kernel/scope.ts";
+import { WaitList } from "../kernel/wait.ts";
 import {
   type Address,
   type ByteStream,
@@ -13,9 +15,7 @@ import {
   describeAddress,
   hostError,
   type Listener,
-} from "../kernel/network.ts";
-import { park } from "../kernel/scope.ts";
-import { WaitList } from "../kernel/wait.ts";
+} from "../ports/network.ts";
 import type { MemoryStream } from "../streams/memory-stream.ts";
 
 /** What a host has at a port. */

@@ -11,6 +11,8 @@
 import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { park } from "../kernel/scope.ts";
+import type { Wait } from "../kernel/wait.ts";
 import {
   type Address,
   type ByteStream,
@@ -24,9 +26,7 @@ import {
   type Listener,
   type ListenOptions,
   type Network,
-} from "../kernel/network.ts";
-import { park } from "../kernel/scope.ts";
-import type { Wait } from "../kernel/wait.ts";
+} from "../ports/network.ts";
 import { type Carrier, MemoryStream, Pipe, resetBoth } from "../streams/memory-stream.ts";
 import { currentHost } from "./current-host.ts";
 import { type ChunkPolicy, cutterFor } from "./memory-stream.ts";

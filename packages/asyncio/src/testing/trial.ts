@@ -11,16 +11,16 @@
 
 import type { Handle } from "../kernel/callback.ts";
 import { creationSites } from "../kernel/debug.ts";
-import { dependentsOf } from "../kernel/dependents.ts";
 import { DeadlockError, TimeoutError } from "../kernel/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop, type ExceptionContext, type Ready } from "../kernel/loop.ts";
-import type { RingBuffer } from "../kernel/ring-buffer.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { formatSeconds } from "../kernel/timers.ts";
 import { Wait, type WaitSubject } from "../kernel/wait.ts";
+import { dependentsOf } from "../ports/dependents.ts";
+import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { type BubbleOptions, openBubble } from "./bubble.ts";
 import { Decider, nameOfFlow } from "./decider.ts";
 import { LivelockError, UncontrolledError, UnhandledError } from "./errors.ts";

@@ -12,11 +12,11 @@
 import type { Host, HostTimer, Watched } from "../kernel/host.ts";
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop, Ready } from "../kernel/loop.ts";
-import type { Network } from "../kernel/network.ts";
-import type { RingBuffer } from "../kernel/ring-buffer.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
+import type { Network } from "../ports/network.ts";
+import type { RingBuffer } from "../structures/ring-buffer.ts";
 
 import { networkHere } from "./current-host.ts";
 

@@ -18,8 +18,8 @@ import {
   taskGroup,
   timeout,
 } from "../../src/index.ts";
-import type { DatagramReceiver } from "../../src/kernel/network.ts";
 import { openEndpoint } from "../../src/net/datagram.ts";
+import type { DatagramReceiver } from "../../src/ports/network.ts";
 import { cancelSweep, explore, LeakError, runTest, SimulatedNetwork } from "../../src/testing.ts";
 import { conforms } from "../conformance.ts";
 import { rejection, virtual } from "../virtual.ts";

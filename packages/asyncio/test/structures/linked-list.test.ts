@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LinkedList, type Links } from "../../src/kernel/linked-list.ts";
+import { LinkedList, type Links } from "../../src/structures/linked-list.ts";
 
 class Member implements Links<Member> {
   previous: Member | undefined = undefined;

@@ -3,10 +3,9 @@
  * its loop when its tasks have ended; a process that dies by a second signal has no time for that, and kills.
  */
 
-import type { EventLoop } from "./loop.ts";
-
 export interface Dependent {
-  readonly loop: EventLoop;
+  /** The loop of its run: an object to compare with, nothing more. */
+  readonly loop: object;
   /** What reports call it. */
   describe(): string;
   /** Ends it by force; resolves when it is gone. Never rejects. */
@@ -19,7 +18,7 @@ export interface Dependent {
 export const dependents: Set<Dependent> = new Set();
 
 /** Those of one loop. */
-export function dependentsOf(loop: EventLoop): Dependent[] {
+export function dependentsOf(loop: object): Dependent[] {
   return [...dependents].filter((dependent) => dependent.loop === loop);
 }
 
