@@ -61,10 +61,14 @@ export function bindSignal(
   return listener.add(target);
 }
 
-/** @throws TypeError unless `signal` is undefined or an AbortSignal; its reason if it has aborted already. */
-export function checkSignal(api: string, signal: AbortSignal | undefined): void {
-  if (signal === undefined) return;
-  if (typeof signal?.addEventListener !== "function")
+/** @throws TypeError unless `signal` is undefined or an AbortSignal. */
+export function checkSignalType(api: string, signal: AbortSignal | undefined): void {
+  if (signal !== undefined && typeof signal?.addEventListener !== "function")
     throw argumentError(api, "`signal` to be an AbortSignal", signal);
-  if (signal.aborted) throw signal.reason;
+}
+
+/** As `checkSignalType`. @throws its reason if it has aborted already. */
+export function checkSignal(api: string, signal: AbortSignal | undefined): void {
+  checkSignalType(api, signal);
+  if (signal?.aborted) throw signal.reason;
 }

@@ -5,13 +5,13 @@
  * top of that it runs in a scope of its own, outside every task, with a copy of the context variables as they were at registration (S185).
  */
 
+import type { Timer } from "../structures/timers.ts";
 import { runInScope } from "./context.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { argumentError, isThenable } from "./errors.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
-import type { Timer } from "./timers.ts";
 
 /** A callback that the loop will call; `cancel()` prevents it. Source: asyncio.Handle and TimerHandle. */
 export class Handle {

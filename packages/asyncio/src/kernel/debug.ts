@@ -1,7 +1,7 @@
 /** What debug mode finds out about scopes and waits. The slow steps are the loop's own. */
 
+import { formatSeconds } from "../structures/timers.ts";
 import type { Scope } from "./scope.ts";
-import { formatSeconds } from "./timers.ts";
 import type { Wait } from "./wait.ts";
 
 /**

@@ -17,13 +17,12 @@
  * Nobody gives an instance a `constructor` or `then` of its own: it would slow `Promise.all` for the whole process.
  */
 
-import { link } from "../structures/linked-list.ts";
 import { Handle } from "./callback.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { isResolvingFunction } from "./debug.ts";
 import { argumentError, CancelledError, InvalidStateError, isThenable } from "./errors.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
-import { getRunningLoop, here } from "./here.ts";
+import { getRunningLoop, here, switchTasks } from "./here.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Scope } from "./scope.ts";
 import { type Cancellation, Wait } from "./wait.ts";
@@ -33,6 +32,8 @@ export type FutureState = "pending" | "fulfilled" | "rejected" | "cancelled";
 /** Told when a future is done, inside the loop: must not throw and must not call user code. */
 export interface FutureListener {
   futureDone(future: Future<unknown>): void;
+  /** Where somebody waits until the future is done who owns it, and cancels it when that is cancelled. */
+  readonly owner?: Scope | undefined;
 }
 
 type Listener<T> = Wait<T> | FutureListener;
@@ -80,7 +81,7 @@ export class Future<T> extends Promise<T> {
       configurable: true,
       get(this: object): unknown {
         if (!(#state in this)) return Future;
-        return (this as Future<unknown>).#state === "fulfilled" ? Promise : Future; // it has the private field
+        return (this as Future<unknown>).#isAwaitedNatively() ? Promise : Future; // it has the private field
       },
     });
   }
@@ -194,7 +195,11 @@ export class Future<T> extends Promise<T> {
       return super.then(ignore, ignore) as Promise<never>; // the engine ignores it; who calls `then` with such functions may not
     }
     this.observe();
-    return super.then(onFulfilled, onRejected);
+    if (this.#state === "pending" || this.#loop.spend() || !isResolvingFunction(onFulfilled))
+      return super.then(onFulfilled, onRejected);
+    // An await of what is done, and the budget is spent: the host has its turn first (rule 9).
+    const turn = switchTasks<void>(here(), this, undefined);
+    return turn.then(() => super.then(onFulfilled, onRejected)) as Promise<A | B>;
   }
 
   override catch<B = never>(
@@ -253,14 +258,13 @@ export class Future<T> extends Promise<T> {
 
   /** @internal */
   settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
+    // The report is ours to make, not the host's (rule 20). While it is pending: once failed, this would be a look at it.
+    if (state !== "fulfilled") super.then(undefined, ignore);
     this.#state = state;
     this.doneSequence = ++doneCount;
     this.#outcome = outcome;
     if (state === "fulfilled") this.#resolve(outcome);
-    else {
-      super.then(undefined, ignore); // the report is ours to make, not the host's (rule 20)
-      this.#reject(outcome);
-    }
+    else this.#reject(outcome);
     const listeners = this.#listeners;
     this.#listeners = undefined;
     if (listeners instanceof Set) for (const listener of listeners) this.#tell(listener);
@@ -299,16 +303,25 @@ export class Future<T> extends Promise<T> {
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
   ): void {
-    const wait = new Wait<T>(scope, this, cancelAwaited, resolve, reject);
+    const due = scope.attention ? scope.takeInterruption() : undefined;
+    const onCancel = due === undefined ? cancelAwaited : cancelJoin;
+    const wait = new Wait<T>(scope, this, onCancel, resolve, reject);
     const cycle = this.cycleThrough(scope);
     if (cycle !== undefined) return void wait.fail(cycle);
-    link(scope, wait as Wait);
-    if (scope.loop.isExact) scope.loop.host.parked?.(wait as Wait);
+    scope.addWait(wait as Wait);
     if (scope.loop !== this.#loop) wait.holdTime();
     this.listen(wait);
-    if (!scope.attention) return;
-    const interruption = scope.takeInterruption();
-    if (interruption !== undefined) wait.interrupt(interruption);
+    if (due !== undefined) wait.interrupt(due);
+  }
+
+  /**
+   * Whether the engine awaits it by itself: it is done, and the budget has room. All that we see of such an await is that it
+   * reads `constructor`, which asks here; so here it is counted, and counts as a look at the failure.
+   */
+  #isAwaitedNatively(): boolean {
+    if (this.#state === "pending") return false;
+    this.observe();
+    return this.#loop.spend();
   }
 
   /** @internal The error for an await that could never end. */
@@ -318,10 +331,11 @@ export class Future<T> extends Promise<T> {
 
   #tell(listener: Listener<T>): void {
     if (!(listener instanceof Wait)) listener.futureDone(this as Future<unknown>);
-    else if (this.#state === "fulfilled") listener.resume(this.#outcome as T);
-    else if (this.#state === "cancelled" && listener.cancellation !== undefined) {
+    else if (this.#state === "fulfilled" && listener.onCancel !== cancelJoin) {
+      listener.resume(this.#outcome as T);
+    } else if (this.#state !== "rejected" && listener.cancellation !== undefined) {
       // Cancelled through this very waiter: it gets the CancelledError of its own scope (8.1).
-      listener.endCancelled(listener.cancellation, this.#outcome);
+      listener.endCancelled(listener.cancellation, this.failure);
     } else if (this.#state === "cancelled") listener.failCutBelow(this.#outcome);
     else if (listener.fail(this.#outcome)) this.observe();
   }
@@ -363,6 +377,14 @@ export class Future<T> extends Promise<T> {
 interface DoneCallback extends FutureListener {
   readonly callback: unknown;
   readonly handle: Handle;
+}
+
+/**
+ * The onCancel of an await that has begun under a cancellation. That has met an operation, and so this rejects also if the
+ * future gives a value: `while (busy) await createTask(async () => 1)` would never hear of anything.
+ */
+function cancelJoin(wait: Wait<never>, cancellation: Cancellation): boolean {
+  return cancelAwaited(wait, cancellation);
 }
 
 /** The onCancel of `await future`: closing the awaiter's scope lets go of the future, cancelling it travels on (rule 16). */

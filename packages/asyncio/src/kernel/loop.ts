@@ -16,6 +16,7 @@
 
 import { LinkedList } from "../structures/linked-list.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
+import { formatSeconds, type Timer, TimerHeap, type TimerTarget } from "../structures/timers.ts";
 import { Handle } from "./callback.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { checkSeconds, InvalidStateError } from "./errors.ts";
@@ -24,7 +25,6 @@ import { Gate } from "./gate.ts";
 import { environmentVariable, type Host, type HostTimer, realHost, type Watched } from "./host.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
-import { formatSeconds, type Timer, TimerHeap, type TimerTarget } from "./timers.ts";
 import type { WaitSubject } from "./wait.ts";
 
 /** Something in the ready queue. `step` must not throw and must not call user code. */
@@ -93,6 +93,8 @@ export class EventLoop {
   #hostTimerWhen = Number.POSITIVE_INFINITY;
   /** True iff a drain is scheduled. Something is ready only if it is. */
   #drainDue = false;
+  /** @internal How many drains there were. */
+  turn = 0;
   #spent = 0;
   /** How much may be spent until the budget and the clock have to be looked at. */
   #checkAt = CLOCK_EVERY;
@@ -266,10 +268,15 @@ export class EventLoop {
     return this.spend() && !(this.isExact && this.host.yields?.(scope, subject) === true);
   }
 
-  /** @internal The next drain goes through a macrotask. */
+  /** @internal The next drain goes through a macrotask: so all that runs now comes to its next operation before. */
   exhaustBudget(): void {
     this.#spent = BUDGET;
     this.#checkAt = 0;
+  }
+
+  /** @internal So that the turn ends. On an exact host one begins with each step. */
+  ensureDrain(): void {
+    if (!this.#drainDue && !this.isExact) this.#scheduleDrain();
   }
 
   /** @internal `when` may be Infinity: the timer never fires, and keeps the process alive until it is cancelled. */
@@ -345,6 +352,7 @@ export class EventLoop {
   }
 
   readonly #drain = (): void => {
+    if (this.#spent < BUDGET) this.turn++;
     this.#drainDue = false;
     const ready = this.#ready;
     for (let count = ready.length; count > 0 && this.spend(); count--) ready.shift().step();
@@ -353,6 +361,7 @@ export class EventLoop {
   };
 
   readonly #drainOneStep = (): void => {
+    this.turn++;
     this.#drainDue = false;
     if (this.#stepping !== undefined) this.#stepEnded(this.#stepping);
     const ready = this.#ready;

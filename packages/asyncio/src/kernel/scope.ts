@@ -4,7 +4,9 @@
  * walk over plain objects: no promise races, no abort listeners.
  *
  * Where is a cancellation delivered? To every wait parked at or below the scope, at once. If there is none, it stays
- * `pending` and ends the next operation begun there, at its start, before it has changed anything.
+ * `pending` and ends the next operation begun there, at its start, before it has changed anything. If there are some, a
+ * branch that is not parked hears of it as well, as far as one can know of it: until the next turn of the loop the
+ * cancellation is `fresh` and ends what is begun there; and a nested scope in which nobody is parked has `missed` it.
  *
  * Life: open, then closed when its body has settled. A cancellation is delivered once, so that code can await while it
  * cleans up; `cancelGrace` seconds later the scope is `insisted` on: it is cancelled again, and every operation in it
@@ -17,18 +19,15 @@
  */
 
 import { type Ends, LinkedList, link, unlink } from "../structures/linked-list.ts";
+import { Timer } from "../structures/timers.ts";
 import { Context, type ContextValues } from "./context-var.ts";
 import { reportFloating, reportInsisted } from "./debug.ts";
-import { deliver } from "./delivery.ts";
+import { deliver, reach } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
-import { Timer } from "./timers.ts";
-import { type CancelHook, type ScopeOptions, Trouble } from "./trouble.ts";
+import { type CancelHook, hasPoint, type ScopeOptions, Trouble } from "./trouble.ts";
 import { type Cancellation, newOrigin, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
-
-/** Rejections that code may swallow in a scope past its grace or end, before it is left suspended. */
-const MAX_REFUSALS = 10_000;
 
 export class Scope implements Ends<Wait> {
   readonly loop: EventLoop;
@@ -45,11 +44,11 @@ export class Scope implements Ends<Wait> {
   /** Knows the deadline also when it has fired, or was never set because it came too late. */
   #deadlineTimer: Timer | undefined = undefined;
   trouble: Trouble | undefined = undefined; // undefined for most
-  // The waits parked here.
+  // The waits parked here, and those that are complete and have not had their turn.
   first: Wait | undefined = undefined;
   last: Wait | undefined = undefined;
-  /** The open scopes nested directly in this one. */
-  #nested: LinkedList<Scope> | undefined = undefined;
+  /** @internal The open scopes nested directly in this one. */
+  nested: LinkedList<Scope> | undefined = undefined;
   // Links of the parent's list of nested scopes.
   previous: Scope | undefined = undefined;
   next: Scope | undefined = undefined;
@@ -108,7 +107,7 @@ export class Scope implements Ends<Wait> {
     const trouble = this.trouble;
     if (trouble === undefined) return 0;
     if (trouble.count > 0 && --trouble.count === 0) {
-      trouble.pending = trouble.insisted = trouble.first = undefined;
+      trouble.pending = trouble.insisted = trouble.first = trouble.fresh = undefined;
       this.#stopGrace();
     }
     return trouble.count;
@@ -136,8 +135,9 @@ export class Scope implements Ends<Wait> {
     if (this.closed || this.trouble?.expired === true)
       this.#deadlineTimer = new Timer(when, 0, undefined);
     else {
-      if (this.first === undefined && when <= this.loop.time()) this.#reach();
       this.#deadlineTimer = this.loop.addTimer(when, this);
+      this.attention = true;
+      if (this.nested !== undefined) reach(this);
     }
   }
 
@@ -165,7 +165,7 @@ export class Scope implements Ends<Wait> {
     trouble.pending = undefined;
     trouble.insisted = cancellation;
     if (cancellation.grace > 0) reportInsisted(this, cancellation.grace);
-    this.#reach();
+    reach(this);
     deliver(this, cancellation);
   }
 
@@ -181,7 +181,7 @@ export class Scope implements Ends<Wait> {
     if (this.closed || trouble === undefined || trouble.count === 0) return;
     if (trouble.insisted !== undefined) return;
     trouble.pending ??= cancellation;
-    this.#reach();
+    reach(this);
   }
 
   /**
@@ -190,10 +190,13 @@ export class Scope implements Ends<Wait> {
    */
   takeInterruption(): Cancellation | undefined {
     const found = this.#findInterruption();
-    if (found === undefined) this.attention = false;
-    else if (found.scope.trouble?.pending === found) found.scope.trouble.pending = undefined;
+    if (found === undefined) return undefined;
+    const { trouble } = found.scope;
+    if (trouble?.pending === found) trouble.pending = undefined;
     // An endless `catch` around operations of a scope like this must not starve the host.
-    else this.loop.exhaustBudget();
+    else if (found.scope.closed || trouble?.insisted === found) this.loop.exhaustBudget();
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent)
+      if (scope.trouble?.missed === found) scope.trouble.missed = undefined;
     return found;
   }
 
@@ -203,32 +206,13 @@ export class Scope implements Ends<Wait> {
     const cancellation = this.takeInterruption();
     if (cancellation === undefined) return undefined;
     const wait = new Wait<never>(this, subject);
-    if (cancellation.scope.#refuse()) wait.endCancelled(cancellation);
+    if (hasPoint(cancellation.scope)) wait.endCancelled(cancellation);
     return wait.promise;
   }
 
   /** Operations of this scope never settle any more. */
   suspendForEver(): void {
     this.inTrouble().refusals = Number.POSITIVE_INFINITY;
-  }
-
-  /**
-   * Whether a rejection still has a point. A loop that swallows every one of them would spin for ever:
-   *
-   *     for (;;) try { await sleep(1) } catch {}     // <- after the grace period it never sleeps again
-   *
-   * It is left suspended at its next operation, which never settles, and its task ends as cancelled.
-   */
-  #refuse(): boolean {
-    if (!this.closed && this.trouble?.insisted === undefined) return true;
-    if (++this.inTrouble().refusals <= MAX_REFUSALS) return true;
-    const isWholeTask = this.task?.scope === this;
-    if (isWholeTask && !this.closed) {
-      const message = `${this.task?.describe()} has swallowed ${MAX_REFUSALS} cancellations after its grace period, and is left suspended`;
-      this.loop.callExceptionHandler({ message, task: this.task });
-      this.task?.abandon();
-    }
-    return !isWholeTask && !this.closed; // somebody waits for the body of a nested scope: it must be able to end
   }
 
   /**
@@ -258,69 +242,84 @@ export class Scope implements Ends<Wait> {
     trouble.hooks.add(hook);
   }
 
+  /** Keeps `attention` true as long as it has to be. */
   #findInterruption(): Cancellation | undefined {
+    const isTimed = this.#checkDeadlines();
     let found: Cancellation | undefined;
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
-      // A timer is only as punctual as the host: no operation may slip past a deadline.
-      const { deadline } = scope;
-      const isDue = deadline !== Number.POSITIVE_INFINITY && deadline <= this.loop.time();
-      if (isDue && scope.trouble?.expired !== true && !scope.closed) scope.#expire();
-      const cut = scope.closed ? scope.#cutOff() : undefined;
-      found = cut ?? scope.trouble?.insisted ?? scope.trouble?.pending ?? found;
+      const { trouble } = scope;
+      if (scope.closed) found = scope.#cutOff();
+      else if (trouble !== undefined) {
+        const fresh = scope.isFreshlyCancelled ? trouble.fresh : undefined;
+        found = trouble.insisted ?? trouble.pending ?? fresh ?? scope.#missed ?? found;
+      }
       if (scope.shield) break;
     }
+    this.attention = isTimed || found !== undefined;
     return found;
   }
 
-  /** Everything that a cancellation reaches, in order; marks the scopes on the way. */
-  #reach(waits: Wait[] = [], hooks: CancelHook[] = []): void {
-    const scopes: Scope[] = [this];
-    for (const scope of scopes) {
-      scope.attention = true;
-      for (let wait = scope.first; wait !== undefined; wait = wait.next) waits.push(wait);
-      for (const wait of scope.trouble?.cutBelow ?? []) waits.push(wait);
-      for (const hook of scope.trouble?.hooks ?? []) hooks.push(hook);
-      for (let nested = scope.#nested?.first; nested !== undefined; nested = nested.next) {
-        if (!nested.shield) scopes.push(nested);
-      }
-    }
+  get #missed(): Cancellation | undefined {
+    const missed = this.shield ? undefined : this.trouble?.missed;
+    return missed !== undefined && missed.scope.cancelling() > 0 ? missed : undefined; // it may have been taken back
   }
 
-  /** @internal For `deliver` alone. */
-  deliverNow(cancellation: Cancellation): void {
-    const { first } = this;
-    const { hooks: ownHooks, cutBelow } = this.inTrouble();
-    const isAlone = first === this.last && this.#nested === undefined;
-    if (first !== undefined && isAlone && ownHooks === undefined && cutBelow === undefined) {
-      this.attention = true; // the common case, without lists (bench: cancel)
-      first.interrupt(cancellation);
-      return;
+  /**
+   * A timer is only as punctual as the host: no operation may slip past a deadline. Gives whether one is still ahead. Those
+   * around the owner of a task count, too: it would be cancelled by them.
+   */
+  #checkDeadlines(): boolean {
+    let now: number | undefined; // the clock is read for finite deadlines alone, and once
+    let isAhead = false;
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.around) {
+      const { deadline } = scope;
+      if (deadline === Number.POSITIVE_INFINITY || scope.closed) continue;
+      if (scope.trouble?.expired === true) continue;
+      now ??= this.loop.time();
+      if (deadline <= now) scope.#expire();
+      else isAhead = true;
     }
-    const waits: Wait[] = [];
-    const hooks: CancelHook[] = [];
-    this.#reach(waits, hooks);
-    // All of them are told before one passes it on: what they wait for together may end at once.
-    for (const wait of waits) wait.keep(cancellation);
-    for (const hook of hooks) hook(cancellation);
-    for (const wait of waits) wait.cancel(cancellation);
-    // Several cancels before the first is delivered are one CancelledError; the count keeps them all (8.21).
-    if (waits.length === 0 && (this.trouble?.undelivered ?? 0) === 0) this.pend(cancellation);
+    return isAhead;
+  }
+
+  /** Whose deadlines count here: the scope that this one is nested in; for a task that of its owner. */
+  get around(): Scope | undefined {
+    if (this.shield || this.parent !== undefined) return this.shield ? undefined : this.parent;
+    return this.task?.scope === this ? this.task.owner : undefined;
+  }
+
+  /** @internal For delivery.ts alone. */
+  makeFresh(cancellation: Cancellation): void {
+    const trouble = this.inTrouble();
+    trouble.fresh = cancellation;
+    trouble.freshTurn = this.loop.turn;
+    this.loop.ensureDrain();
+  }
+
+  /** True until the next turn of the loop after a cancellation. */
+  get isFreshlyCancelled(): boolean {
+    const { trouble, loop } = this;
+    return trouble?.fresh !== undefined && trouble.freshTurn === loop.turn;
+  }
+
+  /** Lets `cancellation` meet the next operation of the branch that goes on now: it was complete, and in line, when that came. */
+  renew(cancellation: Cancellation): void {
+    if (cancellation.scope.cancelling() === 0) return;
+    cancellation.scope.makeFresh(cancellation);
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent)
+      scope.attention = true;
+  }
+
+  addWait(wait: Wait): void {
+    if (this.first !== undefined || this.nested?.first !== undefined)
+      this.inTrouble().hasBranches = true;
+    link(this, wait);
+    if (this.loop.isExact) this.loop.host.parked?.(wait);
   }
 
   /** Does nothing for a wait that was never parked here. */
   removeWait(wait: Wait): void {
     unlink(this, wait);
-  }
-
-  /** `wait` has ended with the CancelledError of what it waited for; until it throws, a cancellation can still take its place. */
-  addCutBelow(wait: Wait): void {
-    const trouble = this.inTrouble();
-    trouble.cutBelow ??= new Set();
-    trouble.cutBelow.add(wait);
-  }
-
-  removeCutBelow(wait: Wait): void {
-    this.trouble?.cutBelow?.delete(wait);
   }
 
   /** True iff the scope was cancelled and its grace period is running or over. */
@@ -338,7 +337,7 @@ export class Scope implements Ends<Wait> {
         if (waits.length >= most) return waits;
         waits.push(wait);
       }
-      for (let nested = scope.#nested?.first; nested !== undefined; nested = nested.next)
+      for (let nested = scope.nested?.first; nested !== undefined; nested = nested.next)
         scopes.push(nested);
     }
     return waits;
@@ -348,8 +347,9 @@ export class Scope implements Ends<Wait> {
     this.parent = parent;
     if (!this.shield) this.attention ||= parent.attention;
     else this.loop.shielded.add(this);
-    parent.#nested ??= new LinkedList();
-    parent.#nested.add(this);
+    parent.nested ??= new LinkedList();
+    if (parent.first !== undefined || parent.nested.size > 0) parent.inTrouble().hasBranches = true;
+    parent.nested.add(this);
   }
 
   /** Ends the scope: no deadline, no grace; waits that floating branches still have in it are cut off. */
@@ -357,11 +357,11 @@ export class Scope implements Ends<Wait> {
     if (this.closed) return;
     this.closed = true;
     this.#stopDeadline();
-    if (this.parent !== undefined) this.parent.#nested?.remove(this);
+    if (this.parent !== undefined) this.parent.nested?.remove(this);
     if (this.shield) this.loop.shielded.delete(this);
     if (this.trouble !== undefined) this.#closeTrouble(this.trouble);
     this.attention = true;
-    if (this.first === undefined && (this.#nested === undefined || this.#nested.size === 0)) return;
+    if (this.first === undefined && (this.nested === undefined || this.nested.size === 0)) return;
     this.loop.hasCutBranches = true;
     reportFloating(this);
     deliver(this, this.#cutOff());
@@ -394,7 +394,6 @@ export class Scope implements Ends<Wait> {
  */
 export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {
   const wait = new Wait<T>(scope, subject, onCancel);
-  link(scope, wait as Wait);
-  if (scope.loop.isExact) scope.loop.host.parked?.(wait as Wait);
+  scope.addWait(wait as Wait);
   return wait;
 }

@@ -3,7 +3,7 @@
  * that is settled by its body; everything about waiting and cancelling is its scope's.
  */
 
-import { type AbortTarget, bindSignal, checkSignal } from "./abort.ts";
+import { type AbortTarget, bindSignal, checkSignalType } from "./abort.ts";
 import { currentScope, enterScope, runInScope } from "./context.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { creationSites } from "./debug.ts";
@@ -14,12 +14,12 @@ import {
   checkSeconds,
   InvalidStateError,
 } from "./errors.ts";
-import { Future } from "./future.ts";
+import { Future, type FutureListener } from "./future.ts";
 import { Gate } from "./gate.ts";
 import { here } from "./here.ts";
 import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
-import { type Cancellation, stackAbove } from "./wait.ts";
+import { type Cancellation, stackAbove, Wait } from "./wait.ts";
 
 /** An `async` function, or anything that returns a promise when it is called. */
 export type Coroutine<T> = () => PromiseLike<T>;
@@ -31,7 +31,10 @@ export interface TaskOptions {
   readonly context?: Context | undefined;
   /** Runs the body until its first wait inside `createTask`, instead of in the next iteration (S189 to S192). */
   readonly eagerStart?: boolean | undefined;
-  /** Cancels the task when it aborts; the CancelledError then has `signal.reason` as its cause. */
+  /**
+   * Cancels the task when it aborts; the CancelledError then has `signal.reason` as its cause. If it has aborted already,
+   * the task ends so without having started.
+   */
   readonly signal?: AbortSignal | undefined;
   /** Seconds. @default that of the loop */
   readonly cancelGrace?: number | undefined;
@@ -79,13 +82,15 @@ export class Task<T> extends Future<T> {
       this.scope.inTrouble().onClose = () => binding?.release();
     }
     loop.tasks.add(this);
-    if (options.eagerStart === true && !held) void this.#runEagerly(coroutine);
+    const isAborted = options.signal?.aborted === true;
+    if (options.eagerStart === true && !held && !isAborted) void this.#runEagerly(coroutine);
     else {
-      if (held) this.#gate = new Gate(this.scope);
+      if (held || isAborted) this.#gate = new Gate(this.scope);
       const turn = this.#gate?.promise ?? loop.nextTurn(this.scope);
       // The reaction runs in the async context of whoever creates the task: its stores reach the body (rule 2).
       turn.then(() => this.#begin(coroutine));
     }
+    if (isAborted) this.cancelFor("abort", options.signal?.reason); // the gate stays closed: it does not start
   }
 
   /** @internal Makes the body run in the next iteration. */
@@ -125,7 +130,7 @@ export class Task<T> extends Future<T> {
     if (this.done()) return false;
     if (this.#gate === undefined) this.scope.cancel(reason, source, requestedBy, from);
     else {
-      // Not admitted to its group yet: it ends without having run (8.10).
+      // Not admitted to its group yet, or its signal had aborted before: it ends without having run (8.10).
       const details = { scope: this.scope, reason, source, requestedBy };
       const options = source === "abort" ? { cause: reason } : undefined;
       this.end("cancelled", new CancelledError(details, options));
@@ -190,6 +195,21 @@ export class Task<T> extends Future<T> {
   /** @internal */
   override describe(): string {
     return `task ${JSON.stringify(this.getName())}`;
+  }
+
+  /** @internal */
+  override listen(listener: Wait<T> | FutureListener): void {
+    // A deadline around the owner counts here, too: an operation of the task may be the first to notice it.
+    if ((listener as Partial<FutureListener>).owner?.attention === true)
+      this.scope.attention = true;
+    super.listen(listener);
+  }
+
+  /** @internal The scope in which its owner waits for it: a group, a gather. */
+  get owner(): Scope | undefined {
+    for (const listener of this.allListeners())
+      if (!(listener instanceof Wait) && listener.owner !== undefined) return listener.owner;
+    return undefined;
   }
 
   /** @internal */
@@ -317,7 +337,7 @@ export function createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): T
   checkCoroutine("`createTask`", coroutine);
   const { loop } = here();
   loop.checkOpen("`createTask`");
-  checkSignal("`createTask`", options?.signal);
+  checkSignalType("`createTask`", options?.signal);
   return new Task(loop, coroutine, options);
 }
 

@@ -1,9 +1,10 @@
 /** What goes with a scope but is not the scope: how it is opened, and what becomes of the few that are cancelled. */
 
+import type { Timer } from "../structures/timers.ts";
 import type { Context, ContextValues } from "./context-var.ts";
+import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
-import type { Timer } from "./timers.ts";
-import type { Cancellation, Wait } from "./wait.ts";
+import type { Cancellation } from "./wait.ts";
 
 export interface ScopeOptions {
   /** What reports call it: "timeout", "task group 'crawl'". */
@@ -26,6 +27,8 @@ export class Trouble {
   cancelCalled = false;
   /** Waits that a cancellation of the scope has ended, and that have not thrown yet. Kept by Wait. */
   undelivered = 0;
+  /** True once two waits or nested scopes were here at a time: so there are branches, and one may be on its way while another waits. */
+  hasBranches = false;
   /** Told when the scope closes. */
   onClose: (() => void) | undefined = undefined;
   /** Seconds between the first cancellation and the second, insisting one; undefined: what the cancellation brings along. */
@@ -34,6 +37,17 @@ export class Trouble {
   /** Cancellations asked for and not taken back by `uncancel`. */
   count = 0;
   pending: Cancellation | undefined = undefined;
+  /**
+   * A cancellation of a scope around this one of which nobody in this one has heard: its branch was not parked, and others
+   * were. It ends the next operation here, as a pending one; of a shielded scope, the next one after it.
+   */
+  missed: Cancellation | undefined = undefined;
+  /**
+   * The last cancellation, and the turn of the loop up to whose end it is fresh: it ends operations that begin here until
+   * then, for their branches were on their way when it came. Those that were parked are told after that.
+   */
+  fresh: Cancellation | undefined = undefined;
+  freshTurn = 0;
   insisted: Cancellation | undefined = undefined;
   cut: Cancellation | undefined = undefined;
   /** The first cancellation since the count was 0: what insisting delivers again. */
@@ -42,7 +56,28 @@ export class Trouble {
   origin = 0;
   /** Operations rejected since the scope was insisted on or closed. */
   refusals = 0;
-  /** Waits that ended with the CancelledError of what they waited for, and have not thrown it yet. */
-  cutBelow: Set<Wait> | undefined = undefined;
   hooks: Set<CancelHook> | undefined = undefined;
+}
+
+/** Rejections that code may swallow in a scope past its grace or end, before it is left suspended. */
+const MAX_REFUSALS = 10_000;
+
+/**
+ * Whether a rejection in `scope` still has a point. A loop that swallows every one of them would spin for ever:
+ *
+ *     for (;;) try { await sleep(1) } catch {}     // <- after the grace period it never sleeps again
+ *
+ * It is left suspended at its next operation, which never settles, and its task ends as cancelled.
+ */
+export function hasPoint(scope: Scope): boolean {
+  const { closed, loop, task } = scope;
+  if (!closed && scope.trouble?.insisted === undefined) return true;
+  if (++scope.inTrouble().refusals <= MAX_REFUSALS) return true;
+  const isWholeTask = task?.scope === scope;
+  if (isWholeTask && !closed) {
+    const message = `${task.describe()} has swallowed ${MAX_REFUSALS} cancellations after its grace period, and is left suspended`;
+    loop.callExceptionHandler({ message, task });
+    task.abandon();
+  }
+  return !isWholeTask && !closed; // somebody waits for the body of a nested scope: it must be able to end
 }

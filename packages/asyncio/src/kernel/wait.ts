@@ -6,9 +6,10 @@
  *       │ ────fail(error)─────▶ failed  ─┼─ step(), on its turn in the ready queue ─▶ the promise settles
  *       └ ────endCancelled()──▶ cancelled┘
  *
- * Invariants: a wait leaves `parked` once, and leaves its scope and its wait list in the same moment. The state
- * it belongs to (item taken, lock granted) has changed by then. So a completed wait wins: a cancellation that
- * comes later does not find the wait any more, and nothing that was handed over can be lost.
+ * Invariants: a wait leaves `parked` once, and leaves its wait list in the same moment. The state it belongs to
+ * (item taken, lock granted) has changed by then. So a completed wait wins: a cancellation that comes later takes
+ * nothing away, and nothing that was handed over can be lost. The wait stays with its scope until its turn, so
+ * that such a cancellation is noted: it ends the next operation of the branch.
  */
 
 import { RingBuffer } from "../structures/ring-buffer.ts";
@@ -46,7 +47,7 @@ export type WaitSubject = string | { describeWait(now: number): string };
  */
 export type OnCancel = (wait: Wait<never>, cancellation: Cancellation) => boolean;
 
-/** "cut below": failed with the CancelledError of what it waited for, and known to its scope as such until it throws. */
+/** "cut below": failed with the CancelledError of what it waited for; one of its own may take its place until it throws. */
 export type WaitState = "parked" | "resumed" | "failed" | "cut below" | "cancelled";
 
 type Resolve = (value: unknown) => void;
@@ -75,7 +76,10 @@ export class Wait<T = unknown> {
   offer: unknown = undefined;
   readonly #resolve: Resolve;
   readonly #reject: Resolve;
-  /** While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. */
+  /**
+   * While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. Once
+   * completed: one that came before its turn, and that its branch has not heard of.
+   */
   cancellation: Cancellation | undefined = undefined;
   /** True iff a bare promise may end it: then nobody can tell that it waits in vain. */
   isForeign = false;
@@ -142,13 +146,23 @@ export class Wait<T = unknown> {
     if (this.state === "parked" && this.onCancel !== undefined) this.#keepForLater(cancellation);
   }
 
-  /** Cancels the wait, which was told to `keep` the cancellation: ends it, or lets its onCancel forward it. */
-  cancel(cancellation: Cancellation): void {
+  /**
+   * Cancels the wait, which was told to `keep` the cancellation: ends it, or lets its onCancel forward it. False for one
+   * that is complete: its branch has not heard of the cancellation yet.
+   */
+  cancel(cancellation: Cancellation): boolean {
     if (this.state === "parked") {
       if (this.onCancel === undefined || this.#withdraw(cancellation)) {
         this.endCancelled(cancellation);
       }
     } else if (this.state === "cut below") this.#replaceBy(cancellation);
+    if (this.isComplete) this.cancellation ??= cancellation;
+    return !this.isComplete;
+  }
+
+  /** True once it has an outcome that no cancellation takes away: one that comes meets the next operation of its branch. */
+  get isComplete(): boolean {
+    return this.state === "resumed" || this.state === "failed";
   }
 
   /** Cancels a wait that began under a pending cancellation. */
@@ -159,9 +173,7 @@ export class Wait<T = unknown> {
 
   /** Ends the wait with the CancelledError `error` of what it waited for; false if it has ended already. */
   failCutBelow(error: unknown): boolean {
-    if (!this.#end("cut below", error)) return false;
-    this.scope.addCutBelow(this as Wait);
-    return true;
+    return this.#end("cut below", error);
   }
 
   /**
@@ -169,8 +181,8 @@ export class Wait<T = unknown> {
    * the wait of the second task; the second must not come on top of that, it takes its place.
    */
   #replaceBy(cancellation: Cancellation): void {
-    this.scope.removeCutBelow(this as Wait);
     this.state = "cancelled";
+    this.scope.removeWait(this as Wait);
     this.cancellation = cancellation; // the outcome stays: the inner error becomes the cause
     cancellation.scope.inTrouble().undelivered++;
   }
@@ -199,14 +211,23 @@ export class Wait<T = unknown> {
 
   /** @internal Called by the loop when its turn has come: settles the promise. */
   step(): void {
-    if (this.state === "resumed") this.#resolve(this.offer);
-    else if (this.state !== "cancelled") {
-      if (this.state === "cut below") this.scope.removeCutBelow(this as Wait);
-      this.promise.then(undefined, ignore); // an abandoned wait never crashes the process
-      this.#reject(this.offer);
-    } else {
+    if (this.state === "cancelled") {
+      // Branches whose turn was in this very drain have not heard of it: they come to their next operation first.
+      if (this.cancellation?.scope.isFreshlyCancelled === true) {
+        this.scope.loop.exhaustBudget();
+        this.scope.loop.enqueueLater(this);
+        return;
+      }
       guardAbandonedBranches();
       rejectCancelled(this as Wait, this.#resolve, this.#reject);
+      return;
+    }
+    this.scope.removeWait(this);
+    if (this.cancellation !== undefined) this.scope.renew(this.cancellation);
+    if (this.state === "resumed") this.#resolve(this.offer);
+    else {
+      this.promise.then(undefined, ignore); // an abandoned wait never crashes the process
+      this.#reject(this.offer);
     }
   }
 
@@ -214,16 +235,17 @@ export class Wait<T = unknown> {
     if (this.state !== "parked") return false;
     this.state = state;
     this.offer = outcome;
-    this.scope.removeWait(this);
     if (this.list !== undefined) this.list.remove(this);
     if (this.holdsTime) this.scope.loop.io(-1);
-    if (this.cancellation !== undefined && state !== "cancelled") {
+    if (state === "cancelled") this.scope.removeWait(this);
+    else if (this.cancellation !== undefined) {
       // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
       this.cancellation.scope.pend(this.cancellation);
+      this.cancellation = undefined;
     }
     const { loop } = this.scope;
     if (state === "resumed" || state === "failed") loop.enqueue(this);
-    else loop.enqueueLater(this); // whoever ends it so has more to note down
+    else loop.enqueueLater(this); // until its turn, a cancellation may take the place of this one
     return true;
   }
 

@@ -11,10 +11,10 @@ import { argumentError, checkSeconds, TimeoutError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
 import { park } from "../kernel/scope.ts";
-import { formatSeconds } from "../kernel/timers.ts";
 import { type Address, type Destination, describeAddress, hostError } from "../ports/network.ts";
 import { isShuttingDown, type NodeStreamSource } from "../streams/node-stream.ts";
 import type { ClientTlsOptions, Pem, ServerTlsOptions } from "../streams/tls-options.ts";
+import { formatSeconds } from "../structures/timers.ts";
 import { timeout } from "../tasks/timeouts.ts";
 import { explain, type Side, watchCertificate } from "./tls-errors.ts";
 

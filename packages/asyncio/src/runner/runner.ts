@@ -24,9 +24,9 @@ import { type HostTimer, leftRun, realHost } from "../kernel/host.ts";
 import { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
-import { formatSeconds, type Timer } from "../kernel/timers.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
 import { type Dependent, dependentsOf } from "../ports/dependents.ts";
+import { formatSeconds, type Timer } from "../structures/timers.ts";
 import { checkSignalNames, type SignalName, SignalWatch } from "./signals.ts";
 
 export interface RunOptions {

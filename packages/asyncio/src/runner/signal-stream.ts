@@ -6,9 +6,9 @@
 import { argumentError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
-import type { Timer } from "../kernel/timers.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
+import type { Timer } from "../structures/timers.ts";
 import {
   checkSignalNames,
   type Delivery,

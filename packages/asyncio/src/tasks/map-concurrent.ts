@@ -200,13 +200,17 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
     this.#hire(scope);
   }
 
-  #hire({ loop }: Scope): void {
+  #hire(scope: Scope): void {
     const worker: Worker = { task: undefined, index: -1 };
     const options = { name: "mapConcurrent", context: this.#context?.copy() };
-    const task: Task<void> = new Task<void>(loop, () => this.#work(worker, task.scope), options);
+    const task: Task<void> = new Task<void>(
+      scope.loop,
+      () => this.#work(worker, task.scope),
+      options,
+    );
     worker.task = task;
     this.#workers.add(worker);
-    task.listen({ futureDone: () => this.#workerEnded(worker) });
+    task.listen({ owner: scope, futureDone: () => this.#workerEnded(worker) });
   }
 
   async #work(worker: Worker, scope: Scope): Promise<void> {

@@ -3,8 +3,8 @@
 import { checkSeconds } from "../kernel/errors.ts";
 import { here, switchTasks } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
-import type { Timer } from "../kernel/timers.ts";
 import type { Wait } from "../kernel/wait.ts";
+import type { Timer } from "../structures/timers.ts";
 
 /**
  * Waits `delay` seconds and gives `result`. `sleep(0)`, or less, waits one iteration of the loop: everything that was

@@ -15,7 +15,7 @@
  * Source of the semantics: asyncio.TaskGroup (S87 to S104), `limit` and `start` as in Trio and AnyIO.
  */
 
-import { bindSignal, checkSignal } from "../kernel/abort.ts";
+import { bindSignal, checkSignal, checkSignalType } from "../kernel/abort.ts";
 import { openScope, pendAgain } from "../kernel/body.ts";
 import { currentContext } from "../kernel/context-var.ts";
 import {
@@ -133,7 +133,7 @@ export class TaskGroup<R = unknown> {
   createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): Task<T> {
     checkCoroutine("`group.createTask`", coroutine);
     this.#checkOpen("`group.createTask`", options?.name ?? coroutine.name);
-    checkSignal("`group.createTask`", options?.signal);
+    checkSignalType("`group.createTask`", options?.signal);
     return this.#add(coroutine, options, undefined);
   }
 
@@ -158,7 +158,7 @@ export class TaskGroup<R = unknown> {
   ): Promise<V> {
     checkCoroutine("`group.start`", body);
     this.#checkOpen("`group.start`", options?.name ?? body.name);
-    checkSignal("`group.start`", options?.signal);
+    checkSignalType("`group.start`", options?.signal);
     const scope = here();
     const stop = scope.interruption("group.start");
     if (stop !== undefined) await stop;

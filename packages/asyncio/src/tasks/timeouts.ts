@@ -11,8 +11,8 @@ import { checkCoroutine, checkSeconds, InvalidStateError, TimeoutError } from ".
 import { here } from "../kernel/here.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { formatSeconds } from "../kernel/timers.ts";
 import type { ScopeOptions } from "../kernel/trouble.ts";
+import { formatSeconds } from "../structures/timers.ts";
 
 /** Options of everything that opens a scope. */
 export interface SignalOption {

@@ -6,8 +6,8 @@
 import { checkSeconds, rangeError, TimeoutError } from "../kernel/errors.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop, type EventLoopOptions, type Ready } from "../kernel/loop.ts";
-import { formatSeconds } from "../kernel/timers.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
+import { formatSeconds } from "../structures/timers.ts";
 import { drawer } from "./random.ts";
 import { VirtualHost } from "./virtual-host.ts";
 

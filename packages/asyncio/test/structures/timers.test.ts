@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { EventLoop, getRunningLoop, run, sleep, timeout } from "../../src/index.ts";
-import { TimerHeap } from "../../src/kernel/timers.ts";
 import type { Host, HostTimer } from "../../src/lowlevel.ts";
+import { TimerHeap } from "../../src/structures/timers.ts";
 import { virtual } from "../virtual.ts";
 
 /** Fires everything that is due at `now` and gives the names in the order in which they fired. */

@@ -1,0 +1,303 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  CancelledError,
+  CancelScope,
+  Condition,
+  cleanup,
+  createTask,
+  Event,
+  Future,
+  Lock,
+  moveOnAfter,
+  Queue,
+  race,
+  Semaphore,
+  sleep,
+  taskGroup,
+  timeout,
+} from "../../src/index.ts";
+import { explore } from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
+
+const forEver = 3600;
+
+/** A region with a branch that is parked for ever, beside the one under test. */
+async function besideParked(scope: CancelScope, branch: () => Promise<unknown>): Promise<void> {
+  await scope.run(() => Promise.allSettled([branch(), sleep(forEver)]));
+}
+
+/** Awaits `start()` under `depth` async functions more. */
+async function wrapped<T>(depth: number, start: () => Promise<T>): Promise<T> {
+  return depth === 0 ? await start() : await wrapped(depth - 1, start);
+}
+
+describe("rule 6: a cancellation that comes after a completed wait ends the next one", () => {
+  const makeWaits = {
+    "queue.get": () => {
+      const queue = new Queue<number>();
+      return [() => queue.get(), () => queue.putNowait(1)];
+    },
+    "queue.put": () => {
+      const queue = new Queue<number>(1);
+      queue.putNowait(0);
+      return [() => queue.put(1), () => queue.getNowait()];
+    },
+    "event.wait": () => {
+      const event = new Event();
+      return [() => event.wait(), () => event.set()];
+    },
+    "semaphore.acquire": () => {
+      const semaphore = new Semaphore(0);
+      return [() => semaphore.acquire(), () => semaphore.release()];
+    },
+    "await future": () => {
+      const future = new Future<number>();
+      return [async () => await future, () => future.setResult(1)];
+    },
+    "await a future that fails": () => {
+      const future = new Future<number>();
+      const failing = async (): Promise<unknown> => await future.catch(() => {});
+      return [async () => await failing(), () => future.setException(new Error("no"))];
+    },
+  } satisfies Record<string, () => [wait: () => Promise<unknown>, complete: () => void]>;
+
+  for (const [name, makeWait] of Object.entries(makeWaits)) {
+    for (const depth of [0, 7]) {
+      onBothLoops(`${name}, ${depth} functions deep, beside a parked branch`, async () => {
+        const [wait, complete] = makeWait() as [() => Promise<unknown>, () => void];
+        const scope = new CancelScope();
+        const log: unknown[] = [];
+        const running = besideParked(scope, async () => {
+          await wrapped(depth, wait);
+          log.push("completed");
+          await sleep(forEver).catch((error) => log.push(error));
+        });
+        await sleep(0.001);
+
+        complete();
+        scope.cancel();
+        await running;
+
+        assert.equal(log[0], "completed");
+        assert.ok(log[1] instanceof CancelledError);
+      });
+    }
+  }
+
+  onBothLoops("two branches are completed, and each hears of it", async () => {
+    const queue = new Queue<number>();
+    const scope = new CancelScope();
+    const cut: unknown[] = [];
+    const branch = async (): Promise<void> => {
+      const item = await queue.get();
+      await sleep(forEver).catch(() => cut.push(item));
+    };
+    const running = scope.run(() => Promise.allSettled([branch(), branch()]));
+    await sleep(0.001);
+
+    queue.putNowait(1);
+    queue.putNowait(2);
+    scope.cancel();
+    await running;
+
+    assert.deepEqual(cut, [1, 2]);
+  });
+
+  onBothLoops("the completed wait is in a nested scope, the parked one is around it", async () => {
+    const queue = new Queue<number>();
+    const scope = new CancelScope();
+    const log: unknown[] = [];
+    const running = besideParked(scope, async () => {
+      log.push(await timeout(forEver, () => queue.get()));
+      await queue.get().catch((error) => log.push(error instanceof CancelledError));
+    });
+    await sleep(0.001);
+
+    queue.putNowait(1);
+    scope.cancel();
+    await running;
+
+    assert.deepEqual(log, [1, true]);
+  });
+
+  onBothLoops("a notified waiter has its lock, and its next wait rejects", async () => {
+    const condition = new Condition();
+    const scope = new CancelScope();
+    const log: unknown[] = [];
+    const running = besideParked(scope, () =>
+      condition.run(async () => {
+        await condition.wait();
+        log.push(condition.locked());
+        await sleep(forEver).catch(() => log.push("cut"));
+      }),
+    );
+    await sleep(0.001);
+
+    await condition.run(async () => condition.notify());
+    scope.cancel();
+    await running;
+
+    assert.deepEqual(log, [true, "cut"]);
+  });
+
+  onBothLoops("whoever cancels the scope it runs in hears of it at its next wait", async () => {
+    const scope = new CancelScope();
+    let isCut = false;
+    await besideParked(scope, async () => {
+      await sleep(0.001);
+      scope.cancel();
+      await sleep(forEver).catch(() => {
+        isCut = true;
+      });
+    });
+
+    assert.ok(isCut);
+  });
+
+  onBothLoops("the parked branch is cancelled once, and can clean up", async () => {
+    const queue = new Queue<number>();
+    const scope = new CancelScope();
+    const log: string[] = [];
+    const running = scope.run(async () => {
+      try {
+        await Promise.all([queue.get(), sleep(forEver)]); // <- nothing follows the getter
+      } finally {
+        log.push(await sleep(0, "first"));
+        log.push(await sleep(0.001, "second"));
+      }
+    });
+    await sleep(0.001);
+
+    queue.putNowait(1);
+    scope.cancel();
+    await running;
+
+    assert.deepEqual(log, ["first", "second"]);
+  });
+
+  onBothLoops("a cancellation that is taken back ends nothing", async () => {
+    const queue = new Queue<number>();
+    const got = await taskGroup(async (group) => {
+      const task = group.createTask(async () => {
+        const item = queue.get();
+        const parked = sleep(0.002);
+        await item;
+        const more = await sleep(0.001, "more");
+        await parked.catch(() => {});
+        return more;
+      });
+      await sleep(0.001);
+      queue.putNowait(1);
+      task.cancel();
+      task.uncancel();
+      return await task;
+    });
+
+    assert.equal(got, "more");
+  });
+
+  test("in every order in which the branches may run", async () => {
+    await explore(async () => {
+      const queue = new Queue<number>();
+      const scope = new CancelScope();
+      const log: string[] = [];
+      const running = createTask(() =>
+        besideParked(scope, async () => {
+          await queue.get();
+          await sleep(forEver).catch(() => log.push("cut"));
+        }),
+      );
+      await sleep(1);
+      queue.putNowait(1);
+      scope.cancel();
+      await running;
+      assert.deepEqual(log, ["cut"]);
+    });
+  });
+});
+
+describe("rule 13: a scope in which nobody is parked hears of the cancellation when its branch comes back", () => {
+  const ms = 0.001;
+
+  onBothLoops("a branch of a race that was in a shield", async (loop) => {
+    const scope = new CancelScope({ deadline: loop.time() + 2 * ms });
+    await scope.run(() =>
+      race(
+        () => sleep(forEver),
+        async () => {
+          await cleanup(forEver, () => sleep(6 * ms));
+          await sleep(forEver);
+        },
+      ),
+    );
+
+    assert.ok(scope.cancelled);
+  });
+
+  onBothLoops("a branch of a race that was in a foreign await, under a deadline", async () => {
+    const moved = await moveOnAfter(2 * ms, () =>
+      race(
+        () => sleep(forEver),
+        async () => {
+          await new Promise((resolve) => setTimeout(resolve, 8));
+          await sleep(forEver);
+        },
+      ),
+    );
+
+    assert.ok(moved.cancelled);
+  });
+
+  onBothLoops("a nested timeout that was in a foreign await", async () => {
+    const moved = await moveOnAfter(2 * ms, () =>
+      Promise.allSettled([
+        sleep(forEver),
+        timeout(forEver, async () => {
+          await new Promise((resolve) => setTimeout(resolve, 8));
+          await sleep(forEver);
+        }),
+      ]),
+    );
+
+    assert.ok(moved.cancelled || moved.value.every(({ status }) => status === "rejected"));
+  });
+
+  onBothLoops("it hears once, and can clean up", async () => {
+    const log: string[] = [];
+    await moveOnAfter(2 * ms, () =>
+      race(
+        () => sleep(forEver),
+        async () => {
+          await cleanup(forEver, () => sleep(6 * ms));
+          try {
+            await sleep(forEver);
+          } finally {
+            log.push(await sleep(ms, "cleaned up"));
+          }
+        },
+      ),
+    );
+
+    assert.deepEqual(log, ["cleaned up"]);
+  });
+
+  test("a grace period without end changes nothing", async () => {
+    const lock = new Lock();
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const running = scope.run(() =>
+      race(
+        () => sleep(forEver),
+        async () => {
+          await cleanup(forEver, () => lock.run(() => sleep(0.005)));
+          await sleep(forEver);
+        },
+      ),
+    );
+    await sleep(0.002);
+    scope.cancel();
+    await running;
+
+    assert.ok(scope.cancelled);
+  });
+});
