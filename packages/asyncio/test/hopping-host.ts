@@ -46,11 +46,13 @@ export class HoppingHost implements Host {
       this.#now = Math.max(this.#now, when);
       run();
     };
-    realHost.macrotask(fire);
+    // Behind the macrotask of a drain that waits for one.
+    const arm = (): void => realHost.macrotask(() => realHost.macrotask(fire));
+    arm();
     return {
       ref: () => {
         isRefed = true;
-        realHost.macrotask(fire);
+        arm();
       },
       unref: () => {
         isRefed = false;

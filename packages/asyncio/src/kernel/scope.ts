@@ -196,7 +196,7 @@ export class Scope implements Ends<Wait> {
     // An endless `catch` around operations of a scope like this must not starve the host.
     else if (found.scope.closed || trouble?.insisted === found) this.loop.exhaustBudget();
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent)
-      if (scope.trouble?.missed === found) scope.trouble.missed = undefined;
+      if (scope.trouble?.missed?.scope === found.scope) scope.trouble.missed = undefined;
     return found;
   }
 

@@ -221,15 +221,16 @@ export async function cleanup<T>(seconds: number, body: Coroutine<T>): Promise<T
   }
 }
 
-/** Seconds until the nearest deadline around the running code: Infinity if there is none, 0 if it has passed or a cancellation is due. */
+/**
+ * Seconds until the nearest deadline around the running code, those around the owner of the task included: Infinity if there
+ * is none, 0 if it has passed or a cancellation is due.
+ */
 export function timeLeft(): number {
   const start = here();
   if (start.peekInterruption() !== undefined) return 0;
   let deadline = Number.POSITIVE_INFINITY;
-  for (let scope: Scope | undefined = start; scope !== undefined; scope = scope.parent) {
-    deadline = Math.min(deadline, scope.deadline);
-    if (scope.shield) break;
-  }
+  for (let scope: Scope | undefined = start; scope !== undefined; scope = scope.around)
+    if (!scope.closed) deadline = Math.min(deadline, scope.deadline);
   return deadline === Number.POSITIVE_INFINITY
     ? deadline
     : Math.max(deadline - start.loop.time(), 0);

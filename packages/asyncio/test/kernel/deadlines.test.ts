@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  cleanup,
+  createTask,
+  Event,
+  type EventLoop,
+  gather,
+  getRunningLoop,
+  Lock,
+  mapConcurrent,
+  moveOnAfter,
+  Queue,
+  run,
+  Semaphore,
+  sleep,
+  TimeoutError,
+  taskGroup,
+  timeLeft,
+  timeout,
+  wait,
+} from "../../src/index.ts";
+
+/** Keeps the thread busy until `seconds` have passed: no timer of the host can fire meanwhile. */
+function burn(seconds: number, loop: EventLoop = getRunningLoop()): void {
+  const end = loop.time() + seconds;
+  while (loop.time() < end);
+}
+
+describe("rule 8: on the real loop, the first operation begun after a deadline notices it", () => {
+  const operations: Record<string, () => PromiseLike<unknown>> = {
+    "a free lock": () => new Lock().acquire(),
+    "a free semaphore": () => new Semaphore(1).acquire(),
+    "a set event": () => {
+      const event = new Event();
+      event.set();
+      return event.wait();
+    },
+    "a put with room": () => new Queue<number>().put(1),
+    "a get of what is there": () => {
+      const queue = new Queue<number>();
+      queue.putNowait(1);
+      return queue.get();
+    },
+    "sleep(0)": () => sleep(0),
+    "a nested timeout": () => timeout(1, async () => {}),
+    "a task group": () => taskGroup(async () => {}),
+    "the await of a task": async () => await createTask(async () => {}),
+    wait: () => wait([createTask(async () => {})]),
+  };
+
+  for (const [name, operation] of Object.entries(operations)) {
+    test(name, () =>
+      run(async () => {
+        let isPast = false;
+        const moved = await moveOnAfter(0.001, async () => {
+          burn(0.002);
+          await operation();
+          isPast = true;
+        });
+
+        assert.deepEqual([moved.cancelled, isPast], [true, false]);
+      }),
+    );
+  }
+
+  test("an operation changes nothing when it is too late", () =>
+    run(async () => {
+      const queue = new Queue<number>();
+      await moveOnAfter(0.001, async () => {
+        burn(0.002);
+        await queue.put(1);
+      });
+
+      assert.ok(queue.empty());
+    }));
+
+  test("in a scope without a deadline inside one with it", () =>
+    run(async () => {
+      const late = timeout(0.001, () =>
+        taskGroup(async () => {
+          burn(0.002);
+          await new Lock().acquire();
+        }),
+      );
+
+      await assert.rejects(late, TimeoutError);
+    }));
+
+  const owners: Record<string, (child: () => Promise<void>) => PromiseLike<unknown>> = {
+    "a child of a group": (child) => taskGroup(async (group) => void group.createTask(child)),
+    "a child of a group in a group": (child) =>
+      taskGroup(async (outer) => {
+        outer.createTask(() => taskGroup(async (inner) => void inner.createTask(child)));
+      }),
+    "a thunk of a gather": (child) => gather(child),
+    "a worker of mapConcurrent": async (child) => {
+      for await (const _ of mapConcurrent([1], child, { limit: 1 }));
+    },
+  };
+
+  for (const [name, own] of Object.entries(owners)) {
+    test(`${name}, whose owner is under the deadline`, () =>
+      run(async () => {
+        let isPast = false;
+        const moved = await moveOnAfter(0.001, () =>
+          own(async () => {
+            burn(0.002);
+            await new Lock().acquire();
+            isPast = true;
+          }),
+        );
+
+        assert.deepEqual([moved.cancelled, isPast], [true, false]);
+      }));
+  }
+
+  test("a deadline that is moved back in time does not strike", () =>
+    run(async () => {
+      const value = await timeout(0.001, async (limit) => {
+        limit.reschedule(null);
+        burn(0.002);
+        return await sleep(0, "in time");
+      });
+
+      assert.equal(value, "in time");
+    }));
+
+  test("a shielded body is not hit by the deadline around it", () =>
+    run(async () => {
+      const log: string[] = [];
+      await moveOnAfter(0.001, () =>
+        cleanup(1, async () => {
+          burn(0.002);
+          log.push(await sleep(0, "saved"));
+        }),
+      );
+
+      assert.deepEqual(log, ["saved"]);
+    }));
+
+  test("it strikes once: what cleans up after it may wait", () =>
+    run(async () => {
+      const log: string[] = [];
+      await moveOnAfter(0.001, async () => {
+        burn(0.002);
+        try {
+          await sleep(0);
+        } finally {
+          log.push(await sleep(0.001, "cleaned up"));
+        }
+      });
+
+      assert.deepEqual(log, ["cleaned up"]);
+    }));
+
+  test("a child of a group knows how much time it has left", () =>
+    run(() =>
+      timeout(60, () =>
+        taskGroup(async (group) => {
+          const left = await group.createTask(async () => timeLeft());
+          assert.ok(left > 0 && left <= 60, `${left}`);
+        }),
+      ),
+    ));
+});
