@@ -18,6 +18,7 @@ import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
 import type { ByteStream } from "../ports/network.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
+import { disposeOf } from "./dispose.ts";
 
 export interface LimitOption {
   /** Bytes that may come before a separator; it does not count itself. @default that of the reader */
@@ -200,10 +201,9 @@ export class StreamReader implements AsyncDisposable {
     this.#stream.close();
   }
 
-  /** Closes, and waits until what it reads from is gone; in a scope that was cancelled, not for that. */
+  /** Closes, and waits until what it reads from is gone. Cancelled meanwhile it rejects, and what has not left is dropped. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.close();
-    await this.#stream.waitClosed();
+    await disposeOf(this.#stream, "StreamReader");
   }
 
   /** @internal What it reads from. */
