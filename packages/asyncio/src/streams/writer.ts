@@ -244,6 +244,7 @@ export class StreamWriter implements AsyncDisposable {
     const release = this.#reader?.reserve(api);
     this.#isStartingTls = true;
     try {
+      await this.#reader?.stopWatching();
       await stream.drain(0);
       await stream.startTls(options, () => this.#reader?.takeAhead() ?? NOTHING);
     } finally {
