@@ -63,12 +63,10 @@ export {
   type PriorityQueueOptions,
 } from "./queues/ordered-queues.ts";
 // Streams
-export {
-  type LimitOption,
-  type ReaderOptions,
-  StreamReader,
-  type TextOptions,
-} from "./streams/reader.ts";
+export { type ReaderOptions, StreamReader } from "./streams/reader.ts";
+export type { LimitOption, Separator } from "./streams/separators.ts";
+export type { EncodingOption, TextOptions } from "./streams/text.ts";
+export type { Parser, ParserInput } from "./streams/parsing.ts";
 export { type ExtraInfo, StreamWriter, type WriterOptions } from "./streams/writer.ts";
 export type { Connection } from "./streams/connection.ts";
 export { connectionPair, type ConnectionPairOptions } from "./streams/memory-stream.ts";

@@ -25,6 +25,26 @@ openConnection("localhost");
 openConnection("localhost", 80, { limits: 1 });
 
 expectType<Equal<ReturnType<typeof reader.readLine>, Promise<Uint8Array>>>();
+const textLine = await reader.readLine({ encoding: "utf-8", limit: 10 });
+expectType<Equal<typeof textLine, string | undefined>>();
+const bytesLine = await reader.readLine({ limit: 10 });
+expectType<Equal<typeof bytesLine, Uint8Array>>();
+const field = await reader.readUntil([";", "\n"], { encoding: "latin1" });
+expectType<Equal<typeof field, string>>();
+const bytesField = await reader.readUntil(";", { limit: 10 });
+expectType<Equal<typeof bytesField, Uint8Array>>();
+// @ts-expect-error no such option
+reader.readLine({ encodng: "utf-8" });
+const parsed = await reader.parse((input) => [
+  input.readLine({ encoding: "utf-8" }),
+  input.readLine(),
+  input.readExactly(1),
+  input.readExactly(1, { encoding: "utf-8" }).length.toFixed(),
+  input.readUntil(";"),
+  input.readUntil(";", { encoding: "utf-8" }).trim(),
+]);
+expectType<Equal<typeof parsed, (string | Uint8Array)[] | undefined>>();
+expectType<Equal<ReturnType<typeof reader.waitEof>, Promise<void>>>();
 for await (const line of reader) expectType<Equal<typeof line, Uint8Array>>();
 for await (const line of reader.lines()) expectType<Equal<typeof line, string>>();
 for await (const chunk of reader.chunks()) expectType<Equal<typeof chunk, Uint8Array>>();

@@ -20,6 +20,7 @@ import {
   type DatagramReceiver,
   describeAddress,
 } from "../ports/network.ts";
+import { disposeOf } from "../streams/dispose.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { openRealPort } from "./real-datagram.ts";
 
@@ -309,11 +310,20 @@ export class DatagramEndpoint implements AsyncDisposable {
     await wait.promise;
   }
 
-  /** Closes it and waits until it is gone; in a scope that was cancelled it is aborted. */
+  /**
+   * Closes it and waits until it is gone. Cancelled meanwhile, or in a scope that was, it aborts: what the system has not taken
+   * is lost. It rejects then with the cancellation, unless the block is being left by that already.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (here().peekInterruption() !== undefined) this.abort();
-    this.close();
-    await this.waitClosed();
+    await disposeOf(
+      {
+        unsent: this.#unsent,
+        close: () => this.close(),
+        abort: () => this.abort(),
+        waitClosed: () => this.waitClosed(),
+      },
+      this.#closeSubject,
+    );
   }
 
   /** @internal */

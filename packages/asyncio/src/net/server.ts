@@ -29,21 +29,27 @@ import {
   type Listener,
   type ListenOptions,
 } from "../ports/network.ts";
-import { checkLimit, type ReaderOptions, StreamReader } from "../streams/reader.ts";
+import { type Connection, connectionOf } from "../streams/connection.ts";
+import type { ReaderOptions, StreamReader } from "../streams/reader.ts";
+import { checkLimit } from "../streams/separators.ts";
 import type { ServerTlsOptions } from "../streams/tls-options.ts";
-import { StreamWriter, type WriterOptions, waterMarks } from "../streams/writer.ts";
+import { type StreamWriter, type WriterOptions, waterMarks } from "../streams/writer.ts";
 import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
-import { cleanup, moveOnAfter } from "../tasks/timeouts.ts";
+import { CancelScope, cleanup, moveOnAfter } from "../tasks/timeouts.ts";
 import { checkPort, networkHere, secureStream } from "./connection.ts";
 import { nodeNetwork } from "./node-network.ts";
 import { checkTlsOptions, readCertificates } from "./tls.ts";
 import { checkUnixPath } from "./unix-path.ts";
 
-/** Serves one connection, which is closed when it ends, and when it fails. */
+/**
+ * Serves one connection, which is closed when it ends, and when it fails. It gets the two ends as asyncio gives them, and the
+ * connection that they belong to: what `openConnection` gives a client.
+ */
 export type ConnectionHandler = (
   reader: StreamReader,
   writer: StreamWriter,
+  connection: Connection,
 ) => PromiseLike<unknown>;
 
 /** What servers of all kinds take. */
@@ -59,6 +65,12 @@ export interface ServingOptions extends ReaderOptions, WriterOptions {
   readonly name?: string | undefined;
   /** Begins TLS on every connection; the handler is called when the handshake is done. */
   readonly tls?: ServerTlsOptions | undefined;
+  /**
+   * Cancels a handler when its client ends its side, or is lost, while the handler does something other than reading. To see
+   * that, up to `limit` bytes are read ahead. Not for protocols whose clients say all, end their side, and wait for the answer.
+   * @default false
+   */
+  readonly cancelOnEof?: boolean | undefined;
 }
 
 export interface ServerOptions
@@ -143,7 +155,7 @@ export async function startUnixServer(
 
 function checkServing(api: string, handler: unknown, options: ServingOptions): void {
   checkCoroutine(api, handler);
-  const { maxConnections = 1, backlog = 1, limit, tls } = options;
+  const { maxConnections = 1, backlog = 1, limit, tls, cancelOnEof = false } = options;
   for (const [name, count] of [
     ["maxConnections", maxConnections],
     ["backlog", backlog],
@@ -158,6 +170,8 @@ function checkServing(api: string, handler: unknown, options: ServingOptions): v
         count,
       );
   }
+  if (typeof cancelOnEof !== "boolean")
+    throw argumentError(api, "`cancelOnEof` to be true or false", cancelOnEof);
   waterMarks(api, options, HIGH_WATER_MARK);
   if (limit !== undefined) checkLimit(api, limit);
   if (tls !== undefined) checkTlsOptions(api, tls, true);
@@ -375,8 +389,7 @@ export class Server implements AsyncDisposable {
   async #serve(group: TaskGroup<void>, stream: ByteStream): Promise<void> {
     try {
       if (!(await this.#secured(stream))) return;
-      const reader = new StreamReader(stream, this.#options);
-      await this.#handler(reader, new StreamWriter(stream, this.#options, reader));
+      await this.#handle(connectionOf(stream, this.#options));
     } catch (exception) {
       if (exception instanceof CancelledError) throw exception;
       this.#report(exception, stream);
@@ -385,6 +398,21 @@ export class Server implements AsyncDisposable {
       this.#served.delete(stream);
       const next = this.#waiting.shift();
       if (next !== undefined) this.#start(group, next);
+    }
+  }
+
+  async #handle(connection: Connection): Promise<void> {
+    const { reader, writer } = connection;
+    if (this.#options.cancelOnEof !== true) {
+      await this.#handler(reader, writer, connection);
+      return;
+    }
+    const scope = new CancelScope();
+    const stop = reader.onEof(() => scope.cancel("the client has ended its side"));
+    try {
+      await scope.run(() => this.#handler(reader, writer, connection));
+    } finally {
+      stop();
     }
   }
 

@@ -5,7 +5,8 @@
 
 import { argumentError, InvalidStateError } from "../kernel/errors.ts";
 import { NodeStream } from "../streams/node-stream.ts";
-import { checkLimit, DEFAULT_LIMIT, StreamReader } from "../streams/reader.ts";
+import { StreamReader } from "../streams/reader.ts";
+import { checkLimit, DEFAULT_LIMIT } from "../streams/separators.ts";
 import { StreamWriter } from "../streams/writer.ts";
 import { gather } from "../tasks/gather.ts";
 import { CancelScope } from "../tasks/timeouts.ts";

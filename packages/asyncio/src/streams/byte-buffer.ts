@@ -3,9 +3,14 @@
  * stand together, because an operation needs more than one chunk, is copied, into an array that doubles as it grows.
  */
 
+import type { PieceDecoder } from "./text.ts";
+
 const EMPTY: Uint8Array = new Uint8Array(0);
 /** A piece that would keep this many times its size alive is copied. */
 const MOST_KEPT = 4;
+/** So many bytes are looked at one by one: a call of the engine costs more. */
+const SHORT = 24;
+const LAST_ASCII = 0x7f;
 
 export class ByteBuffer {
   #bytes: Uint8Array = EMPTY;
@@ -43,16 +48,44 @@ export class ByteBuffer {
 
   /** Removes the first `length` bytes, of at least as many. */
   take(length: number): Uint8Array {
-    const from = this.#start;
+    const taken = this.piece(0, length);
     this.drop(length);
-    const piece = this.#bytes.subarray(from, from + length);
-    const taken = length * MOST_KEPT < this.#bytes.buffer.byteLength ? piece.slice() : piece;
-    if (this.length === 0) this.clear();
     return taken;
+  }
+
+  /** The bytes from `from` to `to`, which stay. They are never written to again. */
+  piece(from: number, to: number): Uint8Array {
+    const [start, end] = [this.#start + from, this.#start + to];
+    const isSmall = (to - from) * MOST_KEPT < this.#bytes.buffer.byteLength;
+    return isSmall ? this.#bytes.slice(start, end) : this.#bytes.subarray(start, end);
+  }
+
+  /** The text of the bytes from `from` to `to`, which stay. */
+  text(from: number, to: number, { decoder, isAscii }: PieceDecoder): string {
+    const bytes = this.#bytes;
+    const [start, end] = [this.#start + from, this.#start + to];
+    if (isAscii && end - start <= SHORT) {
+      // A tenth of what a call of the decoder costs, and most fields of protocols are short.
+      let text = "";
+      let at = start;
+      for (; at < end; at++) {
+        const byte = bytes[at] as number; // it is there
+        if (byte > LAST_ASCII) break;
+        text += String.fromCharCode(byte);
+      }
+      if (at === end) return text;
+    }
+    return decoder.decode(bytes.subarray(start, end));
+  }
+
+  /** The byte at `index`, of those that there are. */
+  at(index: number): number {
+    return this.#bytes[this.#start + index] as number;
   }
 
   drop(length: number): void {
     this.#start += length;
+    if (this.length === 0) this.clear();
   }
 
   clear(): void {
@@ -65,9 +98,11 @@ export class ByteBuffer {
   indexOf(separator: Uint8Array, from: number): number {
     const bytes = this.#bytes;
     const last = this.#end - separator.length;
+    const first = separator[0] as number; // it is not empty
     let at = this.#start + from;
+    for (const near = Math.min(at + SHORT, last + 1); at < near && bytes[at] !== first; ) at++;
     while (at <= last) {
-      at = bytes.indexOf(separator[0] as number, at); // it is not empty
+      at = bytes.indexOf(first, at);
       if (at === -1 || at > last) return -1;
       if (separator.length === 1 || this.#hasAt(separator, at)) return at - this.#start;
       at++;

@@ -16,6 +16,7 @@ import { park, Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
+import { Closing } from "./closing.ts";
 import { describeCaller } from "./reader.ts";
 
 /** Where chunks come from. */
@@ -63,7 +64,7 @@ export class ForeignStream implements ByteStream, Watched {
   #lost: Error | undefined = undefined;
   /** Foreign calls that have not come back, and after which there is nothing more to do. */
   #endings = 0;
-  readonly #closers: WaitList = new WaitList();
+  readonly #closing: Closing;
 
   /** What has come for a read that was cancelled meanwhile, or is more than it wanted. */
   #ahead: Uint8Array | undefined = undefined;
@@ -88,6 +89,10 @@ export class ForeignStream implements ByteStream, Watched {
     const { loop, context } = here();
     this.#sourceScope = new Scope(loop, { label: name, context });
     this.#sinkScope = new Scope(loop, { label: name, context });
+    this.#closing = new Closing(this.#sourceScope, name, () => {
+      this.#sourceScope.cancel(`${name} was closed`); // what waits in an operation of ours may end yet
+      this.#sourceScope.close();
+    });
     sink?.failed.then(undefined, (error) => this.#sinkFailed(error));
     if (loop.isExact) loop.watch(this);
   }
@@ -133,7 +138,7 @@ export class ForeignStream implements ByteStream, Watched {
         this.#isPulling = false;
         if (this.#source === undefined) return; // closed meanwhile
         if (chunk === undefined) this.#sourceEnded();
-        else if (chunk.length === 0) this.#pull(source);
+        else if (chunk.length === 0) this.#pullAgain(source);
         else this.#arrived(chunk);
       },
       (error) => {
@@ -142,6 +147,16 @@ export class ForeignStream implements ByteStream, Watched {
         else if (!this.#sourceScope.owns(error)) this.#report(error);
       },
     );
+  }
+
+  /** After an empty chunk. A source may give them without end: the host has its turn as with every operation (rule 9). */
+  #pullAgain(source: Source): void {
+    this.#isPulling = true;
+    this.#sourceScope.loop.nextTurn(this.#sourceScope).then(() => {
+      this.#isPulling = false;
+      // The next read asks again, if the one that waited has given up.
+      if (this.#source !== undefined && this.#reader?.state === "parked") this.#pull(source);
+    });
   }
 
   #arrived(chunk: Uint8Array): void {
@@ -242,12 +257,9 @@ export class ForeignStream implements ByteStream, Watched {
 
   async waitClosed(): Promise<void> {
     const scope = here();
-    if (!this.#isOver && scope.peekInterruption() === undefined) {
-      const wait = park<void>(scope, this.#subject("the end of"));
-      wait.isForeign = true;
-      this.#closers.add(wait);
-      await wait.promise;
-    }
+    const isGone = this.#isOver || this.#closing.isLeftBehind;
+    if (!isGone && scope.peekInterruption() === undefined)
+      await this.#closing.wait(scope, this.#subject("the end of")).promise;
     const error = this.#untold;
     this.#untold = undefined;
     if (error !== undefined) throw error;
@@ -336,10 +348,11 @@ export class ForeignStream implements ByteStream, Watched {
   }
 
   #settled(): void {
-    if (!this.#isOver) return;
-    this.#sourceScope.close();
-    this.#sinkScope.close();
-    this.#closers.resumeAll(undefined);
+    if (this.#isOver) {
+      this.#sourceScope.close();
+      this.#sinkScope.close();
+      this.#closing.ended();
+    } else if (this.#source === undefined && this.#sink === undefined) this.#closing.asked();
   }
 
   /** Runs foreign code. */

@@ -14,7 +14,7 @@ import {
   type Sink,
   type Source,
 } from "./foreign-stream.ts";
-import { isAdapted, NodeStream, type NodeStreamSource } from "./node-stream.ts";
+import { destroyed, isAdapted, NodeStream, type NodeStreamSource } from "./node-stream.ts";
 import { type ReaderOptions, StreamReader } from "./reader.ts";
 import { joined, StreamWriter, type WriterOptions } from "./writer.ts";
 
@@ -67,7 +67,8 @@ const READ_SOURCES =
 /**
  * A reader of bytes that come from elsewhere: a ReadableStream (the body of a fetch), a Readable of Node, anything that
  * can be iterated, or bytes and text as they are. It locks the stream. An error of the source comes when everything
- * before it has been read. Close the reader when you do not read to the end: that cancels the source.
+ * before it has been read. Close the reader when you do not read to the end: that cancels, ends or destroys the source. Who
+ * waits for the end of the source waits 5 s at most for its answer; one that does not answer is left behind, and reported.
  *
  * @example
  * const response = new Response("first\r\nsecond\n");
@@ -85,7 +86,8 @@ export function readerFrom(source: ReadSource, options: ReaderOptions = {}): Str
     checkUnlocked(api, source);
     return readerOf(new ForeignStream(fromWeb(api, source)), options);
   }
-  if (isNodeReadable(source) && isOfBytes(source)) {
+  if (isNodeReadable(source)) {
+    if (!isOfBytes(source)) return readerOf(new ForeignStream(fromReadable(api, source)), options);
     checkNode(api, source);
     checkReadable(api, source);
     return readerOf(new NodeStream(nodeSource("a Readable", source, undefined)), options);
@@ -226,6 +228,27 @@ function fromIterable(
     cancel: async () => iterator.return?.(),
   });
   return { name: "an iterable", source };
+}
+
+/** Text, or objects: what is read of it is what its iterator gives. */
+function fromReadable(api: string, stream: Readable): ForeignStreamOptions {
+  const iterator = stream[Symbol.asyncIterator]();
+  let isCancelled = false;
+  const source = new ChunkSource(api, {
+    async next() {
+      try {
+        return await iterator.next();
+      } catch (error) {
+        if (isCancelled) return { done: true }; // that it was destroyed is no failure
+        throw error;
+      }
+    },
+    cancel() {
+      isCancelled = true;
+      return destroyed(stream); // the iterator's own `return` would wait for a chunk that may never come
+    },
+  });
+  return { name: "a Readable of Node", source };
 }
 
 /** Bytes that are no Buffer: whose `slice` copies, and whose text looks like that of others. */

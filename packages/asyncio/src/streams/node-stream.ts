@@ -18,6 +18,7 @@ import { park, type Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
+import { Closing } from "./closing.ts";
 import { describeCaller } from "./reader.ts";
 
 /** Where a NodeStream gets its bytes from. Its functions are called when somebody asks. */
@@ -128,6 +129,10 @@ export class NodeStream implements ByteStream, Watched {
   /** Those who wait until less is unsent: `offer` is how much may be. */
   #writers: WaitList | undefined = undefined;
   #closers: WaitList | undefined = undefined;
+  /** Those who wait for the end of a foreign stream. */
+  #closing: Closing | undefined = undefined;
+  /** True once all is through, and the streams of the host were told to go. */
+  #isDestroyed = false;
   /** Why what was written to a foreign stream has not gone out, until somebody who writes is told. */
   #untold: Error | undefined = undefined;
 
@@ -430,16 +435,25 @@ export class NodeStream implements ByteStream, Watched {
 
   async waitClosed(): Promise<void> {
     const scope = here();
-    if (this.#open > 0 && scope.peekInterruption() === undefined) {
-      const wait = park<void>(scope, this.#subject("the end of"));
-      this.#waitsOutside(wait as Wait);
-      this.#closers ??= new WaitList();
-      this.#closers.add(wait);
-      await wait.promise;
-    }
+    const isGone = this.#open === 0 || this.#closing?.isLeftBehind === true;
+    if (!isGone && scope.peekInterruption() === undefined) await this.#waitUntilGone(scope).promise;
     const error = this.#untold;
     this.#untold = undefined;
     if (error !== undefined) throw error;
+  }
+
+  #waitUntilGone(scope: Scope): Wait<void> {
+    const subject = this.#subject("the end of");
+    if (this.#source.isForeign === true) {
+      this.#closing ??= new Closing(scope, this.#source.describe());
+      if (this.#isDestroyed) this.#closing.asked();
+      return this.#closing.wait(scope, subject);
+    }
+    const wait = park<void>(scope, subject);
+    wait.holdTime();
+    this.#closers ??= new WaitList();
+    this.#closers.add(wait);
+    return wait;
   }
 
   abort(): void {
@@ -460,6 +474,7 @@ export class NodeStream implements ByteStream, Watched {
       if (isTcp(stream) && !isShuttingDown(stream)) stream.resetAndDestroy?.();
       else stream.destroy();
     }
+    this.#destroyed();
   }
 
   /** @internal */
@@ -491,6 +506,7 @@ export class NodeStream implements ByteStream, Watched {
       );
     }
     this.#closers?.resumeAll(undefined);
+    this.#closing?.ended();
     this.#writers?.resumeAll(undefined);
   }
 
@@ -541,8 +557,17 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   #destroy(): void {
-    if (this.#source.isKept === true) this.#letGo();
-    else for (const stream of this.#both()) stream.destroy();
+    if (this.#source.isKept === true) {
+      this.#letGo();
+      return;
+    }
+    for (const stream of this.#both()) stream.destroy();
+    this.#destroyed();
+  }
+
+  #destroyed(): void {
+    this.#isDestroyed = true;
+    this.#closing?.asked();
   }
 
   #both(): (Readable | Writable)[] {
@@ -579,13 +604,31 @@ function isSilent(stream: Readable | Writable): boolean {
 }
 
 function tellOfClose(stream: Readable | Writable): void {
+  afterDestroy(stream, () => {
+    stream.off("close", onClose);
+    onClose.call(stream as Owned);
+  });
+}
+
+/** Calls `told` when a silent stream has gone, and has told its error. */
+function afterDestroy(stream: Readable | Writable, told: () => void): void {
   const { _destroy: destroy } = stream;
   stream._destroy = (error, callback) =>
     destroy.call(stream, error, (failure) => {
       callback(failure);
-      stream.off("close", onClose);
-      process.nextTick(() => onClose.call(stream as Owned));
+      process.nextTick(told);
     });
+}
+
+/** Destroys a stream that no NodeStream has, and waits until it is gone. Rejects if it fails by that. */
+export function destroyed(stream: Readable | Writable): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.on("error", reject);
+    if (stream.closed || (stream.destroyed && isSilent(stream))) resolve();
+    else if (isSilent(stream)) afterDestroy(stream, resolve);
+    else stream.once("close", resolve);
+    stream.destroy();
+  });
 }
 
 function isSocket(stream: object): boolean {

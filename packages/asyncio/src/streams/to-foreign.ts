@@ -35,7 +35,7 @@ const CHUNK = 65_536;
  * A reader as a ReadableStream of bytes, a writer as a WritableStream of bytes and text, a connection as a pair of them.
  * Reads when the stream is read, and not ahead of it. Cancelling the ReadableStream closes the reader, and so the whole
  * connection. Closing the WritableStream ends the writing side: close the connection yourself; aborting it aborts the
- * connection.
+ * connection at once, also while a write or the end waits.
  *
  * @example
  * const [client, server] = asyncio.connectionPair();
@@ -139,6 +139,11 @@ function webReadable(reader: StreamReader, inside: Inside): ReadableStream<Uint8
 
 function webWritable(writer: StreamWriter, inside: Inside): WritableStream<Uint8Array | string> {
   return new WritableStream<Uint8Array | string>({
+    start(controller) {
+      // `abort` below is called when the write that is under way has come back, and that may wait for a peer who never reads.
+      const { signal } = controller as { readonly signal?: AbortSignal };
+      signal?.addEventListener("abort", () => writer.abort());
+    },
     async write(chunk) {
       try {
         await inside(async () => await writer.write(chunk));

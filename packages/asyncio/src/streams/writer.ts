@@ -10,13 +10,13 @@
  *     await writer.drain();
  */
 
-import { pendAgain } from "../kernel/body.ts";
 import { argumentError, CancelledError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
+import { disposeOf } from "./dispose.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
 import type {
   CipherInfo,
@@ -184,6 +184,10 @@ export class StreamWriter implements AsyncDisposable {
 
   /** Waits until the connection is gone, after `close`: all has left, or never will. A checkpoint. */
   async waitClosed(): Promise<void> {
+    // What waits for the stream alone gives up quietly in a scope that was cancelled; here somebody asks what has left.
+    const stop =
+      this.#stream.unsent > 0 ? here().interruption("StreamWriter.waitClosed") : undefined;
+    if (stop !== undefined) await stop;
     try {
       await this.#stream.waitClosed();
     } catch (error) {
@@ -240,6 +244,7 @@ export class StreamWriter implements AsyncDisposable {
     const release = this.#reader?.reserve(api);
     this.#isStartingTls = true;
     try {
+      await this.#reader?.stopWatching();
       await stream.drain(0);
       await stream.startTls(options, () => this.#reader?.takeAhead() ?? NOTHING);
     } finally {
@@ -248,20 +253,21 @@ export class StreamWriter implements AsyncDisposable {
     }
   }
 
-  /** Closes, and waits until all has left. In a scope that was cancelled it does not wait for the peer: it aborts. */
+  /**
+   * Closes, and waits until all has left. Cancelled meanwhile, or in a scope that was, it aborts: what has not left is lost. It
+   * rejects then with the cancellation, unless the block is being left by that already.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (here().peekInterruption() !== undefined) {
-      this.abort();
-      return;
-    }
-    this.close();
-    try {
-      await this.waitClosed();
-    } catch (error) {
-      if (!(error instanceof CancelledError)) throw error;
-      this.abort(); // nothing may be left open
-      pendAgain(error); // thrown, it would hide the error that the block was left with
-    }
+    const stream = this.#stream;
+    await disposeOf(
+      {
+        unsent: stream.unsent,
+        close: () => this.close(),
+        abort: () => this.abort(),
+        waitClosed: () => this.waitClosed(),
+      },
+      "StreamWriter",
+    );
   }
 
   #write(chunk: Uint8Array): Promise<void> {

@@ -146,9 +146,9 @@ describe("startServer", () => {
     "a peer that is lost is no failure of the handler",
     everywhere(async ({ options, connect }) => {
       const begun = new asyncio.Event();
-      const server = await startServer(async (reader, writer) => {
+      const server = await startServer(async (reader, writer, connection) => {
         begun.set();
-        await echo(reader, writer);
+        await echo(reader, writer, connection);
       }, options);
       const [, writer] = await connect(server);
       await begun.wait();

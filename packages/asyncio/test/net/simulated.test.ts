@@ -70,9 +70,9 @@ test("a client and a server find each other on the network that their code runs 
     const handlerHosts: unknown[] = [];
     const server = await network.host("server").run(() =>
       startServer(
-        async (reader, writer) => {
+        async (...connection) => {
           handlerHosts.push(testing.networkHere());
-          await sums(reader, writer);
+          await sums(...connection);
         },
         { port: 80 },
       ),

@@ -1,6 +1,6 @@
 // Stream adapters on every runtime: each has its own web streams, and its own streams of Node.
 
-import { Readable } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 import * as asyncio from "asyncio-ts";
@@ -128,6 +128,40 @@ await check("a writer to a web stream waits for room", async () => {
   await writing;
   writer.close();
   equal((await reader.read()).length, 0);
+});
+
+await check("a web stream made of a writer is aborted while a write waits", async () => {
+  const [near, far] = asyncio.connectionPair({ highWaterMark: 2 });
+  const writing = asyncio.toWebStream(near.writer).getWriter();
+  writing.closed.catch(() => {});
+  const write = writing.write(new Uint8Array(100)).catch((error) => error);
+  await asyncio.sleep(0);
+  await writing.abort();
+  equal((await write) instanceof Error, true);
+  equal(await far.reader.read().catch((error) => error.code), "ECONNRESET");
+});
+
+for (const [name, make] of [
+  ["bytes", () => new PassThrough()],
+  ["text", () => new PassThrough().setEncoding("utf8")],
+  ["objects", () => new PassThrough({ objectMode: true })],
+])
+  await check(`a silent stream of Node can be left, of ${name}`, async () => {
+    const source = make();
+    const reader = asyncio.readerFrom(source);
+    await asyncio.moveOnAfter(0.01, () => reader.read(1));
+    const { cancelled } = await asyncio.moveOnAfter(3, () => reader[Symbol.asyncDispose]());
+    equal([cancelled, source.destroyed], [false, true]);
+  });
+
+await check("endless empty chunks do not keep a deadline from its turn", async () => {
+  const reader = asyncio.readerFrom(
+    (async function* () {
+      for (;;) yield "";
+    })(),
+  );
+  equal((await asyncio.moveOnAfter(0.02, () => reader.read(1))).cancelled, true);
+  await reader[Symbol.asyncDispose]();
 });
 
 console.log(`# ${passed} passed, ${failed} failed`);

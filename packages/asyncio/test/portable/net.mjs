@@ -44,6 +44,73 @@ async function connected(handler, body) {
   }
 }
 
+await check("messages are parsed, and lines are text", () =>
+  connected(
+    async (reader, writer) => {
+      const word = (input) => {
+        const length = Number(input.readUntil(":", { encoding: "utf-8" }));
+        return input.readExactly(length, { encoding: "utf-8" });
+      };
+      for (;;) {
+        const words = await reader.parse((input) => input.all(word));
+        if (words === undefined) return;
+        await writer.write(`${words.join("+")}\r\n`);
+      }
+    },
+    async ({ reader, writer }) => {
+      await writer.write("3:one4:");
+      await asyncio.sleep(0.02);
+      await writer.write("zw\u00f6");
+      equal(await reader.readLine({ encoding: "utf-8" }), "one");
+      equal(await reader.readLine({ encoding: "utf-8" }), "zw\u00f6");
+      writer.writeEof();
+      equal(await reader.readLine({ encoding: "utf-8" }), undefined);
+    },
+  ),
+);
+
+await check(
+  "a handler is cancelled when its client leaves, and reads go on while it is watched",
+  async () => {
+    const ended = new asyncio.Event();
+    const server = await asyncio.startServer(
+      async (reader, writer, connection) => {
+        equal(connection.reader === reader, true);
+        for (let count = 0; count < 3; count++) await writer.write(await reader.readLine());
+        try {
+          await asyncio.sleep(3600);
+        } finally {
+          ended.set();
+        }
+      },
+      { host: "127.0.0.1", cancelOnEof: true },
+    );
+    const { reader, writer } = await asyncio.openConnection("127.0.0.1", server.sockets[0].port);
+    for (const line of ["a\n", "b\n", "c\n"]) {
+      await writer.write(line);
+      equal(text(await reader.readLine()), line);
+    }
+    writer.close();
+    await ended.wait();
+    server.close();
+    await server.waitClosed();
+  },
+);
+
+await check("a connection that a deadline closes tells what it has not sent", () =>
+  connected(
+    () => asyncio.sleep(3600),
+    async ({ writer }) => {
+      const use = async () => {
+        void writer.write(new Uint8Array(20_000_000));
+        await writer[Symbol.asyncDispose]();
+        return "sent";
+      };
+      equal((await failureOf(asyncio.timeout(0.05, use))) instanceof asyncio.TimeoutError, true);
+    },
+  ),
+);
+
 await check("lines are echoed, and the end is seen", () =>
   connected(
     async (reader, writer) => {

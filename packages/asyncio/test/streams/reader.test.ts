@@ -234,6 +234,50 @@ describe("readUntil", () => {
     }),
   );
 
+  describe("without a separator it looks for a newline, as with one (S131)", () => {
+    const ways: Record<string, (reader: asyncio.StreamReader, limit?: number) => unknown> = {
+      "left out": (reader) => reader.readUntil(),
+      undefined: (reader, limit) => reader.readUntil(undefined, { limit }),
+      "as text": (reader, limit) => reader.readUntil("\n", { limit }),
+      "as bytes": (reader, limit) => reader.readUntil(bytes("\n"), { limit }),
+      "one of several": (reader, limit) => reader.readUntil(["\n"], { limit }),
+    };
+    for (const [name, readUntil] of Object.entries(ways)) {
+      const both = (body: (reader: asyncio.StreamReader) => Promise<void>, text: string) => {
+        const onLoop = async () => {
+          const [near, far] = asyncio.connectionPair({ limit: 4 });
+          far.writer.write(text);
+          far.writer.close();
+          await body(near.reader);
+          near.writer.close();
+        };
+        return async () => {
+          await runTest(onLoop);
+          await asyncio.run(onLoop);
+        };
+      };
+
+      test(
+        `${name}: what the end cuts off is an error with what there was`,
+        both(async (reader) => {
+          assert.equal(text((await readUntil(reader)) as Uint8Array), "ok\n");
+          const error = await Promise.resolve(readUntil(reader)).catch((error: unknown) => error);
+          assert.ok(error instanceof asyncio.IncompleteReadError);
+          assert.equal(text(error.partial), "cut");
+        }, "ok\ncut"),
+      );
+
+      test(
+        `${name}: over the limit everything stays, also where a newline was found`,
+        both(async (reader) => {
+          const attempt = Promise.resolve(readUntil(reader, 4));
+          await assert.rejects(attempt, asyncio.LimitOverrunError);
+          assert.equal(text(await reader.read()), "too long\nrest");
+        }, "too long\nrest"),
+      );
+    }
+  });
+
   test(
     "refuses empty separators (S132)",
     reading(async (reader) => {

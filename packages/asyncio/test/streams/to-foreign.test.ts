@@ -168,6 +168,60 @@ describe("a writer as a web stream", () => {
     }),
   );
 
+  for (const [what, begin] of [
+    ["a write waits", (writing: WritableStreamDefaultWriter) => writing.write(new Uint8Array(100))],
+    [
+      "its end waits",
+      (writing: WritableStreamDefaultWriter) => {
+        writing.write(new Uint8Array(100)).catch(() => {});
+        return writing.close();
+      },
+    ],
+  ] as const) {
+    const aborts = async (near: asyncio.Connection, far: asyncio.Connection): Promise<void> => {
+      const writing = toWebStream(near.writer).getWriter();
+      writing.closed.catch(() => {});
+      const waiting = assert.rejects(begin(writing));
+      await sleep(0);
+
+      await writing.abort(new Error("enough"));
+
+      await waiting;
+      await assert.rejects(far.reader.read(), { code: "ECONNRESET" });
+    };
+
+    test(
+      `aborts at once while ${what}, in virtual time`,
+      paired((near, far) => aborts(near, far), { highWaterMark: 2 }),
+    );
+
+    test(`aborts at once while ${what}, in real time`, () =>
+      run(() => aborts(...connectionPair({ highWaterMark: 2 }))));
+  }
+
+  test("aborts at once while a write by TCP waits for a peer that does not read", () =>
+    run(async () => {
+      const done = new asyncio.Event();
+      await using server = await asyncio.startServer(
+        async () => {
+          await done.wait();
+        },
+        { host: "127.0.0.1" },
+      );
+      const { writer } = await asyncio.openConnection("127.0.0.1", server.sockets[0].port);
+      const writing = toWebStream(writer).getWriter();
+      writing.closed.catch(() => {});
+      const waiting = assert.rejects(writing.write(new Uint8Array(20_000_000)), {
+        code: "ECONNABORTED",
+      });
+      await sleep(0);
+
+      await writing.abort();
+
+      await waiting;
+      done.set();
+    }));
+
   test(
     "a chunk of another kind errors it, and aborts the connection",
     paired(async (near, far) => {
@@ -299,6 +353,37 @@ describe("as a stream of Node", () => {
       toNodeStream(near.writer).destroy();
 
       await assert.rejects(far.reader.read(), { code: "ECONNRESET" });
+    }));
+
+  for (const [kind, make] of [
+    ["writer", (near: asyncio.Connection): Writable => toNodeStream(near.writer)],
+    ["connection", (near: asyncio.Connection): Writable => toNodeStream(near)],
+  ] as const)
+    for (const what of ["a write", "its end"])
+      test(`a destroyed ${kind} aborts its connection at once while ${what} waits`, () =>
+        run(async () => {
+          const [near, far] = connectionPair({ highWaterMark: 2 });
+          const writable = make(near);
+          writable.write(new Uint8Array(100));
+          if (what === "its end") writable.end();
+          await sleep(0);
+          writable.destroy();
+          await once(writable, "close");
+
+          await assert.rejects(far.reader.read(), { code: "ECONNRESET" });
+        }));
+
+  test("a reader that is destroyed while it waits closes its connection at once", () =>
+    run(async () => {
+      const [near, far] = connectionPair();
+      const readable = toNodeStream(near.reader);
+      readable.resume();
+      await sleep(0);
+      readable.destroy();
+      await once(readable, "close");
+
+      assert.equal((await far.reader.read()).length, 0);
+      far.writer.close();
     }));
 
   test("a connection is a Duplex, which closes it when both sides have ended", () =>

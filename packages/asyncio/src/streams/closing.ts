@@ -1,0 +1,77 @@
+/**
+ * Waiting for the end of what belongs to others. Their code is asked to end, and may never answer: a generator that sits in a
+ * promise which nobody settles, a stream whose `destroy` does not call back. So the wait for an answer is bounded. What does not
+ * answer is left behind, and reported.
+ */
+
+import { park, type Scope } from "../kernel/scope.ts";
+import { formatSeconds, type Timer } from "../kernel/timers.ts";
+import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+
+/** Seconds in which what was asked to end has to answer, if somebody waits for that. */
+const CLOSE_DELAY = 5;
+
+export class Closing {
+  readonly #waiters: WaitList = new WaitList();
+  readonly #home: Scope;
+  readonly #name: string;
+  #timer: Timer | undefined = undefined;
+  #isAsked = false;
+  /** True once it was given up. */
+  isLeftBehind = false;
+
+  /** Told when it is given up. */
+  readonly #onLeft: () => void;
+
+  /** Of what is called `name`; `home` gives the loop. */
+  constructor(home: Scope, name: string, onLeft: () => void = () => {}) {
+    this.#home = home;
+    this.#name = name;
+    this.#onLeft = onLeft;
+  }
+
+  /** Waits until `ended` is called, or the time is over in which an answer has to come. */
+  wait(scope: Scope, subject: WaitSubject): Wait<void> {
+    const wait = park<void>(scope, subject, () => {
+      this.#waiters.remove(wait as Wait);
+      if (this.#waiters.length === 0) this.#stop();
+      return true;
+    });
+    wait.isForeign = true;
+    this.#waiters.add(wait as Wait);
+    this.#start();
+    return wait;
+  }
+
+  /** All that is left is that the code of others answers. */
+  asked(): void {
+    this.#isAsked = true;
+    this.#start();
+  }
+
+  ended(): void {
+    this.#stop();
+    this.#waiters.resumeAll(undefined);
+  }
+
+  /** @internal */
+  timerDue(): void {
+    this.#timer = undefined;
+    this.isLeftBehind = true;
+    const message = `${this.#name} was closed, and has not answered for ${formatSeconds(CLOSE_DELAY)}. It is left behind: what it holds may stay open`;
+    this.#home.loop.callExceptionHandler({ message });
+    this.#onLeft();
+    this.#waiters.resumeAll(undefined);
+  }
+
+  #start(): void {
+    if (!this.#isAsked || this.#timer !== undefined || this.#waiters.length === 0) return;
+    const { loop } = this.#home;
+    this.#timer = loop.addTimer(loop.time() + CLOSE_DELAY, this);
+  }
+
+  #stop(): void {
+    if (this.#timer !== undefined) this.#home.loop.cancelTimer(this.#timer);
+    this.#timer = undefined;
+  }
+}

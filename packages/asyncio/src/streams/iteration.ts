@@ -1,0 +1,41 @@
+/**
+ * Loops over what a reader gives. Written by hand: an async generator costs twice as much as what it iterates over (bench: echo,
+ * by lines), and ends for good when a call of `next` is cancelled.
+ */
+
+import type { Decoder } from "./text.ts";
+
+const END: IteratorResult<never, undefined> = { done: true, value: undefined };
+
+/** Until `next` gives nothing: no bytes, or no text. */
+export function iterate<T extends Uint8Array | string>(
+  read: () => Promise<T | undefined>,
+): AsyncIterableIterator<T, undefined> {
+  const result = (value: T | undefined): IteratorResult<T, undefined> =>
+    value === undefined || (typeof value !== "string" && value.length === 0)
+      ? END
+      : { done: false, value };
+  return iteratorOf(() => read().then(result));
+}
+
+/** The text of chunks, whose characters are never cut. */
+export function iterateText(
+  read: () => Promise<Uint8Array>,
+  decoder: Decoder,
+): AsyncIterableIterator<string, undefined> {
+  return iteratorOf<string>(async () => {
+    for (;;) {
+      const chunk = await read();
+      const isEnd = chunk.length === 0;
+      const value = decoder.decode(chunk, { stream: !isEnd });
+      if (value !== "") return { done: false, value };
+      if (isEnd) return END;
+    }
+  });
+}
+
+function iteratorOf<T>(
+  next: () => Promise<IteratorResult<T, undefined>>,
+): AsyncIterableIterator<T, undefined> {
+  return { next, [Symbol.asyncIterator]: () => iteratorOf(next) };
+}

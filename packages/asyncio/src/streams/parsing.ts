@@ -1,0 +1,193 @@
+/**
+ * Parsing what is buffered, in one step: a message of several fields costs one awaited call, and none of its fields does.
+ *
+ * A parser takes its fields in plain calls. Where something is not there yet, the call throws `MORE`, which is no error: it
+ * leaves the parser, nothing has been taken, and the parser is called again from its beginning when more has come. So a read
+ * that is cancelled between two attempts has taken nothing either.
+ */
+
+import { argumentError, InvalidStateError, isThenable, rangeError } from "../kernel/errors.ts";
+import type { ByteBuffer } from "./byte-buffer.ts";
+import {
+  checkLimit,
+  endOfText,
+  find,
+  LINE,
+  type LimitOption,
+  overrun,
+  type Search,
+  type Separator,
+  searchedIn,
+  searchFor,
+} from "./separators.ts";
+import { type BytesOption, type EncodingOption, pieceDecoders, type TextOptions } from "./text.ts";
+
+/** What the calls of a parser throw. No Error: its stack would cost more than the attempt. */
+const MORE: unique symbol = Symbol("more bytes are needed: let this through");
+
+/** Makes a message of what is buffered. */
+export type Parser<T> = (input: ParserInput) => T;
+
+/**
+ * What is buffered, for the parser that was given to `reader.parse`. Its calls do not wait. Where something is missing they
+ * throw, and the parser is called again from its beginning when more has come: it must let that through, and must not change
+ * anything outside itself.
+ */
+export class ParserInput {
+  readonly #buffer: ByteBuffer;
+  #limit = 0;
+  #isOpen = false;
+  /** Bytes that this attempt has taken. */
+  #at = 0;
+  /** Bytes that the buffer must hold before another attempt has a point; 0 unless something was missing. */
+  #needed = 0;
+
+  /** @internal */
+  constructor(buffer: ByteBuffer) {
+    this.#buffer = buffer;
+  }
+
+  /** How many bytes are there that were not taken. */
+  get length(): number {
+    this.#checkOpen();
+    return this.#buffer.length - this.#at;
+  }
+
+  /**
+   * Takes a line with its "\n"; with `encoding` its text, without "\n" or "\r\n".
+   * @throws LimitOverrunError when the line is longer than `limit`: a message that is too long stays in the buffer.
+   */
+  readLine(options: LimitOption & EncodingOption): string;
+  readLine(options?: LimitOption & BytesOption): Uint8Array;
+  readLine(options: LimitOption & TextOptions = {}): Uint8Array | string {
+    return this.#search("`input.readLine`", LINE, options);
+  }
+
+  /**
+   * Takes what comes up to and with `separator`; with `encoding` the text before it.
+   * @throws LimitOverrunError as `readLine` does.
+   */
+  readUntil(
+    separator: Separator | readonly Separator[] | undefined,
+    options: LimitOption & EncodingOption,
+  ): string;
+  readUntil(
+    separator?: Separator | readonly Separator[],
+    options?: LimitOption & BytesOption,
+  ): Uint8Array;
+  readUntil(
+    separator?: Separator | readonly Separator[],
+    options: LimitOption & TextOptions = {},
+  ): Uint8Array | string {
+    const api = "`input.readUntil`";
+    return this.#search(api, searchFor(api, separator), options);
+  }
+
+  /** Takes exactly `count` bytes; with `encoding` as text. */
+  readExactly(count: number, options: EncodingOption): string;
+  readExactly(count: number, options?: BytesOption): Uint8Array;
+  readExactly(count: number, { encoding }: TextOptions = {}): Uint8Array | string {
+    const api = "`input.readExactly`";
+    const start = this.#skip(api, count);
+    if (encoding === undefined) return this.#buffer.piece(start, this.#at);
+    return this.#buffer.text(start, this.#at, pieceDecoders(api, encoding).others);
+  }
+
+  /** Takes exactly `count` bytes, and gives none of them. */
+  skip(count: number): void {
+    this.#skip("`input.skip`", count);
+  }
+
+  /** Takes one byte. */
+  readByte(): number {
+    this.#checkOpen();
+    if (this.#at >= this.#buffer.length) this.#ask(this.#at + 1);
+    return this.#buffer.at(this.#at++);
+  }
+
+  /**
+   * Calls `parser` until nothing is left but the beginning of a message, and gives what it has made: one message at least.
+   * A message that `parser` refuses is left to the next call, if there are others before it.
+   */
+  all<T>(parser: Parser<T>): T[] {
+    if (typeof parser !== "function") throw argumentError("`input.all`", "a function", parser);
+    const messages: T[] = [parser(this)];
+    while (this.length > 0 && this.#needed === 0) {
+      const start = this.#at;
+      try {
+        const message = parser(this);
+        if (this.#needed > 0) throw MORE; // the parser has caught it
+        if (this.#at === start) break; // it takes nothing: that would not end
+        messages.push(message);
+      } catch {
+        this.#at = start;
+        this.#needed = 0;
+        break;
+      }
+    }
+    return messages;
+  }
+
+  /** @internal What the last attempt has made. */
+  value: unknown = undefined;
+
+  /** @internal Calls `parser`. Gives how many bytes it has taken, or, negative, how many it needs at least. */
+  attempt(api: string, parser: Parser<unknown>, limit: number): number {
+    this.#limit = limit;
+    this.#at = this.#needed = 0;
+    this.#isOpen = true;
+    try {
+      this.value = parser(this);
+    } catch (error) {
+      if (this.#needed === 0) throw error;
+    } finally {
+      this.#isOpen = false;
+    }
+    if (this.#needed > 0) return -this.#needed;
+    if (isThenable(this.value)) {
+      const cure = "It takes what is there, and is called again when there is more";
+      throw argumentError(api, "a parser that is no async function", this.value, cure);
+    }
+    return this.#at;
+  }
+
+  #search(api: string, search: Search, options: LimitOption & TextOptions): Uint8Array | string {
+    this.#checkOpen();
+    const { limit = this.#limit, encoding } = options;
+    if (limit !== this.#limit) checkLimit(api, limit);
+    const decoders = encoding === undefined ? undefined : pieceDecoders(api, encoding);
+    const buffer = this.#buffer;
+    const start = this.#at;
+    const match = find(buffer, search, start);
+    const consumed = match === undefined ? searchedIn(buffer, search, start) : match.start - start;
+    if (consumed > limit) throw overrun(api, consumed, limit, match !== undefined);
+    if (match === undefined) return this.#ask(buffer.length + 1);
+    this.#at = match.end;
+    if (decoders === undefined) return buffer.piece(start, match.end);
+    return buffer.text(start, endOfText(buffer, search, match, start), decoders.others);
+  }
+
+  /** Gives where the bytes begin. */
+  #skip(api: string, count: number): number {
+    this.#checkOpen();
+    if (typeof count !== "number") throw argumentError(api, "a number of bytes", count);
+    if (!(Number.isInteger(count) && count >= 0))
+      throw rangeError(api, "a number of bytes, 0 or more", count);
+    const start = this.#at;
+    if (start + count > this.#buffer.length) this.#ask(start + count);
+    this.#at = start + count;
+    return start;
+  }
+
+  #ask(needed: number): never {
+    this.#needed = needed;
+    throw MORE;
+  }
+
+  #checkOpen(): void {
+    if (this.#isOpen) return;
+    throw new InvalidStateError(
+      "the input of a parser was used after the parser had ended. Take from it in the parser alone",
+    );
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * What ends a line or another message, and how much may come before it. The end is a separator, or that of several which
+ * ends first.
+ */
+
+import { argumentError, LimitOverrunError, rangeError } from "../kernel/errors.ts";
+import type { ByteBuffer } from "./byte-buffer.ts";
+
+export interface LimitOption {
+  /** Bytes that may come before a separator; it does not count itself. @default that of the reader */
+  readonly limit?: number | undefined;
+}
+
+export const DEFAULT_LIMIT = 65_536;
+
+/** @throws TypeError, RangeError unless `limit` is a number of bytes. */
+export function checkLimit(api: string, limit: number): void {
+  if (typeof limit !== "number") throw argumentError(api, "`limit` to be a number of bytes", limit);
+  if (!(limit > 0)) throw rangeError(api, "`limit` to be 1 byte or more", limit);
+}
+
+/** Text, which is UTF-8, or bytes. */
+export type Separator = string | Uint8Array;
+
+/** Where a separator lies in the buffer. */
+export interface Match {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What a read looks for. */
+export interface Search {
+  readonly separators: readonly Uint8Array[];
+  /** True iff it is a line: the end of the stream ends it too, and one that is too long is dropped (S129). */
+  readonly isLine: boolean;
+}
+
+const encoder = new TextEncoder();
+const NEWLINE: readonly Uint8Array[] = [new Uint8Array([10])];
+
+export const LINE: Search = { separators: NEWLINE, isLine: true };
+
+/** @throws TypeError, RangeError unless it is text or bytes, or several of them, and none is empty. */
+export function searchFor(
+  api: string,
+  separator: Separator | readonly Separator[] | undefined,
+): Search {
+  if (separator === undefined) return { separators: NEWLINE, isLine: false };
+  const list = Array.isArray(separator) ? separator : [separator];
+  const separators = list.map((one) => (typeof one === "string" ? encoder.encode(one) : one));
+  if (!separators.every((one) => one instanceof Uint8Array))
+    throw argumentError(api, "text or bytes, or an array of them", separator);
+  if (separators.length === 0 || separators.some(({ length }) => length === 0))
+    throw rangeError(api, "a separator of 1 byte or more", separator);
+  return { separators, isLine: false };
+}
+
+/** The separator that ends first (S132), not before `from`; of those that end together the longest. */
+export function find(buffer: ByteBuffer, { separators }: Search, from: number): Match | undefined {
+  let found: Match | undefined;
+  for (const separator of separators) {
+    const start = buffer.indexOf(separator, from);
+    if (start === -1) continue;
+    const end = start + separator.length;
+    const isLonger = end === found?.end && start < found.start;
+    if (found === undefined || end < found.end || isLonger) found = { start, end };
+  }
+  return found;
+}
+
+const CARRIAGE_RETURN = 13;
+
+/** Where the text of what was found ends, that begins at `from`: a line may end in "\r\n". */
+export function endOfText(
+  buffer: ByteBuffer,
+  { isLine }: Search,
+  { start }: Match,
+  from: number,
+): number {
+  const isLonger = isLine && start > from && buffer.at(start - 1) === CARRIAGE_RETURN;
+  return isLonger ? start - 1 : start;
+}
+
+/** How many bytes from `from` on hold no separator, and no beginning of one that may go on. */
+export function searchedIn(buffer: ByteBuffer, { separators }: Search, from = 0): number {
+  const longest = separators.reduce((most, { length }) => Math.max(most, length), 0);
+  return Math.max(0, buffer.length - from - longest + 1);
+}
+
+/** `consumed` bytes came before the separator, or without one. */
+export function overrun(
+  api: string,
+  consumed: number,
+  limit: number,
+  isFound: boolean,
+): LimitOverrunError {
+  return new LimitOverrunError(api, { consumed, limit, isFound });
+}
