@@ -5,8 +5,8 @@
  */
 
 import { park, type Scope } from "../kernel/scope.ts";
-import { formatSeconds, type Timer } from "../kernel/timers.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { formatSeconds, type Timer } from "../structures/timers.ts";
 
 /** Seconds in which what was asked to end has to answer, if somebody waits for that. */
 const CLOSE_DELAY = 5;
