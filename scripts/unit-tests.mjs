@@ -16,7 +16,7 @@ const patterns = [
 
 // A process that is still alive by then hangs or has leaked a handle. Nothing is forced to exit
 // before: a leak shall show.
-const fileSeconds = 60;
+const fileSeconds = 240;
 
 // Gives { passed, failed, skipped }; `wanted` are parts of file names, all files if there are none.
 export async function runUnitTests(wanted = []) {
