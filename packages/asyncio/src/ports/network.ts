@@ -28,6 +28,8 @@ export interface ByteStream {
   readonly unsent: number;
   /** Why nothing goes out any more: the connection is lost or aborted. Undefined while it lives, and after `close`. */
   readonly lost: Error | undefined;
+  /** Whether `error` is one by which this end tells that the connection is lost. @default it is `lost` */
+  isLoss?(error: unknown): boolean;
   /** True once `close` or `abort` was called: nothing more is taken. @default false */
   readonly isClosing?: boolean | undefined;
   /** False iff one side cannot be ended alone. @default true */
