@@ -28,6 +28,7 @@ import {
   describeAddress,
   type Listener,
   type ListenOptions,
+  type StreamNetwork,
 } from "../ports/network.ts";
 import { checkLimit, type ReaderOptions, StreamReader } from "../streams/reader.ts";
 import type { ServerTlsOptions } from "../streams/tls-options.ts";
@@ -36,6 +37,7 @@ import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { cleanup, moveOnAfter } from "../tasks/timeouts.ts";
 import { checkPort, networkHere, secureStream } from "./connection.ts";
+import { hostsOf, listenOnAll } from "./listen.ts";
 import { nodeNetwork } from "./node-network.ts";
 import { isOwnLoss, Served } from "./served.ts";
 import { checkTlsOptions, readCertificates } from "./tls.ts";
@@ -65,7 +67,7 @@ export interface ServingOptions extends ReaderOptions, WriterOptions {
 export interface ServerOptions
   extends ServingOptions,
     Pick<ListenOptions, "port" | "noDelay" | "keepAlive" | "ipv6Only" | "reusePort"> {
-  /** An address of this machine, or several. @default all */
+  /** An address of this machine, or several; of a name all that it has. @default all */
   readonly host?: string | readonly string[] | undefined;
 }
 
@@ -118,15 +120,14 @@ export async function startServer(
     : ((hostOrOptions as ServerOptions | undefined) ?? {});
   checkServing(api, handler, options);
   checkPort(api, options.port ?? 0);
-  const hosts =
-    typeof options.host === "string" || options.host === undefined ? [options.host] : options.host;
-  if (hosts.length === 0) throw rangeError(api, "a host or more", options.host);
-  return await serve(
-    api,
-    handler,
-    options,
-    hosts.map((host) => ({ ...options, host })),
-  );
+  const hosts = hostsOf(api, options.host);
+  return await serve(api, handler, options, async (network) => {
+    if (network === nodeNetwork)
+      return await listenOnAll(network, { ...options, host: undefined }, hosts);
+    const listeners: Listener[] = []; // on a simulated host, which has no addresses
+    for (const host of hosts) listeners.push(await network.listen({ ...options, host }));
+    return listeners;
+  });
 }
 
 /** Listens on a Unix socket, or a named pipe of Windows. A socket that is left at `path` is replaced. As `startServer`. */
@@ -139,7 +140,9 @@ export async function startUnixServer(
   checkUnixPath(api, path);
   checkServing(api, handler, options);
   const { backlog, cleanupSocket } = options;
-  return await serve(api, handler, options, [{ path, backlog, cleanupSocket }]);
+  return await serve(api, handler, options, async (network) => [
+    await network.listen({ path, backlog, cleanupSocket }),
+  ]);
 }
 
 function checkServing(api: string, handler: unknown, options: ServingOptions): void {
@@ -168,13 +171,12 @@ async function serve(
   api: string,
   handler: ConnectionHandler,
   options: ServingOptions,
-  places: readonly ListenOptions[],
+  listen: (network: StreamNetwork) => Promise<Listener[]>,
 ): Promise<Server> {
   const network = networkHere();
   if (options.tls !== undefined && network === nodeNetwork) readCertificates(api, options.tls);
-  const listeners: Listener[] = [];
+  const listeners = await listen(network);
   try {
-    for (const place of places) listeners.push(await network.listen(place));
     return new Server(handler, listeners, options);
   } catch (error) {
     for (const listener of listeners) listener.close();

@@ -167,3 +167,13 @@ export function hostError(code: string, syscall: string, address?: Address): Err
 export function describeAddress({ host, port, path }: Address): string {
   return path ?? (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
 }
+
+/** Without the dot that says that a name is complete: it is no part of the name for TLS (RFC 6066, section 3). */
+export function withoutDot(host: string): string {
+  return host.endsWith(".") ? host.slice(0, -1) : host;
+}
+
+/** The name of a host as names compare: without case (RFC 4343), and without that dot. */
+export function comparableHost(host: string): string {
+  return withoutDot(host).toLowerCase();
+}
