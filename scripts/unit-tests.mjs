@@ -2,7 +2,7 @@
 // counts come from the runner's summary events.
 
 import { globSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, loadavg } from "node:os";
 import { run } from "node:test";
 import { inspect } from "node:util";
 import { root } from "./install.mjs";
@@ -16,8 +16,8 @@ const patterns = [
 ];
 
 // A process of which nothing was heard for so long hangs, or has leaked a handle. Nothing is forced to exit before: a leak
-// shall show. Counted in seconds of this process, and from the last event: a machine that is busy, or was asleep, is slow in
-// both, and shall decide nothing.
+// shall show. A machine that is busy, or was asleep, shall decide nothing: these are seconds of the timers of this process, and
+// where there is more to do than there are processors, a second counts as the part of it that a process gets.
 const silentSeconds = 60;
 
 // Gives { passed, failed, skipped }; `wanted` are parts of file names, all files if there are none.
@@ -52,6 +52,12 @@ export async function runUnitTests(wanted = []) {
   return totals;
 }
 
+// How much of a second a process gets to run, about: 1 where there is a processor for each that wants one.
+function shareOfProcessor() {
+  const [wanting] = loadavg(); // in the last minute; 0 on Windows
+  return Math.min(1, availableParallelism() / Math.max(wanting, 1));
+}
+
 async function runFile(file) {
   const failures = [];
   const running = new Map();
@@ -60,7 +66,8 @@ async function runFile(file) {
   const controller = new AbortController();
   let silent = 0;
   const watchdog = setInterval(() => {
-    if (++silent >= silentSeconds) controller.abort();
+    silent += shareOfProcessor();
+    if (silent >= silentSeconds) controller.abort();
   }, 1000);
   for await (const { type, data } of run({ cwd: root, files: [file], signal: controller.signal })) {
     silent = 0;
