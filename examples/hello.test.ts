@@ -1,4 +1,5 @@
-// The first program of all: that it says what it should, and that the three sleep side by side.
+// The first program of all: that it says what it should, and that the three sleep side by side, which only virtual time
+// can tell on a busy machine.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -21,15 +22,11 @@ const expected = [
   "Done with 3",
 ];
 
-test("prints in order, and ends by itself after about one second", async () => {
-  const startedAt = performance.now();
-
+test("prints in order, and ends by itself", async () => {
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [program]);
 
-  const seconds = (performance.now() - startedAt) / 1000;
   assert.deepEqual(stdout.trimEnd().split("\n"), expected);
   assert.equal(stderr, "");
-  assert.ok(seconds >= 1 && seconds < 2.5, `took ${seconds} s`);
 });
 
 test("takes exactly one second of virtual time", async (t) => {

@@ -1,10 +1,10 @@
 // Runs frameworks/testing.spec.mjs under Vitest and Jest: tests that use asyncio-ts/testing must work
 // wherever teams write theirs. Both are pinned in frameworks/ and installed on first use.
 
-import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ensureInstalled, root } from "./install.mjs";
+import { runWithProgress } from "./progress.mjs";
 
 const home = join(root, "frameworks");
 const seconds = 60;
@@ -36,25 +36,22 @@ const frameworks = [
 ];
 
 // Gives { passed, failed }. Both print the same kind of JSON.
-export function testFrameworks() {
-  ensureInstalled(home, "the test frameworks: Vitest and Jest");
+export async function testFrameworks() {
+  ensureInstalled(home, "the test frameworks: Vitest and Jest (about 25 MB to fetch, once)");
   const total = { passed: 0, failed: 0 };
   for (const { name, args } of frameworks) {
     rmSync(reportFile, { force: true });
-    const { stdout, stderr, status, signal } = spawnSync(process.execPath, args, {
+    const { output, code, signal } = await runWithProgress(name, process.execPath, args, {
       cwd: home,
-      encoding: "utf8",
-      timeout: seconds * 1000,
-      killSignal: "SIGKILL",
+      seconds,
     });
     const report = readReport();
     const { numPassedTests: passed = 0, numFailedTests: failed = 0 } = report ?? {};
-    const crashed = report === undefined || signal !== null || (status !== 0) !== failed > 0;
+    const crashed = report === undefined || signal !== null || (code !== 0) !== failed > 0;
     console.log(
       `  ${name}: ${passed} passed, ${failed} failed${crashed ? ", and it crashed" : ""}`,
     );
-    if (failed > 0 || crashed)
-      console.log(`exit code ${status}\n${stdout}\n${stderr}`.replace(/^/gm, "    "));
+    if (failed > 0 || crashed) console.log(`exit code ${code}\n${output}`.replace(/^/gm, "    "));
     total.passed += passed;
     total.failed += crashed ? failed + 1 : failed;
   }
@@ -66,7 +63,7 @@ function readReport() {
 }
 
 if (import.meta.main) {
-  const { passed, failed } = testFrameworks();
+  const { passed, failed } = await testFrameworks();
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed > 0 ? 1 : 0;
 }

@@ -13,12 +13,22 @@ export const root = fileURLToPath(new URL("..", import.meta.url));
 // A failure that is told to the user as it stands, without a stack.
 export class SetupError extends Error {}
 
+// Whether `ensureInstalled` would find nothing to do.
+export function isInstalledIn(folder) {
+  return isInstalled(folder, ...lockOf(folder));
+}
+
+// The lock file, the stamp of what was installed by it, and what the stamp has to say.
+function lockOf(folder) {
+  const lock = join(folder, "package-lock.json");
+  const stamp = join(folder, "node_modules", ".installed-lock");
+  return [lock, stamp, createHash("sha256").update(readFileSync(lock)).digest("hex")];
+}
+
 // Runs `npm ci` in `folder` unless its packages already match its lock file. `what` completes the
 // sentence "Installing ...". Throws SetupError with npm's own words when npm fails.
 export function ensureInstalled(folder, what) {
-  const lock = join(folder, "package-lock.json");
-  const stamp = join(folder, "node_modules", ".installed-lock");
-  const hash = createHash("sha256").update(readFileSync(lock)).digest("hex");
+  const [lock, stamp, hash] = lockOf(folder);
   if (isInstalled(folder, lock, stamp, hash)) return;
 
   process.stdout.write(`Installing ${what} ...`);
@@ -60,11 +70,15 @@ function npm(args, cwd) {
   }
   const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
   const impatient = ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"];
-  return spawnSync("npm", [...args, ...quiet, ...impatient], {
+  const words = ["npm", ...args, ...quiet, ...impatient];
+  if (process.platform === "win32") {
+    const stdio = ["ignore", "pipe", "pipe"];
+    return spawnSync(words[0], words.slice(1), { cwd, env, encoding: "utf8", shell: true, stdio });
+  }
+  return spawnSync(process.execPath, [join(root, "scripts/progress.mjs"), "npm", ...words], {
     cwd,
     env,
     encoding: "utf8",
-    shell: process.platform === "win32",
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", process.stdout.fd],
   });
 }

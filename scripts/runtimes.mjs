@@ -11,6 +11,7 @@ import { existsSync, globSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { ensureInstalled, root, SetupError } from "./install.mjs";
+import { reportProgress } from "./progress.mjs";
 
 const home = join(root, "runtimes");
 const programSeconds = 60;
@@ -64,7 +65,20 @@ export async function testRuntimes(wanted = []) {
   const jobs = chosen
     .filter((host) => !absent.includes(host))
     .flatMap((host) => programs.map((program) => ({ host, program })));
-  const runs = await inParallel(jobs, ({ host, program }) => runProgram(host, program));
+  const atWork = new Set();
+  let ended = 0;
+  const stop = reportProgress(
+    () => `${ended} of ${jobs.length} programs have run; at work: ${[...atWork].join(", ")}`,
+  );
+  const runs = await inParallel(jobs, async ({ host, program }) => {
+    const label = `${basename(program)} on ${host.name}`;
+    atWork.add(label);
+    const run = await runProgram(host, program);
+    atWork.delete(label);
+    ended++;
+    return run;
+  });
+  stop();
 
   for (const run of runs.filter(({ failed }) => failed > 0)) {
     console.log(`\n${run.host.name}, ${basename(run.program)}: ${run.why}\n${run.report}`);

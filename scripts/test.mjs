@@ -4,11 +4,11 @@
 // Names of steps as arguments pick some (`npm test -- unit`); words after `unit` pick test files
 // (`npm test -- unit queue`).
 
-import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { buildLibrary } from "./build.mjs";
 import { testFrameworks } from "./frameworks.mjs";
-import { root, SetupError } from "./install.mjs";
+import { isInstalledIn, root, SetupError } from "./install.mjs";
+import { runWithProgress } from "./progress.mjs";
 import { testRuntimes } from "./runtimes.mjs";
 import { runUnitTests } from "./unit-tests.mjs";
 
@@ -24,13 +24,25 @@ const steps = {
   runtimes: testRuntimes,
 };
 
+/** What a step fetches before it runs for the first time. */
+const fetches = [
+  { step: "frameworks", folder: "frameworks", what: "Vitest and Jest, about 25 MB" },
+  {
+    step: "runtimes",
+    folder: "runtimes",
+    what: "Node 20, 22 and 26, Bun and Deno, about 250 MB",
+  },
+];
+
 const args = process.argv.slice(2);
 const named = args.filter((arg) => arg in steps);
 const rest = args.filter((arg) => !(arg in steps));
 const total = { passed: 0, failed: 0 };
 const failedSteps = [];
 
-for (const name of named.length > 0 ? named : Object.keys(steps)) {
+const chosen = named.length > 0 ? named : Object.keys(steps);
+announceFetches();
+for (const name of chosen) {
   console.log(`\n== ${name}`);
   const startedAt = performance.now();
   const { passed, failed, skipped = 0 } = await countFailure(() => steps[name](rest));
@@ -48,10 +60,24 @@ if (failedSteps.length > 0) console.log(`\nFailed: ${failedSteps.join(", ")}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 ? 1 : 0;
 
+// Before anything is fetched, and before minutes have gone into the steps ahead of it.
+function announceFetches() {
+  const missing = fetches.filter(
+    ({ step, folder }) => chosen.includes(step) && !isInstalledIn(join(root, folder)),
+  );
+  if (missing.length === 0) return;
+  const without = chosen.filter((step) => !missing.some((fetch) => fetch.step === step));
+  console.log("Not here yet, and fetched from the npm registry on the way, once:");
+  for (const { step, folder, what } of missing)
+    console.log(`  for "${step}": ${what}, into ${folder}/`);
+  if (without.length > 0)
+    console.log(`To fetch nothing, stop this and run \`npm test -- ${without.join(" ")}\`.`);
+}
+
 // A step that is no test suite: it passes or throws.
 function once(step) {
-  return () => {
-    step();
+  return async () => {
+    await step();
     return { passed: 1, failed: 0 };
   };
 }
@@ -65,10 +91,10 @@ async function countFailure(step) {
   }
 }
 
-function tool(script, ...args) {
-  const { status } = spawnSync(process.execPath, [join(root, script), ...args], {
+async function tool(script, ...args) {
+  const { code } = await runWithProgress(script, process.execPath, [join(root, script), ...args], {
     cwd: root,
     stdio: ["ignore", process.stdout.fd, process.stdout.fd],
   });
-  if (status !== 0) throw new SetupError(`${script} found problems`);
+  if (code !== 0) throw new SetupError(`${script} found problems`);
 }

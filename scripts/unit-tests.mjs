@@ -2,10 +2,11 @@
 // counts come from the runner's summary events.
 
 import { globSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, loadavg } from "node:os";
 import { run } from "node:test";
 import { inspect } from "node:util";
 import { root } from "./install.mjs";
+import { reportProgress } from "./progress.mjs";
 
 const patterns = [
   "packages/asyncio/test/**/*.test.ts",
@@ -14,9 +15,10 @@ const patterns = [
   "docs/**/*.test.{ts,mjs}",
 ];
 
-// A process that is still alive by then hangs or has leaked a handle. Nothing is forced to exit
-// before: a leak shall show.
-const fileSeconds = 240;
+// A process of which nothing was heard for so long hangs, or has leaked a handle. Nothing is forced to exit before: a leak
+// shall show. A machine that is busy, or was asleep, shall decide nothing: these are seconds of the timers of this process, and
+// where there is more to do than there are processors, a second counts as the part of it that a process gets.
+const silentSeconds = 60;
 
 // Gives { passed, failed, skipped }; `wanted` are parts of file names, all files if there are none.
 export async function runUnitTests(wanted = []) {
@@ -29,14 +31,31 @@ export async function runUnitTests(wanted = []) {
     console.log("no test files");
     return { ...totals, failed: 1 };
   }
+  const all = files.length;
+  const atWork = new Set();
+  const stop = reportProgress(() => {
+    const ended = all - files.length - atWork.size;
+    const failures = totals.failed === 0 ? "" : `, ${totals.failed} failed`;
+    const names = [...atWork].map((file) => file.replace(/^packages\/asyncio\/test\//, ""));
+    return `${ended} of ${all} files, ${totals.passed} tests passed${failures}; at work: ${names.join(", ")}`;
+  });
   const worker = async () => {
     for (let file = files.shift(); file !== undefined; file = files.shift()) {
+      atWork.add(file);
       const counts = await runFile(file);
+      atWork.delete(file);
       for (const key of Object.keys(totals)) totals[key] += counts[key];
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  stop();
   return totals;
+}
+
+// How much of a second a process gets to run, about: 1 where there is a processor for each that wants one.
+function shareOfProcessor() {
+  const [wanting] = loadavg(); // in the last minute; 0 on Windows
+  return Math.min(1, availableParallelism() / Math.max(wanting, 1));
 }
 
 async function runFile(file) {
@@ -44,8 +63,14 @@ async function runFile(file) {
   const running = new Map();
   let printed = "";
   let counts;
-  const signal = AbortSignal.timeout(fileSeconds * 1000);
-  for await (const { type, data } of run({ cwd: root, files: [file], signal })) {
+  const controller = new AbortController();
+  let silent = 0;
+  const watchdog = setInterval(() => {
+    silent += shareOfProcessor();
+    if (silent >= silentSeconds) controller.abort();
+  }, 1000);
+  for await (const { type, data } of run({ cwd: root, files: [file], signal: controller.signal })) {
+    silent = 0;
     // A suite fails because a test in it did, and that one is told.
     const isCause = data?.details?.error?.failureType !== "subtestsFailed";
     if (type === "test:fail" && data.todo === undefined && isCause) failures.push(data);
@@ -58,6 +83,7 @@ async function runFile(file) {
     // The summary without a file is the total.
     if (type === "test:summary" && data.file === undefined) counts = data.counts;
   }
+  clearInterval(watchdog);
   const failed = counts.failed + counts.cancelled;
   if (failed > 0) showFailures(file, failures, [...running.values()], printed);
   return { passed: counts.passed, failed, skipped: counts.skipped + counts.todo };
@@ -79,7 +105,7 @@ function showFailures(file, failures, running, printed) {
 function reasonOf(error, isWholeFile, running) {
   if (error.failureType === "testAborted") {
     const what = running.length > 0 ? `hanging: ${running.join(", ")}` : "a leak keeps it alive";
-    return `its process was still running after ${fileSeconds} s; ${what}`;
+    return `nothing was heard of its process for ${silentSeconds} s; ${what}`;
   }
   // All that the runner knows is the exit code.
   if (isWholeFile) return "its process failed outside of the tests";

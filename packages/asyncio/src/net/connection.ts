@@ -11,6 +11,7 @@ import type { ReaderOptions } from "../streams/reader.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../streams/tls-options.ts";
 import type { WriterOptions } from "../streams/writer.ts";
 import { type AddressOptions, checkAddressOptions, connectToHost } from "./happy-eyeballs.ts";
+import { checkHost } from "./host-name.ts";
 import { nodeNetwork } from "./node-network.ts";
 import { checkTlsOptions } from "./tls.ts";
 import { checkUnixPath } from "./unix-path.ts";
@@ -72,8 +73,7 @@ export async function openConnection(
   const all =
     typeof target === "object" && target !== null ? target : { ...options, host: target, port };
   const { host } = all;
-  if (typeof host !== "string")
-    throw argumentError("`openConnection`", "the name or address of a host", host);
+  checkHost("`openConnection`", "the name or address of a host", host);
   if (host === "") throw rangeError("`openConnection`", "a host with a name", host);
   checkPort("`openConnection`", all.port);
   checkLocalAddress("`openConnection`", all.localAddress);
@@ -110,7 +110,7 @@ function checkLocalAddress(api: string, local: ConnectOptions["localAddress"] = 
   if (typeof local !== "object" || local === null)
     throw argumentError(api, "`localAddress` to be an object with `host` or `port`", local);
   const { host = "", port = 0 } = local;
-  if (typeof host !== "string") throw argumentError(api, "`localAddress.host` to be text", host);
+  checkHost(api, "`localAddress.host` to be text", host);
   checkPort(api, port, "`localAddress.port` to be ");
 }
 

@@ -22,6 +22,7 @@ import {
 } from "../ports/network.ts";
 import { disposeOf } from "../streams/dispose.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
+import { checkHost } from "./host-name.ts";
 import { openRealPort } from "./real-datagram.ts";
 
 export interface DatagramEndpointOptions {
@@ -100,8 +101,7 @@ function checkOptions(options: DatagramEndpointOptions): void {
   if (local === undefined) return;
   if (typeof local !== "object" || local === null)
     throw argumentError(API, "`local` to be an address, { host, port }", local);
-  if (local.host !== undefined && typeof local.host !== "string")
-    throw argumentError(API, "`local.host` to be a string", local.host);
+  if (local.host !== undefined) checkHost(API, "`local.host` to be a string", local.host);
   if (local.port !== undefined) checkPort(API, "local.port", local.port, 0);
 }
 
@@ -395,6 +395,7 @@ function bytesOf(bytes: unknown): Uint8Array {
 function checkAddress(api: string, name: string, address: Address): void {
   if (typeof address !== "object" || address === null || typeof address.host !== "string")
     throw argumentError(api, `\`${name}\` to be an address, { host, port }`, address);
+  checkHost(api, `\`${name}.host\` to be a string`, address.host);
   checkPort(api, `${name}.port`, address.port, 1);
 }
 

@@ -20,6 +20,7 @@ import {
   type Network,
 } from "../ports/network.ts";
 import { staggeredRace } from "../tasks/race.ts";
+import { checkHost } from "./host-name.ts";
 
 /** Gives the addresses of a host, in the order in which to try them. */
 export type Resolver = (
@@ -125,6 +126,7 @@ async function addressesOf(
     const address = typeof answer === "string" ? answer : answer?.address;
     if (typeof address !== "string")
       throw argumentError("`resolver`", "to give addresses, or objects with an `address`", answer);
+    checkHost("`resolver`", "to give addresses", address);
     found.add(address);
   }
   const local = localAddress?.host === undefined ? 0 : familyOf(localAddress.host);

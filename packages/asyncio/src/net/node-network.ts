@@ -27,7 +27,7 @@ import {
 } from "../ports/network.ts";
 import { NodeStream, type NodeStreamSource } from "../streams/node-stream.ts";
 import { type Securable, secure } from "./tls.ts";
-import { releasePath, takePath, type UnixPath } from "./unix-path.ts";
+import { takePath, type UnixPath } from "./unix-path.ts";
 
 /** Loaded when it is first needed: importing the library stays cheap. */
 const net = (): typeof import("node:net") => process.getBuiltinModule("node:net");
@@ -268,7 +268,7 @@ export class NodeListener implements Listener, Watched {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#server.close();
-    if (this.#unix !== undefined) releasePath(this.#unix);
+    this.#unix?.release();
     this.#waiters.failAll(() => this.#closedError());
     for (const stream of this.#arrived.splice(0)) stream.abort();
   }

@@ -21,13 +21,14 @@ import {
 import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { createTask, type Task } from "../kernel/task.ts";
-import { WaitList } from "../kernel/wait.ts";
+import { type Wait, WaitList } from "../kernel/wait.ts";
 import {
   type Address,
   type ByteStream,
   describeAddress,
   type Listener,
   type ListenOptions,
+  type StreamNetwork,
 } from "../ports/network.ts";
 import { type Connection, connectionOf } from "../streams/connection.ts";
 import type { ReaderOptions, StreamReader } from "../streams/reader.ts";
@@ -38,7 +39,9 @@ import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { CancelScope, cleanup, moveOnAfter } from "../tasks/timeouts.ts";
 import { checkPort, networkHere, secureStream } from "./connection.ts";
+import { hostsOf, listenOnAll } from "./listen.ts";
 import { nodeNetwork } from "./node-network.ts";
+import { isOwnLoss, Served } from "./served.ts";
 import { checkTlsOptions, readCertificates } from "./tls.ts";
 import { checkUnixPath } from "./unix-path.ts";
 
@@ -76,7 +79,7 @@ export interface ServingOptions extends ReaderOptions, WriterOptions {
 export interface ServerOptions
   extends ServingOptions,
     Pick<ListenOptions, "port" | "noDelay" | "keepAlive" | "ipv6Only" | "reusePort"> {
-  /** An address of this machine, or several. @default all */
+  /** An address of this machine, or several; of a name all that it has. @default all */
   readonly host?: string | readonly string[] | undefined;
 }
 
@@ -93,8 +96,8 @@ export interface DrainOptions {
 const DEFAULT_BACKLOG = 100;
 /** That of the streams of both networks. */
 const HIGH_WATER_MARK = 65_536;
-/** Seconds in which the last bytes of a connection may leave whose handler was cancelled. */
-const LAST_WORDS = 5;
+/** Seconds until a server that is being stopped first looks for handlers that will not end, at least. */
+const FIRST_LOOK = 0.01;
 
 /**
  * Listens for TCP connections, and calls `handler` for each in a task of its own. It listens when the promise resolves.
@@ -129,15 +132,14 @@ export async function startServer(
     : ((hostOrOptions as ServerOptions | undefined) ?? {});
   checkServing(api, handler, options);
   checkPort(api, options.port ?? 0);
-  const hosts =
-    typeof options.host === "string" || options.host === undefined ? [options.host] : options.host;
-  if (hosts.length === 0) throw rangeError(api, "a host or more", options.host);
-  return await serve(
-    api,
-    handler,
-    options,
-    hosts.map((host) => ({ ...options, host })),
-  );
+  const hosts = hostsOf(api, options.host);
+  return await serve(api, handler, options, async (network) => {
+    if (network === nodeNetwork)
+      return await listenOnAll(network, { ...options, host: undefined }, hosts);
+    const listeners: Listener[] = []; // on a simulated host, which has no addresses
+    for (const host of hosts) listeners.push(await network.listen({ ...options, host }));
+    return listeners;
+  });
 }
 
 /** Listens on a Unix socket, or a named pipe of Windows. A socket that is left at `path` is replaced. As `startServer`. */
@@ -150,7 +152,9 @@ export async function startUnixServer(
   checkUnixPath(api, path);
   checkServing(api, handler, options);
   const { backlog, cleanupSocket } = options;
-  return await serve(api, handler, options, [{ path, backlog, cleanupSocket }]);
+  return await serve(api, handler, options, async (network) => [
+    await network.listen({ path, backlog, cleanupSocket }),
+  ]);
 }
 
 function checkServing(api: string, handler: unknown, options: ServingOptions): void {
@@ -181,26 +185,17 @@ async function serve(
   api: string,
   handler: ConnectionHandler,
   options: ServingOptions,
-  places: readonly ListenOptions[],
+  listen: (network: StreamNetwork) => Promise<Listener[]>,
 ): Promise<Server> {
   const network = networkHere();
   if (options.tls !== undefined && network === nodeNetwork) readCertificates(api, options.tls);
-  const listeners: Listener[] = [];
+  const listeners = await listen(network);
   try {
-    for (const place of places) listeners.push(await network.listen(place));
     return new Server(handler, listeners, options);
   } catch (error) {
     for (const listener of listeners) listener.close();
     throw error;
   }
-}
-
-const LOSSES: readonly unknown[] = ["ECONNABORTED", "ECONNRESET", "EPIPE", "ETIMEDOUT"];
-
-/** Whether a handler has failed because its connection is lost, or was closed under it. Its two directions may tell so in different words. */
-function isLoss(exception: unknown, { lost, isClosing = false }: ByteStream): boolean {
-  if ((lost === undefined && !isClosing) || !(exception instanceof Error)) return false;
-  return exception === lost || LOSSES.includes((exception as { code?: unknown }).code);
 }
 
 /** A server that listens. Made by `startServer` and `startUnixServer`. */
@@ -216,12 +211,14 @@ export class Server implements AsyncDisposable {
   readonly #listeners: readonly Listener[];
   /** Owns everything that the server does. */
   readonly #task: Task<void>;
-  /** The connections that have a handler, and its task. */
-  readonly #served: Map<ByteStream, Task<void> | undefined> = new Map();
+  /** The connections that have a handler. */
+  readonly #served: Set<Served> = new Set();
   /** Those that wait for one to end. */
   readonly #waiting: ByteStream[] = [];
+  /** Ends the wait of the task at the door, which gives those who wait a handler. */
+  #bell: Wait<void> | undefined = undefined;
   #isClosed = false;
-  /** True once it is closed and every handler has ended. */
+  /** True once it is closed and every handler has ended, or was left behind. */
   #hasEnded = false;
   #servesForever = false;
   readonly #closers: WaitList = new WaitList();
@@ -234,6 +231,7 @@ export class Server implements AsyncDisposable {
     this.sockets = listeners.map(({ address }) => address) as [Address, ...Address[]]; // one at least
     this.name = options.name ?? describeAddress(this.sockets[0]);
     this.#task = createTask(() => this.#supervise(), { name: `server ${this.name}` });
+    this.#task.listen({ futureDone: () => this.#ended() }); // its body may not come to its end
   }
 
   /** Connections that were accepted and have not ended, those that wait for a handler included. */
@@ -250,6 +248,7 @@ export class Server implements AsyncDisposable {
   close(): void {
     this.#isClosed = true;
     for (const listener of this.#listeners) listener.close();
+    this.#bell?.resume();
   }
 
   /** Closes all connections, after what was written has left. Their handlers read to the end. Not a wait (S147). */
@@ -310,7 +309,8 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Drains it: takes no more connections, gives the handlers `seconds` to end, cancels the others, and waits for them.
+   * Drains it: takes no more connections, gives the handlers `seconds` to end, cancels the others, and waits for them. One
+   * that sits in a foreign await when its grace period is over is left behind, without its connection, and reported.
    * Cancelled, it does not wait until then. Handlers learn of it by `server.isServing()`.
    * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for itself.
    */
@@ -340,29 +340,63 @@ export class Server implements AsyncDisposable {
     this.close();
     this.#task.cancel();
     if (this.#isInside()) return;
-    await cleanup(Number.POSITIVE_INFINITY, () => this.waitClosed());
+    await cleanup(Number.POSITIVE_INFINITY, () => this.#handlersEnded());
   }
 
-  async #supervise(): Promise<void> {
-    try {
-      await taskGroup(async (group) => {
-        for (const listener of this.#listeners)
-          group.createTask(() => this.#accept(group, listener));
-      });
-    } finally {
-      this.close();
-      for (const stream of this.#waiting.splice(0)) stream.abort();
-      this.#hasEnded = true;
-      this.#closers.resumeAll(undefined);
+  /**
+   * Waits for the handlers. One that sits in a foreign await may never end: when its grace period is over it is left behind,
+   * and its connection closed. Looks for such, less and less often, since one that is cleaning up may come to sit in one.
+   */
+  async #handlersEnded(): Promise<void> {
+    const { loop } = here();
+    for (let seconds = Math.max(loop.cancelGrace, FIRST_LOOK); ; seconds *= 2) {
+      const ended = await moveOnAfter(seconds, () => this.waitClosed());
+      if (!ended.cancelled) return;
+      const before = [...this.#served].map((served) => [served, served.swallowed] as const);
+      await new Promise<void>((resolve) => loop.host.macrotask(resolve)); // by then whoever is about to go on has done so
+      const stuck = before.filter(([served, swallowed]) => served.isStuck(swallowed));
+      this.#leaveBehind(stuck.map(([served]) => served));
     }
   }
 
+  #leaveBehind(stuck: readonly Served[]): void {
+    if (stuck.length === 0) return;
+    for (const served of stuck) {
+      served.cutOff();
+      this.#served.delete(served);
+    }
+    const peers = stuck.slice(0, 3).map(({ peer }) => peer);
+    const more = stuck.length > peers.length ? ", ..." : "";
+    const [what, whose] =
+      stuck.length === 1
+        ? ["1 handler", "connection"]
+        : [`${stuck.length} handlers`, "connections"];
+    const message = `server ${this.name} has left ${what} behind, cancelled and past the grace period, in a foreign await; the ${whose} to ${peers.join(", ")}${more} is closed`;
+    here().loop.callExceptionHandler({ message, task: stuck[0]?.task });
+    if (this.#served.size === 0) this.#ended();
+  }
+
+  async #supervise(): Promise<void> {
+    await taskGroup(async (group) => {
+      for (const listener of this.#listeners) group.createTask(() => this.#accept(group, listener));
+      await this.#keepDoor(group);
+    });
+  }
+
+  /** Nothing is served any more, and nothing will be. */
+  #ended(): void {
+    this.close();
+    for (const stream of this.#waiting.splice(0)) stream.abort();
+    this.#hasEnded = true;
+    this.#closers.resumeAll(undefined);
+  }
+
   async #accept(group: TaskGroup<void>, listener: Listener): Promise<void> {
-    const { maxConnections = Number.POSITIVE_INFINITY, backlog = DEFAULT_BACKLOG } = this.#options;
+    const { backlog = DEFAULT_BACKLOG } = this.#options;
     try {
       for (;;) {
         const stream = await listener.accept();
-        if (this.#served.size < maxConnections) this.#start(group, stream);
+        if (this.#hasPlace) this.#start(group, stream);
         else if (this.#waiting.length < backlog) this.#waiting.push(stream);
         else stream.abort();
       }
@@ -374,30 +408,54 @@ export class Server implements AsyncDisposable {
     }
   }
 
+  get #hasPlace(): boolean {
+    return this.#served.size < (this.#options.maxConnections ?? Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Gives those who wait a place when there is one. In the body of the group, so that it stays open for them, and so that a
+   * handler starts in the context of its server, and not of the handler whose place it takes.
+   */
+  async #keepDoor(group: TaskGroup<void>): Promise<void> {
+    while (!this.#isClosed || this.#waiting.length > 0) {
+      const bell = park<void>(here(), { describeWait: () => `the end of server ${this.name}` });
+      this.#bell = bell;
+      await bell.promise;
+      for (let next = this.#next(); next !== undefined; next = this.#next())
+        this.#start(group, next);
+    }
+  }
+
+  #next(): ByteStream | undefined {
+    return this.#hasPlace ? this.#waiting.shift() : undefined;
+  }
+
   #start(group: TaskGroup<void>, stream: ByteStream): void {
-    this.#served.set(stream, undefined); // the task may run at once
+    const served = new Served(stream, () => {
+      this.#served.delete(served);
+      if (this.#waiting.length > 0) this.#bell?.resume();
+    });
+    this.#served.add(served);
     try {
-      const task = group.createTask(() => this.#serve(group, stream));
-      this.#served.set(stream, task);
+      served.task = group.createTask(() => this.#serve(served));
+      served.task.listen(served);
     } catch (error) {
-      this.#served.delete(stream);
+      this.#served.delete(served);
       stream.abort(); // the group is being cancelled
       if (!(error instanceof InvalidStateError)) throw error;
     }
   }
 
-  async #serve(group: TaskGroup<void>, stream: ByteStream): Promise<void> {
+  async #serve(served: Served): Promise<void> {
+    const { stream } = served;
     try {
       if (!(await this.#secured(stream))) return;
       await this.#handle(connectionOf(stream, this.#options));
     } catch (exception) {
       if (exception instanceof CancelledError) throw exception;
-      this.#report(exception, stream);
+      this.#report(exception, served);
     } finally {
-      await this.#end(stream);
-      this.#served.delete(stream);
-      const next = this.#waiting.shift();
-      if (next !== undefined) this.#start(group, next);
+      await served.end();
     }
   }
 
@@ -435,33 +493,11 @@ export class Server implements AsyncDisposable {
   }
 
   /** A handler that ends because its peer is gone has not failed. */
-  #report(exception: unknown, stream: ByteStream): void {
+  #report(exception: unknown, { stream, peer }: Served): void {
     const { loop, task } = here();
-    if (isLoss(exception, stream) && !loop.debug) return;
-    const peer = describeAddress(stream.remoteAddress);
+    if (isOwnLoss(exception, stream) && !loop.debug) return;
     const message = `a handler of server ${this.name} has failed; its connection to ${peer} is closed`;
     loop.callExceptionHandler({ message, exception, task });
-  }
-
-  /** Lets what was written leave. Only for some seconds if the server is in a hurry: the peer may never read it. */
-  async #end(stream: ByteStream): Promise<void> {
-    stream.close();
-    const scope = here();
-    let isGone = false;
-    try {
-      if (scope.peekInterruption() === undefined && scope.cancelling() === 0) {
-        await stream.waitClosed();
-        isGone = true;
-      }
-    } finally {
-      if (!isGone) {
-        const closed = await cleanup(LAST_WORDS, async () => {
-          await stream.waitClosed();
-          return true;
-        });
-        if (closed === undefined) stream.abort();
-      }
-    }
   }
 
   #checkOutside(api: string): void {
@@ -475,10 +511,13 @@ export class Server implements AsyncDisposable {
   /** True iff a handler waits for the running code to end, or is running itself. */
   #isInside(): boolean {
     const { task } = here();
-    return task !== undefined && isNeededBy(task, new Set(this.#served.values()));
+    return (
+      task !== undefined &&
+      isNeededBy(task, new Set([...this.#served].map((served) => served.task)))
+    );
   }
 
   #all(): ByteStream[] {
-    return [...this.#served.keys(), ...this.#waiting];
+    return [...[...this.#served].map(({ stream }) => stream), ...this.#waiting];
   }
 }

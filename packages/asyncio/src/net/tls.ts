@@ -5,17 +5,36 @@
  */
 
 import type { Socket } from "node:net";
-import type { SecureContext, SecureContextOptions, TLSSocket, Server as TlsServer } from "node:tls";
+import type {
+  SecureContext,
+  SecureContextOptions,
+  TLSSocket,
+  Server as TlsServer,
+  TlsOptions as TlsServerOptions,
+} from "node:tls";
 import { runInRoot } from "../kernel/context.ts";
 import { argumentError, checkSeconds, TimeoutError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
 import { park } from "../kernel/scope.ts";
-import { type Address, type Destination, describeAddress, hostError } from "../ports/network.ts";
+import {
+  type Address,
+  comparableHost,
+  type Destination,
+  describeAddress,
+  hostError,
+  withoutDot,
+} from "../ports/network.ts";
 import { isShuttingDown, type NodeStreamSource } from "../streams/node-stream.ts";
-import type { ClientTlsOptions, Pem, ServerTlsOptions } from "../streams/tls-options.ts";
+import type {
+  Certificate,
+  ClientTlsOptions,
+  Pem,
+  ServerTlsOptions,
+} from "../streams/tls-options.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { timeout } from "../tasks/timeouts.ts";
+import { checkHost } from "./host-name.ts";
 import { explain, type Side, watchCertificate } from "./tls-errors.ts";
 
 /** A socket that TLS can be put on. */
@@ -53,8 +72,7 @@ export function checkTlsOptions(api: string, options: object, isServer: boolean)
     throw argumentError(api, "`alpnProtocols` to be an array of names", alpnProtocols);
   const { cert, key, certificates, serverHostname } = options as ServerTlsOptions &
     ClientTlsOptions;
-  if (serverHostname !== undefined && typeof serverHostname !== "string")
-    throw argumentError(api, "`serverHostname` to be a name", serverHostname);
+  if (serverHostname !== undefined) checkHost(api, "`serverHostname` to be a name", serverHostname);
   const hasCertificate = cert !== undefined && key !== undefined;
   if (isServer && !hasCertificate && certificates === undefined)
     throw argumentError(
@@ -161,7 +179,7 @@ async function shakeHands(
 }
 
 function hostnameOf(below: Securable, options: ClientTlsOptions): string {
-  const found = options.serverHostname ?? below.to?.hostname ?? below.to?.host ?? "";
+  const found = withoutDot(options.serverHostname ?? below.to?.hostname ?? below.to?.host ?? "");
   if (found !== "" || options.rejectUnauthorized === false) return found;
   throw argumentError(
     "`startTls`",
@@ -178,10 +196,11 @@ function connect(raw: Socket, hostname: string, options: ClientTlsOptions, outco
     secureContext = tls().createSecureContext(contextOptions(options));
     contexts.set(options, secureContext);
   }
+  const name = comparableHost(hostname); // servers may compare what they are told as it is
   const socket = tls().connect({
     socket: raw,
-    host: hostname, // what the certificate is compared with
-    ...(hostname === "" || isIP(hostname) ? {} : { servername: hostname }), // an address is no name (RFC 6066)
+    host: name, // what the certificate is compared with
+    ...(name === "" || isIP(name) ? {} : { servername: name }), // an address is no name (RFC 6066)
     ...(alpnProtocols === undefined ? {} : { ALPNProtocols: [...alpnProtocols] }),
     rejectUnauthorized,
     secureContext,
@@ -216,14 +235,15 @@ class TlsAcceptor {
     this.#server = tls().createServer({
       ...contextOptions(options),
       ...(alpnProtocols === undefined ? {} : { ALPNProtocols: [...alpnProtocols] }),
+      ...(comparesItself ? {} : { SNICallback: chooserOf(certificates, options) }),
       requestCert,
       rejectUnauthorized,
       handshakeTimeout: LONGEST_DELAY_MS,
       pauseOnConnect: true,
       allowHalfOpen: true,
     });
-    for (const [name, certificate] of Object.entries(certificates))
-      this.#server.addContext(name, contextOptions({ ...options, ...certificate }));
+    for (const [name, certificate] of comparesItself ? Object.entries(certificates) : [])
+      this.#server.addContext(comparableHost(name), contextOptions({ ...options, ...certificate }));
     this.#server.on("secureConnection", (socket) => {
       socket.pause();
       this.#take(socket)?.done(socket);
@@ -255,6 +275,29 @@ function acceptorFor(options: ServerTlsOptions): TlsAcceptor {
     acceptors.set(options, acceptor);
   }
   return acceptor;
+}
+
+/** Node compares the names of certificates with case, in some versions, and has a callback; Bun and Deno compare without it. */
+const comparesItself = "Bun" in globalThis || "Deno" in globalThis;
+
+type Choose = NonNullable<TlsServerOptions["SNICallback"]>;
+
+/** Chooses the certificate for the name that a client asks for; undefined is the one without a name. */
+function chooserOf(
+  certificates: Readonly<Record<string, Certificate>>,
+  options: ServerTlsOptions,
+): Choose {
+  const contexts = Object.entries(certificates).map(([name, certificate]) => {
+    const words = comparableHost(name)
+      .split("*")
+      .map((word) => word.replaceAll(/[^\w-]/g, "\\$&"));
+    const context = tls().createSecureContext(contextOptions({ ...options, ...certificate }));
+    return [new RegExp(`^${words.join("[^.]*")}$`), context] as const;
+  });
+  return (asked, choose) => {
+    const name = comparableHost(asked);
+    choose(null, contexts.findLast(([pattern]) => pattern.test(name))?.[1]);
+  };
 }
 
 /** What makes a SecureContext, in the words of the host. */

@@ -3,6 +3,9 @@
  * even if by then it belongs to somebody else. So a socket is bound to a name of its own beside the path, and moved to the
  * path when it listens; on close the path is removed if the socket there is still ours (S149). Moving also replaces
  * what a process that crashed has left there, without a moment in which there is nothing.
+ *
+ * A path may be so long that no other name fits beside it. Then the folder gets a shorter way: a link to it, in the folder for
+ * temporary files, as long as the socket is being bound.
  */
 
 import { argumentError, rangeError } from "../kernel/errors.ts";
@@ -10,6 +13,8 @@ import { hostError } from "../ports/network.ts";
 
 /** Longest path of a Unix socket, in bytes; libuv cuts off what is longer, and says nothing. */
 const longestPath = (): number => (process.platform === "linux" ? 107 : 103);
+/** Length of the names that are bound: a dot and eight characters. */
+const TEMPORARY_NAME = 9;
 /** Names that are tried beside a path before it is given up. */
 const MOST_NAMES = 10;
 
@@ -23,8 +28,8 @@ export interface UnixPath {
   explain(error: Error): Error;
   /** Moves what was bound to `path`. */
   publish(): void;
-  /** True iff `path` is the one that this listener has made, and has to remove. */
-  isOurs(): boolean;
+  /** The listener is closed: removes `path`, if it is still its own, and what else there is. */
+  release(): void;
 }
 
 const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
@@ -33,6 +38,7 @@ const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
 export function checkUnixPath(api: string, path: string): void {
   if (typeof path !== "string") throw argumentError(api, "a path", path);
   if (path === "") throw rangeError(api, "a path of 1 character or more", path);
+  checkNul(api, path);
   // Named pipes of Windows may be longer, and a simulated network may run where there is no system at all.
   const isPosix = typeof process !== "undefined" && process.platform !== "win32";
   const longest = isPosix ? longestPath() : Number.POSITIVE_INFINITY;
@@ -43,18 +49,30 @@ export function checkUnixPath(api: string, path: string): void {
     );
 }
 
+/** For the system a path ends at a NUL, and hosts that do not look for one would take a socket of another name. */
+function checkNul(api: string, path: string): void {
+  const mayBeAbstract = typeof process !== "undefined" && process.platform === "linux";
+  const name = mayBeAbstract && path.startsWith("\0") ? path.slice(1) : path;
+  const abstractOnly = mayBeAbstract ? ", but for the one in front of an abstract name" : "";
+  if (name === "" || name.includes("\0"))
+    throw rangeError(api, `a path without a NUL${abstractOnly}`, path);
+}
+
 /** Prepares `path` for a listener. @throws an error with the code EADDRINUSE if something other than a socket is there. */
 export function takePath(path: string, cleanup: boolean): UnixPath {
   if (!isFile(path)) {
     const keep = { rename: () => false, explain: (error: Error) => error };
-    return { path, bound: path, ...keep, publish() {}, isOurs: () => false };
+    return { path, bound: path, ...keep, publish() {}, release() {} };
   }
-  const stats = statOf(path);
-  if (stats !== undefined && !stats.isSocket())
+  if (statOf(path)?.isSocket() === false)
     throw hostError("EADDRINUSE", "listen", { host: "", port: 0, path });
-  let bound = temporaryName(path);
-  // No room for another name: the host's own ways, and what a process that crashed has left has to go first.
-  if (bound === path && stats !== undefined) fs().rmSync(path);
+  const folder = path.slice(0, path.lastIndexOf("/") + 1);
+  const way = lengthOf(folder) + TEMPORARY_NAME > longestPath() ? shorterWay(folder) : undefined;
+  const temporaryPath = (): string =>
+    `${way?.folder ?? folder}.${Math.random()
+      .toString(36)
+      .slice(2, 2 + TEMPORARY_NAME - 1)}`;
+  let bound = temporaryPath();
   let names = 1;
   let ours: { readonly dev: number; readonly ino: number } | undefined;
   return {
@@ -63,42 +81,56 @@ export function takePath(path: string, cleanup: boolean): UnixPath {
       return bound;
     },
     rename() {
-      if (bound === path || names++ >= MOST_NAMES) return false;
-      bound = temporaryName(path);
+      if (names++ >= MOST_NAMES) return false;
+      bound = temporaryPath();
       return true;
     },
     explain(error) {
-      if (bound === path) return error;
       error.message = error.message.replace(bound, path);
       return Object.assign(error, { address: path });
     },
     publish() {
-      if (bound === path) return;
       fs().renameSync(bound, path);
       ours = statOf(path);
+      way?.remove();
     },
-    isOurs() {
+    release() {
+      way?.remove();
       const now = statOf(path);
-      return cleanup && ours !== undefined && now?.ino === ours.ino && now.dev === ours.dev;
+      const isOurs = ours !== undefined && now?.ino === ours.ino && now.dev === ours.dev;
+      if (cleanup && isOurs) fs().rmSync(path, { force: true });
     },
   };
 }
 
-/** Removes the path of a listener that was closed. */
-export function releasePath(path: UnixPath): void {
-  if (path.isOurs()) fs().rmSync(path.path, { force: true });
+/** Another path to `folder`, with room for a temporary name behind it. */
+function shorterWay(folder: string): { readonly folder: string; remove(): void } {
+  const { join, resolve } = process.getBuiltinModule("node:path");
+  const place = fs().mkdtempSync(join(temporaryFolder(), "a-"));
+  const link = join(place, "l");
+  const remove = (): void => fs().rmSync(place, { recursive: true, force: true });
+  try {
+    fs().symlinkSync(resolve(folder), link);
+    if (lengthOf(link) + 1 + TEMPORARY_NAME > longestPath())
+      throw hostError("ENAMETOOLONG", "listen", { host: "", port: 0, path: `${link}/` });
+  } catch (error) {
+    remove();
+    throw error;
+  }
+  return { folder: `${link}/`, remove };
+}
+
+function temporaryFolder(): string {
+  try {
+    return process.getBuiltinModule("node:os").tmpdir();
+  } catch {
+    return "/tmp"; // Deno has to be allowed to look into the environment for it
+  }
 }
 
 /** False for pipes of Windows and for abstract sockets of Linux: they go with their listener. */
 function isFile(path: string): boolean {
   return !path.startsWith("\0") && process.platform !== "win32";
-}
-
-/** A name beside `path`, or `path` itself if that would be too long. */
-function temporaryName(path: string): string {
-  const folder = path.slice(0, path.lastIndexOf("/") + 1);
-  const name = `${folder}.${Math.random().toString(36).slice(2, 10)}`;
-  return lengthOf(name) > longestPath() ? path : name;
 }
 
 function lengthOf(path: string): number {

@@ -28,6 +28,8 @@ export interface ByteStream {
   readonly unsent: number;
   /** Why nothing goes out any more: the connection is lost or aborted. Undefined while it lives, and after `close`. */
   readonly lost: Error | undefined;
+  /** Whether `error` is one by which this end tells that the connection is lost. @default it is `lost` */
+  isLoss?(error: unknown): boolean;
   /** True once `close` or `abort` was called: nothing more is taken. @default false */
   readonly isClosing?: boolean | undefined;
   /** False iff one side cannot be ended alone. @default true */
@@ -164,4 +166,14 @@ export function hostError(code: string, syscall: string, address?: Address): Err
 
 export function describeAddress({ host, port, path }: Address): string {
   return path ?? (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
+}
+
+/** Without the dot that says that a name is complete: it is no part of the name for TLS (RFC 6066, section 3). */
+export function withoutDot(host: string): string {
+  return host.endsWith(".") ? host.slice(0, -1) : host;
+}
+
+/** The name of a host as names compare: without case (RFC 4343), and without that dot. */
+export function comparableHost(host: string): string {
+  return withoutDot(host).toLowerCase();
 }

@@ -158,9 +158,18 @@ export class Child implements Dependent, Watched {
     return wait.promise;
   }
 
-  /** Sends it a signal, and no error if it has gone (S154). */
+  /**
+   * Sends it a signal, and no error if it has gone (S154). By its number, as long as its end was not seen: Deno's own child
+   * takes one signal, and drops those that come after it.
+   */
   send(signal: NodeJS.Signals | number): void {
-    if (this.returncode === undefined) this.host.kill(signal);
+    if (this.returncode !== undefined) return;
+    try {
+      process.kill(this.pid, signal);
+    } catch (error) {
+      const { code } = error as { code?: unknown };
+      if (code !== "ESRCH" && code !== "EPERM") throw error;
+    }
   }
 
   /** Sends it, and all that it has started in its group, a signal. */

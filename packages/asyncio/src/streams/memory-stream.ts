@@ -158,6 +158,12 @@ export class MemoryStream implements ByteStream, Watched {
     return this.#aborted ?? this.#outgoing.broken;
   }
 
+  /** Its directions may be lost in different ways. */
+  isLoss(error: unknown): boolean {
+    const losses: unknown[] = [this.#aborted, this.#incoming.broken, this.#outgoing.broken];
+    return error !== undefined && losses.includes(error);
+  }
+
   read(most: number = Number.POSITIVE_INFINITY): Promise<Uint8Array | undefined> {
     if (typeof most !== "number")
       return Promise.reject(argumentError("`stream.read`", "a number of bytes", most));

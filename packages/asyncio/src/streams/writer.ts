@@ -376,13 +376,25 @@ class Backpressure implements Promise<void> {
   }
 }
 
+/** Errors of writes that found their stream closed under them, and that stream. */
+const closedUnder: WeakMap<object, ByteStream> = new WeakMap();
+
 /** Not a mistake of whoever writes, as a write after one's own `close` is: so it looks like a connection that is lost. */
-function closedElsewhere({ remoteAddress }: ByteStream): Error {
-  const { message, ...details } = hostError("ECONNABORTED", "write", remoteAddress);
-  return Object.assign(
+function closedElsewhere(stream: ByteStream): Error {
+  const { message, ...details } = hostError("ECONNABORTED", "write", stream.remoteAddress);
+  const error = Object.assign(
     new Error(`${message}: closed at this end, by its reader, its server, or the end of its run`),
     details,
   );
+  closedUnder.set(error, stream);
+  return error;
+}
+
+/** Whether `error` tells that `stream` is lost, or was closed under its writer: that very error, whatever others look like. */
+export function isLossOf(stream: ByteStream, error: unknown): boolean {
+  if (typeof error !== "object" || error === null) return false;
+  const isIts = stream.isLoss?.(error) ?? error === stream.lost;
+  return isIts || closedUnder.get(error) === stream;
 }
 
 /** Rejects in its turn, and is handled, should nobody await it. */

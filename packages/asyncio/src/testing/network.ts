@@ -16,6 +16,7 @@ import type { Wait } from "../kernel/wait.ts";
 import {
   type Address,
   type ByteStream,
+  comparableHost,
   type Datagram,
   type DatagramPort,
   type DatagramPortOptions,
@@ -226,7 +227,7 @@ export class SimulatedHost implements Network {
 
   /** The addresses of an alias; otherwise names are addresses here, and "localhost" is this host. Rejects with ENOTFOUND. */
   async lookup(hostname: string): Promise<readonly string[]> {
-    if (LOOPBACK.includes(hostname)) return [this.name];
+    if (LOOPBACK.includes(comparableHost(hostname))) return [this.name];
     const addresses = this.network.addressesOf(hostname);
     if (addresses === undefined) throw hostError("ENOTFOUND", "getaddrinfo");
     return addresses;
@@ -378,7 +379,12 @@ export class SimulatedNetwork {
 
   /** @internal */
   addressesOf(name: string): readonly string[] | undefined {
-    return this.#aliases.get(name) ?? (this.has(name) ? [name] : undefined);
+    const exact = this.#aliases.get(name) ?? (this.has(name) ? [name] : undefined);
+    if (exact !== undefined) return exact;
+    const wanted = comparableHost(name);
+    const names = [...this.#aliases.keys(), ...this.#hosts.keys()];
+    const other = names.find((one) => comparableHost(one) === wanted);
+    return other === undefined ? undefined : (this.#aliases.get(other) ?? [other]);
   }
 
   /** @internal Seconds for one piece. */

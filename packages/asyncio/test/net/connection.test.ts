@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Server as NodeServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -145,6 +153,30 @@ describe("openConnection", () => {
       // @ts-expect-error
       await assert.rejects(openUnixConnection(1), TypeError);
     });
+  });
+
+  test("names of hosts have no NUL, wherever they come from", async () => {
+    const host = "localhost\0.example.org";
+    const resolver = async () => [host];
+    const network = new testing.SimulatedNetwork();
+    const check = async () => {
+      const calls = [
+        () => openConnection(host, 80),
+        () => openConnection("localhost", 80, { localAddress: { host } }),
+        () => openConnection("localhost", 80, { resolver }),
+        () => openConnection("localhost", 80, { tls: { serverHostname: host } }),
+        () => startServer(echo, host, 0),
+        () => startServer(echo, ["127.0.0.1", host], 0),
+        () => asyncio.createDatagramEndpoint({ local: { host } }),
+        () => asyncio.createDatagramEndpoint({ remote: { host, port: 9 } }),
+      ];
+      for (const call of calls)
+        await assert.rejects(call, { name: "RangeError", message: /without a NUL, got/ });
+      await using endpoint = await asyncio.createDatagramEndpoint();
+      await assert.rejects(endpoint.send("x", { host, port: 9 }), RangeError);
+    };
+    await run(check);
+    await run(() => network.host("a").run(check), { loop: new testing.VirtualLoop() });
   });
 
   test("cancelled, there is no connection", async () => {
@@ -302,16 +334,64 @@ describe("Unix sockets", () => {
       const inner = join(folder, "x".repeat(longest - folder.length - 3));
       mkdirSync(inner);
       const path = join(inner, "s");
+      const { TMPDIR } = process.env;
+      const temporary = mkdtempSync(join(tmpdir(), "t-"));
+      process.env.TMPDIR = temporary;
       const first = await startUnixServer(echo, path);
+      await using second = await startUnixServer(echo, path);
+      first.close();
+      await first.waitClosed();
+
       await using connection = await openUnixConnection(path);
       await connection.writer.write("x\n");
       assert.equal(text(await connection.reader.readLine()), "x\n");
-
-      first.close();
-
-      assert.equal(existsSync(path), false);
+      await second[Symbol.asyncDispose]();
+      assert.deepEqual(readdirSync(inner), []);
+      const kept = await startUnixServer(echo, path, { cleanupSocket: false });
+      await kept[Symbol.asyncDispose]();
+      assert.deepEqual(readdirSync(inner), ["s"]);
+      assert.deepEqual(readdirSync(temporary), []);
+      rmSync(temporary, { recursive: true });
+      process.env.TMPDIR = TMPDIR ?? "";
     }),
   );
+
+  test(
+    "that are long replace what a server that crashed has left, and nothing else",
+    inTemporaryFolder(async (folder) => {
+      const longest = process.platform === "linux" ? 107 : 103;
+      const inner = join(folder, "x".repeat(longest - folder.length - 3));
+      mkdirSync(inner);
+      const path = join(inner, "s");
+      const crashed = await startUnixServer(echo, path, { cleanupSocket: false });
+      await crashed[Symbol.asyncDispose]();
+      await using server = await startUnixServer(echo, path);
+      await using connection = await openUnixConnection(path);
+      await connection.writer.write("x\n");
+      assert.equal(text(await connection.reader.readLine()), "x\n");
+      await server[Symbol.asyncDispose]();
+
+      writeFileSync(path, "a file");
+      await assert.rejects(startUnixServer(echo, path), { code: "EADDRINUSE" });
+      assert.equal(readFileSync(path, "utf8"), "a file");
+      const missing = join(folder, "y".repeat(longest - folder.length - 3), "s");
+      await assert.rejects(startUnixServer(echo, missing), { address: missing });
+    }),
+  );
+
+  test("are refused with a NUL in them, but for the first character of an abstract name", async () => {
+    const network = new testing.SimulatedNetwork();
+    const wrong = ["/run/socket\0", "/run/socket\0x", "\0", "\0name\0", "\0a\0b"];
+    const check = async () => {
+      for (const path of wrong) {
+        const expected = { name: "RangeError", message: /expects a path without a NUL/ };
+        await assert.rejects(openUnixConnection(path), expected);
+        await assert.rejects(startUnixServer(echo, path), expected);
+      }
+    };
+    await run(check);
+    await run(() => network.host("a").run(check), { loop: new testing.VirtualLoop() });
+  });
 
   test("may be abstract", { skip: process.platform !== "linux" }, async () => {
     await run(async () => {

@@ -480,7 +480,7 @@ async function connectOnce(): Promise<void> {
 }
 
 test("no schedule leaves a connection behind", async () => {
-  await testing.explore(connectOnce, { iterations: 150, seconds: 5 });
+  await testing.explore(connectOnce, { iterations: 150, seconds: Number.POSITIVE_INFINITY });
 });
 
 test("cancelled anywhere, it leaves nothing behind", async () => {

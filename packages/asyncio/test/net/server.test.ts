@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { mkdtempSync } from "node:fs";
+import { createConnection } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import * as testing from "../../src/testing.ts";
 import { collectReports } from "../virtual.ts";
+import { ca, certificate } from "./certificates.ts";
 
 const { createTask, openConnection, run, sleep, startServer } = asyncio;
 
@@ -29,11 +35,12 @@ interface Place {
 /** The same test on sockets of this machine, and on a simulated network in virtual time. */
 function everywhere(
   body: (place: Place) => Promise<void>,
-  options: { reports?: RegExp[] } = {},
+  options: { reports?: RegExp[]; cancelGrace?: number; shutdownDelay?: number } = {},
 ): () => void {
+  const { cancelGrace, shutdownDelay } = options;
   const check = async (loop: asyncio.EventLoop, main: () => Promise<void>): Promise<void> => {
     const reports = collectReports(loop);
-    await run(main, { loop });
+    await run(main, { loop, shutdownDelay });
     const expected = options.reports ?? [];
     assert.equal(reports.length, expected.length, JSON.stringify(reports));
     for (const [index, pattern] of expected.entries())
@@ -46,7 +53,7 @@ function everywhere(
         options: local,
         connect: (server) => openConnection("127.0.0.1", server.sockets[0].port),
       };
-      await check(new asyncio.HostLoop(), () => body(place));
+      await check(new asyncio.HostLoop({ cancelGrace }), () => body(place));
     });
 
     test("on a simulated network", async () => {
@@ -56,7 +63,9 @@ function everywhere(
         connect: (server) =>
           network.host("client").run(() => openConnection("server", server.sockets[0].port)),
       };
-      await check(new testing.VirtualLoop(), () => network.host("server").run(() => body(place)));
+      await check(new testing.VirtualLoop({ cancelGrace }), () =>
+        network.host("server").run(() => body(place)),
+      );
     });
   };
 }
@@ -157,6 +166,95 @@ describe("startServer", () => {
 
       server.close();
       await server.waitClosed();
+    }),
+  );
+
+  const databaseError = () => Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" });
+
+  describe(
+    "a failure that only looks like a lost peer is reported: of a handler that has closed its connection",
+    everywhere(
+      async ({ options, connect }) => {
+        await using server = await startServer(async (_reader, writer) => {
+          writer.close();
+          throw databaseError();
+        }, options);
+        const [reader, writer] = await connect(server);
+
+        assert.equal(text(await reader.read()), "");
+        writer.close();
+      },
+      { reports: [/a handler of server .* has failed.*: Error: read ECONNRESET/] },
+    ),
+  );
+
+  describe(
+    "a failure that only looks like a lost peer is reported: of a handler whose peer is lost as well",
+    everywhere(
+      async ({ options, connect }) => {
+        const server = await startServer(async (reader) => {
+          await reader.readLine();
+          await assert.rejects(reader.readLine(), { code: "ECONNRESET" });
+          throw databaseError();
+        }, options);
+        const [, writer] = await connect(server);
+        await writer.write("begin\n");
+        await sleep(0.01);
+        writer.abort();
+
+        await server.shutdown(3600);
+      },
+      { reports: [/a handler of server .* has failed.*: Error: read ECONNRESET/] },
+    ),
+  );
+
+  describe(
+    "a failure that only looks like a lost peer is reported: that of another connection of the handler",
+    everywhere(
+      async ({ options, connect }) => {
+        const upstream = await startServer(async (reader, writer) => {
+          await reader.readLine();
+          writer.abort();
+        }, options);
+        const server = await startServer(async (_reader, writer) => {
+          const [upstreamReader, upstreamWriter] = await connect(upstream);
+          try {
+            await upstreamWriter.write("question\n");
+            writer.close();
+            await upstreamReader.readLine();
+          } finally {
+            upstreamWriter.close();
+          }
+        }, options);
+        const [reader, writer] = await connect(server);
+
+        assert.equal(text(await reader.read()), "");
+        writer.close();
+        await server.shutdown(3600);
+        await upstream.shutdown(3600);
+      },
+      { reports: [/a handler of server .* has failed.*: Error: read ECONNRESET/] },
+    ),
+  );
+
+  describe(
+    "a peer that is lost is no failure of a handler that reads and writes in a task group either",
+    everywhere(async ({ options, connect }) => {
+      const server = await startServer(async (reader, writer) => {
+        await reader.readLine();
+        await asyncio.taskGroup(async (group) => {
+          group.createTask(() => reader.readLine());
+          group.createTask(async () => {
+            for (;;) await writer.write(new Uint8Array(100_000));
+          });
+        });
+      }, options);
+      const [, writer] = await connect(server);
+      await writer.write("begin\n");
+      await sleep(0.01);
+      writer.abort();
+
+      await server.shutdown(3600);
     }),
   );
 
@@ -534,7 +632,258 @@ describe("the end of a server", () => {
   });
 });
 
+/** Ends for nothing and nobody. */
+const swallow: Handler = async () => {
+  for (;;) await sleep(3600).catch(() => {});
+};
+
+describe("a handler that does not end", () => {
+  describe(
+    "and swallows every cancellation, loses its connection when it is given up",
+    everywhere(
+      async ({ options, connect }) => {
+        const server = await startServer(swallow, options);
+        const [reader, writer] = await connect(server);
+        await sleep(0.01);
+
+        await server.shutdown(0.01);
+
+        assert.equal(server.connections, 0);
+        assert.equal(text(await reader.read()), "");
+        writer.close();
+      },
+      { cancelGrace: 0.02, reports: [/has swallowed 10000 cancellations/] },
+    ),
+  );
+
+  describe(
+    "and sits in a foreign await, is left behind when its grace period is over, without its connection",
+    everywhere(
+      async ({ options, connect }) => {
+        const log: string[] = [];
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const server = await startServer(async () => {
+          await promise;
+          log.push("went on");
+        }, options);
+        const [reader, writer] = await connect(server);
+        await sleep(0.01);
+
+        await server.shutdown(0.01);
+
+        assert.equal(server.connections, 0);
+        assert.equal(text(await reader.read()), "");
+        writer.close();
+        await server.waitClosed();
+        resolve();
+        await sleep(0.01);
+        assert.deepEqual(log, ["went on"]);
+      },
+      { cancelGrace: 0.02, reports: [/has left 1 handler behind/] },
+    ),
+  );
+
+  describe(
+    "after it has caught its cancellation, is found as well",
+    everywhere(
+      async ({ options, connect }) => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const server = await startServer(async () => {
+          await asyncio.cleanup(0.05, () => sleep(0.03)).catch(() => {});
+          await sleep(3600).catch(() => {});
+          await promise;
+        }, options);
+        const [reader, writer] = await connect(server);
+        await sleep(0.01);
+
+        await server[Symbol.asyncDispose]();
+
+        assert.equal(server.connections, 0);
+        assert.equal(text(await reader.read()), "");
+        writer.close();
+        resolve();
+      },
+      { cancelGrace: 0.02, reports: [/has left 1 handler behind/] },
+    ),
+  );
+
+  describe(
+    "is not left behind while it cleans up, however long that takes",
+    everywhere(
+      async ({ options, connect }) => {
+        const server = await startServer(async (_reader, writer) => {
+          await sleep(3600).catch(() => {});
+          await asyncio.cleanup(5, async () => {
+            await sleep(0.06);
+            await sleep(0.06);
+          });
+          writer.write("goodbye");
+        }, options);
+        const [reader, writer] = await connect(server);
+        await sleep(0.01);
+
+        await server.shutdown(0);
+
+        assert.equal(text(await reader.read()), "goodbye");
+        writer.close();
+      },
+      { cancelGrace: 0.02 },
+    ),
+  );
+
+  describe(
+    "has not sent all it wrote: its peer gets a reset, and not an end that looks like all",
+    everywhere(
+      async ({ options, connect }) => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const server = await startServer(async (_reader, writer) => {
+          writer.write(new Uint8Array(20_000_000));
+          await promise;
+        }, options);
+        const [reader, writer] = await connect(server);
+        await sleep(0.01);
+
+        await server.shutdown(0);
+
+        await assert.rejects(reader.read(), { code: "ECONNRESET" });
+        writer.close();
+        resolve();
+      },
+      { cancelGrace: 0.02, reports: [/has left 1 handler behind/] },
+    ),
+  );
+
+  describe(
+    "leaves its place to the next that waits, also when the server is closed",
+    everywhere(
+      async ({ options, connect }) => {
+        const tasks: (asyncio.Task<unknown> | undefined)[] = [];
+        const handler: Handler = async (reader, writer, connection) => {
+          tasks.push(asyncio.currentTask());
+          if (tasks.length === 1) await swallow(reader, writer, connection);
+          writer.write("served");
+        };
+        const server = await startServer(handler, { ...options, maxConnections: 1 });
+        const clients = [await connect(server), await connect(server), await connect(server)];
+        await sleep(0.01);
+        assert.equal(server.connections, 3);
+
+        tasks[0]?.cancel();
+        server.close();
+
+        for (const { reader } of clients.slice(1))
+          assert.equal(text(await reader.read()), "served");
+        assert.equal((await clients[0]?.reader.read())?.length, 0);
+        await server.waitClosed();
+        for (const { writer } of clients) writer.close();
+      },
+      { cancelGrace: 0.02, reports: [/has swallowed 10000 cancellations/] },
+    ),
+  );
+
+  for (const [name, handler] of Object.entries({
+    swallow,
+    stuck: async () => await new Promise<never>(() => {}),
+  })) {
+    test(`has no connection any more when the run has ended (${name})`, async () => {
+      const { net, ended } = rawClients();
+      const loop = new asyncio.HostLoop({ cancelGrace: 3600 });
+      const reports = collectReports(loop);
+      let server: asyncio.Server | undefined;
+      await run(
+        async () => {
+          server = await startServer(handler, { ...local, maxConnections: 1 });
+          net(server.sockets[0].port);
+          net(server.sockets[0].port);
+          await connected(server, 2);
+        },
+        { loop, shutdownDelay: 0.01 },
+      );
+
+      assert.equal(server?.connections, 0);
+      assert.deepEqual((await ended()).sort(), ["ECONNRESET", "end"]); // served, and waiting for a place
+      assert.match(String(reports[0]?.message), /2 tasks have not ended/);
+    });
+  }
+
+  test("has no connection any more when the run has ended, on a Unix socket and under TLS too", async () => {
+    const { net, ended } = rawClients();
+    const path = join(mkdtempSync(join(tmpdir(), "asyncio-ts-")), "socket");
+    const loop = new asyncio.HostLoop();
+    collectReports(loop);
+    const servers: asyncio.Server[] = [];
+    await run(
+      async () => {
+        const handler: Handler = async () => await new Promise<never>(() => {});
+        const plain = await asyncio.startUnixServer(handler, path);
+        const secure = await startServer(handler, { ...local, tls: certificate("server") });
+        servers.push(plain, secure);
+        net(path);
+        await openConnection("127.0.0.1", secure.sockets[0].port, {
+          tls: { ca, serverHostname: "localhost" },
+        });
+        await connected(plain, 1);
+        await connected(secure, 1);
+      },
+      { loop, shutdownDelay: 0.01 },
+    );
+
+    assert.deepEqual(
+      servers.map(({ connections }) => connections),
+      [0, 0],
+    );
+    assert.deepEqual(await ended(), ["end"]);
+  });
+});
+
+/** Nothing tells when the host of a server hears of a client that may not be served yet. */
+async function connected(server: asyncio.Server, count: number): Promise<void> {
+  while (server.connections < count) await sleep(0.001);
+}
+
+/** Clients that no run of ours has, and how their connections have ended. */
+function rawClients() {
+  const ends: Promise<string>[] = [];
+  return {
+    net(at: number | string): void {
+      const socket =
+        typeof at === "number" ? createConnection(at, "127.0.0.1") : createConnection(at);
+      ends.push(
+        new Promise((resolve) => {
+          socket.on("end", () => resolve("end"));
+          socket.on("error", (error: NodeJS.ErrnoException) => resolve(String(error.code)));
+          socket.resume();
+        }),
+      );
+    },
+    ended: () => Promise.all(ends),
+  };
+}
+
 describe("maxConnections", () => {
+  describe(
+    "a connection that has waited is served in the context of its server, not of the handler before it",
+    everywhere(async ({ options, connect }) => {
+      const tenant = new asyncio.ContextVar<string>("tenant");
+      const store = new AsyncLocalStorage<string>();
+      tenant.set("nobody");
+      const handler: Handler = async (reader, writer) => {
+        writer.write(`${tenant.get()} ${store.getStore()}\n`);
+        tenant.set("somebody");
+        store.enterWith("somebody");
+        await reader.readLine();
+      };
+      await using server = await startServer(handler, { ...options, maxConnections: 1 });
+      const clients = [await connect(server), await connect(server)];
+
+      for (const { reader, writer } of clients) {
+        assert.equal(text(await reader.readLine()), "nobody undefined\n");
+        await writer.write("next\n");
+        writer.close();
+      }
+    }),
+  );
+
   describe(
     "lets the others wait, unread, until one ends",
     everywhere(async ({ options, connect }) => {

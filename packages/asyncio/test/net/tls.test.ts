@@ -4,6 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { connect as connectTls } from "node:tls";
 import * as asyncio from "../../src/index.ts";
 import { secureStream } from "../../src/net/connection.ts";
 import { nodeNetwork } from "../../src/net/node-network.ts";
@@ -300,6 +301,60 @@ describe("certificates", () => {
       assert.equal(
         await codeOf(open({ serverHostname: "red.test" })),
         "ERR_TLS_CERT_ALTNAME_INVALID",
+      );
+      await started[Symbol.asyncDispose]();
+    }));
+
+  test("the name of a host compares without case, and without the dot at its end", () =>
+    run(async () => {
+      const { server: started, port } = await serve(
+        async (_reader, writer) => {
+          await writer.write(writer.getExtraInfo("serverHostname") ?? "none");
+        },
+        {
+          certificates: { "Blue.TEST.": certificate("blue"), "*.Green.test": certificate("green") },
+        },
+      );
+      const shownFor = async (host: string, serverHostname?: string) => {
+        const resolver = async () => [local];
+        const tls = { ca, serverHostname };
+        const [reader, writer] = await openConnection({ host, port, resolver, tls });
+        const asked = text(await reader.read());
+        writer.close();
+        return [writer.getExtraInfo("peercert")?.subject.CN, asked];
+      };
+
+      assert.deepEqual(await shownFor("blue.test."), ["blue.test", "blue.test"]);
+      assert.deepEqual(await shownFor("BLUE.Test"), ["blue.test", "blue.test"]);
+      assert.deepEqual(await shownFor(local, "Very.Green.Test."), [
+        "green.test",
+        "very.green.test",
+      ]);
+      await started[Symbol.asyncDispose]();
+    }));
+
+  test("a server finds its certificate for a client that asks in another case", () =>
+    run(async () => {
+      const { server: started, port } = await serve(echo, {
+        ...server,
+        certificates: { "blue.test": certificate("blue"), "*.green.test": certificate("green") },
+      });
+      const shownFor = async (servername: string) => {
+        const socket = connectTls({ port, host: local, servername, rejectUnauthorized: false });
+        await once(socket, "secureConnect");
+        const { subject } = socket.getPeerCertificate();
+        socket.destroy();
+        return subject.CN;
+      };
+
+      assert.deepEqual(
+        await asyncio.gather(
+          () => shownFor("BLUE.test"),
+          () => shownFor("very.GREEN.test"),
+          () => shownFor("a.very.green.test"),
+          () => shownFor("xblue.test"),
+        ),
+        ["blue.test", "green.test", "localhost", "localhost"],
       );
       await started[Symbol.asyncDispose]();
     }));

@@ -34,15 +34,17 @@ async function linesOf(source) {
 
 const chunks = ["one\r", "\ntw", "o\nthr\u00e9", "e"];
 
-async function* slowly() {
+/** Ends when `mayEnd` does, if it is given. */
+async function* slowly(mayEnd) {
   for (const chunk of chunks) {
-    await asyncio.sleep(0.01);
+    await asyncio.sleep(0.001);
     yield chunk;
   }
+  await mayEnd;
 }
 
-function webStream() {
-  const iterator = slowly();
+function webStream(mayEnd) {
+  const iterator = slowly(mayEnd);
   return new ReadableStream({
     async pull(controller) {
       const { done, value } = await iterator.next();
@@ -70,12 +72,17 @@ for (const [name, make] of [
   });
 
 await check("a cancelled read loses no chunk", async () => {
-  for (const source of [slowly(), webStream()]) {
-    const reader = asyncio.readerFrom(source);
+  for (const make of [slowly, webStream]) {
+    let end;
+    const mayEnd = new Promise((resolve) => {
+      end = resolve;
+    });
+    const reader = asyncio.readerFrom(make(mayEnd));
     let cancelled = 0;
     for (let count = 0; count < 5; count++)
       if ((await asyncio.moveOnAfter(0.001, () => reader.readExactly(1000))).cancelled) cancelled++;
     equal(cancelled, 5);
+    end();
     equal(text(await reader.read()), chunks.join(""));
   }
 });

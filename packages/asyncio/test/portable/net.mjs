@@ -1,5 +1,8 @@
 // Streams, connections and servers on every runtime: what is under them is the runtime's own node:net.
 
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
 import * as asyncio from "asyncio-ts";
 
 let passed = 0;
@@ -126,6 +129,45 @@ await check("lines are echoed, and the end is seen", () =>
   ),
 );
 
+await check("a NUL in the middle of a name or a path is refused", async () => {
+  for (const host of ["localhost\0.example.org", "127.0.0.1\0"]) {
+    equal((await failureOf(asyncio.openConnection(host, 9))).name, "RangeError");
+    equal((await failureOf(asyncio.startServer(async () => {}, host, 0))).name, "RangeError");
+  }
+  const folder = mkdtempSync("/tmp/asyncio-ts-");
+  const path = join(folder, "socket");
+  const server = await asyncio.startUnixServer(async () => {}, path);
+  for (const wrong of [`${path}\0`, `${path}\0x`, "\0", "\0a\0b"]) {
+    equal((await failureOf(asyncio.openUnixConnection(wrong))).name, "RangeError");
+    equal((await failureOf(asyncio.startUnixServer(async () => {}, wrong))).name, "RangeError");
+  }
+  await server[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
+});
+
+await check("a Unix server with a path as long as can be removes its own socket only", async () => {
+  const folder = mkdtempSync("/tmp/asyncio-ts-");
+  const longest = process.platform === "linux" ? 107 : 103;
+  const inner = join(folder, "x".repeat(longest - folder.length - 3));
+  mkdirSync(inner);
+  const path = join(inner, "s");
+  const first = await asyncio.startUnixServer(async () => {}, path);
+  const second = await asyncio.startUnixServer(
+    async (_reader, writer) => {
+      writer.write("second");
+    },
+    path,
+    { cleanupSocket: false },
+  );
+  await first[Symbol.asyncDispose]();
+  const connection = await asyncio.openUnixConnection(path);
+  equal(text(await connection.reader.read()), "second");
+  await connection[Symbol.asyncDispose]();
+  await second[Symbol.asyncDispose]();
+  equal(readdirSync(inner), ["s"]);
+  rmSync(folder, { recursive: true });
+});
+
 await check("much is sent through a slow reader, and nothing is lost", () => {
   const size = 4 * 1024 * 1024;
   return connected(
@@ -144,20 +186,22 @@ await check("much is sent through a slow reader, and nothing is lost", () => {
   );
 });
 
-await check("a read that is cancelled has taken nothing", () =>
-  connected(
+await check("a read that is cancelled has taken nothing", () => {
+  const isCut = new asyncio.Event();
+  return connected(
     async (_reader, writer) => {
       await writer.write("half a ");
-      await asyncio.sleep(0.1);
+      await isCut.wait();
       await writer.write("line\n");
     },
     async ({ reader }) => {
       const cut = await failureOf(asyncio.timeout(0.05, () => reader.readLine()));
       equal(cut instanceof asyncio.TimeoutError, true);
+      isCut.set();
       equal(text(await reader.readLine()), "half a line\n");
     },
-  ),
-);
+  );
+});
 
 await check("a write that is cancelled says how much has gone out", () =>
   connected(
@@ -197,32 +241,33 @@ await check("nobody listening is ECONNREFUSED", async () => {
 
 await check("a server drains, and cancels what is left", async () => {
   const log = [];
-  const server = await asyncio.startServer(
-    async (reader, writer) => {
-      const seconds = Number(text(await reader.readLine()));
-      try {
-        await asyncio.sleep(seconds);
-        await writer.write("done");
-      } catch (error) {
-        writer.write("sorry");
-        throw error;
-      }
-    },
-    "127.0.0.1",
-    0,
-  );
-  const ask = async (seconds) => {
+  const isClosing = new asyncio.Event();
+  const begun = new asyncio.Semaphore(0);
+  const handler = async (reader, writer) => {
+    const isQuick = text(await reader.readLine()) === "quick\n";
+    begun.release();
+    try {
+      await (isQuick ? isClosing.wait() : asyncio.sleep(3600));
+      await writer.write("done");
+    } catch (error) {
+      writer.write("sorry");
+      throw error;
+    }
+  };
+  const server = await asyncio.startServer(handler, "127.0.0.1", 0);
+  const ask = async (what) => {
     const [reader, writer] = await asyncio.openConnection("127.0.0.1", server.sockets[0].port);
-    await writer.write(`${seconds}\n`);
+    await writer.write(`${what}\n`);
     log.push(text(await reader.read()));
     writer.close();
   };
   await asyncio.gather(
-    () => ask(0.2),
-    () => ask(3600),
+    () => ask("quick"),
+    () => ask("slow"),
     async () => {
-      await asyncio.sleep(0.1);
-      await server.shutdown(0.5);
+      for (const _ of ["quick", "slow"]) await begun.acquire();
+      isClosing.set();
+      await server.shutdown(1);
     },
   );
   equal(log, ["done", "sorry"]);

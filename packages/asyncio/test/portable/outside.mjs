@@ -108,7 +108,7 @@ await check("runProcess is not blocked by a full stderr", () =>
 await check("a deadline ends a process with what it has started", () =>
   asyncio.run(async () => {
     const script = "sleep 100 & echo $!; wait";
-    const error = await failureOf(asyncio.runProcess("sh", sh(script), { seconds: 0.2 }));
+    const error = await failureOf(asyncio.runProcess("sh", sh(script), { seconds: 1 }));
     equal([error.name, error.cause.signal], ["TimeoutError", "SIGTERM"]);
     equal(await isGone(Number(error.cause.stdout)), true);
   }),
@@ -117,9 +117,64 @@ await check("a deadline ends a process with what it has started", () =>
 await check("a process that does not end when asked is killed", () =>
   asyncio.run(async () => {
     const script = "trap '' TERM; while :; do sleep 0.05; done";
-    const options = { seconds: 0.2, killDelay: 0.1 };
+    const options = { seconds: 1, killDelay: 0.1 };
     const error = await failureOf(asyncio.runProcess("sh", sh(script), options));
     equal(error.cause.signal, "SIGKILL");
+  }),
+);
+
+// It has no session of its own, and no group: stdin is inherited.
+const stubborn = () => {
+  const script =
+    "trap 'echo term' TERM; trap 'echo int' INT; echo ready; while :; do sleep 0.02; done";
+  return asyncio.createSubprocessExec("sh", sh(script), { stdout: "pipe" });
+};
+const lineOf = async (child) => text(await child.stdout.readLine()).trim();
+
+await check("each signal reaches a process, and not only the first", () =>
+  asyncio.run(async () => {
+    const child = await stubborn();
+    equal(await lineOf(child), "ready");
+    for (const [signal, answer] of [
+      ["SIGTERM", "term"],
+      ["SIGINT", "int"],
+      ["SIGTERM", "term"],
+    ]) {
+      child.sendSignal(signal);
+      equal(await lineOf(child), answer);
+    }
+    child.kill();
+    equal(await asyncio.timeout(20, () => child.wait()), -9);
+    child.kill(); // that it has gone is no error
+  }),
+);
+
+await check("a process that has survived a signal is killed with what it belongs to", () =>
+  asyncio.run(async () => {
+    const survivor = async () => {
+      const child = await stubborn();
+      equal(await lineOf(child), "ready");
+      child.terminate();
+      equal(await lineOf(child), "term");
+      return child;
+    };
+    const child = await survivor();
+    await child[Symbol.asyncDispose]();
+    equal([child.returncode, await isGone(child.pid)], [-9, true]);
+    let left;
+    await asyncio.run(async () => {
+      left = await survivor();
+    });
+    equal([left.returncode, await isGone(left.pid)], [-9, true]);
+  }),
+);
+
+await check("runProcess kills a process without a session of its own, after it has asked it", () =>
+  asyncio.run(async () => {
+    const script = "trap '' TERM; while :; do sleep 0.02; done";
+    const options = { seconds: 1, killDelay: 0.1, stdin: "inherit" };
+    const error = await failureOf(asyncio.runProcess("sh", sh(script), options));
+    equal([error.name, error.cause.signal], ["TimeoutError", "SIGKILL"]);
   }),
 );
 

@@ -142,6 +142,20 @@ await check("a server shows the certificate for the name", () =>
   ),
 );
 
+await check("names compare without case, and without the dot at their end", () =>
+  serving(
+    echo,
+    { ...certificate("server"), certificates: { "Blue.test.": certificate("blue") } },
+    async (open) => {
+      for (const serverHostname of ["blue.test", "BLUE.test", "blue.test.", "LOCALHOST."]) {
+        const { writer } = await open({ ca, serverHostname });
+        const expected = serverHostname === "LOCALHOST." ? "localhost" : "blue.test";
+        equal(writer.getExtraInfo("peercert").subject.CN, expected);
+      }
+    },
+  ),
+);
+
 await check("a client shows its certificate", () =>
   serving(
     async (_reader, writer) => {

@@ -29,11 +29,12 @@ function promise<S>(program: Promised<S>): void {
         await body(t, state);
         completed?.(state);
       },
-      { setup, invariant, iterations: 600 },
+      { setup, invariant, iterations: 600, seconds: Number.POSITIVE_INFINITY },
     );
     const victims = survivesTasks ? (["body", "tasks"] as const) : (["body"] as const);
     for (const who of victims) {
-      const options = { setup, invariant, victims: who, schedules: 6, mayReturn: true };
+      const search = { schedules: 6, seconds: Number.POSITIVE_INFINITY };
+      const options = { setup, invariant, victims: who, mayReturn: true, ...search };
       const sweep = await testing.cancelSweep(body, options);
       assert.ok(sweep.complete && sweep.places > 0);
     }

@@ -166,8 +166,6 @@ suite("a test fails", () => {
   });
 
   test("at once when nothing can wake it, and shows who waits where", async () => {
-    const startedAt = performance.now();
-
     const error = await failureOf(
       runTest(async () => {
         const lock = new asyncio.Lock({ name: "db" });
@@ -181,7 +179,6 @@ suite("a test fails", () => {
       error.message,
       /"main" is waiting for Lock "db", held by task "main" \(run-test\.test\.ts:\d+\)/,
     );
-    assert.ok(performance.now() - startedAt < 5000);
   });
 
   test("when a bare promise is never settled", async () => {

@@ -1,0 +1,14 @@
+/** What the names of hosts have to be. */
+
+import { argumentError, rangeError } from "../kernel/errors.ts";
+
+/**
+ * A name that ends in the middle for the system is not the one that was checked: Node 20 asks it for "localhost" when it is given
+ * "localhost\0.example.org".
+ *
+ * @throws TypeError, RangeError unless `host` is text without a NUL. `what` completes "expects ...".
+ */
+export function checkHost(api: string, what: string, host: unknown): asserts host is string {
+  if (typeof host !== "string") throw argumentError(api, what, host);
+  if (host.includes("\0")) throw rangeError(api, `${what}, without a NUL`, host);
+}
