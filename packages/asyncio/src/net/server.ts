@@ -10,6 +10,7 @@
  * Source: asyncio.Server (S144 to S149).
  */
 
+import { recognised } from "../kernel/body.ts";
 import {
   argumentError,
   CancelledError,
@@ -377,7 +378,8 @@ export class Server implements AsyncDisposable {
       if (!(await this.#secured(stream))) return;
       const reader = new StreamReader(stream, this.#options);
       await this.#handler(reader, new StreamWriter(stream, this.#options, reader));
-    } catch (exception) {
+    } catch (thrown) {
+      const exception = recognised(thrown, here());
       if (exception instanceof CancelledError) throw exception;
       this.#report(exception, stream);
     } finally {
