@@ -140,7 +140,10 @@ export {
 export type { Handle } from "./kernel/callback.ts";
 // Foreign work
 export { cancellable } from "./interop/cancellable.ts";
+export { joined, type JoinedOptions } from "./interop/joined.ts";
+export type { DiscardOption } from "./interop/late.ts";
 export { abortSignal } from "./interop/abort-signal.ts";
+export { fetch } from "./net/fetch.ts";
 // Errors
 export {
   BrokenBarrierError,

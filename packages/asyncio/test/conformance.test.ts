@@ -108,6 +108,59 @@ conforms("cancellable", { wakes: "own", holdsTime: true }, () => {
   };
 });
 
+const hostFetch = globalThis.fetch;
+
+conforms(
+  "fetch",
+  {
+    wakes: "own",
+    holdsTime: true,
+    async within(check) {
+      try {
+        await check();
+      } finally {
+        globalThis.fetch = hostFetch;
+      }
+    },
+  },
+  () => {
+    let resolve: (response: object) => void = () => {};
+    let signal: AbortSignal | undefined;
+    // As above: an answer of the host that is known in the very step.
+    const answer: PromiseLike<object> = {
+      // biome-ignore lint/suspicious/noThenProperty: a thenable is what is wanted
+      then(onFulfilled) {
+        resolve = onFulfilled as (value: object) => void;
+        return answer as PromiseLike<never>;
+      },
+    };
+    return {
+      begin() {
+        globalThis.fetch = ((_input: unknown, init: RequestInit) => {
+          signal = init.signal ?? undefined;
+          return answer;
+        }) as unknown as typeof fetch;
+        return asyncio.fetch("https://example.org");
+      },
+      complete() {
+        const value = {};
+        resolve(value);
+        return value;
+      },
+      check({ offered, completed }) {
+        if (signal !== undefined)
+          assert.equal(signal.aborted, offered > completed || completed === 0);
+      },
+      untouched: () => assert.equal(signal, undefined),
+    };
+  },
+);
+
+conformsJoin("joined", (work) => asyncio.joined(() => work(), { grace: 3600 }), {
+  runsInCaller: true,
+  holdsTime: true,
+});
+
 conformsJoin("await task", async (work) => await asyncio.createTask(work), { detaches: true });
 
 conformsJoin("gather", async (work) => (await asyncio.gather(work))[0]);

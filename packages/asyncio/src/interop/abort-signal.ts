@@ -6,6 +6,7 @@
 import { CancelledError } from "../kernel/errors.ts";
 import { Gate } from "../kernel/gate.ts";
 import { here } from "../kernel/here.ts";
+import { guardAbandonedBranches } from "../kernel/host.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Cancellation } from "../kernel/wait.ts";
 
@@ -13,7 +14,8 @@ import type { Cancellation } from "../kernel/wait.ts";
 export class Aborting {
   readonly controller: AbortController = new AbortController();
   readonly #gate: Gate;
-  #reason: CancelledError | undefined = undefined;
+  #isAborted = false;
+  #reason: unknown = undefined;
 
   constructor(scope: Scope) {
     this.#gate = new Gate(scope);
@@ -22,8 +24,15 @@ export class Aborting {
 
   /** Aborts with the CancelledError of `cancellation`, in its turn; only the first time. */
   abort(cancellation: Cancellation): void {
-    if (this.#reason !== undefined) return;
-    this.#reason = new CancelledError(cancellation);
+    if (!this.#isAborted) this.abortWith(new CancelledError(cancellation));
+  }
+
+  /** Aborts with `reason`, in its turn; only the first time. */
+  abortWith(reason: unknown): void {
+    if (this.#isAborted) return;
+    this.#isAborted = true;
+    this.#reason = reason;
+    guardAbandonedBranches();
     this.#gate.scope.loop.enqueue(this.#gate);
   }
 }

@@ -1,49 +1,73 @@
 /** Foreign promises inside scopes: the one place where the library meets work that it cannot cancel by itself. */
 
-import { argumentError, CancelledError, checkCoroutine, isThenable } from "../kernel/errors.ts";
+import { argumentError, checkCoroutine, isThenable } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
-import { park } from "../kernel/scope.ts";
+import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { Aborting } from "./abort-signal.ts";
+import {
+  checkCallback,
+  type DiscardOption,
+  failureCameLate,
+  nameOfWork,
+  valueCameLate,
+} from "./late.ts";
 
 /**
  * Waits for foreign work and makes it cancellable: `start` gets a signal of its own. When the current scope is cancelled,
  * waiting stops at once and the signal aborts, with the CancelledError as its reason. What the work does after that is
- * no longer waited for, and its failure is taken as the answer to the abort; debug mode shows one that has another name.
- * On a virtual loop time holds still as long as it is waited for.
+ * no longer waited for. Its failure is taken as the answer to the abort; debug mode shows one that does not look like it.
+ * A value that comes after that goes to `discard`; without one debug mode reports it. On a virtual loop time holds still as
+ * long as the work is waited for. Work that must have ended before the caller goes on is for `joined`.
  *
  * @example
  * const work = (signal: AbortSignal) =>
  *   new Promise<void>((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
  * await assert.rejects(asyncio.timeout(0.01, () => asyncio.cancellable(work)), asyncio.TimeoutError);
  */
-export async function cancellable<T>(start: (signal: AbortSignal) => PromiseLike<T>): Promise<T> {
+export async function cancellable<T>(
+  start: (signal: AbortSignal) => PromiseLike<T>,
+  options: DiscardOption<T> = {},
+): Promise<T> {
   checkCoroutine("`cancellable`", start);
+  const { discard } = options;
+  checkCallback("`cancellable`", "discard", discard);
   const scope = here();
   const stop = scope.interruption("cancellable");
   if (stop !== undefined) await stop;
   const aborting = new Aborting(scope);
-  const work = start(aborting.controller.signal);
-  if (!isThenable(work)) throw argumentError("`cancellable`", "`start` to return a promise", work);
-  const { loop } = scope;
-  const subject = start.name === "" ? "foreign work" : `foreign work ${start.name}`;
-  const wait: Wait<T> = park<T>(scope, subject, (_wait, cancellation) => {
+  const work = begin("`cancellable`", start, aborting);
+  const name = nameOfWork(start);
+  const wait: Wait<T> = park<T>(scope, name, (_wait, cancellation) => {
     aborting.abort(cancellation);
     return true;
   });
   wait.holdTime();
+  cancelIfDue(scope, wait as Wait);
   work.then(
-    (value) => void wait.resume(value),
-    (exception) => {
-      if (wait.fail(exception) || !loop.debug || isAnswerToAbort(exception)) return;
-      const message = "work in `cancellable` has failed after it was told to abort";
-      loop.callExceptionHandler({ message, exception, task: scope.task });
+    (value) => {
+      if (!wait.resume(value)) valueCameLate(scope, name, value, discard);
+    },
+    (error) => {
+      if (!wait.fail(error)) failureCameLate(scope, "`cancellable`", error);
     },
   );
   return await wait.promise;
 }
 
-/** Whether foreign work failed because it was told to: with our reason, or with an AbortError of its own. */
-function isAnswerToAbort(error: unknown): boolean {
-  return error instanceof CancelledError || (error instanceof Error && error.name === "AbortError");
+/** Starts the work. @throws TypeError if it is none. */
+export function begin<T>(
+  api: string,
+  start: (signal: AbortSignal) => PromiseLike<T>,
+  aborting: Aborting,
+): PromiseLike<T> {
+  const work = start(aborting.controller.signal);
+  if (!isThenable(work)) throw argumentError(api, "`start` to return a promise", work);
+  return work;
+}
+
+/** `start` may have taken its time, or cancelled the scope itself: then the wait for its work is cancelled as it begins. */
+export function cancelIfDue(scope: Scope, wait: Wait): void {
+  const interruption = scope.attention ? scope.takeInterruption() : undefined;
+  if (interruption !== undefined) wait.interrupt(interruption);
 }

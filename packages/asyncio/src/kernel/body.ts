@@ -1,7 +1,8 @@
 /** Running a body in a scope of its own: what every scope opener does. */
 
+import { findCause } from "../structures/causes.ts";
 import { runInScope } from "./context.ts";
-import { CancelledError } from "./errors.ts";
+import { type CancelDetails, CancelledError } from "./errors.ts";
 import { Scope } from "./scope.ts";
 import { type Cancellation, Wait, type WaitSubject } from "./wait.ts";
 
@@ -22,7 +23,7 @@ export async function openScope<T>(
     if (!scope.loop.spend()) await turn(parent, scope.label); // a spin of bodies that never wait
     return value;
   } catch (error) {
-    throw scope.unwound(error);
+    throw scope.unwound(recognised(error, scope));
   } finally {
     scope.close();
   }
@@ -38,6 +39,32 @@ function turn(scope: Scope, subject: WaitSubject): Promise<void> {
 /** Awaits the body inside its own context: a thenable that a body merely returns is waited for in the body's scope. */
 async function callBody<T>(body: () => PromiseLike<T>): Promise<T> {
   return await body();
+}
+
+/**
+ * What an error that leaves a body in `scope` counts as. Foreign code answers to our signals with errors of its own, which
+ * have our CancelledError as their cause. As long as the scope that it comes from is ending, such an error counts as that.
+ */
+export function recognised(error: unknown, scope: Scope): unknown {
+  const isOurs = error instanceof CancelledError;
+  const details = isOurs ? CancelledError.detailsOf(error) : causeIn(error, scope);
+  if (!(details?.scope instanceof Scope)) return error;
+  const cancellation = details as Cancellation; // a scope has made it
+  const { trouble } = cancellation.scope;
+  if (trouble?.pending === cancellation) trouble.pending = undefined; // delivered, by its abort signal
+  if (isOurs) return error;
+  const cause = cancellation.source === "abort" ? cancellation.reason : error;
+  return new CancelledError(cancellation, { cause });
+}
+
+function causeIn(error: unknown, scope: Scope): CancelDetails | undefined {
+  return findCause(error, (cause) => {
+    if (!(cause instanceof CancelledError)) return undefined;
+    const from = cause.scope;
+    if (!(from instanceof Scope) || from.cancelling() === 0) return null;
+    const isOver = from.closed && from !== scope && !scope.isInside(from);
+    return isOver ? null : CancelledError.detailsOf(cause);
+  });
 }
 
 /** Makes a cancellation that was caught come back at the next wait of its scope. */

@@ -161,7 +161,8 @@ let guarded = false;
 /**
  * From the first delivered cancellation on, the CancelledError of a branch that nobody awaits does not crash
  * the process (design rule 16). The branch's promise is made by the user's own async function, so the library
- * cannot mark it as handled; all it can do is to answer for its own errors when the host asks.
+ * cannot mark it as handled; all it can do is to answer for its own errors, and for AbortErrors that they have caused, when
+ * the host asks.
  *
  * Every other rejection is handed back: with the listener off, the same reason is rejected again, and the
  * host does with it whatever it would have done without us, under whatever flags it runs.
@@ -178,7 +179,9 @@ export function guardAbandonedBranches(): void {
     setImmediate(() => process.on("unhandledRejection", listener));
   };
   const listener = (reason: unknown): void => {
-    if (reason instanceof CancelledError && !leftRun.has(reason)) return;
+    const isAbort = reason instanceof Error && reason.name === "AbortError"; // the host's answer to a signal of ours
+    const error = isAbort ? reason.cause : reason;
+    if (error instanceof CancelledError && !leftRun.has(error)) return;
     for (const answers of rejectionHooks) if (answers(reason)) return;
     if (process.listenerCount("unhandledRejection") > 1) return;
     // After this batch of rejections, our own may be among them, and before anything else can happen.

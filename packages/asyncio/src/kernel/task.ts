@@ -4,6 +4,7 @@
  */
 
 import { type AbortTarget, bindSignal, checkSignalType } from "./abort.ts";
+import { recognised } from "./body.ts";
 import { currentScope, enterScope, runInScope } from "./context.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { creationSites } from "./debug.ts";
@@ -286,7 +287,8 @@ export class Task<T> extends Future<T> {
   }
 
   /** @internal */
-  failed(error: unknown): void {
+  failed(thrown: unknown): void {
+    const error = recognised(thrown, this.scope);
     this.end(error instanceof CancelledError ? "cancelled" : "rejected", error);
   }
 

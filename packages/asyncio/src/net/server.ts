@@ -10,6 +10,7 @@
  * Source: asyncio.Server (S144 to S149).
  */
 
+import { recognised } from "../kernel/body.ts";
 import {
   argumentError,
   CancelledError,
@@ -452,7 +453,8 @@ export class Server implements AsyncDisposable {
     try {
       if (!(await this.#secured(stream))) return;
       await this.#handle(connectionOf(stream, this.#options));
-    } catch (exception) {
+    } catch (thrown) {
+      const exception = recognised(thrown, here());
       if (exception instanceof CancelledError) throw exception;
       this.#report(exception, served);
     } finally {

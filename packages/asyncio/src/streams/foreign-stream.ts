@@ -144,7 +144,7 @@ export class ForeignStream implements ByteStream, Watched {
       (error) => {
         this.#isPulling = false;
         if (this.#source !== undefined) this.#sourceFailed(error);
-        else if (!this.#sourceScope.owns(error)) this.#report(error);
+        else this.#report(error);
       },
     );
   }
@@ -342,7 +342,7 @@ export class ForeignStream implements ByteStream, Watched {
       this.#settled();
     };
     this.#call(scope, call).then(ended, (error) => {
-      if (!scope.owns(error)) this.#report(error);
+      this.#report(error);
       ended();
     });
   }
@@ -360,8 +360,9 @@ export class ForeignStream implements ByteStream, Watched {
     return await runInScope(scope, call, undefined);
   }
 
-  /** Nobody reads any more, so nobody would see it. */
+  /** Nobody reads any more, so nobody would see it. A source that its own scope has cancelled before has not failed. */
   #report(exception: unknown): void {
+    if (exception instanceof CancelledError) return;
     const message = `${this.#name} has failed while it was closed`;
     this.#sourceScope.loop.callExceptionHandler({ message, exception });
   }

@@ -6,6 +6,7 @@
  * cancellation is forwarded to the owned and awaited ones, and the call goes on waiting until they have ended (8.22).
  */
 
+import { recognised } from "../kernel/body.ts";
 import { argumentError, CancelledError, isThenable } from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
@@ -126,7 +127,7 @@ class Gathering {
     this.wait.isForeign = true;
     promise.then(
       (value) => this.#succeeded(index, undefined, value),
-      (error) => this.#failed(index, undefined, error, undefined),
+      (error) => this.#failed(index, undefined, recognised(error, this.#scope), undefined),
     );
   }
 

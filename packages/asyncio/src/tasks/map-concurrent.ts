@@ -12,6 +12,7 @@
  * slot of its item: whoever takes it has got everything before it.
  */
 
+import { recognised } from "../kernel/body.ts";
 import { type Context, currentContext } from "../kernel/context-var.ts";
 import { argumentError, CancelledError, rangeError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
@@ -267,7 +268,8 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
     else if (this.#workers.size < this.#limit) this.#hire(scope);
   }
 
-  #failed(worker: Worker, scope: Scope, error: unknown): void {
+  #failed(worker: Worker, scope: Scope, thrown: unknown): void {
+    const error = recognised(thrown, scope);
     if (this.#isEnded && scope.owns(error)) return; // cancelled because the map ends
     const index = worker.index < 0 ? this.#read++ : worker.index; // else it was the source
     this.#isEnded = true;

@@ -3,6 +3,7 @@
  * `asCompleted` and `shield` leaves the tasks alone; cancelling `waitFor` cancels the work.
  */
 
+import { recognised } from "../kernel/body.ts";
 import {
   argumentError,
   CancelledError,
@@ -292,14 +293,15 @@ function toFuture<T>(item: Awaitable<T>): Future<T> {
   if (item instanceof Future) return item;
   if (typeof item === "function") return createTask(item);
   const future = new Future<T>();
+  const scope = here();
   foreign.add(future);
   item.then(
     (value) => void (future.done() || future.settle("fulfilled", value)),
-    (error) =>
-      void (
-        future.done() ||
-        future.settle(error instanceof CancelledError ? "cancelled" : "rejected", error)
-      ),
+    (thrown) => {
+      const error = recognised(thrown, scope);
+      const state = error instanceof CancelledError ? "cancelled" : "rejected";
+      if (!future.done()) future.settle(state, error);
+    },
   );
   return future;
 }

@@ -4,13 +4,29 @@ import { setImmediate as nextMacrotask } from "node:timers/promises";
 import {
   allTasks,
   CancelledError,
+  ContextVar,
   cancellable,
   createTask,
   currentTask,
+  type DiscardOption,
+  type EventLoop,
+  HostLoop,
+  moveOnAfter,
+  run,
   sleep,
+  type Task,
   timeout,
 } from "../../src/index.ts";
 import { collectReports, rejection, virtual } from "../virtual.ts";
+
+/** Declares a test in virtual time and one on the real host. */
+function onBoth(name: string, body: (loop: EventLoop) => Promise<void>): void {
+  test(`${name}, in virtual time`, virtual(body));
+  test(`${name}, in real time`, async () => {
+    const loop = new HostLoop();
+    await run(() => body(loop), { loop, signals: false });
+  });
+}
 
 /** Foreign work that never ends by itself. */
 const endless = (): Promise<never> => new Promise(() => {});
@@ -202,6 +218,185 @@ describe("cancelled", () => {
       assert.ok(!started);
     }),
   );
+});
+
+describe("a value that comes after the cancellation", () => {
+  /** Cancels `cancellable` over `work` before that gives `value`, lets it come, and what follows, happen. */
+  async function late<T>(value: T, options: DiscardOption<T> = {}): Promise<{ task: Task<T> }> {
+    const work = Promise.withResolvers<T>();
+    const connect = (): Promise<T> => work.promise;
+    const task = createTask(() => cancellable(connect, options), { name: "caller" });
+    await nextMacrotask();
+    task.cancel();
+    await rejection(task);
+    work.resolve(value);
+    await nextMacrotask();
+    return { task };
+  }
+
+  onBoth("goes to `discard`, once", async () => {
+    const discarded: unknown[] = [];
+    const connection = { id: 7 };
+
+    await late(connection, { discard: (value) => discarded.push(value) });
+
+    assert.deepEqual(discarded, [connection]);
+  });
+
+  onBoth("does not, if it has come in time", async () => {
+    const discard = (): never => assert.fail("it is in use");
+
+    assert.equal(await cancellable(async () => 1, { discard }), 1);
+    const task = createTask(() => cancellable(async () => 2, { discard }));
+    await sleep(0);
+    await nextMacrotask();
+    task.cancel();
+    assert.equal(await task, 2); // a completed wait wins
+  });
+
+  onBoth(
+    "may be discarded by operations of the library, which no cancellation reaches",
+    async () => {
+      const log: unknown[] = [];
+      const discard = async (value: string): Promise<void> => {
+        log.push(await sleep(0.001, value), currentTask()?.getName());
+      };
+
+      await late("connection", { discard });
+      for (const task of allTasks()) if (task !== currentTask()) task.cancel();
+      while (allTasks().size > 1) await sleep(0.001);
+
+      assert.deepEqual(log, ["connection", "discard of foreign work connect"]);
+    },
+  );
+
+  test("is discarded before the run ends, if it has come by then", async () => {
+    const log: string[] = [];
+    await run(
+      async () => {
+        const discard = async (): Promise<void> => void log.push(await sleep(0.002, "released"));
+        await late("connection", { discard });
+        log.push("main ends");
+      },
+      { signals: false },
+    );
+
+    assert.deepEqual(log, ["main ends", "released"]);
+  });
+
+  test("is discarded also when the run is over", async () => {
+    const work = Promise.withResolvers<string>();
+    const discarded: string[] = [];
+    await run(
+      () =>
+        moveOnAfter(0.001, () =>
+          cancellable(() => work.promise, { discard: (value) => discarded.push(value) }),
+        ),
+      { signals: false },
+    );
+
+    work.resolve("connection");
+    await nextMacrotask();
+
+    assert.deepEqual(discarded, ["connection"]);
+  });
+
+  onBoth("is discarded for a branch that its scope has cut off", async () => {
+    const work = Promise.withResolvers<string>();
+    const discarded: string[] = [];
+    await moveOnAfter(3600, async () => {
+      const branch = cancellable(() => work.promise, { discard: (value) => discarded.push(value) });
+      branch.catch(() => {});
+    });
+    work.resolve("connection");
+    await nextMacrotask();
+
+    assert.deepEqual(discarded, ["connection"]);
+  });
+
+  onBoth("is discarded in the context of whoever wanted it", async () => {
+    const tenant = new ContextVar<string>("tenant");
+    tenant.set("ann");
+    let seen: string | undefined;
+
+    await late("connection", {
+      discard: () => {
+        seen = tenant.get();
+      },
+    });
+
+    assert.equal(seen, "ann");
+  });
+
+  for (const [how, discard] of [
+    [
+      "throws",
+      () => {
+        throw new Error("broken");
+      },
+    ],
+    ["rejects", () => Promise.reject(new Error("broken"))],
+  ] as const) {
+    onBoth(`is reported with the failure of a \`discard\` that ${how}`, async (loop) => {
+      const reports = collectReports(loop);
+
+      await late("connection", { discard });
+
+      assert.deepEqual(
+        reports.map(({ message, exception }) => [message, (exception as Error).message]),
+        [["`discard` of foreign work connect has failed", "broken"]],
+      );
+    });
+  }
+
+  test(
+    "is reported in debug mode where there is no `discard`, unless it is nothing",
+    virtual(
+      async (loop) => {
+        const reports = collectReports(loop);
+
+        const { task } = await late({ id: 7 });
+        await late(undefined);
+
+        assert.deepEqual(
+          reports.map(({ message, task }) => [message, task]),
+          [
+            [
+              "foreign work connect has given a value after it was cancelled, and nobody will see it. If it has to be released, pass `discard`",
+              task,
+            ],
+          ],
+        );
+      },
+      { debug: true },
+    ),
+  );
+});
+
+test(
+  "what is no function is refused as `discard`",
+  virtual(async () => {
+    const error = await rejection(cancellable(async () => 1, { discard: 5 } as never));
+
+    assert.equal(
+      (error as Error).message,
+      "`cancellable` expects `discard` to be a function, got 5",
+    );
+  }),
+);
+
+test("work that takes longer than its deadline to start is cancelled as it begins", async () => {
+  const reports: unknown[] = [];
+  const body = () =>
+    cancellable((signal) => {
+      for (const end = performance.now() + 5; performance.now() < end; );
+      signal.addEventListener("abort", () => reports.push("aborted"));
+      return endless();
+    });
+
+  await run(() => rejection(timeout(0.002, body)), { signals: false });
+
+  assert.deepEqual(reports, ["aborted"]);
 });
 
 describe("virtual time", () => {

@@ -246,6 +246,16 @@ describe("rule 16: an abandoned CancelledError does not crash the process, anyth
     });
   }
 
+  test("nor does the AbortError with which the host answers for it, but any other does", async () => {
+    const [ours, other] = await Promise.all([
+      runFixture("rejections", "abandoned branch with an AbortError of the host"),
+      runFixture("rejections", "AbortError of somebody else's signal"),
+    ]);
+
+    assert.deepEqual([ours.code, ours.stdout, ours.stderr], [0, "finally\nend\n", ""]);
+    assert.deepEqual([other.code, other.stdout], [1, "finally\n"]);
+  });
+
   test("the CancelledError of a run that nobody awaits is none of an abandoned branch", async () => {
     const { code, stdout, stderr } = await runFixture("rejections", "run that nobody awaits");
 

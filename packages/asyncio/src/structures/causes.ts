@@ -1,0 +1,43 @@
+/** The causes of an error, which anybody's code may have thrown. */
+
+/** How far down the causes are looked at: some errors are their own cause. */
+const MAX_DEPTH = 64;
+
+/**
+ * Asks `judge` about `error`, its cause, the cause of that, and so on, and gives the first answer; an answer of null ends the
+ * search with undefined. An AggregateError has an answer if each of its errors has one: that of the first.
+ */
+export function findCause<A>(
+  error: unknown,
+  judge: (error: object) => A | null | undefined,
+  depth = 0,
+): A | undefined {
+  try {
+    let at = error;
+    for (let level = depth; level < MAX_DEPTH; level++) {
+      if (typeof at !== "object" || at === null) return undefined;
+      const answer = judge(at);
+      if (answer !== undefined) return answer ?? undefined;
+      if (at instanceof AggregateError && at.errors.length > 0)
+        return answerOfAll(at.errors, judge, level + 1);
+      at = (at as { readonly cause?: unknown }).cause;
+    }
+  } catch {
+    // It is something else than it seems, with getters of its own.
+  }
+  return undefined;
+}
+
+function answerOfAll<A>(
+  errors: readonly unknown[],
+  judge: (error: object) => A | null | undefined,
+  depth: number,
+): A | undefined {
+  let first: A | undefined;
+  for (const error of errors) {
+    const answer = findCause(error, judge, depth);
+    if (answer === undefined) return undefined;
+    first ??= answer;
+  }
+  return first;
+}
