@@ -15,6 +15,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -62,7 +63,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const modules = new Map(examples.map((example) => [example, writeModule(example)]));
 const complaints = await typecheck();
 
-suite("examples", { concurrency: true }, () => {
+suite("examples", { concurrency: availableParallelism() }, () => {
   for (const [example, module] of modules) {
     test(`${example.file}:${example.line}`, async () => {
       const wrong = complaints.filter((line) => line.startsWith(`${module}(`));

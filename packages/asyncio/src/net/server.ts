@@ -37,7 +37,6 @@ import { checkLimit } from "../streams/separators.ts";
 import type { ServerTlsOptions } from "../streams/tls-options.ts";
 import { type StreamWriter, type WriterOptions, waterMarks } from "../streams/writer.ts";
 import { isNeededBy } from "../tasks/owners.ts";
-import { sleep } from "../tasks/sleep.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { CancelScope, cleanup, moveOnAfter } from "../tasks/timeouts.ts";
 import { checkPort, networkHere, secureStream } from "./connection.ts";
@@ -354,9 +353,13 @@ export class Server implements AsyncDisposable {
     for (let seconds = Math.max(loop.cancelGrace, FIRST_LOOK); ; seconds *= 2) {
       const ended = await moveOnAfter(seconds, () => this.waitClosed());
       if (!ended.cancelled) return;
-      const before = [...this.#served].map((served) => [served, served.swallowed] as const);
-      await sleep(0.001); // by then whoever is about to go on has done so: virtual time stands still meanwhile
-      const stuck = before.filter(([served, swallowed]) => served.isStuck(swallowed));
+      const idle = [...this.#served]
+        .map((served) => [served, served.swallowed] as const)
+        .filter(([served, swallowed]) => served.isStuck(swallowed));
+      if (idle.length === 0) continue;
+      // Whoever was about to go on has done so by then: virtual time stands still meanwhile.
+      if (!(await moveOnAfter(0.001, () => this.waitClosed())).cancelled) return;
+      const stuck = idle.filter(([served, swallowed]) => served.isStuck(swallowed));
       this.#leaveBehind(stuck.map(([served]) => served));
     }
   }
