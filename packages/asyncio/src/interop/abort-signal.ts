@@ -53,7 +53,9 @@ export function abortSignal(): AbortSignal {
   const { controller } = aborting;
   signals.set(scope, controller.signal);
   const interruption = scope.peekInterruption();
-  if (interruption !== undefined) controller.abort(new CancelledError(interruption));
-  else scope.addCancelHook((cancellation) => aborting.abort(cancellation));
+  if (interruption !== undefined) {
+    guardAbandonedBranches();
+    controller.abort(new CancelledError(interruption));
+  } else scope.addCancelHook((cancellation) => aborting.abort(cancellation));
   return controller.signal;
 }

@@ -247,12 +247,14 @@ describe("rule 16: an abandoned CancelledError does not crash the process, anyth
   }
 
   test("nor does the AbortError with which the host answers for it, but any other does", async () => {
-    const [ours, other] = await Promise.all([
+    const [ours, before, other] = await Promise.all([
       runFixture("rejections", "abandoned branch with an AbortError of the host"),
+      runFixture("rejections", "AbortError in a scope that was cancelled before"),
       runFixture("rejections", "AbortError of somebody else's signal"),
     ]);
 
-    assert.deepEqual([ours.code, ours.stdout, ours.stderr], [0, "finally\nend\n", ""]);
+    for (const { code, stdout, stderr } of [ours, before])
+      assert.deepEqual([code, stdout, stderr], [0, "finally\nend\n", ""]);
     assert.deepEqual([other.code, other.stdout], [1, "finally\n"]);
   });
 
