@@ -29,11 +29,14 @@ const named = args.filter((arg) => arg in steps);
 const rest = args.filter((arg) => !(arg in steps));
 const total = { passed: 0, failed: 0 };
 const failedSteps = [];
+const leftOut = [];
 
 for (const name of named.length > 0 ? named : Object.keys(steps)) {
   console.log(`\n== ${name}`);
   const startedAt = performance.now();
-  const { passed, failed, skipped = 0 } = await countFailure(() => steps[name](rest));
+  const result = await countFailure(() => steps[name](rest));
+  const { passed, failed, skipped = 0 } = result;
+  leftOut.push(...(result.leftOut ?? []));
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   console.log(
     `${failed > 0 ? "FAILED" : "ok"}: ${passed} passed, ${failed} failed` +
@@ -44,6 +47,7 @@ for (const name of named.length > 0 ? named : Object.keys(steps)) {
   if (failed > 0) failedSteps.push(name);
 }
 
+if (leftOut.length > 0) console.log(`\nLeft out:\n  ${leftOut.join("\n  ")}`);
 if (failedSteps.length > 0) console.log(`\nFailed: ${failedSteps.join(", ")}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 ? 1 : 0;

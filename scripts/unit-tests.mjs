@@ -18,30 +18,34 @@ const patterns = [
 // before: a leak shall show.
 const fileSeconds = 60;
 
-// Gives { passed, failed, skipped }; `wanted` are parts of file names, all files if there are none.
+// Gives { passed, failed, skipped, leftOut }; the last has a line for each test that was left out, with
+// the reason. `wanted` are parts of file names, all files if there are none.
 export async function runUnitTests(wanted = []) {
   const found = globSync(patterns, { cwd: root, exclude: (name) => name === "node_modules" });
   const files = found
     .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
     .sort();
   const totals = { passed: 0, failed: 0, skipped: 0 };
+  const leftOut = [];
   if (files.length === 0) {
     console.log("no test files");
-    return { ...totals, failed: 1 };
+    return { ...totals, failed: 1, leftOut };
   }
   const worker = async () => {
     for (let file = files.shift(); file !== undefined; file = files.shift()) {
       const counts = await runFile(file);
+      leftOut.push(...counts.leftOut);
       for (const key of Object.keys(totals)) totals[key] += counts[key];
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
-  return totals;
+  return { ...totals, leftOut: leftOut.sort() };
 }
 
 async function runFile(file) {
   const failures = [];
   const running = new Map();
+  const leftOut = [];
   let printed = "";
   let counts;
   const signal = AbortSignal.timeout(fileSeconds * 1000);
@@ -49,6 +53,9 @@ async function runFile(file) {
     // A suite fails because a test in it did, and that one is told.
     const isCause = data?.details?.error?.failureType !== "subtestsFailed";
     if (type === "test:fail" && data.todo === undefined && isCause) failures.push(data);
+    const reason = data?.skip ?? data?.todo;
+    if (type === "test:pass" && reason !== undefined)
+      leftOut.push(`${file}: ${data.name}${typeof reason === "string" ? ` (${reason})` : ""}`);
     // Events of the file as a whole have no entryFile, and numbers of their own.
     const isTest = data?.entryFile !== undefined;
     if (type === "test:dequeue" && isTest) running.set(data.testId, data.name);
@@ -60,7 +67,7 @@ async function runFile(file) {
   }
   const failed = counts.failed + counts.cancelled;
   if (failed > 0) showFailures(file, failures, [...running.values()], printed);
-  return { passed: counts.passed, failed, skipped: counts.skipped + counts.todo };
+  return { passed: counts.passed, failed, skipped: counts.skipped + counts.todo, leftOut };
 }
 
 function showFailures(file, failures, running, printed) {
