@@ -23,17 +23,14 @@ function find(name: string): string | undefined {
     .find((path) => existsSync(path));
 }
 
-/** Runs a program that is not ours to its end; whatever it returns is looked at by the test. */
+/** Runs a program that is not ours to its end; what it returns is for the test to look at. */
 export function runTool(
   program: string,
   args: readonly string[],
-  options: Omit<asyncio.RunProcessOptions, "capture" | "check"> = {},
-): Promise<asyncio.ProcessResult> {
-  return asyncio.runProcess(find(program) ?? program, args, {
-    seconds: 30,
-    ...options,
-    check: false,
-  });
+  options: Pick<asyncio.RunProcessOptions, "input" | "cwd" | "uid" | "gid"> = {},
+) {
+  const path = find(program) ?? program;
+  return asyncio.runProcess(path, args, { ...options, seconds: 30, check: false });
 }
 
 /** A port that was free just now. */
@@ -51,12 +48,8 @@ export function withRedisServer(
     const path = join(folder, "redis.sock");
     const settings = { port, bind: "127.0.0.1", unixsocket: path, save: "", dir: folder };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    await serving(
-      "redis-server",
-      args,
-      user,
-      /The server is now ready[^]*unix|connections unix/,
-      () => body({ port, path }),
+    await serving("redis-server", args, user, /The server is now ready|connections unix/, () =>
+      body({ port, path }),
     );
   });
 }
