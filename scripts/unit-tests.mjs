@@ -3,9 +3,10 @@
 
 import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
 import { run } from "node:test";
 import { inspect } from "node:util";
-import { root } from "./install.mjs";
+import { ensureFoldersInstalled, root } from "./install.mjs";
 
 const patterns = [
   "packages/asyncio/test/**/*.test.ts",
@@ -31,6 +32,7 @@ export async function runUnitTests(wanted = []) {
     console.log("no test files");
     return { ...totals, failed: 1, leftOut };
   }
+  ensureFoldersInstalled(files.map((file) => join(root, dirname(file))));
   const worker = async () => {
     for (let file = files.shift(); file !== undefined; file = files.shift()) {
       const counts = await runFile(file);
