@@ -243,8 +243,8 @@ describe("on a simulated network", () => {
     });
 
   test("a conversation goes well under every schedule", async () => {
-    const found = await testing.explore(conversation, { iterations: 50, seconds: 5 });
-    assert.ok(found.distinct > 20, String(found.distinct));
+    const found = await testing.explore(conversation, { iterations: 30, seconds: 30 });
+    assert.ok(found.distinct > 10, String(found.distinct));
   });
 
   test("wherever it is cancelled, nothing is left", async () => {

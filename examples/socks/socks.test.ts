@@ -199,7 +199,7 @@ describe("on a simulated network", () => {
     });
 
   test("a conversation goes well under every schedule", async () => {
-    const found = await testing.explore(conversation, { iterations: 200, seconds: 5 });
+    const found = await testing.explore(conversation, { iterations: 100, seconds: 30 });
 
     assert.ok(found.distinct > 20, String(found.distinct));
   });
