@@ -97,9 +97,22 @@ describe("with a real PostgreSQL", needs("postgres", "initdb"), () => {
           session.query("select pg_sleep(0.002)"),
         );
         outcomes.add(moved.cancelled);
-        assert.deepEqual(await session.query("select $1::int as n", [count]), [{ n: count }]);
+        const next = "select $1::int as n from pg_sleep(0.01)";
+        assert.deepEqual(await session.query(next, [count]), [{ n: count }]);
       }
       assert.ok(outcomes.has(true));
+    }));
+
+  test("a cancellation that comes before the server has begun with the query is not lost", () =>
+    withDatabase(async (open) => {
+      await using session = await open();
+      const [row] = await session.query<{ pid: number }>("select pg_backend_pid() as pid");
+      const pid = row?.pid ?? assert.fail();
+      process.kill(pid, "SIGSTOP");
+      const slow = createTask(() => timeout(0.001, () => session.query("select pg_sleep(3600)")));
+      await asyncio.sleep(0.5); // time for the first attempt; with less, nothing is tested, and nothing fails
+      process.kill(pid, "SIGCONT");
+      await assert.rejects(slow, asyncio.TimeoutError);
     }));
 
   test("a transaction that is cancelled leaves nothing, and what was told as committed is", () =>
