@@ -14,8 +14,6 @@ interface World {
   readonly server: asyncio.Server;
 }
 
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-
 /** A hub on a simulated network; the body runs on another host. */
 async function fanning(
   body: (world: World) => Promise<void>,
