@@ -274,6 +274,9 @@ describe("with a real PostgreSQL", needs("postgres", "initdb"), () => {
           psql(`insert into jobs (payload) values ('${text}'); notify jobs`);
         assert.equal((await insert("from psql")).returncode, 0);
         assert.equal(await program.line(), "job 2: from psql");
+        // A job prints before its transaction ends, which holds the row.
+        const settled = () => session.query("select state from jobs for update");
+        assert.deepEqual(await settled(), [{ state: "done" }, { state: "done" }]);
 
         await session.query(
           "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()",
@@ -281,6 +284,7 @@ describe("with a real PostgreSQL", needs("postgres", "initdb"), () => {
         assert.equal(await program.line(), "listening");
         await insert("again");
         assert.equal(await program.line(), "job 3: again");
+        await settled();
 
         await insert("wait");
         await runTool("cat", [pipe]); // until the job has begun
