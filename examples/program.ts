@@ -18,11 +18,16 @@ export class Program {
   #stderr = "";
 
   /** Starts `path`, which is relative to this folder. */
-  constructor(path: string, ...args: string[]) {
+  constructor(path: string, ...args: string[]);
+  /** The same, with more in its environment. */
+  constructor(env: Readonly<Record<string, string>>, path: string, ...args: string[]);
+  constructor(first: string | Readonly<Record<string, string>>, ...rest: string[]) {
+    const more = typeof first === "string" ? {} : first;
+    const [path = "", ...args] = typeof first === "string" ? [first, ...rest] : rest;
     const file = fileURLToPath(new URL(path, import.meta.url));
     const { ASYNCIO_DEBUG: _, NODE_OPTIONS: __, ...env } = process.env;
     const child = spawn(process.execPath, [file, ...args], {
-      env,
+      env: { ...env, ...more },
       stdio: ["ignore", "pipe", "pipe"],
       timeout: 30_000,
       killSignal: "SIGKILL",

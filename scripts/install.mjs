@@ -47,6 +47,16 @@ export function ensureInstalled(folder, what) {
   process.stdout.write(` ${((Date.now() - startedAt) / 1000).toFixed(0)} s\n`);
 }
 
+// Folders with a lock file of their own, as some examples are: what is installed stands in the
+// description of their package.json.
+export function ensureFoldersInstalled(folders) {
+  for (const folder of new Set(folders)) {
+    if (!existsSync(join(folder, "package-lock.json"))) continue;
+    const { description } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    ensureInstalled(folder, description ?? `the packages of ${folder}`);
+  }
+}
+
 function isInstalled(folder, lock, stamp, hash) {
   if (existsSync(stamp) && readFileSync(stamp, "utf8").trim() === hash) return true;
   // Somebody ran `npm install` or `npm ci` by hand: npm writes its hidden lock file last.

@@ -39,13 +39,16 @@ const named = args.filter((arg) => arg in steps);
 const rest = args.filter((arg) => !(arg in steps));
 const total = { passed: 0, failed: 0 };
 const failedSteps = [];
+const leftOut = [];
 
 const chosen = named.length > 0 ? named : Object.keys(steps);
 announceFetches();
 for (const name of chosen) {
   console.log(`\n== ${name}`);
   const startedAt = performance.now();
-  const { passed, failed, skipped = 0 } = await countFailure(() => steps[name](rest));
+  const result = await countFailure(() => steps[name](rest));
+  const { passed, failed, skipped = 0 } = result;
+  leftOut.push(...(result.leftOut ?? []));
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   console.log(
     `${failed > 0 ? "FAILED" : "ok"}: ${passed} passed, ${failed} failed` +
@@ -56,6 +59,7 @@ for (const name of chosen) {
   if (failed > 0) failedSteps.push(name);
 }
 
+if (leftOut.length > 0) console.log(`\nLeft out:\n  ${leftOut.join("\n  ")}`);
 if (failedSteps.length > 0) console.log(`\nFailed: ${failedSteps.join(", ")}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 ? 1 : 0;

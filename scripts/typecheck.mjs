@@ -3,8 +3,8 @@
 
 import { spawn } from "node:child_process";
 import { existsSync, globSync } from "node:fs";
-import { join } from "node:path";
-import { root } from "./install.mjs";
+import { dirname, join } from "node:path";
+import { ensureFoldersInstalled, root } from "./install.mjs";
 
 const projects = [
   { config: "packages/asyncio/tsconfig.json", needs: "packages/asyncio/src/**/*.ts" },
@@ -19,6 +19,9 @@ const projects = [
   { config: "docs/tsconfig.json", needs: "docs/**/*.ts" },
 ];
 
+ensureFoldersInstalled(
+  globSync("examples/*/package-lock.json", { cwd: root }).map((lock) => join(root, dirname(lock))),
+);
 const results = await Promise.all(
   projects.filter(exists).map(async ({ config }) => ({ config, ...(await check(config)) })),
 );

@@ -3,9 +3,10 @@
 
 import { globSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
+import { dirname, join } from "node:path";
 import { run } from "node:test";
 import { inspect } from "node:util";
-import { root } from "./install.mjs";
+import { ensureFoldersInstalled, root } from "./install.mjs";
 import { reportProgress } from "./progress.mjs";
 
 const patterns = [
@@ -20,17 +21,20 @@ const patterns = [
 // where there is more to do than there are processors, a second counts as the part of it that a process gets.
 const silentSeconds = 60;
 
-// Gives { passed, failed, skipped }; `wanted` are parts of file names, all files if there are none.
+// Gives { passed, failed, skipped, leftOut }; the last has a line for each test that was left out, with
+// the reason. `wanted` are parts of file names, all files if there are none.
 export async function runUnitTests(wanted = []) {
   const found = globSync(patterns, { cwd: root, exclude: (name) => name === "node_modules" });
   const files = found
     .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
     .sort();
   const totals = { passed: 0, failed: 0, skipped: 0 };
+  const leftOut = [];
   if (files.length === 0) {
     console.log("no test files");
-    return { ...totals, failed: 1 };
+    return { ...totals, failed: 1, leftOut };
   }
+  ensureFoldersInstalled(files.map((file) => join(root, dirname(file))));
   const all = files.length;
   const atWork = new Set();
   const stop = reportProgress(() => {
@@ -44,12 +48,13 @@ export async function runUnitTests(wanted = []) {
       atWork.add(file);
       const counts = await runFile(file);
       atWork.delete(file);
+      leftOut.push(...counts.leftOut);
       for (const key of Object.keys(totals)) totals[key] += counts[key];
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
   stop();
-  return totals;
+  return { ...totals, leftOut: leftOut.sort() };
 }
 
 // How much of a second a process gets to run, about: 1 where there is a processor for each that wants one.
@@ -61,6 +66,7 @@ function shareOfProcessor() {
 async function runFile(file) {
   const failures = [];
   const running = new Map();
+  const leftOut = [];
   let printed = "";
   let counts;
   const controller = new AbortController();
@@ -74,6 +80,9 @@ async function runFile(file) {
     // A suite fails because a test in it did, and that one is told.
     const isCause = data?.details?.error?.failureType !== "subtestsFailed";
     if (type === "test:fail" && data.todo === undefined && isCause) failures.push(data);
+    const reason = data?.skip ?? data?.todo;
+    if (type === "test:pass" && reason !== undefined)
+      leftOut.push(`${file}: ${data.name}${typeof reason === "string" ? ` (${reason})` : ""}`);
     // Events of the file as a whole have no entryFile, and numbers of their own.
     const isTest = data?.entryFile !== undefined;
     if (type === "test:dequeue" && isTest) running.set(data.testId, data.name);
@@ -86,7 +95,7 @@ async function runFile(file) {
   clearInterval(watchdog);
   const failed = counts.failed + counts.cancelled;
   if (failed > 0) showFailures(file, failures, [...running.values()], printed);
-  return { passed: counts.passed, failed, skipped: counts.skipped + counts.todo };
+  return { passed: counts.passed, failed, skipped: counts.skipped + counts.todo, leftOut };
 }
 
 function showFailures(file, failures, running, printed) {

@@ -51,20 +51,41 @@ export function proxyTo(options: ProxyOptions): asyncio.ConnectionHandler {
   };
 }
 
+/** Bytes that have gone through. */
+export interface Passed {
+  sent: number;
+  received: number;
+}
+
 type Ends = readonly [asyncio.StreamReader, asyncio.StreamWriter];
 
 /** Gives how it ended. */
-async function serve(
-  [reader, writer]: Ends,
-  options: ProxyOptions,
-  passed: { sent: number; received: number },
-): Promise<string> {
+async function serve(client: Ends, options: ProxyOptions, passed: Passed): Promise<string> {
   const { target, connectSeconds, idleSeconds } = options;
   let upstream: asyncio.Connection | undefined;
-  let isDone = false;
   try {
     upstream = await asyncio.timeout(connectSeconds, () => asyncio.openConnection(target));
-    const { reader: fromTarget, writer: toTarget } = upstream;
+    return await passBoth(client, upstream, idleSeconds, passed);
+  } catch (error) {
+    if (error instanceof asyncio.TimeoutError) return `no connection in ${connectSeconds} s`;
+    if (isNetworkError(error)) return `no connection: ${reasonOf(error)}`;
+    throw error;
+  }
+}
+
+/**
+ * Passes on what comes from either side until both have ended, one is lost, or nothing has come for `idleSeconds`.
+ * Closes `upstream`, and gives how it ended: "done" if that was in good order.
+ */
+export async function passBoth(
+  [reader, writer]: Ends,
+  upstream: asyncio.Connection,
+  idleSeconds: number,
+  passed: Passed,
+): Promise<string> {
+  const { reader: fromTarget, writer: toTarget } = upstream;
+  let isDone = false;
+  try {
     await asyncio.timeout(idleSeconds, async (idle) => {
       const moved = () => {
         // A chunk may come through in the very moment in which the deadline passes.
@@ -83,19 +104,15 @@ async function serve(
         });
       });
     });
-    upstream.writer.close();
+    toTarget.close();
     isDone = true;
     return "done";
   } catch (error) {
-    if (error instanceof asyncio.TimeoutError)
-      return upstream === undefined
-        ? `no connection in ${connectSeconds} s`
-        : `idle for ${idleSeconds} s`;
-    if (isNetworkError(error))
-      return `${upstream === undefined ? "no connection" : "lost"}: ${reason(error)}`;
+    if (error instanceof asyncio.TimeoutError) return `idle for ${idleSeconds} s`;
+    if (isNetworkError(error)) return `lost: ${reasonOf(error)}`;
     throw error;
   } finally {
-    if (!isDone) upstream?.writer.abort();
+    if (!isDone) toTarget.abort();
   }
 }
 
@@ -112,7 +129,8 @@ async function pass(
   to.writeEof();
 }
 
-function reason(error: Error): string {
+/** What to say of an error of the network. */
+export function reasonOf(error: Error): string {
   const [first] = error instanceof asyncio.ExceptionGroup ? error.flatten() : [error];
   return (first as Error).message;
 }

@@ -1,13 +1,9 @@
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import * as testing from "asyncio-ts/testing";
 import { Program } from "../program.ts";
+import { needs, runTool, withRedisServer } from "../servers.ts";
 import { FakeRedis } from "./fake-server.ts";
 import { LostError, openRedis, type Redis, type RedisOptions, ReplyError } from "./redis.ts";
 
@@ -284,88 +280,108 @@ describe("on a simulated network", () => {
   });
 });
 
-const isInstalled = spawnSync("redis-server", ["--version"]).status === 0;
+describe("with a real redis-server", needs("redis-server"), () => {
+  test("commands, pipelines, cancellation, subscriptions, a lost connection, the program", () =>
+    asyncio.run(() =>
+      withRedisServer(async ({ port, path }) => {
+        await using redis = await openRedis({ port });
+        assert.equal(await redis.command("SET", "key", "caf\u00e9"), "OK");
+        assert.equal(await redis.command("GET", "key"), "caf\u00e9");
+        assert.equal(await redis.command("GET", "none"), undefined);
+        await assert.rejects(redis.command("LPUSH", "key", 1), { kind: "WRONGTYPE" });
+        await redis.command("HSET", "hash", "a", 1, "b", 2);
+        assert.deepEqual(
+          await redis.command("HGETALL", "hash"),
+          new Map([
+            ["a", "1"],
+            ["b", "2"],
+          ]),
+        );
 
-describe("with a real redis-server", { skip: isInstalled ? false : "it is not installed" }, () => {
-  /** A server of our own, on a port that is free and a Unix socket, without files. */
-  async function withServer(body: (at: { port: number; path: string }) => Promise<void>) {
-    const folder = mkdtempSync(join(tmpdir(), "asyncio-ts-redis-"));
-    const free = await asyncio.run(async () => {
-      await using server = await asyncio.startServer(async () => {}, "127.0.0.1", 0);
-      return server.sockets[0].port;
-    });
-    const path = join(folder, "redis.sock");
-    const settings = { port: free, bind: "127.0.0.1", unixsocket: path, save: "", dir: folder };
-    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "inherit"] });
-    try {
-      let log = "";
-      for await (const chunk of child.stdout) {
-        log += chunk;
-        if (/Ready to accept connections unix|The server is now ready/.test(log)) break;
-      }
-      await asyncio.run(() => body({ port: free, path }));
-    } finally {
-      child.kill("SIGKILL");
-      if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-      rmSync(folder, { recursive: true });
-    }
+        const all = Array.from({ length: 5000 }, () => () => redis.command("INCR", "n"));
+        assert.deepEqual(
+          await gather(all),
+          all.map((_, index) => index + 1),
+        );
+
+        await moveOnAfter(0.05, () => redis.command("BLPOP", "empty", 0.2));
+        assert.equal(await redis.command("GET", "key"), "caf\u00e9");
+
+        await using other = await openRedis({ path, backoff: [0.01, 0.1] });
+        {
+          await using subscription = await other.subscribe("news");
+          assert.equal(await redis.command("PUBLISH", "news", "hello"), 1);
+          for await (const message of subscription) {
+            assert.equal(message, "hello");
+            break;
+          }
+          const id = await other.command("CLIENT", "ID");
+          await redis.command("CLIENT", "KILL", "ID", String(id));
+          assert.notEqual(await answer(other, "CLIENT", "ID"), id);
+          assert.equal(await redis.command("PUBLISH", "news", "again"), 1);
+          for await (const message of subscription) {
+            assert.equal(message, "again");
+            break;
+          }
+        }
+        assert.equal(await redis.command("PUBLISH", "news", "nobody"), 0);
+
+        const server = ["--server", `127.0.0.1:${port}`];
+        const get = new Program("redis/main.ts", ...server, "get", "key");
+        assert.equal(await get.line(), "caf\u00e9");
+        assert.deepEqual(await get.end(), { code: 0, signal: null, stderr: "" });
+        const listener = new Program("redis/main.ts", ...server, "subscribe", "news");
+        assert.equal(await listener.line(), "subscribed to news");
+        await redis.command("PUBLISH", "news", "extra");
+        assert.equal(await listener.line(), "news: extra");
+        assert.deepEqual(await listener.end("SIGINT"), {
+          code: null,
+          signal: "SIGINT",
+          stderr: "",
+        });
+      }),
+    ));
+});
+
+describe("the server of these tests, for clients that are not ours", () => {
+  async function withFake(body: (fake: FakeRedis, port: string) => Promise<void>): Promise<void> {
+    const fake = new FakeRedis();
+    await using server = await asyncio.startServer(fake.serve, "127.0.0.1", 0);
+    await body(fake, String(server.sockets[0].port));
   }
 
-  test("commands, pipelines, cancellation, subscriptions, a lost connection, the program", () =>
-    withServer(async ({ port, path }) => {
-      await using redis = await openRedis({ port });
-      assert.equal(await redis.command("SET", "key", "caf\u00e9"), "OK");
-      assert.equal(await redis.command("GET", "key"), "caf\u00e9");
-      assert.equal(await redis.command("GET", "none"), undefined);
-      await assert.rejects(redis.command("LPUSH", "key", 1), { kind: "WRONGTYPE" });
-      await redis.command("HSET", "hash", "a", 1, "b", 2);
-      assert.deepEqual(
-        await redis.command("HGETALL", "hash"),
-        new Map([
-          ["a", "1"],
-          ["b", "2"],
-        ]),
-      );
+  test("redis-cli understands its answers", needs("redis-cli"), () =>
+    asyncio.run(() =>
+      withFake(async (fake, port) => {
+        const cli = async (...command: string[]) =>
+          (await runTool("redis-cli", ["-3", "-p", port, ...command])).stdout;
 
-      const all = Array.from({ length: 5000 }, () => () => redis.command("INCR", "n"));
-      assert.deepEqual(
-        await gather(all),
-        all.map((_, index) => index + 1),
-      );
+        assert.equal(await cli("SET", "key", "caf\u00e9"), "OK\n");
+        assert.equal(await cli("GET", "key"), "caf\u00e9\n");
+        assert.equal(await cli("GET", "none"), "\n");
+        assert.equal(await cli("INCR", "n"), "1\n");
+        assert.match(await cli("FLY"), /^ERR unknown command 'FLY'/);
+        assert.deepEqual(
+          fake.log.filter((line) => !/^(HELLO|COMMAND)/.test(line)),
+          ["SET key caf\u00e9", "GET key", "GET none", "INCR n", "FLY"],
+        );
+      }),
+    ),
+  );
 
-      await moveOnAfter(0.05, () => redis.command("BLPOP", "empty", 0.2));
-      assert.equal(await redis.command("GET", "key"), "caf\u00e9");
+  test("redis-benchmark gets all its answers, pipelined too", needs("redis-benchmark"), () =>
+    asyncio.run(() =>
+      withFake(async (fake, port) => {
+        const load = ["-t", "set,incr,get", "-n", "2000", "-c", "20", "-P", "10", "--csv"];
 
-      await using other = await openRedis({ path, backoff: [0.01, 0.1] });
-      {
-        await using subscription = await other.subscribe("news");
-        assert.equal(await redis.command("PUBLISH", "news", "hello"), 1);
-        for await (const message of subscription) {
-          assert.equal(message, "hello");
-          break;
-        }
-        const id = await other.command("CLIENT", "ID");
-        await redis.command("CLIENT", "KILL", "ID", String(id));
-        assert.notEqual(await answer(other, "CLIENT", "ID"), id);
-        assert.equal(await redis.command("PUBLISH", "news", "again"), 1);
-        for await (const message of subscription) {
-          assert.equal(message, "again");
-          break;
-        }
-      }
-      assert.equal(await redis.command("PUBLISH", "news", "nobody"), 0);
+        const { returncode, stdout } = await runTool("redis-benchmark", ["-p", port, ...load]);
 
-      const server = ["--server", `127.0.0.1:${port}`];
-      const get = new Program("redis/main.ts", ...server, "get", "key");
-      assert.equal(await get.line(), "caf\u00e9");
-      assert.deepEqual(await get.end(), { code: 0, signal: null, stderr: "" });
-      const listener = new Program("redis/main.ts", ...server, "subscribe", "news");
-      assert.equal(await listener.line(), "subscribed to news");
-      await redis.command("PUBLISH", "news", "extra");
-      assert.equal(await listener.line(), "news: extra");
-      assert.deepEqual(await listener.end("SIGINT"), { code: null, signal: "SIGINT", stderr: "" });
-    }));
+        assert.equal(returncode, 0);
+        assert.match(stdout, /"SET",.*\n"GET",.*\n"INCR",/);
+        assert.equal([...fake.data.values()].includes("2000"), true); // none was lost, none ran twice
+      }),
+    ),
+  );
 });
 
 /** Asks again if the connection was lost meanwhile. */

@@ -1,0 +1,134 @@
+// For the tests: programs that are not ours. Servers run as a user without rights, on a port that is
+// free or on a Unix socket, in a temporary folder that goes with them. A test that needs a program
+// which the machine lacks is left out by name; with ASYNCIO_ALL_TOOLS=1, as in CI, it fails.
+
+import { chownSync, existsSync, globSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import * as asyncio from "asyncio-ts";
+
+/** Options for `test`: `test("…", needs("curl"), …)`. */
+export function needs(...programs: readonly string[]): { readonly skip: string | false } {
+  const missing = programs.filter((name) => find(name) === undefined);
+  const isLeftOut = missing.length > 0 && process.env.ASYNCIO_ALL_TOOLS !== "1";
+  return { skip: isLeftOut ? `not installed: ${missing.join(", ")}` : false };
+}
+
+/** Where a program is. Debian keeps those of PostgreSQL's server apart. */
+function find(name: string): string | undefined {
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/local/sbin", "/usr/sbin"];
+  const apart = globSync("/usr/lib/postgresql/*/bin").sort().reverse();
+  return [...folders, ...apart]
+    .map((folder) => join(folder, name))
+    .find((path) => existsSync(path));
+}
+
+/** Runs a program that is not ours to its end; what it returns is for the test to look at. */
+export function runTool(
+  program: string,
+  args: readonly string[],
+  options: Pick<asyncio.RunProcessOptions, "input" | "cwd" | "uid" | "gid"> = {},
+) {
+  const path = find(program) ?? program;
+  return asyncio.runProcess(path, args, { ...options, seconds: 30, check: false });
+}
+
+/** A port that was free just now. */
+export async function freePort(): Promise<number> {
+  await using server = await asyncio.startServer(async () => {}, "127.0.0.1", 0);
+  return server.sockets[0].port;
+}
+
+/** Redis on a port and on a Unix socket, without files. */
+export function withRedisServer(
+  body: (at: { readonly port: number; readonly path: string }) => Promise<void>,
+): Promise<void> {
+  return inFolder(async (folder, user) => {
+    const port = await freePort();
+    const path = join(folder, "redis.sock");
+    const settings = { port, bind: "127.0.0.1", unixsocket: path, save: "", dir: folder };
+    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    await serving("redis-server", args, user, /The server is now ready|connections unix/, () =>
+      body({ port, path }),
+    );
+  });
+}
+
+/** PostgreSQL on a Unix socket in `host`, with a user `postgres` and its database; nothing is kept. */
+export function withPostgres(
+  body: (at: {
+    readonly host: string;
+    readonly user: string;
+    readonly database: string;
+  }) => Promise<void>,
+): Promise<void> {
+  return inFolder(async (host, user) => {
+    const data = join(host, "data");
+    const init = ["-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"];
+    const { returncode, stderr } = await runTool("initdb", [...init, "--locale=C"], { ...user });
+    if (returncode !== 0) throw new Error(`initdb: ${stderr}`);
+    const settings = [
+      "listen_addresses=",
+      "fsync=off",
+      "max_connections=50",
+      "log_destination=stderr",
+    ];
+    const args = ["-D", data, "-k", host, ...settings.flatMap((setting) => ["-c", setting])];
+    await serving("postgres", args, user, /ready to accept connections/, () =>
+      body({ host, user: "postgres", database: "postgres" }),
+    );
+  });
+}
+
+interface User {
+  readonly cwd: string;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/** Root is what servers refuse to be, and what they should not be: they run as `nobody`. */
+async function inFolder(body: (folder: string, user: User) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "asyncio-ts-"));
+  const isRoot = process.getuid?.() === 0;
+  const nobody = 65_534;
+  try {
+    if (isRoot) chownSync(folder, nobody, nobody);
+    await body(folder, { cwd: folder, ...(isRoot ? { uid: nobody, gid: nobody } : {}) });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs `body` while a server runs, from the line on in which it says that it is ready. */
+async function serving(
+  program: string,
+  args: readonly string[],
+  user: User,
+  ready: RegExp,
+  body: () => Promise<void>,
+): Promise<void> {
+  await using server = await asyncio.createSubprocessExec(find(program) ?? program, args, {
+    ...user,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "stdout",
+  });
+  let log = "";
+  const isReady = new asyncio.Event();
+  await asyncio.taskGroup(async (group) => {
+    group.createTask(async () => {
+      for await (const text of server.stdout.chunks({ encoding: "utf-8" })) {
+        log = `${log}${text}`.slice(-10_000);
+        if (ready.test(log)) isReady.set();
+      }
+      if (!isReady.isSet()) throw new Error(`${program} does not start: ${log}`);
+    });
+    await asyncio.timeout(30, () => isReady.wait());
+    try {
+      await body();
+    } finally {
+      server.sendSignal("SIGINT");
+      await asyncio.cleanup(5, () => server.wait());
+    }
+  });
+}
