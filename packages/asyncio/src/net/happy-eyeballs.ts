@@ -19,7 +19,7 @@ import {
   describeAddress,
   type Network,
 } from "../ports/network.ts";
-import { staggeredRace } from "../tasks/race.ts";
+import { stagger } from "../tasks/race.ts";
 
 /** Gives the addresses of a host, in the order in which to try them. */
 export type Resolver = (
@@ -88,21 +88,13 @@ export async function connectToHost(
   const addresses = await addressesOf(network, host, port, options);
   const [first] = addresses;
   if (first !== undefined && addresses.length === 1) return await network.connect(first, options);
-  // Also those that lose: two may answer in one step.
-  const connected: ByteStream[] = [];
-  const attempts = addresses.map((address) => async () => {
-    const stream = await network.connect(address, options);
-    connected.push(stream);
-    return stream;
-  });
-  let winner: ByteStream | undefined;
+  const attempts = addresses.map((address) => () => network.connect(address, options));
+  const delay = options.happyEyeballsDelay ?? DEFAULT_DELAY;
   try {
-    [winner] = await staggeredRace(attempts, options.happyEyeballsDelay ?? DEFAULT_DELAY);
-    return winner;
+    const [stream] = await stagger(attempts, delay, (loser) => loser.close());
+    return stream;
   } catch (error) {
     throw error instanceof ExceptionGroup ? allFailed(host, port, addresses, error.errors) : error;
-  } finally {
-    for (const stream of connected) if (stream !== winner) stream.close();
   }
 }
 
