@@ -33,7 +33,11 @@ export {
   type WaitOptions,
 } from "./tasks/wait.ts";
 // Structure
-export { type MapConcurrentOptions, mapConcurrent } from "./tasks/map-concurrent.ts";
+export {
+  type ConcurrentMap,
+  type MapConcurrentOptions,
+  mapConcurrent,
+} from "./tasks/map-concurrent.ts";
 export { TaskGroup, taskGroup, type TaskGroupOptions } from "./tasks/task-group.ts";
 export {
   CancelScope,

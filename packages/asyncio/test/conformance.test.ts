@@ -116,10 +116,6 @@ const never = (): Promise<unknown> => asyncio.sleep(Number.POSITIVE_INFINITY);
 
 conformsJoin("race", (work) => asyncio.race(never, work), { runsInCaller: true });
 
-conformsJoin("staggeredRace", async (work) => (await asyncio.staggeredRace([work, never], 0))[0], {
-  runsInCaller: true,
-});
-
 conformsJoin("timeout", (work) => asyncio.timeout(3600, work), { runsInCaller: true });
 
 conformsJoin("taskGroup, in its body", (work) => asyncio.taskGroup(work), { runsInCaller: true });
