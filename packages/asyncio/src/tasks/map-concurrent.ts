@@ -127,6 +127,8 @@ class Mapping<T, R> implements ConcurrentMap<R> {
   /** That somebody asks for a result. */
   #expectation: Expectation | undefined;
   readonly #workers: Set<Worker> = new Set();
+  /** Once an item has failed: the workers by their items, without those that were cancelled for that. */
+  #inOrder: Worker[] | undefined = undefined;
   /** Workers that wait until they may read another item. */
   readonly #idle: WaitList = new WaitList();
   /** Calls of `next` and `return` that wait, in order. */
@@ -192,7 +194,7 @@ class Mapping<T, R> implements ConcurrentMap<R> {
   async return(): Promise<IteratorResult<R, undefined>> {
     this.#isAskedFor();
     this.#isEnded = this.#isLeft = true;
-    if (!this.#isClosing) for (const { task } of this.#workers) task?.cancelFor("group");
+    if (!this.#isClosing) for (const worker of this.#workers) cancelWorker(worker);
     this.#dropSlots();
     if (this.#workers.size > 0) await this.#wait(here());
     return { done: true, value: undefined };
@@ -311,13 +313,23 @@ class Mapping<T, R> implements ConcurrentMap<R> {
     if (this.#isEnded && scope.owns(error)) return; // cancelled because the map ends
     const index = worker.index < 0 ? this.#read++ : worker.index; // else it was the source
     this.#isEnded = true;
-    // With an order, what comes before the failure is still wanted; what is still to be read is not.
-    for (const { task, index: other } of this.#workers) {
-      const isWanted = this.#ordered && other >= 0 && other < index;
-      if (task !== scope.task && !isWanted) task?.cancelFor("group");
-    }
     this.#idle.resumeAll(undefined);
+    // With an order, what comes before the failure is still wanted.
+    this.#cancelAfter(this.#ordered ? index : -1);
     this.#put(index, new Failure(error));
+  }
+
+  /** Cancels those that work on later items, or look for one. Each is looked at once: all of many thousands may fail. */
+  #cancelAfter(index: number): void {
+    const placeOf = (worker: Worker): number =>
+      worker.index < 0 ? Number.POSITIVE_INFINITY : worker.index;
+    this.#inOrder ??= [...this.#workers].sort((a, b) => placeOf(a) - placeOf(b));
+    const workers = this.#inOrder;
+    for (let last = workers.at(-1); last !== undefined; last = workers.at(-1)) {
+      if (placeOf(last) <= index) return;
+      workers.pop();
+      cancelWorker(last);
+    }
   }
 
   /** When the last one has ended, the source is closed: not by one of them, for several may end in one step. */
@@ -388,6 +400,11 @@ class Mapping<T, R> implements ConcurrentMap<R> {
       "an item of `mapConcurrent` has failed after another one, or after its consumer had left";
     here().loop.callExceptionHandler({ message, exception: outcome.error });
   }
+}
+
+/** One that is cancelled already may clean up in peace, and one that has failed is about to end. */
+function cancelWorker({ task }: Worker): void {
+  if (task?.cancelling() === 0) task.cancelFor("group");
 }
 
 /** Outcomes by place. The places in use lie close together, so they go round in an array (bench: map). */
