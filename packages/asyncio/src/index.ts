@@ -33,7 +33,11 @@ export {
   type WaitOptions,
 } from "./tasks/wait.ts";
 // Structure
-export { type MapConcurrentOptions, mapConcurrent } from "./tasks/map-concurrent.ts";
+export {
+  type ConcurrentMap,
+  type MapConcurrentOptions,
+  mapConcurrent,
+} from "./tasks/map-concurrent.ts";
 export { TaskGroup, taskGroup, type TaskGroupOptions } from "./tasks/task-group.ts";
 export {
   CancelScope,
@@ -151,8 +155,6 @@ export {
   type CancelDetails,
   type CancelSource,
   DeadlockError,
-  type ErrorMatcher,
-  ExceptionGroup,
   IncompleteReadError,
   InvalidStateError,
   LimitOverrunError,
@@ -161,3 +163,5 @@ export {
   QueueShutDown,
   TimeoutError,
 } from "./kernel/errors.ts";
+
+export { type ErrorMatcher, ExceptionGroup } from "./tasks/exception-group.ts";

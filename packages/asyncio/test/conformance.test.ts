@@ -165,6 +165,10 @@ conformsJoin("await task", async (work) => await asyncio.createTask(work), { det
 
 conformsJoin("gather", async (work) => (await asyncio.gather(work))[0]);
 
+const never = (): Promise<unknown> => asyncio.sleep(Number.POSITIVE_INFINITY);
+
+conformsJoin("race", (work) => asyncio.race(never, work), { runsInCaller: true });
+
 conformsJoin("timeout", (work) => asyncio.timeout(3600, work), { runsInCaller: true });
 
 conformsJoin("taskGroup, in its body", (work) => asyncio.taskGroup(work), { runsInCaller: true });

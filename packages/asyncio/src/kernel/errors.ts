@@ -6,6 +6,8 @@
  * so it also works when two copies of the package are loaded. How a cancellation travels is in scope.ts.
  */
 
+import { valueInWords } from "../structures/in-words.ts";
+
 /** Who asked for a cancellation: code (`cancel`), a clock, a failing sibling, the end of a run, an abort, or the end of the scope itself. */
 export type CancelSource = "cancel" | "deadline" | "group" | "shutdown" | "abort" | "closed";
 
@@ -94,7 +96,9 @@ function cancelMessage({ source = "cancel", requestedBy, reason }: CancelDetails
     return latest.message;
   const by = requestedBy === undefined ? "" : ` by task ${JSON.stringify(requestedBy)}`;
   const why =
-    reason === undefined ? "" : `: ${reason instanceof Error ? reason.message : render(reason)}`;
+    reason === undefined
+      ? ""
+      : `: ${reason instanceof Error ? reason.message : valueInWords(reason)}`;
   const message = SOURCE_WORDS[source] + by + why;
   if (reason === undefined) latest = { source, requestedBy, message };
   return message;
@@ -191,83 +195,6 @@ export class LimitOverrunError extends Error {
 }
 register(LimitOverrunError, "LimitOverrunError");
 
-/** What tells apart the errors of an ExceptionGroup: an error class or a predicate. */
-export type ErrorMatcher =
-  | (abstract new (
-      ...args: never[]
-    ) => Error)
-  | ((error: unknown) => boolean);
-
-/**
- * Several failures that happened side by side, in the order in which their tasks were started; none is dropped.
- * Groups nest and are never flattened on their own. Source: Python's ExceptionGroup (PEP 654).
- */
-export class ExceptionGroup extends AggregateError {
-  readonly code = "ERR_ASYNCIO_EXCEPTION_GROUP";
-
-  constructor(message: string, errors: readonly unknown[], options?: ErrorOptions) {
-    super(
-      errors,
-      `${message} (${errors.length} sub-exception${errors.length === 1 ? "" : "s"})`,
-      options,
-    );
-    // Kept for split(), which builds groups with the same words and another count.
-    Object.defineProperty(this, "title", { value: message });
-  }
-
-  /** The matching errors and the rest, each as a group of the same shape, or undefined where there are none. */
-  split(
-    matcher: ErrorMatcher,
-  ): [matching: ExceptionGroup | undefined, rest: ExceptionGroup | undefined] {
-    const matches = predicateOf(matcher);
-    if (matches(this)) return [this, undefined];
-    const matching: unknown[] = [];
-    const rest: unknown[] = [];
-    for (const error of this.errors) {
-      if (error instanceof ExceptionGroup) {
-        const [inside, outside] = error.split(matcher);
-        if (inside !== undefined) matching.push(inside);
-        if (outside !== undefined) rest.push(outside);
-      } else (matches(error) ? matching : rest).push(error);
-    }
-    return [this.#derive(matching), this.#derive(rest)];
-  }
-
-  /** The matching errors as a group of the same shape, or undefined where there are none. */
-  subgroup(matcher: ErrorMatcher): ExceptionGroup | undefined {
-    return this.split(matcher)[0];
-  }
-
-  /** The errors of this group and of the groups inside it, left to right. */
-  flatten(): unknown[] {
-    return this.errors.flatMap((error) =>
-      error instanceof ExceptionGroup ? error.flatten() : [error],
-    );
-  }
-
-  #derive(errors: unknown[]): ExceptionGroup | undefined {
-    if (errors.length === 0) return undefined;
-    const { title } = this as unknown as { title: string }; // defined by the constructor
-    const group = new ExceptionGroup(
-      title,
-      errors,
-      this.cause === undefined ? undefined : { cause: this.cause },
-    );
-    if (this.stack !== undefined)
-      Object.defineProperty(group, "stack", { value: this.stack, configurable: true });
-    return group;
-  }
-}
-register(ExceptionGroup, "ExceptionGroup");
-
-function predicateOf(matcher: ErrorMatcher): (error: unknown) => boolean {
-  if (typeof matcher !== "function") {
-    throw argumentError("`ExceptionGroup.split`", "an error class or a predicate", matcher);
-  }
-  const isClass = matcher === Error || matcher.prototype instanceof Error;
-  return isClass ? (error) => error instanceof matcher : (matcher as (error: unknown) => boolean);
-}
-
 /** A wrong argument: a TypeError that says what was expected, what came, and (`cure`) how to write it. */
 export function argumentError(
   api: string,
@@ -284,27 +211,11 @@ export function rangeError(api: string, expected: string, found: unknown): Range
 }
 
 function argumentMessage(api: string, expected: string, found: unknown, cure?: string): string {
-  return `${api} expects ${expected}, got ${render(found)}${cure === undefined ? "" : `. ${cure}`}`;
+  return `${api} expects ${expected}, got ${valueInWords(found)}${cure === undefined ? "" : `. ${cure}`}`;
 }
 
 function withCode<E extends Error>(error: E): E {
   return Object.assign(error, { code: "ERR_ASYNCIO_INVALID_ARGUMENT" });
-}
-
-/** A value in a message: short, and never the result of code that the value brings along. */
-function render(value: unknown): string {
-  if (typeof value === "string")
-    return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value);
-  if (typeof value === "function")
-    return value.name === "" ? "a function" : `function ${value.name}`;
-  if (typeof value !== "object" || value === null)
-    return Object.is(value, -0) ? "-0" : String(value);
-  if (isThenable(value)) return "a promise";
-  if (Array.isArray(value)) return `an array of ${value.length}`;
-  const className = Object.getPrototypeOf(value)?.constructor?.name;
-  return typeof className === "string" && className !== "Object"
-    ? `an instance of ${className}`
-    : "an object";
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

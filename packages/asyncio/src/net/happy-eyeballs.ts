@@ -10,7 +10,7 @@
  * Sources: RFC 8305; asyncio's create_connection (S150).
  */
 
-import { argumentError, checkSeconds, ExceptionGroup, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
 import {
   type Address,
   type ByteStream,
@@ -19,7 +19,8 @@ import {
   describeAddress,
   type Network,
 } from "../ports/network.ts";
-import { staggeredRace } from "../tasks/race.ts";
+import { ExceptionGroup } from "../tasks/exception-group.ts";
+import { stagger } from "../tasks/race.ts";
 import { checkHost } from "./host-name.ts";
 
 /** Gives the addresses of a host, in the order in which to try them. */
@@ -89,21 +90,13 @@ export async function connectToHost(
   const addresses = await addressesOf(network, host, port, options);
   const [first] = addresses;
   if (first !== undefined && addresses.length === 1) return await network.connect(first, options);
-  // Also those that lose: two may answer in one step.
-  const connected: ByteStream[] = [];
-  const attempts = addresses.map((address) => async () => {
-    const stream = await network.connect(address, options);
-    connected.push(stream);
-    return stream;
-  });
-  let winner: ByteStream | undefined;
+  const attempts = addresses.map((address) => () => network.connect(address, options));
+  const delay = options.happyEyeballsDelay ?? DEFAULT_DELAY;
   try {
-    [winner] = await staggeredRace(attempts, options.happyEyeballsDelay ?? DEFAULT_DELAY);
-    return winner;
+    const [stream] = await stagger(attempts, delay, (loser) => loser.close());
+    return stream;
   } catch (error) {
     throw error instanceof ExceptionGroup ? allFailed(host, port, addresses, error.errors) : error;
-  } finally {
-    for (const stream of connected) if (stream !== winner) stream.close();
   }
 }
 

@@ -3,12 +3,12 @@
  * whichever way: a task that is given up as hopeless ends, but its body does not, and no `finally` of it runs.
  */
 
-import { ExceptionGroup } from "../kernel/errors.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/here.ts";
 import type { Task } from "../kernel/task.ts";
 import { type ByteStream, describeAddress } from "../ports/network.ts";
 import { isLossOf } from "../streams/writer.ts";
+import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { cleanup } from "../tasks/timeouts.ts";
 
 /** Seconds in which the last bytes of a connection may leave whose handler was cancelled. */

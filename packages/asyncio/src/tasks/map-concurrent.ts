@@ -14,11 +14,15 @@
 
 import { recognised } from "../kernel/body.ts";
 import { type Context, currentContext } from "../kernel/context-var.ts";
+import { creationSites } from "../kernel/debug.ts";
 import { argumentError, CancelledError, rangeError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
+import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import { WaitList } from "../kernel/wait.ts";
+import { stackAbove, WaitList } from "../kernel/wait.ts";
+import { type Expectation, expectUse } from "./forgotten.ts";
+import { isAsyncIterable, isIterable, Source } from "./source.ts";
 
 export interface MapConcurrentOptions {
   /** How many items are worked on, or wait with their result to be taken, at most. */
@@ -34,8 +38,10 @@ export interface MapConcurrentOptions {
  *
  * A failure of `fn` or of the source comes out in the place of its item, after everything before it, and bare; the items
  * after it are cancelled, and have ended by then. Leaving the loop early, or being cancelled in it, cancels all that is
- * under way, waits until it has ended, and closes the source. Several tasks may take from one map: each result goes to one
- * of them. The calls of `fn` run in a few tasks that take turns at the items, with a copy of the consumer's context
+ * under way, waits until it has ended, and closes the source. A source that gives nothing cannot hold the loop up: streams
+ * are destroyed, and what does not answer within `cancelGrace` seconds is left and reported. A map that nobody asks for a
+ * result does nothing, and is reported with its line. Several tasks may take from one map: each result goes to one of them.
+ * The calls of `fn` run in a few tasks that take turns at the items, with a copy of the consumer's context
  * variables each. Source: Tokio's `buffered` and `buffer_unordered`.
  *
  * @example
@@ -48,7 +54,7 @@ export function mapConcurrent<T, R>(
   items: Iterable<T> | AsyncIterable<T>,
   fn: (item: T, index: number) => PromiseLike<R>,
   options: MapConcurrentOptions,
-): AsyncIterableIterator<R> {
+): ConcurrentMap<R> {
   const api = "`mapConcurrent`";
   if (!isAsyncIterable(items) && !isIterable(items))
     throw argumentError(api, "an iterable or async iterable", items);
@@ -57,21 +63,36 @@ export function mapConcurrent<T, R>(
   if (typeof limit !== "number")
     throw argumentError(api, "`limit` as a number of items", limit, "For no limit pass Infinity");
   if (!(limit >= 1)) throw rangeError(api, "`limit` of 1 or more", limit);
-  return new ConcurrentMap(items, fn, Math.floor(limit), ordered);
+  return new Mapping(items, fn, Math.floor(limit), ordered);
 }
 
-/** Where items come from: `next` gives a promise if the source is asynchronous. */
-type Source<T> = Iterator<T> | AsyncIterator<T>;
-type Step<T> = IteratorResult<T>;
-
-function isAsyncIterable<T>(items: Iterable<T> | AsyncIterable<T>): items is AsyncIterable<T> {
-  const source = items as Partial<AsyncIterable<T>> | null | undefined;
-  return typeof source?.[Symbol.asyncIterator] === "function";
-}
-
-function isIterable(items: unknown): boolean {
-  const source = items as Partial<Iterable<unknown>> | null | undefined;
-  return typeof source?.[Symbol.iterator] === "function";
+/** The results of `mapConcurrent`, as they are asked for. */
+export interface ConcurrentMap<R> extends AsyncIterableIterator<R> {
+  /** Waits for the next result. Cancelled, it cancels everything that is under way, and waits until that has ended. */
+  next(): Promise<IteratorResult<R, undefined>>;
+  /** Cancels everything that is under way, and waits until it has ended and the source is closed. */
+  return(): Promise<IteratorResult<R, undefined>>;
+  [Symbol.asyncIterator](): ConcurrentMap<R>;
+  /**
+   * Waits for all the results that nobody has taken yet, and gives them in one array, in the order in which the loop would
+   * get them. A failure is thrown, and what came before it is dropped. Cancelled, it ends as the loop over the map does.
+   *
+   * @example
+   * const double = async (n: number) => asyncio.sleep(0.001, n * 2);
+   * assert.deepEqual(await asyncio.mapConcurrent([1, 2, 3], double, { limit: 2 }).toArray(), [2, 4, 6]);
+   */
+  toArray(): Promise<R[]>;
+  /**
+   * Calls `use(result)` for each result, one after the other, and waits for what it returns before it takes the next one.
+   * A failure of `use` leaves the map as `break` does: what is under way is cancelled and awaited.
+   *
+   * @example
+   * const log: number[] = [];
+   * const double = async (n: number) => asyncio.sleep(0.001, n * 2);
+   * await asyncio.mapConcurrent([1, 2, 3], double, { limit: 2 }).forEach((result) => log.push(result));
+   * assert.deepEqual(log, [2, 4, 6]);
+   */
+  forEach(use: (result: R) => unknown): Promise<void>;
 }
 
 /** A failure in the place of its item. */
@@ -89,14 +110,12 @@ type Outcome<R> = IteratorYieldResult<R> | Failure;
 interface Worker {
   /** Set right after it is made. */
   task: Task<void> | undefined;
-  /** The item it works on; -1 while it looks for one. */
+  /** The item it works on; -1 while it looks for one, or closes the source. */
   index: number;
 }
 
-class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
+class Mapping<T, R> implements ConcurrentMap<R> {
   readonly #items: Iterable<T> | AsyncIterable<T>;
-  /** True iff the source gives its items as promises. */
-  readonly #isAsync: boolean;
   readonly #fn: (item: T, index: number) => PromiseLike<R>;
   readonly #limit: number;
   readonly #ordered: boolean;
@@ -105,8 +124,14 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
   };
   /** Made by the first `next`. */
   #source: Source<T> | undefined = undefined;
+  /** Where it is iterated: the deadlines there count for the workers. */
+  #owner: Scope | undefined = undefined;
   #context: Context | undefined = undefined;
+  /** That somebody asks for a result. */
+  #expectation: Expectation | undefined;
   readonly #workers: Set<Worker> = new Set();
+  /** Once an item has failed: the workers by their items, without those that were cancelled for that. */
+  #inOrder: Worker[] | undefined = undefined;
   /** Workers that wait until they may read another item. */
   readonly #idle: WaitList = new WaitList();
   /** Calls of `next` and `return` that wait, in order. */
@@ -121,8 +146,10 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
   #isReading = false;
   /** True once no other item is to be read. */
   #isEnded = false;
-  /** True iff the source is to be told that nobody reads on. */
-  #isSourceOpen = false;
+  /** True once nobody wants results any more. */
+  #isLeft = false;
+  /** True once all workers have ended, and the source is told so. */
+  #isClosing = false;
 
   constructor(
     items: Iterable<T> | AsyncIterable<T>,
@@ -131,19 +158,22 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
     ordered: boolean,
   ) {
     this.#items = items;
-    this.#isAsync = isAsyncIterable(items);
     this.#fn = fn;
     this.#limit = limit;
     this.#ordered = ordered;
+    const what = "`mapConcurrent` has done nothing: nobody had asked for a result";
+    const cure = "Use `for await`, or await its `toArray()` or `forEach(...)`";
+    this.#expectation = expectUse(this, mapConcurrent, what, cure);
+    if (here().loop.debug) creationSites.set(this, stackAbove(mapConcurrent));
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
-  /** Waits for the next result. Cancelled, it cancels everything that is under way, and waits until that has ended. */
   next(): Promise<IteratorResult<R, undefined>> {
     const scope = here();
+    this.#isAskedFor();
     const stop = scope.interruption(this.#subject);
     if (stop !== undefined) return this.#closeFor(stop);
     const slot = this.#takers.length === 0 ? this.#slots.get(this.#given) : undefined;
@@ -164,13 +194,30 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
     return this.#wait(scope);
   }
 
-  /** Cancels everything that is under way, and waits until it has ended. What was not taken is dropped. */
   async return(): Promise<IteratorResult<R, undefined>> {
-    this.#isEnded = true;
-    for (const { task } of this.#workers) task?.cancelFor("group");
+    this.#isAskedFor();
+    this.#isEnded = this.#isLeft = true;
+    if (!this.#isClosing) for (const worker of this.#workers) cancelWorker(worker);
     this.#dropSlots();
     if (this.#workers.size > 0) await this.#wait(here());
     return { done: true, value: undefined };
+  }
+
+  async toArray(): Promise<R[]> {
+    const results: R[] = [];
+    for await (const result of this) results.push(result);
+    return results;
+  }
+
+  async forEach(use: (result: R) => unknown): Promise<void> {
+    if (typeof use !== "function")
+      throw argumentError("`mapConcurrent.forEach`", "a function for each result", use);
+    for await (const result of this) await use(result);
+  }
+
+  #isAskedFor(): void {
+    this.#expectation?.meet();
+    this.#expectation = undefined;
   }
 
   async #closeFor(stop: Promise<never>): Promise<never> {
@@ -192,26 +239,27 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
   // --- workers
 
   #start(scope: Scope): void {
-    const items = this.#items;
-    this.#source = isAsyncIterable(items)
-      ? items[Symbol.asyncIterator]()
-      : items[Symbol.iterator]();
-    this.#isSourceOpen = true;
+    this.#source = new Source(this.#items, creationSites.get(this));
     this.#context = currentContext().copy();
-    this.#hire(scope);
+    this.#owner = scope;
+    this.#hire(scope.loop);
   }
 
-  #hire(scope: Scope): void {
+  #hire(loop: EventLoop): void {
+    this.#employ(loop, "mapConcurrent", (worker, scope) => this.#work(worker, scope));
+  }
+
+  #employ(
+    loop: EventLoop,
+    name: string,
+    work: (worker: Worker, scope: Scope) => Promise<void>,
+  ): void {
     const worker: Worker = { task: undefined, index: -1 };
-    const options = { name: "mapConcurrent", context: this.#context?.copy() };
-    const task: Task<void> = new Task<void>(
-      scope.loop,
-      () => this.#work(worker, task.scope),
-      options,
-    );
+    const options = { name, context: this.#context?.copy() };
+    const task: Task<void> = new Task<void>(loop, () => work(worker, task.scope), options);
     worker.task = task;
     this.#workers.add(worker);
-    task.listen({ owner: scope, futureDone: () => this.#workerEnded(worker) });
+    task.listen({ owner: this.#owner, futureDone: () => this.#workerEnded(worker, loop) });
   }
 
   async #work(worker: Worker, scope: Scope): Promise<void> {
@@ -221,23 +269,20 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
         worker.index = -1;
         while (!this.#mayRead && !this.#isEnded) await this.#waitForTurn(scope);
         if (this.#isEnded) return;
-        const step = source.next();
-        const { done, value } = this.#isAsync ? await this.#reading(step) : (step as Step<T>);
-        if (done === true) {
-          this.#isSourceOpen = false;
+        const step = source.isAsync ? await this.#reading(source, scope) : source.nextNow();
+        if (step.done === true) {
           this.#isEnded = true;
           this.#idle.resumeAll(undefined);
           return;
         }
+        if (this.#isEnded) return; // it came too late
         worker.index = this.#read++;
         this.#share(scope);
-        const result = await this.#fn(value, worker.index);
-        this.#put(worker.index, { done: false, value: result });
+        const value = await this.#fn(step.value, worker.index);
+        this.#put(worker.index, { done: false, value });
       }
     } catch (error) {
       this.#failed(worker, scope, error);
-    } finally {
-      if (this.#workers.size === 1) await this.#closeSource();
     }
   }
 
@@ -252,10 +297,10 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
   }
 
   /** One worker at a time reads from an asynchronous source, so that its items come in order. */
-  async #reading(step: Step<T> | PromiseLike<Step<T>>): Promise<Step<T>> {
+  async #reading(source: Source<T>, scope: Scope): Promise<IteratorResult<T>> {
     this.#isReading = true;
     try {
-      return await step;
+      return await source.next(scope);
     } finally {
       this.#isReading = false;
     }
@@ -265,7 +310,7 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
   #share(scope: Scope): void {
     if (!this.#mayRead) return;
     if (this.#idle.length > 0) this.#idle.resumeFirst(undefined);
-    else if (this.#workers.size < this.#limit) this.#hire(scope);
+    else if (this.#workers.size < this.#limit) this.#hire(scope.loop);
   }
 
   #failed(worker: Worker, scope: Scope, thrown: unknown): void {
@@ -273,31 +318,51 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
     if (this.#isEnded && scope.owns(error)) return; // cancelled because the map ends
     const index = worker.index < 0 ? this.#read++ : worker.index; // else it was the source
     this.#isEnded = true;
-    // With an order, what comes before the failure is still wanted.
-    for (const { task, index: other } of this.#workers)
-      if (task !== scope.task && (!this.#ordered || other > index)) task?.cancelFor("group");
     this.#idle.resumeAll(undefined);
+    // With an order, what comes before the failure is still wanted.
+    this.#cancelAfter(this.#ordered ? index : -1);
     this.#put(index, new Failure(error));
   }
 
-  async #closeSource(): Promise<void> {
-    if (!this.#isSourceOpen) return;
-    this.#isSourceOpen = false;
-    try {
-      await this.#source?.return?.();
-    } catch (error) {
-      this.#put(this.#read++, new Failure(error));
+  /** Cancels those that work on later items, or look for one. Each is looked at once: all of many thousands may fail. */
+  #cancelAfter(index: number): void {
+    const placeOf = (worker: Worker): number =>
+      worker.index < 0 ? Number.POSITIVE_INFINITY : worker.index;
+    this.#inOrder ??= [...this.#workers].sort((a, b) => placeOf(a) - placeOf(b));
+    const workers = this.#inOrder;
+    for (let last = workers.at(-1); last !== undefined; last = workers.at(-1)) {
+      if (placeOf(last) <= index) return;
+      workers.pop();
+      cancelWorker(last);
     }
   }
 
-  #workerEnded(worker: Worker): void {
+  /** When the last one has ended, the source is closed: not by one of them, for several may end in one step. */
+  #workerEnded(worker: Worker, loop: EventLoop): void {
     this.#workers.delete(worker);
-    if (this.#workers.size === 0) this.#deliver();
+    if (this.#workers.size > 0) return;
+    this.#isEnded = true;
+    if (this.#source?.isOpen !== true) this.#deliver();
+    else {
+      this.#isClosing = true;
+      this.#employ(loop, "mapConcurrent, closing its source", (_worker, scope) =>
+        this.#closeSource(scope),
+      );
+    }
+  }
+
+  async #closeSource(scope: Scope): Promise<void> {
+    try {
+      await this.#source?.close(scope);
+    } catch (error) {
+      if (!scope.owns(error)) this.#put(this.#read++, new Failure(error));
+    }
   }
 
   // --- results
 
   #put(index: number, outcome: Outcome<R>): void {
+    if (this.#isLeft) return void this.#drop(outcome);
     this.#slots.put(this.#ordered ? index : this.#came++, outcome);
     if (this.#takers.length > 0) this.#deliver();
   }
@@ -329,15 +394,22 @@ class ConcurrentMap<T, R> implements AsyncIterableIterator<R> {
     }
   }
 
-  /** Nobody will take what is left. Failures are told all the same. */
   #dropSlots(): void {
-    for (const slot of this.#slots.takeAll()) {
-      if (!(slot instanceof Failure) || slot.error instanceof CancelledError) continue;
-      const message =
-        "an item of `mapConcurrent` has failed after another one, or after its consumer had left";
-      here().loop.callExceptionHandler({ message, exception: slot.error });
-    }
+    for (const outcome of this.#slots.takeAll()) this.#drop(outcome);
   }
+
+  /** Nobody will take it. Failures are told all the same. */
+  #drop(outcome: Outcome<R>): void {
+    if (!(outcome instanceof Failure) || outcome.error instanceof CancelledError) return;
+    const message =
+      "an item of `mapConcurrent` has failed after another one, or after its consumer had left";
+    here().loop.callExceptionHandler({ message, exception: outcome.error });
+  }
+}
+
+/** One that is cancelled already may clean up in peace, and one that has failed is about to end. */
+function cancelWorker({ task }: Worker): void {
+  if (task?.cancelling() === 0) task.cancelFor("group");
 }
 
 /** Outcomes by place. The places in use lie close together, so they go round in an array (bench: map). */

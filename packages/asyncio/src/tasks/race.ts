@@ -1,25 +1,27 @@
 /**
  * Races: several branches of one task, each in a scope of its own, so that a loser can be cancelled alone. Losers are
  * awaited: when the call settles, nothing of it runs any more. The branches are nested in the caller's scope, so a
- * cancellation from outside reaches them directly.
+ * cancellation from outside ends their waits directly. A branch that has no wait at that moment (it sits in a shield or in
+ * a foreign await, or was just given a value) hears of it at its next wait.
  */
 
-import { openScope, pendAgain } from "../kernel/body.ts";
+import { openScope } from "../kernel/body.ts";
 import { currentContext } from "../kernel/context-var.ts";
+import { creationSites } from "../kernel/debug.ts";
 import {
   argumentError,
   CancelledError,
   checkCoroutine,
   checkIterable,
   checkSeconds,
-  ExceptionGroup,
   rangeError,
 } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import type { Wait } from "../kernel/wait.ts";
+import { Wait } from "../kernel/wait.ts";
 import { waitForBell } from "./bell.ts";
+import { ExceptionGroup } from "./exception-group.ts";
 
 /** What `race` resolves to: what one of the thunks gives. */
 export type Winner<A extends readonly Coroutine<unknown>[]> = A[number] extends () => PromiseLike<
@@ -33,28 +35,44 @@ type Ending =
   | { readonly index: number; readonly value: unknown }
   | { readonly index: number; readonly error: unknown };
 
+interface Branch {
+  readonly scope: Scope;
+  /** True once it was cancelled, by the race or from outside. */
+  isCancelled: boolean;
+}
+
 /**
- * The branches of one call. A branch that was cancelled because another one was first, or because the caller was cancelled,
- * does not count as an ending: if another branch has a value all the same, that is handed over, and the cancellation stays
- * pending (rule 6).
+ * The branches of one call, and the one wait that stands for the call: it ends when all of them have. A branch that was
+ * cancelled because another one was first, or because the caller was cancelled, does not count as an ending: if another
+ * branch has a value all the same, that is handed over, and the cancellation stays pending (rule 6).
  */
 class Branches {
   readonly #parent: Scope = here();
   readonly #label: string;
-  readonly #branches: { readonly scope: Scope; isCancelled: boolean }[] = [];
-  readonly #ends: Promise<void>[] = [];
+  readonly #branches: Branch[] = [];
   readonly #onEnd: (ending: Ending | undefined) => void;
-  /** A cancellation of the caller that ended a branch. */
-  outside: CancelledError | undefined = undefined;
+  readonly #join: Wait<void>;
+  /** The CancelledError of a branch that was cancelled from outside. */
+  #outside: CancelledError | undefined = undefined;
+  /** Set once no other branch will be started: tells whether there is something to hand over. */
+  #hasOutcome: (() => boolean) | undefined = undefined;
   running = 0;
 
   /** `onEnd` is told how each branch ended; undefined if it was cancelled. */
   constructor(label: string, onEnd: (ending: Ending | undefined) => void) {
     this.#label = label;
     this.#onEnd = onEnd;
+    this.#join = park<void>(this.#parent, `the branches of ${label}`, () => false);
+    this.#join.isForeign = true; // all the branches may sit in foreign awaits
+  }
+
+  /** True once the caller was cancelled. */
+  get isCancelled(): boolean {
+    return this.#join.cancellation !== undefined || this.#outside !== undefined;
   }
 
   start(coroutine: Coroutine<unknown>): void {
+    if (this.isCancelled) return; // by an earlier branch, in its first step
     const index = this.#branches.length;
     const { loop, task } = this.#parent;
     const label = `a branch of ${this.#label}`;
@@ -65,41 +83,79 @@ class Branches {
       branch.isCancelled = true;
     });
     this.running++;
-    const end = openScope(scope, this.#parent, coroutine).then(
+    openScope(scope, this.#parent, coroutine).then(
       (value) => this.#ended({ index, value }),
-      (error) => this.#ended(this.#isCancelled(scope, error) ? undefined : { index, error }),
+      (error) => this.#ended(this.#isCancellation(scope, error) ? undefined : { index, error }),
     );
-    this.#ends.push(end);
   }
 
-  /** Cancels the branches that run on, and waits for all. One that is cleaning up after a cancellation may take its time. */
-  async cancelled(): Promise<void> {
+  /** Cancels the branches that run on, except those that were cancelled before: they may take their time. */
+  cancelRest(): void {
     for (const { scope, isCancelled } of this.#branches) {
       if (!isCancelled) scope.cancel(undefined, "group");
     }
-    await Promise.all(this.#ends);
   }
 
-  reportLate(exception: unknown): void {
+  /** Waits until all have ended. Rejects if the caller was cancelled, unless there is something to hand over. */
+  ended(hasOutcome: () => boolean): Promise<void> {
+    this.#hasOutcome = hasOutcome;
+    this.#settle();
+    return this.#join.promise;
+  }
+
+  /** Tells of an ending that nobody will see: a failure always, a value that somebody may miss in debug mode. */
+  reportLate(ending: Ending): void {
     const { loop, task } = this.#parent;
-    if (exception instanceof CancelledError) return;
-    const message = `a branch of ${this.#label} has failed after another one had won`;
-    loop.callExceptionHandler({ message, exception, task });
+    const branch = `a branch of ${this.#label}`;
+    if ("error" in ending) {
+      const { error: exception } = ending;
+      if (exception instanceof CancelledError) return;
+      const when = this.isCancelled ? "the call was cancelled" : "another one had won";
+      loop.callExceptionHandler({ message: `${branch} has failed after ${when}`, exception, task });
+    } else if (loop.debug && mayBeMissed(ending.value)) {
+      const held = isHeld(ending.value) ? ", and what it has to give back is still held" : "";
+      loop.callExceptionHandler({
+        message: `${branch} has given a value after another one had won: it is lost${held}. Take in one branch only, or give it back there when it was too late`,
+        task,
+        sourceTraceback: creationSites.get(this.#join),
+      });
+    }
   }
 
   #ended(ending: Ending | undefined): void {
     this.running--;
     this.#onEnd(ending);
+    this.#settle();
   }
 
-  #isCancelled(scope: Scope, error: unknown): boolean {
+  #settle(): void {
+    if (this.running > 0 || this.#hasOutcome === undefined) return;
+    const { cancellation } = this.#join;
+    if (this.#hasOutcome()) this.#join.resume();
+    else if (cancellation !== undefined) this.#join.endCancelled(cancellation, this.#outside);
+    else if (this.#outside !== undefined) this.#join.failCutBelow(this.#outside);
+    else this.#join.resume();
+  }
+
+  #isCancellation(scope: Scope, error: unknown): boolean {
     if (!(error instanceof CancelledError)) return false;
     const from = error.scope;
     if (from === scope) return true;
     if (!(from instanceof Scope) || !scope.isInside(from)) return false; // of a task that it awaited
-    this.outside ??= error;
+    this.#outside ??= error;
     return true;
   }
+}
+
+/** Whether a value is more than the news that something has happened. */
+function mayBeMissed(value: unknown): boolean {
+  return value !== undefined && typeof value !== "boolean";
+}
+
+/** Whether it has to be given back: the guard of a lock, a connection. */
+function isHeld(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return Symbol.dispose in value || Symbol.asyncDispose in value;
 }
 
 /**
@@ -117,25 +173,18 @@ export async function race<A extends readonly Coroutine<unknown>[]>(
   for (const thunk of thunks) checkCoroutine("`race`", thunk);
   if (thunks.length === 0)
     throw argumentError("`race`", "at least one function that returns a promise", undefined);
-  const scope = here();
-  const stop = scope.interruption("race");
+  const stop = here().interruption("race");
   if (stop !== undefined) await stop;
   let first: Ending | undefined;
-  let decide = (): void => {};
-  const decided = new Promise<void>((resolve) => {
-    decide = resolve;
-  });
   const branches = new Branches("race", (ending) => {
-    if (first === undefined) first = ending;
-    else if (ending !== undefined && "error" in ending) branches.reportLate(ending.error);
-    if (first !== undefined || branches.running === 0) decide();
+    if (ending === undefined) return;
+    if (first !== undefined) return branches.reportLate(ending);
+    first = ending;
+    branches.cancelRest();
   });
   for (const thunk of thunks) branches.start(thunk);
-  await decided;
-  await branches.cancelled();
-  const winner = first as Ending | undefined; // set by the branches meanwhile
-  if (winner === undefined) throw branches.outside;
-  if (branches.outside !== undefined) pendAgain(branches.outside);
+  await branches.ended(() => first !== undefined);
+  const winner = first as unknown as Ending; // set by a branch, else `ended` has rejected
   if ("error" in winner) throw winner.error;
   return winner.value as Winner<A>; // a value of one of the thunks
 }
@@ -154,9 +203,18 @@ export async function race<A extends readonly Coroutine<unknown>[]>(
  * const [value, index, errors] = await asyncio.staggeredRace(attempts, 0.25);
  * assert.deepEqual([value, index, errors.length], ["connected", 1, 1]);
  */
-export async function staggeredRace<T>(
+export function staggeredRace<T>(
   thunks: Iterable<Coroutine<T>>,
   delay: number | null,
+): Promise<[value: T, index: number, errors: unknown[]]> {
+  return stagger(thunks, delay);
+}
+
+/** `staggeredRace`, where `discard` gets the value of an attempt that another one has beaten in the same step. */
+export async function stagger<T>(
+  thunks: Iterable<Coroutine<T>>,
+  delay: number | null,
+  discard?: (value: T) => void,
 ): Promise<[value: T, index: number, errors: unknown[]]> {
   const attempts = checkIterable("`staggeredRace`", "a list of functions", thunks);
   for (const thunk of attempts) checkCoroutine("`staggeredRace`", thunk);
@@ -171,34 +229,32 @@ export async function staggeredRace<T>(
   let bell: Wait<void> | undefined;
   let started = 0;
   const branches = new Branches("staggeredRace", (ending) => {
-    if (ending !== undefined && "value" in ending) winner ??= ending;
-    else if (ending !== undefined && winner === undefined) errors[ending.index] = ending.error;
-    else if (ending !== undefined) branches.reportLate(ending.error);
+    if (ending !== undefined && "value" in ending && winner === undefined) {
+      winner = ending;
+      branches.cancelRest();
+    } else if (ending !== undefined && "value" in ending && discard !== undefined) {
+      discard(ending.value as T); // the thunks give Ts
+    } else if (ending !== undefined && (winner !== undefined || branches.isCancelled)) {
+      branches.reportLate(ending);
+    } else if (ending !== undefined && "error" in ending) errors[ending.index] = ending.error;
     // An old attempt that fails does not hurry the next one: the newest has its time.
     const isNewest = ending === undefined || ending.index === started - 1;
     if (winner !== undefined || isNewest || branches.running === 0) bell?.resume();
   });
-  // A cancellation reaches the attempts directly. It does not end this wait: one that has succeeded meanwhile wins.
-  const stay = (): false => false;
-  while (winner === undefined && (started < attempts.length || branches.running > 0)) {
-    if (bell?.cancellation !== undefined || branches.outside !== undefined) break;
+  while (winner === undefined && !branches.isCancelled) {
     const attempt = attempts[started];
     if (attempt !== undefined) {
       started++;
       branches.start(attempt);
-    }
+    } else if (branches.running === 0) break;
     const isLast = started === attempts.length || delay === null;
-    bell = park<void>(scope, "an attempt of staggeredRace to end", stay);
+    // Not parked: the wait of the branches stands for the call, and hears of cancellations.
+    bell = new Wait<void>(scope, "an attempt of staggeredRace to end");
     await waitForBell(bell, isLast ? Number.POSITIVE_INFINITY : (delay as number)); // checked above
   }
-  await branches.cancelled();
+  branches.cancelRest();
+  await branches.ended(() => winner !== undefined);
   const won = winner as Ending | undefined; // set by the branches meanwhile
-  if (won !== undefined && "value" in won) {
-    if (branches.outside !== undefined) pendAgain(branches.outside);
-    return [won.value as T, won.index, errors]; // the thunks give Ts
-  }
-  const interruption = scope.interruption("staggeredRace");
-  if (interruption !== undefined) await interruption;
-  if (branches.outside !== undefined) throw branches.outside;
+  if (won !== undefined && "value" in won) return [won.value as T, won.index, errors]; // the thunks give Ts
   throw new ExceptionGroup("every attempt of `staggeredRace` has failed", errors);
 }

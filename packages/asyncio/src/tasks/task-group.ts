@@ -22,7 +22,6 @@ import {
   argumentError,
   CancelledError,
   checkCoroutine,
-  ExceptionGroup,
   InvalidStateError,
   rangeError,
 } from "../kernel/errors.ts";
@@ -31,6 +30,7 @@ import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
 import { type Cancellation, newOrigin, type Wait } from "../kernel/wait.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
+import { ExceptionGroup } from "./exception-group.ts";
 import type { Ownership } from "./owners.ts";
 import type { SignalOption } from "./timeouts.ts";
 
@@ -96,6 +96,8 @@ export class TaskGroup<R = unknown> {
   readonly #children: LinkedList<Child> = new LinkedList();
   /** How many of them have a place; the others are held. */
   #running = 0;
+  /** The first of those that are held. They come last, since places are given in order. */
+  #firstHeld: Child | undefined = undefined;
   #created = 0;
   /** Failures with the place of the child; the body comes first. */
   readonly #failures: { readonly place: number; readonly error: unknown }[] = [];
@@ -265,6 +267,7 @@ export class TaskGroup<R = unknown> {
   childDone(child: Child): void {
     const { task, starting, place } = child;
     if (child.hasPlace) this.#running--;
+    if (child === this.#firstHeld) this.#firstHeld = child.next;
     this.#children.remove(child);
     if (starting !== undefined && !starting.isStarted) starting.ended(task);
     else if (task.state === "rejected") {
@@ -293,6 +296,7 @@ export class TaskGroup<R = unknown> {
     const child = new Child(this, task, place, hasPlace, starting);
     if (starting !== undefined) starting.child = task;
     this.#children.add(child);
+    if (!hasPlace) this.#firstHeld ??= child;
     task.listen(child);
     // An eager child may have ended its own group in its first step.
     if (this.#state === "aborting") this.#cancelChildren(this.#ownCancellation("group"));
@@ -300,26 +304,24 @@ export class TaskGroup<R = unknown> {
   }
 
   #admit(): void {
-    if (this.#state === "aborting" || this.#children.size === this.#running) return;
-    for (
-      let child = this.#children.first;
-      child !== undefined && this.#running < this.#limit;
-      child = child.next
-    ) {
-      if (child.hasPlace) continue;
+    if (this.#state === "aborting") return;
+    for (let child = this.#firstHeld; child !== undefined; child = this.#firstHeld) {
+      if (this.#running === this.#limit) return;
+      this.#firstHeld = child.next;
       child.hasPlace = true;
       this.#running++;
       child.task.start();
     }
   }
 
+  /** Cancels body and children. Once: a hundred thousand children may all fail. */
   #abort(source: "group" | "abort" = "group", reason?: unknown): void {
-    const cancellation = this.#ownCancellation(source, reason);
+    if (this.#state === "aborting") return;
     // A body that is ending because of a cancellation from outside is not disturbed in its cleanup (S100).
     const isUnwinding = this.#outside !== undefined && this.#outside.scope.cancelling() > 0;
-    if (this.#state !== "aborting" && !isUnwinding) this.#scope.cancel(reason, source);
+    if (!isUnwinding) this.#scope.cancel(reason, source);
     this.#state = "aborting";
-    this.#cancelChildren(cancellation);
+    this.#cancelChildren(this.#ownCancellation(source, reason));
   }
 
   #ownCancellation(source: "group" | "abort", reason?: unknown): Cancellation {

@@ -238,7 +238,10 @@ class CompletionIterator<T> implements Completions<T> {
   async next(): Promise<IteratorResult<Future<T>, undefined>> {
     const scope = here();
     const stop = scope.interruption(this.#subject);
-    if (stop !== undefined) await stop;
+    if (stop !== undefined) {
+      this.#stopListening();
+      await stop;
+    }
     for (const thunk of this.#notStarted.splice(0)) this.#add(toFuture(thunk));
     this.#listen();
     if (this.#done.length > 0) {
@@ -250,20 +253,29 @@ class CompletionIterator<T> implements Completions<T> {
     const wait = park<{ future: Future<T> } | undefined>(scope, this.#subject);
     wait.isForeign = this.#foreign > 0;
     this.#waiters.add(wait);
-    const boxed = await waitForBell(wait, this.#deadline - scope.loop.time());
-    if (boxed !== undefined) return { done: false, value: boxed.future };
+    let isGiven = false;
+    try {
+      const boxed = await waitForBell(wait, this.#deadline - scope.loop.time());
+      isGiven = boxed !== undefined;
+      if (boxed !== undefined) return { done: false, value: boxed.future };
+    } finally {
+      if (!isGiven) this.#stopListening(); // `for await` does not call `return` then
+    }
     throw new TimeoutError(
       `\`asCompleted\` has ${this.#pending.size} tasks that have not ended after ${formatSeconds(this.#delay)}`,
     );
   }
 
   async return(): Promise<IteratorResult<Future<T>, undefined>> {
-    if (this.#waiters.length === 0) {
-      // Else other consumers go on.
-      this.#heard.clear();
-      for (const [future, listener] of this.#pending) future.unlisten(listener);
-    }
+    this.#stopListening();
     return { done: true, value: undefined };
+  }
+
+  /** The consumer has gone, and what it waited for may live long. Another consumer may wait on. */
+  #stopListening(): void {
+    if (this.#waiters.length > 0) return;
+    this.#heard.clear();
+    for (const [future, listener] of this.#pending) future.unlisten(listener);
   }
 
   /** Listens to what it does not listen to yet. */

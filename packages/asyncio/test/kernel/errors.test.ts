@@ -102,10 +102,24 @@ describe("ExceptionGroup", () => {
   const nested = new ExceptionGroup("inner", [range, plain]);
   const group = new ExceptionGroup("outer", [type, nested], { cause: "the cause" });
 
-  test("says how many errors it holds", () => {
-    assert.equal(group.message, "outer (2 sub-exceptions)");
-    assert.equal(new ExceptionGroup("alone", [plain]).message, "alone (1 sub-exception)");
+  test("its message names the first error, and counts the others, those in groups included", () => {
+    assert.equal(group.message, "outer: TypeError: type (and 2 more)");
+    assert.equal(new ExceptionGroup("alone", [plain]).message, "alone: Error: plain");
     assert.ok(group instanceof AggregateError);
+  });
+
+  test("its message is short and in one line, whatever was thrown", () => {
+    const bare = Object.create(null);
+    const hostile = new Proxy(new Error("x"), {
+      get: () => {
+        throw new Error("no");
+      },
+    });
+    const messages = [undefined, Symbol("s"), bare, hostile, new Error(`${"x".repeat(1000)}\nmore`)]
+      .map((thrown) => new ExceptionGroup("failed", [thrown]).message)
+      .map((message) => [message.slice(0, 8), message.length < 300, message.includes("\n")]);
+
+    assert.deepEqual(messages, new Array(5).fill(["failed: ", true, false]));
   });
 
   test("flatten gives the leaves from left to right", () => {
@@ -119,7 +133,7 @@ describe("ExceptionGroup", () => {
     assert.deepEqual(rest?.flatten(), [type, plain]);
     assert.ok(matching?.errors[0] instanceof ExceptionGroup);
     assert.deepEqual([matching?.cause, rest?.cause], ["the cause", "the cause"]);
-    assert.equal(rest?.message, "outer (2 sub-exceptions)");
+    assert.equal(rest?.message, "outer: TypeError: type (and 1 more)");
   });
 
   test("split gives undefined for what there is none of", () => {

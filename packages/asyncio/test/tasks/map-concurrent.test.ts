@@ -135,8 +135,8 @@ test("a failure comes out in the place of its item, when everything after it has
       2,
 
       "5 is cancelled at 2",
-      "3 is cancelled at 2",
       "4 is cancelled at 2",
+      "3 is cancelled at 2",
     ]);
   });
 });
@@ -343,5 +343,111 @@ test("a failure that nobody has taken is reported, wherever it lies among the re
       break;
     }
     assert.deepEqual(reports, [failure]);
+  });
+});
+
+test("`toArray` gives the results in the order of the loop", async () => {
+  await testing.runTest(async () => {
+    const slowFirst = (item: number) => sleep(4 - item, item);
+    const unordered = { limit: 3, ordered: false };
+
+    assert.deepEqual(await mapConcurrent([1, 2, 3], slowFirst, { limit: 3 }).toArray(), [1, 2, 3]);
+    assert.deepEqual(await mapConcurrent([1, 2, 3], slowFirst, unordered).toArray(), [3, 2, 1]);
+    assert.deepEqual(await mapConcurrent([], slowFirst, { limit: 3 }).toArray(), []);
+  });
+});
+
+test("`toArray` gives what nobody has taken yet", async () => {
+  await testing.runTest(async () => {
+    const results = mapConcurrent([1, 2, 3], async (item) => item, { limit: 3 });
+
+    await results.next();
+
+    assert.deepEqual(await results.toArray(), [2, 3]);
+  });
+});
+
+test("`toArray` throws a failure when everything else has ended", async () => {
+  await testing.runTest(async (t) => {
+    let ended = 0;
+    const work = async (item: number) => {
+      try {
+        await sleep(item);
+        if (item === 2) throw new Error("two");
+      } finally {
+        ended++;
+      }
+    };
+
+    await assert.rejects(mapConcurrent([1, 2, 3], work, { limit: 3 }).toArray(), /^Error: two$/);
+
+    assert.deepEqual([ended, t.now], [3, 2]);
+  });
+});
+
+test("`forEach` takes the next result when the last was dealt with", async () => {
+  await testing.runTest(async (t) => {
+    const log: [number, number][] = [];
+
+    await mapConcurrent([1, 2, 3], async (item) => item, { limit: 3 }).forEach(async (result) => {
+      await sleep(1);
+      log.push([result, t.now]);
+    });
+
+    assert.deepEqual(log, [
+      [1, 1],
+      [2, 2],
+      [3, 3],
+    ]);
+  });
+});
+
+test("`forEach` leaves the map when its function fails, or its caller is cancelled", async () => {
+  await testing.runTest(async (t) => {
+    let busy = 0;
+    const work = async (item: number) => {
+      busy++;
+      try {
+        return await sleep(item);
+      } finally {
+        busy--;
+      }
+    };
+    const fails = () => {
+      throw new Error("no room");
+    };
+
+    await assert.rejects(mapConcurrent([1, 9], work, { limit: 2 }).forEach(fails), /no room/);
+    assert.deepEqual([busy, t.now], [0, 1]);
+
+    const waits = () => sleep(3600);
+    const call = () => mapConcurrent([1, 9], work, { limit: 2 }).forEach(waits);
+    await assert.rejects(asyncio.timeout(2, call), asyncio.TimeoutError);
+    assert.deepEqual([busy, t.now], [0, 3]);
+  });
+});
+
+test("`forEach` refuses what is no function", async () => {
+  await testing.runTest(async () => {
+    const results = mapConcurrent([1], async (item) => item, { limit: 1 });
+    // @ts-expect-error
+    await assert.rejects(results.forEach(), /`mapConcurrent.forEach` expects a function/);
+    await results.return();
+  });
+});
+
+test("no result wakes whoever leaves before everything has ended", async () => {
+  await testing.explore(async () => {
+    let busy = 0;
+    const work = async (item: number) => {
+      busy++;
+      await sleep(item === 0 ? 0 : 1).catch(() => {});
+      busy--;
+      return item;
+    };
+
+    for await (const _ of mapConcurrent(Array(6).keys(), work, { limit: 3 })) break;
+
+    assert.equal(busy, 0);
   });
 });

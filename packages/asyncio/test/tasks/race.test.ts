@@ -2,17 +2,23 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
   CancelledError,
+  CancelScope,
   createTask,
   currentTask,
+  Event,
   ExceptionGroup,
+  Lock,
   Queue,
   race,
+  run,
   sleep,
   staggeredRace,
   type Task,
   TimeoutError,
+  taskGroup,
   timeout,
 } from "../../src/index.ts";
+import { cancelSweep, explore, VirtualLoop } from "../../src/testing.ts";
 import { collectReports, rejection, virtual } from "../virtual.ts";
 
 /** Fails after `delay` seconds. */
@@ -191,7 +197,7 @@ describe("race", () => {
   );
 
   test(
-    "the waits of its branches are those of the task",
+    "its waits are those of the task: the call, and those of its branches",
     virtual(async () => {
       const queue = new Queue<void>(0, { name: "jobs" });
       const task = createTask(() =>
@@ -202,7 +208,11 @@ describe("race", () => {
       );
       await sleep(1);
 
-      assert.deepEqual(task.waitingFor(), ["sleep, 1 s left", 'Queue "jobs".get']);
+      assert.deepEqual(task.waitingFor(), [
+        "the branches of race",
+        "sleep, 1 s left",
+        'Queue "jobs".get',
+      ]);
 
       await task;
     }),
@@ -284,7 +294,10 @@ describe("staggeredRace (S152)", () => {
       const error = await rejection(staggeredRace([fail(3, "a"), fail(1, "b"), fail(1, "c")], 1));
 
       assert.ok(error instanceof ExceptionGroup);
-      assert.equal(error.message, "every attempt of `staggeredRace` has failed (3 sub-exceptions)");
+      assert.equal(
+        error.message,
+        "every attempt of `staggeredRace` has failed: Error: a (and 2 more)",
+      );
       assert.deepEqual(error.errors.map(String), ["Error: a", "Error: b", "Error: c"]);
     }),
   );
@@ -366,3 +379,271 @@ describe("staggeredRace (S152)", () => {
     }),
   );
 });
+
+/** Hears of no cancellation for `seconds`, then waits for long. */
+function deaf(seconds: number): () => Promise<void> {
+  return async () => {
+    await new CancelScope({ shield: true }).run(() => sleep(seconds));
+    await sleep(100);
+  };
+}
+
+const combinators: Record<string, (...branches: (() => Promise<unknown>)[]) => Promise<unknown>> = {
+  race: (...branches) => race(...branches),
+  staggeredRace: (...branches) => staggeredRace(branches, 0),
+};
+
+for (const [name, combine] of Object.entries(combinators)) {
+  describe(`rule 13: a cancelled ${name} reaches each of its branches`, () => {
+    const situations: Record<string, () => Promise<unknown>> = {
+      "one that sits in a shield beside one that waits": () => combine(() => sleep(1e9), deaf(2)),
+      "all of them, if all sit in shields": () => combine(deaf(1.5), deaf(2), deaf(1.75)),
+      "one whose shield is round a wait in a timeout": () =>
+        combine(
+          () => timeout(3600, deaf(2)),
+          () => sleep(1e9),
+        ),
+      "one in a race in a race": () => combine(() => race(deaf(2), () => sleep(1e9)), deaf(1.5)),
+      "one whose task group has a body in a shield": () =>
+        combine(
+          () => sleep(1e9),
+          () =>
+            taskGroup(async (group) => {
+              group.createTask(() => sleep(1e9));
+              await deaf(2)();
+            }),
+        ),
+    };
+
+    for (const [situation, begin] of Object.entries(situations)) {
+      for (const cancelGrace of [5, Number.POSITIVE_INFINITY]) {
+        test(
+          `${situation}, with a grace period of ${cancelGrace} s`,
+          virtual(
+            async (loop) => {
+              const task = createTask(begin);
+              await sleep(1);
+
+              task.cancel("enough");
+
+              const error = await rejection(task);
+              assert.ok(error instanceof CancelledError);
+              assert.deepEqual([error.reason, error.scope], ["enough", task.scope]);
+              assert.equal(loop.time(), 2);
+            },
+            { cancelGrace },
+          ),
+        );
+      }
+    }
+
+    test(
+      "by a deadline round it",
+      virtual(async (loop) => {
+        const call = timeout(1, () => combine(() => sleep(1e9), deaf(2)));
+
+        assert.ok((await rejection(call)) instanceof TimeoutError);
+        assert.equal(loop.time(), 2);
+      }),
+    );
+
+    test(
+      "once: its cleanup is not disturbed",
+      virtual(async (loop) => {
+        const task = createTask(() =>
+          combine(deaf(1.5), async () => {
+            try {
+              await deaf(2)();
+            } finally {
+              await sleep(3);
+            }
+          }),
+        );
+        await sleep(1);
+
+        task.cancel();
+        task.cancel();
+
+        assert.ok((await rejection(task)) instanceof CancelledError);
+        assert.equal(loop.time(), 5);
+      }),
+    );
+
+    test(
+      "one that has just been given an item keeps it, and hears of it at its next wait",
+      virtual(async (loop) => {
+        const queue = new Queue<number>();
+        const got: number[] = [];
+        const task = createTask(() =>
+          combine(
+            () => sleep(1e9),
+            async () => {
+              got.push(await queue.get());
+              await sleep(100);
+            },
+          ),
+        );
+        await sleep(1);
+
+        queue.putNowait(7);
+        task.cancel("enough");
+
+        assert.equal(((await rejection(task)) as CancelledError).reason, "enough");
+        assert.deepEqual([got, loop.time()], [[7], 1]);
+      }),
+    );
+
+    test("one in a foreign await, in real time", async () => {
+      const [inPlace, released] = [new Event(), new Event()];
+      const heard: unknown[] = [];
+
+      await run(
+        async () => {
+          const task = createTask(() =>
+            combine(
+              () => sleep(1e9),
+              async () => {
+                inPlace.set();
+                await new Promise((resolve) => setImmediate(resolve));
+                released.set();
+                await sleep(1e9).catch((error) => heard.push(error.reason));
+              },
+            ),
+          );
+          await inPlace.wait();
+          task.cancel("enough");
+          await task.catch(() => {});
+          assert.equal(released.isSet(), true);
+        },
+        { cancelGrace: Number.POSITIVE_INFINITY },
+      );
+
+      assert.deepEqual(heard, ["enough"]);
+    });
+
+    test(
+      "no branch starts once an earlier one has cancelled the caller in its first step",
+      virtual(async () => {
+        const task = createTask(() =>
+          combine(
+            async () => {
+              currentTask()?.cancel();
+              await sleep(1);
+            },
+            () => assert.fail("started"),
+          ),
+        );
+
+        assert.ok((await rejection(task)) instanceof CancelledError);
+      }),
+    );
+
+    test("leaves nothing behind wherever it is cancelled", async () => {
+      await cancelSweep(
+        async (_t, state) => {
+          const branch = (seconds: number) => async () => {
+            state.open++;
+            try {
+              await new CancelScope({ shield: true }).run(() => sleep(seconds));
+              await sleep(seconds);
+            } finally {
+              state.open--;
+            }
+          };
+          await combine(branch(1), branch(2), branch(1));
+        },
+        {
+          schedules: 5,
+          mayReturn: true, // where it comes when a branch has won
+          setup: () => ({ open: 0 }),
+          invariant: ({ open }) => assert.equal(open, 0),
+        },
+      );
+    });
+
+    test("has one winner, and awaits the losers, under every schedule", async () => {
+      await explore(async () => {
+        let open = 0;
+        const branch = (turns: number) => async () => {
+          open++;
+          try {
+            for (let turn = 0; turn < turns; turn++) await sleep(0);
+          } finally {
+            open--;
+          }
+        };
+
+        await combine(branch(1), branch(2), branch(1));
+
+        assert.equal(open, 0);
+      });
+    });
+  });
+
+  describe(`debug mode tells what a ${name} loses`, () => {
+    async function reportsOf(body: () => Promise<unknown>): Promise<string[]> {
+      const messages: string[] = [];
+      const loop = new VirtualLoop({ debug: true });
+      loop.setExceptionHandler((_loop, { message }) => messages.push(message));
+      await run(body, { loop });
+      return messages;
+    }
+
+    test("the item of a queue that a loser has taken", async () => {
+      const reports = await reportsOf(async () => {
+        const [first, second] = [new Queue<number>(), new Queue<number>()];
+        const call = createTask(() =>
+          combine(
+            () => first.get(),
+            () => second.get(),
+          ),
+        );
+        await sleep(1);
+        first.putNowait(1);
+        second.putNowait(2);
+        await call;
+      });
+
+      assert.equal(reports.length, 1);
+      assert.match(
+        reports[0] ?? "",
+        /^a branch of \w+ has given a value after another one had won/,
+      );
+    });
+
+    test("the guard of a lock that a loser has acquired: it is still held", async () => {
+      const reports = await reportsOf(async () => {
+        const [lock, opened] = [new Lock(), new Event()];
+        const guard = await lock.acquire();
+        const call = createTask(() =>
+          combine(
+            () => opened.wait(),
+            () => lock.acquire(),
+          ),
+        );
+        await sleep(1);
+        opened.set();
+        guard[Symbol.dispose]();
+        await call;
+        assert.equal(lock.locked(), true);
+      });
+
+      assert.equal(reports.length, 1);
+      assert.match(reports[0] ?? "", /still held/);
+    });
+
+    test("says nothing of losers that were cut off, or had only waited", async () => {
+      const reports = await reportsOf(async () => {
+        const queue = new Queue<number>();
+        await combine(
+          () => sleep(1, "won"),
+          () => queue.get(),
+          () => sleep(1),
+          () => sleep(1, true),
+        );
+      });
+
+      assert.deepEqual(reports, []);
+    });
+  });
+}
