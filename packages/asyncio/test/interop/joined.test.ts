@@ -181,7 +181,14 @@ describe("cancelled, the call goes on when the work has ended", () => {
   test("two deadlines abort it once, and the outer one raises", async () => {
     const work = new Work<string>();
     const body = () =>
-      timeout(0.002, () => moveOnAfter(0.001, () => joined(work.start, { grace: 3600 })));
+      timeout(null, async (outer) => {
+        const inner = new asyncio.CancelScope({ cancelGrace: 3600 });
+        const joining = inner.run(() => joined(work.start, { grace: 3600 }));
+        const now = asyncio.getRunningLoop().time(); // the work has started, however slow the machine is
+        inner.deadline = now + 0.001;
+        outer.reschedule(now + 0.002);
+        await joining;
+      });
     work.onAbort = () => setTimeout(() => work.fail(new Error("slow")), 5);
 
     const error = await asyncio.run(() => rejection(body()), { signals: false });

@@ -145,9 +145,11 @@ describe("a source that is silent can be left", () => {
       const items = makeItems();
 
       await asyncio.run(async () => {
-        const call = asyncio.timeout(0.002, () =>
-          mapConcurrent(items, async (item) => item, { limit: 3 }).toArray(),
-        );
+        const call = asyncio.timeout(null, (limit) => {
+          const all = mapConcurrent(items, async (item) => item, { limit: 3 }).toArray();
+          limit.reschedule(asyncio.getRunningLoop().time() + 0.002); // the source is open by now
+          return all;
+        });
         await assert.rejects(call, asyncio.TimeoutError);
       });
 
