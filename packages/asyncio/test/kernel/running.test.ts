@@ -391,7 +391,7 @@ describe("rule 28 and fine point 19: a run inside a running program", () => {
           getRunningLoop().setExceptionHandler(() => {});
           return stuck;
         };
-        void run(inner, { shutdownDelay: 0.01 }).catch(() => {});
+        void run(inner, { shutdownDelay: 2 }).catch(() => {});
         await sleep(0);
       },
       { shutdownDelay: 0 },

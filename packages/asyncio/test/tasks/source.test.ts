@@ -82,11 +82,11 @@ const ways: Record<string, (results: asyncio.ConcurrentMap<number>) => Promise<u
     consumer.cancel();
     await assert.rejects(consumer, asyncio.CancelledError);
   },
-  "under a deadline": (results) =>
-    assert.rejects(
-      asyncio.timeout(0.002, () => results.toArray()),
-      asyncio.TimeoutError,
-    ),
+  "under a deadline": async (results) => {
+    await results.next(); // the source has begun, however slow the machine is
+    const rest = asyncio.timeout(0.002, () => results.toArray());
+    await assert.rejects(rest, asyncio.TimeoutError);
+  },
   "when the body of `forEach` fails": (results) =>
     assert.rejects(
       results.forEach(() => {
