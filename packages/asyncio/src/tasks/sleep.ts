@@ -2,9 +2,11 @@
 
 import { checkSeconds } from "../kernel/errors.ts";
 import { here, switchTasks } from "../kernel/here.ts";
+import { realHost } from "../kernel/host.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Timer } from "../kernel/timers.ts";
 import type { Wait } from "../kernel/wait.ts";
+import { noticeFakeTimers } from "../ports/fake-timers.ts";
 
 /**
  * Waits `delay` seconds and gives `result`. `sleep(0)`, or less, waits one iteration of the loop: everything that was
@@ -35,6 +37,7 @@ export function sleep<T>(delay: number, result?: T): Promise<T | undefined> {
 
 function sleepIn<T>(scope: Scope, delay: number, result: T): Promise<T> {
   const { loop } = scope;
+  if (loop.host === realHost) noticeFakeTimers();
   const wait = park<T>(scope, "sleep", cancelSleep);
   wait.offer = result;
   wait.subject = loop.addTimer(loop.time() + delay, wait);

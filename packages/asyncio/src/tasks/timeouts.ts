@@ -9,10 +9,12 @@ import { openScope } from "../kernel/body.ts";
 import { currentContext } from "../kernel/context-var.ts";
 import { checkCoroutine, checkSeconds, InvalidStateError, TimeoutError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
+import { realHost } from "../kernel/host.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { formatSeconds } from "../kernel/timers.ts";
 import type { ScopeOptions } from "../kernel/trouble.ts";
+import { noticeFakeTimers } from "../ports/fake-timers.ts";
 
 /** Options of everything that opens a scope. */
 export interface SignalOption {
@@ -26,6 +28,7 @@ const CLOCK_TIME = "a time in seconds on the clock of `loop.time()`, or null";
 function nestedScope(parent: Scope, label: string, options: Partial<ScopeOptions> = {}): Scope {
   const { shield, cancelGrace } = options;
   const { loop, task } = parent;
+  if (loop.host === realHost) noticeFakeTimers(); // a deadline of it would not come
   return new Scope(loop, { label, task, context: currentContext(), shield, cancelGrace });
 }
 
