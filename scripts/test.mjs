@@ -7,6 +7,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { buildLibrary } from "./build.mjs";
+import { testConsumers } from "./consumers.mjs";
 import { testFrameworks } from "./frameworks.mjs";
 import { root, SetupError } from "./install.mjs";
 import { testRuntimes } from "./runtimes.mjs";
@@ -21,6 +22,7 @@ const steps = {
   unit: runUnitTests,
   package: once(() => tool("scripts/check-package.mjs")),
   frameworks: testFrameworks,
+  consumers: testConsumers,
   runtimes: testRuntimes,
 };
 

@@ -17,6 +17,7 @@ import { completed, here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
 import type { ByteStream } from "../ports/network.ts";
+import { encodeText } from "../ports/text.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 
 export interface LimitOption {
@@ -38,7 +39,6 @@ export const DEFAULT_LIMIT = 65_536;
 const NOTHING: Uint8Array = new Uint8Array(0);
 const NEWLINE: Uint8Array = new Uint8Array([10]);
 const CARRIAGE_RETURN = 13;
-const encoder = new TextEncoder();
 const ignore = (): void => {};
 type Decoder = InstanceType<typeof TextDecoder>;
 
@@ -139,7 +139,7 @@ export class StreamReader implements AsyncDisposable {
   ): Promise<Uint8Array> {
     const api = "`reader.readUntil`";
     const list = Array.isArray(separator) ? separator : [separator];
-    const separators = list.map((one) => (typeof one === "string" ? encoder.encode(one) : one));
+    const separators = list.map((one) => (typeof one === "string" ? encodeText(one) : one));
     if (!separators.every((one) => one instanceof Uint8Array))
       return Promise.reject(argumentError(api, "text or bytes, or an array of them", separator));
     if (separators.length === 0 || separators.some(({ length }) => length === 0))

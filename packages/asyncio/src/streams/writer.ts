@@ -17,6 +17,7 @@ import { completed, here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
+import { encodeText } from "../ports/text.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
 import type {
   CipherInfo,
@@ -50,7 +51,6 @@ export interface ExtraInfo {
   readonly serverHostname: string;
 }
 
-const encoder = new TextEncoder();
 const NOTHING: Uint8Array = new Uint8Array(0);
 const ignore = (): void => {};
 
@@ -125,7 +125,7 @@ export class StreamWriter implements AsyncDisposable {
    * @throws InvalidStateError after `close` or `writeEof`, or while the write of another task waits.
    */
   write(bytes: Uint8Array | string): Promise<void> {
-    const chunk = typeof bytes === "string" ? encoder.encode(bytes) : bytes;
+    const chunk = typeof bytes === "string" ? encodeText(bytes) : bytes;
     if (!(chunk instanceof Uint8Array))
       return Promise.reject(argumentError("`writer.write`", "a Uint8Array or a string", bytes));
     return this.#write(chunk);
@@ -138,9 +138,7 @@ export class StreamWriter implements AsyncDisposable {
       typeof (lines as Partial<typeof lines> | null | undefined)?.[Symbol.iterator] !== "function"
     )
       return Promise.reject(argumentError(api, "an iterable of Uint8Arrays or strings", lines));
-    const chunks = [...lines].map((line) =>
-      typeof line === "string" ? encoder.encode(line) : line,
-    );
+    const chunks = [...lines].map((line) => (typeof line === "string" ? encodeText(line) : line));
     const wrong = chunks.find((chunk) => !(chunk instanceof Uint8Array));
     if (wrong !== undefined)
       return Promise.reject(argumentError(api, "Uint8Arrays or strings", wrong));
