@@ -18,7 +18,7 @@ import { root } from "./install.mjs";
 
 // Behaviours of asyncio by number, rules, fine points and decisions of the design, cases of the benchmarks, and files.
 const citations =
-  /\bS\d+\b|\b8\.\d+\b|\b[Rr]ules? \d+|\b(?:deviation|decision)s? \d+|\bbench:|\bdocs\/\S+|\bdesign\.md\b|(?<![/.\w])[\w-]+(?:\/[\w-]+)*\.ts\b/g;
+  /\bS\d+\b|\b8\.\d+\b|\b[Rr]ules? \d+|\b(?:deviation|decision)s? \d+|\bbench:|\bdocs\/\S+|\bdesign\.md\b|[\w-]\.(?:test\.)?ts\b/g;
 
 const work = mkdtempSync(join(tmpdir(), "asyncio-ts-package-"));
 try {
@@ -59,13 +59,23 @@ function checkTexts(home) {
       .filter((link) => !existsSync(join(home, dirname(page), link)))
       .map((link) => `${page}: ${link} leads nowhere`);
   });
-  for (const file of globSync("dist/**/*.d.ts", { cwd: home })) {
-    const comments = readFileSync(join(home, file), "utf8").match(/\/\*[\s\S]*?\*\/|\/\/.*/g) ?? [];
-    for (const comment of comments) {
+  for (const file of publicDeclarations(home)) {
+    const text = readFileSync(join(home, file), "utf8");
+    const comments = [...text.matchAll(/\/\*\*[\s\S]*?\*\//g)].filter(({ index }) => index > 0); // the first is the file's
+    for (const [comment] of comments) {
       for (const [citation] of comment.matchAll(citations)) problems.push(`${file}: "${citation}"`);
     }
   }
   if (problems.length > 0) throw new Error(problems.join("\n"));
+}
+
+// The declarations of the modules from which a door exports something.
+function publicDeclarations(home) {
+  const doors = ["index", "lowlevel", "testing"].map((door) => join(home, `dist/${door}.d.ts`));
+  const modules = doors.flatMap((door) =>
+    [...readFileSync(door, "utf8").matchAll(/from "\.\/([^"]+)\.ts"/g)].map(([, name]) => name),
+  );
+  return [...new Set(modules)].map((name) => `dist/${name}.d.ts`);
 }
 
 // A program outside the repository, with the strictest reading of the declarations and no types

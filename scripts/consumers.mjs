@@ -24,6 +24,7 @@ const tools = join(root, "frameworks/node_modules");
 const home = join(root, "frameworks/.projects");
 const packageHome = join(home, "node_modules/asyncio-ts");
 const page = readFileSync(join(root, "docs/install.md"), "utf8");
+const readme = readFileSync(join(root, "README.md"), "utf8");
 const seconds = 90;
 
 const node = process.execPath;
@@ -336,16 +337,16 @@ const settings = { outDir: "vite", rollupOptions: { input: "main.mjs", output } 
 await build({ logLevel: "warn", configFile: false, build: settings });
 `;
 
-/** The commands of the page on a machine with nothing but that Node, in the order of the page. */
-function fromAnEmptyFolder(version) {
+/** The commands of a page on a machine with nothing but that Node, in the order of the page. */
+function fromAnEmptyFolder(version, page) {
   return async (project) => {
     project.write("main.mts", firstProgram);
     project.write("guide.mts", firstGuideProgram);
-    for (const { commands, since } of shellBlocks()) {
+    for (const { commands, since } of shellBlocks(page)) {
       if (version < since) continue;
       let told = "";
       for (const command of commands) told += (await project.shell(command, version)).stdout;
-      if (!commands.some((command) => command.startsWith("node "))) continue;
+      if (!commands.at(-1).startsWith("node ")) continue;
       if (!told.endsWith(firstOutput)) throw new Error(`${commands.join("\n")}\n${told}`);
       const guide = commands.at(-1).replace("main", "guide");
       const { stdout } = await project.shell(guide, version);
@@ -374,8 +375,9 @@ export async function testConsumers(wanted = []) {
   const rows = [
     ...[20, 22, 24].map((version) => [
       `From an empty folder, Node ${version}`,
-      fromAnEmptyFolder(version),
+      fromAnEmptyFolder(version, page),
     ]),
+    ["From an empty folder, by the README", fromAnEmptyFolder(24, readme)],
     ...Object.entries(works),
     ...Object.entries(doesNotWork),
   ].filter(([name]) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
@@ -558,7 +560,7 @@ function blockOf(file, row) {
 }
 
 /** The commands for the empty folder, and the oldest Node for which each block is meant. */
-function shellBlocks() {
+function shellBlocks(page) {
   const blocks = page.matchAll(/^```sh bare(?: node=(\d+))?\n([\s\S]*?)^```$/gm);
   return [...blocks].map(([, since = "0", text]) => ({
     since: Number(since),

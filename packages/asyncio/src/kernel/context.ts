@@ -25,6 +25,11 @@ export function currentScope(): Scope | undefined {
   return scope;
 }
 
+/** The same, for code that is not called by the program: that it runs in a scope of another copy means nothing. */
+export function scopeAround(): Scope | undefined {
+  return storage.getStore();
+}
+
 /** Calls `fn(argument)` in `scope`. Costs 0.3 to 0.7 us on Node 24: once per scope, never per step. */
 export function runInScope<A, R>(scope: Scope, fn: (argument: A) => R, argument: A): R {
   return storage.run(scope, fn, argument);

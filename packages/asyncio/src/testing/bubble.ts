@@ -9,7 +9,7 @@
  */
 
 import type { Handle } from "../kernel/callback.ts";
-import { contextNow, currentScope } from "../kernel/context.ts";
+import { contextNow, scopeAround } from "../kernel/context.ts";
 import { type Context, copyContext } from "../kernel/context-var.ts";
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import type { EventLoop } from "../kernel/loop.ts";
@@ -60,7 +60,7 @@ const bubbles: Map<EventLoop, Bubble> = new Map();
 
 function bubbleHere(): Bubble | undefined {
   if (bubbles.size === 0) return undefined; // called through what somebody has kept
-  const scope = currentScope();
+  const scope = scopeAround();
   return scope === undefined ? undefined : bubbles.get(scope.loop);
 }
 

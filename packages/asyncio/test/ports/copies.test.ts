@@ -102,6 +102,20 @@ test("a copy that is called when the scope of the other has ended is not reporte
   assert.deepEqual(printed, []);
 });
 
+test("a timer that a copy answers for in a scope of the other is not reported", async () => {
+  const { openBubble }: typeof import("../../src/testing/bubble.ts") = await import(
+    pathToFileURL(join(home, "testing/bubble.ts")).href
+  );
+  const { HostLoop }: typeof import("../../src/kernel/here.ts") = await import(
+    pathToFileURL(join(home, "kernel/here.ts")).href
+  );
+  const close = openBubble(new HostLoop(), {}); // takes the place of the timers in the whole program
+  const printed = await printedBy(() => a.run(async () => clearTimeout(setTimeout(() => {}, 1))));
+  close();
+
+  assert.deepEqual(printed, []);
+});
+
 test("the errors of one copy are instances of those of the other", async () => {
   const error = await b.timeout(0.001, () => b.sleep(1)).catch((error: unknown) => error);
 
