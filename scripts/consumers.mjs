@@ -121,11 +121,13 @@ asyncio.run(async () => {
   },
   "TypeScript 5.2 to 7.0": async (project) => {
     project.write("main.mts", allDoors);
+    const modules = { nodenext: "nodenext", esnext: "bundler", preserve: "bundler" };
     for (const [version, compiler] of Object.entries(tsc)) {
-      for (const module of ["nodenext", "esnext", ...(version === "5.2" ? [] : ["preserve"])]) {
-        const moduleResolution = module === "nodenext" ? "nodenext" : "bundler";
-        const settings = { target: "es2022", module, moduleResolution, types: [], strict: true };
-        project.tsconfig({ ...settings, skipLibCheck: false, noEmit: true });
+      for (const [module, moduleResolution] of Object.entries(modules)) {
+        if (version === "5.2" && module === "preserve") continue; // it came with 5.4
+        const settings = { target: "es2022", module, moduleResolution, strict: true };
+        const types = module === "nodenext" ? { types: ["node"], lib: ["es2023"] } : { types: [] };
+        project.tsconfig({ ...settings, ...types, skipLibCheck: false, noEmit: true });
         const { output } = await project.run(node, [compiler, "-p", "."]);
         const errors = output.match(/error TS.*/g) ?? [];
         const isRight = errors.length === 1 && output.startsWith("main.mts(5,14): error TS2322");
