@@ -165,7 +165,7 @@ let guarded = false;
 
 /**
  * From the first delivered cancellation on, the CancelledError of a branch that nobody awaits does not crash
- * the process (design rule 16). The branch's promise is made by the user's own async function, so the library
+ * the process. The branch's promise is made by the user's own async function, so the library
  * cannot mark it as handled; all it can do is to answer for its own errors when the host asks.
  *
  * Every other rejection is handed back: with the listener off, the same reason is rejected again, and the

@@ -82,7 +82,7 @@ interface Span {
 /**
  * Writes to a connection, a pipe, or any ByteStream. Bytes that it has taken go out in order, unless the connection is lost
  * or aborted. Close it when you are done: `await using` does, and waits until all has left.
- * Source: asyncio.StreamWriter (S137 to S141).
+ * Source: asyncio.StreamWriter.
  *
  * @example
  * const [near, far] = testing.memoryStreamPair();
@@ -218,9 +218,9 @@ export class StreamWriter implements AsyncDisposable {
   /**
    * Goes on under TLS, as protocols do that begin in plain text: waits until all has left, then until the handshake is
    * done. The side is that of the connection: of `openConnection` the client, of `startServer` the server, which needs a
-   * certificate. What the reader has read ahead goes to TLS and is never taken for what came under it (S151). Nobody may
+   * certificate. What the reader has read ahead goes to TLS and is never taken for what came under it. Nobody may
    * read or write meanwhile. Cancelled or failed in the handshake, the connection is lost.
-   * @throws TimeoutError after `handshakeDelay`; for the errors of certificates see docs/guide/streams-and-servers.md.
+   * @throws TimeoutError after `handshakeDelay`; for the errors of certificates see the guide to streams and servers.
    * @throws InvalidStateError after `close` or `writeEof`, while somebody reads, or where there is no socket.
    */
   async startTls(options: ClientTlsOptions | ServerTlsOptions = {}): Promise<void> {

@@ -81,7 +81,7 @@ export class Timeout {
 
   /**
    * Moves the deadline to `when`, on the clock of the loop; null removes it.
-   * @throws InvalidStateError once it has passed or the body has ended (S84).
+   * @throws InvalidStateError once it has passed or the body has ended.
    */
   reschedule(when: number | null): void {
     const deadline = when === null ? Number.POSITIVE_INFINITY : when;
@@ -96,7 +96,7 @@ export class Timeout {
     this.#scope.deadline = deadline;
   }
 
-  /** True once the deadline has cancelled the body, also if the body then swallowed that (S77). */
+  /** True once the deadline has cancelled the body, also if the body then swallowed that. */
   expired(): boolean {
     return this.#scope.trouble?.expired ?? false;
   }
@@ -107,8 +107,8 @@ export class Timeout {
  * it has ended by that, the call rejects with a TimeoutError. It never abandons the body: cleaning up may take longer
  * than the deadline. `null` or Infinity means no deadline; with 0 or less the first wait is cancelled.
  *
- * Cancellations from outside pass through and are never converted (S80). Of nested timeouts that are both due, the
- * outermost raises. Source: asyncio.timeout (S77 to S86).
+ * Cancellations from outside pass through and are never converted. Of nested timeouts that are both due, the
+ * outermost raises. Source: asyncio.timeout.
  *
  * @example
  * await assert.rejects(asyncio.timeout(0.01, () => asyncio.sleep(3600)), asyncio.TimeoutError);
