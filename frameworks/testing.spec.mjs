@@ -91,3 +91,41 @@ test("fake timers of the framework do not stop a test in virtual time", async ()
     fakes.useRealTimers();
   }
 });
+
+test("a sleep on a real loop under the framework's fake timers is reported, once", async () => {
+  const printed = [];
+  const { error } = console;
+  console.error = (text) => printed.push(text);
+  fakes.useFakeTimers();
+  try {
+    await asyncio.run(() => asyncio.sleep(0.001));
+    await asyncio.run(() => asyncio.timeout(1, () => asyncio.sleep(0.001)));
+  } finally {
+    fakes.useRealTimers();
+    console.error = error;
+  }
+
+  assert.equal(printed.length, 1);
+  assert.match(
+    printed[0],
+    /^asyncio-ts waits in real time, but the timers of the program are fake/,
+  );
+});
+
+test("a copy that the framework loads anew works, and the two of them are reported when they meet", async () => {
+  fakes.resetModules();
+  const again = await import("asyncio-ts");
+  const printed = [];
+  const { error } = console;
+  console.error = (text) => printed.push(text);
+  try {
+    assert.equal(await again.run(() => again.sleep(0.001, "x")), "x");
+    assert.deepEqual(printed, []);
+    await asyncio.run(() => again.sleep(0));
+  } finally {
+    console.error = error;
+  }
+
+  assert.equal(printed.length, 1);
+  assert.match(printed[0], /^asyncio-ts: two copies .*, loaded twice\./);
+});

@@ -1,12 +1,24 @@
 // Packs the library as it would be published and looks at the result as its users would: publint
 // for the manifest, attw for how the types resolve, and a consumer that imports every door with
-// all declarations checked.
+// all declarations checked. What it ships to be read has no dead links, and cites nothing that is only here.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { root } from "./install.mjs";
+
+// Behaviours of asyncio by number, rules, fine points and decisions of the design, cases of the benchmarks, and files.
+const citations =
+  /\bS\d+\b|\b8\.\d+\b|\b[Rr]ules? \d+|\b(?:deviation|decision)s? \d+|\bbench:|\bdocs\/\S+|\bdesign\.md\b|[\w-]\.(?:test\.)?ts\b/g;
 
 const work = mkdtempSync(join(tmpdir(), "asyncio-ts-package-"));
 try {
@@ -16,7 +28,9 @@ try {
 
   tool("publint/src/cli.js", [packed, "--strict"]);
   tool("@arethetypeswrong/cli/dist/index.js", [packed, "--profile", "esm-only", "--no-emoji"]);
-  checkConsumer(packed);
+  const home = unpack(packed);
+  checkTexts(home);
+  checkConsumer(home);
   console.log(`${tarball} is ready to publish`);
 } catch (error) {
   console.error(error.message);
@@ -25,12 +39,48 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 
-// A program outside the repository, with the strictest reading of the declarations and no types
-// but its own: finds a declaration that stripInternal left dangling, or one that needs Node's types.
-function checkConsumer(packed) {
+function unpack(packed) {
   const home = join(work, "consumer/node_modules/asyncio-ts");
   mkdirSync(home, { recursive: true });
   run("tar", ["-xzf", packed, "-C", home, "--strip-components=1"]);
+  return home;
+}
+
+// Links between the pages lead somewhere; doc comments, which editors show, cite no numbers and files of the repository.
+function checkTexts(home) {
+  const problems = globSync("{*,docs/**/*}.md", { cwd: home }).flatMap((page) => {
+    const prose = readFileSync(join(home, page), "utf8").replaceAll(
+      /^```[\s\S]*?^```$|`[^`\n]*`/gm,
+      "",
+    );
+    const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link.split("#")[0]);
+    return links
+      .filter((link) => link !== "" && !/^[a-z]+:/.test(link))
+      .filter((link) => !existsSync(join(home, dirname(page), link)))
+      .map((link) => `${page}: ${link} leads nowhere`);
+  });
+  for (const file of publicDeclarations(home)) {
+    const text = readFileSync(join(home, file), "utf8");
+    const comments = [...text.matchAll(/\/\*\*[\s\S]*?\*\//g)].filter(({ index }) => index > 0); // the first is the file's
+    for (const [comment] of comments) {
+      for (const [citation] of comment.matchAll(citations)) problems.push(`${file}: "${citation}"`);
+    }
+  }
+  if (problems.length > 0) throw new Error(problems.join("\n"));
+}
+
+// The declarations of the modules from which a door exports something.
+function publicDeclarations(home) {
+  const doors = ["index", "lowlevel", "testing"].map((door) => join(home, `dist/${door}.d.ts`));
+  const modules = doors.flatMap((door) =>
+    [...readFileSync(door, "utf8").matchAll(/from "\.\/([^"]+)\.ts"/g)].map(([, name]) => name),
+  );
+  return [...new Set(modules)].map((name) => `dist/${name}.d.ts`);
+}
+
+// A program outside the repository, with the strictest reading of the declarations and no types
+// but its own: finds a declaration that stripInternal left dangling, or one that needs Node's types.
+function checkConsumer(home) {
   const { exports: doors } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
   const names = Object.keys(doors).filter((door) => !door.endsWith(".json"));
   const lines = names.map(

@@ -35,9 +35,16 @@ const frameworks = [
   },
 ];
 
+export function installFrameworks() {
+  ensureInstalled(
+    home,
+    "test frameworks, compilers and bundlers: Vitest, Jest, TypeScript, webpack and others (about 70 MB to fetch, once)",
+  );
+}
+
 // Gives { passed, failed }. Both print the same kind of JSON.
 export async function testFrameworks() {
-  ensureInstalled(home, "the test frameworks: Vitest and Jest (about 25 MB to fetch, once)");
+  installFrameworks();
   const total = { passed: 0, failed: 0 };
   for (const { name, args } of frameworks) {
     rmSync(reportFile, { force: true });

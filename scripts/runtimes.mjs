@@ -45,6 +45,18 @@ const hosts = [
   },
 ];
 
+// Where the program of a host is, by its name; nothing need be there yet.
+export function binaryOf(name) {
+  return hosts.find((host) => host.name === name).binary;
+}
+
+export function installRuntimes() {
+  ensureInstalled(
+    home,
+    "the other runtimes: Node 20, 22 and 26, Bun, Deno (about 250 MB to fetch, once)",
+  );
+}
+
 // Gives { passed, failed }, after a table of all hosts and the output of what failed.
 export async function testRuntimes(wanted = []) {
   const programs = globSync("packages/asyncio/test/portable/*.mjs", { cwd: root }).sort();
@@ -52,10 +64,7 @@ export async function testRuntimes(wanted = []) {
     console.log("no programs in packages/asyncio/test/portable");
     return { passed: 0, failed: 1 };
   }
-  ensureInstalled(
-    home,
-    "the other runtimes: Node 20, 22 and 26, Bun, Deno (about 250 MB to fetch, once)",
-  );
+  installRuntimes();
 
   const parts = wanted.map((part) => part.toLowerCase());
   const chosen = hosts.filter(

@@ -6,6 +6,7 @@
 
 import { join } from "node:path";
 import { buildLibrary } from "./build.mjs";
+import { testConsumers } from "./consumers.mjs";
 import { testFrameworks } from "./frameworks.mjs";
 import { isInstalledIn, root, SetupError } from "./install.mjs";
 import { runWithProgress } from "./progress.mjs";
@@ -21,12 +22,17 @@ const steps = {
   unit: runUnitTests,
   package: once(() => tool("scripts/check-package.mjs")),
   frameworks: testFrameworks,
+  consumers: testConsumers,
   runtimes: testRuntimes,
 };
 
 /** What a step fetches before it runs for the first time. */
 const fetches = [
-  { step: "frameworks", folder: "frameworks", what: "Vitest and Jest, about 25 MB" },
+  {
+    step: "frameworks",
+    folder: "frameworks",
+    what: "Vitest, Jest, TypeScript, bundlers, about 70 MB",
+  },
   {
     step: "runtimes",
     folder: "runtimes",

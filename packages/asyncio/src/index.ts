@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 /** asyncio-ts: asyncio for TypeScript. The public door, in the order of the documentation. */
 // biome-ignore-all assist/source/organizeImports: the order is that of the documentation
 

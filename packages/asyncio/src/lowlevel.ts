@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 /** asyncio-ts/lowlevel: for authors of operations and of loops. */
 
 export { checkpoint, complete, interruption, park } from "./interop/operation.ts";

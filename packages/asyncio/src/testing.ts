@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 /** asyncio-ts/testing: concurrent code under test. */
 
 export type {

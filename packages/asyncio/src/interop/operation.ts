@@ -22,7 +22,7 @@ export function interruption(describe: WaitSubject): Promise<never> | undefined 
   return here().interruption(describe);
 }
 
-/** What an operation returns that is complete in the call. Counts against the budget that keeps the host alive (rule 9). */
+/** What an operation returns that is complete in the call. Counts against the budget that keeps the host alive. */
 export function complete<T>(describe: WaitSubject, value: T): Promise<T> {
   return completed(here(), describe, value);
 }

@@ -106,7 +106,7 @@ export class Token<T> {
 
 /**
  * A variable whose value belongs to the running task. What a task sets, the tasks it creates afterwards start
- * with; nothing flows back. Source: Python's contextvars.ContextVar (S184 to S188).
+ * with; nothing flows back. Source: Python's contextvars.ContextVar.
  */
 export class ContextVar<T> {
   readonly name: string;

@@ -1,22 +1,32 @@
 /**
  * The one `AsyncLocalStorage` slot of the library: it holds the scope that the running code belongs to, and
- * follows native `await`s, also across foreign promises. The only kernel file that imports from the host.
+ * follows native `await`s, also across foreign promises.
  *
  * Invariant: `enterScope` is called by the start of a task alone (task.ts). Its continuation has no caller into
  * which the store could leak; anywhere else the scope of the callee would stay with the caller.
  */
 
-import { AsyncLocalStorage } from "node:async_hooks";
+import { contextStorage } from "../ports/context-storage.ts";
+import { joinCopies, noticeOtherCopies } from "../ports/copies.ts";
 import type { Scope } from "./scope.ts";
 
-const storage: AsyncLocalStorage<Scope> = new AsyncLocalStorage<Scope>();
+const AsyncLocalStorage = contextStorage();
+const storage = new AsyncLocalStorage<Scope>();
 // Node 20 and 22 follow contexts only from the first `run` on: an `await` that is under way by then resumes in whatever
 // context happens to be current. So the first `run` is here, before any program can await something of ours.
 storage.run({} as Scope, () => {}); // never seen by anybody
-const inRoot: <R>(fn: () => R) => R = AsyncLocalStorage.snapshot();
+const inRoot = AsyncLocalStorage.snapshot();
+joinCopies(() => storage.getStore()?.closed === false);
 
 /** The scope of the running code; undefined outside every task, scope and callback of the library. */
 export function currentScope(): Scope | undefined {
+  const scope = storage.getStore();
+  if (scope === undefined) noticeOtherCopies();
+  return scope;
+}
+
+/** The same, for code that is not called by the program: that it runs in a scope of another copy means nothing. */
+export function scopeAround(): Scope | undefined {
   return storage.getStore();
 }
 
@@ -33,4 +43,9 @@ export function enterScope(scope: Scope): void {
 /** Calls `fn` in the context that was there when the library was loaded. */
 export function runInRoot<R>(fn: () => R): R {
   return inRoot(fn);
+}
+
+/** Gives a function that calls what it is given in the context of this moment. */
+export function contextNow(): <R>(fn: () => R) => R {
+  return AsyncLocalStorage.snapshot();
 }

@@ -56,7 +56,7 @@ const inspectCustom: unique symbol = Symbol.for("nodejs.util.inspect.custom");
 
 /**
  * A result that is set once, by hand, and awaited by any number of tasks. Cancelling a task that awaits it cancels
- * it (S10, S31). Source: asyncio.Future (S1 to S12).
+ * it. Source: asyncio.Future.
  */
 export class Future<T> extends Promise<T> {
   static override get [Symbol.species](): PromiseConstructor {
@@ -157,7 +157,7 @@ export class Future<T> extends Promise<T> {
     return true;
   }
 
-  /** Calls `callback(this)` in a later iteration of the loop once it is done, in the order of registration (S1). */
+  /** Calls `callback(this)` in a later iteration of the loop once it is done, in the order of registration. */
   addDoneCallback(callback: (future: this) => void, options: { context?: Context } = {}): void {
     const handle = new Handle(
       this.#loop,
@@ -170,7 +170,7 @@ export class Future<T> extends Promise<T> {
     this.listen(entry);
   }
 
-  /** Removes every registration of `callback` and gives how many there were (S2). */
+  /** Removes every registration of `callback` and gives how many there were. */
   removeDoneCallback(callback: (future: this) => void): number {
     let removed = 0;
     for (const entry of this.allListeners()) {

@@ -36,7 +36,7 @@ export function getRunningLoop(): EventLoop {
   return here().loop;
 }
 
-/** What an operation returns that was complete in the call: at once, or in its turn when the budget is spent (rule 9). */
+/** What an operation returns that was complete in the call: at once, or in its turn when the budget is spent. */
 export function completed<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
   if (scope.loop.mayComplete(scope, subject)) return Promise.resolve(value);
   return switchTasks(scope, subject, value);

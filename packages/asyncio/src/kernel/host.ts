@@ -79,6 +79,7 @@ interface HostGlobals {
   clearTimeout(timer: unknown): void;
   setImmediate(run: () => void): unknown;
   readonly process?: {
+    getBuiltinModule(name: "node:timers"): HostGlobals;
     nextTick(run: () => void): void;
     on(event: string, listener: (reason: unknown) => void): void;
     off(event: string, listener: (reason: unknown) => void): void;
@@ -95,7 +96,11 @@ interface HostGlobals {
 const globals = globalThis as unknown as HostGlobals; // the three hosts have these globals
 const settled: Promise<void> = Promise.resolve();
 // Taken at load: fake timers of a test framework, and our own (testing/bubble.ts), must not reach the real loop.
-const { setTimeout, clearTimeout, setImmediate } = globals;
+// jsdom, as Jest has it, imitates a browser: of the timers there, those of the Node below are taken.
+const hasTimers = globals.setImmediate !== undefined || globals.process === undefined;
+const { setTimeout, clearTimeout, setImmediate } = hasTimers
+  ? globals
+  : globals.process.getBuiltinModule("node:timers");
 const nextTick = globals.process?.nextTick;
 const nowMs = globals.performance.now.bind(globals.performance);
 
@@ -160,7 +165,7 @@ let guarded = false;
 
 /**
  * From the first delivered cancellation on, the CancelledError of a branch that nobody awaits does not crash
- * the process (design rule 16). The branch's promise is made by the user's own async function, so the library
+ * the process. The branch's promise is made by the user's own async function, so the library
  * cannot mark it as handled; all it can do is to answer for its own errors, and for AbortErrors that they have caused, when
  * the host asks.
  *

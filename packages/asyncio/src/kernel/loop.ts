@@ -34,7 +34,7 @@ export interface Ready {
   readonly scope?: Scope;
 }
 
-/** What the exception handler is told. Source: asyncio's call_exception_handler, keys in camelCase (S168). */
+/** What the exception handler is told. Source: asyncio's call_exception_handler, keys in camelCase. */
 export interface ExceptionContext {
   readonly message: string;
   readonly exception?: unknown;
@@ -189,7 +189,7 @@ export class EventLoop {
   }
 
   /**
-   * Reports what nobody else can be told. The handler runs in the context variables of what has failed (S169):
+   * Reports what nobody else can be told. The handler runs in the context variables of what has failed:
    * `variables`, or those of the task.
    */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {

@@ -97,12 +97,12 @@ export class Scope implements Ends<Wait> {
     deliver(this, cancellation);
   }
 
-  /** How many cancellations are in force. Source: asyncio's Task.cancelling (S38). */
+  /** How many cancellations are in force. Source: asyncio's Task.cancelling. */
   cancelling(): number {
     return this.trouble?.count ?? 0;
   }
 
-  /** Takes one cancellation back; at 0 also what was not delivered yet, and the insistence. Returns what remains (S37, S39). */
+  /** Takes one cancellation back; at 0 also what was not delivered yet, and the insistence. Returns what remains. */
   uncancel(): number {
     const trouble = this.trouble;
     if (trouble === undefined) return 0;
@@ -217,7 +217,7 @@ export class Scope implements Ends<Wait> {
 
   /**
    * What leaves a body in place of `error`. If the error is this scope's own cancellation and a scope around it
-   * was cancelled meanwhile, the outer one goes first: of nested timeouts that are both due the outermost raises (S79).
+   * was cancelled meanwhile, the outer one goes first: of nested timeouts that are both due the outermost raises.
    */
   unwound(error: unknown): unknown {
     if (!this.owns(error) || this.shield || !this.parent?.attention) return error;

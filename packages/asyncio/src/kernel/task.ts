@@ -30,7 +30,7 @@ export interface TaskOptions {
   readonly name?: string | undefined;
   /** The context variables of the task, used as they are. @default a copy of the creator's */
   readonly context?: Context | undefined;
-  /** Runs the body until its first wait inside `createTask`, instead of in the next iteration (S189 to S192). */
+  /** Runs the body until its first wait inside `createTask`, instead of in the next iteration. */
   readonly eagerStart?: boolean | undefined;
   /**
    * Cancels the task when it aborts; the CancelledError then has `signal.reason` as its cause. If it has aborted already,
@@ -43,8 +43,8 @@ export interface TaskOptions {
 
 /**
  * A running piece of work: await it for its result, `cancel()` it. Made by `createTask`.
- * Awaiting it and being cancelled meanwhile cancels it as well, and waits until it has ended (S31, S71).
- * Source: asyncio.Task, with the deviations of docs/design.md.
+ * Awaiting it and being cancelled meanwhile cancels it as well, and waits until it has ended.
+ * Source: asyncio.Task; the design page lists what differs.
  */
 export class Task<T> extends Future<T> {
   /** @internal */ readonly scope: Scope;
@@ -149,12 +149,12 @@ export class Task<T> extends Future<T> {
     this.end("cancelled", new CancelledError(this.scope.cancellation ?? { scope: this.scope }));
   }
 
-  /** How many cancellations are in force (S38). */
+  /** How many cancellations are in force. */
   cancelling(): number {
     return this.scope.cancelling();
   }
 
-  /** Takes one cancellation back and gives how many remain; at 0 an undelivered one is forgotten too (S37, S39). */
+  /** Takes one cancellation back and gives how many remain; at 0 an undelivered one is forgotten too. */
   uncancel(): number {
     return this.scope.uncancel();
   }
@@ -172,14 +172,14 @@ export class Task<T> extends Future<T> {
     return this.scope.context;
   }
 
-  /** @throws InvalidStateError always: the body's outcome is the task's (S23). */
+  /** @throws InvalidStateError always: the body's outcome is the task's. */
   override setResult(_value: T): never {
     throw new InvalidStateError(
       "`task.setResult` cannot be used: a task ends with what its body returns. Use a Future",
     );
   }
 
-  /** @throws InvalidStateError always: the body's outcome is the task's (S23). */
+  /** @throws InvalidStateError always: the body's outcome is the task's. */
   override setException(_error: unknown): never {
     throw new InvalidStateError(
       "`task.setException` cannot be used: a task ends with what its body throws. Use a Future",
@@ -331,7 +331,7 @@ function cycleError(path: string[]): InvalidStateError {
 }
 
 /**
- * Starts `coroutine` as a task. Its first step runs in the next iteration of the loop, after what is ready now (S13).
+ * Starts `coroutine` as a task. Its first step runs in the next iteration of the loop, after what is ready now.
  * Nobody waits for it unless you do: prefer `taskGroup`. Not a wait itself.
  * @throws TypeError when `coroutine` is not a function; InvalidStateError on a closed loop.
  */
@@ -343,7 +343,7 @@ export function createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): T
   return new Task(loop, coroutine, options);
 }
 
-/** The running task; undefined in plain callbacks and outside every task (S27). */
+/** The running task; undefined in plain callbacks and outside every task. */
 export function currentTask(): Task<unknown> | undefined {
   return here().task;
 }

@@ -24,7 +24,7 @@ export interface Cancellation {
   readonly source: CancelSource;
   readonly reason: unknown;
   readonly requestedBy: string | undefined;
-  /** Seconds until it is insisted on. Goes along when it is forwarded (rule 15). */
+  /** Seconds until it is insisted on. Goes along when it is forwarded. */
   readonly grace: number;
   /** The number of the first one, where it was passed on; so it goes round no circle twice, and keeps no scope alive. */
   readonly origin: number;

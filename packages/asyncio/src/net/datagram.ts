@@ -20,6 +20,7 @@ import {
   type DatagramReceiver,
   describeAddress,
 } from "../ports/network.ts";
+import { encodeText } from "../ports/text.ts";
 import { disposeOf } from "../streams/dispose.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { checkHost } from "./host-name.ts";
@@ -388,7 +389,7 @@ export class DatagramEndpoint implements AsyncDisposable {
 
 function bytesOf(bytes: unknown): Uint8Array {
   if (bytes instanceof Uint8Array) return bytes;
-  if (typeof bytes === "string") return new TextEncoder().encode(bytes);
+  if (typeof bytes === "string") return encodeText(bytes);
   throw argumentError("`endpoint.send`", "a Uint8Array or a string", bytes);
 }
 

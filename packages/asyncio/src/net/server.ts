@@ -245,25 +245,25 @@ export class Server implements AsyncDisposable {
     return !this.#isClosed;
   }
 
-  /** Takes no more connections; those that it has live on (S146). Not a wait. */
+  /** Takes no more connections; those that it has live on. Not a wait. */
   close(): void {
     this.#isClosed = true;
     for (const listener of this.#listeners) listener.close();
     this.#bell?.resume();
   }
 
-  /** Closes all connections, after what was written has left. Their handlers read to the end. Not a wait (S147). */
+  /** Closes all connections, after what was written has left. Their handlers read to the end. Not a wait. */
   closeClients(): void {
     for (const stream of this.#all()) stream.close();
   }
 
-  /** Closes all connections at once: what is on its way is dropped. Not a wait (S147). */
+  /** Closes all connections at once: what is on its way is dropped. Not a wait. */
   abortClients(): void {
     for (const stream of this.#all()) stream.abort();
   }
 
   /**
-   * Waits until it was closed and the last handler has ended (S146). A checkpoint.
+   * Waits until it was closed and the last handler has ended. A checkpoint.
    * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for itself.
    */
   waitClosed(): Promise<void> {
@@ -284,7 +284,7 @@ export class Server implements AsyncDisposable {
 
   /**
    * Waits until it was closed and the last handler has ended. Cancelled, as by a signal to the program, it closes the
-   * server, gives the handlers `drain` seconds to end, cancels the others, and waits for them (S148). For a program whose
+   * server, gives the handlers `drain` seconds to end, cancels the others, and waits for them. For a program whose
    * main has nothing else to do.
    * @throws InvalidStateError when the server was closed before, or the second time.
    */

@@ -10,6 +10,7 @@
 
 import { argumentError, rangeError } from "../kernel/errors.ts";
 import { hostError } from "../ports/network.ts";
+import { encodeText } from "../ports/text.ts";
 
 /** Longest path of a Unix socket, in bytes; libuv cuts off what is longer, and says nothing. */
 const longestPath = (): number => (process.platform === "linux" ? 107 : 103);
@@ -134,7 +135,7 @@ function isFile(path: string): boolean {
 }
 
 function lengthOf(path: string): number {
-  return new TextEncoder().encode(path).length;
+  return encodeText(path).length;
 }
 
 function statOf(path: string): import("node:fs").Stats | undefined {

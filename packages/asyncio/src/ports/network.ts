@@ -132,7 +132,7 @@ export interface DatagramReceiver {
   failed(error: Error): void;
 }
 
-/** What a datagram endpoint (net/datagram.ts) is built on. */
+/** What a datagram endpoint is built on. */
 export interface DatagramPort {
   readonly address: Address;
   /** True iff it is outside the loop: virtual time holds still while it is waited for. */

@@ -22,7 +22,7 @@ export function checkInput(api: string, input: unknown): asserts input is Proces
   throw argumentError(api, "the input to be text, bytes, or an iterable of them", input);
 }
 
-/** Writes all of `input` and closes. That the process does not read it all is no error (S153); that `input` fails is. */
+/** Writes all of `input` and closes. That the process does not read it all is no error; that `input` fails is. */
 export async function feed(stdin: StreamWriter, input: ProcessInput | undefined): Promise<void> {
   if (typeof input === "string" || input instanceof Uint8Array) await isTaken(stdin, input);
   else if (input !== undefined) await feedPieces(stdin, input);

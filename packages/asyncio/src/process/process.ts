@@ -30,7 +30,7 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
   readonly pid: number;
   /** Its standard input, if that is a pipe. */
   readonly stdin: Piped<StreamWriter, Option<O, "stdin">>;
-  /** Its standard output, if that is a pipe. It can be read also when the process has ended (S158). */
+  /** Its standard output, if that is a pipe. It can be read also when the process has ended. */
   readonly stdout: Piped<StreamReader, Option<O, "stdout">>;
   readonly stderr: Piped<StreamReader, Option<O, "stderr">>;
   readonly #child: Child;
@@ -71,7 +71,7 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
     return this.#child.returncode;
   }
 
-  /** Waits until it has ended and gives its return code. Any number of tasks may wait; cancelling one does not end it (S155). */
+  /** Waits until it has ended and gives its return code. Any number of tasks may wait; cancelling one does not end it. */
   wait(): Promise<number> {
     return this.#child.wait();
   }
@@ -79,7 +79,7 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
   /**
    * Writes `input` to stdin and closes it, reads stdout and stderr to the end, and waits for the process, all at once: no
    * side can block the other. Gives what was read, undefined where there is no pipe. It is no error if the process does not
-   * read its input (S153). When the process has ended, but something that it has started holds its output open, what has come
+   * read its input. When the process has ended, but something that it has started holds its output open, what has come
    * is all once nothing has come for half a second. Cancelled, it does not end the process, and the bytes that have come can
    * still be read.
    */
@@ -114,7 +114,7 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
     }
   }
 
-  /** Sends it a signal, by name or number. That it has ended is no error (S154). */
+  /** Sends it a signal, by name or number. That it has ended is no error. */
   sendSignal(signal: `SIG${string}` | number): void {
     const { signals } = process.getBuiltinModule("node:os").constants;
     const isKnown = typeof signal === "number" ? Number.isInteger(signal) : signal in signals;
@@ -133,7 +133,7 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
     this.#child.sendToAll("SIGKILL");
   }
 
-  /** Kills it if it runs (S157), waits until it has gone, and closes its streams; what was not read is dropped. */
+  /** Kills it if it runs, waits until it has gone, and closes its streams; what was not read is dropped. */
   async [Symbol.asyncDispose](): Promise<void> {
     // Killed first: a process whose input ends might end by itself, and pass for one that was done.
     const stopping = this.returncode === undefined ? this.#child.stop(0) : undefined;

@@ -14,7 +14,7 @@ export interface PriorityQueueOptions<T> extends QueueOptions {
 /**
  * A queue that gives the least item first; equal items come out in the order in which they were put in. An item that is
  * put while somebody waits goes to the waiter at once. `compare` runs inside `put` and `get`; if it throws, the call fails
- * and the queue is as before (not S128). Source: asyncio.PriorityQueue.
+ * and the queue is as before, where asyncio has put the item in. Source: asyncio.PriorityQueue.
  *
  * @example
  * const queue = new asyncio.PriorityQueue<{ priority: number; url: string }>(0, {

@@ -38,7 +38,7 @@ export interface QueueOptions {
 }
 
 /**
- * A first-in-first-out queue. Source: asyncio.Queue (S120 to S127), with fairness on top. Promises are awaited when they
+ * A first-in-first-out queue. Source: asyncio.Queue, with fairness on top. Promises are awaited when they
  * are handed over, as everywhere in JavaScript: to pass a task or promise itself, box it (`{ task }`).
  *
  * @example
@@ -70,7 +70,7 @@ export class Queue<T> {
   #unfinished = 0;
   #isShutDown = false;
 
-  /** `maxsize` of 0 or less means no limit; a fraction is rounded up (S127). */
+  /** `maxsize` of 0 or less means no limit; a fraction is rounded up. */
   constructor(maxsize = 0, options: QueueOptions = {}, items: ItemStore<T> = new RingBuffer<T>()) {
     checkSeconds(`\`new ${this.kind}\``, "`maxsize` as a number of items", maxsize);
     this.maxsize = maxsize <= 0 ? Number.POSITIVE_INFINITY : Math.ceil(maxsize);
@@ -98,7 +98,7 @@ export class Queue<T> {
 
   /**
    * Takes the oldest item; waits while there is none. Waiting getters are served in order. Cancelled while it waits, it
-   * takes nothing (S120). Rejects with QueueShutDown when the queue is shut down and drained.
+   * takes nothing. Rejects with QueueShutDown when the queue is shut down and drained.
    */
   get(): Promise<Awaited<T>> {
     const scope = here();
@@ -120,7 +120,7 @@ export class Queue<T> {
 
   /**
    * Puts an item in; waits while the queue is full. Waiting putters are served in order. Cancelled while it waits, it puts
-   * nothing in (S121). Rejects with QueueShutDown when the queue is shut down, also while it waits.
+   * nothing in. Rejects with QueueShutDown when the queue is shut down, also while it waits.
    */
   put(item: T): Promise<void> {
     const scope = here();
@@ -161,7 +161,7 @@ export class Queue<T> {
     this.#add(item);
   }
 
-  /** Waits until every item that was put has been reported by `taskDone`. Returns at once when there is none (S124). */
+  /** Waits until every item that was put has been reported by `taskDone`. Returns at once when there is none. */
   join(): Promise<void> {
     const scope = here();
     const interruption = scope.interruption(this.#joinSubject);
@@ -185,7 +185,7 @@ export class Queue<T> {
   /**
    * Shuts the queue down: it takes nothing more. Items in it can still be taken, and `join` waits for them; waiting putters
    * and, since there is nothing to take, waiting getters get a QueueShutDown. With `immediate` the items in it are dropped
-   * too, and count as finished (S125, S126).
+   * too, and count as finished.
    */
   shutdown(options: { immediate?: boolean } = {}): void {
     this.#isShutDown = true;

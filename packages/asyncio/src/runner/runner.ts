@@ -56,7 +56,7 @@ const DEFAULT_SIGNALS: readonly SignalName[] = ["SIGINT", "SIGTERM"];
  * wake main, the call rejects with a DeadlockError that lists the tasks and what they wait for.
  *
  * Inside a running program it is a root of its own, which is cancelled with its caller, and leaves signals alone.
- * Source: asyncio.run (S174 to S183), with the deviations of docs/design.md.
+ * Source: asyncio.run; the design page lists what differs.
  *
  * @example
  * const answer = await asyncio.run(async () => await asyncio.sleep(0.001, 42));
@@ -87,7 +87,7 @@ function nestedOn(loop: EventLoop): Set<Run<unknown>> {
   return runs;
 }
 
-/** Several runs on one loop, which share one context of context variables. Source: asyncio.Runner (S181). */
+/** Several runs on one loop, which share one context of context variables. Source: asyncio.Runner. */
 export class Runner {
   readonly #options: RunOptions;
   readonly #ownsLoop: boolean;

@@ -21,7 +21,7 @@ import {
 const openIn: WeakMap<Scope, Set<Signals>> = new WeakMap();
 
 /** Signals as they come. Made by `signals`. */
-export class Signals implements AsyncIterableIterator<SignalName, undefined>, Disposable {
+export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
   readonly names: readonly SignalName[];
   readonly #siblings: Set<Signals>;
   /** What came and was not read. */

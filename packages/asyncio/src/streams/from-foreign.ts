@@ -7,6 +7,7 @@
 /** @ts-ignore */
 import type { Duplex, Readable, Writable } from "node:stream";
 import { argumentError } from "../kernel/errors.ts";
+import { encodeText } from "../ports/text.ts";
 import { type Connection, connectionOf } from "./connection.ts";
 import {
   ForeignStream,
@@ -60,7 +61,6 @@ export type ConnectionSource =
   | Duplex
   | { readonly readable: WebReadable; readonly writable: WebWritable };
 
-const encoder = new TextEncoder();
 const READ_SOURCES =
   "a ReadableStream, a Readable of Node, an iterable of bytes and text, or bytes or text";
 
@@ -321,14 +321,14 @@ class ChunkSource implements Source {
   #encode(text: string): Uint8Array {
     const whole = this.#half + text;
     this.#half = /[\ud800-\udbff]$/.test(whole) ? whole.slice(-1) : "";
-    return encoder.encode(this.#half === "" ? whole : whole.slice(0, -1));
+    return encodeText(this.#half === "" ? whole : whole.slice(0, -1));
   }
 
   /** Half a character that nothing follows: U+FFFD. */
   #rest(): Uint8Array | undefined {
     const half = this.#half;
     this.#half = "";
-    return half === "" ? undefined : encoder.encode(half);
+    return half === "" ? undefined : encodeText(half);
   }
 }
 

@@ -57,7 +57,7 @@ const ignore = (): void => {};
 /**
  * Reads from a connection, a pipe, or any ByteStream. One task reads at a time. All reads are checkpoints; cancelled, they
  * leave the bytes in the buffer, for the next read. After an error of the connection what has come before it can still be
- * read; then every read rejects with it. Source: asyncio.StreamReader (S129 to S136).
+ * read; then every read rejects with it. Source: asyncio.StreamReader.
  *
  * @example
  * const [near, far] = testing.memoryStreamPair();

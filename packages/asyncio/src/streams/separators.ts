@@ -4,6 +4,7 @@
  */
 
 import { argumentError, LimitOverrunError, rangeError } from "../kernel/errors.ts";
+import { encodeText } from "../ports/text.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 
 export interface LimitOption {
@@ -35,7 +36,6 @@ export interface Search {
   readonly isLine: boolean;
 }
 
-const encoder = new TextEncoder();
 const NEWLINE: readonly Uint8Array[] = [new Uint8Array([10])];
 
 export const LINE: Search = { separators: NEWLINE, isLine: true };
@@ -47,7 +47,7 @@ export function searchFor(
 ): Search {
   if (separator === undefined) return { separators: NEWLINE, isLine: false };
   const list = Array.isArray(separator) ? separator : [separator];
-  const separators = list.map((one) => (typeof one === "string" ? encoder.encode(one) : one));
+  const separators = list.map((one) => (typeof one === "string" ? encodeText(one) : one));
   if (!separators.every((one) => one instanceof Uint8Array))
     throw argumentError(api, "text or bytes, or an array of them", separator);
   if (separators.length === 0 || separators.some(({ length }) => length === 0))

@@ -16,6 +16,7 @@ import { completed, here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
+import { encodeText } from "../ports/text.ts";
 import { disposeOf } from "./dispose.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
 import type {
@@ -50,7 +51,6 @@ export interface ExtraInfo {
   readonly serverHostname: string;
 }
 
-const encoder = new TextEncoder();
 const NOTHING: Uint8Array = new Uint8Array(0);
 const ignore = (): void => {};
 
@@ -82,7 +82,7 @@ interface Span {
 /**
  * Writes to a connection, a pipe, or any ByteStream. Bytes that it has taken go out in order, unless the connection is lost
  * or aborted. Close it when you are done: `await using` does, and waits until all has left.
- * Source: asyncio.StreamWriter (S137 to S141).
+ * Source: asyncio.StreamWriter.
  *
  * @example
  * const [near, far] = testing.memoryStreamPair();
@@ -125,7 +125,7 @@ export class StreamWriter implements AsyncDisposable {
    * @throws InvalidStateError after `close` or `writeEof`, or while the write of another task waits.
    */
   write(bytes: Uint8Array | string): Promise<void> {
-    const chunk = typeof bytes === "string" ? encoder.encode(bytes) : bytes;
+    const chunk = typeof bytes === "string" ? encodeText(bytes) : bytes;
     if (!(chunk instanceof Uint8Array))
       return Promise.reject(argumentError("`writer.write`", "a Uint8Array or a string", bytes));
     return this.#write(chunk);
@@ -138,9 +138,7 @@ export class StreamWriter implements AsyncDisposable {
       typeof (lines as Partial<typeof lines> | null | undefined)?.[Symbol.iterator] !== "function"
     )
       return Promise.reject(argumentError(api, "an iterable of Uint8Arrays or strings", lines));
-    const chunks = [...lines].map((line) =>
-      typeof line === "string" ? encoder.encode(line) : line,
-    );
+    const chunks = [...lines].map((line) => (typeof line === "string" ? encodeText(line) : line));
     const wrong = chunks.find((chunk) => !(chunk instanceof Uint8Array));
     if (wrong !== undefined)
       return Promise.reject(argumentError(api, "Uint8Arrays or strings", wrong));
@@ -224,9 +222,9 @@ export class StreamWriter implements AsyncDisposable {
   /**
    * Goes on under TLS, as protocols do that begin in plain text: waits until all has left, then until the handshake is
    * done. The side is that of the connection: of `openConnection` the client, of `startServer` the server, which needs a
-   * certificate. What the reader has read ahead goes to TLS and is never taken for what came under it (S151). Nobody may
+   * certificate. What the reader has read ahead goes to TLS and is never taken for what came under it. Nobody may
    * read or write meanwhile. Cancelled or failed in the handshake, the connection is lost.
-   * @throws TimeoutError after `handshakeDelay`; for the errors of certificates see docs/guide/streams-and-servers.md.
+   * @throws TimeoutError after `handshakeDelay`; for the errors of certificates see the guide to streams and servers.
    * @throws InvalidStateError after `close` or `writeEof`, while somebody reads, or where there is no socket.
    */
   async startTls(options: ClientTlsOptions | ServerTlsOptions = {}): Promise<void> {

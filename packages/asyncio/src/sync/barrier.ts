@@ -11,7 +11,7 @@ import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { describeSync, type SyncOptions } from "./lock.ts";
 
 /**
- * Lets `parties` tasks go on together. Reusable. Source: asyncio.Barrier (S116 to S118).
+ * Lets `parties` tasks go on together. Reusable. Source: asyncio.Barrier.
  *
  * @example
  * const barrier = new asyncio.Barrier(3);
@@ -50,7 +50,7 @@ export class Barrier {
 
   /**
    * Waits until `parties` tasks are waiting, and gives the place of this one among them, from 0. A waiter that is cancelled
-   * leaves, and the others go on waiting (S117). Rejects with a BrokenBarrierError when the barrier is broken or reset.
+   * leaves, and the others go on waiting. Rejects with a BrokenBarrierError when the barrier is broken or reset.
    */
   wait(): Promise<number> {
     const scope = here();
@@ -66,7 +66,7 @@ export class Barrier {
     return wait.promise;
   }
 
-  /** Makes it as new; those who wait get a BrokenBarrierError (S118). */
+  /** Makes it as new; those who wait get a BrokenBarrierError. */
   reset(): void {
     this.#broken = false;
     this.#waiters.failAll(() => this.#error("was reset"));

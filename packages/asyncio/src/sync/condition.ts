@@ -13,7 +13,7 @@ import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { describeSync, Lock, type SyncOptions } from "./lock.ts";
 
 /**
- * Lets tasks wait for a change of shared state. Source: asyncio.Condition (S109 to S112).
+ * Lets tasks wait for a change of shared state. Source: asyncio.Condition.
  *
  * @example
  * const condition = new asyncio.Condition();

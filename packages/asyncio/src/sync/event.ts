@@ -6,7 +6,7 @@ import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { describeSync, type SyncOptions } from "./lock.ts";
 
 /**
- * A flag that is set or not. `set` wakes everyone who waits, also if it is cleared before they run (S108).
+ * A flag that is set or not. `set` wakes everyone who waits, also if it is cleared before they run.
  * Source: asyncio.Event.
  *
  * @example

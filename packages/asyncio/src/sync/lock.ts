@@ -40,7 +40,7 @@ class Holding implements Disposable {
 }
 
 /**
- * Lets one task at a time through. Not reentrant. Source: asyncio.Lock (S105 to S107); it knows its holder, and only that
+ * Lets one task at a time through. Not reentrant. Source: asyncio.Lock; it knows its holder, and only that
  * task can `release` it (the guard that `acquire` gives can be handed on).
  *
  * @example

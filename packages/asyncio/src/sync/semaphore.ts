@@ -13,7 +13,7 @@ import { describeSync, type SyncOptions } from "./lock.ts";
 
 /**
  * Lets a number of tasks through at a time. Releasing more often than acquiring adds permits; BoundedSemaphore refuses
- * that. Source: asyncio.Semaphore (S113 to S115).
+ * that. Source: asyncio.Semaphore.
  *
  * @example
  * const semaphore = new asyncio.Semaphore(2, { name: "connections" });
@@ -137,7 +137,7 @@ export class BoundedSemaphore extends Semaphore {
     return "BoundedSemaphore";
   }
 
-  /** Gives a permit back. @throws InvalidStateError when all permits are back already (S115). */
+  /** Gives a permit back. @throws InvalidStateError when all permits are back already. */
   override release(): void {
     if (this.value >= this.#bound) {
       throw new InvalidStateError(

@@ -41,9 +41,9 @@ export type Settled<A extends readonly Awaitable<unknown>[]> = {
  * with options. Thunks run as tasks of this call.
  *
  * The first failure rejects the call at once; the others go on, and one that fails later is reported to the exception
- * handler (not S48). With `returnExceptions` failures stand among the results instead. Cancelled, it cancels what it
+ * handler, where asyncio is silent. With `returnExceptions` failures stand among the results instead. Cancelled, it cancels what it
  * started or awaits and waits until all of it has ended; bare promises it stops waiting for at once. Prefer `taskGroup`
- * when a failure has to stop the others. Source: asyncio.gather (S47 to S56).
+ * when a failure has to stop the others. Source: asyncio.gather.
  *
  * @example
  * const [text, number] = await asyncio.gather(() => asyncio.sleep(0.002, "a"), () => asyncio.sleep(0.001, 1));

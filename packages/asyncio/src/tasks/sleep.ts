@@ -2,15 +2,17 @@
 
 import { checkSeconds } from "../kernel/errors.ts";
 import { here, switchTasks } from "../kernel/here.ts";
+import { realHost } from "../kernel/host.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
+import { noticeFakeTimers } from "../ports/fake-timers.ts";
 import type { Timer } from "../structures/timers.ts";
 
 /**
  * Waits `delay` seconds and gives `result`. `sleep(0)`, or less, waits one iteration of the loop: everything that was
- * ready before runs first (S16). Await it at once: one that is kept counts from its `await`, and calls in a row may give the
+ * ready before runs first. Await it at once: one that is kept counts from its `await`, and calls in a row may give the
  * same promise. Infinity waits until it is cancelled. A cancelled sleep leaves no timer behind. Sleeps that end at the same
- * instant end in the order in which they began. Rejects with a RangeError for NaN (S17) and a TypeError for what is not a number.
+ * instant end in the order in which they began. Rejects with a RangeError for NaN and a TypeError for what is not a number.
  *
  * @example
  * const started = asyncio.getRunningLoop().time();
@@ -35,6 +37,7 @@ export function sleep<T>(delay: number, result?: T): Promise<T | undefined> {
 
 function sleepIn<T>(scope: Scope, delay: number, result: T): Promise<T> {
   const { loop } = scope;
+  if (loop.host === realHost) noticeFakeTimers();
   const wait = park<T>(scope, "sleep", cancelSleep);
   wait.offer = result;
   wait.subject = loop.addTimer(loop.time() + delay, wait);

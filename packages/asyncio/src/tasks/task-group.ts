@@ -44,7 +44,7 @@ export interface TaskGroupOptions extends SignalOption {
 /**
  * Runs `body` with a group that it can start tasks in, waits until the body and all the tasks have ended, and gives what
  * the body returned. When the body or a task fails, the others are cancelled and awaited, and the call rejects with an
- * ExceptionGroup of all failures, also if there is one only (S91). Cancelled from outside, it cancels body and tasks,
+ * ExceptionGroup of all failures, also if there is one only. Cancelled from outside, it cancels body and tasks,
  * awaits them, and rejects with the CancelledError.
  *
  * @example
@@ -171,7 +171,7 @@ export class TaskGroup<R = unknown> {
 
   /**
    * Ends the group early, without an error: cancels body and children, waits for them, and the `taskGroup` call resolves
-   * to `value`. Failures while they end are still thrown, and a cancellation from outside still propagates (S104).
+   * to `value`. Failures while they end are still thrown, and a cancellation from outside still propagates.
    */
   cancel(...value: undefined extends R ? [value?: R] : [value: R]): void {
     if (this.#state === "closed") return;

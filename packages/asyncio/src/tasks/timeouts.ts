@@ -9,9 +9,11 @@ import { openScope } from "../kernel/body.ts";
 import { currentContext } from "../kernel/context-var.ts";
 import { checkCoroutine, checkSeconds, InvalidStateError, TimeoutError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
+import { realHost } from "../kernel/host.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import type { ScopeOptions } from "../kernel/trouble.ts";
+import { noticeFakeTimers } from "../ports/fake-timers.ts";
 import { formatSeconds } from "../structures/timers.ts";
 
 /** Options of everything that opens a scope. */
@@ -26,6 +28,7 @@ const CLOCK_TIME = "a time in seconds on the clock of `loop.time()`, or null";
 function nestedScope(parent: Scope, label: string, options: Partial<ScopeOptions> = {}): Scope {
   const { shield, cancelGrace } = options;
   const { loop, task } = parent;
+  if (loop.host === realHost) noticeFakeTimers(); // a deadline of it would not come
   return new Scope(loop, { label, task, context: currentContext(), shield, cancelGrace });
 }
 
@@ -78,7 +81,7 @@ export class Timeout {
 
   /**
    * Moves the deadline to `when`, on the clock of the loop; null removes it.
-   * @throws InvalidStateError once it has passed or the body has ended (S84).
+   * @throws InvalidStateError once it has passed or the body has ended.
    */
   reschedule(when: number | null): void {
     const deadline = when === null ? Number.POSITIVE_INFINITY : when;
@@ -93,7 +96,7 @@ export class Timeout {
     this.#scope.deadline = deadline;
   }
 
-  /** True once the deadline has cancelled the body, also if the body then swallowed that (S77). */
+  /** True once the deadline has cancelled the body, also if the body then swallowed that. */
   expired(): boolean {
     return this.#scope.trouble?.expired ?? false;
   }
@@ -104,8 +107,8 @@ export class Timeout {
  * it has ended by that, the call rejects with a TimeoutError. It never abandons the body: cleaning up may take longer
  * than the deadline. `null` or Infinity means no deadline; with 0 or less the first wait is cancelled.
  *
- * Cancellations from outside pass through and are never converted (S80). Of nested timeouts that are both due, the
- * outermost raises. Source: asyncio.timeout (S77 to S86).
+ * Cancellations from outside pass through and are never converted. Of nested timeouts that are both due, the
+ * outermost raises. Source: asyncio.timeout.
  *
  * @example
  * await assert.rejects(asyncio.timeout(0.01, () => asyncio.sleep(3600)), asyncio.TimeoutError);

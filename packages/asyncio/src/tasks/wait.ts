@@ -38,8 +38,8 @@ const RETURN_WHEN: readonly ReturnWhen[] = ["FIRST_COMPLETED", "FIRST_EXCEPTION"
 
 /**
  * Waits for tasks and futures, and gives those that are done and those that are not. Cancels nothing and throws none of
- * their failures, also when `delay` is over, and also when it is cancelled itself (S57, S58). A cancelled task is done, but
- * not a failure (S61). Looking at a result does not become unnecessary: failures do not count as observed by `wait`.
+ * their failures, also when `delay` is over, and also when it is cancelled itself. A cancelled task is done, but
+ * not a failure. Looking at a result does not become unnecessary: failures do not count as observed by `wait`.
  *
  * @example
  * const quick = asyncio.createTask(() => asyncio.sleep(0.001));
@@ -123,8 +123,8 @@ async function untilEnough(
 
 /**
  * Awaits a task, a future or what a thunk does, for at most `seconds`. When the time is over the work is cancelled, and
- * when it has ended the call rejects with a TimeoutError; a failure or a value that it ends with goes first (S71 to S73).
- * With 0 or less, work that is not done is cancelled without being started (S70). `null` means no limit.
+ * when it has ended the call rejects with a TimeoutError; a failure or a value that it ends with goes first.
+ * With 0 or less, work that is not done is cancelled without being started. `null` means no limit.
  * A bare promise is refused: it could not be cancelled.
  *
  * @example
@@ -160,7 +160,7 @@ export async function waitFor<T>(
 /**
  * Tasks in the order in which they end. Thunks are started as tasks at once, bare promises come out as futures, tasks and
  * futures come out themselves. The consumer may stop and iterate again later: it goes on with what has not come out yet, and
- * nothing is cancelled (S64). When `delay` seconds have passed since the call, `next` rejects with a TimeoutError (S65).
+ * nothing is cancelled. When `delay` seconds have passed since the call, `next` rejects with a TimeoutError.
  *
  * @example
  * const order: string[] = [];
@@ -340,7 +340,7 @@ function watchOrphan(inner: Future<unknown>): void {
 
 /**
  * Waits for work without passing cancellations on to it: cancelled, the call rejects at once and the work goes on. If it
- * fails after that, the failure is reported to the exception handler, once (S66 to S68). A thunk becomes a task of its own;
+ * fails after that, the failure is reported to the exception handler, once. A thunk becomes a task of its own;
  * it ends with the run at the latest. Prefer a shielded CancelScope, or `cleanup`, which do not orphan anything.
  *
  * @example

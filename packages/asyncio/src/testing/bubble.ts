@@ -8,9 +8,8 @@
  * `structuredClone`, `queueMicrotask` and `process.nextTick` know no time and stay as they are.
  */
 
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { Handle } from "../kernel/callback.ts";
-import { currentScope } from "../kernel/context.ts";
+import { contextNow, scopeAround } from "../kernel/context.ts";
 import { type Context, copyContext } from "../kernel/context-var.ts";
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import type { EventLoop } from "../kernel/loop.ts";
@@ -61,7 +60,7 @@ const bubbles: Map<EventLoop, Bubble> = new Map();
 
 function bubbleHere(): Bubble | undefined {
   if (bubbles.size === 0) return undefined; // called through what somebody has kept
-  const scope = currentScope();
+  const scope = scopeAround();
   return scope === undefined ? undefined : bubbles.get(scope.loop);
 }
 
@@ -116,7 +115,7 @@ class VirtualTimer {
   readonly #args: unknown[];
   readonly #seconds: number;
   // Taken when it is set: an interval, and a timer that is refreshed, begin each time in the contexts they began in first.
-  readonly #inContext: <R>(fn: () => R) => R = AsyncLocalStorage.snapshot();
+  readonly #inContext: <R>(fn: () => R) => R = contextNow();
   readonly #variables: Context = copyContext();
   /** Set iff the loop will call. */
   #handle: Handle | undefined = undefined;

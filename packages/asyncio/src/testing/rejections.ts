@@ -4,7 +4,7 @@
  * on Bun). A framework that listens for the same event fails its test as well.
  */
 
-import { currentScope } from "../kernel/context.ts";
+import { scopeAround } from "../kernel/context.ts";
 import { guardAbandonedBranches, realHost, rejectionHooks } from "../kernel/host.ts";
 
 /** Who is told of the rejections on its loop. */
@@ -16,7 +16,7 @@ interface Answerable {
 let tests = 0;
 
 function tellTrial(reason: unknown): boolean {
-  const host = currentScope()?.loop.host as Partial<Answerable> | undefined; // a Trial is one
+  const host = scopeAround()?.loop.host as Partial<Answerable> | undefined; // a Trial is one
   host?.rejected?.(reason);
   return host?.rejected !== undefined;
 }

@@ -6,11 +6,11 @@ interface StackErrors {
 }
 
 const stackErrors = Error as unknown as StackErrors; // V8's control of stacks; other engines lack some of it
-/** The library's own folders: Deno finds its way from dist/ to src/ by the source maps. */
-const homes: readonly string[] = ["../../dist/", "../../src/"].flatMap((folder) => {
-  const { href } = new URL(folder, import.meta.url);
-  return [href, href.replace(/^file:\/\//, "")];
-});
+/**
+ * The library's own folders: Deno finds its way from dist/ to src/ by the source maps. Taken from a stack, since there is
+ * no `import.meta` where a framework makes CommonJS of this. In a bundle the library has no folder, and shows in tables.
+ */
+const homes: readonly string[] = homesIn(new Error().stack ?? "");
 /** Enough to get out of the library. */
 const FRAMES = 16;
 
@@ -36,6 +36,16 @@ export function firstSite(stack: string): string {
     return `${fileName(file)}:${lineNumber}`;
   }
   return "";
+}
+
+function homesIn(stack: string): string[] {
+  const [, home] =
+    /((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/])[^\n()]*?)(?:dist|src)[\\/]testing[\\/]site\./.exec(
+      stack,
+    ) ?? [];
+  if (home === undefined) return [];
+  const path = home.replace(/^file:\/\//, "");
+  return [path, `file://${path}`].flatMap((root) => [`${root}dist/`, `${root}src/`]);
 }
 
 /** The last part of a path: a table has no room for more. */

@@ -1,0 +1,43 @@
+/**
+ * The one thing the library cannot do without and cannot make: an `AsyncLocalStorage` that code can enter for good. It is
+ * asked of the host at run time and not imported: so bundlers need not know where it comes from, and where there is none
+ * the program is told so in one sentence.
+ */
+
+type AsyncHooks = typeof import("node:async_hooks");
+
+/** What hosts say about themselves, declared here so that it compiles without their types. */
+interface Surroundings {
+  readonly process?: {
+    getBuiltinModule?(name: string): AsyncHooks | undefined;
+    readonly versions?: { readonly node?: string };
+  };
+  readonly navigator?: { readonly userAgent?: string };
+}
+
+/** The host's AsyncLocalStorage. Throws where there is none, or one without `enterWith`, as in Cloudflare's workers. */
+export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
+  const { process } = globalThis as Surroundings;
+  try {
+    const Storage = process?.getBuiltinModule?.("node:async_hooks")?.AsyncLocalStorage;
+    if (Storage !== undefined) {
+      const probe = new Storage<unknown>();
+      probe.run(undefined, () => probe.enterWith(undefined));
+      return Storage;
+    }
+  } catch {
+    // it has the name and not the function
+  }
+  throw Object.assign(new Error(noHost(globalThis as Surroundings)), {
+    code: "ERR_ASYNCIO_NO_HOST",
+  });
+}
+
+function noHost({ process, navigator }: Surroundings): string {
+  const version = process?.versions?.node;
+  const found = navigator?.userAgent ?? (version === undefined ? undefined : `Node ${version}`);
+  return (
+    "asyncio-ts runs on Node 20.19 or newer, Deno 2 and Bun, and here is none of them" +
+    `${found === undefined ? "" : ` (${found})`}: import it only in code that runs on a server`
+  );
+}

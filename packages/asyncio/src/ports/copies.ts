@@ -1,0 +1,70 @@
+/**
+ * Other copies of the library in the program: another version, one in a bundle, one of another module registry. A copy sees
+ * its own scopes alone. So nothing of one is cancelled by a scope of the other, and whoever mixes them is told so, once.
+ *
+ * Copies know each other by a list on `globalThis`. What is in it is a contract between versions that have never met: a
+ * list of `Copy`s, weakly held, since a module registry that is reset leaves its copy behind.
+ */
+
+interface Copy {
+  /** Where it was loaded from: the folder, or the file of a bundle. */
+  readonly home: string;
+  /** Whether the running code is in a scope of that copy. */
+  isCurrent(): boolean;
+}
+
+interface Copies {
+  readonly all: WeakRef<Copy>[];
+  isReported: boolean;
+}
+
+const key = Symbol.for("asyncio-ts.copies.1"); // the number of the contract
+const program = globalThis as unknown as {
+  [key]?: Copies;
+  readonly console: { error(text: string): void };
+};
+if (program[key] === undefined) {
+  const value: Copies = { all: [], isReported: false };
+  Object.defineProperty(program, key, { value }); // not enumerable: test frameworks look for new globals
+}
+const copies = program[key] as Copies; // just made, if it was not there
+
+/** A stack that names this file: `import.meta` does not survive in a bundle or a transform to CommonJS. */
+const [birthplace = "a file without a name"] = placesOf(new Error().stack ?? "");
+let own: Copy | undefined;
+
+/** Makes this copy known to the others. */
+export function joinCopies(isCurrent: () => boolean): void {
+  own = { home: birthplace.replace(/(?:[\\/]ports[\\/]copies\.[jt]s)?:\d+$/, ""), isCurrent };
+  const living = copies.all.filter((copy) => copy.deref() !== undefined);
+  copies.all.splice(0, copies.all.length, ...living, new WeakRef(own));
+}
+
+/** Called where the running code is in no scope of this copy: whether it is in one of another is looked up here. */
+export function noticeOtherCopies(): void {
+  if (copies.all.length < 2 || copies.isReported || own === undefined) return;
+  for (const reference of copies.all) {
+    const other = reference.deref();
+    if (other === undefined || other === own || !other.isCurrent()) continue;
+    copies.isReported = true;
+    program.console.error(describeMeeting(own, other, new Error().stack ?? ""));
+    return;
+  }
+}
+
+function describeMeeting({ home }: Copy, other: Copy, stack: string): string {
+  const site = placesOf(stack).find((place) => !place.startsWith(home));
+  const from = home === other.home ? `${home}, loaded twice` : `${home} and ${other.home}`;
+  return (
+    `asyncio-ts: two copies are at work in one program, and neither sees the scopes and tasks of the other: ${from}. ` +
+    `A call to the first in a scope of the second${site === undefined ? "" : `, at ${site},`} is not cancelled ` +
+    "with that scope, nor does it keep its deadlines. Load one copy: `npm ls asyncio-ts` shows who brings another " +
+    "version, and bundles leave it external"
+  );
+}
+
+/** The places of a stack, innermost first: "/home/ann/main.ts:12". */
+function placesOf(stack: string): string[] {
+  const places = stack.matchAll(/(?:file:\/\/)?((?:\/|[A-Za-z]:[\\/])[^\n()]*?:\d+):\d+/g);
+  return [...places].map(([, place = ""]) => place);
+}
