@@ -143,6 +143,12 @@ export type { Handle } from "./kernel/callback.ts";
 // Foreign work
 export { cancellable } from "./interop/cancellable.ts";
 export { abortSignal } from "./interop/abort-signal.ts";
+export {
+  requestScope,
+  type RequestScopeOptions,
+  type RequestSource,
+  type ResponseSource,
+} from "./interop/request-scope.ts";
 // Errors
 export {
   BrokenBarrierError,
