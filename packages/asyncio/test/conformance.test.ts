@@ -110,6 +110,10 @@ conforms("cancellable", { wakes: "own", holdsTime: true }, () => {
 
 conformsJoin("await task", async (work) => await asyncio.createTask(work), { detaches: true });
 
+conformsJoin("requestScope", (work) => asyncio.requestScope(new AbortController().signal, work), {
+  outlives: true,
+});
+
 conformsJoin("gather", async (work) => (await asyncio.gather(work))[0]);
 
 conformsJoin("timeout", (work) => asyncio.timeout(3600, work), { runsInCaller: true });

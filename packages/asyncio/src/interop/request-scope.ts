@@ -30,6 +30,8 @@ export interface ResponseSource {
   readonly destroyed?: boolean | undefined;
   readonly writableEnded?: boolean | undefined;
   readonly writableFinished?: boolean | undefined;
+  /** On `node:http2` this is what is destroyed. */
+  readonly stream?: { readonly destroyed: boolean } | undefined;
   on(event: "close", listener: () => void): unknown;
   off(event: "close", listener: () => void): unknown;
 }
@@ -188,7 +190,10 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
   /** The scope that it was called in is cancelled. */
   callerCancelled(cancellation: Cancellation): void {
     if (isEndOfRun(cancellation)) return;
-    this.#passedOn = cancellation;
+    const known = this.#passedOn?.scope;
+    // Of several scopes the outermost answers for the error, and a scope with its first cancellation, as in a wait.
+    if (known === undefined || (known !== cancellation.scope && known.isInside(cancellation.scope)))
+      this.#passedOn = cancellation;
     this.task.forwardCancel(cancellation);
   }
 
@@ -223,7 +228,7 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
   }
 
   readonly #responseClosed = (): void => {
-    if (hasLeft(this.#client)) this.cancel(reasonOf(this.#client));
+    if (!isFinished(this.#client as ResponseSource)) this.cancel(reasonOf(this.#client)); // only a response is listened to so
   };
 }
 
@@ -250,10 +255,14 @@ function isSignal(value: unknown): value is AbortSignal {
   return typeof (value as AbortSignal | undefined)?.addEventListener === "function";
 }
 
+/** Whether the client had left before anybody listened. */
 function hasLeft(client: Client): boolean {
   if (isSignal(client)) return client.aborted;
-  const { destroyed = false, writableFinished, writableEnded } = client;
-  return destroyed && !(writableFinished ?? writableEnded ?? false);
+  return (client.destroyed ?? client.stream?.destroyed ?? false) && !isFinished(client);
+}
+
+function isFinished({ writableFinished, writableEnded = false }: ResponseSource): boolean {
+  return writableFinished ?? writableEnded;
 }
 
 function reasonOf(client: Client): unknown {
@@ -275,7 +284,10 @@ function nameOf(source: RequestSource): string | undefined {
   return `${method} ${end === -1 ? url.slice(start) : url.slice(start, end)}`;
 }
 
-function checkOptions({ drain, context }: RequestScopeOptions): void {
+function checkOptions(options: RequestScopeOptions): void {
+  if (typeof options !== "object" || options === null)
+    throw argumentError(api, "an object of options", options);
+  const { drain, context } = options;
   if (drain !== undefined) {
     checkSeconds(api, "`drain` in seconds", drain);
     if (drain < 0) throw rangeError(api, "`drain` of 0 seconds or more", drain);
