@@ -28,8 +28,8 @@ import { type RunningRequest, type RunningRequests, requestsOn } from "./running
 /** The response of a request on `node:http` or `node:http2`: what is looked at in it. */
 export interface ResponseSource {
   readonly destroyed?: boolean | undefined;
-  readonly writableEnded?: boolean | undefined;
-  readonly writableFinished?: boolean | undefined;
+  readonly writableEnded: boolean;
+  readonly writableFinished: boolean;
   /** On `node:http2` this is what is destroyed. */
   readonly stream?: { readonly destroyed: boolean } | undefined;
   on(event: "close", listener: () => void): unknown;
@@ -261,8 +261,9 @@ function hasLeft(client: Client): boolean {
   return (client.destroyed ?? client.stream?.destroyed ?? false) && !isFinished(client);
 }
 
-function isFinished({ writableFinished, writableEnded = false }: ResponseSource): boolean {
-  return writableFinished ?? writableEnded;
+/** One on `node:http2` finishes also when its client leaves; but then it was not ended. */
+function isFinished({ writableEnded, writableFinished }: ResponseSource): boolean {
+  return writableEnded && writableFinished;
 }
 
 function reasonOf(client: Client): unknown {
