@@ -150,6 +150,12 @@ export { joined, type JoinedOptions } from "./interop/joined.ts";
 export type { DiscardOption } from "./interop/late.ts";
 export { abortSignal } from "./interop/abort-signal.ts";
 export { fetch } from "./net/fetch.ts";
+export {
+  requestScope,
+  type RequestScopeOptions,
+  type RequestSource,
+  type ResponseSource,
+} from "./interop/request-scope.ts";
 // Errors
 export {
   BrokenBarrierError,

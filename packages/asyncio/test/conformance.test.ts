@@ -163,6 +163,10 @@ conformsJoin("joined", (work) => asyncio.joined(() => work(), { grace: 3600 }), 
 
 conformsJoin("await task", async (work) => await asyncio.createTask(work), { detaches: true });
 
+conformsJoin("requestScope", (work) => asyncio.requestScope(new AbortController().signal, work), {
+  outlives: true,
+});
+
 conformsJoin("gather", async (work) => (await asyncio.gather(work))[0]);
 
 const never = (): Promise<unknown> => asyncio.sleep(Number.POSITIVE_INFINITY);

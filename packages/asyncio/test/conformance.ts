@@ -43,6 +43,8 @@ export interface Traits {
   readonly cancellationWins?: boolean;
   /** True iff a join lets go of its work when its scope ends: the work is not the join's own. */
   readonly detaches?: boolean;
+  /** True iff the end of the scope that it is called in is nothing to a join: it is called on behalf of somebody else. */
+  readonly outlives?: boolean;
   /** True iff the work of a join runs in the scope of the caller: whoever swallows its cancellation has swallowed it. */
   readonly runsInCaller?: boolean;
   /** True iff virtual time stands still while the operation waits. */
@@ -495,6 +497,7 @@ const checks: readonly Check[] = [
   },
   {
     name: "is cut off when its scope ends, and its finally block runs",
+    applies: ({ outlives = false }) => !outlives,
     async run(trial) {
       const log: string[] = [];
       let branch: Promise<Outcome> | undefined;
@@ -524,6 +527,7 @@ const checks: readonly Check[] = [
   },
   {
     name: "rejects when it is begun in a scope that has ended",
+    applies: ({ outlives = false }) => !outlives,
     async run(trial) {
       const gone = Promise.withResolvers<void>();
       let branch: Promise<Outcome> | undefined;

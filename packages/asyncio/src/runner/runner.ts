@@ -6,6 +6,7 @@
  * failed unobserved is reported; the loop closes. Only then does the call settle, or the process end by the signal.
  */
 
+import { requestsOn } from "../interop/running-requests.ts";
 import { checkSignal } from "../kernel/abort.ts";
 import { type Context, copyContext } from "../kernel/context-var.ts";
 import {
@@ -338,6 +339,11 @@ class Run<T> implements FutureListener {
 
   /** Cancels what is left and waits for it, again and again until nothing is: tasks may start tasks while they end. */
   async #shutDown(): Promise<void> {
+    // Nothing is cancelled before that: a request may need what the other tasks do. After a deadlock it would wait in vain.
+    const requests = requestsOn(this.#loop);
+    const isDrained = (task: Task<unknown>) => this.#dead === undefined && !this.#foreign.has(task);
+    const drained = requests.close(isDrained);
+    if (drained !== undefined) await drained;
     const deadline = this.#loop.time() + this.#shutdownDelay;
     const cancelled = new Set<Task<unknown>>();
     for (let left = this.#leftovers(); left.length > 0; left = this.#leftovers()) {
@@ -355,6 +361,7 @@ class Run<T> implements FutureListener {
     await this.#cleanupsEnded(deadline);
     await this.#nestedEnded(deadline);
     await this.#dependentsEnded(deadline);
+    requests.forget();
     reportUnobserved(this.#loop);
   }
 
