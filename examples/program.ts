@@ -29,7 +29,7 @@ export class Program {
     const child = spawn(process.execPath, [file, ...args], {
       env: { ...env, ...more },
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: 30_000,
+      timeout: 600_000, // for a program that hangs, and not for a slow machine
       killSignal: "SIGKILL",
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {

@@ -225,7 +225,7 @@ describe("the progress line", () => {
 });
 
 describe("a crawl that is cancelled", () => {
-  it("leaves no request behind", { timeout: 10_000 }, async () => {
+  it("leaves no request behind", async () => {
     const site = await startSite();
     const agent = new Agent();
     const report = new WatchedReport(50);
@@ -250,7 +250,7 @@ describe("a crawl that is cancelled", () => {
 });
 
 describe("the program", { concurrency: true }, () => {
-  it("crawls the bundled site and ends with the summary", { timeout: 60_000 }, async () => {
+  it("crawls the bundled site and ends with the summary", async () => {
     const program = startProgram([]);
 
     assert.deepEqual(await program.ended, { code: 0, signal: null });
@@ -303,9 +303,7 @@ describe("the program", { concurrency: true }, () => {
     ); // no control characters
   });
 
-  it("is stopped by SIGINT, with a summary and no socket left", {
-    timeout: 30_000,
-  }, async () => {
+  it("is stopped by SIGINT, with a summary and no socket left", async () => {
     const site = await startSite();
     try {
       const program = startProgram([site.start.href]);
@@ -323,7 +321,7 @@ describe("the program", { concurrency: true }, () => {
     }
   });
 
-  it("is stopped by SIGINT while the bundled site runs", { timeout: 30_000 }, async () => {
+  it("is stopped by SIGINT while the bundled site runs", async () => {
     const program = startProgram([]);
     await program.firstProgress;
 
@@ -334,7 +332,7 @@ describe("the program", { concurrency: true }, () => {
     assert.match(program.stderr(), /^(\d+ pages?, .* s\n)+$/);
   });
 
-  it("stops at its limit", { timeout: 30_000 }, async () => {
+  it("stops at its limit", async () => {
     const program = startProgram(["--limit", "25"]);
 
     assert.deepEqual(await program.ended, { code: 0, signal: null });
@@ -342,7 +340,7 @@ describe("the program", { concurrency: true }, () => {
     assert.deepEqual(numbersOf(program.stdout(), ["pages"]), [25]);
   });
 
-  it("answers wrong arguments with the usage and status 2", { timeout: 30_000 }, async () => {
+  it("answers wrong arguments with the usage and status 2", async () => {
     const program = startProgram(["--workers", "many"]);
 
     assert.deepEqual(await program.ended, { code: 2, signal: null });
@@ -353,7 +351,7 @@ describe("the program", { concurrency: true }, () => {
     );
   });
 
-  it("prints the usage when asked", { timeout: 30_000 }, async () => {
+  it("prints the usage when asked", async () => {
     const program = startProgram(["--help"]);
 
     assert.deepEqual(await program.ended, { code: 0, signal: null });
@@ -361,9 +359,7 @@ describe("the program", { concurrency: true }, () => {
     assert.equal(program.stderr(), "");
   });
 
-  it("says why the first page could not be loaded, with status 1", {
-    timeout: 30_000,
-  }, async () => {
+  it("says why the first page could not be loaded, with status 1", async () => {
     const program = startProgram(["http://127.0.0.1:1/", "--retries", "0"]);
 
     assert.deepEqual(await program.ended, { code: 1, signal: null });

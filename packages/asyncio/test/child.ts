@@ -28,7 +28,7 @@ export function runFixture(
   const child = spawn(process.execPath, [...flags, path, scenario], {
     env,
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: 15_000,
+    timeout: 600_000, // for a program that hangs, and not for a slow machine
     killSignal: "SIGKILL",
   });
   let stdout = "";

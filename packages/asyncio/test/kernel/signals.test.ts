@@ -167,7 +167,7 @@ describe("rule 27: a deadlock in a real process", () => {
     assert.deepEqual([code, stdout], [0, "once\ntwice\nDeadlockError\n"]);
   });
 
-  test("a main that sits in a foreign await ends the run as well", { timeout: 3000 }, async () => {
+  test("a main that sits in a foreign await ends the run as well", async () => {
     const { stdout } = await runFixture("signals", "deadlock in a foreign await");
 
     assert.match(stdout, /DeadlockError: .*\n.*"main" sits in a foreign await/);
