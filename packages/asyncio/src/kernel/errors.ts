@@ -6,6 +6,10 @@
  * so it also works when two copies of the package are loaded. How a cancellation travels is in scope.ts.
  */
 
+import { isThenable, render, renderReason } from "../words/render.ts";
+
+export { isThenable };
+
 /** Who asked for a cancellation: code (`cancel`), a clock, a failing sibling, the end of a run, an abort, or the end of the scope itself. */
 export type CancelSource = "cancel" | "deadline" | "group" | "shutdown" | "abort" | "closed";
 
@@ -30,7 +34,12 @@ export function register(errorClass: abstract new (...args: never[]) => Error, n
     // A user's subclass inherits this function; for it only the prototype chain counts.
     value(this: unknown, value: unknown): boolean {
       if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this, value);
-      return typeof value === "object" && value !== null && brand in value;
+      if (typeof value !== "object" || value === null) return false;
+      try {
+        return brand in value;
+      } catch {
+        return false; // a proxy
+      }
     },
   });
 }
@@ -89,12 +98,14 @@ const SOURCE_WORDS: Record<CancelSource, string> = {
 // The latest message without a reason: who cancels many tasks makes many errors that say the same (bench: cancel).
 let latest: { source: CancelSource; requestedBy: string | undefined; message: string } | undefined;
 
-function cancelMessage({ source = "cancel", requestedBy, reason }: CancelDetails): string {
+function cancelMessage({ source = "cancel", requestedBy, reason, scope }: CancelDetails): string {
+  const { loop } = (scope ?? {}) as { readonly loop?: { readonly endedRun?: string } }; // a Scope
+  if (source === "closed" && loop?.endedRun !== undefined)
+    return `${SOURCE_WORDS.closed}: ${loop.endedRun} has ended`;
   if (reason === undefined && latest?.source === source && latest.requestedBy === requestedBy)
     return latest.message;
   const by = requestedBy === undefined ? "" : ` by task ${JSON.stringify(requestedBy)}`;
-  const why =
-    reason === undefined ? "" : `: ${reason instanceof Error ? reason.message : render(reason)}`;
+  const why = reason === undefined ? "" : `: ${renderReason(reason)}`;
   const message = SOURCE_WORDS[source] + by + why;
   if (reason === undefined) latest = { source, requestedBy, message };
   return message;
@@ -114,7 +125,7 @@ export class DeadlockError<T extends object = object> extends Error {
 
   constructor(tasks: readonly T[], descriptions: readonly string[]) {
     super(
-      `nothing is left that could wake a task, but ${descriptions.length === 1 ? "one is" : `${descriptions.length} are`} still waiting:\n` +
+      `nothing is left that could wake a task, but ${tasks.length === 1 ? "one is" : `${tasks.length} are`} still waiting:\n` +
         descriptions.map((line) => `  ${line}`).join("\n"),
     );
     Object.defineProperty(this, "tasks", { value: tasks });
@@ -289,30 +300,6 @@ function argumentMessage(api: string, expected: string, found: unknown, cure?: s
 
 function withCode<E extends Error>(error: E): E {
   return Object.assign(error, { code: "ERR_ASYNCIO_INVALID_ARGUMENT" });
-}
-
-/** A value in a message: short, and never the result of code that the value brings along. */
-function render(value: unknown): string {
-  if (typeof value === "string")
-    return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value);
-  if (typeof value === "function")
-    return value.name === "" ? "a function" : `function ${value.name}`;
-  if (typeof value !== "object" || value === null)
-    return Object.is(value, -0) ? "-0" : String(value);
-  if (isThenable(value)) return "a promise";
-  if (Array.isArray(value)) return `an array of ${value.length}`;
-  const className = Object.getPrototypeOf(value)?.constructor?.name;
-  return typeof className === "string" && className !== "Object"
-    ? `an instance of ${className}`
-    : "an object";
-}
-
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    typeof (value as { then?: unknown }).then === "function"
-  );
 }
 
 /** Throws unless `coroutine` can be called; a promise gets the advice that it would already be running. */

@@ -159,6 +159,7 @@ export class Future<T> extends Promise<T> {
   /** Calls `callback(this)` in a later iteration of the loop once it is done, in the order of registration (S1). */
   addDoneCallback(callback: (future: this) => void, options: { context?: Context } = {}): void {
     const handle = new Handle(
+      "`addDoneCallback`",
       this.#loop,
       callback as (future: never) => void,
       [this],
@@ -339,14 +340,22 @@ export class Future<T> extends Promise<T> {
   }
 
   #recordFailure(): void {
-    const exception = this.#outcome;
-    // V8 keeps the receivers of all frames until a stack is formatted, and this future is one of them.
-    if (exception instanceof Error) void exception.stack;
+    const [loop, exception] = [this.#loop, this.#outcome];
     const message = `${this.describe()} has failed, and nobody has looked at its failure`;
-    const { createdAt: sourceTraceback, variables } = this;
-    const record = { loop: this.#loop, message, exception, sourceTraceback, variables };
-    this.#observed = record;
-    recordFailure(this, record);
+    const { createdAt: sourceTraceback, variables, twin } = this;
+    const details = { loop, message, exception, sourceTraceback, variables, twin };
+    this.#observed = recordFailure(this as Future<unknown>, details);
+  }
+
+  /** @internal Makes a future that has failed as this one has, and does not hold this one. */
+  protected get twin(): () => Future<unknown> {
+    const [loop, outcome] = [this.#loop, this.#outcome];
+    return () => {
+      const twin = new Future({ loop });
+      twin.observe();
+      twin.settle("rejected", outcome);
+      return twin;
+    };
   }
 
   /** What loggers write: a task hangs together with all the others. */

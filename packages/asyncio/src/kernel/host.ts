@@ -7,6 +7,7 @@
  */
 
 import type { Network } from "../ports/network.ts";
+import { guardRejections } from "../ports/uncaught.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import type { Handle } from "./callback.ts";
 import { runInRoot } from "./context.ts";
@@ -80,9 +81,8 @@ interface HostGlobals {
   setImmediate(run: () => void): unknown;
   readonly process?: {
     nextTick(run: () => void): void;
-    on(event: string, listener: (reason: unknown) => void): void;
-    off(event: string, listener: (reason: unknown) => void): void;
-    listenerCount(event: string): number;
+    on(event: string, listener: () => void): void;
+    off(event: string, listener: () => void): void;
     readonly env: Readonly<Record<string, string | undefined>>;
   };
   readonly Deno?: {
@@ -153,6 +153,9 @@ export function environmentVariable(name: string): string | undefined {
 /** Whether somebody answers for a rejection that nobody has handled: asked in the context in which it came about. */
 export const rejectionHooks: Set<(reason: unknown) => boolean> = new Set();
 
+/** Told of the CancelledErrors that nobody has handled. */
+export const abandonedHooks: Set<(error: CancelledError) => void> = new Set();
+
 /** The CancelledErrors that a run has ended with: no scope answers for them any more, only the program. */
 export const leftRun: WeakSet<object> = new WeakSet();
 
@@ -162,27 +165,17 @@ let guarded = false;
  * From the first delivered cancellation on, the CancelledError of a branch that nobody awaits does not crash
  * the process (design rule 16). The branch's promise is made by the user's own async function, so the library
  * cannot mark it as handled; all it can do is to answer for its own errors when the host asks.
- *
- * Every other rejection is handed back: with the listener off, the same reason is rejected again, and the
- * host does with it whatever it would have done without us, under whatever flags it runs.
  */
 export function guardAbandonedBranches(): void {
-  const { process } = globals;
-  if (guarded || process === undefined) return;
+  if (guarded) return;
   guarded = true;
-  let others: unknown[] = [];
-  const handBack = (): void => {
-    process.off("unhandledRejection", listener);
-    for (const reason of others) Promise.reject(reason);
-    others = [];
-    setImmediate(() => process.on("unhandledRejection", listener));
-  };
-  const listener = (reason: unknown): void => {
-    if (reason instanceof CancelledError && !leftRun.has(reason)) return;
-    for (const answers of rejectionHooks) if (answers(reason)) return;
-    if (process.listenerCount("unhandledRejection") > 1) return;
-    // After this batch of rejections, our own may be among them, and before anything else can happen.
-    if (others.push(reason) === 1) process.nextTick(handBack);
-  };
-  runInRoot(() => process.on("unhandledRejection", listener));
+  runInRoot(() => guardRejections(answersFor));
+}
+
+function answersFor(reason: unknown): boolean {
+  if (reason instanceof CancelledError && !leftRun.has(reason)) {
+    for (const tell of abandonedHooks) tell(reason);
+    return true;
+  }
+  return [...rejectionHooks].some((answers) => answers(reason));
 }

@@ -16,10 +16,11 @@
 
 import { LinkedList } from "../structures/linked-list.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
-import { Handle } from "./callback.ts";
+import { formatReport } from "../words/report.ts";
+import { checkCallback, Handle } from "./callback.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { checkSeconds, InvalidStateError } from "./errors.ts";
-import { type FailureRecord, formatReport } from "./failure.ts";
+import type { FailureRecord } from "./failure.ts";
 import { Gate } from "./gate.ts";
 import { environmentVariable, type Host, type HostTimer, realHost, type Watched } from "./host.ts";
 import type { Scope } from "./scope.ts";
@@ -70,6 +71,8 @@ export class EventLoop {
   readonly tasks: LinkedList<Task<unknown>> = new LinkedList();
   /** @internal How many tasks were made without a name: names count from 1 on each loop, so runs repeat. */
   unnamed = 0;
+  /** @internal The run that it had, in words, once that has ended. */
+  endedRun: string | undefined = undefined;
   /** @internal True once a scope has ended on floating branches. */
   hasCutBranches = false;
   /** @internal Shielded scopes that have not ended: a run waits for them, they are cleaning up. */
@@ -104,7 +107,7 @@ export class EventLoop {
 
   constructor(host: Host, options: EventLoopOptions = {}) {
     const { cancelGrace = 5 } = options;
-    checkSeconds("`EventLoop`", "`cancelGrace` in seconds", cancelGrace);
+    checkSeconds(`\`new ${new.target.name}\``, "`cancelGrace` in seconds", cancelGrace);
     this.host = host;
     this.debug = options.debug ?? environmentVariable("ASYNCIO_DEBUG") === "1";
     this.isExact = (host.exact ?? false) || this.debug;
@@ -121,7 +124,7 @@ export class EventLoop {
   /** Calls `callback` in the next iteration, after everything that is ready now, in a copy of the current context. */
   callSoon<A extends unknown[]>(callback: (...args: A) => void, ...args: A): Handle {
     this.checkOpen("`loop.callSoon`");
-    const handle = new Handle(this, callback, args);
+    const handle = new Handle("`loop.callSoon`", this, callback, args);
     handle.timerDue();
     return handle;
   }
@@ -133,6 +136,8 @@ export class EventLoop {
     ...args: A
   ): Handle {
     checkSeconds("`loop.callLater`", "a delay in seconds", delay);
+    this.checkOpen("`loop.callLater`");
+    checkCallback("`loop.callLater`", callback);
     return this.callAt(this.time() + Math.max(delay, 0), callback, ...args);
   }
 
@@ -140,7 +145,7 @@ export class EventLoop {
   callAt<A extends unknown[]>(when: number, callback: (...args: A) => void, ...args: A): Handle {
     checkSeconds("`loop.callAt`", "a time in seconds on the clock of `loop.time()`", when);
     this.checkOpen("`loop.callAt`");
-    const handle = new Handle(this, callback, args, when);
+    const handle = new Handle("`loop.callAt`", this, callback, args, when);
     handle.timer = this.addTimer(when, handle);
     if (this.isExact) this.host.called?.(handle);
     return handle;
@@ -173,10 +178,11 @@ export class EventLoop {
 
   /** @internal */
   checkOpen(api: string): void {
-    if (this.#closed)
-      throw new InvalidStateError(
-        `${api} was called on a closed loop. Each \`run\` has a loop of its own`,
-      );
+    if (!this.#closed) return;
+    const why = this.endedRun === undefined ? "" : `: ${this.endedRun} has ended`;
+    throw new InvalidStateError(
+      `${api} was called on a closed loop${why}. Each \`run\` has a loop of its own`,
+    );
   }
 
   // --- exceptions nobody else can be told
@@ -286,6 +292,12 @@ export class EventLoop {
     this.#timers.cancel(timer);
     // Left armed: setting and clearing host timers for each short timeout would cost more than one early wake-up.
     if (this.#timers.live === 0) this.#hostTimer?.unref();
+  }
+
+  /** @internal Wakes what is due by now, before the host's timer does. */
+  fireDueTimers(): void {
+    const now = this.time();
+    while (this.#timers.fireNext(now));
   }
 
   /** @internal What the timers that are set will wake, in no order. */

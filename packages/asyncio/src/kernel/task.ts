@@ -198,6 +198,18 @@ export class Task<T> extends Future<T> {
   }
 
   /** @internal */
+  protected override get twin(): () => Task<unknown> {
+    const [loop, failure] = [this.getLoop(), this.failure];
+    const options = { name: this.getName(), context: this.scope.context };
+    return () => {
+      const twin = new Task<unknown>(loop, () => Promise.reject(failure), options, true); // held: it never starts
+      twin.observe();
+      twin.failed(failure);
+      return twin;
+    };
+  }
+
+  /** @internal */
   override get createdAt(): string | undefined {
     return creationSites.get(this);
   }

@@ -12,7 +12,7 @@
  */
 
 import { RingBuffer } from "../structures/ring-buffer.ts";
-import { creationSites, watchForLostValues } from "./debug.ts";
+import { creationSites, noteCut, watchForLostValues } from "./debug.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import { guardAbandonedBranches } from "./host.ts";
 import type { Scope } from "./scope.ts";
@@ -279,7 +279,8 @@ function makeCancelled(): never {
  * of half a kilobyte (bench: cancel).
  */
 function nextCancelled(): CancelledError {
-  const { cancellation, promise, offer } = cancelled.shift();
+  const wait = cancelled.shift();
+  const { cancellation, promise, offer } = wait;
   const details = cancellation as Cancellation; // set by endCancelled
   const cause = details.source === "abort" ? details.reason : offer;
   const options = cause === undefined ? undefined : { cause };
@@ -288,8 +289,9 @@ function nextCancelled(): CancelledError {
     [details, options],
     makeCancelled,
   );
+  const isLeft = details.source === "closed" && noteCut(error, wait, details.scope);
   // Handled, should nobody await it. Not earlier: the engine follows promises with one reaction only.
-  promise.then(undefined, ignore);
+  if (!isLeft) promise.then(undefined, ignore);
   details.scope.inTrouble().undelivered--;
   return error;
 }

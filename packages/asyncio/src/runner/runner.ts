@@ -20,13 +20,14 @@ import {
 import { reportUnobserved } from "../kernel/failure.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { HostLoop, here } from "../kernel/here.ts";
-import { type HostTimer, leftRun, realHost } from "../kernel/host.ts";
+import { abandonedHooks, type HostTimer, leftRun, realHost } from "../kernel/host.ts";
 import { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { formatSeconds, type Timer } from "../kernel/timers.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
 import { type Dependent, dependentsOf } from "../ports/dependents.ts";
+import { reportForgotten } from "./forgotten.ts";
 import { checkSignalNames, type SignalName, SignalWatch } from "./signals.ts";
 
 export interface RunOptions {
@@ -126,6 +127,7 @@ export class Runner {
     if (stop !== undefined) await stop;
     this.#context ??= copyContext();
     const isNested = busyLoops.has(scope.loop);
+    abandonedHooks.add(reportForgotten);
     busyLoops.add(loop);
     this.#isRunning = true;
     running++;

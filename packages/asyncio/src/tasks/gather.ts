@@ -6,6 +6,7 @@
  * cancellation is forwarded to the owned and awaited ones, and the call goes on waiting until they have ended (8.22).
  */
 
+import { leftToHost } from "../kernel/debug.ts";
 import { argumentError, CancelledError, isThenable } from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
@@ -197,7 +198,10 @@ class Gathering {
 
   /** Passes a cancellation on; true if there is nothing left to wait for. Closing lets go of what the call does not own. */
   #cancel(cancellation: Cancellation): boolean {
-    if (cancellation.source === "closed") this.#letGo();
+    if (cancellation.source === "closed") {
+      this.#letGo();
+      if (this.#children.size > 0) leftToHost.add(this.wait as Wait); // it is told if nobody awaits the call
+    }
     for (const child of this.#children.toArray()) child.future.forwardCancel(cancellation);
     return this.#children.size === 0;
   }
