@@ -2,7 +2,8 @@
 // biome-ignore-all assist/source/organizeImports: the order is that of the documentation
 
 // Running
-export { run, Runner, type RunOptions } from "./runner/runner.ts";
+export type { RunOptions } from "./runner/options.ts";
+export { Runner, run } from "./runner/runner.ts";
 export { type Signals, signals } from "./runner/signal-stream.ts";
 export type { SignalName } from "./runner/signals.ts";
 // Tasks

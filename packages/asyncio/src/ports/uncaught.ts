@@ -56,10 +56,11 @@ export function excuse<E extends Error>(error: E, report: () => void): E {
 
 const uncaught = (error: unknown): void => {
   const report = excused.get(error);
-  if (report !== undefined) return report();
-  if (process === undefined || process.listenerCount("uncaughtException") > 1) return;
-  process.off("uncaughtException", uncaught);
-  process.nextTick(() => {
-    throw error;
-  });
+  if (report !== undefined) report();
+  else if (process !== undefined && process.listenerCount("uncaughtException") === 1) {
+    process.off("uncaughtException", uncaught);
+    process.nextTick(() => {
+      throw error;
+    });
+  }
 };
