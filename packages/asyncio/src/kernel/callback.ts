@@ -73,7 +73,7 @@ export class Handle {
   }
 
   #run(): void {
-    if (this.#callback === undefined) return;
+    if (this.#callback === undefined || this.scope.loop.isClosed()) return;
     try {
       const result = runInScope(this.scope, this.#callback, undefined);
       if (isThenable(result)) result.then(undefined, (exception) => this.#report(exception));

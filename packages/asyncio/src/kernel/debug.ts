@@ -34,19 +34,23 @@ const cutErrors: WeakMap<CancelledError, { readonly scope: Scope; readonly what:
   new WeakMap();
 /** Waits that were cut off and own work: whether their promise was forgotten is for the host to tell, so it is not marked as handled. */
 export const leftToHost: WeakSet<Wait> = new WeakSet();
-/** Notes the branches that still wait in a scope that has ended; debug mode reports all of them, also those that lost a race. */
-export function noteFloating(scope: Scope): void {
+/** In debug mode: reports the branches that still wait in a scope that has ended, also those that lost a race. */
+export function reportFloating(scope: Scope): void {
   const { loop, task } = scope;
+  if (!loop.reportsFloating) return;
   for (const wait of scope.parkedWaits()) {
-    const what = wait.describe();
-    cutOff.set(wait, loop.reportsFloating ? "" : what);
-    if (!loop.reportsFloating) continue;
+    cutOff.set(wait, "");
     loop.callExceptionHandler({
-      message: `${describeScope(scope)} has ended, and a branch that nobody awaited was cut off while waiting for ${what}`,
+      message: `${describeScope(scope)} has ended, and a branch that nobody awaited was cut off while waiting for ${wait.describe()}`,
       task,
       sourceTraceback: creationSites.get(wait),
     });
   }
+}
+
+/** A wait is about to be cut off. */
+export function describeCut(wait: Wait): void {
+  if (!cutOff.has(wait)) cutOff.set(wait, wait.describe());
 }
 
 /** The wait was cut off with `scope`, and `error` is what it ends with. True iff its promise is left to the host. */

@@ -6,6 +6,7 @@
  * so it also works when two copies of the package are loaded. How a cancellation travels is in scope.ts.
  */
 
+import { condense } from "../words/lines.ts";
 import { isThenable, render, renderReason } from "../words/render.ts";
 
 export { isThenable };
@@ -126,7 +127,9 @@ export class DeadlockError<T extends object = object> extends Error {
   constructor(tasks: readonly T[], descriptions: readonly string[]) {
     super(
       `nothing is left that could wake a task, but ${tasks.length === 1 ? "one is" : `${tasks.length} are`} still waiting:\n` +
-        descriptions.map((line) => `  ${line}`).join("\n"),
+        condense(descriptions)
+          .map((line) => `  ${line}`)
+          .join("\n"),
     );
     Object.defineProperty(this, "tasks", { value: tasks });
   }

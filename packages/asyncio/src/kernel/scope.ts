@@ -18,7 +18,7 @@
 
 import { type Ends, LinkedList, link, unlink } from "../structures/linked-list.ts";
 import { Context, type ContextValues } from "./context-var.ts";
-import { noteFloating, reportInsisted } from "./debug.ts";
+import { reportFloating, reportInsisted } from "./debug.ts";
 import { deliver } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import type { EventLoop } from "./loop.ts";
@@ -363,7 +363,7 @@ export class Scope implements Ends<Wait> {
     this.attention = true;
     if (this.first === undefined && (this.#nested === undefined || this.#nested.size === 0)) return;
     this.loop.hasCutBranches = true;
-    noteFloating(this);
+    reportFloating(this);
     deliver(this, this.#cutOff());
   }
 

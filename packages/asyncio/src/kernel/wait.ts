@@ -12,7 +12,7 @@
  */
 
 import { RingBuffer } from "../structures/ring-buffer.ts";
-import { creationSites, noteCut, watchForLostValues } from "./debug.ts";
+import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import { guardAbandonedBranches } from "./host.ts";
 import type { Scope } from "./scope.ts";
@@ -139,6 +139,7 @@ export class Wait<T = unknown> {
 
   /** Notes a cancellation that is about to be delivered. */
   keep(cancellation: Cancellation): void {
+    if (cancellation.source === "closed") describeCut(this as Wait);
     if (this.state === "parked" && this.onCancel !== undefined) this.#keepForLater(cancellation);
   }
 

@@ -161,13 +161,14 @@ export class Session implements SignalTarget, InnerRun {
     const loop = this.#loop;
     if (loop === undefined) return;
     if (this.#beginning !== undefined && !this.#hasEnded) {
-      const { loop: caller } = here();
+      // Who closes it and who made it have work outside until it has ended.
+      const callers = new Set([here().loop, this.#beginning.around.loop]);
       busyLoops.add(loop);
-      caller.io(1);
+      for (const caller of callers) caller.io(1);
       try {
         await this.#end(loop, undefined);
       } finally {
-        caller.io(-1);
+        for (const caller of callers) caller.io(-1);
         busyLoops.delete(loop);
       }
     }

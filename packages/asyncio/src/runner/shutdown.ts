@@ -162,13 +162,13 @@ class Shutdown {
       for (const run of left) run.cancel();
       const ended = await Promise.all(left.map((run) => this.#inTime((end) => run.whenEnded(end))));
       if (!ended.includes(false)) continue;
-      this.#reportLate("a run that was called from this one has not ended");
+      this.#reportLate("a run has not ended", ": the run that it was called from is over");
       return;
     }
   }
 
-  #reportLate(what: string): void {
-    const message = `${what} within ${formatSeconds(this.#options.delay)}, and will be left behind`;
+  #reportLate(what: string, why = ""): void {
+    const message = `${what} within ${formatSeconds(this.#options.delay)}, and will be left behind${why}`;
     this.#loop.callExceptionHandler({ message });
   }
 

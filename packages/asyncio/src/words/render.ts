@@ -75,14 +75,20 @@ export function summary(thrown: unknown): string {
 }
 
 /** What was thrown, for a report: with its stack, the errors in it, and its cause. */
-export function formatThrown(thrown: unknown, depth = 0): string {
+export function formatThrown(thrown: unknown): string {
+  return format(thrown, 0, new Set());
+}
+
+function format(thrown: unknown, depth: number, shown: Set<unknown>): string {
   const pad = "  ".repeat(depth + 1);
+  if (shown.has(thrown)) return `${pad}${summary(thrown)} (shown above)`;
+  if (typeof thrown === "object") shown.add(thrown);
   const lines = [pad + (stackOf(thrown) ?? summary(thrown)).replaceAll("\n", `\n${pad}`)];
   if (depth >= DEEPEST) return lines.join("\n");
   const parts = isA(thrown, AggregateError) ? (attempt(() => [...thrown.errors]) ?? []) : [];
   for (const [index, part] of parts.entries())
-    lines.push(`${pad}[${index + 1}]\n${formatThrown(part, depth + 1)}`);
+    lines.push(`${pad}[${index + 1}]\n${format(part, depth + 1, shown)}`);
   const cause = isA(thrown, Error) ? attempt(() => thrown.cause) : undefined;
-  if (cause !== undefined) lines.push(`${pad}caused by\n${formatThrown(cause, depth + 1)}`);
+  if (cause !== undefined) lines.push(`${pad}caused by\n${format(cause, depth + 1, shown)}`);
   return lines.join("\n");
 }
