@@ -233,7 +233,7 @@ export class ExceptionGroup extends AggregateError {
   split(
     matcher: ErrorMatcher,
   ): [matching: ExceptionGroup | undefined, rest: ExceptionGroup | undefined] {
-    const matches = predicateOf(matcher);
+    const matches = predicateOf("`ExceptionGroup.split`", matcher);
     if (matches(this)) return [this, undefined];
     const matching: unknown[] = [];
     const rest: unknown[] = [];
@@ -249,6 +249,7 @@ export class ExceptionGroup extends AggregateError {
 
   /** The matching errors as a group of the same shape, or undefined where there are none. */
   subgroup(matcher: ErrorMatcher): ExceptionGroup | undefined {
+    predicateOf("`ExceptionGroup.subgroup`", matcher);
     return this.split(matcher)[0];
   }
 
@@ -274,9 +275,9 @@ export class ExceptionGroup extends AggregateError {
 }
 register(ExceptionGroup, "ExceptionGroup");
 
-function predicateOf(matcher: ErrorMatcher): (error: unknown) => boolean {
+function predicateOf(api: string, matcher: ErrorMatcher): (error: unknown) => boolean {
   if (typeof matcher !== "function") {
-    throw argumentError("`ExceptionGroup.split`", "an error class or a predicate", matcher);
+    throw argumentError(api, "an error class or a predicate", matcher);
   }
   const isClass = matcher === Error || matcher.prototype instanceof Error;
   return isClass ? (error) => error instanceof matcher : (matcher as (error: unknown) => boolean);

@@ -62,9 +62,6 @@ export class Task<T> extends Future<T> {
   constructor(loop: EventLoop, coroutine: Coroutine<T>, options: TaskOptions = {}, held = false) {
     super({ loop });
     const { context, name, cancelGrace } = options;
-    if (cancelGrace !== undefined) {
-      checkSeconds("`createTask`", "`cancelGrace` in seconds", cancelGrace);
-    }
     this.#name = name === undefined ? ++loop.unnamed : String(name);
     if (loop.debug) creationSites.set(this, stackAbove(Task));
     this.scope = new Scope(loop, {
@@ -329,8 +326,15 @@ export function createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): T
   checkCoroutine("`createTask`", coroutine);
   const { loop } = here();
   loop.checkOpen("`createTask`");
-  checkSignal("`createTask`", options?.signal);
+  checkTaskOptions("`createTask`", options);
   return new Task(loop, coroutine, options);
+}
+
+/** @throws TypeError or RangeError for wrong options, in the name of the call; the signal's reason if it has aborted. */
+export function checkTaskOptions(api: string, options: TaskOptions | undefined): void {
+  if (options?.cancelGrace !== undefined)
+    checkSeconds(api, "`cancelGrace` in seconds", options.cancelGrace);
+  checkSignal(api, options?.signal);
 }
 
 /** The running task; undefined in plain callbacks and outside every task (S27). */

@@ -26,8 +26,15 @@ export function reportForgotten(error: CancelledError): void {
     known = new Set();
     places.set(loop, known);
   }
-  const place = `${message.replace(/\d+(\.\d+)?/g, "#")} ${stackOf(error)}`;
+  const place = `${message.replace(/\d+(\.\d+)?/g, "#")} ${placeOf(error)}`;
   if (known.has(place) || known.size >= MOST_PLACES) return;
   known.add(place);
   loop.callExceptionHandler({ message, exception: error, task });
+}
+
+/** The functions of the program that waited; what the host called meanwhile, stands above them and differs. */
+function placeOf(error: CancelledError): string {
+  const stack = stackOf(error) ?? "";
+  const waiting = stack.match(/^\s+at async .*$/gm);
+  return waiting === null ? stack : waiting.join("\n");
 }

@@ -231,7 +231,7 @@ export class Session implements SignalTarget, InnerRun {
       loop.callExceptionHandler({ message, exception: main.failure, task: main, future: main });
     }
     const isDying = this.#isSignalLate || run?.main.cancelled() === true;
-    if (!isDying) this.#reportServers(loop, beginning);
+    if (!isDying) await this.#reportServers(loop, beginning);
     this.#hasEnded = true;
     beginning.stopWatching();
     loop.endedRun = `the run that was started ${this.#site}`.trim();
@@ -249,11 +249,18 @@ export class Session implements SignalTarget, InnerRun {
     });
   }
 
-  #reportServers(loop: EventLoop, { isNested, servers }: Beginning): void {
-    const count = isNested || loop.host !== realHost ? 0 : listeningServers() - servers;
+  async #reportServers(loop: EventLoop, { isNested, servers }: Beginning): Promise<void> {
+    if (isNested || loop.host !== realHost || listeningServers() <= servers) return;
+    // What was closed just now counts until the host has had its turn.
+    for (let turn = 0; turn < 2; turn++)
+      await new Promise<void>((resolve) => realHost.macrotask(resolve));
+    const count = listeningServers() - servers;
     if (count <= 0) return;
-    const what = count === 1 ? "a server" : `${count} servers`;
-    const message = `main has ended, and ${what} that it has opened, or somebody else meanwhile, still listens: what its handlers ask of the run is cut off from now on. Let main wait until the server is to be closed`;
+    const what =
+      count === 1
+        ? "a server that was opened meanwhile still listens"
+        : `${count} servers that were opened meanwhile still listen`;
+    const message = `main has ended, and ${what}: what its handlers ask of this run is cut off from now on. Let main wait until the server is to be closed`;
     loop.callExceptionHandler({ message });
   }
 

@@ -28,7 +28,7 @@ import {
 } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park, Scope } from "../kernel/scope.ts";
-import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
+import { type Coroutine, checkTaskOptions, Task, type TaskOptions } from "../kernel/task.ts";
 import { type Cancellation, newOrigin, type Wait } from "../kernel/wait.ts";
 import { excuse } from "../ports/uncaught.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
@@ -136,7 +136,7 @@ export class TaskGroup<R = unknown> {
   createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): Task<T> {
     checkCoroutine("`group.createTask`", coroutine);
     this.#checkOpen("`group.createTask`", options?.name ?? coroutine.name);
-    checkSignal("`group.createTask`", options?.signal);
+    checkTaskOptions("`group.createTask`", options);
     return this.#add(coroutine, options, undefined);
   }
 
@@ -161,7 +161,7 @@ export class TaskGroup<R = unknown> {
   ): Promise<V> {
     checkCoroutine("`group.start`", body);
     this.#checkOpen("`group.start`", options?.name ?? body.name);
-    checkSignal("`group.start`", options?.signal);
+    checkTaskOptions("`group.start`", options);
     const scope = here();
     const stop = scope.interruption("group.start");
     if (stop !== undefined) await stop;
