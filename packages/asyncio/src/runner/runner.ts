@@ -9,11 +9,13 @@ import { Session } from "./session.ts";
 
 /**
  * Runs `main` as the main task and gives what it returns. When main has ended, tasks that are left are cancelled and
- * awaited. SIGINT and SIGTERM cancel main; when it has ended by that, the process dies by that signal, as a shell
- * expects (130, 143); a second signal ends it at once. Runs side by side are all cancelled. When nothing is left that could
+ * awaited. SIGINT and SIGTERM cancel main, whoever else listens to them; when it has ended by that, the process dies by that
+ * signal, as a shell expects (130, 143), or exits with 128 + n where others still listen. A second signal ends it at once; one
+ * that comes again within half a second is still the first. Runs side by side are all cancelled. When nothing is left that could
  * wake main, the call rejects with a DeadlockError that lists the tasks and what they wait for.
  *
- * Inside a running program it is a root of its own, which is cancelled with its caller, and leaves signals alone.
+ * Inside a running program it is a root of its own, which is cancelled with its caller, and leaves signals alone. Called by code
+ * whose run has ended, it is a root like the first one.
  * Source: asyncio.run (S174 to S183), with the deviations of docs/design.md.
  *
  * @example
