@@ -4,7 +4,8 @@
 // biome-ignore-all assist/source/organizeImports: the order is that of the documentation
 
 // Running
-export { run, Runner, type RunOptions } from "./runner/runner.ts";
+export type { RunOptions } from "./runner/options.ts";
+export { Runner, run } from "./runner/runner.ts";
 export { type Signals, signals } from "./runner/signal-stream.ts";
 export type { SignalName } from "./runner/signals.ts";
 // Tasks
@@ -163,13 +164,10 @@ export {
   type CancelDetails,
   type CancelSource,
   DeadlockError,
-  IncompleteReadError,
   InvalidStateError,
-  LimitOverrunError,
-  QueueEmpty,
-  QueueFull,
-  QueueShutDown,
   TimeoutError,
 } from "./kernel/errors.ts";
 
 export { type ErrorMatcher, ExceptionGroup } from "./tasks/exception-group.ts";
+export { QueueEmpty, QueueFull, QueueShutDown } from "./queues/errors.ts";
+export { IncompleteReadError, LimitOverrunError } from "./streams/errors.ts";

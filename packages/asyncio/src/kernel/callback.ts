@@ -13,6 +13,10 @@ import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
 
+export function checkCallback(api: string, callback: unknown): void {
+  if (typeof callback !== "function") throw argumentError(api, "a function", callback);
+}
+
 /** A callback that the loop will call; `cancel()` prevents it. Source: asyncio.Handle and TimerHandle. */
 export class Handle {
   readonly scope: Scope;
@@ -28,16 +32,16 @@ export class Handle {
   readonly #gate: Gate;
   #callback: (() => unknown) | undefined;
 
-  /** @internal */
+  /** @internal `api` is the call that was made. */
   constructor(
+    api: string,
     loop: EventLoop,
     callback: (...args: never[]) => unknown,
     args: unknown[],
     when?: number,
     context?: Context,
   ) {
-    if (typeof callback !== "function")
-      throw argumentError("`loop.callSoon`", "a function", callback);
+    checkCallback(api, callback);
     this.label = callback.name;
     this.#callback = () => (callback as (...args: unknown[]) => unknown)(...args);
     this.#when = when;
@@ -69,7 +73,7 @@ export class Handle {
   }
 
   #run(): void {
-    if (this.#callback === undefined) return;
+    if (this.#callback === undefined || this.scope.loop.isClosed()) return;
     try {
       const result = runInScope(this.scope, this.#callback, undefined);
       if (isThenable(result)) result.then(undefined, (exception) => this.#report(exception));

@@ -1,6 +1,7 @@
-/** What debug mode finds out about scopes and waits. The slow steps are the loop's own. */
+/** What is found out about scopes and waits: branches that were cut off, always; the rest in debug mode. Slow steps are the loop's own. */
 
 import { formatSeconds } from "../structures/timers.ts";
+import type { CancelledError } from "./errors.ts";
 import type { Scope } from "./scope.ts";
 import type { Wait } from "./wait.ts";
 
@@ -26,11 +27,19 @@ export function reportInsisted(scope: Scope, grace: number): void {
   });
 }
 
-/** Reports the branches that still wait in a scope that has ended. */
+/** What a wait was for that was cut off with its scope: found out before what it waited for goes away. "": it was reported. */
+const cutOff: WeakMap<Wait, string> = new WeakMap();
+/** The errors of such waits, and of operations that were begun after the end of their scope. */
+const cutErrors: WeakMap<CancelledError, { readonly scope: Scope; readonly what: string }> =
+  new WeakMap();
+/** Waits that were cut off and own work: whether their promise was forgotten is for the host to tell, so it is not marked as handled. */
+export const leftToHost: WeakSet<Wait> = new WeakSet();
+/** In debug mode: reports the branches that still wait in a scope that has ended, also those that lost a race. */
 export function reportFloating(scope: Scope): void {
   const { loop, task } = scope;
   if (!loop.reportsFloating) return;
   for (const wait of scope.parkedWaits()) {
+    cutOff.set(wait, "");
     loop.callExceptionHandler({
       message: `${describeScope(scope)} has ended, and a branch that nobody awaited was cut off while waiting for ${wait.describe()}`,
       task,
@@ -39,7 +48,26 @@ export function reportFloating(scope: Scope): void {
   }
 }
 
-function describeScope({ label, task }: Scope): string {
+/** A wait is about to be cut off. */
+export function describeCut(wait: Wait): void {
+  if (!cutOff.has(wait)) cutOff.set(wait, wait.describe());
+}
+
+/** The wait was cut off with `scope`, and `error` is what it ends with. True iff its promise is left to the host. */
+export function noteCut(error: CancelledError, wait: Wait, scope: Scope): boolean {
+  cutErrors.set(error, { scope, what: cutOff.get(wait) ?? wait.describe() });
+  return leftToHost.has(wait);
+}
+
+/** How the operation that `error` has ended was cut off; undefined if it was not, or if that was reported. */
+export function cutBehind(
+  error: CancelledError,
+): { readonly scope: Scope; readonly what: string } | undefined {
+  const cut = cutErrors.get(error);
+  return cut?.what === "" ? undefined : cut;
+}
+
+export function describeScope({ label, task }: Scope): string {
   if (task === undefined) return label;
   return label === "task" ? task.describe() : `${label} in ${task.describe()}`;
 }

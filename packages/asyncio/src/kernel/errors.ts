@@ -6,7 +6,10 @@
  * so it also works when two copies of the package are loaded. How a cancellation travels is in scope.ts.
  */
 
-import { valueInWords } from "../structures/in-words.ts";
+import { condense } from "../words/lines.ts";
+import { isThenable, render, renderReason } from "../words/render.ts";
+
+export { isThenable };
 
 /** Who asked for a cancellation: code (`cancel`), a clock, a failing sibling, the end of a run, an abort, or the end of the scope itself. */
 export type CancelSource = "cancel" | "deadline" | "group" | "shutdown" | "abort" | "closed";
@@ -32,7 +35,12 @@ export function register(errorClass: abstract new (...args: never[]) => Error, n
     // A user's subclass inherits this function; for it only the prototype chain counts.
     value(this: unknown, value: unknown): boolean {
       if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this, value);
-      return typeof value === "object" && value !== null && brand in value;
+      if (typeof value !== "object" || value === null) return false;
+      try {
+        return brand in value;
+      } catch {
+        return false; // a proxy
+      }
     },
   });
 }
@@ -91,14 +99,14 @@ const SOURCE_WORDS: Record<CancelSource, string> = {
 // The latest message without a reason: who cancels many tasks makes many errors that say the same (bench: cancel).
 let latest: { source: CancelSource; requestedBy: string | undefined; message: string } | undefined;
 
-function cancelMessage({ source = "cancel", requestedBy, reason }: CancelDetails): string {
+function cancelMessage({ source = "cancel", requestedBy, reason, scope }: CancelDetails): string {
+  const { loop } = (scope ?? {}) as { readonly loop?: { readonly endedRun?: string } }; // a Scope
+  if (source === "closed" && loop?.endedRun !== undefined)
+    return `${SOURCE_WORDS.closed}: ${loop.endedRun} has ended`;
   if (reason === undefined && latest?.source === source && latest.requestedBy === requestedBy)
     return latest.message;
   const by = requestedBy === undefined ? "" : ` by task ${JSON.stringify(requestedBy)}`;
-  const why =
-    reason === undefined
-      ? ""
-      : `: ${reason instanceof Error ? reason.message : valueInWords(reason)}`;
+  const why = reason === undefined ? "" : `: ${renderReason(reason)}`;
   const message = SOURCE_WORDS[source] + by + why;
   if (reason === undefined) latest = { source, requestedBy, message };
   return message;
@@ -118,8 +126,10 @@ export class DeadlockError<T extends object = object> extends Error {
 
   constructor(tasks: readonly T[], descriptions: readonly string[]) {
     super(
-      `nothing is left that could wake a task, but ${descriptions.length === 1 ? "one is" : `${descriptions.length} are`} still waiting:\n` +
-        descriptions.map((line) => `  ${line}`).join("\n"),
+      `nothing is left that could wake a task, but ${tasks.length === 1 ? "one is" : `${tasks.length} are`} still waiting:\n` +
+        condense(descriptions)
+          .map((line) => `  ${line}`)
+          .join("\n"),
     );
     Object.defineProperty(this, "tasks", { value: tasks });
   }
@@ -132,68 +142,11 @@ export class InvalidStateError extends Error {
 }
 register(InvalidStateError, "InvalidStateError");
 
-/** `getNowait` found the queue empty. */
-export class QueueEmpty extends Error {
-  readonly code = "ERR_ASYNCIO_QUEUE_EMPTY";
-}
-register(QueueEmpty, "QueueEmpty");
-
-/** `putNowait` found the queue full. */
-export class QueueFull extends Error {
-  readonly code = "ERR_ASYNCIO_QUEUE_FULL";
-}
-register(QueueFull, "QueueFull");
-
-/** The queue was shut down: it takes nothing more, and gives nothing more once it is drained. */
-export class QueueShutDown extends Error {
-  readonly code = "ERR_ASYNCIO_QUEUE_SHUT_DOWN";
-}
-register(QueueShutDown, "QueueShutDown");
-
 /** The barrier was reset or broken while a task waited at it, or was broken already. */
 export class BrokenBarrierError extends Error {
   readonly code = "ERR_ASYNCIO_BROKEN_BARRIER";
 }
 register(BrokenBarrierError, "BrokenBarrierError");
-
-/** The stream ended before a read had all it was to have. */
-export class IncompleteReadError extends Error {
-  readonly code = "ERR_ASYNCIO_INCOMPLETE_READ";
-  // Not enumerable: printing the error would print every byte.
-  /** What there was. The read has taken it. */
-  declare readonly partial: Uint8Array;
-  /** How many bytes were wanted; undefined where a separator was. */
-  readonly expected: number | undefined;
-
-  constructor(api: string, partial: Uint8Array, expected?: number) {
-    const wanted = expected === undefined ? "a separator" : `${expected} bytes`;
-    super(`${api} expected ${wanted}, but the stream has ended after ${partial.length} bytes`);
-    Object.defineProperty(this, "partial", { value: partial });
-    this.expected = expected;
-  }
-}
-register(IncompleteReadError, "IncompleteReadError");
-
-/** A line, or what comes before a separator, is longer than the limit. */
-export class LimitOverrunError extends Error {
-  readonly code = "ERR_ASYNCIO_LIMIT_OVERRUN";
-  /** Bytes that came before the separator, or have come so far without one. */
-  readonly consumed: number;
-  readonly limit: number;
-
-  constructor(api: string, details: { consumed: number; limit: number; isFound: boolean }) {
-    const { consumed, limit, isFound } = details;
-    const found = isFound
-      ? `the separator after ${consumed} bytes`
-      : `no separator in ${consumed} bytes`;
-    super(
-      `${api} found ${found}, over the \`limit\` of ${limit}. Pass a higher \`limit\` to this call, or where the reader is made`,
-    );
-    this.consumed = consumed;
-    this.limit = limit;
-  }
-}
-register(LimitOverrunError, "LimitOverrunError");
 
 /** A wrong argument: a TypeError that says what was expected, what came, and (`cure`) how to write it. */
 export function argumentError(
@@ -211,19 +164,11 @@ export function rangeError(api: string, expected: string, found: unknown): Range
 }
 
 function argumentMessage(api: string, expected: string, found: unknown, cure?: string): string {
-  return `${api} expects ${expected}, got ${valueInWords(found)}${cure === undefined ? "" : `. ${cure}`}`;
+  return `${api} expects ${expected}, got ${render(found)}${cure === undefined ? "" : `. ${cure}`}`;
 }
 
 function withCode<E extends Error>(error: E): E {
   return Object.assign(error, { code: "ERR_ASYNCIO_INVALID_ARGUMENT" });
-}
-
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    typeof (value as { then?: unknown }).then === "function"
-  );
 }
 
 /** Throws unless `coroutine` can be called; a promise gets the advice that it would already be running. */

@@ -4,18 +4,26 @@
  * the run ends, whichever is first (design rule 20).
  */
 
+import { stackOf } from "../words/render.ts";
 import type { Context } from "./context-var.ts";
-import type { EventLoop, ExceptionContext } from "./loop.ts";
+import type { Future } from "./future.ts";
+import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
 
-/** Holds what a report needs, and not the future: that must stay collectable. */
-export interface FailureRecord {
+/** What a report needs. It does not hold the future, which must stay collectable. */
+interface FailureDetails {
   readonly loop: EventLoop;
   readonly message: string;
   readonly exception: unknown;
   readonly sourceTraceback: string | undefined;
   /** The context variables of what has failed. */
   readonly variables: Context;
+  /** Makes a future that has failed in the same way, for the handler, when the real one has been collected. */
+  readonly twin: () => Future<unknown>;
+}
+
+export interface FailureRecord extends FailureDetails {
+  readonly future: WeakRef<Future<unknown>>;
 }
 
 // The host calls this after a collection; it may never do so, hence reportUnobserved at the end of a run.
@@ -23,9 +31,12 @@ const collected: FinalizationRegistry<FailureRecord> = new FinalizationRegistry(
   report(record),
 );
 
-export function recordFailure(future: object, record: FailureRecord): void {
+export function recordFailure(future: Future<unknown>, details: FailureDetails): FailureRecord {
+  void stackOf(details.exception); // V8 keeps the receivers of all frames until a stack is formatted; the future is one
+  const record: FailureRecord = { ...details, future: new WeakRef(future) };
   record.loop.unobserved.add(record);
   collected.register(future, record, record);
+  return record;
 }
 
 export function forgetFailure(record: FailureRecord): void {
@@ -41,31 +52,8 @@ function report(record: FailureRecord): void {
   if (!record.loop.unobserved.has(record)) return;
   forgetFailure(record);
   const { message, exception, sourceTraceback } = record;
-  record.loop.callExceptionHandler({ message, exception, sourceTraceback }, record.variables);
-}
-
-/** The text of a report: the message, the task, the error with its stack and what hangs on it. */
-export function formatReport(context: ExceptionContext): string {
-  const lines = [`asyncio: ${context.message}`];
-  if (context.task !== undefined) lines.push(`  task: ${nameOf(context.task)}`);
-  if (context.sourceTraceback !== undefined) lines.push(`  created\n${context.sourceTraceback}`);
-  if ("exception" in context) lines.push(formatException(context.exception));
-  return lines.join("\n");
-}
-
-function nameOf(task: Task<unknown>): string {
-  return JSON.stringify(task.getName());
-}
-
-function formatException(exception: unknown, depth = 0): string {
-  const pad = "  ".repeat(depth + 1);
-  if (!(exception instanceof Error)) return `${pad}${String(exception)}`;
-  const own = (exception.stack ?? String(exception)).replaceAll("\n", `\n${pad}`);
-  const parts = exception instanceof AggregateError ? exception.errors : [];
-  const inner = parts.map(
-    (part, index) => `${pad}[${index + 1}]\n${formatException(part, depth + 1)}`,
-  );
-  if (exception.cause !== undefined && depth < 8)
-    inner.push(`${pad}caused by\n${formatException(exception.cause, depth + 1)}`);
-  return [pad + own, ...inner].join("\n");
+  const future = record.future.deref() ?? record.twin();
+  const task = "getName" in future ? (future as Task<unknown>) : undefined;
+  const context = { message, exception, future, task, sourceTraceback };
+  record.loop.callExceptionHandler(context, record.variables);
 }

@@ -7,7 +7,9 @@
  */
 
 import type { Network } from "../ports/network.ts";
+import { guardRejections } from "../ports/uncaught.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
+import { isA } from "../words/render.ts";
 import type { Handle } from "./callback.ts";
 import { runInRoot } from "./context.ts";
 import { CancelledError } from "./errors.ts";
@@ -81,9 +83,8 @@ interface HostGlobals {
   readonly process?: {
     getBuiltinModule(name: "node:timers"): HostGlobals;
     nextTick(run: () => void): void;
-    on(event: string, listener: (reason: unknown) => void): void;
-    off(event: string, listener: (reason: unknown) => void): void;
-    listenerCount(event: string): number;
+    on(event: string, listener: () => void): void;
+    off(event: string, listener: () => void): void;
     readonly env: Readonly<Record<string, string | undefined>>;
   };
   readonly Deno?: {
@@ -158,6 +159,9 @@ export function environmentVariable(name: string): string | undefined {
 /** Whether somebody answers for a rejection that nobody has handled: asked in the context in which it came about. */
 export const rejectionHooks: Set<(reason: unknown) => boolean> = new Set();
 
+/** Told of the CancelledErrors that nobody has handled. */
+export const abandonedHooks: Set<(error: CancelledError) => void> = new Set();
+
 /** The CancelledErrors that a run has ended with: no scope answers for them any more, only the program. */
 export const leftRun: WeakSet<object> = new WeakSet();
 
@@ -168,29 +172,19 @@ let guarded = false;
  * the process. The branch's promise is made by the user's own async function, so the library
  * cannot mark it as handled; all it can do is to answer for its own errors, and for AbortErrors that they have caused, when
  * the host asks.
- *
- * Every other rejection is handed back: with the listener off, the same reason is rejected again, and the
- * host does with it whatever it would have done without us, under whatever flags it runs.
  */
 export function guardAbandonedBranches(): void {
-  const { process } = globals;
-  if (guarded || process === undefined) return;
+  if (guarded) return;
   guarded = true;
-  let others: unknown[] = [];
-  const handBack = (): void => {
-    process.off("unhandledRejection", listener);
-    for (const reason of others) Promise.reject(reason);
-    others = [];
-    setImmediate(() => process.on("unhandledRejection", listener));
-  };
-  const listener = (reason: unknown): void => {
-    const isAbort = reason instanceof Error && reason.name === "AbortError"; // the host's answer to a signal of ours
-    const error = isAbort ? reason.cause : reason;
-    if (error instanceof CancelledError && !leftRun.has(error)) return;
-    for (const answers of rejectionHooks) if (answers(reason)) return;
-    if (process.listenerCount("unhandledRejection") > 1) return;
-    // After this batch of rejections, our own may be among them, and before anything else can happen.
-    if (others.push(reason) === 1) process.nextTick(handBack);
-  };
-  runInRoot(() => process.on("unhandledRejection", listener));
+  runInRoot(() => guardRejections(answersFor));
+}
+
+function answersFor(reason: unknown): boolean {
+  const isAbort = isA(reason, Error) && reason.name === "AbortError"; // the host's answer to a signal of ours
+  const error = isAbort ? reason.cause : reason;
+  if (isA(error, CancelledError) && !leftRun.has(error)) {
+    for (const tell of abandonedHooks) tell(error);
+    return true;
+  }
+  return [...rejectionHooks].some((answers) => answers(reason));
 }

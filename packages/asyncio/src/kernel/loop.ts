@@ -17,10 +17,11 @@
 import { LinkedList } from "../structures/linked-list.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds, type Timer, TimerHeap, type TimerTarget } from "../structures/timers.ts";
-import { Handle } from "./callback.ts";
+import { formatReport } from "../words/report.ts";
+import { checkCallback, Handle } from "./callback.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { checkSeconds, InvalidStateError } from "./errors.ts";
-import { type FailureRecord, formatReport } from "./failure.ts";
+import type { FailureRecord } from "./failure.ts";
 import { Gate } from "./gate.ts";
 import { environmentVariable, type Host, type HostTimer, realHost, type Watched } from "./host.ts";
 import type { Scope } from "./scope.ts";
@@ -70,6 +71,8 @@ export class EventLoop {
   readonly tasks: LinkedList<Task<unknown>> = new LinkedList();
   /** @internal How many tasks were made without a name: names count from 1 on each loop, so runs repeat. */
   unnamed = 0;
+  /** @internal The run that it had, in words, once that has ended. */
+  endedRun: string | undefined = undefined;
   /** @internal True once a scope has ended on floating branches. */
   hasCutBranches = false;
   /** @internal Shielded scopes that have not ended: a run waits for them, they are cleaning up. */
@@ -77,8 +80,7 @@ export class EventLoop {
   /** @internal Failures that nobody has looked at yet (failure.ts). */
   readonly unobserved: Set<FailureRecord> = new Set();
 
-  /** @internal */
-  readonly host: Host;
+  /** @internal */ readonly host: Host;
   /** @internal True iff steps run one at a time. */
   readonly isExact: boolean;
   /** @internal True iff branches that were cut off are reported. */
@@ -106,7 +108,7 @@ export class EventLoop {
 
   constructor(host: Host, options: EventLoopOptions = {}) {
     const { cancelGrace = 5 } = options;
-    checkSeconds("`EventLoop`", "`cancelGrace` in seconds", cancelGrace);
+    checkSeconds(`\`new ${new.target.name}\``, "`cancelGrace` in seconds", cancelGrace);
     this.host = host;
     this.debug = options.debug ?? environmentVariable("ASYNCIO_DEBUG") === "1";
     this.isExact = (host.exact ?? false) || this.debug;
@@ -123,7 +125,7 @@ export class EventLoop {
   /** Calls `callback` in the next iteration, after everything that is ready now, in a copy of the current context. */
   callSoon<A extends unknown[]>(callback: (...args: A) => void, ...args: A): Handle {
     this.checkOpen("`loop.callSoon`");
-    const handle = new Handle(this, callback, args);
+    const handle = new Handle("`loop.callSoon`", this, callback, args);
     handle.timerDue();
     return handle;
   }
@@ -135,6 +137,8 @@ export class EventLoop {
     ...args: A
   ): Handle {
     checkSeconds("`loop.callLater`", "a delay in seconds", delay);
+    this.checkOpen("`loop.callLater`");
+    checkCallback("`loop.callLater`", callback);
     return this.callAt(this.time() + Math.max(delay, 0), callback, ...args);
   }
 
@@ -142,7 +146,7 @@ export class EventLoop {
   callAt<A extends unknown[]>(when: number, callback: (...args: A) => void, ...args: A): Handle {
     checkSeconds("`loop.callAt`", "a time in seconds on the clock of `loop.time()`", when);
     this.checkOpen("`loop.callAt`");
-    const handle = new Handle(this, callback, args, when);
+    const handle = new Handle("`loop.callAt`", this, callback, args, when);
     handle.timer = this.addTimer(when, handle);
     if (this.isExact) this.host.called?.(handle);
     return handle;
@@ -173,12 +177,12 @@ export class EventLoop {
     this.#hostTimerWhen = Number.POSITIVE_INFINITY;
   }
 
-  /** @internal */
-  checkOpen(api: string): void {
-    if (this.#closed)
-      throw new InvalidStateError(
-        `${api} was called on a closed loop. Each \`run\` has a loop of its own`,
-      );
+  /** @internal */ checkOpen(api: string): void {
+    if (!this.#closed) return;
+    const why = this.endedRun === undefined ? "" : `: ${this.endedRun} has ended`;
+    throw new InvalidStateError(
+      `${api} was called on a closed loop${why}. Each \`run\` has a loop of its own`,
+    );
   }
 
   // --- exceptions nobody else can be told
@@ -189,8 +193,7 @@ export class EventLoop {
   }
 
   /**
-   * Reports what nobody else can be told. The handler runs in the context variables of what has failed:
-   * `variables`, or those of the task.
+   * Reports what nobody else can be told, in the context variables of what has failed: `variables`, or those of the task.
    */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {
     const handler = this.#exceptionHandler;
@@ -288,11 +291,15 @@ export class EventLoop {
     return timer;
   }
 
-  /** @internal */
-  cancelTimer(timer: Timer): void {
+  /** @internal */ cancelTimer(timer: Timer): void {
     this.#timers.cancel(timer);
     // Left armed: setting and clearing host timers for each short timeout would cost more than one early wake-up.
     if (this.#timers.live === 0) this.#hostTimer?.unref();
+  }
+
+  /** @internal Wakes what is due by now, before the host's timer does. */
+  fireDueTimers(): void {
+    for (const now = this.time(); this.#timers.fireNext(now); );
   }
 
   /** @internal What the timers that are set will wake, in no order. */
@@ -325,8 +332,7 @@ export class EventLoop {
     this.#hostTimer = undefined;
     this.#hostTimerWhen = Number.POSITIVE_INFINITY;
     this.#hopped();
-    const now = this.time();
-    while (this.#timers.fireNext(now));
+    this.fireDueTimers();
     if (this.#timers.live > 0) this.#armHostTimer(this.#timers.next());
   };
 

@@ -66,9 +66,6 @@ export class Task<T> extends Future<T> {
   constructor(loop: EventLoop, coroutine: Coroutine<T>, options: TaskOptions = {}, held = false) {
     super({ loop });
     const { context, name, cancelGrace } = options;
-    if (cancelGrace !== undefined) {
-      checkSeconds("`createTask`", "`cancelGrace` in seconds", cancelGrace);
-    }
     this.#name = name === undefined ? ++loop.unnamed : String(name);
     if (loop.debug) creationSites.set(this, stackAbove(Task));
     this.scope = new Scope(loop, {
@@ -219,6 +216,18 @@ export class Task<T> extends Future<T> {
   }
 
   /** @internal */
+  protected override get twin(): () => Task<unknown> {
+    const [loop, failure] = [this.getLoop(), this.failure];
+    const options = { name: this.getName(), context: this.scope.context };
+    return () => {
+      const twin = new Task<unknown>(loop, () => Promise.reject(failure), options, true); // held: it never starts
+      twin.observe();
+      twin.failed(failure);
+      return twin;
+    };
+  }
+
+  /** @internal */
   override get createdAt(): string | undefined {
     return creationSites.get(this);
   }
@@ -339,8 +348,15 @@ export function createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): T
   checkCoroutine("`createTask`", coroutine);
   const { loop } = here();
   loop.checkOpen("`createTask`");
-  checkSignalType("`createTask`", options?.signal);
+  checkTaskOptions("`createTask`", options);
   return new Task(loop, coroutine, options);
+}
+
+/** @throws TypeError or RangeError for wrong options, in the name of the call. */
+export function checkTaskOptions(api: string, options: TaskOptions | undefined): void {
+  if (options?.cancelGrace !== undefined)
+    checkSeconds(api, "`cancelGrace` in seconds", options.cancelGrace);
+  checkSignalType(api, options?.signal);
 }
 
 /** The running task; undefined in plain callbacks and outside every task. */

@@ -13,7 +13,7 @@
  */
 
 import { RingBuffer } from "../structures/ring-buffer.ts";
-import { creationSites, watchForLostValues } from "./debug.ts";
+import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import { guardAbandonedBranches } from "./host.ts";
 import type { Scope } from "./scope.ts";
@@ -143,6 +143,7 @@ export class Wait<T = unknown> {
 
   /** Notes a cancellation that is about to be delivered. */
   keep(cancellation: Cancellation): void {
+    if (cancellation.source === "closed") describeCut(this as Wait);
     if (this.state === "parked" && this.onCancel !== undefined) this.#keepForLater(cancellation);
   }
 
@@ -301,7 +302,8 @@ function makeCancelled(): never {
  * of half a kilobyte (bench: cancel).
  */
 function nextCancelled(): CancelledError {
-  const { cancellation, promise, offer } = cancelled.shift();
+  const wait = cancelled.shift();
+  const { cancellation, promise, offer } = wait;
   const details = cancellation as Cancellation; // set by endCancelled
   const cause = details.source === "abort" ? details.reason : offer;
   const options = cause === undefined ? undefined : { cause };
@@ -310,8 +312,9 @@ function nextCancelled(): CancelledError {
     [details, options],
     makeCancelled,
   );
+  const isLeft = details.source === "closed" && noteCut(error, wait, details.scope);
   // Handled, should nobody await it. Not earlier: the engine follows promises with one reaction only.
-  promise.then(undefined, ignore);
+  if (!isLeft) promise.then(undefined, ignore);
   details.scope.inTrouble().undelivered--;
   return error;
 }

@@ -9,17 +9,12 @@
  * Invariants: getters wait only while the queue holds nothing; putters wait only while it is full.
  */
 
-import {
-  checkSeconds,
-  InvalidStateError,
-  QueueEmpty,
-  QueueFull,
-  QueueShutDown,
-} from "../kernel/errors.ts";
+import { checkSeconds, InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
+import { QueueEmpty, QueueFull, QueueShutDown } from "./errors.ts";
 
 /** Where a queue keeps its items, and in which order it gives them: `shift` takes the next one. */
 export interface ItemStore<T> {

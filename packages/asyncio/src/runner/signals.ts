@@ -1,6 +1,9 @@
 /**
- * Who gets the signals of the process. They end the runs: the first cancels the mains, a second ends the process at once. A
- * signal that somebody receives with `signals` (signal-stream.ts) is theirs alone for as long as they do.
+ * Who gets the signals of the process. They end the runs, whoever else listens: the first cancels the mains, a second ends the
+ * process at once. A signal that somebody receives with `signals` (signal-stream.ts) is theirs alone for as long as they do.
+ *
+ * Other listeners do not keep a signal from us. Node has many where Python has one handler, and most of them are there to
+ * clean up at the end: with ours gone nobody would end the process.
  *
  * Invariants: a signal has one listener of ours for all its receivers, and it is there iff there is a receiver; and one for
  * all runs, which is there iff one of them has that signal. Whose it is is decided when it comes.
@@ -24,6 +27,11 @@ export type SignalName =
   | "SIGPIPE"
   | "SIGTSTP"
   | "SIGWINCH";
+
+/** Runners of scripts pass a Ctrl-C on that the terminal has sent to the program, too: seconds in which it may come twice. */
+const TWICE_SECONDS = 0.5;
+/** Seconds in which it may come any number of times, through several of them: no hand is so fast. */
+const BURST_SECONDS = 0.1;
 
 /** What shells add to the number of the signal that ended a process. */
 const SIGNAL_EXIT_BASE = 128;
@@ -91,7 +99,7 @@ export function stopReceiving(names: readonly SignalName[], receiver: SignalRece
     if (reception === undefined || reception.receivers.size > 0) continue;
     receptions.delete(name);
     process.off(name, reception.listener);
-    if (reception.unread.size > 0 && !isOfProgram(name)) take(name);
+    if (reception.unread.size > 0) take(name);
   }
 }
 
@@ -114,37 +122,66 @@ function listenTo(name: SignalName): Reception {
 const watches: Set<SignalWatch> = new Set();
 /** For each signal that one of them has. */
 const listeners: Map<SignalName, () => void> = new Map();
+
 /** The signal that came, as long as a run that was told of it has not ended, or the process is to end by it. */
-let ending: SignalName | undefined;
+interface Ending {
+  readonly name: SignalName;
+  readonly at: number;
+  /** True once it has come a second time, as one Ctrl-C does under a runner of scripts. */
+  cameTwice: boolean;
+}
+
+let ending: Ending | undefined;
 /** True once a run has ended by it. */
 let isDying = false;
 
-/** The signals of one run. */
+/** What has the signals of a run, or of a `Runner`. */
+export interface SignalTarget {
+  signalled(name: SignalName): void;
+  /** True while it runs nothing: then a signal that somebody else listens to is theirs. */
+  readonly isAtRest: boolean;
+}
+
+/** The signals of one run, or of a `Runner` from its first run on. */
 export class SignalWatch {
   readonly names: ReadonlySet<SignalName>;
   /** True once it was told of a signal. */
   isTold = false;
-  readonly #onSignal: (name: SignalName) => void;
+  readonly #target: SignalTarget;
 
-  constructor(names: readonly SignalName[], onSignal: (name: SignalName) => void) {
+  constructor(names: readonly SignalName[], target: SignalTarget) {
     this.names = new Set(typeof process === "undefined" ? [] : names);
-    this.#onSignal = onSignal;
+    this.#target = target;
     if (this.names.size === 0) return;
     watches.add(this);
     for (const name of this.names) {
       if (listeners.has(name)) continue;
       const listener = (): void => heard(name);
       listeners.set(name, listener);
-      // First, to find the listeners of the program that listen once.
+      // First: whatever the others do, the runs are told.
       runInRoot(() => process.prependListener(name, listener));
     }
-    // The process is about to end, and would not wait for a run that does not know.
-    if (isDying && ending !== undefined && this.names.has(ending)) this.tell(ending);
+  }
+
+  /** The process may be about to end, and would not wait for a run that begins now and does not know. */
+  catchUp(): void {
+    if (isDying && ending !== undefined && this.names.has(ending.name)) this.tell(ending.name);
+  }
+
+  /** Whether a signal that has come is for it. */
+  wants(name: SignalName): boolean {
+    return this.names.has(name) && !(this.#target.isAtRest && isOfProgram(name));
   }
 
   tell(name: SignalName): void {
     this.isTold = true;
-    this.#onSignal(name);
+    this.#target.signalled(name);
+  }
+
+  /** A run has ended although it was told of a signal, and its `Runner` goes on. */
+  survive(): void {
+    this.isTold = false;
+    endedOne();
   }
 
   /**
@@ -160,39 +197,61 @@ export class SignalWatch {
     }
     const isEndedByIt = this.isTold && isEnded;
     isDying ||= isEndedByIt;
-    const isLast = ![...watches].some(({ isTold }) => isTold);
-    if (isLast && isDying && ending !== undefined) die(ending);
-    else if (isLast) ending = undefined;
+    endedOne();
     if (isEndedByIt) await new Promise<never>(() => {});
   }
+}
+
+/** One that was told has ended; the last one ends the process, if one of them has ended by the signal. */
+function endedOne(): void {
+  if (ending === undefined || [...watches].some(({ isTold }) => isTold)) return;
+  if (isDying) endBy(ending.name);
+  else ending = undefined;
 }
 
 function isWatched(name: SignalName): boolean {
   return [...watches].some(({ names }) => names.has(name));
 }
 
-/** True iff the program listens to it by its own means: then it is the program's. */
+/** True iff the program listens to it by its own means, or what it has loaded does. */
 function isOfProgram(name: SignalName): boolean {
-  const ours = [receptions, listeners].filter((known) => known.has(name));
-  const all = process.listeners(name).filter((listener) => !deathListeners.has(listener));
-  return all.length > ours.length;
+  const ours = new Set<unknown>([receptions.get(name)?.listener, listeners.get(name)]);
+  return process
+    .listeners(name)
+    .some((listener) => !deathListeners.has(listener) && !ours.has(listener));
 }
 
 function heard(name: SignalName): void {
   // While runs are ending, no receiver decides what a second signal means.
-  const isReceived = ending === undefined && receptions.has(name);
-  if (!isReceived && !isOfProgram(name)) take(name);
+  if (ending !== undefined || !receptions.has(name)) take(name);
 }
 
 /** The first signal ends the runs that have it, the second one the process. */
 function take(name: SignalName): void {
-  if (!isWatched(name)) return;
-  if (ending !== undefined) {
+  if (ending === undefined) {
+    const wanting = [...watches].filter((watch) => watch.wants(name));
+    if (wanting.length === 0) return;
+    ending = { name, at: realHost.now(), cameTwice: false };
+    for (const watch of wanting) watch.tell(name);
+  } else if (isWatched(name) && !isSameAgain(ending, name)) {
+    realHost.report(`asyncio: ended at once by a second ${name}, before everything was cleaned up`);
     die(name);
-    return;
   }
-  ending = name;
-  for (const watch of [...watches]) if (watch.names.has(name)) watch.tell(name);
+}
+
+/** Whether a signal that comes while the first one ends the program is that one once more. */
+function isSameAgain(first: Ending, name: SignalName): boolean {
+  const seconds = realHost.now() - first.at;
+  if (name !== first.name || seconds > TWICE_SECONDS) return false;
+  if (seconds > BURST_SECONDS && first.cameTwice) return false;
+  first.cameTwice = true;
+  return true;
+}
+
+/** Everything has been cleaned up. Where others listen, too, they have had the signal, and would keep it from ending the process. */
+function endBy(name: SignalName): void {
+  if (isOfProgram(name)) process.exit(SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[name]);
+  die(name);
 }
 
 /** Dies by the signal itself, not by an exit code that looks like it: shells and supervisors tell the difference. */

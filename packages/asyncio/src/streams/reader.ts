@@ -6,12 +6,7 @@
  * cancelled before that, it has taken none.
  */
 
-import {
-  argumentError,
-  IncompleteReadError,
-  InvalidStateError,
-  rangeError,
-} from "../kernel/errors.ts";
+import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
@@ -19,6 +14,7 @@ import type { ByteStream } from "../ports/network.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { disposeOf } from "./dispose.ts";
 import { EofWatch, type WatchedReader } from "./eof-watch.ts";
+import { IncompleteReadError } from "./errors.ts";
 import { iterate, iterateText } from "./iteration.ts";
 import { type Parser, ParserInput } from "./parsing.ts";
 import {

@@ -3,9 +3,10 @@
  * ends first.
  */
 
-import { argumentError, LimitOverrunError, rangeError } from "../kernel/errors.ts";
+import { argumentError, rangeError } from "../kernel/errors.ts";
 import { encodeText } from "../ports/text.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
+import { LimitOverrunError } from "./errors.ts";
 
 export interface LimitOption {
   /** Bytes that may come before a separator; it does not count itself. @default that of the reader */

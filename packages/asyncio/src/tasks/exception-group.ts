@@ -1,7 +1,7 @@
 /** Several failures in one error: what task groups and races throw. */
 
 import { argumentError, register } from "../kernel/errors.ts";
-import { thrownInWords } from "../structures/in-words.ts";
+import { headline } from "../words/render.ts";
 
 /** What tells apart the errors of an ExceptionGroup: an error class or a predicate. */
 export type ErrorMatcher =
@@ -36,7 +36,7 @@ export class ExceptionGroup extends AggregateError {
       leaves.count += count;
     }
     const others = leaves.count > 1 ? ` (and ${leaves.count - 1} more)` : "";
-    const text = leaves.count === 0 ? "" : `: ${thrownInWords(leaves.first)}${others}`;
+    const text = leaves.count === 0 ? "" : `: ${headline(leaves.first)}${others}`;
     super(errors, message + text, options);
     this.#title = message;
     this.#leaves = leaves;

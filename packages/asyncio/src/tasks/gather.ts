@@ -7,6 +7,7 @@
  */
 
 import { recognised } from "../kernel/body.ts";
+import { leftToHost } from "../kernel/debug.ts";
 import { argumentError, CancelledError, isThenable } from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
@@ -198,7 +199,10 @@ class Gathering {
 
   /** Passes a cancellation on; true if there is nothing left to wait for. Closing lets go of what the call does not own. */
   #cancel(cancellation: Cancellation): boolean {
-    if (cancellation.source === "closed") this.#letGo();
+    if (cancellation.source === "closed") {
+      this.#letGo();
+      if (this.#children.size > 0) leftToHost.add(this.wait as Wait); // it is told if nobody awaits the call
+    }
     for (const child of this.#children.toArray()) child.future.forwardCancel(cancellation);
     return this.#children.size === 0;
   }

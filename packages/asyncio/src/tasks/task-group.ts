@@ -15,7 +15,7 @@
  * Source of the semantics: asyncio.TaskGroup (S87 to S104), `limit` and `start` as in Trio and AnyIO.
  */
 
-import { bindSignal, checkSignal, checkSignalType } from "../kernel/abort.ts";
+import { bindSignal, checkSignal } from "../kernel/abort.ts";
 import { openScope, pendAgain } from "../kernel/body.ts";
 import { currentContext } from "../kernel/context-var.ts";
 import {
@@ -27,8 +27,9 @@ import {
 } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park, Scope } from "../kernel/scope.ts";
-import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
+import { type Coroutine, checkTaskOptions, Task, type TaskOptions } from "../kernel/task.ts";
 import { type Cancellation, newOrigin, type Wait } from "../kernel/wait.ts";
+import { excuse } from "../ports/uncaught.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
 import { ExceptionGroup } from "./exception-group.ts";
 import type { Ownership } from "./owners.ts";
@@ -107,6 +108,8 @@ export class TaskGroup<R = unknown> {
   #outside: Cancellation | undefined = undefined;
   /** Set iff the signal aborted. */
   #aborted: { readonly reason: unknown; readonly cutsChildren: boolean } | undefined = undefined;
+  /** True once a listener was told that the group is ending. */
+  #hasExcused = false;
   /** The caller, waiting for the children. */
   #join: Wait<void> | undefined = undefined;
 
@@ -135,7 +138,7 @@ export class TaskGroup<R = unknown> {
   createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): Task<T> {
     checkCoroutine("`group.createTask`", coroutine);
     this.#checkOpen("`group.createTask`", options?.name ?? coroutine.name);
-    checkSignalType("`group.createTask`", options?.signal);
+    checkTaskOptions("`group.createTask`", options);
     return this.#add(coroutine, options, undefined);
   }
 
@@ -160,7 +163,7 @@ export class TaskGroup<R = unknown> {
   ): Promise<V> {
     checkCoroutine("`group.start`", body);
     this.#checkOpen("`group.start`", options?.name ?? body.name);
-    checkSignalType("`group.start`", options?.signal);
+    checkTaskOptions("`group.start`", options);
     const scope = here();
     const stop = scope.interruption("group.start");
     if (stop !== undefined) await stop;
@@ -348,15 +351,30 @@ export class TaskGroup<R = unknown> {
     if (this.#state === "open" || this.#state === "closing") return;
     // A child that was cancelled with its group and does not know yet: tell it that, rather than that it came too late.
     const interruption = this.#state === "aborting" ? here().takeInterruption() : undefined;
-    if (interruption !== undefined) throw new CancelledError(interruption);
+    if (interruption !== undefined) throw this.#excused(api, new CancelledError(interruption));
     const found =
       this.#state === "closed"
         ? `${this.describeWait()} has ended`
         : `${this.describeWait()} is being cancelled`;
     const cure = "Start it before that, or in a group that lives longer";
-    throw new InvalidStateError(
-      `${api} cannot start ${child === "" ? "a task" : JSON.stringify(child)}: ${found}. ${cure}`,
-    );
+    const what = child === "" ? "a task" : JSON.stringify(child);
+    const error = new InvalidStateError(`${api} cannot start ${what}: ${found}. ${cure}`);
+    throw this.#excused(api, error);
+  }
+
+  /**
+   * The caller may be a listener: what it throws goes into the emitter, and would end the process while it cleans up. So it is
+   * reported instead, once for the group, if nobody catches it.
+   */
+  #excused<E extends Error>(api: string, exception: E): E {
+    const { loop, task } = this.#outer;
+    return excuse(exception, () => {
+      if (exception instanceof CancelledError) pendAgain(exception); // it was not the listener's to take
+      if (this.#hasExcused) return;
+      this.#hasExcused = true;
+      const message = `a callback has called ${api} when ${this.describeWait()} was ending, and nobody has caught the error`;
+      loop.callExceptionHandler({ message, exception, task });
+    });
   }
 
   #describeJoin(): string {

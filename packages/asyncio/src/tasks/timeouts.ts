@@ -272,8 +272,9 @@ export class CancelScope {
 
   constructor(options: CancelScopeOptions = {}) {
     const { deadline = Number.POSITIVE_INFINITY, cancelGrace = 0 } = options;
-    checkSeconds("`CancelScope`", "`deadline` in seconds on the clock of `loop.time()`", deadline);
-    checkSeconds("`CancelScope`", "`cancelGrace` in seconds", cancelGrace);
+    const api = "`new CancelScope`";
+    checkSeconds(api, "`deadline` in seconds on the clock of `loop.time()`", deadline);
+    checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
     this.#options = options;
     this.#deadline = deadline;
   }
@@ -296,7 +297,7 @@ export class CancelScope {
     if (this.#early !== undefined)
       scope.cancel(this.#early.reason, "cancel", this.#early.requestedBy);
     try {
-      return await openWithSignal("`CancelScope`", scope, parent, body, signal);
+      return await openWithSignal("`CancelScope.run`", scope, parent, body, signal);
     } catch (error) {
       if (!scope.owns(error)) throw error;
       this.#cancelled = true;
@@ -327,7 +328,7 @@ export class CancelScope {
 
   /** Moves the deadline: absolute, on the clock of the loop. */
   set deadline(when: number) {
-    checkSeconds("`CancelScope`", "`deadline` in seconds on the clock of `loop.time()`", when);
+    checkSeconds("`CancelScope.deadline`", "seconds on the clock of `loop.time()`", when);
     this.#deadline = when;
     if (this.#scope !== undefined) this.#scope.deadline = when;
   }

@@ -8,6 +8,7 @@ import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop, type EventLoopOptions, type Ready } from "../kernel/loop.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { condense } from "../words/lines.ts";
 import { drawer } from "./random.ts";
 import { VirtualHost } from "./virtual-host.ts";
 
@@ -103,7 +104,7 @@ class WatchedHost extends VirtualHost {
         `  ${task.describe()} is waiting for ${task.waitingFor().join(" and ") || "foreign work"}`,
     );
     const message = `the run has not ended after ${formatSeconds(this.#watchdogSeconds)} of real time (at ${formatSeconds(this.now())} of virtual time):`;
-    const error = new TimeoutError([message, ...lines].join("\n"));
+    const error = new TimeoutError([message, ...condense(lines)].join("\n"));
     for (const run of [...this.#runs]) run(error);
     // Again soon: a main that does not end when it is cancelled is left behind the second time.
     this.#watchdog = realHost.setTimer(realHost.now() + Math.min(this.#watchdogSeconds, 1), () =>

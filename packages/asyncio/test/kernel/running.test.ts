@@ -219,6 +219,155 @@ describe("rule 25: run and its shutdown", () => {
     assert.throws(() => runner.getLoop(), InvalidStateError);
   });
 
+  for (const [where, makeLoop, seconds] of [
+    ["in real time", () => undefined, 0.001],
+    ["in virtual time", () => new VirtualLoop(), 1],
+  ] as const) {
+    test(`${where} a Runner's background tasks live until it is closed (S181)`, async () => {
+      const runner = new Runner({ loop: makeLoop() });
+      let ticks = 0;
+      const log: string[] = [];
+      await runner.run(async () => {
+        createTask(async () => {
+          try {
+            for (;;) {
+              await sleep(seconds);
+              ticks++;
+            }
+          } finally {
+            await sleep(seconds);
+            log.push("ticker ends");
+          }
+        });
+      });
+      const before = ticks;
+
+      await runner.run(async () => {
+        while (ticks < before + 3) await sleep(seconds);
+      });
+      log.push("second run ends");
+      await runner.close();
+
+      assert.deepEqual(log, ["second run ends", "ticker ends"]);
+    });
+  }
+
+  test("what the runs of a Runner leave is reported when it is closed (S176)", async () => {
+    const loop = new VirtualLoop();
+    const reports = collectReports(loop);
+    const runner = new Runner({ loop, shutdownDelay: 2 });
+    await runner.run(async () => {
+      createTask(() => Promise.reject(new Error("expected")), { name: "failing" });
+      createTask(() => new Promise(() => {}), { name: "stuck" });
+      await sleep(1);
+    });
+    const before = reports.length;
+
+    await runner.close();
+
+    assert.equal(before, 0);
+    assert.deepEqual(
+      reports.map(({ task }) => task?.getName()),
+      ["stuck", "failing"],
+    );
+    assert.equal(loop.statistics().tasks, 0);
+  });
+
+  test("a Runner leaves the tasks that its loop had before to others", async () => {
+    const loop = new VirtualLoop();
+    const [first, second] = [new Runner({ loop }), new Runner({ loop })];
+    const log: string[] = [];
+    const background = (name: string) => async () => {
+      createTask(() => sleep(3600).finally(() => log.push(`${name} ends`)));
+      await sleep(0);
+    };
+    await first.run(background("first"));
+    await second.run(background("second"));
+
+    await second.close();
+    log.push("second is closed");
+    await first.close();
+
+    assert.deepEqual(log, ["second ends", "second is closed", "first ends"]);
+  });
+
+  test("a Runner that nobody closes ends with the run that it was made in", async () => {
+    const log: string[] = [];
+    await run(
+      async () => {
+        const runner = new Runner({ loop: new VirtualLoop() });
+        await runner.run(async () => {
+          createTask(() => sleep(3600).finally(() => log.push("background ends")));
+        });
+        log.push("main ends");
+      },
+      { loop: new VirtualLoop() },
+    );
+
+    assert.deepEqual(log, ["main ends", "background ends"]);
+  });
+
+  test("a deadlock of one main leaves a Runner's next one alone", async () => {
+    await using runner = new Runner({ loop: new VirtualLoop() });
+
+    const error = await rejection(runner.run(() => new Queue().get()));
+
+    assert.ok(error instanceof DeadlockError);
+    assert.equal(await runner.run(() => sleep(1, "value")), "value");
+  });
+
+  for (const [where, makeLoop] of [
+    ["in real time", () => undefined],
+    ["in virtual time", () => new VirtualLoop()],
+    ["in a random order", () => new VirtualLoop({ seed: 3 })],
+  ] as const) {
+    test(`${where} callbacks that are due when main ends run before run settles (S175)`, async () => {
+      const log: string[] = [];
+
+      await run(
+        async () => {
+          const loop = getRunningLoop();
+          loop.callSoon(() => {
+            log.push("soon");
+            loop.callSoon(() => log.push("of a callback"));
+          });
+          loop.callLater(0, () => log.push("later"));
+          for (let count = 0; count < 1000; count++) loop.callSoon(() => {});
+          loop.callSoon(() => log.push("last"));
+          const task = createTask(() => sleep(3600), { name: "leftover" });
+          task.addDoneCallback((done) => {
+            log.push(`${done.getName()} done`);
+            createTask(async () => log.push("started by a done callback"));
+          });
+          loop.callLater(3600, () => log.push("not reached"));
+        },
+        { loop: makeLoop() },
+      );
+
+      assert.deepEqual(log.slice(-2), ["leftover done", "started by a done callback"]);
+      const before = ["last", "later", "of a callback", "soon"];
+      assert.deepEqual(log.slice(0, -2).sort(), before);
+    });
+  }
+
+  test("callbacks that make others ready without end do not keep run from settling", async () => {
+    let count = 0;
+    const again = (): void => {
+      count++;
+      getRunningLoop().callSoon(again);
+    };
+
+    const loop = await run(async () => {
+      again();
+      return getRunningLoop();
+    });
+    await new Promise(setImmediate);
+    const after = count;
+    await new Promise(setImmediate);
+
+    assert.deepEqual([loop.isClosed(), count], [true, after]);
+  });
+
   test("a Runner cannot be closed while it runs", async () => {
     const runner = new Runner({ loop: new VirtualLoop() });
     const running = runner.run(() => sleep(1));
@@ -330,7 +479,8 @@ describe("wrong options of run", () => {
         run(async () => {}, wrong),
         { code: "ERR_ASYNCIO_INVALID_ARGUMENT", message },
       );
-      assert.throws(() => new Runner(wrong), { message });
+      const ofRunner = new RegExp(message.source.replace("`run`", "`new Runner`"));
+      assert.throws(() => new Runner(wrong), { message: ofRunner });
     });
   }
 });
@@ -383,7 +533,10 @@ describe("rule 28 and fine point 19: a run inside a running program", () => {
 
   test("that does not end is told of, and left behind", async () => {
     const reports: string[] = [];
-    const stuck = new Promise<void>(() => {});
+    let release = (): void => {};
+    const stuck = new Promise<void>((resolve) => {
+      release = resolve;
+    });
     await run(
       async () => {
         getRunningLoop().setExceptionHandler((_loop, { message }) => reports.push(message));
@@ -397,6 +550,7 @@ describe("rule 28 and fine point 19: a run inside a running program", () => {
       { shutdownDelay: 0 },
     );
 
+    release();
     assert.match(reports.join(), /a run has not ended within 0 s, and will be left behind/);
   });
   test(

@@ -71,28 +71,117 @@ describe("rule 26: SIGINT and SIGTERM cancel main, and the process ends by that 
     assert.match(stderr, /not ended 0\.02 s after .*\n.*task "stuck" sits in a foreign await/);
   });
 
-  test("a listener of the program's own keeps the signal (S180)", async () => {
+  test("a listener of the program's own may end the process itself (S180)", async () => {
     const { code, stdout } = await interrupted("own listener", "SIGINT");
 
     assert.deepEqual([code, stdout], [7, "ready\nown listener\n"]);
   });
 
-  test("so does one that main adds, and one that listens once (S180)", async () => {
-    const { code, stdout } = await interrupted("own listener, added by main", "SIGINT");
+  test("who else listens keeps no main from being cancelled; the process ends with 128 + n (S180)", async () => {
+    const { code, signal, stdout } = await interrupted("others listen", "SIGINT");
 
-    assert.deepEqual([code, stdout], [0, "ready\nown listener\nend\n"]);
+    assert.deepEqual([code, signal, stdout], [130, null, "ready\nheard\n"]);
   });
 
-  test("a listener that the cleanup adds does not keep the process from ending by the signal", async () => {
-    const scenario = "own listener, added in the cleanup";
-    const { signal, stdout } = await interrupted(scenario, "SIGINT");
+  test("where the others have gone by then, it dies by the signal (S180)", async () => {
+    const { signal, stdout } = await interrupted("others listen, added by main, once", "SIGINT");
 
-    assert.deepEqual([signal, stdout], ["SIGINT", "ready\n"]);
+    assert.deepEqual([signal, stdout], ["SIGINT", "ready\nheard\n"]);
+  });
+
+  test("a listener that the cleanup adds does not keep the process alive", async () => {
+    const { code, stdout } = await interrupted("others listen, added in the cleanup", "SIGINT");
+
+    assert.deepEqual([code, stdout], [130, "ready\n"]);
+  });
+
+  test("what does not end is listed, and the process ends all the same, whoever listens", async () => {
+    const scenario = "others listen, stuck leftover";
+    const { code, stderr } = await interrupted(scenario, "SIGTERM");
+
+    assert.equal(code, 143);
+    assert.match(stderr, /not ended 0\.01 s after .*\n.*task "stuck" sits in a foreign await/);
+  });
+
+  test("a hook that kills the process if it is the only listener runs once, after the cleanup", async () => {
+    const scenario = "a hook that kills if it is the only one";
+    const { code, stdout } = await interrupted(scenario, "SIGTERM");
+
+    assert.deepEqual([code, stdout], [143, "ready\ncleaned up\nhook 143 null\n"]);
+  });
+
+  for (const [scenario, output] of [
+    ["signals false", "heard\nmain goes on\n"],
+    ["open signals()", "heard\nmain got SIGTERM\n"],
+  ] as const) {
+    test(`what is the program's by its own words is left to it: ${scenario}`, async () => {
+      const { code, stdout } = await runFixture("signals", `others listen, ${scenario}`);
+
+      assert.deepEqual([code, stdout], [0, output]);
+    });
+  }
+
+  test("a run that goes on leaves the next one its signals, whoever listens", async () => {
+    const scenario = "others listen, one run after the other";
+    const { code, stdout } = await runFixture("signals", scenario);
+
+    assert.equal(code, 143);
+    assert.equal(stdout, "heard\nrun gives value\nheard\nsecond cleaned up\n");
+  });
+
+  test("a nested run ends with its caller and one in a worker with the process, whoever listens", async () => {
+    const scenario = "others listen, nested and in a worker";
+    const { code, stdout } = await interrupted(scenario, "SIGTERM");
+
+    assert.deepEqual([code, stdout], [143, "ready\nheard\ninner ends\nouter ends\n"]);
+  });
+
+  describe("one Ctrl-C may come twice, as under a runner of scripts", () => {
+    for (const scenario of ["twice at once", "twice within half a second"]) {
+      test(`${scenario} is one: the cleanup runs to its end`, async () => {
+        const { signal, stdout, stderr } = await runFixture("signals", scenario);
+
+        assert.deepEqual([signal, stdout, stderr], ["SIGINT", "cleaned up\n", ""]);
+      });
+    }
+
+    for (const scenario of [
+      "twice after half a second",
+      "three times within half a second",
+      "twice at once, then once more",
+      "another one at once",
+    ]) {
+      test(`${scenario} kills, and a line says so`, async () => {
+        const { signal, stdout, stderr } = await runFixture("signals", scenario);
+
+        const last = scenario === "another one at once" ? "SIGTERM" : "SIGINT";
+        assert.deepEqual([signal, stdout], [last, ""]);
+        assert.match(stderr, new RegExp(`^asyncio: ended at once by a second ${last}.*\n$`));
+      });
+    }
+  });
+
+  test("a Runner between two runs ends with its background tasks, and the process by the signal", async () => {
+    const { signal, stdout } = await runFixture("signals", "a Runner at rest");
+
+    assert.deepEqual([signal, stdout], ["SIGTERM", "background ends\n"]);
+  });
+
+  test("a Runner between two runs leaves a signal to whoever listens to it", async () => {
+    const { code, stdout } = await runFixture("signals", "a Runner at rest, others listen");
+
+    assert.deepEqual([code, stdout], [0, "heard\nnext run\nbackground ends\n"]);
+  });
+
+  test("a Runner whose main goes on is told of the next signal, too", async () => {
+    const { signal, stdout } = await runFixture("signals", "a Runner whose main goes on");
+
+    assert.deepEqual([signal, stdout], ["SIGTERM", "first goes on\nsecond ends\n"]);
   });
 
   for (const [scenario, report] of [
     ["late", /^$/],
-    ["late, failed", /main has failed, and the process ends by a signal .*\n.*of main/],
+    ["late, failed", /main has failed, and the process ends by a signal [\s\S]*\n.*of main/],
   ] as const) {
     test(`a signal that comes while leftover tasks end is not lost: ${scenario}`, async () => {
       const { signal, stdout, stderr } = await runFixture("signals", scenario);

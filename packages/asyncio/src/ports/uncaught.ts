@@ -1,0 +1,66 @@
+/**
+ * Errors that reach the host because nobody has caught them. The library answers for its own; every other one is handed back:
+ * with the listener off, it is raised again, and the host does with it whatever it would have done without us, under
+ * whatever flags it runs. Where the program listens itself, it decides.
+ */
+
+interface HostProcess {
+  nextTick(run: () => void): void;
+  on(event: string, listener: (reason: unknown) => void): void;
+  off(event: string, listener: (reason: unknown) => void): void;
+  listenerCount(event: string): number;
+}
+
+const { process, setImmediate } = globalThis as unknown as {
+  readonly process?: HostProcess;
+  setImmediate(run: () => void): unknown; // taken at load: fake timers must not reach it
+};
+
+/** Calls `answers` for each rejection that nobody has handled, from now on; it gives whether somebody has. */
+export function guardRejections(answers: (reason: unknown) => boolean): void {
+  if (process === undefined) return;
+  let others: unknown[] = [];
+  const handBack = (): void => {
+    process.off("unhandledRejection", listener);
+    for (const reason of others) Promise.reject(reason);
+    others = [];
+    setImmediate(() => process.on("unhandledRejection", listener));
+  };
+  const listener = (reason: unknown): void => {
+    if (answers(reason) || process.listenerCount("unhandledRejection") > 1) return;
+    // After this batch of rejections, our own may be among them, and before anything else can happen.
+    if (others.push(reason) === 1) process.nextTick(handBack);
+  };
+  process.on("unhandledRejection", listener);
+}
+
+/** What was thrown since the host had its last turn, and who is told if it reaches the host. */
+const excused: Map<unknown, () => void> = new Map();
+
+/**
+ * For an error that is about to be thrown where the caller may be code of somebody else, an emitter or a timer of the host:
+ * if nothing catches it, `report` is called, and the process lives. Gives the error.
+ */
+export function excuse<E extends Error>(error: E, report: () => void): E {
+  if (process === undefined) return error;
+  if (excused.size === 0) {
+    process.on("uncaughtException", uncaught);
+    setImmediate(() => {
+      excused.clear();
+      process.off("uncaughtException", uncaught);
+    });
+  }
+  excused.set(error, report);
+  return error;
+}
+
+const uncaught = (error: unknown): void => {
+  const report = excused.get(error);
+  if (report !== undefined) report();
+  else if (process !== undefined && process.listenerCount("uncaughtException") === 1) {
+    process.off("uncaughtException", uncaught);
+    process.nextTick(() => {
+      throw error;
+    });
+  }
+};

@@ -1,0 +1,40 @@
+/**
+ * Branches that somebody has forgotten to await: the end of their scope cuts them off, and nobody hears of it. The promise of
+ * a branch is made by an async function of the program, so the library cannot see who awaits it; but the host tells which
+ * rejections nobody has handled. What lost a race, or stood beside a branch that has failed, is handled by whoever combined
+ * them, and is not told of.
+ */
+
+import { cutBehind, describeScope } from "../kernel/debug.ts";
+import type { CancelledError } from "../kernel/errors.ts";
+import type { EventLoop } from "../kernel/loop.ts";
+import { stackOf } from "../words/render.ts";
+
+const MOST_PLACES = 100;
+
+/** The places that were reported, on each loop. */
+const places: WeakMap<EventLoop, Set<string>> = new WeakMap();
+
+/** Nobody has handled `error`. If it comes from the end of a scope, that is reported, once for each place. */
+export function reportForgotten(error: CancelledError): void {
+  const cut = cutBehind(error);
+  if (cut === undefined) return;
+  const { loop, task } = cut.scope;
+  const message = `${describeScope(cut.scope)} has ended, and a branch that nobody awaits was cut off while waiting for ${cut.what}. Await it, or start it as a task of a group`;
+  let known = places.get(loop);
+  if (known === undefined) {
+    known = new Set();
+    places.set(loop, known);
+  }
+  const place = `${message.replace(/\d+(\.\d+)?/g, "#")} ${placeOf(error)}`;
+  if (known.has(place) || known.size >= MOST_PLACES) return;
+  known.add(place);
+  loop.callExceptionHandler({ message, exception: error, task });
+}
+
+/** The functions of the program that waited; what the host called meanwhile, stands above them and differs. */
+function placeOf(error: CancelledError): string {
+  const stack = stackOf(error) ?? "";
+  const waiting = stack.match(/^\s+at async .*$/gm);
+  return waiting === null ? stack : waiting.join("\n");
+}

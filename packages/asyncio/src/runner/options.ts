@@ -1,0 +1,48 @@
+/** What a run can be told. */
+
+import { checkSignal } from "../kernel/abort.ts";
+import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
+import { EventLoop } from "../kernel/loop.ts";
+import { checkSignalNames, type SignalName } from "./signals.ts";
+
+export interface RunOptions {
+  /** Reports slow steps, lost races and swallowed cancellations. @default the loop's, ASYNCIO_DEBUG=1 */
+  readonly debug?: boolean | undefined;
+  /** The loop to run on; it is not closed afterwards. @default a HostLoop of its own */
+  readonly loop?: EventLoop | undefined;
+  /** Which signals cancel main; false for none. @default ["SIGINT", "SIGTERM"] */
+  readonly signals?: readonly SignalName[] | false | undefined;
+  /** Seconds between a cancellation and its insisting repetition. @default 5 */
+  readonly cancelGrace?: number | undefined;
+  /** Seconds that cancelled leftover tasks get to end; then they are reported, and the run ends without them. @default 10 */
+  readonly shutdownDelay?: number | undefined;
+  /** Cancels main when it aborts; the run then rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const DEFAULT_SHUTDOWN_DELAY = 10;
+export const DEFAULT_SIGNALS: readonly SignalName[] = ["SIGINT", "SIGTERM"];
+
+/** @throws TypeError or RangeError, in the name of the call that was made. */
+export function checkOptions(api: string, options: RunOptions): void {
+  if (typeof options !== "object" || options === null)
+    throw argumentError(api, "an object of options", options);
+  checkSignal(api, options.signal);
+  const { shutdownDelay, cancelGrace, debug, loop, signals } = options;
+  for (const [name, seconds] of Object.entries({ shutdownDelay, cancelGrace })) {
+    if (seconds === undefined) continue;
+    checkSeconds(api, `\`${name}\` in seconds`, seconds);
+    if (seconds < 0) throw rangeError(api, `\`${name}\` of 0 seconds or more`, seconds);
+  }
+  if (signals !== undefined && signals !== false)
+    checkSignalNames(api, "`signals` to be false or an array", signals);
+  if (loop !== undefined && !(loop instanceof EventLoop))
+    throw argumentError(api, "`loop` to be an event loop", loop, "Make one with `new HostLoop()`");
+  if (loop !== undefined && (debug !== undefined || cancelGrace !== undefined)) {
+    throw argumentError(
+      api,
+      "`debug` and `cancelGrace` to be given to the loop, where there is a `loop` option",
+      options,
+    );
+  }
+}
