@@ -33,7 +33,7 @@ export interface Match {
 /** What a read looks for. */
 export interface Search {
   readonly separators: readonly Uint8Array[];
-  /** True iff it is a line: the end of the stream ends it too, and one that is too long is dropped (S129). */
+  /** True iff it is a line: the end of the stream ends it too, and one that is too long is dropped. */
   readonly isLine: boolean;
 }
 
@@ -56,7 +56,7 @@ export function searchFor(
   return { separators, isLine: false };
 }
 
-/** The separator that ends first (S132), not before `from`; of those that end together the longest. */
+/** The separator that ends first, not before `from`; of those that end together the longest. */
 export function find(buffer: ByteBuffer, { separators }: Search, from: number): Match | undefined {
   let found: Match | undefined;
   for (const separator of separators) {
