@@ -46,12 +46,12 @@ export class ExceptionGroup extends AggregateError {
   split(
     matcher: ErrorMatcher,
   ): [matching: ExceptionGroup | undefined, rest: ExceptionGroup | undefined] {
-    return this.#split(predicateOf(matcher));
+    return this.#split(predicateOf("`ExceptionGroup.split`", matcher));
   }
 
   /** The matching errors as a group of the same shape, or undefined where there are none. */
   subgroup(matcher: ErrorMatcher): ExceptionGroup | undefined {
-    return this.split(matcher)[0];
+    return this.#split(predicateOf("`ExceptionGroup.subgroup`", matcher))[0];
   }
 
   /** The errors of this group and of the groups inside it, left to right. */
@@ -99,9 +99,9 @@ export class ExceptionGroup extends AggregateError {
 }
 register(ExceptionGroup, "ExceptionGroup");
 
-function predicateOf(matcher: ErrorMatcher): (error: unknown) => boolean {
+function predicateOf(api: string, matcher: ErrorMatcher): (error: unknown) => boolean {
   if (typeof matcher !== "function") {
-    throw argumentError("`ExceptionGroup.split`", "an error class or a predicate", matcher);
+    throw argumentError(api, "an error class or a predicate", matcher);
   }
   const isClass = matcher === Error || matcher.prototype instanceof Error;
   return isClass ? (error) => error instanceof matcher : (matcher as (error: unknown) => boolean);

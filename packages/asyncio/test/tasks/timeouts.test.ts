@@ -764,7 +764,7 @@ describe("CancelScope", () => {
       assert.throws(() => new CancelScope({ deadline: Number.NaN }), RangeError);
       assert.throws(() => new CancelScope({ cancelGrace: "1" as never }), {
         name: "TypeError",
-        message: '`CancelScope` expects `cancelGrace` in seconds, got "1"',
+        message: '`new CancelScope` expects `cancelGrace` in seconds, got "1"',
       });
     }),
   );
