@@ -69,5 +69,5 @@ export function begin<T>(
 /** `start` may have taken its time, or cancelled the scope itself: then the wait for its work is cancelled as it begins. */
 export function cancelIfDue(scope: Scope, wait: Wait): void {
   const interruption = scope.attention ? scope.takeInterruption() : undefined;
-  if (interruption !== undefined) wait.interrupt(interruption);
+  if (interruption !== undefined) wait.cancel(interruption);
 }

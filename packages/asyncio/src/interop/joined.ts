@@ -126,7 +126,7 @@ class Joining<T> {
     if (this.#state === "aborted" && this.#destruction !== undefined) {
       this.#state = "destroyed";
       this.#scope.loop.enqueue(this.#destruction);
-    } else this.#giveUp(cancellation);
+    } else this.#giveUp();
   }
 
   #cancel(cancellation: Cancellation): false {
@@ -153,12 +153,12 @@ class Joining<T> {
     if (this.wait.state === "parked") this.#startTimers();
   }
 
-  #giveUp(cancellation: Cancellation): void {
+  #giveUp(): void {
     const { loop, task } = this.#scope;
     const seconds = formatSeconds(Math.max(this.#options.grace, 0));
     const what = this.#state === "aborted" ? "it was told to abort" : "`destroy` was called";
     const message = `${this.#name} has not ended ${seconds} after ${what}, and is left behind`;
-    this.wait.endCancelled(cancellation);
+    this.wait.joined(undefined as T); // it holds one
     loop.callExceptionHandler({ message, task });
   }
 
@@ -192,7 +192,7 @@ class Joining<T> {
     const isTold =
       cancellation === undefined
         ? this.wait.fail(error)
-        : this.wait.endCancelled(cancellation, isReason ? undefined : error);
+        : this.wait.joined(undefined as T, isReason ? undefined : error);
     if (!isTold) failureCameLate(this.#scope, "`joined`", error);
   }
 }

@@ -38,7 +38,7 @@ function deliverNow(scope: Scope, cancellation: Cancellation): void {
   ) {
     scope.attention = true; // the common case, without lists (bench: cancel)
     scope.makeFresh(cancellation);
-    first.interrupt(cancellation);
+    first.cancel(cancellation);
     return;
   }
   const waits: Wait[] = [];
@@ -46,8 +46,6 @@ function deliverNow(scope: Scope, cancellation: Cancellation): void {
   const scopes = reach(scope, waits, hooks);
   let isHeard = trouble.undelivered > 0; // several cancels before the first is delivered are one CancelledError (8.21)
   if (scopes.length > 1 && !isHeard) markMissed(scopes, cancellation);
-  // All of them are told before one passes it on: what they wait for together may end at once.
-  for (const wait of waits) wait.keep(cancellation);
   for (const hook of hooks) hook(cancellation);
   for (const wait of waits) isHeard = wait.cancel(cancellation) || isHeard;
   if (!isHeard) scope.pend(cancellation); // the count keeps them all

@@ -304,7 +304,7 @@ export class Future<T> extends Promise<T> {
     scope.addWait(wait as Wait);
     if (scope.loop !== this.#loop) wait.holdTime();
     this.listen(wait);
-    if (due !== undefined) wait.interrupt(due);
+    if (due !== undefined) wait.cancel(due);
   }
 
   /**
@@ -324,13 +324,10 @@ export class Future<T> extends Promise<T> {
 
   #tell(listener: Listener<T>): void {
     if (!(listener instanceof Wait)) listener.futureDone(this as Future<unknown>);
-    else if (this.#state === "fulfilled" && listener.onCancel !== cancelJoin) {
-      listener.resume(this.#outcome as T);
-    } else if (this.#state !== "rejected" && listener.cancellation !== undefined) {
-      // Cancelled through this very waiter: it gets the CancelledError of its own scope (8.1).
-      listener.endCancelled(listener.cancellation, this.failure);
-    } else if (this.#state === "cancelled") listener.failCutBelow(this.#outcome);
-    else if (listener.fail(this.#outcome)) this.observe();
+    else if (this.#state !== "fulfilled") {
+      if (listener.fail(this.#outcome)) this.observe();
+    } else if (listener.onCancel === cancelJoin) listener.joined(this.#outcome as T);
+    else listener.resume(this.#outcome as T);
   }
 
   /** @internal Whether anybody awaits it. */

@@ -206,7 +206,7 @@ export class Scope implements Ends<Wait> {
     const cancellation = this.takeInterruption();
     if (cancellation === undefined) return undefined;
     const wait = new Wait<never>(this, subject);
-    if (hasPoint(cancellation.scope)) wait.endCancelled(cancellation);
+    if (hasPoint(cancellation.scope)) wait.cancel(cancellation);
     return wait.promise;
   }
 

@@ -4,7 +4,11 @@
  *
  *     parked ──resume(value)──▶ resumed ─┐
  *       │ ────fail(error)─────▶ failed  ─┼─ step(), on its turn in the ready queue ─▶ the promise settles
- *       └ ────endCancelled()──▶ cancelled┘
+ *       └ ────cancel(c)───────▶ cancelled┘
+ *
+ * A join is a wait whose onCancel forwards cancellations to what it waits for, and stays parked: it holds them. When that
+ * has ended, `joined(value)`, or `fail(error)` with a CancelledError, delivers the cancellation that it holds; `resume(value)`
+ * and `fail` with any other error are stronger, and the cancellation meets the next operation instead.
  *
  * Invariants: a wait leaves `parked` once, and leaves its wait list in the same moment. The state it belongs to
  * (item taken, lock granted) has changed by then. So a completed wait wins: a cancellation that comes later takes
@@ -47,8 +51,7 @@ export type WaitSubject = string | { describeWait(now: number): string };
  */
 export type OnCancel = (wait: Wait<never>, cancellation: Cancellation) => boolean;
 
-/** "cut below": failed with the CancelledError of what it waited for; one of its own may take its place until it throws. */
-export type WaitState = "parked" | "resumed" | "failed" | "cut below" | "cancelled";
+export type WaitState = "parked" | "resumed" | "failed" | "cancelled";
 
 type Resolve = (value: unknown) => void;
 
@@ -128,64 +131,51 @@ export class Wait<T = unknown> {
     return this.#end("resumed", value);
   }
 
-  /** Ends the wait with `error`; false if it has ended already. */
+  /**
+   * Ends the wait with `error`; false if it has ended already. The CancelledError of what it waited for gives way: a
+   * cancellation that the wait holds, or that comes before its turn, is delivered instead, with `error` as the cause.
+   */
   fail(error: unknown): boolean {
+    const { cancellation } = this;
+    if (cancellation !== undefined && error instanceof CancelledError)
+      return this.#endCancelled(cancellation, error);
     return this.#end("failed", error);
   }
 
-  /** Ends the wait with the CancelledError of `cancellation`, whatever onCancel would say; `cause` becomes its cause. */
-  endCancelled(cancellation: Cancellation, cause?: unknown): boolean {
-    if (!this.#end("cancelled", cause)) return false;
-    this.cancellation = cancellation;
-    cancellation.scope.inTrouble().undelivered++;
-    return true;
-  }
-
-  /** Notes a cancellation that is about to be delivered. */
-  keep(cancellation: Cancellation): void {
-    if (cancellation.source === "closed") describeCut(this as Wait);
-    if (this.state === "parked" && this.onCancel !== undefined) this.#keepForLater(cancellation);
+  /** Ends a join: with the cancellation that it holds, whose cause is `cause`; with `value` if it holds none. */
+  joined(value: T, cause?: unknown): boolean {
+    const { cancellation } = this;
+    return cancellation === undefined
+      ? this.resume(value)
+      : this.#endCancelled(cancellation, cause);
   }
 
   /**
-   * Cancels the wait, which was told to `keep` the cancellation: ends it, or lets its onCancel forward it. False for one
-   * that is complete: its branch has not heard of the cancellation yet.
+   * Ends the wait with the CancelledError of `cancellation`, or lets its onCancel forward that. False for one that is
+   * complete: its branch has not heard of the cancellation yet, and does when its turn has come.
    */
   cancel(cancellation: Cancellation): boolean {
     if (this.state === "parked") {
-      if (this.onCancel === undefined || this.#withdraw(cancellation)) {
-        this.endCancelled(cancellation);
-      }
-    } else if (this.state === "cut below") this.#replaceBy(cancellation);
+      if (cancellation.source === "closed") describeCut(this as Wait);
+      if (this.onCancel !== undefined) this.#hold(cancellation);
+      if (this.onCancel === undefined || this.#withdraw(cancellation))
+        this.#endCancelled(cancellation);
+    } else if (this.state === "failed" && !this.isComplete) {
+      // Two tasks await one future and are cancelled one after the other. The first cancellation ends the future, and with
+      // it the wait of the second task; the second must not come on top of that, it takes its place.
+      this.state = "cancelled";
+      this.#deliver(cancellation); // the outcome stays: the inner error becomes the cause
+    }
     if (this.isComplete) this.cancellation ??= cancellation;
     return !this.isComplete;
   }
 
   /** True once it has an outcome that no cancellation takes away: one that comes meets the next operation of its branch. */
   get isComplete(): boolean {
-    return this.state === "resumed" || this.state === "failed";
-  }
-
-  /** Cancels a wait that began under a pending cancellation. */
-  interrupt(cancellation: Cancellation): void {
-    this.keep(cancellation);
-    this.cancel(cancellation);
-  }
-
-  /** Ends the wait with the CancelledError `error` of what it waited for; false if it has ended already. */
-  failCutBelow(error: unknown): boolean {
-    return this.#end("cut below", error);
-  }
-
-  /**
-   * Two tasks await one future and are cancelled one after the other. The first cancellation ends the future, and with it
-   * the wait of the second task; the second must not come on top of that, it takes its place.
-   */
-  #replaceBy(cancellation: Cancellation): void {
-    this.state = "cancelled";
-    this.scope.removeWait(this as Wait);
-    this.cancellation = cancellation; // the outcome stays: the inner error becomes the cause
-    cancellation.scope.inTrouble().undelivered++;
+    return (
+      this.state === "resumed" ||
+      (this.state === "failed" && !(this.offer instanceof CancelledError))
+    );
   }
 
   /** Says that the wait is for something outside its loop, foreign work or another loop. */
@@ -238,16 +228,26 @@ export class Wait<T = unknown> {
     this.offer = outcome;
     if (this.list !== undefined) this.list.remove(this);
     if (this.holdsTime) this.scope.loop.io(-1);
-    if (state === "cancelled") this.scope.removeWait(this);
-    else if (this.cancellation !== undefined) {
+    if (state !== "cancelled" && this.cancellation !== undefined) {
       // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
       this.cancellation.scope.pend(this.cancellation);
       this.cancellation = undefined;
     }
-    const { loop } = this.scope;
-    if (state === "resumed" || state === "failed") loop.enqueue(this);
-    else loop.enqueueLater(this); // until its turn, a cancellation may take the place of this one
+    if (this.isComplete) this.scope.loop.enqueue(this);
+    else this.scope.loop.enqueueLater(this); // until its turn, a cancellation may take the place of this one
     return true;
+  }
+
+  #endCancelled(cancellation: Cancellation, cause?: unknown): boolean {
+    if (!this.#end("cancelled", cause)) return false;
+    this.#deliver(cancellation);
+    return true;
+  }
+
+  #deliver(cancellation: Cancellation): void {
+    this.scope.removeWait(this as Wait);
+    this.cancellation = cancellation;
+    cancellation.scope.inTrouble().undelivered++;
   }
 
   #withdraw(cancellation: Cancellation): boolean {
@@ -267,12 +267,12 @@ export class Wait<T = unknown> {
    * Two scopes may cancel one join: an inner deadline first, then the outer scope. The outermost one is
    * delivered when the join ends, the other stays pending in its own scope, in case the join has a value.
    */
-  #keepForLater(cancellation: Cancellation): void {
-    const kept = this.cancellation;
-    if (kept === undefined) this.cancellation = cancellation;
-    else if (kept.scope === cancellation.scope) return;
-    else if (kept.scope.isInside(cancellation.scope)) {
-      kept.scope.pend(kept);
+  #hold(cancellation: Cancellation): void {
+    const held = this.cancellation;
+    if (held === undefined) this.cancellation = cancellation;
+    else if (held.scope === cancellation.scope) return;
+    else if (held.scope.isInside(cancellation.scope)) {
+      held.scope.pend(held);
       this.cancellation = cancellation;
     } else cancellation.scope.pend(cancellation);
   }
@@ -304,7 +304,7 @@ function makeCancelled(): never {
 function nextCancelled(): CancelledError {
   const wait = cancelled.shift();
   const { cancellation, promise, offer } = wait;
-  const details = cancellation as Cancellation; // set by endCancelled
+  const details = cancellation as Cancellation; // it was cancelled
   const cause = details.source === "abort" ? details.reason : offer;
   const options = cause === undefined ? undefined : { cause };
   const error: CancelledError = Reflect.construct(

@@ -237,10 +237,7 @@ export class Child implements Dependent, Watched {
   #untilOver(work: Promise<void>): Promise<void> {
     const wait = park<void>(here(), this.#subject, (_wait, _cancellation) => false);
     wait.holdTime();
-    void work.then(() => {
-      if (wait.cancellation === undefined) wait.resume();
-      else wait.endCancelled(wait.cancellation);
-    });
+    void work.then(() => wait.joined());
     return wait.promise;
   }
 

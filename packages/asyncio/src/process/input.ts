@@ -1,6 +1,6 @@
 /** What is fed to the standard input of a process. */
 
-import { argumentError, CancelledError, isThenable } from "../kernel/errors.ts";
+import { argumentError, isThenable } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import type { StreamWriter } from "../streams/writer.ts";
@@ -90,11 +90,7 @@ function answer<T>(work: PromiseLike<T> | T): Promise<T> {
   wait.isForeign = true;
   work.then(
     (value) => void wait.resume(value),
-    (error) => {
-      const { cancellation } = wait;
-      if (cancellation === undefined || !(error instanceof CancelledError)) wait.fail(error);
-      else wait.endCancelled(cancellation, error);
-    },
+    (error) => void wait.fail(error),
   );
   return wait.promise;
 }

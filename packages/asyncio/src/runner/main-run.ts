@@ -94,9 +94,7 @@ export class MainRun<T> implements FutureListener {
 
   /** @internal Main has ended. */
   futureDone(): void {
-    const { cancellation } = this.#join;
-    if (cancellation !== undefined && this.main.cancelled())
-      this.#join.endCancelled(cancellation, this.main.failure);
+    if (this.main.cancelled()) this.#join.joined(undefined, this.main.failure);
     else this.#join.resume();
   }
 

@@ -184,16 +184,14 @@ class Gathering {
     const { cancellation } = this.wait;
     if (cancellation === undefined) {
       if (this.#failure !== undefined) {
-        const { error } = this.#failure;
-        if (error instanceof CancelledError) this.wait.failCutBelow(error);
-        else this.wait.fail(error);
+        this.wait.fail(this.#failure.error);
         this.#letGo();
       } else if (this.#missing === 0) this.wait.resume(this.#results);
     } else if (this.#children.size === 0) {
       if (this.#failure !== undefined) this.wait.fail(this.#failure.error);
       else if (this.#cancelledError === undefined && this.#missing === 0) {
         this.wait.resume(this.#results);
-      } else this.wait.endCancelled(cancellation, this.#cancelledError);
+      } else this.wait.joined(this.#results, this.#cancelledError);
     }
   }
 

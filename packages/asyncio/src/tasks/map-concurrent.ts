@@ -383,12 +383,11 @@ class Mapping<T, R> implements ConcurrentMap<R> {
         continue;
       }
       if (this.#workers.size > 0) return; // a failure comes out when nothing is under way any more
-      if (taker.cancellation !== undefined) taker.endCancelled(taker.cancellation);
-      else if (slot === undefined) taker.resume({ done: true, value: undefined });
+      if (slot === undefined || taker.cancellation !== undefined)
+        taker.joined({ done: true, value: undefined });
       else {
         this.#slots.take(this.#given);
-        if (slot.error instanceof CancelledError) taker.failCutBelow(slot.error);
-        else taker.fail(slot.error);
+        taker.fail(slot.error);
       }
       this.#dropSlots();
     }

@@ -130,11 +130,9 @@ class Branches {
 
   #settle(): void {
     if (this.running > 0 || this.#hasOutcome === undefined) return;
-    const { cancellation } = this.#join;
     if (this.#hasOutcome()) this.#join.resume();
-    else if (cancellation !== undefined) this.#join.endCancelled(cancellation, this.#outside);
-    else if (this.#outside !== undefined) this.#join.failCutBelow(this.#outside);
-    else this.#join.resume();
+    else if (this.#outside !== undefined) this.#join.fail(this.#outside);
+    else this.#join.joined();
   }
 
   #isCancellation(scope: Scope, error: unknown): boolean {

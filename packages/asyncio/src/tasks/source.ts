@@ -167,17 +167,10 @@ function waitsElsewhere(scope: Scope): boolean {
 }
 
 /** Ends `wait` with a failure. One that comes too late, and is no answer to being closed, is reported. */
-function failed(
-  wait: Pick<Wait, "scope" | "cancellation" | "endCancelled" | "fail">,
-  exception: unknown,
-): void {
-  const { cancellation, scope } = wait;
-  if (cancellation !== undefined && exception instanceof CancelledError)
-    wait.endCancelled(cancellation, exception);
-  else if (!wait.fail(exception) && !isAnswerToClose(exception)) {
-    const message = "the source of `mapConcurrent` has failed after nobody read from it any more";
-    scope.loop.callExceptionHandler({ message, exception });
-  }
+function failed(wait: Pick<Wait, "scope" | "fail">, exception: unknown): void {
+  if (wait.fail(exception) || isAnswerToClose(exception)) return;
+  const message = "the source of `mapConcurrent` has failed after nobody read from it any more";
+  wait.scope.loop.callExceptionHandler({ message, exception });
 }
 
 function isAnswerToClose(error: unknown): boolean {

@@ -230,7 +230,7 @@ export class TaskGroup<R = unknown> {
     );
     this.#join = join;
     const interruption = this.#outer.attention ? this.#outer.takeInterruption() : undefined;
-    if (interruption !== undefined) join.interrupt(interruption);
+    if (interruption !== undefined) join.cancel(interruption);
     try {
       await join.promise;
     } catch (error) {
@@ -282,8 +282,7 @@ export class TaskGroup<R = unknown> {
     const join = this.#join;
     if (this.#children.size > 0 || join === undefined) return;
     // Failures go first; the cancellation that they hide comes back at the next wait (S90).
-    if (join.cancellation !== undefined && this.#failures.length === 0)
-      join.endCancelled(join.cancellation);
+    if (this.#failures.length === 0) join.joined();
     else join.resume();
   }
 
@@ -457,12 +456,8 @@ class Starting<V> {
 
   /** The child has ended before it was ready. */
   ended(child: Task<unknown>): void {
-    const { cancellation } = this.wait;
     child.observe();
-    if (child.cancelled() && cancellation !== undefined)
-      this.wait.endCancelled(cancellation, child.failure);
-    else if (child.cancelled()) this.wait.failCutBelow(child.failure);
-    else if (child.state === "rejected") this.wait.fail(child.failure);
+    if (child.state !== "fulfilled") this.wait.fail(child.failure);
     else
       this.wait.fail(
         new InvalidStateError(

@@ -373,7 +373,6 @@ export async function shield<T>(work: Awaitable<T>): Promise<T> {
     futureDone() {
       if (inner.state === "fulfilled")
         outer.resume(inner.value as T); // then it has a value
-      else if (inner.cancelled()) outer.failCutBelow(inner.failure);
       else if (outer.fail(inner.failure)) inner.observe();
     },
   };

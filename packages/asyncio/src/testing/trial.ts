@@ -489,7 +489,7 @@ export function trialOf(loop: EventLoop): Trial<unknown> | undefined {
 function describeStep(item: Ready): string {
   if (!(item instanceof Wait)) return "starts";
   if (item.state === "cancelled") return "is cancelled";
-  return item.state === "failed" || item.state === "cut below" ? "is refused" : "goes on";
+  return item.state === "failed" ? "is refused" : "goes on";
 }
 
 function firstLine(text: string): string {

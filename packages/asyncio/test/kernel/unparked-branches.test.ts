@@ -17,8 +17,10 @@ import {
   taskGroup,
   timeout,
 } from "../../src/index.ts";
+import { park, type Wait } from "../../src/lowlevel.ts";
 import { explore } from "../../src/testing.ts";
 import { onBothLoops } from "../both-loops.ts";
+import { rejection } from "../virtual.ts";
 
 const forEver = 3600;
 
@@ -196,6 +198,48 @@ describe("rule 6: a cancellation that comes after a completed wait ends the next
 
     assert.equal(got, "more");
   });
+
+  onBothLoops("it takes the place of the inner error, whoever else is parked", async () => {
+    const [scope, future] = [new CancelScope(), new Future<void>()];
+    let error: unknown;
+    const running = besideParked(scope, async () => {
+      error = await rejection((async () => await future)());
+    });
+    await sleep(0.001);
+
+    future.cancel(); // <- its await has failed, and has not had its turn
+    const inner = await rejection((async () => await future)());
+    scope.cancel();
+    await running;
+
+    assert.ok(error instanceof CancelledError);
+    assert.ok(error === inner || error.cause === inner);
+  });
+
+  for (const [kind, onCancel] of Object.entries({ hook: () => true, "no hook": undefined })) {
+    onBothLoops(`a wait with ${kind} is completed while another one is withdrawn`, async () => {
+      const scope = new CancelScope();
+      let isCut = false;
+      const running = scope.run(async () => {
+        let completed: Wait<void> | undefined;
+        const completes = (): boolean => completed?.resume() === true;
+        const withdrawn = park<void>("a wait whose end completes another", completes);
+        completed = park<void>("a wait", onCancel);
+        const branch = completed.promise.then(async () => {
+          await sleep(forEver).catch(() => {
+            isCut = true;
+          });
+        });
+        await Promise.allSettled([withdrawn.promise, branch]);
+      });
+      await sleep(0.001);
+
+      scope.cancel();
+      await running;
+
+      assert.ok(isCut);
+    });
+  }
 
   test("in every order in which the branches may run", async () => {
     await explore(async () => {
