@@ -56,6 +56,6 @@ export function abortSignal(): AbortSignal {
   if (interruption !== undefined) {
     guardAbandonedBranches();
     controller.abort(new CancelledError(interruption));
-  } else scope.addCancelHook((cancellation) => aborting.abort(cancellation));
+  } else scope.watch({ cancelled: (cancellation) => aborting.abort(cancellation) });
   return controller.signal;
 }

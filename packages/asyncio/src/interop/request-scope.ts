@@ -222,8 +222,7 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
     const { failure } = this.task;
     const cancellation = this.#passedOn;
     if (cancellation === undefined) return failure;
-    const { trouble } = cancellation.scope;
-    if (trouble?.pending === cancellation) trouble.pending = undefined; // this is its delivery
+    cancellation.scope.wasDelivered(cancellation);
     return new CancelledError(cancellation, { cause: failure });
   }
 

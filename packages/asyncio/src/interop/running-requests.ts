@@ -94,9 +94,11 @@ export class RunningRequests {
   #watch(caller: Scope): void {
     if (caller.closed) return;
     this.#callers.add(caller);
-    caller.addCancelHook((cancellation) => {
-      for (const request of this.#running.toArray())
-        if (request.caller === caller) request.callerCancelled(cancellation);
+    caller.watch({
+      cancelled: (cancellation) => {
+        for (const request of this.#running.toArray())
+          if (request.caller === caller) request.callerCancelled(cancellation);
+      },
     });
   }
 

@@ -50,8 +50,7 @@ export function recognised(error: unknown, scope: Scope): unknown {
   const details = isOurs ? CancelledError.detailsOf(error) : causeIn(error, scope);
   if (!(details?.scope instanceof Scope)) return error;
   const cancellation = details as Cancellation; // a scope has made it
-  const { trouble } = cancellation.scope;
-  if (trouble?.pending === cancellation) trouble.pending = undefined; // delivered, by its abort signal
+  cancellation.scope.wasDelivered(cancellation); // by its abort signal
   if (isOurs) return error;
   const cause = cancellation.source === "abort" ? cancellation.reason : error;
   return new CancelledError(cancellation, { cause });

@@ -4,7 +4,7 @@
  */
 
 import type { Scope } from "./scope.ts";
-import type { CancelHook } from "./trouble.ts";
+import type { ScopeWatcher } from "./trouble.ts";
 import type { Cancellation, Wait } from "./wait.ts";
 
 const deliveries: [Scope, Cancellation][] = [];
@@ -33,7 +33,7 @@ function deliverNow(scope: Scope, cancellation: Cancellation): void {
   if (
     first?.isComplete === false &&
     isAlone &&
-    trouble.hooks === undefined &&
+    trouble.watchers.length === 0 &&
     !trouble.hasBranches
   ) {
     scope.attention = true; // the common case, without lists (bench: cancel)
@@ -42,11 +42,11 @@ function deliverNow(scope: Scope, cancellation: Cancellation): void {
     return;
   }
   const waits: Wait[] = [];
-  const hooks: CancelHook[] = [];
-  const scopes = reach(scope, waits, hooks);
+  const watchers: ScopeWatcher[] = [];
+  const scopes = reach(scope, waits, watchers);
   let isHeard = trouble.undelivered > 0; // several cancels before the first is delivered are one CancelledError (8.21)
   if (scopes.length > 1 && !isHeard) markMissed(scopes, cancellation);
-  for (const hook of hooks) hook(cancellation);
+  for (const watcher of watchers) watcher.cancelled?.(cancellation);
   for (const wait of waits) isHeard = wait.cancel(cancellation) || isHeard;
   if (!isHeard) scope.pend(cancellation); // the count keeps them all
   const hasBranches = scopes.some((one) => one.trouble?.hasBranches);
@@ -55,12 +55,12 @@ function deliverNow(scope: Scope, cancellation: Cancellation): void {
 }
 
 /** Everything that a cancellation of `top` reaches, in order, parents first; marks the scopes on the way. */
-export function reach(top: Scope, waits?: Wait[], hooks?: CancelHook[]): Scope[] {
+export function reach(top: Scope, waits?: Wait[], watchers?: ScopeWatcher[]): Scope[] {
   const scopes = [top];
   for (const scope of scopes) {
     scope.attention = true;
     for (let wait = scope.first; wait !== undefined; wait = wait.next) waits?.push(wait);
-    for (const hook of scope.trouble?.hooks ?? []) hooks?.push(hook);
+    if (scope.trouble !== undefined) watchers?.push(...scope.trouble.watchers);
     for (let inner = scope.nested?.first; inner !== undefined; inner = inner.next) {
       if (!inner.shield) scopes.push(inner);
     }

@@ -4,16 +4,16 @@
  * walk over plain objects: no promise races, no abort listeners.
  *
  * Where is a cancellation delivered? To every wait parked at or below the scope, at once. If there is none, it stays
- * `pending` and ends the next operation begun there, at its start, before it has changed anything. If there are some, a
+ * `due` and ends the next operation begun there, at its start, before it has changed anything. If there are some, a
  * branch that is not parked hears of it as well, as far as one can know of it: until the next turn of the loop the
  * cancellation is `fresh` and ends what is begun there; and a nested scope in which nobody is parked has `missed` it.
  *
  * Life: open, then closed when its body has settled. A cancellation is delivered once, so that code can await while it
- * cleans up; `cancelGrace` seconds later the scope is `insisted` on: it is cancelled again, and every operation in it
- * rejects at once from then on. A closed scope has been `cut`: whatever still floats in it is treated the same way.
+ * cleans up; `cancelGrace` seconds later the scope `insists`: it is cancelled again, and every operation in it rejects at
+ * once from then on. So does a closed one: whatever still floats in it is cut off.
  *
- * Invariants: `pending`, `insisted` and `cut` are cancellations of this very scope. If one of them is set, or the scope
- * is closed, `attention` is true here and in every scope nested below that is not shielded, so operations look at one flag.
+ * Invariant: what is `due` is a cancellation of this very scope. If there is one, or the scope is closed, `attention` is
+ * true here and in every scope nested below that is not shielded, so operations look at one flag.
  *
  * Shared with the rest of the kernel (and nobody else): attention, takeInterruption, removeWait, pend, unwound.
  */
@@ -26,7 +26,7 @@ import { deliver, reach } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
-import { type CancelHook, hasPoint, type ScopeOptions, Trouble } from "./trouble.ts";
+import { hasPoint, type ScopeOptions, type ScopeWatcher, Trouble } from "./trouble.ts";
 import { type Cancellation, newOrigin, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
 
 export class Scope implements Ends<Wait> {
@@ -81,9 +81,8 @@ export class Scope implements Ends<Wait> {
     from?: Cancellation,
   ): void {
     if (this.closed) return;
-    const grace = this.trouble?.cancelGrace ?? from?.grace ?? this.loop.cancelGrace;
-    const origin = from?.origin ?? newOrigin();
-    const cancellation: Cancellation = { scope: this, source, reason, requestedBy, grace, origin };
+    const cancellation = this.newCancellation(source, reason, requestedBy, from);
+    const { grace } = cancellation;
     const trouble = this.inTrouble();
     trouble.cancelCalled = true;
     if (trouble.count++ === 0) trouble.first = cancellation;
@@ -97,6 +96,18 @@ export class Scope implements Ends<Wait> {
     deliver(this, cancellation);
   }
 
+  /** One of this scope, which nothing is told of; `from` is the one that it passes on. */
+  newCancellation(
+    source: CancelSource,
+    reason?: unknown,
+    requestedBy?: string,
+    from?: Cancellation,
+  ): Cancellation {
+    const own = source === "closed" ? 0 : this.trouble?.cancelGrace;
+    const grace = own ?? from?.grace ?? this.loop.cancelGrace;
+    return { scope: this, source, reason, requestedBy, grace, origin: from?.origin ?? newOrigin() };
+  }
+
   /** How many cancellations are in force. Source: asyncio's Task.cancelling. */
   cancelling(): number {
     return this.trouble?.count ?? 0;
@@ -107,7 +118,8 @@ export class Scope implements Ends<Wait> {
     const trouble = this.trouble;
     if (trouble === undefined) return 0;
     if (trouble.count > 0 && --trouble.count === 0) {
-      trouble.pending = trouble.insisted = trouble.first = trouble.fresh = undefined;
+      trouble.due = trouble.first = trouble.fresh = undefined;
+      trouble.insists = false;
       this.#stopGrace();
     }
     return trouble.count;
@@ -132,8 +144,7 @@ export class Scope implements Ends<Wait> {
     this.#stopDeadline();
     this.#deadlineTimer = undefined;
     if (when === Number.POSITIVE_INFINITY) return;
-    if (this.closed || this.trouble?.expired === true)
-      this.#deadlineTimer = new Timer(when, 0, undefined);
+    if (this.closed || this.isExpired) this.#deadlineTimer = new Timer(when, 0, undefined);
     else {
       this.#deadlineTimer = this.loop.addTimer(when, this);
       this.attention = true;
@@ -162,8 +173,8 @@ export class Scope implements Ends<Wait> {
     const cancellation = trouble.first;
     trouble.graceTimer = undefined;
     if (cancellation === undefined || this.closed) return;
-    trouble.pending = undefined;
-    trouble.insisted = cancellation;
+    trouble.due = cancellation;
+    trouble.insists = true;
     if (cancellation.grace > 0) reportInsisted(this, cancellation.grace);
     reach(this);
     deliver(this, cancellation);
@@ -179,22 +190,21 @@ export class Scope implements Ends<Wait> {
   pend(cancellation: Cancellation): void {
     const trouble = this.trouble;
     if (this.closed || trouble === undefined || trouble.count === 0) return;
-    if (trouble.insisted !== undefined) return;
-    trouble.pending ??= cancellation;
+    trouble.due ??= cancellation;
     reach(this);
   }
 
   /**
    * The cancellation that has to end an operation begun here, or undefined. The outermost one: the scopes inside
-   * it are being left anyway. A pending one is thereby delivered.
+   * it are being left anyway. It is thereby delivered.
    */
   takeInterruption(): Cancellation | undefined {
     const found = this.#findInterruption();
     if (found === undefined) return undefined;
-    const { trouble } = found.scope;
-    if (trouble?.pending === found) trouble.pending = undefined;
+    const { trouble, closed } = found.scope;
     // An endless `catch` around operations of a scope like this must not starve the host.
-    else if (found.scope.closed || trouble?.insisted === found) this.loop.exhaustBudget();
+    if (closed || trouble?.insists === true) this.loop.exhaustBudget();
+    else if (trouble?.due === found) trouble.due = undefined;
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent)
       if (scope.trouble?.missed?.scope === found.scope) scope.trouble.missed = undefined;
     return found;
@@ -236,10 +246,44 @@ export class Scope implements Ends<Wait> {
     return false;
   }
 
-  addCancelHook(hook: CancelHook): void {
-    const trouble = this.inTrouble();
-    trouble.hooks ??= new Set();
-    trouble.hooks.add(hook);
+  /** Tells `watcher` what becomes of this scope, until it is closed. */
+  watch(watcher: ScopeWatcher): void {
+    this.inTrouble().watchers.push(watcher);
+  }
+
+  /** Seconds, if it was given a period of its own. */
+  get cancelGrace(): number | undefined {
+    return this.trouble?.cancelGrace;
+  }
+
+  /** True iff the deadline has cancelled it. */
+  get isExpired(): boolean {
+    return this.trouble?.expired === true;
+  }
+
+  /** True once a cancellation was asked for. */
+  get cancelCalled(): boolean {
+    return this.trouble?.cancelCalled === true;
+  }
+
+  /** True iff a cancellation of it has ended a wait, and that has not thrown yet. */
+  get hasUndelivered(): boolean {
+    return this.trouble !== undefined && this.trouble.undelivered > 0;
+  }
+
+  /** True iff a cancellation of it ends the next operation that begins in it. */
+  get hasDue(): boolean {
+    return this.trouble?.due !== undefined;
+  }
+
+  /** How many operations it has rejected since its grace period was over; undefined before. */
+  get swallowed(): number | undefined {
+    return this.trouble?.insists === true ? this.trouble.refusals : undefined;
+  }
+
+  /** A cancellation of it has reached its branch in another way than by an operation. */
+  wasDelivered(cancellation: Cancellation): void {
+    if (this.trouble?.due === cancellation && !this.trouble.insists) this.trouble.due = undefined;
   }
 
   /** Keeps `attention` true as long as it has to be. */
@@ -251,7 +295,7 @@ export class Scope implements Ends<Wait> {
       if (scope.closed) found = scope.#cutOff();
       else if (trouble !== undefined) {
         const fresh = scope.isFreshlyCancelled ? trouble.fresh : undefined;
-        found = trouble.insisted ?? trouble.pending ?? fresh ?? scope.#missed ?? found;
+        found = trouble.due ?? fresh ?? scope.#missed ?? found;
       }
       if (scope.shield) break;
     }
@@ -274,7 +318,7 @@ export class Scope implements Ends<Wait> {
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.around) {
       const { deadline } = scope;
       if (deadline === Number.POSITIVE_INFINITY || scope.closed) continue;
-      if (scope.trouble?.expired === true) continue;
+      if (scope.isExpired) continue;
       now ??= this.loop.time();
       if (deadline <= now) scope.#expire();
       else isAhead = true;
@@ -325,7 +369,7 @@ export class Scope implements Ends<Wait> {
   /** True iff the scope was cancelled and its grace period is running or over. */
   get isEnding(): boolean {
     const trouble = this.trouble;
-    return trouble?.graceTimer !== undefined || trouble?.insisted !== undefined;
+    return trouble?.graceTimer !== undefined || trouble?.insists === true;
   }
 
   /** The waits parked here and in the scopes nested below, shielded ones included: at most `most`, for reports. */
@@ -369,22 +413,14 @@ export class Scope implements Ends<Wait> {
 
   #closeTrouble(trouble: Trouble): void {
     this.#stopGrace();
-    trouble.onClose?.();
-    trouble.hooks = undefined;
+    for (const watcher of trouble.watchers.splice(0)) watcher.closed?.();
   }
 
   /** What ends the operations of a closed scope: made when somebody needs it, for few scopes do (bench: spawn). */
   #cutOff(): Cancellation {
     const trouble = this.inTrouble();
-    trouble.cut ??= {
-      scope: this,
-      source: "closed",
-      reason: undefined,
-      requestedBy: undefined,
-      grace: 0,
-      origin: newOrigin(),
-    };
-    return trouble.cut;
+    if (trouble.due?.source !== "closed") trouble.due = this.newCancellation("closed");
+    return trouble.due;
   }
 }
 

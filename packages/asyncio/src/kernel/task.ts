@@ -77,7 +77,7 @@ export class Task<T> extends Future<T> {
     if (options.signal !== undefined) {
       const target: AbortTarget = { cancel: (reason) => this.cancelFor("abort", reason) };
       const binding = bindSignal(target, options.signal);
-      this.scope.inTrouble().onClose = () => binding?.release();
+      this.scope.watch({ closed: () => binding?.release() });
     }
     loop.tasks.add(this);
     const isAborted = options.signal?.aborted === true;

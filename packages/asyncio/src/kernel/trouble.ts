@@ -16,8 +16,13 @@ export interface ScopeOptions {
   readonly cancelGrace?: number | undefined;
 }
 
-/** Told about each cancellation that reaches a scope: task groups, abort signals. */
-export type CancelHook = (cancellation: Cancellation) => void;
+/** Told what becomes of a scope: task groups, abort signals. Inside the loop: must not throw and must not call user code. */
+export interface ScopeWatcher {
+  /** A cancellation has reached the scope. */
+  cancelled?(cancellation: Cancellation): void;
+  /** The scope is closed. Nothing is told after that. */
+  closed?(): void;
+}
 
 /** What a scope has once something is up with it: made then, for most tasks are never cancelled (bench: memory). */
 export class Trouble {
@@ -29,17 +34,21 @@ export class Trouble {
   undelivered = 0;
   /** True once two waits or nested scopes were here at a time: so there are branches, and one may be on its way while another waits. */
   hasBranches = false;
-  /** Told when the scope closes. */
-  onClose: (() => void) | undefined = undefined;
   /** Seconds between the first cancellation and the second, insisting one; undefined: what the cancellation brings along. */
   cancelGrace: number | undefined = undefined;
   graceTimer: Timer | undefined = undefined;
   /** Cancellations asked for and not taken back by `uncancel`. */
   count = 0;
-  pending: Cancellation | undefined = undefined;
+  /**
+   * Not delivered yet: ends the next operation that begins here, at its start. Once the scope is insisted on, or closed, it
+   * stays, and ends all of them.
+   */
+  due: Cancellation | undefined = undefined;
+  /** True once the grace period is over. */
+  insists = false;
   /**
    * A cancellation of a scope around this one of which nobody in this one has heard: its branch was not parked, and others
-   * were. It ends the next operation here, as a pending one; of a shielded scope, the next one after it.
+   * were. It ends the next operation here, as one that is due; of a shielded scope, the next one after it.
    */
   missed: Cancellation | undefined = undefined;
   /**
@@ -48,15 +57,13 @@ export class Trouble {
    */
   fresh: Cancellation | undefined = undefined;
   freshTurn = 0;
-  insisted: Cancellation | undefined = undefined;
-  cut: Cancellation | undefined = undefined;
   /** The first cancellation since the count was 0: what insisting delivers again. */
   first: Cancellation | undefined = undefined;
   /** Of the last cancellation that was passed on to the task whose scope this is. */
   origin = 0;
   /** Operations rejected since the scope was insisted on or closed. */
   refusals = 0;
-  hooks: Set<CancelHook> | undefined = undefined;
+  readonly watchers: ScopeWatcher[] = [];
 }
 
 /** Rejections that code may swallow in a scope past its grace or end, before it is left suspended. */
@@ -71,7 +78,7 @@ const MAX_REFUSALS = 10_000;
  */
 export function hasPoint(scope: Scope): boolean {
   const { closed, loop, task } = scope;
-  if (!closed && scope.trouble?.insisted === undefined) return true;
+  if (!closed && scope.trouble?.insists !== true) return true;
   if (++scope.inTrouble().refusals <= MAX_REFUSALS) return true;
   const isWholeTask = task?.scope === scope;
   if (isWholeTask && !closed) {

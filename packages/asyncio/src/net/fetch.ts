@@ -104,15 +104,14 @@ function requestsOf(scope: Scope): Set<Exchange> {
   if (known !== undefined) return known;
   const open = new Set<Exchange>();
   requests.set(scope, open);
-  scope.addCancelHook((cancellation) => {
-    for (const exchange of [...open]) exchange.cancelled(cancellation);
+  scope.watch({
+    cancelled(cancellation) {
+      for (const exchange of [...open]) exchange.cancelled(cancellation);
+    },
+    closed() {
+      for (const exchange of [...open]) exchange.scopeEnded();
+    },
   });
-  const trouble = scope.inTrouble();
-  const { onClose } = trouble;
-  trouble.onClose = () => {
-    onClose?.();
-    for (const exchange of [...open]) exchange.scopeEnded();
-  };
   return open;
 }
 

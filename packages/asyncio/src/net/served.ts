@@ -38,8 +38,7 @@ export class Served implements FutureListener {
 
   /** How many cancellations its handler has swallowed since its grace period was over. It is not over if undefined. */
   get swallowed(): number | undefined {
-    const trouble = this.task?.scope.trouble;
-    return trouble?.insisted === undefined ? undefined : trouble.refusals;
+    return this.task?.scope.swallowed;
   }
 
   /** True iff its handler waits for nothing that a cancellation could end, and has not been about to wait since `swallowed`. */

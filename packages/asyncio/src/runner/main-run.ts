@@ -56,7 +56,7 @@ export class MainRun<T> implements FutureListener {
     const { context, signal } = options;
     this.main = new Task(loop, main, { name: "main", context, signal });
     this.main.listen(this);
-    this.main.scope.addCancelHook((cancellation) => this.#mainCancelled(cancellation));
+    this.main.scope.watch({ cancelled: (cancellation) => this.#mainCancelled(cancellation) });
   }
 
   /** Waits until main has ended, whatever came of it. Rejects iff the caller was cancelled, and main has ended by that. */

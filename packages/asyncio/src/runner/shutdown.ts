@@ -153,14 +153,7 @@ class Shutdown {
   }
 
   #closed(scope: Scope): Promise<boolean> {
-    return this.#inTime((end) => {
-      const trouble = scope.inTrouble();
-      const { onClose } = trouble;
-      trouble.onClose = () => {
-        onClose?.();
-        end();
-      };
-    });
+    return this.#inTime((closed) => scope.watch({ closed }));
   }
 
   /** Cancels the runs that were called from this one and that nobody awaits, and waits for them. */

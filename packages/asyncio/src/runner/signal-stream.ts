@@ -130,14 +130,13 @@ function siblingsIn(scope: Scope): Set<Signals> {
   const known = openIn.get(scope);
   if (known !== undefined) return known;
   const siblings = new Set<Signals>();
-  const trouble = scope.inTrouble();
-  const { onClose } = trouble;
-  trouble.onClose = () => {
-    onClose?.();
-    for (const sibling of [...siblings]) sibling.close();
-  };
-  scope.addCancelHook(() => {
-    for (const sibling of siblings) sibling.stopReceiving();
+  scope.watch({
+    cancelled() {
+      for (const sibling of siblings) sibling.stopReceiving();
+    },
+    closed() {
+      for (const sibling of [...siblings]) sibling.close();
+    },
   });
   openIn.set(scope, siblings);
   return siblings;

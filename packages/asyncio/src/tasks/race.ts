@@ -79,8 +79,10 @@ class Branches {
     const scope = new Scope(loop, { label, task, context: currentContext() });
     const branch = { scope, isCancelled: false };
     this.#branches.push(branch);
-    scope.addCancelHook(() => {
-      branch.isCancelled = true;
+    scope.watch({
+      cancelled() {
+        branch.isCancelled = true;
+      },
     });
     this.running++;
     openScope(scope, this.#parent, coroutine).then(

@@ -67,7 +67,7 @@ export class Source<T> {
 
   #answer(scope: Scope, answer: PromiseLike<Step<T>>): Promise<Step<T>> {
     const wait = park<Step<T>>(scope, ITEM, (_wait, { scope: cancelled }) => {
-      const isHeard = (cancelled.trouble?.undelivered ?? 0) > 0 || waitsElsewhere(scope);
+      const isHeard = cancelled.hasUndelivered || waitsElsewhere(scope);
       if (!isHeard) this.#unanswered = answer;
       return !isHeard;
     });

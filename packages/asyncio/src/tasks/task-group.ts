@@ -28,7 +28,7 @@ import {
 import { here } from "../kernel/here.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, checkTaskOptions, Task, type TaskOptions } from "../kernel/task.ts";
-import { type Cancellation, newOrigin, type Wait } from "../kernel/wait.ts";
+import type { Cancellation, Wait } from "../kernel/wait.ts";
 import { excuse } from "../ports/uncaught.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
 import { ExceptionGroup } from "./exception-group.ts";
@@ -122,11 +122,14 @@ export class TaskGroup<R = unknown> {
     this.#limit = limit;
     this.#signal = signal;
     this.#outer = here();
-    const { loop, task } = this.#outer;
-    this.#scope = new Scope(loop, { label: this.describeWait(), task, context: currentContext() });
-    this.#scope.addCancelHook((cancellation) => {
-      if (cancellation.scope !== this.#scope) this.#outside = cancellation;
-      this.#cancelChildren(cancellation);
+    const { loop, task, cancelGrace } = this.#outer;
+    const [label, context] = [this.describeWait(), currentContext()];
+    this.#scope = new Scope(loop, { label, task, context, cancelGrace });
+    this.#scope.watch({
+      cancelled: (cancellation) => {
+        if (cancellation.scope !== this.#scope) this.#outside = cancellation;
+        this.#cancelChildren(cancellation);
+      },
     });
   }
 
@@ -327,9 +330,7 @@ export class TaskGroup<R = unknown> {
   }
 
   #ownCancellation(source: "group" | "abort", reason?: unknown): Cancellation {
-    const grace = this.#outer.trouble?.cancelGrace ?? this.#scope.loop.cancelGrace;
-    const origin = newOrigin();
-    return { scope: this.#scope, source, reason, requestedBy: undefined, grace, origin };
+    return this.#scope.newCancellation(source, reason);
   }
 
   #signalAborted(reason: unknown): void {

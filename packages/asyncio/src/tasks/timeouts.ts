@@ -98,7 +98,7 @@ export class Timeout {
 
   /** True once the deadline has cancelled the body, also if the body then swallowed that. */
   expired(): boolean {
-    return this.#scope.trouble?.expired ?? false;
+    return this.#scope.isExpired;
   }
 }
 
@@ -314,7 +314,7 @@ export class CancelScope {
 
   /** True once a cancellation was asked for, by `cancel`, the deadline, or the signal. */
   get cancelCalled(): boolean {
-    return this.#scope?.trouble?.cancelCalled ?? this.#early !== undefined;
+    return this.#scope?.cancelCalled ?? this.#early !== undefined;
   }
 
   /** True once the scope has cut its body off. */

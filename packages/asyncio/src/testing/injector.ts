@@ -153,7 +153,5 @@ function deadlinesAround(scope: Scope): Scope[] {
 }
 
 function isRunning(scope: Scope): boolean {
-  return (
-    scope.deadline !== Number.POSITIVE_INFINITY && scope.trouble?.expired !== true && !scope.closed
-  );
+  return scope.deadline !== Number.POSITIVE_INFINITY && !scope.isExpired && !scope.closed;
 }
