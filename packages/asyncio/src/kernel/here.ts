@@ -58,3 +58,10 @@ export function switchTasks<T>(scope: Scope, subject: WaitSubject, value: T): Pr
   wait.resume(value);
   return wait.promise;
 }
+
+/** What an operation returns that cannot begin: a rejection that comes in its turn, as every outcome does. */
+export function refused(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
+  const wait = new Wait<never>(scope, subject);
+  wait.fail(error);
+  return wait.promise;
+}

@@ -7,10 +7,10 @@
  */
 
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here, refused } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
-import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { dependents } from "../ports/dependents.ts";
 import {
   type Address,
@@ -220,7 +220,7 @@ export class DatagramEndpoint implements AsyncDisposable {
       this.#checkTarget(to);
       return this.#post(scope, bytesOf(bytes), to);
     } catch (error) {
-      return refuse(scope, this.#sendSubject, error);
+      return refused(scope, this.#sendSubject, error);
     }
   }
 
@@ -253,10 +253,10 @@ export class DatagramEndpoint implements AsyncDisposable {
     const stop = scope.interruption(this.#receiveSubject);
     if (stop !== undefined) return stop;
     if (this.#state !== "open")
-      return refuse(scope, this.#receiveSubject, this.#closedError("receive"));
+      return refused(scope, this.#receiveSubject, this.#closedError("receive"));
     if (!this.#inbox.isEmpty) {
       const item = this.#inbox.take();
-      if (item instanceof Error) return refuse(scope, this.#receiveSubject, item);
+      if (item instanceof Error) return refused(scope, this.#receiveSubject, item);
       return completed(scope, this.#receiveSubject, item);
     }
     const wait = park<Datagram>(scope, this.#receiveSubject);
@@ -404,11 +404,4 @@ function checkPort(api: string, name: string, port: unknown, least: number): voi
   if (typeof port !== "number") throw argumentError(api, `\`${name}\` to be a number`, port);
   if (!Number.isInteger(port) || port < least || port > 65_535)
     throw rangeError(api, `\`${name}\` from ${least} to 65,535`, port);
-}
-
-/** Rejects in its turn. */
-function refuse(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
-  const wait = new Wait<never>(scope, subject);
-  wait.fail(error);
-  return wait.promise;
 }

@@ -12,11 +12,11 @@
 import type { ChildProcess, SpawnOptions } from "node:child_process";
 import type { Readable } from "node:stream";
 import { runInRoot } from "../kernel/context.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here, refused } from "../kernel/here.ts";
 import { type HostTimer, realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import { park, type Scope } from "../kernel/scope.ts";
-import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { park } from "../kernel/scope.ts";
+import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { type Dependent, deathListeners, dependents, killDependents } from "../ports/dependents.ts";
 import { startError } from "./start-error.ts";
 
@@ -126,7 +126,7 @@ export class Child implements Dependent, Watched {
       // Its handles keep the context that they are made in.
       host = runInRoot(() => spawn(program, args, options));
     } catch (error) {
-      return refuse(scope, api, fail(error as Error)); // the host throws some of its errors
+      return refused(scope, api, fail(error as Error)); // the host throws some of its errors
     }
     if (host.pid !== undefined) {
       return completed(scope, api, setUp(new Child(scope.loop, spec, host, host.pid)));
@@ -384,11 +384,4 @@ function bytesRead({ host: { stdout, stderr } }: Child): number {
   const read = (output: Readable | null): number =>
     (output as { bytesRead?: number } | null)?.bytesRead ?? 0; // pipes of children are sockets
   return read(stdout) + read(stderr);
-}
-
-/** Rejects in its turn. */
-function refuse(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
-  const wait = new Wait<never>(scope, subject);
-  wait.fail(error);
-  return wait.promise;
 }

@@ -10,9 +10,9 @@
  */
 
 import { checkSeconds, InvalidStateError } from "../kernel/errors.ts";
-import { completed, here } from "../kernel/here.ts";
-import { park, type Scope } from "../kernel/scope.ts";
-import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { completed, here, refused } from "../kernel/here.ts";
+import { park } from "../kernel/scope.ts";
+import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { QueueEmpty, QueueFull, QueueShutDown } from "./errors.ts";
 
@@ -103,10 +103,10 @@ export class Queue<T> {
       try {
         return completed(scope, this.#getSubject, this.#take() as Awaited<T>); // resolving awaits it
       } catch (error) {
-        return refuse(scope, this.#getSubject, error);
+        return refused(scope, this.#getSubject, error);
       }
     }
-    if (this.#isShutDown) return refuse(scope, this.#getSubject, this.#shutDownError("get"));
+    if (this.#isShutDown) return refused(scope, this.#getSubject, this.#shutDownError("get"));
     const wait = park<Awaited<T>>(scope, this.#getSubject);
     wait.handsOver = true;
     this.#getters.add(wait);
@@ -121,12 +121,12 @@ export class Queue<T> {
     const scope = here();
     const interruption = scope.interruption(this.#putSubject);
     if (interruption !== undefined) return interruption;
-    if (this.#isShutDown) return refuse(scope, this.#putSubject, this.#shutDownError("put"));
+    if (this.#isShutDown) return refused(scope, this.#putSubject, this.#shutDownError("put"));
     if (!this.full()) {
       try {
         this.#add(item);
       } catch (error) {
-        return refuse(scope, this.#putSubject, error);
+        return refused(scope, this.#putSubject, error);
       }
       return completed(scope, this.#putSubject, undefined);
     }
@@ -240,11 +240,4 @@ export class Queue<T> {
   #describe(): string {
     return this.name === undefined ? `a ${this.kind}` : `${this.kind} ${JSON.stringify(this.name)}`;
   }
-}
-
-/** Rejects in its turn: a loop that swallows it must not starve the host. */
-function refuse(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
-  const wait = new Wait<never>(scope, subject);
-  wait.fail(error);
-  return wait.promise;
 }

@@ -10,10 +10,10 @@
 
 import { runInScope } from "../kernel/context.ts";
 import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here, refused } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import { park, Scope } from "../kernel/scope.ts";
-import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { Closing } from "./closing.ts";
@@ -111,10 +111,10 @@ export class ForeignStream implements ByteStream, Watched {
     const scope = here();
     const stop = scope.interruption(this);
     if (stop !== undefined) return stop;
-    if (this.#reader?.state === "parked") return refuse(scope, this, this.#busyError(scope));
+    if (this.#reader?.state === "parked") return refused(scope, this, this.#busyError(scope));
     if (this.#ahead !== undefined) return completed(scope, this, this.#take(this.#ahead, most));
     if (this.#source === undefined) {
-      if (this.#lost !== undefined) return refuse(scope, this, this.#lost);
+      if (this.#lost !== undefined) return refused(scope, this, this.#lost);
       return completed(scope, this, undefined);
     }
     const wait = park<Uint8Array | undefined>(scope, this);
@@ -193,7 +193,7 @@ export class ForeignStream implements ByteStream, Watched {
     if (stop !== undefined) return stop;
     if (this.#lost !== undefined) {
       this.#untold = undefined;
-      return refuse(scope, subject, this.#lost);
+      return refused(scope, subject, this.#lost);
     }
     if (this.unsent <= most) return completed(scope, subject, undefined);
     const wait = park<void>(scope, subject);
@@ -377,11 +377,4 @@ export class ForeignStream implements ByteStream, Watched {
       `\`stream.read\` was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from ${this.#name}. Let one task read`,
     );
   }
-}
-
-/** Rejects in its turn. */
-function refuse(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
-  const wait = new Wait<never>(scope, subject);
-  wait.fail(error);
-  return wait.promise;
 }

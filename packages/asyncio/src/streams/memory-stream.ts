@@ -4,11 +4,11 @@
  */
 
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here, refused } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park } from "../kernel/scope.ts";
-import { Wait, WaitList } from "../kernel/wait.ts";
+import { type Wait, WaitList } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { type Connection, connectionOf } from "./connection.ts";
@@ -174,10 +174,10 @@ export class MemoryStream implements ByteStream, Watched {
     if (stop !== undefined) return stop;
     const pipe = this.#incoming;
     const error = this.#aborted ?? this.#busyError();
-    if (error !== undefined) return refuse(subject, error);
+    if (error !== undefined) return refused(here(), subject, error);
     if (this.#isClosed) return completed(scope, subject, undefined);
     if (!pipe.isEmpty) return completed(scope, subject, pipe.take(Math.floor(most)));
-    if (pipe.broken !== undefined) return refuse(subject, pipe.broken);
+    if (pipe.broken !== undefined) return refused(here(), subject, pipe.broken);
     if (pipe.hasEnded) return completed(scope, subject, undefined);
     const wait = park<Uint8Array | undefined>(scope, subject);
     wait.handsOver = true;
@@ -195,7 +195,7 @@ export class MemoryStream implements ByteStream, Watched {
     if (stop !== undefined) return stop;
     const pipe = this.#outgoing;
     const error = this.#isClosed ? this.#closedError("write") : this.#writeError();
-    if (error !== undefined) return refuse(subject, error);
+    if (error !== undefined) return refused(here(), subject, error);
     this.send(bytes);
     if (pipe.unread <= pipe.highWaterMark) return completed(scope, subject, undefined);
     return this.#waitUntilUnread(pipe.highWaterMark, subject);
@@ -212,7 +212,7 @@ export class MemoryStream implements ByteStream, Watched {
     const subject = `${this.#name}.drain`;
     const stop = scope.interruption(subject);
     if (stop !== undefined) return stop;
-    if (this.lost !== undefined) return refuse(subject, this.lost);
+    if (this.lost !== undefined) return refused(here(), subject, this.lost);
     if (this.unsent <= most) return completed(scope, subject, undefined);
     return this.#waitUntilUnread(most, subject);
   }
@@ -292,13 +292,6 @@ export class MemoryStream implements ByteStream, Watched {
   #closedError(call: string): InvalidStateError {
     return new InvalidStateError(`\`stream.${call}\` was called on ${this.#name}, which is closed`);
   }
-}
-
-/** Rejects in its turn. */
-function refuse(subject: string, error: Error): Promise<never> {
-  const wait = new Wait<never>(here(), subject);
-  wait.fail(error);
-  return wait.promise;
 }
 
 /** Tells the writer's end that its peer is gone. */

@@ -11,11 +11,11 @@
 
 import type { Readable, Writable } from "node:stream";
 import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here, refused } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
-import { Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { Closing } from "./closing.ts";
@@ -200,11 +200,11 @@ export class NodeStream implements ByteStream, Watched {
     const scope = here();
     const stop = scope.interruption(this);
     if (stop !== undefined) return stop;
-    if (this.#reader?.state === "parked") return refuse(scope, this, this.#busyError(scope));
+    if (this.#reader?.state === "parked") return refused(scope, this, this.#busyError(scope));
     if (this.#ahead !== undefined) return completed(scope, this, this.#take(this.#ahead, most));
     const readable = this.#readable;
     if (this.#hasEnded || readable === undefined) return completed(scope, this, undefined);
-    if (this.#lost !== undefined) return refuse(scope, this, this.#lost);
+    if (this.#lost !== undefined) return refused(scope, this, this.#lost);
     if (this.#isClosed) return completed(scope, this, undefined);
     const wait = park<Uint8Array | undefined>(scope, this);
     wait.handsOver = true;
@@ -300,7 +300,7 @@ export class NodeStream implements ByteStream, Watched {
     if (stop !== undefined) return stop;
     if (this.#lost !== undefined) {
       this.#untold = undefined;
-      return refuse(scope, subject, this.#lost);
+      return refused(scope, subject, this.#lost);
     }
     if (this.unsent <= most) return completed(scope, subject, undefined);
     const wait = park<void>(scope, subject);
@@ -648,11 +648,4 @@ function isTcp(stream: object): boolean {
 export function isShuttingDown(socket: Readable | Writable): boolean {
   const { writableEnded, writableFinished, writableLength } = socket as Writable; // it is a socket
   return writableEnded && !writableFinished && writableLength === 0;
-}
-
-/** Rejects in its turn. */
-function refuse(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
-  const wait = new Wait<never>(scope, subject);
-  wait.fail(error);
-  return wait.promise;
 }

@@ -7,9 +7,8 @@
  */
 
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here, refused } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { Wait } from "../kernel/wait.ts";
 import type { ByteStream } from "../ports/network.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { disposeOf } from "./dispose.ts";
@@ -628,11 +627,4 @@ export class StreamReader implements AsyncDisposable {
 /** The task of a scope in messages. */
 export function describeCaller(scope: Scope): string {
   return scope.task?.describe() ?? "code outside every task";
-}
-
-/** Rejects in its turn. */
-function refused(scope: Scope, subject: string, error: unknown): Promise<never> {
-  const wait = new Wait<never>(scope, subject);
-  wait.fail(error);
-  return wait.promise;
 }

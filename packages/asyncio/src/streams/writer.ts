@@ -12,9 +12,8 @@
 
 import { argumentError, CancelledError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here, refused } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { Wait } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { encodeText } from "../ports/text.ts";
 import { disposeOf } from "./dispose.ts";
@@ -287,18 +286,18 @@ export class StreamWriter implements AsyncDisposable {
     if (this.#isClosed || this.#hasWrittenEof) {
       const call = this.#isClosed ? "close" : "writeEof";
       const message = `\`writer.write\` was called after \`${call}\`. Write first`;
-      return refused(scope, lost ?? new InvalidStateError(message));
+      return refused(scope, "StreamWriter.write", lost ?? new InvalidStateError(message));
     }
     if (lost !== undefined)
       return new Backpressure(() => {
         this.#told = lost; // not before somebody awaits it: it might never be told
-        return refused(scope, lost);
+        return refused(scope, "StreamWriter.write", lost);
       });
-    if (isClosing) return refused(scope, closedElsewhere(this.#stream));
+    if (isClosing) return refused(scope, "StreamWriter.write", closedElsewhere(this.#stream));
     if (this.#isStartingTls) {
       const message =
         "`writer.write` was called while `startTls` is at work. Await it: what is written now would be neither plain nor secure";
-      return refused(scope, new InvalidStateError(message));
+      return refused(scope, "StreamWriter.write", new InvalidStateError(message));
     }
     const other = this.#waiting;
     if (other?.task === scope.task || other === undefined) return undefined;
@@ -393,13 +392,6 @@ export function isLossOf(stream: ByteStream, error: unknown): boolean {
   if (typeof error !== "object" || error === null) return false;
   const isIts = stream.isLoss?.(error) ?? error === stream.lost;
   return isIts || closedUnder.get(error) === stream;
-}
-
-/** Rejects in its turn, and is handled, should nobody await it. */
-function refused(scope: Scope, error: unknown): Promise<never> {
-  const wait = new Wait<never>(scope, "StreamWriter.write");
-  wait.fail(error);
-  return wait.promise;
 }
 
 /** @internal */
