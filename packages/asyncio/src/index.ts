@@ -163,11 +163,11 @@ export {
   CancelledError,
   type CancelDetails,
   type CancelSource,
-  DeadlockError,
   InvalidStateError,
   TimeoutError,
 } from "./kernel/errors.ts";
 
+export { DeadlockError } from "./tasks/deadlock.ts";
 export { type ErrorMatcher, ExceptionGroup } from "./tasks/exception-group.ts";
 export { QueueEmpty, QueueFull, QueueShutDown } from "./queues/errors.ts";
 export { IncompleteReadError, LimitOverrunError } from "./streams/errors.ts";

@@ -6,7 +6,6 @@
  * so it also works when two copies of the package are loaded. How a cancellation travels is in scope.ts.
  */
 
-import { condense } from "../words/lines.ts";
 import { isThenable, render, renderReason } from "../words/render.ts";
 
 export { isThenable };
@@ -117,24 +116,6 @@ export class TimeoutError extends Error {
   readonly code = "ERR_ASYNCIO_TIMEOUT";
 }
 register(TimeoutError, "TimeoutError");
-
-/** Nothing can happen any more, and main has not ended. `tasks` are those that waited, in the order they were created. */
-export class DeadlockError<T extends object = object> extends Error {
-  readonly code = "ERR_ASYNCIO_DEADLOCK";
-  // Not enumerable: printing the error would print each task with all that hangs on it.
-  declare readonly tasks: readonly T[];
-
-  constructor(tasks: readonly T[], descriptions: readonly string[]) {
-    super(
-      `nothing is left that could wake a task, but ${tasks.length === 1 ? "one is" : `${tasks.length} are`} still waiting:\n` +
-        condense(descriptions)
-          .map((line) => `  ${line}`)
-          .join("\n"),
-    );
-    Object.defineProperty(this, "tasks", { value: tasks });
-  }
-}
-register(DeadlockError, "DeadlockError");
 
 /** The object is not in a state that allows the call: the order of calls is wrong. */
 export class InvalidStateError extends Error {

@@ -21,6 +21,7 @@ import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
 import { getRunningLoop, here, switchTasks } from "./here.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Scope } from "./scope.ts";
+import type { Task } from "./task.ts";
 import { type Cancellation, Wait } from "./wait.ts";
 
 export type FutureState = "pending" | "fulfilled" | "rejected" | "cancelled";
@@ -218,6 +219,10 @@ export class Future<T> extends Promise<T> {
 
   /** @internal */ describeWait(): string {
     return this.describe();
+  }
+
+  /** @internal */ waitsOn(): Iterable<Task<unknown>> {
+    return [];
   }
 
   /** @internal Marks a failure as seen: somebody got hold of it, or will. */

@@ -196,6 +196,11 @@ export class Task<T> extends Future<T> {
   }
 
   /** @internal */
+  override waitsOn(): Iterable<Task<unknown>> {
+    return [this];
+  }
+
+  /** @internal */
   override listen(listener: Wait<T> | FutureListener): void {
     // A deadline around the owner counts here, too: an operation of the task may be the first to notice it.
     if ((listener as Partial<FutureListener>).owner?.attention === true)

@@ -21,6 +21,7 @@ import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug
 import { CancelledError, type CancelSource } from "./errors.ts";
 import { guardAbandonedBranches } from "./host.ts";
 import type { Scope } from "./scope.ts";
+import type { Task } from "./task.ts";
 
 /** One cancellation of one scope; each wait that it ends gets a CancelledError of its own. */
 export interface Cancellation {
@@ -42,7 +43,13 @@ export function newOrigin(): number {
 }
 
 /** What a wait waits for: constant words, or an object that finds the words when somebody asks. */
-export type WaitSubject = string | { describeWait(now: number): string };
+export type WaitSubject =
+  | string
+  | {
+      describeWait(now: number): string;
+      /** The tasks that have to act before the wait can end: the holder of a lock, the children of a group. */
+      waitsOn?(): Iterable<Task<unknown>>;
+    };
 
 /**
  * Called when a parked wait is to be cancelled, before it ends: withdraws what the operation has registered.
@@ -193,6 +200,11 @@ export class Wait<T = unknown> {
     } catch {
       return "something that cannot be described: its describeWait throws";
     }
+  }
+
+  /** The tasks that have to act before it can end, as far as its subject knows them. */
+  waitsOn(): Iterable<Task<unknown>> {
+    return typeof this.subject === "string" ? [] : (this.subject.waitsOn?.() ?? []);
   }
 
   /** @internal For waits that a timer ends, with `offer` as their value. */

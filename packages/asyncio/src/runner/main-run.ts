@@ -1,7 +1,6 @@
 /** One main task on a loop: who ends it, and when it will never end. */
 
 import type { Context } from "../kernel/context-var.ts";
-import { DeadlockError } from "../kernel/errors.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
@@ -9,6 +8,7 @@ import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
 import type { Timer } from "../structures/timers.ts";
+import { deadlockOf } from "../tasks/deadlock.ts";
 import { abandonTasks, describeTask } from "./shutdown.ts";
 
 /** A host that runs dry twice, asks twice within microseconds; one that something has woken, after that. */
@@ -45,7 +45,7 @@ export class MainRun<T> implements FutureListener {
     this.#options = options;
     this.#join = park<void>(
       options.around,
-      { describeWait: () => "a run to end" },
+      { describeWait: () => "a run to end", waitsOn: () => [this.main] },
       (_wait, cancellation) => {
         // The end of the caller's scope does not hurry a main that is cleaning up: the outer run waits for it.
         const isKnown = cancellation.source === "closed" && this.main.cancelling() > 0;
@@ -111,7 +111,7 @@ export class MainRun<T> implements FutureListener {
       return;
     }
     const tasks = this.#loop.tasks.toArray();
-    this.#dead ??= error ?? new DeadlockError(tasks, tasks.map(describeTask));
+    this.#dead ??= error ?? deadlockOf(tasks, tasks.map(describeTask));
     // What sits in a foreign await that nothing will end any more cannot be told; nor has it a `finally` that could run.
     if (isSecondTime || this.main.waitingFor().length === 0) this.main.abandon();
     else this.main.cancelFor("shutdown", this.#dead.name);

@@ -58,7 +58,10 @@ class Holding implements Disposable {
 export class Lock {
   readonly name: string | undefined;
   readonly #waiters: WaitList = new WaitList();
-  readonly #subject: WaitSubject = { describeWait: () => this.#describeHeld() };
+  readonly #subject: WaitSubject = {
+    describeWait: () => this.#describeHeld(),
+    waitsOn: () => (this.#holding?.task === undefined ? [] : [this.#holding.task]),
+  };
   /** Undefined iff the lock is free. */
   #holding: Holding | undefined = undefined;
 

@@ -109,6 +109,7 @@ class Gathering {
     this.#missing = awaitables.length;
     const subject = {
       describeWait: () => `gather, ${this.#missing} of ${this.#results.length} missing`,
+      waitsOn: () => this.#children.toArray().flatMap(({ future }) => [...future.waitsOn()]),
     };
     this.wait = park(scope, subject, (_wait, cancellation) => this.#cancel(cancellation));
     const futures = new Map<Future<unknown>, Child>();

@@ -228,7 +228,10 @@ export class TaskGroup<R = unknown> {
     };
     const join = park<void>(
       this.#outer,
-      { describeWait: () => this.#describeJoin() },
+      {
+        describeWait: () => this.#describeJoin(),
+        waitsOn: () => this.#children.toArray().map(({ task }) => task),
+      },
       forwardCancel,
     );
     this.#join = join;
@@ -439,7 +442,10 @@ class Starting<V> {
   isStarted = false;
 
   constructor(scope: Scope) {
-    const subject = { describeWait: () => `${this.child?.describe() ?? "a task"} to be started` };
+    const subject = {
+      describeWait: () => `${this.child?.describe() ?? "a task"} to be started`,
+      waitsOn: () => (this.child === undefined ? [] : [this.child]),
+    };
     this.wait = park<V>(scope, subject, (_wait, cancellation) => {
       if (this.child?.cancelling() === 0) this.child.forwardCancel(cancellation);
       return false;

@@ -98,6 +98,11 @@ function isTrigger(future: Future<unknown>, returnWhen: ReturnWhen): boolean {
   return returnWhen === "FIRST_COMPLETED" && future.done();
 }
 
+/** Of each future the task that it is. */
+function pendingTasks(futures: Iterable<Future<unknown>>): Task<unknown>[] {
+  return [...futures].filter((future) => !future.done()).flatMap((future) => [...future.waitsOn()]);
+}
+
 async function untilEnough(
   futures: Set<Future<unknown>>,
   returnWhen: ReturnWhen,
@@ -107,6 +112,7 @@ async function untilEnough(
   let missing = [...futures].filter((future) => !future.done()).length;
   const bell = park<void>(scope, {
     describeWait: () => `wait, ${missing} of ${futures.size} not done`,
+    waitsOn: () => pendingTasks(futures),
   });
   const listener: FutureListener = {
     futureDone(future) {
@@ -199,7 +205,10 @@ export interface Completions<T> {
 class CompletionIterator<T> implements Completions<T> {
   readonly #delay: number;
   readonly #deadline: number;
-  readonly #subject = { describeWait: () => `asCompleted, ${this.#pending.size} not ended` };
+  readonly #subject = {
+    describeWait: () => `asCompleted, ${this.#pending.size} not ended`,
+    waitsOn: () => pendingTasks(this.#pending.keys()),
+  };
   /** Futures that have not ended as far as we know, with what listens to them. */
   readonly #pending: Map<Future<T>, FutureListener> = new Map();
   /** Thunks that were given under a pending cancellation: it comes first (8.3), and they start if somebody goes on. */
@@ -363,7 +372,10 @@ export async function shield<T>(work: Awaitable<T>): Promise<T> {
   }
   const inner = known ?? toFuture(work);
   if (inner.done()) return await inner;
-  const subject = { describeWait: () => `shield of ${inner.describe()}` };
+  const subject = {
+    describeWait: () => `shield of ${inner.describe()}`,
+    waitsOn: () => inner.waitsOn(),
+  };
   const outer = park<T>(scope, subject, () => {
     inner.unlisten(listener);
     watchOrphan(inner);

@@ -11,7 +11,7 @@
 
 import type { Handle } from "../kernel/callback.ts";
 import { creationSites } from "../kernel/debug.ts";
-import { DeadlockError, TimeoutError } from "../kernel/errors.ts";
+import { TimeoutError } from "../kernel/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop, type ExceptionContext, type Ready } from "../kernel/loop.ts";
@@ -21,6 +21,7 @@ import { Wait, type WaitSubject } from "../kernel/wait.ts";
 import { dependentsOf } from "../ports/dependents.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { deadlockOf } from "../tasks/deadlock.ts";
 import { type BubbleOptions, openBubble } from "./bubble.ts";
 import { Decider, nameOfFlow } from "./decider.ts";
 import { LivelockError, UncontrolledError, UnhandledError } from "./errors.ts";
@@ -334,7 +335,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   }
 
   #deadlock(): Error {
-    const error = new DeadlockError(this.loop.tasks.toArray(), tasksInWords(this.loop));
+    const error = deadlockOf(this.loop.tasks.toArray(), tasksInWords(this.loop));
     if (!this.autojump && this.nextTimer() !== undefined)
       error.message += "\nThe clock moves by `t.advance` alone: `autojump` is off";
     return error;

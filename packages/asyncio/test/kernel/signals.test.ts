@@ -250,6 +250,12 @@ describe("rule 27: a deadlock in a real process", () => {
     assert.match(stdout, /^main,worker$/m);
   });
 
+  test("it shows who waits for each other in a circle", async () => {
+    const { stdout } = await runFixture("signals", "deadlock by two locks");
+
+    assert.match(stdout, /^They wait for each other in a circle: ("main" -> "ann" -> "main")$/m);
+  });
+
   test("there is none while a listener to the end of the program goes on", async () => {
     const { code, stdout } = await runFixture("signals", "woken at the end");
 

@@ -1,0 +1,68 @@
+/**
+ * Deadlocks: nothing is left that could wake a task, and main has not ended. The runner and the loops of tests find out;
+ * here is what they say about it. Waits that know whom they depend on (`waitsOn` of their subject) show the circle.
+ */
+
+import { register } from "../kernel/errors.ts";
+import type { Task } from "../kernel/task.ts";
+import { condense } from "../words/lines.ts";
+
+/** Nothing can happen any more, and main has not ended. `tasks` are those that waited, in the order they were created. */
+export class DeadlockError<T extends object = object> extends Error {
+  readonly code = "ERR_ASYNCIO_DEADLOCK";
+  // Not enumerable: printing the error would print each task with all that hangs on it.
+  declare readonly tasks: readonly T[];
+
+  constructor(
+    tasks: readonly T[],
+    descriptions: readonly string[],
+    circle: readonly string[] = [],
+  ) {
+    const count = tasks.length === 1 ? "one is" : `${tasks.length} are`;
+    const lines = condense(descriptions).map((line) => `  ${line}`);
+    // One that waits for itself is described so already.
+    if (circle.length > 2)
+      lines.push(`They wait for each other in a circle: ${circle.join(" -> ")}`);
+    super(
+      `nothing is left that could wake a task, but ${count} still waiting:\n${lines.join("\n")}`,
+    );
+    Object.defineProperty(this, "tasks", { value: tasks });
+  }
+}
+register(DeadlockError, "DeadlockError");
+
+/** The error for `tasks`, each in the words of `describe`. */
+export function deadlockOf(
+  tasks: readonly Task<unknown>[],
+  descriptions: readonly string[],
+): DeadlockError<Task<unknown>> {
+  const circle = circleAmong(tasks).map((task) => JSON.stringify(task.getName()));
+  return new DeadlockError(tasks, descriptions, circle);
+}
+
+/** Tasks each of which waits for the next one, the first of them again at the end; empty if there is no such circle. */
+function circleAmong(tasks: readonly Task<unknown>[]): Task<unknown>[] {
+  const places = new Map<Task<unknown>, number>(); // in the path; -1 once all that a task waits for was followed
+  for (const start of tasks) {
+    const path = places.has(start) ? [] : [{ task: start, rest: holdersOf(start) }];
+    places.set(start, places.get(start) ?? 0);
+    for (let step = path.at(-1); step !== undefined; step = path.at(-1)) {
+      const next = step.rest.pop();
+      const place = next === undefined ? undefined : places.get(next);
+      if (next === undefined) {
+        places.set(step.task, -1);
+        path.pop();
+      } else if (place === undefined) {
+        places.set(next, path.length);
+        path.push({ task: next, rest: holdersOf(next) });
+      } else if (place >= 0) return [...path.slice(place).map(({ task }) => task), next];
+    }
+  }
+  return [];
+}
+
+/** Last first: the walk takes them from the end. */
+function holdersOf(task: Task<unknown>): Task<unknown>[] {
+  const waits = task.scope.parkedWaits();
+  return waits.flatMap((wait) => [...wait.waitsOn()]).reverse();
+}
