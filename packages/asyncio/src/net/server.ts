@@ -54,7 +54,7 @@ export type ConnectionHandler = (
   reader: StreamReader,
   writer: StreamWriter,
   connection: Connection,
-) => PromiseLike<unknown>;
+) => unknown;
 
 /** What servers of all kinds take. */
 export interface ServingOptions extends ReaderOptions, WriterOptions {

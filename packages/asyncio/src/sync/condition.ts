@@ -9,8 +9,9 @@
 import { argumentError, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
+import type { Coroutine } from "../kernel/task.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { describeSync, Lock, type SyncOptions } from "./lock.ts";
+import { checkSyncOptions, describeSync, Lock, type SyncOptions } from "./lock.ts";
 
 /**
  * Lets tasks wait for a change of shared state. Source: asyncio.Condition.
@@ -39,6 +40,7 @@ export class Condition {
     if (lock !== undefined && !(lock instanceof Lock)) {
       throw argumentError("`new Condition`", "a Lock, or undefined for one of its own", lock);
     }
+    checkSyncOptions("Condition", options);
     this.name = options.name;
     this.#lock = lock ?? new Lock({ name: options.name });
   }
@@ -56,8 +58,8 @@ export class Condition {
   }
 
   /** Runs `body` with the lock held, and releases it on every path. */
-  run<T>(body: () => PromiseLike<T>): Promise<T> {
-    return this.#lock.run(body);
+  run<T>(body: Coroutine<T>): Promise<T> {
+    return this.#lock.runFor("`condition.run`", body);
   }
 
   /**

@@ -3,7 +3,7 @@
 import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { describeSync, type SyncOptions } from "./lock.ts";
+import { checkSyncOptions, describeSync, type SyncOptions } from "./lock.ts";
 
 /**
  * A flag that is set or not. `set` wakes everyone who waits, also if it is cleared before they run.
@@ -22,6 +22,7 @@ export class Event {
   #isSet = false;
 
   constructor(options: SyncOptions = {}) {
+    checkSyncOptions("Event", options);
     this.name = options.name;
   }
 

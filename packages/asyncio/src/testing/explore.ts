@@ -151,7 +151,7 @@ async function exploreAs<S>(
  * await predicate(["a", "b"]); // await fc.assert(fc.asyncProperty(fc.array(fc.string()), predicate));
  */
 export function explored<A extends unknown[]>(
-  body: (t: TestContext, ...data: A) => PromiseLike<unknown>,
+  body: (t: TestContext, ...data: A) => unknown,
   options: Omit<ExploreOptions<undefined>, "setup" | "invariant"> = {},
 ): (...data: A) => Promise<void> {
   if (typeof body !== "function") throw argumentError("`explored`", "a function", body);

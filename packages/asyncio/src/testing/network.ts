@@ -141,7 +141,7 @@ export class SimulatedHost implements Network {
   }
 
   /** Runs `body` on this host: `networkHere()` is this host in it, and in the tasks that it starts. */
-  async run<T>(body: () => PromiseLike<T>): Promise<T> {
+  async run<T>(body: Coroutine<T>): Promise<T> {
     const token = currentHost.set(this);
     try {
       return await body();

@@ -46,7 +46,7 @@ export function settingsOf<S>(
   options: TestOptions & StateOptions<S>,
   foreign: "hold" | "error",
 ): TrialSettings<S> {
-  checkCoroutine(api, body as () => PromiseLike<unknown>);
+  checkCoroutine(api, body);
   const { watchdog = 10, maxSteps = 100_000, bubble = false, cancelGrace } = options;
   checkSeconds(api, "`watchdog` in seconds", watchdog);
   if (watchdog <= 0) throw rangeError(api, "`watchdog` above 0 (Infinity for none)", watchdog);
@@ -104,7 +104,7 @@ export const plainMode: Mode = { cancels: false, faults: false, deadlines: false
  * });
  */
 export async function runTest<R>(
-  body: (t: TestContext) => PromiseLike<R>,
+  body: (t: TestContext) => R | PromiseLike<R>,
   options: RunTestOptions = {},
 ): Promise<R> {
   const { seed } = options;
@@ -114,7 +114,7 @@ export async function runTest<R>(
   const keepResult: TestBody<undefined> = async (t) => {
     result = { value: await body(t) };
   };
-  checkCoroutine("`runTest`", body as () => PromiseLike<unknown>);
+  checkCoroutine("`runTest`", body);
   const withoutState = { ...options, setup: undefined, invariant: undefined };
   const settings = settingsOf<undefined>("`runTest`", keepResult, withoutState, "hold");
   const strategy = seed === undefined ? fifo : drawn("random", seed, 0);

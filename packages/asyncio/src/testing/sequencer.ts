@@ -31,7 +31,7 @@ export class Sequencer {
    * Waits for the turn of `position` (0, 1, 2 ...), and runs `body`; the next position has its turn when the body has ended.
    * Rejects with a RangeError for what is no position, with an InvalidStateError for one that was taken.
    */
-  async run<T>(position: number, body: () => PromiseLike<T>): Promise<T> {
+  async run<T>(position: number, body: Coroutine<T>): Promise<T> {
     if (!Number.isInteger(position) || position < 0)
       throw rangeError("`sequencer.run`", "a position: 0, 1, 2 and so on", position);
     if (this.#taken.has(position))
