@@ -13,7 +13,7 @@ import type {
   TlsOptions as TlsServerOptions,
 } from "node:tls";
 import { runInRoot } from "../kernel/context.ts";
-import { argumentError, checkSeconds, TimeoutError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, checkSeconds, TimeoutError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
 import { park } from "../kernel/scope.ts";
@@ -34,6 +34,7 @@ import type {
 } from "../streams/tls-options.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { timeout } from "../tasks/timeouts.ts";
+import type { Names } from "../words/options.ts";
 import { checkHost } from "./host-name.ts";
 import { explain, type Side, watchCertificate } from "./tls-errors.ts";
 
@@ -61,10 +62,27 @@ const isIP = (text: string): boolean => process.getBuiltinModule("node:net").isI
 const contexts: WeakMap<object, SecureContext> = new WeakMap();
 const acceptors: WeakMap<object, TlsAcceptor> = new WeakMap();
 
+const CERTIFICATE: Names<Certificate> = { cert: 1, key: 1, passphrase: 1 };
+const EITHER: Names<ClientTlsOptions | ServerTlsOptions> = {
+  ...CERTIFICATE,
+  ca: 1,
+  alpnProtocols: 1,
+  minVersion: 1,
+  maxVersion: 1,
+  ciphers: 1,
+  rejectUnauthorized: 1,
+  handshakeDelay: 1,
+};
+const CLIENT: Names<ClientTlsOptions> = { ...EITHER, serverHostname: 1, shutdownDelay: 1 };
+const SERVER: Names<ServerTlsOptions> = { ...EITHER, certificates: 1, requestCert: 1 };
+const API = "`startTls`";
+
 /** @throws TypeError, RangeError for options that make no sense. */
 export function checkTlsOptions(api: string, options: object, isServer: boolean): void {
   if (typeof options !== "object" || options === null)
     throw argumentError(api, "`tls` to be an object of options", options);
+  const whose = api === API ? api : `\`tls\` of ${api}`;
+  checkOptions(whose, options, isServer ? SERVER : CLIENT);
   const { handshakeDelay = 0, shutdownDelay = 0, alpnProtocols = [] } = options as ClientTlsOptions;
   checkSeconds(api, "`handshakeDelay` in seconds", handshakeDelay);
   checkSeconds(api, "`shutdownDelay` in seconds", shutdownDelay);
@@ -73,6 +91,8 @@ export function checkTlsOptions(api: string, options: object, isServer: boolean)
   const { cert, key, certificates, serverHostname } = options as ServerTlsOptions &
     ClientTlsOptions;
   if (serverHostname !== undefined) checkHost(api, "`serverHostname` to be a name", serverHostname);
+  for (const [name, certificate] of Object.entries(isServer ? (certificates ?? {}) : {}))
+    checkOptions(`\`certificates[${JSON.stringify(name)}]\` of ${api}`, certificate, CERTIFICATE);
   const hasCertificate = cert !== undefined && key !== undefined;
   if (isServer && !hasCertificate && certificates === undefined)
     throw argumentError(
@@ -110,7 +130,7 @@ export async function secure(
   const seconds = handshakeDelay === Number.POSITIVE_INFINITY ? null : handshakeDelay;
   const raw = below.readable;
   try {
-    checkTlsOptions("`startTls`", options, below.to === undefined);
+    checkTlsOptions(API, options, below.to === undefined);
     await timeout(seconds, () => shakeHands(below, options, attach));
   } catch (error) {
     raw.destroy();

@@ -5,6 +5,7 @@
 
 import { argumentError, rangeError } from "../kernel/errors.ts";
 import { encodeText } from "../ports/text.ts";
+import type { Names } from "../words/options.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 import { LimitOverrunError } from "./errors.ts";
 
@@ -12,6 +13,8 @@ export interface LimitOption {
   /** Bytes that may come before a separator; it does not count itself. @default that of the reader */
   readonly limit?: number | undefined;
 }
+
+export const LIMIT: Names<LimitOption> = { limit: 1 };
 
 export const DEFAULT_LIMIT = 65_536;
 

@@ -10,13 +10,20 @@
  *     await writer.drain();
  */
 
-import { argumentError, CancelledError, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import {
+  argumentError,
+  CancelledError,
+  checkOptions,
+  InvalidStateError,
+  rangeError,
+} from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { encodeText } from "../ports/text.ts";
+import type { Names } from "../words/options.ts";
 import { disposeOf } from "./dispose.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
 import type {
@@ -32,6 +39,8 @@ export interface WriterOptions {
   /** Bytes on their way at which they go on. @default a quarter of `highWaterMark` */
   readonly lowWaterMark?: number | undefined;
 }
+
+export const WRITER: Names<WriterOptions> = { highWaterMark: 1, lowWaterMark: 1 };
 
 /** What `getExtraInfo` knows, by name. */
 export interface ExtraInfo {
@@ -110,6 +119,7 @@ export class StreamWriter implements AsyncDisposable {
 
   /** With the reader of the same connection, if `startTls` is to be used. */
   constructor(stream: ByteStream, options: WriterOptions = {}, reader?: StreamReader) {
+    checkOptions("`new StreamWriter`", options, WRITER);
     const [low, high] = waterMarks("`new StreamWriter`", options, stream.highWaterMark);
     this.#stream = stream;
     this.#reader = reader;

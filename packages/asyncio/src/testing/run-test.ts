@@ -1,7 +1,14 @@
 /** One test in virtual time, looked over when it has ended. */
 
-import { argumentError, checkCoroutine, checkSeconds, rangeError } from "../kernel/errors.ts";
-import type { BubbleOptions } from "./bubble.ts";
+import {
+  argumentError,
+  checkCoroutine,
+  checkOptions,
+  checkSeconds,
+  rangeError,
+} from "../kernel/errors.ts";
+import type { Names } from "../words/options.ts";
+import { BUBBLE, type BubbleOptions } from "./bubble.ts";
 import type { Mode } from "./schedule.ts";
 import { drawn, fifo } from "./strategies.ts";
 import type { TestContext } from "./test-context.ts";
@@ -26,6 +33,15 @@ export interface TestOptions {
   readonly cancelGrace?: number | undefined;
 }
 
+export const TEST: Names<TestOptions> = {
+  autojump: 1,
+  bubble: 1,
+  foreign: 1,
+  watchdog: 1,
+  maxSteps: 1,
+  cancelGrace: 1,
+};
+
 /** What every kind of test can be given for state that is made anew for each run. */
 export interface StateOptions<S> {
   /** Makes the state that the body gets as its second argument; called at the start of each run, inside of it. */
@@ -38,6 +54,9 @@ export interface RunTestOptions extends TestOptions {
   /** Draws the order in which ready steps run: one order for each seed. @default first in, first out */
   readonly seed?: number | undefined;
 }
+
+const KNOWN: Names<RunTestOptions> = { ...TEST, seed: 1 };
+export const STATE: Names<StateOptions<unknown>> = { setup: 1, invariant: 1 };
 
 /** The clock, the checks at the end, and the way out of what hangs. */
 export function settingsOf<S>(
@@ -56,6 +75,7 @@ export function settingsOf<S>(
     throw argumentError(api, '`foreign` to be "hold" or "error"', options.foreign);
   if (typeof bubble !== "boolean" && (typeof bubble !== "object" || bubble === null))
     throw argumentError(api, "`bubble` to be true, false or BubbleOptions", bubble);
+  if (typeof bubble === "object") checkOptions(`\`bubble\` of ${api}`, bubble, BUBBLE);
   for (const name of ["setup", "invariant"] as const)
     if (options[name] !== undefined && typeof options[name] !== "function")
       throw argumentError(api, `\`${name}\` to be a function`, options[name]);
@@ -107,6 +127,7 @@ export async function runTest<R>(
   body: (t: TestContext) => R | PromiseLike<R>,
   options: RunTestOptions = {},
 ): Promise<R> {
+  checkOptions("`runTest`", options, KNOWN);
   const { seed } = options;
   if (seed !== undefined && !Number.isSafeInteger(seed))
     throw rangeError("`runTest`", "`seed` to be an integer", seed);

@@ -51,7 +51,7 @@ const BARE: Readonly<Record<string, readonly string[]>> = {
 };
 
 function adviceFor(found: unknown, names: AnyNames): string | undefined {
-  const isSignal = typeof AbortSignal === "function" && found instanceof AbortSignal;
+  const isSignal = typeof found === "object" && found !== null && "throwIfAborted" in found;
   const kind = isSignal ? "signal" : typeof found;
   const name = BARE[kind]?.find((candidate) => names[candidate] === 1);
   if (name !== undefined) return `Write \`{ ${name}${isSignal ? "" : `: ${render(found)}`} }\``;
