@@ -74,7 +74,7 @@ export async function joined<T>(
 ): Promise<T> {
   const api = "`joined`";
   checkCoroutine(api, start);
-  if (typeof options !== "object" || options === null)
+  if (options === undefined || options === null)
     throw argumentError(api, "options with a `grace` in seconds", options);
   checkOptions(api, options, KNOWN);
   checkSeconds(api, "`grace` in seconds", options.grace);

@@ -153,14 +153,15 @@ export class Future<T> extends Promise<T> {
   }
 
   /** Calls `callback(this)` in a later iteration of the loop once it is done, in the order of registration. */
-  addDoneCallback(callback: (future: this) => void, options: { context?: Context } = {}): void {
+  addDoneCallback(callback: (future: this) => void, options?: { context?: Context }): void {
+    checkOptions("`addDoneCallback`", options, { context: 1 });
     const handle = new Handle(
       "`addDoneCallback`",
       this.#loop,
       callback as (future: never) => void,
       [this],
       undefined,
-      options.context,
+      options?.context,
     );
     const entry: DoneCallback = { callback, handle, futureDone: () => handle.timerDue() };
     this.listen(entry);

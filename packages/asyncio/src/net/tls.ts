@@ -26,15 +26,17 @@ import {
   withoutDot,
 } from "../ports/network.ts";
 import { isShuttingDown, type NodeStreamSource } from "../streams/node-stream.ts";
-import type {
-  Certificate,
-  ClientTlsOptions,
-  Pem,
-  ServerTlsOptions,
+import {
+  CERTIFICATE,
+  type Certificate,
+  CLIENT_TLS,
+  type ClientTlsOptions,
+  type Pem,
+  SERVER_TLS,
+  type ServerTlsOptions,
 } from "../streams/tls-options.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { timeout } from "../tasks/timeouts.ts";
-import type { Names } from "../words/options.ts";
 import { checkHost } from "./host-name.ts";
 import { explain, type Side, watchCertificate } from "./tls-errors.ts";
 
@@ -62,27 +64,14 @@ const isIP = (text: string): boolean => process.getBuiltinModule("node:net").isI
 const contexts: WeakMap<object, SecureContext> = new WeakMap();
 const acceptors: WeakMap<object, TlsAcceptor> = new WeakMap();
 
-const CERTIFICATE: Names<Certificate> = { cert: 1, key: 1, passphrase: 1 };
-const EITHER: Names<ClientTlsOptions | ServerTlsOptions> = {
-  ...CERTIFICATE,
-  ca: 1,
-  alpnProtocols: 1,
-  minVersion: 1,
-  maxVersion: 1,
-  ciphers: 1,
-  rejectUnauthorized: 1,
-  handshakeDelay: 1,
-};
-const CLIENT: Names<ClientTlsOptions> = { ...EITHER, serverHostname: 1, shutdownDelay: 1 };
-const SERVER: Names<ServerTlsOptions> = { ...EITHER, certificates: 1, requestCert: 1 };
-const API = "`startTls`";
+const API = "`writer.startTls`";
 
 /** @throws TypeError, RangeError for options that make no sense. */
 export function checkTlsOptions(api: string, options: object, isServer: boolean): void {
   if (typeof options !== "object" || options === null)
     throw argumentError(api, "`tls` to be an object of options", options);
   const whose = api === API ? api : `\`tls\` of ${api}`;
-  checkOptions(whose, options, isServer ? SERVER : CLIENT);
+  checkOptions(whose, options, isServer ? SERVER_TLS : CLIENT_TLS);
   const { handshakeDelay = 0, shutdownDelay = 0, alpnProtocols = [] } = options as ClientTlsOptions;
   checkSeconds(api, "`handshakeDelay` in seconds", handshakeDelay);
   checkSeconds(api, "`shutdownDelay` in seconds", shutdownDelay);
@@ -202,7 +191,7 @@ function hostnameOf(below: Securable, options: ClientTlsOptions): string {
   const found = withoutDot(options.serverHostname ?? below.to?.hostname ?? below.to?.host ?? "");
   if (found !== "" || options.rejectUnauthorized === false) return found;
   throw argumentError(
-    "`startTls`",
+    API,
     "`serverHostname`, the name that the certificate of the server is for",
     found,
   );

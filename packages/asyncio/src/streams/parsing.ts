@@ -20,7 +20,9 @@ import {
   find,
   LINE,
   type LimitOption,
+  NO_OPTIONS,
   overrun,
+  READING,
   type Search,
   type Separator,
   searchedIn,
@@ -29,9 +31,7 @@ import {
 import {
   type BytesOption,
   type EncodingOption,
-  NO_OPTIONS,
   pieceDecoders,
-  READING,
   TEXT,
   type TextOptions,
 } from "./text.ts";

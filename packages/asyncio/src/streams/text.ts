@@ -2,7 +2,6 @@
 
 import { rangeError } from "../kernel/errors.ts";
 import type { Names } from "../words/options.ts";
-import type { LimitOption } from "./separators.ts";
 
 export interface TextOptions {
   /** A label that TextDecoder knows. @default "utf-8" */
@@ -10,10 +9,6 @@ export interface TextOptions {
 }
 
 export const TEXT: Names<TextOptions> = { encoding: 1 };
-/** The options of reads that look for a separator. */
-export const READING: Names<TextOptions & LimitOption> = { encoding: 1, limit: 1 };
-/** Those of a call without any. */
-export const NO_OPTIONS: TextOptions & LimitOption = {};
 
 /** Asks a read for text. */
 export interface EncodingOption {

@@ -26,11 +26,13 @@ import { encodeText } from "../ports/text.ts";
 import type { Names } from "../words/options.ts";
 import { disposeOf } from "./dispose.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
-import type {
-  CipherInfo,
-  ClientTlsOptions,
-  PeerCertificate,
-  ServerTlsOptions,
+import {
+  type CipherInfo,
+  CLIENT_TLS,
+  type ClientTlsOptions,
+  type PeerCertificate,
+  SERVER_TLS,
+  type ServerTlsOptions,
 } from "./tls-options.ts";
 
 export interface WriterOptions {
@@ -60,6 +62,8 @@ export interface ExtraInfo {
   readonly serverHostname: string;
 }
 
+/** Of either side; which one it is, and what that allows, is for the stream to know. */
+const TLS: Names<ClientTlsOptions & ServerTlsOptions> = { ...CLIENT_TLS, ...SERVER_TLS };
 const NOTHING: Uint8Array = new Uint8Array(0);
 const ignore = (): void => {};
 
@@ -239,6 +243,7 @@ export class StreamWriter implements AsyncDisposable {
    */
   async startTls(options: ClientTlsOptions | ServerTlsOptions = {}): Promise<void> {
     const api = "`writer.startTls`";
+    checkOptions(api, options, TLS);
     const stream = this.#stream;
     if (this.#isClosed || this.#hasWrittenEof)
       throw new InvalidStateError(

@@ -62,7 +62,7 @@ export function mapConcurrent<T, R>(
   if (!isAsyncIterable(items) && !isIterable(items))
     throw argumentError(api, "an iterable or async iterable", items);
   if (typeof fn !== "function") throw argumentError(api, "a function for each item", fn);
-  checkOptions(api, options, KNOWN);
+  checkOptions(api, options ?? undefined, KNOWN);
   const { limit, ordered = true }: Partial<MapConcurrentOptions> = options ?? {};
   if (typeof limit !== "number")
     throw argumentError(api, "`limit` as a number of items", limit, "For no limit pass Infinity");

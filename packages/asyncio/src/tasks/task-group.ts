@@ -44,6 +44,7 @@ export interface TaskGroupOptions extends SignalOption {
   readonly name?: string | undefined;
 }
 
+const MADE_BY_CALL = "Use `taskGroup(async (group) => ...)`";
 const KNOWN: Names<TaskGroupOptions> = { limit: 1, name: 1, signal: 1 };
 
 /**
@@ -119,7 +120,10 @@ export class TaskGroup<R = unknown> {
   #join: Wait<void> | undefined = undefined;
 
   /** @internal Groups are made by `taskGroup`. */
-  constructor({ limit = Number.POSITIVE_INFINITY, name, signal }: TaskGroupOptions) {
+  constructor(options: TaskGroupOptions) {
+    if (options === undefined)
+      throw argumentError("`new TaskGroup`", "options", options, MADE_BY_CALL);
+    const { limit = Number.POSITIVE_INFINITY, name, signal } = options;
     if (typeof limit !== "number")
       throw argumentError("`taskGroup`", "`limit` to be a number", limit);
     if (!(limit >= 1)) throw rangeError("`taskGroup`", "`limit` to be at least 1", limit);

@@ -131,16 +131,16 @@ export async function explore<S = undefined>(
   options: ExploreOptions<S> = {},
 ): Promise<Exploration> {
   checkOptions("`explore`", options, KNOWN);
-  return await exploreAs(body, body, options);
+  return await exploreAs("`explore`", body, body, options);
 }
 
 /** Explores `body` under the name of `source`: the function whose text the replay strings belong to. */
 async function exploreAs<S>(
+  api: string,
   source: (...args: never[]) => unknown,
   body: TestBody<S>,
   options: ExploreOptions<S>,
 ): Promise<Exploration> {
-  const api = "`explore`";
   const settings = { ...settingsOf(api, body, options, "error"), source };
   const mode = options.faults === true ? { ...plainMode, faults: true } : plainMode;
   try {
@@ -174,7 +174,7 @@ export function explored<A extends unknown[]>(
   if (typeof body !== "function") throw argumentError("`explored`", "a function", body);
   checkOptions("`explored`", options, EXPLORED);
   return async (...data) => {
-    await exploreAs<undefined>(body, (t) => body(t, ...data), options);
+    await exploreAs<undefined>("`explored`", body, (t) => body(t, ...data), options);
   };
 }
 

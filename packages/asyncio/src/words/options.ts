@@ -45,7 +45,7 @@ function wrongShape(api: string, found: unknown, names: AnyNames, cure?: string)
 /** Options that are given bare, without the object around them, by what they are. */
 const BARE: Readonly<Record<string, readonly string[]>> = {
   string: ["name", "encoding"],
-  number: ["limit", "delay", "drain", "seed"],
+  number: ["port", "limit", "delay", "drain", "seed"],
   boolean: ["immediate", "returnExceptions"],
   signal: ["signal"],
 };
