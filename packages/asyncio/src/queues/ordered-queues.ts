@@ -28,12 +28,12 @@ const KNOWN: Names<PriorityQueueOptions<unknown>> = { name: 1, compare: 1 };
  * assert.equal((await queue.get()).url, "/first");
  */
 export class PriorityQueue<T> extends Queue<T> {
-  constructor(maxsize = 0, options: PriorityQueueOptions<T> = {}) {
+  constructor(maxsize = 0, options?: PriorityQueueOptions<T>) {
     checkOptions("`new PriorityQueue`", options, KNOWN);
-    const { compare = compareValues } = options;
+    const { compare = compareValues } = options ?? {};
     if (typeof compare !== "function")
       throw argumentError("`new PriorityQueue`", "`compare` to be a function", compare);
-    super(maxsize, { name: options.name }, new Heap<T>(compare));
+    super(maxsize, { name: options?.name }, new Heap<T>(compare));
   }
 
   /** @internal */
@@ -44,7 +44,7 @@ export class PriorityQueue<T> extends Queue<T> {
 
 /** A queue that gives the newest item first. Source: asyncio.LifoQueue. */
 export class LifoQueue<T> extends Queue<T> {
-  constructor(maxsize = 0, options: QueueOptions = {}) {
+  constructor(maxsize = 0, options?: QueueOptions) {
     super(maxsize, options, new Stack<T>());
   }
 

@@ -70,11 +70,11 @@ export class Queue<T> {
   #isShutDown = false;
 
   /** `maxsize` of 0 or less means no limit; a fraction is rounded up. */
-  constructor(maxsize = 0, options: QueueOptions = {}, items: ItemStore<T> = new RingBuffer<T>()) {
+  constructor(maxsize = 0, options?: QueueOptions, items: ItemStore<T> = new RingBuffer<T>()) {
     checkSeconds(`\`new ${this.kind}\``, "`maxsize` as a number of items", maxsize);
     this.maxsize = maxsize <= 0 ? Number.POSITIVE_INFINITY : Math.ceil(maxsize);
     checkOptions(`\`new ${this.kind}\``, options, KNOWN);
-    this.name = options.name;
+    this.name = options?.name;
     this.#items = items;
   }
 
@@ -187,10 +187,10 @@ export class Queue<T> {
    * and, since there is nothing to take, waiting getters get a QueueShutDown. With `immediate` the items in it are dropped
    * too, and count as finished.
    */
-  shutdown(options: { immediate?: boolean } = {}): void {
+  shutdown(options?: { immediate?: boolean }): void {
     checkOptions("`queue.shutdown`", options, SHUTDOWN);
     this.#isShutDown = true;
-    if (options.immediate === true) this.#finish(this.#items.clear());
+    if (options?.immediate === true) this.#finish(this.#items.clear());
     this.#putters.failAll(() => this.#shutDownError("put"));
     this.#getters.failAll(() => this.#shutDownError("get"));
   }

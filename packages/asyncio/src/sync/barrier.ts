@@ -35,14 +35,14 @@ export class Barrier {
   };
   #broken = false;
 
-  constructor(parties: number, options: SyncOptions = {}) {
+  constructor(parties: number, options?: SyncOptions) {
     if (typeof parties !== "number")
       throw argumentError("`new Barrier`", "a number of tasks", parties);
     if (!Number.isInteger(parties) || parties < 1)
       throw rangeError("`new Barrier`", "a whole number of tasks, 1 or more", parties);
     checkSyncOptions("Barrier", options);
     this.parties = parties;
-    this.name = options.name;
+    this.name = options?.name;
   }
 
   /** How many tasks are waiting. */

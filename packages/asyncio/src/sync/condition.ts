@@ -36,13 +36,13 @@ export class Condition {
   readonly #subject: WaitSubject = { describeWait: () => describeSync("Condition", this.name) };
 
   /** With a lock of its own, or one that is shared with other conditions. */
-  constructor(lock?: Lock, options: SyncOptions = {}) {
+  constructor(lock?: Lock, options?: SyncOptions) {
     if (lock !== undefined && !(lock instanceof Lock)) {
       throw argumentError("`new Condition`", "a Lock, or undefined for one of its own", lock);
     }
     checkSyncOptions("Condition", options);
-    this.name = options.name;
-    this.#lock = lock ?? new Lock({ name: options.name });
+    this.name = options?.name;
+    this.#lock = lock ?? new Lock({ name: options?.name });
   }
 
   acquire(): Promise<Disposable> {

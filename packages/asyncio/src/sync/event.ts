@@ -21,9 +21,9 @@ export class Event {
   readonly #subject: WaitSubject = { describeWait: () => describeSync("Event", this.name) };
   #isSet = false;
 
-  constructor(options: SyncOptions = {}) {
+  constructor(options?: SyncOptions) {
     checkSyncOptions("Event", options);
-    this.name = options.name;
+    this.name = options?.name;
   }
 
   isSet(): boolean {

@@ -70,9 +70,9 @@ export class Lock {
   /** Undefined iff the lock is free. */
   #holding: Holding | undefined = undefined;
 
-  constructor(options: SyncOptions = {}) {
+  constructor(options?: SyncOptions) {
     checkSyncOptions("Lock", options);
-    this.name = options.name;
+    this.name = options?.name;
   }
 
   /**

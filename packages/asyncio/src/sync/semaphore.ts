@@ -39,14 +39,14 @@ export class Semaphore {
   /** Free permits at the beginning. */
   readonly #initial: number;
 
-  constructor(value = 1, options: SyncOptions = {}) {
+  constructor(value = 1, options?: SyncOptions) {
     if (typeof value !== "number")
       throw argumentError(`\`new ${this.kind}\``, "a number of permits", value);
     if (!Number.isInteger(value) || value < 0)
       throw rangeError(`\`new ${this.kind}\``, "a whole number of permits, 0 or more", value);
     checkSyncOptions(this.kind, options);
     this.#value = this.#initial = value;
-    this.name = options.name;
+    this.name = options?.name;
   }
 
   /** Waits for a permit, takes it, and gives a guard whose disposal releases it. Cancelled while it waits, it has taken none. */
@@ -130,7 +130,7 @@ class Permit implements Disposable {
 export class BoundedSemaphore extends Semaphore {
   readonly #bound: number;
 
-  constructor(value = 1, options: SyncOptions = {}) {
+  constructor(value = 1, options?: SyncOptions) {
     super(value, options);
     this.#bound = value;
   }

@@ -78,12 +78,12 @@ export function taskGroup<T>(
 ): Promise<T>;
 export async function taskGroup(
   body: (group: never) => unknown,
-  options: TaskGroupOptions = {},
+  options?: TaskGroupOptions,
 ): Promise<unknown> {
   checkCoroutine("`taskGroup`", body);
   checkOptions("`taskGroup`", options, KNOWN);
-  checkSignal("`taskGroup`", options.signal);
-  return await new TaskGroup(options).run(body as (group: TaskGroup) => unknown); // each form takes a group
+  checkSignal("`taskGroup`", options?.signal);
+  return await new TaskGroup(options ?? {}).run(body as (group: TaskGroup) => unknown); // each form takes a group
 }
 
 /** "closing": the body has ended and children run. "aborting": all is being cancelled. Both end in "closed". */

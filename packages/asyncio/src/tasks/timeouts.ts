@@ -282,13 +282,13 @@ export class CancelScope {
     undefined;
   #cancelled = false;
 
-  constructor(options: CancelScopeOptions = {}) {
+  constructor(options?: CancelScopeOptions) {
     const api = "`new CancelScope`";
     checkOptions(api, options, KNOWN);
-    const { deadline = Number.POSITIVE_INFINITY, cancelGrace = 0 } = options;
+    const { deadline = Number.POSITIVE_INFINITY, cancelGrace = 0 } = options ?? {};
     checkSeconds(api, "`deadline` in seconds on the clock of `loop.time()`", deadline);
     checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
-    this.#options = options;
+    this.#options = options ?? {};
     this.#deadline = deadline;
   }
 

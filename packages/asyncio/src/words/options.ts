@@ -34,7 +34,8 @@ export function complaintAbout(
 /** Whether it was written as `{ ... }`, in whatever realm. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
+  if (prototype === Object.prototype || prototype === null) return true;
+  return Object.getPrototypeOf(prototype) === null;
 }
 
 function wrongShape(api: string, found: unknown, names: AnyNames, cure?: string): string {
