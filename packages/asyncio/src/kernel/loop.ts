@@ -21,7 +21,7 @@ import type { Names } from "../words/options.ts";
 import { formatReport } from "../words/report.ts";
 import { checkCallback, Handle } from "./callback.ts";
 import { type Context, currentContext } from "./context-var.ts";
-import { checkOptions, checkSeconds, InvalidStateError } from "./errors.ts";
+import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "./errors.ts";
 import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./failure.ts";
 import { Gate } from "./gate.ts";
 import { environmentVariable, type Host, type HostTimer, realHost, type Watched } from "./host.ts";
@@ -71,8 +71,7 @@ export class EventLoop {
 
   /** @internal */ readonly host: Host;
   /** @internal True iff steps run one at a time. */ isExact = true;
-  /** @internal True iff branches that were cut off are reported. */
-  reportsFloating = true;
+  /** @internal True iff branches that were cut off are reported. */ reportsFloating = true;
   #stepsAtOnce = false;
   readonly #ready: RingBuffer<Ready> = new RingBuffer();
   /** The last step in the ready queue, if it is a gate that others may wait at too. */
@@ -99,7 +98,7 @@ export class EventLoop {
     const { cancelGrace = 5, debug = environmentVariable("ASYNCIO_DEBUG") === "1" } = options;
     checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
     this.host = host;
-    this.setDebug(debug);
+    this.setDebug(Boolean(debug));
     this.cancelGrace = Math.max(cancelGrace, 0);
   }
 
@@ -109,6 +108,7 @@ export class EventLoop {
 
   /** Turns debug mode on or off, for what begins from now on. */
   setDebug(enabled: boolean): void {
+    if (typeof enabled !== "boolean") throw argumentError("`loop.setDebug`", "a boolean", enabled);
     const { exact = false, stepsAtOnce = false, strict = false } = this.host;
     this.debug = enabled;
     this.isExact = exact || enabled;

@@ -113,4 +113,10 @@ describe("rule 24: debug mode can be switched while the loop runs", () => {
       assert.deepEqual([sum, order], [(49 * 50) / 2, numbers]);
     });
   }
+
+  test("what is no boolean is refused", () => {
+    assert.throws(() => new HostLoop().setDebug("on" as never), {
+      message: '`loop.setDebug` expects a boolean, got "on"',
+    });
+  });
 });
