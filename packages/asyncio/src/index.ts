@@ -141,9 +141,8 @@ export { getRunningLoop, HostLoop } from "./kernel/here.ts";
 export {
   EventLoop,
   type EventLoopOptions,
-  type ExceptionContext,
-  type ExceptionHandler,
 } from "./kernel/loop.ts";
+export type { ExceptionContext, ExceptionHandler } from "./kernel/failure.ts";
 export type { Handle } from "./kernel/callback.ts";
 // Foreign work
 export { cancellable } from "./interop/cancellable.ts";
@@ -159,15 +158,15 @@ export {
 } from "./interop/request-scope.ts";
 // Errors
 export {
-  BrokenBarrierError,
   CancelledError,
   type CancelDetails,
   type CancelSource,
-  DeadlockError,
   InvalidStateError,
   TimeoutError,
 } from "./kernel/errors.ts";
 
+export { DeadlockError } from "./tasks/deadlock.ts";
+export { BrokenBarrierError } from "./sync/barrier.ts";
 export { type ErrorMatcher, ExceptionGroup } from "./tasks/exception-group.ts";
 export { QueueEmpty, QueueFull, QueueShutDown } from "./queues/errors.ts";
 export { IncompleteReadError, LimitOverrunError } from "./streams/errors.ts";

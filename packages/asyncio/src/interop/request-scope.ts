@@ -14,6 +14,7 @@ import {
   argumentError,
   CancelledError,
   checkCoroutine,
+  checkOptions,
   checkSeconds,
   rangeError,
 } from "../kernel/errors.ts";
@@ -23,6 +24,7 @@ import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import type { Cancellation } from "../kernel/wait.ts";
 import type { Timer } from "../structures/timers.ts";
+import type { Names } from "../words/options.ts";
 import { type RunningRequest, type RunningRequests, requestsOn } from "./running-requests.ts";
 
 /** The response of a request on `node:http` or `node:http2`: what is looked at in it. */
@@ -59,6 +61,7 @@ export interface RequestScopeOptions {
   readonly context?: Context | undefined;
 }
 
+const KNOWN: Names<RequestScopeOptions> = { name: 1, drain: 1, context: 1 };
 const DEFAULT_DRAIN = 10;
 const api = "`requestScope`";
 
@@ -95,7 +98,7 @@ export function requestScope<T>(
 ): Promise<T> {
   try {
     checkCoroutine(api, body);
-    checkOptions(options);
+    checkRequestOptions(options);
     const client = clientOf(source);
     const caller = here();
     const interruption = interruptionOf(caller);
@@ -285,9 +288,8 @@ function nameOf(source: RequestSource): string | undefined {
   return `${method} ${end === -1 ? url.slice(start) : url.slice(start, end)}`;
 }
 
-function checkOptions(options: RequestScopeOptions): void {
-  if (typeof options !== "object" || options === null)
-    throw argumentError(api, "an object of options", options);
+function checkRequestOptions(options: RequestScopeOptions): void {
+  checkOptions(api, options, KNOWN);
   const { drain, context } = options;
   if (drain !== undefined) {
     checkSeconds(api, "`drain` in seconds", drain);

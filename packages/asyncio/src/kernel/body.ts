@@ -13,7 +13,7 @@ import { type Cancellation, Wait, type WaitSubject } from "./wait.ts";
 export async function openScope<T>(
   scope: Scope,
   parent: Scope,
-  body: () => PromiseLike<T>,
+  body: () => T | PromiseLike<T>,
 ): Promise<T> {
   try {
     const stop = scope.shield ? undefined : parent.interruption(scope.label);
@@ -37,7 +37,7 @@ function turn(scope: Scope, subject: WaitSubject): Promise<void> {
 }
 
 /** Awaits the body inside its own context: a thenable that a body merely returns is waited for in the body's scope. */
-async function callBody<T>(body: () => PromiseLike<T>): Promise<T> {
+async function callBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
   return await body();
 }
 

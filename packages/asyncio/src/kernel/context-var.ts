@@ -6,6 +6,7 @@
  */
 
 import { currentScope } from "./context.ts";
+import { checkOptions } from "./errors.ts";
 
 /** Values that a context starts with, and that nobody changes: a context that is about to copies them first. */
 export type ContextValues = Map<ContextVar<unknown>, unknown>;
@@ -113,6 +114,7 @@ export class ContextVar<T> {
   readonly #default: { readonly value: T } | undefined;
 
   constructor(name: string, options?: { default: T }) {
+    checkOptions("`new ContextVar`", options, { default: 1 }, "Write `{ default: ... }`");
     this.name = name;
     this.#default =
       options !== undefined && "default" in options ? { value: options.default } : undefined;

@@ -13,10 +13,11 @@
  * Nobody gives an instance a `constructor` or `then` of its own: it would slow `Promise.all` for the whole process.
  */
 
+import { isThenable } from "../words/render.ts";
 import { Handle } from "./callback.ts";
 import { type Context, currentContext } from "./context-var.ts";
 import { isResolvingFunction } from "./debug.ts";
-import { argumentError, CancelledError, InvalidStateError, isThenable } from "./errors.ts";
+import { argumentError, CancelledError, checkOptions, InvalidStateError } from "./errors.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
 import { getRunningLoop, here, switchTasks } from "./here.ts";
 import type { EventLoop } from "./loop.ts";
@@ -48,6 +49,8 @@ const captureSettlers: Executor<never> = (resolve, reject) => {
 
 let doneCount = 0;
 const ignore = (): void => {};
+const NO_EXECUTOR =
+  "It is settled by `setResult` and `setException`; an executor is for `new Promise`";
 const inspectCustom: unique symbol = Symbol.for("nodejs.util.inspect.custom");
 
 /**
@@ -82,17 +85,13 @@ export class Future<T> extends Promise<T> {
     });
   }
 
-  constructor(options: { loop?: EventLoop } = {}) {
+  constructor(options?: { loop?: EventLoop }) {
     super(captureSettlers);
-    if (typeof options === "function") {
-      const cure =
-        "A future is settled by `setResult` and `setException`; for an executor use `new Promise`";
-      throw argumentError("`new Future`", "options", options, cure);
-    }
+    if (new.target === Future) checkOptions("`new Future`", options, { loop: 1 }, NO_EXECUTOR);
     this.#resolve = resolveNew;
     this.#reject = rejectNew;
     resolveNew = rejectNew = ignore; // they would keep the last future, and who awaits it, alive
-    this.#loop = options.loop ?? getRunningLoop();
+    this.#loop = options?.loop ?? getRunningLoop();
   }
 
   getLoop(): EventLoop {
@@ -154,14 +153,15 @@ export class Future<T> extends Promise<T> {
   }
 
   /** Calls `callback(this)` in a later iteration of the loop once it is done, in the order of registration. */
-  addDoneCallback(callback: (future: this) => void, options: { context?: Context } = {}): void {
+  addDoneCallback(callback: (future: this) => void, options?: { context?: Context }): void {
+    checkOptions("`addDoneCallback`", options, { context: 1 });
     const handle = new Handle(
       "`addDoneCallback`",
       this.#loop,
       callback as (future: never) => void,
       [this],
       undefined,
-      options.context,
+      options?.context,
     );
     const entry: DoneCallback = { callback, handle, futureDone: () => handle.timerDue() };
     this.listen(entry);

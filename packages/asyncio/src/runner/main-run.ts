@@ -1,7 +1,6 @@
 /** One main task on a loop: who ends it, and when it will never end. */
 
 import type { Context } from "../kernel/context-var.ts";
-import { DeadlockError } from "../kernel/errors.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
@@ -9,6 +8,7 @@ import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
 import type { Timer } from "../structures/timers.ts";
+import { DeadlockError } from "../tasks/deadlock.ts";
 import { abandonTasks, describeTask } from "./shutdown.ts";
 
 /** A host that runs dry twice, asks twice within microseconds; one that something has woken, after that. */

@@ -6,7 +6,13 @@
  * that is cancelled between two attempts has taken nothing either.
  */
 
-import { argumentError, InvalidStateError, isThenable, rangeError } from "../kernel/errors.ts";
+import {
+  argumentError,
+  checkOptions,
+  InvalidStateError,
+  isThenable,
+  rangeError,
+} from "../kernel/errors.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 import {
   checkLimit,
@@ -14,13 +20,21 @@ import {
   find,
   LINE,
   type LimitOption,
+  NO_OPTIONS,
   overrun,
+  READING,
   type Search,
   type Separator,
   searchedIn,
   searchFor,
 } from "./separators.ts";
-import { type BytesOption, type EncodingOption, pieceDecoders, type TextOptions } from "./text.ts";
+import {
+  type BytesOption,
+  type EncodingOption,
+  pieceDecoders,
+  TEXT,
+  type TextOptions,
+} from "./text.ts";
 
 /** What the calls of a parser throw. No Error: its stack would cost more than the attempt. */
 const MORE: unique symbol = Symbol("more bytes are needed: let this through");
@@ -59,7 +73,7 @@ export class ParserInput {
    */
   readLine(options: LimitOption & EncodingOption): string;
   readLine(options?: LimitOption & BytesOption): Uint8Array;
-  readLine(options: LimitOption & TextOptions = {}): Uint8Array | string {
+  readLine(options?: LimitOption & TextOptions): Uint8Array | string {
     return this.#search("`input.readLine`", LINE, options);
   }
 
@@ -77,7 +91,7 @@ export class ParserInput {
   ): Uint8Array;
   readUntil(
     separator?: Separator | readonly Separator[],
-    options: LimitOption & TextOptions = {},
+    options?: LimitOption & TextOptions,
   ): Uint8Array | string {
     const api = "`input.readUntil`";
     return this.#search(api, searchFor(api, separator), options);
@@ -86,8 +100,10 @@ export class ParserInput {
   /** Takes exactly `count` bytes; with `encoding` as text. */
   readExactly(count: number, options: EncodingOption): string;
   readExactly(count: number, options?: BytesOption): Uint8Array;
-  readExactly(count: number, { encoding }: TextOptions = {}): Uint8Array | string {
+  readExactly(count: number, options?: TextOptions): Uint8Array | string {
     const api = "`input.readExactly`";
+    checkOptions(api, options, TEXT);
+    const encoding = options?.encoding;
     const start = this.#skip(api, count);
     if (encoding === undefined) return this.#buffer.piece(start, this.#at);
     return this.#buffer.text(start, this.#at, pieceDecoders(api, encoding).others);
@@ -151,9 +167,10 @@ export class ParserInput {
     return this.#at;
   }
 
-  #search(api: string, search: Search, options: LimitOption & TextOptions): Uint8Array | string {
+  #search(api: string, search: Search, options?: LimitOption & TextOptions): Uint8Array | string {
     this.#checkOpen();
-    const { limit = this.#limit, encoding } = options;
+    checkOptions(api, options, READING);
+    const { limit = this.#limit, encoding } = options ?? NO_OPTIONS;
     if (limit !== this.#limit) checkLimit(api, limit);
     const decoders = encoding === undefined ? undefined : pieceDecoders(api, encoding);
     const buffer = this.#buffer;

@@ -5,13 +5,21 @@
 
 import { argumentError, rangeError } from "../kernel/errors.ts";
 import { encodeText } from "../ports/text.ts";
+import type { Names } from "../words/options.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 import { LimitOverrunError } from "./errors.ts";
+import type { TextOptions } from "./text.ts";
 
 export interface LimitOption {
   /** Bytes that may come before a separator; it does not count itself. @default that of the reader */
   readonly limit?: number | undefined;
 }
+
+export const LIMIT: Names<LimitOption> = { limit: 1 };
+/** The options of reads that look for a separator. */
+export const READING: Names<TextOptions & LimitOption> = { encoding: 1, limit: 1 };
+/** Those of a call without any. */
+export const NO_OPTIONS: TextOptions & LimitOption = {};
 
 export const DEFAULT_LIMIT = 65_536;
 

@@ -10,20 +10,29 @@
  *     await writer.drain();
  */
 
-import { argumentError, CancelledError, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import {
+  argumentError,
+  CancelledError,
+  checkOptions,
+  InvalidStateError,
+  rangeError,
+} from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Wait } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { encodeText } from "../ports/text.ts";
+import type { Names } from "../words/options.ts";
 import { disposeOf } from "./dispose.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
-import type {
-  CipherInfo,
-  ClientTlsOptions,
-  PeerCertificate,
-  ServerTlsOptions,
+import {
+  type CipherInfo,
+  CLIENT_TLS,
+  type ClientTlsOptions,
+  type PeerCertificate,
+  SERVER_TLS,
+  type ServerTlsOptions,
 } from "./tls-options.ts";
 
 export interface WriterOptions {
@@ -32,6 +41,8 @@ export interface WriterOptions {
   /** Bytes on their way at which they go on. @default a quarter of `highWaterMark` */
   readonly lowWaterMark?: number | undefined;
 }
+
+export const WRITER: Names<WriterOptions> = { highWaterMark: 1, lowWaterMark: 1 };
 
 /** What `getExtraInfo` knows, by name. */
 export interface ExtraInfo {
@@ -51,6 +62,8 @@ export interface ExtraInfo {
   readonly serverHostname: string;
 }
 
+/** Of either side; which one it is, and what that allows, is for the stream to know. */
+const TLS: Names<ClientTlsOptions & ServerTlsOptions> = { ...CLIENT_TLS, ...SERVER_TLS };
 const NOTHING: Uint8Array = new Uint8Array(0);
 const ignore = (): void => {};
 
@@ -110,6 +123,7 @@ export class StreamWriter implements AsyncDisposable {
 
   /** With the reader of the same connection, if `startTls` is to be used. */
   constructor(stream: ByteStream, options: WriterOptions = {}, reader?: StreamReader) {
+    checkOptions("`new StreamWriter`", options, WRITER);
     const [low, high] = waterMarks("`new StreamWriter`", options, stream.highWaterMark);
     this.#stream = stream;
     this.#reader = reader;
@@ -229,6 +243,7 @@ export class StreamWriter implements AsyncDisposable {
    */
   async startTls(options: ClientTlsOptions | ServerTlsOptions = {}): Promise<void> {
     const api = "`writer.startTls`";
+    checkOptions(api, options, TLS);
     const stream = this.#stream;
     if (this.#isClosed || this.#hasWrittenEof)
       throw new InvalidStateError(

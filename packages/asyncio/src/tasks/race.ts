@@ -12,7 +12,6 @@ import {
   argumentError,
   CancelledError,
   checkCoroutine,
-  checkIterable,
   checkSeconds,
   rangeError,
 } from "../kernel/errors.ts";
@@ -22,11 +21,10 @@ import type { Coroutine } from "../kernel/task.ts";
 import { Wait } from "../kernel/wait.ts";
 import { waitForBell } from "./bell.ts";
 import { ExceptionGroup } from "./exception-group.ts";
+import { checkIterable } from "./iterables.ts";
 
 /** What `race` resolves to: what one of the thunks gives. */
-export type Winner<A extends readonly Coroutine<unknown>[]> = A[number] extends () => PromiseLike<
-  infer T
->
+export type Winner<A extends readonly Coroutine<unknown>[]> = A[number] extends () => infer T
   ? Awaited<T>
   : never;
 

@@ -11,16 +11,18 @@
 
 import type { Handle } from "../kernel/callback.ts";
 import { creationSites } from "../kernel/debug.ts";
-import { DeadlockError, TimeoutError } from "../kernel/errors.ts";
+import { TimeoutError } from "../kernel/errors.ts";
+import type { ExceptionContext } from "../kernel/failure.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
-import { EventLoop, type ExceptionContext, type Ready } from "../kernel/loop.ts";
+import { EventLoop, type Ready } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { Wait, type WaitSubject } from "../kernel/wait.ts";
 import { dependentsOf } from "../ports/dependents.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { DeadlockError } from "../tasks/deadlock.ts";
 import { type BubbleOptions, openBubble } from "./bubble.ts";
 import { Decider, nameOfFlow } from "./decider.ts";
 import { LivelockError, UncontrolledError, UnhandledError } from "./errors.ts";
@@ -44,7 +46,7 @@ import { hostTellsWhatIsOpen, VirtualHost } from "./virtual-host.ts";
 import type { Watchdog } from "./watchdog.ts";
 
 /** The code under test. `state` is what `setup` has made. */
-export type TestBody<S> = (t: TestContext, state: S) => PromiseLike<unknown>;
+export type TestBody<S> = (t: TestContext, state: S) => unknown;
 
 /** What the trials of one test have in common. */
 export interface TrialSettings<S> {
