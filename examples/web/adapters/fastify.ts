@@ -8,7 +8,8 @@ import { type Adapter, running } from "./service.ts";
 export function scoped(handler: RouteHandlerMethod): RouteHandlerMethod {
   return function (request, reply) {
     const client = { request: request.raw, response: reply.raw };
-    return asyncio.requestScope(client, async () => await handler.call(this, request, reply));
+    // A handler may also answer at once.
+    return asyncio.requestScope(client, () => Promise.resolve(handler.call(this, request, reply)));
   };
 }
 
