@@ -18,6 +18,11 @@ export const fastify: Adapter = async (service) => {
   app.addHook("onRoute", (route) => {
     route.handler = scoped(route.handler);
   });
+  app.setErrorHandler((error, _request, reply) => {
+    // The client has left, or the server is going down: no failure. A logger of Fastify would print it.
+    if (error instanceof asyncio.CancelledError) return reply.code(503).send();
+    return reply.send(error);
+  });
   app.get<{ Params: { name: string } }>("/hello/:name", (request) =>
     service.hello(request.params.name),
   );
