@@ -77,6 +77,13 @@ let entered: Context | undefined;
 /** The context of code outside every task. */
 const outside: Context = new Context();
 
+/** In debug mode: told of each `set`, and of its undoing, when its token is used. */
+let watcher: ((token: Token<unknown>) => void) | undefined;
+/** Tells `tell` from now on, and nobody else. */
+export function watchVariables(tell: typeof watcher): void {
+  watcher = tell;
+}
+
 /** The context of the running code. */
 export function currentContext(): Context {
   return entered ?? currentScope()?.context ?? outside;
@@ -139,6 +146,7 @@ export class ContextVar<T> {
     const context = currentContext();
     const token = new Token(this, context);
     context.write(this as ContextVar<unknown>, true, value);
+    watcher?.(token as Token<unknown>);
     return token;
   }
 
@@ -158,5 +166,6 @@ export class ContextVar<T> {
     }
     token.used = true;
     token.context.write(this as ContextVar<unknown>, token.present, token.value);
+    watcher?.(token as Token<unknown>);
   }
 }

@@ -372,7 +372,11 @@ export function checkTaskOptions(api: string, options: TaskOptions | undefined):
   checkSignalType(api, signal);
 }
 
-/** The running task; undefined in plain callbacks and outside every task. */
+/**
+ * The running task; undefined in callbacks of the loop (`callSoon`) and outside every task. In a bare callback of the host (a
+ * listener, a timer, the handler of a web server) it is the task that registered the callback, whose context variables
+ * the callback shares with all its other callbacks: `requestScope` and `createTask` start one with its own.
+ */
 export function currentTask(): Task<unknown> | undefined {
   return here().task;
 }

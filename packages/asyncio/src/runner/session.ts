@@ -7,6 +7,7 @@
  * settle, or the process end by the signal.
  */
 
+import { watchCallbackVariables } from "../interop/callback-variables.ts";
 import { runInRoot } from "../kernel/context.ts";
 import { type Context, copyContext } from "../kernel/context-var.ts";
 import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
@@ -68,6 +69,8 @@ interface Beginning {
   readonly servers: number;
   /** Ends the watch for failures that nobody has looked at when the program ends without having closed a Runner. */
   readonly stopWatching: () => void;
+  /** Ends what debug mode watches. */
+  readonly stopDebugging: () => void;
 }
 
 export class Session implements SignalTarget, InnerRun {
@@ -193,6 +196,7 @@ export class Session implements SignalTarget, InnerRun {
       sessions: new Set(innerOf(loop)),
       servers: listeningServers(),
       stopWatching: this.#watchUnobserved(loop),
+      stopDebugging: loop.debug ? watchCallbackVariables() : () => {},
     };
     liveLoops.add(loop);
     innerOf(around.loop).add(this);
@@ -234,6 +238,7 @@ export class Session implements SignalTarget, InnerRun {
     if (!isDying) await this.#reportServers(loop, beginning);
     this.#hasEnded = true;
     beginning.stopWatching();
+    beginning.stopDebugging();
     loop.endedRun = `the run that was started ${this.#site}`.trim();
     liveLoops.delete(loop);
     innerOf(beginning.around.loop).delete(this);
