@@ -25,6 +25,8 @@ import { type BytesOption, type EncodingOption, pieceDecoders, type TextOptions 
 /** What the calls of a parser throw. No Error: its stack would cost more than the attempt. */
 const MORE: unique symbol = Symbol("more bytes are needed: let this through");
 
+const ignore = (): void => {};
+
 /** Makes a message of what is buffered. */
 export type Parser<T> = (input: ParserInput) => T;
 
@@ -111,11 +113,11 @@ export class ParserInput {
    */
   all<T>(parser: Parser<T>): T[] {
     if (typeof parser !== "function") throw argumentError("`input.all`", "a function", parser);
-    const messages: T[] = [parser(this)];
+    const messages: T[] = [this.#call("`input.all`", parser)];
     while (this.length > 0 && this.#needed === 0) {
       const start = this.#at;
       try {
-        const message = parser(this);
+        const message = this.#call("`input.all`", parser);
         if (this.#needed > 0) throw MORE; // the parser has caught it
         if (this.#at === start) break; // it takes nothing: that would not end
         messages.push(message);
@@ -137,18 +139,23 @@ export class ParserInput {
     this.#at = this.#needed = 0;
     this.#isOpen = true;
     try {
-      this.value = parser(this);
+      this.value = this.#call(api, parser);
     } catch (error) {
       if (this.#needed === 0) throw error;
     } finally {
       this.#isOpen = false;
     }
-    if (this.#needed > 0) return -this.#needed;
-    if (isThenable(this.value)) {
-      const cure = "It takes what is there, and is called again when there is more";
-      throw argumentError(api, "a parser that is no async function", this.value, cure);
-    }
-    return this.#at;
+    return this.#needed > 0 ? -this.#needed : this.#at;
+  }
+
+  /** @throws TypeError if `parser` is an async function, whether it has found all it wants or not. */
+  #call<T>(api: string, parser: Parser<T>): T {
+    const value = parser(this);
+    if (!isThenable(value)) return value;
+    value.then(undefined, ignore); // it may have met `MORE`
+    this.#needed = 0;
+    const cure = "It takes what is there, and is called again when there is more";
+    throw argumentError(api, "a parser that is no async function", value, cure);
   }
 
   #search(api: string, search: Search, options: LimitOption & TextOptions): Uint8Array | string {

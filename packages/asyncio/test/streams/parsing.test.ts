@@ -36,6 +36,25 @@ async function allOf<T>(reader: asyncio.StreamReader, parser: asyncio.Parser<T>)
   }
 }
 
+test("a parser that is an async function is refused, also where it has not found all it wants", async (t) => {
+  const unhandled = t.mock.fn();
+  process.on("unhandledRejection", unhandled);
+  const line = async (input: asyncio.ParserInput) => input.readLine();
+  const refusal = { name: "TypeError", message: /expects a parser that is no async function/ };
+  await run(async () => {
+    for (const given of ["whole\n", "half"])
+      for (const parser of [line, (input: asyncio.ParserInput) => input.all(line)]) {
+        const reader = readerFrom([given]);
+        await assert.rejects(reader.parse<unknown>(parser), refusal);
+        assert.equal(text(await reader.read()), given);
+      }
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("unhandledRejection", unhandled);
+
+  assert.equal(unhandled.mock.callCount(), 0);
+});
+
 conforms("StreamReader.parse", { wakes: "own", hasFastPath: true }, () => {
   const [near, far] = memoryStreamPair();
   const reader = new StreamReader(near);
