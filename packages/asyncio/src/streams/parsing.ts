@@ -3,10 +3,13 @@
  *
  * A parser takes its fields in plain calls. Where something is not there yet, the call throws `MORE`, which is no error: it
  * leaves the parser, nothing has been taken, and the parser is called again from its beginning when more has come. So a read
- * that is cancelled between two attempts has taken nothing either.
+ * that is cancelled between two attempts has taken nothing either. For a large message that would be done with every chunk:
+ * there what comes in the time of an attempt is read first, up to half as much again.
  */
 
+import { openScope } from "../kernel/body.ts";
 import { argumentError, InvalidStateError, isThenable, rangeError } from "../kernel/errors.ts";
+import { Scope } from "../kernel/scope.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 import {
   checkLimit,
@@ -26,6 +29,35 @@ import { type BytesOption, type EncodingOption, pieceDecoders, type TextOptions 
 const MORE: unique symbol = Symbol("more bytes are needed: let this through");
 
 const ignore = (): void => {};
+
+/** Bytes that are parsed anew with every chunk. More of them, and each byte of a large message would be looked at too often. */
+const SMALL = 65_536;
+
+/** How many bytes make another attempt worth while that found too little in `length`, if more are about to come. */
+export function worthwhile(length: number): number {
+  return length < SMALL ? 0 : 1.5 * length;
+}
+
+/** Calls `read`, and waits no longer than `seconds`, and a turn of the host; false if nothing has come by then. */
+export async function readSoon(
+  parent: Scope,
+  seconds: number,
+  read: (scope: Scope) => Promise<boolean>,
+): Promise<boolean> {
+  const { loop, task, context } = parent;
+  const cancelGrace = Number.POSITIVE_INFINITY; // it ends at once
+  const scope = new Scope(loop, { label: "a look for more bytes", task, context, cancelGrace });
+  const timerDue = (): void => scope.cancel("nothing has come");
+  const timer = loop.addTimer(loop.time() + seconds, { timerDue });
+  try {
+    return await openScope(scope, parent, () => read(scope));
+  } catch (error) {
+    if (scope.owns(error)) return false;
+    throw error;
+  } finally {
+    loop.cancelTimer(timer);
+  }
+}
 
 /** Makes a message of what is buffered. */
 export type Parser<T> = (input: ParserInput) => T;
