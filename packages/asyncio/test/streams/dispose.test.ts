@@ -216,6 +216,51 @@ describe("to a peer that does not read, on the real loop", () => {
     }));
 });
 
+describe("what was lost is told also by a block that a cancellation has been delivered to", () => {
+  const lost = (end: (error: unknown) => string) => async () => {
+    await using near = asyncio.connectionPair()[0];
+    void near.writer.write(MUCH);
+    try {
+      await sleep(3600);
+    } catch (error) {
+      return end(error);
+    }
+    return "sent";
+  };
+  const rethrow = (error: unknown): never => {
+    throw error;
+  };
+  const inTime = (body: () => Promise<void>) => () =>
+    run(body, { loop: new testing.VirtualLoop({ cancelGrace: 1 }) });
+
+  for (const [how, end] of [
+    ["swallowed", () => "sent"],
+    ["passed on", rethrow],
+    ["wrapped", (error: unknown) => rethrow(new Error("no answer", { cause: error }))],
+  ] as const) {
+    test(
+      `and that has ${how} it: by a deadline`,
+      inTime(() => assert.rejects(timeout(1, lost(end)), TimeoutError)),
+    );
+
+    test(
+      `and that has ${how} it: by moveOnAfter`,
+      inTime(async () => assert.deepEqual(await moveOnAfter(1, lost(end)), { cancelled: true })),
+    );
+
+    test(
+      `and that has ${how} it: by the cancellation of its task`,
+      inTime(async () => {
+        const task = createTask(lost(end));
+        await sleep(1);
+        task.cancel();
+        await asyncio.wait([task]);
+        assert.ok(task.cancelled());
+      }),
+    );
+  }
+});
+
 describe("a block that is left by a cancellation, and whose disposer is cut off by one, was cancelled", () => {
   const slow: AsyncDisposable = { [Symbol.asyncDispose]: () => sleep(3600) };
   const use = async () => {
