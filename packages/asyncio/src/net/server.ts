@@ -452,8 +452,13 @@ export class Server implements AsyncDisposable {
    * handler starts in the context of its server, and not of the handler whose place it takes.
    */
   async #keepDoor(group: TaskGroup<void>): Promise<void> {
+    const scope = here();
+    const subject = { describeWait: () => `the end of server ${this.name}` };
     while (!this.#isClosed || this.#waiting.length > 0) {
-      const bell = park<void>(here(), { describeWait: () => `the end of server ${this.name}` });
+      // <- `close` has rung, and the server was cancelled in the same step: nobody who waits gets a handler any more
+      const stop = scope.interruption(subject);
+      if (stop !== undefined) await stop;
+      const bell = park<void>(scope, subject);
       this.#bell = bell;
       await bell.promise;
       for (let next = this.#next(); next !== undefined; next = this.#next())

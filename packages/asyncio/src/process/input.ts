@@ -1,5 +1,6 @@
 /** What is fed to the standard input of a process. */
 
+import { recognised } from "../kernel/body.ts";
 import { argumentError, CancelledError, isThenable } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
@@ -90,8 +91,9 @@ function answer<T>(work: PromiseLike<T> | T): Promise<T> {
   wait.isForeign = true;
   work.then(
     (value) => void wait.resume(value),
-    (error) => {
+    (thrown) => {
       const { cancellation } = wait;
+      const error = recognised(thrown, scope); // an iterable may put it into an error of its own
       if (cancellation === undefined || !(error instanceof CancelledError)) wait.fail(error);
       else wait.endCancelled(cancellation, error);
     },

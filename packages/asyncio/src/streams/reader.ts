@@ -17,7 +17,7 @@ import { disposeOf } from "./dispose.ts";
 import { EofWatch, type WatchedReader } from "./eof-watch.ts";
 import { IncompleteReadError } from "./errors.ts";
 import { iterate, iterateText } from "./iteration.ts";
-import { type Parser, ParserInput } from "./parsing.ts";
+import { type Parser, ParserInput, readSoon, worthwhile } from "./parsing.ts";
 import {
   checkLimit,
   DEFAULT_LIMIT,
@@ -493,20 +493,25 @@ export class StreamReader implements AsyncDisposable {
     atFirst: number,
   ): Promise<T | undefined> {
     this.#reading = scope;
+    const pull = (inside: Scope) => this.#pull(inside, "StreamReader.parse");
     try {
-      for (let needed = atFirst; ; ) {
+      for (let needed = atFirst, enough = 0, seconds = 0; ; ) {
         while (this.#buffer.length < needed) {
-          if (await this.#pull(scope, "StreamReader.parse")) continue;
+          if (await pull(scope)) continue;
           if (this.#buffer.length > 0) throw new IncompleteReadError(api, this.#takeAll(), needed);
           this.#readEnded();
           return undefined;
         }
+        while (this.#buffer.length < enough && (await readSoon(scope, seconds, pull)));
+        const start = scope.loop.time();
         const taken = this.#attempt(api, parser, limit);
         if (taken >= 0) {
           this.#readEnded();
           return this.#parsed<T>(taken);
         }
         needed = -taken;
+        enough = worthwhile(this.#buffer.length);
+        seconds = scope.loop.time() - start;
       }
     } catch (error) {
       throw this.#readFailed(error);

@@ -268,13 +268,15 @@ export class StreamWriter implements AsyncDisposable {
 
   /**
    * Closes, and waits until all has left. Cancelled meanwhile, or in a scope that was, it aborts: what has not left is lost. It
-   * rejects then with the cancellation, unless the block is being left by that already.
+   * rejects then with the cancellation. If the block is being left by one already, scopes count the two as one.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const stream = this.#stream;
     await disposeOf(
       {
-        unsent: stream.unsent,
+        get unsent() {
+          return stream.unsent;
+        },
         close: () => this.close(),
         abort: () => this.abort(),
         waitClosed: () => this.waitClosed(),
