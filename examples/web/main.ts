@@ -31,6 +31,10 @@ async function ask(source: string, seconds: number): Promise<string> {
 
 const app = new Hono();
 app.use((c, next) => asyncio.requestScope(c.req.raw, next));
+app.onError((error, c) => {
+  if (!(error instanceof asyncio.CancelledError)) log(String(error));
+  return c.text("it did not work\n", 500); // nobody reads it where the client has left
+});
 app.get("/quote/:symbol", async (c) => {
   caller.set(c.req.param("symbol"));
   const answer = await asyncio.timeout(5, () =>
