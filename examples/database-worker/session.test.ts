@@ -147,6 +147,7 @@ describe("with a real PostgreSQL", needs("postgres", "initdb"), () => {
       await seen(watcher, "state = 'idle' and query like '%pg_cancel_backend%'");
       process.kill(pid, "SIGCONT");
       await assert.rejects(slow, asyncio.TimeoutError);
+      assert.deepEqual(await session.query("select 1 as one"), [{ one: 1 }]); // it was not given up
     }));
 
   test("a transaction that is cancelled leaves nothing, and what was told as committed is", () =>
