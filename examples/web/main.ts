@@ -34,7 +34,7 @@ app.use((c, next) => asyncio.requestScope(c.req.raw, next));
 app.onError((error, c) => {
   // The client has left, or the server is going down: no failure.
   if (error instanceof asyncio.CancelledError) return new Response(null, { status: 503 });
-  console.error(error);
+  log(String(error));
   return c.text("Internal Server Error\n", 500);
 });
 app.get("/quote/:symbol", async (c) => {
