@@ -97,3 +97,10 @@ export function markHeard(scope: Scope, by: object | undefined): void {
   for (let at: Scope | undefined = scope; at !== undefined; at = at.parent)
     if (at.trouble?.missed?.scope === by) at.trouble.missed = undefined;
 }
+
+/** The branch that goes on in `scope` has not heard of `cancellation`: its next operation does, and that of no other branch. */
+export function owe(scope: Scope, cancellation: Cancellation): void {
+  if (scope === cancellation.scope || scope.closed) return cancellation.scope.pend(cancellation);
+  if (cancellation.scope.cancelling() > 0) scope.inTrouble().missed ??= cancellation;
+  reach(scope);
+}

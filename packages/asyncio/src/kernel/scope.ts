@@ -141,8 +141,7 @@ export class Scope implements Ends<Wait> {
     }
   }
 
-  /** @internal */
-  timerDue(timer: Timer): void {
+  /** @internal */ timerDue(timer: Timer): void {
     if (timer === this.#deadlineTimer) this.#expire();
     else this.#insist();
   }
@@ -250,7 +249,8 @@ export class Scope implements Ends<Wait> {
       if (scope.closed) found = scope.#cutOff();
       else if (trouble !== undefined) {
         const fresh = scope.isFreshlyCancelled ? trouble.fresh : undefined;
-        found = trouble.insisted ?? trouble.pending ?? fresh ?? scope.#missed ?? found;
+        const own = found?.scope === scope ? found : trouble.pending; // what this branch has missed goes first
+        found = trouble.insisted ?? own ?? fresh ?? scope.#missed ?? found;
       }
       if (scope.shield) break;
     }

@@ -388,6 +388,41 @@ describe("rule 13: a scope in which nobody is parked hears of the cancellation w
     assert.deepEqual(log, ["cleaned up"]);
   });
 
+  onBothLoops(
+    "a join that had a value is followed up in its own branch, whoever waits first",
+    async () => {
+      const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+      const log: string[] = [];
+      const saves = (time: number) => createTask(() => cleanup(forEver, () => sleep(time)));
+      const next = async (name: string): Promise<void> => {
+        try {
+          log.push(`${name} ${await sleep(30 * ms, "not cut")}`);
+        } finally {
+          log.push(`${name} ${await sleep(ms, "cleaned up")}`);
+        }
+      };
+      const [quick, slow] = [saves(2 * ms), saves(6 * ms)];
+      const running = scope.run(() =>
+        race(
+          async () => {
+            await quick; // <- passes the cancellation on, and has a value all the same
+            await cleanup(forEver, () => sleep(10 * ms)); // <- meanwhile the other branch comes to its next wait
+            await next("first");
+          },
+          async () => {
+            await cleanup(forEver, () => slow);
+            await next("second");
+          },
+        ),
+      );
+      await sleep(ms);
+      scope.cancel();
+      await running;
+
+      assert.deepEqual(log, ["second cleaned up", "first cleaned up"]);
+    },
+  );
+
   test("a grace period without end changes nothing", async () => {
     const lock = new Lock();
     const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
