@@ -2,6 +2,7 @@
 
 import { findCause } from "../structures/causes.ts";
 import { runInScope } from "./context.ts";
+import { markHeard } from "./delivery.ts";
 import { type CancelDetails, CancelledError } from "./errors.ts";
 import { Scope } from "./scope.ts";
 import { type Cancellation, Wait, type WaitSubject } from "./wait.ts";
@@ -23,7 +24,9 @@ export async function openScope<T>(
     if (!scope.loop.spend()) await turn(parent, scope.label); // a spin of bodies that never wait
     return value;
   } catch (error) {
-    throw scope.unwound(recognised(error, scope));
+    const leaving = scope.unwound(recognised(error, scope));
+    if (leaving instanceof CancelledError) markHeard(scope, leaving.scope);
+    throw leaving;
   } finally {
     scope.close();
   }

@@ -192,9 +192,8 @@ export class Future<T> extends Promise<T> {
       return super.then(ignore, ignore) as Promise<never>; // the engine ignores it; who calls `then` with such functions may not
     }
     this.observe();
-    if (this.#state === "pending" || this.#loop.spend() || !isResolvingFunction(onFulfilled))
-      return super.then(onFulfilled, onRejected);
-    // An await of what is done, and the budget is spent: the host has its turn first (rule 9).
+    if (this.#state === "pending" || this.#loop.spend()) return super.then(onFulfilled, onRejected);
+    // It is done, and the budget is spent: the host has its turn first, also before an `await failed.catch(...)` (rule 9).
     const turn = switchTasks<void>(here(), this, undefined);
     return turn.then(() => super.then(onFulfilled, onRejected)) as Promise<A | B>;
   }
@@ -240,10 +239,10 @@ export class Future<T> extends Promise<T> {
     else if (this.#listeners instanceof Set) this.#listeners.delete(listener as Listener<T>); // the same object
   }
 
-  /** @internal */ allListeners(): Listener<T>[] {
-    const present = this.#listeners;
-    if (present === undefined) return [];
-    return present instanceof Set ? [...present] : [present];
+  /** @internal No copy: a task asks for its owner in each operation under a deadline, and many may await it. */
+  allListeners(): Iterable<Listener<T>> {
+    const present = this.#listeners ?? [];
+    return present instanceof Set || Array.isArray(present) ? present : [present];
   }
 
   /** @internal Passes the cancellation of a waiter on. */
@@ -333,9 +332,9 @@ export class Future<T> extends Promise<T> {
     else if (listener.fail(this.#outcome)) this.observe();
   }
 
-  /** @internal Whether anybody awaits it. */
-  get isAwaited(): boolean {
-    return this.allListeners().some((listener) => listener instanceof Wait);
+  /** @internal Whether anybody awaits it. */ get isAwaited(): boolean {
+    for (const listener of this.allListeners()) if (listener instanceof Wait) return true;
+    return false;
   }
 
   #checkPending(call: string): void {

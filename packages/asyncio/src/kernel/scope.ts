@@ -22,7 +22,7 @@ import { type Ends, LinkedList, link, unlink } from "../structures/linked-list.t
 import { Timer } from "../structures/timers.ts";
 import { Context, type ContextValues } from "./context-var.ts";
 import { reportFloating, reportInsisted } from "./debug.ts";
-import { deliver, reach } from "./delivery.ts";
+import { deliver, markHeard, reach } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
@@ -141,8 +141,7 @@ export class Scope implements Ends<Wait> {
     }
   }
 
-  /** @internal */
-  timerDue(timer: Timer): void {
+  /** @internal */ timerDue(timer: Timer): void {
     if (timer === this.#deadlineTimer) this.#expire();
     else this.#insist();
   }
@@ -175,12 +174,12 @@ export class Scope implements Ends<Wait> {
     this.trouble.graceTimer = undefined;
   }
 
-  /** Makes an undelivered cancellation of this scope wait for the next operation. */
-  pend(cancellation: Cancellation): void {
+  /** Makes an undelivered cancellation of this scope wait for the next operation; nobody else has heard of it iff it `isUnheard`. */
+  pend(cancellation: Cancellation, isUnheard = false): void {
     const trouble = this.trouble;
     if (this.closed || trouble === undefined || trouble.count === 0) return;
     if (trouble.insisted !== undefined) return;
-    trouble.pending ??= cancellation;
+    trouble.pending ??= isUnheard ? cancellation : { ...cancellation }; // `recognised` tells them apart
     reach(this);
   }
 
@@ -195,8 +194,7 @@ export class Scope implements Ends<Wait> {
     if (trouble?.pending === found) trouble.pending = undefined;
     // An endless `catch` around operations of a scope like this must not starve the host.
     else if (found.scope.closed || trouble?.insisted === found) this.loop.exhaustBudget();
-    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent)
-      if (scope.trouble?.missed?.scope === found.scope) scope.trouble.missed = undefined;
+    markHeard(this, found.scope);
     return found;
   }
 
@@ -251,7 +249,8 @@ export class Scope implements Ends<Wait> {
       if (scope.closed) found = scope.#cutOff();
       else if (trouble !== undefined) {
         const fresh = scope.isFreshlyCancelled ? trouble.fresh : undefined;
-        found = trouble.insisted ?? trouble.pending ?? fresh ?? scope.#missed ?? found;
+        const own = found?.scope === scope ? found : trouble.pending; // what this branch has missed goes first
+        found = trouble.insisted ?? own ?? fresh ?? scope.#missed ?? found;
       }
       if (scope.shield) break;
     }
@@ -302,9 +301,10 @@ export class Scope implements Ends<Wait> {
     return trouble?.fresh !== undefined && trouble.freshTurn === loop.turn;
   }
 
-  /** Lets `cancellation` meet the next operation of the branch that goes on now: it was complete, and in line, when that came. */
+  /** Lets `cancellation` meet the next operation of the branch that goes on now: it was elsewhere, or in line, when that came. */
   renew(cancellation: Cancellation): void {
     if (cancellation.scope.cancelling() === 0) return;
+    if (!this.loop.isExact) this.loop.exhaustBudget(); // however deep the functions are that it comes from
     cancellation.scope.makeFresh(cancellation);
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent)
       scope.attention = true;
@@ -371,6 +371,7 @@ export class Scope implements Ends<Wait> {
     this.#stopGrace();
     trouble.onClose?.();
     trouble.hooks = undefined;
+    if (trouble.missed !== undefined) this.parent?.renew(trouble.missed); // its branch goes on there
   }
 
   /** What ends the operations of a closed scope: made when somebody needs it, for few scopes do (bench: spawn). */

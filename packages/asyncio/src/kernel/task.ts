@@ -221,8 +221,7 @@ export class Task<T> extends Future<T> {
     return undefined;
   }
 
-  /** @internal */
-  protected override get variables(): Context {
+  /** @internal */ protected override get variables(): Context {
     return this.scope.context;
   }
 

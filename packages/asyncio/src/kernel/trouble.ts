@@ -39,7 +39,7 @@ export class Trouble {
   pending: Cancellation | undefined = undefined;
   /**
    * A cancellation of a scope around this one of which nobody in this one has heard: its branch was not parked, and others
-   * were. It ends the next operation here, as a pending one; of a shielded scope, the next one after it.
+   * were. It ends the next operation here, as a pending one, or the next one around it, if the scope ends without any.
    */
   missed: Cancellation | undefined = undefined;
   /**

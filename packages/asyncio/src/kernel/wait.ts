@@ -14,6 +14,7 @@
 
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
+import { owe } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import { guardAbandonedBranches } from "./host.ts";
 import type { Scope } from "./scope.ts";
@@ -241,7 +242,7 @@ export class Wait<T = unknown> {
     if (state === "cancelled") this.scope.removeWait(this);
     else if (this.cancellation !== undefined) {
       // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
-      this.cancellation.scope.pend(this.cancellation);
+      owe(this.scope, this.cancellation);
       this.cancellation = undefined;
     }
     const { loop } = this.scope;

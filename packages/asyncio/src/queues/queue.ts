@@ -201,7 +201,7 @@ export class Queue<T> {
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Awaited<T>> {
     const next = async (): Promise<IteratorResult<Awaited<T>, undefined>> => {
-      if (this.#isShutDown && this.empty()) return { done: true, value: undefined };
+      if (this.#isShutDown && this.empty()) return await this.#nextOfNone();
       try {
         return { done: false, value: await this.get() };
       } catch (error) {
@@ -211,6 +211,13 @@ export class Queue<T> {
       }
     };
     return { next, [Symbol.asyncIterator]: () => this[Symbol.asyncIterator]() };
+  }
+
+  /** An operation, as every other `next`: a loop round the loop hears of cancellations, and lets the host have its turn. */
+  #nextOfNone(): Promise<IteratorReturnResult<undefined>> {
+    const scope = here();
+    const stop = scope.interruption(this.#getSubject);
+    return stop ?? completed(scope, this.#getSubject, { done: true, value: undefined });
   }
 
   #add(item: T): void {

@@ -229,20 +229,21 @@ export class Session implements SignalTarget, InnerRun {
       isDead,
       innerRuns: () => this.#innerRuns(loop, beginning),
     });
+    // A signal may still come while that is found out.
+    const isDying = (): boolean => this.#isSignalLate || run?.main.cancelled() === true;
+    if (!isDying()) await this.#reportServers(loop, beginning);
     if (this.#isSignalLate && run?.main.state === "rejected") {
       const message = "main has failed, and the process ends by a signal that came after that";
       const { main } = run;
       loop.callExceptionHandler({ message, exception: main.failure, task: main, future: main });
     }
-    const isDying = this.#isSignalLate || run?.main.cancelled() === true;
-    if (!isDying) await this.#reportServers(loop, beginning);
     this.#hasEnded = true;
     beginning.stopWatching();
     beginning.stopDebugging();
     loop.endedRun = `the run that was started ${this.#site}`.trim();
     liveLoops.delete(loop);
     innerOf(beginning.around.loop).delete(this);
-    await beginning.signals.stop(isDying);
+    await beginning.signals.stop(isDying());
     for (const tell of this.#listeners) tell();
   }
 

@@ -256,7 +256,8 @@ class CompletionIterator<T> implements Completions<T> {
       await completed(scope, this.#subject, undefined);
       return { done: false, value };
     }
-    if (this.#pending.size <= this.#waiters.length) return { done: true, value: undefined };
+    if (this.#pending.size <= this.#waiters.length)
+      return await completed(scope, this.#subject, { done: true, value: undefined });
     const wait = park<{ future: Future<T> } | undefined>(scope, this.#subject);
     wait.isForeign = this.#foreign > 0;
     this.#waiters.add(wait);
