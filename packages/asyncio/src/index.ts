@@ -135,7 +135,8 @@ export type { Stdio, SubprocessOptions } from "./process/options.ts";
 export type { ProcessInput } from "./process/input.ts";
 export { ProcessError } from "./process/errors.ts";
 // Context
-export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
+export { Context, copyContext } from "./kernel/variables.ts";
+export { ContextVar, Token } from "./tasks/context-var.ts";
 // The loop
 export { getRunningLoop, HostLoop } from "./kernel/here.ts";
 export {

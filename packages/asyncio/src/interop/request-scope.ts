@@ -9,7 +9,6 @@
 
 import { type AbortBinding, type AbortTarget, bindSignal } from "../kernel/abort.ts";
 import { runInRoot } from "../kernel/context.ts";
-import { Context } from "../kernel/context-var.ts";
 import {
   argumentError,
   CancelledError,
@@ -22,6 +21,7 @@ import type { FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
+import { Context } from "../kernel/variables.ts";
 import type { Cancellation } from "../kernel/wait.ts";
 import type { Timer } from "../structures/timers.ts";
 import type { Names } from "../words/options.ts";

@@ -5,10 +5,10 @@
  */
 
 import { stackOf } from "../words/render.ts";
-import type { Context } from "./context-var.ts";
 import type { Future } from "./future.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
+import type { Context } from "./variables.ts";
 
 /** What the exception handler is told. Source: asyncio's call_exception_handler, keys in camelCase. */
 export interface ExceptionContext {

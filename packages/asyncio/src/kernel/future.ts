@@ -15,13 +15,13 @@
 
 import { isThenable } from "../words/render.ts";
 import { Handle } from "./callback.ts";
-import { type Context, currentContext } from "./context-var.ts";
 import { isResolvingFunction } from "./debug.ts";
 import { argumentError, CancelledError, checkOptions, InvalidStateError } from "./errors.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
 import { getRunningLoop, here, switchTasks } from "./here.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Scope } from "./scope.ts";
+import { type Context, currentContext } from "./variables.ts";
 import { type Cancellation, Wait } from "./wait.ts";
 
 export type FutureState = "pending" | "fulfilled" | "rejected" | "cancelled";

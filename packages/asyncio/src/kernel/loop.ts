@@ -20,13 +20,13 @@ import { formatSeconds, type Timer, TimerHeap, type TimerTarget } from "../struc
 import type { Names } from "../words/options.ts";
 import { formatReport } from "../words/report.ts";
 import { checkCallback, Handle } from "./callback.ts";
-import { type Context, currentContext } from "./context-var.ts";
 import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "./errors.ts";
 import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./failure.ts";
 import { Gate } from "./gate.ts";
 import { environmentVariable, type Host, type HostTimer, realHost, type Watched } from "./host.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
+import { type Context, currentContext } from "./variables.ts";
 import type { WaitSubject } from "./wait.ts";
 
 /** Something in the ready queue. `step` must not throw and must not call user code. */

@@ -20,13 +20,13 @@
 
 import { type Ends, LinkedList, link, unlink } from "../structures/linked-list.ts";
 import { Timer } from "../structures/timers.ts";
-import { Context, type ContextValues } from "./context-var.ts";
 import { reportFloating, reportInsisted } from "./debug.ts";
 import { deliver, markHeard, reach } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
 import { type CancelHook, hasPoint, type ScopeOptions, Trouble } from "./trouble.ts";
+import { Context, type ContextValues } from "./variables.ts";
 import { type Cancellation, newOrigin, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
 
 export class Scope implements Ends<Wait> {

@@ -7,7 +7,6 @@ import type { Names } from "../words/options.ts";
 import { type AbortTarget, bindSignal, checkSignalType } from "./abort.ts";
 import { recognised } from "./body.ts";
 import { currentScope, enterScope, runInScope } from "./context.ts";
-import { type Context, currentContext } from "./context-var.ts";
 import { creationSites } from "./debug.ts";
 import {
   argumentError,
@@ -23,6 +22,7 @@ import { Gate } from "./gate.ts";
 import { here } from "./here.ts";
 import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
+import { type Context, currentContext } from "./variables.ts";
 import { type Cancellation, stackAbove, Wait } from "./wait.ts";
 
 /** An `async` function, or any other: what it returns is awaited. */

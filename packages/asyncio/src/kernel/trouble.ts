@@ -1,9 +1,9 @@
 /** What goes with a scope but is not the scope: how it is opened, and what becomes of the few that are cancelled. */
 
 import type { Timer } from "../structures/timers.ts";
-import type { Context, ContextValues } from "./context-var.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
+import type { Context, ContextValues } from "./variables.ts";
 import type { Cancellation } from "./wait.ts";
 
 export interface ScopeOptions {

@@ -7,9 +7,7 @@
  * settle, or the process end by the signal.
  */
 
-import { watchCallbackVariables } from "../interop/callback-variables.ts";
 import { runInRoot } from "../kernel/context.ts";
-import { type Context, copyContext } from "../kernel/context-var.ts";
 import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import { HostLoop, here } from "../kernel/here.ts";
@@ -17,6 +15,8 @@ import { abandonedHooks, leftRun, realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
+import { type Context, copyContext } from "../kernel/variables.ts";
+import { watchCallbackVariables } from "../tasks/callback-variables.ts";
 import { reportForgotten } from "./forgotten.ts";
 import { MainRun } from "./main-run.ts";
 import { DEFAULT_SHUTDOWN_DELAY, DEFAULT_SIGNALS, type RunOptions } from "./options.ts";

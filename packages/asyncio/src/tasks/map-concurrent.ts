@@ -13,13 +13,13 @@
  */
 
 import { recognised } from "../kernel/body.ts";
-import { type Context, currentContext } from "../kernel/context-var.ts";
 import { creationSites } from "../kernel/debug.ts";
 import { argumentError, CancelledError, checkOptions, rangeError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
+import { type Context, currentContext } from "../kernel/variables.ts";
 import { stackAbove, WaitList } from "../kernel/wait.ts";
 import type { Names } from "../words/options.ts";
 import { type Expectation, expectUse } from "./forgotten.ts";

@@ -6,7 +6,6 @@
  */
 
 import { openScope } from "../kernel/body.ts";
-import { currentContext } from "../kernel/context-var.ts";
 import { creationSites } from "../kernel/debug.ts";
 import {
   argumentError,
@@ -18,6 +17,7 @@ import {
 import { here } from "../kernel/here.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
+import { currentContext } from "../kernel/variables.ts";
 import { Wait } from "../kernel/wait.ts";
 import { waitForBell } from "./bell.ts";
 import { ExceptionGroup } from "./exception-group.ts";

@@ -17,7 +17,6 @@
 
 import { bindSignal, checkSignal } from "../kernel/abort.ts";
 import { openScope, pendAgain } from "../kernel/body.ts";
-import { currentContext } from "../kernel/context-var.ts";
 import {
   argumentError,
   CancelledError,
@@ -29,6 +28,7 @@ import {
 import { here } from "../kernel/here.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, checkTaskOptions, Task, type TaskOptions } from "../kernel/task.ts";
+import { currentContext } from "../kernel/variables.ts";
 import { type Cancellation, newOrigin, type Wait } from "../kernel/wait.ts";
 import { excuse } from "../ports/uncaught.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";

@@ -6,7 +6,6 @@
 
 import { type AbortBinding, bindSignal, checkSignal } from "../kernel/abort.ts";
 import { openScope } from "../kernel/body.ts";
-import { currentContext } from "../kernel/context-var.ts";
 import {
   checkCoroutine,
   checkOptions,
@@ -19,6 +18,7 @@ import { realHost } from "../kernel/host.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import type { ScopeOptions } from "../kernel/trouble.ts";
+import { currentContext } from "../kernel/variables.ts";
 import { noticeFakeTimers } from "../ports/fake-timers.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import type { Names } from "../words/options.ts";

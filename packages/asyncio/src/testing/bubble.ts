@@ -10,9 +10,9 @@
 
 import type { Handle } from "../kernel/callback.ts";
 import { contextNow, scopeAround } from "../kernel/context.ts";
-import { type Context, copyContext } from "../kernel/context-var.ts";
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { type Context, copyContext } from "../kernel/variables.ts";
 import type { Names } from "../words/options.ts";
 
 /**

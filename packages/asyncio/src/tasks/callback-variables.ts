@@ -11,11 +11,12 @@
  */
 
 import { scopeAround } from "../kernel/context.ts";
-import { type Context, ContextVar, type Token, watchVariables } from "../kernel/context-var.ts";
 import { here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import type { Context } from "../kernel/variables.ts";
 import { stackAbove } from "../kernel/wait.ts";
 import { type CallbackMarks, markCallbacks } from "../ports/host-callbacks.ts";
+import { ContextVar, type Token, watchVariables } from "./context-var.ts";
 
 /** One call of the host: in which context it came. */
 interface Callback {
