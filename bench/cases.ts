@@ -65,6 +65,15 @@ export const cases: readonly Case[] = [
     aim: 1.6,
   },
   {
+    name: "deadline",
+    folder: "deadline",
+    others: ["ours", "ours-unlimited", "effect", "asyncio", "uvloop", "trio", "go"],
+    operation: "one sleep(0) under a deadline, 1,000 tasks in turn",
+    full: { tasks: 1000, repeats: 1000 },
+    quick: { tasks: 100, repeats: 5 },
+    part: { effect: 4, asyncio: 5, uvloop: 5, trio: 20 },
+  },
+  {
     name: "queue-1-1",
     folder: "queue",
     others: ["ours", "web-stream", "effect", "effection", "asyncio", "uvloop", "trio", "go"],

@@ -12,6 +12,7 @@ export type Implementation =
   | "native"
   | "ours"
   | "ours-semaphore"
+  | "ours-unlimited"
   | "ours-using"
   | "abort-controller"
   | "async-mutex"
@@ -50,6 +51,7 @@ export function isGuest(implementation: Implementation): implementation is Guest
 /** Names for the tables and charts, where the name of the file does not say it. */
 export const titles: Partial<Readonly<Record<Implementation, string>>> = {
   "ours-semaphore": "ours (Semaphore)",
+  "ours-unlimited": "ours (no deadline)",
   "ours-using": "ours (using)",
   "abort-controller": "AbortController",
   "web-stream": "WHATWG stream",

@@ -16,6 +16,7 @@ import (
 	cancel "asyncio-ts-bench/workloads/cancel"
 	notifyall "asyncio-ts-bench/workloads/condition-notify-all"
 	pingpong "asyncio-ts-bench/workloads/condition-ping-pong"
+	"asyncio-ts-bench/workloads/deadline"
 	lock "asyncio-ts-bench/workloads/lock"
 	boundedmap "asyncio-ts-bench/workloads/map"
 	queue "asyncio-ts-bench/workloads/queue"
@@ -29,6 +30,7 @@ var workloads = map[string]func(tasks, repeats int) func() uint32{
 	"cancel":               cancel.Workload,
 	"condition-notify-all": notifyall.Workload,
 	"condition-ping-pong":  pingpong.Workload,
+	"deadline":             deadline.Workload,
 	"lock":                 lock.Workload,
 	"map":                  boundedmap.Workload,
 	"queue":                queue.Workload,

@@ -34,7 +34,7 @@ export async function runUnitTests(wanted = []) {
     console.log("no test files");
     return { ...totals, failed: 1, leftOut };
   }
-  ensureFoldersInstalled(files.map((file) => join(root, dirname(file))));
+  ensureFoldersInstalled(files.flatMap(foldersAbove).map((folder) => join(root, folder)));
   const all = files.length;
   const atWork = new Set();
   const stop = reportProgress(() => {
@@ -55,6 +55,12 @@ export async function runUnitTests(wanted = []) {
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
   stop();
   return { ...totals, leftOut: leftOut.sort() };
+}
+
+// The folders that a file is in, without the root: an example may have its tests deeper than its lock file.
+function foldersAbove(file) {
+  const folder = dirname(file);
+  return folder === "." ? [] : [folder, ...foldersAbove(folder)];
 }
 
 // How much of a second a process gets to run, about: 1 where there is a processor for each that wants one.

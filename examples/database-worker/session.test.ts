@@ -53,6 +53,13 @@ const states = async (session: Session) => {
 const busy =
   "select 1 from pg_stat_activity where state <> 'idle' and query like '%pg_sleep%' and pid <> pg_backend_pid() and datname = current_database()";
 
+/** Waits until the server says of another connection that `what`: it tells nobody by itself. */
+async function seen(session: Session, what: string): Promise<void> {
+  const look = `select 1 from pg_stat_activity
+    where ${what} and pid <> pg_backend_pid() and datname = current_database()`;
+  while ((await session.query(look)).length === 0);
+}
+
 describe("with a real PostgreSQL", needs("postgres", "initdb"), () => {
   let running: Promise<void>;
   before(() => {
@@ -103,16 +110,44 @@ describe("with a real PostgreSQL", needs("postgres", "initdb"), () => {
       assert.ok(outcomes.has(true));
     }));
 
+  test("a cancellation that is under way when the query is answered keeps the next query waiting", () =>
+    withDatabase(async (open, session, { database }) => {
+      await session.query("create schema slow");
+      await session.query(`create function slow.pg_cancel_backend(int) returns boolean as $$
+        select pg_advisory_lock(1); select pg_catalog.pg_cancel_backend($1) $$ language sql volatile`);
+      await session.query(`alter database ${database} set search_path = slow, public, pg_catalog`);
+      for (const lock of [1, 2, 3]) await session.query("select pg_advisory_lock($1)", [lock]);
+      const unlock = (lock: number) => session.query("select pg_advisory_unlock($1)", [lock]);
+      const isHeld = "wait_event_type = 'Lock' and query like";
+      await using own = await open();
+
+      const first = createTask(() => own.query("select 1 as one from pg_advisory_lock(2)"));
+      const next = createTask(async () => {
+        await first;
+        return await own.query("select 2 as two from pg_advisory_lock(3)");
+      });
+      await seen(session, `${isHeld} '%lock(2)%'`);
+      first.cancel();
+      await seen(session, `${isHeld} '%pg_cancel_backend%'`);
+      await unlock(2);
+      await session.query("select pg_sleep(0.1)"); // a next query that does not wait begins meanwhile, and is hit
+      await unlock(1);
+      await unlock(3);
+
+      assert.deepEqual([await first, await next], [[{ one: 1 }], [{ two: 2 }]]);
+    }));
+
   test("a cancellation that comes before the server has begun with the query is not lost", () =>
-    withDatabase(async (open) => {
+    withDatabase(async (open, watcher) => {
       await using session = await open();
       const [row] = await session.query<{ pid: number }>("select pg_backend_pid() as pid");
       const pid = row?.pid ?? assert.fail();
       process.kill(pid, "SIGSTOP");
       const slow = createTask(() => timeout(0.001, () => session.query("select pg_sleep(3600)")));
-      await asyncio.sleep(0.5); // time for the first attempt; with less, nothing is tested, and nothing fails
+      await seen(watcher, "state = 'idle' and query like '%pg_cancel_backend%'");
       process.kill(pid, "SIGCONT");
       await assert.rejects(slow, asyncio.TimeoutError);
+      assert.deepEqual(await session.query("select 1 as one"), [{ one: 1 }]); // it was not given up
     }));
 
   test("a transaction that is cancelled leaves nothing, and what was told as committed is", () =>

@@ -31,6 +31,12 @@ async function ask(source: string, seconds: number): Promise<string> {
 
 const app = new Hono();
 app.use((c, next) => asyncio.requestScope(c.req.raw, next));
+app.onError((error, c) => {
+  // The client has left, or the server is going down: no failure.
+  if (error instanceof asyncio.CancelledError) return new Response(null, { status: 503 });
+  log(String(error));
+  return c.text("Internal Server Error\n", 500);
+});
 app.get("/quote/:symbol", async (c) => {
   caller.set(c.req.param("symbol"));
   const answer = await asyncio.timeout(5, () =>

@@ -1,6 +1,7 @@
 // Each framework, with real clients: what `requestScope` promises has to hold on all of them.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { Agent, get as httpGet, type IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
@@ -123,6 +124,19 @@ for (const [name, adapter] of Object.entries(adapters)) {
     });
   });
 }
+
+test("the guide shows what is in the files of the adapters", () => {
+  const page = readFileSync(
+    new URL("../../../docs/guide/in-a-web-server.md", import.meta.url),
+    "utf8",
+  );
+  const blocks = [...page.matchAll(/^```typescript (\S+)\n([\s\S]*?)^```$/gm)];
+  assert.equal(blocks.length, 7);
+  for (const [, file = "", code = ""] of blocks) {
+    const source = readFileSync(new URL(file, import.meta.url), "utf8");
+    assert.ok(source.includes(code), `${file} has no longer:\n${code}`);
+  }
+});
 
 function url(port: number, path: string): string {
   return `http://127.0.0.1:${port}${path}`;

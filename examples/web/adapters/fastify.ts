@@ -8,7 +8,8 @@ import { type Adapter, running } from "./service.ts";
 export function scoped(handler: RouteHandlerMethod): RouteHandlerMethod {
   return function (request, reply) {
     const client = { request: request.raw, response: reply.raw };
-    return asyncio.requestScope(client, async () => await handler.call(this, request, reply));
+    // A handler may also answer at once.
+    return asyncio.requestScope(client, () => Promise.resolve(handler.call(this, request, reply)));
   };
 }
 
@@ -16,6 +17,11 @@ export const fastify: Adapter = async (service) => {
   const app = createApp();
   app.addHook("onRoute", (route) => {
     route.handler = scoped(route.handler);
+  });
+  app.setErrorHandler((error, _request, reply) => {
+    // The client has left, or the server is going down: no failure. A logger of Fastify would print it.
+    if (error instanceof asyncio.CancelledError) return reply.code(503).send();
+    return reply.send(error);
   });
   app.get<{ Params: { name: string } }>("/hello/:name", (request) =>
     service.hello(request.params.name),

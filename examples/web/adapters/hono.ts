@@ -9,7 +9,11 @@ import { type Adapter, running } from "./service.ts";
 export const hono: Adapter = (service) => {
   const app = new Hono();
   app.use((c, next) => asyncio.requestScope(c.req.raw, next));
-  app.onError((error, c) => c.text(error.message, 500));
+  app.onError((error, c) => {
+    // The client has left, or the server is going down: no failure. By itself Hono would print it.
+    if (error instanceof asyncio.CancelledError) return new Response(null, { status: 503 });
+    return c.text(error.message, 500);
+  });
   app.get("/hello/:name", async (c) => c.text(await service.hello(c.req.param("name"))));
   app.get("/wait", async (c) => c.text(await service.wait()));
   app.get("/fail", async (c) => c.text(await service.fail()));

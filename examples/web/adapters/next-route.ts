@@ -12,7 +12,15 @@ import { type Adapter, running, type Service } from "./service.ts";
 export function scoped(
   handler: (request: Request) => Promise<Response>,
 ): (request: Request) => Promise<Response> {
-  return (request) => asyncio.requestScope(request, () => handler(request));
+  return async (request) => {
+    try {
+      return await asyncio.requestScope(request, () => handler(request));
+    } catch (error) {
+      // The client has left, or the server is going down: no failure. By itself Next would print it.
+      if (error instanceof asyncio.CancelledError) return new Response(null, { status: 503 });
+      throw error;
+    }
+  };
 }
 
 export const nextRoute: Adapter = (service) => {

@@ -135,15 +135,15 @@ export type { Stdio, SubprocessOptions } from "./process/options.ts";
 export type { ProcessInput } from "./process/input.ts";
 export { ProcessError } from "./process/errors.ts";
 // Context
-export { Context, ContextVar, copyContext, Token } from "./kernel/context-var.ts";
+export { Context, copyContext } from "./kernel/variables.ts";
+export { ContextVar, Token } from "./tasks/context-var.ts";
 // The loop
 export { getRunningLoop, HostLoop } from "./kernel/here.ts";
 export {
   EventLoop,
   type EventLoopOptions,
-  type ExceptionContext,
-  type ExceptionHandler,
 } from "./kernel/loop.ts";
+export type { ExceptionContext, ExceptionHandler } from "./kernel/failure.ts";
 export type { Handle } from "./kernel/callback.ts";
 // Foreign work
 export { cancellable } from "./interop/cancellable.ts";
@@ -159,7 +159,6 @@ export {
 } from "./interop/request-scope.ts";
 // Errors
 export {
-  BrokenBarrierError,
   CancelledError,
   type CancelDetails,
   type CancelSource,
@@ -168,6 +167,7 @@ export {
 } from "./kernel/errors.ts";
 
 export { DeadlockError } from "./tasks/deadlock.ts";
+export { BrokenBarrierError } from "./sync/barrier.ts";
 export { type ErrorMatcher, ExceptionGroup } from "./tasks/exception-group.ts";
 export { QueueEmpty, QueueFull, QueueShutDown } from "./queues/errors.ts";
 export { IncompleteReadError, LimitOverrunError } from "./streams/errors.ts";

@@ -75,8 +75,6 @@ const server = await startServer(
 expectType<Equal<typeof server, Server>>();
 const { port } = server.sockets[0];
 expectType<Equal<typeof port, number>>();
-// @ts-expect-error a handler is asynchronous
-startServer(() => 1);
 // @ts-expect-error the host comes before the port
 startServer(async () => {}, 80);
 

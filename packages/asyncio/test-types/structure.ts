@@ -108,8 +108,6 @@ await Promise.all([promise, like]);
 
 // @ts-expect-error a bare promise is running already
 createTask(work());
-// @ts-expect-error a task needs a promise to wait for
-createTask(() => 1);
 // @ts-expect-error another result
 const wrong: Promise<string> = task;
 await wrong;
@@ -140,8 +138,8 @@ if (moved.cancelled) {
 } else {
   expectType<Equal<typeof moved.value, number>>();
 }
-// @ts-expect-error a deadline is what it is for
-moveOnAfter(null, work);
+const unbounded = await moveOnAfter(null, work);
+expectType<Equal<typeof unbounded, Moved<string>>>();
 
 const cleaned = await cleanup(1, work);
 expectType<Equal<typeof cleaned, string | undefined>>();

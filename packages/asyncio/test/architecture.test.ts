@@ -19,7 +19,7 @@ const layers = [
   ["index.ts", "lowlevel.ts", "executors.ts", "inspect.ts", "testing.ts"],
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
-const kernelLines = { file: 400, total: 3260 };
+const kernelLines = { file: 400, total: 3200 };
 
 interface Import {
   readonly from: string;
@@ -100,7 +100,9 @@ test("only the loop and the host touch time and host scheduling", () => {
 const contextStorage = "ports/context-storage.ts"; // tries whether the host can
 
 test("only the context module enters a context for good", () => {
-  assert.deepEqual(except(filesWith(/\benterWith\b/), [contextStorage, "kernel/context.ts"]), []);
+  // The last has a slot of its own, for debug mode.
+  const known = [contextStorage, "kernel/context.ts", "ports/host-callbacks.ts"];
+  assert.deepEqual(except(filesWith(/\benterWith\b/), known), []);
 });
 
 test("nothing waits by Promise.race or AbortSignal.any", () => {

@@ -33,7 +33,8 @@ export class Aborting {
     this.#isAborted = true;
     this.#reason = reason;
     guardAbandonedBranches();
-    this.#gate.scope.loop.enqueue(this.#gate);
+    // In the turn in which waits that were parked are told: what its listeners reject does not meet the cancellation again.
+    this.#gate.scope.loop.enqueueLater(this.#gate);
   }
 }
 

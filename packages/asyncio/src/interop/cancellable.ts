@@ -1,12 +1,13 @@
 /** Foreign promises inside scopes: the one place where the library meets work that it cannot cancel by itself. */
 
-import { argumentError, checkCoroutine, isThenable } from "../kernel/errors.ts";
+import { argumentError, checkCoroutine, checkOptions, isThenable } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { Aborting } from "./abort-signal.ts";
 import {
   checkCallback,
+  DISCARD,
   type DiscardOption,
   failureCameLate,
   nameOfWork,
@@ -27,10 +28,11 @@ import {
  */
 export async function cancellable<T>(
   start: (signal: AbortSignal) => PromiseLike<T>,
-  options: DiscardOption<T> = {},
+  options?: DiscardOption<T>,
 ): Promise<T> {
   checkCoroutine("`cancellable`", start);
-  const { discard } = options;
+  checkOptions("`cancellable`", options, DISCARD);
+  const discard = options?.discard;
   checkCallback("`cancellable`", "discard", discard);
   const scope = here();
   const stop = scope.interruption("cancellable");

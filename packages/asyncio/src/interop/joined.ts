@@ -5,13 +5,20 @@
  *                        └───── the work settles ─────┴──▶ the caller goes on
  */
 
-import { argumentError, CancelledError, checkCoroutine, checkSeconds } from "../kernel/errors.ts";
+import {
+  argumentError,
+  CancelledError,
+  checkCoroutine,
+  checkOptions,
+  checkSeconds,
+} from "../kernel/errors.ts";
 import { Gate } from "../kernel/gate.ts";
 import { here } from "../kernel/here.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
 import { formatSeconds, type Timer } from "../structures/timers.ts";
+import type { Names } from "../words/options.ts";
 import { Aborting } from "./abort-signal.ts";
 import { begin, cancelIfDue } from "./cancellable.ts";
 import {
@@ -29,6 +36,8 @@ export interface JoinedOptions<T> extends DiscardOption<T> {
   /** Takes away what the work stands on, so that it has to fail: closes the socket, kills the process. */
   readonly destroy?: (() => unknown) | undefined;
 }
+
+const KNOWN: Names<JoinedOptions<unknown>> = { grace: 1, destroy: 1, discard: 1 };
 
 /**
  * `cancellable` for work that must have ended before the caller goes on, because it uses something that comes next: a
@@ -65,8 +74,9 @@ export async function joined<T>(
 ): Promise<T> {
   const api = "`joined`";
   checkCoroutine(api, start);
-  if (typeof options !== "object" || options === null)
+  if (options === undefined || options === null)
     throw argumentError(api, "options with a `grace` in seconds", options);
+  checkOptions(api, options, KNOWN);
   checkSeconds(api, "`grace` in seconds", options.grace);
   checkCallback(api, "destroy", options.destroy);
   checkCallback(api, "discard", options.discard);

@@ -1,12 +1,13 @@
 /** What becomes of foreign work that ends when nobody waits for it any more. */
 
 import { openScope } from "../kernel/body.ts";
-import { currentContext } from "../kernel/context-var.ts";
 import { argumentError, CancelledError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
+import { currentContext } from "../kernel/variables.ts";
 import { findCause } from "../structures/causes.ts";
+import type { Names } from "../words/options.ts";
 
 /** Options of `cancellable`. */
 export interface DiscardOption<T> {
@@ -17,6 +18,8 @@ export interface DiscardOption<T> {
    */
   readonly discard?: ((value: T) => unknown) | undefined;
 }
+
+export const DISCARD: Names<DiscardOption<unknown>> = { discard: 1 };
 
 /** Throws unless `callback` is a function or undefined. */
 export function checkCallback(api: string, name: string, callback: unknown): void {

@@ -9,11 +9,11 @@
 
 import { type AbortBinding, type AbortTarget, bindSignal } from "../kernel/abort.ts";
 import { runInRoot } from "../kernel/context.ts";
-import { Context } from "../kernel/context-var.ts";
 import {
   argumentError,
   CancelledError,
   checkCoroutine,
+  checkOptions,
   checkSeconds,
   rangeError,
 } from "../kernel/errors.ts";
@@ -21,8 +21,10 @@ import type { FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
+import { Context } from "../kernel/variables.ts";
 import type { Cancellation } from "../kernel/wait.ts";
 import type { Timer } from "../structures/timers.ts";
+import type { Names } from "../words/options.ts";
 import { type RunningRequest, type RunningRequests, requestsOn } from "./running-requests.ts";
 
 /** The response of a request on `node:http` or `node:http2`: what is looked at in it. */
@@ -59,6 +61,7 @@ export interface RequestScopeOptions {
   readonly context?: Context | undefined;
 }
 
+const KNOWN: Names<RequestScopeOptions> = { name: 1, drain: 1, context: 1 };
 const DEFAULT_DRAIN = 10;
 const api = "`requestScope`";
 
@@ -95,7 +98,7 @@ export function requestScope<T>(
 ): Promise<T> {
   try {
     checkCoroutine(api, body);
-    checkOptions(options);
+    checkRequestOptions(options);
     const client = clientOf(source);
     const caller = here();
     const interruption = interruptionOf(caller);
@@ -284,9 +287,8 @@ function nameOf(source: RequestSource): string | undefined {
   return `${method} ${end === -1 ? url.slice(start) : url.slice(start, end)}`;
 }
 
-function checkOptions(options: RequestScopeOptions): void {
-  if (typeof options !== "object" || options === null)
-    throw argumentError(api, "an object of options", options);
+function checkRequestOptions(options: RequestScopeOptions): void {
+  checkOptions(api, options, KNOWN);
   const { drain, context } = options;
   if (drain !== undefined) {
     checkSeconds(api, "`drain` in seconds", drain);

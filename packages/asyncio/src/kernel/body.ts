@@ -2,6 +2,7 @@
 
 import { findCause } from "../structures/causes.ts";
 import { runInScope } from "./context.ts";
+import { markHeard } from "./delivery.ts";
 import { type CancelDetails, CancelledError } from "./errors.ts";
 import { Scope } from "./scope.ts";
 import { type Cancellation, Wait, type WaitSubject } from "./wait.ts";
@@ -13,7 +14,7 @@ import { type Cancellation, Wait, type WaitSubject } from "./wait.ts";
 export async function openScope<T>(
   scope: Scope,
   parent: Scope,
-  body: () => PromiseLike<T>,
+  body: () => T | PromiseLike<T>,
 ): Promise<T> {
   try {
     const stop = scope.shield ? undefined : parent.interruption(scope.label);
@@ -23,7 +24,9 @@ export async function openScope<T>(
     if (!scope.loop.spend()) await turn(parent, scope.label); // a spin of bodies that never wait
     return value;
   } catch (error) {
-    throw scope.unwound(recognised(error, scope));
+    const leaving = scope.unwound(recognised(error, scope));
+    if (leaving instanceof CancelledError) markHeard(scope, leaving.scope);
+    throw leaving;
   } finally {
     scope.close();
   }
@@ -37,7 +40,7 @@ function turn(scope: Scope, subject: WaitSubject): Promise<void> {
 }
 
 /** Awaits the body inside its own context: a thenable that a body merely returns is waited for in the body's scope. */
-async function callBody<T>(body: () => PromiseLike<T>): Promise<T> {
+async function callBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
   return await body();
 }
 

@@ -7,11 +7,11 @@
 
 import type { Timer } from "../structures/timers.ts";
 import { runInScope } from "./context.ts";
-import { type Context, currentContext } from "./context-var.ts";
 import { argumentError, isThenable } from "./errors.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
+import { type Context, currentContext } from "./variables.ts";
 
 export function checkCallback(api: string, callback: unknown): void {
   if (typeof callback !== "function") throw argumentError(api, "a function", callback);

@@ -48,7 +48,7 @@ function deliverNow(scope: Scope, cancellation: Cancellation): void {
   if (scopes.length > 1 && !isHeard) markMissed(scopes, cancellation);
   for (const watcher of watchers) watcher.cancelled?.(cancellation);
   for (const wait of waits) isHeard = wait.cancel(cancellation) || isHeard;
-  if (!isHeard) scope.pend(cancellation); // the count keeps them all
+  if (!isHeard) scope.pend(cancellation, true); // the count keeps them all
   const hasBranches = scopes.some((one) => one.trouble?.hasBranches);
   if (hasBranches && !scope.loop.isExact) scope.loop.exhaustBudget(); // those that are on their way come first
   if (hasBranches || isHeard) scope.makeFresh(cancellation);
@@ -87,5 +87,21 @@ function markMissed(scopes: readonly Scope[], cancellation: Cancellation): void 
   for (const scope of scopes) {
     if (!hearing.has(scope) && scope !== top && hearing.has(scope.parent))
       scope.inTrouble().missed ??= cancellation;
+  }
+}
+
+/** The branch in `scope` has heard of the cancellation of the scope `by`. */
+export function markHeard(scope: Scope, by: object | undefined): void {
+  for (let at: Scope | undefined = scope; at !== undefined; at = at.parent)
+    if (at.trouble?.missed !== undefined && at.trouble.missed.scope === by)
+      at.trouble.missed = undefined;
+}
+
+/** The branch that goes on in `scope` has not heard of `cancellation`: its next operation does, and that of no other branch. */
+export function owe(scope: Scope, cancellation: Cancellation): void {
+  if (scope === cancellation.scope || scope.closed) cancellation.scope.pend(cancellation);
+  else if (cancellation.scope.cancelling() > 0) {
+    scope.inTrouble().missed ??= cancellation;
+    reach(scope);
   }
 }

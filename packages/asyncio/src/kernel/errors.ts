@@ -1,11 +1,12 @@
 /**
- * Every error class of the library, and the wording of every wrong argument.
+ * The error classes that every part of the library throws, and the wording of every wrong argument.
  *
  * A class exists where a caller would react differently; it owns its wording, the call site passes the
  * variable parts. `code` is permanent, messages may change. `instanceof` is decided by a registered symbol,
  * so it also works when two copies of the package are loaded. How a cancellation travels is in scope.ts.
  */
 
+import { type AnyNames, complaintAbout } from "../words/options.ts";
 import { isThenable, render, renderReason } from "../words/render.ts";
 
 export { isThenable };
@@ -123,12 +124,6 @@ export class InvalidStateError extends Error {
 }
 register(InvalidStateError, "InvalidStateError");
 
-/** The barrier was reset or broken while a task waited at it, or was broken already. */
-export class BrokenBarrierError extends Error {
-  readonly code = "ERR_ASYNCIO_BROKEN_BARRIER";
-}
-register(BrokenBarrierError, "BrokenBarrierError");
-
 /** A wrong argument: a TypeError that says what was expected, what came, and (`cure`) how to write it. */
 export function argumentError(
   api: string,
@@ -152,6 +147,13 @@ function withCode<E extends Error>(error: E): E {
   return Object.assign(error, { code: "ERR_ASYNCIO_INVALID_ARGUMENT" });
 }
 
+/** Throws unless `options` is undefined, or an object that has no other options than `names`. */
+export function checkOptions(api: string, options: unknown, names: AnyNames, cure?: string): void {
+  if (options === undefined) return;
+  const complaint = complaintAbout(api, options, names, cure);
+  if (complaint !== undefined) throw withCode(new TypeError(complaint));
+}
+
 /** Throws unless `coroutine` can be called; a promise gets the advice that it would already be running. */
 export function checkCoroutine(api: string, coroutine: unknown): void {
   if (typeof coroutine === "function") return;
@@ -160,13 +162,6 @@ export function checkCoroutine(api: string, coroutine: unknown): void {
     ? "A promise is already running and could not be cancelled: pass `() => work()` instead of `work()`"
     : undefined;
   throw argumentError(api, "a function that returns a promise", coroutine, cure);
-}
-
-/** The items of `value`; throws unless it can be iterated. */
-export function checkIterable<T>(api: string, expected: string, value: Iterable<T>): T[] {
-  if (typeof value?.[Symbol.iterator] === "function" && typeof value !== "string")
-    return [...value];
-  throw argumentError(api, expected, value, "Put it into an array");
 }
 
 /** Throws unless `seconds` is a number that is not NaN. */

@@ -1,14 +1,27 @@
 /**
- * Failures that have reached nobody yet. A task or future that fails unobserved leaves a record with its loop. The
- * record goes when somebody looks at the failure; else it is reported once: when the future is collected, or when
- * the run ends, whichever is first (design rule 20).
+ * Failures that have reached nobody yet, and what somebody is told. A task or future that fails unobserved leaves a record with
+ * its loop. The record goes when somebody looks at the failure; else it is reported once: when the future is collected, or
+ * when the run ends, whichever is first (design rule 20).
  */
 
 import { stackOf } from "../words/render.ts";
-import type { Context } from "./context-var.ts";
 import type { Future } from "./future.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
+import type { Context } from "./variables.ts";
+
+/** What the exception handler is told. Source: asyncio's call_exception_handler, keys in camelCase. */
+export interface ExceptionContext {
+  readonly message: string;
+  readonly exception?: unknown;
+  readonly task?: Task<unknown> | undefined;
+  readonly future?: object | undefined;
+  readonly handle?: object | undefined;
+  /** In debug mode: where the task or the wait was created. */
+  readonly sourceTraceback?: string | undefined;
+}
+
+export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => void;
 
 /** What a report needs. It does not hold the future, which must stay collectable. */
 interface FailureDetails {

@@ -13,15 +13,16 @@
  * Nobody gives an instance a `constructor` or `then` of its own: it would slow `Promise.all` for the whole process.
  */
 
+import { isThenable } from "../words/render.ts";
 import { Handle } from "./callback.ts";
-import { type Context, currentContext } from "./context-var.ts";
 import { isResolvingFunction } from "./debug.ts";
-import { argumentError, CancelledError, InvalidStateError, isThenable } from "./errors.ts";
+import { argumentError, CancelledError, checkOptions, InvalidStateError } from "./errors.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
 import { getRunningLoop, here, switchTasks } from "./here.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
+import { type Context, currentContext } from "./variables.ts";
 import { type Cancellation, Wait } from "./wait.ts";
 
 export type FutureState = "pending" | "fulfilled" | "rejected" | "cancelled";
@@ -49,6 +50,8 @@ const captureSettlers: Executor<never> = (resolve, reject) => {
 
 let doneCount = 0;
 const ignore = (): void => {};
+const NO_EXECUTOR =
+  "It is settled by `setResult` and `setException`; an executor is for `new Promise`";
 const inspectCustom: unique symbol = Symbol.for("nodejs.util.inspect.custom");
 
 /**
@@ -83,17 +86,13 @@ export class Future<T> extends Promise<T> {
     });
   }
 
-  constructor(options: { loop?: EventLoop } = {}) {
+  constructor(options?: { loop?: EventLoop }) {
     super(captureSettlers);
-    if (typeof options === "function") {
-      const cure =
-        "A future is settled by `setResult` and `setException`; for an executor use `new Promise`";
-      throw argumentError("`new Future`", "options", options, cure);
-    }
+    if (new.target === Future) checkOptions("`new Future`", options, { loop: 1 }, NO_EXECUTOR);
     this.#resolve = resolveNew;
     this.#reject = rejectNew;
     resolveNew = rejectNew = ignore; // they would keep the last future, and who awaits it, alive
-    this.#loop = options.loop ?? getRunningLoop();
+    this.#loop = options?.loop ?? getRunningLoop();
   }
 
   getLoop(): EventLoop {
@@ -155,14 +154,15 @@ export class Future<T> extends Promise<T> {
   }
 
   /** Calls `callback(this)` in a later iteration of the loop once it is done, in the order of registration. */
-  addDoneCallback(callback: (future: this) => void, options: { context?: Context } = {}): void {
+  addDoneCallback(callback: (future: this) => void, options?: { context?: Context }): void {
+    checkOptions("`addDoneCallback`", options, { context: 1 });
     const handle = new Handle(
       "`addDoneCallback`",
       this.#loop,
       callback as (future: never) => void,
       [this],
       undefined,
-      options.context,
+      options?.context,
     );
     const entry: DoneCallback = { callback, handle, futureDone: () => handle.timerDue() };
     this.listen(entry);
@@ -193,9 +193,8 @@ export class Future<T> extends Promise<T> {
       return super.then(ignore, ignore) as Promise<never>; // the engine ignores it; who calls `then` with such functions may not
     }
     this.observe();
-    if (this.#state === "pending" || this.#loop.spend() || !isResolvingFunction(onFulfilled))
-      return super.then(onFulfilled, onRejected);
-    // An await of what is done, and the budget is spent: the host has its turn first (rule 9).
+    if (this.#state === "pending" || this.#loop.spend()) return super.then(onFulfilled, onRejected);
+    // It is done, and the budget is spent: the host has its turn first, also before an `await failed.catch(...)` (rule 9).
     const turn = switchTasks<void>(here(), this, undefined);
     return turn.then(() => super.then(onFulfilled, onRejected)) as Promise<A | B>;
   }
@@ -245,10 +244,10 @@ export class Future<T> extends Promise<T> {
     else if (this.#listeners instanceof Set) this.#listeners.delete(listener as Listener<T>); // the same object
   }
 
-  /** @internal */ allListeners(): Listener<T>[] {
-    const present = this.#listeners;
-    if (present === undefined) return [];
-    return present instanceof Set ? [...present] : [present];
+  /** @internal No copy: a task asks for its owner in each operation under a deadline, and many may await it. */
+  allListeners(): Iterable<Listener<T>> {
+    const present = this.#listeners ?? [];
+    return present instanceof Set || Array.isArray(present) ? present : [present];
   }
 
   /** @internal Passes the cancellation of a waiter on. */
@@ -335,9 +334,9 @@ export class Future<T> extends Promise<T> {
     else listener.resume(this.#outcome as T);
   }
 
-  /** @internal Whether anybody awaits it. */
-  get isAwaited(): boolean {
-    return this.allListeners().some((listener) => listener instanceof Wait);
+  /** @internal Whether anybody awaits it. */ get isAwaited(): boolean {
+    for (const listener of this.allListeners()) if (listener instanceof Wait) return true;
+    return false;
   }
 
   #checkPending(call: string): void {

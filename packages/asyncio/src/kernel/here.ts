@@ -1,12 +1,12 @@
 /** Where the running code is: its scope and its loop, and how operations that need not wait complete there. */
 
 import { currentScope } from "./context.ts";
-import { currentContext } from "./context-var.ts";
 import { reportUnobserved } from "./failure.ts";
 import { Gate } from "./gate.ts";
 import { realHost } from "./host.ts";
 import { EventLoop, type EventLoopOptions } from "./loop.ts";
 import { Scope } from "./scope.ts";
+import { currentContext } from "./variables.ts";
 import { Wait, type WaitSubject } from "./wait.ts";
 
 /** A loop in real time, on the event loop of Node, Deno or Bun. */

@@ -17,15 +17,16 @@
 import { LinkedList } from "../structures/linked-list.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds, type Timer, TimerHeap, type TimerTarget } from "../structures/timers.ts";
+import type { Names } from "../words/options.ts";
 import { formatReport } from "../words/report.ts";
 import { checkCallback, Handle } from "./callback.ts";
-import { type Context, currentContext } from "./context-var.ts";
-import { checkSeconds, InvalidStateError } from "./errors.ts";
-import type { FailureRecord } from "./failure.ts";
+import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "./errors.ts";
+import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./failure.ts";
 import { Gate } from "./gate.ts";
 import { environmentVariable, type Host, type HostTimer, realHost, type Watched } from "./host.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
+import { type Context, currentContext } from "./variables.ts";
 import type { WaitSubject } from "./wait.ts";
 
 /** Something in the ready queue. `step` must not throw and must not call user code. */
@@ -35,25 +36,13 @@ export interface Ready {
   readonly scope?: Scope;
 }
 
-/** What the exception handler is told. Source: asyncio's call_exception_handler, keys in camelCase. */
-export interface ExceptionContext {
-  readonly message: string;
-  readonly exception?: unknown;
-  readonly task?: Task<unknown> | undefined;
-  readonly future?: object | undefined;
-  readonly handle?: object | undefined;
-  /** In debug mode: where the task or the wait was created. */
-  readonly sourceTraceback?: string | undefined;
-}
-
-export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => void;
-
 export interface EventLoopOptions {
   /** Slow steps, creation sites, cut-off branches and swallowed cancellations are reported. @default ASYNCIO_DEBUG=1 */
   readonly debug?: boolean | undefined;
   /** Seconds after which a cancelled scope that has not ended is cancelled again, for good. @default 5 */
   readonly cancelGrace?: number | undefined;
 }
+const KNOWN: Names<EventLoopOptions> = { debug: 1, cancelGrace: 1 };
 
 /** Completions between two macrotask hops; and seconds, looked at every CLOCK_EVERY completions: the clock costs 90 ns. */
 const BUDGET = 512;
@@ -63,7 +52,7 @@ const CLOCK_EVERY = 64;
 const GATE_PLACES = 32;
 
 export class EventLoop {
-  readonly debug: boolean;
+  /** @internal */ debug = false;
   readonly cancelGrace: number;
   /** Seconds; debug mode reports steps that take longer. */
   slowCallbackDuration = 0.1;
@@ -81,11 +70,9 @@ export class EventLoop {
   readonly unobserved: Set<FailureRecord> = new Set();
 
   /** @internal */ readonly host: Host;
-  /** @internal True iff steps run one at a time. */
-  readonly isExact: boolean;
-  /** @internal True iff branches that were cut off are reported. */
-  readonly reportsFloating: boolean;
-  readonly #stepsAtOnce: boolean;
+  /** @internal True iff steps run one at a time. */ isExact = true;
+  /** @internal True iff branches that were cut off are reported. */ reportsFloating = true;
+  #stepsAtOnce = false;
   readonly #ready: RingBuffer<Ready> = new RingBuffer();
   /** The last step in the ready queue, if it is a gate that others may wait at too. */
   #lastGate: Gate | undefined = undefined;
@@ -95,8 +82,7 @@ export class EventLoop {
   #hostTimerWhen = Number.POSITIVE_INFINITY;
   /** True iff a drain is scheduled. Something is ready only if it is. */
   #drainDue = false;
-  /** @internal How many drains there were. */
-  turn = 0;
+  /** @internal How many drains there were. */ turn = 0;
   #spent = 0;
   /** How much may be spent until the budget and the clock have to be looked at. */
   #checkAt = CLOCK_EVERY;
@@ -107,14 +93,28 @@ export class EventLoop {
   #exceptionHandler: ExceptionHandler | undefined = undefined;
 
   constructor(host: Host, options: EventLoopOptions = {}) {
-    const { cancelGrace = 5 } = options;
-    checkSeconds(`\`new ${new.target.name}\``, "`cancelGrace` in seconds", cancelGrace);
+    const api = `\`new ${new.target.name}\``;
+    checkOptions(api, options, KNOWN);
+    const { cancelGrace = 5, debug = environmentVariable("ASYNCIO_DEBUG") === "1" } = options;
+    checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
     this.host = host;
-    this.debug = options.debug ?? environmentVariable("ASYNCIO_DEBUG") === "1";
-    this.isExact = (host.exact ?? false) || this.debug;
-    this.#stepsAtOnce = host.stepsAtOnce === true && !this.isExact;
-    this.reportsFloating = (host.strict ?? false) || this.debug;
+    this.setDebug(Boolean(debug));
     this.cancelGrace = Math.max(cancelGrace, 0);
+  }
+
+  getDebug(): boolean {
+    return this.debug;
+  }
+
+  /** Turns debug mode on or off, for what begins from now on. */
+  setDebug(enabled: boolean): void {
+    if (typeof enabled !== "boolean") throw argumentError("`loop.setDebug`", "a boolean", enabled);
+    const { exact = false, stepsAtOnce = false, strict = false } = this.host;
+    this.debug = enabled;
+    this.isExact = exact || enabled;
+    this.#stepsAtOnce = stepsAtOnce && !this.isExact;
+    this.reportsFloating = strict || enabled;
+    this.#lastGate = undefined;
   }
 
   /** Seconds on the clock of this loop, which never goes back; its zero means nothing. */

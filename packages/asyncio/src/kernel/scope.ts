@@ -20,13 +20,13 @@
 
 import { type Ends, LinkedList, link, unlink } from "../structures/linked-list.ts";
 import { Timer } from "../structures/timers.ts";
-import { Context, type ContextValues } from "./context-var.ts";
 import { reportFloating, reportInsisted } from "./debug.ts";
-import { deliver, reach } from "./delivery.ts";
+import { deliver, markHeard, reach } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
 import { hasPoint, type ScopeOptions, type ScopeWatcher, Trouble } from "./trouble.ts";
+import { Context, type ContextValues } from "./variables.ts";
 import { type Cancellation, newOrigin, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
 
 export class Scope implements Ends<Wait> {
@@ -152,8 +152,7 @@ export class Scope implements Ends<Wait> {
     }
   }
 
-  /** @internal */
-  timerDue(timer: Timer): void {
+  /** @internal */ timerDue(timer: Timer): void {
     if (timer === this.#deadlineTimer) this.#expire();
     else this.#insist();
   }
@@ -186,11 +185,11 @@ export class Scope implements Ends<Wait> {
     this.trouble.graceTimer = undefined;
   }
 
-  /** Makes an undelivered cancellation of this scope wait for the next operation. */
-  pend(cancellation: Cancellation): void {
+  /** Makes an undelivered cancellation of this scope wait for the next operation; nobody else has heard of it iff it `isUnheard`. */
+  pend(cancellation: Cancellation, isUnheard = false): void {
     const trouble = this.trouble;
     if (this.closed || trouble === undefined || trouble.count === 0) return;
-    trouble.due ??= cancellation;
+    trouble.due ??= isUnheard ? cancellation : { ...cancellation }; // `recognised` tells them apart
     reach(this);
   }
 
@@ -205,8 +204,7 @@ export class Scope implements Ends<Wait> {
     // An endless `catch` around operations of a scope like this must not starve the host.
     if (closed || trouble?.insists === true) this.loop.exhaustBudget();
     else if (trouble?.due === found) trouble.due = undefined;
-    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent)
-      if (scope.trouble?.missed?.scope === found.scope) scope.trouble.missed = undefined;
+    markHeard(this, found.scope);
     return found;
   }
 
@@ -295,7 +293,9 @@ export class Scope implements Ends<Wait> {
       if (scope.closed) found = scope.#cutOff();
       else if (trouble !== undefined) {
         const fresh = scope.isFreshlyCancelled ? trouble.fresh : undefined;
-        found = trouble.due ?? fresh ?? scope.#missed ?? found;
+        // What this branch has missed goes first.
+        const own = found?.scope === scope && !trouble.insists ? found : trouble.due;
+        found = own ?? fresh ?? scope.#missed ?? found;
       }
       if (scope.shield) break;
     }
@@ -346,9 +346,10 @@ export class Scope implements Ends<Wait> {
     return trouble?.fresh !== undefined && trouble.freshTurn === loop.turn;
   }
 
-  /** Lets `cancellation` meet the next operation of the branch that goes on now: it was complete, and in line, when that came. */
+  /** Lets `cancellation` meet the next operation of the branch that goes on now: it was elsewhere, or in line, when that came. */
   renew(cancellation: Cancellation): void {
     if (cancellation.scope.cancelling() === 0) return;
+    if (!this.loop.isExact) this.loop.exhaustBudget(); // however deep the functions are that it comes from
     cancellation.scope.makeFresh(cancellation);
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent)
       scope.attention = true;
@@ -414,6 +415,7 @@ export class Scope implements Ends<Wait> {
   #closeTrouble(trouble: Trouble): void {
     this.#stopGrace();
     for (const watcher of trouble.watchers.splice(0)) watcher.closed?.();
+    if (trouble.missed !== undefined) this.parent?.renew(trouble.missed); // its branch goes on there
   }
 
   /** What ends the operations of a closed scope: made when somebody needs it, for few scopes do (bench: spawn). */

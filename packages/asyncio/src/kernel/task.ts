@@ -3,15 +3,17 @@
  * that is settled by its body; everything about waiting and cancelling is its scope's.
  */
 
+import type { Names } from "../words/options.ts";
 import { type AbortTarget, bindSignal, checkSignalType } from "./abort.ts";
 import { recognised } from "./body.ts";
 import { currentScope, enterScope, runInScope } from "./context.ts";
-import { type Context, currentContext } from "./context-var.ts";
 import { creationSites } from "./debug.ts";
 import {
+  argumentError,
   CancelledError,
   type CancelSource,
   checkCoroutine,
+  checkOptions,
   checkSeconds,
   InvalidStateError,
 } from "./errors.ts";
@@ -20,10 +22,11 @@ import { Gate } from "./gate.ts";
 import { here } from "./here.ts";
 import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
+import { type Context, currentContext } from "./variables.ts";
 import { type Cancellation, stackAbove, Wait } from "./wait.ts";
 
-/** An `async` function, or anything that returns a promise when it is called. */
-export type Coroutine<T> = () => PromiseLike<T>;
+/** An `async` function, or any other: what it returns is awaited. */
+export type Coroutine<T> = () => T | PromiseLike<T>;
 
 export interface TaskOptions {
   /** What reports call it. @default "Task-1", "Task-2", ... */
@@ -40,6 +43,7 @@ export interface TaskOptions {
   /** Seconds. @default that of the loop */
   readonly cancelGrace?: number | undefined;
 }
+const KNOWN: Names<TaskOptions> = { name: 1, context: 1, eagerStart: 1, signal: 1, cancelGrace: 1 };
 
 /**
  * A running piece of work: await it for its result, `cancel()` it. Made by `createTask`.
@@ -64,6 +68,13 @@ export class Task<T> extends Future<T> {
 
   /** @internal With `held` the task waits for `start()`; it belongs to a group that limits how many run. */
   constructor(loop: EventLoop, coroutine: Coroutine<T>, options: TaskOptions = {}, held = false) {
+    if (typeof coroutine !== "function")
+      throw argumentError(
+        "`new Task`",
+        "a loop and a function",
+        loop,
+        "Use `createTask(() => ...)`",
+      );
     super({ loop });
     const { context, name, cancelGrace } = options;
     this.#name = name === undefined ? ++loop.unnamed : String(name);
@@ -215,8 +226,7 @@ export class Task<T> extends Future<T> {
     return undefined;
   }
 
-  /** @internal */
-  protected override get variables(): Context {
+  /** @internal */ protected override get variables(): Context {
     return this.scope.context;
   }
 
@@ -268,7 +278,7 @@ export class Task<T> extends Future<T> {
   /** By hand, and not as an async function: its frame would hold gate and coroutine as long as the body runs (bench: spawn). */
   #begin(coroutine: Coroutine<T>): void {
     enterScope(this.scope);
-    let result: PromiseLike<T>;
+    let result: T | PromiseLike<T>;
     try {
       result = coroutine();
     } catch (error) {
@@ -359,12 +369,18 @@ export function createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): T
 
 /** @throws TypeError or RangeError for wrong options, in the name of the call. */
 export function checkTaskOptions(api: string, options: TaskOptions | undefined): void {
-  if (options?.cancelGrace !== undefined)
-    checkSeconds(api, "`cancelGrace` in seconds", options.cancelGrace);
-  checkSignalType(api, options?.signal);
+  if (options === undefined) return;
+  checkOptions(api, options, KNOWN);
+  const { cancelGrace = 0, signal } = options;
+  checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
+  checkSignalType(api, signal);
 }
 
-/** The running task; undefined in plain callbacks and outside every task. */
+/**
+ * The running task; undefined in callbacks of the loop (`callSoon`) and outside every task. In a bare callback of the host (a
+ * listener, a timer, the handler of a web server) it is the task that registered the callback, whose context variables
+ * the callback shares with all its other callbacks: `requestScope` and `createTask` start one with its own.
+ */
 export function currentTask(): Task<unknown> | undefined {
   return here().task;
 }

@@ -1,9 +1,9 @@
 /** What goes with a scope but is not the scope: how it is opened, and what becomes of the few that are cancelled. */
 
 import type { Timer } from "../structures/timers.ts";
-import type { Context, ContextValues } from "./context-var.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
+import type { Context, ContextValues } from "./variables.ts";
 import type { Cancellation } from "./wait.ts";
 
 export interface ScopeOptions {
@@ -48,7 +48,7 @@ export class Trouble {
   insists = false;
   /**
    * A cancellation of a scope around this one of which nobody in this one has heard: its branch was not parked, and others
-   * were. It ends the next operation here, as one that is due; of a shielded scope, the next one after it.
+   * were. It ends the next operation here, as one that is due, or the next one around it, if the scope ends without any.
    */
   missed: Cancellation | undefined = undefined;
   /**

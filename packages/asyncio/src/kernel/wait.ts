@@ -18,6 +18,7 @@
 
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
+import { owe } from "./delivery.ts";
 import { CancelledError, type CancelSource } from "./errors.ts";
 import { guardAbandonedBranches } from "./host.ts";
 import type { Scope } from "./scope.ts";
@@ -242,7 +243,7 @@ export class Wait<T = unknown> {
     if (this.holdsTime) this.scope.loop.io(-1);
     if (state !== "cancelled" && this.cancellation !== undefined) {
       // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
-      this.cancellation.scope.pend(this.cancellation);
+      owe(this.scope, this.cancellation);
       this.cancellation = undefined;
     }
     if (this.isComplete) this.scope.loop.enqueue(this);

@@ -3,15 +3,18 @@
  * network is that of the running code, so the same program runs on the machine's and on a simulated one.
  */
 
-import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import type { ByteStream, ConnectOptions, StreamNetwork } from "../ports/network.ts";
 import { type Connection, connectionOf } from "../streams/connection.ts";
 import type { ReaderOptions } from "../streams/reader.ts";
+import { READER } from "../streams/reader.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../streams/tls-options.ts";
 import type { WriterOptions } from "../streams/writer.ts";
+import { WRITER } from "../streams/writer.ts";
+import type { Names } from "../words/options.ts";
 import { type AddressOptions, checkAddressOptions, connectToHost } from "./happy-eyeballs.ts";
-import { checkHost } from "./host-name.ts";
+import { ADDRESS, checkHost } from "./host-name.ts";
 import { nodeNetwork } from "./node-network.ts";
 import { checkTlsOptions } from "./tls.ts";
 import { checkUnixPath } from "./unix-path.ts";
@@ -25,10 +28,26 @@ export interface ConnectionOptions
   readonly tls?: boolean | ClientTlsOptions | undefined;
 }
 
+const KNOWN: Names<ConnectionOptions> = {
+  ...READER,
+  ...WRITER,
+  family: 1,
+  happyEyeballsDelay: 1,
+  interleave: 1,
+  resolver: 1,
+  localAddress: 1,
+  noDelay: 1,
+  keepAlive: 1,
+  tls: 1,
+};
+const WITH_TARGET: Names<ConnectionTarget & ConnectionOptions> = { ...KNOWN, host: 1, port: 1 };
+
 export interface UnixConnectionOptions extends ReaderOptions, WriterOptions {
   /** Begins TLS at once. */
   readonly tls?: (ClientTlsOptions & { readonly serverHostname: string }) | undefined;
 }
+
+const UNIX: Names<UnixConnectionOptions> = { ...READER, ...WRITER, tls: 1 };
 
 export interface ConnectionTarget {
   readonly host: string;
@@ -70,8 +89,9 @@ export async function openConnection(
   port?: number,
   options?: ConnectionOptions,
 ): Promise<Connection> {
-  const all =
-    typeof target === "object" && target !== null ? target : { ...options, host: target, port };
+  const isOne = typeof target === "object" && target !== null;
+  checkOptions("`openConnection`", isOne ? target : options, isOne ? WITH_TARGET : KNOWN);
+  const all = isOne ? target : { ...options, host: target, port };
   const { host } = all;
   checkHost("`openConnection`", "the name or address of a host", host);
   if (host === "") throw rangeError("`openConnection`", "a host with a name", host);
@@ -92,6 +112,7 @@ export async function openUnixConnection(
 ): Promise<Connection> {
   const api = "`openUnixConnection`";
   checkUnixPath(api, path);
+  checkOptions(api, options, UNIX);
   const { tls } = options;
   if (tls !== undefined) checkTlsOptions(api, tls, false);
   const stream = await networkHere().connect({ host: "", port: 0, path });
@@ -109,6 +130,7 @@ export function checkPort(api: string, port: unknown, what = ""): asserts port i
 function checkLocalAddress(api: string, local: ConnectOptions["localAddress"] = {}): void {
   if (typeof local !== "object" || local === null)
     throw argumentError(api, "`localAddress` to be an object with `host` or `port`", local);
+  checkOptions(`\`localAddress\` of ${api}`, local, ADDRESS);
   const { host = "", port = 0 } = local;
   checkHost(api, "`localAddress.host` to be text", host);
   checkPort(api, port, "`localAddress.port` to be ");

@@ -6,7 +6,7 @@
  * Source: asyncio's create_datagram_endpoint, as a stream of messages instead of a protocol.
  */
 
-import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
@@ -23,7 +23,8 @@ import {
 import { encodeText } from "../ports/text.ts";
 import { disposeOf } from "../streams/dispose.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
-import { checkHost } from "./host-name.ts";
+import type { Names } from "../words/options.ts";
+import { ADDRESS, checkHost } from "./host-name.ts";
 import { openRealPort } from "./real-datagram.ts";
 
 export interface DatagramEndpointOptions {
@@ -47,6 +48,17 @@ export interface DatagramEndpointOptions {
   readonly sendBufferSize?: number | undefined;
 }
 
+const KNOWN: Names<DatagramEndpointOptions> = {
+  local: 1,
+  remote: 1,
+  family: 1,
+  queueSize: 1,
+  broadcast: 1,
+  reuseAddress: 1,
+  reusePort: 1,
+  receiveBufferSize: 1,
+  sendBufferSize: 1,
+};
 const DEFAULT_QUEUE_SIZE = 1000;
 /** The system takes it as a signed number of 32 bits. */
 const LARGEST_BUFFER = 2 ** 31 - 1;
@@ -68,7 +80,7 @@ const API = "`createDatagramEndpoint`";
 export async function createDatagramEndpoint(
   options: DatagramEndpointOptions = {},
 ): Promise<DatagramEndpoint> {
-  checkOptions(options);
+  checkEndpointOptions(options);
   const { local, remote, queueSize = DEFAULT_QUEUE_SIZE } = options;
   const isVersion6 = [local?.host, remote?.host].some((host) => host?.includes(":"));
   const { family = isVersion6 ? 6 : 4 } = options;
@@ -78,14 +90,8 @@ export async function createDatagramEndpoint(
   return await openEndpoint((receiver) => openPort(portOptions, receiver), queueSize, remote);
 }
 
-function checkOptions(options: DatagramEndpointOptions): void {
-  if (typeof options !== "object" || options === null)
-    throw argumentError(
-      API,
-      "an object of options",
-      options,
-      "Leave them out for an address of any kind",
-    );
+function checkEndpointOptions(options: DatagramEndpointOptions): void {
+  checkOptions(API, options, KNOWN);
   const { local, remote, queueSize = DEFAULT_QUEUE_SIZE } = options;
   if (typeof queueSize !== "number")
     throw argumentError(API, "`queueSize` to be a number", queueSize);
@@ -102,6 +108,7 @@ function checkOptions(options: DatagramEndpointOptions): void {
   if (local === undefined) return;
   if (typeof local !== "object" || local === null)
     throw argumentError(API, "`local` to be an address, { host, port }", local);
+  checkOptions(`\`local\` of ${API}`, local, ADDRESS);
   if (local.host !== undefined) checkHost(API, "`local.host` to be a string", local.host);
   if (local.port !== undefined) checkPort(API, "local.port", local.port, 0);
 }

@@ -243,7 +243,8 @@ class Exchange {
     this.#failure = failure;
     this.#binding?.release();
     requestsOf(this.scope).delete(this);
-    if (failure !== undefined) this.#source?.close();
+    // The host may still be sending: a mere end would make what was sent look whole. Nothing happens if it was taken whole.
+    this.#source?.stream.abort();
     this.#source = undefined;
   }
 
@@ -264,10 +265,12 @@ class Exchange {
     for (const name of ["text", "json", "arrayBuffer", "blob", "bytes", "formData"]) {
       const read = host[name];
       if (typeof read !== "function") continue; // Node 20 has no `bytes`
-      define(response, name, () => body.read(() => read.call(response)));
+      define(response, name, () => body.read(name, () => read.call(response)));
     }
     define(response, "clone", () => {
+      body.checkUnlocked("clone");
       const copy = Response.prototype.clone.call(response);
+      body.cloned();
       if (this.#isOver && this.#failure === undefined) return copy;
       this.#bodies++;
       return this.dress(copy);
@@ -317,8 +320,27 @@ class Body {
     this.#response = response;
   }
 
-  read<T>(start: () => PromiseLike<T>): Promise<T> {
+  read<T>(name: string, start: () => PromiseLike<T>): Promise<T> {
+    try {
+      this.checkUnlocked(name);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     return this.#exchange.read(this, start);
+  }
+
+  /** @throws TypeError if somebody reads the stream: the host knows its own one alone. */
+  checkUnlocked(call: string): void {
+    if (this.#stream?.locked !== true) return;
+    throw new TypeError(
+      `\`response.${call}\` was called while the body is locked by a reader of its stream. Call it first, or read on there`,
+    );
+  }
+
+  /** The response has another stream then, and whoever has kept this one finds it locked, as with the host's own. */
+  cloned(): void {
+    this.#stream?.getReader();
+    this.#stream = undefined;
   }
 
   ended(): void {

@@ -23,11 +23,13 @@ import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { stagger } from "../tasks/race.ts";
 import { checkHost } from "./host-name.ts";
 
+type HostAddresses = readonly (string | { readonly address: string })[];
+
 /** Gives the addresses of a host, in the order in which to try them. */
 export type Resolver = (
   hostname: string,
   family: 0 | 4 | 6,
-) => PromiseLike<readonly (string | { readonly address: string })[]>;
+) => HostAddresses | PromiseLike<HostAddresses>;
 
 export interface AddressOptions {
   /** 4 or 6 uses addresses of one family only. @default 0, both */

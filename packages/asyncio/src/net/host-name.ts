@@ -1,6 +1,8 @@
 /** What the names of hosts have to be. */
 
 import { argumentError, rangeError } from "../kernel/errors.ts";
+import type { Address } from "../ports/network.ts";
+import type { Names } from "../words/options.ts";
 
 /**
  * A name that ends in the middle for the system is not the one that was checked: Node 20 asks it for "localhost" when it is given
@@ -12,3 +14,6 @@ export function checkHost(api: string, what: string, host: unknown): asserts hos
   if (typeof host !== "string") throw argumentError(api, what, host);
   if (host.includes("\0")) throw rangeError(api, `${what}, without a NUL`, host);
 }
+
+/** The parts of an address that stands among options. */
+export const ADDRESS: Names<Address> = { host: 1, port: 1, path: 1 };

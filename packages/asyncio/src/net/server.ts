@@ -15,6 +15,7 @@ import {
   argumentError,
   CancelledError,
   checkCoroutine,
+  checkOptions,
   checkSeconds,
   InvalidStateError,
   rangeError,
@@ -33,12 +34,14 @@ import {
 } from "../ports/network.ts";
 import { type Connection, connectionOf } from "../streams/connection.ts";
 import type { ReaderOptions, StreamReader } from "../streams/reader.ts";
+import { READER } from "../streams/reader.ts";
 import { checkLimit } from "../streams/separators.ts";
 import type { ServerTlsOptions } from "../streams/tls-options.ts";
-import { type StreamWriter, type WriterOptions, waterMarks } from "../streams/writer.ts";
+import { type StreamWriter, WRITER, type WriterOptions, waterMarks } from "../streams/writer.ts";
 import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { CancelScope, cleanup, moveOnAfter } from "../tasks/timeouts.ts";
+import type { Names } from "../words/options.ts";
 import { checkPort, networkHere, secureStream } from "./connection.ts";
 import { hostsOf, listenOnAll } from "./listen.ts";
 import { nodeNetwork } from "./node-network.ts";
@@ -54,7 +57,7 @@ export type ConnectionHandler = (
   reader: StreamReader,
   writer: StreamWriter,
   connection: Connection,
-) => PromiseLike<unknown>;
+) => unknown;
 
 /** What servers of all kinds take. */
 export interface ServingOptions extends ReaderOptions, WriterOptions {
@@ -84,15 +87,38 @@ export interface ServerOptions
   readonly host?: string | readonly string[] | undefined;
 }
 
+const SERVING: Names<ServingOptions> = {
+  ...READER,
+  ...WRITER,
+  maxConnections: 1,
+  backlog: 1,
+  name: 1,
+  tls: 1,
+  cancelOnEof: 1,
+};
+const SERVER: Names<ServerOptions> = {
+  ...SERVING,
+  host: 1,
+  port: 1,
+  noDelay: 1,
+  keepAlive: 1,
+  ipv6Only: 1,
+  reusePort: 1,
+};
+
 export interface UnixServerOptions extends ServingOptions {
   /** Removes the path when the server is closed, if it is still the server's own. @default true */
   readonly cleanupSocket?: boolean | undefined;
 }
 
+const UNIX: Names<UnixServerOptions> = { ...SERVING, cleanupSocket: 1 };
+
 export interface DrainOptions {
   /** Seconds that handlers have to end, before they are cancelled. @default 0 */
   readonly drain?: number | undefined;
 }
+
+const DRAIN: Names<DrainOptions> = { drain: 1 };
 
 const DEFAULT_BACKLOG = 100;
 /** That of the streams of both networks. */
@@ -128,17 +154,19 @@ export async function startServer(
   const api = "`startServer`";
   const isHost =
     typeof hostOrOptions === "string" || Array.isArray(hostOrOptions) || port !== undefined;
+  checkOptions(api, isHost ? more : hostOrOptions, SERVER);
   const options: ServerOptions = isHost
     ? { ...more, host: hostOrOptions as string | readonly string[] | undefined, port }
     : ((hostOrOptions as ServerOptions | undefined) ?? {});
   checkServing(api, handler, options);
   checkPort(api, options.port ?? 0);
   const hosts = hostsOf(api, options.host);
+  const { backlog, noDelay, keepAlive, ipv6Only, reusePort } = options;
+  const settings = { port: options.port, backlog, noDelay, keepAlive, ipv6Only, reusePort };
   return await serve(api, handler, options, async (network) => {
-    if (network === nodeNetwork)
-      return await listenOnAll(network, { ...options, host: undefined }, hosts);
+    if (network === nodeNetwork) return await listenOnAll(network, settings, hosts);
     const listeners: Listener[] = []; // on a simulated host, which has no addresses
-    for (const host of hosts) listeners.push(await network.listen({ ...options, host }));
+    for (const host of hosts) listeners.push(await network.listen({ ...settings, host }));
     return listeners;
   });
 }
@@ -151,6 +179,7 @@ export async function startUnixServer(
 ): Promise<Server> {
   const api = "`startUnixServer`";
   checkUnixPath(api, path);
+  checkOptions(api, options, UNIX);
   checkServing(api, handler, options);
   const { backlog, cleanupSocket } = options;
   return await serve(api, handler, options, async (network) => [
@@ -289,6 +318,7 @@ export class Server implements AsyncDisposable {
    * @throws InvalidStateError when the server was closed before, or the second time.
    */
   async serveForever(options: DrainOptions = {}): Promise<void> {
+    checkOptions("`server.serveForever`", options, DRAIN);
     const { drain = 0 } = options;
     checkSeconds("`server.serveForever`", "`drain` in seconds", drain);
     this.#checkOutside("`server.serveForever`");
@@ -422,8 +452,13 @@ export class Server implements AsyncDisposable {
    * handler starts in the context of its server, and not of the handler whose place it takes.
    */
   async #keepDoor(group: TaskGroup<void>): Promise<void> {
+    const scope = here();
+    const subject = { describeWait: () => `the end of server ${this.name}` };
     while (!this.#isClosed || this.#waiting.length > 0) {
-      const bell = park<void>(here(), { describeWait: () => `the end of server ${this.name}` });
+      // <- `close` has rung, and the server was cancelled in the same step: nobody who waits gets a handler any more
+      const stop = scope.interruption(subject);
+      if (stop !== undefined) await stop;
+      const bell = park<void>(scope, subject);
       this.#bell = bell;
       await bell.promise;
       for (let next = this.#next(); next !== undefined; next = this.#next())

@@ -13,7 +13,7 @@ import type {
   TlsOptions as TlsServerOptions,
 } from "node:tls";
 import { runInRoot } from "../kernel/context.ts";
-import { argumentError, checkSeconds, TimeoutError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, checkSeconds, TimeoutError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
 import { park } from "../kernel/scope.ts";
@@ -26,11 +26,14 @@ import {
   withoutDot,
 } from "../ports/network.ts";
 import { isShuttingDown, type NodeStreamSource } from "../streams/node-stream.ts";
-import type {
-  Certificate,
-  ClientTlsOptions,
-  Pem,
-  ServerTlsOptions,
+import {
+  CERTIFICATE,
+  type Certificate,
+  CLIENT_TLS,
+  type ClientTlsOptions,
+  type Pem,
+  SERVER_TLS,
+  type ServerTlsOptions,
 } from "../streams/tls-options.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { timeout } from "../tasks/timeouts.ts";
@@ -61,10 +64,14 @@ const isIP = (text: string): boolean => process.getBuiltinModule("node:net").isI
 const contexts: WeakMap<object, SecureContext> = new WeakMap();
 const acceptors: WeakMap<object, TlsAcceptor> = new WeakMap();
 
+const API = "`writer.startTls`";
+
 /** @throws TypeError, RangeError for options that make no sense. */
 export function checkTlsOptions(api: string, options: object, isServer: boolean): void {
   if (typeof options !== "object" || options === null)
     throw argumentError(api, "`tls` to be an object of options", options);
+  const whose = api === API ? api : `\`tls\` of ${api}`;
+  checkOptions(whose, options, isServer ? SERVER_TLS : CLIENT_TLS);
   const { handshakeDelay = 0, shutdownDelay = 0, alpnProtocols = [] } = options as ClientTlsOptions;
   checkSeconds(api, "`handshakeDelay` in seconds", handshakeDelay);
   checkSeconds(api, "`shutdownDelay` in seconds", shutdownDelay);
@@ -73,6 +80,8 @@ export function checkTlsOptions(api: string, options: object, isServer: boolean)
   const { cert, key, certificates, serverHostname } = options as ServerTlsOptions &
     ClientTlsOptions;
   if (serverHostname !== undefined) checkHost(api, "`serverHostname` to be a name", serverHostname);
+  for (const [name, certificate] of Object.entries(isServer ? (certificates ?? {}) : {}))
+    checkOptions(`\`certificates[${JSON.stringify(name)}]\` of ${api}`, certificate, CERTIFICATE);
   const hasCertificate = cert !== undefined && key !== undefined;
   if (isServer && !hasCertificate && certificates === undefined)
     throw argumentError(
@@ -110,7 +119,7 @@ export async function secure(
   const seconds = handshakeDelay === Number.POSITIVE_INFINITY ? null : handshakeDelay;
   const raw = below.readable;
   try {
-    checkTlsOptions("`startTls`", options, below.to === undefined);
+    checkTlsOptions(API, options, below.to === undefined);
     await timeout(seconds, () => shakeHands(below, options, attach));
   } catch (error) {
     raw.destroy();
@@ -182,7 +191,7 @@ function hostnameOf(below: Securable, options: ClientTlsOptions): string {
   const found = withoutDot(options.serverHostname ?? below.to?.hostname ?? below.to?.host ?? "");
   if (found !== "" || options.rejectUnauthorized === false) return found;
   throw argumentError(
-    "`startTls`",
+    API,
     "`serverHostname`, the name that the certificate of the server is for",
     found,
   );

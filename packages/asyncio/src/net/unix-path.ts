@@ -67,6 +67,8 @@ export function takePath(path: string, cleanup: boolean): UnixPath {
   }
   if (statOf(path)?.isSocket() === false)
     throw hostError("EADDRINUSE", "listen", { host: "", port: 0, path });
+  const { resolve } = process.getBuiltinModule("node:path");
+  const target = resolve(path); // the program may change its directory while it listens
   const folder = path.slice(0, path.lastIndexOf("/") + 1);
   const way = lengthOf(folder) + TEMPORARY_NAME > longestPath() ? shorterWay(folder) : undefined;
   const temporaryPath = (): string =>
@@ -74,6 +76,7 @@ export function takePath(path: string, cleanup: boolean): UnixPath {
       .toString(36)
       .slice(2, 2 + TEMPORARY_NAME - 1)}`;
   let bound = temporaryPath();
+  let source = resolve(bound);
   let names = 1;
   let ours: { readonly dev: number; readonly ino: number } | undefined;
   return {
@@ -84,22 +87,26 @@ export function takePath(path: string, cleanup: boolean): UnixPath {
     rename() {
       if (names++ >= MOST_NAMES) return false;
       bound = temporaryPath();
+      source = resolve(bound);
       return true;
     },
     explain(error) {
-      error.message = error.message.replace(bound, path);
-      return Object.assign(error, { address: path });
+      // Of a folder that does not exist the host says that it may not be written to.
+      const hasFolder = statOf(resolve(folder)) !== undefined;
+      const told = hasFolder ? error : hostError("ENOENT", "listen", { host: "", port: 0, path });
+      told.message = told.message.replace(bound, path);
+      return Object.assign(told, { address: path });
     },
     publish() {
-      fs().renameSync(bound, path);
-      ours = statOf(path);
+      fs().renameSync(source, target);
+      ours = statOf(target);
       way?.remove();
     },
     release() {
       way?.remove();
-      const now = statOf(path);
+      const now = statOf(target);
       const isOurs = ours !== undefined && now?.ino === ours.ino && now.dev === ours.dev;
-      if (cleanup && isOurs) fs().rmSync(path, { force: true });
+      if (cleanup && isOurs) fs().rmSync(target, { force: true });
     },
   };
 }

@@ -1,5 +1,6 @@
 /** What is fed to the standard input of a process. */
 
+import { recognised } from "../kernel/body.ts";
 import { argumentError, isThenable } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
@@ -90,7 +91,8 @@ function answer<T>(work: PromiseLike<T> | T): Promise<T> {
   wait.isForeign = true;
   work.then(
     (value) => void wait.resume(value),
-    (error) => void wait.fail(error),
+    // An iterable may put a CancelledError of ours into an error of its own.
+    (error) => void wait.fail(recognised(error, scope)),
   );
   return wait.promise;
 }

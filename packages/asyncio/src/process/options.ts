@@ -1,5 +1,7 @@
 /** What a subprocess can be told. */
 
+import type { Names } from "../words/options.ts";
+
 /** A pipe to this process, the stream of this process itself, nothing, or a file descriptor of this process. */
 export type Stdio = "pipe" | "inherit" | "ignore" | number;
 
@@ -25,3 +27,15 @@ export interface SubprocessOptions {
   /** Bytes that may come before the end of a line, when stdout or stderr is read. @default 65,536 */
   readonly limit?: number | undefined;
 }
+
+export const SUBPROCESS: Names<SubprocessOptions> = {
+  stdin: 1,
+  stdout: 1,
+  stderr: 1,
+  cwd: 1,
+  env: 1,
+  startNewSession: 1,
+  uid: 1,
+  gid: 1,
+  limit: 1,
+};

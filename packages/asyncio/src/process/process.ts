@@ -12,8 +12,8 @@ import { gather } from "../tasks/gather.ts";
 import { CancelScope } from "../tasks/timeouts.ts";
 import { Child, whenDrained } from "./child.ts";
 import { checkInput, feed, type ProcessInput } from "./input.ts";
-import type { SubprocessOptions } from "./options.ts";
-import { execSpec, shellSpec } from "./spec.ts";
+import { SUBPROCESS, type SubprocessOptions } from "./options.ts";
+import { checkProcessOptions, execSpec, shellSpec } from "./spec.ts";
 
 /** `T` where the option says "pipe", undefined where it says something else, either where nobody can tell. */
 export type Piped<T, S> = [S] extends ["pipe"]
@@ -177,7 +177,9 @@ export function createSubprocessExec<const O extends SubprocessOptions>(
 ): Promise<Process<O>>;
 export async function createSubprocessExec(program: string, ...rest: unknown[]): Promise<unknown> {
   const api = "`createSubprocessExec`";
-  const [words, options] = split(rest);
+  const [words, given] = split(rest);
+  checkProcessOptions(api, given, SUBPROCESS);
+  const options = given ?? {};
   return await start(execSpec(api, program, words, options), api, options);
 }
 
@@ -197,6 +199,7 @@ export async function createSubprocessShell<
   const O extends SubprocessOptions = Record<never, never>,
 >(command: string, options?: O): Promise<Process<O>> {
   const api = "`createSubprocessShell`";
+  checkProcessOptions(api, options, SUBPROCESS);
   return await start(shellSpec(api, command, options ?? {}), api, options ?? {});
 }
 
@@ -210,10 +213,10 @@ function start<O extends SubprocessOptions>(
 }
 
 /** The arguments of a program, and the options that may come last. */
-function split(rest: readonly unknown[]): [unknown[], SubprocessOptions] {
+function split(rest: readonly unknown[]): [unknown[], SubprocessOptions | undefined] {
   const [first, second] = rest;
-  if (Array.isArray(first)) return [first, (second ?? {}) as SubprocessOptions]; // what is in them is checked
+  if (Array.isArray(first)) return [first, second as SubprocessOptions | undefined]; // they are checked
   const last = rest.at(-1);
   const hasOptions = typeof last === "object" && last !== null;
-  return hasOptions ? [rest.slice(0, -1), last] : [[...rest], {}];
+  return hasOptions ? [rest.slice(0, -1), last] : [[...rest], undefined];
 }

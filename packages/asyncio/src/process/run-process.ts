@@ -9,11 +9,12 @@ import { StreamWriter } from "../streams/writer.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { gather } from "../tasks/gather.ts";
 import { CancelScope, moveOnAfter } from "../tasks/timeouts.ts";
+import type { Names } from "../words/options.ts";
 import { Child, DEFAULT_KILL_DELAY } from "./child.ts";
 import { ProcessError, type Tail } from "./errors.ts";
 import { checkInput, feed, type ProcessInput } from "./input.ts";
-import type { SubprocessOptions } from "./options.ts";
-import { execSpec } from "./spec.ts";
+import { SUBPROCESS, type SubprocessOptions } from "./options.ts";
+import { checkProcessOptions, execSpec } from "./spec.ts";
 
 export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "stdin"> {
   /** What becomes of stdout and stderr: text (UTF-8), bytes, or nothing: they go where those of this process go. @default "text" */
@@ -29,6 +30,15 @@ export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "st
   /** Seconds between SIGTERM and SIGKILL, when it has to be ended. @default 3 */
   readonly killDelay?: number | undefined;
 }
+
+const KNOWN: Names<RunProcessOptions> = (({ limit: _, ...others }) => ({
+  ...others,
+  capture: 1 as const,
+  check: 1 as const,
+  input: 1 as const,
+  seconds: 1 as const,
+  killDelay: 1 as const,
+}))(SUBPROCESS);
 
 type Option<O, K extends keyof RunProcessOptions> = K extends keyof O ? O[K] : undefined;
 
@@ -77,6 +87,7 @@ export async function runProcess<const O extends RunProcessOptions = Record<neve
   args: readonly string[] = [],
   options?: O,
 ): Promise<ProcessResult<O>> {
+  checkProcessOptions(API, options, KNOWN);
   const {
     check = true,
     killDelay = DEFAULT_KILL_DELAY,

@@ -1,7 +1,8 @@
 /** What the options of a subprocess mean for the host: stdio, sessions, the shell. Checks them, too. */
 
 import type { SpawnOptions } from "node:child_process";
-import { argumentError } from "../kernel/errors.ts";
+import { argumentError, checkOptions } from "../kernel/errors.ts";
+import type { AnyNames } from "../words/options.ts";
 import type { ChildSpec } from "./child.ts";
 import type { Stdio, SubprocessOptions } from "./options.ts";
 import { startError } from "./start-error.ts";
@@ -41,12 +42,17 @@ export function shellSpec(api: string, line: unknown, options: SubprocessOptions
   return { api, asked: line, program, args: [], command, options: spawnOptions };
 }
 
-function hostOptions(api: string, options: SubprocessOptions): SpawnOptions {
+/** @throws TypeError unless all of `options` are in `names`. */
+export function checkProcessOptions(api: string, options: unknown, names: AnyNames): void {
   for (const name of ["text", "encoding", "universalNewlines"])
-    if (name in options) {
+    if (typeof options === "object" && options !== null && name in options) {
       const cure = "Streams carry bytes: decode them, or iterate `process.stdout.lines()`";
       throw argumentError(api, `no option \`${name}\``, Reflect.get(options, name), cure);
     }
+  checkOptions(api, options, names);
+}
+
+function hostOptions(api: string, options: SubprocessOptions): SpawnOptions {
   const { stdin = "inherit", stdout = "inherit", stderr = "inherit", cwd, env, uid, gid } = options;
   for (const [name, value] of Object.entries({ stdin, stdout, stderr })) {
     const isKnown =

@@ -1,6 +1,7 @@
 /** Queues that give their items in another order than first in, first out. */
 
-import { argumentError } from "../kernel/errors.ts";
+import { argumentError, checkOptions } from "../kernel/errors.ts";
+import type { Names } from "../words/options.ts";
 import { type ItemStore, Queue, type QueueOptions } from "./queue.ts";
 
 /** Negative if `a` comes first, positive if `b` does, 0 if neither; as for Array.prototype.sort. */
@@ -10,6 +11,8 @@ export interface PriorityQueueOptions<T> extends QueueOptions {
   /** @default numbers, bigints, strings and dates by `<`, arrays element by element */
   readonly compare?: Compare<T> | undefined;
 }
+
+const KNOWN: Names<PriorityQueueOptions<unknown>> = { name: 1, compare: 1 };
 
 /**
  * A queue that gives the least item first; equal items come out in the order in which they were put in. An item that is
@@ -25,11 +28,12 @@ export interface PriorityQueueOptions<T> extends QueueOptions {
  * assert.equal((await queue.get()).url, "/first");
  */
 export class PriorityQueue<T> extends Queue<T> {
-  constructor(maxsize = 0, options: PriorityQueueOptions<T> = {}) {
-    const { compare = compareValues } = options;
+  constructor(maxsize = 0, options?: PriorityQueueOptions<T>) {
+    checkOptions("`new PriorityQueue`", options, KNOWN);
+    const { compare = compareValues } = options ?? {};
     if (typeof compare !== "function")
       throw argumentError("`new PriorityQueue`", "`compare` to be a function", compare);
-    super(maxsize, options, new Heap<T>(compare));
+    super(maxsize, { name: options?.name }, new Heap<T>(compare));
   }
 
   /** @internal */
@@ -40,7 +44,7 @@ export class PriorityQueue<T> extends Queue<T> {
 
 /** A queue that gives the newest item first. Source: asyncio.LifoQueue. */
 export class LifoQueue<T> extends Queue<T> {
-  constructor(maxsize = 0, options: QueueOptions = {}) {
+  constructor(maxsize = 0, options?: QueueOptions) {
     super(maxsize, options, new Stack<T>());
   }
 

@@ -9,11 +9,12 @@
  * Invariants: getters wait only while the queue holds nothing; putters wait only while it is full.
  */
 
-import { checkSeconds, InvalidStateError } from "../kernel/errors.ts";
+import { checkOptions, checkSeconds, InvalidStateError } from "../kernel/errors.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
+import type { Names } from "../words/options.ts";
 import { QueueEmpty, QueueFull, QueueShutDown } from "./errors.ts";
 
 /** Where a queue keeps its items, and in which order it gives them: `shift` takes the next one. */
@@ -31,6 +32,9 @@ export interface QueueOptions {
   /** What reports and errors call it. */
   readonly name?: string | undefined;
 }
+
+const KNOWN: Names<QueueOptions> = { name: 1 };
+const SHUTDOWN: Names<{ immediate?: boolean }> = { immediate: 1 };
 
 /**
  * A first-in-first-out queue. Source: asyncio.Queue, with fairness on top. Promises are awaited when they
@@ -66,10 +70,11 @@ export class Queue<T> {
   #isShutDown = false;
 
   /** `maxsize` of 0 or less means no limit; a fraction is rounded up. */
-  constructor(maxsize = 0, options: QueueOptions = {}, items: ItemStore<T> = new RingBuffer<T>()) {
+  constructor(maxsize = 0, options?: QueueOptions, items: ItemStore<T> = new RingBuffer<T>()) {
     checkSeconds(`\`new ${this.kind}\``, "`maxsize` as a number of items", maxsize);
     this.maxsize = maxsize <= 0 ? Number.POSITIVE_INFINITY : Math.ceil(maxsize);
-    this.name = options.name;
+    checkOptions(`\`new ${this.kind}\``, options, KNOWN);
+    this.name = options?.name;
     this.#items = items;
   }
 
@@ -182,9 +187,10 @@ export class Queue<T> {
    * and, since there is nothing to take, waiting getters get a QueueShutDown. With `immediate` the items in it are dropped
    * too, and count as finished.
    */
-  shutdown(options: { immediate?: boolean } = {}): void {
+  shutdown(options?: { immediate?: boolean }): void {
+    checkOptions("`queue.shutdown`", options, SHUTDOWN);
     this.#isShutDown = true;
-    if (options.immediate === true) this.#finish(this.#items.clear());
+    if (options?.immediate === true) this.#finish(this.#items.clear());
     this.#putters.failAll(() => this.#shutDownError("put"));
     this.#getters.failAll(() => this.#shutDownError("get"));
   }
@@ -195,7 +201,7 @@ export class Queue<T> {
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Awaited<T>> {
     const next = async (): Promise<IteratorResult<Awaited<T>, undefined>> => {
-      if (this.#isShutDown && this.empty()) return { done: true, value: undefined };
+      if (this.#isShutDown && this.empty()) return await this.#nextOfNone();
       try {
         return { done: false, value: await this.get() };
       } catch (error) {
@@ -205,6 +211,13 @@ export class Queue<T> {
       }
     };
     return { next, [Symbol.asyncIterator]: () => this[Symbol.asyncIterator]() };
+  }
+
+  /** An operation, as every other `next`: a loop round the loop hears of cancellations, and lets the host have its turn. */
+  #nextOfNone(): Promise<IteratorReturnResult<undefined>> {
+    const scope = here();
+    const stop = scope.interruption(this.#getSubject);
+    return stop ?? completed(scope, this.#getSubject, { done: true, value: undefined });
   }
 
   #add(item: T): void {

@@ -1,8 +1,9 @@
 /** What a run can be told. */
 
 import { checkSignal } from "../kernel/abort.ts";
-import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, checkSeconds, rangeError } from "../kernel/errors.ts";
 import { EventLoop } from "../kernel/loop.ts";
+import type { Names } from "../words/options.ts";
 import { checkSignalNames, type SignalName } from "./signals.ts";
 
 export interface RunOptions {
@@ -20,13 +21,20 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const KNOWN: Names<RunOptions> = {
+  debug: 1,
+  loop: 1,
+  signals: 1,
+  cancelGrace: 1,
+  shutdownDelay: 1,
+  signal: 1,
+};
 export const DEFAULT_SHUTDOWN_DELAY = 10;
 export const DEFAULT_SIGNALS: readonly SignalName[] = ["SIGINT", "SIGTERM"];
 
 /** @throws TypeError or RangeError, in the name of the call that was made. */
-export function checkOptions(api: string, options: RunOptions): void {
-  if (typeof options !== "object" || options === null)
-    throw argumentError(api, "an object of options", options);
+export function checkRunOptions(api: string, options: RunOptions): void {
+  checkOptions(api, options, KNOWN);
   checkSignal(api, options.signal);
   const { shutdownDelay, cancelGrace, debug, loop, signals } = options;
   for (const [name, seconds] of Object.entries({ shutdownDelay, cancelGrace })) {

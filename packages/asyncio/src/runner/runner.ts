@@ -4,7 +4,7 @@ import { checkCoroutine } from "../kernel/errors.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { stackAbove } from "../kernel/wait.ts";
-import { checkOptions, type RunOptions } from "./options.ts";
+import { checkRunOptions, type RunOptions } from "./options.ts";
 import { Session } from "./session.ts";
 
 /**
@@ -24,7 +24,7 @@ import { Session } from "./session.ts";
  */
 export async function run<T>(main: Coroutine<T>, options: RunOptions = {}): Promise<T> {
   checkCoroutine("`run`", main);
-  checkOptions("`run`", options);
+  checkRunOptions("`run`", options);
   const session = new Session(options);
   try {
     return await session.run(main, { api: "`run`", site: callerOf(run), isOnly: true });
@@ -61,7 +61,7 @@ export class Runner {
   readonly #session: Session;
 
   constructor(options: RunOptions = {}) {
-    checkOptions("`new Runner`", options);
+    checkRunOptions("`new Runner`", options);
     this.#session = new Session(options);
   }
 

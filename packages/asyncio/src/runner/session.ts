@@ -8,7 +8,6 @@
  */
 
 import { runInRoot } from "../kernel/context.ts";
-import { type Context, copyContext } from "../kernel/context-var.ts";
 import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import { HostLoop, here } from "../kernel/here.ts";
@@ -16,6 +15,8 @@ import { abandonedHooks, leftRun, realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
+import { type Context, copyContext } from "../kernel/variables.ts";
+import { watchCallbackVariables } from "../tasks/callback-variables.ts";
 import { reportForgotten } from "./forgotten.ts";
 import { MainRun } from "./main-run.ts";
 import { DEFAULT_SHUTDOWN_DELAY, DEFAULT_SIGNALS, type RunOptions } from "./options.ts";
@@ -68,6 +69,8 @@ interface Beginning {
   readonly servers: number;
   /** Ends the watch for failures that nobody has looked at when the program ends without having closed a Runner. */
   readonly stopWatching: () => void;
+  /** Ends what debug mode watches. */
+  readonly stopDebugging: () => void;
 }
 
 export class Session implements SignalTarget, InnerRun {
@@ -193,6 +196,7 @@ export class Session implements SignalTarget, InnerRun {
       sessions: new Set(innerOf(loop)),
       servers: listeningServers(),
       stopWatching: this.#watchUnobserved(loop),
+      stopDebugging: loop.debug ? watchCallbackVariables() : () => {},
     };
     liveLoops.add(loop);
     innerOf(around.loop).add(this);
@@ -225,19 +229,21 @@ export class Session implements SignalTarget, InnerRun {
       isDead,
       innerRuns: () => this.#innerRuns(loop, beginning),
     });
+    // A signal may still come while that is found out.
+    const isDying = (): boolean => this.#isSignalLate || run?.main.cancelled() === true;
+    if (!isDying()) await this.#reportServers(loop, beginning);
     if (this.#isSignalLate && run?.main.state === "rejected") {
       const message = "main has failed, and the process ends by a signal that came after that";
       const { main } = run;
       loop.callExceptionHandler({ message, exception: main.failure, task: main, future: main });
     }
-    const isDying = this.#isSignalLate || run?.main.cancelled() === true;
-    if (!isDying) await this.#reportServers(loop, beginning);
     this.#hasEnded = true;
     beginning.stopWatching();
+    beginning.stopDebugging();
     loop.endedRun = `the run that was started ${this.#site}`.trim();
     liveLoops.delete(loop);
     innerOf(beginning.around.loop).delete(this);
-    await beginning.signals.stop(isDying);
+    await beginning.signals.stop(isDying());
     for (const tell of this.#listeners) tell();
   }
 

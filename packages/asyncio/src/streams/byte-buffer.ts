@@ -94,13 +94,16 @@ export class ByteBuffer {
     this.#isOwn = false;
   }
 
-  /** Where `separator` is found first, not before `from`; -1 if nowhere. */
-  indexOf(separator: Uint8Array, from: number): number {
-    const bytes = this.#bytes;
-    const last = this.#end - separator.length;
+  /** Where `separator` is found first, not before `from`, and whole before `to`; -1 if nowhere. */
+  indexOf(separator: Uint8Array, from: number, to: number = this.length): number {
+    let bytes = this.#bytes;
+    const end = this.#start + to;
+    const last = end - separator.length;
     const first = separator[0] as number; // it is not empty
     let at = this.#start + from;
     for (const near = Math.min(at + SHORT, last + 1); at < near && bytes[at] !== first; ) at++;
+    // What lies behind, free or not, would be looked at each time when a little more has come.
+    if (at <= last && end < bytes.length) bytes = bytes.subarray(0, end);
     while (at <= last) {
       at = bytes.indexOf(first, at);
       if (at === -1 || at > last) return -1;

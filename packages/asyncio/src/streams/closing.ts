@@ -1,7 +1,7 @@
 /**
  * Waiting for the end of what belongs to others. Their code is asked to end, and may never answer: a generator that sits in a
- * promise which nobody settles, a stream whose `destroy` does not call back. So the wait for an answer is bounded. What does not
- * answer is left behind, and reported.
+ * promise which nobody settles, a stream whose `destroy` does not call back. So the wait for an answer is bounded, by the grace
+ * period of whoever waits, too. What does not answer is left behind, and reported.
  */
 
 import { park, type Scope } from "../kernel/scope.ts";
@@ -16,7 +16,8 @@ export class Closing {
   readonly #home: Scope;
   readonly #name: string;
   #timer: Timer | undefined = undefined;
-  #isAsked = false;
+  /** When all was left to others; undefined before. */
+  #askedAt: number | undefined = undefined;
   /** True once it was given up. */
   isLeftBehind = false;
 
@@ -32,9 +33,12 @@ export class Closing {
 
   /** Waits until `ended` is called, or the time is over in which an answer has to come. */
   wait(scope: Scope, subject: WaitSubject): Wait<void> {
-    const wait = park<void>(scope, subject, () => {
+    const wait = park<void>(scope, subject, (_wait, cancellation) => {
       this.#waiters.remove(wait as Wait);
-      if (this.#waiters.length === 0) this.#stop();
+      if (this.#waiters.length > 0) return true;
+      // Past its grace period a scope waits for nothing any more: nobody else will tell.
+      if (cancellation.scope.swallowed !== undefined) this.#leave();
+      else this.#stop();
       return true;
     });
     wait.isForeign = true;
@@ -45,7 +49,7 @@ export class Closing {
 
   /** All that is left is that the code of others answers. */
   asked(): void {
-    this.#isAsked = true;
+    this.#askedAt ??= this.#home.loop.time();
     this.#start();
   }
 
@@ -56,16 +60,24 @@ export class Closing {
 
   /** @internal */
   timerDue(): void {
-    this.#timer = undefined;
+    this.#leave(CLOSE_DELAY);
+  }
+
+  #leave(seconds?: number): void {
+    this.#stop();
+    if (this.#askedAt === undefined || this.isLeftBehind) return;
     this.isLeftBehind = true;
-    const message = `${this.#name} was closed, and has not answered for ${formatSeconds(CLOSE_DELAY)}. It is left behind: what it holds may stay open`;
-    this.#home.loop.callExceptionHandler({ message });
+    const { loop } = this.#home;
+    const time = formatSeconds(seconds ?? Math.round((loop.time() - this.#askedAt) * 10) / 10);
+    const message = `${this.#name} was closed, and has not answered for ${time}. It is left behind: what it holds may stay open`;
+    loop.callExceptionHandler({ message });
     this.#onLeft();
     this.#waiters.resumeAll(undefined);
   }
 
   #start(): void {
-    if (!this.#isAsked || this.#timer !== undefined || this.#waiters.length === 0) return;
+    if (this.#askedAt === undefined || this.#timer !== undefined || this.#waiters.length === 0)
+      return;
     const { loop } = this.#home;
     this.#timer = loop.addTimer(loop.time() + CLOSE_DELAY, this);
   }

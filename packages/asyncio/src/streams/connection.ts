@@ -17,11 +17,12 @@ export function connectionOf(
   stream: ByteStream,
   options: ReaderOptions & WriterOptions = {},
 ): Connection {
+  const { limit, highWaterMark, lowWaterMark } = options;
   let reader: StreamReader;
   let writer: StreamWriter;
   try {
-    reader = new StreamReader(stream, options);
-    writer = new StreamWriter(stream, options, reader);
+    reader = new StreamReader(stream, { limit });
+    writer = new StreamWriter(stream, { highWaterMark, lowWaterMark }, reader);
   } catch (error) {
     stream.abort();
     throw error;

@@ -19,9 +19,9 @@ export interface Closable {
  * Closes, and waits until all has left. Nothing may be left open, so if it cannot wait that long it aborts, and what had not
  * left is lost. Then it has to reject with the cancellation, or the block would have succeeded; as closing by hand does.
  *
- * But a disposer does not see how its block was left. An error that it throws on top of another makes a SuppressedError of
- * both, by which no timeout and no group knows its own cancellation. So where a cancellation has been delivered already, it is
- * what the block is being left by, and nothing is thrown on top of it.
+ * A disposer does not see how its block was left. If by a cancellation, the engine makes a SuppressedError of that and of
+ * ours, which every scope knows as a cancellation. So it is made only where something is lost: code in between may look
+ * for the CancelledError itself.
  */
 export async function disposeOf(closable: Closable, subject: WaitSubject): Promise<void> {
   const scope = here();
@@ -30,7 +30,7 @@ export async function disposeOf(closable: Closable, subject: WaitSubject): Promi
     const isLoss = closable.unsent > 0;
     if (isLoss) closable.abort();
     else closable.close();
-    if (isLoss && !isLeft) await scope.interruption(subject);
+    if (isLoss) await scope.interruption(subject);
     return;
   }
   closable.close();
@@ -38,8 +38,9 @@ export async function disposeOf(closable: Closable, subject: WaitSubject): Promi
     await closable.waitClosed();
   } catch (error) {
     if (!(error instanceof CancelledError)) throw error;
+    const isLoss = closable.unsent > 0;
     closable.abort();
-    if (!isLeft) throw error;
+    if (!isLeft || isLoss) throw error;
     pendAgain(error);
   }
 }

@@ -6,8 +6,9 @@
 // biome-ignore lint/suspicious/noTsIgnore: the declarations keep it, and must compile also without the types of Node
 /** @ts-ignore */
 import type { Duplex, Readable, Writable } from "node:stream";
-import { argumentError } from "../kernel/errors.ts";
+import { argumentError, checkOptions } from "../kernel/errors.ts";
 import { encodeText } from "../ports/text.ts";
+import type { Names } from "../words/options.ts";
 import { type Connection, connectionOf } from "./connection.ts";
 import {
   ForeignStream,
@@ -16,8 +17,8 @@ import {
   type Source,
 } from "./foreign-stream.ts";
 import { destroyed, isAdapted, NodeStream, type NodeStreamSource } from "./node-stream.ts";
-import { type ReaderOptions, StreamReader } from "./reader.ts";
-import { joined, StreamWriter, type WriterOptions } from "./writer.ts";
+import { READER, type ReaderOptions, StreamReader } from "./reader.ts";
+import { joined, StreamWriter, WRITER, type WriterOptions } from "./writer.ts";
 
 /** What is read of a ReadableStream. */
 interface WebReader {
@@ -79,6 +80,7 @@ const READ_SOURCES =
  */
 export function readerFrom(source: ReadSource, options: ReaderOptions = {}): StreamReader {
   const api = "`readerFrom`";
+  checkOptions(api, options, READER);
   if (typeof source === "string" || source instanceof Uint8Array)
     return readerOf(new ForeignStream(fromIterable(api, [source])), options);
   if (typeof source !== "object" || source === null) throw argumentError(api, READ_SOURCES, source);
@@ -111,6 +113,7 @@ export function readerFrom(source: ReadSource, options: ReaderOptions = {}): Str
  */
 export function writerFrom(target: WriteTarget, options: WriterOptions = {}): StreamWriter {
   const api = "`writerFrom`";
+  checkOptions(api, options, WRITER);
   if (isWebWritable(target)) {
     checkUnlocked(api, target);
     return writerOf(new ForeignStream(toWeb(target)), options);
@@ -121,6 +124,8 @@ export function writerFrom(target: WriteTarget, options: WriterOptions = {}): St
   checkWritable(api, target);
   return writerOf(new NodeStream(nodeSource("a Writable", undefined, target)), options);
 }
+
+const BOTH: Names<ReaderOptions & WriterOptions> = { ...READER, ...WRITER };
 
 /**
  * A reader and a writer of something that goes both ways: a Duplex of Node, or a `{ readable, writable }` of the web
@@ -138,6 +143,7 @@ export function connectionFrom(
   options: ReaderOptions & WriterOptions = {},
 ): Connection {
   const api = "`connectionFrom`";
+  checkOptions(api, options, BOTH);
   if (isNodeReadable(source) && isNodeWritable(source)) {
     if (!isOfBytes(source)) throw argumentError(api, "a Duplex of bytes", source);
     checkNode(api, source);

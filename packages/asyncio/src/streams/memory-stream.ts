@@ -3,17 +3,20 @@
  * written and not read. Where reads cut what has arrived is a decision of an exact host: one chunk today is three tomorrow.
  */
 
-import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park } from "../kernel/scope.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
+import type { Names } from "../words/options.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { type Connection, connectionOf } from "./connection.ts";
 import type { ReaderOptions } from "./reader.ts";
+import { READER } from "./reader.ts";
 import type { WriterOptions } from "./writer.ts";
+import { WRITER } from "./writer.ts";
 
 const HIGH_WATER_MARK = 65_536;
 
@@ -305,6 +308,8 @@ export interface ConnectionPairOptions extends ReaderOptions, WriterOptions {
   readonly names?: readonly [string, string] | undefined;
 }
 
+const KNOWN: Names<ConnectionPairOptions> = { ...READER, ...WRITER, names: 1 };
+
 /**
  * Two connections that are the two ends of one, in memory: what the writer of one writes, the reader of the other reads.
  * For parts of a program that talk like client and server, and for tests. Writes wait while more than 65,536 bytes are
@@ -319,6 +324,7 @@ export interface ConnectionPairOptions extends ReaderOptions, WriterOptions {
  * server.writer.close();
  */
 export function connectionPair(options: ConnectionPairOptions = {}): [Connection, Connection] {
+  checkOptions("`connectionPair`", options, KNOWN);
   const { names = ["a", "b"] } = options;
   const [a, b] = streamPair({ highWaterMark: HIGH_WATER_MARK, names });
   return [connectionOf(a, options), connectionOf(b, options)];

@@ -3,10 +3,19 @@
  *
  * A parser takes its fields in plain calls. Where something is not there yet, the call throws `MORE`, which is no error: it
  * leaves the parser, nothing has been taken, and the parser is called again from its beginning when more has come. So a read
- * that is cancelled between two attempts has taken nothing either.
+ * that is cancelled between two attempts has taken nothing either. For a large message that would be done with every chunk:
+ * there what comes in the time of an attempt is read first, up to half as much again.
  */
 
-import { argumentError, InvalidStateError, isThenable, rangeError } from "../kernel/errors.ts";
+import { openScope } from "../kernel/body.ts";
+import {
+  argumentError,
+  checkOptions,
+  InvalidStateError,
+  isThenable,
+  rangeError,
+} from "../kernel/errors.ts";
+import { Scope } from "../kernel/scope.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 import {
   checkLimit,
@@ -14,16 +23,55 @@ import {
   find,
   LINE,
   type LimitOption,
+  NO_OPTIONS,
   overrun,
+  READING,
   type Search,
   type Separator,
   searchedIn,
   searchFor,
 } from "./separators.ts";
-import { type BytesOption, type EncodingOption, pieceDecoders, type TextOptions } from "./text.ts";
+import {
+  type BytesOption,
+  type EncodingOption,
+  pieceDecoders,
+  TEXT,
+  type TextOptions,
+} from "./text.ts";
 
 /** What the calls of a parser throw. No Error: its stack would cost more than the attempt. */
 const MORE: unique symbol = Symbol("more bytes are needed: let this through");
+
+const ignore = (): void => {};
+
+/** Bytes that are parsed anew with every chunk. More of them, and each byte of a large message would be looked at too often. */
+const SMALL = 65_536;
+
+/** How many bytes make another attempt worth while that found too little in `length`, if more are about to come. */
+export function worthwhile(length: number): number {
+  return length < SMALL ? 0 : 1.5 * length;
+}
+
+/** Calls `read`, and waits no longer than `seconds`, and a turn of the host; false if nothing has come by then. */
+export async function readSoon(
+  parent: Scope,
+  seconds: number,
+  read: (scope: Scope) => Promise<boolean>,
+): Promise<boolean> {
+  const { loop, task, context } = parent;
+  const cancelGrace = Number.POSITIVE_INFINITY; // it ends at once
+  const scope = new Scope(loop, { label: "a look for more bytes", task, context, cancelGrace });
+  const timerDue = (): void => scope.cancel("nothing has come");
+  const timer = loop.addTimer(loop.time() + seconds, { timerDue });
+  try {
+    return await openScope(scope, parent, () => read(scope));
+  } catch (error) {
+    if (scope.owns(error)) return false;
+    throw error;
+  } finally {
+    loop.cancelTimer(timer);
+  }
+}
 
 /** Makes a message of what is buffered. */
 export type Parser<T> = (input: ParserInput) => T;
@@ -59,7 +107,7 @@ export class ParserInput {
    */
   readLine(options: LimitOption & EncodingOption): string;
   readLine(options?: LimitOption & BytesOption): Uint8Array;
-  readLine(options: LimitOption & TextOptions = {}): Uint8Array | string {
+  readLine(options?: LimitOption & TextOptions): Uint8Array | string {
     return this.#search("`input.readLine`", LINE, options);
   }
 
@@ -77,7 +125,7 @@ export class ParserInput {
   ): Uint8Array;
   readUntil(
     separator?: Separator | readonly Separator[],
-    options: LimitOption & TextOptions = {},
+    options?: LimitOption & TextOptions,
   ): Uint8Array | string {
     const api = "`input.readUntil`";
     return this.#search(api, searchFor(api, separator), options);
@@ -86,8 +134,10 @@ export class ParserInput {
   /** Takes exactly `count` bytes; with `encoding` as text. */
   readExactly(count: number, options: EncodingOption): string;
   readExactly(count: number, options?: BytesOption): Uint8Array;
-  readExactly(count: number, { encoding }: TextOptions = {}): Uint8Array | string {
+  readExactly(count: number, options?: TextOptions): Uint8Array | string {
     const api = "`input.readExactly`";
+    checkOptions(api, options, TEXT);
+    const encoding = options?.encoding;
     const start = this.#skip(api, count);
     if (encoding === undefined) return this.#buffer.piece(start, this.#at);
     return this.#buffer.text(start, this.#at, pieceDecoders(api, encoding).others);
@@ -111,11 +161,11 @@ export class ParserInput {
    */
   all<T>(parser: Parser<T>): T[] {
     if (typeof parser !== "function") throw argumentError("`input.all`", "a function", parser);
-    const messages: T[] = [parser(this)];
+    const messages: T[] = [this.#call("`input.all`", parser)];
     while (this.length > 0 && this.#needed === 0) {
       const start = this.#at;
       try {
-        const message = parser(this);
+        const message = this.#call("`input.all`", parser);
         if (this.#needed > 0) throw MORE; // the parser has caught it
         if (this.#at === start) break; // it takes nothing: that would not end
         messages.push(message);
@@ -137,23 +187,29 @@ export class ParserInput {
     this.#at = this.#needed = 0;
     this.#isOpen = true;
     try {
-      this.value = parser(this);
+      this.value = this.#call(api, parser);
     } catch (error) {
       if (this.#needed === 0) throw error;
     } finally {
       this.#isOpen = false;
     }
-    if (this.#needed > 0) return -this.#needed;
-    if (isThenable(this.value)) {
-      const cure = "It takes what is there, and is called again when there is more";
-      throw argumentError(api, "a parser that is no async function", this.value, cure);
-    }
-    return this.#at;
+    return this.#needed > 0 ? -this.#needed : this.#at;
   }
 
-  #search(api: string, search: Search, options: LimitOption & TextOptions): Uint8Array | string {
+  /** @throws TypeError if `parser` is an async function, whether it has found all it wants or not. */
+  #call<T>(api: string, parser: Parser<T>): T {
+    const value = parser(this);
+    if (!isThenable(value)) return value;
+    value.then(undefined, ignore); // it may have met `MORE`
+    this.#needed = 0;
+    const cure = "It takes what is there, and is called again when there is more";
+    throw argumentError(api, "a parser that is no async function", value, cure);
+  }
+
+  #search(api: string, search: Search, options?: LimitOption & TextOptions): Uint8Array | string {
     this.#checkOpen();
-    const { limit = this.#limit, encoding } = options;
+    checkOptions(api, options, READING);
+    const { limit = this.#limit, encoding } = options ?? NO_OPTIONS;
     if (limit !== this.#limit) checkLimit(api, limit);
     const decoders = encoding === undefined ? undefined : pieceDecoders(api, encoding);
     const buffer = this.#buffer;

@@ -6,25 +6,29 @@
  * cancelled before that, it has taken none.
  */
 
-import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { ByteStream } from "../ports/network.ts";
+import type { Names } from "../words/options.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { disposeOf } from "./dispose.ts";
 import { EofWatch, type WatchedReader } from "./eof-watch.ts";
 import { IncompleteReadError } from "./errors.ts";
 import { iterate, iterateText } from "./iteration.ts";
-import { type Parser, ParserInput } from "./parsing.ts";
+import { type Parser, ParserInput, readSoon, worthwhile } from "./parsing.ts";
 import {
   checkLimit,
   DEFAULT_LIMIT,
   endOfText,
   find,
+  LIMIT,
   LINE,
   type LimitOption,
   type Match,
+  NO_OPTIONS,
   overrun,
+  READING,
   type Search,
   type Separator,
   searchedIn,
@@ -35,6 +39,7 @@ import {
   decoderFor,
   type EncodingOption,
   pieceDecoders,
+  TEXT,
   type TextOptions,
 } from "./text.ts";
 
@@ -42,6 +47,8 @@ export interface ReaderOptions {
   /** Bytes that may come before the end of a line, or another separator. @default 65,536 */
   readonly limit?: number | undefined;
 }
+
+export const READER: Names<ReaderOptions> = { limit: 1 };
 
 /** Takes the first bytes of the buffer, up to the separator `match`; it is undefined at the end of the stream. */
 type Take<T> = (match: Match | undefined) => T;
@@ -78,6 +85,7 @@ export class StreamReader implements AsyncDisposable {
   #parserInput: ParserInput | undefined = undefined;
 
   constructor(stream: ByteStream, options: ReaderOptions = {}) {
+    checkOptions("`new StreamReader`", options, READER);
     const { limit = DEFAULT_LIMIT } = options;
     checkLimit("`new StreamReader`", limit);
     this.#stream = stream;
@@ -142,11 +150,13 @@ export class StreamReader implements AsyncDisposable {
    */
   readLine(options: LimitOption & EncodingOption): Promise<string | undefined>;
   readLine(options?: LimitOption & BytesOption): Promise<Uint8Array>;
-  readLine(options: LimitOption & TextOptions = {}): Promise<Uint8Array | string | undefined> {
+  readLine(options?: LimitOption & TextOptions): Promise<Uint8Array | string | undefined> {
     const api = "`reader.readLine`";
-    const { encoding, limit } = options;
-    if (encoding === undefined) return this.#search(api, LINE, limit, this.#takeBytes);
+    if (options === undefined) return this.#search(api, LINE, undefined, this.#takeBytes);
     try {
+      checkOptions(api, options, READING);
+      const { encoding, limit } = options;
+      if (encoding === undefined) return this.#search(api, LINE, limit, this.#takeBytes);
       return this.#search(api, LINE, limit, this.#takeLineAs(api, encoding));
     } catch (error) {
       return Promise.reject(error);
@@ -169,11 +179,12 @@ export class StreamReader implements AsyncDisposable {
   ): Promise<Uint8Array>;
   readUntil(
     separator?: Separator | readonly Separator[],
-    options: LimitOption & TextOptions = {},
+    options?: LimitOption & TextOptions,
   ): Promise<Uint8Array | string> {
     const api = "`reader.readUntil`";
-    const { encoding, limit } = options;
     try {
+      checkOptions(api, options, READING);
+      const { encoding, limit } = options ?? NO_OPTIONS;
       const search = searchFor(api, separator);
       if (encoding === undefined) return this.#search(api, search, limit, this.#takeBytes);
       return this.#search(api, search, limit, this.#takeTextAs(api, encoding, search));
@@ -202,11 +213,12 @@ export class StreamReader implements AsyncDisposable {
    * assert.equal(await reader.parse(word), "off");
    * assert.equal(await reader.parse(word), undefined);
    */
-  parse<T>(parser: Parser<T>, options: LimitOption = {}): Promise<T | undefined> {
+  parse<T>(parser: Parser<T>, options?: LimitOption): Promise<T | undefined> {
     const api = "`reader.parse`";
-    const { limit = this.limit } = options;
+    const { limit = this.limit } = options ?? NO_OPTIONS;
     const scope = here();
     try {
+      checkOptions(api, options, LIMIT);
       checkLimit(api, limit);
       if (typeof parser !== "function") throw argumentError(api, "a function", parser);
     } catch (error) {
@@ -249,10 +261,11 @@ export class StreamReader implements AsyncDisposable {
    * assert.equal(await server.reader.readLine({ encoding: "utf-8" }), "the question");
    * server.writer.close();
    */
-  waitEof(options: LimitOption = {}): Promise<void> {
-    const { limit = this.limit } = options;
+  waitEof(options?: LimitOption): Promise<void> {
+    const { limit = this.limit } = options ?? NO_OPTIONS;
     const subject = "StreamReader.waitEof";
     try {
+      checkOptions("`reader.waitEof`", options, LIMIT);
       checkLimit("`reader.waitEof`", limit);
     } catch (error) {
       return Promise.reject(error);
@@ -279,6 +292,7 @@ export class StreamReader implements AsyncDisposable {
    * cancelled, by a deadline around it for example, has taken nothing: go on with the same iterator.
    */
   lines(options: TextOptions & LimitOption = {}): AsyncIterableIterator<string> {
+    checkOptions("`reader.lines`", options, READING);
     const { encoding = "utf-8", limit } = options;
     pieceDecoders("`reader.lines`", encoding);
     return iterate(() => this.readLine({ encoding, limit }));
@@ -288,6 +302,7 @@ export class StreamReader implements AsyncDisposable {
   chunks(): AsyncIterableIterator<Uint8Array>;
   chunks(options: { readonly encoding: string }): AsyncIterableIterator<string>;
   chunks(options: TextOptions = {}): AsyncIterableIterator<Uint8Array | string> {
+    checkOptions("`reader.chunks`", options, TEXT);
     const read = () => this.read(DEFAULT_LIMIT);
     if (options.encoding === undefined) return iterate(read);
     return iterateText(read, decoderFor("`reader.chunks`", options.encoding));
@@ -477,20 +492,25 @@ export class StreamReader implements AsyncDisposable {
     atFirst: number,
   ): Promise<T | undefined> {
     this.#reading = scope;
+    const pull = (inside: Scope) => this.#pull(inside, "StreamReader.parse");
     try {
-      for (let needed = atFirst; ; ) {
+      for (let needed = atFirst, enough = 0, seconds = 0; ; ) {
         while (this.#buffer.length < needed) {
-          if (await this.#pull(scope, "StreamReader.parse")) continue;
+          if (await pull(scope)) continue;
           if (this.#buffer.length > 0) throw new IncompleteReadError(api, this.#takeAll(), needed);
           this.#readEnded();
           return undefined;
         }
+        while (this.#buffer.length < enough && (await readSoon(scope, seconds, pull)));
+        const start = scope.loop.time();
         const taken = this.#attempt(api, parser, limit);
         if (taken >= 0) {
           this.#readEnded();
           return this.#parsed<T>(taken);
         }
         needed = -taken;
+        enough = worthwhile(this.#buffer.length);
+        seconds = scope.loop.time() - start;
       }
     } catch (error) {
       throw this.#readFailed(error);

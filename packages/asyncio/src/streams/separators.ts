@@ -5,13 +5,21 @@
 
 import { argumentError, rangeError } from "../kernel/errors.ts";
 import { encodeText } from "../ports/text.ts";
+import type { Names } from "../words/options.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 import { LimitOverrunError } from "./errors.ts";
+import type { TextOptions } from "./text.ts";
 
 export interface LimitOption {
   /** Bytes that may come before a separator; it does not count itself. @default that of the reader */
   readonly limit?: number | undefined;
 }
+
+export const LIMIT: Names<LimitOption> = { limit: 1 };
+/** The options of reads that look for a separator. */
+export const READING: Names<TextOptions & LimitOption> = { encoding: 1, limit: 1 };
+/** Those of a call without any. */
+export const NO_OPTIONS: TextOptions & LimitOption = {};
 
 export const DEFAULT_LIMIT = 65_536;
 
@@ -56,11 +64,30 @@ export function searchFor(
   return { separators, isLine: false };
 }
 
+/** Bytes that are looked through first for several separators, of which one may be far away, or nowhere. */
+const FIRST_WINDOW = 256;
+
 /** The separator that ends first, not before `from`; of those that end together the longest. */
-export function find(buffer: ByteBuffer, { separators }: Search, from: number): Match | undefined {
+export function find(buffer: ByteBuffer, search: Search, from: number): Match | undefined {
+  const { length } = buffer;
+  if (search.separators.length > 1)
+    for (let window = FIRST_WINDOW; from + window < length; window *= 2) {
+      const found = findBefore(buffer, search, from, from + window);
+      if (found !== undefined) return found;
+    }
+  return findBefore(buffer, search, from, length);
+}
+
+/** The same among those that end before `to`. */
+function findBefore(
+  buffer: ByteBuffer,
+  { separators }: Search,
+  from: number,
+  to: number,
+): Match | undefined {
   let found: Match | undefined;
   for (const separator of separators) {
-    const start = buffer.indexOf(separator, from);
+    const start = buffer.indexOf(separator, from, to);
     if (start === -1) continue;
     const end = start + separator.length;
     const isLonger = end === found?.end && start < found.start;

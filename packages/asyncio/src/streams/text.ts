@@ -1,11 +1,14 @@
 /** Bytes as text: which encodings there are, and what the end of a line is. */
 
 import { rangeError } from "../kernel/errors.ts";
+import type { Names } from "../words/options.ts";
 
 export interface TextOptions {
   /** A label that TextDecoder knows. @default "utf-8" */
   readonly encoding?: string | undefined;
 }
+
+export const TEXT: Names<TextOptions> = { encoding: 1 };
 
 /** Asks a read for text. */
 export interface EncodingOption {

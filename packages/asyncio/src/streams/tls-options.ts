@@ -1,5 +1,7 @@
 /** What TLS is told, and what it tells. It is at work in net/; the words are here because a writer takes and gives them. */
 
+import type { Names } from "../words/options.ts";
+
 /** A certificate or key as PEM text, or as bytes. */
 export type Pem = string | Uint8Array;
 
@@ -47,6 +49,24 @@ export interface ServerTlsOptions extends TlsOptions {
   /** Asks clients for a certificate; without one that `ca` vouches for they are refused. @default false */
   readonly requestCert?: boolean | undefined;
 }
+
+export const CERTIFICATE: Names<Certificate> = { cert: 1, key: 1, passphrase: 1 };
+const EITHER: Names<ClientTlsOptions | ServerTlsOptions> = {
+  ...CERTIFICATE,
+  ca: 1,
+  alpnProtocols: 1,
+  minVersion: 1,
+  maxVersion: 1,
+  ciphers: 1,
+  rejectUnauthorized: 1,
+  handshakeDelay: 1,
+};
+export const CLIENT_TLS: Names<ClientTlsOptions> = {
+  ...EITHER,
+  serverHostname: 1,
+  shutdownDelay: 1,
+};
+export const SERVER_TLS: Names<ServerTlsOptions> = { ...EITHER, certificates: 1, requestCert: 1 };
 
 export interface CipherInfo {
   readonly name: string;

@@ -10,19 +10,28 @@
  *     await writer.drain();
  */
 
-import { argumentError, CancelledError, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import {
+  argumentError,
+  CancelledError,
+  checkOptions,
+  InvalidStateError,
+  rangeError,
+} from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { encodeText } from "../ports/text.ts";
+import type { Names } from "../words/options.ts";
 import { disposeOf } from "./dispose.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
-import type {
-  CipherInfo,
-  ClientTlsOptions,
-  PeerCertificate,
-  ServerTlsOptions,
+import {
+  type CipherInfo,
+  CLIENT_TLS,
+  type ClientTlsOptions,
+  type PeerCertificate,
+  SERVER_TLS,
+  type ServerTlsOptions,
 } from "./tls-options.ts";
 
 export interface WriterOptions {
@@ -31,6 +40,8 @@ export interface WriterOptions {
   /** Bytes on their way at which they go on. @default a quarter of `highWaterMark` */
   readonly lowWaterMark?: number | undefined;
 }
+
+export const WRITER: Names<WriterOptions> = { highWaterMark: 1, lowWaterMark: 1 };
 
 /** What `getExtraInfo` knows, by name. */
 export interface ExtraInfo {
@@ -50,6 +61,8 @@ export interface ExtraInfo {
   readonly serverHostname: string;
 }
 
+/** Of either side; which one it is, and what that allows, is for the stream to know. */
+const TLS: Names<ClientTlsOptions & ServerTlsOptions> = { ...CLIENT_TLS, ...SERVER_TLS };
 const NOTHING: Uint8Array = new Uint8Array(0);
 const ignore = (): void => {};
 
@@ -109,6 +122,7 @@ export class StreamWriter implements AsyncDisposable {
 
   /** With the reader of the same connection, if `startTls` is to be used. */
   constructor(stream: ByteStream, options: WriterOptions = {}, reader?: StreamReader) {
+    checkOptions("`new StreamWriter`", options, WRITER);
     const [low, high] = waterMarks("`new StreamWriter`", options, stream.highWaterMark);
     this.#stream = stream;
     this.#reader = reader;
@@ -228,6 +242,7 @@ export class StreamWriter implements AsyncDisposable {
    */
   async startTls(options: ClientTlsOptions | ServerTlsOptions = {}): Promise<void> {
     const api = "`writer.startTls`";
+    checkOptions(api, options, TLS);
     const stream = this.#stream;
     if (this.#isClosed || this.#hasWrittenEof)
       throw new InvalidStateError(
@@ -252,13 +267,15 @@ export class StreamWriter implements AsyncDisposable {
 
   /**
    * Closes, and waits until all has left. Cancelled meanwhile, or in a scope that was, it aborts: what has not left is lost. It
-   * rejects then with the cancellation, unless the block is being left by that already.
+   * rejects then with the cancellation. If the block is being left by one already, scopes count the two as one.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const stream = this.#stream;
     await disposeOf(
       {
-        unsent: stream.unsent,
+        get unsent() {
+          return stream.unsent;
+        },
         close: () => this.close(),
         abort: () => this.abort(),
         waitClosed: () => this.waitClosed(),

@@ -5,7 +5,8 @@ const MAX_DEPTH = 64;
 
 /**
  * Asks `judge` about `error`, its cause, the cause of that, and so on, and gives the first answer; an answer of null ends the
- * search with undefined. An AggregateError has an answer if each of its errors has one: that of the first.
+ * search with undefined. An AggregateError has an answer if each of its errors has one: that of the first. So has a
+ * SuppressedError, which the end of a `using` block makes of two: what was thrown last, and what it would hide.
  */
 export function findCause<A>(
   error: unknown,
@@ -20,12 +21,21 @@ export function findCause<A>(
       if (answer !== undefined) return answer ?? undefined;
       if (at instanceof AggregateError && at.errors.length > 0)
         return answerOfAll(at.errors, judge, level + 1);
+      if (isSuppressing(at)) return answerOfAll([at.error, at.suppressed], judge, level + 1);
       at = (at as { readonly cause?: unknown }).cause;
     }
   } catch {
     // It is something else than it seems, with getters of its own.
   }
   return undefined;
+}
+
+/** By its name: where the language lacks it, compilers make one of an Error. */
+function isSuppressing(
+  error: object,
+): error is { readonly error: unknown; readonly suppressed: unknown } {
+  const isNamed = (error as Partial<Error>).name === "SuppressedError";
+  return isNamed && "error" in error && "suppressed" in error;
 }
 
 function answerOfAll<A>(

@@ -4,11 +4,17 @@
  * (design 8.14).
  */
 
-import { argumentError, BrokenBarrierError, rangeError } from "../kernel/errors.ts";
+import { argumentError, rangeError, register } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { describeSync, type SyncOptions } from "./lock.ts";
+import { checkSyncOptions, describeSync, type SyncOptions } from "./lock.ts";
+
+/** The barrier was reset or broken while a task waited at it, or was broken already. */
+export class BrokenBarrierError extends Error {
+  readonly code = "ERR_ASYNCIO_BROKEN_BARRIER";
+}
+register(BrokenBarrierError, "BrokenBarrierError");
 
 /**
  * Lets `parties` tasks go on together. Reusable. Source: asyncio.Barrier.
@@ -29,13 +35,14 @@ export class Barrier {
   };
   #broken = false;
 
-  constructor(parties: number, options: SyncOptions = {}) {
+  constructor(parties: number, options?: SyncOptions) {
     if (typeof parties !== "number")
       throw argumentError("`new Barrier`", "a number of tasks", parties);
     if (!Number.isInteger(parties) || parties < 1)
       throw rangeError("`new Barrier`", "a whole number of tasks, 1 or more", parties);
+    checkSyncOptions("Barrier", options);
     this.parties = parties;
-    this.name = options.name;
+    this.name = options?.name;
   }
 
   /** How many tasks are waiting. */

@@ -9,8 +9,9 @@
 import { argumentError, rangeError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
+import type { Coroutine } from "../kernel/task.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { describeSync, Lock, type SyncOptions } from "./lock.ts";
+import { checkSyncOptions, describeSync, Lock, type SyncOptions } from "./lock.ts";
 
 /**
  * Lets tasks wait for a change of shared state. Source: asyncio.Condition.
@@ -35,12 +36,13 @@ export class Condition {
   readonly #subject: WaitSubject = { describeWait: () => describeSync("Condition", this.name) };
 
   /** With a lock of its own, or one that is shared with other conditions. */
-  constructor(lock?: Lock, options: SyncOptions = {}) {
+  constructor(lock?: Lock, options?: SyncOptions) {
     if (lock !== undefined && !(lock instanceof Lock)) {
       throw argumentError("`new Condition`", "a Lock, or undefined for one of its own", lock);
     }
-    this.name = options.name;
-    this.#lock = lock ?? new Lock({ name: options.name });
+    checkSyncOptions("Condition", options);
+    this.name = options?.name;
+    this.#lock = lock ?? new Lock({ name: options?.name });
   }
 
   acquire(): Promise<Disposable> {
@@ -56,8 +58,8 @@ export class Condition {
   }
 
   /** Runs `body` with the lock held, and releases it on every path. */
-  run<T>(body: () => PromiseLike<T>): Promise<T> {
-    return this.#lock.run(body);
+  run<T>(body: Coroutine<T>): Promise<T> {
+    return this.#lock.runFor("`condition.run`", body);
   }
 
   /**

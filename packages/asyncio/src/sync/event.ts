@@ -3,7 +3,7 @@
 import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { describeSync, type SyncOptions } from "./lock.ts";
+import { checkSyncOptions, describeSync, type SyncOptions } from "./lock.ts";
 
 /**
  * A flag that is set or not. `set` wakes everyone who waits, also if it is cleared before they run.
@@ -21,8 +21,9 @@ export class Event {
   readonly #subject: WaitSubject = { describeWait: () => describeSync("Event", this.name) };
   #isSet = false;
 
-  constructor(options: SyncOptions = {}) {
-    this.name = options.name;
+  constructor(options?: SyncOptions) {
+    checkSyncOptions("Event", options);
+    this.name = options?.name;
   }
 
   isSet(): boolean {

@@ -6,15 +6,23 @@
  * Invariant: somebody waits only while the lock is held.
  */
 
-import { InvalidStateError } from "../kernel/errors.ts";
+import { checkCoroutine, checkOptions, InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
-import type { Task } from "../kernel/task.ts";
+import type { Coroutine, Task } from "../kernel/task.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
+import type { Names } from "../words/options.ts";
 
 export interface SyncOptions {
   /** What reports and errors call it. */
   readonly name?: string | undefined;
+}
+
+const KNOWN: Names<SyncOptions> = { name: 1 };
+
+/** @throws TypeError unless `options` are those of `new kind`. */
+export function checkSyncOptions(kind: string, options: unknown): void {
+  checkOptions(`\`new ${kind}\``, options, KNOWN);
 }
 
 /** "Lock 'db'", or "a Lock" for one without a name. */
@@ -65,8 +73,9 @@ export class Lock {
   /** Undefined iff the lock is free. */
   #holding: Holding | undefined = undefined;
 
-  constructor(options: SyncOptions = {}) {
-    this.name = options.name;
+  constructor(options?: SyncOptions) {
+    checkSyncOptions("Lock", options);
+    this.name = options?.name;
   }
 
   /**
@@ -95,7 +104,13 @@ export class Lock {
   }
 
   /** Runs `body` with the lock held, and releases it on every path. */
-  async run<T>(body: () => PromiseLike<T>): Promise<T> {
+  run<T>(body: Coroutine<T>): Promise<T> {
+    return this.runFor("`lock.run`", body);
+  }
+
+  /** @internal `run`, in the name of the call that was made. */
+  async runFor<T>(api: string, body: Coroutine<T>): Promise<T> {
+    checkCoroutine(api, body);
     const guard = await this.acquire();
     try {
       return await body();

@@ -5,11 +5,12 @@
  * Invariant: somebody waits only while there is no free permit.
  */
 
-import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkCoroutine, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
+import type { Coroutine } from "../kernel/task.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { describeSync, type SyncOptions } from "./lock.ts";
+import { checkSyncOptions, describeSync, type SyncOptions } from "./lock.ts";
 
 /**
  * Lets a number of tasks through at a time. Releasing more often than acquiring adds permits; BoundedSemaphore refuses
@@ -38,13 +39,14 @@ export class Semaphore {
   /** Free permits at the beginning. */
   readonly #initial: number;
 
-  constructor(value = 1, options: SyncOptions = {}) {
+  constructor(value = 1, options?: SyncOptions) {
     if (typeof value !== "number")
       throw argumentError(`\`new ${this.kind}\``, "a number of permits", value);
     if (!Number.isInteger(value) || value < 0)
       throw rangeError(`\`new ${this.kind}\``, "a whole number of permits, 0 or more", value);
+    checkSyncOptions(this.kind, options);
     this.#value = this.#initial = value;
-    this.name = options.name;
+    this.name = options?.name;
   }
 
   /** Waits for a permit, takes it, and gives a guard whose disposal releases it. Cancelled while it waits, it has taken none. */
@@ -76,7 +78,8 @@ export class Semaphore {
   }
 
   /** Runs `body` with a permit, and gives it back on every path. */
-  async run<T>(body: () => PromiseLike<T>): Promise<T> {
+  async run<T>(body: Coroutine<T>): Promise<T> {
+    checkCoroutine("`semaphore.run`", body);
     const guard = await this.acquire();
     try {
       return await body();
@@ -127,7 +130,7 @@ class Permit implements Disposable {
 export class BoundedSemaphore extends Semaphore {
   readonly #bound: number;
 
-  constructor(value = 1, options: SyncOptions = {}) {
+  constructor(value = 1, options?: SyncOptions) {
     super(value, options);
     this.#bound = value;
   }

@@ -8,20 +8,24 @@
 
 import { recognised } from "../kernel/body.ts";
 import { leftToHost } from "../kernel/debug.ts";
-import { argumentError, CancelledError, isThenable } from "../kernel/errors.ts";
+import { argumentError, CancelledError, checkOptions, isThenable } from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
+import type { Names } from "../words/options.ts";
 import type { Ownership } from "./owners.ts";
+import { isIterable } from "./source.ts";
+
+const api = "`gather`";
 
 /** What combinators take: a thunk (which becomes a task), a task, a future, or a promise. */
-export type Awaitable<T> = (() => PromiseLike<T>) | PromiseLike<T>;
+export type Awaitable<T> = (() => T | PromiseLike<T>) | PromiseLike<T>;
 
 /** What an awaitable gives. */
-export type ResultOf<A> = A extends () => PromiseLike<infer T>
+export type ResultOf<A> = A extends () => infer T
   ? Awaited<T>
   : A extends PromiseLike<infer T>
     ? Awaited<T>
@@ -64,29 +68,47 @@ export function gather<A extends readonly Awaitable<unknown>[]>(
 export function gather(...args: unknown[]): Promise<unknown> {
   const [first, options] = args;
   const asList = Array.isArray(first);
-  const { returnExceptions = false } = asList
-    ? ((options ?? {}) as { returnExceptions?: boolean })
-    : {};
   const awaitables: unknown[] = asList ? first : args;
   const scope = here();
-  const stop = checkAwaitables(awaitables) ?? scope.interruption("gather");
+  const stop =
+    checkAwaitables(awaitables, asList ? options : undefined) ?? scope.interruption("gather");
   if (stop !== undefined) {
     // Nobody will wait for promises that run already: their failures must not end as unhandled ones.
     for (const item of awaitables) if (isThenable(item)) item.then(undefined, ignore);
     return stop;
   }
   if (awaitables.length === 0) return completed(scope, "gather", []);
+  const { returnExceptions = false } = (asList && options !== undefined ? options : {}) as Options;
   return new Gathering(scope, awaitables as Awaitable<unknown>[], returnExceptions).wait.promise;
 }
 
 const ignore = (): void => {};
 
-function checkAwaitables(awaitables: unknown[]): Promise<never> | undefined {
+interface Options {
+  readonly returnExceptions?: boolean;
+}
+
+const KNOWN: Names<Options> = { returnExceptions: 1 };
+
+function checkAwaitables(awaitables: unknown[], options: unknown): Promise<never> | undefined {
+  try {
+    checkOptions(api, options, KNOWN);
+  } catch (error) {
+    return Promise.reject(error);
+  }
   const index = awaitables.findIndex((item) => typeof item !== "function" && !isThenable(item));
   if (index < 0) return undefined;
+  const expected = "functions, tasks, futures or promises";
   return Promise.reject(
-    argumentError("`gather`", "functions, tasks, futures or promises", awaitables[index]),
+    argumentError(api, expected, awaitables[index], cureFor(awaitables[index])),
   );
+}
+
+/** Lists and options have one place. */
+function cureFor(found: unknown): string | undefined {
+  if (isIterable(found)) return "A list goes alone: `gather([...list])`";
+  if (typeof found !== "object" || found === null) return undefined;
+  return "With options, put the others into an array: `gather([a, b], { returnExceptions: true })`";
 }
 
 class Gathering {

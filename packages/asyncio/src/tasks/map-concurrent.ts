@@ -13,14 +13,15 @@
  */
 
 import { recognised } from "../kernel/body.ts";
-import { type Context, currentContext } from "../kernel/context-var.ts";
 import { creationSites } from "../kernel/debug.ts";
-import { argumentError, CancelledError, rangeError } from "../kernel/errors.ts";
+import { argumentError, CancelledError, checkOptions, rangeError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
+import { type Context, currentContext } from "../kernel/variables.ts";
 import { stackAbove, WaitList } from "../kernel/wait.ts";
+import type { Names } from "../words/options.ts";
 import { type Expectation, expectUse } from "./forgotten.ts";
 import { isAsyncIterable, isIterable, Source } from "./source.ts";
 
@@ -30,6 +31,8 @@ export interface MapConcurrentOptions {
   /** Results in the order of their items; if false, as they come. @default true */
   readonly ordered?: boolean | undefined;
 }
+
+const KNOWN: Names<MapConcurrentOptions> = { limit: 1, ordered: 1 };
 
 /**
  * Calls `fn(item, index)` for each item, at most `limit` at a time, and gives the results as they are asked for, in the order
@@ -52,14 +55,15 @@ export interface MapConcurrentOptions {
  */
 export function mapConcurrent<T, R>(
   items: Iterable<T> | AsyncIterable<T>,
-  fn: (item: T, index: number) => PromiseLike<R>,
+  fn: (item: T, index: number) => R | PromiseLike<R>,
   options: MapConcurrentOptions,
 ): ConcurrentMap<R> {
   const api = "`mapConcurrent`";
   if (!isAsyncIterable(items) && !isIterable(items))
     throw argumentError(api, "an iterable or async iterable", items);
   if (typeof fn !== "function") throw argumentError(api, "a function for each item", fn);
-  const { limit, ordered = true } = options ?? {};
+  checkOptions(api, options ?? undefined, KNOWN);
+  const { limit, ordered = true }: Partial<MapConcurrentOptions> = options ?? {};
   if (typeof limit !== "number")
     throw argumentError(api, "`limit` as a number of items", limit, "For no limit pass Infinity");
   if (!(limit >= 1)) throw rangeError(api, "`limit` of 1 or more", limit);
@@ -116,7 +120,7 @@ interface Worker {
 
 class Mapping<T, R> implements ConcurrentMap<R> {
   readonly #items: Iterable<T> | AsyncIterable<T>;
-  readonly #fn: (item: T, index: number) => PromiseLike<R>;
+  readonly #fn: (item: T, index: number) => R | PromiseLike<R>;
   readonly #limit: number;
   readonly #ordered: boolean;
   readonly #subject = {
@@ -153,7 +157,7 @@ class Mapping<T, R> implements ConcurrentMap<R> {
 
   constructor(
     items: Iterable<T> | AsyncIterable<T>,
-    fn: (item: T, index: number) => PromiseLike<R>,
+    fn: (item: T, index: number) => R | PromiseLike<R>,
     limit: number,
     ordered: boolean,
   ) {

@@ -6,27 +6,25 @@
  */
 
 import { openScope } from "../kernel/body.ts";
-import { currentContext } from "../kernel/context-var.ts";
 import { creationSites } from "../kernel/debug.ts";
 import {
   argumentError,
   CancelledError,
   checkCoroutine,
-  checkIterable,
   checkSeconds,
   rangeError,
 } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
+import { currentContext } from "../kernel/variables.ts";
 import { Wait } from "../kernel/wait.ts";
 import { waitForBell } from "./bell.ts";
 import { ExceptionGroup } from "./exception-group.ts";
+import { checkIterable } from "./iterables.ts";
 
 /** What `race` resolves to: what one of the thunks gives. */
-export type Winner<A extends readonly Coroutine<unknown>[]> = A[number] extends () => PromiseLike<
-  infer T
->
+export type Winner<A extends readonly Coroutine<unknown>[]> = A[number] extends () => infer T
   ? Awaited<T>
   : never;
 

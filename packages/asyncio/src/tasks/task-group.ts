@@ -17,20 +17,22 @@
 
 import { bindSignal, checkSignal } from "../kernel/abort.ts";
 import { openScope, pendAgain } from "../kernel/body.ts";
-import { currentContext } from "../kernel/context-var.ts";
 import {
   argumentError,
   CancelledError,
   checkCoroutine,
+  checkOptions,
   InvalidStateError,
   rangeError,
 } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, checkTaskOptions, Task, type TaskOptions } from "../kernel/task.ts";
+import { currentContext } from "../kernel/variables.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
 import { excuse } from "../ports/uncaught.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
+import type { Names } from "../words/options.ts";
 import { ExceptionGroup } from "./exception-group.ts";
 import type { Ownership } from "./owners.ts";
 import type { SignalOption } from "./timeouts.ts";
@@ -41,6 +43,9 @@ export interface TaskGroupOptions extends SignalOption {
   /** What reports call it. */
   readonly name?: string | undefined;
 }
+
+const MADE_BY_CALL = "Use `taskGroup(async (group) => ...)`";
+const KNOWN: Names<TaskGroupOptions> = { limit: 1, name: 1, signal: 1 };
 
 /**
  * Runs `body` with a group that it can start tasks in, waits until the body and all the tasks have ended, and gives what
@@ -58,26 +63,27 @@ export interface TaskGroupOptions extends SignalOption {
  * assert.deepEqual(pages, ["/a", "/b", "/c"]);
  */
 export function taskGroup(
-  body: (group: TaskGroup<void>) => PromiseLike<void>,
+  body: (group: TaskGroup<void>) => void | PromiseLike<void>,
   options?: TaskGroupOptions,
 ): Promise<void>;
 // The type of `group` cannot wait for what the body returns. Where that is inferred, `group.cancel(value)` is refused
 // (the second type parameter keeps this form from calls that name one); `taskGroup<number>(...)` allows it.
 export function taskGroup<T, _Inferred extends true>(
-  body: (group: TaskGroup<never>) => PromiseLike<T>,
+  body: (group: TaskGroup<never>) => T | PromiseLike<T>,
   options?: TaskGroupOptions,
 ): Promise<T>;
 export function taskGroup<T>(
-  body: (group: TaskGroup<T>) => PromiseLike<T>,
+  body: (group: TaskGroup<T>) => T | PromiseLike<T>,
   options?: TaskGroupOptions,
 ): Promise<T>;
 export async function taskGroup(
-  body: (group: never) => PromiseLike<unknown>,
-  options: TaskGroupOptions = {},
+  body: (group: never) => unknown,
+  options?: TaskGroupOptions,
 ): Promise<unknown> {
   checkCoroutine("`taskGroup`", body);
-  checkSignal("`taskGroup`", options.signal);
-  return await new TaskGroup(options).run(body as (group: TaskGroup) => PromiseLike<unknown>); // each form takes a group
+  checkOptions("`taskGroup`", options, KNOWN);
+  checkSignal("`taskGroup`", options?.signal);
+  return await new TaskGroup(options ?? {}).run(body as (group: TaskGroup) => unknown); // each form takes a group
 }
 
 /** "closing": the body has ended and children run. "aborting": all is being cancelled. Both end in "closed". */
@@ -114,7 +120,10 @@ export class TaskGroup<R = unknown> {
   #join: Wait<void> | undefined = undefined;
 
   /** @internal Groups are made by `taskGroup`. */
-  constructor({ limit = Number.POSITIVE_INFINITY, name, signal }: TaskGroupOptions) {
+  constructor(options: TaskGroupOptions) {
+    if (options === undefined)
+      throw argumentError("`new TaskGroup`", "options", options, MADE_BY_CALL);
+    const { limit = Number.POSITIVE_INFINITY, name, signal } = options;
     if (typeof limit !== "number")
       throw argumentError("`taskGroup`", "`limit` to be a number", limit);
     if (!(limit >= 1)) throw rangeError("`taskGroup`", "`limit` to be at least 1", limit);
@@ -161,7 +170,7 @@ export class TaskGroup<R = unknown> {
    * });
    */
   async start<V>(
-    body: (started: (value: V) => void) => PromiseLike<unknown>,
+    body: (started: (value: V) => void) => unknown,
     options?: TaskOptions,
   ): Promise<V> {
     checkCoroutine("`group.start`", body);
@@ -191,7 +200,7 @@ export class TaskGroup<R = unknown> {
   }
 
   /** @internal */
-  async run(body: (group: TaskGroup<R>) => PromiseLike<R>): Promise<R> {
+  async run(body: (group: TaskGroup<R>) => R | PromiseLike<R>): Promise<R> {
     const binding = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, this.#signal);
     try {
       const outcome = await this.#runBody(body);
@@ -205,7 +214,7 @@ export class TaskGroup<R = unknown> {
     }
   }
 
-  async #runBody(body: (group: TaskGroup<R>) => PromiseLike<R>): Promise<BodyOutcome<R>> {
+  async #runBody(body: (group: TaskGroup<R>) => R | PromiseLike<R>): Promise<BodyOutcome<R>> {
     try {
       return { value: await openScope(this.#scope, this.#outer, () => body(this)) };
     } catch (error) {

@@ -6,15 +6,22 @@
 
 import { type AbortBinding, bindSignal, checkSignal } from "../kernel/abort.ts";
 import { openScope } from "../kernel/body.ts";
-import { currentContext } from "../kernel/context-var.ts";
-import { checkCoroutine, checkSeconds, InvalidStateError, TimeoutError } from "../kernel/errors.ts";
+import {
+  checkCoroutine,
+  checkOptions,
+  checkSeconds,
+  InvalidStateError,
+  TimeoutError,
+} from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import type { ScopeOptions } from "../kernel/trouble.ts";
+import { currentContext } from "../kernel/variables.ts";
 import { noticeFakeTimers } from "../ports/fake-timers.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import type { Names } from "../words/options.ts";
 
 /** Options of everything that opens a scope. */
 export interface SignalOption {
@@ -22,6 +29,7 @@ export interface SignalOption {
   readonly signal?: AbortSignal | undefined;
 }
 
+const SIGNAL: Names<SignalOption> = { signal: 1 };
 const CLOCK_TIME = "a time in seconds on the clock of `loop.time()`, or null";
 
 /** A scope to be nested in the current one, in the same task and context. */
@@ -115,8 +123,8 @@ export class Timeout {
  */
 export function timeout<T>(
   seconds: number | null,
-  body: (scope: Timeout) => PromiseLike<T>,
-  options: SignalOption = {},
+  body: (scope: Timeout) => T | PromiseLike<T>,
+  options?: SignalOption,
 ): Promise<T> {
   return runWithDeadline("`timeout`", true, seconds, body, options);
 }
@@ -124,8 +132,8 @@ export function timeout<T>(
 /** `timeout` with an absolute deadline, on the clock of the loop. Source: asyncio.timeout_at. */
 export function timeoutAt<T>(
   when: number | null,
-  body: (scope: Timeout) => PromiseLike<T>,
-  options: SignalOption = {},
+  body: (scope: Timeout) => T | PromiseLike<T>,
+  options?: SignalOption,
 ): Promise<T> {
   return runWithDeadline("`timeoutAt`", false, when, body, options);
 }
@@ -135,20 +143,21 @@ async function runWithDeadline<T>(
   api: string,
   isFromNow: boolean,
   seconds: number | null,
-  body: (scope: Timeout) => PromiseLike<T>,
-  options: SignalOption,
+  body: (scope: Timeout) => T | PromiseLike<T>,
+  options: SignalOption | undefined,
 ): Promise<T> {
   if (seconds !== null) {
     const what = isFromNow ? "a number of seconds, or null" : CLOCK_TIME;
     checkSeconds(api, what, seconds);
   }
   checkCoroutine(api, body);
+  checkOptions(api, options, SIGNAL);
   const parent = here();
   const scope = nestedScope(parent, "timeout");
   if (seconds !== null) scope.deadline = isFromNow ? parent.loop.time() + seconds : seconds;
   try {
-    const { signal } = options;
-    return await openWithSignal(api, scope, parent, () => body(new Timeout(scope)), signal);
+    const run = (): T | PromiseLike<T> => body(new Timeout(scope));
+    return await openWithSignal(api, scope, parent, run, options?.signal);
   } catch (error) {
     if (!scope.owns(error)) throw error;
     const what =
@@ -163,7 +172,8 @@ export type Moved<T> =
   | { readonly cancelled: true };
 
 /**
- * `timeout` for work that may go unfinished: tells by its result whether `body` was cut off. Source: trio.move_on_after.
+ * `timeout` for work that may go unfinished: tells by its result whether `body` was cut off. `null` or Infinity means no
+ * deadline; with 0 or less the first wait is cancelled. Source: trio.move_on_after.
  *
  * @example
  * const slow = await asyncio.moveOnAfter(0.01, () => asyncio.sleep(3600, "slow"));
@@ -171,20 +181,20 @@ export type Moved<T> =
  * assert.deepEqual([slow, fast], [{ cancelled: true }, { cancelled: false, value: "fast" }]);
  */
 export async function moveOnAfter<T>(
-  seconds: number,
+  seconds: number | null,
   body: Coroutine<T>,
-  options: SignalOption = {},
+  options?: SignalOption,
 ): Promise<Moved<T>> {
-  checkSeconds("`moveOnAfter`", "a number of seconds", seconds);
-  checkCoroutine("`moveOnAfter`", body);
+  const api = "`moveOnAfter`";
+  if (seconds !== null) checkSeconds(api, "a number of seconds, or null", seconds);
+  checkCoroutine(api, body);
+  checkOptions(api, options, SIGNAL);
   const parent = here();
   const scope = nestedScope(parent, "moveOnAfter");
-  scope.deadline = scope.loop.time() + seconds;
+  if (seconds !== null) scope.deadline = scope.loop.time() + seconds;
   try {
-    return {
-      cancelled: false,
-      value: await openWithSignal("`moveOnAfter`", scope, parent, body, options.signal),
-    };
+    const value = await openWithSignal(api, scope, parent, body, options?.signal);
+    return { cancelled: false, value };
   } catch (error) {
     if (!scope.owns(error)) throw error;
     return { cancelled: true };
@@ -248,6 +258,8 @@ export interface CancelScopeOptions extends SignalOption {
   readonly cancelGrace?: number | undefined;
 }
 
+const KNOWN: Names<CancelScopeOptions> = { deadline: 1, shield: 1, cancelGrace: 1, signal: 1 };
+
 /**
  * A region that can be cancelled from elsewhere. Single use. Source: trio.CancelScope.
  *
@@ -270,12 +282,13 @@ export class CancelScope {
     undefined;
   #cancelled = false;
 
-  constructor(options: CancelScopeOptions = {}) {
-    const { deadline = Number.POSITIVE_INFINITY, cancelGrace = 0 } = options;
+  constructor(options?: CancelScopeOptions) {
     const api = "`new CancelScope`";
+    checkOptions(api, options, KNOWN);
+    const { deadline = Number.POSITIVE_INFINITY, cancelGrace = 0 } = options ?? {};
     checkSeconds(api, "`deadline` in seconds on the clock of `loop.time()`", deadline);
     checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
-    this.#options = options;
+    this.#options = options ?? {};
     this.#deadline = deadline;
   }
 

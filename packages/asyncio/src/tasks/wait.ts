@@ -7,7 +7,7 @@ import { recognised } from "../kernel/body.ts";
 import {
   argumentError,
   CancelledError,
-  checkIterable,
+  checkOptions,
   checkSeconds,
   isThenable,
   rangeError,
@@ -20,8 +20,10 @@ import { type Coroutine, createTask, Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import type { Names } from "../words/options.ts";
 import { waitForBell } from "./bell.ts";
 import type { Awaitable } from "./gather.ts";
+import { checkIterable } from "./iterables.ts";
 import { timeout } from "./timeouts.ts";
 
 /** When `wait` returns: with the first task that is done, with the first that has failed, or when all are done. */
@@ -34,6 +36,7 @@ export interface WaitOptions {
   readonly returnWhen?: ReturnWhen | undefined;
 }
 
+const WAIT_OPTIONS: Names<WaitOptions> = { delay: 1, returnWhen: 1 };
 const RETURN_WHEN: readonly ReturnWhen[] = ["FIRST_COMPLETED", "FIRST_EXCEPTION", "ALL_COMPLETED"];
 
 /**
@@ -53,6 +56,7 @@ export async function wait<F extends Future<unknown>>(
   futures: Iterable<F>,
   options: WaitOptions = {},
 ): Promise<{ done: Set<F>; pending: Set<F> }> {
+  checkOptions("`wait`", options, WAIT_OPTIONS);
   const { delay = Number.POSITIVE_INFINITY, returnWhen = "ALL_COMPLETED" } = options;
   const all = checkFutures("`wait`", futures);
   if (all.size === 0) throw rangeError("`wait`", "at least one task or future", [...all]);
@@ -163,6 +167,8 @@ export async function waitFor<T>(
   return await timeout(seconds, work);
 }
 
+const DELAY: Names<{ delay?: number }> = { delay: 1 };
+
 /**
  * Tasks in the order in which they end. Thunks are started as tasks at once, bare promises come out as futures, tasks and
  * futures come out themselves. The consumer may stop and iterate again later: it goes on with what has not come out yet, and
@@ -178,6 +184,7 @@ export function asCompleted<T>(
   work: Iterable<Awaitable<T>>,
   options: { delay?: number } = {},
 ): Completions<T> {
+  checkOptions("`asCompleted`", options, DELAY);
   const { delay = Number.POSITIVE_INFINITY } = options;
   checkSeconds("`asCompleted`", "`delay` in seconds", delay);
   const items = checkIterable(
@@ -258,7 +265,8 @@ class CompletionIterator<T> implements Completions<T> {
       await completed(scope, this.#subject, undefined);
       return { done: false, value };
     }
-    if (this.#pending.size <= this.#waiters.length) return { done: true, value: undefined };
+    if (this.#pending.size <= this.#waiters.length)
+      return await completed(scope, this.#subject, { done: true, value: undefined });
     const wait = park<{ future: Future<T> } | undefined>(scope, this.#subject);
     wait.isForeign = this.#foreign > 0;
     this.#waiters.add(wait);

@@ -10,9 +10,10 @@
 
 import type { Handle } from "../kernel/callback.ts";
 import { contextNow, scopeAround } from "../kernel/context.ts";
-import { type Context, copyContext } from "../kernel/context-var.ts";
 import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { type Context, copyContext } from "../kernel/variables.ts";
+import type { Names } from "../words/options.ts";
 
 /**
  * What the host's globals tell the code in a bubble. Not covered, and in real time: what is imported from `node:timers`
@@ -25,6 +26,8 @@ export interface BubbleOptions {
   /** What `Math.random` draws from: numbers from 0 up to 1. @default the host's, which no seed repeats */
   readonly random?: (() => number) | undefined;
 }
+
+export const BUBBLE: Names<BubbleOptions> = { date: 1, random: 1 };
 
 /**
  * Opens a bubble around everything that runs on `loop`; gives the function that closes it. While it is open, code there

@@ -1,7 +1,7 @@
 /** Which host of a simulated network the running code is on. */
 
-import { ContextVar } from "../kernel/context-var.ts";
 import type { Network } from "../ports/network.ts";
+import { ContextVar } from "../tasks/context-var.ts";
 
 /** Set by `host.run`, inherited by the tasks that are started in it. */
 export const currentHost: ContextVar<Network | undefined> = new ContextVar("network host", {

@@ -6,8 +6,9 @@
  * more with a log, and thrown with a table of its steps and a string that brings it back.
  */
 
-import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, checkSeconds, rangeError } from "../kernel/errors.ts";
 import { environmentVariable, realHost } from "../kernel/host.ts";
+import type { Names } from "../words/options.ts";
 import { ReplayError, UncontrolledError } from "./errors.ts";
 import { drawer } from "./random.ts";
 import { turnOfHost } from "./rejections.ts";
@@ -15,8 +16,10 @@ import { type Found, failureOf, reportOf } from "./report.ts";
 import {
   checkCount,
   plainMode,
+  STATE,
   type StateOptions,
   settingsOf,
+  TEST,
   type TestOptions,
 } from "./run-test.ts";
 import { bodyHashOf, type Deviation, type Mode, parseSchedule, type Schedule } from "./schedule.ts";
@@ -50,6 +53,19 @@ export interface ExploreOptions<S> extends TestOptions, StateOptions<S> {
   /** Whether `fault` sites may fail. @default false */
   readonly faults?: boolean | undefined;
 }
+
+const EXPLORED: Names<Omit<ExploreOptions<undefined>, "setup" | "invariant">> = {
+  ...TEST,
+  iterations: 1,
+  seconds: 1,
+  strategy: 1,
+  seed: 1,
+  replay: 1,
+  untilSaturated: 1,
+  depth: 1,
+  faults: 1,
+};
+const KNOWN: Names<ExploreOptions<undefined>> = { ...EXPLORED, ...STATE };
 
 /** What an exploration that found nothing has done. It proves nothing, but for the schedules it has run. */
 export interface Exploration {
@@ -114,16 +130,17 @@ export async function explore<S = undefined>(
   body: TestBody<S>,
   options: ExploreOptions<S> = {},
 ): Promise<Exploration> {
-  return await exploreAs(body, body, options);
+  checkOptions("`explore`", options, KNOWN);
+  return await exploreAs("`explore`", body, body, options);
 }
 
 /** Explores `body` under the name of `source`: the function whose text the replay strings belong to. */
 async function exploreAs<S>(
+  api: string,
   source: (...args: never[]) => unknown,
   body: TestBody<S>,
   options: ExploreOptions<S>,
 ): Promise<Exploration> {
-  const api = "`explore`";
   const settings = { ...settingsOf(api, body, options, "error"), source };
   const mode = options.faults === true ? { ...plainMode, faults: true } : plainMode;
   try {
@@ -151,12 +168,13 @@ async function exploreAs<S>(
  * await predicate(["a", "b"]); // await fc.assert(fc.asyncProperty(fc.array(fc.string()), predicate));
  */
 export function explored<A extends unknown[]>(
-  body: (t: TestContext, ...data: A) => PromiseLike<unknown>,
+  body: (t: TestContext, ...data: A) => unknown,
   options: Omit<ExploreOptions<undefined>, "setup" | "invariant"> = {},
 ): (...data: A) => Promise<void> {
   if (typeof body !== "function") throw argumentError("`explored`", "a function", body);
+  checkOptions("`explored`", options, EXPLORED);
   return async (...data) => {
-    await exploreAs<undefined>(body, (t) => body(t, ...data), options);
+    await exploreAs<undefined>("`explored`", body, (t) => body(t, ...data), options);
   };
 }
 

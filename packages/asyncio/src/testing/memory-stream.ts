@@ -1,8 +1,9 @@
 /** Streams in memory whose reads cut what has arrived in places of the test's choice. */
 
-import { argumentError } from "../kernel/errors.ts";
+import { argumentError, checkOptions } from "../kernel/errors.ts";
 import type { ByteStream } from "../ports/network.ts";
 import { type Cutter, streamPair } from "../streams/memory-stream.ts";
+import type { Names } from "../words/options.ts";
 import { drawer } from "./random.ts";
 
 /** How reads cut what has arrived: as a whole, byte by byte, or anywhere. */
@@ -18,6 +19,8 @@ export interface MemoryStreamOptions {
   /** What reports call the two ends. @default ["a", "b"] */
   readonly names?: readonly [string, string] | undefined;
 }
+
+const KNOWN: Names<MemoryStreamOptions> = { highWaterMark: 1, chunks: 1, seed: 1, names: 1 };
 
 const DEFAULT_HIGH_WATER_MARK = 65_536;
 
@@ -44,6 +47,7 @@ export function cutterFor({ chunks = "whole", seed = 0 }: MemoryStreamOptions): 
  * });
  */
 export function memoryStreamPair(options: MemoryStreamOptions = {}): [ByteStream, ByteStream] {
+  checkOptions("`memoryStreamPair`", options, KNOWN);
   const { highWaterMark = DEFAULT_HIGH_WATER_MARK, names = ["a", "b"] } = options;
   return streamPair({ highWaterMark, names, makeCutter: () => cutterFor(options) });
 }

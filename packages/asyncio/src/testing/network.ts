@@ -8,10 +8,17 @@
  * Sources: Turmoil (Tokio), FoundationDB's simulation.
  */
 
-import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
+import {
+  argumentError,
+  checkCoroutine,
+  checkOptions,
+  checkSeconds,
+  rangeError,
+} from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park } from "../kernel/scope.ts";
+import type { Coroutine } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
 import {
   type Address,
@@ -29,6 +36,7 @@ import {
   type Network,
 } from "../ports/network.ts";
 import { type Carrier, MemoryStream, Pipe, resetBoth } from "../streams/memory-stream.ts";
+import type { Names } from "../words/options.ts";
 import { currentHost } from "./current-host.ts";
 import { type ChunkPolicy, cutterFor } from "./memory-stream.ts";
 import {
@@ -52,6 +60,18 @@ export interface NetworkOptions {
   readonly seed?: number | undefined;
 }
 
+const KNOWN: Names<NetworkOptions> = { latency: 1, loss: 1, chunks: 1, highWaterMark: 1, seed: 1 };
+const LISTEN: Names<ListenOptions> = {
+  host: 1,
+  port: 1,
+  path: 1,
+  backlog: 1,
+  noDelay: 1,
+  keepAlive: 1,
+  ipv6Only: 1,
+  reusePort: 1,
+  cleanupSocket: 1,
+};
 const FIRST_FREE_PORT = 49_152;
 const LOOPBACK: readonly string[] = ["localhost", "127.0.0.1", "::1"];
 
@@ -141,7 +161,8 @@ export class SimulatedHost implements Network {
   }
 
   /** Runs `body` on this host: `networkHere()` is this host in it, and in the tasks that it starts. */
-  async run<T>(body: () => PromiseLike<T>): Promise<T> {
+  async run<T>(body: Coroutine<T>): Promise<T> {
+    checkCoroutine("`host.run`", body);
     const token = currentHost.set(this);
     try {
       return await body();
@@ -171,6 +192,7 @@ export class SimulatedHost implements Network {
   }
 
   async listen(at: number | ListenOptions): Promise<Listener> {
+    if (typeof at !== "number") checkOptions("`host.listen`", at, LISTEN);
     const { port = 0, path } = typeof at === "number" ? { port: at } : at;
     const key = path ?? this.#port(port, this.#listeners);
     const address =
@@ -299,8 +321,9 @@ export class SimulatedNetwork {
   readonly #connections: Set<Connection> = new Set();
 
   constructor(options: NetworkOptions = {}) {
-    const { latency = 0, loss = 0, seed = 0 } = options;
     const api = "`new SimulatedNetwork`";
+    checkOptions(api, options, KNOWN);
+    const { latency = 0, loss = 0, seed = 0 } = options;
     const range = typeof latency === "number" ? [latency] : latency;
     for (const seconds of range) checkSeconds(api, "`latency` in seconds", seconds);
     if (!(loss >= 0 && loss <= 1)) throw rangeError(api, "`loss` from 0 to 1", loss);

@@ -12,8 +12,9 @@
  * Who is told apart? Tasks. Branches of one task (a bare Promise.all) look like one.
  */
 
-import { argumentError } from "../kernel/errors.ts";
+import { argumentError, checkOptions } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
+import type { Names } from "../words/options.ts";
 import { nameOfFlow } from "./decider.ts";
 
 /** Where in the program something happened; empty if it is not known. */
@@ -265,6 +266,8 @@ export interface TrackedOptions<T> {
   readonly invariant?: ((object: T) => boolean) | undefined;
 }
 
+const TRACKED: Names<TrackedOptions<unknown>> = { name: 1, invariant: 1 };
+
 /**
  * `target` behind a proxy that watches its properties, each as a `cell`, and reports torn reads as well: one task changes
  * two of them in two steps, and another one sees the first change without the second. Of a Map or a Set the entries are
@@ -273,6 +276,7 @@ export interface TrackedOptions<T> {
 export function tracked<T extends object>(target: T, options: TrackedOptions<T> = {}): T {
   if (typeof target !== "object" || target === null)
     throw argumentError("`tracked`", "an object", target, "For a single value there is `cell`");
+  checkOptions("`tracked`", options, TRACKED);
   const { name = "an object", invariant } = options;
   const isWhole = (): boolean => invariant?.(target) ?? false;
   if (target instanceof Map || target instanceof Set)

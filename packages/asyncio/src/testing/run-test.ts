@@ -1,7 +1,14 @@
 /** One test in virtual time, looked over when it has ended. */
 
-import { argumentError, checkCoroutine, checkSeconds, rangeError } from "../kernel/errors.ts";
-import type { BubbleOptions } from "./bubble.ts";
+import {
+  argumentError,
+  checkCoroutine,
+  checkOptions,
+  checkSeconds,
+  rangeError,
+} from "../kernel/errors.ts";
+import type { Names } from "../words/options.ts";
+import { BUBBLE, type BubbleOptions } from "./bubble.ts";
 import type { Mode } from "./schedule.ts";
 import { drawn, fifo } from "./strategies.ts";
 import type { TestContext } from "./test-context.ts";
@@ -26,6 +33,15 @@ export interface TestOptions {
   readonly cancelGrace?: number | undefined;
 }
 
+export const TEST: Names<TestOptions> = {
+  autojump: 1,
+  bubble: 1,
+  foreign: 1,
+  watchdog: 1,
+  maxSteps: 1,
+  cancelGrace: 1,
+};
+
 /** What every kind of test can be given for state that is made anew for each run. */
 export interface StateOptions<S> {
   /** Makes the state that the body gets as its second argument; called at the start of each run, inside of it. */
@@ -39,6 +55,9 @@ export interface RunTestOptions extends TestOptions {
   readonly seed?: number | undefined;
 }
 
+const KNOWN: Names<RunTestOptions> = { ...TEST, seed: 1 };
+export const STATE: Names<StateOptions<unknown>> = { setup: 1, invariant: 1 };
+
 /** The clock, the checks at the end, and the way out of what hangs. */
 export function settingsOf<S>(
   api: string,
@@ -46,7 +65,7 @@ export function settingsOf<S>(
   options: TestOptions & StateOptions<S>,
   foreign: "hold" | "error",
 ): TrialSettings<S> {
-  checkCoroutine(api, body as () => PromiseLike<unknown>);
+  checkCoroutine(api, body);
   const { watchdog = 10, maxSteps = 100_000, bubble = false, cancelGrace } = options;
   checkSeconds(api, "`watchdog` in seconds", watchdog);
   if (watchdog <= 0) throw rangeError(api, "`watchdog` above 0 (Infinity for none)", watchdog);
@@ -56,6 +75,7 @@ export function settingsOf<S>(
     throw argumentError(api, '`foreign` to be "hold" or "error"', options.foreign);
   if (typeof bubble !== "boolean" && (typeof bubble !== "object" || bubble === null))
     throw argumentError(api, "`bubble` to be true, false or BubbleOptions", bubble);
+  if (typeof bubble === "object") checkOptions(`\`bubble\` of ${api}`, bubble, BUBBLE);
   for (const name of ["setup", "invariant"] as const)
     if (options[name] !== undefined && typeof options[name] !== "function")
       throw argumentError(api, `\`${name}\` to be a function`, options[name]);
@@ -104,9 +124,10 @@ export const plainMode: Mode = { cancels: false, faults: false, deadlines: false
  * });
  */
 export async function runTest<R>(
-  body: (t: TestContext) => PromiseLike<R>,
+  body: (t: TestContext) => R | PromiseLike<R>,
   options: RunTestOptions = {},
 ): Promise<R> {
+  checkOptions("`runTest`", options, KNOWN);
   const { seed } = options;
   if (seed !== undefined && !Number.isSafeInteger(seed))
     throw rangeError("`runTest`", "`seed` to be an integer", seed);
@@ -114,7 +135,7 @@ export async function runTest<R>(
   const keepResult: TestBody<undefined> = async (t) => {
     result = { value: await body(t) };
   };
-  checkCoroutine("`runTest`", body as () => PromiseLike<unknown>);
+  checkCoroutine("`runTest`", body);
   const withoutState = { ...options, setup: undefined, invariant: undefined };
   const settings = settingsOf<undefined>("`runTest`", keepResult, withoutState, "hold");
   const strategy = seed === undefined ? fifo : drawn("random", seed, 0);

@@ -1,8 +1,9 @@
 /** An order that a test lays down for its tasks. */
 
-import { InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { checkCoroutine, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
+import type { Coroutine } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 
 /**
@@ -31,7 +32,8 @@ export class Sequencer {
    * Waits for the turn of `position` (0, 1, 2 ...), and runs `body`; the next position has its turn when the body has ended.
    * Rejects with a RangeError for what is no position, with an InvalidStateError for one that was taken.
    */
-  async run<T>(position: number, body: () => PromiseLike<T>): Promise<T> {
+  async run<T>(position: number, body: Coroutine<T>): Promise<T> {
+    checkCoroutine("`sequencer.run`", body);
     if (!Number.isInteger(position) || position < 0)
       throw rangeError("`sequencer.run`", "a position: 0, 1, 2 and so on", position);
     if (this.#taken.has(position))

@@ -7,13 +7,21 @@
  * a failure is shrunk, replayed and shown as that of an exploration.
  */
 
-import { argumentError, checkSeconds } from "../kernel/errors.ts";
+import { argumentError, checkOptions, checkSeconds } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
 import type { Task } from "../kernel/task.ts";
+import type { Names } from "../words/options.ts";
 import { replayFor, replayOnly } from "./explore.ts";
 import { failureOf } from "./report.ts";
-import { checkCount, type StateOptions, settingsOf, type TestOptions } from "./run-test.ts";
+import {
+  checkCount,
+  STATE,
+  type StateOptions,
+  settingsOf,
+  TEST,
+  type TestOptions,
+} from "./run-test.ts";
 import type { Decision, DecisionKind, Deviation, Mode } from "./schedule.ts";
 import { drawn, fifo, type Strategy } from "./strategies.ts";
 import { type TestBody, Trial, type TrialSettings, trialOf } from "./trial.ts";
@@ -28,6 +36,15 @@ interface SweepOptions<S> extends TestOptions, StateOptions<S> {
   /** A string from a report: runs that one alone. @default ASYNCIO_REPLAY, where it belongs to this body */
   readonly replay?: string | undefined;
 }
+
+const SWEEP: Names<SweepOptions<unknown>> = {
+  ...TEST,
+  ...STATE,
+  iterations: 1,
+  seconds: 1,
+  schedules: 1,
+  replay: 1,
+};
 
 export interface CancelSweepOptions<S> extends SweepOptions<S> {
   /**
@@ -45,6 +62,14 @@ export interface FaultSweepOptions<S> extends SweepOptions<S> {
   /** How many failures there are in one run at most. @default 1 */
   readonly depth?: number | undefined;
 }
+
+const CANCELS: Names<CancelSweepOptions<unknown>> = {
+  ...SWEEP,
+  victims: 1,
+  mayReturn: 1,
+  depth: 1,
+};
+const FAULTS: Names<FaultSweepOptions<unknown>> = { ...SWEEP, depth: 1 };
 
 /** What a sweep that found nothing has done. */
 export interface Sweep {
@@ -82,6 +107,7 @@ export async function cancelSweep<S = undefined>(
   options: CancelSweepOptions<S> = {},
 ): Promise<Sweep> {
   const api = "`cancelSweep`";
+  checkOptions(api, options, CANCELS);
   const { victims = "body", mayReturn = false, depth = 2 } = options;
   const isVictim = victimsOf(api, victims); // may throw: before there is a watchdog
   const settings: TrialSettings<S> = {
@@ -125,6 +151,7 @@ export async function faultSweep<S = undefined>(
   options: FaultSweepOptions<S> = {},
 ): Promise<Sweep> {
   const api = "`faultSweep`";
+  checkOptions(api, options, FAULTS);
   const settings = settingsOf(api, body, options, "error");
   const mode: Mode = { cancels: false, faults: true, deadlines: true };
   try {

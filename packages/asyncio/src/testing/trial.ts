@@ -12,9 +12,9 @@
 import type { Handle } from "../kernel/callback.ts";
 import { creationSites } from "../kernel/debug.ts";
 import { TimeoutError } from "../kernel/errors.ts";
-import { reportUnobserved } from "../kernel/failure.ts";
+import { type ExceptionContext, reportUnobserved } from "../kernel/failure.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
-import { EventLoop, type ExceptionContext, type Ready } from "../kernel/loop.ts";
+import { EventLoop, type Ready } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { Wait, type WaitSubject } from "../kernel/wait.ts";
@@ -45,7 +45,7 @@ import { hostTellsWhatIsOpen, VirtualHost } from "./virtual-host.ts";
 import type { Watchdog } from "./watchdog.ts";
 
 /** The code under test. `state` is what `setup` has made. */
-export type TestBody<S> = (t: TestContext, state: S) => PromiseLike<unknown>;
+export type TestBody<S> = (t: TestContext, state: S) => unknown;
 
 /** What the trials of one test have in common. */
 export interface TrialSettings<S> {

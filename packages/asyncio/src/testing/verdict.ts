@@ -2,8 +2,9 @@
 
 import { Handle } from "../kernel/callback.ts";
 import { creationSites } from "../kernel/debug.ts";
+import type { ExceptionContext } from "../kernel/failure.ts";
 import type { Watched } from "../kernel/host.ts";
-import type { EventLoop, ExceptionContext } from "../kernel/loop.ts";
+import type { EventLoop } from "../kernel/loop.ts";
 import type { Task } from "../kernel/task.ts";
 import { Wait } from "../kernel/wait.ts";
 import { formatSeconds } from "../structures/timers.ts";

@@ -3,12 +3,13 @@
  * ready. Tests of whole programs use it; `runTest` and `explore` look closer.
  */
 
-import { checkSeconds, rangeError, TimeoutError } from "../kernel/errors.ts";
+import { checkOptions, checkSeconds, rangeError, TimeoutError } from "../kernel/errors.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop, type EventLoopOptions, type Ready } from "../kernel/loop.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { condense } from "../words/lines.ts";
+import type { Names } from "../words/options.ts";
 import { drawer } from "./random.ts";
 import { VirtualHost } from "./virtual-host.ts";
 
@@ -18,6 +19,8 @@ export interface VirtualLoopOptions extends EventLoopOptions {
   /** Real seconds after which a run is cancelled and rejects with a TimeoutError that lists its tasks. @default 10 */
   readonly watchdog?: number | undefined;
 }
+
+const KNOWN: Names<VirtualLoopOptions> = { seed: 1, watchdog: 1, debug: 1, cancelGrace: 1 };
 
 /**
  * `run(main, { loop: new VirtualLoop() })` runs `main` in virtual time, which begins at 0. When nothing is ready, no timer
@@ -30,12 +33,13 @@ export interface VirtualLoopOptions extends EventLoopOptions {
  */
 export class VirtualLoop extends EventLoop {
   constructor(options: VirtualLoopOptions = {}) {
-    const { seed, watchdog = 10 } = options;
+    checkOptions("`new VirtualLoop`", options, KNOWN);
+    const { seed, watchdog = 10, debug, cancelGrace } = options;
     if (seed !== undefined && !Number.isSafeInteger(seed))
       throw rangeError("`new VirtualLoop`", "`seed` to be an integer", seed);
     checkSeconds("`new VirtualLoop`", "`watchdog` in seconds", watchdog);
     const host = new WatchedHost(seed, watchdog);
-    super(host, options);
+    super(host, { debug, cancelGrace });
     host.attach(this);
   }
 }

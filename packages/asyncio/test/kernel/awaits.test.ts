@@ -3,12 +3,14 @@ import { describe, test } from "node:test";
 import {
   asCompleted,
   CancelledError,
+  CancelScope,
   cleanup,
   createTask,
   Future,
   gather,
   HostLoop,
   moveOnAfter,
+  Queue,
   race,
   run,
   sleep,
@@ -72,6 +74,60 @@ describe("rule 9: an endless loop over what is done lets the host have its turn"
       });
     });
   }
+
+  const shutQueue = (): Queue<number> => {
+    const queue = new Queue<number>();
+    queue.shutdown();
+    return queue;
+  };
+  const loopsOver: Record<string, () => () => PromiseLike<unknown>> = {
+    "future.then(fn)": () => {
+      const done = doneFuture(1);
+      return () => done.then(() => {});
+    },
+    "failed.catch(fn)": () => {
+      const failed = failedFuture(new Error("no"));
+      return () => failed.catch(() => {});
+    },
+    "future.finally(fn)": () => {
+      const done = doneFuture(1);
+      return () => done.finally(() => {});
+    },
+    "the iteration of a queue that is shut down": () => {
+      const queue = shutQueue();
+      return async () => {
+        for await (const _ of queue);
+      };
+    },
+    "next of an asCompleted that has given all": () => {
+      const completions = asCompleted<number>([]);
+      return () => completions.next();
+    },
+  };
+
+  for (const [name, prepare] of Object.entries(loopsOver)) {
+    test(name, async () => {
+      await run(async () => {
+        const again = prepare();
+        let isRunning = true;
+        setTimeout(() => {
+          isRunning = false;
+        }, 1);
+        while (isRunning) await again();
+      });
+    });
+  }
+
+  onBothLoops("the iteration of a queue that is shut down hears of a cancellation", async () => {
+    const queue = shutQueue();
+    const scope = new CancelScope();
+    await scope.run(async () => {
+      scope.cancel();
+      for (let count = 0; count < 10; count++) for await (const _ of queue);
+    });
+
+    assert.ok(scope.cancelled);
+  });
 
   test("also where the future is of a loop that has ended", async () => {
     const done = await run(async () => [doneFuture(1)]);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Queue, race, run, sleep } from "../../src/index.ts";
+import { createTask, gather, HostLoop, Lock, Queue, race, run, sleep } from "../../src/index.ts";
 import { VirtualLoop } from "../../src/testing.ts";
 
 /** Runs `body` in debug mode and gives the messages of its reports. */
@@ -39,5 +39,84 @@ describe("rule 6: debug mode warns when a value goes to a wait that lost", () =>
     });
 
     assert.deepEqual(reports, []);
+  });
+});
+
+describe("rule 24: debug mode can be switched while the loop runs", () => {
+  for (const [kind, makeLoop] of [
+    ["real loop", () => new HostLoop({ debug: false })],
+    ["virtual loop", () => new VirtualLoop({ debug: false })],
+  ] as const) {
+    test(`reports what begins while it is on, and nothing else (${kind})`, async () => {
+      const messages: string[] = [];
+      const loop = makeLoop();
+      loop.slowCallbackDuration = Number.POSITIVE_INFINITY;
+      loop.setExceptionHandler((_loop, { message }) => messages.push(message));
+      const lose = async (item: string): Promise<void> => {
+        const queue = new Queue<string>(0, { name: item });
+        await Promise.race([queue.get(), sleep(0.001)]);
+        queue.putNowait(item);
+        await sleep(0);
+      };
+
+      await run(
+        async () => {
+          await lose("before");
+          loop.setDebug(true);
+          await lose("meanwhile");
+          loop.setDebug(false);
+          await lose("after");
+        },
+        { loop },
+      );
+
+      assert.equal(messages.length, 1);
+      assert.match(messages[0] ?? "", /had lost a race.*Queue "meanwhile"\.get/);
+    });
+
+    test(`whoever waits goes on in order, however often it is switched (${kind})`, async () => {
+      const loop = makeLoop();
+      const order: number[] = [];
+      const lock = new Lock();
+      const queue = new Queue<number>(1);
+      const numbers = Array.from({ length: 50 }, (_, index) => index);
+      const switching = async (): Promise<void> => {
+        for (const number of numbers) {
+          loop.setDebug(number % 2 === 0);
+          await sleep(number % 10 === 0 ? 0.001 : 0);
+        }
+      };
+
+      const sum = await run(
+        async () => {
+          const taker = createTask(async () => {
+            let sum = 0;
+            for await (const number of queue) sum += number;
+            return sum;
+          });
+          const locked = numbers.map((number) => () => lock.run(async () => order.push(number)));
+          const turns = numbers.map(() => () => sleep(0));
+          await gather(
+            switching,
+            async () => {
+              for (const number of numbers) await queue.put(number);
+              queue.shutdown();
+            },
+            ...turns,
+            ...locked,
+          );
+          return await taker;
+        },
+        { loop },
+      );
+
+      assert.deepEqual([sum, order], [(49 * 50) / 2, numbers]);
+    });
+  }
+
+  test("what is no boolean is refused", () => {
+    assert.throws(() => new HostLoop().setDebug("on" as never), {
+      message: '`loop.setDebug` expects a boolean, got "on"',
+    });
   });
 });

@@ -383,7 +383,7 @@ describe("rule 24: the exception handler and debug mode", () => {
 
   test("debug mode is off unless it is asked for, by option or by ASYNCIO_DEBUG=1", () => {
     assert.deepEqual(
-      [new HostLoop().debug, new HostLoop({ debug: true }).debug],
+      [new HostLoop().getDebug(), new HostLoop({ debug: true }).getDebug()],
       [process.env.ASYNCIO_DEBUG === "1", true],
     );
   });

@@ -193,7 +193,7 @@ describe("rule 25: run and its shutdown", () => {
   test("cancelGrace and debug are those of the loop that run makes", async () => {
     const loop = await run(async () => getRunningLoop(), { cancelGrace: 2, debug: true });
 
-    assert.deepEqual([loop.cancelGrace, loop.debug], [2, true]);
+    assert.deepEqual([loop.cancelGrace, loop.getDebug()], [2, true]);
     await assert.rejects(
       run(async () => {}, { loop: new VirtualLoop(), debug: true }),
       TypeError,
@@ -466,7 +466,11 @@ describe("rule 27: a deadlock ends the run with a DeadlockError", () => {
 
 describe("wrong options of run", () => {
   for (const [what, options, message] of [
-    ["what is no object", null, /^`run` expects an object of options, got null$/],
+    [
+      "what is no object",
+      null,
+      /^`run` expects an object of options, got null\. Leave it out, or pass undefined$/,
+    ],
     ["a loop that is none", { loop: {} }, /`loop` to be an event loop, got an object\. Make one/],
     ["a negative delay", { shutdownDelay: -1 }, /`shutdownDelay` of 0 seconds or more, got -1$/],
     ["a delay that is none", { cancelGrace: "5" }, /`cancelGrace` in seconds, got "5"$/],

@@ -191,6 +191,16 @@ describe("rule 26: SIGINT and SIGTERM cancel main, and the process ends by that 
     });
   }
 
+  test("nor is one that comes while servers that still listen are reported", async () => {
+    const { signal, stdout } = await runFixture("signals", "late, while servers are reported");
+
+    assert.equal(signal, "SIGTERM");
+    assert.equal(
+      stdout,
+      "ready\nmain has ended, and a server that was opened meanwhile still listens\n",
+    );
+  });
+
   test("runs side by side are all cancelled, and the last that ends ends the process", async () => {
     const { signal, stdout } = await interrupted("side by side", "SIGTERM");
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
+  abortSignal,
   CancelledError,
   CancelScope,
   Condition,
@@ -32,6 +33,15 @@ async function besideParked(scope: CancelScope, branch: () => Promise<unknown>):
 /** Awaits `start()` under `depth` async functions more. */
 async function wrapped<T>(depth: number, start: () => Promise<T>): Promise<T> {
   return depth === 0 ? await start() : await wrapped(depth - 1, start);
+}
+
+/** Cancels the region of `body` when that has begun: a short deadline may strike before, on a busy machine. */
+async function cancelledSoon(body: () => Promise<unknown>): Promise<void> {
+  const scope = new CancelScope();
+  const running = scope.run(body);
+  await sleep(0.001);
+  scope.cancel();
+  await running;
 }
 
 describe("rule 6: a cancellation that comes after a completed wait ends the next one", () => {
@@ -178,6 +188,29 @@ describe("rule 6: a cancellation that comes after a completed wait ends the next
     assert.deepEqual(log, ["first", "second"]);
   });
 
+  onBothLoops("the error of another branch does not take its place", async () => {
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const log: string[] = [];
+    const saved = createTask(() => cleanup(forEver, () => sleep(0.002, "saved")));
+    const running = scope.run(() =>
+      Promise.allSettled([
+        timeout(forEver, async () => {
+          await sleep(forEver).finally(() => cleanup(forEver, () => sleep(0.005)));
+        }),
+        (async () => {
+          log.push((await saved) as string); // <- passes the cancellation on, and has a value all the same
+          await cleanup(forEver, () => sleep(0.01)); // <- meanwhile, the error of the other branch leaves its scope
+          await sleep(0.02).catch(() => log.push("cut"));
+        })(),
+      ]),
+    );
+    await sleep(0.001);
+    scope.cancel();
+    await running;
+
+    assert.deepEqual(log, ["saved", "cut"]);
+  });
+
   onBothLoops("a cancellation that is taken back ends nothing", async () => {
     const queue = new Queue<number>();
     const got = await taskGroup(async (group) => {
@@ -309,7 +342,7 @@ describe("rule 13: a scope in which nobody is parked hears of the cancellation w
 
   onBothLoops("it hears once, and can clean up", async () => {
     const log: string[] = [];
-    await moveOnAfter(2 * ms, () =>
+    await cancelledSoon(() =>
       race(
         () => sleep(forEver),
         async () => {
@@ -325,6 +358,114 @@ describe("rule 13: a scope in which nobody is parked hears of the cancellation w
 
     assert.deepEqual(log, ["cleaned up"]);
   });
+
+  for (const [name, open] of Object.entries({
+    timeout: (body: () => Promise<void>) => timeout(forEver, body),
+    moveOnAfter: (body: () => Promise<void>) => moveOnAfter(forEver, body),
+    "cancelScope.run": (body: () => Promise<void>) => new CancelScope().run(body),
+    taskGroup: (body: () => Promise<void>) => taskGroup(body),
+  })) {
+    for (const depth of [0, 7]) {
+      onBothLoops(
+        `the scope of a ${name}, ${depth} functions deep, ends without another wait: the next one around it`,
+        async () => {
+          const scope = new CancelScope();
+          const log: string[] = [];
+          const running = besideParked(scope, async () => {
+            await wrapped<unknown>(depth, () => open(() => cleanup(forEver, () => sleep(4 * ms))));
+            try {
+              log.push(await sleep(forEver, "not cut"));
+            } finally {
+              log.push(await sleep(ms, "cleaned up"));
+            }
+          });
+          await sleep(ms);
+          scope.cancel();
+          await running;
+
+          assert.deepEqual(log, ["cleaned up"]);
+        },
+      );
+    }
+  }
+
+  onBothLoops("a branch that has heard by its signal can clean up", async () => {
+    const log: string[] = [];
+    const work = (signal: AbortSignal): Promise<never> =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+    await cancelledSoon(() =>
+      race(
+        () => sleep(forEver),
+        async () => {
+          try {
+            await timeout(forEver, () => work(abortSignal()));
+          } finally {
+            log.push(await sleep(ms, "cleaned up"));
+          }
+        },
+      ),
+    );
+
+    assert.deepEqual(log, ["cleaned up"]);
+  });
+
+  onBothLoops("a scope that was cut off by its own deadline, too, is told once", async (loop) => {
+    const scope = new CancelScope();
+    const log: string[] = [];
+    const running = besideParked(scope, async () => {
+      await new CancelScope({ deadline: loop.time() + 3 * ms }).run(async () => {
+        await cleanup(forEver, () => sleep(6 * ms));
+        await sleep(forEver);
+      });
+      try {
+        log.push(await sleep(forEver, "not cut"));
+      } finally {
+        log.push(await sleep(ms, "cleaned up"));
+      }
+    });
+    await sleep(ms);
+    scope.cancel();
+    await running;
+
+    assert.deepEqual(log, ["cleaned up"]);
+  });
+
+  onBothLoops(
+    "a join that had a value is followed up in its own branch, whoever waits first",
+    async () => {
+      const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+      const log: string[] = [];
+      const saves = (time: number) => createTask(() => cleanup(forEver, () => sleep(time)));
+      const next = async (name: string): Promise<void> => {
+        try {
+          log.push(`${name} ${await sleep(30 * ms, "not cut")}`);
+        } finally {
+          log.push(`${name} ${await sleep(ms, "cleaned up")}`);
+        }
+      };
+      const [quick, slow] = [saves(2 * ms), saves(6 * ms)];
+      const running = scope.run(() =>
+        race(
+          async () => {
+            await quick; // <- passes the cancellation on, and has a value all the same
+            await cleanup(forEver, () => sleep(10 * ms)); // <- meanwhile the other branch comes to its next wait
+            await next("first");
+          },
+          async () => {
+            await cleanup(forEver, () => slow);
+            await next("second");
+          },
+        ),
+      );
+      await sleep(ms);
+      scope.cancel();
+      await running;
+
+      assert.deepEqual(log, ["second cleaned up", "first cleaned up"]);
+    },
+  );
 
   test("a grace period without end changes nothing", async () => {
     const lock = new Lock();

@@ -16,7 +16,7 @@ const text = (chunk: Uint8Array) => new TextDecoder().decode(chunk);
 function serving(
   handler: asyncio.ConnectionHandler,
   body: (server: asyncio.Server, open: () => Promise<Socket>) => Promise<void>,
-  options: asyncio.ServerOptions & { reports?: number } = {},
+  { reports: expected = 0, ...options }: asyncio.ServerOptions & { reports?: number } = {},
 ): () => Promise<void> {
   return async () => {
     const loop = new asyncio.HostLoop();
@@ -37,7 +37,7 @@ function serving(
       },
       { loop },
     );
-    assert.deepEqual(reports.length, options.reports ?? 0, JSON.stringify(reports));
+    assert.deepEqual(reports.length, expected, JSON.stringify(reports));
   };
 }
 

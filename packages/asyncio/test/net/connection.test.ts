@@ -274,6 +274,26 @@ describe("Unix sockets", () => {
   );
 
   test(
+    "are removed also when their path is relative, and the program has changed its directory",
+    inTemporaryFolder(async (folder) => {
+      const before = process.cwd();
+      try {
+        process.chdir(folder);
+        const starting = startUnixServer(echo, "socket");
+        process.chdir(before);
+        const server = await starting;
+        assert.equal(existsSync(join(folder, "socket")), true);
+
+        server.close();
+
+        assert.equal(existsSync(join(folder, "socket")), false);
+      } finally {
+        process.chdir(before);
+      }
+    }),
+  );
+
+  test(
     "replace what a server that crashed has left, and nothing else",
     inTemporaryFolder(async (folder) => {
       const path = join(folder, "socket");
@@ -288,8 +308,8 @@ describe("Unix sockets", () => {
       const path = join(folder, "no", "such");
 
       await assert.rejects(startUnixServer(echo, path), {
-        code: "EACCES",
-        message: `listen EACCES: permission denied ${path}`,
+        code: "ENOENT",
+        message: `listen ENOENT ${path}`,
         address: path,
       });
     }),

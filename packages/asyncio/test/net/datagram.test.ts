@@ -266,7 +266,7 @@ describe("a datagram endpoint in virtual time", () => {
 
 describe("wrong arguments of datagrams", () => {
   for (const [what, options, message] of [
-    ["what is no object", null, /expects an object of options, got null\. Leave them out/],
+    ["what is no object", null, /expects an object of options, got null\. Leave it out/],
     ["a queue that is no number", { queueSize: "3" }, /`queueSize` to be a number, got "3"$/],
     [
       "a buffer too large",

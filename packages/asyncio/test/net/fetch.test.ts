@@ -168,6 +168,29 @@ describe("fetch is the host's", () => {
   });
 });
 
+describe("a body that was looked at", () => {
+  withSite("can be cloned, and both can be read as streams", async ({ url }) => {
+    const response = await asyncio.fetch(`${url}/whole`);
+    const before = response.body;
+
+    const copy = response.clone();
+
+    assert.equal(before?.locked, true);
+    assert.equal(await new Response(response.body).text(), "whole");
+    assert.equal(await new Response(copy.body).text(), "whole");
+  });
+
+  withSite("cannot be read or cloned by others once its stream has a reader", async ({ url }) => {
+    const response = await asyncio.fetch(`${url}/whole`);
+    const reader = response.body?.getReader();
+
+    await assert.rejects(response.text(), /`response.text` was called while the body is locked/);
+    assert.throws(() => response.clone(), /`response.clone` was called while the body is locked/);
+    reader?.releaseLock();
+    assert.equal(await response.text(), "whole");
+  });
+});
+
 describe("the request belongs to the scope of the call", () => {
   withSite("a deadline ends it while it waits for the headers", async (site) => {
     const error = await rejection(timeout(0.005, () => asyncio.fetch(`${site.url}/never`)));
@@ -516,6 +539,29 @@ describe("a body that is sent", () => {
       site.requests.map(({ whole }) => whole),
       [false, false],
     );
+  });
+
+  withSite("is closed when the answer has come before all was sent", async ({ url }) => {
+    let closed = 0;
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      try {
+        for (;;) {
+          yield new Uint8Array(10);
+          await sleep(0.001);
+        }
+      } finally {
+        closed++;
+      }
+    }
+    for (const path of ["/whole", "/none"]) {
+      const response = await asyncio.fetch(url + path, {
+        method: "POST",
+        body: endless() as never,
+      });
+      await response.text();
+      while (closed === 0) await sleep(0.001);
+      closed = 0;
+    }
   });
 
   withSite("that fails fails the request", async ({ url }) => {

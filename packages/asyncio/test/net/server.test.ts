@@ -908,6 +908,31 @@ describe("maxConnections", () => {
   );
 
   describe(
+    "gives nobody a place any more when the server is stopped",
+    everywhere(
+      async ({ options, connect }) => {
+        let started = 0;
+        const handler: Handler = async (reader) => {
+          started++;
+          await reader.read();
+        };
+        const server = await startServer(handler, { ...options, maxConnections: 1 });
+        const clients = await asyncio.gather([1, 2, 3].map(() => () => connect(server)));
+        while (server.connections < 3) await sleep(0.001);
+
+        await server.shutdown(0);
+
+        assert.equal(started, 1);
+        for (const { reader, writer } of clients) {
+          await reader.read().catch(() => {});
+          writer.close();
+        }
+      },
+      { cancelGrace: Number.POSITIVE_INFINITY },
+    ),
+  );
+
+  describe(
     "refuses what is above the backlog",
     everywhere(async ({ options, connect }) => {
       const limits = { ...options, maxConnections: 1, backlog: 1 };

@@ -154,11 +154,36 @@ describe("a source that does not answer", () => {
         const reader = readerFrom(make());
         await moveOnAfter(0.001, () => reader.read(1));
 
-        await assert.rejects(
-          timeout(0.005, () => reader[Symbol.asyncDispose]()),
-          TimeoutError,
-        );
+        const scope = new asyncio.CancelScope();
+        const leaving = scope.run(() => reader[Symbol.asyncDispose]());
+        await sleep(0); // it waits, however slow the machine is
+        scope.deadline = asyncio.getRunningLoop().time() + 0.005;
+        await leaving;
+
+        assert.ok(scope.cancelled);
       }));
+
+    test(`is reported also when the grace period of whoever waits is over first: ${name}`, async () => {
+      const loop = new testing.VirtualLoop({ cancelGrace: 2 });
+      const reports = collectReports(loop);
+      await run(
+        async () => {
+          const reading = timeout(1, async () => {
+            await using reader = readerFrom(make());
+            await reader.read(1);
+          });
+          await assert.rejects(reading, TimeoutError);
+          assert.equal(loop.time(), 3);
+        },
+        { loop },
+      );
+
+      assert.deepEqual(
+        reports.map(({ message }) => message.replace(/^.* was closed, and/, "it")),
+        ["it has not answered for 2 s. It is left behind: what it holds may stay open"],
+      );
+      assert.equal(loop.statistics().timers, 0);
+    });
 
     test(`is not waited for by whoever only closes it: ${name}`, async () => {
       const loop = new testing.VirtualLoop();

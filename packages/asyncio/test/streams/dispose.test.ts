@@ -216,6 +216,98 @@ describe("to a peer that does not read, on the real loop", () => {
     }));
 });
 
+describe("what was lost is told also by a block that a cancellation has been delivered to", () => {
+  const lost = (end: (error: unknown) => string) => async () => {
+    await using near = asyncio.connectionPair()[0];
+    void near.writer.write(MUCH);
+    try {
+      await sleep(3600);
+    } catch (error) {
+      return end(error);
+    }
+    return "sent";
+  };
+  const rethrow = (error: unknown): never => {
+    throw error;
+  };
+  const inTime = (body: () => Promise<void>) => () =>
+    run(body, { loop: new testing.VirtualLoop({ cancelGrace: 1 }) });
+
+  for (const [how, end] of [
+    ["swallowed", () => "sent"],
+    ["passed on", rethrow],
+    ["wrapped", (error: unknown) => rethrow(new Error("no answer", { cause: error }))],
+  ] as const) {
+    test(
+      `and that has ${how} it: by a deadline`,
+      inTime(() => assert.rejects(timeout(1, lost(end)), TimeoutError)),
+    );
+
+    test(
+      `and that has ${how} it: by moveOnAfter`,
+      inTime(async () => assert.deepEqual(await moveOnAfter(1, lost(end)), { cancelled: true })),
+    );
+
+    test(
+      `and that has ${how} it: by the cancellation of its task`,
+      inTime(async () => {
+        const task = createTask(lost(end));
+        await sleep(1);
+        task.cancel();
+        await asyncio.wait([task]);
+        assert.ok(task.cancelled());
+      }),
+    );
+  }
+});
+
+describe("a block that is left by a cancellation, and whose disposer is cut off by one, was cancelled", () => {
+  const slow: AsyncDisposable = { [Symbol.asyncDispose]: () => sleep(3600) };
+  const use = async () => {
+    await using _ = slow;
+    await sleep(3600);
+  };
+  const inTime = (body: () => Promise<void>) => () =>
+    run(body, { loop: new testing.VirtualLoop({ cancelGrace: 1 }) });
+
+  test(
+    "by a deadline",
+    inTime(async () => {
+      const error = await rejection(timeout(1, use));
+
+      assert.ok(error instanceof TimeoutError);
+      assert.ok((error.cause as Error).cause instanceof SuppressedError);
+    }),
+  );
+
+  test(
+    "by moveOnAfter",
+    inTime(async () => assert.deepEqual(await moveOnAfter(1, use), { cancelled: true })),
+  );
+
+  test(
+    "by two deadlines",
+    inTime(async () => {
+      await assert.rejects(
+        timeout(1.5, () => moveOnAfter(1, use)),
+        TimeoutError,
+      );
+    }),
+  );
+
+  test(
+    "by its group",
+    inTime(async () => {
+      await asyncio.taskGroup(async (group) => {
+        const task = group.createTask(use);
+        await sleep(1);
+        group.cancel();
+        task.addDoneCallback(() => assert.ok(task.cancelled()));
+      });
+    }),
+  );
+});
+
 test("what has sent everything is closed, and not aborted, in a scope that was cancelled", () =>
   testing.runTest(async () => {
     const [near, far] = asyncio.connectionPair();

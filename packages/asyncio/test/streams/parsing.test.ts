@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import * as testing from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { conforms } from "../conformance.ts";
+import { rejection } from "../virtual.ts";
 
 const { connectionPair, createTask, readerFrom, run, sleep, StreamReader } = asyncio;
 const { memoryStreamPair, runTest } = testing;
@@ -35,6 +37,25 @@ async function allOf<T>(reader: asyncio.StreamReader, parser: asyncio.Parser<T>)
     all.push(message);
   }
 }
+
+test("a parser that is an async function is refused, also where it has not found all it wants", async (t) => {
+  const unhandled = t.mock.fn();
+  process.on("unhandledRejection", unhandled);
+  const line = async (input: asyncio.ParserInput) => input.readLine();
+  const refusal = { name: "TypeError", message: /expects a parser that is no async function/ };
+  await run(async () => {
+    for (const given of ["whole\n", "half"])
+      for (const parser of [line, (input: asyncio.ParserInput) => input.all(line)]) {
+        const reader = readerFrom([given]);
+        await assert.rejects(reader.parse<unknown>(parser), refusal);
+        assert.equal(text(await reader.read()), given);
+      }
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("unhandledRejection", unhandled);
+
+  assert.equal(unhandled.mock.callCount(), 0);
+});
 
 conforms("StreamReader.parse", { wakes: "own", hasFastPath: true }, () => {
   const [near, far] = memoryStreamPair();
@@ -338,4 +359,77 @@ test("cancelled anywhere, no message is lost or doubled", async () => {
   );
 
   assert.ok(sweep.complete && sweep.runs > 3);
+});
+
+describe("a large message", () => {
+  const words = (size: number) => Array.from({ length: size / 100 }, () => "x".repeat(100));
+  const inPieces = (message: string, size: number) => {
+    const all = bytes(message);
+    return Array.from({ length: Math.ceil(all.length / size) }, (_, index) =>
+      all.slice(index * size, (index + 1) * size),
+    );
+  };
+
+  onBothLoops("is not parsed anew with every chunk that comes", async () => {
+    let attempts = 0;
+    const sent = words(1_000_000);
+    const reader = readerFrom(inPieces(encode(sent), 1000));
+
+    const message = await reader.parse((input) => {
+      attempts++;
+      return command(input);
+    });
+
+    assert.deepEqual(message, sent);
+    assert.ok(attempts < 100, `${attempts} attempts`);
+  });
+
+  onBothLoops("is given when it is there, though nothing follows", async () => {
+    const [near, far] = connectionPair();
+    const sent = words(200_000);
+    const sending = createTask(async () => {
+      for (const piece of inPieces(encode(sent), 20_000)) {
+        await sleep(0.001);
+        await far.writer.write(piece);
+      }
+      assert.equal(text(await far.reader.readExactly(2)), "OK");
+    });
+
+    assert.deepEqual(await near.reader.parse(command), sent);
+    near.writer.write("OK");
+    await sending;
+
+    near.writer.close();
+    far.writer.close();
+  });
+
+  test("loses nothing when the read is cancelled while more is looked for", async () => {
+    const sweep = await testing.cancelSweep(
+      async (_t, state) => {
+        const sent = words(100_000);
+        const reader = readerFrom([...inPieces(encode(sent), 30_000), bytes(encode(["next"]))]);
+        try {
+          state.got.push(await reader.parse(command));
+        } finally {
+          const rest = createTask(async () => {
+            state.got.push(...(await allOf(reader, command)));
+            assert.deepEqual(state.got, [sent, ["next"]]);
+          });
+          await asyncio.cleanup(10, () => rest);
+        }
+      },
+      { depth: 1, schedules: 2, setup: () => ({ got: [] as unknown[] }) },
+    );
+
+    assert.ok(sweep.complete && sweep.runs > 3);
+  });
+
+  test("that is cut off is an error with all that there was", async () => {
+    const reader = readerFrom(inPieces(encode(words(200_000)).slice(0, -1), 1000));
+
+    const error = await rejection(run(() => reader.parse(command)));
+
+    assert.ok(error instanceof asyncio.IncompleteReadError);
+    assert.equal(error.partial.length, encode(words(200_000)).length - 1);
+  });
 });

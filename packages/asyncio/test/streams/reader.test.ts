@@ -17,12 +17,12 @@ function reading(
     far: asyncio.ByteStream,
     t: testing.TestContext,
   ) => Promise<void>,
-  options: asyncio.ReaderOptions & testing.MemoryStreamOptions = {},
+  { limit, ...options }: asyncio.ReaderOptions & testing.MemoryStreamOptions = {},
 ): () => Promise<void> {
   return () =>
     runTest(async (t) => {
       const [near, far] = memoryStreamPair(options);
-      await body(new StreamReader(near, options), far, t);
+      await body(new StreamReader(near, { limit }), far, t);
       near.close();
       far.close();
     });

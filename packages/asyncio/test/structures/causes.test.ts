@@ -34,6 +34,17 @@ test("an aggregate has an answer if each of its errors has one, whatever its cau
   assert.equal(findCause(new AggregateError([], "", { cause: one }), judge), "one");
 });
 
+test("an error that suppresses another one has an answer if both have one: that of the last", () => {
+  const first = new Wanted("first");
+  const native = new SuppressedError(caused(new Wanted("last")), first, "");
+  const compiled = Object.assign(new Error(""), { name: "SuppressedError", suppressed: first });
+
+  assert.equal(findCause(native, judge), "last");
+  assert.equal(findCause(Object.assign(compiled, { error: native }), judge), "last");
+  assert.equal(findCause(new SuppressedError(new Error("other"), first), judge), undefined);
+  assert.equal(findCause(new SuppressedError(first, new Error("other")), judge), undefined);
+});
+
 test("what has no cause, or is its own, has no answer", () => {
   const circle = caused(undefined);
   circle.cause = caused(circle);

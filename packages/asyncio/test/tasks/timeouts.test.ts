@@ -204,6 +204,27 @@ describe("timeout", () => {
   );
 
   test(
+    "of null or Infinity has no deadline in `moveOnAfter` either, and a signal ends it all the same",
+    virtual(async (loop) => {
+      for (const seconds of [null, Number.POSITIVE_INFINITY])
+        assert.deepEqual(await moveOnAfter(seconds, () => sleep(1e6, "x")), {
+          cancelled: false,
+          value: "x",
+        });
+      assert.equal(loop.time(), 2e6);
+
+      const outer = await moveOnAfter(5, () => moveOnAfter(null, forever));
+      assert.deepEqual([outer, loop.time()], [{ cancelled: true }, 2e6 + 5]);
+      assert.equal(loop.statistics().timers, 0);
+
+      const controller = new AbortController();
+      const left = moveOnAfter(null, forever, { signal: controller.signal });
+      controller.abort("enough");
+      assert.equal(await rejection(left), "enough");
+    }),
+  );
+
+  test(
     "a body that throws before it returns a promise rejects",
     virtual(async () => {
       const body = (): Promise<void> => {
@@ -827,7 +848,10 @@ describe("wrong arguments", () => {
       () => timeout("5" as never, forever),
     ],
     ["`timeout` expects a number of seconds, or null, got NaN", () => timeout(Number.NaN, forever)],
-    ["`moveOnAfter` expects a number of seconds, got NaN", () => moveOnAfter(Number.NaN, forever)],
+    [
+      "`moveOnAfter` expects a number of seconds, or null, got NaN",
+      () => moveOnAfter(Number.NaN, forever),
+    ],
     ["`cleanup` expects a number of seconds, got NaN", () => cleanup(Number.NaN, forever)],
     [
       "`timeoutAt` expects a time in seconds on the clock of `loop.time()`, or null, got an object",

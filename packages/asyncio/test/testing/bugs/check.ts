@@ -13,13 +13,22 @@ const finders = {
   faultSweep: testing.faultSweep<undefined>,
 };
 
+/** What one kind of search can be given, and the other cannot. */
+const isOwn: Record<string, (isSweep: boolean) => boolean> = {
+  strategy: (isSweep) => !isSweep,
+  untilSaturated: (isSweep) => !isSweep,
+  schedules: (isSweep) => isSweep,
+};
+
 /** Runs what is to find the bug. */
 function search(
   { finder, body, options }: Specimen,
   fixed: boolean,
   more: Specimen["options"] = {},
 ): Promise<Partial<testing.Exploration & testing.Sweep>> {
-  return finders[finder](body(fixed), { ...options, ...more });
+  const all = Object.entries({ ...options, ...more });
+  const own = all.filter(([name]) => isOwn[name]?.(finder !== "explore") ?? true);
+  return finders[finder](body(fixed), Object.fromEntries(own));
 }
 
 async function failureOf(work: Promise<unknown>): Promise<testing.ScheduleError> {

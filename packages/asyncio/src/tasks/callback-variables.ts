@@ -1,0 +1,117 @@
+/**
+ * What debug mode finds of context variables: one that two callbacks of the host have set in turn, in the context of the task
+ * that registered them.
+ *
+ *     createServer((request, response) => { user.set(request.url); ... })     // <- all requests set the variable of main
+ *
+ * A set is a callback's own if the context that it changes is the one in which the host has called back. In a task that
+ * was started for the callback it is another one, so nothing is said of `requestScope`, of `createTask`, of children of groups
+ * and of gather. Nor of the branches of one task beside each other (a bare Promise.all): these come from no callback, and
+ * nobody can tell them from the task. A set that was undone by `reset` has left nothing behind, and does not count.
+ */
+
+import { scopeAround } from "../kernel/context.ts";
+import { here } from "../kernel/here.ts";
+import type { EventLoop } from "../kernel/loop.ts";
+import type { Context } from "../kernel/variables.ts";
+import { stackAbove } from "../kernel/wait.ts";
+import { type CallbackMarks, markCallbacks } from "../ports/host-callbacks.ts";
+import { ContextVar, type Token, watchVariables } from "./context-var.ts";
+
+/** One call of the host: in which context it came. */
+interface Callback {
+  readonly context: Context | undefined;
+}
+
+/** The last `set` of a variable by a callback. */
+interface Setting {
+  readonly callback: Callback;
+  readonly place: string;
+}
+
+const MOST_PLACES = 100;
+
+const settings: WeakMap<Context, WeakMap<ContextVar<unknown>, Setting>> = new WeakMap();
+/** By the token, which has the value in it: nothing else may hold that. */
+const settingOf: WeakMap<Token<unknown>, Setting> = new WeakMap();
+/** The places that were reported, on each loop. */
+const reported: WeakMap<EventLoop, Set<string>> = new WeakMap();
+
+let marks: CallbackMarks<Callback> | undefined;
+/** Runs in debug mode that have not ended. */
+let watching = 0;
+
+/** From now on, until the function that it gives is called. Where the host does not tell of its callbacks, nothing is found. */
+export function watchCallbackVariables(): () => void {
+  marks ??= markCallbacks(() => ({ context: scopeAround()?.context }));
+  if (marks === undefined) return () => {};
+  if (++watching === 1) {
+    watchVariables(look);
+    marks.start();
+  }
+  return () => {
+    if (--watching > 0) return;
+    watchVariables(undefined);
+    marks?.stop();
+  };
+}
+
+/** A variable was set, or what `token` stands for was undone. */
+function look(token: Token<unknown>): void {
+  if (!here().loop.debug) return;
+  const { variable, context } = token;
+  const last = settings.get(context)?.get(variable);
+  if (token.used) {
+    if (last !== undefined && settingOf.get(token) === last)
+      settings.get(context)?.delete(variable);
+    return;
+  }
+  const callback = marks?.current();
+  if (callback?.context !== context) return;
+  const stack = stackAbove(ContextVar.prototype.set);
+  const setting: Setting = { callback, place: stack.split("\n", 1)[0]?.trim() ?? "" };
+  settingOf.set(token, setting);
+  settingsIn(context).set(variable, setting);
+  if (last !== undefined && last.callback !== callback) report(variable, last, setting, stack);
+}
+
+function report(
+  { name }: ContextVar<unknown>,
+  last: Setting,
+  setting: Setting,
+  stack: string,
+): void {
+  const { loop, task } = here();
+  const known = placesOn(loop);
+  const place = `${name} ${setting.place}`;
+  if (known.has(place) || known.size >= MOST_PLACES) return;
+  known.add(place).add(`${name} ${last.place}`);
+  const where =
+    last.place === setting.place
+      ? `both ${setting.place}`
+      : `the first ${last.place}, the second ${setting.place}`;
+  const whose = task === undefined ? "of the code that registered them" : `of ${task.describe()}`;
+  loop.callExceptionHandler({
+    message: `ContextVar ${JSON.stringify(name)} was set by two callbacks in turn, ${where}. They share the variables ${whose}, so one sees the value of the other. Run each in \`requestScope\`, or in a task of its own: then it has its own variables`,
+    task,
+    sourceTraceback: stack,
+  });
+}
+
+function settingsIn(context: Context): WeakMap<ContextVar<unknown>, Setting> {
+  let ofContext = settings.get(context);
+  if (ofContext === undefined) {
+    ofContext = new WeakMap();
+    settings.set(context, ofContext);
+  }
+  return ofContext;
+}
+
+function placesOn(loop: EventLoop): Set<string> {
+  let places = reported.get(loop);
+  if (places === undefined) {
+    places = new Set();
+    reported.set(loop, places);
+  }
+  return places;
+}

@@ -1,0 +1,522 @@
+// Options: whatever takes an object of options refuses one that it does not know, and says which one was meant. The list of what
+// takes options is read from the types of the public doors, so that nothing new can be forgotten: it has to be put into
+// `calls` or, with a reason, into `others`.
+
+import assert from "node:assert/strict";
+import { after, suite, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import {
+  API,
+  SignatureKind,
+  SymbolFlags,
+  type Type,
+  TypeFlags,
+  type Symbol as TypeSymbol,
+  type UnionType,
+} from "typescript/unstable/sync";
+import * as asyncio from "../src/index.ts";
+import * as testing from "../src/testing.ts";
+
+type Call = (options: never) => unknown;
+
+const five = async () => 5;
+const controller = new AbortController();
+const network = new testing.SimulatedNetwork();
+const { reader, writer } = asyncio.connectionPair()[0];
+const server = Object.create(asyncio.Server.prototype) as asyncio.Server;
+
+/** How each of them is called. Nothing of it goes beyond the look at the options. */
+const calls: Record<string, Call> = {
+  asCompleted: (options) => asyncio.asCompleted([five], options),
+  cancellable: (options) => asyncio.cancellable(five, options),
+  connectionFrom: (options) => asyncio.connectionFrom(pairOfWebStreams(), options),
+  connectionPair: (options) => asyncio.connectionPair(options),
+  createDatagramEndpoint: (options) => asyncio.createDatagramEndpoint(options),
+  createSubprocessExec: (options) => asyncio.createSubprocessExec("true", [], options),
+  createSubprocessShell: (options) => asyncio.createSubprocessShell("true", options),
+  createTask: (options) => asyncio.createTask(five, options),
+  gather: (options) => asyncio.gather([five], options),
+  joined: (options) => asyncio.joined(five, options),
+  mapConcurrent: (options) => asyncio.mapConcurrent([1], five, options),
+  moveOnAfter: (options) => asyncio.moveOnAfter(1, five, options),
+  openConnection: (options) =>
+    "hosst" in Object(options) || "porrt" in Object(options)
+      ? asyncio.openConnection(options)
+      : asyncio.openConnection("127.0.0.1", 1, options),
+  openUnixConnection: (options) => asyncio.openUnixConnection("/no/such/socket", options),
+  readerFrom: (options) => asyncio.readerFrom("text", options),
+  requestScope: (options) => asyncio.requestScope(controller.signal, five, options),
+  run: (options) => asyncio.run(five, options),
+  runProcess: (options) => asyncio.runProcess("true", [], options),
+  startServer: (options) => asyncio.startServer(() => {}, "127.0.0.1", 0, options),
+  startUnixServer: (options) => asyncio.startUnixServer(() => {}, "/no/such/folder/s", options),
+  taskGroup: (options) => asyncio.taskGroup(five, options),
+  timeout: (options) => asyncio.timeout(1, five, options),
+  timeoutAt: (options) => asyncio.timeoutAt(1, five, options),
+  wait: (options) => asyncio.wait([new asyncio.Future()], options),
+  writerFrom: (options) => asyncio.writerFrom(pairOfWebStreams().writable, options),
+  "Future.addDoneCallback": (options) => new asyncio.Future().addDoneCallback(() => {}, options),
+  "ParserInput.readExactly": (options) => parse((input) => input.readExactly(1, options)),
+  "ParserInput.readLine": (options) => parse((input) => input.readLine(options)),
+  "ParserInput.readUntil": (options) => parse((input) => input.readUntil("x", options)),
+  "Queue.shutdown": (options) => new asyncio.Queue().shutdown(options),
+  "Server.serveForever": (options) => server.serveForever(options),
+  "StreamReader.chunks": (options) => reader.chunks(options),
+  "StreamReader.lines": (options) => reader.lines(options),
+  "StreamReader.parse": (options) => reader.parse(() => 5, options),
+  "StreamReader.readLine": (options) => reader.readLine(options),
+  "StreamReader.readUntil": (options) => reader.readUntil("x", options),
+  "StreamReader.waitEof": (options) => reader.waitEof(options),
+  "StreamWriter.startTls": (options) => writer.startTls(options),
+  "TaskGroup.createTask": (options) => inGroup((group) => group.createTask(five, options)),
+  "TaskGroup.start": (options) => inGroup((group) => group.start(five, options)),
+  "new Barrier": (options) => new asyncio.Barrier(1, options),
+  "new BoundedSemaphore": (options) => new asyncio.BoundedSemaphore(1, options),
+  "new CancelScope": (options) => new asyncio.CancelScope(options),
+  "new Condition": (options) => new asyncio.Condition(undefined, options),
+  "new ContextVar": (options) => new asyncio.ContextVar("name", options),
+  "new Event": (options) => new asyncio.Event(options),
+  "new EventLoop": (options) => new asyncio.EventLoop({} as never, options),
+  "new Future": (options) => new asyncio.Future(options),
+  "new HostLoop": (options) => new asyncio.HostLoop(options),
+  "new LifoQueue": (options) => new asyncio.LifoQueue(1, options),
+  "new Lock": (options) => new asyncio.Lock(options),
+  "new PriorityQueue": (options) => new asyncio.PriorityQueue(1, options),
+  "new Queue": (options) => new asyncio.Queue(1, options),
+  "new Runner": (options) => new asyncio.Runner(options),
+  "new Semaphore": (options) => new asyncio.Semaphore(1, options),
+  "new StreamReader": (options) => new asyncio.StreamReader({} as never, options),
+  "new StreamWriter": (options) => new asyncio.StreamWriter({} as never, options),
+  // asyncio-ts/testing
+  cancelSweep: (options) => testing.cancelSweep(five, options),
+  explore: (options) => testing.explore(five, options),
+  explored: (options) => testing.explored(five, options),
+  faultSweep: (options) => testing.faultSweep(five, options),
+  memoryStreamPair: (options) => testing.memoryStreamPair(options),
+  runTest: (options) => testing.runTest(five, options),
+  tracked: (options) => testing.tracked({}, options),
+  "SimulatedHost.listen": (options) => network.host("name").listen(options),
+  "new SimulatedNetwork": (options) => new testing.SimulatedNetwork(options),
+  "new VirtualLoop": (options) => new testing.VirtualLoop(options),
+};
+
+/** What takes an object that has its rules from somewhere else. */
+const others: Record<string, string> = {
+  fetch: "`init` is the host's, and goes to it as it is",
+  "ByteStream.startTls": "for streams of one's own: `writer.startTls` has looked at the options",
+  "Connection.toLocaleString": "an array's",
+  "Network.connect": "for networks of one's own: `openConnection` has looked at the options",
+  "Network.listen": "for networks of one's own: `startServer` has looked at the options",
+  "Network.openDatagramPort": "for networks of one's own: `createDatagramEndpoint` has looked",
+  "SimulatedHost.openDatagramPort": "`createDatagramEndpoint` has looked at the options",
+  "new Scope": "made by the library alone",
+  "new Server": "made by `startServer` alone",
+  "new Task": "made by `createTask` alone",
+  "new TaskGroup": "made by `taskGroup` alone",
+};
+
+/** Objects of options that stand among options, and how they are given. */
+const nested: Record<string, Call> = {
+  "createDatagramEndpoint.local": (local) => asyncio.createDatagramEndpoint({ local }),
+  "openConnection.localAddress": (localAddress) =>
+    asyncio.openConnection("127.0.0.1", 1, { localAddress }),
+  "openConnection.tls": (tls) => asyncio.openConnection("127.0.0.1", 1, { tls }),
+  "openUnixConnection.tls": (tls) => asyncio.openUnixConnection("/no/such/socket", { tls }),
+  "startServer.tls": (tls) => asyncio.startServer(() => {}, { tls }),
+  "startUnixServer.tls": (tls) => asyncio.startUnixServer(() => {}, "/no/such/folder/s", { tls }),
+  "cancelSweep.bubble": (bubble) => testing.cancelSweep(five, { bubble }),
+  "explore.bubble": (bubble) => testing.explore(five, { bubble }),
+  "explored.bubble": (bubble) => testing.explored(five, { bubble })(),
+  "faultSweep.bubble": (bubble) => testing.faultSweep(five, { bubble }),
+  "runTest.bubble": (bubble) => testing.runTest(five, { bubble }),
+};
+
+const found = readTypes();
+
+test("everything that takes options is in the list", () => {
+  assert.deepEqual(
+    [...found.keys()].sort(),
+    [...Object.keys(calls), ...Object.keys(others).filter((name) => name !== "fetch")].sort(),
+  );
+});
+
+test("every object of options that stands among options is in the list", () => {
+  const inside = [...found].flatMap(([name, { parts }]) =>
+    name in calls ? parts.map((part) => `${name}.${part}`) : [],
+  );
+
+  assert.deepEqual(inside.sort(), Object.keys(nested).sort());
+});
+
+suite("an option that is not known is refused, with the one that was meant", () => {
+  for (const [name, call] of Object.entries(calls)) {
+    test(name, async () => {
+      const { options, isOperation } = found.get(name) ?? assert.fail();
+      assert.ok(options.length > 0);
+      for (const option of options) {
+        const misspelt = misspell(option);
+
+        const error = await refusal(call, { [misspelt]: undefined }, isOperation);
+
+        assert.equal(
+          error.message.replace(/^`[^`]+`/, "..."),
+          `... has no option \`${misspelt}\`. Did you mean \`${option}\`?`,
+        );
+      }
+    });
+  }
+
+  for (const [name, call] of Object.entries(nested)) {
+    test(name, async () => {
+      const misspelt = { dat: 1, hots: 1, rejectUnauthorised: 1 };
+      const [option, meant] = name.endsWith("bubble")
+        ? ["dat", "date"]
+        : name.endsWith("tls")
+          ? ["rejectUnauthorised", "rejectUnauthorized"]
+          : ["hots", "host"];
+      const given = { [option as keyof typeof misspelt]: 1 };
+
+      const error = await refusal(call, given, name !== "explored.bubble");
+
+      const [outer, inner] = name.split(".");
+      assert.equal(
+        error.message,
+        `\`${inner}\` of \`${outer}\` has no option \`${option}\`. Did you mean \`${meant}\`?`,
+      );
+    });
+  }
+
+  test("a certificate in `certificates`", async () => {
+    const certificates = { "example.org": { cert: "", key: "", pasphrase: "secret" } } as never;
+
+    const error = await refusal(
+      () => asyncio.startServer(() => {}, { tls: { certificates } }),
+      undefined,
+      true,
+    );
+
+    assert.equal(
+      error.message,
+      '`certificates["example.org"]` of `startServer` has no option `pasphrase`. Did you mean `passphrase`?',
+    );
+  });
+});
+
+/** What is asked for where there are no options, and some are needed. */
+const required: Record<string, string> = {
+  joined: "options with a `grace` in seconds, got null",
+  mapConcurrent: "`limit` as a number of items, got undefined",
+};
+
+suite("options that are no object are refused", () => {
+  const shapes: readonly [unknown, string][] = [
+    ["text", '"text"'],
+    [5, "5"],
+    [null, "null"],
+    [[], "an array of 0"],
+    [() => {}, "a function"],
+    [controller.signal, "an instance of AbortSignal"],
+    [new Map(), "an instance of Map"],
+    [Promise.resolve(), "a promise"],
+  ];
+  for (const [name, call] of Object.entries(calls)) {
+    test(name, async () => {
+      const { isOperation } = found.get(name) ?? assert.fail();
+      for (const [shape, words] of shapes) {
+        if (name === "SimulatedHost.listen" && shape === 5) continue; // a port
+
+        const error = await refusal(call, shape, isOperation);
+
+        const needed = shape === null ? required[name] : undefined;
+        const expected = needed ?? `an object of options, got ${words}`;
+        assert.ok(error.message.includes(` expects ${expected}`), error.message);
+      }
+    });
+  }
+});
+
+test("what goes to the host is left to the host", async () => {
+  const init = { method: "GET", nobodyKnowsThis: 1 } as RequestInit;
+
+  const response = await asyncio.run(
+    async () => await (await asyncio.fetch("data:,x", init)).text(),
+  );
+
+  assert.equal(response, "x");
+  assert.equal(new asyncio.TimeoutError("x", { cause: 1, other: 2 } as ErrorOptions).cause, 1);
+});
+
+suite("the words say how to write it", () => {
+  const cures: [string, () => unknown, string][] = [
+    ["a name", () => new asyncio.Lock("db" as never), 'Write `{ name: "db" }`'],
+    ["the name of a task", () => asyncio.createTask(five, "a" as never), 'Write `{ name: "a" }`'],
+    ["a signal", () => asyncio.timeout(1, five, controller.signal as never), "Write `{ signal }`"],
+    [
+      "a number of tasks",
+      () => asyncio.mapConcurrent([1], five, 10 as never),
+      "Write `{ limit: 10 }`",
+    ],
+    ["a flag", () => new asyncio.Queue().shutdown(true as never), "Write `{ immediate: true }`"],
+    ["a port", () => asyncio.startServer(() => {}, 8080 as never), "Write `{ port: 8080 }`"],
+    ["a default", () => new asyncio.ContextVar("v", 5 as never), "Write `{ default: ... }`"],
+    ["nothing", () => asyncio.createTask(five, null as never), "Leave it out, or pass undefined"],
+    [
+      "an executor",
+      () => new asyncio.Future((() => {}) as never),
+      "an executor is for `new Promise`",
+    ],
+    [
+      "Python's spelling",
+      () => asyncio.gather([five], { return_exceptions: true } as never),
+      "Did you mean `returnExceptions`?",
+    ],
+    ["swapped letters", () => new asyncio.Lock({ nmae: "db" } as never), "Did you mean `name`?"],
+    [
+      "something else altogether",
+      () => asyncio.taskGroup(five, { concurrency: 5 } as never),
+      "It has `limit`, `name` and `signal`",
+    ],
+    ["the only one there is", () => new asyncio.Event({ label: "x" } as never), "It has `name`"],
+    [
+      "options behind the others",
+      () => asyncio.gather(five, five, { returnExceptions: true } as never),
+      "With options, put the others into an array: `gather([a, b], { returnExceptions: true })`",
+    ],
+    [
+      "a list that is no array",
+      () => asyncio.gather(new Set([five]) as never),
+      "A list goes alone: `gather([...list])`",
+    ],
+    [
+      "a promise as a body",
+      () => new asyncio.Lock().run(Promise.resolve() as never),
+      "() => work()",
+    ],
+    [
+      "a promise under a semaphore",
+      () => new asyncio.Semaphore().run(Promise.resolve() as never),
+      "() => work()",
+    ],
+    [
+      "a promise under a condition",
+      () => new asyncio.Condition().run(Promise.resolve() as never),
+      "() => work()",
+    ],
+    [
+      "a task by its class",
+      () => new (asyncio.Task as unknown as new (work: unknown) => unknown)(five),
+      "Use `createTask(() => ...)`",
+    ],
+    [
+      "a group by its class",
+      () => new (asyncio.TaskGroup as unknown as new () => unknown)(),
+      "Use `taskGroup(async (group) => ...)`",
+    ],
+  ];
+  for (const [what, call, words] of cures) {
+    test(what, async () => {
+      const error = await refusal(call, undefined, false);
+
+      assert.ok(error.message.includes(words), error.message);
+    });
+  }
+});
+
+suite("what is no mistake is taken", () => {
+  test("options without a prototype, of a class, inherited, from another realm", async () => {
+    const { runInNewContext } = await import("node:vm");
+    class Config {
+      name = "of a class";
+    }
+    class Getters {
+      get name(): string {
+        return "by a getter";
+      }
+    }
+    const bare = Object.assign(Object.create(null), { name: "bare" });
+
+    const names = [
+      new asyncio.Lock(bare),
+      new asyncio.Lock(new Config()),
+      new asyncio.Lock(new Getters()),
+      new asyncio.Lock(Object.create({ name: "inherited" })),
+      new asyncio.Lock(runInNewContext("({ name: 'elsewhere' })")),
+      new asyncio.Lock(runInNewContext("({})")),
+    ].map(({ name }) => name);
+
+    assert.deepEqual(names, [
+      "bare",
+      "of a class",
+      "by a getter",
+      "inherited",
+      "elsewhere",
+      undefined,
+    ]);
+  });
+
+  test("options where somebody has extended Object.prototype", () => {
+    Object.assign(Object.prototype, { extension: 1 });
+    try {
+      assert.equal(new asyncio.Lock({ name: "db" }).name, "db");
+      assert.equal(new asyncio.Lock({}).name, undefined);
+    } finally {
+      delete (Object.prototype as { extension?: number }).extension;
+    }
+  });
+
+  test("the names that every object has are no options", async () => {
+    const error = await refusal(() => new asyncio.Lock({ toString: 1 } as never), undefined, false);
+
+    assert.equal(error.message, "`new Lock` has no option `toString`. It has `name`");
+  });
+
+  test("a refused call has started nothing", async () => {
+    await testing.runTest(async () => {
+      const lock = new asyncio.Lock();
+      let started = false;
+      const start = async (): Promise<void> => {
+        started = true;
+      };
+
+      await assert.rejects(async () => asyncio.createTask(start, { nmae: "x" } as never));
+      await assert.rejects(asyncio.gather([start], { all: true } as never));
+      await assert.rejects(asyncio.timeout(1, start, { signl: 1 } as never));
+      await assert.rejects(asyncio.taskGroup(start, { limt: 1 } as never));
+      await assert.rejects(lock.run(Promise.resolve() as never));
+
+      assert.deepEqual([started, lock.locked()], [false, false]);
+    });
+  });
+});
+
+function pairOfWebStreams(): TransformStream<Uint8Array, Uint8Array> {
+  return new TransformStream();
+}
+
+function parse(parser: (input: asyncio.ParserInput) => unknown): Promise<unknown> {
+  return asyncio.readerFrom("text\n").parse(parser);
+}
+
+async function inGroup(use: (group: asyncio.TaskGroup) => unknown): Promise<unknown> {
+  let error: unknown;
+  await asyncio.taskGroup(async (group) => {
+    try {
+      await use(group as asyncio.TaskGroup);
+    } catch (thrown) {
+      error = thrown;
+    }
+  });
+  throw error;
+}
+
+/** The TypeError of a call; an operation has to reject with it, and not to throw. */
+async function refusal(call: Call, options: unknown, isOperation: boolean): Promise<Error> {
+  let result: unknown;
+  try {
+    result = call(options as never);
+  } catch (error) {
+    assert.ok(!isOperation, "an operation rejects, and does not throw");
+    return checked(error);
+  }
+  try {
+    await result;
+  } catch (error) {
+    return checked(error);
+  }
+  return assert.fail("the call was not refused");
+}
+
+function checked(error: unknown): Error {
+  assert.ok(error instanceof TypeError, String(error));
+  assert.equal((error as { code?: unknown }).code, "ERR_ASYNCIO_INVALID_ARGUMENT", error.stack);
+  return error;
+}
+
+/** The last letter but one twice. */
+function misspell(name: string): string {
+  return name.slice(0, -1) + name.slice(-2);
+}
+
+interface Taker {
+  /** The names of its options. */
+  readonly options: string[];
+  /** Those of them that are objects of options. */
+  readonly parts: string[];
+  /** Whether it returns a promise. */
+  readonly isOperation: boolean;
+}
+
+/** Everything public that has a parameter of options, by its name. */
+function readTypes(): Map<string, Taker> {
+  const root = fileURLToPath(new URL("../../..", import.meta.url));
+  const config = `${root}packages/asyncio/tsconfig.json`;
+  const api = new API({ cwd: root });
+  after(() => api.close());
+  const project = api.updateSnapshot({ openProject: config }).getProject(config);
+  assert.ok(project !== undefined);
+  const { checker, program } = project;
+  const takers = new Map<string, Taker>();
+
+  const typeOf = (symbol: TypeSymbol) => {
+    const type = checker.getTypeOfSymbol(symbol) ?? assert.fail();
+    return checker.getNonNullableType(type) ?? type;
+  };
+  const look = (name: string, owner: TypeSymbol, kind: SignatureKind): void => {
+    for (const signature of checker.getSignaturesOfType(typeOf(owner), kind)) {
+      for (const parameter of signature.getParameters()) {
+        const declared = typeOf(parameter);
+        const text = checker.typeToString(declared);
+        const isOfHost = text === "ErrorOptions"; // of an error, which goes to the host's Error
+        if (isOfHost || !(parameter.name === "options" || /Options\b/.test(text))) continue;
+        const type = checker.getBaseConstraintOfType(declared) ?? declared;
+        const properties = partsOf(type).flatMap((part) => checker.getPropertiesOfType(part));
+        const parts = properties.filter((property) =>
+          /Options\b|Partial<Address>|\bhost\?:/.test(checker.typeToString(typeOf(property))),
+        );
+        const result = checker.getReturnTypeOfSignature(signature);
+        const known = takers.get(name);
+        takers.set(name, {
+          options: namesOf([...(known?.options ?? []), ...properties.map((one) => one.name)]),
+          parts: namesOf([...(known?.parts ?? []), ...parts.map((one) => one.name)]),
+          isOperation: result !== undefined && /^Promise</.test(checker.typeToString(result)),
+        });
+      }
+    }
+  };
+
+  for (const door of ["index", "lowlevel", "testing"]) {
+    const file = program.getSourceFile(`${root}packages/asyncio/src/${door}.ts`) ?? assert.fail();
+    for (const exported of checker.getExportsOfModule(
+      checker.getSymbolAtLocation(file) ?? assert.fail(),
+    )) {
+      const symbol =
+        exported.flags & SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported;
+      if (symbol.flags & SymbolFlags.Value) {
+        look(symbol.name, symbol, SignatureKind.Call);
+        look(`new ${symbol.name}`, symbol, SignatureKind.Construct);
+      }
+      if (!(symbol.flags & (SymbolFlags.Class | SymbolFlags.Interface))) continue;
+      for (const member of checker.getPropertiesOfType(checker.getDeclaredTypeOfSymbol(symbol))) {
+        const isOurs = checker.getJsDocTagsOfSymbol(member).some(({ name }) => name === "internal");
+        if (isOurs || member.name.startsWith("__")) continue; // private members, and symbols
+        const owner = member.getParent()?.name ?? symbol.name;
+        look(
+          `${owner in asyncio ? owner : symbol.name}.${member.name}`,
+          member,
+          SignatureKind.Call,
+        );
+      }
+    }
+  }
+  return takers;
+}
+
+/** The objects that a type allows. */
+function partsOf(type: Type): readonly Type[] {
+  const types = type.flags & TypeFlags.Union ? (type as UnionType).getTypes() : [type];
+  return types.filter((part) => part.flags & (TypeFlags.Object | TypeFlags.Intersection));
+}
+
+function namesOf(names: readonly string[]): string[] {
+  return [...new Set(names)];
+}
