@@ -100,7 +100,7 @@ export function markHeard(scope: Scope, by: object | undefined): void {
 
 /** The branch that goes on in `scope` has not heard of `cancellation`: its next operation does, and that of no other branch. */
 export function owe(scope: Scope, cancellation: Cancellation): void {
-  if (scope === cancellation.scope || scope.closed) return cancellation.scope.pend(cancellation);
-  if (cancellation.scope.cancelling() > 0) scope.inTrouble().missed ??= cancellation;
+  if (scope === cancellation.scope || scope.closed) cancellation.scope.pend(cancellation);
+  else if (cancellation.scope.cancelling() > 0) scope.inTrouble().missed ??= cancellation;
   reach(scope);
 }
