@@ -95,7 +95,7 @@ function markMissed(scopes: readonly Scope[], cancellation: Cancellation): void 
 /** The branch in `scope` has heard of the cancellation of the scope `by`. */
 export function markHeard(scope: Scope, by: object | undefined): void {
   for (let at: Scope | undefined = scope; at !== undefined; at = at.parent)
-    if (at.trouble?.missed?.scope === by) at.trouble.missed = undefined;
+    if (at.trouble?.missed && at.trouble.missed.scope === by) at.trouble.missed = undefined;
 }
 
 /** The branch that goes on in `scope` has not heard of `cancellation`: its next operation does, and that of no other branch. */
