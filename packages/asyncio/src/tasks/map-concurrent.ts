@@ -214,6 +214,7 @@ class Mapping<T, R> implements ConcurrentMap<R> {
   }
 
   async forEach(use: (result: R) => unknown): Promise<void> {
+    this.#isAskedFor(); // a wrong argument is told once
     if (typeof use !== "function")
       throw argumentError("`mapConcurrent.forEach`", "a function for each result", use);
     for await (const result of this) await use(result);

@@ -403,6 +403,32 @@ describe("rule 25: run and its shutdown", () => {
 });
 
 describe("rule 27: a deadlock ends the run with a DeadlockError", () => {
+  test("not before callbacks that the host has to call, however late a busy machine comes to them", async () => {
+    const hop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    const outcomes: unknown[] = [];
+    let stalled = true; // where the machine held this thread up by itself, the order is another: once more
+    while (stalled) {
+      const outcome = run(
+        async () => {
+          const woken = new Future<string>();
+          setImmediate(async () => {
+            const start = performance.now();
+            await hop(); // the loop has seen that nothing is ready
+            stalled = performance.now() - start > 10;
+            setImmediate(() => woken.setResult("woken"));
+            const until = performance.now() + 40; // the machine does something else
+            while (performance.now() < until);
+          });
+          return await woken;
+        },
+        { loop: new VirtualLoop() },
+      );
+      outcomes.push(await outcome.catch((error) => error));
+    }
+
+    assert.equal(outcomes.at(-1), "woken");
+  });
+
   test("that lists every task and what it waits for", async () => {
     const tasks: unknown[] = [];
     const error = await rejection(

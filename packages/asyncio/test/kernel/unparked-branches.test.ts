@@ -467,6 +467,18 @@ describe("rule 13: a scope in which nobody is parked hears of the cancellation w
     },
   );
 
+  onBothLoops(
+    "the CancelledError of a future, which is of no scope, leaves a nested one as it is",
+    async () => {
+      const future = new Future<void>();
+      future.cancel();
+      await assert.rejects(
+        timeout(forEver, async () => await future),
+        CancelledError,
+      );
+    },
+  );
+
   test("a grace period without end changes nothing", async () => {
     const lock = new Lock();
     const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });

@@ -23,6 +23,15 @@ const loops: Record<string, () => asyncio.EventLoop> = {
   "in real time": () => new asyncio.HostLoop(),
 };
 
+test("a map whose `forEach` was refused is not reported on top of that", async () => {
+  const reports = await reportsOf(async () => {
+    const wrong = mapConcurrent([1, 2], work, { limit: 2 }).forEach(undefined as never);
+    await assert.rejects(wrong, TypeError);
+  });
+
+  assert.deepEqual(reports, []);
+});
+
 describe("a map that nobody has asked for a result is reported", () => {
   for (const [name, makeLoop] of Object.entries(loops)) {
     test(`with the line that made it, when main has returned, ${name}`, async () => {
