@@ -164,7 +164,7 @@ export {
   type CancelSource,
   InvalidStateError,
   TimeoutError,
-} from "./kernel/errors.ts";
+} from "./errors/errors.ts";
 
 export { DeadlockError } from "./tasks/deadlock.ts";
 export { BrokenBarrierError } from "./sync/barrier.ts";

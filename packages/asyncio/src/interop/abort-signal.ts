@@ -3,7 +3,7 @@
  * the scope that it belongs to: its listeners are user code, which never runs in the context of whoever cancels.
  */
 
-import { CancelledError } from "../kernel/errors.ts";
+import { CancelledError } from "../errors/errors.ts";
 import { Gate } from "../kernel/gate.ts";
 import { here } from "../kernel/here.ts";
 import { guardAbandonedBranches } from "../kernel/host.ts";

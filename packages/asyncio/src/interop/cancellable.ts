@@ -1,6 +1,6 @@
 /** Foreign promises inside scopes: the one place where the library meets work that it cannot cancel by itself. */
 
-import { argumentError, checkCoroutine, checkOptions, isThenable } from "../kernel/errors.ts";
+import { argumentError, checkCoroutine, checkOptions, isThenable } from "../errors/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";

@@ -11,14 +11,14 @@ import {
   checkCoroutine,
   checkOptions,
   checkSeconds,
-} from "../kernel/errors.ts";
+} from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { Gate } from "../kernel/gate.ts";
 import { here } from "../kernel/here.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
 import { formatSeconds, type Timer } from "../structures/timers.ts";
-import type { Names } from "../words/options.ts";
 import { Aborting } from "./abort-signal.ts";
 import { begin, cancelIfDue } from "./cancellable.ts";
 import {

@@ -1,13 +1,13 @@
 /** What becomes of foreign work that ends when nobody waits for it any more. */
 
+import { argumentError, CancelledError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { openScope } from "../kernel/body.ts";
-import { argumentError, CancelledError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { currentContext } from "../kernel/variables.ts";
 import { findCause } from "../structures/causes.ts";
-import type { Names } from "../words/options.ts";
 
 /** Options of `cancellable`. */
 export interface DiscardOption<T> {

@@ -7,8 +7,6 @@
  * main for example. A request goes on when it ends, and is not what main waits for.
  */
 
-import { type AbortBinding, type AbortTarget, bindSignal } from "../kernel/abort.ts";
-import { runInRoot } from "../kernel/context.ts";
 import {
   argumentError,
   CancelledError,
@@ -16,15 +14,17 @@ import {
   checkOptions,
   checkSeconds,
   rangeError,
-} from "../kernel/errors.ts";
+} from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
+import { runInRoot } from "../kernel/context.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { Context } from "../kernel/variables.ts";
 import type { Cancellation } from "../kernel/wait.ts";
+import { type AbortBinding, type AbortTarget, bindSignal } from "../ports/abort.ts";
 import type { Timer } from "../structures/timers.ts";
-import type { Names } from "../words/options.ts";
 import { type RunningRequest, type RunningRequests, requestsOn } from "./running-requests.ts";
 
 /** The response of a request on `node:http` or `node:http2`: what is looked at in it. */

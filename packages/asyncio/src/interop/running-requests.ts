@@ -5,7 +5,7 @@
  *     open ──drain()──▶ draining ──none is left, or time is over──▶ closed ──▶ the run has ended: forgotten
  */
 
-import { InvalidStateError } from "../kernel/errors.ts";
+import { InvalidStateError } from "../errors/errors.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";

@@ -1,9 +1,9 @@
 /** Running a body in a scope of its own: what every scope opener does. */
 
+import { type CancelDetails, CancelledError } from "../errors/errors.ts";
 import { findCause } from "../structures/causes.ts";
 import { runInScope } from "./context.ts";
 import { markHeard } from "./delivery.ts";
-import { type CancelDetails, CancelledError } from "./errors.ts";
 import { Scope } from "./scope.ts";
 import { type Cancellation, Wait, type WaitSubject } from "./wait.ts";
 

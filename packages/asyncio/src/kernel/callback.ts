@@ -5,9 +5,9 @@
  * top of that it runs in a scope of its own, outside every task, with a copy of the context variables as they were at registration (S185).
  */
 
+import { argumentError, isThenable } from "../errors/errors.ts";
 import type { Timer } from "../structures/timers.ts";
 import { runInScope } from "./context.ts";
-import { argumentError, isThenable } from "./errors.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";

@@ -1,7 +1,7 @@
 /** What is found out about scopes and waits: branches that were cut off, always; the rest in debug mode. Slow steps are the loop's own. */
 
+import type { CancelledError } from "../errors/errors.ts";
 import { formatSeconds } from "../structures/timers.ts";
-import type { CancelledError } from "./errors.ts";
 import type { Scope } from "./scope.ts";
 import type { Wait } from "./wait.ts";
 

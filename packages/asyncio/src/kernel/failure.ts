@@ -4,7 +4,7 @@
  * when the run ends, whichever is first (design rule 20).
  */
 
-import { stackOf } from "../words/render.ts";
+import { stackOf } from "../errors/render.ts";
 import type { Future } from "./future.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";

@@ -13,10 +13,15 @@
  * Nobody gives an instance a `constructor` or `then` of its own: it would slow `Promise.all` for the whole process.
  */
 
-import { isThenable } from "../words/render.ts";
+import {
+  argumentError,
+  CancelledError,
+  checkOptions,
+  InvalidStateError,
+} from "../errors/errors.ts";
+import { isThenable } from "../errors/render.ts";
 import { Handle } from "./callback.ts";
 import { isResolvingFunction } from "./debug.ts";
-import { argumentError, CancelledError, checkOptions, InvalidStateError } from "./errors.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
 import { getRunningLoop, here, switchTasks } from "./here.ts";
 import type { EventLoop } from "./loop.ts";

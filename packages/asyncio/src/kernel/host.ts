@@ -6,13 +6,13 @@
  * run, and macrotasks (after timers and I/O had their chance).
  */
 
+import { CancelledError } from "../errors/errors.ts";
+import { isA } from "../errors/render.ts";
 import type { Network } from "../ports/network.ts";
 import { guardRejections } from "../ports/uncaught.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
-import { isA } from "../words/render.ts";
 import type { Handle } from "./callback.ts";
 import { runInRoot } from "./context.ts";
-import { CancelledError } from "./errors.ts";
 import type { Ready } from "./loop.ts";
 import type { Scope } from "./scope.ts";
 import type { Wait, WaitSubject } from "./wait.ts";

@@ -14,13 +14,13 @@
  * (rule 9). Over an exact host, and in debug mode, a drain is one step, and the next waits until all microtasks have run.
  */
 
+import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
+import { formatReport } from "../errors/report.ts";
 import { LinkedList } from "../structures/linked-list.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds, type Timer, TimerHeap, type TimerTarget } from "../structures/timers.ts";
-import type { Names } from "../words/options.ts";
-import { formatReport } from "../words/report.ts";
 import { checkCallback, Handle } from "./callback.ts";
-import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "./errors.ts";
 import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./failure.ts";
 import { Gate } from "./gate.ts";
 import { environmentVariable, type Host, type HostTimer, realHost, type Watched } from "./host.ts";

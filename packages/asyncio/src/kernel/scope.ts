@@ -18,11 +18,11 @@
  * Shared with the rest of the kernel (and nobody else): attention, takeInterruption, removeWait, pend, unwound.
  */
 
+import { CancelledError, type CancelSource } from "../errors/errors.ts";
 import { type Ends, LinkedList, link, unlink } from "../structures/linked-list.ts";
 import { Timer } from "../structures/timers.ts";
 import { reportFloating, reportInsisted } from "./debug.ts";
 import { deliver, markHeard, reach } from "./delivery.ts";
-import { CancelledError, type CancelSource } from "./errors.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
 import { hasPoint, type ScopeOptions, type ScopeWatcher, Trouble } from "./trouble.ts";

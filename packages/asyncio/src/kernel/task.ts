@@ -3,11 +3,6 @@
  * that is settled by its body; everything about waiting and cancelling is its scope's.
  */
 
-import type { Names } from "../words/options.ts";
-import { type AbortTarget, bindSignal, checkSignalType } from "./abort.ts";
-import { recognised } from "./body.ts";
-import { currentScope, enterScope, runInScope } from "./context.ts";
-import { creationSites } from "./debug.ts";
 import {
   argumentError,
   CancelledError,
@@ -16,7 +11,12 @@ import {
   checkOptions,
   checkSeconds,
   InvalidStateError,
-} from "./errors.ts";
+} from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
+import { type AbortTarget, bindSignal, checkSignalType } from "../ports/abort.ts";
+import { recognised } from "./body.ts";
+import { currentScope, enterScope, runInScope } from "./context.ts";
+import { creationSites } from "./debug.ts";
 import { Future, type FutureListener } from "./future.ts";
 import { Gate } from "./gate.ts";
 import { here } from "./here.ts";

@@ -16,10 +16,10 @@
  * that such a cancellation is noted: it ends the next operation of the branch.
  */
 
+import { CancelledError, type CancelSource } from "../errors/errors.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
 import { owe } from "./delivery.ts";
-import { CancelledError, type CancelSource } from "./errors.ts";
 import { guardAbandonedBranches } from "./host.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";

@@ -3,7 +3,8 @@
  * network is that of the running code, so the same program runs on the machine's and on a simulated one.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/here.ts";
 import type { ByteStream, ConnectOptions, StreamNetwork } from "../ports/network.ts";
 import { type Connection, connectionOf } from "../streams/connection.ts";
@@ -12,7 +13,6 @@ import { READER } from "../streams/reader.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../streams/tls-options.ts";
 import type { WriterOptions } from "../streams/writer.ts";
 import { WRITER } from "../streams/writer.ts";
-import type { Names } from "../words/options.ts";
 import { type AddressOptions, checkAddressOptions, connectToHost } from "./happy-eyeballs.ts";
 import { ADDRESS, checkHost } from "./host-name.ts";
 import { nodeNetwork } from "./node-network.ts";

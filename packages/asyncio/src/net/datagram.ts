@@ -6,7 +6,8 @@
  * Source: asyncio's create_datagram_endpoint, as a stream of messages instead of a protocol.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
@@ -20,10 +21,9 @@ import {
   type DatagramReceiver,
   describeAddress,
 } from "../ports/network.ts";
-import { encodeText } from "../ports/text.ts";
 import { disposeOf } from "../streams/dispose.ts";
+import { encodeText } from "../streams/encode.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
-import type { Names } from "../words/options.ts";
 import { ADDRESS, checkHost } from "./host-name.ts";
 import { openRealPort } from "./real-datagram.ts";
 

@@ -10,14 +10,14 @@
  * lives.
  */
 
+import { CancelledError, InvalidStateError, isThenable } from "../errors/errors.ts";
 import { Aborting } from "../interop/abort-signal.ts";
 import { cancelIfDue } from "../interop/cancellable.ts";
 import { failureCameLate } from "../interop/late.ts";
-import { type AbortBinding, bindSignal, checkSignal } from "../kernel/abort.ts";
-import { CancelledError, InvalidStateError, isThenable } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
+import { type AbortBinding, bindSignal, checkSignal } from "../ports/abort.ts";
 import { readerFrom, type WebReadable } from "../streams/from-foreign.ts";
 import type { StreamReader } from "../streams/reader.ts";
 import { toWebStream } from "../streams/to-foreign.ts";

@@ -10,7 +10,7 @@
  * Sources: RFC 8305; asyncio's create_connection (S150).
  */
 
-import { argumentError, checkSeconds, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkSeconds, rangeError } from "../errors/errors.ts";
 import {
   type Address,
   type ByteStream,

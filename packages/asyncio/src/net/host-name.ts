@@ -1,8 +1,8 @@
 /** What the names of hosts have to be. */
 
-import { argumentError, rangeError } from "../kernel/errors.ts";
+import { argumentError, rangeError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import type { Address } from "../ports/network.ts";
-import type { Names } from "../words/options.ts";
 
 /**
  * A name that ends in the middle for the system is not the one that was checked: Node 20 asks it for "localhost" when it is given

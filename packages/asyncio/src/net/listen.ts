@@ -1,6 +1,6 @@
 /** Which addresses a server listens on: a name may have several, and all of them are meant (S144's create_server does so). */
 
-import { rangeError } from "../kernel/errors.ts";
+import { rangeError } from "../errors/errors.ts";
 import type { Listener, ListenOptions, StreamNetwork } from "../ports/network.ts";
 import { checkHost } from "./host-name.ts";
 

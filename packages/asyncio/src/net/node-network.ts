@@ -6,9 +6,9 @@
  */
 
 import type { NetConnectOpts, Server, Socket } from "node:net";
+import { InvalidStateError } from "../errors/errors.ts";
 import { cancellable } from "../interop/cancellable.ts";
 import { runInRoot } from "../kernel/context.ts";
-import { InvalidStateError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";

@@ -10,7 +10,6 @@
  * Source: asyncio.Server (S144 to S149).
  */
 
-import { recognised } from "../kernel/body.ts";
 import {
   argumentError,
   CancelledError,
@@ -19,7 +18,9 @@ import {
   checkSeconds,
   InvalidStateError,
   rangeError,
-} from "../kernel/errors.ts";
+} from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
+import { recognised } from "../kernel/body.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { createTask, type Task } from "../kernel/task.ts";
@@ -41,7 +42,6 @@ import { type StreamWriter, WRITER, type WriterOptions, waterMarks } from "../st
 import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { CancelScope, cleanup, moveOnAfter } from "../tasks/timeouts.ts";
-import type { Names } from "../words/options.ts";
 import { checkPort, networkHere, secureStream } from "./connection.ts";
 import { hostsOf, listenOnAll } from "./listen.ts";
 import { nodeNetwork } from "./node-network.ts";

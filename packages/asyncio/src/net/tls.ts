@@ -12,8 +12,8 @@ import type {
   Server as TlsServer,
   TlsOptions as TlsServerOptions,
 } from "node:tls";
+import { argumentError, checkOptions, checkSeconds, TimeoutError } from "../errors/errors.ts";
 import { runInRoot } from "../kernel/context.ts";
-import { argumentError, checkOptions, checkSeconds, TimeoutError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
 import { park } from "../kernel/scope.ts";

@@ -8,9 +8,9 @@
  * temporary files, as long as the socket is being bound.
  */
 
-import { argumentError, rangeError } from "../kernel/errors.ts";
+import { argumentError, rangeError } from "../errors/errors.ts";
 import { hostError } from "../ports/network.ts";
-import { encodeText } from "../ports/text.ts";
+import { encodeText } from "../streams/encode.ts";
 
 /** Longest path of a Unix socket, in bytes; libuv cuts off what is longer, and says nothing. */
 const longestPath = (): number => (process.platform === "linux" ? 107 : 103);

@@ -1,6 +1,6 @@
 /** How running a program goes wrong. One that does not start fails with an error of the host (start-error.ts). */
 
-import { register } from "../kernel/errors.ts";
+import { register } from "../errors/errors.ts";
 
 /** What a process put out on one stream: all of it, or its end. */
 export interface Tail<T> {

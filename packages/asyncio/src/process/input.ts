@@ -1,7 +1,7 @@
 /** What is fed to the standard input of a process. */
 
+import { argumentError, isThenable } from "../errors/errors.ts";
 import { recognised } from "../kernel/body.ts";
-import { argumentError, isThenable } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import type { StreamWriter } from "../streams/writer.ts";

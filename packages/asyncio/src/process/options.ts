@@ -1,6 +1,6 @@
 /** What a subprocess can be told. */
 
-import type { Names } from "../words/options.ts";
+import type { Names } from "../errors/options.ts";
 
 /** A pipe to this process, the stream of this process itself, nothing, or a file descriptor of this process. */
 export type Stdio = "pipe" | "inherit" | "ignore" | number;

@@ -3,7 +3,7 @@
  * whoever has it. What is still running when the run ends is ended by the run. Source: asyncio.subprocess (S153 to S159).
  */
 
-import { argumentError, InvalidStateError } from "../kernel/errors.ts";
+import { argumentError, InvalidStateError } from "../errors/errors.ts";
 import { NodeStream } from "../streams/node-stream.ts";
 import { StreamReader } from "../streams/reader.ts";
 import { checkLimit, DEFAULT_LIMIT } from "../streams/separators.ts";

@@ -1,7 +1,8 @@
 /** A program that runs, answers and ends, in one call that leaves nothing behind. Sources: Trio's run_process, Python's subprocess.run. */
 
 import type { Readable } from "node:stream";
-import { argumentError, checkSeconds, rangeError, TimeoutError } from "../kernel/errors.ts";
+import { argumentError, checkSeconds, rangeError, TimeoutError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { NodeStream } from "../streams/node-stream.ts";
@@ -9,7 +10,6 @@ import { StreamWriter } from "../streams/writer.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { gather } from "../tasks/gather.ts";
 import { CancelScope, moveOnAfter } from "../tasks/timeouts.ts";
-import type { Names } from "../words/options.ts";
 import { Child, DEFAULT_KILL_DELAY } from "./child.ts";
 import { ProcessError, type Tail } from "./errors.ts";
 import { checkInput, feed, type ProcessInput } from "./input.ts";

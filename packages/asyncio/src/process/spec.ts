@@ -1,8 +1,8 @@
 /** What the options of a subprocess mean for the host: stdio, sessions, the shell. Checks them, too. */
 
 import type { SpawnOptions } from "node:child_process";
-import { argumentError, checkOptions } from "../kernel/errors.ts";
-import type { AnyNames } from "../words/options.ts";
+import { argumentError, checkOptions } from "../errors/errors.ts";
+import type { AnyNames } from "../errors/options.ts";
 import type { ChildSpec } from "./child.ts";
 import type { Stdio, SubprocessOptions } from "./options.ts";
 import { startError } from "./start-error.ts";

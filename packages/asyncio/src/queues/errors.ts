@@ -1,6 +1,6 @@
 /** The errors of queues. */
 
-import { register } from "../kernel/errors.ts";
+import { register } from "../errors/errors.ts";
 
 /** `getNowait` found the queue empty. */
 export class QueueEmpty extends Error {

@@ -1,7 +1,7 @@
 /** Queues that give their items in another order than first in, first out. */
 
-import { argumentError, checkOptions } from "../kernel/errors.ts";
-import type { Names } from "../words/options.ts";
+import { argumentError, checkOptions } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { type ItemStore, Queue, type QueueOptions } from "./queue.ts";
 
 /** Negative if `a` comes first, positive if `b` does, 0 if neither; as for Array.prototype.sort. */

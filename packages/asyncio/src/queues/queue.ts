@@ -9,12 +9,12 @@
  * Invariants: getters wait only while the queue holds nothing; putters wait only while it is full.
  */
 
-import { checkOptions, checkSeconds, InvalidStateError } from "../kernel/errors.ts";
+import { checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
-import type { Names } from "../words/options.ts";
 import { QueueEmpty, QueueFull, QueueShutDown } from "./errors.ts";
 
 /** Where a queue keeps its items, and in which order it gives them: `shift` takes the next one. */

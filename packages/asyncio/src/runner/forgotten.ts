@@ -5,10 +5,10 @@
  * them, and is not told of.
  */
 
+import type { CancelledError } from "../errors/errors.ts";
+import { stackOf } from "../errors/render.ts";
 import { cutBehind, describeScope } from "../kernel/debug.ts";
-import type { CancelledError } from "../kernel/errors.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import { stackOf } from "../words/render.ts";
 
 const MOST_PLACES = 100;
 

@@ -1,9 +1,9 @@
 /** What a run can be told. */
 
-import { checkSignal } from "../kernel/abort.ts";
-import { argumentError, checkOptions, checkSeconds, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { EventLoop } from "../kernel/loop.ts";
-import type { Names } from "../words/options.ts";
+import { checkSignal } from "../ports/abort.ts";
 import { checkSignalNames, type SignalName } from "./signals.ts";
 
 export interface RunOptions {

@@ -1,6 +1,6 @@
 /** Running a program: a loop, a main task, and an orderly end. How it goes is in session.ts. */
 
-import { checkCoroutine } from "../kernel/errors.ts";
+import { checkCoroutine } from "../errors/errors.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { stackAbove } from "../kernel/wait.ts";

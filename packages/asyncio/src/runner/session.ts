@@ -7,8 +7,8 @@
  * settle, or the process end by the signal.
  */
 
+import { CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { runInRoot } from "../kernel/context.ts";
-import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import { HostLoop, here } from "../kernel/here.ts";
 import { abandonedHooks, leftRun, realHost } from "../kernel/host.ts";

@@ -4,6 +4,7 @@
  * reported. What is alive when the time is over is listed, and left behind.
  */
 
+import { condense } from "../errors/lines.ts";
 import { requestsOn } from "../interop/running-requests.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import type { FutureListener } from "../kernel/future.ts";
@@ -12,7 +13,6 @@ import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import { type Dependent, dependentsOf } from "../ports/dependents.ts";
 import { formatSeconds } from "../structures/timers.ts";
-import { condense } from "../words/lines.ts";
 
 /** Completions after which a loop looks at its budget: what it runs at least in one turn. */
 const LEAST_IN_A_TURN = 64;

@@ -3,7 +3,7 @@
  * two reads signals wait in order. Sources: Trio's open_signal_receiver, asyncio's add_signal_handler.
  */
 
-import { argumentError } from "../kernel/errors.ts";
+import { argumentError } from "../errors/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";

@@ -9,8 +9,8 @@
  * all runs, which is there iff one of them has that signal. Whose it is is decided when it comes.
  */
 
+import { argumentError } from "../errors/errors.ts";
 import { runInRoot } from "../kernel/context.ts";
-import { argumentError } from "../kernel/errors.ts";
 import { realHost } from "../kernel/host.ts";
 import { deathListeners, killDependents } from "../ports/dependents.ts";
 

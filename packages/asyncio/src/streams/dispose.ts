@@ -1,7 +1,7 @@
 /** The end of an `await using` block: what it owes to whoever left it, by whatever way. */
 
+import { CancelledError } from "../errors/errors.ts";
 import { pendAgain } from "../kernel/body.ts";
-import { CancelledError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { WaitSubject } from "../kernel/wait.ts";

@@ -1,6 +1,6 @@
 /** The errors of readers. */
 
-import { register } from "../kernel/errors.ts";
+import { register } from "../errors/errors.ts";
 
 /** The stream ended before a read had all it was to have. */
 export class IncompleteReadError extends Error {

@@ -8,8 +8,8 @@
  * sink has another one, because it is still given what was written.
  */
 
+import { CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { runInScope } from "../kernel/context.ts";
-import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import { park, Scope } from "../kernel/scope.ts";

@@ -6,10 +6,10 @@
 // biome-ignore lint/suspicious/noTsIgnore: the declarations keep it, and must compile also without the types of Node
 /** @ts-ignore */
 import type { Duplex, Readable, Writable } from "node:stream";
-import { argumentError, checkOptions } from "../kernel/errors.ts";
-import { encodeText } from "../ports/text.ts";
-import type { Names } from "../words/options.ts";
+import { argumentError, checkOptions } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { type Connection, connectionOf } from "./connection.ts";
+import { encodeText } from "./encode.ts";
 import {
   ForeignStream,
   type ForeignStreamOptions,

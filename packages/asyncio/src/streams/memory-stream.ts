@@ -3,14 +3,14 @@
  * written and not read. Where reads cut what has arrived is a decision of an exact host: one chunk today is three tomorrow.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park } from "../kernel/scope.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
-import type { Names } from "../words/options.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { type Connection, connectionOf } from "./connection.ts";
 import type { ReaderOptions } from "./reader.ts";

@@ -10,7 +10,7 @@
  */
 
 import type { Readable, Writable } from "node:stream";
-import { CancelledError, InvalidStateError } from "../kernel/errors.ts";
+import { CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";

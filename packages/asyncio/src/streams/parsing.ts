@@ -7,14 +7,14 @@
  * there what comes in the time of an attempt is read first, up to half as much again.
  */
 
-import { openScope } from "../kernel/body.ts";
 import {
   argumentError,
   checkOptions,
   InvalidStateError,
   isThenable,
   rangeError,
-} from "../kernel/errors.ts";
+} from "../errors/errors.ts";
+import { openScope } from "../kernel/body.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 import {

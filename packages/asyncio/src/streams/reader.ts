@@ -6,11 +6,11 @@
  * cancelled before that, it has taken none.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { ByteStream } from "../ports/network.ts";
-import type { Names } from "../words/options.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { disposeOf } from "./dispose.ts";
 import { EofWatch, type WatchedReader } from "./eof-watch.ts";

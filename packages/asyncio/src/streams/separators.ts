@@ -3,10 +3,10 @@
  * ends first.
  */
 
-import { argumentError, rangeError } from "../kernel/errors.ts";
-import { encodeText } from "../ports/text.ts";
-import type { Names } from "../words/options.ts";
+import { argumentError, rangeError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
+import { encodeText } from "./encode.ts";
 import { LimitOverrunError } from "./errors.ts";
 import type { TextOptions } from "./text.ts";
 

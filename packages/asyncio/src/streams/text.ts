@@ -1,7 +1,7 @@
 /** Bytes as text: which encodings there are, and what the end of a line is. */
 
-import { rangeError } from "../kernel/errors.ts";
-import type { Names } from "../words/options.ts";
+import { rangeError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 
 export interface TextOptions {
   /** A label that TextDecoder knows. @default "utf-8" */

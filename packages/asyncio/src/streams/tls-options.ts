@@ -1,6 +1,6 @@
 /** What TLS is told, and what it tells. It is at work in net/; the words are here because a writer takes and gives them. */
 
-import type { Names } from "../words/options.ts";
+import type { Names } from "../errors/options.ts";
 
 /** A certificate or key as PEM text, or as bytes. */
 export type Pem = string | Uint8Array;

@@ -10,8 +10,8 @@
 // biome-ignore lint/suspicious/noTsIgnore: the declarations keep it, and must compile also without the types of Node
 /** @ts-ignore */
 import type { Duplex, Readable, Writable } from "node:stream";
+import { argumentError } from "../errors/errors.ts";
 import { runInScope } from "../kernel/context.ts";
-import { argumentError } from "../kernel/errors.ts";
 import { here } from "../kernel/here.ts";
 import { Scope } from "../kernel/scope.ts";
 import { StreamReader } from "./reader.ts";

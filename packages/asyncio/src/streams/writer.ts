@@ -16,14 +16,14 @@ import {
   checkOptions,
   InvalidStateError,
   rangeError,
-} from "../kernel/errors.ts";
+} from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
-import { encodeText } from "../ports/text.ts";
-import type { Names } from "../words/options.ts";
 import { disposeOf } from "./dispose.ts";
+import { encodeText } from "./encode.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
 import {
   type CipherInfo,

@@ -4,7 +4,7 @@
  * (design 8.14).
  */
 
-import { argumentError, rangeError, register } from "../kernel/errors.ts";
+import { argumentError, rangeError, register } from "../errors/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";

@@ -6,7 +6,7 @@
  * pending (design 8.14). So no notification is lost, and none has to be passed on (unlike S111).
  */
 
-import { argumentError, rangeError } from "../kernel/errors.ts";
+import { argumentError, rangeError } from "../errors/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";

@@ -6,12 +6,12 @@
  * Invariant: somebody waits only while the lock is held.
  */
 
-import { checkCoroutine, checkOptions, InvalidStateError } from "../kernel/errors.ts";
+import { checkCoroutine, checkOptions, InvalidStateError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
-import type { Names } from "../words/options.ts";
 
 export interface SyncOptions {
   /** What reports and errors call it. */

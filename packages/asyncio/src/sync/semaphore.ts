@@ -5,7 +5,7 @@
  * Invariant: somebody waits only while there is no free permit.
  */
 
-import { argumentError, checkCoroutine, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkCoroutine, InvalidStateError, rangeError } from "../errors/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";

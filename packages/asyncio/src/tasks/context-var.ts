@@ -1,6 +1,6 @@
 /** Context variables: values that a task has, and that what it starts begins with. A Context holds them (kernel/variables.ts). */
 
-import { checkOptions } from "../kernel/errors.ts";
+import { checkOptions } from "../errors/errors.ts";
 import { type Context, currentContext } from "../kernel/variables.ts";
 
 /** In debug mode: told of each `set`, and of its undoing, when its token is used. */

@@ -3,9 +3,9 @@
  * here is what they say about it. Waits that know whom they depend on (`waitsOn` of their subject) show the circle.
  */
 
-import { register } from "../kernel/errors.ts";
+import { register } from "../errors/errors.ts";
+import { condense } from "../errors/lines.ts";
 import type { Task } from "../kernel/task.ts";
-import { condense } from "../words/lines.ts";
 
 /** Nothing can happen any more, and main has not ended. `tasks` are those that waited, in the order they were created. */
 export class DeadlockError<T extends object = object> extends Error {

@@ -1,7 +1,7 @@
 /** Several failures in one error: what task groups and races throw. */
 
-import { argumentError, register } from "../kernel/errors.ts";
-import { headline } from "../words/render.ts";
+import { argumentError, register } from "../errors/errors.ts";
+import { headline } from "../errors/render.ts";
 
 /** What tells apart the errors of an ExceptionGroup: an error class or a predicate. */
 export type ErrorMatcher =

@@ -6,16 +6,16 @@
  * cancellation is forwarded to the owned and awaited ones, and the call goes on waiting until they have ended (8.22).
  */
 
+import { argumentError, CancelledError, checkOptions, isThenable } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { recognised } from "../kernel/body.ts";
 import { leftToHost } from "../kernel/debug.ts";
-import { argumentError, CancelledError, checkOptions, isThenable } from "../kernel/errors.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
-import type { Names } from "../words/options.ts";
 import type { Ownership } from "./owners.ts";
 import { isIterable } from "./source.ts";
 

@@ -1,6 +1,6 @@
 /** Lists of work that callers give. */
 
-import { argumentError } from "../kernel/errors.ts";
+import { argumentError } from "../errors/errors.ts";
 
 /** The items of `value`; throws unless it can be iterated. */
 export function checkIterable<T>(api: string, expected: string, value: Iterable<T>): T[] {

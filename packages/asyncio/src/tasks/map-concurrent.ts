@@ -12,16 +12,16 @@
  * slot of its item: whoever takes it has got everything before it.
  */
 
+import { argumentError, CancelledError, checkOptions, rangeError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { recognised } from "../kernel/body.ts";
 import { creationSites } from "../kernel/debug.ts";
-import { argumentError, CancelledError, checkOptions, rangeError } from "../kernel/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { type Context, currentContext } from "../kernel/variables.ts";
 import { stackAbove, WaitList } from "../kernel/wait.ts";
-import type { Names } from "../words/options.ts";
 import { type Expectation, expectUse } from "./forgotten.ts";
 import { isAsyncIterable, isIterable, Source } from "./source.ts";
 

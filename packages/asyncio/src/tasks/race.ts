@@ -5,15 +5,15 @@
  * a foreign await, or was just given a value) hears of it at its next wait.
  */
 
-import { openScope } from "../kernel/body.ts";
-import { creationSites } from "../kernel/debug.ts";
 import {
   argumentError,
   CancelledError,
   checkCoroutine,
   checkSeconds,
   rangeError,
-} from "../kernel/errors.ts";
+} from "../errors/errors.ts";
+import { openScope } from "../kernel/body.ts";
+import { creationSites } from "../kernel/debug.ts";
 import { here } from "../kernel/here.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";

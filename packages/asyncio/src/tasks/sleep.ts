@@ -1,12 +1,12 @@
 /** Waiting for time to pass, and for other tasks to have their turn. */
 
-import { checkSeconds } from "../kernel/errors.ts";
+import { checkSeconds } from "../errors/errors.ts";
 import { here, switchTasks } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { noticeFakeTimers } from "../ports/fake-timers.ts";
 import type { Timer } from "../structures/timers.ts";
+import { noticeFakeTimers } from "./fake-timers.ts";
 
 /**
  * Waits `delay` seconds and gives `result`. `sleep(0)`, or less, waits one iteration of the loop: everything that was

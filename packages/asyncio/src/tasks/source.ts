@@ -6,7 +6,7 @@
  * are destroyed, everything else is asked to return, and has as long as a grace period to answer.
  */
 
-import { CancelledError, isThenable } from "../kernel/errors.ts";
+import { CancelledError, isThenable } from "../errors/errors.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { formatSeconds, type TimerTarget } from "../structures/timers.ts";

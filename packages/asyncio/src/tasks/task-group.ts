@@ -15,8 +15,6 @@
  * Source of the semantics: asyncio.TaskGroup (S87 to S104), `limit` and `start` as in Trio and AnyIO.
  */
 
-import { bindSignal, checkSignal } from "../kernel/abort.ts";
-import { openScope, pendAgain } from "../kernel/body.ts";
 import {
   argumentError,
   CancelledError,
@@ -24,15 +22,17 @@ import {
   checkOptions,
   InvalidStateError,
   rangeError,
-} from "../kernel/errors.ts";
+} from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
+import { openScope, pendAgain } from "../kernel/body.ts";
 import { here } from "../kernel/here.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, checkTaskOptions, Task, type TaskOptions } from "../kernel/task.ts";
 import { currentContext } from "../kernel/variables.ts";
 import type { Cancellation, Wait } from "../kernel/wait.ts";
+import { bindSignal, checkSignal } from "../ports/abort.ts";
 import { excuse } from "../ports/uncaught.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
-import type { Names } from "../words/options.ts";
 import { ExceptionGroup } from "./exception-group.ts";
 import type { Ownership } from "./owners.ts";
 import type { SignalOption } from "./timeouts.ts";

@@ -4,24 +4,24 @@
  * of its block, and so could neither convert nor swallow it.
  */
 
-import { type AbortBinding, bindSignal, checkSignal } from "../kernel/abort.ts";
-import { openScope } from "../kernel/body.ts";
 import {
   checkCoroutine,
   checkOptions,
   checkSeconds,
   InvalidStateError,
   TimeoutError,
-} from "../kernel/errors.ts";
+} from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
+import { openScope } from "../kernel/body.ts";
 import { here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import type { ScopeOptions } from "../kernel/trouble.ts";
 import { currentContext } from "../kernel/variables.ts";
-import { noticeFakeTimers } from "../ports/fake-timers.ts";
+import { type AbortBinding, bindSignal, checkSignal } from "../ports/abort.ts";
 import { formatSeconds } from "../structures/timers.ts";
-import type { Names } from "../words/options.ts";
+import { noticeFakeTimers } from "./fake-timers.ts";
 
 /** Options of everything that opens a scope. */
 export interface SignalOption {

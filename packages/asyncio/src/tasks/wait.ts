@@ -3,7 +3,6 @@
  * `asCompleted` and `shield` leaves the tasks alone; cancelling `waitFor` cancels the work.
  */
 
-import { recognised } from "../kernel/body.ts";
 import {
   argumentError,
   CancelledError,
@@ -12,7 +11,9 @@ import {
   isThenable,
   rangeError,
   TimeoutError,
-} from "../kernel/errors.ts";
+} from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
+import { recognised } from "../kernel/body.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
@@ -20,7 +21,6 @@ import { type Coroutine, createTask, Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
-import type { Names } from "../words/options.ts";
 import { waitForBell } from "./bell.ts";
 import type { Awaitable } from "./gather.ts";
 import { checkIterable } from "./iterables.ts";

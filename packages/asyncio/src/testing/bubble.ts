@@ -8,12 +8,12 @@
  * `structuredClone`, `queueMicrotask` and `process.nextTick` know no time and stay as they are.
  */
 
+import { argumentError, InvalidStateError, rangeError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import type { Handle } from "../kernel/callback.ts";
 import { contextNow, scopeAround } from "../kernel/context.ts";
-import { argumentError, InvalidStateError, rangeError } from "../kernel/errors.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { type Context, copyContext } from "../kernel/variables.ts";
-import type { Names } from "../words/options.ts";
 
 /**
  * What the host's globals tell the code in a bubble. Not covered, and in real time: what is imported from `node:timers`

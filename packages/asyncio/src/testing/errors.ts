@@ -1,6 +1,6 @@
 /** What tests fail with. Each class owns its wording; the call site passes the variable parts. */
 
-import { register } from "../kernel/errors.ts";
+import { register } from "../errors/errors.ts";
 
 /** The test has ended, and something of it is left: a task, a timer, a wait, a lock, a connection. */
 export class LeakError extends Error {

@@ -6,9 +6,9 @@
  * more with a log, and thrown with a table of its steps and a string that brings it back.
  */
 
-import { argumentError, checkOptions, checkSeconds, rangeError } from "../kernel/errors.ts";
+import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { environmentVariable, realHost } from "../kernel/host.ts";
-import type { Names } from "../words/options.ts";
 import { ReplayError, UncontrolledError } from "./errors.ts";
 import { drawer } from "./random.ts";
 import { turnOfHost } from "./rejections.ts";

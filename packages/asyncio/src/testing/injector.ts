@@ -1,6 +1,6 @@
 /** What sweeps let go wrong: cancellations, deadlines that pass, faults. Each chance to is a decision of the schedule. */
 
-import { CancelledError, TimeoutError } from "../kernel/errors.ts";
+import { CancelledError, TimeoutError } from "../errors/errors.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";

@@ -1,9 +1,9 @@
 /** Streams in memory whose reads cut what has arrived in places of the test's choice. */
 
-import { argumentError, checkOptions } from "../kernel/errors.ts";
+import { argumentError, checkOptions } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import type { ByteStream } from "../ports/network.ts";
 import { type Cutter, streamPair } from "../streams/memory-stream.ts";
-import type { Names } from "../words/options.ts";
 import { drawer } from "./random.ts";
 
 /** How reads cut what has arrived: as a whole, byte by byte, or anywhere. */

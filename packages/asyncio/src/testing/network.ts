@@ -14,7 +14,8 @@ import {
   checkOptions,
   checkSeconds,
   rangeError,
-} from "../kernel/errors.ts";
+} from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park } from "../kernel/scope.ts";
@@ -36,7 +37,6 @@ import {
   type Network,
 } from "../ports/network.ts";
 import { type Carrier, MemoryStream, Pipe, resetBoth } from "../streams/memory-stream.ts";
-import type { Names } from "../words/options.ts";
 import { currentHost } from "./current-host.ts";
 import { type ChunkPolicy, cutterFor } from "./memory-stream.ts";
 import {

@@ -12,9 +12,9 @@
  * Who is told apart? Tasks. Branches of one task (a bare Promise.all) look like one.
  */
 
-import { argumentError, checkOptions } from "../kernel/errors.ts";
+import { argumentError, checkOptions } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/here.ts";
-import type { Names } from "../words/options.ts";
 import { nameOfFlow } from "./decider.ts";
 
 /** Where in the program something happened; empty if it is not known. */

@@ -6,8 +6,8 @@ import {
   checkOptions,
   checkSeconds,
   rangeError,
-} from "../kernel/errors.ts";
-import type { Names } from "../words/options.ts";
+} from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { BUBBLE, type BubbleOptions } from "./bubble.ts";
 import type { Mode } from "./schedule.ts";
 import { drawn, fifo } from "./strategies.ts";

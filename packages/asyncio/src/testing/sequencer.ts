@@ -1,6 +1,6 @@
 /** An order that a test lays down for its tasks. */
 
-import { checkCoroutine, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { checkCoroutine, InvalidStateError, rangeError } from "../errors/errors.ts";
 import { completed, here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";

@@ -7,11 +7,11 @@
  * a failure is shrunk, replayed and shown as that of an exploration.
  */
 
-import { argumentError, checkOptions, checkSeconds } from "../kernel/errors.ts";
+import { argumentError, checkOptions, checkSeconds } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
 import type { Task } from "../kernel/task.ts";
-import type { Names } from "../words/options.ts";
 import { replayFor, replayOnly } from "./explore.ts";
 import { failureOf } from "./report.ts";
 import {

@@ -1,6 +1,6 @@
 /** What the body of a test gets: control of the clock, and numbers that a schedule decides. */
 
-import { checkSeconds, InvalidStateError, rangeError } from "../kernel/errors.ts";
+import { checkSeconds, InvalidStateError, rangeError } from "../errors/errors.ts";
 import { here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
 import { type VirtualHost, virtualHostOf } from "./virtual-host.ts";

@@ -9,9 +9,9 @@
  * runs, if there is one. While it ends, the leftovers are cancelled, and nothing that happens counts any more.
  */
 
+import { TimeoutError } from "../errors/errors.ts";
 import type { Handle } from "../kernel/callback.ts";
 import { creationSites } from "../kernel/debug.ts";
-import { TimeoutError } from "../kernel/errors.ts";
 import { type ExceptionContext, reportUnobserved } from "../kernel/failure.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop, type Ready } from "../kernel/loop.ts";

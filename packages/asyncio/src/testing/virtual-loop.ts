@@ -3,13 +3,13 @@
  * ready. Tests of whole programs use it; `runTest` and `explore` look closer.
  */
 
-import { checkOptions, checkSeconds, rangeError, TimeoutError } from "../kernel/errors.ts";
+import { checkOptions, checkSeconds, rangeError, TimeoutError } from "../errors/errors.ts";
+import { condense } from "../errors/lines.ts";
+import type { Names } from "../errors/options.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop, type EventLoopOptions, type Ready } from "../kernel/loop.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
-import { condense } from "../words/lines.ts";
-import type { Names } from "../words/options.ts";
 import { drawer } from "./random.ts";
 import { VirtualHost } from "./virtual-host.ts";
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { runInNewContext } from "node:vm";
+import { condense } from "../../src/errors/lines.ts";
+import { formatThrown, render, summary } from "../../src/errors/render.ts";
 import {
   createTask,
   gather,
@@ -11,8 +13,6 @@ import {
   timeout,
 } from "../../src/index.ts";
 import { VirtualLoop } from "../../src/testing.ts";
-import { condense } from "../../src/words/lines.ts";
-import { formatThrown, render, summary } from "../../src/words/render.ts";
 import { collectReports, rejection } from "../virtual.ts";
 
 const boom = (): never => {

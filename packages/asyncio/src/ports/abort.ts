@@ -4,7 +4,7 @@
  * signals: cancellation is a walk over scopes. Signals that scopes hand out are in interop/abort-signal.ts.
  */
 
-import { argumentError } from "./errors.ts";
+import { argumentError } from "../errors/errors.ts";
 
 /** What a signal cancels: a scope, a task group. */
 export interface AbortTarget {

@@ -6,8 +6,8 @@
  * so it also works when two copies of the package are loaded. How a cancellation travels is in scope.ts.
  */
 
-import { type AnyNames, complaintAbout } from "../words/options.ts";
-import { isThenable, render, renderReason } from "../words/render.ts";
+import { type AnyNames, complaintAbout } from "./options.ts";
+import { isThenable, render, renderReason } from "./render.ts";
 
 export { isThenable };
 
