@@ -6,9 +6,9 @@
 import { CancelledError } from "../errors/errors.ts";
 import { Gate } from "../kernel/gate.ts";
 import { here } from "../kernel/here.ts";
-import { guardAbandonedBranches } from "../kernel/host.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Cancellation } from "../kernel/wait.ts";
+import { guardAbandonedBranches } from "../ports/uncaught.ts";
 
 /** A controller that is aborted in a step of the loop, in the async context of whoever made it, with all its stores. */
 export class Aborting {

@@ -16,7 +16,6 @@ import {
   rangeError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { runInRoot } from "../kernel/context.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/here.ts";
 import type { Scope } from "../kernel/scope.ts";
@@ -24,6 +23,7 @@ import { type Coroutine, Task } from "../kernel/task.ts";
 import { Context } from "../kernel/variables.ts";
 import type { Cancellation } from "../kernel/wait.ts";
 import { type AbortBinding, type AbortTarget, bindSignal } from "../ports/abort.ts";
+import { runInRoot } from "../ports/context-storage.ts";
 import type { Timer } from "../structures/timers.ts";
 import { type RunningRequest, type RunningRequests, requestsOn } from "./running-requests.ts";
 

@@ -6,7 +6,7 @@
  * which the store could leak; anywhere else the scope of the callee would stay with the caller.
  */
 
-import { contextStorage } from "../ports/context-storage.ts";
+import { contextStorage, runInRoot } from "../ports/context-storage.ts";
 import { joinCopies, noticeOtherCopies } from "../ports/copies.ts";
 import type { Scope } from "./scope.ts";
 
@@ -15,7 +15,7 @@ const storage = new AsyncLocalStorage<Scope>();
 // Node 20 and 22 follow contexts only from the first `run` on: an `await` that is under way by then resumes in whatever
 // context happens to be current. So the first `run` is here, before any program can await something of ours.
 storage.run({} as Scope, () => {}); // never seen by anybody
-const inRoot = AsyncLocalStorage.snapshot();
+runInRoot(() => {}); // the context of now is the root
 joinCopies(() => storage.getStore()?.closed === false);
 
 /** The scope of the running code; undefined outside every task, scope and callback of the library. */
@@ -38,11 +38,6 @@ export function runInScope<A, R>(scope: Scope, fn: (argument: A) => R, argument:
 /** Makes `scope` the scope of the continuation that runs now, and of what it calls. */
 export function enterScope(scope: Scope): void {
   storage.enterWith(scope);
-}
-
-/** Calls `fn` in the context that was there when the library was loaded. */
-export function runInRoot<R>(fn: () => R): R {
-  return inRoot(fn);
 }
 
 /** Gives a function that calls what it is given in the context of this moment. */

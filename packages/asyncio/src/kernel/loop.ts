@@ -17,13 +17,14 @@
 import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { formatReport } from "../errors/report.ts";
+import { environmentVariable } from "../ports/js-host.ts";
 import { LinkedList } from "../structures/linked-list.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds, type Timer, TimerHeap, type TimerTarget } from "../structures/timers.ts";
 import { checkCallback, Handle } from "./callback.ts";
 import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./failure.ts";
 import { Gate } from "./gate.ts";
-import { environmentVariable, type Host, type HostTimer, realHost, type Watched } from "./host.ts";
+import { type Host, type HostTimer, realHost, type Watched } from "./host.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 import { type Context, currentContext } from "./variables.ts";

@@ -17,10 +17,10 @@
  */
 
 import { CancelledError, type CancelSource } from "../errors/errors.ts";
+import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
 import { owe } from "./delivery.ts";
-import { guardAbandonedBranches } from "./host.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 

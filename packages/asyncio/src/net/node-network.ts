@@ -8,12 +8,12 @@
 import type { NetConnectOpts, Server, Socket } from "node:net";
 import { InvalidStateError } from "../errors/errors.ts";
 import { cancellable } from "../interop/cancellable.ts";
-import { runInRoot } from "../kernel/context.ts";
 import { completed, here } from "../kernel/here.ts";
 import { realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park } from "../kernel/scope.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
+import { runInRoot } from "../ports/context-storage.ts";
 import { type Dependent, dependents } from "../ports/dependents.ts";
 import {
   type Address,

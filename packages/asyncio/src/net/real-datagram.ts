@@ -1,9 +1,9 @@
 /** Datagram sockets of the host: `node:dgram`, which Deno and Bun have, too. Loaded when the first one is opened. */
 
 import type { Socket, SocketOptions } from "node:dgram";
-import { runInRoot } from "../kernel/context.ts";
 import { here } from "../kernel/here.ts";
 import { park } from "../kernel/scope.ts";
+import { runInRoot } from "../ports/context-storage.ts";
 import type {
   Address,
   DatagramPort,

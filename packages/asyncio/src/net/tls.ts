@@ -13,10 +13,10 @@ import type {
   TlsOptions as TlsServerOptions,
 } from "node:tls";
 import { argumentError, checkOptions, checkSeconds, TimeoutError } from "../errors/errors.ts";
-import { runInRoot } from "../kernel/context.ts";
 import { here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
 import { park } from "../kernel/scope.ts";
+import { runInRoot } from "../ports/context-storage.ts";
 import {
   type Address,
   comparableHost,

@@ -33,6 +33,14 @@ export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
   });
 }
 
+let inRoot: (<R>(fn: () => R) => R) | undefined;
+
+/** Calls `fn` in the context that was there when the library was loaded: kernel/context.ts calls it then. */
+export function runInRoot<R>(fn: () => R): R {
+  inRoot ??= contextStorage().snapshot();
+  return inRoot(fn);
+}
+
 function noHost({ process, navigator }: Surroundings): string {
   const version = process?.versions?.node;
   const found = navigator?.userAgent ?? (version === undefined ? undefined : `Node ${version}`);

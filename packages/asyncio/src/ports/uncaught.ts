@@ -4,6 +4,10 @@
  * whatever flags it runs. Where the program listens itself, it decides.
  */
 
+import { CancelledError } from "../errors/errors.ts";
+import { isA } from "../errors/render.ts";
+import { runInRoot } from "./context-storage.ts";
+
 interface HostProcess {
   nextTick(run: () => void): void;
   on(event: string, listener: (reason: unknown) => void): void;
@@ -17,7 +21,7 @@ const { process, setImmediate } = globalThis as unknown as {
 };
 
 /** Calls `answers` for each rejection that nobody has handled, from now on; it gives whether somebody has. */
-export function guardRejections(answers: (reason: unknown) => boolean): void {
+function guardRejections(answers: (reason: unknown) => boolean): void {
   if (process === undefined) return;
   let others: unknown[] = [];
   const handBack = (): void => {
@@ -32,6 +36,39 @@ export function guardRejections(answers: (reason: unknown) => boolean): void {
     if (others.push(reason) === 1) process.nextTick(handBack);
   };
   process.on("unhandledRejection", listener);
+}
+
+/** Whether somebody answers for a rejection that nobody has handled: asked in the context in which it came about. */
+export const rejectionHooks: Set<(reason: unknown) => boolean> = new Set();
+
+/** Told of the CancelledErrors that nobody has handled. */
+export const abandonedHooks: Set<(error: CancelledError) => void> = new Set();
+
+/** The CancelledErrors that a run has ended with: no scope answers for them any more, only the program. */
+export const leftRun: WeakSet<object> = new WeakSet();
+
+let guarded = false;
+
+/**
+ * From the first delivered cancellation on, the CancelledError of a branch that nobody awaits does not crash
+ * the process. The branch's promise is made by the user's own async function, so the library
+ * cannot mark it as handled; all it can do is to answer for its own errors, and for AbortErrors that they have caused, when
+ * the host asks.
+ */
+export function guardAbandonedBranches(): void {
+  if (guarded) return;
+  guarded = true;
+  runInRoot(() => guardRejections(answersFor));
+}
+
+function answersFor(reason: unknown): boolean {
+  const isAbort = isA(reason, Error) && reason.name === "AbortError"; // the host's answer to a signal of ours
+  const error = isAbort ? reason.cause : reason;
+  if (isA(error, CancelledError) && !leftRun.has(error)) {
+    for (const tell of abandonedHooks) tell(error);
+    return true;
+  }
+  return [...rejectionHooks].some((answers) => answers(reason));
 }
 
 /** What was thrown since the host had its last turn, and who is told if it reaches the host. */

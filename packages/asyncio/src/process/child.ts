@@ -11,12 +11,12 @@
 
 import type { ChildProcess, SpawnOptions } from "node:child_process";
 import type { Readable } from "node:stream";
-import { runInRoot } from "../kernel/context.ts";
 import { completed, here, refused } from "../kernel/here.ts";
 import { type HostTimer, realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { runInRoot } from "../ports/context-storage.ts";
 import { type Dependent, deathListeners, dependents, killDependents } from "../ports/dependents.ts";
 import { startError } from "./start-error.ts";
 

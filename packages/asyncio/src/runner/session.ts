@@ -8,14 +8,15 @@
  */
 
 import { CancelledError, InvalidStateError } from "../errors/errors.ts";
-import { runInRoot } from "../kernel/context.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import { HostLoop, here } from "../kernel/here.ts";
-import { abandonedHooks, leftRun, realHost } from "../kernel/host.ts";
+import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
 import { type Context, copyContext } from "../kernel/variables.ts";
+import { runInRoot } from "../ports/context-storage.ts";
+import { abandonedHooks, leftRun } from "../ports/uncaught.ts";
 import { watchCallbackVariables } from "../tasks/callback-variables.ts";
 import { reportForgotten } from "./forgotten.ts";
 import { MainRun } from "./main-run.ts";

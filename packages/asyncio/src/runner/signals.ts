@@ -10,8 +10,8 @@
  */
 
 import { argumentError } from "../errors/errors.ts";
-import { runInRoot } from "../kernel/context.ts";
 import { realHost } from "../kernel/host.ts";
+import { runInRoot } from "../ports/context-storage.ts";
 import { deathListeners, killDependents } from "../ports/dependents.ts";
 
 export type SignalName =

@@ -8,7 +8,8 @@
 
 import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { environmentVariable, realHost } from "../kernel/host.ts";
+import { realHost } from "../kernel/host.ts";
+import { environmentVariable } from "../ports/js-host.ts";
 import { ReplayError, UncontrolledError } from "./errors.ts";
 import { drawer } from "./random.ts";
 import { turnOfHost } from "./rejections.ts";

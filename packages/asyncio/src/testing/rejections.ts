@@ -5,7 +5,8 @@
  */
 
 import { scopeAround } from "../kernel/context.ts";
-import { guardAbandonedBranches, realHost, rejectionHooks } from "../kernel/host.ts";
+import { realHost } from "../kernel/host.ts";
+import { guardAbandonedBranches, rejectionHooks } from "../ports/uncaught.ts";
 
 /** Who is told of the rejections on its loop. */
 interface Answerable {

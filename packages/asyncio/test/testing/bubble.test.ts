@@ -13,8 +13,8 @@ import {
   TimeoutError,
   timeout,
 } from "../../src/index.ts";
-import { runInRoot } from "../../src/kernel/context.ts";
 import { realHost } from "../../src/kernel/host.ts";
+import { runInRoot } from "../../src/ports/context-storage.ts";
 import { type BubbleOptions, openBubble } from "../../src/testing/bubble.ts";
 import { VirtualLoop } from "../../src/testing/virtual-loop.ts";
 import { collectGarbage } from "../gc.ts";
