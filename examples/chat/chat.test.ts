@@ -50,10 +50,11 @@ async function chatting(
   body: (network: testing.SimulatedNetwork) => Promise<void>,
   options: { outbox?: number; highWaterMark?: number; latency?: number } = {},
 ): Promise<void> {
-  const network = new testing.SimulatedNetwork(options);
-  const chat = new Chat(options);
+  const { outbox, highWaterMark, latency } = options;
+  const network = new testing.SimulatedNetwork({ highWaterMark, latency });
+  const chat = new Chat({ outbox });
   await network.host("server").run(async () => {
-    await using _server = await asyncio.startServer(chat.serve, { port: 7000, ...options });
+    await using _server = await asyncio.startServer(chat.serve, { port: 7000, highWaterMark });
     await network.host("people").run(() => body(network));
   });
 }

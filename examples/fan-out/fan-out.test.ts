@@ -17,18 +17,19 @@ interface World {
 /** A hub on a simulated network; the body runs on another host. */
 async function fanning(
   body: (world: World) => Promise<void>,
-  options: Partial<HubOptions> & testing.NetworkOptions & { highWaterMark?: number } = {},
+  options: Partial<HubOptions> & testing.NetworkOptions = {},
 ): Promise<void> {
-  const network = new testing.SimulatedNetwork(options);
+  const { chunks, highWaterMark, latency, loss, seed, ...hubOptions } = options;
+  const network = new testing.SimulatedNetwork({ chunks, highWaterMark, latency, loss, seed });
   const hub = new Hub({
     outbox: 3,
     pingSeconds: 30,
     maxBytes: 100,
     requestSeconds: 10,
-    ...options,
+    ...hubOptions,
   });
   await network.host("hub").run(async () => {
-    await using server = await asyncio.startServer(hub.serve, { port: 80, ...options });
+    await using server = await asyncio.startServer(hub.serve, { port: 80, highWaterMark });
     await network.host("clients").run(() => body({ hub, network, server }));
   });
 }

@@ -22,12 +22,13 @@ async function withRedis(
   body: (world: World) => Promise<void>,
   options: testing.NetworkOptions & RedisOptions = {},
 ): Promise<void> {
-  const network = new testing.SimulatedNetwork(options);
+  const { chunks, highWaterMark, latency, loss, seed, ...redisOptions } = options;
+  const network = new testing.SimulatedNetwork({ chunks, highWaterMark, latency, loss, seed });
   const fake = new FakeRedis();
   await network.host("server").run(async () => {
     await using _server = await asyncio.startServer(fake.serve, { port: 6379 });
     await network.host("client").run(async () => {
-      const open = () => openRedis({ random: () => 1, ...options, host: "server" });
+      const open = () => openRedis({ random: () => 1, ...redisOptions, host: "server" });
       await using redis = await open();
       await body({ redis, fake, network, open });
     });

@@ -30,9 +30,10 @@ interface World {
 /** A server on a simulated network; the body runs on another host. */
 async function serving(
   body: (world: World) => Promise<void>,
-  options: Partial<SmtpOptions> & testing.NetworkOptions & { highWaterMark?: number } = {},
+  options: Partial<SmtpOptions> & testing.NetworkOptions = {},
 ): Promise<void> {
-  const network = new testing.SimulatedNetwork(options);
+  const { chunks, highWaterMark, latency, loss, seed, ...smtpOptions } = options;
+  const network = new testing.SimulatedNetwork({ chunks, highWaterMark, latency, loss, seed });
   const taken: Mail[] = [];
   const handler = serveSmtp({
     hostname: "mail.example.com",
@@ -41,10 +42,10 @@ async function serving(
     onMail: (mail, refusal) => {
       if (refusal === undefined) taken.push(mail);
     },
-    ...options,
+    ...smtpOptions,
   });
   await network.host("server").run(async () => {
-    await using server = await asyncio.startServer(handler, { port: 25, ...options });
+    await using server = await asyncio.startServer(handler, { port: 25, highWaterMark });
     await network.host("client").run(() => body({ taken, network, server }));
   });
 }

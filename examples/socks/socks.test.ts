@@ -29,14 +29,15 @@ async function proxying(
   body: (world: World) => Promise<void>,
   options: Partial<SocksOptions> & testing.NetworkOptions = {},
 ): Promise<void> {
-  const network = new testing.SimulatedNetwork(options);
+  const { chunks, highWaterMark, latency, loss, seed, ...socksOptions } = options;
+  const network = new testing.SimulatedNetwork({ chunks, highWaterMark, latency, loss, seed });
   const summaries: SocksSummary[] = [];
   const handler = serveSocks({
     requestSeconds: 10,
     connectSeconds: 5,
     idleSeconds: 60,
     onEnd: (summary) => summaries.push(summary),
-    ...options,
+    ...socksOptions,
   });
   await network.host("target").run(async () => {
     const serve = () => startServer(reverse, { port: 80 });

@@ -19,7 +19,7 @@ const layers = [
   ["index.ts", "lowlevel.ts", "executors.ts", "inspect.ts", "testing.ts"],
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
-const kernelLines = { file: 400, total: 3200 };
+const kernelLines = { file: 400, total: 3202 };
 
 interface Import {
   readonly from: string;

@@ -12,6 +12,7 @@ export function findCause<A>(
   error: unknown,
   judge: (error: object) => A | null | undefined,
   depth = 0,
+  known: Map<object, A | undefined> = new Map(),
 ): A | undefined {
   try {
     let at = error;
@@ -19,15 +20,23 @@ export function findCause<A>(
       if (typeof at !== "object" || at === null) return undefined;
       const answer = judge(at);
       if (answer !== undefined) return answer ?? undefined;
-      if (at instanceof AggregateError && at.errors.length > 0)
-        return answerOfAll(at.errors, judge, level + 1);
-      if (isSuppressing(at)) return answerOfAll([at.error, at.suppressed], judge, level + 1);
+      const inner = errorsIn(at);
+      if (inner !== undefined) {
+        // Two groups may hold the same one, and so on down: each is looked at once.
+        if (!known.has(at)) known.set(at, answerOfAll(inner, judge, level + 1, known));
+        return known.get(at);
+      }
       at = (at as { readonly cause?: unknown }).cause;
     }
   } catch {
     // It is something else than it seems, with getters of its own.
   }
   return undefined;
+}
+
+function errorsIn(error: object): readonly unknown[] | undefined {
+  if (error instanceof AggregateError && error.errors.length > 0) return error.errors;
+  return isSuppressing(error) ? [error.error, error.suppressed] : undefined;
 }
 
 /** By its name: where the language lacks it, compilers make one of an Error. */
@@ -42,10 +51,11 @@ function answerOfAll<A>(
   errors: readonly unknown[],
   judge: (error: object) => A | null | undefined,
   depth: number,
+  known: Map<object, A | undefined>,
 ): A | undefined {
   let first: A | undefined;
   for (const error of errors) {
-    const answer = findCause(error, judge, depth);
+    const answer = findCause(error, judge, depth, known);
     if (answer === undefined) return undefined;
     first ??= answer;
   }

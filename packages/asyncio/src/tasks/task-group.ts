@@ -395,7 +395,8 @@ export class TaskGroup<R = unknown> {
       .slice(0, 3)
       .map(({ task }) => task.getName());
     const more = this.#children.size > names.length ? ", ..." : "";
-    return `the ${this.#children.size} tasks of ${this.describeWait()} (${names.join(", ")}${more})`;
+    const count = this.#children.size === 1 ? "one task" : `${this.#children.size} tasks`;
+    return `the ${count} of ${this.describeWait()} (${names.join(", ")}${more})`;
   }
 }
 

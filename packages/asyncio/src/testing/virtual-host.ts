@@ -220,13 +220,14 @@ export class VirtualHost implements Host {
     return [...this.#unsure];
   }
 
-  /** Whether something is open in the real host that was not at the beginning. Never, where the host cannot tell. */
+  /**
+   * Whether something is open in the real host that was not at the beginning. Never, where the host cannot tell. Hosts do not
+   * count the callback in which they are asked.
+   */
   isForeignInFlight(): boolean {
     if (this.ignoresForeign) return false;
-    for (const [kind, count] of openOutside()) {
-      const ours = kind === "Immediate" ? 1 : 0; // the one in which this is asked counts, too
-      if (count > (this.#openBefore.get(kind) ?? 0) + ours) return true;
-    }
+    for (const [kind, count] of openOutside())
+      if (count > (this.#openBefore.get(kind) ?? 0)) return true;
     return false;
   }
 

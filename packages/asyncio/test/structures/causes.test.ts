@@ -70,3 +70,16 @@ test("a long chain costs no more than its first causes", () => {
 
   assert.equal(findCause(error, judge), undefined);
 });
+
+test("a group that is inside many others is looked at once", () => {
+  let looks = 0;
+  let group = new AggregateError([new Wanted("leaf"), new Wanted("leaf")]);
+  for (let depth = 0; depth < 40; depth++) group = new AggregateError([group, group]);
+  const counting = (error: object): string | null | undefined => {
+    looks++;
+    return judge(error);
+  };
+
+  assert.equal(findCause(group, counting), "leaf");
+  assert.ok(looks < 200, `${looks} looks`);
+});
