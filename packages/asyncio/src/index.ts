@@ -138,7 +138,7 @@ export { ProcessError } from "./process/errors.ts";
 export { Context, copyContext } from "./kernel/variables.ts";
 export { ContextVar, Token } from "./tasks/context-var.ts";
 // The loop
-export { getRunningLoop, HostLoop } from "./kernel/here.ts";
+export { getRunningLoop, HostLoop } from "./kernel/operation.ts";
 export {
   EventLoop,
   type EventLoopOptions,

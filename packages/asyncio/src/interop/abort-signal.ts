@@ -4,10 +4,10 @@
  */
 
 import { CancelledError } from "../errors/errors.ts";
+import type { Cancellation } from "../kernel/cancellation.ts";
 import { Gate } from "../kernel/gate.ts";
-import { here } from "../kernel/here.ts";
+import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import type { Cancellation } from "../kernel/wait.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 
 /** A controller that is aborted in a step of the loop, in the async context of whoever made it, with all its stores. */
@@ -34,7 +34,7 @@ export class Aborting {
     this.#reason = reason;
     guardAbandonedBranches();
     // In the turn in which waits that were parked are told: what its listeners reject does not meet the cancellation again.
-    this.#gate.scope.loop.enqueueLater(this.#gate);
+    this.#gate.scope.loop.enqueue(this.#gate, true);
   }
 }
 
@@ -53,7 +53,7 @@ export function abortSignal(): AbortSignal {
   const aborting = new Aborting(scope);
   const { controller } = aborting;
   signals.set(scope, controller.signal);
-  const interruption = scope.peekInterruption();
+  const interruption = scope.peekDue();
   if (interruption !== undefined) {
     guardAbandonedBranches();
     controller.abort(new CancelledError(interruption));

@@ -1,7 +1,7 @@
 /** Foreign promises inside scopes: the one place where the library meets work that it cannot cancel by itself. */
 
 import { argumentError, checkCoroutine, checkOptions, isThenable } from "../errors/errors.ts";
-import { here } from "../kernel/here.ts";
+import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { Aborting } from "./abort-signal.ts";
@@ -44,7 +44,7 @@ export async function cancellable<T>(
     aborting.abort(cancellation);
     return true;
   });
-  wait.holdTime();
+  wait.waitsOutside();
   cancelIfDue(scope, wait as Wait);
   work.then(
     (value) => {
@@ -70,6 +70,6 @@ export function begin<T>(
 
 /** `start` may have taken its time, or cancelled the scope itself: then the wait for its work is cancelled as it begins. */
 export function cancelIfDue(scope: Scope, wait: Wait): void {
-  const interruption = scope.attention ? scope.takeInterruption() : undefined;
+  const interruption = scope.mayBeDue ? scope.takeDue() : undefined;
   if (interruption !== undefined) wait.cancel(interruption);
 }

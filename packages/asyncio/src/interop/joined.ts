@@ -13,11 +13,12 @@ import {
   checkSeconds,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import type { Cancellation } from "../kernel/cancellation.ts";
 import { Gate } from "../kernel/gate.ts";
-import { here } from "../kernel/here.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
+import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
-import type { Cancellation, Wait } from "../kernel/wait.ts";
+import type { Wait } from "../kernel/wait.ts";
 import { formatSeconds, type Timer } from "../structures/timers.ts";
 import { Aborting } from "./abort-signal.ts";
 import { begin, cancelIfDue } from "./cancellable.ts";
@@ -115,7 +116,7 @@ class Joining<T> {
       this.#destruction.promise.then(() => this.#destroy());
     }
     this.wait = park<T>(scope, this, (_wait, cancellation) => this.#cancel(cancellation));
-    this.wait.holdTime();
+    this.wait.waitsOutside();
     cancelIfDue(scope, this.wait as Wait);
     work.then(
       (value) => this.#succeeded(value),

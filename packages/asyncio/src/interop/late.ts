@@ -2,8 +2,7 @@
 
 import { argumentError, CancelledError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { openScope } from "../kernel/body.ts";
-import { here } from "../kernel/here.ts";
+import { here, openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { currentContext } from "../kernel/variables.ts";

@@ -12,10 +12,11 @@
  *     }
  */
 
+import type { Cancellation } from "../kernel/cancellation.ts";
 import { runInScope } from "../kernel/context.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here } from "../kernel/operation.ts";
 import { park as parkIn } from "../kernel/scope.ts";
-import type { Cancellation, Wait, WaitSubject } from "../kernel/wait.ts";
+import type { Wait, WaitSubject } from "../kernel/wait.ts";
 
 /** The rejection of an operation begun now, if the current scope was cancelled; the operation returns it. */
 export function interruption(describe: WaitSubject): Promise<never> | undefined {

@@ -16,12 +16,12 @@ import {
   rangeError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import type { Cancellation } from "../kernel/cancellation.ts";
 import type { FutureListener } from "../kernel/future.ts";
-import { here } from "../kernel/here.ts";
+import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { Context } from "../kernel/variables.ts";
-import type { Cancellation } from "../kernel/wait.ts";
 import { type AbortBinding, type AbortTarget, bindSignal } from "../ports/abort.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import type { Timer } from "../structures/timers.ts";
@@ -127,7 +127,7 @@ function rejected(error: unknown): Promise<never> {
 
 /** The rejection of a request in a scope that was cancelled. A shutdown is another matter, and not ours to deliver. */
 function interruptionOf(caller: Scope): Promise<never> | undefined {
-  const cancellation = caller.peekInterruption();
+  const cancellation = caller.peekDue();
   if (cancellation === undefined || isEndOfRun(cancellation)) return undefined;
   return caller.interruption("requestScope");
 }

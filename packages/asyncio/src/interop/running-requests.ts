@@ -6,10 +6,10 @@
  */
 
 import { InvalidStateError } from "../errors/errors.ts";
+import type { Cancellation } from "../kernel/cancellation.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
-import type { Cancellation } from "../kernel/wait.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
 import type { Timer, TimerTarget } from "../structures/timers.ts";
 

@@ -21,14 +21,15 @@ import {
 } from "../errors/errors.ts";
 import { isThenable } from "../errors/render.ts";
 import { Handle } from "./callback.ts";
+import type { Cancellation } from "./cancellation.ts";
 import { isResolvingFunction } from "./debug.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
-import { getRunningLoop, here, switchTasks } from "./here.ts";
 import type { EventLoop } from "./loop.ts";
+import { getRunningLoop, here, turn } from "./operation.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 import { type Context, currentContext } from "./variables.ts";
-import { type Cancellation, Wait } from "./wait.ts";
+import { Wait } from "./wait.ts";
 
 export type FutureState = "pending" | "fulfilled" | "rejected" | "cancelled";
 
@@ -200,8 +201,8 @@ export class Future<T> extends Promise<T> {
     this.observe();
     if (this.#state === "pending" || this.#loop.spend()) return super.then(onFulfilled, onRejected);
     // It is done, and the budget is spent: the host has its turn first, also before an `await failed.catch(...)` (rule 9).
-    const turn = switchTasks<void>(here(), this, undefined);
-    return turn.then(() => super.then(onFulfilled, onRejected)) as Promise<A | B>;
+    const later = turn<void>(here(), this, undefined);
+    return later.then(() => super.then(onFulfilled, onRejected)) as Promise<A | B>;
   }
 
   override catch<B = never>(
@@ -305,13 +306,13 @@ export class Future<T> extends Promise<T> {
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
   ): void {
-    const due = scope.attention ? scope.takeInterruption() : undefined;
+    const due = scope.mayBeDue ? scope.takeDue() : undefined;
     const onCancel = due === undefined ? cancelAwaited : cancelJoin;
     const wait = new Wait<T>(scope, this, onCancel, resolve, reject);
     const cycle = this.cycleThrough(scope);
     if (cycle !== undefined) return void wait.fail(cycle);
     scope.addWait(wait as Wait);
-    if (scope.loop !== this.#loop) wait.holdTime();
+    if (scope.loop !== this.#loop) wait.waitsOutside();
     this.listen(wait);
     if (due !== undefined) wait.cancel(due);
   }

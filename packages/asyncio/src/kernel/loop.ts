@@ -28,7 +28,6 @@ import { type Host, type HostTimer, realHost, type Watched } from "./host.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 import { type Context, currentContext } from "./variables.ts";
-import type { WaitSubject } from "./wait.ts";
 
 /** Something in the ready queue. `step` must not throw and must not call user code. */
 export interface Ready {
@@ -83,7 +82,7 @@ export class EventLoop {
   #hostTimerWhen = Number.POSITIVE_INFINITY;
   /** True iff a drain is scheduled. Something is ready only if it is. */
   #drainDue = false;
-  /** @internal How many drains there were. */ turn = 0;
+  /** @internal How many drains there were. */ turns = 0;
   #spent = 0;
   /** How much may be spent until the budget and the clock have to be looked at. */
   #checkAt = CLOCK_EVERY;
@@ -217,33 +216,31 @@ export class EventLoop {
   // --- for operations
 
   /** @internal Lets a step have its turn: now, or behind what is ready. */
-  enqueue(item: Ready): void {
-    if (this.isClear()) item.step();
-    else this.enqueueLater(item);
-  }
-
-  /** @internal Puts a step at the end of the ready queue. */
-  enqueueLater(item: Ready): void {
+  enqueue(item: Ready, hasToWait = false): void {
+    if (!hasToWait && this.isNow()) {
+      item.step();
+      return;
+    }
     this.#lastGate = undefined;
     this.#ready.push(item);
     if (!this.#drainDue) this.#scheduleDrain();
   }
 
   /** @internal Whether the turn of a step is now: nothing is ahead of it, and the budget has room. Counts it (bench: lock). */
-  isClear(): boolean {
+  isNow(): boolean {
     return !this.#drainDue && this.#stepsAtOnce && this.spend();
   }
 
   /** @internal A promise that is fulfilled after everything that is ready now. Several calls in a row may give the same one. */
-  nextTurn(scope: Scope): Promise<void> {
-    if (this.isClear()) return Promise.resolve();
+  turn(scope: Scope): Promise<void> {
+    if (this.isNow()) return Promise.resolve();
     const last = this.#lastGate;
     if (last !== undefined && last.waiting < GATE_PLACES) {
       last.waiting++;
       return last.promise;
     }
     const gate = new Gate(scope);
-    this.enqueueLater(gate);
+    this.enqueue(gate, true);
     if (!this.isExact) this.#lastGate = gate;
     return gate.promise;
   }
@@ -265,11 +262,6 @@ export class EventLoop {
     }
     this.#checkAt = Math.min(this.#spent + CLOCK_EVERY, BUDGET);
     return true;
-  }
-
-  /** @internal As `spend`, for an operation whose state has changed; an exact host may let others go first. */
-  mayComplete(scope: Scope, subject: WaitSubject): boolean {
-    return this.spend() && !(this.isExact && this.host.yields?.(scope, subject) === true);
   }
 
   /** @internal The next drain goes through a macrotask: so all that runs now comes to its next operation before. */
@@ -359,7 +351,7 @@ export class EventLoop {
   }
 
   readonly #drain = (): void => {
-    if (this.#spent < BUDGET) this.turn++;
+    if (this.#spent < BUDGET) this.turns++;
     this.#drainDue = false;
     const ready = this.#ready;
     for (let count = ready.length; count > 0 && this.spend(); count--) ready.shift().step();
@@ -368,7 +360,7 @@ export class EventLoop {
   };
 
   readonly #drainOneStep = (): void => {
-    this.turn++;
+    this.turns++;
     this.#drainDue = false;
     if (this.#stepping !== undefined) this.#stepEnded(this.#stepping);
     const ready = this.#ready;

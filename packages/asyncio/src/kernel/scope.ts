@@ -12,22 +12,31 @@
  * cleans up; `cancelGrace` seconds later the scope `insists`: it is cancelled again, and every operation in it rejects at
  * once from then on. So does a closed one: whatever still floats in it is cut off.
  *
- * Invariant: what is `due` is a cancellation of this very scope. If there is one, or the scope is closed, `attention` is
+ * Invariant: what is `due` is a cancellation of this very scope. If there is one, or the scope is closed, `mayBeDue` is
  * true here and in every scope nested below that is not shielded, so operations look at one flag.
  *
- * Shared with the rest of the kernel (and nobody else): attention, takeInterruption, removeWait, pend, unwound.
+ * Shared with the rest of the kernel (and nobody else): mayBeDue, takeDue, removeWait, pend, outermost.
  */
 
 import { CancelledError, type CancelSource } from "../errors/errors.ts";
 import { type Ends, LinkedList, link, unlink } from "../structures/linked-list.ts";
 import { Timer } from "../structures/timers.ts";
+import {
+  type Cancellation,
+  CancelState,
+  deliver,
+  hasPoint,
+  markHeard,
+  newOrigin,
+  reach,
+  type ScopeOptions,
+  type ScopeWatcher,
+} from "./cancellation.ts";
 import { reportFloating, reportInsisted } from "./debug.ts";
-import { deliver, markHeard, reach } from "./delivery.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
-import { hasPoint, type ScopeOptions, type ScopeWatcher, Trouble } from "./trouble.ts";
 import { Context, type ContextValues } from "./variables.ts";
-import { type Cancellation, newOrigin, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
+import { type OnCancel, Wait, type WaitSubject } from "./wait.ts";
 
 export class Scope implements Ends<Wait> {
   readonly loop: EventLoop;
@@ -38,12 +47,12 @@ export class Scope implements Ends<Wait> {
   /** The task whose body runs here, however deep; undefined in plain callbacks and outside every task. */
   task: Task<unknown> | undefined;
   parent: Scope | undefined = undefined;
-  /** True if an operation begun here has to ask `takeInterruption`. May be true for nothing; never false wrongly. */
-  attention = false;
+  /** True if an operation begun here has to ask `takeDue`. May be true for nothing; never false wrongly. */
+  mayBeDue = false;
   closed = false;
   /** Knows the deadline also when it has fired, or was never set because it came too late. */
   #deadlineTimer: Timer | undefined = undefined;
-  trouble: Trouble | undefined = undefined; // undefined for most
+  cancelState: CancelState | undefined = undefined; // undefined for most
   // The waits parked here, and those that are complete and have not had their turn.
   first: Wait | undefined = undefined;
   last: Wait | undefined = undefined;
@@ -59,7 +68,7 @@ export class Scope implements Ends<Wait> {
     this.#context = options.context;
     this.task = options.task;
     this.shield = options.shield ?? false;
-    if (options.cancelGrace !== undefined) this.inTrouble().cancelGrace = options.cancelGrace;
+    if (options.cancelGrace !== undefined) this.ownCancelState().cancelGrace = options.cancelGrace;
   }
 
   get context(): Context {
@@ -67,10 +76,10 @@ export class Scope implements Ends<Wait> {
     return this.#context;
   }
 
-  /** @internal What this scope has of its own in its trouble: made if it is not there. */
-  inTrouble(): Trouble {
-    this.trouble ??= new Trouble();
-    return this.trouble;
+  /** @internal What this scope has of its own in its cancelState: made if it is not there. */
+  ownCancelState(): CancelState {
+    this.cancelState ??= new CancelState();
+    return this.cancelState;
   }
 
   /** Cancels every wait at or below this scope; `from` is the cancellation that this one passes on. Does nothing once closed. */
@@ -83,15 +92,15 @@ export class Scope implements Ends<Wait> {
     if (this.closed) return;
     const cancellation = this.newCancellation(source, reason, requestedBy, from);
     const { grace } = cancellation;
-    const trouble = this.inTrouble();
-    trouble.cancelCalled = true;
-    if (trouble.count++ === 0) trouble.first = cancellation;
+    const cancelState = this.ownCancelState();
+    cancelState.cancelCalled = true;
+    if (cancelState.count++ === 0) cancelState.first = cancellation;
     if (grace === 0) {
       this.#insist();
       return;
     }
-    if (trouble.graceTimer === undefined && grace !== Number.POSITIVE_INFINITY) {
-      trouble.graceTimer = this.loop.addTimer(this.loop.time() + grace, this);
+    if (cancelState.graceTimer === undefined && grace !== Number.POSITIVE_INFINITY) {
+      cancelState.graceTimer = this.loop.addTimer(this.loop.time() + grace, this);
     }
     deliver(this, cancellation);
   }
@@ -103,36 +112,36 @@ export class Scope implements Ends<Wait> {
     requestedBy?: string,
     from?: Cancellation,
   ): Cancellation {
-    const own = source === "closed" ? 0 : this.trouble?.cancelGrace;
+    const own = source === "closed" ? 0 : this.cancelState?.cancelGrace;
     const grace = own ?? from?.grace ?? this.loop.cancelGrace;
     return { scope: this, source, reason, requestedBy, grace, origin: from?.origin ?? newOrigin() };
   }
 
   /** How many cancellations are in force. Source: asyncio's Task.cancelling. */
   cancelling(): number {
-    return this.trouble?.count ?? 0;
+    return this.cancelState?.count ?? 0;
   }
 
   /** Takes one cancellation back; at 0 also what was not delivered yet, and the insistence. Returns what remains. */
   uncancel(): number {
-    const trouble = this.trouble;
-    if (trouble === undefined) return 0;
-    if (trouble.count > 0 && --trouble.count === 0) {
-      trouble.due = trouble.first = trouble.fresh = undefined;
-      trouble.insists = false;
+    const cancelState = this.cancelState;
+    if (cancelState === undefined) return 0;
+    if (cancelState.count > 0 && --cancelState.count === 0) {
+      cancelState.due = cancelState.first = cancelState.fresh = undefined;
+      cancelState.insists = false;
       this.#stopGrace();
     }
-    return trouble.count;
+    return cancelState.count;
   }
 
   /** The first cancellation in force. */
   get cancellation(): Cancellation | undefined {
-    return this.trouble?.first;
+    return this.cancelState?.first;
   }
 
   /** The cancellation that would end the next operation begun here; it stays undelivered. */
-  peekInterruption(): Cancellation | undefined {
-    return this.attention ? this.#findInterruption() : undefined;
+  peekDue(): Cancellation | undefined {
+    return this.mayBeDue ? this.#findInterruption() : undefined;
   }
 
   get deadline(): number {
@@ -147,7 +156,7 @@ export class Scope implements Ends<Wait> {
     if (this.closed || this.isExpired) this.#deadlineTimer = new Timer(when, 0, undefined);
     else {
       this.#deadlineTimer = this.loop.addTimer(when, this);
-      this.attention = true;
+      this.mayBeDue = true;
       if (this.nested !== undefined) reach(this);
     }
   }
@@ -158,7 +167,7 @@ export class Scope implements Ends<Wait> {
   }
 
   #expire(): void {
-    this.inTrouble().expired = true;
+    this.ownCancelState().expired = true;
     this.#stopDeadline();
     this.cancel(undefined, "deadline");
   }
@@ -168,28 +177,28 @@ export class Scope implements Ends<Wait> {
   }
 
   #insist(): void {
-    const trouble = this.inTrouble();
-    const cancellation = trouble.first;
-    trouble.graceTimer = undefined;
+    const cancelState = this.ownCancelState();
+    const cancellation = cancelState.first;
+    cancelState.graceTimer = undefined;
     if (cancellation === undefined || this.closed) return;
-    trouble.due = cancellation;
-    trouble.insists = true;
+    cancelState.due = cancellation;
+    cancelState.insists = true;
     if (cancellation.grace > 0) reportInsisted(this, cancellation.grace);
     reach(this);
     deliver(this, cancellation);
   }
 
   #stopGrace(): void {
-    if (this.trouble?.graceTimer === undefined) return;
-    this.loop.cancelTimer(this.trouble.graceTimer);
-    this.trouble.graceTimer = undefined;
+    if (this.cancelState?.graceTimer === undefined) return;
+    this.loop.cancelTimer(this.cancelState.graceTimer);
+    this.cancelState.graceTimer = undefined;
   }
 
   /** Makes an undelivered cancellation of this scope wait for the next operation; nobody else has heard of it iff it `isUnheard`. */
-  pend(cancellation: Cancellation, isUnheard = false): void {
-    const trouble = this.trouble;
-    if (this.closed || trouble === undefined || trouble.count === 0) return;
-    trouble.due ??= isUnheard ? cancellation : { ...cancellation }; // `recognised` tells them apart
+  makeDue(cancellation: Cancellation, isUnheard = false): void {
+    const cancelState = this.cancelState;
+    if (this.closed || cancelState === undefined || cancelState.count === 0) return;
+    cancelState.due ??= isUnheard ? cancellation : { ...cancellation }; // `recognised` tells them apart
     reach(this);
   }
 
@@ -197,21 +206,21 @@ export class Scope implements Ends<Wait> {
    * The cancellation that has to end an operation begun here, or undefined. The outermost one: the scopes inside
    * it are being left anyway. It is thereby delivered.
    */
-  takeInterruption(): Cancellation | undefined {
+  takeDue(): Cancellation | undefined {
     const found = this.#findInterruption();
     if (found === undefined) return undefined;
-    const { trouble, closed } = found.scope;
+    const { cancelState, closed } = found.scope;
     // An endless `catch` around operations of a scope like this must not starve the host.
-    if (closed || trouble?.insists === true) this.loop.exhaustBudget();
-    else if (trouble?.due === found) trouble.due = undefined;
+    if (closed || cancelState?.insists === true) this.loop.exhaustBudget();
+    else if (cancelState?.due === found) cancelState.due = undefined;
     markHeard(this, found.scope);
     return found;
   }
 
   /** For the start of an operation: its rejection, if this scope does not let it begin. */
   interruption(subject: WaitSubject): Promise<never> | undefined {
-    if (!this.attention) return undefined;
-    const cancellation = this.takeInterruption();
+    if (!this.mayBeDue) return undefined;
+    const cancellation = this.takeDue();
     if (cancellation === undefined) return undefined;
     const wait = new Wait<never>(this, subject);
     if (hasPoint(cancellation.scope)) wait.cancel(cancellation);
@@ -220,16 +229,16 @@ export class Scope implements Ends<Wait> {
 
   /** Operations of this scope never settle any more. */
   suspendForEver(): void {
-    this.inTrouble().refusals = Number.POSITIVE_INFINITY;
+    this.ownCancelState().refusals = Number.POSITIVE_INFINITY;
   }
 
   /**
    * What leaves a body in place of `error`. If the error is this scope's own cancellation and a scope around it
    * was cancelled meanwhile, the outer one goes first: of nested timeouts that are both due the outermost raises.
    */
-  unwound(error: unknown): unknown {
-    if (!this.owns(error) || this.shield || !this.parent?.attention) return error;
-    const outer = this.parent.takeInterruption();
+  outermost(error: unknown): unknown {
+    if (!this.owns(error) || this.shield || !this.parent?.mayBeDue) return error;
+    const outer = this.parent.takeDue();
     return outer === undefined ? error : new CancelledError(outer, { cause: error });
   }
 
@@ -246,65 +255,66 @@ export class Scope implements Ends<Wait> {
 
   /** Tells `watcher` what becomes of this scope, until it is closed. */
   watch(watcher: ScopeWatcher): void {
-    this.inTrouble().watchers.push(watcher);
+    this.ownCancelState().watchers.push(watcher);
   }
 
   /** Seconds, if it was given a period of its own. */
   get cancelGrace(): number | undefined {
-    return this.trouble?.cancelGrace;
+    return this.cancelState?.cancelGrace;
   }
 
   /** True iff the deadline has cancelled it. */
   get isExpired(): boolean {
-    return this.trouble?.expired === true;
+    return this.cancelState?.expired === true;
   }
 
   /** True once a cancellation was asked for. */
   get cancelCalled(): boolean {
-    return this.trouble?.cancelCalled === true;
+    return this.cancelState?.cancelCalled === true;
   }
 
   /** True iff a cancellation of it has ended a wait, and that has not thrown yet. */
   get hasUndelivered(): boolean {
-    return this.trouble !== undefined && this.trouble.undelivered > 0;
+    return this.cancelState !== undefined && this.cancelState.undelivered > 0;
   }
 
   /** True iff a cancellation of it ends the next operation that begins in it. */
   get hasDue(): boolean {
-    return this.trouble?.due !== undefined;
+    return this.cancelState?.due !== undefined;
   }
 
   /** How many operations it has rejected since its grace period was over; undefined before. */
   get swallowed(): number | undefined {
-    return this.trouble?.insists === true ? this.trouble.refusals : undefined;
+    return this.cancelState?.insists === true ? this.cancelState.refusals : undefined;
   }
 
   /** A cancellation of it has reached its branch in another way than by an operation. */
   wasDelivered(cancellation: Cancellation): void {
-    if (this.trouble?.due === cancellation && !this.trouble.insists) this.trouble.due = undefined;
+    if (this.cancelState?.due === cancellation && !this.cancelState.insists)
+      this.cancelState.due = undefined;
   }
 
-  /** Keeps `attention` true as long as it has to be. */
+  /** Keeps `mayBeDue` true as long as it has to be. */
   #findInterruption(): Cancellation | undefined {
     const isTimed = this.#checkDeadlines();
     let found: Cancellation | undefined;
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
-      const { trouble } = scope;
+      const { cancelState } = scope;
       if (scope.closed) found = scope.#cutOff();
-      else if (trouble !== undefined) {
-        const fresh = scope.isFreshlyCancelled ? trouble.fresh : undefined;
+      else if (cancelState !== undefined) {
+        const fresh = scope.isFreshlyCancelled ? cancelState.fresh : undefined;
         // What this branch has missed goes first.
-        const own = found?.scope === scope && !trouble.insists ? found : trouble.due;
+        const own = found?.scope === scope && !cancelState.insists ? found : cancelState.due;
         found = own ?? fresh ?? scope.#missed ?? found;
       }
       if (scope.shield) break;
     }
-    this.attention = isTimed || found !== undefined;
+    this.mayBeDue = isTimed || found !== undefined;
     return found;
   }
 
   get #missed(): Cancellation | undefined {
-    const missed = this.shield ? undefined : this.trouble?.missed;
+    const missed = this.shield ? undefined : this.cancelState?.missed;
     return missed !== undefined && missed.scope.cancelling() > 0 ? missed : undefined; // it may have been taken back
   }
 
@@ -334,16 +344,16 @@ export class Scope implements Ends<Wait> {
 
   /** @internal For delivery.ts alone. */
   makeFresh(cancellation: Cancellation): void {
-    const trouble = this.inTrouble();
-    trouble.fresh = cancellation;
-    trouble.freshTurn = this.loop.turn;
+    const cancelState = this.ownCancelState();
+    cancelState.fresh = cancellation;
+    cancelState.freshTurn = this.loop.turns;
     this.loop.ensureDrain();
   }
 
   /** True until the next turn of the loop after a cancellation. */
   get isFreshlyCancelled(): boolean {
-    const { trouble, loop } = this;
-    return trouble?.fresh !== undefined && trouble.freshTurn === loop.turn;
+    const { cancelState, loop } = this;
+    return cancelState?.fresh !== undefined && cancelState.freshTurn === loop.turns;
   }
 
   /** Lets `cancellation` meet the next operation of the branch that goes on now: it was elsewhere, or in line, when that came. */
@@ -352,12 +362,12 @@ export class Scope implements Ends<Wait> {
     if (!this.loop.isExact) this.loop.exhaustBudget(); // however deep the functions are that it comes from
     cancellation.scope.makeFresh(cancellation);
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent)
-      scope.attention = true;
+      scope.mayBeDue = true;
   }
 
   addWait(wait: Wait): void {
     if (this.first !== undefined || this.nested?.first !== undefined)
-      this.inTrouble().hasBranches = true;
+      this.ownCancelState().hasBranches = true;
     link(this, wait);
     if (this.loop.isExact) this.loop.host.parked?.(wait);
   }
@@ -369,8 +379,8 @@ export class Scope implements Ends<Wait> {
 
   /** True iff the scope was cancelled and its grace period is running or over. */
   get isEnding(): boolean {
-    const trouble = this.trouble;
-    return trouble?.graceTimer !== undefined || trouble?.insists === true;
+    const cancelState = this.cancelState;
+    return cancelState?.graceTimer !== undefined || cancelState?.insists === true;
   }
 
   /** The waits parked here and in the scopes nested below, shielded ones included: at most `most`, for reports. */
@@ -388,12 +398,13 @@ export class Scope implements Ends<Wait> {
     return waits;
   }
 
-  nestIn(parent: Scope): void {
+  openIn(parent: Scope): void {
     this.parent = parent;
-    if (!this.shield) this.attention ||= parent.attention;
+    if (!this.shield) this.mayBeDue ||= parent.mayBeDue;
     else this.loop.shielded.add(this);
     parent.nested ??= new LinkedList();
-    if (parent.first !== undefined || parent.nested.size > 0) parent.inTrouble().hasBranches = true;
+    if (parent.first !== undefined || parent.nested.size > 0)
+      parent.ownCancelState().hasBranches = true;
     parent.nested.add(this);
   }
 
@@ -404,30 +415,30 @@ export class Scope implements Ends<Wait> {
     this.#stopDeadline();
     if (this.parent !== undefined) this.parent.nested?.remove(this);
     if (this.shield) this.loop.shielded.delete(this);
-    if (this.trouble !== undefined) this.#closeTrouble(this.trouble);
-    this.attention = true;
+    if (this.cancelState !== undefined) this.#closeTrouble(this.cancelState);
+    this.mayBeDue = true;
     if (this.first === undefined && (this.nested === undefined || this.nested.size === 0)) return;
     this.loop.hasCutBranches = true;
     reportFloating(this);
     deliver(this, this.#cutOff());
   }
 
-  #closeTrouble(trouble: Trouble): void {
+  #closeTrouble(cancelState: CancelState): void {
     this.#stopGrace();
-    for (const watcher of trouble.watchers.splice(0)) watcher.closed?.();
-    if (trouble.missed !== undefined) this.parent?.renew(trouble.missed); // its branch goes on there
+    for (const watcher of cancelState.watchers.splice(0)) watcher.closed?.();
+    if (cancelState.missed !== undefined) this.parent?.renew(cancelState.missed); // its branch goes on there
   }
 
   /** What ends the operations of a closed scope: made when somebody needs it, for few scopes do (bench: spawn). */
   #cutOff(): Cancellation {
-    const trouble = this.inTrouble();
-    if (trouble.due?.source !== "closed") trouble.due = this.newCancellation("closed");
-    return trouble.due;
+    const cancelState = this.ownCancelState();
+    if (cancelState.due?.source !== "closed") cancelState.due = this.newCancellation("closed");
+    return cancelState.due;
   }
 }
 
 /**
- * Parks a new wait in `scope`. The caller has looked at `scope.attention` before it changed any state; `park`
+ * Parks a new wait in `scope`. The caller has looked at `scope.mayBeDue` before it changed any state; `park`
  * itself never rejects.
  */
 export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {

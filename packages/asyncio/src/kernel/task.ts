@@ -14,16 +14,16 @@ import {
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { type AbortTarget, bindSignal, checkSignalType } from "../ports/abort.ts";
-import { recognised } from "./body.ts";
+import type { Cancellation } from "./cancellation.ts";
 import { currentScope, enterScope, runInScope } from "./context.ts";
 import { creationSites } from "./debug.ts";
 import { Future, type FutureListener } from "./future.ts";
 import { Gate } from "./gate.ts";
-import { here } from "./here.ts";
 import type { EventLoop } from "./loop.ts";
+import { here, recognised } from "./operation.ts";
 import { Scope } from "./scope.ts";
 import { type Context, currentContext } from "./variables.ts";
-import { type Cancellation, stackAbove, Wait } from "./wait.ts";
+import { stackAbove, Wait } from "./wait.ts";
 
 /** An `async` function, or any other: what it returns is awaited. */
 export type Coroutine<T> = () => T | PromiseLike<T>;
@@ -95,7 +95,7 @@ export class Task<T> extends Future<T> {
     if (options.eagerStart === true && !held && !isAborted) void this.#runEagerly(coroutine);
     else {
       if (held || isAborted) this.#gate = new Gate(this.scope);
-      const turn = this.#gate?.promise ?? loop.nextTurn(this.scope);
+      const turn = this.#gate?.promise ?? loop.turn(this.scope);
       // The reaction runs in the async context of whoever creates the task: its stores reach the body (rule 2).
       turn.then(() => this.#begin(coroutine));
     }
@@ -121,9 +121,9 @@ export class Task<T> extends Future<T> {
     const { reason, source, requestedBy, origin } = cancellation;
     // It comes here more than once: by its group and by the body that awaits it, or round a circle of tasks. Insisting
     // comes again too, and gets through to a task that has taken the first one back.
-    const trouble = this.scope.inTrouble();
-    if (origin === trouble.origin && this.cancelling() > 0) return;
-    trouble.origin = origin;
+    const cancelState = this.scope.ownCancelState();
+    if (origin === cancelState.origin && this.cancelling() > 0) return;
+    cancelState.origin = origin;
     // "closed" is the end of the scope of whoever owns the task, not of its own: it may clean up.
     if (source === "closed") this.cancelFor("group", reason, requestedBy);
     else this.cancelFor(source, reason, requestedBy, cancellation);
@@ -214,8 +214,7 @@ export class Task<T> extends Future<T> {
   /** @internal */
   override listen(listener: Wait<T> | FutureListener): void {
     // A deadline around the owner counts here, too: an operation of the task may be the first to notice it.
-    if ((listener as Partial<FutureListener>).owner?.attention === true)
-      this.scope.attention = true;
+    if ((listener as Partial<FutureListener>).owner?.mayBeDue === true) this.scope.mayBeDue = true;
     super.listen(listener);
   }
 

@@ -16,32 +16,14 @@
  * that such a cancellation is noted: it ends the next operation of the branch.
  */
 
-import { CancelledError, type CancelSource } from "../errors/errors.ts";
+import { CancelledError } from "../errors/errors.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
+import type { Cancellation } from "./cancellation.ts";
+import { owe } from "./cancellation.ts";
 import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
-import { owe } from "./delivery.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
-
-/** One cancellation of one scope; each wait that it ends gets a CancelledError of its own. */
-export interface Cancellation {
-  readonly scope: Scope;
-  readonly source: CancelSource;
-  readonly reason: unknown;
-  readonly requestedBy: string | undefined;
-  /** Seconds until it is insisted on. Goes along when it is forwarded. */
-  readonly grace: number;
-  /** The number of the first one, where it was passed on; so it goes round no circle twice, and keeps no scope alive. */
-  readonly origin: number;
-}
-
-let origins = 0;
-
-/** The number of a cancellation that nobody passed on. */
-export function newOrigin(): number {
-  return ++origins;
-}
 
 /** What a wait waits for: constant words, or an object that finds the words when somebody asks. */
 export type WaitSubject =
@@ -95,7 +77,7 @@ export class Wait<T = unknown> {
   /** True iff a bare promise may end it: then nobody can tell that it waits in vain. */
   isForeign = false;
   /** True iff it waits for something outside its loop: virtual time holds still until it ends. */
-  holdsTime = false;
+  isOutside = false;
 
   // Links of the scope's list of waits, kept by Scope alone.
   previous: Wait | undefined = undefined;
@@ -187,9 +169,9 @@ export class Wait<T = unknown> {
   }
 
   /** Says that the wait is for something outside its loop, foreign work or another loop. */
-  holdTime(): void {
-    if (this.state !== "parked" || this.holdsTime) return;
-    this.holdsTime = true;
+  waitsOutside(): void {
+    if (this.state !== "parked" || this.isOutside) return;
+    this.isOutside = true;
     this.scope.loop.io(1);
   }
 
@@ -219,7 +201,7 @@ export class Wait<T = unknown> {
       // Branches whose turn was in this very drain have not heard of it: they come to their next operation first.
       if (this.cancellation?.scope.isFreshlyCancelled === true) {
         this.scope.loop.exhaustBudget();
-        this.scope.loop.enqueueLater(this);
+        this.scope.loop.enqueue(this, true);
         return;
       }
       guardAbandonedBranches();
@@ -240,14 +222,14 @@ export class Wait<T = unknown> {
     this.state = state;
     this.offer = outcome;
     if (this.list !== undefined) this.list.remove(this);
-    if (this.holdsTime) this.scope.loop.io(-1);
+    if (this.isOutside) this.scope.loop.io(-1);
     if (state !== "cancelled" && this.cancellation !== undefined) {
       // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
       owe(this.scope, this.cancellation);
       this.cancellation = undefined;
     }
     if (this.isComplete) this.scope.loop.enqueue(this);
-    else this.scope.loop.enqueueLater(this); // until its turn, a cancellation may take the place of this one
+    else this.scope.loop.enqueue(this, true); // until its turn, a cancellation may take the place of this one
     return true;
   }
 
@@ -260,7 +242,7 @@ export class Wait<T = unknown> {
   #deliver(cancellation: Cancellation): void {
     this.scope.removeWait(this as Wait);
     this.cancellation = cancellation;
-    cancellation.scope.inTrouble().undelivered++;
+    cancellation.scope.ownCancelState().undelivered++;
   }
 
   #withdraw(cancellation: Cancellation): boolean {
@@ -285,9 +267,9 @@ export class Wait<T = unknown> {
     if (held === undefined) this.cancellation = cancellation;
     else if (held.scope === cancellation.scope) return;
     else if (held.scope.isInside(cancellation.scope)) {
-      held.scope.pend(held);
+      held.scope.makeDue(held);
       this.cancellation = cancellation;
-    } else cancellation.scope.pend(cancellation);
+    } else cancellation.scope.makeDue(cancellation);
   }
 }
 
@@ -328,7 +310,7 @@ function nextCancelled(): CancelledError {
   const isLeft = details.source === "closed" && noteCut(error, wait, details.scope);
   // Handled, should nobody await it. Not earlier: the engine follows promises with one reaction only.
   if (!isLeft) promise.then(undefined, ignore);
-  details.scope.inTrouble().undelivered--;
+  details.scope.ownCancelState().undelivered--;
   return error;
 }
 makeCancelled.prototype = CancelledError.prototype;

@@ -5,7 +5,7 @@
 
 import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { here } from "../kernel/here.ts";
+import { here } from "../kernel/operation.ts";
 import type { ByteStream, ConnectOptions, StreamNetwork } from "../ports/network.ts";
 import { type Connection, connectionOf } from "../streams/connection.ts";
 import type { ReaderOptions } from "../streams/reader.ts";

@@ -8,8 +8,8 @@
 
 import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { completed, here, refused } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { dependents } from "../ports/dependents.ts";
@@ -246,7 +246,7 @@ export class DatagramEndpoint implements AsyncDisposable {
     wait = park<void>(scope, this.#sendSubject);
     this.#senders.add(wait as Wait);
     if (early !== undefined) early.error === undefined ? wait.resume() : wait.fail(early.error);
-    else if (this.#port.isOutside) wait.holdTime();
+    else if (this.#port.isOutside) wait.waitsOutside();
     return wait.promise;
   }
 
@@ -268,7 +268,7 @@ export class DatagramEndpoint implements AsyncDisposable {
     }
     const wait = park<Datagram>(scope, this.#receiveSubject);
     wait.handsOver = true;
-    if (this.#port.isOutside) wait.holdTime();
+    if (this.#port.isOutside) wait.waitsOutside();
     this.#inbox.waiters.add(wait);
     return wait.promise;
   }
@@ -311,9 +311,9 @@ export class DatagramEndpoint implements AsyncDisposable {
   /** Waits until the socket is gone. Does not wait in a scope that was cancelled. */
   async waitClosed(): Promise<void> {
     const scope = here();
-    if (this.#state === "gone" || scope.peekInterruption() !== undefined) return;
+    if (this.#state === "gone" || scope.peekDue() !== undefined) return;
     const wait = park<void>(scope, this.#closeSubject);
-    if (this.#port.isOutside) wait.holdTime();
+    if (this.#port.isOutside) wait.waitsOutside();
     this.#closers.add(wait);
     await wait.promise;
   }

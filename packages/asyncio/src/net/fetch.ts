@@ -14,9 +14,10 @@ import { CancelledError, InvalidStateError, isThenable } from "../errors/errors.
 import { Aborting } from "../interop/abort-signal.ts";
 import { cancelIfDue } from "../interop/cancellable.ts";
 import { failureCameLate } from "../interop/late.ts";
-import { here } from "../kernel/here.ts";
+import type { Cancellation } from "../kernel/cancellation.ts";
+import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
-import type { Cancellation, Wait } from "../kernel/wait.ts";
+import type { Wait } from "../kernel/wait.ts";
 import { type AbortBinding, bindSignal, checkSignal } from "../ports/abort.ts";
 import { readerFrom, type WebReadable } from "../streams/from-foreign.ts";
 import type { StreamReader } from "../streams/reader.ts";
@@ -171,7 +172,7 @@ class Exchange {
         : Promise.resolve(called as Response);
       const wait = park<Response>(scope, this, () => true); // the scope tells us of cancellations
       this.#wait = wait;
-      wait.holdTime();
+      wait.waitsOutside();
       cancelIfDue(scope, wait as Wait);
       answer.then(
         (response) => {
@@ -293,7 +294,7 @@ class Exchange {
       else body.ended();
       return true;
     });
-    wait.holdTime();
+    wait.waitsOutside();
     start().then(
       (value) => {
         body.ended();

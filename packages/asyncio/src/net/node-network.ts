@@ -8,9 +8,9 @@
 import type { NetConnectOpts, Server, Socket } from "node:net";
 import { InvalidStateError } from "../errors/errors.ts";
 import { cancellable } from "../interop/cancellable.ts";
-import { completed, here } from "../kernel/here.ts";
 import { realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
 import { runInRoot } from "../ports/context-storage.ts";
@@ -47,7 +47,7 @@ export const nodeNetwork: StreamNetwork = {
       return true;
     });
     wait.handsOver = true;
-    wait.holdTime();
+    wait.waitsOutside();
     // Before a read asks for them, bytes stay with the operating system.
     socket.pause();
     const failed = (error: Error): void => void wait.fail(error);
@@ -195,7 +195,7 @@ export async function startListening(server: Server, options: ListenOptions): Pr
     server.close();
     return true;
   });
-  wait.holdTime();
+  wait.waitsOutside();
   const failed = (error: Error): void => {
     const isTaken = (error as { code?: unknown }).code === "EADDRINUSE";
     if (isTaken && wait.state === "parked" && unix?.rename() === true) listen();
@@ -259,7 +259,7 @@ export class NodeListener implements Listener, Watched {
     if (stream !== undefined) return completed<ByteStream>(scope, this, stream);
     const wait = park<ByteStream>(scope, this);
     wait.handsOver = true;
-    wait.holdTime();
+    wait.waitsOutside();
     this.#waiters.add(wait);
     return wait.promise;
   }

@@ -1,7 +1,7 @@
 /** Datagram sockets of the host: `node:dgram`, which Deno and Bun have, too. Loaded when the first one is opened. */
 
 import type { Socket, SocketOptions } from "node:dgram";
-import { here } from "../kernel/here.ts";
+import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import type {
@@ -25,7 +25,7 @@ export function openRealPort(
     return true;
   });
   wait.handsOver = true;
-  wait.holdTime();
+  wait.waitsOutside();
   const failed = (error: Error): void => {
     if (wait.fail(error)) socket.close(); // else it was cancelled, which has closed it
   };

@@ -4,7 +4,7 @@
  */
 
 import type { FutureListener } from "../kernel/future.ts";
-import { here } from "../kernel/here.ts";
+import { here } from "../kernel/operation.ts";
 import type { Task } from "../kernel/task.ts";
 import { type ByteStream, describeAddress } from "../ports/network.ts";
 import { isLossOf } from "../streams/writer.ts";
@@ -55,7 +55,7 @@ export class Served implements FutureListener {
     const scope = here();
     let isGone = false;
     try {
-      if (scope.peekInterruption() === undefined && scope.cancelling() === 0) {
+      if (scope.peekDue() === undefined && scope.cancelling() === 0) {
         await stream.waitClosed();
         isGone = true;
       }

@@ -20,8 +20,7 @@ import {
   rangeError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { recognised } from "../kernel/body.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { createTask, type Task } from "../kernel/task.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";

@@ -13,8 +13,8 @@ import type {
   TlsOptions as TlsServerOptions,
 } from "node:tls";
 import { argumentError, checkOptions, checkSeconds, TimeoutError } from "../errors/errors.ts";
-import { here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
+import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import {
@@ -155,7 +155,7 @@ async function shakeHands(
     raw.destroy();
     return true;
   });
-  wait.holdTime();
+  wait.waitsOutside();
   const failed = (error: Error, socket?: TLSSocket): void => {
     raw.off("close", closed);
     wait.fail(explain(error, side, socket));

@@ -11,9 +11,9 @@
 
 import type { ChildProcess, SpawnOptions } from "node:child_process";
 import type { Readable } from "node:stream";
-import { completed, here, refused } from "../kernel/here.ts";
 import { type HostTimer, realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { runInRoot } from "../ports/context-storage.ts";
@@ -132,7 +132,7 @@ export class Child implements Dependent, Watched {
       return completed(scope, api, setUp(new Child(scope.loop, spec, host, host.pid)));
     }
     const wait = park<T>(scope, api);
-    wait.holdTime();
+    wait.waitsOutside();
     host.once("error", (error) => wait.fail(fail(error)));
     return wait.promise;
   }
@@ -153,7 +153,7 @@ export class Child implements Dependent, Watched {
     if (stop !== undefined) return stop;
     if (this.returncode !== undefined) return completed(scope, this.#subject, this.returncode);
     const wait = park<number>(scope, this.#subject);
-    wait.holdTime();
+    wait.waitsOutside();
     this.#exits.add(wait);
     return wait.promise;
   }
@@ -207,7 +207,7 @@ export class Child implements Dependent, Watched {
       stopWatching();
       return true;
     });
-    wait.holdTime();
+    wait.waitsOutside();
     const stopWatching = whenDrained(this, () => wait.resume());
     return wait.promise;
   }
@@ -236,7 +236,7 @@ export class Child implements Dependent, Watched {
 
   #untilOver(work: Promise<void>): Promise<void> {
     const wait = park<void>(here(), this.#subject, (_wait, _cancellation) => false);
-    wait.holdTime();
+    wait.waitsOutside();
     void work.then(() => wait.joined());
     return wait.promise;
   }

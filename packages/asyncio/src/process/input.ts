@@ -1,8 +1,7 @@
 /** What is fed to the standard input of a process. */
 
 import { argumentError, isThenable } from "../errors/errors.ts";
-import { recognised } from "../kernel/body.ts";
-import { here } from "../kernel/here.ts";
+import { here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { StreamWriter } from "../streams/writer.ts";
 

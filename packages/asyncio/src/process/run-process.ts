@@ -3,7 +3,7 @@
 import type { Readable } from "node:stream";
 import { argumentError, checkSeconds, rangeError, TimeoutError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { here } from "../kernel/here.ts";
+import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { NodeStream } from "../streams/node-stream.ts";
 import { StreamWriter } from "../streams/writer.ts";

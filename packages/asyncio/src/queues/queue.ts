@@ -11,7 +11,7 @@
 
 import { checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { completed, here, refused } from "../kernel/here.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";

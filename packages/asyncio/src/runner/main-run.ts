@@ -1,12 +1,13 @@
 /** One main task on a loop: who ends it, and when it will never end. */
 
+import type { Cancellation } from "../kernel/cancellation.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import type { Context } from "../kernel/variables.ts";
-import type { Cancellation, Wait } from "../kernel/wait.ts";
+import type { Wait } from "../kernel/wait.ts";
 import type { Timer } from "../structures/timers.ts";
 import { deadlockOf } from "../tasks/deadlock.ts";
 import { abandonTasks, describeTask } from "./shutdown.ts";

@@ -9,9 +9,9 @@
 
 import { CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
-import { HostLoop, here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { HostLoop, here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
 import { type Context, copyContext } from "../kernel/variables.ts";

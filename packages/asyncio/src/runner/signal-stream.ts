@@ -4,7 +4,7 @@
  */
 
 import { argumentError } from "../errors/errors.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";

@@ -1,8 +1,7 @@
 /** The end of an `await using` block: what it owes to whoever left it, by whatever way. */
 
 import { CancelledError } from "../errors/errors.ts";
-import { pendAgain } from "../kernel/body.ts";
-import { here } from "../kernel/here.ts";
+import { here, makeDueAgain } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { WaitSubject } from "../kernel/wait.ts";
 
@@ -26,7 +25,7 @@ export interface Closable {
 export async function disposeOf(closable: Closable, subject: WaitSubject): Promise<void> {
   const scope = here();
   const isLeft = isLeftByCancellation(scope);
-  if (scope.peekInterruption() !== undefined) {
+  if (scope.peekDue() !== undefined) {
     const isLoss = closable.unsent > 0;
     if (isLoss) closable.abort();
     else closable.close();
@@ -41,7 +40,7 @@ export async function disposeOf(closable: Closable, subject: WaitSubject): Promi
     const isLoss = closable.unsent > 0;
     closable.abort();
     if (!isLeft || isLoss) throw error;
-    pendAgain(error);
+    makeDueAgain(error);
   }
 }
 

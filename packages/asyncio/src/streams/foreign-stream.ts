@@ -10,8 +10,8 @@
 
 import { CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { runInScope } from "../kernel/context.ts";
-import { completed, here, refused } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
@@ -152,7 +152,7 @@ export class ForeignStream implements ByteStream, Watched {
   /** After an empty chunk. A source may give them without end: the host has its turn as with every operation (rule 9). */
   #pullAgain(source: Source): void {
     this.#isPulling = true;
-    this.#sourceScope.loop.nextTurn(this.#sourceScope).then(() => {
+    this.#sourceScope.loop.turn(this.#sourceScope).then(() => {
       this.#isPulling = false;
       // The next read asks again, if the one that waited has given up.
       if (this.#source !== undefined && this.#reader?.state === "parked") this.#pull(source);
@@ -258,7 +258,7 @@ export class ForeignStream implements ByteStream, Watched {
   async waitClosed(): Promise<void> {
     const scope = here();
     const isGone = this.#isOver || this.#closing.isLeftBehind;
-    if (!isGone && scope.peekInterruption() === undefined)
+    if (!isGone && scope.peekDue() === undefined)
       await this.#closing.wait(scope, this.#subject("the end of")).promise;
     const error = this.#untold;
     this.#untold = undefined;

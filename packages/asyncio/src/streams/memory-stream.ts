@@ -5,9 +5,9 @@
 
 import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { completed, here, refused } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
@@ -238,7 +238,7 @@ export class MemoryStream implements ByteStream, Watched {
 
   async waitClosed(): Promise<void> {
     const isOver = this.#outgoing.unread === 0 || this.lost !== undefined;
-    if (isOver || here().peekInterruption() !== undefined) return;
+    if (isOver || here().peekDue() !== undefined) return;
     try {
       await this.#waitUntilUnread(0, `${this.#name}.waitClosed`);
     } catch (error) {

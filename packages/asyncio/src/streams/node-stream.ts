@@ -11,9 +11,9 @@
 
 import type { Readable, Writable } from "node:stream";
 import { CancelledError, InvalidStateError } from "../errors/errors.ts";
-import { completed, here, refused } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
@@ -436,7 +436,7 @@ export class NodeStream implements ByteStream, Watched {
   async waitClosed(): Promise<void> {
     const scope = here();
     const isGone = this.#open === 0 || this.#closing?.isLeftBehind === true;
-    if (!isGone && scope.peekInterruption() === undefined) await this.#waitUntilGone(scope).promise;
+    if (!isGone && scope.peekDue() === undefined) await this.#waitUntilGone(scope).promise;
     const error = this.#untold;
     this.#untold = undefined;
     if (error !== undefined) throw error;
@@ -450,7 +450,7 @@ export class NodeStream implements ByteStream, Watched {
       return this.#closing.wait(scope, subject);
     }
     const wait = park<void>(scope, subject);
-    wait.holdTime();
+    wait.waitsOutside();
     this.#closers ??= new WaitList();
     this.#closers.add(wait);
     return wait;
@@ -576,7 +576,7 @@ export class NodeStream implements ByteStream, Watched {
 
   #waitsOutside(wait: Wait): void {
     if (this.#source.isForeign === true) wait.isForeign = true;
-    else wait.holdTime();
+    else wait.waitsOutside();
   }
 
   #subject(what: string): WaitSubject {

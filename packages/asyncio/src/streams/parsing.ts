@@ -14,7 +14,7 @@ import {
   isThenable,
   rangeError,
 } from "../errors/errors.ts";
-import { openScope } from "../kernel/body.ts";
+import { openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 import {

@@ -8,7 +8,7 @@
 
 import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { completed, here, refused } from "../kernel/here.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { ByteStream } from "../ports/network.ts";
 import { ByteBuffer } from "./byte-buffer.ts";

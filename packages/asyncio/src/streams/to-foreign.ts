@@ -12,7 +12,7 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import { argumentError } from "../errors/errors.ts";
 import { runInScope } from "../kernel/context.ts";
-import { here } from "../kernel/here.ts";
+import { here } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import { StreamReader } from "./reader.ts";
 import { StreamWriter } from "./writer.ts";

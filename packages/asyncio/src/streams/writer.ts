@@ -19,7 +19,7 @@ import {
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { Future } from "../kernel/future.ts";
-import { completed, here, refused } from "../kernel/here.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { disposeOf } from "./dispose.ts";
@@ -292,7 +292,7 @@ export class StreamWriter implements AsyncDisposable {
     const from = this.#taken;
     this.#taken += chunk.length;
     stream.send(chunk);
-    if (stream.unsent <= this.#high && !scope.attention)
+    if (stream.unsent <= this.#high && !scope.mayBeDue)
       return completed(scope, "StreamWriter.write", undefined);
     const span = { from, to: this.#taken };
     return new Backpressure(() => this.#waitForRoom(span));

@@ -5,7 +5,7 @@
  */
 
 import { argumentError, rangeError, register } from "../errors/errors.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { checkSyncOptions, describeSync, type SyncOptions } from "./lock.ts";

@@ -7,7 +7,7 @@
  */
 
 import { argumentError, rangeError } from "../errors/errors.ts";
-import { here } from "../kernel/here.ts";
+import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";

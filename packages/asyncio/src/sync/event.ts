@@ -1,6 +1,6 @@
 /** Events: a flag that tasks can wait for. */
 
-import { completed, here } from "../kernel/here.ts";
+import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { checkSyncOptions, describeSync, type SyncOptions } from "./lock.ts";

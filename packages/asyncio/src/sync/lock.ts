@@ -8,7 +8,7 @@
 
 import { checkCoroutine, checkOptions, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";

@@ -6,7 +6,7 @@
  */
 
 import { argumentError, checkCoroutine, InvalidStateError, rangeError } from "../errors/errors.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";

@@ -11,8 +11,8 @@
  */
 
 import { scopeAround } from "../kernel/context.ts";
-import { here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { here } from "../kernel/operation.ts";
 import type { Context } from "../kernel/variables.ts";
 import { stackAbove } from "../kernel/wait.ts";
 import { ContextVar, type Token, watchVariables } from "./context-var.ts";

@@ -4,8 +4,8 @@
  * returned, or when the thing is collected, whichever is first. A task that was cancelled or has failed had no time to use it.
  */
 
-import { here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { here } from "../kernel/operation.ts";
 import type { Task } from "../kernel/task.ts";
 
 /** Keeps a thing from being called forgotten. */

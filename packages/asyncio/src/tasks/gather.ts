@@ -8,13 +8,13 @@
 
 import { argumentError, CancelledError, checkOptions, isThenable } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { recognised } from "../kernel/body.ts";
+import type { Cancellation } from "../kernel/cancellation.ts";
 import { leftToHost } from "../kernel/debug.ts";
 import { Future } from "../kernel/future.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here, recognised } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import type { Cancellation, Wait } from "../kernel/wait.ts";
+import type { Wait } from "../kernel/wait.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
 import type { Ownership } from "./owners.ts";
 import { isIterable } from "./source.ts";

@@ -14,10 +14,9 @@
 
 import { argumentError, CancelledError, checkOptions, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { recognised } from "../kernel/body.ts";
 import { creationSites } from "../kernel/debug.ts";
-import { completed, here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { completed, here, recognised } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { type Context, currentContext } from "../kernel/variables.ts";

@@ -12,9 +12,8 @@ import {
   checkSeconds,
   rangeError,
 } from "../errors/errors.ts";
-import { openScope } from "../kernel/body.ts";
 import { creationSites } from "../kernel/debug.ts";
-import { here } from "../kernel/here.ts";
+import { here, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { currentContext } from "../kernel/variables.ts";

@@ -1,8 +1,8 @@
 /** Waiting for time to pass, and for other tasks to have their turn. */
 
 import { checkSeconds } from "../errors/errors.ts";
-import { here, switchTasks } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
+import { here, turn } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import type { Timer } from "../structures/timers.ts";
@@ -31,7 +31,7 @@ export function sleep<T>(delay: number, result?: T): Promise<T | undefined> {
   const scope = here();
   return (
     scope.interruption("sleep") ??
-    (delay > 0 ? sleepIn(scope, delay, result) : switchTasks(scope, "sleep", result))
+    (delay > 0 ? sleepIn(scope, delay, result) : turn(scope, "sleep", result))
   );
 }
 

@@ -24,12 +24,12 @@ import {
   rangeError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { openScope, pendAgain } from "../kernel/body.ts";
-import { here } from "../kernel/here.ts";
+import type { Cancellation } from "../kernel/cancellation.ts";
+import { here, makeDueAgain, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, checkTaskOptions, Task, type TaskOptions } from "../kernel/task.ts";
 import { currentContext } from "../kernel/variables.ts";
-import type { Cancellation, Wait } from "../kernel/wait.ts";
+import type { Wait } from "../kernel/wait.ts";
 import { bindSignal, checkSignal } from "../ports/abort.ts";
 import { excuse } from "../ports/uncaught.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
@@ -244,7 +244,7 @@ export class TaskGroup<R = unknown> {
       forwardCancel,
     );
     this.#join = join;
-    const interruption = this.#outer.attention ? this.#outer.takeInterruption() : undefined;
+    const interruption = this.#outer.mayBeDue ? this.#outer.takeDue() : undefined;
     if (interruption !== undefined) join.cancel(interruption);
     try {
       await join.promise;
@@ -256,7 +256,7 @@ export class TaskGroup<R = unknown> {
   #conclude(outcome: BodyOutcome<R>): R {
     const { value, cancelledError } = outcome;
     if (this.#failures.length > 0) {
-      if (cancelledError !== undefined) pendAgain(cancelledError);
+      if (cancelledError !== undefined) makeDueAgain(cancelledError);
       throw this.#exceptionGroup();
     }
     if (cancelledError !== undefined) throw cancelledError;
@@ -362,7 +362,7 @@ export class TaskGroup<R = unknown> {
   #checkOpen(api: string, child: string): void {
     if (this.#state === "open" || this.#state === "closing") return;
     // A child that was cancelled with its group and does not know yet: tell it that, rather than that it came too late.
-    const interruption = this.#state === "aborting" ? here().takeInterruption() : undefined;
+    const interruption = this.#state === "aborting" ? here().takeDue() : undefined;
     if (interruption !== undefined) throw this.#excused(api, new CancelledError(interruption));
     const found =
       this.#state === "closed"
@@ -381,7 +381,7 @@ export class TaskGroup<R = unknown> {
   #excused<E extends Error>(api: string, exception: E): E {
     const { loop, task } = this.#outer;
     return excuse(exception, () => {
-      if (exception instanceof CancelledError) pendAgain(exception); // it was not the listener's to take
+      if (exception instanceof CancelledError) makeDueAgain(exception); // it was not the listener's to take
       if (this.#hasExcused) return;
       this.#hasExcused = true;
       const message = `a callback has called ${api} when ${this.describeWait()} was ending, and nobody has caught the error`;

@@ -12,12 +12,11 @@ import {
   TimeoutError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { openScope } from "../kernel/body.ts";
-import { here } from "../kernel/here.ts";
+import type { ScopeOptions } from "../kernel/cancellation.ts";
 import { realHost } from "../kernel/host.ts";
+import { here, openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import type { ScopeOptions } from "../kernel/trouble.ts";
 import { currentContext } from "../kernel/variables.ts";
 import { type AbortBinding, bindSignal, checkSignal } from "../ports/abort.ts";
 import { formatSeconds } from "../structures/timers.ts";
@@ -240,7 +239,7 @@ export async function cleanup<T>(seconds: number, body: Coroutine<T>): Promise<T
  */
 export function timeLeft(): number {
   const start = here();
-  if (start.peekInterruption() !== undefined) return 0;
+  if (start.peekDue() !== undefined) return 0;
   let deadline = Number.POSITIVE_INFINITY;
   for (let scope: Scope | undefined = start; scope !== undefined; scope = scope.around)
     if (!scope.closed) deadline = Math.min(deadline, scope.deadline);

@@ -13,9 +13,8 @@ import {
   TimeoutError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { recognised } from "../kernel/body.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { type Coroutine, createTask, Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
@@ -159,7 +158,7 @@ export async function waitFor<T>(
   if (seconds !== null) checkSeconds("`waitFor`", "a number of seconds, or null", seconds);
   if (work instanceof Future) {
     // Under a pending cancellation the await passes it on to the work (8.21); `timeout` would not get that far.
-    const isPlain = work.done() || here().peekInterruption() !== undefined;
+    const isPlain = work.done() || here().peekDue() !== undefined;
     return await (isPlain ? work : timeout(seconds, () => work));
   }
   if (seconds !== null && seconds <= 0)
@@ -233,7 +232,7 @@ class CompletionIterator<T> implements Completions<T> {
     const scope = here();
     this.#delay = delay;
     this.#deadline = scope.loop.time() + delay;
-    const isInterrupted = scope.peekInterruption() !== undefined;
+    const isInterrupted = scope.peekDue() !== undefined;
     for (const item of items) {
       if (typeof item === "function" && isInterrupted) this.#notStarted.push(item);
       else this.#add(toFuture(item));

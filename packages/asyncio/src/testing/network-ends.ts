@@ -1,8 +1,8 @@
 /** What code on a simulated host opens: listeners and datagram sockets. How things travel is in network.ts. */
 
 import { InvalidStateError } from "../errors/errors.ts";
-import { completed, here } from "../kernel/here.ts";
 import type { Watched } from "../kernel/host.ts";
+import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList } from "../kernel/wait.ts";
 import {

@@ -16,8 +16,8 @@ import {
   rangeError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { here } from "../kernel/here.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";

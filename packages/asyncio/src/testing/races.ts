@@ -14,7 +14,7 @@
 
 import { argumentError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { here } from "../kernel/here.ts";
+import { here } from "../kernel/operation.ts";
 import { nameOfFlow } from "./decider.ts";
 
 /** Where in the program something happened; empty if it is not known. */

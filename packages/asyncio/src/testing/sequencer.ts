@@ -1,7 +1,7 @@
 /** An order that a test lays down for its tasks. */
 
 import { checkCoroutine, InvalidStateError, rangeError } from "../errors/errors.ts";
-import { completed, here } from "../kernel/here.ts";
+import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";

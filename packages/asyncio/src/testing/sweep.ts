@@ -9,8 +9,8 @@
 
 import { argumentError, checkOptions, checkSeconds } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { here } from "../kernel/here.ts";
 import { realHost } from "../kernel/host.ts";
+import { here } from "../kernel/operation.ts";
 import type { Task } from "../kernel/task.ts";
 import { replayFor, replayOnly } from "./explore.ts";
 import { failureOf } from "./report.ts";

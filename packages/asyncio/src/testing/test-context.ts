@@ -1,7 +1,7 @@
 /** What the body of a test gets: control of the clock, and numbers that a schedule decides. */
 
 import { checkSeconds, InvalidStateError, rangeError } from "../errors/errors.ts";
-import { here } from "../kernel/here.ts";
+import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { type VirtualHost, virtualHostOf } from "./virtual-host.ts";
 

@@ -106,7 +106,7 @@ test("a timer that a copy answers for in a scope of the other is not reported", 
   const { openBubble }: typeof import("../../src/testing/bubble.ts") = await import(
     pathToFileURL(join(home, "testing/bubble.ts")).href
   );
-  const { HostLoop }: typeof import("../../src/kernel/here.ts") = await import(
+  const { HostLoop }: typeof import("../../src/kernel/operation.ts") = await import(
     pathToFileURL(join(home, "kernel/here.ts")).href
   );
   const close = openBubble(new HostLoop(), {}); // takes the place of the timers in the whole program

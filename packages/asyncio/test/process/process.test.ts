@@ -21,8 +21,8 @@ import {
   sleep,
   timeout,
 } from "../../src/index.ts";
-import { here } from "../../src/kernel/here.ts";
 import { realHost } from "../../src/kernel/host.ts";
+import { here } from "../../src/kernel/operation.ts";
 import { Child } from "../../src/process/child.ts";
 import { LeakError, runTest } from "../../src/testing.ts";
 import { runFixture } from "../child.ts";

@@ -19,7 +19,7 @@ import {
   taskGroup,
   timeout,
 } from "../../src/index.ts";
-import { HostLoop, here } from "../../src/kernel/here.ts";
+import { HostLoop, here } from "../../src/kernel/operation.ts";
 import { VirtualLoop } from "../../src/testing.ts";
 import { collectGarbage } from "../gc.ts";
 import { collectReports } from "../virtual.ts";

@@ -1,0 +1,138 @@
+/**
+ * What every operation does: it asks where it is, and completes, waits for its turn or is refused there; and how a body runs in a
+ * scope of its own.
+ */
+
+import { type CancelDetails, CancelledError } from "../errors/errors.ts";
+import { findCause } from "../structures/causes.ts";
+import { type Cancellation, markHeard } from "./cancellation.ts";
+import { currentScope, runInScope } from "./context.ts";
+import { reportUnobserved } from "./failure.ts";
+import { Gate } from "./gate.ts";
+import { realHost } from "./host.ts";
+import { EventLoop, type EventLoopOptions } from "./loop.ts";
+import { Scope } from "./scope.ts";
+import { currentContext } from "./variables.ts";
+import { Wait, type WaitSubject } from "./wait.ts";
+
+/** A loop in real time, on the event loop of Node, Deno or Bun. */
+export class HostLoop extends EventLoop {
+  constructor(options?: EventLoopOptions) {
+    super(realHost, options);
+  }
+}
+
+let outside: Scope | undefined;
+
+/** The current scope; outside every `run` and task a scope of the default loop which is never cancelled and never ends. */
+export function here(): Scope {
+  const scope = currentScope();
+  if (scope !== undefined) return scope;
+  if (outside === undefined) {
+    const loop = new HostLoop();
+    outside = new Scope(loop, { label: "the program", context: currentContext() });
+    // No `run` ends on this loop: what failed unobserved is reported when the program does.
+    loop.host.onDry(() => reportUnobserved(loop));
+  }
+  return outside;
+}
+
+/** The loop of the running code; outside every task the default loop, which real time drives. */
+export function getRunningLoop(): EventLoop {
+  return here().loop;
+}
+
+/** What an operation returns that was complete in the call: at once, or in its turn when the budget is spent. */
+export function completed<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
+  const { loop } = scope;
+  const yields = (): boolean => loop.isExact && loop.host.yields?.(scope, subject) === true;
+  if (loop.spend() && !yields()) return Promise.resolve(value);
+  return turn(scope, subject, value);
+}
+
+/** What an operation returns that is complete, after everything that is ready now. Nothing can cancel it any more. */
+export function turn<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
+  const { loop } = scope;
+  if (!loop.isExact) {
+    if (loop.isNow()) return Promise.resolve(value);
+    if (value === undefined) return loop.turn(scope) as Promise<T>; // T has undefined
+    const gate = new Gate(scope, value);
+    loop.enqueue(gate, true);
+    return gate.promise;
+  }
+  // Whoever watches the steps wants to know what they are about.
+  const wait = new Wait<T>(scope, subject);
+  loop.host.parked?.(wait as Wait);
+  wait.resume(value);
+  return wait.promise;
+}
+
+/** What an operation returns that cannot begin: a rejection that comes in its turn, as every outcome does. */
+export function refused(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
+  const wait = new Wait<never>(scope, subject);
+  wait.fail(error);
+  return wait.promise;
+}
+
+// --- bodies
+
+/**
+ * Runs `body` in `scope`, nested in `parent`; the scope closes when the body has settled. An operation: a pending
+ * cancellation rejects it before the body runs, unless the scope is shielded.
+ */
+export async function openScope<T>(
+  scope: Scope,
+  parent: Scope,
+  body: () => T | PromiseLike<T>,
+): Promise<T> {
+  try {
+    const stop = scope.shield ? undefined : parent.interruption(scope.label);
+    if (stop !== undefined) await stop;
+    scope.openIn(parent);
+    const value = await runInScope(scope, callBody<T>, body);
+    if (!scope.loop.spend()) await turn(parent, scope.label, undefined); // a spin of bodies that never wait
+    return value;
+  } catch (error) {
+    const leaving = scope.outermost(recognised(error, scope));
+    if (leaving instanceof CancelledError) markHeard(scope, leaving.scope);
+    throw leaving;
+  } finally {
+    scope.close();
+  }
+}
+
+/** Awaits the body inside its own context: a thenable that a body merely returns is waited for in the body's scope. */
+async function callBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
+  return await body();
+}
+
+/**
+ * What an error that leaves a body in `scope` counts as. Foreign code answers to our signals with errors of its own, which
+ * have our CancelledError as their cause. As long as the scope that it comes from is ending, such an error counts as that.
+ */
+export function recognised(error: unknown, scope: Scope): unknown {
+  const isOurs = error instanceof CancelledError;
+  const details = isOurs ? CancelledError.detailsOf(error) : causeIn(error, scope);
+  if (!(details?.scope instanceof Scope)) return error;
+  const cancellation = details as Cancellation; // a scope has made it
+  cancellation.scope.wasDelivered(cancellation); // by its abort signal
+  if (isOurs) return error;
+  const cause = cancellation.source === "abort" ? cancellation.reason : error;
+  return new CancelledError(cancellation, { cause });
+}
+
+function causeIn(error: unknown, scope: Scope): CancelDetails | undefined {
+  return findCause(error, (cause) => {
+    if (!(cause instanceof CancelledError)) return undefined;
+    const from = cause.scope;
+    if (!(from instanceof Scope) || from.cancelling() === 0) return null;
+    const isOver = from.closed && from !== scope && !scope.isInside(from);
+    return isOver ? null : CancelledError.detailsOf(cause);
+  });
+}
+
+/** Makes a cancellation that was caught come back at the next wait of its scope. */
+export function makeDueAgain(error: CancelledError): void {
+  const details = CancelledError.detailsOf(error);
+  if (details?.scope instanceof Scope) details.scope.makeDue(details as Cancellation); // the scope made it
+}
