@@ -14,7 +14,13 @@
  * (rule 9). Over an exact host, and in debug mode, a drain is one step, and the next waits until all microtasks have run.
  */
 
-import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
+import {
+  argumentError,
+  checkOptions,
+  checkSeconds,
+  InvalidStateError,
+  isThenable,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { formatReport } from "../errors/report.ts";
 import { environmentVariable } from "../ports/js-host.ts";
@@ -82,6 +88,8 @@ export class EventLoop {
   #hostTimerWhen = Number.POSITIVE_INFINITY;
   /** True iff a drain is scheduled. Something is ready only if it is. */
   #drainDue = false;
+  /** @internal How many deadlines were set in scopes whose bodies ran already. */
+  deadlinesSet = 0;
   /** @internal How many drains there were. */ turns = 0;
   #spent = 0;
   /** How much may be spent until the budget and the clock have to be looked at. */
@@ -197,15 +205,20 @@ export class EventLoop {
    */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {
     const handler = this.#exceptionHandler;
-    try {
-      if (handler === undefined) this.defaultExceptionHandler(context);
-      else
-        (variables ?? context.task?.scope.context ?? currentContext()).run(() =>
-          handler(this, context),
-        );
-    } catch (exception) {
+    if (handler === undefined) {
+      this.defaultExceptionHandler(context);
+      return;
+    }
+    const failed = (exception: unknown): void => {
       this.defaultExceptionHandler({ message: "the exception handler has failed", exception });
       this.defaultExceptionHandler(context);
+    };
+    try {
+      const values = variables ?? context.task?.scope.context ?? currentContext();
+      const result: unknown = values.run(() => handler(this, context));
+      if (isThenable(result)) result.then(undefined, failed); // it is an async function
+    } catch (exception) {
+      failed(exception);
     }
   }
 

@@ -5,8 +5,9 @@
 
 import { type CancelDetails, CancelledError } from "../errors/errors.ts";
 import { findCause } from "../structures/causes.ts";
-import { type Cancellation, markHeard } from "./cancellation.ts";
+import type { Cancellation } from "./cancellation.ts";
 import { currentScope, runInScope } from "./context.ts";
+import { markHeard } from "./delivery.ts";
 import { reportUnobserved } from "./failure.ts";
 import { Gate } from "./gate.ts";
 import { realHost } from "./host.ts";

@@ -3,11 +3,6 @@
  * CancelScope each runs in one. A scope knows the waits parked in it and the scopes nested in it, so cancelling is a
  * walk over plain objects: no promise races, no abort listeners.
  *
- * Where is a cancellation delivered? To every wait parked at or below the scope, at once. If there is none, it stays
- * `due` and ends the next operation begun there, at its start, before it has changed anything. If there are some, a
- * branch that is not parked hears of it as well, as far as one can know of it: until the next turn of the loop the
- * cancellation is `fresh` and ends what is begun there; and a nested scope in which nobody is parked has `missed` it.
- *
  * Life: open, then closed when its body has settled. A cancellation is delivered once, so that code can await while it
  * cleans up; `cancelGrace` seconds later the scope `insists`: it is cancelled again, and every operation in it rejects at
  * once from then on. So does a closed one: whatever still floats in it is cut off.
@@ -24,15 +19,13 @@ import { Timer } from "../structures/timers.ts";
 import {
   type Cancellation,
   CancelState,
-  deliver,
   hasPoint,
-  markHeard,
   newOrigin,
-  reach,
   type ScopeOptions,
   type ScopeWatcher,
 } from "./cancellation.ts";
 import { reportFloating, reportInsisted } from "./debug.ts";
+import { deliver, findDue, markHeard, reach, renew } from "./delivery.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
 import { Context, type ContextValues } from "./variables.ts";
@@ -47,8 +40,8 @@ export class Scope implements Ends<Wait> {
   /** The task whose body runs here, however deep; undefined in plain callbacks and outside every task. */
   task: Task<unknown> | undefined;
   parent: Scope | undefined = undefined;
-  /** True if an operation begun here has to ask `takeDue`. May be true for nothing; never false wrongly. */
-  mayBeDue = false;
+  /** What `loop.deadlinesSet` was when nothing was due here; -1 if something may be. */
+  #clearAt: number;
   closed = false;
   /** Knows the deadline also when it has fired, or was never set because it came too late. */
   #deadlineTimer: Timer | undefined = undefined;
@@ -64,11 +57,24 @@ export class Scope implements Ends<Wait> {
 
   constructor(loop: EventLoop, options: ScopeOptions) {
     this.loop = loop;
+    this.#clearAt = loop.deadlinesSet;
     this.label = options.label;
     this.#context = options.context;
     this.task = options.task;
     this.shield = options.shield ?? false;
     if (options.cancelGrace !== undefined) this.ownCancelState().cancelGrace = options.cancelGrace;
+  }
+
+  /**
+   * True if an operation begun here has to ask `takeDue`. False positives are allowed, false negatives are not. A deadline that
+   * is set while things run may be around any of them, by way of owners: so all look once.
+   */
+  get mayBeDue(): boolean {
+    return this.#clearAt !== this.loop.deadlinesSet;
+  }
+
+  set mayBeDue(mayBe: boolean) {
+    this.#clearAt = mayBe ? -1 : this.loop.deadlinesSet;
   }
 
   get context(): Context {
@@ -102,7 +108,7 @@ export class Scope implements Ends<Wait> {
     if (cancelState.graceTimer === undefined && grace !== Number.POSITIVE_INFINITY) {
       cancelState.graceTimer = this.loop.addTimer(this.loop.time() + grace, this);
     }
-    deliver(this, cancellation);
+    deliver(cancellation);
   }
 
   /** One of this scope, which nothing is told of; `from` is the one that it passes on. */
@@ -141,7 +147,7 @@ export class Scope implements Ends<Wait> {
 
   /** The cancellation that would end the next operation begun here; it stays undelivered. */
   peekDue(): Cancellation | undefined {
-    return this.mayBeDue ? this.#findInterruption() : undefined;
+    return this.mayBeDue ? findDue(this) : undefined;
   }
 
   get deadline(): number {
@@ -150,6 +156,7 @@ export class Scope implements Ends<Wait> {
 
   /** Moves the deadline: absolute, on the clock of the loop. One that has passed already is noticed by the next operation. */
   set deadline(when: number) {
+    const hadOne = this.deadline !== Number.POSITIVE_INFINITY;
     this.#stopDeadline();
     this.#deadlineTimer = undefined;
     if (when === Number.POSITIVE_INFINITY) return;
@@ -157,16 +164,17 @@ export class Scope implements Ends<Wait> {
     else {
       this.#deadlineTimer = this.loop.addTimer(when, this);
       this.mayBeDue = true;
-      if (this.nested !== undefined) reach(this);
+      if (!hadOne && (this.parent !== undefined || this.task?.scope === this))
+        this.loop.deadlinesSet++;
     }
   }
 
   /** @internal */ timerDue(timer: Timer): void {
-    if (timer === this.#deadlineTimer) this.#expire();
+    if (timer === this.#deadlineTimer) this.expire();
     else this.#insist();
   }
 
-  #expire(): void {
+  /** @internal */ expire(): void {
     this.ownCancelState().expired = true;
     this.#stopDeadline();
     this.cancel(undefined, "deadline");
@@ -185,7 +193,7 @@ export class Scope implements Ends<Wait> {
     cancelState.insists = true;
     if (cancellation.grace > 0) reportInsisted(this, cancellation.grace);
     reach(this);
-    deliver(this, cancellation);
+    deliver(cancellation);
   }
 
   #stopGrace(): void {
@@ -207,7 +215,7 @@ export class Scope implements Ends<Wait> {
    * it are being left anyway. It is thereby delivered.
    */
   takeDue(): Cancellation | undefined {
-    const found = this.#findInterruption();
+    const found = findDue(this);
     if (found === undefined) return undefined;
     const { cancelState, closed } = found.scope;
     // An endless `catch` around operations of a scope like this must not starve the host.
@@ -294,75 +302,10 @@ export class Scope implements Ends<Wait> {
       this.cancelState.due = undefined;
   }
 
-  /** Keeps `mayBeDue` true as long as it has to be. */
-  #findInterruption(): Cancellation | undefined {
-    const isTimed = this.#checkDeadlines();
-    let found: Cancellation | undefined;
-    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
-      const { cancelState } = scope;
-      if (scope.closed) found = scope.#cutOff();
-      else if (cancelState !== undefined) {
-        const fresh = scope.isFreshlyCancelled ? cancelState.fresh : undefined;
-        // What this branch has missed goes first.
-        const own = found?.scope === scope && !cancelState.insists ? found : cancelState.due;
-        found = own ?? fresh ?? scope.#missed ?? found;
-      }
-      if (scope.shield) break;
-    }
-    this.mayBeDue = isTimed || found !== undefined;
-    return found;
-  }
-
-  get #missed(): Cancellation | undefined {
-    const missed = this.shield ? undefined : this.cancelState?.missed;
-    return missed !== undefined && missed.scope.cancelling() > 0 ? missed : undefined; // it may have been taken back
-  }
-
-  /**
-   * A timer is only as punctual as the host: no operation may slip past a deadline. Gives whether one is still ahead. Those
-   * around the owner of a task count, too: it would be cancelled by them.
-   */
-  #checkDeadlines(): boolean {
-    let now: number | undefined; // the clock is read for finite deadlines alone, and once
-    let isAhead = false;
-    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.around) {
-      const { deadline } = scope;
-      if (deadline === Number.POSITIVE_INFINITY || scope.closed) continue;
-      if (scope.isExpired) continue;
-      now ??= this.loop.time();
-      if (deadline <= now) scope.#expire();
-      else isAhead = true;
-    }
-    return isAhead;
-  }
-
   /** Whose deadlines count here: the scope that this one is nested in; for a task that of its owner. */
   get around(): Scope | undefined {
     if (this.shield || this.parent !== undefined) return this.shield ? undefined : this.parent;
     return this.task?.scope === this ? this.task.owner : undefined;
-  }
-
-  /** @internal For delivery.ts alone. */
-  makeFresh(cancellation: Cancellation): void {
-    const cancelState = this.ownCancelState();
-    cancelState.fresh = cancellation;
-    cancelState.freshTurn = this.loop.turns;
-    this.loop.ensureDrain();
-  }
-
-  /** True until the next turn of the loop after a cancellation. */
-  get isFreshlyCancelled(): boolean {
-    const { cancelState, loop } = this;
-    return cancelState?.fresh !== undefined && cancelState.freshTurn === loop.turns;
-  }
-
-  /** Lets `cancellation` meet the next operation of the branch that goes on now: it was elsewhere, or in line, when that came. */
-  renew(cancellation: Cancellation): void {
-    if (cancellation.scope.cancelling() === 0) return;
-    if (!this.loop.isExact) this.loop.exhaustBudget(); // however deep the functions are that it comes from
-    cancellation.scope.makeFresh(cancellation);
-    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent)
-      scope.mayBeDue = true;
   }
 
   addWait(wait: Wait): void {
@@ -415,22 +358,23 @@ export class Scope implements Ends<Wait> {
     this.#stopDeadline();
     if (this.parent !== undefined) this.parent.nested?.remove(this);
     if (this.shield) this.loop.shielded.delete(this);
-    if (this.cancelState !== undefined) this.#closeTrouble(this.cancelState);
+    if (this.cancelState !== undefined) this.#closeState(this.cancelState);
     this.mayBeDue = true;
     if (this.first === undefined && (this.nested === undefined || this.nested.size === 0)) return;
     this.loop.hasCutBranches = true;
     reportFloating(this);
-    deliver(this, this.#cutOff());
+    deliver(this.cutOff());
   }
 
-  #closeTrouble(cancelState: CancelState): void {
+  #closeState(cancelState: CancelState): void {
     this.#stopGrace();
     for (const watcher of cancelState.watchers.splice(0)) watcher.closed?.();
-    if (cancelState.missed !== undefined) this.parent?.renew(cancelState.missed); // its branch goes on there
+    const { missed } = cancelState;
+    if (missed !== undefined && this.parent !== undefined) renew(this.parent, missed); // its branch goes on there
   }
 
   /** What ends the operations of a closed scope: made when somebody needs it, for few scopes do (bench: spawn). */
-  #cutOff(): Cancellation {
+  cutOff(): Cancellation {
     const cancelState = this.ownCancelState();
     if (cancelState.due?.source !== "closed") cancelState.due = this.newCancellation("closed");
     return cancelState.due;

@@ -20,8 +20,8 @@ import { CancelledError } from "../errors/errors.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { owe } from "./cancellation.ts";
 import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
+import { freshIn, owe, renew } from "./delivery.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 
@@ -199,7 +199,7 @@ export class Wait<T = unknown> {
   step(): void {
     if (this.state === "cancelled") {
       // Branches whose turn was in this very drain have not heard of it: they come to their next operation first.
-      if (this.cancellation?.scope.isFreshlyCancelled === true) {
+      if (this.cancellation !== undefined && freshIn(this.cancellation.scope) !== undefined) {
         this.scope.loop.exhaustBudget();
         this.scope.loop.enqueue(this, true);
         return;
@@ -209,7 +209,7 @@ export class Wait<T = unknown> {
       return;
     }
     this.scope.removeWait(this);
-    if (this.cancellation !== undefined) this.scope.renew(this.cancellation);
+    if (this.cancellation !== undefined) renew(this.scope, this.cancellation);
     if (this.state === "resumed") this.#resolve(this.offer);
     else {
       this.promise.then(undefined, ignore); // an abandoned wait never crashes the process

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
+  CancelScope,
   cleanup,
   createTask,
   Event,
@@ -112,6 +113,25 @@ describe("rule 8: on the real loop, the first operation begun after a deadline n
         );
 
         assert.deepEqual([moved.cancelled, isPast], [true, false]);
+      }));
+  }
+
+  for (const [name, own] of Object.entries(owners)) {
+    test(`${name}, and the deadline is set while it runs`, () =>
+      run(async () => {
+        let isPast = false;
+        const scope = new CancelScope();
+        await scope.run(() =>
+          own(async () => {
+            await sleep(0);
+            scope.deadline = getRunningLoop().time() + 0.001;
+            burn(0.002);
+            await new Lock().acquire();
+            isPast = true;
+          }),
+        );
+
+        assert.deepEqual([scope.cancelCalled, isPast], [true, false]);
       }));
   }
 

@@ -333,6 +333,21 @@ describe("rule 24: the exception handler and debug mode", () => {
     assert.match(text, /the original report/);
   });
 
+  test("a handler that is an async function and fails is reported as well", async (t) => {
+    const printed = t.mock.method(console, "error", () => {});
+    const loop = new HostLoop();
+    loop.setExceptionHandler(async () => {
+      throw new Error("broken handler");
+    });
+
+    loop.callExceptionHandler({ message: "the original report" });
+    await new Promise((resolve) => setImmediate(resolve));
+
+    const text = printed.mock.calls.map(({ arguments: [line] }) => line).join("\n");
+    assert.match(text, /broken handler/);
+    assert.match(text, /the original report/);
+  });
+
   test("the default handler prints the message, the task, and errors with their causes", (t) => {
     const printed = t.mock.method(console, "error", () => {});
     const loop = new HostLoop();
