@@ -12,14 +12,27 @@ const snapshot = fileURLToPath(new URL("./api-snapshot.txt", import.meta.url));
 
 // Lowest first. A module may import from its own folder and from lower rows, not from beside it.
 const layers = [
-  ["structures", "ports", "words"],
+  ["structures"],
+  ["errors"],
+  ["ports"],
   ["kernel"],
   ["tasks", "sync", "queues", "interop", "streams"],
+  ["patterns"],
   ["runner", "net", "process", "executors", "inspect", "testing"],
-  ["index.ts", "lowlevel.ts", "executors.ts", "inspect.ts", "testing.ts"],
+  [
+    "index.ts",
+    "lowlevel.ts",
+    "patterns.ts",
+    "executors.ts",
+    "worker.ts",
+    "inspect.ts",
+    "testing.ts",
+  ],
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
-const kernelLines = { file: 400, total: 3202 };
+// These only fall.
+const kernelLines = { file: 400, total: 2929 };
+const linesBelow = 1474;
 
 interface Import {
   readonly from: string;
@@ -61,8 +74,8 @@ test("type-only circles stay inside the kernel", () => {
   assert.deepEqual(cyclesOf(imports.filter(({ from }) => folder(from) !== "kernel")), []);
 });
 
-test("the kernel imports nothing but itself and the row below it", () => {
-  const below = layers[0] ?? [];
+test("the kernel imports nothing but itself and the rows below it", () => {
+  const below = layers.slice(0, 3).flat();
   const outside = imports.filter(
     ({ from, to }) => inKernel(from) && !inKernel(to) && !below.includes(folder(to)),
   );
@@ -85,6 +98,15 @@ test("the kernel stays small", () => {
     [],
   );
   assert.ok(total <= kernelLines.total, `${total} lines in kernel/, at most ${kernelLines.total}`);
+});
+
+test("what is below the kernel stays small", () => {
+  const below = layers.slice(0, 3).flat();
+  const total = files
+    .filter((file) => below.includes(folder(file)))
+    .reduce((sum, file) => sum + linesOf(file), 0);
+
+  assert.ok(total <= linesBelow, `${total} lines below kernel/, at most ${linesBelow}`);
 });
 
 test("only the loop and the host touch time and host scheduling", () => {

@@ -1,7 +1,8 @@
-/** What is found out about scopes and waits: branches that were cut off, always; the rest in debug mode. Slow steps are the loop's own. */
+/** What is found out about scopes and waits: branches that were cut off, always; the rest in debug mode. */
 
 import type { CancelledError } from "../errors/errors.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import type { EventLoop, Ready } from "./loop.ts";
 import type { Scope } from "./scope.ts";
 import type { Wait } from "./wait.ts";
 
@@ -25,6 +26,14 @@ export function reportInsisted(scope: Scope, grace: number): void {
     task,
     sourceTraceback: (wait && creationSites.get(wait)) ?? task?.createdAt,
   });
+}
+
+/** Reports a step that has taken longer than `loop.slowCallbackDuration`. */
+export function reportIfSlow(loop: EventLoop, { scope }: Ready, duration: number): void {
+  if (duration <= loop.slowCallbackDuration) return;
+  const task = scope?.task;
+  const message = `a step of ${task?.describe() ?? "a callback"} held the loop for ${formatSeconds(duration)}`;
+  loop.callExceptionHandler({ message, task });
 }
 
 /** What a wait was for that was cut off with its scope: found out before what it waited for goes away. "": it was reported. */

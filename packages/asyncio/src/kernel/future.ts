@@ -170,7 +170,7 @@ export class Future<T> extends Promise<T> {
       undefined,
       options?.context,
     );
-    const entry: DoneCallback = { callback, handle, futureDone: () => handle.timerDue() };
+    const entry = { callback, futureDone: () => handle.timerDue() };
     this.listen(entry);
   }
 
@@ -178,7 +178,7 @@ export class Future<T> extends Promise<T> {
   removeDoneCallback(callback: (future: this) => void): number {
     let removed = 0;
     for (const entry of this.allListeners()) {
-      if ((entry as Partial<DoneCallback>).callback !== callback) continue;
+      if ((entry as { callback?: unknown }).callback !== callback) continue;
       this.unlisten(entry);
       removed++;
     }
@@ -285,13 +285,11 @@ export class Future<T> extends Promise<T> {
     return this.#state === "fulfilled" ? undefined : this.#outcome;
   }
 
-  /** @internal Undefined unless it has a value. */
-  get value(): T | undefined {
+  /** @internal Undefined unless it has a value. */ get value(): T | undefined {
     return this.#state === "fulfilled" ? (this.#outcome as T) : undefined;
   }
 
-  /** @internal In which the failure is reported. */
-  protected get variables(): Context {
+  /** @internal In which the failure is reported. */ protected get variables(): Context {
     return currentContext();
   }
 
@@ -380,11 +378,6 @@ export class Future<T> extends Promise<T> {
   [inspectCustom](): string {
     return `<${this.describe()}: ${this.#state}>`;
   }
-}
-
-interface DoneCallback extends FutureListener {
-  readonly callback: unknown;
-  readonly handle: Handle;
 }
 
 /**

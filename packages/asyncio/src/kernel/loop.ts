@@ -26,8 +26,9 @@ import { formatReport } from "../errors/report.ts";
 import { environmentVariable } from "../ports/js-host.ts";
 import { LinkedList } from "../structures/linked-list.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
-import { formatSeconds, type Timer, TimerHeap, type TimerTarget } from "../structures/timers.ts";
+import { type Timer, TimerHeap, type TimerTarget } from "../structures/timers.ts";
 import { checkCallback, Handle } from "./callback.ts";
+import { reportIfSlow } from "./debug.ts";
 import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./failure.ts";
 import { Gate } from "./gate.ts";
 import { type Host, type HostTimer, realHost, type Watched } from "./host.ts";
@@ -375,7 +376,9 @@ export class EventLoop {
   readonly #drainOneStep = (): void => {
     this.turns++;
     this.#drainDue = false;
-    if (this.#stepping !== undefined) this.#stepEnded(this.#stepping);
+    if (this.#stepping !== undefined && this.debug)
+      reportIfSlow(this, this.#stepping, realHost.now() - this.#stepStartedAt);
+    this.#stepping = undefined;
     const ready = this.#ready;
     if (ready.length === 0) this.host.idle?.();
     else if (this.spend()) {
@@ -388,19 +391,4 @@ export class EventLoop {
       this.host.afterMicrotasks(this.#drainOneStep);
     } else this.#scheduleDrain();
   };
-
-  // --- debug mode
-
-  #stepEnded(item: Ready): void {
-    this.#stepping = undefined;
-    if (!this.debug) return;
-    const duration = realHost.now() - this.#stepStartedAt;
-    if (duration <= this.slowCallbackDuration) return;
-    const task = item.scope?.task;
-    const whose = task === undefined ? "a callback" : `task ${JSON.stringify(task.getName())}`;
-    this.callExceptionHandler({
-      message: `a step of ${whose} held the loop for ${formatSeconds(duration)}`,
-      task,
-    });
-  }
 }
