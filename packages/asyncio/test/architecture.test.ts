@@ -89,6 +89,18 @@ test("what the host has is asked for when it is needed, and not imported", () =>
   assert.deepEqual(filesWith(loads), []); // a bundle for any place can be made, and says what is missing there
 });
 
+test("the primitives of the guide use the low-level door alone", () => {
+  const folder = fileURLToPath(new URL("./primitives/", import.meta.url));
+  const sources = readdirSync(folder).filter((name) => !name.endsWith(".test.ts"));
+  const wrong = sources.filter((name) =>
+    [...readFileSync(join(folder, name), "utf8").matchAll(/ from "([^"]+)"/g)].some(
+      ([, from]) => from !== "../../src/lowlevel.ts",
+    ),
+  );
+
+  assert.deepEqual([sources.length, wrong], [3, []]);
+});
+
 test("the kernel stays small", () => {
   const sizes = files.filter(inKernel).map((file) => ({ file, lines: linesOf(file) }));
   const total = sizes.reduce((sum, { lines }) => sum + lines, 0);

@@ -1,6 +1,7 @@
 /**
- * For authors of operations (the lowlevel door). An operation is a function that returns a promise and keeps three rules:
- * ask `interruption` first and return what it gives; change all state in the call; wait only through `park`.
+ * The low-level door (asyncio-ts/lowlevel): for authors of operations. An operation is a function that returns a promise, and
+ * it keeps three rules: ask `interruption` first, and return what it gives; change all state in the call; wait only
+ * through `park`.
  *
  *     acquire(): Promise<void> {
  *       const stop = interruption("Gate.acquire");
@@ -12,39 +13,117 @@
  *     }
  */
 
-import type { Cancellation } from "../kernel/cancellation.ts";
-import { runInScope } from "../kernel/context.ts";
-import { completed, here } from "../kernel/operation.ts";
+import type { CancelSource } from "../errors/errors.ts";
+import { currentScope as currentScopeOfKernel, runInScope } from "../kernel/context.ts";
+import type { EventLoop } from "../kernel/loop.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
 import { park as parkIn } from "../kernel/scope.ts";
+import type { Task } from "../kernel/task.ts";
 import type { Wait, WaitSubject } from "../kernel/wait.ts";
+import { type Dependent, dependents } from "../ports/dependents.ts";
 
-/** The rejection of an operation begun now, if the current scope was cancelled; the operation returns it. */
-export function interruption(describe: WaitSubject): Promise<never> | undefined {
-  return here().interruption(describe);
+/** A cancellation that is about to end a wait, as `onCancel` sees it. */
+export interface Cancellation {
+  readonly source: CancelSource;
+  /** What was passed to `cancel(reason)`. */
+  readonly reason: unknown;
+  /** The name of the task that asked for it, if it was a task. */
+  readonly requestedBy: string | undefined;
+}
+
+/** The scope of the running code: of a task, a timeout, a group. */
+export interface Scope {
+  readonly loop: EventLoop;
+  /** The task whose body runs here, however deep. */
+  readonly task: Task<unknown> | undefined;
+  /** Absolute, on the clock of the loop; Infinity if there is none. Those of scopes around it are not counted in. */
+  readonly deadline: number;
+  /** True once its body has ended: what is begun in it from then on is cut off. */
+  readonly closed: boolean;
+  /** Cancels all that waits in it. */
+  cancel(reason?: unknown): void;
+}
+
+/** The scope of the running code; undefined outside every `run`, task and scope. */
+export const currentScope: () => Scope | undefined = currentScopeOfKernel;
+
+/**
+ * The rejection of an operation that is begun now, if the current scope was cancelled; the operation returns it. Undefined if it
+ * may begin. Asks only, and waits for nothing.
+ */
+export function interruption(subject: WaitSubject): Promise<never> | undefined {
+  return here().interruption(subject);
 }
 
 /** What an operation returns that is complete in the call. Counts against the budget that keeps the host alive. */
-export function complete<T>(describe: WaitSubject, value: T): Promise<T> {
-  return completed(here(), describe, value);
+export function complete<T>(subject: WaitSubject, value: T): Promise<T> {
+  return completed(here(), subject, value);
+}
+
+/** What an operation returns that cannot begin: it rejects with `error`, in its turn. */
+export function refuse(subject: WaitSubject, error: unknown): Promise<never> {
+  return refused(here(), subject, error);
 }
 
 /**
- * Parks a new wait in the current scope. Whoever holds it ends it with `resume` or `fail`; the operation returns its
- * `promise`. `describe` is shown in reports.
+ * Parks a new wait in the current scope. Whoever holds it ends it with `resume`, `fail` or `joined`; the operation returns its
+ * `promise`. `subject` is shown in reports: words, or an object that finds them when somebody asks, and that may know which
+ * tasks have to act before the wait can end (`waitsOn`).
  *
  * When the scope is cancelled, `onCancel` is called first, in that scope (other AsyncLocalStorage stores are those of
- * whoever cancels): it withdraws what the operation registered and
- * returns true; or it passes the cancellation on to what it waits for, returns false, and the wait goes on.
+ * whoever cancels). It withdraws what the operation has registered and returns true. Or it passes the cancellation on to
+ * what it waits for and returns false; then the wait goes on, and ends with `joined` when that has ended.
  */
 export function park<T>(
-  describe: WaitSubject,
+  subject: WaitSubject,
   onCancel?: (wait: Wait<T>, cancellation: Cancellation) => boolean,
 ): Wait<T> {
   const scope = here();
-  if (onCancel === undefined) return parkIn<T>(scope, describe);
-  return parkIn<T>(scope, describe, (wait, cancellation) => {
+  if (onCancel === undefined) return parkIn<T>(scope, subject);
+  return parkIn<T>(scope, subject, (wait, cancellation) => {
     return runInScope(scope, () => onCancel(wait as unknown as Wait<T>, cancellation), undefined); // the very wait made here
   });
+}
+
+/** Something that somebody holds and has to give back: a lock, a permit, a connection. */
+export interface Held {
+  /** What is not given back, in words; undefined if all is. */
+  leftover(): string | undefined;
+}
+
+/**
+ * Tells that somebody holds `resource` now: a test (`runTest`, `explore`) fails if it is not given back when the test ends.
+ * Call it each time something is taken; the same resource again costs nothing. Outside tests it does nothing.
+ */
+export function watchHeld(resource: Held): void {
+  const { loop } = here();
+  if (loop.isExact) loop.watch(resource);
+}
+
+/** Something outside the loop that must not outlive its run: a process, a socket, a worker. */
+export interface Outside {
+  /** What reports call it. */
+  describe(): string;
+  /** Ends it by force; resolves when it is gone. Must not reject. */
+  end(): Promise<void>;
+  /** Ends it in the call, as well as that goes: the process is about to die. */
+  kill?(): void;
+}
+
+/**
+ * Gives `thing` to the run of the current loop, which ends it if it is still there when all tasks have ended, and reports it.
+ * Call what it gives when `thing` is gone.
+ */
+export function belongToRun(thing: Outside): () => void {
+  const { loop } = here();
+  const dependent: Dependent = {
+    loop,
+    describe: () => thing.describe(),
+    end: () => thing.end(),
+    kill: () => thing.kill?.(),
+  };
+  dependents.add(dependent);
+  return () => void dependents.delete(dependent);
 }
 
 /** A point where the current scope may be cancelled and other tasks may have their turn. */

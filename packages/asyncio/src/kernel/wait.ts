@@ -59,35 +59,35 @@ const ignore = (): void => {};
 export class Wait<T = unknown> {
   /** What the operation returns. */
   readonly promise: Promise<T>;
-  readonly scope: Scope;
-  subject: WaitSubject;
-  readonly onCancel: OnCancel | undefined;
+  /** @internal */ readonly scope: Scope;
+  /** @internal */ subject: WaitSubject;
+  /** @internal */ readonly onCancel: OnCancel | undefined;
   state: WaitState = "parked";
-  /** True iff it is handed something that would be lost with it: an item, a lock. */
+  /** @internal True iff it is handed something that would be lost with it: an item, a lock. */
   handsOver = false;
-  /** While parked: what the waiter brought along for whoever resumes it, the item of a waiting `put`. Then its outcome. */
+  /** @internal While parked: what the waiter brought along for whoever resumes it, the item of a waiting `put`. Then its outcome. */
   offer: unknown = undefined;
   readonly #resolve: Resolve;
   readonly #reject: Resolve;
   /**
-   * While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. Once
+   * @internal While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. Once
    * completed: one that came before its turn, and that its branch has not heard of.
    */
   cancellation: Cancellation | undefined = undefined;
-  /** True iff a bare promise may end it: then nobody can tell that it waits in vain. */
+  /** @internal True iff a bare promise may end it: then nobody can tell that it waits in vain. */
   isForeign = false;
-  /** True iff it waits for something outside its loop: virtual time holds still until it ends. */
+  /** @internal True iff it waits for something outside its loop: virtual time holds still until it ends. */
   isOutside = false;
 
   // Links of the scope's list of waits, kept by Scope alone.
-  previous: Wait | undefined = undefined;
-  next: Wait | undefined = undefined;
+  /** @internal */ previous: Wait | undefined = undefined;
+  /** @internal */ next: Wait | undefined = undefined;
   // Links of the WaitList it stands in line in, kept by WaitList alone.
-  list: WaitList | undefined = undefined;
-  listPrevious: Wait | undefined = undefined;
-  listNext: Wait | undefined = undefined;
+  /** @internal */ list: WaitList | undefined = undefined;
+  /** @internal */ listPrevious: Wait | undefined = undefined;
+  /** @internal */ listNext: Wait | undefined = undefined;
 
-  /** With `resolve` and `reject` the wait settles a promise of the host's: the one made by `await future`. */
+  /** @internal With `resolve` and `reject` the wait settles a promise of the host's: the one made by `await future`. */
   constructor(
     scope: Scope,
     subject: WaitSubject,
@@ -141,7 +141,7 @@ export class Wait<T = unknown> {
   }
 
   /**
-   * Ends the wait with the CancelledError of `cancellation`, or lets its onCancel forward that. False for one that is
+   * @internal Ends the wait with the CancelledError of `cancellation`, or lets its onCancel forward that. False for one that is
    * complete: its branch has not heard of the cancellation yet, and does when its turn has come.
    */
   cancel(cancellation: Cancellation): boolean {
@@ -160,7 +160,7 @@ export class Wait<T = unknown> {
     return !this.isComplete;
   }
 
-  /** True once it has an outcome that no cancellation takes away: one that comes meets the next operation of its branch. */
+  /** @internal True once it has an outcome that no cancellation takes away: one that comes meets the next operation of its branch. */
   get isComplete(): boolean {
     return (
       this.state === "resumed" ||
@@ -168,7 +168,7 @@ export class Wait<T = unknown> {
     );
   }
 
-  /** Says that the wait is for something outside its loop, foreign work or another loop. */
+  /** @internal Says that the wait is for something outside its loop, foreign work or another loop. */
   waitsOutside(): void {
     if (this.state !== "parked" || this.isOutside) return;
     this.isOutside = true;
