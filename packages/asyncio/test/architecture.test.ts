@@ -31,8 +31,8 @@ const layers = [
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
 // These only fall.
-const kernelLines = { file: 400, total: 2929 };
-const linesBelow = 1474;
+const kernelLines = { file: 400, total: 2905 };
+const linesBelow = 1499;
 
 interface Import {
   readonly from: string;

@@ -24,6 +24,7 @@ import { type Coroutine, Task } from "../kernel/task.ts";
 import { Context } from "../kernel/variables.ts";
 import { type AbortBinding, type AbortTarget, bindSignal } from "../ports/abort.ts";
 import { runInRoot } from "../ports/context-storage.ts";
+import { ignore } from "../structures/settlers.ts";
 import type { Timer } from "../structures/timers.ts";
 import { type RunningRequest, type RunningRequests, requestsOn } from "./running-requests.ts";
 
@@ -132,7 +133,6 @@ function interruptionOf(caller: Scope): Promise<never> | undefined {
   return caller.interruption("requestScope");
 }
 
-const ignore = (): void => {};
 let resolveNew: (value: unknown) => void;
 let rejectNew: (error: unknown) => void;
 // One executor for all of them: a closure for each would cost an allocation (bench: web).

@@ -20,6 +20,13 @@ import {
   InvalidStateError,
 } from "../errors/errors.ts";
 import { isThenable } from "../errors/render.ts";
+import {
+  captureSettlers,
+  forgetSettlers,
+  ignore,
+  latest,
+  type Settle,
+} from "../structures/settlers.ts";
 import { Handle } from "./callback.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { isResolvingFunction } from "./debug.ts";
@@ -42,20 +49,7 @@ export interface FutureListener {
 
 type Listener<T> = Wait<T> | FutureListener;
 
-let resolveNew: (value: unknown) => void;
-let rejectNew: (error: unknown) => void;
-// The same executor shape that the engine passes when it makes a promise of this class itself.
-type Executor<T> = (
-  resolve: (value: T | PromiseLike<T>) => void,
-  reject: (error: unknown) => void,
-) => void;
-const captureSettlers: Executor<never> = (resolve, reject) => {
-  resolveNew = resolve as (value: unknown) => void;
-  rejectNew = reject;
-};
-
 let doneCount = 0;
-const ignore = (): void => {};
 const NO_EXECUTOR =
   "It is settled by `setResult` and `setException`; an executor is for `new Promise`";
 const inspectCustom: unique symbol = Symbol.for("nodejs.util.inspect.custom");
@@ -79,8 +73,8 @@ export class Future<T> extends Promise<T> {
   // Waits and listeners, told in the order in which they came. Most futures have one; a set lets any of many leave at once.
   #listeners: Listener<T> | Set<Listener<T>> | undefined = undefined;
   readonly #loop: EventLoop;
-  readonly #resolve: (value: unknown) => void;
-  readonly #reject: (error: unknown) => void;
+  readonly #resolve: Settle;
+  readonly #reject: Settle;
 
   static {
     Object.defineProperty(Future.prototype, "constructor", {
@@ -95,9 +89,9 @@ export class Future<T> extends Promise<T> {
   constructor(options?: { loop?: EventLoop }) {
     super(captureSettlers);
     if (new.target === Future) checkOptions("`new Future`", options, { loop: 1 }, NO_EXECUTOR);
-    this.#resolve = resolveNew;
-    this.#reject = rejectNew;
-    resolveNew = rejectNew = ignore; // they would keep the last future, and who awaits it, alive
+    this.#resolve = latest.resolve;
+    this.#reject = latest.reject;
+    forgetSettlers();
     this.#loop = options?.loop ?? getRunningLoop();
   }
 

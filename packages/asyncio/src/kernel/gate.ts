@@ -5,30 +5,25 @@
  * at the same gate, whose promise remembers their order and their contexts (bench: switch, spawn).
  */
 
+import { captureSettlers, forgetSettlers, latest, type Settle } from "../structures/settlers.ts";
 import type { Ready } from "./loop.ts";
 import type { Scope } from "./scope.ts";
-
-const ignore = (): void => {};
-let openNew: (value: never) => void = ignore;
-const captureOpen = (open: (value: never) => void): void => {
-  openNew = open;
-};
 
 export class Gate<T = void> implements Ready {
   readonly scope: Scope;
   /** Gets `value` when the gate opens. */
   readonly promise: Promise<T>;
-  readonly #open: (value: T) => void;
+  readonly #open: Settle;
   readonly #value: T;
   /** How many wait at it, where they share it. */
   waiting = 1;
 
   constructor(scope: Scope, value?: T) {
     this.scope = scope;
-    this.promise = new Promise(captureOpen as (open: (value: T) => void) => void);
-    this.#open = openNew as (value: T) => void;
+    this.promise = new Promise<T>(captureSettlers);
+    this.#open = latest.resolve;
     this.#value = value as T; // left out only where T is void
-    openNew = ignore; // it would keep the last promise, and what waits for it, alive
+    forgetSettlers();
   }
 
   step(): void {

@@ -19,6 +19,13 @@
 import { CancelledError } from "../errors/errors.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
+import {
+  captureSettlers,
+  forgetSettlers,
+  ignore,
+  latest,
+  type Settle,
+} from "../structures/settlers.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
@@ -43,18 +50,7 @@ export type OnCancel = (wait: Wait<never>, cancellation: Cancellation) => boolea
 
 export type WaitState = "parked" | "resumed" | "failed" | "cancelled";
 
-type Resolve = (value: unknown) => void;
-
-// One executor for all promises: a closure for each would cost an allocation per wait (bench: switch).
-let resolveNew: Resolve;
-let rejectNew: Resolve;
-const captureSettlers = (resolve: Resolve, reject: Resolve): void => {
-  resolveNew = resolve;
-  rejectNew = reject;
-};
-
 const settled: Promise<void> = Promise.resolve();
-const ignore = (): void => {};
 
 export class Wait<T = unknown> {
   /** What the operation returns. */
@@ -67,8 +63,8 @@ export class Wait<T = unknown> {
   handsOver = false;
   /** @internal While parked: what the waiter brought along for whoever resumes it, the item of a waiting `put`. Then its outcome. */
   offer: unknown = undefined;
-  readonly #resolve: Resolve;
-  readonly #reject: Resolve;
+  readonly #resolve: Settle;
+  readonly #reject: Settle;
   /**
    * @internal While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. Once
    * completed: one that came before its turn, and that its branch has not heard of.
@@ -92,19 +88,17 @@ export class Wait<T = unknown> {
     scope: Scope,
     subject: WaitSubject,
     onCancel?: OnCancel,
-    resolve?: Resolve,
-    reject?: Resolve,
+    resolve?: Settle,
+    reject?: Settle,
   ) {
     this.scope = scope;
     this.subject = subject;
     this.onCancel = onCancel;
     if (resolve === undefined || reject === undefined) {
-      this.promise = new Promise(
-        captureSettlers as (resolve: (value: T) => void, reject: Resolve) => void,
-      );
-      this.#resolve = resolveNew;
-      this.#reject = rejectNew;
-      resolveNew = rejectNew = ignore; // they would keep the last promise, and who awaits it, alive
+      this.promise = new Promise<T>(captureSettlers);
+      this.#resolve = latest.resolve;
+      this.#reject = latest.reject;
+      forgetSettlers();
     } else {
       this.promise = settled as Promise<never>; // nobody sees it: the host has its own promise
       this.#resolve = resolve;
@@ -278,7 +272,7 @@ export class Wait<T = unknown> {
  * reaction whose promise passes its outcome on to that of the wait. From there the engine finds the awaiters, and the stack
  * it records is that of the victim, with all its callers (bench: cancel).
  */
-function rejectCancelled(wait: Wait, resolve: Resolve, reject: Resolve): void {
+function rejectCancelled(wait: Wait, resolve: Settle, reject: Settle): void {
   cancelled.push(wait);
   settled.then(makeCancelled).then(resolve, reject);
 }

@@ -35,6 +35,7 @@ import {
   SERVER_TLS,
   type ServerTlsOptions,
 } from "../streams/tls-options.ts";
+import { ignore } from "../structures/settlers.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { timeout } from "../tasks/timeouts.ts";
 import { checkHost } from "./host-name.ts";
@@ -55,8 +56,6 @@ const HANDSHAKE_DELAY = 60;
 const SHUTDOWN_DELAY = "Deno" in globalThis ? 1 : 30;
 /** Ours is the one that counts; the host has one of its own that cannot be turned off. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
-const ignore = (): void => {};
-
 const tls = (): typeof import("node:tls") => process.getBuiltinModule("node:tls");
 const isIP = (text: string): boolean => process.getBuiltinModule("node:net").isIP(text) !== 0;
 

@@ -4,6 +4,7 @@ import { argumentError, isThenable } from "../errors/errors.ts";
 import { here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { StreamWriter } from "../streams/writer.ts";
+import { ignore } from "../structures/settlers.ts";
 
 /** Text goes as UTF-8; pieces of an iterable as they come, at the pace of the process. */
 export type ProcessInput =
@@ -74,8 +75,6 @@ async function leave(iterator: AsyncIterator<Piece> | Iterator<Piece>): Promise<
 }
 
 const SUBJECT = "the input of a process";
-const ignore = (): void => {};
-
 /**
  * Waits for what an iterable answers. Cancelled, it stops waiting at once if the iterable sits in a foreign await; one that
  * waits in an operation of ours is cancelled itself, and then it ends in its own time, until its grace period is over.

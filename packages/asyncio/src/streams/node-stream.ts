@@ -17,6 +17,7 @@ import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
+import { ignore } from "../structures/settlers.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { Closing } from "./closing.ts";
 import { describeCaller } from "./reader.ts";
@@ -75,8 +76,6 @@ const READ_AHEAD = 65_536;
 const PIECE = 65_536;
 const NOWHERE: Address = { host: "", port: 0 };
 const EMPTY: Uint8Array = new Uint8Array(0);
-const ignore = (): void => {};
-
 type BufferConstructor = { from(bytes: Uint8Array): Uint8Array };
 let bufferClass: BufferConstructor | undefined;
 

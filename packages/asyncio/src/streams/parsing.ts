@@ -16,6 +16,7 @@ import {
 } from "../errors/errors.ts";
 import { openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
+import { ignore } from "../structures/settlers.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 import {
   checkLimit,
@@ -41,8 +42,6 @@ import {
 
 /** What the calls of a parser throw. No Error: its stack would cost more than the attempt. */
 const MORE: unique symbol = Symbol("more bytes are needed: let this through");
-
-const ignore = (): void => {};
 
 /** Bytes that are parsed anew with every chunk. More of them, and each byte of a large message would be looked at too often. */
 const SMALL = 65_536;

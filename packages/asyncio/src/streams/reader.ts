@@ -11,6 +11,7 @@ import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { ByteStream } from "../ports/network.ts";
+import { ignore } from "../structures/settlers.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { disposeOf } from "./dispose.ts";
 import { EofWatch, type WatchedReader } from "./eof-watch.ts";
@@ -54,8 +55,6 @@ export const READER: Names<ReaderOptions> = { limit: 1 };
 type Take<T> = (match: Match | undefined) => T;
 
 const NOTHING: Uint8Array = new Uint8Array(0);
-const ignore = (): void => {};
-
 /**
  * Reads from a connection, a pipe, or any ByteStream. One task reads at a time. All reads are checkpoints; cancelled, they
  * leave the bytes in the buffer, for the next read. After an error of the connection what has come before it can still be

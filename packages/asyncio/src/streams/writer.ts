@@ -22,6 +22,7 @@ import { Future } from "../kernel/future.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
+import { ignore } from "../structures/settlers.ts";
 import { disposeOf } from "./dispose.ts";
 import { encodeText } from "./encode.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
@@ -64,8 +65,6 @@ export interface ExtraInfo {
 /** Of either side; which one it is, and what that allows, is for the stream to know. */
 const TLS: Names<ClientTlsOptions & ServerTlsOptions> = { ...CLIENT_TLS, ...SERVER_TLS };
 const NOTHING: Uint8Array = new Uint8Array(0);
-const ignore = (): void => {};
-
 /** The low and the high water mark. @throws TypeError, RangeError unless they are numbers of bytes in that order. */
 export function waterMarks(
   api: string,

@@ -16,6 +16,7 @@ import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
+import { ignore } from "../structures/settlers.ts";
 import type { Ownership } from "./owners.ts";
 import { isIterable } from "./source.ts";
 
@@ -81,8 +82,6 @@ export function gather(...args: unknown[]): Promise<unknown> {
   const { returnExceptions = false } = (asList && options !== undefined ? options : {}) as Options;
   return new Gathering(scope, awaitables as Awaitable<unknown>[], returnExceptions).wait.promise;
 }
-
-const ignore = (): void => {};
 
 interface Options {
   readonly returnExceptions?: boolean;

@@ -9,6 +9,7 @@
 import { CancelledError, isThenable } from "../errors/errors.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
+import { ignore } from "../structures/settlers.ts";
 import { formatSeconds, type TimerTarget } from "../structures/timers.ts";
 
 type Step<T> = IteratorResult<T>;
@@ -106,8 +107,6 @@ export class Source<T> {
     });
   }
 }
-
-const ignore = (): void => {};
 
 export function isAsyncIterable<T>(
   items: Iterable<T> | AsyncIterable<T>,
