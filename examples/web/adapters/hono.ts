@@ -1,14 +1,16 @@
 /** Hono: a middleware that awaits what comes behind it, so one line gives every request its scope. */
 
 import type { Server } from "node:net";
-import { serve } from "@hono/node-server";
+import { type HttpBindings, serve } from "@hono/node-server";
 import * as asyncio from "asyncio-ts";
 import { Hono } from "hono";
 import { type Adapter, running } from "./service.ts";
 
 export const hono: Adapter = (service) => {
-  const app = new Hono();
-  app.use((c, next) => asyncio.requestScope(c.req.raw, next));
+  const app = new Hono<{ Bindings: HttpBindings }>();
+  app.use((c, next) =>
+    asyncio.requestScope({ request: c.env.incoming, response: c.env.outgoing }, next),
+  );
   app.onError((error, c) => {
     // The client has left, or the server is going down: no failure. By itself Hono would print it.
     if (error instanceof asyncio.CancelledError) return new Response(null, { status: 503 });
