@@ -673,7 +673,7 @@ describe("rule 12: each wait knows what it waits for", () => {
         taskGroup(async (group) => void group.createTask(() => sleep(1), { name: "child" }), {
           name: "crawl",
         }),
-      /1 tasks? of task group "crawl" \(child\)$/,
+      /^the one task of task group "crawl" \(child\)$/,
     ],
     "foreign work": [
       () =>
