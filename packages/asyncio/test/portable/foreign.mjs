@@ -204,14 +204,19 @@ await check("a value that comes too late is discarded", async () => {
   const discarded = [];
   await asyncio.run(async () => {
     const isDiscarded = new asyncio.Event();
+    let arrive;
+    const connecting = new Promise((resolve) => {
+      arrive = resolve;
+    });
     await asyncio.moveOnAfter(0.002, () =>
-      asyncio.cancellable(() => delay(10, "connection"), {
+      asyncio.cancellable(() => connecting, {
         discard(value) {
           discarded.push(value);
           isDiscarded.set();
         },
       }),
     );
+    arrive("connection");
     await isDiscarded.wait();
   });
   equal(discarded, ["connection"]);
