@@ -203,12 +203,21 @@ await check("work is joined, or destroyed, before its caller goes on", async () 
 await check("a value that comes too late is discarded", async () => {
   const discarded = [];
   await asyncio.run(async () => {
+    const isDiscarded = new asyncio.Event();
+    let arrive;
+    const connecting = new Promise((resolve) => {
+      arrive = resolve;
+    });
     await asyncio.moveOnAfter(0.002, () =>
-      asyncio.cancellable(() => delay(10, "connection"), {
-        discard: (value) => discarded.push(value),
+      asyncio.cancellable(() => connecting, {
+        discard(value) {
+          discarded.push(value);
+          isDiscarded.set();
+        },
       }),
     );
-    await asyncio.sleep(0.02);
+    arrive("connection");
+    await isDiscarded.wait();
   });
   equal(discarded, ["connection"]);
 });
