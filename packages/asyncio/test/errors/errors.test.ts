@@ -47,7 +47,7 @@ describe("section 6: errors", () => {
   test("instanceof works across two copies of the package", async () => {
     // The query makes the host load the module once more.
     const copy: typeof import("../../src/errors/errors.ts") = await import(
-      `../../src/kernel/errors.ts?copy=${1}`
+      `../../src/errors/errors.ts?copy=${1}`
     );
     const error = new copy.CancelledError();
 
