@@ -145,10 +145,11 @@ describe("a source that is silent can be left", () => {
       const items = makeItems();
 
       await asyncio.run(async () => {
-        const call = asyncio.timeout(null, (limit) => {
+        const call = asyncio.timeout(null, async (limit) => {
           const all = mapConcurrent(items, async (item) => item, { limit: 3 }).toArray();
-          limit.reschedule(asyncio.getRunningLoop().time() + 0.002); // the source is open by now
-          return all;
+          for (let turn = 0; turn < 3; turn++) await sleep(0); // the source is open by now
+          limit.reschedule(asyncio.getRunningLoop().time() + 0.002);
+          return await all;
         });
         await assert.rejects(call, asyncio.TimeoutError);
       });
