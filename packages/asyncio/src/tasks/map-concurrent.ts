@@ -124,6 +124,7 @@ class Mapping<T, R> implements ConcurrentMap<R> {
   readonly #ordered: boolean;
   readonly #subject = {
     describeWait: () => `mapConcurrent, ${this.#read - this.#given} items under way`,
+    waitsOn: () => [...this.#workers].flatMap(({ task }) => (task === undefined ? [] : [task])),
   };
   /** Made by the first `next`. */
   #source: Source<T> | undefined = undefined;

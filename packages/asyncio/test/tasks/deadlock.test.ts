@@ -7,6 +7,7 @@ import {
   Future,
   gather,
   Lock,
+  mapConcurrent,
   run,
   shield,
   sleep,
@@ -66,6 +67,17 @@ describe("rule 27: a deadlock shows who waits for each other in a circle", () =>
       assert.equal(await lastLine(main), circle("main", "waiter", "main"));
     });
   }
+
+  test("by way of the worker of a map", async () => {
+    const lock = new Lock();
+    const main = async (): Promise<void> => {
+      const waiter = createTask(() => lock.run(() => sleep(0)), { name: "waiter" });
+      const join = async (): Promise<void> => await waiter;
+      await takeBoth(lock, () => mapConcurrent([1], join, { limit: 1 }).toArray());
+    };
+
+    assert.equal(await lastLine(main), circle("main", "mapConcurrent", "waiter", "main"));
+  });
 
   test("a circle that main is not in, three tasks long", async () => {
     const [a, b, c] = [new Lock(), new Lock(), new Lock()];
