@@ -31,8 +31,8 @@ const layers = [
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
 // These only fall.
-const kernelLines = { file: 400, total: 2905 };
-const linesBelow = 1499;
+const kernelLines = { file: 340, total: 2372 };
+const linesBelow = 1230;
 
 interface Import {
   readonly from: string;
@@ -238,8 +238,10 @@ function inKernel(file: string): boolean {
   return folder(file) === "kernel";
 }
 
+/** Without the doc comments: the reference is made of them, and shall not be short for the sake of the count. */
 function linesOf(file: string): number {
-  return (texts.get(file) ?? "").trimEnd().split("\n").length;
+  const text = (texts.get(file) ?? "").replaceAll(/^ *\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n/gm, "");
+  return text.trimEnd().split("\n").length;
 }
 
 function except(found: readonly string[], allowed: readonly string[]): string[] {

@@ -24,6 +24,7 @@ import { type Dependent, dependents } from "../ports/dependents.ts";
 
 /** A cancellation that is about to end a wait, as `onCancel` sees it. */
 export interface Cancellation {
+  /** Why the scope was cancelled. */
   readonly source: CancelSource;
   /** What was passed to `cancel(reason)`. */
   readonly reason: unknown;
@@ -33,6 +34,7 @@ export interface Cancellation {
 
 /** The scope of the running code: of a task, a timeout, a group. */
 export interface Scope {
+  /** The loop on which it lives. */
   readonly loop: EventLoop;
   /** The task whose body runs here, however deep. */
   readonly task: Task<unknown> | undefined;

@@ -19,6 +19,7 @@ export function checkCallback(api: string, callback: unknown): void {
 
 /** A callback that the loop will call; `cancel()` prevents it. Source: asyncio.Handle and TimerHandle. */
 export class Handle {
+  /** The scope in which it was made. */
   readonly scope: Scope;
   /** @internal Set by callAt. */
   timer: Timer | undefined = undefined;
@@ -58,11 +59,13 @@ export class Handle {
     return this.#when;
   }
 
+  /** The callback is not called; nothing happens if it was. */
   cancel(): void {
     this.#callback = undefined;
     if (this.timer !== undefined) this.scope.loop.cancelTimer(this.timer);
   }
 
+  /** True once `cancel` was called. */
   cancelled(): boolean {
     return this.#callback === undefined;
   }

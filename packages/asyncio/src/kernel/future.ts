@@ -95,10 +95,12 @@ export class Future<T> extends Promise<T> {
     this.#loop = options?.loop ?? getRunningLoop();
   }
 
+  /** The loop on which it was made. */
   getLoop(): EventLoop {
     return this.#loop;
   }
 
+  /** True once it has a result, a failure or a cancellation. */
   done(): boolean {
     return this.#state !== "pending";
   }

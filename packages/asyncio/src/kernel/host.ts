@@ -18,9 +18,11 @@ import type { Wait, WaitSubject } from "./wait.ts";
 export interface Host {
   /** Seconds on a clock that never goes back. */
   now(): number;
+  /** Calls `run` in a microtask. */
   microtask(run: () => void): void;
   /** Runs when the microtask queue is empty: the step that was resumed has come as far as it can. */
   afterMicrotasks(run: () => void): void;
+  /** Calls `run` in a macrotask, behind timers and sockets that are ready. */
   macrotask(run: () => void): void;
   /** `when` is absolute, on the clock of `now()`. */
   setTimer(when: number, run: () => void): HostTimer;

@@ -43,6 +43,7 @@ export interface Ready {
   readonly scope?: Scope;
 }
 
+/** What every loop takes. */
 export interface EventLoopOptions {
   /** Slow steps, creation sites, cut-off branches and swallowed cancellations are reported. @default ASYNCIO_DEBUG=1 */
   readonly debug?: boolean | undefined;
@@ -58,8 +59,10 @@ const CLOCK_EVERY = 64;
 /** How many wait at one gate: a drain opens it as one step, and has to keep to the budget. */
 const GATE_PLACES = 32;
 
+/** The ready queue, the timers and the clock of a run. Programs have a `HostLoop`, tests a `VirtualLoop`. */
 export class EventLoop {
   /** @internal */ debug = false;
+  /** Seconds that a cancelled scope has to end before it is cancelled again; 0 is none. */
   readonly cancelGrace: number;
   /** Seconds; debug mode reports steps that take longer. */
   slowCallbackDuration = 0.1;
@@ -111,6 +114,7 @@ export class EventLoop {
     this.cancelGrace = Math.max(cancelGrace, 0);
   }
 
+  /** Whether debug mode is on. */
   getDebug(): boolean {
     return this.debug;
   }
@@ -168,6 +172,7 @@ export class EventLoop {
     return Object.freeze({ ready, timers, heapSize, tasks });
   }
 
+  /** True once `close` was called. */
   isClosed(): boolean {
     return this.#closed;
   }
@@ -223,6 +228,7 @@ export class EventLoop {
     }
   }
 
+  /** Shows `context` on stderr: what reports do that no handler was set for. */
   defaultExceptionHandler(context: ExceptionContext): void {
     this.host.report(formatReport(context));
   }

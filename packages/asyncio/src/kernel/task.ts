@@ -28,6 +28,7 @@ import { stackAbove, Wait } from "./wait.ts";
 /** An `async` function, or any other: what it returns is awaited. */
 export type Coroutine<T> = () => T | PromiseLike<T>;
 
+/** What everything takes that makes a task. */
 export interface TaskOptions {
   /** What reports call it. @default "Task-1", "Task-2", ... */
   readonly name?: string | undefined;
@@ -167,27 +168,30 @@ export class Task<T> extends Future<T> {
     return this.scope.uncancel();
   }
 
+  /** Its name, in reports and errors. */
   getName(): string {
     if (typeof this.#name === "number") this.#name = `Task-${this.#name}`;
     return this.#name;
   }
 
+  /** Gives it another name. */
   setName(name: string): void {
     this.#name = String(name);
   }
 
+  /** The context variables that it runs with. */
   getContext(): Context {
     return this.scope.context;
   }
 
-  /** @throws InvalidStateError always: the body's outcome is the task's. */
+  /** Not for tasks. @throws InvalidStateError always: the body's outcome is the task's. */
   override setResult(_value: T): never {
     throw new InvalidStateError(
       "`task.setResult` cannot be used: a task ends with what its body returns. Use a Future",
     );
   }
 
-  /** @throws InvalidStateError always: the body's outcome is the task's. */
+  /** Not for tasks. @throws InvalidStateError always: the body's outcome is the task's. */
   override setException(_error: unknown): never {
     throw new InvalidStateError(
       "`task.setException` cannot be used: a task ends with what its body throws. Use a Future",

@@ -53,10 +53,12 @@ export class Context {
     }
   }
 
+  /** Whether `variable` has a value of its own here. */
   has(variable: Variable<unknown>): boolean {
     return this.#values.has(variable);
   }
 
+  /** The value of `variable` here; undefined if it has none of its own. */
   get<T>(variable: Variable<T>): T | undefined {
     return this.#values.get(variable as Variable<unknown>) as T | undefined; // set() stores only T under it
   }

@@ -19,6 +19,7 @@ import { nodeNetwork } from "./node-network.ts";
 import { checkTlsOptions } from "./tls.ts";
 import { checkUnixPath } from "./unix-path.ts";
 
+/** What `openConnection` takes. */
 export interface ConnectionOptions
   extends ConnectOptions,
     AddressOptions,
@@ -42,6 +43,7 @@ const KNOWN: Names<ConnectionOptions> = {
 };
 const WITH_TARGET: Names<ConnectionTarget & ConnectionOptions> = { ...KNOWN, host: 1, port: 1 };
 
+/** What `openUnixConnection` takes. */
 export interface UnixConnectionOptions extends ReaderOptions, WriterOptions {
   /** Begins TLS at once. */
   readonly tls?: (ClientTlsOptions & { readonly serverHostname: string }) | undefined;
@@ -49,8 +51,11 @@ export interface UnixConnectionOptions extends ReaderOptions, WriterOptions {
 
 const UNIX: Names<UnixConnectionOptions> = { ...READER, ...WRITER, tls: 1 };
 
+/** What `openConnection` takes when host and port stand among the options. */
 export interface ConnectionTarget {
+  /** A name or an address. */
   readonly host: string;
+  /** Of TCP. */
   readonly port: number;
 }
 

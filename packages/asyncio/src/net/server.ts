@@ -79,6 +79,7 @@ export interface ServingOptions extends ReaderOptions, WriterOptions {
   readonly cancelOnEof?: boolean | undefined;
 }
 
+/** What `startServer` takes. */
 export interface ServerOptions
   extends ServingOptions,
     Pick<ListenOptions, "port" | "noDelay" | "keepAlive" | "ipv6Only" | "reusePort"> {
@@ -105,6 +106,7 @@ const SERVER: Names<ServerOptions> = {
   reusePort: 1,
 };
 
+/** What `startUnixServer` takes. */
 export interface UnixServerOptions extends ServingOptions {
   /** Removes the path when the server is closed, if it is still the server's own. @default true */
   readonly cleanupSocket?: boolean | undefined;
@@ -112,6 +114,7 @@ export interface UnixServerOptions extends ServingOptions {
 
 const UNIX: Names<UnixServerOptions> = { ...SERVING, cleanupSocket: 1 };
 
+/** What `server.serveForever` takes. */
 export interface DrainOptions {
   /** Seconds that handlers have to end, before they are cancelled. @default 0 */
   readonly drain?: number | undefined;

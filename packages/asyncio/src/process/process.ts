@@ -27,11 +27,13 @@ type Option<O, K extends keyof SubprocessOptions> = K extends keyof O ? O[K] : u
 
 /** A child process, running or ended. Made by `createSubprocessExec` and `createSubprocessShell`. */
 export class Process<O extends SubprocessOptions = SubprocessOptions> implements AsyncDisposable {
+  /** Its number in the system. */
   readonly pid: number;
   /** Its standard input, if that is a pipe. */
   readonly stdin: Piped<StreamWriter, Option<O, "stdin">>;
   /** Its standard output, if that is a pipe. It can be read also when the process has ended. */
   readonly stdout: Piped<StreamReader, Option<O, "stdout">>;
+  /** What it writes to stderr; null unless that is a pipe. */
   readonly stderr: Piped<StreamReader, Option<O, "stderr">>;
   readonly #child: Child;
   readonly #outputs: readonly NodeStream[];

@@ -22,6 +22,7 @@ const openIn: WeakMap<Scope, Set<Signals>> = new WeakMap();
 
 /** Signals as they come. Made by `signals`. */
 export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
+  /** The signals that it listens for. */
   readonly names: readonly SignalName[];
   readonly #siblings: Set<Signals>;
   /** What came and was not read. */

@@ -25,6 +25,7 @@ export class LimitOverrunError extends Error {
   readonly code = "ERR_ASYNCIO_LIMIT_OVERRUN";
   /** Bytes that came before the separator, or have come so far without one. */
   readonly consumed: number;
+  /** The limit, in bytes. */
   readonly limit: number;
 
   constructor(api: string, details: { consumed: number; limit: number; isFound: boolean }) {

@@ -19,12 +19,17 @@ import { StreamWriter } from "./writer.ts";
 
 /** A connection, or a reader and a writer that make one. */
 export interface TwoWay {
+  /** What is read from. */
   readonly reader: StreamReader;
+  /** What is written to. */
   readonly writer: StreamWriter;
 }
 
+/** The two web streams of a connection. */
 export interface WebPair {
+  /** What comes from the peer. */
   readonly readable: ReadableStream<Uint8Array>;
+  /** What goes to the peer. */
   readonly writable: WritableStream<Uint8Array | string>;
 }
 

@@ -37,6 +37,7 @@ import { ExceptionGroup } from "./exception-group.ts";
 import type { Ownership } from "./owners.ts";
 import type { SignalOption } from "./timeouts.ts";
 
+/** What `taskGroup` takes. */
 export interface TaskGroupOptions extends SignalOption {
   /** How many children run at the same time; the others start in order as places become free. @default Infinity */
   readonly limit?: number | undefined;
@@ -91,6 +92,7 @@ type GroupState = "open" | "closing" | "aborting" | "closed";
 
 /** Starts tasks that a `taskGroup` call owns. `R` is what that call resolves to. */
 export class TaskGroup<R = unknown> {
+  /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #limit: number;
   readonly #signal: AbortSignal | undefined;

@@ -248,6 +248,7 @@ export function timeLeft(): number {
     : Math.max(deadline - start.loop.time(), 0);
 }
 
+/** What `new CancelScope` takes. */
 export interface CancelScopeOptions extends SignalOption {
   /** Absolute, on the clock of the loop. @default Infinity */
   readonly deadline?: number | undefined;

@@ -36,6 +36,7 @@ import type { TestContext } from "./test-context.ts";
 import { TraceLog } from "./trace.ts";
 import { type TestBody, Trial, type TrialSettings } from "./trial.ts";
 
+/** What `explore` takes. */
 export interface ExploreOptions<S> extends TestOptions, StateOptions<S> {
   /** How many schedules at most. @default 1000 */
   readonly iterations?: number | undefined;

@@ -47,6 +47,7 @@ import {
 } from "./network-ends.ts";
 import { drawer } from "./random.ts";
 
+/** What `new SimulatedNetwork` takes. */
 export interface NetworkOptions {
   /** Seconds from host to host: the same for each piece, or drawn between two. @default 0 */
   readonly latency?: number | readonly [least: number, most: number] | undefined;
@@ -144,6 +145,7 @@ class Line implements Carrier {
 
 /** A host of a SimulatedNetwork: what code on it can connect to, listen on and send. */
 export class SimulatedHost implements Network {
+  /** The name by which others connect to it. */
   readonly name: string;
   /** @internal */
   readonly network: SimulatedNetwork;
@@ -191,6 +193,7 @@ export class SimulatedHost implements Network {
     return wait.promise;
   }
 
+  /** Accepts connections `at` a port, or at what the options say. Rejects with EADDRINUSE where somebody listens. */
   async listen(at: number | ListenOptions): Promise<Listener> {
     if (typeof at !== "number") checkOptions("`host.listen`", at, LISTEN);
     const { port = 0, path } = typeof at === "number" ? { port: at } : at;
@@ -203,6 +206,7 @@ export class SimulatedHost implements Network {
     return listener;
   }
 
+  /** Opens a socket for datagrams at `port`; 0 takes a free one. */
   async bind(port: number): Promise<DatagramSocket> {
     const free = this.#port(port, this.#sockets);
     const address = { host: this.name, port: free };

@@ -211,6 +211,7 @@ const never = (): boolean => true;
 
 /** A value that tasks share. Made by `cell`. */
 export class Cell<T> {
+  /** What reports call it. */
   readonly name: string;
   #value: T;
 
@@ -220,6 +221,7 @@ export class Cell<T> {
     this.name = name;
   }
 
+  /** The value. Reading and writing it is watched. */
   get value(): T {
     const finder = finderHere();
     if (finder !== undefined) {
@@ -259,6 +261,7 @@ export function cell<T>(value: T, name = "a cell"): Cell<T> {
   return new Cell(value, name);
 }
 
+/** What `tracked` takes. */
 export interface TrackedOptions<T> {
   /** What reports call it. @default "an object" */
   readonly name?: string | undefined;

@@ -46,6 +46,7 @@ const SWEEP: Names<SweepOptions<unknown>> = {
   replay: 1,
 };
 
+/** What `cancelSweep` takes. */
 export interface CancelSweepOptions<S> extends SweepOptions<S> {
   /**
    * Whose cancellation is tried: `"body"` cancels the whole body at each wait of any task in it; `"tasks"` cancels each other
@@ -58,6 +59,7 @@ export interface CancelSweepOptions<S> extends SweepOptions<S> {
   readonly depth?: number | undefined;
 }
 
+/** What `faultSweep` takes. */
 export interface FaultSweepOptions<S> extends SweepOptions<S> {
   /** How many failures there are in one run at most. @default 1 */
   readonly depth?: number | undefined;

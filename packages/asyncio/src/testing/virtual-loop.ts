@@ -13,6 +13,7 @@ import { formatSeconds } from "../structures/timers.ts";
 import { drawer } from "./random.ts";
 import { VirtualHost } from "./virtual-host.ts";
 
+/** What `new VirtualLoop` takes. */
 export interface VirtualLoopOptions extends EventLoopOptions {
   /** Draws the order in which ready steps run: one order for each seed. @default first in, first out */
   readonly seed?: number | undefined;
