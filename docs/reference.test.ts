@@ -31,6 +31,12 @@ const counts = new Set(
   ).split(" "),
 );
 
+/** What is in code that they call, and not on their way. */
+const neverThrown: Record<string, readonly string[]> = {
+  "asyncio.StreamReader.readLine": ["IncompleteReadError"], // that of `readUntil`
+  "asyncio.StreamReader.lines": ["IncompleteReadError"],
+};
+
 /** A public name, or a public member of one. */
 interface Entry {
   /** As a program writes it: `asyncio.Queue`, `asyncio.Queue.get`. */
@@ -69,7 +75,7 @@ test("every public name, and every public member of one, has a summary", () => {
   );
 });
 
-test.todo("of several parameters, each is named in the doc comment", () => {
+test("of several parameters, each is named in the doc comment", () => {
   check(({ name, text, parameters }) => {
     const isMadeByLibrary = errorNames.includes(name.split(".")[1] ?? "");
     const isNamed = (parameter: string): boolean =>
@@ -80,7 +86,7 @@ test.todo("of several parameters, each is named in the doc comment", () => {
   });
 });
 
-test.todo("every duration and every time has its unit", () => {
+test("every duration and every time has its unit", () => {
   check(({ text, numbers }) => {
     const hasUnit = /\bseconds?\b|clock of the loop/i.test(text);
     return numbers.filter((name) => !hasUnit && name !== "seconds" && !counts.has(name));
@@ -93,15 +99,19 @@ test.todo("every duration and every time has its unit", () => {
   );
 });
 
-test.todo("every error that is thrown is in the doc comment", () => {
-  check(({ code, file, text }) =>
-    [...thrownIn(code, file)].filter(
-      (error) => errorNames.includes(error) && !text.includes(error),
-    ),
-  );
+test("every error that is thrown is in the doc comment", () => {
+  const texts = new Map(entries.map(({ name, text }) => [name, text]));
+
+  check(({ name, code, file, text }) => {
+    const owner = texts.get(name.split(".").slice(0, 2).join("."));
+    const errors = [...thrownIn(code, file)].filter((error) => errorNames.includes(error));
+    return errors.filter(
+      (error) => !`${text} ${owner}`.includes(error) && !neverThrown[name]?.includes(error),
+    );
+  });
 });
 
-test.todo("every public value has an example, or is used in one of a page", () => {
+test("every public value has an example, or is used in one of a page", () => {
   const blocks = pages.flatMap(
     (page) => read(join(root, page)).match(/^```ts.*\n[\s\S]*?^```$/gm) ?? [],
   );

@@ -123,7 +123,14 @@ export class TimeoutError extends Error {
 }
 register(TimeoutError, "TimeoutError");
 
-/** The object is not in a state that allows the call: the order of calls is wrong. */
+/**
+ * The object is not in a state that allows the call: the order of calls is wrong.
+ *
+ * @example
+ * const future = new asyncio.Future<number>();
+ * future.setResult(1);
+ * assert.throws(() => future.setResult(2), asyncio.InvalidStateError);
+ */
 export class InvalidStateError extends Error {
   readonly code = "ERR_ASYNCIO_INVALID_STATE";
 }

@@ -22,9 +22,9 @@ export interface Host {
   microtask(run: () => void): void;
   /** Runs when the microtask queue is empty: the step that was resumed has come as far as it can. */
   afterMicrotasks(run: () => void): void;
-  /** Calls `run` in a macrotask, behind timers and sockets that are ready. */
+  /** Calls `run` in a macrotask. */
   macrotask(run: () => void): void;
-  /** `when` is absolute, on the clock of `now()`. */
+  /** Calls `run` at `when`, in seconds on the clock of `now()`. */
   setTimer(when: number, run: () => void): HostTimer;
   /**
    * Calls back each time the host has nothing left to do, or with an error that says why the program will not end;
@@ -39,7 +39,7 @@ export interface Host {
   readonly strict?: boolean;
   /** Picks which of the ready steps comes next, before each one (exact hosts); the oldest, 0, if it is absent. */
   readonly choose?: ((ready: RingBuffer<Ready>) => number) | undefined;
-  /** Whether an operation that could complete in its call shall let others go first (exact hosts). */
+  /** Whether an operation on `subject` in `scope` that could complete in its call shall let others go first (exact hosts). */
   yields?(scope: Scope, subject: WaitSubject): boolean;
   /** Tells of each wait that is parked, just before its operation returns (exact hosts). */
   parked?(wait: Wait): void;

@@ -59,7 +59,15 @@ const CLOCK_EVERY = 64;
 /** How many wait at one gate: a drain opens it as one step, and has to keep to the budget. */
 const GATE_PLACES = 32;
 
-/** The ready queue, the timers and the clock of a run. Programs have a `HostLoop`, tests a `VirtualLoop`. */
+/**
+ * The ready queue, the timers and the clock of a run. Programs have a `HostLoop`, tests a `VirtualLoop`.
+ *
+ * @example
+ * const loop: asyncio.EventLoop = asyncio.getRunningLoop();
+ * const start = loop.time();
+ * await asyncio.sleep(0.01);
+ * assert.ok(loop.time() > start);
+ */
 export class EventLoop {
   /** @internal */ debug = false;
   /** Seconds that a cancelled scope has to end before it is cancelled again; 0 is none. */
@@ -135,7 +143,7 @@ export class EventLoop {
     return this.host.now();
   }
 
-  /** Calls `callback` in the next iteration, after everything that is ready now, in a copy of the current context. */
+  /** Calls `callback` with `args` in the next iteration, after everything that is ready now, in a copy of the current context. */
   callSoon<A extends unknown[]>(callback: (...args: A) => void, ...args: A): Handle {
     this.checkOpen("`loop.callSoon`");
     const handle = new Handle("`loop.callSoon`", this, callback, args);
@@ -143,7 +151,7 @@ export class EventLoop {
     return handle;
   }
 
-  /** Calls `callback` `delay` seconds from now. Equal deadlines fire in the order in which they were set. */
+  /** Calls `callback` with `args`, `delay` seconds from now. Equal deadlines fire in the order in which they were set. */
   callLater<A extends unknown[]>(
     delay: number,
     callback: (...args: A) => void,
@@ -155,7 +163,7 @@ export class EventLoop {
     return this.callAt(this.time() + Math.max(delay, 0), callback, ...args);
   }
 
-  /** Calls `callback` at `when`, on the clock of `time()`. */
+  /** Calls `callback` with `args` at `when`, in seconds on the clock of `time()`. */
   callAt<A extends unknown[]>(when: number, callback: (...args: A) => void, ...args: A): Handle {
     checkSeconds("`loop.callAt`", "a time in seconds on the clock of `loop.time()`", when);
     this.checkOpen("`loop.callAt`");
@@ -177,7 +185,10 @@ export class EventLoop {
     return this.#closed;
   }
 
-  /** Drops the timers. Nothing can be started on a closed loop; it still rejects what floating branches try to do. */
+  /**
+   * Drops the timers. Nothing can be started on a closed loop; it still rejects what floating branches try to do.
+   * @throws InvalidStateError while tasks are alive.
+   */
   close(): void {
     if (this.tasks.size > 0) {
       throw new InvalidStateError(
@@ -207,7 +218,8 @@ export class EventLoop {
   }
 
   /**
-   * Reports what nobody else can be told, in the context variables of what has failed: `variables`, or those of the task.
+   * Reports `context`, which nobody else can be told, in the context variables of what has failed: `variables`, or those of
+   * the task.
    */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {
     const handler = this.#exceptionHandler;

@@ -383,12 +383,24 @@ export function checkTaskOptions(api: string, options: TaskOptions | undefined):
  * The running task; undefined in callbacks of the loop (`callSoon`) and outside every task. In a bare callback of the host (a
  * listener, a timer, the handler of a web server) it is the task that registered the callback, whose context variables
  * the callback shares with all its other callbacks: `requestScope` and `createTask` start one with its own.
+ *
+ * @example
+ * const name = asyncio.createTask(async () => asyncio.currentTask()?.getName(), { name: "worker" });
+ * assert.equal(await name, "worker");
  */
 export function currentTask(): Task<unknown> | undefined {
   return here().task;
 }
 
-/** The tasks of the running loop that have not ended, in the order of their creation. */
+/**
+ * The tasks of the running loop that have not ended, in the order of their creation.
+ *
+ * @example
+ * const worker = asyncio.createTask(() => asyncio.sleep(0.001));
+ * assert.ok(asyncio.allTasks().has(worker));
+ * await worker;
+ * assert.ok(!asyncio.allTasks().has(worker));
+ */
 export function allTasks(): Set<Task<unknown>> {
   return new Set(here().loop.tasks.toArray());
 }

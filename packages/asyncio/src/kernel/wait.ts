@@ -59,7 +59,7 @@ export class Wait<T = unknown> {
   /** @internal */ readonly scope: Scope;
   /** @internal */ subject: WaitSubject;
   /** @internal */ readonly onCancel: OnCancel | undefined;
-  /** Whether it waits, is complete, or has been delivered. */
+  /** Whether it waits still, and else how it has ended. */
   state: WaitState = "parked";
   /** @internal True iff it is handed something that would be lost with it: an item, a lock. */
   handsOver = false;

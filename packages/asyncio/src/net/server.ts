@@ -129,7 +129,7 @@ const HIGH_WATER_MARK = 65_536;
 const FIRST_LOOK = 0.01;
 
 /**
- * Listens for TCP connections, and calls `handler` for each in a task of its own. It listens when the promise resolves.
+ * Listens for TCP connections on `port` of the address `host`, and calls `handler` for each in a task of its own. It listens when the promise resolves.
  * The server belongs to the run: when that ends, at the latest, it is closed, and its handlers are cancelled and awaited.
  *
  * @example
@@ -173,7 +173,19 @@ export async function startServer(
   });
 }
 
-/** Listens on a Unix socket, or a named pipe of Windows. A socket that is left at `path` is replaced. As `startServer`. */
+/**
+ * Listens on a Unix socket, or a named pipe of Windows, and calls `handler` for each connection. A socket that is left at
+ * `path` is replaced. As `startServer`.
+ *
+ * @example
+ * const path = process.platform === "win32" ? `//./pipe/echo-${process.pid}` : `/tmp/echo-${process.pid}`;
+ * await using server = await asyncio.startUnixServer(async (reader, writer) => {
+ *   for await (const line of reader) await writer.write(line);
+ * }, path);
+ * await using connection = await asyncio.openUnixConnection(path);
+ * await connection.writer.write("echo\n");
+ * assert.equal(await connection.reader.readLine({ encoding: "utf-8" }), "echo");
+ */
 export async function startUnixServer(
   handler: ConnectionHandler,
   path: string,
@@ -230,7 +242,15 @@ async function serve(
   }
 }
 
-/** A server that listens. Made by `startServer` and `startUnixServer`. */
+/**
+ * A server that listens. Made by `startServer` and `startUnixServer`.
+ *
+ * @example
+ * await using server = await asyncio.startServer((_, writer) => writer.write("hello\n"), "127.0.0.1", 0);
+ * const [{ host, port }] = server.sockets;
+ * await using connection = await asyncio.openConnection(host, port);
+ * assert.equal(await connection.reader.readLine({ encoding: "utf-8" }), "hello");
+ */
 export class Server implements AsyncDisposable {
   /** What reports call it. */
   readonly name: string;

@@ -165,7 +165,7 @@ export interface Network {
   bind(port: number): Promise<DatagramSocket>;
   /** Opens what `createDatagramEndpoint` stands on; `receiver` gets what comes. */
   openDatagramPort(options: DatagramPortOptions, receiver: DatagramReceiver): Promise<DatagramPort>;
-  /** The addresses of a host, in the order in which to try them; 4 or 6 asks for those of one family. */
+  /** The addresses of `hostname`, in the order in which to try them; a `family` of 4 or 6 asks for those of one family. */
   lookup(hostname: string, family?: 0 | 4 | 6): Promise<readonly string[]>;
 }
 

@@ -39,7 +39,7 @@ const KNOWN: Names<QueueOptions> = { name: 1 };
 const SHUTDOWN: Names<{ immediate?: boolean }> = { immediate: 1 };
 
 /**
- * A first-in-first-out queue. Source: asyncio.Queue, with fairness on top. Promises are awaited when they
+ * A first-in-first-out queue of at most `maxsize` items. Source: asyncio.Queue, with fairness on top. Promises are awaited when they
  * are handed over, as everywhere in JavaScript: to pass a task or promise itself, box it (`{ task }`).
  *
  * @example

@@ -94,7 +94,7 @@ interface Span {
 }
 
 /**
- * Writes to a connection, a pipe, or any ByteStream. Bytes that it has taken go out in order, unless the connection is lost
+ * Writes to a connection, a pipe, or any ByteStream (`stream`). Bytes that it has taken go out in order, unless the connection is lost
  * or aborted. Close it when you are done: `await using` does, and waits until all has left.
  * Source: asyncio.StreamWriter.
  *
@@ -170,7 +170,10 @@ export class StreamWriter implements AsyncDisposable {
     return span.promise;
   }
 
-  /** Ends this side: the peer reads to the end, and may go on writing. Nothing can be written after it. */
+  /**
+   * Ends this side: the peer reads to the end, and may go on writing. Nothing can be written after it.
+   * @throws InvalidStateError when the sides of the stream cannot be ended alone.
+   */
   writeEof(): void {
     if (!this.canWriteEof())
       throw new InvalidStateError(

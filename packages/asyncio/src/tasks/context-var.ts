@@ -10,7 +10,16 @@ export function watchVariables(tell: typeof watcher): void {
   watcher = tell;
 }
 
-/** Undoes one `set`. */
+/**
+ * Undoes one `set`: `reset` takes it.
+ *
+ * @example
+ * const level = new asyncio.ContextVar("level", { default: 0 });
+ * const token = level.set(1);
+ * assert.equal(token.variable, level);
+ * level.reset(token);
+ * assert.equal(level.get(), 0);
+ */
 export class Token<T> {
   /** The variable that was set. */
   readonly variable: ContextVar<T>;

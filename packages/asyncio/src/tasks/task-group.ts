@@ -90,7 +90,16 @@ export async function taskGroup(
 /** "closing": the body has ended and children run. "aborting": all is being cancelled. Both end in "closed". */
 type GroupState = "open" | "closing" | "aborting" | "closed";
 
-/** Starts tasks that a `taskGroup` call owns. `R` is what that call resolves to. */
+/**
+ * Starts tasks that a `taskGroup` call owns. `R` is what that call resolves to.
+ *
+ * @example
+ * const fetchBoth = async (group: asyncio.TaskGroup) => {
+ *   group.createTask(() => asyncio.sleep(0.001));
+ *   group.createTask(() => asyncio.sleep(0.002));
+ * };
+ * await asyncio.taskGroup(fetchBoth); // ends when both have ended
+ */
 export class TaskGroup<R = unknown> {
   /** What reports and errors call it. */
   readonly name: string | undefined;

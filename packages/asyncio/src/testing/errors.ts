@@ -46,7 +46,15 @@ export class UncontrolledError extends Error {
 }
 register(UncontrolledError, "UncontrolledError");
 
-/** The test goes on and on: `maxSteps` steps have run, and it has not ended. */
+/**
+ * The test goes on and on: `maxSteps` steps have run, and it has not ended.
+ *
+ * @example
+ * const endless = async () => {
+ *   for (;;) await asyncio.sleep(0);
+ * };
+ * await assert.rejects(testing.runTest(endless, { maxSteps: 100 }), testing.LivelockError);
+ */
 export class LivelockError extends Error {
   readonly code = "ERR_ASYNCIO_LIVELOCK";
 

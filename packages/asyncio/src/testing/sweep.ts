@@ -171,7 +171,7 @@ export async function faultSweep<S = undefined>(
 }
 
 /**
- * A place that may fail: in `faultSweep`, and in `explore` with `faults: true`, it throws an InjectedFault (or what `makeError`
+ * A place (`site`) that may fail: in `faultSweep`, and in `explore` with `faults: true`, it throws an InjectedFault (or what `makeError`
  * makes) when its turn has come. Everywhere else it does nothing. Put it into the fakes that stand for the world outside.
  * Source: FoundationDB's BUGGIFY.
  */
