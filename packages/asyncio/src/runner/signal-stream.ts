@@ -24,7 +24,7 @@ const openIn: WeakMap<Scope, Set<Signals>> = new WeakMap();
  * Signals as they come. Made by `signals`.
  *
  * @example
- * using reloads = asyncio.signals("SIGHUP");
+ * using reloads = asyncio.signals(["SIGHUP"]);
  * const next = asyncio.createTask(() => reloads.next());
  * await asyncio.sleep(0.01);
  * process.kill(process.pid, "SIGHUP");
