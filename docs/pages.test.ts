@@ -8,10 +8,13 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
-const files = globSync("{.ci,packages,docs,examples,scripts,bench,frameworks,runtimes}/**/*.*", {
-  cwd: root,
-  exclude: (name) => ["node_modules", "dist", ".examples"].includes(name),
-}).concat(globSync("*.*", { cwd: root }));
+const files = globSync(
+  "{.ci,packages,docs,examples,scripts,bench,frameworks,runtimes,site}/**/*.*",
+  {
+    cwd: root,
+    exclude: (name) => ["node_modules", "dist", ".examples"].includes(name),
+  },
+).concat(globSync("*.*", { cwd: root }));
 /** Files that a page names and that are not ours: the reader makes them, or they are another library's. */
 const foreignFiles: Record<string, readonly string[]> = {
   "README.md": ["main.mts"],
@@ -23,6 +26,13 @@ test("every link leads to a file and a heading that exist", () => {
   const dead = pages.flatMap((page) => linksOf(page).filter((link) => !leadsSomewhere(page, link)));
 
   assert.deepEqual(dead, []);
+});
+
+test("README leads to every page, in the order that the site has", () => {
+  const [, readOn = ""] = read("README.md").split(/^## Read on$/m);
+  const named = [...readOn.matchAll(/\]\((docs\/[\w./-]+\.md)\)/g)].map(([, page]) => page);
+
+  assert.deepEqual(named.toSorted(), pages.slice(1).toSorted());
 });
 
 for (const page of ["CONTRIBUTING.md", ...pages]) {

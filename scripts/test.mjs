@@ -11,6 +11,7 @@ import { testFrameworks } from "./frameworks.mjs";
 import { isInstalledIn, root, SetupError } from "./install.mjs";
 import { runWithProgress } from "./progress.mjs";
 import { testRuntimes } from "./runtimes.mjs";
+import { buildSite } from "./site.mjs";
 import { runUnitTests } from "./unit-tests.mjs";
 
 process.env.CI = "true";
@@ -24,6 +25,7 @@ const steps = {
   frameworks: testFrameworks,
   consumers: testConsumers,
   runtimes: testRuntimes,
+  site: once(buildSite),
 };
 
 /** What a step fetches before it runs for the first time. */
@@ -38,6 +40,7 @@ const fetches = [
     folder: "runtimes",
     what: "Node 20, 22 and 26, Bun and Deno, about 250 MB",
   },
+  { step: "site", folder: "site", what: "VitePress and TypeDoc, about 70 MB" },
 ];
 
 const args = process.argv.slice(2);
@@ -47,7 +50,10 @@ const total = { passed: 0, failed: 0 };
 const failedSteps = [];
 const leftOut = [];
 
-const chosen = named.length > 0 ? named : Object.keys(steps);
+const isEverything = named.length > 0 || process.env.ASYNCIO_ALL_TOOLS === "1";
+const chosen =
+  named.length > 0 ? named : Object.keys(steps).filter((step) => isEverything || step !== "site");
+if (!isEverything) leftOut.push("site: takes a minute or two (`npm run docs`)");
 announceFetches();
 for (const name of chosen) {
   console.log(`\n== ${name}`);

@@ -1,6 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
-/** asyncio-ts: asyncio for TypeScript. The public door, in the order of the documentation. */
+/**
+ * asyncio for TypeScript. The public door, in the order of the documentation.
+ * @module asyncio-ts
+ */
 // biome-ignore-all assist/source/organizeImports: the order is that of the documentation
 
 // Running

@@ -1,6 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
-/** asyncio-ts/lowlevel: for authors of operations and of loops. */
+/**
+ * For authors of operations and of loops.
+ * @module asyncio-ts/lowlevel
+ */
 
 export {
   belongToRun,

@@ -1,6 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
-/** asyncio-ts/testing: concurrent code under test. */
+/**
+ * Concurrent code under test.
+ * @module asyncio-ts/testing
+ */
 
 export type {
   DatagramSocket,

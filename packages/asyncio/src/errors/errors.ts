@@ -16,9 +16,13 @@ export type CancelSource = "cancel" | "deadline" | "group" | "shutdown" | "abort
 
 /** What a CancelledError tells. `scope` is the scope that was cancelled: only its own scope may swallow the error. */
 export interface CancelDetails {
+  /** The scope that was cancelled. */
   readonly scope?: object | undefined;
+  /** What `cancel` was given. */
   readonly reason?: unknown;
+  /** Why it was cancelled. */
   readonly source?: CancelSource | undefined;
+  /** The name of the task that asked for it. */
   readonly requestedBy?: string | undefined;
 }
 
@@ -71,6 +75,7 @@ export class CancelledError extends Error {
     return this.#details.reason;
   }
 
+  /** Why the scope was cancelled. */
   get source(): CancelSource {
     return this.#details.source ?? "cancel";
   }
@@ -118,7 +123,14 @@ export class TimeoutError extends Error {
 }
 register(TimeoutError, "TimeoutError");
 
-/** The object is not in a state that allows the call: the order of calls is wrong. */
+/**
+ * The object is not in a state that allows the call: the order of calls is wrong.
+ *
+ * @example
+ * const future = new asyncio.Future<number>();
+ * future.setResult(1);
+ * assert.throws(() => future.setResult(2), asyncio.InvalidStateError);
+ */
 export class InvalidStateError extends Error {
   readonly code = "ERR_ASYNCIO_INVALID_STATE";
 }

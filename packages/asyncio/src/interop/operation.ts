@@ -24,6 +24,7 @@ import { type Dependent, dependents } from "../ports/dependents.ts";
 
 /** A cancellation that is about to end a wait, as `onCancel` sees it. */
 export interface Cancellation {
+  /** Why the scope was cancelled. */
   readonly source: CancelSource;
   /** What was passed to `cancel(reason)`. */
   readonly reason: unknown;
@@ -33,6 +34,7 @@ export interface Cancellation {
 
 /** The scope of the running code: of a task, a timeout, a group. */
 export interface Scope {
+  /** The loop on which it lives. */
   readonly loop: EventLoop;
   /** The task whose body runs here, however deep. */
   readonly task: Task<unknown> | undefined;
@@ -44,7 +46,18 @@ export interface Scope {
   cancel(reason?: unknown): void;
 }
 
-/** The scope of the running code; undefined outside every `run`, task and scope. */
+/**
+ * The scope of the running code; undefined outside every `run`, task and scope.
+ *
+ * @example
+ * import { currentScope } from "asyncio-ts/lowlevel";
+ * assert.equal(currentScope(), undefined);
+ * const stopped = asyncio.createTask(async () => {
+ *   currentScope()?.cancel("enough");
+ *   await asyncio.sleep(3600);
+ * });
+ * await assert.rejects(stopped, asyncio.CancelledError);
+ */
 export const currentScope: () => Scope | undefined = currentScopeOfKernel;
 
 /**
@@ -55,12 +68,12 @@ export function interruption(subject: WaitSubject): Promise<never> | undefined {
   return here().interruption(subject);
 }
 
-/** What an operation returns that is complete in the call. Counts against the budget that keeps the host alive. */
+/** What an operation on `subject` returns that is complete in the call, with its `value`. Counts against the budget that keeps the host alive. */
 export function complete<T>(subject: WaitSubject, value: T): Promise<T> {
   return completed(here(), subject, value);
 }
 
-/** What an operation returns that cannot begin: it rejects with `error`, in its turn. */
+/** What an operation on `subject` returns that cannot begin: it rejects with `error`, in its turn. */
 export function refuse(subject: WaitSubject, error: unknown): Promise<never> {
   return refused(here(), subject, error);
 }
@@ -113,6 +126,13 @@ export interface Outside {
 /**
  * Gives `thing` to the run of the current loop, which ends it if it is still there when all tasks have ended, and reports it.
  * Call what it gives when `thing` is gone.
+ *
+ * @example
+ * import { belongToRun } from "asyncio-ts/lowlevel";
+ * const timer = setInterval(() => {}, 1000);
+ * const gone = belongToRun({ describe: () => "a timer", end: async () => clearInterval(timer) });
+ * clearInterval(timer);
+ * gone();
  */
 export function belongToRun(thing: Outside): () => void {
   const { loop } = here();
@@ -126,7 +146,16 @@ export function belongToRun(thing: Outside): () => void {
   return () => void dependents.delete(dependent);
 }
 
-/** A point where the current scope may be cancelled and other tasks may have their turn. */
+/**
+ * A point where the current scope may be cancelled and other tasks may have their turn.
+ *
+ * @example
+ * import { checkpoint } from "asyncio-ts/lowlevel";
+ * const work = asyncio.timeout(0.01, async () => {
+ *   for (;;) await checkpoint(); // without it, the deadline would not be noticed
+ * });
+ * await assert.rejects(work, asyncio.TimeoutError);
+ */
 export function checkpoint(): Promise<void> {
   return interruption("checkpoint") ?? complete("checkpoint", undefined);
 }

@@ -30,12 +30,17 @@ import { type RunningRequest, type RunningRequests, requestsOn } from "./running
 
 /** The response of a request on `node:http` or `node:http2`: what is looked at in it. */
 export interface ResponseSource {
+  /** True once it can send no more, because it ended or broke off. */
   readonly destroyed?: boolean | undefined;
+  /** True once `end` was called. */
   readonly writableEnded: boolean;
+  /** True once all of it has gone to the system. */
   readonly writableFinished: boolean;
   /** On `node:http2` this is what is destroyed. */
   readonly stream?: { readonly destroyed: boolean } | undefined;
+  /** Calls `listener` at the `event` "close", each time. */
   on(event: "close", listener: () => void): unknown;
+  /** Takes `listener` off the `event` "close". */
   off(event: "close", listener: () => void): unknown;
 }
 
@@ -53,6 +58,7 @@ export type RequestSource =
         | undefined;
     };
 
+/** What `requestScope` takes. */
 export interface RequestScopeOptions {
   /** What reports call it. @default method and path where `source` has them: "GET /users" */
   readonly name?: string | undefined;

@@ -17,8 +17,18 @@ export function checkCallback(api: string, callback: unknown): void {
   if (typeof callback !== "function") throw argumentError(api, "a function", callback);
 }
 
-/** A callback that the loop will call; `cancel()` prevents it. Source: asyncio.Handle and TimerHandle. */
+/**
+ * A callback that the loop will call; `cancel()` prevents it. Source: asyncio.Handle and TimerHandle.
+ *
+ * @example
+ * const calls: string[] = [];
+ * const handle = asyncio.getRunningLoop().callLater(0.001, () => calls.push("called"));
+ * handle.cancel();
+ * await asyncio.sleep(0.01);
+ * assert.deepEqual(calls, []);
+ */
 export class Handle {
+  /** The scope in which it was made. */
   readonly scope: Scope;
   /** @internal Set by callAt. */
   timer: Timer | undefined = undefined;
@@ -58,11 +68,13 @@ export class Handle {
     return this.#when;
   }
 
+  /** The callback is not called; nothing happens if it was. */
   cancel(): void {
     this.#callback = undefined;
     if (this.timer !== undefined) this.scope.loop.cancelTimer(this.timer);
   }
 
+  /** True once `cancel` was called. */
   cancelled(): boolean {
     return this.#callback === undefined;
   }

@@ -1,8 +1,9 @@
 /** What is found out about scopes and waits: branches that were cut off, always; the rest in debug mode. */
 
-import type { CancelledError } from "../errors/errors.ts";
+import { type CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { formatSeconds } from "../structures/timers.ts";
-import type { EventLoop, Ready } from "./loop.ts";
+import type { Ready } from "./gate.ts";
+import type { EventLoop } from "./loop.ts";
 import type { Scope } from "./scope.ts";
 import type { Wait } from "./wait.ts";
 
@@ -126,4 +127,14 @@ function reportLost(wait: Wait, { loop, task }: Scope): void {
 export function isResolvingFunction(fn: unknown): fn is (outcome: unknown) => unknown {
   if (typeof fn !== "function" || fn.name !== "") return false;
   return Function.prototype.toString.call(fn).includes("[native code]");
+}
+
+/** For tasks that would wait for each other for ever, in the order in which they do. */
+export function cycleError(path: string[]): InvalidStateError {
+  const [only] = path;
+  if (path.length === 1)
+    return new InvalidStateError(`task ${only} awaits itself, and would wait for ever`);
+  return new InvalidStateError(
+    `tasks await each other in a circle, and would wait for ever: ${[path.at(-1), ...path].join(" -> ")}`,
+  );
 }

@@ -12,15 +12,21 @@ import type { Context } from "./variables.ts";
 
 /** What the exception handler is told. Source: asyncio's call_exception_handler, keys in camelCase. */
 export interface ExceptionContext {
+  /** What happened, in words. */
   readonly message: string;
+  /** What was thrown. */
   readonly exception?: unknown;
+  /** The task that failed. */
   readonly task?: Task<unknown> | undefined;
+  /** The future that failed. */
   readonly future?: object | undefined;
+  /** The handle whose callback failed. */
   readonly handle?: object | undefined;
   /** In debug mode: where the task or the wait was created. */
   readonly sourceTraceback?: string | undefined;
 }
 
+/** Gets what nobody else can be told. */
 export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => void;
 
 /** What a report needs. It does not hold the future, which must stay collectable. */

@@ -95,10 +95,12 @@ export class Future<T> extends Promise<T> {
     this.#loop = options?.loop ?? getRunningLoop();
   }
 
+  /** The loop on which it was made. */
   getLoop(): EventLoop {
     return this.#loop;
   }
 
+  /** True once it has a result, a failure or a cancellation. */
   done(): boolean {
     return this.#state !== "pending";
   }
@@ -179,6 +181,7 @@ export class Future<T> extends Promise<T> {
     return removed;
   }
 
+  /** As every promise has it: `onFulfilled` gets the result, `onRejected` the failure. An operation of whoever calls it. */
   // biome-ignore lint/suspicious/noThenProperty: it is a promise, and this is its one door for awaiters
   override then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,

@@ -6,8 +6,14 @@
  */
 
 import { captureSettlers, forgetSettlers, latest, type Settle } from "../structures/settlers.ts";
-import type { Ready } from "./loop.ts";
 import type { Scope } from "./scope.ts";
+
+/** Something in the ready queue. `step` must not throw and must not call user code. */
+export interface Ready {
+  step(): void;
+  /** Whose step it is, for the report of slow steps. */
+  readonly scope?: Scope;
+}
 
 export class Gate<T = void> implements Ready {
   readonly scope: Scope;

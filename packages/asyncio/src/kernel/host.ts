@@ -10,7 +10,7 @@ import { type HostTimer, jsHost } from "../ports/js-host.ts";
 import type { Network } from "../ports/network.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import type { Handle } from "./callback.ts";
-import type { Ready } from "./loop.ts";
+import type { Ready } from "./gate.ts";
 import type { Scope } from "./scope.ts";
 import type { Wait, WaitSubject } from "./wait.ts";
 
@@ -18,11 +18,13 @@ import type { Wait, WaitSubject } from "./wait.ts";
 export interface Host {
   /** Seconds on a clock that never goes back. */
   now(): number;
+  /** Calls `run` in a microtask. */
   microtask(run: () => void): void;
   /** Runs when the microtask queue is empty: the step that was resumed has come as far as it can. */
   afterMicrotasks(run: () => void): void;
+  /** Calls `run` in a macrotask. */
   macrotask(run: () => void): void;
-  /** `when` is absolute, on the clock of `now()`. */
+  /** Calls `run` at `when`, in seconds on the clock of `now()`. */
   setTimer(when: number, run: () => void): HostTimer;
   /**
    * Calls back each time the host has nothing left to do, or with an error that says why the program will not end;
@@ -37,7 +39,7 @@ export interface Host {
   readonly strict?: boolean;
   /** Picks which of the ready steps comes next, before each one (exact hosts); the oldest, 0, if it is absent. */
   readonly choose?: ((ready: RingBuffer<Ready>) => number) | undefined;
-  /** Whether an operation that could complete in its call shall let others go first (exact hosts). */
+  /** Whether an operation on `subject` in `scope` that could complete in its call shall let others go first (exact hosts). */
   yields?(scope: Scope, subject: WaitSubject): boolean;
   /** Tells of each wait that is parked, just before its operation returns (exact hosts). */
   parked?(wait: Wait): void;

@@ -30,19 +30,13 @@ import { type Timer, TimerHeap, type TimerTarget } from "../structures/timers.ts
 import { checkCallback, Handle } from "./callback.ts";
 import { reportIfSlow } from "./debug.ts";
 import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./failure.ts";
-import { Gate } from "./gate.ts";
+import { Gate, type Ready } from "./gate.ts";
 import { type Host, type HostTimer, realHost, type Watched } from "./host.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 import { type Context, currentContext } from "./variables.ts";
 
-/** Something in the ready queue. `step` must not throw and must not call user code. */
-export interface Ready {
-  step(): void;
-  /** Whose step it is, for the report of slow steps. */
-  readonly scope?: Scope;
-}
-
+/** What every loop takes. */
 export interface EventLoopOptions {
   /** Slow steps, creation sites, cut-off branches and swallowed cancellations are reported. @default ASYNCIO_DEBUG=1 */
   readonly debug?: boolean | undefined;
@@ -58,8 +52,18 @@ const CLOCK_EVERY = 64;
 /** How many wait at one gate: a drain opens it as one step, and has to keep to the budget. */
 const GATE_PLACES = 32;
 
+/**
+ * The ready queue, the timers and the clock of a run. Programs have a `HostLoop`, tests a `VirtualLoop`.
+ *
+ * @example
+ * const loop: asyncio.EventLoop = asyncio.getRunningLoop();
+ * const start = loop.time();
+ * await asyncio.sleep(0.01);
+ * assert.ok(loop.time() > start);
+ */
 export class EventLoop {
   /** @internal */ debug = false;
+  /** Seconds that a cancelled scope has to end before it is cancelled again; 0 is none. */
   readonly cancelGrace: number;
   /** Seconds; debug mode reports steps that take longer. */
   slowCallbackDuration = 0.1;
@@ -111,6 +115,7 @@ export class EventLoop {
     this.cancelGrace = Math.max(cancelGrace, 0);
   }
 
+  /** Whether debug mode is on. */
   getDebug(): boolean {
     return this.debug;
   }
@@ -131,7 +136,7 @@ export class EventLoop {
     return this.host.now();
   }
 
-  /** Calls `callback` in the next iteration, after everything that is ready now, in a copy of the current context. */
+  /** Calls `callback` with `args` in the next iteration, after everything that is ready now, in a copy of the current context. */
   callSoon<A extends unknown[]>(callback: (...args: A) => void, ...args: A): Handle {
     this.checkOpen("`loop.callSoon`");
     const handle = new Handle("`loop.callSoon`", this, callback, args);
@@ -139,7 +144,7 @@ export class EventLoop {
     return handle;
   }
 
-  /** Calls `callback` `delay` seconds from now. Equal deadlines fire in the order in which they were set. */
+  /** Calls `callback` with `args`, `delay` seconds from now. Equal deadlines fire in the order in which they were set. */
   callLater<A extends unknown[]>(
     delay: number,
     callback: (...args: A) => void,
@@ -151,7 +156,7 @@ export class EventLoop {
     return this.callAt(this.time() + Math.max(delay, 0), callback, ...args);
   }
 
-  /** Calls `callback` at `when`, on the clock of `time()`. */
+  /** Calls `callback` with `args` at `when`, in seconds on the clock of `time()`. */
   callAt<A extends unknown[]>(when: number, callback: (...args: A) => void, ...args: A): Handle {
     checkSeconds("`loop.callAt`", "a time in seconds on the clock of `loop.time()`", when);
     this.checkOpen("`loop.callAt`");
@@ -168,11 +173,15 @@ export class EventLoop {
     return Object.freeze({ ready, timers, heapSize, tasks });
   }
 
+  /** True once `close` was called. */
   isClosed(): boolean {
     return this.#closed;
   }
 
-  /** Drops the timers. Nothing can be started on a closed loop; it still rejects what floating branches try to do. */
+  /**
+   * Drops the timers. Nothing can be started on a closed loop; it still rejects what floating branches try to do.
+   * @throws InvalidStateError while tasks are alive.
+   */
   close(): void {
     if (this.tasks.size > 0) {
       throw new InvalidStateError(
@@ -202,7 +211,8 @@ export class EventLoop {
   }
 
   /**
-   * Reports what nobody else can be told, in the context variables of what has failed: `variables`, or those of the task.
+   * Reports `context`, which nobody else can be told, in the context variables of what has failed: `variables`, or those of
+   * the task.
    */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {
     const handler = this.#exceptionHandler;
@@ -223,6 +233,7 @@ export class EventLoop {
     }
   }
 
+  /** Shows `context` on stderr: what reports do that no handler was set for. */
   defaultExceptionHandler(context: ExceptionContext): void {
     this.host.report(formatReport(context));
   }

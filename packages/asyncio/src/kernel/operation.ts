@@ -16,7 +16,13 @@ import { Scope } from "./scope.ts";
 import { currentContext } from "./variables.ts";
 import { Wait, type WaitSubject } from "./wait.ts";
 
-/** A loop in real time, on the event loop of Node, Deno or Bun. */
+/**
+ * A loop in real time, on the event loop of Node, Deno or Bun.
+ *
+ * @example
+ * const loop = new asyncio.HostLoop({ cancelGrace: 2 });
+ * assert.equal(await asyncio.run(() => asyncio.sleep(0.001, "done"), { loop }), "done");
+ */
 export class HostLoop extends EventLoop {
   constructor(options?: EventLoopOptions) {
     super(realHost, options);

@@ -16,7 +16,7 @@ import type { Names } from "../errors/options.ts";
 import { type AbortTarget, bindSignal, checkSignalType } from "../ports/abort.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { currentScope, enterScope, runInScope } from "./context.ts";
-import { creationSites } from "./debug.ts";
+import { creationSites, cycleError } from "./debug.ts";
 import { Future, type FutureListener } from "./future.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
@@ -28,6 +28,7 @@ import { stackAbove, Wait } from "./wait.ts";
 /** An `async` function, or any other: what it returns is awaited. */
 export type Coroutine<T> = () => T | PromiseLike<T>;
 
+/** What everything takes that makes a task. */
 export interface TaskOptions {
   /** What reports call it. @default "Task-1", "Task-2", ... */
   readonly name?: string | undefined;
@@ -167,27 +168,30 @@ export class Task<T> extends Future<T> {
     return this.scope.uncancel();
   }
 
+  /** Its name, in reports and errors. */
   getName(): string {
     if (typeof this.#name === "number") this.#name = `Task-${this.#name}`;
     return this.#name;
   }
 
+  /** Gives it another name. */
   setName(name: string): void {
     this.#name = String(name);
   }
 
+  /** The context variables that it runs with. */
   getContext(): Context {
     return this.scope.context;
   }
 
-  /** @throws InvalidStateError always: the body's outcome is the task's. */
+  /** Not for tasks. @throws InvalidStateError always: the body's outcome is the task's. */
   override setResult(_value: T): never {
     throw new InvalidStateError(
       "`task.setResult` cannot be used: a task ends with what its body returns. Use a Future",
     );
   }
 
-  /** @throws InvalidStateError always: the body's outcome is the task's. */
+  /** Not for tasks. @throws InvalidStateError always: the body's outcome is the task's. */
   override setException(_error: unknown): never {
     throw new InvalidStateError(
       "`task.setException` cannot be used: a task ends with what its body throws. Use a Future",
@@ -344,15 +348,6 @@ async function awaitBody<T>(coroutine: Coroutine<T>): Promise<T> {
   return await coroutine();
 }
 
-function cycleError(path: string[]): InvalidStateError {
-  const [only] = path;
-  if (path.length === 1)
-    return new InvalidStateError(`task ${only} awaits itself, and would wait for ever`);
-  return new InvalidStateError(
-    `tasks await each other in a circle, and would wait for ever: ${[path.at(-1), ...path].join(" -> ")}`,
-  );
-}
-
 /**
  * Starts `coroutine` as a task. Its first step runs in the next iteration of the loop, after what is ready now.
  * Nobody waits for it unless you do: prefer `taskGroup`. Not a wait itself.
@@ -379,12 +374,24 @@ export function checkTaskOptions(api: string, options: TaskOptions | undefined):
  * The running task; undefined in callbacks of the loop (`callSoon`) and outside every task. In a bare callback of the host (a
  * listener, a timer, the handler of a web server) it is the task that registered the callback, whose context variables
  * the callback shares with all its other callbacks: `requestScope` and `createTask` start one with its own.
+ *
+ * @example
+ * const name = asyncio.createTask(async () => asyncio.currentTask()?.getName(), { name: "worker" });
+ * assert.equal(await name, "worker");
  */
 export function currentTask(): Task<unknown> | undefined {
   return here().task;
 }
 
-/** The tasks of the running loop that have not ended, in the order of their creation. */
+/**
+ * The tasks of the running loop that have not ended, in the order of their creation.
+ *
+ * @example
+ * const worker = asyncio.createTask(() => asyncio.sleep(0.001));
+ * assert.ok(asyncio.allTasks().has(worker));
+ * await worker;
+ * assert.ok(!asyncio.allTasks().has(worker));
+ */
 export function allTasks(): Set<Task<unknown>> {
   return new Set(here().loop.tasks.toArray());
 }

@@ -16,7 +16,15 @@ export interface Variable<T> {
   get(...fallback: [fallback: T] | []): T;
 }
 
-/** The values of all context variables for one task. Source: Python's contextvars.Context. */
+/**
+ * The values of all context variables for one task. Source: Python's contextvars.Context.
+ *
+ * @example
+ * const user = new asyncio.ContextVar("user", { default: "nobody" });
+ * const context = asyncio.copyContext();
+ * context.run(() => user.set("ann"));
+ * assert.deepEqual([context.get(user), user.get()], ["ann", "nobody"]);
+ */
 export class Context {
   #values: ContextValues;
   // True iff another context may hold the same map: then a write copies it first.
@@ -53,10 +61,12 @@ export class Context {
     }
   }
 
+  /** Whether `variable` has a value of its own here. */
   has(variable: Variable<unknown>): boolean {
     return this.#values.has(variable);
   }
 
+  /** The value of `variable` here; undefined if it has none of its own. */
   get<T>(variable: Variable<T>): T | undefined {
     return this.#values.get(variable as Variable<unknown>) as T | undefined; // set() stores only T under it
   }
@@ -87,7 +97,16 @@ export function currentContext(): Context {
   return entered ?? currentScope()?.context ?? outside;
 }
 
-/** A copy of the current context: `createTask(work, { context })` runs in it. */
+/**
+ * A copy of the current context: `createTask(work, { context })` runs in it.
+ *
+ * @example
+ * const user = new asyncio.ContextVar("user", { default: "nobody" });
+ * const context = asyncio.copyContext();
+ * user.set("ann");
+ * const task = asyncio.createTask(async () => user.get(), { context });
+ * assert.equal(await task, "nobody");
+ */
 export function copyContext(): Context {
   return currentContext().copy();
 }

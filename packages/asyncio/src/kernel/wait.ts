@@ -52,12 +52,14 @@ export type WaitState = "parked" | "resumed" | "failed" | "cancelled";
 
 const settled: Promise<void> = Promise.resolve();
 
+/** One suspension of one operation: `park` makes it, `resume` or `fail` ends it, and so does a cancellation. */
 export class Wait<T = unknown> {
   /** What the operation returns. */
   readonly promise: Promise<T>;
   /** @internal */ readonly scope: Scope;
   /** @internal */ subject: WaitSubject;
   /** @internal */ readonly onCancel: OnCancel | undefined;
+  /** Whether it waits still, and else how it has ended. */
   state: WaitState = "parked";
   /** @internal True iff it is handed something that would be lost with it: an item, a lock. */
   handsOver = false;
@@ -169,6 +171,7 @@ export class Wait<T = unknown> {
     this.scope.loop.io(1);
   }
 
+  /** What it waits for, in words. */
   describe(): string {
     const { subject } = this;
     if (typeof subject === "string") return subject;
@@ -332,6 +335,7 @@ export class WaitList {
     return this.#length;
   }
 
+  /** The one that has waited longest; undefined if nobody waits. */
   get first(): Wait | undefined {
     return this.#first;
   }
@@ -364,10 +368,12 @@ export class WaitList {
     return first;
   }
 
+  /** Completes all waits with `value`, in the order of the line. */
   resumeAll(value: unknown): void {
     while (this.#first !== undefined) this.#first.resume(value);
   }
 
+  /** Fails each wait with an error of its own, in the order of the line. */
   failAll(makeError: () => unknown): void {
     while (this.#first !== undefined) this.#first.fail(makeError());
   }

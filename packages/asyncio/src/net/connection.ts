@@ -19,6 +19,7 @@ import { nodeNetwork } from "./node-network.ts";
 import { checkTlsOptions } from "./tls.ts";
 import { checkUnixPath } from "./unix-path.ts";
 
+/** What `openConnection` takes. */
 export interface ConnectionOptions
   extends ConnectOptions,
     AddressOptions,
@@ -42,6 +43,7 @@ const KNOWN: Names<ConnectionOptions> = {
 };
 const WITH_TARGET: Names<ConnectionTarget & ConnectionOptions> = { ...KNOWN, host: 1, port: 1 };
 
+/** What `openUnixConnection` takes. */
 export interface UnixConnectionOptions extends ReaderOptions, WriterOptions {
   /** Begins TLS at once. */
   readonly tls?: (ClientTlsOptions & { readonly serverHostname: string }) | undefined;
@@ -49,8 +51,11 @@ export interface UnixConnectionOptions extends ReaderOptions, WriterOptions {
 
 const UNIX: Names<UnixConnectionOptions> = { ...READER, ...WRITER, tls: 1 };
 
+/** What `openConnection` takes when host and port stand among the options. */
 export interface ConnectionTarget {
+  /** A name or an address. */
   readonly host: string;
+  /** Of TCP. */
   readonly port: number;
 }
 
@@ -63,10 +68,11 @@ export function networkHere(): StreamNetwork {
 }
 
 /**
- * Connects to a host by TCP and gives a reader and a writer. If the host has several addresses, the next one is tried when
+ * Connects to `port` of a host by TCP and gives a reader and a writer. If the host has several addresses, the next one is tried when
  * the last has failed, or has not answered for `happyEyeballsDelay` seconds; the first to answer wins (RFC 8305). Cancelled,
  * there is no connection. Rejects with the error of the host (`code: "ECONNREFUSED"`, ...); if several addresses have failed,
- * with an AggregateError that has all their `errors`, and the `code` of one. Close the writer when you are done.
+ * with an AggregateError that has all their `errors`, and the `code` of one; with an InvalidStateError where the network has
+ * no TLS. Close the writer when you are done.
  *
  * @example
  * const server = await asyncio.startServer(async (reader, writer) => {
@@ -105,7 +111,16 @@ export async function openConnection(
   return connectionOf(stream, all);
 }
 
-/** Connects to a Unix socket, or a named pipe of Windows. Otherwise as `openConnection`. */
+/**
+ * Connects to a Unix socket, or a named pipe of Windows. Otherwise as `openConnection`, with the same errors: an
+ * InvalidStateError where the network has no TLS.
+ *
+ * @example
+ * const path = process.platform === "win32" ? `//./pipe/greeting-${process.pid}` : `/tmp/greeting-${process.pid}`;
+ * await using server = await asyncio.startUnixServer((_, writer) => writer.write("hello\n"), path);
+ * await using connection = await asyncio.openUnixConnection(path);
+ * assert.equal(await connection.reader.readLine({ encoding: "utf-8" }), "hello");
+ */
 export async function openUnixConnection(
   path: string,
   options: UnixConnectionOptions = {},

@@ -27,6 +27,7 @@ import { RingBuffer } from "../structures/ring-buffer.ts";
 import { ADDRESS, checkHost } from "./host-name.ts";
 import { openRealPort } from "./real-datagram.ts";
 
+/** What `createDatagramEndpoint` takes. */
 export interface DatagramEndpointOptions {
   /** Where it listens. @default every interface of the machine, and a free port */
   readonly local?: { readonly host?: string; readonly port?: number } | undefined;
@@ -287,6 +288,7 @@ export class DatagramEndpoint implements AsyncDisposable {
     return { next, [Symbol.asyncIterator]: () => this[Symbol.asyncIterator]() };
   }
 
+  /** True once it was closed, or has failed. */
   isClosing(): boolean {
     return this.#state !== "open";
   }

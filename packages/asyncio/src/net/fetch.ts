@@ -39,7 +39,7 @@ const fetchAtLoad = globalThis.fetch as HostFetch | undefined;
  * used again, and errors are the host's. `text()`, `json()` and so on are operations: a deadline around them alone counts as
  * well, and ends the request. A `signal` in `init` aborts too, and its reason comes out as it is. A body that is a stream or
  * an async iterable needs no `duplex`, and is closed if the request ends before it. On a virtual loop time holds still
- * meanwhile. Source: the Fetch Standard, whose signals are replaced by scopes.
+ * meanwhile. Rejects with an InvalidStateError where the host has no `fetch`. Source: the Fetch Standard, whose signals are replaced by scopes.
  *
  * @example
  * const text = await asyncio.timeout(5, async () => {

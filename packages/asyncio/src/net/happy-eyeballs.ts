@@ -31,6 +31,7 @@ export type Resolver = (
   family: 0 | 4 | 6,
 ) => HostAddresses | PromiseLike<HostAddresses>;
 
+/** How a connection finds its address. */
 export interface AddressOptions {
   /** 4 or 6 uses addresses of one family only. @default 0, both */
   readonly family?: 0 | 4 | 6 | undefined;

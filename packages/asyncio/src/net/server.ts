@@ -79,6 +79,7 @@ export interface ServingOptions extends ReaderOptions, WriterOptions {
   readonly cancelOnEof?: boolean | undefined;
 }
 
+/** What `startServer` takes. */
 export interface ServerOptions
   extends ServingOptions,
     Pick<ListenOptions, "port" | "noDelay" | "keepAlive" | "ipv6Only" | "reusePort"> {
@@ -105,6 +106,7 @@ const SERVER: Names<ServerOptions> = {
   reusePort: 1,
 };
 
+/** What `startUnixServer` takes. */
 export interface UnixServerOptions extends ServingOptions {
   /** Removes the path when the server is closed, if it is still the server's own. @default true */
   readonly cleanupSocket?: boolean | undefined;
@@ -112,6 +114,7 @@ export interface UnixServerOptions extends ServingOptions {
 
 const UNIX: Names<UnixServerOptions> = { ...SERVING, cleanupSocket: 1 };
 
+/** What `server.serveForever` takes. */
 export interface DrainOptions {
   /** Seconds that handlers have to end, before they are cancelled. @default 0 */
   readonly drain?: number | undefined;
@@ -126,7 +129,7 @@ const HIGH_WATER_MARK = 65_536;
 const FIRST_LOOK = 0.01;
 
 /**
- * Listens for TCP connections, and calls `handler` for each in a task of its own. It listens when the promise resolves.
+ * Listens for TCP connections on `port` of the address `host`, and calls `handler` for each in a task of its own. It listens when the promise resolves.
  * The server belongs to the run: when that ends, at the latest, it is closed, and its handlers are cancelled and awaited.
  *
  * @example
@@ -170,7 +173,19 @@ export async function startServer(
   });
 }
 
-/** Listens on a Unix socket, or a named pipe of Windows. A socket that is left at `path` is replaced. As `startServer`. */
+/**
+ * Listens on a Unix socket, or a named pipe of Windows, and calls `handler` for each connection. A socket that is left at
+ * `path` is replaced. As `startServer`.
+ *
+ * @example
+ * const path = process.platform === "win32" ? `//./pipe/echo-${process.pid}` : `/tmp/echo-${process.pid}`;
+ * await using server = await asyncio.startUnixServer(async (reader, writer) => {
+ *   for await (const line of reader) await writer.write(line);
+ * }, path);
+ * await using connection = await asyncio.openUnixConnection(path);
+ * await connection.writer.write("echo\n");
+ * assert.equal(await connection.reader.readLine({ encoding: "utf-8" }), "echo");
+ */
 export async function startUnixServer(
   handler: ConnectionHandler,
   path: string,
@@ -227,7 +242,15 @@ async function serve(
   }
 }
 
-/** A server that listens. Made by `startServer` and `startUnixServer`. */
+/**
+ * A server that listens. Made by `startServer` and `startUnixServer`.
+ *
+ * @example
+ * await using server = await asyncio.startServer((_, writer) => writer.write("hello\n"), "127.0.0.1", 0);
+ * const [{ host, port }] = server.sockets;
+ * await using connection = await asyncio.openConnection(host, port);
+ * assert.equal(await connection.reader.readLine({ encoding: "utf-8" }), "hello");
+ */
 export class Server implements AsyncDisposable {
   /** What reports call it. */
   readonly name: string;

@@ -7,8 +7,11 @@ import { runInRoot } from "./context-storage.ts";
 
 /** A timer of the host. A timer that is not `ref`ed does not keep the process alive. */
 export interface HostTimer {
+  /** Keeps the process alive. */
   ref(): void;
+  /** Lets the process end before the timer. */
   unref(): void;
+  /** It does not fire any more. */
   clear(): void;
 }
 

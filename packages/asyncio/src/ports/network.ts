@@ -20,7 +20,9 @@ export interface Destination extends Address {
 
 /** Two-way bytes, as a TCP connection has them. What is built on it (streams/) runs on sockets, pipes and in memory. */
 export interface ByteStream {
+  /** The address of this end. */
   readonly localAddress: Address;
+  /** The address of the peer. */
   readonly remoteAddress: Address;
   /** Unsent bytes above which `write` waits, and above which a StreamWriter waits if it is told nothing else. */
   readonly highWaterMark: number;
@@ -62,10 +64,13 @@ export interface ByteStream {
   startTls?(options: object, takeAhead?: () => Uint8Array): Promise<void>;
 }
 
+/** A port or a path on which connections are accepted. */
 export interface Listener {
+  /** Where it listens. */
   readonly address: Address;
   /** Waits for the next connection, first come, first served. */
   accept(): Promise<ByteStream>;
+  /** Stops listening. Connections that were accepted stay. */
   close(): void;
 }
 
@@ -81,7 +86,7 @@ export interface ConnectOptions {
 
 /** Where and how to listen. */
 export interface ListenOptions extends Omit<ConnectOptions, "localAddress"> {
-  /** @default every address of this machine */
+  /** The address to listen on. @default every address of this machine */
   readonly host?: string | undefined;
   /** 0 takes a free one. @default 0 */
   readonly port?: number | undefined;
@@ -97,16 +102,23 @@ export interface ListenOptions extends Omit<ConnectOptions, "localAddress"> {
   readonly reusePort?: boolean | undefined;
 }
 
+/** One datagram, as it came. */
 export interface Datagram {
+  /** What it carries. */
   readonly bytes: Uint8Array;
+  /** Who sent it. */
   readonly from: Address;
 }
 
 /** A socket of a simulated host, as tests use it. */
 export interface DatagramSocket {
+  /** Its own address. */
   readonly address: Address;
+  /** Sends `bytes` to the address `to`. They may get lost. */
   send(bytes: Uint8Array, to: Address): void;
+  /** Waits for the next datagram. */
   receive(): Promise<Datagram>;
+  /** Gives the port back. */
   close(): void;
 }
 
@@ -143,14 +155,17 @@ export interface DatagramPort {
   close(closed: () => void): void;
 }
 
+/** What connections, servers and datagrams stand on. A `SimulatedHost` is one. */
 export interface Network {
   /** Connects to one address, as `lookup` gives it, or to the path of a Unix socket. */
   connect(to: Destination, options?: ConnectOptions): Promise<ByteStream>;
   /** Port 0 takes a free one. */
   listen(at: number | ListenOptions): Promise<Listener>;
+  /** Opens a socket for datagrams; port 0 takes a free one. */
   bind(port: number): Promise<DatagramSocket>;
+  /** Opens what `createDatagramEndpoint` stands on; `receiver` gets what comes. */
   openDatagramPort(options: DatagramPortOptions, receiver: DatagramReceiver): Promise<DatagramPort>;
-  /** The addresses of a host, in the order in which to try them; 4 or 6 asks for those of one family. */
+  /** The addresses of `hostname`, in the order in which to try them; a `family` of 4 or 6 asks for those of one family. */
   lookup(hostname: string, family?: 0 | 4 | 6): Promise<readonly string[]>;
 }
 

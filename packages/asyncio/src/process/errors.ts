@@ -34,6 +34,7 @@ export class ProcessError extends Error {
   // Not enumerable: printing the error would print all of them.
   /** The end of what was captured: text or bytes, as `capture` says; undefined where nothing was. */
   declare readonly stdout: string | Uint8Array | undefined;
+  /** What the program has written to stderr, where that was captured. */
   declare readonly stderr: string | Uint8Array | undefined;
   /** Bytes that came before `stdout` and `stderr`, and were cut off. */
   readonly cut: { readonly stdout: number; readonly stderr: number };

@@ -5,14 +5,15 @@ import type { Names } from "../errors/options.ts";
 /** A pipe to this process, the stream of this process itself, nothing, or a file descriptor of this process. */
 export type Stdio = "pipe" | "inherit" | "ignore" | number;
 
+/** What `createSubprocessExec` and `createSubprocessShell` take. */
 export interface SubprocessOptions {
-  /** @default "inherit" */
+  /** Where its input comes from. @default "inherit" */
   readonly stdin?: Stdio | undefined;
-  /** @default "inherit" */
+  /** Where its output goes. @default "inherit" */
   readonly stdout?: Stdio | undefined;
   /** "stdout": where stdout goes, in the order in which it was written. @default "inherit" */
   readonly stderr?: Stdio | "stdout" | undefined;
-  /** @default the folder of this process */
+  /** The folder it runs in. @default the folder of this process */
   readonly cwd?: string | URL | undefined;
   /** The whole environment: `{ ...process.env, NAME: "value" }` adds to it. @default that of this process */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
@@ -21,8 +22,9 @@ export interface SubprocessOptions {
    * the terminal does not reach it. @default true, unless it inherits stdin: then it may want to talk to the terminal
    */
   readonly startNewSession?: boolean | undefined;
-  /** The user and the group it runs as. */
+  /** The user it runs as. */
   readonly uid?: number | undefined;
+  /** The group it runs as. */
   readonly gid?: number | undefined;
   /** Bytes that may come before the end of a line, when stdout or stderr is read. @default 65,536 */
   readonly limit?: number | undefined;

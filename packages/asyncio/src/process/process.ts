@@ -25,13 +25,23 @@ export type Piped<T, S> = [S] extends ["pipe"]
 /** A stream whose option is not given is inherited. */
 type Option<O, K extends keyof SubprocessOptions> = K extends keyof O ? O[K] : undefined;
 
-/** A child process, running or ended. Made by `createSubprocessExec` and `createSubprocessShell`. */
+/**
+ * A child process, running or ended. Made by `createSubprocessExec` and `createSubprocessShell`.
+ *
+ * @example
+ * const child = await asyncio.createSubprocessExec("cat", [], { stdin: "pipe", stdout: "pipe" });
+ * const [output] = await child.communicate("hello");
+ * assert.equal(new TextDecoder().decode(output), "hello");
+ * assert.equal(child.returncode, 0);
+ */
 export class Process<O extends SubprocessOptions = SubprocessOptions> implements AsyncDisposable {
+  /** Its number in the system. */
   readonly pid: number;
   /** Its standard input, if that is a pipe. */
   readonly stdin: Piped<StreamWriter, Option<O, "stdin">>;
   /** Its standard output, if that is a pipe. It can be read also when the process has ended. */
   readonly stdout: Piped<StreamReader, Option<O, "stdout">>;
+  /** Its standard error, if that is a pipe. It can be read also when the process has ended. */
   readonly stderr: Piped<StreamReader, Option<O, "stderr">>;
   readonly #child: Child;
   readonly #outputs: readonly NodeStream[];
@@ -81,7 +91,7 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
    * side can block the other. Gives what was read, undefined where there is no pipe. It is no error if the process does not
    * read its input. When the process has ended, but something that it has started holds its output open, what has come
    * is all once nothing has come for half a second. Cancelled, it does not end the process, and the bytes that have come can
-   * still be read.
+   * still be read. Rejects with an InvalidStateError when there is an `input`, and stdin is no pipe.
    */
   async communicate(
     input?: ProcessInput,

@@ -16,6 +16,7 @@ import { checkInput, feed, type ProcessInput } from "./input.ts";
 import { SUBPROCESS, type SubprocessOptions } from "./options.ts";
 import { checkProcessOptions, execSpec } from "./spec.ts";
 
+/** What `runProcess` takes. */
 export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "stdin"> {
   /** What becomes of stdout and stderr: text (UTF-8), bytes, or nothing: they go where those of this process go. @default "text" */
   readonly capture?: "text" | "bytes" | false | undefined;
@@ -57,9 +58,13 @@ type CapturedStream<O, K extends "stdout" | "stderr"> = [Option<O, K>] extends [
     ? undefined
     : Captured<Option<O, "capture">> | undefined;
 
+/** What `runProcess` gives. */
 export interface ProcessResult<O extends RunProcessOptions = RunProcessOptions> {
+  /** The exit code; negative, the number of the signal that ended it. */
   readonly returncode: number;
+  /** What it has written to stdout, where that was captured. */
   readonly stdout: CapturedStream<O, "stdout">;
+  /** What it has written to stderr, where that was captured. */
   readonly stderr: CapturedStream<O, "stderr">;
 }
 

@@ -7,8 +7,9 @@ import { type ItemStore, Queue, type QueueOptions } from "./queue.ts";
 /** Negative if `a` comes first, positive if `b` does, 0 if neither; as for Array.prototype.sort. */
 export type Compare<T> = (a: T, b: T) => number;
 
+/** What `new PriorityQueue` takes. */
 export interface PriorityQueueOptions<T> extends QueueOptions {
-  /** @default numbers, bigints, strings and dates by `<`, arrays element by element */
+  /** Which of two items comes first. @default numbers, bigints, strings and dates by `<`, arrays element by element */
   readonly compare?: Compare<T> | undefined;
 }
 

@@ -19,6 +19,7 @@ import { QueueEmpty, QueueFull, QueueShutDown } from "./errors.ts";
 
 /** Where a queue keeps its items, and in which order it gives them: `shift` takes the next one. */
 export interface ItemStore<T> {
+  /** How many items it holds. */
   readonly length: number;
   /** May throw, and has then stored nothing. */
   push(item: T): void;
@@ -28,6 +29,7 @@ export interface ItemStore<T> {
   clear(): number;
 }
 
+/** What `new Queue` takes. */
 export interface QueueOptions {
   /** What reports and errors call it. */
   readonly name?: string | undefined;
@@ -37,7 +39,7 @@ const KNOWN: Names<QueueOptions> = { name: 1 };
 const SHUTDOWN: Names<{ immediate?: boolean }> = { immediate: 1 };
 
 /**
- * A first-in-first-out queue. Source: asyncio.Queue, with fairness on top. Promises are awaited when they
+ * A first-in-first-out queue of at most `maxsize` items. Source: asyncio.Queue, with fairness on top. Promises are awaited when they
  * are handed over, as everywhere in JavaScript: to pass a task or promise itself, box it (`{ task }`).
  *
  * @example
@@ -53,6 +55,7 @@ const SHUTDOWN: Names<{ immediate?: boolean }> = { immediate: 1 };
  * });
  */
 export class Queue<T> {
+  /** What reports and errors call it. */
   readonly name: string | undefined;
   /** How many items it holds at most; Infinity if there is no limit. */
   readonly maxsize: number;
@@ -88,10 +91,12 @@ export class Queue<T> {
     return this.#items.length;
   }
 
+  /** True if it holds nothing. */
   empty(): boolean {
     return this.#items.length === 0;
   }
 
+  /** True if it holds as many items as it may. */
   full(): boolean {
     return this.#items.length >= this.maxsize;
   }

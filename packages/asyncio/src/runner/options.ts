@@ -6,6 +6,7 @@ import { EventLoop } from "../kernel/loop.ts";
 import { checkSignal } from "../ports/abort.ts";
 import { checkSignalNames, type SignalName } from "./signals.ts";
 
+/** What `run` and `new Runner` take. */
 export interface RunOptions {
   /** Reports slow steps, lost races and swallowed cancellations. @default the loop's, ASYNCIO_DEBUG=1 */
   readonly debug?: boolean | undefined;

@@ -20,8 +20,18 @@ import {
 /** The iterables that each scope has to end. */
 const openIn: WeakMap<Scope, Set<Signals>> = new WeakMap();
 
-/** Signals as they come. Made by `signals`. */
+/**
+ * Signals as they come. Made by `signals`.
+ *
+ * @example
+ * using reloads = asyncio.signals(["SIGHUP"]);
+ * const next = asyncio.createTask(() => reloads.next());
+ * await asyncio.sleep(0.01);
+ * process.kill(process.pid, "SIGHUP");
+ * assert.deepEqual(await next, { done: false, value: "SIGHUP" });
+ */
 export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
+  /** The signals that it listens for. */
   readonly names: readonly SignalName[];
   readonly #siblings: Set<Signals>;
   /** What came and was not read. */

@@ -14,6 +14,7 @@ import { realHost } from "../kernel/host.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import { deathListeners, killDependents } from "../ports/dependents.ts";
 
+/** The signals that a program can answer. */
 export type SignalName =
   | "SIGINT"
   | "SIGTERM"

@@ -8,7 +8,9 @@ type ReaderAndWriter = readonly [reader: StreamReader, writer: StreamWriter];
 
 /** Both directions of a connection: `const [reader, writer] = ...`, or by name. `await using` closes it. */
 export interface Connection extends ReaderAndWriter, AsyncDisposable {
+  /** What comes from the peer. */
   readonly reader: StreamReader;
+  /** What goes to the peer. */
   readonly writer: StreamWriter;
 }
 

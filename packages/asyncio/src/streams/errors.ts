@@ -20,11 +20,18 @@ export class IncompleteReadError extends Error {
 }
 register(IncompleteReadError, "IncompleteReadError");
 
-/** A line, or what comes before a separator, is longer than the limit. */
+/**
+ * A line, or what comes before a separator, is longer than the limit.
+ *
+ * @example
+ * const reader = asyncio.readerFrom("a long line\n", { limit: 5 });
+ * await assert.rejects(reader.readLine(), asyncio.LimitOverrunError);
+ */
 export class LimitOverrunError extends Error {
   readonly code = "ERR_ASYNCIO_LIMIT_OVERRUN";
   /** Bytes that came before the separator, or have come so far without one. */
   readonly consumed: number;
+  /** The limit, in bytes. */
   readonly limit: number;
 
   constructor(api: string, details: { consumed: number; limit: number; isFound: boolean }) {

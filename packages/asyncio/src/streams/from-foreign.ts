@@ -29,7 +29,9 @@ interface WebReader {
 
 /** A ReadableStream, by what is used of it: there are several types of that name. */
 export interface WebReadable {
+  /** True while somebody has a reader of it. */
   readonly locked: boolean;
+  /** Locks the stream, and gives what reads it. */
   getReader(): WebReader;
 }
 
@@ -44,7 +46,9 @@ interface WebWriter {
 
 /** A WritableStream, by what is used of it. */
 export interface WebWritable {
+  /** True while somebody has a writer of it. */
   readonly locked: boolean;
+  /** Locks the stream, and gives what writes to it. */
   getWriter(): WebWriter;
 }
 

@@ -303,6 +303,7 @@ export function resetBoth(incoming: Pipe, outgoing: Pipe, error: Error): void {
   outgoing.break(error);
 }
 
+/** What `connectionPair` takes. */
 export interface ConnectionPairOptions extends ReaderOptions, WriterOptions {
   /** What reports call the two ends. @default ["a", "b"] */
   readonly names?: readonly [string, string] | undefined;

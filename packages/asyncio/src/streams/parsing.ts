@@ -78,7 +78,7 @@ export type Parser<T> = (input: ParserInput) => T;
 /**
  * What is buffered, for the parser that was given to `reader.parse`. Its calls do not wait. Where something is missing they
  * throw, and the parser is called again from its beginning when more has come: it must let that through, and must not change
- * anything outside itself.
+ * anything outside itself. Once it has returned, each of them throws an InvalidStateError.
  */
 export class ParserInput {
   readonly #buffer: ByteBuffer;

@@ -44,6 +44,7 @@ import {
   type TextOptions,
 } from "./text.ts";
 
+/** What everything takes that makes a StreamReader. */
 export interface ReaderOptions {
   /** Bytes that may come before the end of a line, or another separator. @default 65,536 */
   readonly limit?: number | undefined;

@@ -10,6 +10,7 @@ import { encodeText } from "./encode.ts";
 import { LimitOverrunError } from "./errors.ts";
 import type { TextOptions } from "./text.ts";
 
+/** How much is buffered in search of an end. */
 export interface LimitOption {
   /** Bytes that may come before a separator; it does not count itself. @default that of the reader */
   readonly limit?: number | undefined;

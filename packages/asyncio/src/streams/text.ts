@@ -3,6 +3,7 @@
 import { rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 
+/** What reads text instead of bytes. */
 export interface TextOptions {
   /** A label that TextDecoder knows. @default "utf-8" */
   readonly encoding?: string | undefined;

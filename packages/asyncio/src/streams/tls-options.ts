@@ -9,6 +9,7 @@ export type Pem = string | Uint8Array;
 export interface Certificate {
   /** In PEM; the certificates of its issuers may follow it. */
   readonly cert: Pem;
+  /** The private key, in PEM. */
   readonly key: Pem;
   /** Opens an encrypted key. */
   readonly passphrase?: string | undefined;
@@ -21,6 +22,7 @@ interface TlsOptions extends Partial<Certificate> {
   readonly alpnProtocols?: readonly string[] | undefined;
   /** "TLSv1.2" or "TLSv1.3", as in Node. @default that of the host */
   readonly minVersion?: "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3" | undefined;
+  /** The newest version of TLS to speak. @default that of the host */
   readonly maxVersion?: "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3" | undefined;
   /** In OpenSSL's words. @default those of the host */
   readonly ciphers?: string | undefined;
@@ -68,20 +70,31 @@ export const CLIENT_TLS: Names<ClientTlsOptions> = {
 };
 export const SERVER_TLS: Names<ServerTlsOptions> = { ...EITHER, certificates: 1, requestCert: 1 };
 
+/** The cipher of a TLS connection. */
 export interface CipherInfo {
+  /** As OpenSSL calls it. */
   readonly name: string;
+  /** As the RFCs call it. */
   readonly standardName?: string | undefined;
+  /** The oldest version of TLS that has it. */
   readonly version: string;
 }
 
 /** A certificate as the host shows it. */
 export interface PeerCertificate {
+  /** Whose certificate it is, by the parts of the name: `CN`, `O`, ... */
   readonly subject: Readonly<Record<string, string | string[] | undefined>>;
+  /** Who has signed it, by the parts of the name. */
   readonly issuer: Readonly<Record<string, string | string[] | undefined>>;
+  /** The names and addresses that it is for: "DNS:example.org, ...". */
   readonly subjectaltname?: string | undefined;
+  /** Since when it is valid, as text. */
   readonly valid_from: string;
+  /** Until when it is valid, as text. */
   readonly valid_to: string;
+  /** Its SHA-256 fingerprint, in hexadecimal. */
   readonly fingerprint256: string;
+  /** Its number at the issuer, in hexadecimal. */
   readonly serialNumber: string;
   /** In DER. */
   readonly raw: Uint8Array;

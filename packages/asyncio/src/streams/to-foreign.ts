@@ -19,12 +19,17 @@ import { StreamWriter } from "./writer.ts";
 
 /** A connection, or a reader and a writer that make one. */
 export interface TwoWay {
+  /** What is read from. */
   readonly reader: StreamReader;
+  /** What is written to. */
   readonly writer: StreamWriter;
 }
 
+/** The two web streams of a connection. */
 export interface WebPair {
+  /** What comes from the peer. */
   readonly readable: ReadableStream<Uint8Array>;
+  /** What goes to the peer. */
   readonly writable: WritableStream<Uint8Array | string>;
 }
 
@@ -32,7 +37,7 @@ export interface WebPair {
 const CHUNK = 65_536;
 
 /**
- * A reader as a ReadableStream of bytes, a writer as a WritableStream of bytes and text, a connection as a pair of them.
+ * A `reader` as a ReadableStream of bytes, a `writer` as a WritableStream of bytes and text, a `connection` as a pair of them.
  * Reads when the stream is read, and not ahead of it. Cancelling the ReadableStream closes the reader, and so the whole
  * connection. Closing the WritableStream ends the writing side: close the connection yourself; aborting it aborts the
  * connection at once, also while a write or the end waits.
@@ -57,7 +62,7 @@ export function toWebStream(
 }
 
 /**
- * A reader as a Readable of Node, a writer as a Writable, a connection as a Duplex. Destroying a Readable closes the
+ * A `reader` as a Readable of Node, a `writer` as a Writable, a `connection` as a Duplex. Destroying a Readable closes the
  * reader, and so the whole connection, unless it has been read to its end. Ending a Writable ends the writing side: close
  * the connection yourself; destroying it aborts the connection. A Duplex closes it when both sides have ended; destroying
  * it does as well once the writing side has ended, and aborts before.

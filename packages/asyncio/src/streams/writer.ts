@@ -35,6 +35,7 @@ import {
   type ServerTlsOptions,
 } from "./tls-options.ts";
 
+/** What everything takes that makes a StreamWriter. */
 export interface WriterOptions {
   /** Bytes on their way above which `write` and `drain` wait. @default that of the stream, usually 65,536 */
   readonly highWaterMark?: number | undefined;
@@ -46,7 +47,9 @@ export const WRITER: Names<WriterOptions> = { highWaterMark: 1, lowWaterMark: 1 
 
 /** What `getExtraInfo` knows, by name. */
 export interface ExtraInfo {
+  /** The address of the peer. */
   readonly peername: Address;
+  /** The address of this end. */
   readonly sockname: Address;
   /** The object of the host under the connection: a `net.Socket` of Node. Undefined in memory. */
   readonly socket: object;
@@ -91,7 +94,7 @@ interface Span {
 }
 
 /**
- * Writes to a connection, a pipe, or any ByteStream. Bytes that it has taken go out in order, unless the connection is lost
+ * Writes to a connection, a pipe, or any ByteStream (`stream`). Bytes that it has taken go out in order, unless the connection is lost
  * or aborted. Close it when you are done: `await using` does, and waits until all has left.
  * Source: asyncio.StreamWriter.
  *
@@ -167,7 +170,10 @@ export class StreamWriter implements AsyncDisposable {
     return span.promise;
   }
 
-  /** Ends this side: the peer reads to the end, and may go on writing. Nothing can be written after it. */
+  /**
+   * Ends this side: the peer reads to the end, and may go on writing. Nothing can be written after it.
+   * @throws InvalidStateError when the sides of the stream cannot be ended alone.
+   */
   writeEof(): void {
     if (!this.canWriteEof())
       throw new InvalidStateError(
@@ -177,6 +183,7 @@ export class StreamWriter implements AsyncDisposable {
     this.#stream.writeEof();
   }
 
+  /** Whether this side can be ended alone, by `writeEof`. */
   canWriteEof(): boolean {
     return this.#stream.canWriteEof ?? true;
   }
@@ -187,6 +194,7 @@ export class StreamWriter implements AsyncDisposable {
     this.#stream.close();
   }
 
+  /** True once it was closed, or its connection is lost. */
   isClosing(): boolean {
     const { isClosing = false, lost } = this.#stream;
     return this.#isClosed || isClosing || lost !== undefined;

@@ -25,6 +25,7 @@ register(BrokenBarrierError, "BrokenBarrierError");
  * assert.deepEqual(indices, [0, 1, 2]);
  */
 export class Barrier {
+  /** What reports and errors call it. */
   readonly name: string | undefined;
   /** How many tasks it takes. */
   readonly parties: number;

@@ -30,6 +30,7 @@ import { checkSyncOptions, describeSync, Lock, type SyncOptions } from "./lock.t
  * assert.equal(await consumer, 1);
  */
 export class Condition {
+  /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #lock: Lock;
   readonly #waiters: WaitList = new WaitList();
@@ -45,14 +46,17 @@ export class Condition {
     this.#lock = lock ?? new Lock({ name: options?.name });
   }
 
+  /** Takes its lock, as `lock.acquire`. */
   acquire(): Promise<Disposable> {
     return this.#lock.acquire();
   }
 
+  /** Gives its lock back. @throws InvalidStateError when it is free, or held by another task. */
   release(): void {
     this.#lock.release();
   }
 
+  /** True while somebody holds its lock. */
   locked(): boolean {
     return this.#lock.locked();
   }

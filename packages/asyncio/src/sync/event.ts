@@ -16,6 +16,7 @@ import { checkSyncOptions, describeSync, type SyncOptions } from "./lock.ts";
  * assert.equal(await task, true);
  */
 export class Event {
+  /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #waiters: WaitList = new WaitList();
   readonly #subject: WaitSubject = { describeWait: () => describeSync("Event", this.name) };
@@ -26,6 +27,7 @@ export class Event {
     this.name = options?.name;
   }
 
+  /** True from `set` on, until `clear`. */
   isSet(): boolean {
     return this.#isSet;
   }
@@ -36,6 +38,7 @@ export class Event {
     this.#waiters.resumeAll(true);
   }
 
+  /** Takes `set` back: who waits from now on waits for the next one. */
   clear(): void {
     this.#isSet = false;
   }

@@ -13,6 +13,7 @@ import { park, type Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 
+/** What every primitive of synchronisation takes. */
 export interface SyncOptions {
   /** What reports and errors call it. */
   readonly name?: string | undefined;
@@ -64,6 +65,7 @@ class Holding implements Disposable {
  * assert.equal(balance, 3);
  */
 export class Lock {
+  /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #waiters: WaitList = new WaitList();
   readonly #subject: WaitSubject = {
@@ -99,6 +101,7 @@ export class Lock {
     this.#handOver();
   }
 
+  /** True while somebody holds it. */
   locked(): boolean {
     return this.#holding !== undefined;
   }

@@ -29,6 +29,7 @@ import { checkSyncOptions, describeSync, type SyncOptions } from "./lock.ts";
  * assert.equal(most, 2);
  */
 export class Semaphore {
+  /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #waiters: WaitList = new WaitList();
   readonly #subject: WaitSubject = {

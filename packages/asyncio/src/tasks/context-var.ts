@@ -10,8 +10,18 @@ export function watchVariables(tell: typeof watcher): void {
   watcher = tell;
 }
 
-/** Undoes one `set`. */
+/**
+ * Undoes one `set`: `reset` takes it.
+ *
+ * @example
+ * const level = new asyncio.ContextVar("level", { default: 0 });
+ * const token = level.set(1);
+ * assert.equal(token.variable, level);
+ * level.reset(token);
+ * assert.equal(level.get(), 0);
+ */
 export class Token<T> {
+  /** The variable that was set. */
   readonly variable: ContextVar<T>;
   /** @internal */ readonly context: Context;
   /** @internal */ readonly present: boolean;
@@ -33,6 +43,7 @@ export class Token<T> {
  * with; nothing flows back. Source: Python's contextvars.ContextVar.
  */
 export class ContextVar<T> {
+  /** What reports and errors call it. */
   readonly name: string;
   readonly #default: { readonly value: T } | undefined;
 
@@ -66,7 +77,7 @@ export class ContextVar<T> {
     return token;
   }
 
-  /** @throws RangeError when the token is another variable's, of another context, or was used. */
+  /** Puts back what was there before `token` was made. @throws RangeError when the token is another variable's, of another context, or was used. */
   reset(token: Token<T>): void {
     const wrong =
       token.variable !== this

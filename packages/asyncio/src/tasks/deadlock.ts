@@ -11,6 +11,7 @@ import type { Task } from "../kernel/task.ts";
 export class DeadlockError<T extends object = object> extends Error {
   readonly code = "ERR_ASYNCIO_DEADLOCK";
   // Not enumerable: printing the error would print each task with all that hangs on it.
+  /** The tasks that wait for something that nobody will do. */
   declare readonly tasks: readonly T[];
 
   constructor(

@@ -24,6 +24,7 @@ import { stackAbove, WaitList } from "../kernel/wait.ts";
 import { type Expectation, expectUse } from "./forgotten.ts";
 import { isAsyncIterable, isIterable, Source } from "./source.ts";
 
+/** What `mapConcurrent` takes. */
 export interface MapConcurrentOptions {
   /** How many items are worked on, or wait with their result to be taken, at most. */
   readonly limit: number;

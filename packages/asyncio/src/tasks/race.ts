@@ -187,7 +187,7 @@ export async function race<A extends readonly Coroutine<unknown>[]>(
 }
 
 /**
- * Starts the thunks one after the other, the next when the last has failed or `delay` seconds have gone by; the first to
+ * Starts the `thunks` one after the other, the next when the last has failed or `delay` seconds have gone by; the first to
  * succeed wins and the others are cancelled and awaited. Resolves to its value, its index, and the failures so far by
  * index. Rejects with an ExceptionGroup when all have failed. `delay` of null waits for failures only.
  * Source: asyncio.staggered, RFC 8305 (Happy Eyeballs).

@@ -37,6 +37,7 @@ import { ExceptionGroup } from "./exception-group.ts";
 import type { Ownership } from "./owners.ts";
 import type { SignalOption } from "./timeouts.ts";
 
+/** What `taskGroup` takes. */
 export interface TaskGroupOptions extends SignalOption {
   /** How many children run at the same time; the others start in order as places become free. @default Infinity */
   readonly limit?: number | undefined;
@@ -89,8 +90,18 @@ export async function taskGroup(
 /** "closing": the body has ended and children run. "aborting": all is being cancelled. Both end in "closed". */
 type GroupState = "open" | "closing" | "aborting" | "closed";
 
-/** Starts tasks that a `taskGroup` call owns. `R` is what that call resolves to. */
+/**
+ * Starts tasks that a `taskGroup` call owns. `R` is what that call resolves to.
+ *
+ * @example
+ * const fetchBoth = async (group: asyncio.TaskGroup) => {
+ *   group.createTask(() => asyncio.sleep(0.001));
+ *   group.createTask(() => asyncio.sleep(0.002));
+ * };
+ * await asyncio.taskGroup(fetchBoth); // ends when both have ended
+ */
 export class TaskGroup<R = unknown> {
+  /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #limit: number;
   readonly #signal: AbortSignal | undefined;

@@ -71,7 +71,16 @@ async function openUnderSignal<T>(
   }
 }
 
-/** The deadline of a running `timeout`. Source: asyncio.Timeout. */
+/**
+ * The deadline of a running `timeout`. Source: asyncio.Timeout.
+ *
+ * @example
+ * await asyncio.timeout(0.01, async (deadline) => {
+ *   deadline.reschedule(null); // it is going well: no deadline any more
+ *   assert.equal(deadline.when(), undefined);
+ *   await asyncio.sleep(0.02);
+ * });
+ */
 export class Timeout {
   readonly #scope: Scope;
 
@@ -128,7 +137,14 @@ export function timeout<T>(
   return runWithDeadline("`timeout`", true, seconds, body, options);
 }
 
-/** `timeout` with an absolute deadline, on the clock of the loop. Source: asyncio.timeout_at. */
+/**
+ * `timeout` with an absolute deadline: `when` is in seconds on the clock of the loop. If `body` has not ended by then, it is
+ * cancelled, and the call rejects with a TimeoutError. Source: asyncio.timeout_at.
+ *
+ * @example
+ * const when = asyncio.getRunningLoop().time() + 0.01;
+ * await assert.rejects(asyncio.timeoutAt(when, () => asyncio.sleep(3600)), asyncio.TimeoutError);
+ */
 export function timeoutAt<T>(
   when: number | null,
   body: (scope: Timeout) => T | PromiseLike<T>,
@@ -171,8 +187,8 @@ export type Moved<T> =
   | { readonly cancelled: true };
 
 /**
- * `timeout` for work that may go unfinished: tells by its result whether `body` was cut off. `null` or Infinity means no
- * deadline; with 0 or less the first wait is cancelled. Source: trio.move_on_after.
+ * `timeout` for work that may go unfinished: tells by its result whether `body` was cut off after `seconds`. `null` or
+ * Infinity means no deadline; with 0 or less the first wait is cancelled. Source: trio.move_on_after.
  *
  * @example
  * const slow = await asyncio.moveOnAfter(0.01, () => asyncio.sleep(3600, "slow"));
@@ -248,6 +264,7 @@ export function timeLeft(): number {
     : Math.max(deadline - start.loop.time(), 0);
 }
 
+/** What `new CancelScope` takes. */
 export interface CancelScopeOptions extends SignalOption {
   /** Absolute, on the clock of the loop. @default Infinity */
   readonly deadline?: number | undefined;

@@ -28,10 +28,11 @@ import { timeout } from "./timeouts.ts";
 /** When `wait` returns: with the first task that is done, with the first that has failed, or when all are done. */
 export type ReturnWhen = "FIRST_COMPLETED" | "FIRST_EXCEPTION" | "ALL_COMPLETED";
 
+/** What `wait` takes. */
 export interface WaitOptions {
   /** Seconds to wait at most. @default Infinity */
   readonly delay?: number | undefined;
-  /** @default "ALL_COMPLETED" */
+  /** What it waits for. @default "ALL_COMPLETED" */
   readonly returnWhen?: ReturnWhen | undefined;
 }
 
@@ -203,7 +204,9 @@ export function asCompleted<T>(
  * their results.
  */
 export interface Completions<T> {
+  /** Waits for the next one that ends. Rejects with a TimeoutError when the delay is over. */
   next(): Promise<IteratorResult<Future<T>, undefined>>;
+  /** Ends the iteration. Nothing is cancelled, and it can be iterated again. */
   return(): Promise<IteratorResult<Future<T>, undefined>>;
   [Symbol.asyncIterator](): Completions<T>;
 }

@@ -8,7 +8,20 @@ export const currentHost: ContextVar<Network | undefined> = new ContextVar("netw
   default: undefined,
 });
 
-/** The simulated host that the running code is on, as its network; undefined elsewhere. */
+/**
+ * The simulated host that the running code is on, as its network; undefined elsewhere.
+ *
+ * @example
+ * const network = new testing.SimulatedNetwork();
+ * await asyncio.run(
+ *   async () => {
+ *     const server = network.host("server");
+ *     await server.run(async () => assert.equal(testing.networkHere(), server));
+ *     assert.equal(testing.networkHere(), undefined);
+ *   },
+ *   { loop: new testing.VirtualLoop() },
+ * );
+ */
 export function networkHere(): Network | undefined {
   return currentHost.get();
 }

@@ -46,7 +46,15 @@ export class UncontrolledError extends Error {
 }
 register(UncontrolledError, "UncontrolledError");
 
-/** The test goes on and on: `maxSteps` steps have run, and it has not ended. */
+/**
+ * The test goes on and on: `maxSteps` steps have run, and it has not ended.
+ *
+ * @example
+ * const endless = async () => {
+ *   for (;;) await asyncio.sleep(0);
+ * };
+ * await assert.rejects(testing.runTest(endless, { maxSteps: 100 }), testing.LivelockError);
+ */
 export class LivelockError extends Error {
   readonly code = "ERR_ASYNCIO_LIVELOCK";
 
@@ -62,6 +70,7 @@ register(LivelockError, "LivelockError");
 /** What `fault` throws where a fault is injected. */
 export class InjectedFault extends Error {
   readonly code = "ERR_ASYNCIO_INJECTED_FAULT";
+  /** The place that failed. */
   readonly site: string;
 
   constructor(site: string) {
@@ -100,11 +109,16 @@ export interface ScheduleDetails {
 /** A schedule under which the test fails. `cause` is the failure itself. */
 export class ScheduleError extends Error implements ScheduleDetails {
   readonly code = "ERR_ASYNCIO_SCHEDULE";
+  /** The string that runs this schedule again. */
   readonly replay: string;
+  /** In how many places it differs from first in, first out. */
   readonly deviations: number;
+  /** The strategy that found it. */
   readonly strategy: string;
+  /** Its number among those that were tried. */
   readonly schedule: number;
   // Not enumerable: it is in the message already.
+  /** The steps of the schedule, as a table. */
   declare readonly table: string;
 
   constructor(details: ScheduleDetails, message: string, cause: unknown) {

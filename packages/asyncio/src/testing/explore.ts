@@ -36,6 +36,7 @@ import type { TestContext } from "./test-context.ts";
 import { TraceLog } from "./trace.ts";
 import { type TestBody, Trial, type TrialSettings } from "./trial.ts";
 
+/** What `explore` takes. */
 export interface ExploreOptions<S> extends TestOptions, StateOptions<S> {
   /** How many schedules at most. @default 1000 */
   readonly iterations?: number | undefined;
@@ -112,7 +113,7 @@ const TURN_SECONDS = 0.02;
  *
  * Throws a ScheduleError for the first schedule that fails, shrunk to the fewest places that differ from first in, first
  * out, with a table of its steps; its string, given as `replay` or in the environment variable ASYNCIO_REPLAY, runs that one
- * again. Sources: Shuttle, Coyote, Loom, lincheck; shrinking as in Hypothesis.
+ * again. Rejects with a ReplayError when the body has changed since, and the string does not fit. Sources: Shuttle, Coyote, Loom, lincheck; shrinking as in Hypothesis.
  *
  * @example
  * const explored = testing.explore(async () => {

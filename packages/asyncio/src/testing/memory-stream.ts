@@ -9,6 +9,7 @@ import { drawer } from "./random.ts";
 /** How reads cut what has arrived: as a whole, byte by byte, or anywhere. */
 export type ChunkPolicy = "whole" | "bytes" | "random";
 
+/** What `memoryStreamPair` takes. */
 export interface MemoryStreamOptions {
   /** Bytes on their way above which `write` waits. @default 65,536 */
   readonly highWaterMark?: number | undefined;

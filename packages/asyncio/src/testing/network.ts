@@ -47,6 +47,7 @@ import {
 } from "./network-ends.ts";
 import { drawer } from "./random.ts";
 
+/** What `new SimulatedNetwork` takes. */
 export interface NetworkOptions {
   /** Seconds from host to host: the same for each piece, or drawn between two. @default 0 */
   readonly latency?: number | readonly [least: number, most: number] | undefined;
@@ -142,8 +143,23 @@ class Line implements Carrier {
   }
 }
 
-/** A host of a SimulatedNetwork: what code on it can connect to, listen on and send. */
+/**
+ * A host of a SimulatedNetwork: what code on it can connect to, listen on and send.
+ *
+ * @example
+ * await testing.runTest(async () => {
+ *   const network = new testing.SimulatedNetwork({ latency: 0.05 });
+ *   const server = await network
+ *     .host("server")
+ *     .run(() => asyncio.startServer((_, writer) => writer.write("hello\n"), "server", 80));
+ *   const { reader, writer } = await network.host("client").run(() => asyncio.openConnection("server", 80));
+ *   assert.equal(await reader.readLine({ encoding: "utf-8" }), "hello");
+ *   writer.close();
+ *   await server.shutdown(1);
+ * });
+ */
 export class SimulatedHost implements Network {
+  /** The name by which others connect to it. */
   readonly name: string;
   /** @internal */
   readonly network: SimulatedNetwork;
@@ -191,6 +207,7 @@ export class SimulatedHost implements Network {
     return wait.promise;
   }
 
+  /** Accepts connections `at` a port, or at what the options say. Rejects with EADDRINUSE where somebody listens. */
   async listen(at: number | ListenOptions): Promise<Listener> {
     if (typeof at !== "number") checkOptions("`host.listen`", at, LISTEN);
     const { port = 0, path } = typeof at === "number" ? { port: at } : at;
@@ -203,6 +220,7 @@ export class SimulatedHost implements Network {
     return listener;
   }
 
+  /** Opens a socket for datagrams at `port`; 0 takes a free one. */
   async bind(port: number): Promise<DatagramSocket> {
     const free = this.#port(port, this.#sockets);
     const address = { host: this.name, port: free };
@@ -345,7 +363,7 @@ export class SimulatedNetwork {
   }
 
   /**
-   * Gives a name to several hosts, in the order in which a client is to try them: `network.alias("db", ["2001:db8::1",
+   * Gives a `name` to several `hosts`, in the order in which a client is to try them: `network.alias("db", ["2001:db8::1",
    * "192.0.2.1"])`. Those that nobody has made yet are made.
    */
   alias(name: string, hosts: readonly string[]): void {
@@ -356,17 +374,17 @@ export class SimulatedNetwork {
     );
   }
 
-  /** Cuts the link of two hosts: connections stall, datagrams get lost. */
+  /** Cuts the link of the hosts `a` and `b`: connections stall, datagrams get lost. */
   partition(a: string, b: string): void {
     this.#cuts.set(linkOf(a, b), { loses: true });
   }
 
-  /** Stops everything on the link of two hosts, datagrams too, until it is healed. */
+  /** Stops everything on the link of the hosts `a` and `b`, datagrams too, until it is healed. */
   hold(a: string, b: string): void {
     this.#cuts.set(linkOf(a, b), { loses: false });
   }
 
-  /** Lets everything through again that was cut or held. */
+  /** Lets everything through again between `a` and `b` that was cut or held. */
   heal(a: string, b: string): void {
     const link = linkOf(a, b);
     this.#cuts.delete(link);
@@ -375,7 +393,7 @@ export class SimulatedNetwork {
     for (const go of waiting) go();
   }
 
-  /** Resets every connection between two hosts: both ends get ECONNRESET, at once. */
+  /** Resets every connection between the hosts `a` and `b`: both ends get ECONNRESET, at once. */
   reset(a: string, b: string): void {
     for (const connection of [...this.#connections])
       if (linkOf(...connection.hosts) === linkOf(a, b)) connection.reset();

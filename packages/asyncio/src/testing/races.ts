@@ -209,8 +209,18 @@ function showKey(key: unknown): string {
 const VALUE: unique symbol = Symbol("value");
 const never = (): boolean => true;
 
-/** A value that tasks share. Made by `cell`. */
+/**
+ * A value that tasks share. Made by `cell`.
+ *
+ * @example
+ * await testing.runTest(async () => {
+ *   const total: testing.Cell<number> = testing.cell(1, "total");
+ *   total.value += 1;
+ *   assert.deepEqual([total.name, total.value], ["total", 2]);
+ * });
+ */
 export class Cell<T> {
+  /** What reports call it. */
   readonly name: string;
   #value: T;
 
@@ -220,6 +230,7 @@ export class Cell<T> {
     this.name = name;
   }
 
+  /** The value. Reading and writing it is watched. */
   get value(): T {
     const finder = finderHere();
     if (finder !== undefined) {
@@ -241,7 +252,7 @@ export class Cell<T> {
 /**
  * A value whose reads and writes are watched while a test of this library runs: `runTest`, `explore` and the sweeps fail
  * with a RaceError when a task writes what it has computed from a value that another task has replaced meanwhile, even if
- * the outcome happens to be right. Elsewhere it is a plain holder of `value`.
+ * the outcome happens to be right. Elsewhere it is a plain holder of `value`. Reports call it `name`.
  *
  * @example
  * const report = await testing.explore(async () => {
@@ -259,6 +270,7 @@ export function cell<T>(value: T, name = "a cell"): Cell<T> {
   return new Cell(value, name);
 }
 
+/** What `tracked` takes. */
 export interface TrackedOptions<T> {
   /** What reports call it. @default "an object" */
   readonly name?: string | undefined;

@@ -15,6 +15,7 @@ import type { TestContext } from "./test-context.ts";
 import { type TestBody, Trial, type TrialSettings } from "./trial.ts";
 import { Watchdog } from "./watchdog.ts";
 
+/** What each test under the library's own loop takes. */
 export interface TestOptions {
   /** False: the clock moves by `t.advance` alone. @default true: it jumps when every task is blocked */
   readonly autojump?: boolean | undefined;
@@ -50,6 +51,7 @@ export interface StateOptions<S> {
   readonly invariant?: ((state: S) => unknown) | undefined;
 }
 
+/** What `runTest` takes. */
 export interface RunTestOptions extends TestOptions {
   /** Draws the order in which ready steps run: one order for each seed. @default first in, first out */
   readonly seed?: number | undefined;

@@ -46,6 +46,7 @@ const SWEEP: Names<SweepOptions<unknown>> = {
   replay: 1,
 };
 
+/** What `cancelSweep` takes. */
 export interface CancelSweepOptions<S> extends SweepOptions<S> {
   /**
    * Whose cancellation is tried: `"body"` cancels the whole body at each wait of any task in it; `"tasks"` cancels each other
@@ -58,6 +59,7 @@ export interface CancelSweepOptions<S> extends SweepOptions<S> {
   readonly depth?: number | undefined;
 }
 
+/** What `faultSweep` takes. */
 export interface FaultSweepOptions<S> extends SweepOptions<S> {
   /** How many failures there are in one run at most. @default 1 */
   readonly depth?: number | undefined;
@@ -169,7 +171,7 @@ export async function faultSweep<S = undefined>(
 }
 
 /**
- * A place that may fail: in `faultSweep`, and in `explore` with `faults: true`, it throws an InjectedFault (or what `makeError`
+ * A place (`site`) that may fail: in `faultSweep`, and in `explore` with `faults: true`, it throws an InjectedFault (or what `makeError`
  * makes) when its turn has come. Everywhere else it does nothing. Put it into the fakes that stand for the world outside.
  * Source: FoundationDB's BUGGIFY.
  */

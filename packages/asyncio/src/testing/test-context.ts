@@ -29,7 +29,7 @@ export class TestContext {
   /**
    * Waits `seconds` of virtual time, and then until everything that is due by then has run: the clock stops at each timer
    * on the way, and lets its work run before it moves on. Cancelled, it stops waiting. With `autojump: false` this is the
-   * only way in which time passes. Source: Tokio's `advance` and Effect's TestClock, made exact.
+   * only way in which time passes. Rejects with an InvalidStateError when the test has ended. Source: Tokio's `advance` and Effect's TestClock, made exact.
    */
   async advance(seconds: number): Promise<void> {
     checkSeconds("`t.advance`", "seconds", seconds);
@@ -38,7 +38,10 @@ export class TestContext {
     await untilQuiet(this.#trial, seconds, "advance");
   }
 
-  /** Waits until every other task is blocked, without time passing. Source: Go's synctest.Wait, Trio's wait_all_tasks_blocked. */
+  /**
+   * Waits until every other task is blocked, without time passing. Rejects with an InvalidStateError when the test has ended.
+   * Source: Go's synctest.Wait, Trio's wait_all_tasks_blocked.
+   */
   settle(): Promise<void> {
     return untilQuiet(this.#trial, 0, "settle");
   }

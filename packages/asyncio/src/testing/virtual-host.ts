@@ -9,9 +9,10 @@
  * task in a foreign await with nothing open outside waits for a promise that another task, or a timer of ours, will settle.
  */
 
+import type { Ready } from "../kernel/gate.ts";
 import type { Host, HostTimer, Watched } from "../kernel/host.ts";
 import { realHost } from "../kernel/host.ts";
-import type { EventLoop, Ready } from "../kernel/loop.ts";
+import type { EventLoop } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";

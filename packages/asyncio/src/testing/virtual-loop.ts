@@ -6,13 +6,15 @@
 import { checkOptions, checkSeconds, rangeError, TimeoutError } from "../errors/errors.ts";
 import { condense } from "../errors/lines.ts";
 import type { Names } from "../errors/options.ts";
+import type { Ready } from "../kernel/gate.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
-import { EventLoop, type EventLoopOptions, type Ready } from "../kernel/loop.ts";
+import { EventLoop, type EventLoopOptions } from "../kernel/loop.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { drawer } from "./random.ts";
 import { VirtualHost } from "./virtual-host.ts";
 
+/** What `new VirtualLoop` takes. */
 export interface VirtualLoopOptions extends EventLoopOptions {
   /** Draws the order in which ready steps run: one order for each seed. @default first in, first out */
   readonly seed?: number | undefined;
