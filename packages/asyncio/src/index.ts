@@ -142,10 +142,8 @@ export { Context, copyContext } from "./kernel/variables.ts";
 export { ContextVar, Token } from "./tasks/context-var.ts";
 // The loop
 export { getRunningLoop, HostLoop } from "./kernel/operation.ts";
-export {
-  EventLoop,
-  type EventLoopOptions,
-} from "./kernel/loop.ts";
+export { EventLoop } from "./kernel/loop.ts";
+export type { EventLoopOptions } from "./kernel/host.ts";
 export type { ExceptionContext, ExceptionHandler } from "./kernel/failure.ts";
 export type { Handle } from "./kernel/callback.ts";
 // Foreign work

@@ -59,6 +59,14 @@ export interface Host {
   report(text: string): void;
 }
 
+/** What every loop takes. */
+export interface EventLoopOptions {
+  /** Slow steps, creation sites, cut-off branches and swallowed cancellations are reported. @default ASYNCIO_DEBUG=1 */
+  readonly debug?: boolean | undefined;
+  /** Seconds after which a cancelled scope that has not ended is cancelled again, for good. @default 5 */
+  readonly cancelGrace?: number | undefined;
+}
+
 /** Something that has to be given back before a run ends: a lock, a permit, a connection. */
 export interface Watched {
   /** What is not given back, in words; undefined if all is. */

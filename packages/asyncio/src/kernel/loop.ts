@@ -31,18 +31,17 @@ import { checkCallback, Handle } from "./callback.ts";
 import { reportIfSlow } from "./debug.ts";
 import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./failure.ts";
 import { Gate, type Ready } from "./gate.ts";
-import { type Host, type HostTimer, realHost, type Watched } from "./host.ts";
+import {
+  type EventLoopOptions,
+  type Host,
+  type HostTimer,
+  realHost,
+  type Watched,
+} from "./host.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 import { type Context, currentContext } from "./variables.ts";
 
-/** What every loop takes. */
-export interface EventLoopOptions {
-  /** Slow steps, creation sites, cut-off branches and swallowed cancellations are reported. @default ASYNCIO_DEBUG=1 */
-  readonly debug?: boolean | undefined;
-  /** Seconds after which a cancelled scope that has not ended is cancelled again, for good. @default 5 */
-  readonly cancelGrace?: number | undefined;
-}
 const KNOWN: Names<EventLoopOptions> = { debug: 1, cancelGrace: 1 };
 
 /** Completions between two macrotask hops; and seconds, looked at every CLOCK_EVERY completions: the clock costs 90 ns. */

@@ -7,8 +7,9 @@ import { checkOptions, checkSeconds, rangeError, TimeoutError } from "../errors/
 import { condense } from "../errors/lines.ts";
 import type { Names } from "../errors/options.ts";
 import type { Ready } from "../kernel/gate.ts";
+import type { EventLoopOptions } from "../kernel/host.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
-import { EventLoop, type EventLoopOptions } from "../kernel/loop.ts";
+import { EventLoop } from "../kernel/loop.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { drawer } from "./random.ts";
