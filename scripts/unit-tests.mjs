@@ -14,6 +14,7 @@ const patterns = [
   "examples/**/*.test.ts",
   "bench/**/*.test.ts",
   "docs/**/*.test.{ts,mjs}",
+  "scripts/**/*.test.mjs",
 ];
 
 // A process of which nothing was heard for so long hangs, or has leaked a handle. Nothing is forced to exit before: a leak
