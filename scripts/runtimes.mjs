@@ -12,6 +12,7 @@ import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { ensureInstalled, root, SetupError } from "./install.mjs";
 import { reportProgress } from "./progress.mjs";
+import { printTable } from "./table.mjs";
 
 const home = join(root, "runtimes");
 const programSeconds = 60;
@@ -170,15 +171,6 @@ async function inParallel(jobs, run) {
 
 function sum(rows, field) {
   return rows.reduce((total, row) => total + row[field], 0);
-}
-
-function printTable(head, rows) {
-  const lines = [head, ...rows].map((row) => row.map(String));
-  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
-  for (const [name, ...cells] of lines) {
-    const rest = cells.map((cell, index) => cell.padStart(widths[index + 1]));
-    console.log(`  ${[name.padEnd(widths[0]), ...rest].join("  ")}`);
-  }
 }
 
 if (import.meta.main) {
