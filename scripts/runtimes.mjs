@@ -10,6 +10,7 @@ import { spawn } from "node:child_process";
 import { existsSync, globSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
+import { buildLibrary } from "./build.mjs";
 import { ensureInstalled, root, SetupError } from "./install.mjs";
 import { reportProgress } from "./progress.mjs";
 import { printTable } from "./table.mjs";
@@ -66,6 +67,7 @@ export async function testRuntimes(wanted = []) {
     return { passed: 0, failed: 1 };
   }
   installRuntimes();
+  buildLibrary();
 
   const parts = wanted.map((part) => part.toLowerCase());
   const chosen = hosts.filter(
@@ -99,7 +101,9 @@ export async function testRuntimes(wanted = []) {
     return [host.name, sum(own, "passed"), sum(own, "failed"), sum(own, "seconds").toFixed(1)];
   });
   printTable(["runtime", "passed", "failed", "seconds"], rows);
-  return { passed: sum(runs, "passed"), failed: sum(runs, "failed") };
+  const leftOut = absent.map(({ name }) => `runtimes: ${name} (no package for ${target})`);
+  const skipped = leftOut.length;
+  return { passed: sum(runs, "passed"), failed: sum(runs, "failed"), skipped, leftOut };
 }
 
 async function runProgram(host, program) {

@@ -18,7 +18,10 @@ process.env.CI = "true";
 const steps = {
   build: once(() => buildLibrary()),
   lint: once(() => tool("node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings")),
-  types: once(() => tool("scripts/typecheck.mjs")),
+  types: once(() => {
+    buildLibrary(); // examples, benchmarks and docs are checked against its declarations
+    return tool("scripts/typecheck.mjs");
+  }),
   unit: runUnitTests,
   package: once(() => tool("scripts/check-package.mjs")),
   frameworks: testFrameworks,
@@ -47,15 +50,16 @@ const total = { passed: 0, failed: 0 };
 const failedSteps = [];
 const leftOut = [];
 
+const startedAt = performance.now();
 const chosen = named.length > 0 ? named : Object.keys(steps);
 announceFetches();
 for (const name of chosen) {
   console.log(`\n== ${name}`);
-  const startedAt = performance.now();
+  const stepStartedAt = performance.now();
   const result = await countFailure(() => steps[name](rest));
   const { passed, failed, skipped = 0 } = result;
   leftOut.push(...(result.leftOut ?? []));
-  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  const seconds = secondsSince(stepStartedAt);
   console.log(
     `${failed > 0 ? "FAILED" : "ok"}: ${passed} passed, ${failed} failed` +
       `${skipped > 0 ? `, ${skipped} skipped` : ""} (${seconds} s)`,
@@ -67,7 +71,8 @@ for (const name of chosen) {
 
 if (leftOut.length > 0) console.log(`\nLeft out:\n  ${leftOut.join("\n  ")}`);
 if (failedSteps.length > 0) console.log(`\nFailed: ${failedSteps.join(", ")}`);
-console.log(`\n${total.passed} passed, ${total.failed} failed`);
+console.log(`\nAll of it took ${secondsSince(startedAt)} s.`);
+console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 ? 1 : 0;
 
 // Before anything is fetched, and before minutes have gone into the steps ahead of it.
@@ -82,6 +87,10 @@ function announceFetches() {
     console.log(`  for "${step}": ${what}, into ${folder}/`);
   if (without.length > 0)
     console.log(`To fetch nothing, stop this and run \`npm test -- ${without.join(" ")}\`.`);
+}
+
+function secondsSince(instant) {
+  return ((performance.now() - instant) / 1000).toFixed(1);
 }
 
 // A step that is no test suite: it passes or throws.
