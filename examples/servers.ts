@@ -1,7 +1,9 @@
 // For the tests: programs that are not ours. Servers run as a user without rights, on a port that is
-// free or on a Unix socket, in a temporary folder that goes with them. A test that needs a program
-// which the machine lacks is left out by name; with ASYNCIO_ALL_TOOLS=1, as in CI, it fails.
+// free or on a Unix socket, in a temporary folder. Server and folder go when the body has ended, and also when the process
+// of the test is killed. A test that needs a program which the machine lacks is left out by name; with
+// ASYNCIO_ALL_TOOLS=1, as in CI, it fails.
 
+import { type ChildProcess, spawn } from "node:child_process";
 import { chownSync, existsSync, globSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -43,14 +45,13 @@ export async function freePort(): Promise<number> {
 export function withRedisServer(
   body: (at: { readonly port: number; readonly path: string }) => Promise<void>,
 ): Promise<void> {
-  return inFolder(async (folder, user) => {
+  return inFolder(async (folder, user, guard) => {
     const port = await freePort();
     const path = join(folder, "redis.sock");
     const settings = { port, bind: "127.0.0.1", unixsocket: path, save: "", dir: folder };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    await serving("redis-server", args, user, /The server is now ready|connections unix/, () =>
-      body({ port, path }),
-    );
+    const ready = /The server is now ready|connections unix/;
+    await serving("redis-server", args, user, guard, ready, () => body({ port, path }));
   });
 }
 
@@ -62,7 +63,7 @@ export function withPostgres(
     readonly database: string;
   }) => Promise<void>,
 ): Promise<void> {
-  return inFolder(async (host, user) => {
+  return inFolder(async (host, user, guard) => {
     const data = join(host, "data");
     const init = ["-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"];
     const { returncode, stderr } = await runTool("initdb", [...init, "--locale=C"], { ...user });
@@ -74,7 +75,7 @@ export function withPostgres(
       "log_destination=stderr",
     ];
     const args = ["-D", data, "-k", host, ...settings.flatMap((setting) => ["-c", setting])];
-    await serving("postgres", args, user, /ready to accept connections/, () =>
+    await serving("postgres", args, user, guard, /ready to accept connections/, () =>
       body({ host, user: "postgres", database: "postgres" }),
     );
   });
@@ -87,15 +88,59 @@ interface User {
 }
 
 /** Root is what servers refuse to be, and what they should not be: they run as `nobody`. */
-async function inFolder(body: (folder: string, user: User) => Promise<void>): Promise<void> {
+async function inFolder(
+  body: (folder: string, user: User, guard: Guard) => Promise<void>,
+): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "asyncio-ts-"));
   const isRoot = process.getuid?.() === 0;
   const nobody = 65_534;
+  const guard = new Guard(folder);
   try {
     if (isRoot) chownSync(folder, nobody, nobody);
-    await body(folder, { cwd: folder, ...(isRoot ? { uid: nobody, gid: nobody } : {}) });
+    await body(folder, { cwd: folder, ...(isRoot ? { uid: nobody, gid: nobody } : {}) }, guard);
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    guard.dismiss();
+  }
+}
+
+/**
+ * Cleans up after a test whose process was killed, and could not do so itself: it ends the server and removes the folder. It is
+ * a process that reads from a pipe, and the system closes that when the one who could write to it is no more. The last line
+ * says which server is at work.
+ */
+class Guard {
+  readonly #process: ChildProcess;
+
+  constructor(folder: string) {
+    const script = `while read -r line; do server=$line; done
+      [ "$server" = none ] && exit
+      if [ -n "$server" ]; then
+        kill -INT "$server"
+        for tenth in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$server" && sleep 0.1; done
+        kill -KILL "$server"
+      fi 2>/dev/null
+      rm -rf "$1"`;
+    this.#process = spawn("/bin/sh", ["-c", script, "sh", folder], {
+      detached: true, // what kills the test is not for this one
+      cwd: "/",
+      stdio: ["pipe", "ignore", "ignore"],
+    });
+    this.#process.unref();
+  }
+
+  /** Watches over the server with this number, and no other. */
+  watch(pid: number): void {
+    this.#process.stdin?.write(`${pid}\n`);
+  }
+
+  /** Tells it that the server has ended: the number may be another process's soon. */
+  rest(): void {
+    this.#process.stdin?.write("\n");
+  }
+
+  dismiss(): void {
+    this.#process.stdin?.end("none\n");
   }
 }
 
@@ -104,6 +149,7 @@ async function serving(
   program: string,
   args: readonly string[],
   user: User,
+  guard: Guard,
   ready: RegExp,
   body: () => Promise<void>,
 ): Promise<void> {
@@ -113,6 +159,7 @@ async function serving(
     stdout: "pipe",
     stderr: "stdout",
   });
+  guard.watch(server.pid);
   let log = "";
   const isReady = new asyncio.Event();
   await asyncio.taskGroup(async (group) => {
@@ -131,4 +178,5 @@ async function serving(
       await asyncio.cleanup(5, () => server.wait());
     }
   });
+  guard.rest();
 }

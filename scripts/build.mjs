@@ -32,6 +32,7 @@ export function buildLibrary({ force = false } = {}) {
     const output = `${result.stdout ?? ""}${result.stderr ?? ""}${result.error?.message ?? ""}`;
     throw new SetupError(output.trim());
   }
+  rmSync(stamp, { force: true }); // broken off in between, nothing counts as built
   rmSync(dist, { recursive: true, force: true });
   renameSync(next, dist);
   writeFileSync(stamp, hash);

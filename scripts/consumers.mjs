@@ -17,6 +17,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { installFrameworks } from "./frameworks.mjs";
 import { root, SetupError } from "./install.mjs";
+import { reportProgress } from "./progress.mjs";
 import { binaryOf, installRuntimes } from "./runtimes.mjs";
 
 const tools = join(root, "frameworks/node_modules");
@@ -364,10 +365,8 @@ export async function testConsumers(wanted = []) {
   installFrameworks();
   await installRuntimes();
   if (!Object.values(nodes).every((binary) => existsSync(binary))) {
-    console.log(
-      `  left out: no other Nodes in the registry for ${process.platform}-${process.arch}`,
-    );
-    return { passed: 0, failed: 0, skipped: 1 };
+    const reason = `no other Nodes in the registry for ${process.platform}-${process.arch}`;
+    return { passed: 0, failed: 0, skipped: 1, leftOut: [`consumers: all rows (${reason})`] };
   }
   rmSync(home, { recursive: true, force: true });
   mkdirSync(packageHome, { recursive: true });
@@ -385,18 +384,26 @@ export async function testConsumers(wanted = []) {
   ].filter(([name]) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
   const failures = wanted.length === 0 ? missingRows() : [];
   let passed = 0;
+  const all = rows.length;
+  const atWork = new Set();
+  const stop = reportProgress(
+    () => `${all - rows.length - atWork.size} of ${all} rows; at work: ${[...atWork].join(", ")}`,
+  );
   const worker = async () => {
     for (let row = rows.shift(); row !== undefined; row = rows.shift()) {
       const [name, run] = row;
+      atWork.add(name);
       try {
         await run(new Project(name, tarball));
         passed++;
       } catch (error) {
         failures.push(`${name}: ${error.message}`);
       }
+      atWork.delete(name);
     }
   };
   await Promise.all(Array.from({ length: Math.min(availableParallelism(), 4) }, worker));
+  stop();
   for (const failure of failures) console.log(`\n  not ok - ${failure.replaceAll("\n", "\n    ")}`);
   if (failures.length === 0) rmSync(home, { recursive: true, force: true });
   return { passed, failed: failures.length };
@@ -404,7 +411,8 @@ export async function testConsumers(wanted = []) {
 
 /** Rows of the page without a test here, and the other way round. */
 function missingRows() {
-  const named = [...page.matchAll(/^\| ([^|]+) \|/gm)].map(([, cell]) => cell.replaceAll("`", ""));
+  const [tried] = page.split("\n## What nobody has tried\n");
+  const named = [...tried.matchAll(/^\| ([^|]+) \|/gm)].map(([, cell]) => cell.replaceAll("`", ""));
   const onPage = named.filter((cell) => !/^(-+|with|where)$/.test(cell));
   const here = [...Object.keys(works), ...Object.keys(doesNotWork)];
   return [

@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { buildLibrary } from "./build.mjs";
 import { ensureInstalled, root } from "./install.mjs";
 import { runWithProgress } from "./progress.mjs";
 
@@ -45,6 +46,7 @@ export function installFrameworks() {
 // Gives { passed, failed }. Both print the same kind of JSON.
 export async function testFrameworks() {
   installFrameworks();
+  buildLibrary();
   const total = { passed: 0, failed: 0 };
   for (const { name, args } of frameworks) {
     rmSync(reportFile, { force: true });

@@ -10,8 +10,10 @@ import { spawn } from "node:child_process";
 import { existsSync, globSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
+import { buildLibrary } from "./build.mjs";
 import { ensureInstalled, root, SetupError } from "./install.mjs";
 import { reportProgress } from "./progress.mjs";
+import { printTable } from "./table.mjs";
 
 const home = join(root, "runtimes");
 const programSeconds = 60;
@@ -65,6 +67,7 @@ export async function testRuntimes(wanted = []) {
     return { passed: 0, failed: 1 };
   }
   installRuntimes();
+  buildLibrary();
 
   const parts = wanted.map((part) => part.toLowerCase());
   const chosen = hosts.filter(
@@ -98,7 +101,9 @@ export async function testRuntimes(wanted = []) {
     return [host.name, sum(own, "passed"), sum(own, "failed"), sum(own, "seconds").toFixed(1)];
   });
   printTable(["runtime", "passed", "failed", "seconds"], rows);
-  return { passed: sum(runs, "passed"), failed: sum(runs, "failed") };
+  const leftOut = absent.map(({ name }) => `runtimes: ${name} (no package for ${target})`);
+  const skipped = leftOut.length;
+  return { passed: sum(runs, "passed"), failed: sum(runs, "failed"), skipped, leftOut };
 }
 
 async function runProgram(host, program) {
@@ -170,15 +175,6 @@ async function inParallel(jobs, run) {
 
 function sum(rows, field) {
   return rows.reduce((total, row) => total + row[field], 0);
-}
-
-function printTable(head, rows) {
-  const lines = [head, ...rows].map((row) => row.map(String));
-  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
-  for (const [name, ...cells] of lines) {
-    const rest = cells.map((cell, index) => cell.padStart(widths[index + 1]));
-    console.log(`  ${[name.padEnd(widths[0]), ...rest].join("  ")}`);
-  }
 }
 
 if (import.meta.main) {

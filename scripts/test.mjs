@@ -19,7 +19,10 @@ process.env.CI = "true";
 const steps = {
   build: once(() => buildLibrary()),
   lint: once(() => tool("node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings")),
-  types: once(() => tool("scripts/typecheck.mjs")),
+  types: once(() => {
+    buildLibrary(); // examples, benchmarks and docs are checked against its declarations
+    return tool("scripts/typecheck.mjs");
+  }),
   unit: runUnitTests,
   package: once(() => tool("scripts/check-package.mjs")),
   frameworks: testFrameworks,
@@ -54,14 +57,15 @@ const isEverything = named.length > 0 || process.env.ASYNCIO_ALL_TOOLS === "1";
 const chosen =
   named.length > 0 ? named : Object.keys(steps).filter((step) => isEverything || step !== "site");
 if (!isEverything) leftOut.push("site: takes a minute or two (`npm run docs`)");
+const startedAt = performance.now();
 announceFetches();
 for (const name of chosen) {
   console.log(`\n== ${name}`);
-  const startedAt = performance.now();
+  const stepStartedAt = performance.now();
   const result = await countFailure(() => steps[name](rest));
   const { passed, failed, skipped = 0 } = result;
   leftOut.push(...(result.leftOut ?? []));
-  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  const seconds = secondsSince(stepStartedAt);
   console.log(
     `${failed > 0 ? "FAILED" : "ok"}: ${passed} passed, ${failed} failed` +
       `${skipped > 0 ? `, ${skipped} skipped` : ""} (${seconds} s)`,
@@ -73,7 +77,8 @@ for (const name of chosen) {
 
 if (leftOut.length > 0) console.log(`\nLeft out:\n  ${leftOut.join("\n  ")}`);
 if (failedSteps.length > 0) console.log(`\nFailed: ${failedSteps.join(", ")}`);
-console.log(`\n${total.passed} passed, ${total.failed} failed`);
+console.log(`\nAll of it took ${secondsSince(startedAt)} s.`);
+console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 ? 1 : 0;
 
 // Before anything is fetched, and before minutes have gone into the steps ahead of it.
@@ -88,6 +93,10 @@ function announceFetches() {
     console.log(`  for "${step}": ${what}, into ${folder}/`);
   if (without.length > 0)
     console.log(`To fetch nothing, stop this and run \`npm test -- ${without.join(" ")}\`.`);
+}
+
+function secondsSince(instant) {
+  return ((performance.now() - instant) / 1000).toFixed(1);
 }
 
 // A step that is no test suite: it passes or throws.

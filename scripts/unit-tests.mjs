@@ -6,6 +6,7 @@ import { availableParallelism, loadavg } from "node:os";
 import { dirname, join } from "node:path";
 import { run } from "node:test";
 import { inspect } from "node:util";
+import { buildLibrary } from "./build.mjs";
 import { ensureFoldersInstalled, root } from "./install.mjs";
 import { reportProgress } from "./progress.mjs";
 
@@ -14,6 +15,7 @@ const patterns = [
   "examples/**/*.test.ts",
   "bench/**/*.test.ts",
   "docs/**/*.test.{ts,mjs}",
+  "scripts/**/*.test.mjs",
 ];
 
 // A process of which nothing was heard for so long hangs, or has leaked a handle. Nothing is forced to exit before: a leak
@@ -24,17 +26,14 @@ const silentSeconds = 60;
 // Gives { passed, failed, skipped, leftOut }; the last has a line for each test that was left out, with
 // the reason. `wanted` are parts of file names, all files if there are none.
 export async function runUnitTests(wanted = []) {
-  const found = globSync(patterns, { cwd: root, exclude: (name) => name === "node_modules" });
-  const files = found
-    .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
-    .sort();
+  const files = findTestFiles(wanted);
   const totals = { passed: 0, failed: 0, skipped: 0 };
   const leftOut = [];
   if (files.length === 0) {
     console.log("no test files");
     return { ...totals, failed: 1, leftOut };
   }
-  ensureFoldersInstalled(files.flatMap(foldersAbove).map((folder) => join(root, folder)));
+  prepareFor(files);
   const all = files.length;
   const atWork = new Set();
   const stop = reportProgress(() => {
@@ -55,6 +54,20 @@ export async function runUnitTests(wanted = []) {
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
   stop();
   return { ...totals, leftOut: leftOut.sort() };
+}
+
+// Installs what the files need besides the root's packages. All but the library's own tests use what was built: an old build would
+// answer for the sources of before.
+export function prepareFor(files) {
+  ensureFoldersInstalled(files.flatMap(foldersAbove).map((folder) => join(root, folder)));
+  if (files.some((file) => !file.startsWith("packages/"))) buildLibrary();
+}
+
+// The test files in whose name one of the parts is, or all of them.
+export function findTestFiles(wanted) {
+  return globSync(patterns, { cwd: root, exclude: (name) => name === "node_modules" })
+    .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+    .sort();
 }
 
 // The folders that a file is in, without the root: an example may have its tests deeper than its lock file.

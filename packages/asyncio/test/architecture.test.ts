@@ -31,7 +31,7 @@ const layers = [
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
 // These only fall.
-const kernelLines = { file: 400, total: 3009 };
+const kernelLines = { file: 400, total: 3004 };
 const linesBelow = 1529;
 
 interface Import {

@@ -146,7 +146,7 @@ interface Environments {
 }
 
 const SEEDS_EACH = Number(process.env.CONFORMANCE_SEEDS ?? 20);
-let seedsUsed = 0;
+let seedsUsed = Number(process.env.CONFORMANCE_SEED ?? 1) - 1;
 
 /** Seeds that no operation has had yet. */
 function nextSeeds(): readonly number[] {
