@@ -119,7 +119,7 @@ export function requestScope<T>(
   }
 }
 
-/** A cancellation that nobody awaits does no harm (rule 10). */
+/** A cancellation that nobody awaits does no harm (R10). */
 function rejected(error: unknown): Promise<never> {
   const promise = Promise.reject(error);
   if (error instanceof CancelledError) promise.catch(ignore);
@@ -220,7 +220,7 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
     }
   }
 
-  /** A caller that was cancelled gets the error of its own scope, as with every join (8.1). */
+  /** A caller that was cancelled gets the error of its own scope, as with every join (F1). */
   #cancelledError(): unknown {
     const { failure } = this.task;
     const cancellation = this.#passedOn;

@@ -149,7 +149,7 @@ export class ForeignStream implements ByteStream, Watched {
     );
   }
 
-  /** After an empty chunk. A source may give them without end: the host has its turn as with every operation (rule 9). */
+  /** After an empty chunk. A source may give them without end: the host has its turn as with every operation (R9). */
   #pullAgain(source: Source): void {
     this.#isPulling = true;
     this.#sourceScope.loop.turn(this.#sourceScope).then(() => {

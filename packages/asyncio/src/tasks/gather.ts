@@ -3,7 +3,7 @@
  *
  * Thunks become tasks that the call owns; tasks and futures are awaited; bare promises run in the caller's scope already
  * and are merely listened to. One wait stands for the whole call: it ends with the first failure or the last result. A
- * cancellation is forwarded to the owned and awaited ones, and the call goes on waiting until they have ended (8.22).
+ * cancellation is forwarded to the owned and awaited ones, and the call goes on waiting until they have ended (F22).
  */
 
 import { argumentError, CancelledError, checkOptions, isThenable } from "../errors/errors.ts";

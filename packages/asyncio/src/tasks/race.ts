@@ -41,7 +41,7 @@ interface Branch {
 /**
  * The branches of one call, and the one wait that stands for the call: it ends when all of them have. A branch that was
  * cancelled because another one was first, or because the caller was cancelled, does not count as an ending: if another
- * branch has a value all the same, that is handed over, and the cancellation stays pending (rule 6).
+ * branch has a value all the same, that is handed over, and the cancellation stays pending (R6).
  */
 class Branches {
   readonly #parent: Scope = here();

@@ -10,7 +10,7 @@
  *
  * Two phases. While the body runs, a cancellation from outside meets the group's scope, whose hook cancels the children
  * with it. When the body has ended, its scope is closed, and the group waits for the children with one wait in the scope
- * around it; that wait is never rejected early, it forwards the cancellation to the children (design rule 15).
+ * around it; that wait is never rejected early, it forwards the cancellation to the children (R15).
  *
  * Source of the semantics: asyncio.TaskGroup (S87 to S104), `limit` and `start` as in Trio and AnyIO.
  */
@@ -260,7 +260,7 @@ export class TaskGroup<R = unknown> {
       throw this.#exceptionGroup();
     }
     if (cancelledError !== undefined) throw cancelledError;
-    // Not if the abort came too late to cut anything off: a body that has returned is finished (8.21).
+    // Not if the abort came too late to cut anything off: a body that has returned is finished (F21).
     if (this.#aborted !== undefined && (this.#aborted.cutsChildren || !("value" in outcome))) {
       throw this.#aborted.reason;
     }
@@ -269,7 +269,7 @@ export class TaskGroup<R = unknown> {
 
   #exceptionGroup(): ExceptionGroup {
     this.#failures.sort((a, b) => a.place - b.place);
-    // What the body saw by awaiting a child, and the child's own failure, are one (8.7).
+    // What the body saw by awaiting a child, and the child's own failure, are one (F7).
     const errors = new Set(this.#failures.map(({ error }) => error));
     return new ExceptionGroup(`${this.describeWait()} has failed`, [...errors]);
   }
@@ -350,7 +350,7 @@ export class TaskGroup<R = unknown> {
     this.#abort("abort", reason);
   }
 
-  /** Cancels the children, except those that the group has cancelled before and that are ending: they may take their time (8.6). */
+  /** Cancels the children, except those that the group has cancelled before and that are ending: they may take their time (F6). */
   #cancelChildren(cancellation: Cancellation): void {
     for (const child of this.#children.toArray()) {
       if (child.isCancelled && child.task.cancelling() > 0) continue;
