@@ -96,7 +96,7 @@ const SOURCE_WORDS: Record<CancelSource, string> = {
   closed: "cut off: the scope it was started in has ended before it",
 };
 
-// The latest message without a reason: who cancels many tasks makes many errors that say the same (bench: cancel).
+// The latest message without a reason: cancelling many tasks makes many errors that say the same (bench: cancel).
 let latest: { source: CancelSource; requestedBy: string | undefined; message: string } | undefined;
 
 function cancelMessage({ source = "cancel", requestedBy, reason, scope }: CancelDetails): string {

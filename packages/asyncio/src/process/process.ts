@@ -60,7 +60,7 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
     this.#stdout = reader(stdout, "stdout");
     this.#stderr = reader(stderr, "stderr");
     this.#outputs = outputs;
-    // They are there iff the options say so, which is what the types say.
+    // They are there if the options say so, which is what the types say.
     this.stdin = this.#stdin as Piped<StreamWriter, Option<O, "stdin">>;
     this.stdout = this.#stdout as Piped<StreamReader, Option<O, "stdout">>;
     this.stderr = this.#stderr as Piped<StreamReader, Option<O, "stderr">>;
@@ -107,8 +107,8 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
           feeding.cancel("the process has ended");
         },
       );
-      for (const stream of this.#outputs) stream.close(); // somebody else may hold the other end open
-      return [stdout, stderr] as never; // there is output iff there is a pipe, which is what the types say
+      for (const stream of this.#outputs) stream.close(); // another process may hold the other end open
+      return [stdout, stderr] as never; // there is output if there is a pipe, which is what the types say
     } finally {
       stop();
     }

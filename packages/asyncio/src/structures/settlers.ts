@@ -19,7 +19,7 @@ export const captureSettlers: Executor = (resolve, reject) => {
   latest.reject = reject;
 };
 
-/** They would keep the last promise, and who awaits it, alive. */
+/** They would keep the last promise, and what awaits it, alive. */
 export function forgetSettlers(): void {
   latest.resolve = latest.reject = ignore;
 }

@@ -1,6 +1,6 @@
 /**
  * Locks. One task at a time; those who wait are served in the order in which they came. `release` hands the lock to the
- * first of them in the call, so nobody who comes in between can overtake (S105), and a waiter that was cancelled has
+ * first of them in the call, so no task that comes in between can overtake (S105), and a waiter that was cancelled has
  * left the line (S106).
  *
  * Invariant: somebody waits only while the lock is held.
@@ -70,7 +70,7 @@ export class Lock {
     describeWait: () => this.#describeHeld(),
     waitsOn: () => (this.#holding?.task === undefined ? [] : [this.#holding.task]),
   };
-  /** Undefined iff the lock is free. */
+  /** Undefined if the lock is free. */
   #holding: Holding | undefined = undefined;
 
   constructor(options?: SyncOptions) {

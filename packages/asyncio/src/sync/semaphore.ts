@@ -72,7 +72,7 @@ export class Semaphore {
     else next.resume(new Permit(this));
   }
 
-  /** True iff `acquire` would wait. */
+  /** True if `acquire` would wait. */
   locked(): boolean {
     return this.#value === 0;
   }

@@ -102,7 +102,7 @@ class Branches {
     return this.#join.promise;
   }
 
-  /** Tells of an ending that nobody will see: a failure always, a value that somebody may miss in debug mode. */
+  /** Reports an ending that reaches no caller: a failure always, a value that may be missed in debug mode. */
   reportLate(ending: Ending): void {
     const { loop, task } = this.#parent;
     const branch = `a branch of ${this.#label}`;

@@ -108,11 +108,11 @@ export class TaskGroup<R = unknown> {
   #created = 0;
   /** Failures with the place of the child; the body comes first. */
   readonly #failures: { readonly place: number; readonly error: unknown }[] = [];
-  /** Set iff `cancel` was called: what the call resolves to. */
+  /** Set if `cancel` was called: what the call resolves to. */
   #ended: { readonly value: R } | undefined = undefined;
   /** The latest cancellation from outside that reached the body. */
   #outside: Cancellation | undefined = undefined;
-  /** Set iff the signal aborted. */
+  /** Set if the signal aborted. */
   #aborted: { readonly reason: unknown; readonly cutsChildren: boolean } | undefined = undefined;
   /** True once a listener was told that the group is ending. */
   #hasExcused = false;
@@ -205,7 +205,7 @@ export class TaskGroup<R = unknown> {
     try {
       const outcome = await this.#runBody(body);
       if (this.#state === "open") this.#state = "closing";
-      // Again: somebody may have started another child between the end of the last one and our turn.
+      // Again: other code may have started another child between the end of the last one and our turn.
       while (this.#children.size > 0) await this.#joinChildren(outcome);
       return this.#conclude(outcome);
     } finally {
@@ -231,7 +231,7 @@ export class TaskGroup<R = unknown> {
 
   async #joinChildren(outcome: BodyOutcome<R>): Promise<void> {
     const forwardCancel = (_wait: Wait<never>, cancellation: Cancellation): boolean => {
-      this.#state = "aborting"; // nobody would cancel a child that is started from now on
+      this.#state = "aborting"; // nothing would cancel a child that is started from now on
       this.#cancelChildren(cancellation);
       return false;
     };
@@ -376,7 +376,7 @@ export class TaskGroup<R = unknown> {
 
   /**
    * The caller may be a listener: what it throws goes into the emitter, and would end the process while it cleans up. So it is
-   * reported instead, once for the group, if nobody catches it.
+   * reported instead, once for the group, if it is not caught.
    */
   #excused<E extends Error>(api: string, exception: E): E {
     const { loop, task } = this.#outer;
@@ -414,7 +414,7 @@ class Child implements Ownership, Links<Child> {
   readonly task: Task<unknown>;
   /** Its place in the order of creation. */
   readonly place: number;
-  /** False iff it waits for one of the places that `limit` allows. */
+  /** False if it waits for one of the places that `limit` allows. */
   hasPlace: boolean;
   /** True once the group has cancelled it. */
   isCancelled = false;

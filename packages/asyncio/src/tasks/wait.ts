@@ -217,7 +217,7 @@ class CompletionIterator<T> implements Completions<T> {
   };
   /** Futures that have not ended as far as we know, with what listens to them. */
   readonly #pending: Map<Future<T>, FutureListener> = new Map();
-  /** Thunks that were given under a pending cancellation: it comes first (F3), and they start if somebody goes on. */
+  /** Thunks that were given under a pending cancellation: it comes first (F3), and they start if the caller goes on. */
   readonly #notStarted: Coroutine<T>[] = [];
   /** Those of the pending ones that it listens to: none after the consumer has stopped, they may live long. */
   readonly #heard: Set<Future<T>> = new Set();
