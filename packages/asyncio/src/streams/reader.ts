@@ -92,8 +92,8 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Waits until there are bytes and gives at most `most` of them; none if, and only if, the stream has ended. Without an argument, or
-   * with -1, it reads to the end.
+   * Waits until there are bytes and gives at most `most` of them; none if, and only if, the stream has ended. Without an
+   * argument, or with -1, it reads to the end.
    */
   read(most = -1): Promise<Uint8Array> {
     const api = "`reader.read`";
