@@ -46,7 +46,7 @@ export function register(errorClass: abstract new (...args: never[]) => Error, n
 }
 
 /**
- * Ends a wait whose scope was cancelled. Let it pass: whoever catches it to clean up rethrows it.
+ * Ends a wait whose scope was cancelled. Let it pass: code that catches it to clean up has to rethrow it.
  * Source: CPython's asyncio.CancelledError, with the scope it came from as in Trio.
  */
 export class CancelledError extends Error {

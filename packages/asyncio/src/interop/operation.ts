@@ -71,7 +71,7 @@ export function refuse(subject: WaitSubject, error: unknown): Promise<never> {
  * tasks have to act before the wait can end (`waitsOn`).
  *
  * When the scope is cancelled, `onCancel` is called first, in that scope (other AsyncLocalStorage stores are those of
- * whoever cancels). It withdraws what the operation has registered and returns true. Or it passes the cancellation on to
+ * the code that cancels). It withdraws what the operation has registered and returns true. Or it passes the cancellation on to
  * what it waits for and returns false; then the wait goes on, and ends with `joined` when that has ended.
  */
 export function park<T>(

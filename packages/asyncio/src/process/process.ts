@@ -1,6 +1,6 @@
 /**
  * Child processes with asyncio's interface: pipes are streams, and the process is waited for, sent signals, and ended by
- * whoever has it. What is still running when the run ends is ended by the run. Source: asyncio.subprocess (S153 to S159).
+ * the code that has it. What is still running when the run ends is ended by the run. Source: asyncio.subprocess (S153 to S159).
  */
 
 import { argumentError, InvalidStateError } from "../errors/errors.ts";

@@ -93,7 +93,7 @@ export class Lock {
     return wait.promise;
   }
 
-  /** Gives the lock to whoever has waited longest. @throws InvalidStateError when it is free, or held by another task. */
+  /** Gives the lock to the task that has waited longest. @throws InvalidStateError when it is free, or held by another task. */
   release(): void {
     this.checkHeld("`lock.release`");
     this.#handOver();
