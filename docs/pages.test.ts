@@ -19,6 +19,7 @@ const files = globSync(
 const foreignFiles: Record<string, readonly string[]> = {
   "README.md": ["main.mts"],
   "docs/design.md": ["zone.js"],
+  "docs/guide/fifteen-minutes.md": ["main.mts"],
   "docs/install.md": ["babel.config.json", "jest.config.json", "main.mjs", "main.mts"],
 };
 
@@ -75,18 +76,50 @@ test("every error code of the library has a section in docs/errors.md", () => {
 test("every rule of docs/design.md is pinned by the test file it names", () => {
   const design = read("docs/design.md");
   const [, section = ""] = /^## The rules$([\s\S]*?)^## /m.exec(design) ?? [];
-  const rules = [...section.matchAll(/^(\d+)\. /gm)].map(([, number]) => Number(number));
-  const rows = [...section.matchAll(/^\| ([\d, -]+) \| `([\w/.-]+)` \|$/gm)];
+  const rules = [...section.matchAll(/^- \*\*R(\d+)\.\*\* /gm)].map(([, number]) => Number(number));
+  const rows = [...section.matchAll(/^\| ([R\d, -]+) \| `([\w/.-]+)` \|$/gm)];
 
   const pinned = rows.flatMap(([, numbers = "", file = ""]) => {
     const text = read(`packages/asyncio/test/${file}`);
-    return numbersIn(numbers).filter((number) => new RegExp(`\\brule ${number}\\b`).test(text));
+    return numbersIn(numbers).filter((number) => new RegExp(`\\bR${number}\\b`).test(text));
   });
 
+  assert.ok(rules.length > 0);
   assert.deepEqual(
     rules.filter((number) => !pinned.includes(number)),
     [],
   );
+});
+
+test("every rule, fine point and decision that is cited is in docs/design.md, by its number", () => {
+  const design = read("docs/design.md");
+  const known = new Set([...design.matchAll(/^- \*\*([RFD]\d+)\.\*\*/gm)].map(([, id]) => id));
+  const sources = globSync("packages/asyncio/{src,test}/**/*.ts", { cwd: root });
+
+  const wrong = [...sources, "docs/design.md", "docs/parity.json"].flatMap((file) => {
+    const prose = file.endsWith(".ts")
+      ? (read(file)
+          .match(/\/\/.*|^ *\/?\*.*|"[^"\n]*"/gm)
+          ?.join("\n") ?? "")
+      : read(file);
+    const cited = [...prose.matchAll(/\b([RFD]\d{1,2})\b/g)].map(([, id = ""]) => id);
+    return cited.filter((id) => !known.has(id)).map((id) => `${file}: ${id}`);
+  });
+
+  assert.deepEqual(wrong, []);
+});
+
+test("no message of the library cites the design", () => {
+  const sources = globSync("packages/asyncio/src/**/*.ts", { cwd: root });
+
+  const citing = sources.flatMap((file) => {
+    const code = read(file).replaceAll(/\/\*[\s\S]*?\*\/|(?<=\s)\/\/.*/g, "");
+    const texts = code.match(/"[^"\n]*"|`[^`]*`/g) ?? [];
+    const numbers = texts.filter((text) => /\b[RFDS]\d{1,3}\b|\b8\.\d+\b/.test(text));
+    return numbers.map((text) => `${file}: ${text}`);
+  });
+
+  assert.deepEqual(citing, []);
 });
 
 test("the glossary is in alphabetical order", () => {
@@ -118,12 +151,15 @@ test("docs/rosetta.md has 25 tasks, each in the four ways and with a remark", ()
   assert.deepEqual(wrong, []);
 });
 
-/** "1, 2, 5-7" */
+/** "R1, R2, R5-R12" */
 function numbersIn(list: string): number[] {
-  return list.split(", ").flatMap((range) => {
-    const [first = 0, last = first] = range.split("-").map(Number);
-    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
-  });
+  return list
+    .replaceAll("R", "")
+    .split(", ")
+    .flatMap((range) => {
+      const [first = 0, last = first] = range.split("-").map(Number);
+      return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+    });
 }
 
 function read(path: string): string {

@@ -16,9 +16,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { root } from "./install.mjs";
 
-// Behaviours of asyncio by number, rules, fine points and decisions of the design, cases of the benchmarks, and files.
+// Rules, fine points and decisions of the design (R1, F1, D1), behaviours of asyncio (S1), cases of the benchmarks, and files.
 const citations =
-  /\bS\d+\b|\b8\.\d+\b|\b[Rr]ules? \d+|\b(?:deviation|decision)s? \d+|\bbench:|\bdocs\/\S+|\bdesign\.md\b|[\w-]\.(?:test\.)?ts\b/g;
+  /\b[RFDS]\d+\b|\b8\.\d+\b|\b[Rr]ules? \d+|\b[Ff]ine points? \d+|\b(?:deviation|decision)s? \d+|\bbench:|\bdocs\/\S+|\bdesign\.md\b|[\w-]\.(?:test\.)?ts\b/g;
 
 const work = mkdtempSync(join(tmpdir(), "asyncio-ts-package-"));
 try {

@@ -79,8 +79,9 @@ export function formatLedger(ledger) {
 
 What CPython's asyncio does, as its own tests pin it, and what is done here: ${ledger.length} behaviours, of which
 ${count("same")} are the same, ${count("deviates")} deviate on purpose, ${count("not yet")} are not there yet and ${count("does not apply")} do not apply. Numbers in bold are the
-core set, which is the same or deviates as the [design](design.md) says. "Rule" and "8.14" are rules and fine points of the
-design; "deviations" is its [table](design.md#deviations-from-pythons-asyncio).
+core set, which is the same or deviates as the [design](design.md) says. R20 is one of its [rules](design.md#the-rules), F14 one
+of its [fine points](design.md#fine-points); "model" and "deviations" are its [model](design.md#the-model) and its
+[table](design.md#deviations-from-pythons-asyncio).
 
 "Same" is told from what a program sees. Names are in camelCase, a block is a function that takes a body, and errors are those
 of JavaScript: a wrong argument is a \`TypeError\` or a \`RangeError\`, a wrong state is an \`InvalidStateError\`.

@@ -17,7 +17,7 @@ export interface MemoryFinding {
   readonly startMs: number;
   /** From the start of the first until the end of the last; 0 where they do not end by themselves. */
   readonly wallMs: number;
-  /** True iff some went on before all were waiting: then the bytes are those of fewer tasks. */
+  /** True if some went on before all were waiting: then the bytes are those of fewer tasks. */
   readonly overlapped: boolean;
 }
 

@@ -3,8 +3,8 @@
 // - One task group for each member: one task reads what the member says, another writes what the
 //   others say. When one of them ends, so does the other, and the member has left.
 // - A member who does not read must not hold the others up. What is said to a member goes into an
-//   outbox, a bounded queue, without waiting. Is it full, the member is dropped.
-// - Nobody has to be told twice: there is one `finally`, and it runs however a member goes: by /quit,
+//   outbox, a bounded queue, without waiting. When it is full, the member is dropped.
+// - Leaving is written once: there is one `finally`, and it runs however a member goes: by /quit,
 //   by closing the connection, by a reset, by being dropped, or because the server ends.
 
 import * as asyncio from "asyncio-ts";
@@ -22,7 +22,7 @@ class Member {
   name: string;
   room = LOBBY;
   isDropped = false;
-  /** True iff nothing more is told to the member. */
+  /** True if nothing more is told to the member. */
   #isLeaving = false;
   readonly #outbox: asyncio.Queue<string>;
   readonly #writer: asyncio.StreamWriter;
@@ -82,7 +82,7 @@ export class Chat {
           member.leave();
         });
         await member.deliver();
-        group.cancel(); // nobody listens to a member any more who cannot be answered
+        group.cancel(); // a member who cannot be answered is not listened to any more
       });
     } catch (error) {
       if (!isNetworkError(error)) throw error; // a connection that breaks is a member who leaves
@@ -147,7 +147,7 @@ export class Chat {
     this.#tellRoom(member, `* ${member.name} has come`);
   }
 
-  /** Tells everybody in the room of `speaker`, but the speaker. */
+  /** Tells all members in the room of `speaker`, except the speaker. */
   #tellRoom(speaker: Member, line: string): void {
     for (const member of this.#members)
       if (member !== speaker && member.room === speaker.room) member.tell(line);

@@ -133,7 +133,7 @@ class Crawler {
   }
 
   /**
-   * A redirect is a link with a memory. Nobody waits for its target here: that is visited once, by
+   * A redirect is a link with a memory. No task waits for its target here: that is visited once, by
    * whichever worker comes to it, however many pages and redirects lead there.
    */
   #followRedirect({ url, redirects }: Visit, location: string): void {

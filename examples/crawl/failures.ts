@@ -8,7 +8,7 @@ import * as asyncio from "asyncio-ts";
 import { errors } from "undici";
 
 export interface FailureOptions {
-  /** True iff the same request may well succeed a moment later. */
+  /** True if the same request may well succeed a moment later. */
   readonly transient?: boolean;
   /** Seconds that the server asks us to wait before the next try. */
   readonly retryAfter?: number;
@@ -53,7 +53,7 @@ const networkCodes = /^(E[A-Z0-9]+$|UND_ERR_)/;
 /**
  * The failure that an error of the network stands for.
  *
- * @throws the error itself if it is none: a CancelledError has to reach whoever cancelled, a bug
+ * @throws the error itself if it is none: a CancelledError has to reach the code that cancelled, a bug
  * has to end the program.
  */
 export function failureOf(error: unknown): Failure {

@@ -20,7 +20,7 @@ export interface Client {
 export type Document =
   | { readonly kind: "text"; readonly text: string; readonly bytes: number }
   | { readonly kind: "redirect"; readonly location: string }
-  /** Something that nobody wanted to read, an image for example. */
+  /** Something that the crawler does not read, an image for example. */
   | { readonly kind: "other"; readonly contentType: string };
 
 export type Loaded = Document & { readonly seconds: number };

@@ -25,7 +25,7 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/** A port where nobody listens: the home page has a link to it. */
+/** A port where no program listens: the home page has a link to it. */
 const deadPort = 1;
 const dripDelayMs = 100;
 const dripBytes = 600;

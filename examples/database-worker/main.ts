@@ -17,7 +17,7 @@ const usage = `Usage: npm start --prefix examples/database-worker -- add TEXT...
   --attempts N       how many times a job is tried (default: 3)
   --backoff SECONDS  before the second attempt; then twice as long (default: 1)
   --seconds SECONDS  what a job may take (default: 60)
-  --poll SECONDS     between looking for jobs, should nobody tell (default: 30)
+  --poll SECONDS     between looking for jobs, without a notification (default: 30)
   --help             print this text`;
 
 function readOptions(args: string[]) {

@@ -1,6 +1,6 @@
 // A connection to PostgreSQL as tasks want it, on the package `pg`. What there is to learn from it:
 //
-// - A query that nobody waits for any more goes on in the server, and holds its locks. So a cancelled `query` tells the
+// - A query whose caller has left goes on in the server, and holds its locks. So a cancelled `query` tells the
 //   server, and waits until it has stopped: that is `joined`. Only then may the connection be used again.
 // - To cancel means to name a connection, and not a query: what arrives late hits the next one. So the
 //   work counts as ended when the query has its answer *and* the cancelling has, too.
@@ -118,7 +118,7 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  /** Calls `listener` whenever somebody notifies this channel. */
+  /** Calls `listener` for each notification on this channel. */
   async listen(channel: string, listener: () => void): Promise<void> {
     this.#client.on("notification", listener);
     await this.query(`listen ${this.#client.escapeIdentifier(channel)}`);

@@ -24,7 +24,7 @@ export class Bell {
 }
 
 export interface WorkOptions {
-  /** Seconds after which a worker looks again, though nobody has rung. */
+  /** Seconds after which a worker looks again without a notification. */
   readonly pollSeconds: number;
 }
 

@@ -1,6 +1,6 @@
-// What is said on a topic goes to everybody who listens to it. What there is to learn from it:
+// What is said on a topic goes to all its listeners. What there is to learn from it:
 //
-// - A slow listener holds nobody up. What it has not read yet is a queue with a limit; when that is full, the oldest
+// - A slow listener does not hold the others up. What it has not read yet is a queue with a limit; when that is full, the oldest
 //   message gives way to the newest, and the listener is told how many it has missed. (The chat, where each
 //   word counts, drops the member instead.)
 // - Three tasks for each connection, in one group: one hears, one tells, one asks whether the peer is still there.
@@ -59,7 +59,7 @@ export class Hub {
     return this.#topics.get(topic)?.size ?? 0;
   }
 
-  /** Tells everybody who listens to the topic, but `speaker`. Not a wait. */
+  /** Tells all listeners of the topic, except `speaker`. Not a wait. */
   publish(topic: string, message: string, speaker?: Listener): void {
     for (const listener of this.#topics.get(topic) ?? [])
       if (listener !== speaker) listener.tell(message);

@@ -1,7 +1,7 @@
 // A WebSocket as tasks want it. The protocol is that of the package `ws`, which knows nothing of tasks: it emits events
 // and calls callbacks. What there is to learn from it:
 //
-// - The library's own bytes go under somebody else's protocol: `ws` gets a stream of Node that `toNodeStream`
+// - The library's own bytes go under another library's protocol: `ws` gets a stream of Node that `toNodeStream`
 //   has made of a connection. So the server is one of `startServer`, with its limits and its end, and in tests
 //   there is a simulated network under a real WebSocket.
 // - Events become a queue: what comes is put into it, and when there is enough in it the socket is paused, so

@@ -1,7 +1,7 @@
 // Runs jobs: so many at a time, each with a deadline, and again when it fails. What there is to learn from it:
 //
 // - `mapConcurrent` is the whole scheduler. It reads the next line when there is a place for it, so a list of jobs may
-//   be endless; and whoever leaves its loop (a deadline, Ctrl-C, the first failure) has ended all jobs by then.
+//   be endless. When its loop is left (by a deadline, Ctrl-C, the first failure), all jobs have ended.
 // - A job that fails is a result, and not an error: an error would end the others. What is an error here
 //   is a mistake of this program, or a list that cannot be read.
 // - Retries wait longer each time, with some chance in it, so that jobs which failed together do not

@@ -129,7 +129,7 @@ class Client implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#connection.writer.abort(); // an answer may be on its way: nobody wants it
+    this.#connection.writer.abort(); // an answer may be on its way, and is not wanted
   }
 }
 

@@ -6,8 +6,8 @@
 // - A command that is cancelled, by a timeout say, takes its request back if it has not been sent. If it
 //   has, its answer comes all the same, finds its request in line, and is dropped there. So the
 //   connection cannot get out of step.
-// - A task keeps the connection up: when it is lost, commands that were under way fail, since nobody
-//   knows whether they were executed; those that were not sent wait for the next connection. It is
+// - A task keeps the connection up: when it is lost, commands that were under way fail, since it
+//   is not known whether they were executed; those that were not sent wait for the next connection. It is
 //   tried after a delay that doubles each time, with some chance in it, so that a thousand clients do
 //   not come back at the same moment. Subscriptions are renewed.
 
@@ -50,7 +50,7 @@ class Request {
     this.text = encodeCommand(parts);
   }
 
-  /** Does nothing if nobody waits for it any more. */
+  /** Does nothing if its command does not wait for it any more. */
   settle(value: Value): void {
     if (!this.answer.done()) this.answer.setResult(value);
   }

@@ -3,7 +3,7 @@
 //
 // One value after the other, each begins with a byte that tells its kind. A value is read by the
 // reader's own operations, and a cancelled one leaves its bytes where they are; but what was read of
-// a half-read value is gone. So one task reads, and nobody cancels it but with the whole connection.
+// a half-read value is gone. So one task reads, and it is only cancelled together with the whole connection.
 
 import type { StreamReader } from "asyncio-ts";
 
@@ -86,7 +86,7 @@ export async function readValue(reader: StreamReader): Promise<Value> {
     case "%":
       return pairs(await readValues(reader, 2 * count(rest)));
     case "|":
-      await readValues(reader, 2 * count(rest)); // attributes, which nobody here has asked for
+      await readValues(reader, 2 * count(rest)); // attributes, which were not asked for here
       return await readValue(reader);
     default:
       throw new ProtocolError(

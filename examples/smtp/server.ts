@@ -1,6 +1,6 @@
 // The receiving side of SMTP. What there is to learn from it:
 //
-// - Who says 250 answers for the message from then on. So that is said when `deliver` has ended, and
+// - A server that says 250 is responsible for the message from then on. So that is said when `deliver` has ended, and
 //   not before; until then the client keeps the message, and nothing that happens here can lose it.
 // - Ctrl-C may come in the middle of that. A cancellation ends every wait of a session but this one:
 //   `deliver` runs in a `cleanup`, which it does not reach, with a deadline of its own. The client gets
@@ -8,7 +8,7 @@
 // - A deadline for each command, one for each message as a whole, since a byte now and then would be in time
 //   for all of them; limits for lines, messages, recipients, and for mistakes.
 // - STARTTLS in the middle of a session. What came before it is forgotten, and what a client (or
-//   somebody between) has sent ahead of the handshake is never taken for what came under TLS.
+//   an attacker between) has sent ahead of the handshake is never taken for what came under TLS.
 
 import * as asyncio from "asyncio-ts";
 import { isNetworkError } from "../command-line.ts";
@@ -48,7 +48,7 @@ export function serveSmtp(options: SmtpOptions): asyncio.ConnectionHandler {
     try {
       await new Session(options, reader, writer).run();
     } catch (error) {
-      // A client that vanishes has its message still, and nobody reads what it would be told.
+      // A client that vanishes still has its message, and would not read an answer.
       if (error instanceof asyncio.IncompleteReadError || isNetworkError(error)) return;
       const [code, text] = lastWords(error);
       void writer.write(`${code} ${options.hostname} ${text}\r\n`);

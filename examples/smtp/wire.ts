@@ -5,7 +5,7 @@ import * as asyncio from "asyncio-ts";
 
 /** A message, and who it is from and for. */
 export interface Mail {
-  /** Empty for notices of failure, which nobody is to answer. */
+  /** Empty for notices of failure, which must not be answered. */
   readonly from: string;
   readonly to: readonly string[];
   /** Lines that end with CR LF. */

@@ -13,7 +13,7 @@ const usage = `Usage: node examples/socks/main.ts [options]
 Connects clients to wherever they say.
 
   --listen HOST:PORT    where to listen (default: 127.0.0.1:1080)
-  --user NAME:PASSWORD  who may; may be given several times (default: everybody)
+  --user NAME:PASSWORD  who may; may be given several times (default: all)
   --ports LIST          where to, as in 80,443 (default: all ports)
   --request SECONDS     what a client may take to say what it wants (default: 10)
   --connect SECONDS     what connecting may take (default: 10)

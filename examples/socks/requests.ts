@@ -37,7 +37,7 @@ export class BadRequest extends Error {
   }
 }
 
-/** Names with their passwords; undefined lets everybody in. */
+/** Names with their passwords; undefined lets all clients in. */
 export type Users = ReadonlyMap<string, string> | undefined;
 
 type Ends = readonly [asyncio.StreamReader, asyncio.StreamWriter];
@@ -92,7 +92,7 @@ async function logIn([reader, writer]: Ends, users: ReadonlyMap<string, string>)
   await writer.write(answer);
 }
 
-/** Undefined if it is none that anybody could be connected to. */
+/** Undefined if it is none that can be connected to. */
 async function readHost(reader: asyncio.StreamReader, kind: number): Promise<string | undefined> {
   if (kind === 1) return (await reader.readExactly(4)).join(".");
   if (kind === 3) return hostName(await readText(reader));

@@ -24,7 +24,7 @@ export interface FairnessPlan {
 export interface FairnessFinding {
   /** How late each timer fired, in the order in which they were set. */
   readonly latenessMs: readonly number[];
-  /** True iff no timer fired as long as something was spinning. */
+  /** True if no timer fired as long as something was spinning. */
   readonly starved: boolean;
   readonly turnsPerSecond: number;
 }

@@ -1,4 +1,4 @@
-/** `node:http`: there is nobody else to answer for a failure, so the caller of the scope does. */
+/** `node:http`: no framework answers for a failure, so the caller of the scope does. */
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import * as asyncio from "asyncio-ts";
@@ -10,7 +10,7 @@ export const nodeHttp: Adapter = (service) => {
       .requestScope({ request, response }, () => answer(service, request, response))
       .catch((error) => {
         if (error instanceof asyncio.CancelledError)
-          response.destroy(); // nobody waits for an answer
+          response.destroy(); // the client has left
         else response.writeHead(500).end(error.message);
       });
   });

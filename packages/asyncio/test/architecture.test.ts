@@ -38,7 +38,7 @@ interface Import {
   readonly from: string;
   // A path below src for our own modules, else the specifier as it is written.
   readonly to: string;
-  // True iff the import is gone when the types are: `import type`, `export type`.
+  // True if the import is gone when the types are: `import type`, `export type`.
   readonly isType: boolean;
 }
 

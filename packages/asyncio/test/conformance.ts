@@ -37,17 +37,17 @@ export interface Traits {
    * that a case is good for ("own").
    */
   readonly wakes: "one" | "all" | "own";
-  /** True iff the operation completes in the call when `complete` was called before. */
+  /** True if the operation completes in the call when `complete` was called before. */
   readonly hasFastPath?: boolean;
-  /** True iff a cancellation that meets it is delivered although what it waits for answers with a value. */
+  /** True if a cancellation that meets it is delivered although what it waits for answers with a value. */
   readonly cancellationWins?: boolean;
-  /** True iff a join lets go of its work when its scope ends: the work is not the join's own. */
+  /** True if a join lets go of its work when its scope ends: the work is not the join's own. */
   readonly detaches?: boolean;
-  /** True iff the end of the scope that it is called in is nothing to a join: it is called on behalf of somebody else. */
+  /** True if the end of the scope that it is called in is nothing to a join: it is called on behalf of somebody else. */
   readonly outlives?: boolean;
-  /** True iff the work of a join runs in the scope of the caller: whoever swallows its cancellation has swallowed it. */
+  /** True if the work of a join runs in the scope of the caller: whoever swallows its cancellation has swallowed it. */
   readonly runsInCaller?: boolean;
-  /** True iff virtual time stands still while the operation waits. */
+  /** True if virtual time stands still while the operation waits. */
   readonly holdsTime?: boolean;
   /** Wraps each check: opens what the operation needs around it. */
   readonly within?: (check: () => Promise<void>) => PromiseLike<unknown>;

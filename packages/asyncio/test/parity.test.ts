@@ -79,7 +79,7 @@ test("puts off nothing but what comes with features of its own", () => {
 
 test("has a core set of 113, each the same or a deviation that the design names", () => {
   const core = ledger.filter(({ isCore }) => isCore);
-  const named = /\bdesign (rule \d+|\d|deviations)\b/;
+  const named = /\b(?:[RFD]\d+|design (?:model|deviations))\b/;
   const wrong = core.filter(
     ({ verdict, why = "" }) =>
       verdict === "does not apply" || (verdict === "deviates" && !named.test(why)),

@@ -1,4 +1,4 @@
-// Design decision 52: whatever takes an async function takes one that is not, on every loop. What it returns is awaited, and what it
+// D52: whatever takes an async function takes one that is not, on every loop. What it returns is awaited, and what it
 // throws in the call is its failure.
 
 import assert from "node:assert/strict";

@@ -50,7 +50,7 @@ export function register(errorClass: abstract new (...args: never[]) => Error, n
 }
 
 /**
- * Ends a wait whose scope was cancelled. Let it pass: whoever catches it to clean up rethrows it.
+ * Ends a wait whose scope was cancelled. Let it pass: code that catches it to clean up has to rethrow it.
  * Source: CPython's asyncio.CancelledError, with the scope it came from as in Trio.
  */
 export class CancelledError extends Error {
@@ -101,7 +101,7 @@ const SOURCE_WORDS: Record<CancelSource, string> = {
   closed: "cut off: the scope it was started in has ended before it",
 };
 
-// The latest message without a reason: who cancels many tasks makes many errors that say the same (bench: cancel).
+// The latest message without a reason: cancelling many tasks makes many errors that say the same (bench: cancel).
 let latest: { source: CancelSource; requestedBy: string | undefined; message: string } | undefined;
 
 function cancelMessage({ source = "cancel", requestedBy, reason, scope }: CancelDetails): string {

@@ -5,7 +5,7 @@ import { isThenable, render } from "./render.ts";
 /** The names of the options `O`. A list that lacks one of them, or has one too many, does not compile. */
 export type Names<O> = Readonly<Record<keyof O, 1>>;
 
-/** Names of options, as whoever only looks them up sees them. */
+/** Names of options, for code that only looks them up. */
 export type AnyNames = Readonly<Record<string, 1>>;
 
 /**

@@ -1,6 +1,6 @@
 /**
  * Abort signals for foreign work. Each scope has one, made when it is first asked for. It aborts from the ready queue, in
- * the scope that it belongs to: its listeners are user code, which never runs in the context of whoever cancels.
+ * the scope that it belongs to: its listeners are user code, which never runs in the context of the code that cancels.
  */
 
 import { CancelledError } from "../errors/errors.ts";
@@ -10,7 +10,7 @@ import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 
-/** A controller that is aborted in a step of the loop, in the async context of whoever made it, with all its stores. */
+/** A controller that is aborted in a step of the loop, in the async context in which it was made, with all its stores. */
 export class Aborting {
   readonly controller: AbortController = new AbortController();
   readonly #gate: Gate;

@@ -1,4 +1,4 @@
-/** What becomes of foreign work that ends when nobody waits for it any more. */
+/** What becomes of foreign work that ends after its caller has left. */
 
 import { argumentError, CancelledError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
@@ -11,7 +11,7 @@ import { findCause } from "../structures/causes.ts";
 /** Options of `cancellable`. */
 export interface DiscardOption<T> {
   /**
-   * Gets the value when it comes too late: the caller was cancelled, and nobody else will release what it stands for. May be
+   * Gets the value when it comes too late: the caller was cancelled, so nothing else will release what the value stands for. May be
    * async. It runs to its end, shielded from cancellations, in a task of its own that the run waits for; a failure of it is
    * reported to the exception handler.
    */
@@ -31,7 +31,7 @@ export function nameOfWork(start: { readonly name: string }): string {
   return start.name === "" ? "foreign work" : `foreign work ${start.name}`;
 }
 
-/** A value has come, and nobody waits for it. */
+/** A value has come, and its caller has left. */
 export function valueCameLate<T>(
   scope: Scope,
   name: string,
@@ -69,7 +69,7 @@ async function discardShielded<T>(
   }
 }
 
-/** Work has failed, and nobody waits for it: that is its answer to the abort. Debug mode shows what does not look like one. */
+/** Work has failed, and its caller has left: that is its answer to the abort. Debug mode shows what does not look like one. */
 export function failureCameLate({ loop, task }: Scope, api: string, exception: unknown): void {
   if (!loop.debug || isAnswerToAbort(exception)) return;
   const message = `work in ${api} has failed after it was told to abort`;

@@ -79,12 +79,12 @@ export function refuse(subject: WaitSubject, error: unknown): Promise<never> {
 }
 
 /**
- * Parks a new wait in the current scope. Whoever holds it ends it with `resume`, `fail` or `joined`; the operation returns its
- * `promise`. `subject` is shown in reports: words, or an object that finds them when somebody asks, and that may know which
+ * Parks a new wait in the current scope. The code that holds it ends it with `resume`, `fail` or `joined`; the operation returns its
+ * `promise`. `subject` is shown in reports: words, or an object that finds them when a report is made, and that may know which
  * tasks have to act before the wait can end (`waitsOn`).
  *
  * When the scope is cancelled, `onCancel` is called first, in that scope (other AsyncLocalStorage stores are those of
- * whoever cancels). It withdraws what the operation has registered and returns true. Or it passes the cancellation on to
+ * the code that cancels). It withdraws what the operation has registered and returns true. Or it passes the cancellation on to
  * what it waits for and returns false; then the wait goes on, and ends with `joined` when that has ended.
  */
 export function park<T>(
@@ -98,14 +98,14 @@ export function park<T>(
   });
 }
 
-/** Something that somebody holds and has to give back: a lock, a permit, a connection. */
+/** Something that is held and has to be given back: a lock, a permit, a connection. */
 export interface Held {
   /** What is not given back, in words; undefined if all is. */
   leftover(): string | undefined;
 }
 
 /**
- * Tells that somebody holds `resource` now: a test (`runTest`, `explore`) fails if it is not given back when the test ends.
+ * Tells that `resource` is held now: a test (`runTest`, `explore`) fails if it is not given back when the test ends.
  * Call it each time something is taken; the same resource again costs nothing. Outside tests it does nothing.
  */
 export function watchHeld(resource: Held): void {

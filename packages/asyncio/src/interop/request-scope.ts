@@ -1,9 +1,9 @@
 /**
- * Requests of a web framework, each as a task of its own. The framework calls back from the host, where nobody can tell its
- * requests apart: their code would run as branches of the task that started the server, in one scope and with one set of
- * context variables. Here each gets its own, for as long as its body runs.
+ * Requests of a web framework, each as a task of its own. The framework calls back from the host, where its requests cannot be
+ * told apart: their code would run as branches of the task that started the server, in one scope and with one set of context
+ * variables. Here each gets its own, for as long as its body runs.
  *
- * The caller gets a plain promise, and no wait is parked in its scope: that scope is the one of whoever started the server,
+ * The caller gets a plain promise, and no wait is parked in its scope: that scope is the one in which the server was started,
  * main for example. A request goes on when it ends, and is not what main waits for.
  */
 
@@ -77,8 +77,8 @@ const api = "`requestScope`";
  * request sees, and a scope of its own: when the client leaves, the waits in it end with a CancelledError whose `source` is
  * "abort". If the client had left before, the body does not run. Waits until the body has ended, whatever ends it.
  *
- * A failure of the body goes to the caller, and to nobody else; after a cancellation that is the CancelledError. Call it in
- * the callback of a framework, where it is called on behalf of nobody: it is no wait of the task that started the server.
+ * A failure of the body goes to the caller, and nowhere else; after a cancellation that is the CancelledError. Call it in
+ * the callback of a framework, where it belongs to no task: it is no wait of the task that started the server.
  *
  * When the run shuts down, its requests go on for `drain` seconds, before the other tasks are cancelled; then they are
  * cancelled, and further ones are refused. A cancellation of the scope that it was called in reaches it as well, unless it is
@@ -125,7 +125,7 @@ export function requestScope<T>(
   }
 }
 
-/** A cancellation that nobody awaits does no harm (rule 10). */
+/** A cancellation that is not awaited does no harm (R10). */
 function rejected(error: unknown): Promise<never> {
   const promise = Promise.reject(error);
   if (error instanceof CancelledError) promise.catch(ignore);
@@ -154,7 +154,7 @@ const captureSettlers = (
 class Request implements RunningRequest, FutureListener, AbortTarget {
   readonly task: Task<unknown>;
   readonly caller: Scope;
-  /** What the caller gets: a plain promise, whose failure is the program's own if nobody handles it. */
+  /** What the caller gets: a plain promise, whose failure is the program's own if it is not handled. */
   readonly outcome: Promise<unknown>;
   readonly drain: number;
   drainTimer: Timer | undefined = undefined;
@@ -226,7 +226,7 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
     }
   }
 
-  /** A caller that was cancelled gets the error of its own scope, as with every join (8.1). */
+  /** A caller that was cancelled gets the error of its own scope, as with every join (F1). */
   #cancelledError(): unknown {
     const { failure } = this.task;
     const cancellation = this.#passedOn;
@@ -263,7 +263,7 @@ function isSignal(value: unknown): value is AbortSignal {
   return typeof (value as AbortSignal | undefined)?.addEventListener === "function";
 }
 
-/** Whether the client had left before anybody listened. */
+/** Whether the client had left before anything listened. */
 function hasLeft(client: Client): boolean {
   if (isSignal(client)) return client.aborted;
   return (client.destroyed ?? client.stream?.destroyed ?? false) && !isFinished(client);

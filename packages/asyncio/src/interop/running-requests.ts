@@ -20,7 +20,7 @@ export interface RunningRequest extends Links<RunningRequest>, TimerTarget {
   readonly caller: Scope;
   /** Seconds that it may go on for when the run ends. */
   readonly drain: number;
-  /** Set iff it is being drained: then it is cancelled. */
+  /** Set if it is being drained: then it is cancelled. */
   drainTimer: Timer | undefined;
   /** Told of each cancellation that reaches the caller. */
   callerCancelled(cancellation: Cancellation): void;
@@ -29,7 +29,7 @@ export interface RunningRequest extends Links<RunningRequest>, TimerTarget {
 export class RunningRequests {
   readonly #loop: EventLoop;
   readonly #running: LinkedList<RunningRequest> = new LinkedList();
-  /** When draining began; undefined iff it has not. */
+  /** When draining began; undefined if it has not. */
   #since: number | undefined = undefined;
   /** How many are waited for. */
   #drained = 0;
@@ -85,7 +85,7 @@ export class RunningRequests {
     return undefined;
   }
 
-  /** The run has ended: who asks for the requests of the loop from now on gets new ones, which are open. */
+  /** The run has ended: a later call for the requests of the loop gets new ones, which are open. */
   forget(): void {
     known.delete(this.#loop);
   }

@@ -1,7 +1,7 @@
 /**
  * Callbacks of the user that the loop calls: `callSoon`, `callLater`, done callbacks.
  *
- * A callback waits at a gate, so the engine calls it in the async context of whoever registered it (design rule 1). On
+ * A callback waits at a gate, so the engine calls it in the async context of whoever registered it (R1). On
  * top of that it runs in a scope of its own, outside every task, with a copy of the context variables as they were at registration (S185).
  */
 

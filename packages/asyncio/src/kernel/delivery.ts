@@ -47,7 +47,7 @@ function deliverNow(cancellation: Cancellation): void {
   const waits: Wait[] = [];
   const watchers: ScopeWatcher[] = [];
   const scopes = reach(scope, waits, watchers);
-  let isHeard = cancelState.undelivered > 0; // several cancels before the first is delivered are one CancelledError (8.21)
+  let isHeard = cancelState.undelivered > 0; // several cancels before the first is delivered are one CancelledError (F21)
   if (scopes.length > 1 && !isHeard) markMissed(scopes, cancellation);
   for (const watcher of watchers) watcher.cancelled?.(cancellation);
   for (const wait of waits) isHeard = wait.cancel(cancellation) || isHeard;

@@ -1,7 +1,7 @@
 /**
  * Failures that have reached nobody yet, and what somebody is told. A task or future that fails unobserved leaves a record with
  * its loop. The record goes when somebody looks at the failure; else it is reported once: when the future is collected, or
- * when the run ends, whichever is first (design rule 20).
+ * when the run ends, whichever is first (R20).
  */
 
 import { stackOf } from "../errors/render.ts";

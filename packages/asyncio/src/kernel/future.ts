@@ -1,6 +1,6 @@
 /**
  * Futures: results that are set once and awaited by many. This file alone knows how an object can be a real
- * promise and still tell who awaits it (design rule 19).
+ * promise and still tell who awaits it (R19).
  *
  * `await future` asks the engine's PromiseResolve, which reads `future.constructor`. A pending future answers with a
  * class other than Promise; so the engine calls our `then` with its own resolving functions, in the awaiter's scope,
@@ -197,7 +197,7 @@ export class Future<T> extends Promise<T> {
     }
     this.observe();
     if (this.#state === "pending" || this.#loop.spend()) return super.then(onFulfilled, onRejected);
-    // It is done, and the budget is spent: the host has its turn first, also before an `await failed.catch(...)` (rule 9).
+    // It is done, and the budget is spent: the host has its turn first, also before an `await failed.catch(...)` (R9).
     const later = turn<void>(here(), this, undefined);
     return later.then(() => super.then(onFulfilled, onRejected)) as Promise<A | B>;
   }
@@ -259,7 +259,7 @@ export class Future<T> extends Promise<T> {
   }
 
   /** @internal */ settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
-    // The report is ours to make, not the host's (rule 20). While it is pending: once failed, this would be a look at it.
+    // The report is ours to make, not the host's (R20). While it is pending: once failed, this would be a look at it.
     if (state !== "fulfilled") super.then(undefined, ignore);
     this.#state = state;
     this.doneSequence = ++doneCount;
@@ -295,7 +295,7 @@ export class Future<T> extends Promise<T> {
     return undefined;
   }
 
-  /** The wait of one awaiter. A cancellation of its scope is passed on to this future, and the wait goes on (8.1). */
+  /** The wait of one awaiter. A cancellation of its scope is passed on to this future, and the wait goes on (F1). */
   #awaitIn(
     scope: Scope,
     resolve: (value: unknown) => void,
@@ -385,7 +385,7 @@ function cancelJoin(wait: Wait<never>, cancellation: Cancellation): boolean {
   return cancelAwaited(wait, cancellation);
 }
 
-/** The onCancel of `await future`: closing the awaiter's scope lets go of it, cancelling travels on (rule 16). */
+/** The onCancel of `await future`: closing the awaiter's scope lets go of it, cancelling travels on (R16). */
 function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
   const future = wait.subject as unknown as Future<unknown>; // #awaitIn made the wait with the future as its subject
   if (cancellation.source === "closed") {

@@ -11,7 +11,7 @@
  * On the real host a step that nothing is ahead of happens at once: what it lets go on does so in a microtask, behind all
  * that earlier steps have let go on, so the microtasks of the engine are the ready queue, at the speed of promises. When
  * the budget is spent, steps wait for a drain, and the drain for a macrotask: timers and I/O of the host have their turn
- * (rule 9). Over an exact host, and in debug mode, a drain is one step, and the next waits until all microtasks have run.
+ * (R9). Over an exact host, and in debug mode, a drain is one step, and the next waits until all microtasks have run.
  */
 
 import {

@@ -97,7 +97,7 @@ export class Task<T> extends Future<T> {
     else {
       if (held || isAborted) this.#gate = new Gate(this.scope);
       const turn = this.#gate?.promise ?? loop.turn(this.scope);
-      // The reaction runs in the async context of whoever creates the task: its stores reach the body (rule 2).
+      // The reaction runs in the async context of whoever creates the task: its stores reach the body (R2).
       turn.then(() => this.#begin(coroutine));
     }
     if (isAborted) this.cancelFor("abort", options.signal?.reason); // the gate stays closed: it does not start
@@ -140,7 +140,7 @@ export class Task<T> extends Future<T> {
     if (this.done()) return false;
     if (this.#gate === undefined) this.scope.cancel(reason, source, requestedBy, from);
     else {
-      // Not admitted to its group yet, or its signal had aborted before: it ends without having run (8.10).
+      // Not admitted to its group yet, or its signal had aborted before: it ends without having run (F10).
       const details = { scope: this.scope, reason, source, requestedBy };
       const options = source === "abort" ? { cause: reason } : undefined;
       this.end("cancelled", new CancelledError(details, options));

@@ -151,7 +151,7 @@ function checkLocalAddress(api: string, local: ConnectOptions["localAddress"] = 
   checkPort(api, port, "`localAddress.port` to be ");
 }
 
-/** Begins TLS on a stream that nobody has yet. If it cannot, the stream is gone. */
+/** Begins TLS on a stream that was not handed out yet. If it cannot, the stream is gone. */
 export async function secureStream(
   api: string,
   stream: ByteStream,
@@ -168,6 +168,6 @@ export async function secureStream(
   }
   stream.abort();
   throw new InvalidStateError(
-    `${api} was called with \`tls\` on a simulated network, which carries plain bytes. Leave it out there`,
+    `${api} was called with \`tls\` on a simulated network, which carries plain bytes. Leave \`tls\` out`,
   );
 }

@@ -66,7 +66,7 @@ const LARGEST_BUFFER = 2 ** 31 - 1;
 const API = "`createDatagramEndpoint`";
 
 /**
- * Opens a datagram socket: on the simulated host that the code runs on, else on the real network. Whoever opens it closes
+ * Opens a datagram socket: on the simulated host that the code runs on, else on the real network. The code that opens it closes
  * it, best by `await using`; what is left open is closed when the run ends. Cancelled, there is no socket. Errors of the
  * system keep their `code`: EADDRINUSE, EACCES, ENOTFOUND.
  *
@@ -137,7 +137,7 @@ class Inbox implements DatagramReceiver {
   readonly #items: RingBuffer<Datagram | Error> = new RingBuffer();
   readonly waiters: WaitList = new WaitList();
   dropped = 0;
-  /** True iff the item that came last, and is still here, is an error: one tells as much as a thousand. */
+  /** True if the item that came last, and is still here, is an error: one tells as much as a thousand. */
   #endsInError = false;
 
   constructor(limit: number) {
@@ -253,7 +253,7 @@ export class DatagramEndpoint implements AsyncDisposable {
 
   /**
    * Waits for the next datagram; several tasks get them in turn. Cancelled, it has taken none. Rejects when the network says
-   * that something sent from here has failed (on a connected endpoint: ECONNREFUSED, nobody listens there); the endpoint
+   * that something sent from here has failed (on a connected endpoint: ECONNREFUSED, no program listens there); the endpoint
    * can be used further. Rejects with an InvalidStateError once it is closed, and drops what was not received by then.
    */
   receive(): Promise<Datagram> {
@@ -293,7 +293,7 @@ export class DatagramEndpoint implements AsyncDisposable {
     return this.#state !== "open";
   }
 
-  /** Closes it as soon as the system has taken what was sent. Who waits in `receive` gets an InvalidStateError. */
+  /** Closes it as soon as the system has taken what was sent. Waits in `receive` reject with an InvalidStateError. */
   close(): void {
     if (this.#state !== "open") return;
     this.#state = "closing";

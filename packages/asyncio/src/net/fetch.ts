@@ -116,7 +116,7 @@ function requestsOf(scope: Scope): Set<Exchange> {
   return open;
 }
 
-/** Responses that nobody has any more: their bodies will never be read. */
+/** Responses that are not referenced any more: their bodies will never be read. */
 const dropped: FinalizationRegistry<Exchange> = new FinalizationRegistry((exchange) =>
   exchange.bodyEnded(true),
 );
@@ -131,7 +131,7 @@ class Exchange {
   /** Bodies that have not been read to their end: the response's, and those of its clones. */
   #bodies = 1;
   #source: StreamReader | undefined = undefined;
-  /** Set iff it ended before its body: what reading it rejects with. */
+  /** Set if it ended before its body: what reading it rejects with. */
   #failure: { readonly error: unknown } | undefined = undefined;
   #wait: Wait<Response> | undefined = undefined;
   #isOver = false;
@@ -216,7 +216,7 @@ class Exchange {
     this.#wait?.fail(reason);
   }
 
-  /** The scope has ended: nobody of it will read the body. */
+  /** The scope has ended: nothing in it will read the body. */
   scopeEnded(): void {
     const where = this.scope.label === "task" ? "the task" : this.scope.label;
     this.#abort(
@@ -231,7 +231,7 @@ class Exchange {
     this.#end({ error });
   }
 
-  /** One of the bodies has come to its end; or, `isUnread`, nobody will read it. */
+  /** One of the bodies has come to its end; or, `isUnread`, it will not be read. */
   bodyEnded(isUnread = false): void {
     if (--this.#bodies > 0 || this.#isOver) return;
     if (isUnread && !this.#isLocal) this.#aborting.abortWith(undefined);
@@ -330,7 +330,7 @@ class Body {
     return this.#exchange.read(this, start);
   }
 
-  /** @throws TypeError if somebody reads the stream: the host knows its own one alone. */
+  /** @throws TypeError if the stream is being read: the host knows its own one alone. */
   checkUnlocked(call: string): void {
     if (this.#stream?.locked !== true) return;
     throw new TypeError(
@@ -338,7 +338,7 @@ class Body {
     );
   }
 
-  /** The response has another stream then, and whoever has kept this one finds it locked, as with the host's own. */
+  /** The response has another stream then, and code that has kept this one finds it locked, as with the host's own. */
   cloned(): void {
     this.#stream?.getReader();
     this.#stream = undefined;

@@ -21,13 +21,13 @@ export function hostsOf(api: string, host: unknown): readonly (string | undefine
 /** What a host stands for. */
 interface Place {
   readonly host: string | undefined;
-  /** True iff somebody else has said that this is an address of the machine. */
+  /** True if it is known from elsewhere that this is an address of the machine. */
   readonly isFound: boolean;
 }
 
 /**
  * Listens on all addresses of all `hosts`, each once. With port 0, those of one name share their port, if it is free on all of
- * them: whoever connects to the name may come to any.
+ * them: a client that connects to the name may come to any.
  */
 export async function listenOnAll(
   network: Pick<StreamNetwork, "listen" | "lookup">,

@@ -2,7 +2,7 @@
  * The network of the machine, by `node:net` and `node:dns`, which Node, Deno and Bun have. Sockets become ByteStreams as
  * soon as they are connected; what to connect to, and in which order, is decided in connection.ts.
  *
- * Sockets and servers are made in the root context: the host keeps the context of whoever makes them as long as they live.
+ * Sockets and servers are made in the root context: the host keeps the context they are made in as long as they live.
  */
 
 import type { NetConnectOpts, Server, Socket } from "node:net";
@@ -90,14 +90,14 @@ export function streamOf(socket: Socket, loop: EventLoop, to?: Destination): Nod
   return new NodeStream(new SocketSource(socket, to), loop);
 }
 
-/** The stream of a connection that was made here: nobody owns it but the run, which ends it with all that is left open. */
+/** The stream of a connection that was made here. Its only owner is the run, which ends it with all that is left open. */
 function clientStreamOf(socket: Socket, loop: EventLoop, to: Destination): NodeStream {
   const stream = streamOf(socket, loop, to);
   new ClientConnection(socket, stream, loop);
   return stream;
 }
 
-/** Real seconds in which the last bytes of a connection may leave that was left open at the end of its run. */
+/** Real seconds a connection may keep flushing that was left open at the end of its run. */
 const LAST_WORDS = 1;
 
 class ClientConnection implements Dependent {
@@ -138,13 +138,13 @@ class ClientConnection implements Dependent {
 class SocketSource implements NodeStreamSource, Securable {
   readonly readable: Socket;
   readonly remoteAddress: Address;
-  /** Undefined iff this is the server's end. */
+  /** Undefined if this is the server's end. */
   readonly to: Destination | undefined;
 
   constructor(socket: Socket, to: Destination | undefined) {
     this.readable = socket;
     this.to = to;
-    // Asked for now: when the connection is lost, nobody knows any more.
+    // Asked for now: when the connection is lost, the host does not know it any more.
     const { remoteAddress: host = "", remotePort: port = 0 } = socket;
     this.remoteAddress = host === "" ? (to ?? { host, port, path: "" }) : { host, port };
   }
@@ -232,7 +232,7 @@ export class NodeListener implements Listener, Watched {
   readonly #server: Server;
   readonly #unix: UnixPath | undefined;
   readonly #waiters: WaitList = new WaitList();
-  /** Connections that nobody has accepted yet. */
+  /** Connections that were not accepted yet. */
   readonly #arrived: ByteStream[] = [];
   #isClosed = false;
 

@@ -34,7 +34,7 @@ export function openRealPort(
     try {
       const { receiveBufferSize, sendBufferSize } = options;
       if (options.broadcast) socket.setBroadcast(true);
-      // As options of the socket the host would set them where nobody can catch what the system says to them.
+      // As options of the socket the host would set them where an error of the system cannot be caught.
       if (receiveBufferSize !== undefined) socket.setRecvBufferSize(receiveBufferSize);
       if (sendBufferSize !== undefined) socket.setSendBufferSize(sendBufferSize);
       const port = new RealPort(socket, receiver, options.remote !== undefined);

@@ -11,7 +11,7 @@ import { isLossOf } from "../streams/writer.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { cleanup } from "../tasks/timeouts.ts";
 
-/** Seconds in which the last bytes of a connection may leave whose handler was cancelled. */
+/** Seconds a connection may keep flushing after its handler was cancelled. */
 const LAST_WORDS = 5;
 
 export class Served implements FutureListener {
@@ -41,7 +41,7 @@ export class Served implements FutureListener {
     return this.task?.scope.swallowed;
   }
 
-  /** True iff its handler waits for nothing that a cancellation could end, and has not been about to wait since `swallowed`. */
+  /** True if its handler waits for nothing that a cancellation could end, and has not been about to wait since `swallowed`. */
   isStuck(swallowed: number | undefined): boolean {
     const { task } = this;
     if (task === undefined || task.done() || swallowed === undefined) return false;

@@ -1,6 +1,6 @@
 /**
  * Servers. A server is a task that owns a task group: a child accepts connections, and each connection is served by a
- * child. So whoever owns the server owns its handlers: when the run ends, when the server is disposed, or when its task is
+ * child. So the owner of the server owns its handlers: when the run ends, when the server is disposed, or when its task is
  * cancelled for any other reason, the listener is closed, the handlers are cancelled, and their connections closed.
  *
  *     close()      ─▶ nothing is accepted any more; handlers go on
@@ -409,7 +409,7 @@ export class Server implements AsyncDisposable {
         .map((served) => [served, served.swallowed] as const)
         .filter(([served, swallowed]) => served.isStuck(swallowed));
       if (idle.length === 0) continue;
-      // Whoever was about to go on has done so by then: virtual time stands still meanwhile.
+      // What was about to go on has done so by then: virtual time stands still meanwhile.
       if (!(await moveOnAfter(0.001, () => this.waitClosed())).cancelled) return;
       const stuck = idle.filter(([served, swallowed]) => served.isStuck(swallowed));
       this.#leaveBehind(stuck.map(([served]) => served));
@@ -477,7 +477,7 @@ export class Server implements AsyncDisposable {
     const scope = here();
     const subject = { describeWait: () => `the end of server ${this.name}` };
     while (!this.#isClosed || this.#waiting.length > 0) {
-      // <- `close` has rung, and the server was cancelled in the same step: nobody who waits gets a handler any more
+      // <- `close` has rung, and the server was cancelled in the same step: no waiting connection gets a handler any more
       const stop = scope.interruption(subject);
       if (stop !== undefined) await stop;
       const bell = park<void>(scope, subject);
@@ -537,7 +537,7 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  /** False if the handshake has failed: anybody can knock with garbage, so it is counted, and shown in debug mode only. */
+  /** False if the handshake has failed: any client can send garbage, so it is counted, and shown in debug mode only. */
   async #secured(stream: ByteStream): Promise<boolean> {
     const { tls } = this.#options;
     if (tls === undefined) return true;
@@ -571,7 +571,7 @@ export class Server implements AsyncDisposable {
     );
   }
 
-  /** True iff a handler waits for the running code to end, or is running itself. */
+  /** True if a handler waits for the running code to end, or is running itself. */
   #isInside(): boolean {
     const { task } = here();
     return (

@@ -132,7 +132,7 @@ export function explain(error: Error, side: Side, socket?: TLSSocket): Error {
 /** Of sockets whose handshake is under way: the certificate that the peer has shown. */
 const shown: WeakMap<object, Refused> = new WeakMap();
 
-/** Keeps what the peer of `socket` shows: when the host has refused it, nobody can ask any more. */
+/** Keeps what the peer of `socket` shows: when the host has refused it, it cannot be asked for any more. */
 export function watchCertificate(socket: TLSSocket): void {
   // "secure" comes before the checks; where a host has no such event, less is said. The newer getPeerX509Certificate would
   // take the certificate out of the chain in Node 24: the checks would find none.

@@ -45,7 +45,7 @@ import { explain, type Side, watchCertificate } from "./tls-errors.ts";
 export interface Securable {
   readonly readable: Socket;
   readonly remoteAddress: Address;
-  /** Undefined iff this is the server's end. */
+  /** Undefined if this is the server's end. */
   readonly to: Destination | undefined;
   describe(): string;
 }

@@ -1,6 +1,6 @@
 /**
  * The path of a Unix socket in the file system. The host removes the path that it has bound when the listener is closed,
- * even if by then it belongs to somebody else. So a socket is bound to a name of its own beside the path, and moved to the
+ * even if by then it belongs to another program. So a socket is bound to a name of its own beside the path, and moved to the
  * path when it listens; on close the path is removed if the socket there is still ours (S149). Moving also replaces
  * what a process that crashed has left there, without a moment in which there is nothing.
  *
@@ -23,7 +23,7 @@ export interface UnixPath {
   readonly path: string;
   /** What the host binds. */
   readonly bound: string;
-  /** Chooses another `bound`, because something has that name. False iff there is no other. */
+  /** Chooses another `bound`, because something has that name. False if there is no other. */
   rename(): boolean;
   /** An error of the host, in which `path` stands for what was bound. */
   explain(error: Error): Error;

@@ -1,6 +1,6 @@
 /**
  * Other copies of the library in the program: another version, one in a bundle, one of another module registry. A copy sees
- * its own scopes alone. So nothing of one is cancelled by a scope of the other, and whoever mixes them is told so, once.
+ * its own scopes alone. So nothing of one is cancelled by a scope of the other, and a program that mixes them is told so, once.
  *
  * Copies know each other by a list on `globalThis`. What is in it is a contract between versions that have never met: a
  * list of `Copy`s, weakly held, since a module registry that is reset leaves its copy behind.

@@ -14,7 +14,7 @@ export interface Dependent {
   kill?(): void;
 }
 
-/** All that have not ended, of all loops. Whoever opens one adds it, and takes it out when it is gone. */
+/** All that have not ended, of all loops. The code that opens one adds it, and takes it out when it is gone. */
 export const dependents: Set<Dependent> = new Set();
 
 /** Those of one loop. */
@@ -22,7 +22,7 @@ export function dependentsOf(loop: object): Dependent[] {
   return [...dependents].filter((dependent) => dependent.loop === loop);
 }
 
-/** Listeners that a dying process kills by: no program that hears a signal has them for its own. */
+/** Our listeners that kill children on a fatal signal. They do not count as the program's own. */
 export const deathListeners: WeakSet<object> = new WeakSet();
 
 /** Before the process dies. */

@@ -1,6 +1,6 @@
 /**
  * Fake timers of test frameworks. The library took the host's timers when it was loaded, so a clock that a test moves by
- * hand does not reach a real loop: what sleeps there hangs, or takes as long as it says. Nobody would guess why.
+ * hand does not reach a real loop: what sleeps there hangs, or takes as long as it says. The reason would be hard to guess.
  */
 
 interface Timers {

@@ -1,6 +1,6 @@
 /**
  * Which callback of the host the running code comes from: an event of a socket, a timer, a tick. What the callback does after
- * an `await` counts as well. The library's own slot cannot tell callbacks apart, since each has the scope of whoever
+ * an `await` counts as well. The library's own slot cannot tell callbacks apart, since each has the scope of the code that
  * registered it. The hooks that can tell are not free, so only debug mode asks.
  */
 
@@ -28,7 +28,7 @@ export interface CallbackMarks<M> {
 }
 
 /**
- * Calls `mark` in each callback of the host, in the context of whoever registered it. `mark` must not throw. Undefined where the
+ * Calls `mark` in each callback of the host, in the context in which it was registered. `mark` must not throw. Undefined where the
  * host does not tell of its callbacks: Bun warns of hooks, and Deno never calls them.
  */
 export function markCallbacks<M>(mark: () => M): CallbackMarks<M> | undefined {

@@ -70,7 +70,7 @@ export const jsHost = {
   setTimer(when: number, run: () => void): HostTimer {
     // Rounded up: a host timer that fires early would find nothing due and be set again.
     const delayMs = Math.ceil(when * 1000 - nowMs());
-    // Armed from the root context: a long timer must not keep the scope tree of whoever armed it.
+    // Armed from the root context: a long timer must not keep the scope tree of the code that armed it.
     const timer = runInRoot(() =>
       setTimeout(run, Math.min(Math.max(delayMs, 1), LONGEST_DELAY_MS)),
     ) as { ref?(): void; unref?(): void };

@@ -34,7 +34,7 @@ export interface ByteStream {
   isLoss?(error: unknown): boolean;
   /** True once `close` or `abort` was called: nothing more is taken. @default false */
   readonly isClosing?: boolean | undefined;
-  /** False iff one side cannot be ended alone. @default true */
+  /** False if one side cannot be ended alone. @default true */
   readonly canWriteEof?: boolean | undefined;
   /** Waits for bytes and gives at most `most` of them; undefined when the peer has ended its side. */
   read(most?: number): Promise<Uint8Array | undefined>;
@@ -50,7 +50,7 @@ export interface ByteStream {
   close(): void;
   /**
    * Waits until all has left and the connection is gone. Does not wait in a scope that was cancelled. A stream that is no
-   * connection rejects if something did not go out, and nobody who writes has been told.
+   * connection rejects if something did not go out, and no write has reported that.
    */
   waitClosed(): Promise<void>;
   /** Ends both sides at once: operations of the peer fail with ECONNRESET, those that wait here with ECONNABORTED. */
@@ -147,9 +147,9 @@ export interface DatagramReceiver {
 /** What a datagram endpoint is built on. */
 export interface DatagramPort {
   readonly address: Address;
-  /** True iff it is outside the loop: virtual time holds still while it is waited for. */
+  /** True if it is outside the loop: virtual time holds still while it is waited for. */
   readonly isOutside: boolean;
-  /** Sends a copy. True iff it was taken in the call; else `sent` is called when it is, or with the error. */
+  /** Sends a copy. True if it was taken in the call; else `sent` is called when it is, or with the error. */
   send(bytes: Uint8Array, to: Address | undefined, sent: (error?: Error) => void): boolean;
   /** Nothing arrives any more; calls `closed` when it is gone. What `send` was not told of yet is lost. */
   close(closed: () => void): void;

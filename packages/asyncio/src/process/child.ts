@@ -3,10 +3,10 @@
  * for, and is ended so that nothing of it is left.
  *
  * A child with a session of its own (`setsid`) leads a process group. What it starts is in that group, too, and can be ended
- * with it; a Ctrl-C in the terminal does not reach it any more, so whoever ends the run has to end it: a run does
+ * with it; a Ctrl-C in the terminal does not reach it any more, so the end of the run has to end it: a run does
  * (`Dependent`), and so does the process when it exits.
  *
- * Ending takes real time, also on a virtual loop, and goes its way whoever waits for it: no cancellation stops it.
+ * Ending takes real time, also on a virtual loop, and goes its way even if no task waits for it: no cancellation stops it.
  */
 
 import type { ChildProcess, SpawnOptions } from "node:child_process";
@@ -46,7 +46,7 @@ const killLiving = (): void => {
   for (const child of living) child.kill();
 };
 
-/** Signals that end a process in which nobody listens to them, with listeners that do as if we did not listen either. */
+/** Signals that end a process without listeners, each with a listener of ours that ends it just the same. */
 const deadly = (["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const).map((name) => {
   const listener = (): void => dieWithChildren(name);
   deathListeners.add(listener);
@@ -54,7 +54,7 @@ const deadly = (["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const).map((name) 
 });
 
 function dieWithChildren(name: NodeJS.Signals): void {
-  if (process.listenerCount(name) > 1) return; // whoever it is decides
+  if (process.listenerCount(name) > 1) return; // the program's own listener decides
   killDependents();
   for (const { listener } of deadly) process.off(name, listener);
   process.kill(process.pid, name);
@@ -64,7 +64,7 @@ function addLiving(child: Child): void {
   living.add(child);
   if (living.size > 1) return;
   process.on("exit", killLiving);
-  if (process.platform === "win32") return; // whoever closes a console ends all that is in it
+  if (process.platform === "win32") return; // closing a console ends all that is in it
   // The handles that the host makes for them keep the context they are made in. First, to find who listens once.
   for (const { name, listener } of deadly) runInRoot(() => process.prependListener(name, listener));
 }
@@ -79,7 +79,7 @@ export class Child implements Dependent, Watched {
   readonly loop: EventLoop;
   readonly pid: number;
   readonly command: string;
-  /** True iff it leads a process group of its own. */
+  /** True if it leads a process group of its own. */
   readonly leadsGroup: boolean;
   readonly host: ChildProcess;
   /** Undefined until it has ended; negative: the number of the signal that ended it. */
@@ -111,7 +111,7 @@ export class Child implements Dependent, Watched {
 
   /**
    * Starts a process. An operation that completes in its call when the process starts: a cancellation that comes later finds
-   * somebody who has it, one that came before starts none. So a cancelled start leaves no child (S156). `setUp` makes what
+   * a caller that has it, one that came before starts none. So a cancelled start leaves no child (S156). `setUp` makes what
    * it gives of the child, in the call, before the child can have put out anything or ended.
    */
   static start<T>(spec: ChildSpec, setUp: (child: Child) => T): Promise<T> {
@@ -190,7 +190,7 @@ export class Child implements Dependent, Watched {
     return () => void this.#watchers.delete(callback);
   }
 
-  /** True iff nobody can write to its outputs any more, and all was read. */
+  /** True if no process can write to its outputs any more, and all was read. */
   get hasOutputEnded(): boolean {
     return this.#outputs.every((output) => output.closed);
   }
@@ -213,8 +213,8 @@ export class Child implements Dependent, Watched {
   }
 
   /**
-   * Asks it and its group to end, and kills what has not ended after `killDelay` seconds. Nobody is left waiting for it who
-   * was cancelled: the wait goes on until it is over, which is soon.
+   * Asks it and its group to end, and kills what has not ended after `killDelay` seconds. If the caller is cancelled, the
+   * wait goes on until the process has ended, which is soon.
    */
   stop(killDelay: number): Promise<void> {
     return this.#untilOver(this.#end(killDelay));
@@ -241,7 +241,7 @@ export class Child implements Dependent, Watched {
     return wait.promise;
   }
 
-  /** The run is over: nobody reads its output any more. */
+  /** The run is over: its output is not read any more. */
   async end(): Promise<void> {
     if (this.returncode !== undefined && !this.#isBeingEnded) {
       this.closeStreams();
@@ -266,7 +266,7 @@ export class Child implements Dependent, Watched {
     if (this.#ending === undefined) {
       this.#isBeingEnded = true;
       this.#ending = new Promise((resolve) => runInRoot(() => this.#endGently(killDelay, resolve)));
-    } else if (killDelay === 0) this.kill(); // somebody is in more of a hurry than the first
+    } else if (killDelay === 0) this.kill(); // the second caller is in more of a hurry than the first
     return this.#ending;
   }
 
@@ -314,7 +314,7 @@ export class Child implements Dependent, Watched {
     try {
       process.kill(-this.pid, signal);
     } catch {
-      this.send(signal); // nobody is left in the group, or the host has no groups
+      this.send(signal); // the group is empty, or the host has no groups
     }
   }
 
@@ -332,7 +332,7 @@ export class Child implements Dependent, Watched {
     for (const watcher of [...this.#watchers]) watcher();
   }
 
-  /** Nobody has to end it any more, once it has ended, and is not just being ended with its group. */
+  /** It need not be ended any more, once it has ended, and is not just being ended with its group. */
   #release(): void {
     if (this.returncode === undefined || this.#isBeingEnded) return;
     deleteLiving(this);

@@ -41,7 +41,7 @@ async function feedPieces(
   input: AsyncIterable<Piece> | Iterable<Piece>,
 ): Promise<void> {
   const iterator = iteratorOf(input);
-  /** True iff it was asked for a piece, and has not given one. */
+  /** True if it was asked for a piece, and has not given one. */
   let isAsked = false;
   try {
     for (;;) {
@@ -95,7 +95,7 @@ function answer<T>(work: PromiseLike<T> | T): Promise<T> {
   return wait.promise;
 }
 
-/** Codes by which a host says that nobody reads any more. */
+/** Codes by which a host says that the reading end is closed. */
 const GONE = ["EPIPE", "ECONNRESET", "ECONNABORTED", "EOF", "ERR_STREAM_DESTROYED"];
 
 async function isTaken(stdin: StreamWriter, piece: string | Uint8Array): Promise<boolean> {

@@ -1,6 +1,6 @@
 /**
  * Child processes with asyncio's interface: pipes are streams, and the process is waited for, sent signals, and ended by
- * whoever has it. What is still running when the run ends is ended by the run. Source: asyncio.subprocess (S153 to S159).
+ * the code that has it. What is still running when the run ends is ended by the run. Source: asyncio.subprocess (S153 to S159).
  */
 
 import { argumentError, InvalidStateError } from "../errors/errors.ts";
@@ -70,7 +70,7 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
     this.#stdout = reader(stdout, "stdout");
     this.#stderr = reader(stderr, "stderr");
     this.#outputs = outputs;
-    // They are there iff the options say so, which is what the types say.
+    // They are there if the options say so, which is what the types say.
     this.stdin = this.#stdin as Piped<StreamWriter, Option<O, "stdin">>;
     this.stdout = this.#stdout as Piped<StreamReader, Option<O, "stdout">>;
     this.stderr = this.#stderr as Piped<StreamReader, Option<O, "stderr">>;
@@ -117,8 +117,8 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
           feeding.cancel("the process has ended");
         },
       );
-      for (const stream of this.#outputs) stream.close(); // somebody else may hold the other end open
-      return [stdout, stderr] as never; // there is output iff there is a pipe, which is what the types say
+      for (const stream of this.#outputs) stream.close(); // another process may hold the other end open
+      return [stdout, stderr] as never; // there is output if there is a pipe, which is what the types say
     } finally {
       stop();
     }

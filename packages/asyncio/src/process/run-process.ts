@@ -111,7 +111,7 @@ export async function runProcess<const O extends RunProcessOptions = Record<neve
   }
   if (check && running.returncode !== 0) throw running.error();
   const { returncode, stdout, stderr } = running;
-  // There is output iff there was a pipe, which is what the types say.
+  // There is output if there was a pipe, which is what the types say.
   return { returncode, stdout: stdout?.all(), stderr: stderr?.all() } as ProcessResult<O>;
 }
 

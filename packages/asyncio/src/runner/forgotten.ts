@@ -1,7 +1,7 @@
 /**
- * Branches that somebody has forgotten to await: the end of their scope cuts them off, and nobody hears of it. The promise of
+ * Branches whose `await` was forgotten: the end of their scope cuts them off, and no code hears of it. The promise of
  * a branch is made by an async function of the program, so the library cannot see who awaits it; but the host tells which
- * rejections nobody has handled. What lost a race, or stood beside a branch that has failed, is handled by whoever combined
+ * rejections were not handled. What lost a race, or stood beside a branch that has failed, is handled by the code that combined
  * them, and is not told of.
  */
 
@@ -15,7 +15,7 @@ const MOST_PLACES = 100;
 /** The places that were reported, on each loop. */
 const places: WeakMap<EventLoop, Set<string>> = new WeakMap();
 
-/** Nobody has handled `error`. If it comes from the end of a scope, that is reported, once for each place. */
+/** `error` was not handled. If it comes from the end of a scope, that is reported, once for each place. */
 export function reportForgotten(error: CancelledError): void {
   const cut = cutBehind(error);
   if (cut === undefined) return;

@@ -17,7 +17,7 @@ const SECOND_LOOK_SECONDS = 0.01;
 
 /** What a main needs to know of its surroundings. */
 export interface MainOptions {
-  /** The scope of whoever called `run`. */
+  /** The scope in which `run` was called. */
   readonly around: Scope;
   readonly context: Context;
   readonly shutdownDelay: number;
@@ -36,9 +36,9 @@ export class MainRun<T> implements FutureListener {
   readonly #join: Wait<void>;
   /** Set once main was cancelled: the run does not wait for it for ever. */
   #mainTimer: Timer | undefined = undefined;
-  /** Set iff the host ran dry just now, and something else may wake main: if it is dry again at once, nothing has. */
+  /** Set if the host ran dry just now, and something else may wake main: if it is dry again at once, nothing has. */
   #secondLook: HostTimer | undefined = undefined;
-  /** Set iff the loop found that main would never end. */
+  /** Set if the loop found that main would never end. */
   #dead: Error | undefined = undefined;
 
   constructor(loop: EventLoop, main: Coroutine<T>, options: MainOptions) {
@@ -60,7 +60,7 @@ export class MainRun<T> implements FutureListener {
     this.main.scope.watch({ cancelled: (cancellation) => this.#mainCancelled(cancellation) });
   }
 
-  /** Waits until main has ended, whatever came of it. Rejects iff the caller was cancelled, and main has ended by that. */
+  /** Waits until main has ended, whatever came of it. Rejects only if the caller was cancelled, and main has ended by that. */
   async ended(): Promise<void> {
     this.main.observe();
     const stopWatching = this.#loop.host.onDry((error) => this.#ranDry(error));
@@ -83,12 +83,12 @@ export class MainRun<T> implements FutureListener {
     return this.main.result();
   }
 
-  /** True iff nothing was left that could have woken main. */
+  /** True if nothing was left that could have woken main. */
   get isDead(): boolean {
     return this.#dead !== undefined;
   }
 
-  /** True iff the caller was cancelled, or its scope has ended, while it waited. */
+  /** True if the caller was cancelled, or its scope has ended, while it waited. */
   get isCallerCancelled(): boolean {
     return this.#join.cancellation !== undefined;
   }

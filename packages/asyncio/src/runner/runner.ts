@@ -9,7 +9,7 @@ import { Session } from "./session.ts";
 
 /**
  * Runs `main` as the main task and gives what it returns. When main has ended, tasks that are left are cancelled and
- * awaited. SIGINT and SIGTERM cancel main, whoever else listens to them; when it has ended by that, the process dies by that
+ * awaited. SIGINT and SIGTERM cancel main, even if other code listens to them; when it has ended by that, the process dies by that
  * signal, as a shell expects (130, 143), or exits with 128 + n where others still listen. A second signal ends it at once; one
  * that comes again within half a second is still the first. Runs side by side are all cancelled. When nothing is left that could
  * wake main, the call rejects with a DeadlockError that lists the tasks and what they wait for.
@@ -41,7 +41,7 @@ function callerOf(fn: unknown): string {
 /**
  * Several mains, one after the other, on one loop and in one context of context variables. Tasks that a main leaves behind live
  * on, also between two runs, until the Runner is closed: `close` cancels and awaits them, as the end of `run` does. A signal
- * that ends a main ends the Runner, and then the process. Between two runs a signal does so too, unless somebody else listens to
+ * that ends a main ends the Runner, and then the process. Between two runs a signal does so too, unless other code listens to
  * it. Source: asyncio.Runner, where nothing runs between two runs.
  *
  * @example

@@ -31,7 +31,7 @@ export interface Start {
   readonly api: string;
   /** Where, as a line of a stack: "at main (file.ts:3:5)"; "" where the engine does not tell. */
   readonly site: string;
-  /** True iff the session ends with it. */
+  /** True if the session ends with it. */
   readonly isOnly: boolean;
 }
 
@@ -68,7 +68,7 @@ interface Beginning {
   readonly foreign: Foreign;
   readonly sessions: ReadonlySet<Session>;
   readonly servers: number;
-  /** Ends the watch for failures that nobody has looked at when the program ends without having closed a Runner. */
+  /** Ends the watch for failures that were never looked at when the program ends without having closed a Runner. */
   readonly stopWatching: () => void;
   /** Ends what debug mode watches. */
   readonly stopDebugging: () => void;
@@ -86,7 +86,7 @@ export class Session implements SignalTarget, InnerRun {
   #isRunning = false;
   #closing: Promise<void> | undefined = undefined;
   #hasEnded = false;
-  /** True iff a signal came when main had ended: it does not change that, and ends the process after the shutdown. */
+  /** True if a signal came when main had ended: it does not change that, and ends the process after the shutdown. */
   #isSignalLate = false;
   /** Told when it has ended, all of it. */
   readonly #listeners: (() => void)[] = [];

@@ -156,7 +156,7 @@ class Shutdown {
     return this.#inTime((closed) => scope.watch({ closed }));
   }
 
-  /** Cancels the runs that were called from this one and that nobody awaits, and waits for them. */
+  /** Cancels the runs that were called from this one and are not awaited, and waits for them. */
   async #innerRunsEnded(): Promise<void> {
     const { innerRuns } = this.#options;
     for (let left = innerRuns(); left.length > 0; left = innerRuns()) {

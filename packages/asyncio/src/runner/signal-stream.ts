@@ -55,7 +55,7 @@ export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
 
   /**
    * Waits for the next signal; several tasks get them in turn. `done` once it is closed. Cancelled, it has taken none.
-   * Keeps the process alive; on a virtual loop time goes on meanwhile, since nobody knows whether a signal will come.
+   * Keeps the process alive; on a virtual loop time goes on meanwhile, since a signal may or may not come.
    */
   next(): Promise<IteratorResult<SignalName, undefined>> {
     const scope = here();
@@ -66,7 +66,7 @@ export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
     if (this.#isClosed) return completed(scope, this.#subject, end);
     const wait = park<IteratorResult<SignalName, undefined>>(scope, this.#subject, stopKeepAlive);
     wait.handsOver = true;
-    // A listener does not keep the process alive; whoever waits for a signal wants it to.
+    // A listener does not keep the process alive; a task that waits for a signal wants it to.
     wait.offer = scope.loop.addTimer(Number.POSITIVE_INFINITY, wait);
     this.#readers.add(wait);
     return wait.promise;
@@ -124,7 +124,7 @@ export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
 
 const end: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
-/** One iterable has it: the run does not need it any more, whoever else has not looked. */
+/** One iterable has read it: the run does not need it any more, even if other iterables have not read it. */
 function taken(delivery: Delivery): IteratorResult<SignalName, undefined> {
   delivery.unread.delete(delivery);
   return { done: false, value: delivery.name };

@@ -1,12 +1,12 @@
 /**
- * Who gets the signals of the process. They end the runs, whoever else listens: the first cancels the mains, a second ends the
- * process at once. A signal that somebody receives with `signals` (signal-stream.ts) is theirs alone for as long as they do.
+ * Who gets the signals of the process. They end the runs, even if other code listens: the first cancels the mains, a second
+ * ends the process at once. While a program receives a signal with `signals` (signal-stream.ts), the signal goes there alone.
  *
  * Other listeners do not keep a signal from us. Node has many where Python has one handler, and most of them are there to
- * clean up at the end: with ours gone nobody would end the process.
+ * clean up at the end: without our listener nothing would end the process.
  *
- * Invariants: a signal has one listener of ours for all its receivers, and it is there iff there is a receiver; and one for
- * all runs, which is there iff one of them has that signal. Whose it is is decided when it comes.
+ * Invariants: a signal has one listener of ours for all its receivers, which is there as long as there is a receiver; and one for
+ * all runs, which is there as long as one of them has that signal. Which of them gets a signal is decided when it comes.
  */
 
 import { argumentError } from "../errors/errors.ts";
@@ -67,11 +67,11 @@ export function checkSignalNames(api: string, expected: string, names: unknown):
 /** A signal that came. */
 export interface Delivery {
   readonly name: SignalName;
-  /** Those of its name that nobody has read: whoever reads it takes it out. */
+  /** Those of its name that were not read yet: reading one takes it out. */
   readonly unread: Set<Delivery>;
 }
 
-/** Whoever receives signals with `signals`. */
+/** What receives signals with `signals`. */
 export interface SignalReceiver {
   received(delivery: Delivery): void;
 }
@@ -139,7 +139,7 @@ let isDying = false;
 /** What has the signals of a run, or of a `Runner`. */
 export interface SignalTarget {
   signalled(name: SignalName): void;
-  /** True while it runs nothing: then a signal that somebody else listens to is theirs. */
+  /** True while it runs nothing: then a signal with other listeners is left to them. */
   readonly isAtRest: boolean;
 }
 
@@ -214,7 +214,7 @@ function isWatched(name: SignalName): boolean {
   return [...watches].some(({ names }) => names.has(name));
 }
 
-/** True iff the program listens to it by its own means, or what it has loaded does. */
+/** True if the program listens to it by its own means, or what it has loaded does. */
 function isOfProgram(name: SignalName): boolean {
   const ours = new Set<unknown>([receptions.get(name)?.listener, listeners.get(name)]);
   return process

@@ -1,5 +1,5 @@
 /**
- * The bytes that a reader has and nobody has read. A chunk that comes while it is empty is taken as it is; only what has to
+ * The bytes that a reader has and that were not read yet. A chunk that comes while it is empty is taken as it is; only what has to
  * stand together, because an operation needs more than one chunk, is copied, into an array that doubles as it grows.
  */
 
@@ -17,7 +17,7 @@ export class ByteBuffer {
   /** The bytes are those from `#start` to `#end`. */
   #start = 0;
   #end = 0;
-  /** True iff `#bytes` was made here: what lies behind `#end` is free. */
+  /** True if `#bytes` was made here: what lies behind `#end` is free. */
   #isOwn = false;
 
   get length(): number {

@@ -16,7 +16,7 @@ export class ChunkQueue {
   /** What small chunks are copied into, up to `#filled`; what lies behind is free. */
   #block: Uint8Array | undefined = undefined;
   #filled = 0;
-  /** True iff the last chunk is the part of the block that ends at `#filled`. */
+  /** True if the last chunk is the part of the block that ends at `#filled`. */
   #endsInBlock = false;
   /** Bytes that wait. */
   size = 0;
@@ -28,7 +28,7 @@ export class ChunkQueue {
     this.size += chunk.length;
   }
 
-  /** True iff it has copied `bytes` to the end of the last chunk: both are small. */
+  /** True if it has copied `bytes` to the end of the last chunk: both are small. */
   append(bytes: Uint8Array): boolean {
     const last = this.#chunks.at(-1); // undefined if there is none
     const { length } = bytes;

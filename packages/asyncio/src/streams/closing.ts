@@ -1,14 +1,14 @@
 /**
  * Waiting for the end of what belongs to others. Their code is asked to end, and may never answer: a generator that sits in a
- * promise which nobody settles, a stream whose `destroy` does not call back. So the wait for an answer is bounded, by the grace
- * period of whoever waits, too. What does not answer is left behind, and reported.
+ * promise which never settles, a stream whose `destroy` does not call back. So the wait for an answer is bounded, also by the
+ * grace period of the task that waits. What does not answer is left behind, and reported.
  */
 
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { formatSeconds, type Timer } from "../structures/timers.ts";
 
-/** Seconds in which what was asked to end has to answer, if somebody waits for that. */
+/** Seconds in which what was asked to end has to answer, if a task waits for that. */
 const CLOSE_DELAY = 5;
 
 export class Closing {
@@ -36,7 +36,7 @@ export class Closing {
     const wait = park<void>(scope, subject, (_wait, cancellation) => {
       this.#waiters.remove(wait as Wait);
       if (this.#waiters.length > 0) return true;
-      // Past its grace period a scope waits for nothing any more: nobody else will tell.
+      // Past its grace period a scope waits for nothing any more: nothing else will tell.
       if (cancellation.scope.swallowed !== undefined) this.#leave();
       else this.#stop();
       return true;

@@ -1,4 +1,4 @@
-/** The end of an `await using` block: what it owes to whoever left it, by whatever way. */
+/** The end of an `await using` block: what it owes to the code that left it, in whatever way. */
 
 import { CancelledError } from "../errors/errors.ts";
 import { here, makeDueAgain } from "../kernel/operation.ts";
@@ -44,7 +44,7 @@ export async function disposeOf(closable: Closable, subject: WaitSubject): Promi
   }
 }
 
-/** True iff a cancellation of a scope around the running code has reached it, or the scope has ended without it. */
+/** True if a cancellation of a scope around the running code has reached it, or the scope has ended without it. */
 function isLeftByCancellation(start: Scope): boolean {
   for (let scope: Scope | undefined = start; scope !== undefined; scope = scope.parent) {
     if (scope.closed) return true;

@@ -1,8 +1,8 @@
 /**
- * Looks out for the end of a stream while nobody reads, so that whoever works on an answer learns that its peer has gone.
+ * Looks out for the end of a stream between reads, so that a handler that works on an answer learns that its peer has gone.
  *
  * The end comes behind the bytes that were sent before it, so looking out is reading ahead, up to a limit. It is done in scopes
- * that belong to nobody. A read that comes meanwhile does not ask the stream a second time: it waits for the chunk that is
+ * that belong to no task. A read that comes meanwhile does not ask the stream a second time: it waits for the chunk that is
  * under way, which goes into the buffer as always.
  */
 
@@ -14,10 +14,10 @@ import type { ByteStream } from "../ports/network.ts";
 /** The reader whose stream is watched. */
 export interface WatchedReader {
   readonly stream: ByteStream;
-  /** Bytes that nobody has read. */
+  /** Bytes that were not read yet. */
   readonly buffered: number;
   readonly hasEnded: boolean;
-  /** True iff a read is under way. */
+  /** True if a read is under way. */
   readonly isReading: boolean;
   /** Takes a chunk; undefined is the end. */
   keep(chunk: Uint8Array | undefined): void;
@@ -29,13 +29,13 @@ export class EofWatch {
   readonly #home: Scope;
   /** Those who wait for the end: `offer` is how much may be read ahead for them. */
   readonly #waiters: WaitList = new WaitList();
-  /** Called when the end comes while nobody reads; and how much may be read ahead for them. */
+  /** Called when the end comes between reads; and how much may be read ahead for them. */
   readonly #listeners: Map<() => void, number> = new Map();
-  /** Where the chunk that is under way was asked for; undefined iff none is. */
+  /** Where the chunk that is under way was asked for; undefined if none is. */
   #scope: Scope | undefined = undefined;
   /** Settles when it is not under way any more. */
   #pulled: Promise<void> = Promise.resolve();
-  /** The read that waits for it; it waits iff its state is "parked". */
+  /** The read that waits for it; it still waits if its state is "parked". */
   #read: Wait<boolean> | undefined = undefined;
   #isSuspended = false;
 
@@ -67,7 +67,7 @@ export class EofWatch {
     };
   }
 
-  /** True iff a chunk is under way: a read waits for it by `next`. */
+  /** True if a chunk is under way: a read waits for it by `next`. */
   get isPulling(): boolean {
     return this.#scope !== undefined;
   }
@@ -107,7 +107,7 @@ export class EofWatch {
     this.look();
   }
 
-  /** Asks for a chunk if somebody wants to know, nobody reads, and there is room for it. */
+  /** Asks for a chunk if the end is waited for, no read is under way, and there is room for it. */
   look(): void {
     const reader = this.#reader;
     if (this.isPulling || this.#isSuspended || reader.hasEnded || reader.isReading) return;
@@ -115,7 +115,7 @@ export class EofWatch {
     if (room > 0) this.#pull(room);
   }
 
-  /** How much may be read ahead; 0 if nobody wants to know. */
+  /** How much may be read ahead; 0 if the end is not waited for. */
   get #limit(): number {
     let limit = 0;
     for (let wait = this.#waiters.first; wait !== undefined; wait = wait.listNext)
@@ -150,7 +150,7 @@ export class EofWatch {
       const isRead = this.#read?.fail(error) ?? false;
       this.#end(error, !isRead);
     } else if (this.readingScope !== undefined) this.#pull(most);
-    else this.look(); // it was withdrawn; somebody may have come since then
+    else this.look(); // it was withdrawn; a new wait may have come since then
   }
 
   #pullEnded(scope: Scope): void {

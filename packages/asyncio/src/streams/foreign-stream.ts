@@ -3,7 +3,7 @@
  * iterables. One of them for reading, one for writing, or both.
  *
  * Foreign code that runs on our account (the body of an async generator, say) runs in scopes of the stream's own, which
- * belong to nobody: a read that is cancelled must not reach into the generator and end it, for the chunk that it is about
+ * belong to no task: a read that is cancelled must not reach into the generator and end it, for the chunk that it is about
  * to yield is the next read's. That of the source is cancelled when the stream is closed while a chunk is under way; the
  * sink has another one, because it is still given what was written.
  */
@@ -68,9 +68,9 @@ export class ForeignStream implements ByteStream, Watched {
 
   /** What has come for a read that was cancelled meanwhile, or is more than it wanted. */
   #ahead: Uint8Array | undefined = undefined;
-  /** True iff a chunk is under way. */
+  /** True if a chunk is under way. */
   #isPulling = false;
-  /** The last read that had to wait; it waits iff its state is "parked". */
+  /** The last read that had to wait; it still waits if its state is "parked". */
   #reader: Wait<Uint8Array | undefined> | undefined = undefined;
 
   /** What the sink has not been given. */
@@ -79,7 +79,7 @@ export class ForeignStream implements ByteStream, Watched {
   #isPushing = false;
   #hasWrittenEof = false;
   readonly #writers: WaitList = new WaitList();
-  /** Why what was written has not gone out, until somebody who writes is told. */
+  /** Why what was written has not gone out, until a write has reported it. */
   #untold: Error | undefined = undefined;
 
   constructor({ name, source, sink }: ForeignStreamOptions) {
@@ -149,7 +149,7 @@ export class ForeignStream implements ByteStream, Watched {
     );
   }
 
-  /** After an empty chunk. A source may give them without end: the host has its turn as with every operation (rule 9). */
+  /** After an empty chunk. A source may give them without end: the host has its turn as with every operation (R9). */
   #pullAgain(source: Source): void {
     this.#isPulling = true;
     this.#sourceScope.loop.turn(this.#sourceScope).then(() => {
@@ -282,7 +282,7 @@ export class ForeignStream implements ByteStream, Watched {
     return this.#isOver ? undefined : `${this.#name}, still open`;
   }
 
-  /** True iff nothing comes or goes any more, and foreign code is through. */
+  /** True if nothing comes or goes any more, and foreign code is through. */
   get #isOver(): boolean {
     return this.#source === undefined && this.#sink === undefined && this.#endings === 0;
   }
@@ -360,7 +360,7 @@ export class ForeignStream implements ByteStream, Watched {
     return await runInScope(scope, call, undefined);
   }
 
-  /** Nobody reads any more, so nobody would see it. A source that its own scope has cancelled before has not failed. */
+  /** The reading has ended, so no read would report it. A source that its own scope has cancelled before has not failed. */
   #report(exception: unknown): void {
     if (exception instanceof CancelledError) return;
     const message = `${this.#name} has failed while it was closed`;

@@ -402,14 +402,14 @@ function checkNode(api: string, stream: Readable | Writable): void {
     throw argumentError(api, "a stream that is not destroyed", stream);
 }
 
-/** Node gives bytes in one way only: to whoever listens for "readable". */
+/** Node gives bytes in one way only: to listeners for "readable". */
 function checkReadable(api: string, stream: Readable): void {
   if (stream.listenerCount("readable") === 0) return;
   const cure = "Remove it first";
   throw argumentError(api, 'a stream without a listener for "readable"', stream, cure);
 }
 
-/** Node drops what is written to one of the others, and says so to nobody. */
+/** Node silently drops what is written to one of the others. */
 function checkWritable(api: string, stream: Writable): void {
   if (stream.destroyed || stream.writableEnded)
     throw argumentError(api, "a stream that was not ended or destroyed", stream);

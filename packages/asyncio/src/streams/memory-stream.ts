@@ -63,7 +63,7 @@ export class Pipe {
     this.#feed();
   }
 
-  /** Nothing goes through any more: whoever waits, and whoever comes, gets `error`. What has arrived can still be read. */
+  /** Nothing goes through any more: every wait, now and later, gets `error`. What has arrived can still be read. */
   break(error: Error): void {
     if (this.broken !== undefined) return;
     this.broken = error;
@@ -72,7 +72,7 @@ export class Pipe {
     this.writers.failAll(() => error);
   }
 
-  /** Nobody will read what has arrived. */
+  /** What has arrived will not be read. */
   drop(): void {
     this.#arrived = new ChunkQueue();
   }
@@ -132,7 +132,7 @@ export class MemoryStream implements ByteStream, Watched {
   readonly #carrier: Carrier;
   #hasWrittenEof = false;
   #isClosed = false;
-  /** Set iff `abort` was called: what operations here fail with. */
+  /** Set if `abort` was called: what operations here fail with. */
   #aborted: Error | undefined = undefined;
 
   constructor(loop: EventLoop, end: StreamEnd) {
@@ -231,7 +231,7 @@ export class MemoryStream implements ByteStream, Watched {
     this.writeEof();
     this.#isClosed = true;
     this.#incoming.readers.resumeAll(undefined);
-    // Nobody reads here any more: the peer's writes fail from now on.
+    // There are no more reads here: the peer's writes fail from now on.
     this.#incoming.break(hostError("EPIPE", "write", this.localAddress));
     this.#incoming.drop();
   }
@@ -280,7 +280,7 @@ export class MemoryStream implements ByteStream, Watched {
     );
   }
 
-  /** Two reads at once would share the bytes in an order that nobody knows. */
+  /** Two reads at once would share the bytes in no defined order. */
   #busyError(): Error | undefined {
     const other = this.#incoming.readers.first;
     if (other === undefined) return undefined;

@@ -22,7 +22,7 @@ import { ChunkQueue } from "./chunk-queue.ts";
 import { Closing } from "./closing.ts";
 import { describeCaller } from "./reader.ts";
 
-/** Where a NodeStream gets its bytes from. Its functions are called when somebody asks. */
+/** Where a NodeStream gets its bytes from. Its functions are called on demand. */
 export interface NodeStreamSource {
   readonly readable?: Readable | undefined;
   /** May be the same stream as `readable`. */
@@ -31,12 +31,12 @@ export interface NodeStreamSource {
   /** @default 65,536 */
   readonly highWaterMark?: number | undefined;
   /**
-   * True iff it is a stream of the program's own, and no connection. A task of the same loop may feed it, so a wait for it
+   * True if it is a stream of the program's own, and no connection. A task of the same loop may feed it, so a wait for it
    * holds virtual time only as far as the host tells that something is open. And when it fails after it was closed (a
    * file's disk is full), `waitClosed` says so. @default false
    */
   readonly isForeign?: boolean | undefined;
-  /** True iff it outlives its stream here, as the standard output does: closed, that lets go of it. @default false */
+  /** True if it outlives its stream here, as the standard output does: closed, that lets go of it. @default false */
   readonly isKept?: boolean | undefined;
   /** What reports call it: "connection to example.org:80". */
   describe(): string;
@@ -47,7 +47,7 @@ export interface NodeStreamSource {
   reset?(): void;
   /** Calls `destroy` when the peer need not be waited for any more, after all that was written has left. @default at once */
   linger?(destroy: () => void): void;
-  /** True iff nothing empty may be written to it. */
+  /** True if nothing empty may be written to it. */
   readonly refusesEmpty?: boolean | undefined;
   /** Finds better words for an error of the host. */
   explain?(error: Error): Error;
@@ -116,13 +116,13 @@ export class NodeStream implements ByteStream, Watched {
   #ahead: ChunkQueue | undefined = undefined;
   #isFlowing = false;
   #hasEnded = false;
-  /** The last read that had to wait; it waits iff its state is "parked". */
+  /** The last read that had to wait; it still waits if its state is "parked". */
   #reader: Wait<Uint8Array | undefined> | undefined = undefined;
 
   // writing
   /** What the host has not been given yet; undefined is nothing. */
   #queue: ChunkQueue | undefined = undefined;
-  /** True iff the host has not passed everything on. The last piece that it has ends in a callback, which tells when it has. */
+  /** True if the host has not passed everything on. The last piece that it has ends in a callback, which tells when it has. */
   #isSending = false;
   #hasWrittenEof = false;
   /** Those who wait until less is unsent: `offer` is how much may be. */
@@ -132,7 +132,7 @@ export class NodeStream implements ByteStream, Watched {
   #closing: Closing | undefined = undefined;
   /** True once all is through, and the streams of the host were told to go. */
   #isDestroyed = false;
-  /** Why what was written to a foreign stream has not gone out, until somebody who writes is told. */
+  /** Why what was written to a foreign stream has not gone out, until a write has reported it. */
   #untold: Error | undefined = undefined;
 
   constructor(source: NodeStreamSource, loop: EventLoop = here().loop) {
@@ -147,7 +147,7 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   #ownReadable(readable: Readable): void {
-    // Before anybody else makes it flow, as Node does with the output of a child that has ended.
+    // Before other code makes it flow, as Node does with the output of a child that has ended.
     readable.pause();
     readable.on("data", onData);
     readable.on("end", onEnd);
@@ -497,7 +497,7 @@ export class NodeStream implements ByteStream, Watched {
   hostClosed(): void {
     if (--this.#open > 0) return;
     if (!this.#isOver()) {
-      // Somebody has destroyed it behind our back: a child that has ended leaves its stdin so.
+      // Other code has destroyed it behind our back: a child that has ended leaves its stdin so.
       const { remoteAddress } = this.#source;
       const isPipe = this.#readable === undefined;
       this.failed(
@@ -517,7 +517,7 @@ export class NodeStream implements ByteStream, Watched {
       : `${this.#source.describe()}, still open`;
   }
 
-  /** True iff both sides have ended as they should. */
+  /** True if both sides have ended as they should. */
   #isOver(): boolean {
     const hasRead = this.#hasEnded || this.#readable === undefined;
     const hasWritten = this.#hasWrittenEof || this.#writable === undefined;
@@ -544,7 +544,7 @@ export class NodeStream implements ByteStream, Watched {
     }
   }
 
-  /** Somebody else may use the streams of the host again. */
+  /** Other code may use the streams of the host again. */
   #letGo(): void {
     for (const stream of this.#both()) {
       stream.off("error", onError);
@@ -595,7 +595,7 @@ export function isAdapted(stream: object): boolean {
   return (stream as Owned)[OWNER] !== undefined;
 }
 
-/** True iff it was told not to emit "close" (`emitClose: false`), and does not do that by itself, as sockets do. */
+/** True if it was told not to emit "close" (`emitClose: false`), and does not do that by itself, as sockets do. */
 function isSilent(stream: Readable | Writable): boolean {
   type States = Record<"_writableState" | "_readableState", { emitClose?: boolean } | undefined>;
   const { _writableState, _readableState } = stream as unknown as Partial<States>; // so Node itself finds it out

@@ -1,6 +1,6 @@
 /**
  * Reading: bytes, lines, and what comes before a separator, out of any ByteStream. The reader asks the stream for a chunk
- * when an operation needs one, and not before, so memory stays flat whoever is slow.
+ * when an operation needs one, and not before, so memory stays flat, whichever side is slow.
  *
  * A chunk is put into the buffer in the step in which it comes, and an operation takes its bytes when it has all of them:
  * cancelled before that, it has taken none.
@@ -76,11 +76,11 @@ export class StreamReader implements AsyncDisposable {
   #hasEnded = false;
   /** True once text was read: a byte order mark is one no more. */
   #hasReadText = false;
-  /** Where the read that is under way, and may take several chunks, was called; undefined iff there is none. */
+  /** Where the read that is under way, and may take several chunks, was called; undefined if there is none. */
   #reading: Scope | undefined = undefined;
   /** Reads under way that take what comes: one, but for those that the stream is about to refuse. */
   #readingSome = 0;
-  /** Undefined until somebody waits for the end. */
+  /** Undefined until a task waits for the end. */
   #watch: EofWatch | undefined = undefined;
   #parserInput: ParserInput | undefined = undefined;
 
@@ -93,8 +93,8 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Waits until there are bytes and gives at most `most` of them; none iff the stream has ended. Without an argument, or
-   * with -1, it reads to the end.
+   * Waits until there are bytes and gives at most `most` of them; none if, and only if, the stream has ended. Without an
+   * argument, or with -1, it reads to the end.
    */
   read(most = -1): Promise<Uint8Array> {
     const api = "`reader.read`";
@@ -244,7 +244,7 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Waits until the peer has ended its side, for whoever works and would not notice that otherwise. The end comes behind
+   * Waits until the peer has ended its side, for code that works and would not notice that otherwise. The end comes behind
    * what was sent before it. So this reads ahead, at most `limit` bytes; when so many wait to be read, it sees no further until
    * somebody reads them. Reads may go on meanwhile, and nothing is taken from them. A checkpoint; any number of tasks may wait.
    *
@@ -257,7 +257,7 @@ export class StreamReader implements AsyncDisposable {
    * const work = asyncio.createTask(() => asyncio.sleep(3600));
    * client.writer.close();
    * await server.reader.waitEof();
-   * work.cancel("nobody wants to know any more");
+   * work.cancel("the client has left");
    * assert.equal(await server.reader.readLine({ encoding: "utf-8" }), "the question");
    * server.writer.close();
    */
@@ -333,7 +333,7 @@ export class StreamReader implements AsyncDisposable {
     return this.#watchIn(here()).listen(listener, this.limit);
   }
 
-  /** @internal Keeps everybody else from reading until the function that it gives is called. Not while somebody reads. */
+  /** @internal Keeps all other code from reading until the function that it gives is called. Not during a read. */
   reserve(api: string): () => void {
     const busy = this.#reading;
     if (busy !== undefined) throw this.#busyError(here(), busy, api);
@@ -401,7 +401,7 @@ export class StreamReader implements AsyncDisposable {
     return this.#abandonable(promise);
   }
 
-  /** A chunk is under way already, because somebody waits for the end. */
+  /** A chunk is under way already, because a task waits for the end. */
   async #readWatched(scope: Scope, watch: EofWatch, most: number): Promise<Uint8Array> {
     this.#reading = scope;
     try {
@@ -636,7 +636,7 @@ export class StreamReader implements AsyncDisposable {
     return refused(scope, "StreamReader", this.#busyError(scope, this.#reading, api));
   }
 
-  /** Two reads at once would share the bytes in an order that nobody knows. */
+  /** Two reads at once would share the bytes in no defined order. */
   #busyError(scope: Scope, other: Scope, api: string): InvalidStateError {
     return new InvalidStateError(
       `${api} was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from the same stream. Let one task read`,

@@ -42,7 +42,7 @@ export interface Match {
 /** What a read looks for. */
 export interface Search {
   readonly separators: readonly Uint8Array[];
-  /** True iff it is a line: the end of the stream ends it too, and one that is too long is dropped. */
+  /** True if it is a line: the end of the stream ends it too, and one that is too long is dropped. */
   readonly isLine: boolean;
 }
 

@@ -36,7 +36,7 @@ export function decoderFor(api: string, encoding: string, ignoreBOM = false): De
 /** Decodes a piece of a text that a separator has cut. */
 export interface PieceDecoder {
   readonly decoder: Decoder;
-  /** True iff bytes below 0x80 are characters of ASCII, whatever comes before them. */
+  /** True if bytes below 0x80 are characters of ASCII, whatever comes before them. */
   readonly isAscii: boolean;
 }
 

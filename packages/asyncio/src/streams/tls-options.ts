@@ -26,7 +26,7 @@ interface TlsOptions extends Partial<Certificate> {
   readonly maxVersion?: "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3" | undefined;
   /** In OpenSSL's words. @default those of the host */
   readonly ciphers?: string | undefined;
-  /** False takes certificates as they come: then nobody knows who the peer is. @default true */
+  /** False takes certificates as they come: then the peer may be anyone. @default true */
   readonly rejectUnauthorized?: boolean | undefined;
   /** Seconds that the handshake may take. @default 60, as in asyncio */
   readonly handshakeDelay?: number | undefined;

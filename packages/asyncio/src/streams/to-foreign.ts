@@ -2,8 +2,8 @@
  * Readers and writers as streams of the web platform and of Node, for `fetch`, `Response`, `pipeline` and the like. The way
  * back is in from-foreign.ts.
  *
- * Whoever uses such a stream is foreign code, in a context of its own. So what the stream does runs in a scope that belongs
- * to nobody: the stream may outlive the task that made it, as the body of a response does, and lives until it has ended,
+ * Such a stream is used by foreign code, in a context of its own. So what the stream does runs in a scope that belongs to
+ * no task: the stream may outlive the task that made it, as the body of a response does, and lives until it has ended,
  * has failed or is cancelled.
  */
 
@@ -103,7 +103,7 @@ export function toNodeStream(
   });
 }
 
-/** Calls `body` in a scope that belongs to nobody. */
+/** Calls `body` in a scope that belongs to no task. */
 type Inside = <T>(body: () => Promise<T>) => Promise<T>;
 
 function scopeOf(api: string, of: unknown): Inside {
@@ -153,7 +153,7 @@ function webWritable(writer: StreamWriter, inside: Inside): WritableStream<Uint8
       try {
         await inside(async () => await writer.write(chunk));
       } catch (error) {
-        writer.abort(); // nobody can write any more: the peer must not take it for the end
+        writer.abort(); // there will be no more writes: the peer must not take that for the end
         throw error;
       }
     },

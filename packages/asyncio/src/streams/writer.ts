@@ -1,12 +1,12 @@
 /**
  * Writing: bytes and text into any ByteStream. A write takes its bytes in the call, whatever happens after it, so writes
- * of several tasks never mix, and writes that nobody awaits arrive all the same. What can be waited for, and cancelled, is
+ * of several tasks never mix, and writes that are not awaited arrive all the same. What can be waited for, and cancelled, is
  * only that there is room again.
  *
  * That wait begins when the promise of a write is awaited, and not in the call:
  *
  *     writer.write(head);        // <- were this a wait, a cancellation that comes now would end it,
- *     writer.write(body);        //    nobody would see that, and `drain` would go on waiting
+ *     writer.write(body);        // no code would see that, and `drain` would go on waiting
  *     await writer.drain();
  */
 
@@ -118,7 +118,7 @@ export class StreamWriter implements AsyncDisposable {
   #isStartingTls = false;
   /** The error of the stream, once an awaited write has rejected with it. */
   #told: Error | undefined = undefined;
-  /** Where the writes that wait were called; undefined iff none waits. */
+  /** Where the writes that wait were called; undefined if none waits. */
   #waiting: Scope | undefined = undefined;
   #waits = 0;
 
@@ -135,8 +135,8 @@ export class StreamWriter implements AsyncDisposable {
   /**
    * Takes the bytes, or text as UTF-8, in the call. Awaited, it waits while more than `highWaterMark` bytes are on their
    * way: that is a checkpoint. Cancelled there, the bytes follow all the same, and `error.bytesWritten` tells how many of
-   * them have gone out. It rejects when the connection is lost; a rejection that nobody awaits does no harm.
-   * It rejects with ECONNABORTED after somebody else has closed the connection at this end: its reader, `closeClients`.
+   * them have gone out. It rejects when the connection is lost; a rejection that is not awaited does no harm.
+   * It rejects with ECONNABORTED after other code has closed the connection at this end: its reader, `closeClients`.
    * @throws InvalidStateError after `close` or `writeEof`, or while the write of another task waits.
    */
   write(bytes: Uint8Array | string): Promise<void> {
@@ -202,7 +202,7 @@ export class StreamWriter implements AsyncDisposable {
 
   /** Waits until the connection is gone, after `close`: all has left, or never will. A checkpoint. */
   async waitClosed(): Promise<void> {
-    // What waits for the stream alone gives up quietly in a scope that was cancelled; here somebody asks what has left.
+    // What waits for the stream alone gives up quietly in a scope that was cancelled; here the caller asks what has left.
     const stop =
       this.#stream.unsent > 0 ? here().interruption("StreamWriter.waitClosed") : undefined;
     if (stop !== undefined) await stop;
@@ -242,10 +242,10 @@ export class StreamWriter implements AsyncDisposable {
   /**
    * Goes on under TLS, as protocols do that begin in plain text: waits until all has left, then until the handshake is
    * done. The side is that of the connection: of `openConnection` the client, of `startServer` the server, which needs a
-   * certificate. What the reader has read ahead goes to TLS and is never taken for what came under it. Nobody may
+   * certificate. What the reader has read ahead goes to TLS and is never taken for what came under it. No other task may
    * read or write meanwhile. Cancelled or failed in the handshake, the connection is lost.
    * @throws TimeoutError after `handshakeDelay`; for the errors of certificates see the guide to streams and servers.
-   * @throws InvalidStateError after `close` or `writeEof`, while somebody reads, or where there is no socket.
+   * @throws InvalidStateError after `close` or `writeEof`, during a read, or where there is no socket.
    */
   async startTls(options: ClientTlsOptions | ServerTlsOptions = {}): Promise<void> {
     const api = "`writer.startTls`";
@@ -314,7 +314,7 @@ export class StreamWriter implements AsyncDisposable {
     }
     if (lost !== undefined)
       return new Backpressure(() => {
-        this.#told = lost; // not before somebody awaits it: it might never be told
+        this.#told = lost; // not before it is awaited: it might never be told
         return refused(scope, "StreamWriter.write", lost);
       });
     if (isClosing) return refused(scope, "StreamWriter.write", closedElsewhere(this.#stream));
@@ -325,8 +325,8 @@ export class StreamWriter implements AsyncDisposable {
     }
     const other = this.#waiting;
     if (other?.task === scope.task || other === undefined) return undefined;
-    if (other.task === undefined || scope.task === undefined) return undefined; // nobody can be told apart there
-    const future = new Future<never>(); // its failure is reported if nobody awaits it: the bytes are not taken
+    if (other.task === undefined || scope.task === undefined) return undefined; // callers cannot be told apart there
+    const future = new Future<never>(); // its failure is reported if it is not awaited: the bytes are not taken
     future.setException(
       new InvalidStateError(
         `\`writer.write\` was called by ${describeCaller(scope)} while a write of ${describeCaller(other)} waits for room. Let one task write, or put a Lock round it`,
@@ -400,7 +400,7 @@ class Backpressure implements Promise<void> {
 /** Errors of writes that found their stream closed under them, and that stream. */
 const closedUnder: WeakMap<object, ByteStream> = new WeakMap();
 
-/** Not a mistake of whoever writes, as a write after one's own `close` is: so it looks like a connection that is lost. */
+/** No mistake of the code that writes, unlike a write after its own `close`: so it looks like a lost connection. */
 function closedElsewhere(stream: ByteStream): Error {
   const { message, ...details } = hostError("ECONNABORTED", "write", stream.remoteAddress);
   const error = Object.assign(

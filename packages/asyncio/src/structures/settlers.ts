@@ -1,6 +1,6 @@
 /**
  * The functions that settle a promise, without a closure for each promise (bench: switch): one executor leaves them here, and
- * whoever has made a promise with it takes them at once.
+ * the code that has made a promise with it takes them at once.
  */
 
 export type Settle = (outcome: unknown) => void;
@@ -15,11 +15,11 @@ type Executor = (resolve: (value: never) => void, reject: Settle) => void;
 
 /** For `new Promise(captureSettlers)`. */
 export const captureSettlers: Executor = (resolve, reject) => {
-  latest.resolve = resolve as Settle; // whoever takes it knows the type
+  latest.resolve = resolve as Settle; // the code that takes it knows the type
   latest.reject = reject;
 };
 
-/** They would keep the last promise, and who awaits it, alive. */
+/** They would keep the last promise, and what awaits it, alive. */
 export function forgetSettlers(): void {
   latest.resolve = latest.reject = ignore;
 }

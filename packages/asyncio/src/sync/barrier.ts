@@ -1,7 +1,7 @@
 /**
  * Barriers: tasks wait until a number of them has come. The last arrival completes all waits in the call, so the
  * barrier is empty again at once: there is no draining state, and newcomers of the next round never mix with the last
- * (design 8.14).
+ * (F14).
  */
 
 import { argumentError, rangeError, register } from "../errors/errors.ts";

@@ -3,7 +3,7 @@
  *
  * A waiter always holds the lock again when `wait` returns or rejects; taking it again is a wait that nothing ends early.
  * A waiter that was notified returns normally; a cancellation that comes between the notification and the lock stays
- * pending (design 8.14). So no notification is lost, and none has to be passed on (unlike S111).
+ * pending (F14). So no notification is lost, and none has to be passed on (unlike S111).
  */
 
 import { argumentError, rangeError } from "../errors/errors.ts";

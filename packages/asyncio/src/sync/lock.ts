@@ -1,6 +1,6 @@
 /**
  * Locks. One task at a time; those who wait are served in the order in which they came. `release` hands the lock to the
- * first of them in the call, so nobody who comes in between can overtake (S105), and a waiter that was cancelled has
+ * first of them in the call, so no task that comes in between can overtake (S105), and a waiter that was cancelled has
  * left the line (S106).
  *
  * Invariant: somebody waits only while the lock is held.
@@ -72,7 +72,7 @@ export class Lock {
     describeWait: () => this.#describeHeld(),
     waitsOn: () => (this.#holding?.task === undefined ? [] : [this.#holding.task]),
   };
-  /** Undefined iff the lock is free. */
+  /** Undefined if the lock is free. */
   #holding: Holding | undefined = undefined;
 
   constructor(options?: SyncOptions) {
@@ -95,7 +95,7 @@ export class Lock {
     return wait.promise;
   }
 
-  /** Gives the lock to whoever has waited longest. @throws InvalidStateError when it is free, or held by another task. */
+  /** Gives the lock to the task that has waited longest. @throws InvalidStateError when it is free, or held by another task. */
   release(): void {
     this.checkHeld("`lock.release`");
     this.#handOver();

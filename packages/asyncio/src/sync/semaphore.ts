@@ -1,5 +1,5 @@
 /**
- * Semaphores: a number of permits, given out first come, first served. `release` hands its permit to whoever has waited
+ * Semaphores: a number of permits, given out first come, first served. `release` hands its permit to the task that has waited
  * longest in the call, so a permit is never on its way: it is free or somebody has it (S113, S114).
  *
  * Invariant: somebody waits only while there is no free permit.
@@ -66,14 +66,14 @@ export class Semaphore {
     return wait.promise;
   }
 
-  /** Gives a permit back, to whoever has waited longest. Any task may. */
+  /** Gives a permit back, to the task that has waited longest. Any task may call it. */
   release(): void {
     const next = this.#waiters.first;
     if (next === undefined) this.#value++;
     else next.resume(new Permit(this));
   }
 
-  /** True iff `acquire` would wait. */
+  /** True if `acquire` would wait. */
   locked(): boolean {
     return this.#value === 0;
   }

@@ -1,4 +1,4 @@
-/** Waits that somebody may end, and that end by themselves after a while. */
+/** Waits that may be ended, and that end by themselves after a while. */
 
 import type { Wait } from "../kernel/wait.ts";
 

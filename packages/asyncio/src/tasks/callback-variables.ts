@@ -7,7 +7,7 @@
  * A set is a callback's own if the context that it changes is the one in which the host has called back. In a task that
  * was started for the callback it is another one, so nothing is said of `requestScope`, of `createTask`, of children of groups
  * and of gather. Nor of the branches of one task beside each other (a bare Promise.all): these come from no callback, and
- * nobody can tell them from the task. A set that was undone by `reset` has left nothing behind, and does not count.
+ * they cannot be told from the task. A set that was undone by `reset` has left nothing behind, and does not count.
  */
 
 import { scopeAround } from "../kernel/context.ts";

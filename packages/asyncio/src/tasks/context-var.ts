@@ -5,7 +5,7 @@ import { type Context, currentContext } from "../kernel/variables.ts";
 
 /** In debug mode: told of each `set`, and of its undoing, when its token is used. */
 let watcher: ((token: Token<unknown>) => void) | undefined;
-/** Tells `tell` from now on, and nobody else. */
+/** From now on `tell` is told, and nothing else is. */
 export function watchVariables(tell: typeof watcher): void {
   watcher = tell;
 }

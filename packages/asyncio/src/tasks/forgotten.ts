@@ -1,6 +1,6 @@
 /**
- * Things that do nothing until they are used, and that nobody has used: `await mapConcurrent(urls, load, { limit: 10 })`
- * loads nothing, because nobody asks for a result. That is reported, once a place: when the task that made the thing has
+ * Things that do nothing until they are used, and that were not used: `await mapConcurrent(urls, load, { limit: 10 })`
+ * loads nothing, because no result is asked for. That is reported, once a place: when the task that made the thing has
  * returned, or when the thing is collected, whichever is first. A task that was cancelled or has failed had no time to use it.
  */
 
@@ -21,7 +21,7 @@ class Forgotten implements Expectation {
   readonly #task: Task<unknown> | undefined;
   /** Must not keep it alive. */
   readonly #thing: WeakRef<object>;
-  /** Its stack is formatted when somebody reads it. */
+  /** Its stack is formatted when it is read. */
   readonly #place: { stack?: string };
 
   constructor(

@@ -3,7 +3,7 @@
  *
  * Thunks become tasks that the call owns; tasks and futures are awaited; bare promises run in the caller's scope already
  * and are merely listened to. One wait stands for the whole call: it ends with the first failure or the last result. A
- * cancellation is forwarded to the owned and awaited ones, and the call goes on waiting until they have ended (8.22).
+ * cancellation is forwarded to the owned and awaited ones, and the call goes on waiting until they have ended (F22).
  */
 
 import { argumentError, CancelledError, checkOptions, isThenable } from "../errors/errors.ts";
@@ -74,7 +74,7 @@ export function gather(...args: unknown[]): Promise<unknown> {
   const stop =
     checkAwaitables(awaitables, asList ? options : undefined) ?? scope.interruption("gather");
   if (stop !== undefined) {
-    // Nobody will wait for promises that run already: their failures must not end as unhandled ones.
+    // No wait will follow for promises that run already: their failures must not end as unhandled ones.
     for (const item of awaitables) if (isThenable(item)) item.then(undefined, ignore);
     return stop;
   }
@@ -221,7 +221,7 @@ class Gathering {
   #cancel(cancellation: Cancellation): boolean {
     if (cancellation.source === "closed") {
       this.#letGo();
-      if (this.#children.size > 0) leftToHost.add(this.wait as Wait); // it is told if nobody awaits the call
+      if (this.#children.size > 0) leftToHost.add(this.wait as Wait); // the host reports it if the call is not awaited
     }
     for (const child of this.#children.toArray()) child.future.forwardCancel(cancellation);
     return this.#children.size === 0;
@@ -249,7 +249,7 @@ class Gathering {
 class Child implements Ownership, Links<Child> {
   readonly #gathering: Pick<Gathering, "childDone" | "wait">;
   readonly future: Future<unknown>;
-  /** True iff it was made from a thunk: nobody else has it. */
+  /** True if it was made from a thunk: nobody else has it. */
   readonly isOwned: boolean;
   /** The place of its result. */
   readonly index: number;

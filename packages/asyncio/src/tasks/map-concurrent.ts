@@ -9,7 +9,7 @@
  *                   └──────────── room for another item ──────────┘
  *
  * Invariant: items that were read and whose results have not been taken are never more than `limit`. A failure lies in the
- * slot of its item: whoever takes it has got everything before it.
+ * slot of its item: taking it means that everything before it was taken.
  */
 
 import { argumentError, CancelledError, checkOptions, rangeError } from "../errors/errors.ts";
@@ -42,7 +42,7 @@ const KNOWN: Names<MapConcurrentOptions> = { limit: 1, ordered: 1 };
  * A failure of `fn` or of the source comes out in the place of its item, after everything before it, and bare; the items
  * after it are cancelled, and have ended by then. Leaving the loop early, or being cancelled in it, cancels all that is
  * under way, waits until it has ended, and closes the source. A source that gives nothing cannot hold the loop up: streams
- * are destroyed, and what does not answer within `cancelGrace` seconds is left and reported. A map that nobody asks for a
+ * are destroyed, and what does not answer within `cancelGrace` seconds is left and reported. A map that is never asked for a
  * result does nothing, and is reported with its line. Several tasks may take from one map: each result goes to one of them.
  * The calls of `fn` run in a few tasks that take turns at the items, with a copy of the consumer's context
  * variables each. Source: Tokio's `buffered` and `buffer_unordered`.
@@ -78,7 +78,7 @@ export interface ConcurrentMap<R> extends AsyncIterableIterator<R> {
   return(): Promise<IteratorResult<R, undefined>>;
   [Symbol.asyncIterator](): ConcurrentMap<R>;
   /**
-   * Waits for all the results that nobody has taken yet, and gives them in one array, in the order in which the loop would
+   * Waits for all the results that were not taken yet, and gives them in one array, in the order in which the loop would
    * get them. A failure is thrown, and what came before it is dropped. Cancelled, it ends as the loop over the map does.
    *
    * @example
@@ -108,7 +108,7 @@ class Failure {
   }
 }
 
-/** What became of an item, until somebody takes it: what `next` gives, or a failure. */
+/** What became of an item, until it is taken: what `next` gives, or a failure. */
 type Outcome<R> = IteratorYieldResult<R> | Failure;
 
 interface Worker {
@@ -132,7 +132,7 @@ class Mapping<T, R> implements ConcurrentMap<R> {
   /** Where it is iterated: the deadlines there count for the workers. */
   #owner: Scope | undefined = undefined;
   #context: Context | undefined = undefined;
-  /** That somebody asks for a result. */
+  /** That a result is asked for. */
   #expectation: Expectation | undefined;
   readonly #workers: Set<Worker> = new Set();
   /** Once an item has failed: the workers by their items, without those that were cancelled for that. */
@@ -151,7 +151,7 @@ class Mapping<T, R> implements ConcurrentMap<R> {
   #isReading = false;
   /** True once no other item is to be read. */
   #isEnded = false;
-  /** True once nobody wants results any more. */
+  /** True once no more results are wanted. */
   #isLeft = false;
   /** True once all workers have ended, and the source is told so. */
   #isClosing = false;
@@ -403,7 +403,7 @@ class Mapping<T, R> implements ConcurrentMap<R> {
     for (const outcome of this.#slots.takeAll()) this.#drop(outcome);
   }
 
-  /** Nobody will take it. Failures are told all the same. */
+  /** It will not be taken. Failures are reported all the same. */
   #drop(outcome: Outcome<R>): void {
     if (!(outcome instanceof Failure) || outcome.error instanceof CancelledError) return;
     const message =

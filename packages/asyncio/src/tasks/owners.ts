@@ -1,5 +1,5 @@
 /**
- * Who waits for a task to end: the group or the call that it is a child of, and everybody who awaits it. For operations that
+ * Who waits for a task to end: the group or the call that it is a child of, and every task that awaits it. For operations that
  * would wait for themselves. It is found from below, so that tasks need not know their owners.
  */
 
@@ -8,7 +8,7 @@ import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import { Wait } from "../kernel/wait.ts";
 
-/** A listener that stands for somebody who waits until the task has ended. */
+/** A listener that stands for code that waits until the task has ended. */
 export interface Ownership extends FutureListener {
   /** Where that is. */
   readonly owner: Scope;

@@ -41,7 +41,7 @@ interface Branch {
 /**
  * The branches of one call, and the one wait that stands for the call: it ends when all of them have. A branch that was
  * cancelled because another one was first, or because the caller was cancelled, does not count as an ending: if another
- * branch has a value all the same, that is handed over, and the cancellation stays pending (rule 6).
+ * branch has a value all the same, that is handed over, and the cancellation stays pending (R6).
  */
 class Branches {
   readonly #parent: Scope = here();
@@ -102,7 +102,7 @@ class Branches {
     return this.#join.promise;
   }
 
-  /** Tells of an ending that nobody will see: a failure always, a value that somebody may miss in debug mode. */
+  /** Reports an ending that reaches no caller: a failure always, a value that may be missed in debug mode. */
   reportLate(ending: Ending): void {
     const { loop, task } = this.#parent;
     const branch = `a branch of ${this.#label}`;

@@ -1,5 +1,5 @@
 /**
- * Where a map gets its items: an iterable of somebody else. It may be silent for ever, and it can be left all the same.
+ * Where a map gets its items: a foreign iterable. It may be silent for ever, and it can be left all the same.
  *
  * A reader that is cancelled while the source waits in an operation of ours waits on: the source hears of the cancellation
  * itself, and may clean up. One whose source sits in a foreign await leaves at once, and closing sees to the rest: streams
@@ -20,9 +20,9 @@ const ITEM = "an item of the source of mapConcurrent";
 const LEAST_SECONDS = 0.1;
 
 export class Source<T> {
-  /** True iff it gives its items as promises. */
+  /** True if it gives its items as promises. */
   readonly isAsync: boolean;
-  /** True iff it is to be told that nobody reads on. */
+  /** True if it is to be told that nobody reads on. */
   isOpen = true;
   readonly #items: Iterable<T> | AsyncIterable<T>;
   readonly #iterator: Iterator<T> | AsyncIterator<T>;
@@ -87,7 +87,7 @@ export class Source<T> {
   }
 
   /**
-   * Tells the source that nobody reads on, and waits until it has answered; at most for a grace period, unless it waits in
+   * Tells the source that it is not read any more, and waits until it has answered; at most for a grace period, unless it waits in
    * operations of ours. Those are cancelled then.
    */
   async close(scope: Scope): Promise<void> {

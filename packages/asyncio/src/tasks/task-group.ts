@@ -10,7 +10,7 @@
  *
  * Two phases. While the body runs, a cancellation from outside meets the group's scope, whose hook cancels the children
  * with it. When the body has ended, its scope is closed, and the group waits for the children with one wait in the scope
- * around it; that wait is never rejected early, it forwards the cancellation to the children (design rule 15).
+ * around it; that wait is never rejected early, it forwards the cancellation to the children (R15).
  *
  * Source of the semantics: asyncio.TaskGroup (S87 to S104), `limit` and `start` as in Trio and AnyIO.
  */
@@ -119,11 +119,11 @@ export class TaskGroup<R = unknown> {
   #created = 0;
   /** Failures with the place of the child; the body comes first. */
   readonly #failures: { readonly place: number; readonly error: unknown }[] = [];
-  /** Set iff `cancel` was called: what the call resolves to. */
+  /** Set if `cancel` was called: what the call resolves to. */
   #ended: { readonly value: R } | undefined = undefined;
   /** The latest cancellation from outside that reached the body. */
   #outside: Cancellation | undefined = undefined;
-  /** Set iff the signal aborted. */
+  /** Set if the signal aborted. */
   #aborted: { readonly reason: unknown; readonly cutsChildren: boolean } | undefined = undefined;
   /** True once a listener was told that the group is ending. */
   #hasExcused = false;
@@ -216,7 +216,7 @@ export class TaskGroup<R = unknown> {
     try {
       const outcome = await this.#runBody(body);
       if (this.#state === "open") this.#state = "closing";
-      // Again: somebody may have started another child between the end of the last one and our turn.
+      // Again: other code may have started another child between the end of the last one and our turn.
       while (this.#children.size > 0) await this.#joinChildren(outcome);
       return this.#conclude(outcome);
     } finally {
@@ -242,7 +242,7 @@ export class TaskGroup<R = unknown> {
 
   async #joinChildren(outcome: BodyOutcome<R>): Promise<void> {
     const forwardCancel = (_wait: Wait<never>, cancellation: Cancellation): boolean => {
-      this.#state = "aborting"; // nobody would cancel a child that is started from now on
+      this.#state = "aborting"; // nothing would cancel a child that is started from now on
       this.#cancelChildren(cancellation);
       return false;
     };
@@ -271,7 +271,7 @@ export class TaskGroup<R = unknown> {
       throw this.#exceptionGroup();
     }
     if (cancelledError !== undefined) throw cancelledError;
-    // Not if the abort came too late to cut anything off: a body that has returned is finished (8.21).
+    // Not if the abort came too late to cut anything off: a body that has returned is finished (F21).
     if (this.#aborted !== undefined && (this.#aborted.cutsChildren || !("value" in outcome))) {
       throw this.#aborted.reason;
     }
@@ -280,7 +280,7 @@ export class TaskGroup<R = unknown> {
 
   #exceptionGroup(): ExceptionGroup {
     this.#failures.sort((a, b) => a.place - b.place);
-    // What the body saw by awaiting a child, and the child's own failure, are one (8.7).
+    // What the body saw by awaiting a child, and the child's own failure, are one (F7).
     const errors = new Set(this.#failures.map(({ error }) => error));
     return new ExceptionGroup(`${this.describeWait()} has failed`, [...errors]);
   }
@@ -361,7 +361,7 @@ export class TaskGroup<R = unknown> {
     this.#abort("abort", reason);
   }
 
-  /** Cancels the children, except those that the group has cancelled before and that are ending: they may take their time (8.6). */
+  /** Cancels the children, except those that the group has cancelled before and that are ending: they may take their time (F6). */
   #cancelChildren(cancellation: Cancellation): void {
     for (const child of this.#children.toArray()) {
       if (child.isCancelled && child.task.cancelling() > 0) continue;
@@ -387,7 +387,7 @@ export class TaskGroup<R = unknown> {
 
   /**
    * The caller may be a listener: what it throws goes into the emitter, and would end the process while it cleans up. So it is
-   * reported instead, once for the group, if nobody catches it.
+   * reported instead, once for the group, if it is not caught.
    */
   #excused<E extends Error>(api: string, exception: E): E {
     const { loop, task } = this.#outer;
@@ -425,7 +425,7 @@ class Child implements Ownership, Links<Child> {
   readonly task: Task<unknown>;
   /** Its place in the order of creation. */
   readonly place: number;
-  /** False iff it waits for one of the places that `limit` allows. */
+  /** False if it waits for one of the places that `limit` allows. */
   hasPlace: boolean;
   /** True once the group has cancelled it. */
   isCancelled = false;

@@ -158,7 +158,7 @@ export async function waitFor<T>(
   }
   if (seconds !== null) checkSeconds("`waitFor`", "a number of seconds, or null", seconds);
   if (work instanceof Future) {
-    // Under a pending cancellation the await passes it on to the work (8.21); `timeout` would not get that far.
+    // Under a pending cancellation the await passes it on to the work (F21); `timeout` would not get that far.
     const isPlain = work.done() || here().peekDue() !== undefined;
     return await (isPlain ? work : timeout(seconds, () => work));
   }
@@ -220,7 +220,7 @@ class CompletionIterator<T> implements Completions<T> {
   };
   /** Futures that have not ended as far as we know, with what listens to them. */
   readonly #pending: Map<Future<T>, FutureListener> = new Map();
-  /** Thunks that were given under a pending cancellation: it comes first (8.3), and they start if somebody goes on. */
+  /** Thunks that were given under a pending cancellation: it comes first (F3), and they start if the caller goes on. */
   readonly #notStarted: Coroutine<T>[] = [];
   /** Those of the pending ones that it listens to: none after the consumer has stopped, they may live long. */
   readonly #heard: Set<Future<T>> = new Set();

@@ -3,7 +3,7 @@
  * globals: setTimeout, setInterval, setImmediate and what clears them, Date, performance.now, and Math.random if wanted.
  *
  * The globals are replaced while a bubble is open anywhere. A replacement asks for the scope of the code that calls it: on
- * a loop with an open bubble it answers in that loop's time, for everybody else it calls the original, so real time goes
+ * a loop with an open bubble it answers in that loop's time, for all other code it calls the original, so real time goes
  * on beside a bubble, and bubbles beside each other. The library itself took its originals at load (kernel/host.ts).
  * `structuredClone`, `queueMicrotask` and `process.nextTick` know no time and stay as they are.
  */
@@ -32,7 +32,7 @@ export const BUBBLE: Names<BubbleOptions> = { date: 1, random: 1 };
 /**
  * Opens a bubble around everything that runs on `loop`; gives the function that closes it. While it is open, code there
  * that uses the host's timers, `Date` and `performance.now()` sees the time of the loop: `performance.now()` begins at 0,
- * `Date` at `date`. A callback runs as a step of the loop, in the context of whoever set the timer, and what it throws or
+ * `Date` at `date`. A callback runs as a step of the loop, in the context in which the timer was set, and what it throws or
  * rejects with goes to the exception handler of the loop; an interval goes on after it. The timers count as timers of the
  * loop (`loop.statistics()`), and the clock jumps to them, also if they were `unref`ed: the loop has one kind of timer.
  *
@@ -62,7 +62,7 @@ export function openBubble(loop: EventLoop, options: BubbleOptions): () => void 
 const bubbles: Map<EventLoop, Bubble> = new Map();
 
 function bubbleHere(): Bubble | undefined {
-  if (bubbles.size === 0) return undefined; // called through what somebody has kept
+  if (bubbles.size === 0) return undefined; // called through a reference that was kept
   const scope = scopeAround();
   return scope === undefined ? undefined : bubbles.get(scope.loop);
 }
@@ -86,7 +86,7 @@ class Bubble {
     return bubbles.get(this.loop) === this;
   }
 
-  /** Rounded to the microsecond: 0.57 s are 569.9999999999999 ms, and whoever slept them would find a millisecond missing. */
+  /** Rounded to the microsecond: 0.57 s are 569.9999999999999 ms, and after such a sleep a millisecond would be missing. */
   elapsedMs(): number {
     return Math.round((this.loop.time() - this.#openedAt) * 1e6) / 1e3;
   }
@@ -120,7 +120,7 @@ class VirtualTimer {
   // Taken when it is set: an interval, and a timer that is refreshed, begin each time in the contexts they began in first.
   readonly #inContext: <R>(fn: () => R) => R = contextNow();
   readonly #variables: Context = copyContext();
-  /** Set iff the loop will call. */
+  /** Set if the loop will call. */
   #handle: Handle | undefined = undefined;
   #isRefed = true;
   #isClosed = false;
@@ -208,7 +208,7 @@ interface Replacement {
   readonly target: object;
   readonly name: string;
   readonly value: unknown;
-  /** Undefined iff the target has inherited the original. */
+  /** Undefined if the target has inherited the original. */
   readonly before: PropertyDescriptor | undefined;
 }
 
@@ -244,7 +244,7 @@ function replace(target: object, name: string, make: (original: Callback) => unk
 }
 
 /**
- * Puts back what was there, but only in place of what is ours. If somebody has replaced it meanwhile, taking theirs away
+ * Puts back what was there, but only in place of what is ours. If other code has replaced it meanwhile, taking theirs away
  * would switch their fake timers, or their instrumentation, off behind their back. They may hold ours as the original
  * that they call or put back one day: it then goes on calling the original that it has replaced.
  */

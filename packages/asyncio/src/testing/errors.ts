@@ -30,7 +30,7 @@ export class RaceError extends Error {
 }
 register(RaceError, "RaceError");
 
-/** Failures during the test that nobody could be told: of callbacks, of tasks nobody awaited, of branches cut off. */
+/** Failures during the test that reached no caller: of callbacks, of tasks without an `await`, of branches cut off. */
 export class UnhandledError extends AggregateError {
   readonly code = "ERR_ASYNCIO_UNHANDLED";
 

@@ -75,7 +75,7 @@ export interface Exploration {
   readonly schedules: number;
   /** How many of them were different in the order of their steps. */
   readonly distinct: number;
-  /** True iff it stopped because nothing new came any more. */
+  /** True if it stopped because nothing new came any more. */
   readonly saturated: boolean;
   /** Real seconds. */
   readonly seconds: number;
@@ -283,7 +283,7 @@ class Explorer<S> {
     return false;
   }
 
-  /** A schedule that departs from another one is the same up to there: another chance to see what nobody decides. */
+  /** A schedule that departs from another one is the same up to there: another chance to see what is not decided by the schedule. */
   #checkControl(script: readonly Deviation[], trial: Trial<S>): void {
     if (this.#settings.foreign === "hold") return; // what is outside may come at any time
     const position = this.#search.misfit(script, trial.decider.counts);

@@ -79,7 +79,7 @@ export class Injector {
 
   /**
    * An operation completes in its call. It is a wait all the same: when the budget is spent it lets the host have its turn
-   * (rule 9), and whoever comes up then may cancel. The next operation learns of it.
+   * (R9), and the task that comes up then may cancel. The next operation learns of it.
    */
   completes(scope: Scope): void {
     const when = "as an operation completes";

@@ -161,9 +161,9 @@ interface SimulatedPortDetails {
   readonly address: Address;
   readonly remote: Address | undefined;
   readonly receiver: DatagramReceiver;
-  /** Sends it; `refused` is called when the news has come that nobody listens there. */
+  /** Sends it; `refused` is called when the news has come that no program listens there. */
   readonly post: (datagram: Datagram, to: Address, refused: () => void) => void;
-  /** Sends it to everybody; undefined if that is not allowed. */
+  /** Sends it to all hosts; undefined if that is not allowed. */
   readonly broadcast: ((datagram: Datagram, port: number) => void) | undefined;
   readonly forget: () => void;
 }

@@ -190,7 +190,7 @@ export class SimulatedHost implements Network {
   /**
    * Connects to a listener of another host, which takes the latency there and back; with a `path` to a listener of this
    * host. Waits for ever while the link is cut or the host is down: give it a deadline. Rejects with ECONNREFUSED where
-   * nobody listens (ENOENT for a path), ENOTFOUND for a host that there is not. Cancelled, there is no connection.
+   * no program listens (ENOENT for a path), ENOTFOUND for a host that there is not. Cancelled, there is no connection.
    */
   connect(to: Address): Promise<ByteStream> {
     const scope = here();
@@ -288,7 +288,7 @@ export class SimulatedHost implements Network {
     return this.#sockets.get(port);
   }
 
-  /** @internal The program on it is gone: nobody listens any more. */
+  /** @internal The program on it is gone, and its listeners are, too. */
   crash(): void {
     this.isUp = false;
     for (const listener of [...this.#listeners.values()]) listener.close();
@@ -364,7 +364,7 @@ export class SimulatedNetwork {
 
   /**
    * Gives a `name` to several `hosts`, in the order in which a client is to try them: `network.alias("db", ["2001:db8::1",
-   * "192.0.2.1"])`. Those that nobody has made yet are made.
+   * "192.0.2.1"])`. Those that do not exist yet are made.
    */
   alias(name: string, hosts: readonly string[]): void {
     if (typeof name !== "string") throw argumentError("`network.alias`", "a name", name);
@@ -399,7 +399,7 @@ export class SimulatedNetwork {
       if (linkOf(...connection.hosts) === linkOf(a, b)) connection.reset();
   }
 
-  /** The host goes down: its connections are reset, its listeners gone; who connects to it waits for ever. */
+  /** The host goes down: its connections are reset, its listeners gone; a client that connects to it waits for ever. */
   crash(name: string): void {
     for (const connection of [...this.#connections])
       if (connection.hosts.includes(name)) connection.reset();
@@ -436,7 +436,7 @@ export class SimulatedNetwork {
     return least + ((most - least) * this.#draw(1000)) / 1000;
   }
 
-  /** @internal Sends a datagram, which may get lost, as may the news that nobody listens there. */
+  /** @internal Sends a datagram, which may get lost, as may the news that no program listens there. */
   post(datagram: Datagram, to: Address, refused?: () => void): void {
     const { loop } = here();
     const { host } = datagram.from;
@@ -497,13 +497,13 @@ export class SimulatedNetwork {
         );
         return;
       }
-      if (wait.state !== "parked") return; // nobody wants it any more
+      if (wait.state !== "parked") return; // it was given up
       const local = { host: client.name, port: client.freePort() };
       const { makeNear, far, reset } = this.#connect(loop, local, to);
       listener.connected(far);
       back(() => {
         if (wait.state === "parked") wait.resume(makeNear());
-        else reset(); // given up on the way: nobody ever had this end
+        else reset(); // given up on the way: this end was never handed out
       });
     });
   }

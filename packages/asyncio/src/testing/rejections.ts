@@ -1,5 +1,5 @@
 /**
- * Promises of the code under test that fail while nobody awaits them. The host tells of them when all its microtasks have
+ * Promises of the code under test that fail before they are awaited. The host tells of them when all its microtasks have
  * run, mostly some schedules later, but in the context in which they came about; so the trial they belong to is known (not
  * on Bun). A framework that listens for the same event fails its test as well.
  */
@@ -32,7 +32,7 @@ export function watchRejections(): () => void {
   };
 }
 
-/** Lets the host have its turn: timers, I/O, and rejections that nobody has handled. */
+/** Lets the host have its turn: timers, I/O, and unhandled rejections. */
 export function turnOfHost(): Promise<void> {
   return new Promise((resolve) => realHost.macrotask(resolve));
 }

@@ -109,7 +109,7 @@ export const plainMode: Mode = { cancels: false, faults: false, deadlines: false
  * Runs `body` as a test on a loop of its own in virtual time. The clock jumps when every task is blocked, so no sleep takes
  * real time. Fails, each time with the tasks and what they wait for: at once when nothing can wake them any more
  * (DeadlockError), when it has not ended after `watchdog` real seconds (TimeoutError), and when it has ended and something is
- * left: a task, a timer, a wait, a lock, a permit, a connection (LeakError); a failure that nobody was told (UnhandledError);
+ * left: a task, a timer, a wait, a lock, a permit, a connection (LeakError); a failure that reached no caller (UnhandledError);
  * a race on a `cell` or `tracked` object (RaceError). Gives what the body returns.
  *
  * Call it inside the tests of any framework. Source: Kotlin's runTest, Go's synctest, Trio's MockClock.

@@ -25,7 +25,7 @@ export class Sequencer {
   readonly #taken: Set<number> = new Set();
   /** Every position below has ended. */
   #next = 0;
-  /** Why nobody gets a turn any more. */
+  /** Why no task gets a turn any more. */
   #broken: string | undefined = undefined;
 
   /**

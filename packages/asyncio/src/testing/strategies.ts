@@ -112,7 +112,7 @@ class Fair implements Strategy {
 class Pct implements Strategy {
   readonly #draw: (count: number) => number;
   readonly #priorities: Map<object, number> = new Map();
-  /** The decisions at which whoever is about to run loses its priority. */
+  /** The decisions at which the task that is about to run loses its priority. */
   readonly #changes: ReadonlySet<number>;
   #lowest = 0;
 

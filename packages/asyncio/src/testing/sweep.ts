@@ -79,7 +79,7 @@ export interface Sweep {
   readonly runs: number;
   /** In how many different places something was injected. */
   readonly places: number;
-  /** False iff `iterations` or `seconds` ended it before everything was tried. */
+  /** False if `iterations` or `seconds` ended it before everything was tried. */
   readonly complete: boolean;
   /** Real seconds. */
   readonly seconds: number;
@@ -256,7 +256,7 @@ async function sweep<S>(
       if (script.length >= depth) continue;
       const first = (script.at(-1)?.position ?? -1) + 1;
       const next = strategy.places.map((kind, place) => ({ kind, place })).slice(first);
-      // Last comes first. What happens while somebody waits is understood at a glance, the rest is for afterwards.
+      // Last comes first. What happens during a wait is understood at a glance, the rest is for afterwards.
       const isLate = (kind: DecisionKind) => kind === "interrupt";
       for (const late of [true, false])
         for (const { kind, place } of next.toReversed())

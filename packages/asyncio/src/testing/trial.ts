@@ -74,11 +74,11 @@ export interface TrialOptions {
   readonly mode: Mode;
   /** Keeps the steps for people. Slow. */
   readonly log?: TraceLog | undefined;
-  /** Keeps where waits and accesses are in the program, up to a number of them. @default true iff there is a log */
+  /** Keeps where waits and accesses are in the program, up to a number of them. @default true if there is a log */
   readonly keepsSites?: boolean;
   /** Keeps whose steps came in which order. */
   readonly keepsTrace?: boolean;
-  /** Lets the host have its turn at the end: only then it tells of promises that have failed with nobody to await them. */
+  /** Lets the host have its turn at the end: only then it reports promises that have failed and are not awaited. */
   readonly givesTurn?: boolean;
 }
 
@@ -108,9 +108,9 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   failure: Failure | undefined = undefined;
   /** Which schedule of an exploration it is, and who drew it. */
   found: { readonly strategy: string; readonly schedule: number } | undefined = undefined;
-  /** True iff it has failed by a rejection that the host told of. */
+  /** True if it has failed by a rejection that the host told of. */
   isRejected = false;
-  /** True iff it took too long in real time. */
+  /** True if it took too long in real time. */
   isBarkedAt = false;
 
   readonly #settings: TrialSettings<S>;
@@ -157,7 +157,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     if (this.#givesTurn) await turnOfHost();
   }
 
-  /** A promise was rejected by code on this loop, and nobody has handled that. */
+  /** A promise was rejected by code on this loop, and that was not handled. */
   rejected(reason: unknown): void {
     if (this.failure !== undefined || (this.#injector.isUsed && this.#injector.isInjection(reason)))
       return;
@@ -356,7 +356,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     this.#cameFromOutside(task);
   }
 
-  /** Code of a task runs outside of every step: somebody outside has woken it. */
+  /** Code of a task runs outside of every step: something outside has woken it. */
   #cameFromOutside(task: Task<unknown> | undefined): void {
     this.#isBlindDead = false;
     if (this.#phase !== "running" || this.#settings.foreign !== "error") return;

@@ -51,12 +51,12 @@ export function failureOfBody(
   return { error: new SweepError(message, { cause: error }) };
 }
 
-/** What was reported to the exception handler, for want of somebody to tell. */
+/** What was reported to the exception handler, because it reached no caller. */
 export function failureOfProblems(
   reported: readonly ExceptionContext[],
   injector: Injector,
 ): Failure | undefined {
-  // What was injected may hit a task that nobody awaits any more.
+  // What was injected may hit a task that is not awaited any more.
   const problems = reported.filter(
     ({ exception }) => !injector.isUsed || !injector.isInjection(exception),
   );
@@ -70,7 +70,7 @@ export function failureOfProblems(
   return { error: new UnhandledError(messages, exceptions) };
 }
 
-/** Tasks that have not ended, callbacks and waits that are still to come, and what somebody has not given back. */
+/** Tasks that have not ended, callbacks and waits that are still to come, and what was not given back. */
 export function failureOfLeaks(loop: EventLoop, watched: Iterable<Watched>): Failure | undefined {
   const left = tasksInWords(loop);
   for (const target of loop.timerTargets()) {

@@ -5,7 +5,7 @@
  * When is nothing ready? No step is ready, no macrotask hop is due, no work outside the loop is waited for in
  * `cancellable`, and no task sits in a foreign await that the real host may still end. The last of these cannot be asked
  * directly. But a foreign await that is really under way has something open in the host (a timer, a request, a socket),
- * and Node tells what is open: more than there was at the beginning means that somebody outside may still come back. A
+ * and Node tells what is open: more than there was at the beginning means that something outside may still come back. A
  * task in a foreign await with nothing open outside waits for a promise that another task, or a timer of ours, will settle.
  */
 
@@ -24,11 +24,11 @@ import { networkHere } from "./current-host.ts";
 interface VirtualTimer {
   readonly when: number;
   readonly run: () => void;
-  /** True iff it counts: a timer left behind by a cancelled timeout is no reason to move the clock. */
+  /** True if it counts: a timer left behind by a cancelled timeout is no reason to move the clock. */
   isRefed: boolean;
 }
 
-/** Somebody who waits until nothing is ready, at `when` or later. */
+/** A wait until nothing is ready, at `when` or later. */
 interface Settler {
   readonly when: number;
   readonly wait: Wait<void>;
@@ -41,13 +41,13 @@ const SECOND_LOOKS = 15;
 export class VirtualHost implements Host {
   readonly exact = true;
   readonly strict: boolean = false;
-  /** False iff the clock moves by `advance` alone. */
+  /** False if the clock moves by `advance` alone. */
   readonly autojump: boolean;
-  /** Everything that somebody has held on this loop. */
+  /** Everything that was held on this loop. */
   readonly watched: Set<Watched> = new Set();
-  /** True iff the host's own timers are virtual for the code on this loop. */
+  /** True if the host's own timers are virtual for the code on this loop. */
   protected isBubbled = false;
-  /** True iff work outside may take its real time. */
+  /** True if work outside may take its real time. */
   protected isPatient = true;
   /** True once work outside does not count any more. */
   protected ignoresForeign = false;
@@ -184,7 +184,7 @@ export class VirtualHost implements Host {
     });
   }
 
-  /** Whoever has ended since nothing was ready, without a step of the loop, was woken by somebody outside. */
+  /** What has ended since nothing was ready, without a step of the loop, was woken from outside. */
   #findReturns(): void {
     const sitting = this.#sitting;
     this.#sitting = [];
@@ -237,7 +237,7 @@ export class VirtualHost implements Host {
     this.#openBefore = openOutside();
   }
 
-  /** Foreign work holds the clock. It comes back by itself, or what is open is somebody else's and goes away. */
+  /** Foreign work holds the clock. It comes back by itself, or what is open belongs to other code and goes away. */
   protected heldBack(): void {
     if (this.#poll !== undefined) return;
     this.#poll = realHost.setTimer(realHost.now() + POLL_SECONDS, () => {
@@ -247,7 +247,7 @@ export class VirtualHost implements Host {
     this.#poll.unref();
   }
 
-  /** Time may move on: somebody waited for this moment, or the next timer is due. */
+  /** Time may move on: a wait was for this moment, or the next timer is due. */
   protected nothingReady(): void {
     this.#dropEndedSettlers();
     const settler = this.#nextSettler();

@@ -84,7 +84,7 @@ describe("section 6: errors", () => {
   });
 
   test(
-    "the TimeoutError of a deadline has the CancelledError as its cause (8.24)",
+    "the TimeoutError of a deadline has the CancelledError as its cause (F24)",
     virtual(async () => {
       const error = (await rejection(timeout(1.5, () => sleep(10)))) as TimeoutError;
 
@@ -152,7 +152,7 @@ describe("ExceptionGroup", () => {
   });
 });
 
-describe("fine point 25: operations reject wrong arguments, and never throw", () => {
+describe("F25: operations reject wrong arguments, and never throw", () => {
   const nan = Number.NaN;
   const text = "1" as unknown as number;
   const body = async (): Promise<void> => {};

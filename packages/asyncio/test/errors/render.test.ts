@@ -170,7 +170,7 @@ describe("long lists are condensed", () => {
   });
 });
 
-describe("rule 26: the report of what would not end is short, however many there are", () => {
+describe("R26: the report of what would not end is short, however many there are", () => {
   test("20,000 alike and 30 of other kinds", async () => {
     const loop = new VirtualLoop();
     const reports = collectReports(loop);

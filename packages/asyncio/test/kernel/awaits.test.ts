@@ -34,7 +34,7 @@ function doneFuture<T>(value: T): Future<T> {
   return future;
 }
 
-describe("rule 9: an endless loop over what is done lets the host have its turn", () => {
+describe("R9: an endless loop over what is done lets the host have its turn", () => {
   const doneThings: Record<string, () => PromiseLike<unknown>> = {
     "a future with a value": () => doneFuture(1),
     "a future that has failed": () => failedFuture(new Error("no")),
@@ -188,7 +188,7 @@ describe("an await of what is done takes one microtask, whatever it ended with",
   });
 });
 
-describe("rule 8: an await of a task meets what is pending, and rejects also if the task gives a value", () => {
+describe("R8: an await of a task meets what is pending, and rejects also if the task gives a value", () => {
   test("a loop over short tasks hears of a deadline", () =>
     run(async () => {
       let count = 0;
@@ -292,7 +292,7 @@ describe("rule 8: an await of a task meets what is pending, and rejects also if 
   });
 });
 
-describe("rule 29: a task whose signal has aborted before ends cancelled, and has not started", () => {
+describe("R29: a task whose signal has aborted before ends cancelled, and has not started", () => {
   const reason = new Error("the client has gone");
   const signal = AbortSignal.abort(reason);
 

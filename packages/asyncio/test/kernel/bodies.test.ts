@@ -30,7 +30,7 @@ async function withPatchedThen<T>(body: () => Promise<T>): Promise<T> {
   }
 }
 
-describe("rule 1: a task ends with the outcome of its own body", () => {
+describe("R1: a task ends with the outcome of its own body", () => {
   test("also where `then` is patched and calls back in another async context", async () => {
     const results = await withPatchedThen(() =>
       run(async () => {

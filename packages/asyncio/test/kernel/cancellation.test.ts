@@ -24,7 +24,7 @@ import { collectReports, rejection, virtual } from "../virtual.ts";
 
 const forEver = Number.POSITIVE_INFINITY;
 
-describe("rule 13: cancelling a scope cancels the waits parked at or below it", () => {
+describe("R13: cancelling a scope cancels the waits parked at or below it", () => {
   test(
     "every branch that is parked in the scope is cancelled",
     virtual(async () => {
@@ -228,7 +228,7 @@ describe("rule 13: cancelling a scope cancels the waits parked at or below it", 
   );
 });
 
-describe("rule 14: a CancelledError tells where it came from, and only its own scope swallows it", () => {
+describe("R14: a CancelledError tells where it came from, and only its own scope swallows it", () => {
   test(
     "it carries the scope, the reason and the name of the task that asked",
     virtual(async () => {
@@ -362,7 +362,7 @@ async function swallowForEver(seconds: number): Promise<void> {
   }
 }
 
-describe("rule 15: a cancellation is delivered once, and insisted on after the grace period", () => {
+describe("R15: a cancellation is delivered once, and insisted on after the grace period", () => {
   test(
     "code may await in catch and finally to clean up",
     virtual(async () => {
@@ -608,7 +608,7 @@ describe("rule 15: a cancellation is delivered once, and insisted on after the g
   });
 
   test(
-    "an endless catch after the grace period lets the host have its turn (8.4)",
+    "an endless catch after the grace period lets the host have its turn (F4)",
     virtual(async () => {
       let release = false;
       const immediates: string[] = [];
@@ -673,7 +673,7 @@ describe("rule 15: a cancellation is delivered once, and insisted on after the g
   }
 });
 
-describe("rule 17: a task that is cancelled before its first step starts all the same", () => {
+describe("R17: a task that is cancelled before its first step starts all the same", () => {
   test(
     "and gets the CancelledError at its first wait (S14)",
     virtual(async () => {
@@ -721,7 +721,7 @@ describe("rule 17: a task that is cancelled before its first step starts all the
   );
 });
 
-describe("rule 18: cancelling a task cancels what it awaits", () => {
+describe("R18: cancelling a task cancels what it awaits", () => {
   test(
     "a task that it awaits (S31)",
     virtual(async () => {
@@ -753,7 +753,7 @@ describe("rule 18: cancelling a task cancels what it awaits", () => {
   );
 
   test(
-    "a pending cancellation that meets the await of a pending task (8.21, S35)",
+    "a pending cancellation that meets the await of a pending task (F21, S35)",
     virtual(async () => {
       const inner = createTask(() => sleep(10));
       const outer = createTask(async () => {
@@ -837,7 +837,7 @@ describe("rule 18: cancelling a task cancels what it awaits", () => {
   });
 });
 
-describe("fine point 1: the awaiter of a cancelled task waits until that has ended", () => {
+describe("F1: the awaiter of a cancelled task waits until that has ended", () => {
   test(
     "and gets the CancelledError of its own scope, with the inner one as its cause (S42)",
     virtual(async (loop) => {
@@ -910,7 +910,7 @@ describe("fine point 1: the awaiter of a cancelled task waits until that has end
   );
 });
 
-describe("fine point 2: a pending cancellation that meets no wait does not discard a result", () => {
+describe("F2: a pending cancellation that meets no wait does not discard a result", () => {
   test(
     "of a task (S36)",
     virtual(async () => {
@@ -939,7 +939,7 @@ describe("fine point 2: a pending cancellation that meets no wait does not disca
   );
 });
 
-describe("fine point 3: a shielded scope opens in spite of a pending cancellation", () => {
+describe("F3: a shielded scope opens in spite of a pending cancellation", () => {
   for (const [name, open] of Object.entries({
     cleanup: (body: () => Promise<string>) => cleanup(5, body),
     "a shielded CancelScope": (body: () => Promise<string>) =>
@@ -1008,7 +1008,7 @@ describe("fine point 3: a shielded scope opens in spite of a pending cancellatio
   );
 });
 
-describe("fine point 21: several cancellations before the delivery", () => {
+describe("F21: several cancellations before the delivery", () => {
   test(
     "are one CancelledError, with the first reason; the count keeps them all",
     virtual(async () => {
@@ -1059,7 +1059,7 @@ describe("fine point 21: several cancellations before the delivery", () => {
   );
 });
 
-describe("fine point 15: CancelScope", () => {
+describe("F15: CancelScope", () => {
   test(
     "gives the value of a body that was not cut off",
     virtual(async () => {

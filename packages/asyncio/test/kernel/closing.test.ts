@@ -25,7 +25,7 @@ function branch(body: () => Promise<unknown>): Promise<unknown> {
   return promise;
 }
 
-describe("rule 16: a scope closes when its body settles", () => {
+describe("R16: a scope closes when its body settles", () => {
   const scopes: Record<string, (body: () => Promise<unknown>) => Promise<unknown>> = {
     "a task": async (body) => await createTask(body),
     "an eager task": async (body) => await createTask(body, { eagerStart: true }),
@@ -236,7 +236,7 @@ describe("rule 16: a scope closes when its body settles", () => {
   });
 });
 
-describe("rule 16: an abandoned CancelledError does not crash the process, anything else does", () => {
+describe("R16: an abandoned CancelledError does not crash the process, anything else does", () => {
   for (const scenario of ["abandoned branch", "branch of a finished run", "abandoned task"]) {
     test(`${scenario}: the program ends normally`, async () => {
       const { code, stdout, stderr } = await runFixture("rejections", scenario);
@@ -327,7 +327,7 @@ describe("rule 16: an abandoned CancelledError does not crash the process, anyth
   });
 });
 
-describe("rule 20: a failure that nobody has observed is reported", () => {
+describe("R20: a failure that nobody has observed is reported", () => {
   test("at the end of the run, with the name of the task, and the program ends normally", async () => {
     const { code, stdout, stderr } = await runFixture("rejections", "unobserved failure");
 

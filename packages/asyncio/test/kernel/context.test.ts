@@ -22,7 +22,7 @@ import { virtual } from "../virtual.ts";
 
 const store = new AsyncLocalStorage<string>();
 
-describe("rule 1: one slot, and callbacks run in their owner's context", () => {
+describe("R1: one slot, and callbacks run in their owner's context", () => {
   test(
     "a done callback sees the async context of whoever registered it",
     virtual(async () => {
@@ -256,7 +256,7 @@ describe("the memory of what has ended", () => {
   });
 });
 
-describe("rule 2: a task starts in the async context of its creator", () => {
+describe("R2: a task starts in the async context of its creator", () => {
   test(
     "other AsyncLocalStorage stores of the program reach a task",
     virtual(async () => {
@@ -316,7 +316,7 @@ describe("rule 2: a task starts in the async context of its creator", () => {
   );
 });
 
-describe("rule 4: the scope survives everything that can be awaited", () => {
+describe("R4: the scope survives everything that can be awaited", () => {
   const foreign: Record<string, () => Promise<unknown>> = {
     "a native promise": () => Promise.resolve(),
     "a macrotask": () => new Promise((resolve) => setImmediate(resolve)),

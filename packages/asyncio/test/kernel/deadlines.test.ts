@@ -28,7 +28,7 @@ function burn(seconds: number, loop: EventLoop = getRunningLoop()): void {
   while (loop.time() < end);
 }
 
-describe("rule 8: on the real loop, the first operation begun after a deadline notices it", () => {
+describe("R8: on the real loop, the first operation begun after a deadline notices it", () => {
   const operations: Record<string, () => PromiseLike<unknown>> = {
     "a free lock": () => new Lock().acquire(),
     "a free semaphore": () => new Semaphore(1).acquire(),

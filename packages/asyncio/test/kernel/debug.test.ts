@@ -13,7 +13,7 @@ async function reportsOf(body: () => Promise<unknown>): Promise<string[]> {
   return messages;
 }
 
-describe("rule 6: debug mode warns when a value goes to a wait that lost", () => {
+describe("R6: debug mode warns when a value goes to a wait that lost", () => {
   test("names the wait that has taken an item for nobody", async () => {
     const reports = await reportsOf(async () => {
       const queue = new Queue<number>(0, { name: "urls" });
@@ -42,7 +42,7 @@ describe("rule 6: debug mode warns when a value goes to a wait that lost", () =>
   });
 });
 
-describe("rule 24: debug mode can be switched while the loop runs", () => {
+describe("R24: debug mode can be switched while the loop runs", () => {
   for (const [kind, makeLoop] of [
     ["real loop", () => new HostLoop({ debug: false })],
     ["virtual loop", () => new VirtualLoop({ debug: false })],

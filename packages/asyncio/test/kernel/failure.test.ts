@@ -32,7 +32,7 @@ async function reportsOf(main: () => Promise<unknown>, loop?: VirtualLoop) {
   return reports;
 }
 
-describe("rule 24: the exception handler is told whose failure it is", () => {
+describe("R24: the exception handler is told whose failure it is", () => {
   for (const [where, makeLoop] of [
     ["in real time", () => undefined],
     ["in virtual time", () => new VirtualLoop()],

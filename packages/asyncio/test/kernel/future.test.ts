@@ -14,7 +14,7 @@ import {
 import { VirtualLoop } from "../../src/testing.ts";
 import { collectReports, rejection, virtual } from "../virtual.ts";
 
-describe("rule 19: tasks and futures are promises", () => {
+describe("R19: tasks and futures are promises", () => {
   test(
     "they are instances of Promise",
     virtual(async () => {
@@ -415,7 +415,7 @@ describe("done callbacks", () => {
   });
 });
 
-describe("rule 20 and fine point 27: no failure vanishes (S7)", () => {
+describe("R20 and F27: no failure vanishes (S7)", () => {
   /** What is reported of a future that fails, if `observe` is done to it. */
   async function reportsWhen(observe: (future: Future<void>) => unknown): Promise<number> {
     const loop = new VirtualLoop();
@@ -528,7 +528,7 @@ describe("rule 20 and fine point 27: no failure vanishes (S7)", () => {
   });
 });
 
-describe("fine point 29: a task cannot await itself", () => {
+describe("F29: a task cannot await itself", () => {
   test(
     "directly (S18)",
     virtual(async () => {

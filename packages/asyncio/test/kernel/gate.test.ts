@@ -11,7 +11,7 @@ import {
   taskGroup,
 } from "../../src/index.ts";
 
-describe("rule 7: those who wait for the next turn in a row", () => {
+describe("R7: those who wait for the next turn in a row", () => {
   test("go on in their order, whatever stands between them in the ready queue", async () => {
     const order: string[] = [];
 
@@ -58,7 +58,7 @@ describe("rule 7: those who wait for the next turn in a row", () => {
     ]);
   });
 
-  test("count each against the budget: the host has its turn after 512 (rule 9)", async () => {
+  test("count each against the budget: the host has its turn after 512 (R9)", async () => {
     let turns = 0;
     let turnsBeforeHost = Number.NaN;
 
@@ -84,7 +84,7 @@ describe("rule 7: those who wait for the next turn in a row", () => {
   });
 });
 
-describe("rule 11: the stack of a CancelledError", () => {
+describe("R11: the stack of a CancelledError", () => {
   test("has the functions that waited, the innermost first, and none of ours", async () => {
     const error = await run(async () => {
       const queue = new Queue<never>();

@@ -59,7 +59,7 @@ async function outcomeOf(promise: PromiseLike<unknown>): Promise<unknown> {
 }
 
 const scenes: Record<string, Scene> = {
-  "rule 6: an item that was handed over is not lost": {
+  "R6: an item that was handed over is not lost": {
     expected: ["item", "cancelled"],
     async play(hop) {
       const queue = new Queue<string>();
@@ -79,7 +79,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "rule 6: a cancelled getter takes nothing": {
+  "R6: a cancelled getter takes nothing": {
     expected: ["cancelled", "item"],
     async play(hop) {
       const queue = new Queue<string>();
@@ -91,7 +91,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "rule 8: an operation begun after a cancellation changes nothing": {
+  "R8: an operation begun after a cancellation changes nothing": {
     expected: ["cancelled", 0],
     async play(hop) {
       const queue = new Queue<number>();
@@ -106,7 +106,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "rule 13: a scope is cancelled with what is nested in it, and what is beside it is not": {
+  "R13: a scope is cancelled with what is nested in it, and what is beside it is not": {
     expected: [undefined, "beside", ["inner", "outer"]],
     async play(hop) {
       const scope = new CancelScope();
@@ -125,7 +125,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "rule 13: a shield keeps a cancellation out until it has ended": {
+  "R13: a shield keeps a cancellation out until it has ended": {
     expected: ["shielded", "cancelled"],
     async play(hop) {
       const release = new Future<string>();
@@ -151,7 +151,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "rule 14: an own error in answer to a cancellation replaces it": {
+  "R14: an own error in answer to a cancellation replaces it": {
     expected: "replaced",
     async play(hop) {
       const task = createTask(
@@ -170,7 +170,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "rule 15: a cancellation is delivered once, cleaning up may wait": {
+  "R15: a cancellation is delivered once, cleaning up may wait": {
     expected: [["catch", "finally"], "cancelled"],
     async play(hop) {
       const log: string[] = [];
@@ -196,7 +196,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "rule 15: past the grace every operation rejects": {
+  "R15: past the grace every operation rejects": {
     expected: ["cancelled", "cancelled", "cancelled", "end"],
     async play(hop) {
       const log: unknown[] = [];
@@ -217,7 +217,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "rule 16: floating branches are cut off when their scope ends": {
+  "R16: floating branches are cut off when their scope ends": {
     expected: ["body", ["a", "b"]],
     async play(hop) {
       const ended: string[] = [];
@@ -238,7 +238,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "rule 16: a task that a finished body started goes on": {
+  "R16: a task that a finished body started goes on": {
     expected: "finished",
     async play(hop) {
       const release = new Future<string>();
@@ -255,7 +255,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "rule 17: a task that is cancelled before its first step starts": {
+  "R17: a task that is cancelled before its first step starts": {
     expected: [["starts"], "cancelled"],
     async play(hop) {
       const log: string[] = [];
@@ -270,7 +270,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "rule 18: a cancellation travels down the chain of awaits, and its end travels up": {
+  "R18: a cancellation travels down the chain of awaits, and its end travels up": {
     expected: [["bottom", "middle", "top"], true, true, "CancelledError"],
     async play(hop) {
       const ended: string[] = [];
@@ -295,7 +295,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "fine point 1: the value of a task that swallowed the cancellation is handed over": {
+  "F1: the value of a task that swallowed the cancellation is handed over": {
     expected: ["value", "cancelled"],
     async play(hop) {
       const log: unknown[] = [];
@@ -321,7 +321,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "fine point 6: a group that is cancelled waits for its children": {
+  "F6: a group that is cancelled waits for its children": {
     expected: [["a", "b", "body"], "cancelled"],
     async play(hop) {
       const ended: string[] = [];
@@ -352,7 +352,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "fine point 7: the failures of a group come in the order of its children": {
+  "F7: the failures of a group come in the order of its children": {
     expected: ["body", "a", "b"],
     async play(hop) {
       const failing = (message: string) =>
@@ -369,7 +369,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "fine point 8: group.cancel ends the group with a value": {
+  "F8: group.cancel ends the group with a value": {
     expected: ["value", ["child"]],
     async play(hop) {
       const ended: string[] = [];
@@ -384,7 +384,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "fine point 22: a gather that is cancelled waits for its children": {
+  "F22: a gather that is cancelled waits for its children": {
     expected: [["a", "b"], "cancelled"],
     async play(hop) {
       const ended: string[] = [];
@@ -406,7 +406,7 @@ const scenes: Record<string, Scene> = {
     },
   },
 
-  "rule 13: uncancel before the delivery takes the cancellation back": {
+  "R13: uncancel before the delivery takes the cancellation back": {
     expected: "value",
     async play(hop) {
       const task = createTask(

@@ -22,7 +22,7 @@ const fail = (message: string) => (): Promise<never> => Promise.reject(new Error
 const messagesOf = (error: unknown): string[] =>
   (error as ExceptionGroup).errors.map(({ message }) => message);
 
-describe("fine points 5 to 8: task groups", () => {
+describe("F5 to F8: task groups", () => {
   test(
     "a group waits for its children and gives what its body returns",
     virtual(async (loop) => {
@@ -62,7 +62,7 @@ describe("fine points 5 to 8: task groups", () => {
   );
 
   test(
-    "a failure that the body saw by awaiting the child is one entry (8.7)",
+    "a failure that the body saw by awaiting the child is one entry (F7)",
     virtual(async () => {
       const error = await rejection(
         taskGroup(async (group) => {
@@ -89,7 +89,7 @@ describe("fine points 5 to 8: task groups", () => {
   );
 
   test(
-    "an outside cancellation that the errors of a group hid comes back at the next wait (8.5)",
+    "an outside cancellation that the errors of a group hid comes back at the next wait (F5)",
     virtual(async () => {
       const log: string[] = [];
       const task = createTask(async () => {
@@ -111,7 +111,7 @@ describe("fine points 5 to 8: task groups", () => {
   );
 
   test(
-    "cancelling the scope around a group cancels its body and its children at once (8.6)",
+    "cancelling the scope around a group cancels its body and its children at once (F6)",
     virtual(async (loop) => {
       const times: number[] = [];
       const note = (): Promise<unknown> => sleep(10).finally(() => times.push(loop.time()));
@@ -132,7 +132,7 @@ describe("fine points 5 to 8: task groups", () => {
   );
 
   test(
-    "a second cancellation while the group waits raises the count and is not forwarded (8.6)",
+    "a second cancellation while the group waits raises the count and is not forwarded (F6)",
     virtual(async () => {
       let delivered = 0;
       const task = createTask(() =>
@@ -155,7 +155,7 @@ describe("fine points 5 to 8: task groups", () => {
   );
 
   test(
-    "group.cancel ends the group early with a value (8.8)",
+    "group.cancel ends the group early with a value (F8)",
     virtual(async (loop) => {
       const value = await taskGroup<string>(async (group) => {
         group.createTask(() => sleep(10));
@@ -171,7 +171,7 @@ describe("fine points 5 to 8: task groups", () => {
   );
 
   test(
-    "after group.cancel an outside cancellation still propagates (8.8)",
+    "after group.cancel an outside cancellation still propagates (F8)",
     virtual(async () => {
       const task = createTask(() =>
         taskGroup(async (group) => {
@@ -204,7 +204,7 @@ describe("fine points 5 to 8: task groups", () => {
   );
 
   test(
-    "a group that has ended starts nothing more (8.13)",
+    "a group that has ended starts nothing more (F13)",
     virtual(async () => {
       const groups: TaskGroup<void>[] = [];
       await taskGroup(async (given) => {
@@ -227,7 +227,7 @@ describe("fine points 5 to 8: task groups", () => {
   );
 });
 
-describe("fine points 9 and 10: start and limit", () => {
+describe("F9 and F10: start and limit", () => {
   test(
     "start waits for started and gives its value; the child goes on",
     virtual(async (loop) => {
@@ -335,7 +335,7 @@ describe("fine points 9 and 10: start and limit", () => {
   );
 
   test(
-    "a child that was not admitted yet ends cancelled without running (8.10)",
+    "a child that was not admitted yet ends cancelled without running (F10)",
     virtual(async () => {
       const log: string[] = [];
       const held = await taskGroup<{ task: Task<unknown> }>(
@@ -354,7 +354,7 @@ describe("fine points 9 and 10: start and limit", () => {
   );
 });
 
-describe("fine point 22: gather", () => {
+describe("F22: gather", () => {
   test(
     "gives results in the order of its arguments, of every kind of awaitable",
     virtual(async (loop) => {

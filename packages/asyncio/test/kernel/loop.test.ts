@@ -15,7 +15,7 @@ import {
 import { VirtualLoop } from "../../src/testing.ts";
 import { collectReports, rejection, virtual } from "../virtual.ts";
 
-describe("rule 22: callSoon, callLater, callAt and time", () => {
+describe("R22: callSoon, callLater, callAt and time", () => {
   test(
     "callSoon calls with its arguments in the next iteration, in order",
     virtual(async (loop) => {
@@ -157,7 +157,7 @@ describe("rule 22: callSoon, callLater, callAt and time", () => {
   });
 });
 
-describe("rule 23: iterations", () => {
+describe("R23: iterations", () => {
   const loops: Record<string, () => EventLoop> = {
     "in virtual time": () => new VirtualLoop(),
     "in real time": () => new HostLoop(),
@@ -245,7 +245,7 @@ describe("rule 23: iterations", () => {
   );
 });
 
-describe("fine point 28: a loop in virtual time", () => {
+describe("F28: a loop in virtual time", () => {
   test("begins at 0, and sleeps take no time", async () => {
     const loop = new VirtualLoop();
     const before = loop.time();
@@ -307,7 +307,7 @@ describe("fine point 28: a loop in virtual time", () => {
   });
 });
 
-describe("rule 24: the exception handler and debug mode", () => {
+describe("R24: the exception handler and debug mode", () => {
   test("the handler is told the loop and a context with message and exception (S168)", () => {
     const loop = new VirtualLoop();
     const told: unknown[] = [];

@@ -26,7 +26,7 @@ import {
 } from "../../src/lowlevel.ts";
 import { rejection, virtual } from "../virtual.ts";
 
-describe("rule 5: state changes in the call", () => {
+describe("R5: state changes in the call", () => {
   test(
     "get takes its item before its promise is awaited (S15)",
     virtual(async () => {
@@ -84,7 +84,7 @@ describe("rule 5: state changes in the call", () => {
   );
 });
 
-describe("rule 6: a wait ends once, and a completed wait wins", () => {
+describe("R6: a wait ends once, and a completed wait wins", () => {
   test(
     "a second end of a wait is refused and changes nothing",
     virtual(async () => {
@@ -200,7 +200,7 @@ describe("rule 6: a wait ends once, and a completed wait wins", () => {
   );
 });
 
-describe("rule 7: resuming goes through the ready queue, first in, first out", () => {
+describe("R7: resuming goes through the ready queue, first in, first out", () => {
   test(
     "tasks go on in the order in which they were resumed",
     virtual(async () => {
@@ -291,7 +291,7 @@ describe("rule 7: resuming goes through the ready queue, first in, first out", (
   );
 });
 
-describe("rule 8: a pending cancellation is delivered at the start of an operation", () => {
+describe("R8: a pending cancellation is delivered at the start of an operation", () => {
   const cancelMyself = (): void => void currentTask()?.cancel();
 
   test(
@@ -400,7 +400,7 @@ describe("rule 8: a pending cancellation is delivered at the start of an operati
   );
 });
 
-describe("rule 9: a budget keeps the host's timers and I/O alive", () => {
+describe("R9: a budget keeps the host's timers and I/O alive", () => {
   /** How often `operation` completes before a macrotask gets its turn; at most 5000. */
   async function completionsUntilMacrotask(operation: () => Promise<unknown>): Promise<number> {
     let hadItsTurn = false;
@@ -525,7 +525,7 @@ function fakeHost(): FakeHost {
   return host;
 }
 
-describe("rule 10: an abandoned wait never crashes the process", () => {
+describe("R10: an abandoned wait never crashes the process", () => {
   // node:test fails a test in which a rejection was not handled.
   const macrotask = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -590,7 +590,7 @@ describe("rule 10: an abandoned wait never crashes the process", () => {
   );
 });
 
-describe("rule 11: the stack of a CancelledError shows where the victim was waiting", () => {
+describe("R11: the stack of a CancelledError shows where the victim was waiting", () => {
   async function victimInner(): Promise<void> {
     await sleep(10);
   }
@@ -651,7 +651,7 @@ describe("rule 11: the stack of a CancelledError shows where the victim was wait
   );
 });
 
-describe("rule 12: each wait knows what it waits for", () => {
+describe("R12: each wait knows what it waits for", () => {
   const descriptions: Record<string, [operation: () => PromiseLike<unknown>, RegExp]> = {
     "a sleep": [() => sleep(3.25), /^sleep, 3\.25 s left$/],
     "an endless sleep": [() => sleep(Number.POSITIVE_INFINITY), /^sleep, for ever$/],

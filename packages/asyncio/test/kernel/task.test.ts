@@ -15,7 +15,7 @@ import {
 } from "../../src/index.ts";
 import { rejection, virtual } from "../virtual.ts";
 
-describe("rule 21: createTask", () => {
+describe("R21: createTask", () => {
   test(
     "runs nothing in the call: the first step is in the next iteration (S13)",
     virtual(async () => {
@@ -188,7 +188,7 @@ describe("rule 21: createTask", () => {
   );
 });
 
-describe("fine points 19 and 26: currentTask and allTasks", () => {
+describe("F19 and F26: currentTask and allTasks", () => {
   test(
     "currentTask follows tasks that take turns (S27)",
     virtual(async () => {

@@ -44,7 +44,7 @@ async function cancelledSoon(body: () => Promise<unknown>): Promise<void> {
   await running;
 }
 
-describe("rule 6: a cancellation that comes after a completed wait ends the next one", () => {
+describe("R6: a cancellation that comes after a completed wait ends the next one", () => {
   const makeWaits = {
     "queue.get": () => {
       const queue = new Queue<number>();
@@ -298,7 +298,7 @@ describe("rule 6: a cancellation that comes after a completed wait ends the next
   });
 });
 
-describe("rule 13: a scope in which nobody is parked hears of the cancellation when its branch comes back", () => {
+describe("R13: a scope in which nobody is parked hears of the cancellation when its branch comes back", () => {
   const ms = 0.001;
 
   onBothLoops("a branch of a race that was in a shield", async (loop) => {

@@ -1002,7 +1002,7 @@ describe("wrong options", () => {
         {
           name: "InvalidStateError",
           message:
-            "`openConnection` was called with `tls` on a simulated network, which carries plain bytes. Leave it out there",
+            "`openConnection` was called with `tls` on a simulated network, which carries plain bytes. Leave `tls` out",
         },
       );
       (await accepted).close();

@@ -47,7 +47,7 @@ function countedSignal(): { controller: AbortController; now: () => number; ever
   return { controller, now: () => added - removed, ever: () => added };
 }
 
-describe("rule 29: a signal cancels what it is given to", () => {
+describe("R29: a signal cancels what it is given to", () => {
   for (const [name, open] of Object.entries(openers)) {
     test(
       `${name} rejects with the signal's reason verbatim`,
@@ -276,7 +276,7 @@ describe("rule 29: a signal cancels what it is given to", () => {
   );
 });
 
-describe("rule 30: abortSignal", () => {
+describe("R30: abortSignal", () => {
   test(
     "there is one for each scope",
     virtual(async () => {

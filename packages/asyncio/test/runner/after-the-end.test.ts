@@ -40,7 +40,7 @@ async function endedContexts(loop: VirtualLoop | undefined): Promise<Record<stri
 
 const here = /the run that was started at .*after-the-end\.test\.ts:\d+:\d+\)? has ended/;
 
-describe("rule 28: run in the context of a run that has ended", () => {
+describe("R28: run in the context of a run that has ended", () => {
   for (const [where, makeLoop] of [
     ["in real time", () => undefined],
     ["in virtual time", () => new VirtualLoop()],
@@ -140,7 +140,7 @@ describe("rule 28: run in the context of a run that has ended", () => {
   });
 });
 
-describe("rule 25: servers of others that outlive their run are told of", () => {
+describe("R25: servers of others that outlive their run are told of", () => {
   async function reportsOf(main: () => Promise<unknown>): Promise<ExceptionContext[]> {
     const reports: ExceptionContext[] = [];
     await run(async () => {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { runFixture } from "../child.ts";
 
-describe("rule 16: a branch that nobody awaits is reported when it is cut off", () => {
+describe("R16: a branch that nobody awaits is reported when it is cut off", () => {
   for (const [scenario, ...reports] of [
     ["a group", /^task "main" has .* for the 2 tasks of a task group \(first, second\)\. Await it/],
     ["a group whose body waits", /waiting for sleep, .* left\. Await[\s\S]*at async save /],

@@ -12,7 +12,7 @@ function interrupted(scenario: string, ...signals: NodeJS.Signals[]): Promise<En
   });
 }
 
-describe("rule 26: SIGINT and SIGTERM cancel main, and the process ends by that signal", () => {
+describe("R26: SIGINT and SIGTERM cancel main, and the process ends by that signal", () => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     test(`${signal}: main cleans up, then the process dies by ${signal}, without a stack trace (S178)`, async () => {
       const ended = await interrupted("cleans up", signal);
@@ -249,7 +249,7 @@ describe("rule 26: SIGINT and SIGTERM cancel main, and the process ends by that 
   });
 });
 
-describe("rule 27: a deadlock in a real process", () => {
+describe("R27: a deadlock in a real process", () => {
   test("main gets a DeadlockError that lists every task and what it waits for", async () => {
     const { code, stdout } = await runFixture("signals", "deadlock");
 

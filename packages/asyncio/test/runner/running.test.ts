@@ -20,7 +20,7 @@ import {
 import { VirtualLoop } from "../../src/testing.ts";
 import { collectReports, rejection, virtual } from "../virtual.ts";
 
-describe("rule 25: run and its shutdown", () => {
+describe("R25: run and its shutdown", () => {
   test("gives what main returns, and rejects with what it throws", async () => {
     const failure = new Error("expected");
 
@@ -402,7 +402,7 @@ describe("rule 25: run and its shutdown", () => {
   });
 });
 
-describe("rule 27: a deadlock ends the run with a DeadlockError", () => {
+describe("R27: a deadlock ends the run with a DeadlockError", () => {
   test("not before callbacks that the host has to call, however late a busy machine comes to them", async () => {
     const hop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
     const outcomes: unknown[] = [];
@@ -515,7 +515,7 @@ describe("wrong options of run", () => {
   }
 });
 
-describe("rule 28 and fine point 19: a run inside a running program", () => {
+describe("R28 and F19: a run inside a running program", () => {
   const inner = (log: string[]) => async () => {
     try {
       await sleep(3600);

@@ -15,7 +15,7 @@ function target(name: string, fired: string[]): { timerDue(): void } {
   return { timerDue: () => void fired.push(name) };
 }
 
-describe("rule 22: timers", () => {
+describe("R22: timers", () => {
   test("fire by deadline, and in the order they were set when the deadlines are equal", () => {
     const heap = new TimerHeap();
     const fired: string[] = [];
@@ -130,7 +130,7 @@ describe("rule 22: timers", () => {
   });
 });
 
-describe("rule 23: one host timer at a time", () => {
+describe("R23: one host timer at a time", () => {
   interface CountingHost extends Host {
     time: number;
     armed: Set<{ when: number; run: () => void }>;

@@ -14,7 +14,7 @@ import {
 import { VirtualLoop } from "../../src/testing.ts";
 import { virtual } from "../virtual.ts";
 
-describe("rule 3: context variables belong to a task and to what it starts", () => {
+describe("R3: context variables belong to a task and to what it starts", () => {
   test(
     "a task has a copy of its creator's values as they were at its creation (S184)",
     virtual(async () => {
@@ -166,7 +166,7 @@ describe("rule 3: context variables belong to a task and to what it starts", () 
   });
 });
 
-describe("fine point 26: ContextVar", () => {
+describe("F26: ContextVar", () => {
   test("get prefers the value, then the fallback, then the default", () => {
     const variable = new ContextVar("variable", { default: "default" });
     const context = copyContext();

@@ -36,7 +36,7 @@ async function takeBoth(first: Lock, second: () => Promise<unknown>): Promise<vo
   await second();
 }
 
-describe("rule 27: a deadlock shows who waits for each other in a circle", () => {
+describe("R27: a deadlock shows who waits for each other in a circle", () => {
   test("two locks, taken in different orders", async () => {
     const [a, b] = [new Lock(), new Lock()];
     const main = (): Promise<unknown> =>

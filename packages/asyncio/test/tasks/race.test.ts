@@ -394,7 +394,7 @@ const combinators: Record<string, (...branches: (() => Promise<unknown>)[]) => P
 };
 
 for (const [name, combine] of Object.entries(combinators)) {
-  describe(`rule 13: a cancelled ${name} reaches each of its branches`, () => {
+  describe(`R13: a cancelled ${name} reaches each of its branches`, () => {
     const situations: Record<string, () => Promise<unknown>> = {
       "one that sits in a shield beside one that waits": () => combine(() => sleep(1e9), deaf(2)),
       "all of them, if all sit in shields": () => combine(deaf(1.5), deaf(2), deaf(1.75)),

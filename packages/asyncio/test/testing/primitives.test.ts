@@ -17,7 +17,7 @@ interface Promised<S> {
   readonly invariant: (state: S) => void;
   /** Holds at the end if nobody was. */
   readonly completed?: (state: S) => void;
-  /** True iff the program can end although one of its tasks was cancelled. */
+  /** True if the program can end although one of its tasks was cancelled. */
   readonly survivesTasks?: boolean;
 }
 
