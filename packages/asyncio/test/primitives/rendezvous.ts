@@ -7,19 +7,19 @@ export class Rendezvous<T> {
   readonly #brought: T[] = [];
   #isClosed = false;
 
-  /** Whether somebody waits for a partner. */
+  /** Whether a task waits for a partner. */
   get isAwaited(): boolean {
     return this.#brought.length > 0;
   }
 
-  /** Nobody comes any more: those who wait, and all who come, are refused. */
+  /** No more partners: the tasks that wait, and all that come, are refused. */
   close(): void {
     this.#isClosed = true;
     this.#brought.length = 0;
     this.#waiters.failAll(() => new Error("the rendezvous is closed"));
   }
 
-  /** Waits for a partner. Cancelled while it waits, it has brought nothing: the next one waits for somebody else. */
+  /** Waits for a partner. If it is cancelled while it waits, it has brought nothing: the next one waits for another. */
   meet(mine: T): Promise<T> {
     const stop = interruption("Rendezvous.meet");
     if (stop !== undefined) return stop;
@@ -30,7 +30,7 @@ export class Rendezvous<T> {
       return complete("Rendezvous.meet", theirs);
     }
     const wait = park<T>("Rendezvous.meet", () => {
-      this.#brought.length = 0; // nobody waits beside it: the second one who comes does not wait
+      this.#brought.length = 0; // no other task waits: the second one to come does not wait
       return true;
     });
     this.#brought.push(mine);

@@ -10,7 +10,7 @@ const { cleanup, createTask, Lock, Queue, Semaphore, sleep, timeout } = asyncio;
 export const interruptions: readonly Specimen[] = [
   {
     bug: "missing unlock on cancel",
-    name: "a lock is released on the way that nobody cancels",
+    name: "a lock is released only on the path without a cancellation",
     finder: "cancelSweep",
     deviations: 1,
     failure: "LeakError",
