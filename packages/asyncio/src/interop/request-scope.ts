@@ -24,7 +24,13 @@ import { type Coroutine, Task } from "../kernel/task.ts";
 import { Context } from "../kernel/variables.ts";
 import { type AbortBinding, type AbortTarget, bindSignal } from "../ports/abort.ts";
 import { runInRoot } from "../ports/context-storage.ts";
-import { ignore } from "../structures/settlers.ts";
+import {
+  captureSettlers,
+  forgetSettlers,
+  ignore,
+  latest,
+  type Settle,
+} from "../structures/settlers.ts";
 import type { Timer } from "../structures/timers.ts";
 import { type RunningRequest, type RunningRequests, requestsOn } from "./running-requests.ts";
 
@@ -139,17 +145,6 @@ function interruptionOf(caller: Scope): Promise<never> | undefined {
   return caller.interruption("requestScope");
 }
 
-let resolveNew: (value: unknown) => void;
-let rejectNew: (error: unknown) => void;
-// One executor for all of them: a closure for each would cost an allocation (bench: web).
-const captureSettlers = (
-  resolve: (value: unknown) => void,
-  reject: (error: unknown) => void,
-): void => {
-  resolveNew = resolve;
-  rejectNew = reject;
-};
-
 /** One running request: what ends it, and what has to be let go when it has ended. */
 class Request implements RunningRequest, FutureListener, AbortTarget {
   readonly task: Task<unknown>;
@@ -163,8 +158,8 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
   readonly #requests: RunningRequests;
   readonly #client: Client;
   readonly #binding: AbortBinding | undefined;
-  readonly #resolve: (value: unknown) => void;
-  readonly #reject: (error: unknown) => void;
+  readonly #resolve: Settle;
+  readonly #reject: Settle;
   /** The cancellation of the caller's scope that was passed on to the task. */
   #passedOn: Cancellation | undefined = undefined;
 
@@ -181,9 +176,9 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
     this.#requests = requests;
     this.#client = client;
     this.outcome = new Promise(captureSettlers);
-    this.#resolve = resolveNew;
-    this.#reject = rejectNew;
-    resolveNew = rejectNew = ignore; // they would keep the last request alive
+    this.#resolve = latest.resolve;
+    this.#reject = latest.reject;
+    forgetSettlers();
     if (isSignal(client)) this.#binding = bindSignal(this, client);
     else client.on("close", this.#responseClosed);
     requests.add(this);

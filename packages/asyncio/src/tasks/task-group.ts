@@ -327,7 +327,7 @@ export class TaskGroup<R = unknown> {
     if (!hasPlace) this.#firstHeld ??= child;
     task.listen(child);
     // An eager child may have ended its own group in its first step.
-    if (this.#state === "aborting") this.#cancelChildren(this.#ownCancellation("group"));
+    if (this.#state === "aborting") this.#cancelChildren(this.#scope.newCancellation("group"));
     return task;
   }
 
@@ -349,11 +349,7 @@ export class TaskGroup<R = unknown> {
     const isUnwinding = this.#outside !== undefined && this.#outside.scope.cancelling() > 0;
     if (!isUnwinding) this.#scope.cancel(reason, source);
     this.#state = "aborting";
-    this.#cancelChildren(this.#ownCancellation(source, reason));
-  }
-
-  #ownCancellation(source: "group" | "abort", reason?: unknown): Cancellation {
-    return this.#scope.newCancellation(source, reason);
+    this.#cancelChildren(this.#scope.newCancellation(source, reason));
   }
 
   #signalAborted(reason: unknown): void {
