@@ -1,5 +1,6 @@
-// A smoke run of all cases, as a user starts it (sections.test.ts has the rest). What is checked is that it works, that the
-// implementations agree on the result, and what the JSON looks like; never how long something took.
+// A smoke run of all cases, as a user starts it (sections.test.ts has the rest). What is checked is
+// that it works, that the implementations agree on the result, and what the JSON looks like; never
+// how long something took.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

@@ -15,8 +15,9 @@ export interface Case {
   /** For a smoke run: large enough that every path is taken, far too small to be timed. */
   readonly quick: Size;
   /**
-   * Who does only a part of the full work, and which: "5" is a fifth. For those whose full work takes so long that nobody
-   * would run the command. What makes a job hard (how many are alive, how many wait in line) is left as it is.
+   * Who does only a part of the full work, and which: "5" is a fifth. For those whose full work
+   * takes so long that nobody would run the command. What makes a job hard (how many are alive, how
+   * many wait in line) is left as it is.
    */
   readonly part?: Readonly<Partial<Record<Implementation, number>>>;
   /** The most that ours may cost as a multiple of native, as the project has set itself. */

@@ -1,4 +1,5 @@
-// The comparison of two revisions, as a user starts it: that it works, and that nothing of it is left.
+// The comparison of two revisions, as a user starts it: that it works, and that nothing of it is
+// left.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn, spawnSync } from "node:child_process";

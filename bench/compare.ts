@@ -1,6 +1,7 @@
-// `--compare REV`: the library as it is against the library as it was at a revision. The old one is checked
-// out into a temporary worktree, built there, and measured with the workloads of today; both in fresh
-// processes, in turn. What is printed is the ratio, and whether it can be told from noise.
+// `--compare REV`: the library as it is against the library as it was at a revision. The old one is
+// checked out into a temporary worktree, built there, and measured with the workloads of today;
+// both in fresh processes, in turn. What is printed is the ratio, and whether it can be told from
+// noise.
 
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
@@ -81,7 +82,10 @@ function git(...args: readonly string[]): string {
   return execFileSync("git", args, { cwd: root, encoding: "utf8", stdio }).trim();
 }
 
-/** A worktree of the base, in a temporary folder, with the packages of this one and the bench of today. */
+/**
+ * A worktree of the base, in a temporary folder, with the packages of this one and the bench of
+ * today.
+ */
 class BaseTree implements Disposable {
   readonly folder: string;
   readonly #holder: string;
@@ -97,7 +101,8 @@ class BaseTree implements Disposable {
   }
 
   build(): void {
-    // Every package is the one installed here, but for the library: a link to the sources of the base.
+    // Every package is the one installed here, but for the library: a link to the sources of the
+    // base.
     const packages = join(this.folder, "node_modules");
     const installed = join(root, "node_modules");
     mkdirSync(packages);

@@ -1,5 +1,5 @@
-// A program that is talked to: it prints one line of JSON when it is ready, and one for each line it is sent.
-// It ends when its input does.
+// A program that is talked to: it prints one line of JSON when it is ready, and one for each line
+// it is sent. It ends when its input does.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

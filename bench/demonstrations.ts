@@ -13,7 +13,10 @@ import type { Size } from "./workload.ts";
 /** Cancelled timers must never take more than this in the heap, however many are set. */
 export const mostTimerEntries = 10_000;
 
-/** What is measured beside the cases; the others are in growth.ts, memory.ts, weight.ts and network.ts. */
+/**
+ * What is measured beside the cases; the others are in growth.ts, memory.ts, weight.ts and
+ * network.ts.
+ */
 export const demonstrationNames = [
   "growth",
   "memory",

@@ -15,7 +15,10 @@ interface Series {
   readonly by: readonly Implementation[];
   /** For what takes minutes among more. */
   readonly most?: number;
-  /** Rounds that each task does at least, where starting the tasks is not what is measured. @default 1 */
+  /**
+   * Rounds that each task does at least, where starting the tasks is not what is measured. @default
+   * 1
+   */
   readonly rounds?: number;
 }
 
@@ -73,7 +76,10 @@ export interface GrowthResult {
 
 const counts = [1000, 10_000, 100_000, 1_000_000];
 const quickCounts = [10, 100];
-/** Small counts are repeated until there are so many operations: else what is measured is how code warms up. */
+/**
+ * Small counts are repeated until there are so many operations: else what is measured is how code
+ * warms up.
+ */
 const operationsAtLeast = 200_000;
 
 export async function measureGrowth(quick: boolean): Promise<GrowthResult[]> {

@@ -1,5 +1,6 @@
-// The benchmarks: `npm run bench`. Measures the cases in cases.ts, growth, memory, weight and network, shows
-// the demonstrations, prints all of it with the machine and the date, and writes JSON and charts if asked to.
+// The benchmarks: `npm run bench`. Measures the cases in cases.ts, growth, memory, weight and
+// network, shows the demonstrations, prints all of it with the machine and the date, and writes
+// JSON and charts if asked to.
 //
 // Read on in this order: cases.ts (what), workloads/switch (how a workload looks), rounds.ts
 // (fresh processes, in turn), measure-case.ts (inside one of them).
@@ -129,7 +130,10 @@ async function measureAll(options: Options, selection: Selection): Promise<Repor
   };
 }
 
-/** A smoke run is the start of a hundred programs; what is compiled once serves them all. Timed ones start bare. */
+/**
+ * A smoke run is the start of a hundred programs; what is compiled once serves them all. Timed ones
+ * start bare.
+ */
 function rememberCompiledCode(): void {
   process.env.NODE_COMPILE_CACHE ??= join(tmpdir(), "node-compile-cache"); // where Node keeps its own
 }

@@ -3,8 +3,9 @@
 //
 //   node --expose-gc --cpu-prof bench/measure-case.ts switch ours '{"tasks":1000,"repeats":1000}' 5
 //
-// The last argument is how many samples to take at most; after it, how many milliseconds they may take together (one is
-// taken whatever it takes). measure_case.py and measure-case.go do the same for workloads in Python and Go.
+// The last argument is how many samples to take at most; after it, how many milliseconds they may
+// take together (one is taken whatever it takes). measure_case.py and measure-case.go do the same
+// for workloads in Python and Go.
 
 import { do_not_optimize, measure } from "mitata";
 import type { Size, Work, Workload } from "./workload.ts";
@@ -33,7 +34,10 @@ if (implementation.startsWith("ours")) {
 } else await main();
 console.log(JSON.stringify(measurement));
 
-/** One run to warm up, then at most `count` that are timed, with the garbage collected before each of them. */
+/**
+ * One run to warm up, then at most `count` that are timed, with the garbage collected before each
+ * of them.
+ */
 async function sample(
   workload: Workload,
   size: Size,
@@ -48,7 +52,8 @@ async function sample(
       throw new Error(`two samples have the checksums ${checksum} and ${found}`);
     checksum = found;
   };
-  // Mitata takes the set-up of a sample as a property named for the parameter; its types do not say so.
+  // Mitata takes the set-up of a sample as a property named for the parameter; its types do not say
+  // so.
   function* generator(): Generator {
     yield { 0: () => workload(size), bench: check };
   }

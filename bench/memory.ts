@@ -1,4 +1,5 @@
-// How much memory a task takes while it waits, and after it has ended. Each in a process of its own.
+// How much memory a task takes while it waits, and after it has ended. Each in a process of its
+// own.
 
 import { freemem } from "node:os";
 import { type Implementation, isGuest } from "./contenders.ts";
@@ -14,7 +15,10 @@ interface Subject {
   readonly by: readonly Implementation[];
   readonly tasks: number;
   readonly quickTasks: number;
-  /** Those who take minutes, or more memory than machines have, for so many: they start only so many. */
+  /**
+   * Those who take minutes, or more memory than machines have, for so many: they start only so
+   * many.
+   */
   readonly fewer: Readonly<Partial<Record<Implementation, number>>>;
 }
 
@@ -47,7 +51,10 @@ export interface MemoryResult {
   readonly findings: Readonly<Partial<Record<Implementation, MemoryFinding & MemoryPlan>>>;
 }
 
-/** Longer than it takes to start a million on most machines; asyncio needs more. Where it is not, they sleep again, longer. */
+/**
+ * Longer than it takes to start a million on most machines; asyncio needs more. Where it is not,
+ * they sleep again, longer.
+ */
 const sleepSeconds = 4;
 const pythonSleepSeconds = 12;
 const quickSleepSeconds = 0.5;

@@ -1,5 +1,5 @@
-// TCP on the loopback: how many messages a second an echo server answers, and what a connection costs that
-// says nothing. One client for all servers, in a process of its own.
+// TCP on the loopback: how many messages a second an echo server answers, and what a connection
+// costs that says nothing. One client for all servers, in a process of its own.
 
 import { type Implementation, isGuest, reference } from "./contenders.ts";
 import { Conversation } from "./conversation.ts";

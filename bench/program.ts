@@ -17,8 +17,8 @@ export function trackProgram(child: ChildProcess): void {
 }
 
 /**
- * While what is returned is not disposed of, a Ctrl-C ends the programs that are running, disposes of `resource`, and ends
- * the process as a shell expects.
+ * While what is returned is not disposed of, a Ctrl-C ends the programs that are running, disposes
+ * of `resource`, and ends the process as a shell expects.
  */
 export function disposeOnSignal(resource: Disposable): Disposable {
   const statuses = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -37,12 +37,18 @@ export function disposeOnSignal(resource: Disposable): Disposable {
   return { [Symbol.dispose]: stopWatching };
 }
 
-/** Gives the value that `program` prints as JSON; rejects with what it wrote to stderr when it fails. */
+/**
+ * Gives the value that `program` prints as JSON; rejects with what it wrote to stderr when it
+ * fails.
+ */
 export async function runProgram(program: string, ...args: readonly string[]): Promise<unknown> {
   return await runCommand(process.execPath, ["--expose-gc", inThisFolder(program), ...args]);
 }
 
-/** The same for one that has a million of something: Node's usual limit is near there, and then it collects all the time. */
+/**
+ * The same for one that has a million of something: Node's usual limit is near there, and then it
+ * collects all the time.
+ */
 export async function runLargeProgram(
   program: string,
   ...args: readonly string[]

@@ -41,8 +41,9 @@ export function publish(report: Report): void {
 }
 
 /**
- * Replaces what is between `<!-- figures: NAME -->` and `<!-- end -->` in a page. What the report does not have is said to
- * be missing: figures of another run must not stand beside those of this one.
+ * Replaces what is between `<!-- figures: NAME -->` and `<!-- end -->` in a page. What the report
+ * does not have is said to be missing: figures of another run must not stand beside those of this
+ * one.
  *
  * @throws Error when a name is none.
  */

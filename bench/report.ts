@@ -1,4 +1,5 @@
-// What the benchmarks print: Markdown, so that it can be pasted as it is, but aligned for a terminal.
+// What the benchmarks print: Markdown, so that it can be pasted as it is, but aligned for a
+// terminal.
 
 import { reference, titleOf } from "./contenders.ts";
 import type { FairnessResult, TimerHeapResult } from "./demonstrations.ts";

@@ -1,6 +1,6 @@
 // Measures one case: all implementations side by side, each in a fresh process, in several rounds.
-// Whatever slows the machine down for a while slows all of them, and what was slow in one round only
-// shows as spread. The minimum is what the code costs; the rest is the machine.
+// Whatever slows the machine down for a while slows all of them, and what was slow in one round
+// only shows as spread. The minimum is what the code costs; the rest is the machine.
 
 import { type Case, implementationsOf, sizeFor } from "./cases.ts";
 import { type Implementation, isGuest, reference } from "./contenders.ts";
@@ -49,7 +49,10 @@ export interface CaseResult {
 /** The measurements of each implementation, one for each round. */
 export type Measurements = ReadonlyMap<Implementation, readonly Measurement[]>;
 
-/** Rejects when two processes have different checksums for the same work: then they have not done it. */
+/**
+ * Rejects when two processes have different checksums for the same work: then they have not done
+ * it.
+ */
 export async function measureCase(
   subject: Case,
   effort: Effort,
@@ -108,8 +111,9 @@ async function measureOnce(
 }
 
 /**
- * Compares the checksums of all who did the same amount of work, with that of the reference. Gives the one of the full
- * work. Where nobody but a slow one did so little, the reference does that too, untimed.
+ * Compares the checksums of all who did the same amount of work, with that of the reference. Gives
+ * the one of the full work. Where nobody but a slow one did so little, the reference does that too,
+ * untimed.
  */
 async function checkTheWork(
   name: string,

@@ -1,5 +1,5 @@
-// A smoke run of what is measured beside the cases, as a user starts it: growth, memory, weight, network, fairness.
-// It has a file of its own so that the two run side by side.
+// A smoke run of what is measured beside the cases, as a user starts it: growth, memory, weight,
+// network, fairness. It has a file of its own so that the two run side by side.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

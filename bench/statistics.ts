@@ -9,8 +9,9 @@ export interface Interval {
 }
 
 /**
- * The 95 % confidence interval for the median, from order statistics: of n values, the true median is below the k-th
- * smallest exactly if fewer than k of n coins show heads. Six values are needed; ten give the range without the outermost.
+ * The 95 % confidence interval for the median, from order statistics: of n values, the true median
+ * is below the k-th smallest exactly if fewer than k of n coins show heads. Six values are needed;
+ * ten give the range without the outermost.
  */
 export function medianInterval(values: readonly number[]): Interval {
   const sorted = values.toSorted((a, b) => a - b);

@@ -1,10 +1,12 @@
 /**
- * What `requestScope` costs a web server: `npm run bench:web`, or `node bench/web.ts [rounds] [seconds a round]`.
+ * What `requestScope` costs a web server: `npm run bench:web`, or `node bench/web.ts [rounds]
+ * [seconds a round]`.
  *
- * Each framework answers one route, bare and with every request in a scope. The servers are processes of their own, in
- * `examples/web/load`; autocannon loads them in turn, on the loopback, so that whatever else the machine does strikes all
- * of them alike. A round gives one ratio to the bare server of the same round; printed is the median of the ratios. The time
- * of the processor for a request is shown beside it: where others use the machine too, it says more.
+ * Each framework answers one route, bare and with every request in a scope. The servers are
+ * processes of their own, in `examples/web/load`; autocannon loads them in turn, on the loopback,
+ * so that whatever else the machine does strikes all of them alike. A round gives one ratio to the
+ * bare server of the same round; printed is the median of the ratios. The time of the processor for
+ * a request is shown beside it: where others use the machine too, it says more.
  */
 
 import { type ChildProcess, fork } from "node:child_process";

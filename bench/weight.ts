@@ -1,5 +1,5 @@
-// What a library weighs before it has done anything: how long it takes to import, and what a typical use
-// of it adds to a bundle.
+// What a library weighs before it has done anything: how long it takes to import, and what a
+// typical use of it adds to a bundle.
 
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";

@@ -1,6 +1,6 @@
-// What a workload is. Each folder in workloads/ holds one job, written once for every implementation
-// that is compared: the way its own users would write it. All of them give the same checksum, or
-// they have not done the same work.
+// What a workload is. Each folder in workloads/ holds one job, written once for every
+// implementation that is compared: the way its own users would write it. All of them give the same
+// checksum, or they have not done the same work.
 
 /** How large a workload is. It counts `tasks * repeats` operations. */
 export interface Size {

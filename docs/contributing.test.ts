@@ -1,4 +1,5 @@
-// CONTRIBUTING.md tells how a primitive is added. What it shows is put where it says, beside the sources, type-checked and run.
+// CONTRIBUTING.md tells how a primitive is added. What it shows is put where it says, beside the
+// sources, type-checked and run.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -24,7 +25,8 @@ mkdirSync(join(root, "docs/.examples"), { recursive: true });
 const folder = mkdtempSync(join(root, "docs/.examples/contributing-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-// The sources by links, so that they are the same modules as everywhere, and the new files among them.
+// The sources by links, so that they are the same modules as everywhere, and the new files among
+// them.
 for (const name of readdirSync(sources)) link(name);
 for (const [, indent = "", file = "", code = ""] of fences) {
   const path = join(folder, file);

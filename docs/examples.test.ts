@@ -1,14 +1,17 @@
-// Every example is a test: the ```ts and ```js blocks of README.md and docs/, and the `@example`s of
-// the library's doc comments. Each becomes a module of its own, all in TypeScript are type-checked at
-// once, and each is run in a process of its own. It has to end by itself with exit code 0 and nothing
-// on stderr; where a ```text block follows, that has to be its output. No ```ts block is exempt.
+// Every example is a test: the ```ts and ```js blocks of README.md and docs/, and the `@example`s
+// of the library's doc comments. Each becomes a module of its own, all in TypeScript are
+// type-checked at once, and each is run in a process of its own. It has to end by itself with exit
+// code 0 and nothing on stderr; where a ```text block follows, that has to be its output. No ```ts
+// block is exempt.
 //
 // - `asyncio`, `testing` and `assert` need no import: they are added where an example has none. A
 //   ```js block, which shows what people write without the library, has `delay` and a few others.
 // - ```js effect: written for the package `effect`, which is not installed here. It is not run.
-// - A line `...` in a ```text block stands for any number of lines, `...` within a line for any text.
+// - A line `...` in a ```text block stands for any number of lines, `...` within a line for any
+//   text.
 // - ```ts dies=SIGINT: the process has to end by that signal.
-// - ```ts file=bank.ts: the module is called that, and its first line is 1, for output that names places in it.
+// - ```ts file=bank.ts: the module is called that, and its first line is 1, for output that names
+//   places in it.
 //
 // The code keeps its line numbers, so a stack or a compiler error names the line of the page.
 

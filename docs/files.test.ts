@@ -1,4 +1,5 @@
-// The table of docs/guide/files.md: each row is a call, and says whether it stops when its signal aborts.
+// The table of docs/guide/files.md: each row is a call, and says whether it stops when its signal
+// aborts.
 
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
@@ -89,7 +90,8 @@ for (const [, call = "", stops, left = ""] of rows) {
     const { signal } = controller;
     const reason = new Error("stop");
     try {
-      // Aborted in the call's own turn of the host: at most one piece has been read or written by then.
+      // Aborted in the call's own turn of the host: at most one piece has been read or written by
+      // then.
       const ended = (async () =>
         await calls[call]?.({ folder, path, handle, options: { signal } }))();
       controller.abort(reason);

@@ -15,7 +15,10 @@ const files = globSync(
     exclude: (name) => ["node_modules", "dist", ".examples"].includes(name),
   },
 ).concat(globSync("*.*", { cwd: root }));
-/** Files that a page names and that are not ours: the reader makes them, or they are another library's. */
+/**
+ * Files that a page names and that are not ours: the reader makes them, or they are another
+ * library's.
+ */
 const foreignFiles: Record<string, readonly string[]> = {
   "README.md": ["main.mts"],
   "docs/design.md": ["zone.js"],

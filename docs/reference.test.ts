@@ -1,6 +1,7 @@
-// The reference is made of the doc comments, so each public name has one that says enough. The names are read from the
-// types of the public doors, so that nothing new can be forgotten. The rules are those of CONTRIBUTING, "Doc comments".
-// A test that fails lists what is missing, and where.
+// The reference is made of the doc comments, so each public name has one that says enough. The
+// names are read from the types of the public doors, so that nothing new can be forgotten. The
+// rules are those of CONTRIBUTING, "Doc comments". A test that fails lists what is missing, and
+// where.
 
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
@@ -21,7 +22,10 @@ const src = join(root, "packages/asyncio/src/");
 const doors = { index: "asyncio", lowlevel: "lowlevel", testing: "testing" };
 const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
 
-/** Numbers that count something. Every other `number` is a duration or a time, and its unit has to be told. */
+/**
+ * Numbers that count something. Every other `number` is a duration or a time, and its unit has to
+ * be told.
+ */
 const counts = new Set(
   (
     "available backlog bytesWritten connections consumed count depth deviations distinct dropped expected " +

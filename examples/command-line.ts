@@ -1,7 +1,7 @@
 // The command line that the network programs here have in common: options by `parseArgs`, addresses
 // and numbers out of them, and one way to end. Wrong arguments are answered by a sentence and the
-// usage, an error of the network by a sentence; Ctrl-C is left to `asyncio.run`, which cancels `main`,
-// waits for its `finally` blocks, and lets the process end by the signal.
+// usage, an error of the network by a sentence; Ctrl-C is left to `asyncio.run`, which cancels
+// `main`, waits for its `finally` blocks, and lets the process end by the signal.
 
 import * as asyncio from "asyncio-ts";
 
@@ -11,8 +11,8 @@ export class UsageError extends Error {
 }
 
 /**
- * Runs a program: `read` makes its options of the arguments (`parseArgs` in it may throw), `main` does
- * the work. Exit status 0, 1 after an error of the network, 2 for wrong arguments.
+ * Runs a program: `read` makes its options of the arguments (`parseArgs` in it may throw), `main`
+ * does the work. Exit status 0, 1 after an error of the network, 2 for wrong arguments.
  */
 export async function runProgram<O>(
   usage: string,
@@ -59,7 +59,10 @@ export function number(name: string, text: string, least = 0): number {
   return value;
 }
 
-/** Whether an operation failed because of the peer or the network, and not because of a mistake in the program. */
+/**
+ * Whether an operation failed because of the peer or the network, and not because of a mistake in
+ * the program.
+ */
 export function isNetworkError(error: unknown): error is Error & { readonly code: string } {
   if (error instanceof asyncio.ExceptionGroup) return error.flatten().every(isNetworkError);
   return error instanceof Error && "syscall" in error;

@@ -1,5 +1,5 @@
-// The first program of all: that it says what it should, and that the three sleep side by side, which only virtual time
-// can tell on a busy machine.
+// The first program of all: that it says what it should, and that the three sleep side by side,
+// which only virtual time can tell on a busy machine.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

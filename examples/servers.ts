@@ -1,7 +1,7 @@
-// For the tests: programs that are not ours. Servers run as a user without rights, on a port that is
-// free or on a Unix socket, in a temporary folder. Server and folder go when the body has ended, and also when the process
-// of the test is killed. A test that needs a program which the machine lacks is left out by name; with
-// ASYNCIO_ALL_TOOLS=1, as in CI, it fails.
+// For the tests: programs that are not ours. Servers run as a user without rights, on a port that
+// is free or on a Unix socket, in a temporary folder. Server and folder go when the body has ended,
+// and also when the process of the test is killed. A test that needs a program which the machine
+// lacks is left out by name; with ASYNCIO_ALL_TOOLS=1, as in CI, it fails.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { chownSync, existsSync, globSync, mkdtempSync, rmSync } from "node:fs";
@@ -55,7 +55,9 @@ export function withRedisServer(
   });
 }
 
-/** PostgreSQL on a Unix socket in `host`, with a user `postgres` and its database; nothing is kept. */
+/**
+ * PostgreSQL on a Unix socket in `host`, with a user `postgres` and its database; nothing is kept.
+ */
 export function withPostgres(
   body: (at: {
     readonly host: string;
@@ -105,9 +107,9 @@ async function inFolder(
 }
 
 /**
- * Cleans up after a test whose process was killed, and could not do so itself: it ends the server and removes the folder. It is
- * a process that reads from a pipe, and the system closes that when the one who could write to it is no more. The last line
- * says which server is at work.
+ * Cleans up after a test whose process was killed, and could not do so itself: it ends the server
+ * and removes the folder. It is a process that reads from a pipe, and the system closes that when
+ * the one who could write to it is no more. The last line says which server is at work.
  */
 class Guard {
   readonly #process: ChildProcess;

@@ -1,5 +1,5 @@
-// asyncio-ts/testing inside the tests of Vitest and Jest: the same file under both. Their `test` is a
-// global; node:test has a suite of its own in packages/asyncio/test/testing.
+// asyncio-ts/testing inside the tests of Vitest and Jest: the same file under both. Their `test` is
+// a global; node:test has a suite of its own in packages/asyncio/test/testing.
 
 import assert from "node:assert/strict";
 import * as asyncio from "asyncio-ts";

@@ -1,6 +1,7 @@
 // Compiles packages/asyncio to dist with `tsc`, if a source has changed since the last build. The
 // new build replaces the old one as a whole: files of deleted modules do not linger, and a program
-// that starts meanwhile does not find half a package. Runs on the machine's own Node, as setup does.
+// that starts meanwhile does not find half a package. Runs on the machine's own Node, as setup
+// does.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

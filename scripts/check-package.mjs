@@ -1,6 +1,7 @@
 // Packs the library as it would be published and looks at the result as its users would: publint
 // for the manifest, attw for how the types resolve, and a consumer that imports every door with
-// all declarations checked. What it ships to be read has no dead links, and cites nothing that is only here.
+// all declarations checked. What it ships to be read has no dead links, and cites nothing that is
+// only here.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -16,7 +17,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { root } from "./install.mjs";
 
-// Rules, fine points and decisions of the design (R1, F1, D1), behaviours of asyncio (S1), cases of the benchmarks, and files.
+// Rules, fine points and decisions of the design (R1, F1, D1), behaviours of asyncio (S1), cases of
+// the benchmarks, and files.
 const citations =
   /\b[RFDS]\d+\b|\b8\.\d+\b|\b[Rr]ules? \d+|\b[Ff]ine points? \d+|\b(?:deviation|decision)s? \d+|\bbench:|\bdocs\/\S+|\bdesign\.md\b|[\w-]\.(?:test\.)?ts\b/g;
 
@@ -46,7 +48,8 @@ function unpack(packed) {
   return home;
 }
 
-// Links between the pages lead somewhere; doc comments, which editors show, cite no numbers and files of the repository.
+// Links between the pages lead somewhere; doc comments, which editors show, cite no numbers and
+// files of the repository.
 function checkTexts(home) {
   const problems = globSync("{*,docs/**/*}.md", { cwd: home }).flatMap((page) => {
     const prose = readFileSync(join(home, page), "utf8").replaceAll(
@@ -79,7 +82,8 @@ function publicDeclarations(home) {
 }
 
 // A program outside the repository, with the strictest reading of the declarations and no types
-// but its own: finds a declaration that stripInternal left dangling, or one that needs Node's types.
+// but its own: finds a declaration that stripInternal left dangling, or one that needs Node's
+// types.
 function checkConsumer(home) {
   const { exports: doors } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
   const names = Object.keys(doors).filter((door) => !door.endsWith(".json"));

@@ -1,6 +1,7 @@
-// Installs the library as it would be published into programs of other people's kind, and runs them: what docs/install.md
-// says, row by row. Blocks of that page are the files and commands that are tried; where a row has neither, a small
-// program stands here. The tools are pinned in frameworks/, the runtimes in runtimes/; both are installed on first use.
+// Installs the library as it would be published into programs of other people's kind, and runs
+// them: what docs/install.md says, row by row. Blocks of that page are the files and commands that
+// are tried; where a row has neither, a small program stands here. The tools are pinned in
+// frameworks/, the runtimes in runtimes/; both are installed on first use.
 
 import { spawn } from "node:child_process";
 import {
@@ -492,7 +493,10 @@ class Project {
       throw new Error(`${command} ${args.join(" ")}\nstatus ${status}\n${output}`);
   }
 
-  /** A command of the page. What it would fetch from the registry is what frameworks/ has, TypeScript's newest included. */
+  /**
+   * A command of the page. What it would fetch from the registry is what frameworks/ has,
+   * TypeScript's newest included.
+   */
   async shell(command, version) {
     const bin = join(this.#folder, ".bin");
     if (!existsSync(bin)) {

@@ -1,5 +1,5 @@
-// Runs frameworks/testing.spec.mjs under Vitest and Jest: tests that use asyncio-ts/testing must work
-// wherever teams write theirs. Both are pinned in frameworks/ and installed on first use.
+// Runs frameworks/testing.spec.mjs under Vitest and Jest: tests that use asyncio-ts/testing must
+// work wherever teams write theirs. Both are pinned in frameworks/ and installed on first use.
 
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,6 @@
-// Pages that leave the repository, into the package and onto the site. Links of theirs that lead to what does not come along
-// become absolute where package.json says where the repository is, and else their text alone: a dead link helps nobody.
+// Pages that leave the repository, into the package and onto the site. Links of theirs that lead to
+// what does not come along become absolute where package.json says where the repository is, and
+// else their text alone: a dead link helps nobody.
 
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,5 +1,6 @@
-// Writes docs/parity.md: for each behaviour of asyncio in docs/parity.json, whether it is the same here, and the tests
-// that pin it. A test pins the numbers in its title, or in the title of a `describe` round it: "(S87, S92)".
+// Writes docs/parity.md: for each behaviour of asyncio in docs/parity.json, whether it is the same
+// here, and the tests that pin it. A test pins the numbers in its title, or in the title of a
+// `describe` round it: "(S87, S92)".
 
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -36,8 +37,8 @@ export function readPins() {
   return pins;
 }
 
-// The titles of tests, and of suites that name numbers, each with the titles round it. Which suite is round which test is
-// told by the indentation, which the formatter keeps true.
+// The titles of tests, and of suites that name numbers, each with the titles round it. Which suite
+// is round which test is told by the indentation, which the formatter keeps true.
 function titlesIn(text) {
   const opening = /^([ \t]*)(describe|test)\(\s*(["'`])((?:\\.|(?!\3)[\s\S])*)\3/gm;
   const found = [];

@@ -1,5 +1,5 @@
-// Puts beside the package what it ships and does not own: npm packs a README, a licence and pages only from the package's
-// own folder.
+// Puts beside the package what it ships and does not own: npm packs a README, a licence and pages
+// only from the package's own folder.
 
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,8 +1,10 @@
-// Says that something is still at work, and how far it has come: a line every ten seconds, so that a log stays readable
-// and a terminal is not silent for minutes. What takes less than that says nothing.
+// Says that something is still at work, and how far it has come: a line every ten seconds, so that
+// a log stays readable and a terminal is not silent for minutes. What takes less than that says
+// nothing.
 //
-// As a program, for callers that block until a command has ended: `node progress.mjs LABEL COMMAND ARGUMENT...` runs it, and
-// writes the lines to file descriptor 3. Runs on whatever Node the machine has.
+// As a program, for callers that block until a command has ended: `node progress.mjs LABEL COMMAND
+// ARGUMENT...` runs it, and writes the lines to file descriptor 3. Runs on whatever Node the
+// machine has.
 
 import { spawn } from "node:child_process";
 import { writeSync } from "node:fs";
@@ -10,7 +12,8 @@ import { fileURLToPath } from "node:url";
 
 const intervalSeconds = 10;
 
-// Prints what `describe()` gives, from time to time, until the function that this returns is called.
+// Prints what `describe()` gives, from time to time, until the function that this returns is
+// called.
 export function reportProgress(describe, print = console.log) {
   const startedAt = performance.now();
   const timer = setInterval(() => {
@@ -19,7 +22,8 @@ export function reportProgress(describe, print = console.log) {
   return () => clearInterval(timer);
 }
 
-// Starts a program, says from time to time that it is at work, and gives { code, signal, output } when it has ended.
+// Starts a program, says from time to time that it is at work, and gives { code, signal, output }
+// when it has ended.
 export async function runWithProgress(label, command, args, { seconds, ...options } = {}) {
   const stop = reportProgress(() => `${label} is at work`);
   const limit = seconds === undefined ? {} : { timeout: seconds * 1000, killSignal: "SIGKILL" };

@@ -1,8 +1,10 @@
-// `npm run release`: publishes what is in packages/ with npm, and tags the commit. `-- --dry-run` does all of it but the
-// publishing and the tag, and needs no network. Looks first, and says everything that stands in the way at once: nothing is
-// built, and nothing leaves the machine, before all of it is in order.
+// `npm run release`: publishes what is in packages/ with npm, and tags the commit. `-- --dry-run`
+// does all of it but the publishing and the tag, and needs no network. Looks first, and says
+// everything that stands in the way at once: nothing is built, and nothing leaves the machine,
+// before all of it is in order.
 //
-// The version and the date are written by hand, and committed: `version` in each package.json, the heading of CHANGELOG.md.
+// The version and the date are written by hand, and committed: `version` in each package.json, the
+// heading of CHANGELOG.md.
 
 import { spawnSync } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";

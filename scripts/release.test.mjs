@@ -1,4 +1,5 @@
-// `npm run release` in a copy of this tree, as a repository of its own, with an `npm` that publishes nothing.
+// `npm run release` in a copy of this tree, as a repository of its own, with an `npm` that
+// publishes nothing.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -235,7 +236,9 @@ esac
   git("tag", "ready");
 }
 
-/** Has a script of the repository do something short; the package has been checked by the dry run. */
+/**
+ * Has a script of the repository do something short; the package has been checked by the dry run.
+ */
 function stub(name, code) {
   writeFileSync(join(clone, "scripts/check-package.mjs"), "");
   writeFileSync(join(clone, `scripts/${name}.mjs`), `${code}\n`);

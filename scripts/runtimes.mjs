@@ -42,7 +42,8 @@ const hosts = [
       "--no-remote",
       "--quiet",
     ],
-    // The library asks for a variable or two, and has to do without; a child process needs an environment.
+    // The library asks for a variable or two, and has to do without; a child process needs an
+    // environment.
     argsFor: (program) => (basename(program) === "outside.mjs" ? [] : ["--deny-env"]),
   },
 ];

@@ -1,5 +1,6 @@
-// Builds the site: the pages of docs/ and the reference, which TypeDoc makes of the doc comments, with a search over both.
-// Everything that it needs is pinned in site/ and installed on first use. A link that leads nowhere is a failure.
+// Builds the site: the pages of docs/ and the reference, which TypeDoc makes of the doc comments,
+// with a search over both. Everything that it needs is pinned in site/ and installed on first use.
+// A link that leads nowhere is a failure.
 //
 //   --serve   shows the site on http://localhost:4173 afterwards, until Ctrl-C
 

@@ -1,6 +1,7 @@
-// `npm run soak`: the long repetitions, by hand. They look for what happens once in thousands of runs, and have no place in
-// `npm test`. Every run is a test file in a process of its own, with other numbers; each failure comes with the line that
-// repeats it. Ctrl-C ends it early, and the figures so far are printed.
+// `npm run soak`: the long repetitions, by hand. They look for what happens once in thousands of
+// runs, and have no place in `npm test`. Every run is a test file in a process of its own, with
+// other numbers; each failure comes with the line that repeats it. Ctrl-C ends it early, and the
+// figures so far are printed.
 //
 //   npm run soak                          everything, about an hour on four processors
 //   npm run soak -- fuzz files            these parts
@@ -11,7 +12,7 @@
 //   --rounds 5           schedules, conformance: how often, from another seed each time
 //   --times 20           files: how often each test file
 //   --seed 1             the first seed; by default one that no soak has had
-//   --at-once 4          processes beside each other; more than there are processors makes the machine busy
+//   --at-once 4 processes beside each other; more than there are processors makes the machine busy
 
 import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";

@@ -18,13 +18,14 @@ const patterns = [
   "scripts/**/*.test.mjs",
 ];
 
-// A process of which nothing was heard for so long hangs, or has leaked a handle. Nothing is forced to exit before: a leak
-// shall show. A machine that is busy, or was asleep, shall decide nothing: these are seconds of the timers of this process, and
-// where there is more to do than there are processors, a second counts as the part of it that a process gets.
+// A process of which nothing was heard for so long hangs, or has leaked a handle. Nothing is forced
+// to exit before: a leak shall show. A machine that is busy, or was asleep, shall decide nothing:
+// these are seconds of the timers of this process, and where there is more to do than there are
+// processors, a second counts as the part of it that a process gets.
 const silentSeconds = 60;
 
-// Gives { passed, failed, skipped, leftOut }; the last has a line for each test that was left out, with
-// the reason. `wanted` are parts of file names, all files if there are none.
+// Gives { passed, failed, skipped, leftOut }; the last has a line for each test that was left out,
+// with the reason. `wanted` are parts of file names, all files if there are none.
 export async function runUnitTests(wanted = []) {
   const files = findTestFiles(wanted);
   const totals = { passed: 0, failed: 0, skipped: 0 };
@@ -56,8 +57,8 @@ export async function runUnitTests(wanted = []) {
   return { ...totals, leftOut: leftOut.sort() };
 }
 
-// Installs what the files need besides the root's packages. All but the library's own tests use what was built: an old build would
-// answer for the sources of before.
+// Installs what the files need besides the root's packages. All but the library's own tests use
+// what was built: an old build would answer for the sources of before.
 export function prepareFor(files) {
   ensureFoldersInstalled(files.flatMap(foldersAbove).map((folder) => join(root, folder)));
   if (files.some((file) => !file.startsWith("packages/"))) buildLibrary();
@@ -70,13 +71,15 @@ export function findTestFiles(wanted) {
     .sort();
 }
 
-// The folders that a file is in, without the root: an example may have its tests deeper than its lock file.
+// The folders that a file is in, without the root: an example may have its tests deeper than its
+// lock file.
 function foldersAbove(file) {
   const folder = dirname(file);
   return folder === "." ? [] : [folder, ...foldersAbove(folder)];
 }
 
-// How much of a second a process gets to run, about: 1 where there is a processor for each that wants one.
+// How much of a second a process gets to run, about: 1 where there is a processor for each that
+// wants one.
 function shareOfProcessor() {
   const [wanting] = loadavg(); // in the last minute; 0 on Windows
   return Math.min(1, availableParallelism() / Math.max(wanting, 1));

@@ -1,6 +1,6 @@
-// Demonstrates that cancelled timers do not pile up: sets and cancels timeouts in many tasks at once,
-// and prints as one line of JSON how many entries the loop's timer heap had at most, and has at the
-// end. Started by demonstrations.ts, with the size as its argument.
+// Demonstrates that cancelled timers do not pile up: sets and cancels timeouts in many tasks at
+// once, and prints as one line of JSON how many entries the loop's timer heap had at most, and has
+// at the end. Started by demonstrations.ts, with the size as its argument.
 
 import { getRunningLoop, run, sleep, taskGroup, timeout } from "asyncio-ts";
 import type { Size } from "../workload.ts";

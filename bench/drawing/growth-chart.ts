@@ -1,5 +1,6 @@
-// The second chart: does one operation cost the same among a thousand as among a million? One panel for each
-// series, the cost from zero upwards: a flat line is what is wanted, and one that bends up stands out.
+// The second chart: does one operation cost the same among a thousand as among a million? One panel
+// for each series, the cost from zero upwards: a flat line is what is wanted, and one that bends up
+// stands out.
 
 import type { GrowthResult } from "../growth.ts";
 import type { Report } from "../main.ts";

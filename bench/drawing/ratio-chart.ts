@@ -1,5 +1,5 @@
-// The main chart: what the same work costs, as a multiple of promises written by hand, on a scale where
-// each step is ten times as much. One panel for each case.
+// The main chart: what the same work costs, as a multiple of promises written by hand, on a scale
+// where each step is ten times as much. One panel for each case.
 
 import { type Implementation, isGuest, reference, titleOf } from "../contenders.ts";
 import type { Report } from "../main.ts";

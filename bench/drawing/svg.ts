@@ -1,5 +1,6 @@
-// A small writer of SVG: text, lines, bars, on a card with a background of its own. The card is light, or
-// dark where the reader's system is: so the text can be read on any page, whatever colour that has.
+// A small writer of SVG: text, lines, bars, on a card with a background of its own. The card is
+// light, or dark where the reader's system is: so the text can be read on any page, whatever colour
+// that has.
 
 export interface Card {
   readonly width: number;

@@ -1,5 +1,6 @@
-// The stage of the memory programs: tasks come to a point where all of them wait, and then it is read how
-// much memory they take. stage.py and stage.go do the same for the programs in Python and Go.
+// The stage of the memory programs: tasks come to a point where all of them wait, and then it is
+// read how much memory they take. stage.py and stage.go do the same for the programs in Python and
+// Go.
 
 export interface MemoryPlan {
   readonly tasks: number;
@@ -9,13 +10,18 @@ export interface MemoryPlan {
 
 export interface MemoryFinding {
   readonly tasks: number;
-  /** What the heap has grown by, garbage collected, for each task. Absent in Python, where nobody knows. */
+  /**
+   * What the heap has grown by, garbage collected, for each task. Absent in Python, where nobody
+   * knows.
+   */
   readonly heapBytesPerTask?: number;
   /** What the process takes from the system in addition, for each task. */
   readonly residentBytesPerTask: number;
   /** From the start of the first until all of them wait. */
   readonly startMs: number;
-  /** From the start of the first until the end of the last; 0 where they do not end by themselves. */
+  /**
+   * From the start of the first until the end of the last; 0 where they do not end by themselves.
+   */
   readonly wallMs: number;
   /** True if some went on before all were waiting: then the bytes are those of fewer tasks. */
   readonly overlapped: boolean;

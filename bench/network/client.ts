@@ -1,6 +1,7 @@
-// The client of all echo servers, on bare node:net. It opens its connections and says so; for each line on its
-// standard input it then has so many messages echoed on every connection, one after the other, and says how long that
-// took. When its input ends it resets the connections, so that none lingers.
+// The client of all echo servers, on bare node:net. It opens its connections and says so; for each
+// line on its standard input it then has so many messages echoed on every connection, one after the
+// other, and says how long that took. When its input ends it resets the connections, so that none
+// lingers.
 
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";

@@ -1,5 +1,5 @@
-// What the echo servers on Node share: they say on which port they listen, and answer each line on their
-// standard input with what they have used so far. They end when that input does.
+// What the echo servers on Node share: they say on which port they listen, and answer each line on
+// their standard input with what they have used so far. They end when that input does.
 
 import { createInterface } from "node:readline";
 

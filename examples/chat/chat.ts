@@ -52,7 +52,10 @@ class Member {
     this.#writer.abort();
   }
 
-  /** Writes what the member is told, at the pace at which the member reads, until nothing more comes. */
+  /**
+   * Writes what the member is told, at the pace at which the member reads, until nothing more
+   * comes.
+   */
   async deliver(): Promise<void> {
     for await (const line of this.#outbox) await this.#writer.write(`${line}\n`);
   }

@@ -1,6 +1,6 @@
-// A chat server. Start it with `node examples/chat/main.ts`, talk to it with `nc 127.0.0.1 7000`, and
-// stop it with Ctrl-C: members get a last line, and the process ends as a shell expects. What it does
-// is in chat.ts.
+// A chat server. Start it with `node examples/chat/main.ts`, talk to it with `nc 127.0.0.1 7000`,
+// and stop it with Ctrl-C: members get a last line, and the process ends as a shell expects. What
+// it does is in chat.ts.
 
 import { parseArgs } from "node:util";
 import * as asyncio from "asyncio-ts";

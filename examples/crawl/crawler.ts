@@ -5,8 +5,8 @@
 // - The task group owns the workers. Leaving it, by whatever way, means that they have all ended.
 // - The queue counts what is unfinished. `join` returns when every address was dealt with, so a
 //   crawl ends when there is no work left, not when the queue happens to be empty.
-// - A failure of a page is a value to be counted (`failures.ts`). What else may be thrown, above all
-//   the CancelledError of a crawl that is being stopped, passes through every line here.
+// - A failure of a page is a value to be counted (`failures.ts`). What else may be thrown, above
+//   all the CancelledError of a crawl that is being stopped, passes through every line here.
 
 import * as asyncio from "asyncio-ts";
 import { Failure, failureOf } from "./failures.ts";
@@ -48,7 +48,9 @@ export async function crawl(start: URL, options: CrawlOptions, client: Client): 
 }
 
 class Crawler {
-  /** Addresses to visit. Unbounded: workers that wait for room while they alone make it stand still. */
+  /**
+   * Addresses to visit. Unbounded: workers that wait for room while they alone make it stand still.
+   */
   readonly frontier: asyncio.Queue<Visit> = new asyncio.Queue(0, { name: "frontier" });
   /** Every address that was ever put into the frontier. */
   readonly #seen = new Set<string>();
@@ -180,7 +182,10 @@ class Crawler {
   }
 }
 
-/** Seconds before the next attempt: doubled each time, and scattered, so that retries do not come in waves. */
+/**
+ * Seconds before the next attempt: doubled each time, and scattered, so that retries do not come in
+ * waves.
+ */
 function backoff(attempt: number, retryAfter: number): number {
   const delay = firstBackoff * 2 ** attempt * (0.5 + Math.random());
   return Math.min(Math.max(delay, retryAfter), longestBackoff);

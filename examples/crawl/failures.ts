@@ -53,8 +53,8 @@ const networkCodes = /^(E[A-Z0-9]+$|UND_ERR_)/;
 /**
  * The failure that an error of the network stands for.
  *
- * @throws the error itself if it is none: a CancelledError has to reach the code that cancelled, a bug
- * has to end the program.
+ * @throws the error itself if it is none: a CancelledError has to reach the code that cancelled, a
+ * bug has to end the program.
  */
 export function failureOf(error: unknown): Failure {
   if (error instanceof asyncio.CancelledError) throw error;

@@ -1,5 +1,5 @@
-// One host of the site, and the manners towards it: its robots.txt, no more than so many requests at
-// a time, and the pause between two requests that it asks for.
+// One host of the site, and the manners towards it: its robots.txt, no more than so many requests
+// at a time, and the pause between two requests that it asks for.
 
 import * as asyncio from "asyncio-ts";
 import type { Client } from "./http.ts";

@@ -88,7 +88,10 @@ async function readBody(body: AsyncIterable<Buffer>): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** Pages say their character set in the content type, or are UTF-8; a wrong claim is no reason to fail. */
+/**
+ * Pages say their character set in the content type, or are UTF-8; a wrong claim is no reason to
+ * fail.
+ */
 function decode(bytes: Buffer, contentType: string): string {
   const label = /charset="?([^\s;"]+)/i.exec(contentType)?.[1] ?? "utf-8";
   try {

@@ -52,7 +52,9 @@ function siteName(url: URL): string {
   return url.hostname.replace(/^www\./, "");
 }
 
-/** `%7euser` and `~user` are one path (RFC 3986, 6.2.2): unreserved characters stand for themselves. */
+/**
+ * `%7euser` and `~user` are one path (RFC 3986, 6.2.2): unreserved characters stand for themselves.
+ */
 function normaliseEscapes(path: string): string {
   return path.replace(/%[0-9a-f]{2}/gi, (escaped) => {
     const character = String.fromCharCode(Number.parseInt(escaped.slice(1), 16));

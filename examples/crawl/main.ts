@@ -1,5 +1,5 @@
-// A concurrent crawler: the program around `crawler.ts`. Start it with `npm start`, and stop it with
-// Ctrl-C when you have seen enough: `asyncio.run` then cancels `main`, every task gets a
+// A concurrent crawler: the program around `crawler.ts`. Start it with `npm start`, and stop it
+// with Ctrl-C when you have seen enough: `asyncio.run` then cancels `main`, every task gets a
 // CancelledError where it waits, the `finally` blocks run, and the process ends as a shell expects.
 //
 // Read on in this order: `crawler.ts` (queue, workers, task group), `http.ts` (timeout and
@@ -14,7 +14,9 @@ import { Report } from "./report.ts";
 import { startSite } from "./site.ts";
 import { type Ending, explainEmptyCrawl, summarise } from "./summary.ts";
 
-/** Closing sockets takes milliseconds; if it ever takes longer, the process does not wait for it. */
+/**
+ * Closing sockets takes milliseconds; if it ever takes longer, the process does not wait for it.
+ */
 const cleanupSeconds = 0.5;
 
 async function main(options: Options): Promise<number> {

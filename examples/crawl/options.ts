@@ -1,5 +1,5 @@
-// The command line. `parseArgs` of node:util cuts it into tokens; what is accepted, and what a wrong
-// argument is answered, is said here: what was expected, what was found, what to do.
+// The command line. `parseArgs` of node:util cuts it into tokens; what is accepted, and what a
+// wrong argument is answered, is said here: what was expected, what was found, what to do.
 
 import { parseArgs } from "node:util";
 

@@ -1,8 +1,8 @@
 // Live progress: on a terminal one line that is drawn again and again, elsewhere a plain line every
 // second.
 //
-// It is a task like any other, and it has no end of its own: it is cancelled when the crawl is over.
-// Its `finally` leaves a clean line behind, whichever way it ends.
+// It is a task like any other, and it has no end of its own: it is cancelled when the crawl is
+// over. Its `finally` leaves a clean line behind, whichever way it ends.
 
 import { styleText } from "node:util";
 import * as asyncio from "asyncio-ts";
@@ -21,7 +21,10 @@ interface Part {
 
 const redrawDelay = 0.1;
 const plainDelay = 1;
-/** The rate is that of the last seconds: the average since the start would hide that a crawl is stuck. */
+/**
+ * The rate is that of the last seconds: the average since the start would hide that a crawl is
+ * stuck.
+ */
 const rateWindowSeconds = 3;
 const clearLine = "\r\u001b[K";
 
@@ -61,8 +64,8 @@ function plainLine(parts: readonly Part[]): string {
 }
 
 /**
- * As many parts as fit. A line that is too long would wrap, and then be drawn below itself again and
- * again; the last column stays free because some terminals wrap as soon as it is filled.
+ * As many parts as fit. A line that is too long would wrap, and then be drawn below itself again
+ * and again; the last column stays free because some terminals wrap as soon as it is filled.
  */
 function drawLine(parts: readonly Part[], output: ProgressOutput): string {
   let room = (output.columns ?? 80) - 1;

@@ -8,7 +8,10 @@ import { Failure, failureOf } from "./failures.ts";
 import { type Client, loadDocument, userAgent } from "./http.ts";
 import { normaliseLink } from "./links.ts";
 
-/** The types of this package describe a `default` inside what Node imports; it is the function itself. */
+/**
+ * The types of this package describe a `default` inside what Node imports; it is the function
+ * itself.
+ */
 const parseRobots = robotsParser as unknown as typeof robotsParser.default;
 
 const mostRedirects = 5;

@@ -1,13 +1,17 @@
-// Jobs in a table. A worker takes one by locking its row, does it, and marks it as done, all in one transaction. So
-// nothing is lost and nothing is done twice at the same time, whatever becomes of the worker: when it dies, the server rolls
-// back, and the job is ready for another. (What a job does outside of the database happens again then.)
+// Jobs in a table. A worker takes one by locking its row, does it, and marks it as done, all in one
+// transaction. So nothing is lost and nothing is done twice at the same time, whatever becomes of
+// the worker: when it dies, the server rolls back, and the job is ready for another. (What a job
+// does outside of the database happens again then.)
 
 import * as asyncio from "asyncio-ts";
 import type { QueryResultRow } from "pg";
 import type { Session } from "./session.ts";
 import type { JobSource } from "./worker.ts";
 
-/** Makes the table if there is none. Two who do so at once would disturb each other, so they take turns. */
+/**
+ * Makes the table if there is none. Two who do so at once would disturb each other, so they take
+ * turns.
+ */
 export function makeTable(session: Session): Promise<void> {
   return session.transaction(async () => {
     await session.query("select pg_advisory_xact_lock(hashtext('jobs'))");

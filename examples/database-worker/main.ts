@@ -1,7 +1,8 @@
-// Workers for jobs in a table of PostgreSQL. `npm start --prefix examples/database-worker -- add hello` adds a job,
-// `... -- work -- cat` does what is there and what comes: the program after `--` reads the job's text. Ctrl-C rolls
-// back what is under way, and the job is done by the next worker. How it works is in session.ts and jobs.ts.
-// Where the database is, the variables of psql say: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE.
+// Workers for jobs in a table of PostgreSQL. `npm start --prefix examples/database-worker -- add
+// hello` adds a job, `... -- work -- cat` does what is there and what comes: the program after `--`
+// reads the job's text. Ctrl-C rolls back what is under way, and the job is done by the next
+// worker. How it works is in session.ts and jobs.ts. Where the database is, the variables of psql
+// say: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE.
 
 import { parseArgs } from "node:util";
 import * as asyncio from "asyncio-ts";

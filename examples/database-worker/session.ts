@@ -1,12 +1,14 @@
 // A connection to PostgreSQL as tasks want it, on the package `pg`. What there is to learn from it:
 //
-// - A query whose caller has left goes on in the server, and holds its locks. So a cancelled `query` tells the
-//   server, and waits until it has stopped: that is `joined`. Only then may the connection be used again.
-// - To cancel means to name a connection, and not a query: what arrives late hits the next one. So the
-//   work counts as ended when the query has its answer *and* the cancelling has, too.
-// - A server that does not react has a few seconds. Then the socket goes, and the query fails by that.
-// - A value that comes all the same is handed over. So a COMMIT that was in time is told as one, whatever
-//   deadline passed meanwhile.
+// - A query whose caller has left goes on in the server, and holds its locks. So a cancelled
+//   `query` tells the server, and waits until it has stopped: that is `joined`. Only then may the
+//   connection be used again.
+// - To cancel means to name a connection, and not a query: what arrives late hits the next one. So
+//   the work counts as ended when the query has its answer *and* the cancelling has, too.
+// - A server that does not react has a few seconds. Then the socket goes, and the query fails by
+//   that.
+// - A value that comes all the same is handed over. So a COMMIT that was in time is told as one,
+//   whatever deadline passed meanwhile.
 
 import { Socket } from "node:net";
 import { setTimeout } from "node:timers/promises";
@@ -21,7 +23,10 @@ export interface SessionOptions {
   readonly grace?: number | undefined;
 }
 
-/** There is no connection any more. Where that was found out by a COMMIT, it may have happened, or not. */
+/**
+ * There is no connection any more. Where that was found out by a COMMIT, it may have happened, or
+ * not.
+ */
 export class LostError extends Error {
   override readonly name = "LostError";
 }
@@ -60,7 +65,10 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  /** Runs a query, and gives its rows. Cancelled, it has ended in the server, too, when this rejects. */
+  /**
+   * Runs a query, and gives its rows. Cancelled, it has ended in the server, too, when this
+   * rejects.
+   */
   async query<R extends QueryResultRow>(
     text: string,
     values: readonly unknown[] = [],
@@ -139,7 +147,9 @@ export class Session implements AsyncDisposable {
     this.#socket.destroy();
   }
 
-  /** No cancellation reaches this, and it has an end: how a transaction ends must not be left open. */
+  /**
+   * No cancellation reaches this, and it has an end: how a transaction ends must not be left open.
+   */
   async #end(how: string): Promise<void> {
     const result = await asyncio.cleanup(this.#grace, () => this.#send(how));
     if (result === undefined) {
@@ -152,8 +162,9 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Tells the server to stop, by a connection of its own, since this one is busy; and again, because what comes before the
-   * server has begun with the query is lost. That this fails is no matter: the socket goes then.
+   * Tells the server to stop, by a connection of its own, since this one is busy; and again,
+   * because what comes before the server has begun with the query is lost. That this fails is no
+   * matter: the socket goes then.
    */
   async #cancelUntil(isAnswered: () => boolean): Promise<void> {
     const other = new Client(this.#config);
@@ -171,7 +182,9 @@ export class Session implements AsyncDisposable {
   }
 }
 
-/** Whether an error says that there is no connection any more, for which the cure is another one. */
+/**
+ * Whether an error says that there is no connection any more, for which the cure is another one.
+ */
 export function isLoss(error: unknown): boolean {
   if (error instanceof asyncio.ExceptionGroup) return error.flatten().every(isLoss);
   if (error instanceof LostError || isNetworkError(error)) return true;

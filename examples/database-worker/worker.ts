@@ -1,4 +1,5 @@
-// Workers that do jobs as they come. They know nothing of databases, so they are tested without one.
+// Workers that do jobs as they come. They know nothing of databases, so they are tested without
+// one.
 
 import * as asyncio from "asyncio-ts";
 
@@ -44,7 +45,10 @@ export async function work(
 /** Seconds before a lost connection is opened again, and most of them. */
 const BACKOFF: readonly [least: number, most: number] = [0.1, 10];
 
-/** Runs `body` for ever, and again when it was `isLoss` that ended it; later each time, unless it has lived for a while. */
+/**
+ * Runs `body` for ever, and again when it was `isLoss` that ended it; later each time, unless it
+ * has lived for a while.
+ */
 export async function reopen(
   body: () => Promise<void>,
   isLoss: (error: unknown) => boolean,

@@ -35,8 +35,9 @@ async function fanning(
 }
 
 /**
- * The streams of Node under `ws` work in ticks of their own, of which the virtual clock knows nothing: it stands still
- * only while somebody waits for work from outside. This gives them time to do what they have to do now.
+ * The streams of Node under `ws` work in ticks of their own, of which the virtual clock knows
+ * nothing: it stands still only while somebody waits for work from outside. This gives them time to
+ * do what they have to do now.
  */
 function settle(): Promise<void> {
   return asyncio.cancellable(async () => {
@@ -44,7 +45,10 @@ function settle(): Promise<void> {
   });
 }
 
-/** A client of the package `ws`, over a connection of ours. Not one of our sockets: those are what is tested. */
+/**
+ * A client of the package `ws`, over a connection of ours. Not one of our sockets: those are what
+ * is tested.
+ */
 class Client implements AsyncDisposable {
   readonly socket: WsClient;
   /** The code with which it was closed. */

@@ -1,11 +1,12 @@
 // What is said on a topic goes to all its listeners. What there is to learn from it:
 //
-// - A slow listener does not hold the others up. What it has not read yet is a queue with a limit; when that is full, the oldest
-//   message gives way to the newest, and the listener is told how many it has missed. (The chat, where each
-//   word counts, drops the member instead.)
-// - Three tasks for each connection, in one group: one hears, one tells, one asks whether the peer is still there.
-//   A peer that has lost its network never closes.
-// - The end of the server is the end of each group. Then there is time for a good-bye, but not for ever.
+// - A slow listener does not hold the others up. What it has not read yet is a queue with a limit;
+//   when that is full, the oldest message gives way to the newest, and the listener is told how
+//   many it has missed. (The chat, where each word counts, drops the member instead.)
+// - Three tasks for each connection, in one group: one hears, one tells, one asks whether the peer
+//   is still there. A peer that has lost its network never closes.
+// - The end of the server is the end of each group. Then there is time for a good-bye, but not for
+//   ever.
 
 import * as asyncio from "asyncio-ts";
 import { isNetworkError } from "../command-line.ts";
@@ -14,7 +15,10 @@ import { type AcceptOptions, acceptSocket, GOING_AWAY, type Socket } from "./soc
 export interface HubOptions extends AcceptOptions {
   /** Messages that wait for one listener. */
   readonly outbox: number;
-  /** Seconds between asking peers whether they are there; one that has not answered by the next time is gone. */
+  /**
+   * Seconds between asking peers whether they are there; one that has not answered by the next time
+   * is gone.
+   */
   readonly pingSeconds: number;
 }
 

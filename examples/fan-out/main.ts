@@ -1,6 +1,7 @@
-// A hub for WebSockets: what a client says on ws://HOST:PORT/TOPIC goes to all others there. Start it with
-// `npm start --prefix examples/fan-out`, which installs the package `ws` when it is missing, and stop it with
-// Ctrl-C: clients get a good-bye. How it works is in hub.ts and socket.ts.
+// A hub for WebSockets: what a client says on ws://HOST:PORT/TOPIC goes to all others there. Start
+// it with `npm start --prefix examples/fan-out`, which installs the package `ws` when it is
+// missing, and stop it with Ctrl-C: clients get a good-bye. How it works is in hub.ts and
+// socket.ts.
 
 import { parseArgs } from "node:util";
 import * as asyncio from "asyncio-ts";

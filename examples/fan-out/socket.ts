@@ -1,13 +1,15 @@
-// A WebSocket as tasks want it. The protocol is that of the package `ws`, which knows nothing of tasks: it emits events
-// and calls callbacks. What there is to learn from it:
+// A WebSocket as tasks want it. The protocol is that of the package `ws`, which knows nothing of
+// tasks: it emits events and calls callbacks. What there is to learn from it:
 //
-// - The library's own bytes go under another library's protocol: `ws` gets a stream of Node that `toNodeStream`
-//   has made of a connection. So the server is one of `startServer`, with its limits and its end, and in tests
-//   there is a simulated network under a real WebSocket.
-// - Events become a queue: what comes is put into it, and when there is enough in it the socket is paused, so
-//   a peer that sends faster than it is read is slowed down.
-// - A callback becomes a future: `send` waits until there is room. Cancelled, it has sent the message all the same.
-// - Whatever happens, `await using` ends it: with a good-bye where the peer answers in time, else without.
+// - The library's own bytes go under another library's protocol: `ws` gets a stream of Node that
+//   `toNodeStream` has made of a connection. So the server is one of `startServer`, with its limits
+//   and its end, and in tests there is a simulated network under a real WebSocket.
+// - Events become a queue: what comes is put into it, and when there is enough in it the socket is
+//   paused, so a peer that sends faster than it is read is slowed down.
+// - A callback becomes a future: `send` waits until there is room. Cancelled, it has sent the
+//   message all the same.
+// - Whatever happens, `await using` ends it: with a good-bye where the peer answers in time, else
+//   without.
 
 import type { IncomingMessage } from "node:http";
 import * as asyncio from "asyncio-ts";
@@ -61,7 +63,10 @@ export class Socket implements AsyncDisposable {
     }
   }
 
-  /** Takes the message in the call, and waits until there is room for another. False: the socket is closed. */
+  /**
+   * Takes the message in the call, and waits until there is room for another. False: the socket is
+   * closed.
+   */
   async send(text: string): Promise<boolean> {
     const sent = new asyncio.Future<boolean>();
     this.#socket.send(text, (error) => {
@@ -70,7 +75,10 @@ export class Socket implements AsyncDisposable {
     return await sent;
   }
 
-  /** Asks every so many seconds whether the peer is there, and lets go of one that has said nothing since the last time. */
+  /**
+   * Asks every so many seconds whether the peer is there, and lets go of one that has said nothing
+   * since the last time.
+   */
   async keepAlive(seconds: number): Promise<void> {
     for (;;) {
       await asyncio.sleep(seconds);
@@ -95,8 +103,8 @@ export class Socket implements AsyncDisposable {
 }
 
 /**
- * Reads the request of a client, and makes a socket of its connection. Undefined if it wants something else, or nothing: then it has
- * been answered as HTTP does.
+ * Reads the request of a client, and makes a socket of its connection. Undefined if it wants
+ * something else, or nothing: then it has been answered as HTTP does.
  */
 export async function acceptSocket(
   reader: asyncio.StreamReader,

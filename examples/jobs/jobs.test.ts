@@ -11,7 +11,10 @@ import { type Failure, type JobsOptions, type Result, runJobs } from "./jobs.ts"
 const mayPass: Failure = { why: "not today", mayPass: true };
 const forGood: Failure = { why: "never", mayPass: false };
 
-/** A command is a number of seconds, for each attempt, and "!" where that fails: "1! 2" passes at last. */
+/**
+ * A command is a number of seconds, for each attempt, and "!" where that fails: "1! 2" passes at
+ * last.
+ */
 class FakeShell {
   running = 0;
   most = 0;

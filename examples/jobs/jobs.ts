@@ -1,14 +1,16 @@
-// Runs jobs: so many at a time, each with a deadline, and again when it fails. What there is to learn from it:
+// Runs jobs: so many at a time, each with a deadline, and again when it fails. What there is to
+// learn from it:
 //
-// - `mapConcurrent` is the whole scheduler. It reads the next line when there is a place for it, so a list of jobs may
-//   be endless. When its loop is left (by a deadline, Ctrl-C, the first failure), all jobs have ended.
-// - A job that fails is a result, and not an error: an error would end the others. What is an error here
-//   is a mistake of this program, or a list that cannot be read.
-// - Retries wait longer each time, with some chance in it, so that jobs which failed together do not
-//   come back together. Some failures do not go away by trying again.
-// - What a job starts is ended with it: `runProcess` gives each a session of its own, asks all of it to
-//   end, and kills what is left `killSeconds` later. Its output goes to a file, or where ours goes: kept in
-//   memory, it would be one job's way to end all of them.
+// - `mapConcurrent` is the whole scheduler. It reads the next line when there is a place for it, so
+//   a list of jobs may be endless. When its loop is left (by a deadline, Ctrl-C, the first
+//   failure), all jobs have ended.
+// - A job that fails is a result, and not an error: an error would end the others. What is an error
+//   here is a mistake of this program, or a list that cannot be read.
+// - Retries wait longer each time, with some chance in it, so that jobs which failed together do
+//   not come back together. Some failures do not go away by trying again.
+// - What a job starts is ended with it: `runProcess` gives each a session of its own, asks all of
+//   it to end, and kills what is left `killSeconds` later. Its output goes to a file, or where ours
+//   goes: kept in memory, it would be one job's way to end all of them.
 
 import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { join } from "node:path";

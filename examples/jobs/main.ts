@@ -2,8 +2,8 @@
 //
 //     seq 8 | sed "s/^/sleep /" | node examples/jobs/main.ts --jobs 4
 //
-// Ctrl-C asks the jobs that run to end, kills those that do not, says what was done, and ends by the signal.
-// How it works is in jobs.ts.
+// Ctrl-C asks the jobs that run to end, kills those that do not, says what was done, and ends by
+// the signal. How it works is in jobs.ts.
 
 import { createReadStream } from "node:fs";
 import { availableParallelism } from "node:os";

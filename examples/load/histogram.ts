@@ -1,5 +1,5 @@
-// How long things took, in buckets that grow by 1 %: a million measurements take no more memory than
-// a hundred, and a percentile is off by 1 % at most.
+// How long things took, in buckets that grow by 1 %: a million measurements take no more memory
+// than a hundred, and a percentile is off by 1 % at most.
 
 const LEAST = 1e-6;
 const GROWTH = Math.log(1.01);

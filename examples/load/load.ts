@@ -1,11 +1,12 @@
 // A load generator for servers that answer a line with a line. What there is to learn from it:
 //
-// - One task for each connection, all in one task group; a deadline ends them all, wherever they wait.
-// - Two ways to load. Closed: each connection asks again when it has its answer, so a slow server is
-//   asked less. Open: requests have a timetable, whatever the server does, as the users of a web site
-//   do not wait for one another. A request that is late because the one before it was slow has waited
-//   since its time in the table, and that counts: else the worst moments of a server are measured
-//   least (Gil Tene calls it coordinated omission).
+// - One task for each connection, all in one task group; a deadline ends them all, wherever they
+//   wait.
+// - Two ways to load. Closed: each connection asks again when it has its answer, so a slow server
+//   is asked less. Open: requests have a timetable, whatever the server does, as the users of a web
+//   site do not wait for one another. A request that is late because the one before it was slow has
+//   waited since its time in the table, and that counts: else the worst moments of a server are
+//   measured least (Gil Tene calls it coordinated omission).
 // - A connection that fails is counted and opened again; the load goes on.
 
 import * as asyncio from "asyncio-ts";
@@ -108,7 +109,10 @@ class Client implements AsyncDisposable {
     if (answer.at(-1) !== 0x0a) throw new asyncio.IncompleteReadError("the answer", answer);
   }
 
-  /** When request `count` is due: those of all connections take turns. Undefined without a timetable. */
+  /**
+   * When request `count` is due: those of all connections take turns. Undefined without a
+   * timetable.
+   */
   #timeOf(count: number, startedAt: number): number | undefined {
     const { rate, connections } = this.#options;
     if (rate === undefined) return undefined;

@@ -1,6 +1,7 @@
-// A load generator. `node examples/load/main.ts 127.0.0.1:7000` sends a line over 10 connections, again
-// and again, and measures how long the answers take; Ctrl-C ends it early, with the summary of what there
-// is. Something to load: `node examples/load/main.ts --echo 127.0.0.1:7000`. How it works is in load.ts.
+// A load generator. `node examples/load/main.ts 127.0.0.1:7000` sends a line over 10 connections,
+// again and again, and measures how long the answers take; Ctrl-C ends it early, with the summary
+// of what there is. Something to load: `node examples/load/main.ts --echo 127.0.0.1:7000`. How it
+// works is in load.ts.
 
 import { parseArgs } from "node:util";
 import * as asyncio from "asyncio-ts";

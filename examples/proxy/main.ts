@@ -1,6 +1,6 @@
-// A TCP proxy. Start it with `node examples/proxy/main.ts example.org:80`, send something through it
-// with `curl -H "Host: example.org" 127.0.0.1:8080`, and stop it with Ctrl-C. It prints a line for each
-// connection that has ended. How it works is in proxy.ts.
+// A TCP proxy. Start it with `node examples/proxy/main.ts example.org:80`, send something through
+// it with `curl -H "Host: example.org" 127.0.0.1:8080`, and stop it with Ctrl-C. It prints a line
+// for each connection that has ended. How it works is in proxy.ts.
 
 import { parseArgs } from "node:util";
 import * as asyncio from "asyncio-ts";

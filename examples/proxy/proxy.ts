@@ -1,13 +1,13 @@
 // A TCP proxy: one task for each direction of each connection. What there is to learn from it:
 //
-// - Back-pressure goes through it: a chunk is read when the one before it has found room at the other
-//   side, so memory stays flat however slow one of them is.
-// - The end of one direction is passed on as the end of that direction (`writeEof`). The other goes on:
-//   a client may send its question, end, and read the answer.
-// - Two deadlines. The one for connecting is a `timeout` around it; the one for idleness is a `timeout`
-//   around everything, which each chunk moves on.
-// - A connection that breaks, or that is given up, is aborted on both sides: a reset. An orderly end
-//   would tell the other side that what it has is all there is.
+// - Back-pressure goes through it: a chunk is read when the one before it has found room at the
+//   other side, so memory stays flat however slow one of them is.
+// - The end of one direction is passed on as the end of that direction (`writeEof`). The other goes
+//   on: a client may send its question, end, and read the answer.
+// - Two deadlines. The one for connecting is a `timeout` around it; the one for idleness is a
+//   `timeout` around everything, which each chunk moves on.
+// - A connection that breaks, or that is given up, is aborted on both sides: a reset. An orderly
+//   end would tell the other side that what it has is all there is.
 
 import * as asyncio from "asyncio-ts";
 import { type HostAndPort, isNetworkError } from "../command-line.ts";
@@ -74,8 +74,8 @@ async function serve(client: Ends, options: ProxyOptions, passed: Passed): Promi
 }
 
 /**
- * Passes on what comes from either side until both have ended, one is lost, or nothing has come for `idleSeconds`.
- * Closes `upstream`, and gives how it ended: "done" if that was in good order.
+ * Passes on what comes from either side until both have ended, one is lost, or nothing has come for
+ * `idleSeconds`. Closes `upstream`, and gives how it ended: "done" if that was in good order.
  */
 export async function passBoth(
   [reader, writer]: Ends,

@@ -1,5 +1,6 @@
 // A Redis command line: `node examples/redis/main.ts set greeting hello` runs one command, and
-// `node examples/redis/main.ts subscribe news` prints messages until Ctrl-C. The client is in redis.ts.
+// `node examples/redis/main.ts subscribe news` prints messages until Ctrl-C. The client is in
+// redis.ts.
 
 import { parseArgs } from "node:util";
 import * as asyncio from "asyncio-ts";

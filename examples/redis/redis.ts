@@ -1,15 +1,15 @@
 // A Redis client. What there is to learn from it:
 //
-// - Many tasks share one connection. None of them touches it: they put requests into a queue, and wait
-//   for a future each. One task writes what is in the queue, all of it at once (that is pipelining),
-//   another reads the answers, which come in the order of the requests.
-// - A command that is cancelled, by a timeout say, takes its request back if it has not been sent. If it
-//   has, its answer comes all the same, finds its request in line, and is dropped there. So the
-//   connection cannot get out of step.
+// - Many tasks share one connection. None of them touches it: they put requests into a queue, and
+//   wait for a future each. One task writes what is in the queue, all of it at once (that is
+//   pipelining), another reads the answers, which come in the order of the requests.
+// - A command that is cancelled, by a timeout say, takes its request back if it has not been sent.
+//   If it has, its answer comes all the same, finds its request in line, and is dropped there. So
+//   the connection cannot get out of step.
 // - A task keeps the connection up: when it is lost, commands that were under way fail, since it
-//   is not known whether they were executed; those that were not sent wait for the next connection. It is
-//   tried after a delay that doubles each time, with some chance in it, so that a thousand clients do
-//   not come back at the same moment. Subscriptions are renewed.
+//   is not known whether they were executed; those that were not sent wait for the next connection.
+//   It is tried after a delay that doubles each time, with some chance in it, so that a thousand
+//   clients do not come back at the same moment. Subscriptions are renewed.
 
 import * as asyncio from "asyncio-ts";
 import { isNetworkError } from "../command-line.ts";
@@ -26,7 +26,10 @@ export interface RedisOptions {
   readonly path?: string | undefined;
   /** Seconds that connecting may take, with the greeting. @default 5 */
   readonly connectSeconds?: number | undefined;
-  /** Seconds before the first attempt to come back, and between two of them at most. @default [0.05, 5] */
+  /**
+   * Seconds before the first attempt to come back, and between two of them at most. @default [0.05,
+   * 5]
+   */
   readonly backoff?: readonly [least: number, most: number] | undefined;
   /** Draws from 0 to 1. @default Math.random */
   readonly random?: (() => number) | undefined;
@@ -61,8 +64,8 @@ class Request {
 }
 
 /**
- * Connects to a server. Rejects if that fails; once there was a connection, the client comes back by
- * itself. Close it with `await using`.
+ * Connects to a server. Rejects if that fails; once there was a connection, the client comes back
+ * by itself. Close it with `await using`.
  */
 export async function openRedis(options: RedisOptions = {}): Promise<Redis> {
   return new Redis(options, await connect(options));
@@ -85,10 +88,11 @@ export class Redis implements AsyncDisposable {
   }
 
   /**
-   * Runs a command: `redis.command("SET", "key", 1)`. Commands of several tasks, and of one `gather`, go
-   * out together. Cancelled, it may still be executed. While there is no connection it waits for one.
-   * @throws ReplyError when the server refuses it; LostError when the connection was lost meanwhile;
-   * QueueShutDown when the client was closed.
+   * Runs a command: `redis.command("SET", "key", 1)`. Commands of several tasks, and of one
+   * `gather`, go out together. Cancelled, it may still be executed. While there is no connection it
+   * waits for one.
+   * @throws ReplyError when the server refuses it; LostError when the connection was lost
+   * meanwhile; QueueShutDown when the client was closed.
    */
   async command(...parts: readonly (string | number)[]): Promise<Value> {
     const request = new Request(...parts);
@@ -98,7 +102,9 @@ export class Redis implements AsyncDisposable {
     return value;
   }
 
-  /** Messages of a channel, from now on. Those that are sent while there is no connection are lost. */
+  /**
+   * Messages of a channel, from now on. Those that are sent while there is no connection are lost.
+   */
   async subscribe(channel: string): Promise<Subscription> {
     const subscription = new Subscription(channel, () => this.#unsubscribe(subscription));
     const others = this.#subscriptions.get(channel) ?? new Set();
@@ -202,7 +208,9 @@ export class Redis implements AsyncDisposable {
   }
 }
 
-/** Messages of a channel: `for await` gives them, until the client is closed. `await using` ends it. */
+/**
+ * Messages of a channel: `for await` gives them, until the client is closed. `await using` ends it.
+ */
 export class Subscription implements AsyncDisposable {
   readonly channel: string;
   /** Messages that came when too many waited. */

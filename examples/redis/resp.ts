@@ -2,8 +2,9 @@
 // https://redis.io/docs/latest/develop/reference/protocol-spec/
 //
 // One value after the other, each begins with a byte that tells its kind. A value is read by the
-// reader's own operations, and a cancelled one leaves its bytes where they are; but what was read of
-// a half-read value is gone. So one task reads, and it is only cancelled together with the whole connection.
+// reader's own operations, and a cancelled one leaves its bytes where they are; but what was read
+// of a half-read value is gone. So one task reads, and it is only cancelled together with the whole
+// connection.
 
 import type { StreamReader } from "asyncio-ts";
 
@@ -20,7 +21,10 @@ export type Value =
   | Map<Value, Value>
   | Set<Value>;
 
-/** The server has refused a command: "WRONGTYPE Operation against a key holding the wrong kind of value". */
+/**
+ * The server has refused a command: "WRONGTYPE Operation against a key holding the wrong kind of
+ * value".
+ */
 export class ReplyError extends Error {
   override readonly name = "ReplyError";
   /** The first word of the message: "ERR", "WRONGTYPE", ... */

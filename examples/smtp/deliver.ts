@@ -17,8 +17,8 @@ export interface SendOptions extends HostAndPort {
 }
 
 /**
- * Hands a message to another server. Resolves when that has taken it for all recipients; any number of them may be
- * refused before, and then it has not got it at all.
+ * Hands a message to another server. Resolves when that has taken it for all recipients; any number
+ * of them may be refused before, and then it has not got it at all.
  * @throws Refusal with the code of the other server.
  */
 export async function send(mail: Mail, options: SendOptions): Promise<void> {
@@ -104,7 +104,9 @@ export function relayTo(options: SendOptions): (mail: Mail) => Promise<void> {
   };
 }
 
-/** `deliver` into a folder, a file for each message: it has its name when it is safe on the disk. */
+/**
+ * `deliver` into a folder, a file for each message: it has its name when it is safe on the disk.
+ */
 export function storeIn(folder: string): (mail: Mail) => Promise<void> {
   return async ({ from, to, data }) => {
     await mkdir(folder, { recursive: true });

@@ -1,7 +1,7 @@
 // A mail server. `node examples/smtp/main.ts --for example.org --store mail` puts what comes for
-// example.org into the folder `mail`; with `--relay HOST:PORT` it is handed to another server, and taken
-// when that has taken it. Ctrl-C lets messages through that are being handed over. How it works is in
-// server.ts.
+// example.org into the folder `mail`; with `--relay HOST:PORT` it is handed to another server, and
+// taken when that has taken it. Ctrl-C lets messages through that are being handed over. How it
+// works is in server.ts.
 
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";

@@ -1,12 +1,13 @@
 // The receiving side of SMTP. What there is to learn from it:
 //
-// - A server that says 250 is responsible for the message from then on. So that is said when `deliver` has ended, and
-//   not before; until then the client keeps the message, and nothing that happens here can lose it.
-// - Ctrl-C may come in the middle of that. A cancellation ends every wait of a session but this one:
-//   `deliver` runs in a `cleanup`, which it does not reach, with a deadline of its own. The client gets
-//   its answer, the next wait is cancelled, and the session says good-bye.
-// - A deadline for each command, one for each message as a whole, since a byte now and then would be in time
-//   for all of them; limits for lines, messages, recipients, and for mistakes.
+// - A server that says 250 is responsible for the message from then on. So that is said when
+//   `deliver` has ended, and not before; until then the client keeps the message, and nothing that
+//   happens here can lose it.
+// - Ctrl-C may come in the middle of that. A cancellation ends every wait of a session but this
+//   one: `deliver` runs in a `cleanup`, which it does not reach, with a deadline of its own. The
+//   client gets its answer, the next wait is cancelled, and the session says good-bye.
+// - A deadline for each command, one for each message as a whole, since a byte now and then would
+//   be in time for all of them; limits for lines, messages, recipients, and for mistakes.
 // - STARTTLS in the middle of a session. What came before it is forgotten, and what a client (or
 //   an attacker between) has sent ahead of the handshake is never taken for what came under TLS.
 
@@ -214,7 +215,10 @@ class Session {
     this.#to = [];
   }
 
-  /** A write takes its bytes even where a cancellation is due. What has a deadline is the wait for room. */
+  /**
+   * A write takes its bytes even where a cancellation is due. What has a deadline is the wait for
+   * room.
+   */
   #reply(code: number, ...lines: readonly string[]): Promise<void> {
     const last = lines.length - 1;
     const text = lines

@@ -27,12 +27,17 @@ export class Refusal extends Error {
   }
 }
 
-/** A refusal after which nothing more can be said: sender and receiver would not agree on where lines end. */
+/**
+ * A refusal after which nothing more can be said: sender and receiver would not agree on where
+ * lines end.
+ */
 export class Nonsense extends Refusal {}
 
 /** Bytes of a line, with its end; RFC 5321 asks for 1,000 at least. */
 export const LONGEST_LINE = 4096;
-/** An address, as far as a relay has to know it: two parts, and nothing in them that ends a command. */
+/**
+ * An address, as far as a relay has to know it: two parts, and nothing in them that ends a command.
+ */
 const ADDRESS = /^[!-~]{1,64}@[\w.:[\]-]{1,253}$/;
 
 export function isAddress(text: string): boolean {
@@ -40,9 +45,9 @@ export function isAddress(text: string): boolean {
 }
 
 /**
- * Reads a line, and gives it without its end; undefined when the peer has ended. Only CR LF ends a line. Who takes a
- * lone LF for an end, too, can be made to find a second message inside the first, which the server
- * before it has not seen ("SMTP smuggling").
+ * Reads a line, and gives it without its end; undefined when the peer has ended. Only CR LF ends a
+ * line. Who takes a lone LF for an end, too, can be made to find a second message inside the first,
+ * which the server before it has not seen ("SMTP smuggling").
  */
 export async function readLine(reader: asyncio.StreamReader): Promise<Uint8Array | undefined> {
   let line: Uint8Array;
@@ -60,7 +65,10 @@ export async function readLine(reader: asyncio.StreamReader): Promise<Uint8Array
 const DOT = 0x2e;
 const LINE_END: Uint8Array = new TextEncoder().encode("\r\n");
 
-/** Reads the text of a message up to its end. What is above `most` bytes is read, too, and thrown away. */
+/**
+ * Reads the text of a message up to its end. What is above `most` bytes is read, too, and thrown
+ * away.
+ */
 export async function readText(reader: asyncio.StreamReader, most: number): Promise<Uint8Array> {
   const lines: Uint8Array[] = [];
   let size = 0;
@@ -76,7 +84,10 @@ export async function readText(reader: asyncio.StreamReader, most: number): Prom
   return Buffer.concat(lines);
 }
 
-/** The text as it is sent: every line ends with CR LF, one that begins with a dot gets another, and the end follows. */
+/**
+ * The text as it is sent: every line ends with CR LF, one that begins with a dot gets another, and
+ * the end follows.
+ */
 export function textToSend(data: Uint8Array): Uint8Array {
   const lines = Buffer.from(data)
     .toString("latin1")

@@ -1,6 +1,6 @@
-// A proxy for programs that speak SOCKS 5 or CONNECT. Start it with `node examples/socks/main.ts`, go
-// through it with `curl --socks5-hostname 127.0.0.1:1080 http://example.org/` or with
-// `curl --proxytunnel --proxy 127.0.0.1:1080 http://example.org/`, and stop it with Ctrl-C. How it works
+// A proxy for programs that speak SOCKS 5 or CONNECT. Start it with `node examples/socks/main.ts`,
+// go through it with `curl --socks5-hostname 127.0.0.1:1080 http://example.org/` or with `curl
+// --proxytunnel --proxy 127.0.0.1:1080 http://example.org/`, and stop it with Ctrl-C. How it works
 // is in socks.ts.
 
 import { parseArgs } from "node:util";

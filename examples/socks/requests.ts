@@ -1,5 +1,6 @@
-// How a client says where it wants to be connected to: SOCKS 5 (RFC 1928, with names and passwords as in
-// RFC 1929), or CONNECT of HTTP/1.1 (RFC 9110). The first byte tells which of the two it speaks.
+// How a client says where it wants to be connected to: SOCKS 5 (RFC 1928, with names and passwords
+// as in RFC 1929), or CONNECT of HTTP/1.1 (RFC 9110). The first byte tells which of the two it
+// speaks.
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import type * as asyncio from "asyncio-ts";

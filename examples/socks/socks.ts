@@ -1,13 +1,13 @@
-// A proxy that connects its clients to wherever they say (SOCKS 5, or CONNECT of HTTP). What there is to learn from
-// it, beside what ../proxy/proxy.ts has to tell of the two directions:
+// A proxy that connects its clients to wherever they say (SOCKS 5, or CONNECT of HTTP). What there
+// is to learn from it, beside what ../proxy/proxy.ts has to tell of the two directions:
 //
-// - A protocol of bytes: each field is read with `readExactly`, whose errors say that the client has
-//   gone. One deadline around all of it does for a client that says nothing, and for one that says a byte a
-//   minute.
-// - One `try` for connecting, which makes an answer of every way in which it may fail, in the words of the
-//   client's own protocol.
-// - Who is asked to connect to anything will be asked to connect to this machine itself: `allows` is
-//   told where a client wants to go.
+// - A protocol of bytes: each field is read with `readExactly`, whose errors say that the client
+//   has gone. One deadline around all of it does for a client that says nothing, and for one that
+//   says a byte a minute.
+// - One `try` for connecting, which makes an answer of every way in which it may fail, in the words
+//   of the client's own protocol.
+// - Who is asked to connect to anything will be asked to connect to this machine itself: `allows`
+//   is told where a client wants to go.
 
 import * as asyncio from "asyncio-ts";
 import { type HostAndPort, isNetworkError } from "../command-line.ts";

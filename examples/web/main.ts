@@ -1,10 +1,11 @@
 /**
- * A small service on Hono: `GET /quote/:symbol` asks two slow sources at once and gives the first answer.
+ * A small service on Hono: `GET /quote/:symbol` asks two slow sources at once and gives the first
+ * answer.
  *
  *     npm start --prefix examples/web
  *
- * Try it: press Ctrl-C while a request runs, or end `curl` before it has its answer. The scope of the request ends its
- * questions, and says so.
+ * Try it: press Ctrl-C while a request runs, or end `curl` before it has its answer. The scope of
+ * the request ends its questions, and says so.
  */
 
 import type { AddressInfo, Server } from "node:net";

@@ -1,4 +1,5 @@
-// The site: what scripts/site.mjs has put into pages/. Its order is that of "Read on" in the README, which leads to each page.
+// The site: what scripts/site.mjs has put into pages/. Its order is that of "Read on" in the
+// README, which leads to each page.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,10 +1,10 @@
-// The stage of the fairness demonstration: something spins, and beside it a 10 ms timer is waited for
-// again and again. How late does it fire?
+// The stage of the fairness demonstration: something spins, and beside it a 10 ms timer is waited
+// for again and again. How late does it fire?
 
 export const spins = ["nothing", "queue", "switch"] as const;
 /**
- * `nothing`: for comparison, how late timers are on this machine anyway. `queue`: one task takes from a queue that is
- * never empty. `switch`: a crowd of tasks takes turns.
+ * `nothing`: for comparison, how late timers are on this machine anyway. `queue`: one task takes
+ * from a queue that is never empty. `switch`: a crowd of tasks takes turns.
  */
 export type SpinKind = (typeof spins)[number];
 
@@ -15,8 +15,9 @@ export interface FairnessPlan {
   /** How many timers are waited for, one after the other. */
   readonly timers: number;
   /**
-   * The spinning ends when it has taken so much time of a processor, with or without a timer. Time that other programs take
-   * does not count: in it a timer becomes due, and nobody could let it fire.
+   * The spinning ends when it has taken so much time of a processor, with or without a timer. Time
+   * that other programs take does not count: in it a timer becomes due, and nobody could let it
+   * fire.
    */
   readonly limitMs: number;
 }
@@ -44,7 +45,10 @@ export class Spin {
     this.#limitMs = limitMs;
   }
 
-  /** Counts one turn; false if it is to be the last. Looks at the clock now and then: it costs more than a turn. */
+  /**
+   * Counts one turn; false if it is to be the last. Looks at the clock now and then: it costs more
+   * than a turn.
+   */
   turn(): boolean {
     if (++this.turns % turnsBetweenLooks === 0 && this.#usedMs() >= this.#limitMs) this.end();
     return !this.#ended;

@@ -1,4 +1,5 @@
-// A group whose `tasks` children all wait; the scope around it is cancelled, and the group joins them.
+// A group whose `tasks` children all wait; the scope around it is cancelled, and the group joins
+// them.
 
 import { CancelScope, Event, sleep, taskGroup } from "asyncio-ts";
 import type { Workload } from "../../workload.ts";

@@ -1,5 +1,6 @@
-// A tree of groups, ten children in each, whose `tasks` leaves all wait; the scope around it is cancelled.
-// The tree is as deep as the number of leaves wants it: three levels for a thousand, six for a million.
+// A tree of groups, ten children in each, whose `tasks` leaves all wait; the scope around it is
+// cancelled. The tree is as deep as the number of leaves wants it: three levels for a thousand, six
+// for a million.
 
 import { CancelScope, Event, sleep, type TaskGroup, taskGroup } from "asyncio-ts";
 import type { Workload } from "../../workload.ts";

@@ -1,5 +1,5 @@
-// The same with the cancellation of Bluebird. A cancelled promise of Bluebird never settles; that it is
-// done is known when its `finally` has run.
+// The same with the cancellation of Bluebird. A cancelled promise of Bluebird never settles; that
+// it is done is known when its `finally` has run.
 
 import Bluebird from "bluebird";
 import { mix, type Workload } from "../../workload.ts";

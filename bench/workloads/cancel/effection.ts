@@ -1,5 +1,5 @@
-// The same with Effection: tasks, halted one by one. A task that was halted has no outcome of its own, so
-// what is counted is how many halts have ended.
+// The same with Effection: tasks, halted one by one. A task that was halted has no outcome of its
+// own, so what is counted is how many halts have ended.
 
 import { createScope, type Operation, type Scope, suspend, type Task } from "effection";
 import { mix, type Workload } from "../../workload.ts";

@@ -1,5 +1,6 @@
-// The same with one AbortController for each async function: the way to cancel them one by one. (One
-// signal for all of them would be quadratic: the host looks through its listeners when one is added.)
+// The same with one AbortController for each async function: the way to cancel them one by one.
+// (One signal for all of them would be quadratic: the host looks through its listeners when one is
+// added.)
 
 import { mix, type Workload } from "../../workload.ts";
 

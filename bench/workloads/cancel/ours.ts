@@ -1,5 +1,5 @@
-// Tasks that wait for something that never comes, cancelled one by one, and joined when each has run
-// its `finally`. Starting them is not timed.
+// Tasks that wait for something that never comes, cancelled one by one, and joined when each has
+// run its `finally`. Starting them is not timed.
 
 import { CancelledError, createTask, gather, Queue, sleep, type Task } from "asyncio-ts";
 import { mix, type Workload } from "../../workload.ts";

@@ -1,4 +1,5 @@
-// The same with Effect, which has no condition: with a Deferred for each round, which all of them await.
+// The same with Effect, which has no condition: with a Deferred for each round, which all of them
+// await.
 
 import * as Deferred from "effect/Deferred";
 import * as Effect from "effect/Effect";

@@ -1,5 +1,5 @@
-// The same with a promise for each round, which all of them await. There is no lock: nothing that runs
-// between two `await`s can be interrupted.
+// The same with a promise for each round, which all of them await. There is no lock: nothing that
+// runs between two `await`s can be interrupted.
 
 import type { Workload } from "../../workload.ts";
 

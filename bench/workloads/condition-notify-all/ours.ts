@@ -1,5 +1,5 @@
-// One task announces a new round to all who wait for it, and waits until each of them has seen it. Two
-// conditions share the lock, so that the last answer wakes the announcer alone.
+// One task announces a new round to all who wait for it, and waits until each of them has seen it.
+// Two conditions share the lock, so that the last answer wakes the announcer alone.
 
 import { Condition, Lock, taskGroup } from "asyncio-ts";
 import type { Workload } from "../../workload.ts";

@@ -1,4 +1,5 @@
-// The same with Effect, which has no condition: with a latch for each side, opened by the other one.
+// The same with Effect, which has no condition: with a latch for each side, opened by the other
+// one.
 
 import * as Effect from "effect/Effect";
 import * as Latch from "effect/Latch";

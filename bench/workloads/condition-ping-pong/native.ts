@@ -1,5 +1,5 @@
-// The same with a promise for each turn, which the other side resolves. There is no lock: nothing that
-// runs between two `await`s can be interrupted.
+// The same with a promise for each turn, which the other side resolves. There is no lock: nothing
+// that runs between two `await`s can be interrupted.
 
 import { mix, type Workload } from "../../workload.ts";
 

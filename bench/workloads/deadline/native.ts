@@ -1,4 +1,5 @@
-// Async functions that take turns, and look at the clock before each: a timer would come too late, since microtasks starve it.
+// Async functions that take turns, and look at the clock before each: a timer would come too late,
+// since microtasks starve it.
 
 import type { Workload } from "../../workload.ts";
 

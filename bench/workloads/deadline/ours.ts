@@ -1,4 +1,5 @@
-// Tasks that take turns under a deadline which never passes: each `sleep(0)` has to see that it has not.
+// Tasks that take turns under a deadline which never passes: each `sleep(0)` has to see that it has
+// not.
 
 import { sleep, taskGroup, timeout } from "asyncio-ts";
 import type { Workload } from "../../workload.ts";

@@ -1,5 +1,5 @@
-// The same with the scheduler of fast-check: it holds back the promises that it is given, and releases
-// them one by one in an order drawn at random.
+// The same with the scheduler of fast-check: it holds back the promises that it is given, and
+// releases them one by one in an order drawn at random.
 
 import fc from "fast-check";
 import type { Workload } from "../../workload.ts";

@@ -1,4 +1,5 @@
-// The same program run as often with promises, in the one order that they have: no schedule is explored.
+// The same program run as often with promises, in the one order that they have: no schedule is
+// explored.
 
 import type { Workload } from "../../workload.ts";
 

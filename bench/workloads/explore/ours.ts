@@ -1,5 +1,5 @@
-// A small program under many schedules: three tasks, each waits three times and adds to what they share.
-// Each schedule is a run of its own, in an order drawn at random.
+// A small program under many schedules: three tasks, each waits three times and adds to what they
+// share. Each schedule is a run of its own, in an order drawn at random.
 
 import { sleep, taskGroup } from "asyncio-ts";
 import { explore } from "asyncio-ts/testing";

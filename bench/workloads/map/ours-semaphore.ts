@@ -1,5 +1,5 @@
-// The same with a task for every item, and a semaphore that lets a hundred of them work at a time: the
-// way one writes it in asyncio. All items are in line from the start.
+// The same with a task for every item, and a semaphore that lets a hundred of them work at a time:
+// the way one writes it in asyncio. All items are in line from the start.
 
 import { gather, Semaphore, sleep } from "asyncio-ts";
 import type { Workload } from "../../workload.ts";

@@ -1,4 +1,5 @@
-// A bounded map: a hundred items are worked on at a time, and the results come in the order of the items.
+// A bounded map: a hundred items are worked on at a time, and the results come in the order of the
+// items.
 
 import { mapConcurrent, sleep } from "asyncio-ts";
 import type { Workload } from "../../workload.ts";

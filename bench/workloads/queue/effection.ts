@@ -1,5 +1,5 @@
-// The same with the queue of Effection, which has no bound: `add` never waits. The producer lets the
-// consumer run after each hundred items; written for one pair only.
+// The same with the queue of Effection, which has no bound: `add` never waits. The producer lets
+// the consumer run after each hundred items; written for one pair only.
 
 import { all, createQueue, type Operation, run, until } from "effection";
 import type { Workload } from "../../workload.ts";

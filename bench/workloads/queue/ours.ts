@@ -1,5 +1,5 @@
-// Producers and consumers on one bounded queue, as many of the ones as of the others. Which consumer
-// gets which item is nobody's promise, so the checksum is a sum.
+// Producers and consumers on one bounded queue, as many of the ones as of the others. Which
+// consumer gets which item is nobody's promise, so the checksum is a sum.
 
 import { Queue, taskGroup } from "asyncio-ts";
 import type { Workload } from "../../workload.ts";

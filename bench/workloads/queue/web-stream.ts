@@ -1,5 +1,5 @@
-// The same with a WHATWG stream that buffers a hundred items. A stream has one writer and one reader: the
-// producers share the one, the consumers the other.
+// The same with a WHATWG stream that buffers a hundred items. A stream has one writer and one
+// reader: the producers share the one, the consumers the other.
 
 import { TransformStream } from "node:stream/web";
 import type { Workload } from "../../workload.ts";

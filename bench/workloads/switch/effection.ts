@@ -1,5 +1,5 @@
-// The same with Effection. It has no operation that only lets others run; waiting for a promise that is
-// settled already is the shortest one that does.
+// The same with Effection. It has no operation that only lets others run; waiting for a promise
+// that is settled already is the shortest one that does.
 
 import { all, type Operation, run, until } from "effection";
 import type { Workload } from "../../workload.ts";

@@ -1,11 +1,17 @@
-/** Express: two ways. A handler is wrapped; or a middleware, which cannot await a handler, waits for the response. */
+/**
+ * Express: two ways. A handler is wrapped; or a middleware, which cannot await a handler, waits for
+ * the response.
+ */
 
 import { once } from "node:events";
 import * as asyncio from "asyncio-ts";
 import createApp, { type Express, type Request, type RequestHandler, type Response } from "express";
 import { type Adapter, running, type Service } from "./service.ts";
 
-/** Gives every request that `handler` answers a scope of its own. Its failures go to Express, as of any async handler. */
+/**
+ * Gives every request that `handler` answers a scope of its own. Its failures go to Express, as of
+ * any async handler.
+ */
 export function scoped<P>(
   handler: (request: Request<P>, response: Response) => Promise<unknown>,
 ): RequestHandler<P> {
@@ -27,7 +33,8 @@ export const scopeUntilClosed: RequestHandler = (request, response, next) => {
 function answerErrors(app: Express): void {
   // Express knows handlers of errors by their four parameters.
   app.use((error: Error, _request: Request, response: Response, _next: () => void) => {
-    // The client has left, or the server is going down: no failure. By itself Express would print it.
+    // The client has left, or the server is going down: no failure. By itself Express would print
+    // it.
     if (error instanceof asyncio.CancelledError) response.status(503).end();
     else response.status(500).send(error.message);
   });

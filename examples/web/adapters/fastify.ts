@@ -19,7 +19,8 @@ export const fastify: Adapter = async (service) => {
     route.handler = scoped(route.handler);
   });
   app.setErrorHandler((error, _request, reply) => {
-    // The client has left, or the server is going down: no failure. A logger of Fastify would print it.
+    // The client has left, or the server is going down: no failure. A logger of Fastify would print
+    // it.
     if (error instanceof asyncio.CancelledError) return reply.code(503).send();
     return reply.send(error);
   });

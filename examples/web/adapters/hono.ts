@@ -1,4 +1,6 @@
-/** Hono: a middleware that awaits what comes behind it, so one line gives every request its scope. */
+/**
+ * Hono: a middleware that awaits what comes behind it, so one line gives every request its scope.
+ */
 
 import type { Server } from "node:net";
 import { type HttpBindings, serve } from "@hono/node-server";

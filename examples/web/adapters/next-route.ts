@@ -1,6 +1,7 @@
 /**
- * A route handler of Next: a function that gets a web Request and gives a Response. It is served without Next here, by
- * the adapter that Hono has for functions of this kind; Next calls it with a Request of the same kind.
+ * A route handler of Next: a function that gets a web Request and gives a Response. It is served
+ * without Next here, by the adapter that Hono has for functions of this kind; Next calls it with a
+ * Request of the same kind.
  */
 
 import { createServer } from "node:http";
@@ -16,7 +17,8 @@ export function scoped(
     try {
       return await asyncio.requestScope(request, () => handler(request));
     } catch (error) {
-      // The client has left, or the server is going down: no failure. By itself Next would print it.
+      // The client has left, or the server is going down: no failure. By itself Next would print
+      // it.
       if (error instanceof asyncio.CancelledError) return new Response(null, { status: 503 });
       throw error;
     }

@@ -1,4 +1,7 @@
-/** One route on Hono: bare; with each request in a scope; or in a scope that watches the response of Node. */
+/**
+ * One route on Hono: bare; with each request in a scope; or in a scope that watches the response of
+ * Node.
+ */
 
 import type { Server } from "node:net";
 import { type HttpBindings, serve } from "@hono/node-server";

@@ -1,4 +1,7 @@
-/** The other side of `bench/web.ts`, in the process of a server: says where it listens, and what it has cost so far. */
+/**
+ * The other side of `bench/web.ts`, in the process of a server: says where it listens, and what it
+ * has cost so far.
+ */
 
 import { once } from "node:events";
 import type { AddressInfo, Server } from "node:net";

@@ -1,4 +1,5 @@
-// What Node, Deno and Bun all have, for checking the portable layers without Node's types (tsconfig.portable.json).
+// What Node, Deno and Bun all have, for checking the portable layers without Node's types
+// (tsconfig.portable.json).
 
 interface AbortSignal {
   readonly aborted: boolean;

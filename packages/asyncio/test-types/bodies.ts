@@ -1,4 +1,5 @@
-// Whatever takes an async function takes one that is not, too: what it returns is awaited. Compiled, never run.
+// Whatever takes an async function takes one that is not, too: what it returns is awaited.
+// Compiled, never run.
 
 import {
   asCompleted,

@@ -6,7 +6,10 @@ export type Equal<A, B> =
 /** Compiles iff the type argument is `true`: `expectType<Equal<typeof value, string>>()`. */
 export function expectType<_Holds extends true>(): void {}
 
-/** True iff `T` is `any`, or holds it where a reader would look: an element, a property, an argument, a result. */
+/**
+ * True iff `T` is `any`, or holds it where a reader would look: an element, a property, an
+ * argument, a result.
+ */
 export type HasAny<T> =
   IsAny<T> extends true
     ? true

@@ -1,4 +1,5 @@
-// Compiled, never run: no `any` comes out of a public signature, where it would switch checking off for its user.
+// Compiled, never run: no `any` comes out of a public signature, where it would switch checking off
+// for its user.
 
 import type * as asyncio from "../src/index.ts";
 import { type Equal, expectType, type HasAny } from "./equal.ts";

@@ -1,4 +1,5 @@
-// Compiled, never run: streams are there where the options say so, and what is captured is what `capture` says.
+// Compiled, never run: streams are there where the options say so, and what is captured is what
+// `capture` says.
 
 import * as asyncio from "../src/index.ts";
 import { type Equal, expectType } from "./equal.ts";

@@ -1,4 +1,5 @@
-// wait, waitFor, asCompleted, shield, race, staggeredRace, locks and ordered queues. Compiled, never run.
+// wait, waitFor, asCompleted, shield, race, staggeredRace, locks and ordered queues. Compiled,
+// never run.
 
 import {
   asCompleted,

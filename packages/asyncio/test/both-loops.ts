@@ -1,5 +1,6 @@
-// Tests of what holds on every loop: each body runs as main on the real loop, at the engine's own microtask order, and on a
-// virtual one. Delays are a few milliseconds, which cost nothing on the second.
+// Tests of what holds on every loop: each body runs as main on the real loop, at the engine's own
+// microtask order, and on a virtual one. Delays are a few milliseconds, which cost nothing on the
+// second.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -81,7 +81,8 @@ conforms("await future", { wakes: "own" }, () => {
 conforms("cancellable", { wakes: "own", holdsTime: true }, () => {
   let resolve: (value: object) => void = () => {};
   let signal: AbortSignal | undefined;
-  // Its reactions run in the call that resolves it: an end of foreign work that is known in the very step.
+  // Its reactions run in the call that resolves it: an end of foreign work that is known in the
+  // very step.
   const work: PromiseLike<object> = {
     // biome-ignore lint/suspicious/noThenProperty: a thenable is what is wanted
     then(onFulfilled) {

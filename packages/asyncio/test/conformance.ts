@@ -1,9 +1,9 @@
-// What every operation that can wait has in common, as one suite: it completes, it can be cancelled at any moment, and
-// nothing is lost or doubled by that. To cover another operation, call `conforms` (or `conformsJoin`, if it waits for
-// work that it owns) with a case of it.
+// What every operation that can wait has in common, as one suite: it completes, it can be cancelled
+// at any moment, and nothing is lost or doubled by that. To cover another operation, call
+// `conforms` (or `conformsJoin`, if it waits for work that it owns) with a case of it.
 //
-// Each check runs in virtual time, with 20 seeds (other ones for each operation), with extra microtasks thrown in, and,
-// where no time has to pass, in real time.
+// Each check runs in virtual time, with 20 seeds (other ones for each operation), with extra
+// microtasks thrown in, and, where no time has to pass, in real time.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -16,9 +16,15 @@ import { drawer, HoppingHost } from "./hopping-host.ts";
 export interface Case {
   /** Begins the operation in the current scope. */
   begin(): PromiseLike<unknown>;
-  /** Lets it complete, from outside; gives the value that it is to give. Has no effect on what is cancelled. */
+  /**
+   * Lets it complete, from outside; gives the value that it is to give. Has no effect on what is
+   * cancelled.
+   */
   complete(): unknown;
-  /** Asserts the state after `complete` was called `offered` times, and `completed` operations gave a value. */
+  /**
+   * Asserts the state after `complete` was called `offered` times, and `completed` operations gave
+   * a value.
+   */
   check?(counts: { offered: number; completed: number }): void;
   /** Asserts that no operation has begun. */
   untouched?(): void;
@@ -33,19 +39,28 @@ export interface TimedCase extends Omit<Case, "complete"> {
 
 export interface Traits {
   /**
-   * Whom `complete` completes: the operation that waits longest ("one"), all that wait ("all"), or the one operation
-   * that a case is good for ("own").
+   * Whom `complete` completes: the operation that waits longest ("one"), all that wait ("all"), or
+   * the one operation that a case is good for ("own").
    */
   readonly wakes: "one" | "all" | "own";
   /** True if the operation completes in the call when `complete` was called before. */
   readonly hasFastPath?: boolean;
-  /** True if a cancellation that meets it is delivered although what it waits for answers with a value. */
+  /**
+   * True if a cancellation that meets it is delivered although what it waits for answers with a
+   * value.
+   */
   readonly cancellationWins?: boolean;
   /** True if a join lets go of its work when its scope ends: the work is not the join's own. */
   readonly detaches?: boolean;
-  /** True if the end of the scope that it is called in is nothing to a join: it is called on behalf of somebody else. */
+  /**
+   * True if the end of the scope that it is called in is nothing to a join: it is called on behalf
+   * of somebody else.
+   */
   readonly outlives?: boolean;
-  /** True if the work of a join runs in the scope of the caller: whoever swallows its cancellation has swallowed it. */
+  /**
+   * True if the work of a join runs in the scope of the caller: whoever swallows its cancellation
+   * has swallowed it.
+   */
   readonly runsInCaller?: boolean;
   /** True if virtual time stands still while the operation waits. */
   readonly holdsTime?: boolean;
@@ -59,8 +74,8 @@ export function conforms(name: string, traits: Traits, makeCase: () => Case | Ti
 }
 
 /**
- * Declares the tests of a join: an operation that starts `work` and waits for it. A cancellation goes through it to the
- * work, and it ends when the work has.
+ * Declares the tests of a join: an operation that starts `work` and waits for it. A cancellation
+ * goes through it to the work, and it ends when the work has.
  */
 export function conformsJoin(
   name: string,
@@ -99,7 +114,10 @@ export function conformsJoin(
 
 type Work = () => Promise<unknown>;
 
-/** The smallest operation: hands each value to whoever has waited longest, and keeps it if nobody waits. */
+/**
+ * The smallest operation: hands each value to whoever has waited longest, and keeps it if nobody
+ * waits.
+ */
 export class Gate<T> {
   readonly #waits = new WaitList();
   readonly #values: T[] = [];
@@ -259,7 +277,10 @@ class Trial {
     return isTimed(this.case) ? this.case.value : this.case.complete();
   }
 
-  /** Starts a task and cancels it in the very step in which its operation completes; gives the value that was due. */
+  /**
+   * Starts a task and cancels it in the very step in which its operation completes; gives the value
+   * that was due.
+   */
   async race(order: Order, task: () => asyncio.Task<unknown>, reason?: unknown): Promise<unknown> {
     const isFirst = order === "cancel, complete";
     let victim: asyncio.Task<unknown> | undefined;

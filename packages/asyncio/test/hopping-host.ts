@@ -1,11 +1,15 @@
-// A host for loops under test: its clock jumps, and each of its microtasks comes up to three microtasks late, as it does
-// when bodies, awaits and foreign promises are nested in other ways than the author of a test thought of.
+// A host for loops under test: its clock jumps, and each of its microtasks comes up to three
+// microtasks late, as it does when bodies, awaits and foreign promises are nested in other ways
+// than the author of a test thought of.
 
 import type { Host, HostTimer } from "../src/kernel/host.ts";
 import { realHost } from "../src/kernel/host.ts";
 
 export class HoppingHost implements Host {
-  /** Half of them let a step happen in the call, as the real host does; there it is the bodies that hop. */
+  /**
+   * Half of them let a step happen in the call, as the real host does; there it is the bodies that
+   * hop.
+   */
   readonly stepsAtOnce: boolean;
   readonly #draw: (count: number) => number;
   #now = 0;
@@ -36,7 +40,10 @@ export class HoppingHost implements Host {
     realHost.macrotask(run);
   }
 
-  /** Fires in a macrotask, when everything that is ready has run; an unrefed timer waits until it is refed. */
+  /**
+   * Fires in a macrotask, when everything that is ready has run; an unrefed timer waits until it is
+   * refed.
+   */
   setTimer(when: number, run: () => void): HostTimer {
     let isRefed = true;
     let isPending = true;
@@ -72,7 +79,10 @@ export class HoppingHost implements Host {
   }
 }
 
-/** A random but repeatable whole number below `count`: a linear congruential generator, its high bits. */
+/**
+ * A random but repeatable whole number below `count`: a linear congruential generator, its high
+ * bits.
+ */
 export function drawer(seed: number): (count: number) => number {
   let state = (seed * 2_654_435_761) >>> 0;
   return (count) => {

@@ -1,6 +1,6 @@
-// Options: whatever takes an object of options refuses one that it does not know, and says which one was meant. The list of what
-// takes options is read from the types of the public doors, so that nothing new can be forgotten: it has to be put into
-// `calls` or, with a reason, into `others`.
+// Options: whatever takes an object of options refuses one that it does not know, and says which
+// one was meant. The list of what takes options is read from the types of the public doors, so that
+// nothing new can be forgotten: it has to be put into `calls` or, with a reason, into `others`.
 
 import assert from "node:assert/strict";
 import { after, suite, test } from "node:test";

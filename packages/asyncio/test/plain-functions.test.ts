@@ -1,5 +1,5 @@
-// D52: whatever takes an async function takes one that is not, on every loop. What it returns is awaited, and what it
-// throws in the call is its failure.
+// D52: whatever takes an async function takes one that is not, on every loop. What it returns is
+// awaited, and what it throws in the call is its failure.
 
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";

@@ -4,7 +4,10 @@ import assert from "node:assert/strict";
 import { allTasks, currentTask, type EventLoop, type ExceptionContext, run } from "../src/index.ts";
 import { VirtualLoop, type VirtualLoopOptions } from "../src/testing.ts";
 
-/** A test body that runs as the main task of a loop in virtual time: `test("...", virtual(async () => {...}))`. */
+/**
+ * A test body that runs as the main task of a loop in virtual time: `test("...", virtual(async ()
+ * => {...}))`.
+ */
 export function virtual(
   body: (loop: VirtualLoop) => PromiseLike<void>,
   options?: VirtualLoopOptions,
@@ -39,8 +42,9 @@ export function assertNothingLeft(loop: EventLoop): void {
 }
 
 /**
- * What the exception handler of `loop` is told from now on. Not that a step has taken long, which debug mode reports: how fast
- * the machine is decides no test. One about slow steps sets `slowCallbackDuration` itself, after this.
+ * What the exception handler of `loop` is told from now on. Not that a step has taken long, which
+ * debug mode reports: how fast the machine is decides no test. One about slow steps sets
+ * `slowCallbackDuration` itself, after this.
  */
 export function collectReports(loop: EventLoop): ExceptionContext[] {
   const reports: ExceptionContext[] = [];

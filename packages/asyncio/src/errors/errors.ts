@@ -1,9 +1,10 @@
 /**
  * The error classes that every part of the library throws, and the wording of every wrong argument.
  *
- * A class exists where a caller would react differently; it owns its wording, the call site passes the
- * variable parts. `code` is permanent, messages may change. `instanceof` is decided by a registered symbol,
- * so it also works when two copies of the package are loaded. How a cancellation travels is in scope.ts.
+ * A class exists where a caller would react differently; it owns its wording, the call site passes
+ * the variable parts. `code` is permanent, messages may change. `instanceof` is decided by a
+ * registered symbol, so it also works when two copies of the package are loaded. How a cancellation
+ * travels is in scope.ts.
  */
 
 import { type AnyNames, complaintAbout } from "./options.ts";
@@ -11,10 +12,16 @@ import { isThenable, render, renderReason } from "./render.ts";
 
 export { isThenable };
 
-/** Who asked for a cancellation: code (`cancel`), a clock, a failing sibling, the end of a run, an abort, or the end of the scope itself. */
+/**
+ * Who asked for a cancellation: code (`cancel`), a clock, a failing sibling, the end of a run, an
+ * abort, or the end of the scope itself.
+ */
 export type CancelSource = "cancel" | "deadline" | "group" | "shutdown" | "abort" | "closed";
 
-/** What a CancelledError tells. `scope` is the scope that was cancelled: only its own scope may swallow the error. */
+/**
+ * What a CancelledError tells. `scope` is the scope that was cancelled: only its own scope may
+ * swallow the error.
+ */
 export interface CancelDetails {
   /** The scope that was cancelled. */
   readonly scope?: object | undefined;
@@ -26,7 +33,10 @@ export interface CancelDetails {
   readonly requestedBy?: string | undefined;
 }
 
-/** @internal Gives `errorClass` its name, and an `instanceof` that recognises the instances of other copies of this package. */
+/**
+ * @internal Gives `errorClass` its name, and an `instanceof` that recognises the instances of other
+ * copies of this package.
+ */
 export function register(errorClass: abstract new (...args: never[]) => Error, name: string): void {
   const brand = Symbol.for(`asyncio-ts.${name}`);
   Object.defineProperty(errorClass.prototype, "name", {
@@ -50,12 +60,15 @@ export function register(errorClass: abstract new (...args: never[]) => Error, n
 }
 
 /**
- * Ends a wait whose scope was cancelled. Let it pass: code that catches it to clean up has to rethrow it.
- * Source: CPython's asyncio.CancelledError, with the scope it came from as in Trio.
+ * Ends a wait whose scope was cancelled. Let it pass: code that catches it to clean up has to
+ * rethrow it. Source: CPython's asyncio.CancelledError, with the scope it came from as in Trio.
  */
 export class CancelledError extends Error {
   readonly code = "ERR_ASYNCIO_CANCELLED";
-  /** Of a cancelled `writer.write` or `drain`: how many of its bytes have gone out. The rest is buffered and follows. */
+  /**
+   * Of a cancelled `writer.write` or `drain`: how many of its bytes have gone out. The rest is
+   * buffered and follows.
+   */
   declare readonly bytesWritten?: number;
   // Private, so that printing the error does not print the scope and all that hangs on it.
   readonly #details: CancelDetails;
@@ -65,7 +78,10 @@ export class CancelledError extends Error {
     this.#details = details;
   }
 
-  /** The scope that was cancelled. A scope swallows or converts the CancelledErrors that carry itself, and no others. */
+  /**
+   * The scope that was cancelled. A scope swallows or converts the CancelledErrors that carry
+   * itself, and no others.
+   */
   get scope(): object | undefined {
     return this.#details.scope;
   }
@@ -80,7 +96,10 @@ export class CancelledError extends Error {
     return this.#details.source ?? "cancel";
   }
 
-  /** The name of the task that asked for the cancellation; undefined when it was a timer, a signal or plain code. */
+  /**
+   * The name of the task that asked for the cancellation; undefined when it was a timer, a signal
+   * or plain code.
+   */
   get requestedBy(): string | undefined {
     return this.#details.requestedBy;
   }
@@ -101,7 +120,8 @@ const SOURCE_WORDS: Record<CancelSource, string> = {
   closed: "cut off: the scope it was started in has ended before it",
 };
 
-// The latest message without a reason: cancelling many tasks makes many errors that say the same (bench: cancel).
+// The latest message without a reason: cancelling many tasks makes many errors that say the same
+// (bench: cancel).
 let latest: { source: CancelSource; requestedBy: string | undefined; message: string } | undefined;
 
 function cancelMessage({ source = "cancel", requestedBy, reason, scope }: CancelDetails): string {
@@ -117,7 +137,9 @@ function cancelMessage({ source = "cancel", requestedBy, reason, scope }: Cancel
   return message;
 }
 
-/** A deadline has passed. `cause` is the CancelledError that ended the work, where there was one. */
+/**
+ * A deadline has passed. `cause` is the CancelledError that ended the work, where there was one.
+ */
 export class TimeoutError extends Error {
   readonly code = "ERR_ASYNCIO_TIMEOUT";
 }
@@ -136,7 +158,10 @@ export class InvalidStateError extends Error {
 }
 register(InvalidStateError, "InvalidStateError");
 
-/** A wrong argument: a TypeError that says what was expected, what came, and (`cure`) how to write it. */
+/**
+ * A wrong argument: a TypeError that says what was expected, what came, and (`cure`) how to write
+ * it.
+ */
 export function argumentError(
   api: string,
   expected: string,
@@ -166,7 +191,10 @@ export function checkOptions(api: string, options: unknown, names: AnyNames, cur
   if (complaint !== undefined) throw withCode(new TypeError(complaint));
 }
 
-/** Throws unless `coroutine` can be called; a promise gets the advice that it would already be running. */
+/**
+ * Throws unless `coroutine` can be called; a promise gets the advice that it would already be
+ * running.
+ */
 export function checkCoroutine(api: string, coroutine: unknown): void {
   if (typeof coroutine === "function") return;
   if (isThenable(coroutine)) coroutine.then(undefined, () => {}); // the TypeError is enough

@@ -1,8 +1,14 @@
-/** Long lists in reports: what is alike is told once, with its number, and the list ends where nobody would read on. */
+/**
+ * Long lists in reports: what is alike is told once, with its number, and the list ends where
+ * nobody would read on.
+ */
 
 const MOST_LINES = 20;
 
-/** `lines` with those in one that differ in their numbers alone, at most 20 of them, and how many more there are. */
+/**
+ * `lines` with those in one that differ in their numbers alone, at most 20 of them, and how many
+ * more there are.
+ */
 export function condense(lines: readonly string[], most: number = MOST_LINES): string[] {
   const kinds = new Map<string, { readonly line: string; count: number }>();
   for (const line of lines) {

@@ -2,15 +2,19 @@
 
 import { isThenable, render } from "./render.ts";
 
-/** The names of the options `O`. A list that lacks one of them, or has one too many, does not compile. */
+/**
+ * The names of the options `O`. A list that lacks one of them, or has one too many, does not
+ * compile.
+ */
 export type Names<O> = Readonly<Record<keyof O, 1>>;
 
 /** Names of options, for code that only looks them up. */
 export type AnyNames = Readonly<Record<string, 1>>;
 
 /**
- * What is wrong with `options`, as a message in the name of the call; undefined if nothing is. Looks at names and not at values:
- * no code of the program runs, unless it is a proxy. `cure` is for what is no object at all.
+ * What is wrong with `options`, as a message in the name of the call; undefined if nothing is.
+ * Looks at names and not at values: no code of the program runs, unless it is a proxy. `cure` is
+ * for what is no object at all.
  */
 export function complaintAbout(
   api: string,
@@ -70,7 +74,9 @@ function unknownOption(api: string, name: string, names: AnyNames): string {
   return `${api} has no option \`${name}\`. ${advice}`;
 }
 
-/** The one of `known` that differs from `name` by the least, if that is little: a letter in three. */
+/**
+ * The one of `known` that differs from `name` by the least, if that is little: a letter in three.
+ */
 function nearestTo(name: string, known: readonly string[]): string | undefined {
   const wanted = flat(name);
   let nearest: string | undefined;

@@ -1,6 +1,7 @@
 /**
- * Values of the program in messages and reports. What a program throws may be anything: an object without a prototype, a
- * proxy, an error whose `stack` is a getter that throws. Nothing in here throws, whatever code a value brings along.
+ * Values of the program in messages and reports. What a program throws may be anything: an object
+ * without a prototype, a proxy, an error whose `stack` is a getter that throws. Nothing in here
+ * throws, whatever code a value brings along.
  */
 
 /** How deep errors in errors are shown; they may contain themselves. */
@@ -19,7 +20,10 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/** `instanceof` for values that may be proxies, which can throw when they are asked for their prototype. */
+/**
+ * `instanceof` for values that may be proxies, which can throw when they are asked for their
+ * prototype.
+ */
 export function isA<T>(value: unknown, type: abstract new (...args: never[]) => T): value is T {
   return attempt(() => value instanceof type) === true;
 }

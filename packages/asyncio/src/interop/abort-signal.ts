@@ -1,6 +1,7 @@
 /**
- * Abort signals for foreign work. Each scope has one, made when it is first asked for. It aborts from the ready queue, in
- * the scope that it belongs to: its listeners are user code, which never runs in the context of the code that cancels.
+ * Abort signals for foreign work. Each scope has one, made when it is first asked for. It aborts
+ * from the ready queue, in the scope that it belongs to: its listeners are user code, which never
+ * runs in the context of the code that cancels.
  */
 
 import { CancelledError } from "../errors/errors.ts";
@@ -10,7 +11,10 @@ import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 
-/** A controller that is aborted in a step of the loop, in the async context in which it was made, with all its stores. */
+/**
+ * A controller that is aborted in a step of the loop, in the async context in which it was made,
+ * with all its stores.
+ */
 export class Aborting {
   readonly controller: AbortController = new AbortController();
   readonly #gate: Gate;
@@ -33,7 +37,8 @@ export class Aborting {
     this.#isAborted = true;
     this.#reason = reason;
     guardAbandonedBranches();
-    // In the turn in which waits that were parked are told: what its listeners reject does not meet the cancellation again.
+    // In the turn in which waits that were parked are told: what its listeners reject does not meet
+    // the cancellation again.
     this.#gate.scope.loop.enqueue(this.#gate, true);
   }
 }
@@ -41,10 +46,10 @@ export class Aborting {
 const signals: WeakMap<Scope, AbortSignal> = new WeakMap();
 
 /**
- * A signal that aborts when the current scope is cancelled, with the CancelledError as its reason; one per scope, made
- * on first use. A scope that ends normally does not abort it: `res.json()` after `timeout(5, () => fetch(url, {
- * signal: abortSignal() }))` works. Outside every scope it never aborts. Not a wait. Prefer `cancellable`, which also
- * stops waiting at once.
+ * A signal that aborts when the current scope is cancelled, with the CancelledError as its reason;
+ * one per scope, made on first use. A scope that ends normally does not abort it: `res.json()`
+ * after `timeout(5, () => fetch(url, { signal: abortSignal() }))` works. Outside every scope it
+ * never aborts. Not a wait. Prefer `cancellable`, which also stops waiting at once.
  */
 export function abortSignal(): AbortSignal {
   const scope = here();

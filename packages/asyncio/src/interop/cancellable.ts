@@ -1,4 +1,7 @@
-/** Foreign promises inside scopes: the one place where the library meets work that it cannot cancel by itself. */
+/**
+ * Foreign promises inside scopes: the one place where the library meets work that it cannot cancel
+ * by itself.
+ */
 
 import { argumentError, checkCoroutine, checkOptions, isThenable } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
@@ -15,16 +18,20 @@ import {
 } from "./late.ts";
 
 /**
- * Waits for foreign work and makes it cancellable: `start` gets a signal of its own. When the current scope is cancelled,
- * waiting stops at once and the signal aborts, with the CancelledError as its reason. What the work does after that is
- * no longer waited for. Its failure is taken as the answer to the abort; debug mode shows one that does not look like it.
- * A value that comes after that goes to `discard`; without one debug mode reports it. On a virtual loop time holds still as
- * long as the work is waited for. Work that must have ended before the caller goes on is for `joined`.
+ * Waits for foreign work and makes it cancellable: `start` gets a signal of its own. When the
+ * current scope is cancelled, waiting stops at once and the signal aborts, with the CancelledError
+ * as its reason. What the work does after that is no longer waited for. Its failure is taken as the
+ * answer to the abort; debug mode shows one that does not look like it. A value that comes after
+ * that goes to `discard`; without one debug mode reports it. On a virtual loop time holds still as
+ * long as the work is waited for. Work that must have ended before the caller goes on is for
+ * `joined`.
  *
  * @example
  * const work = (signal: AbortSignal) =>
- *   new Promise<void>((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
- * await assert.rejects(asyncio.timeout(0.01, () => asyncio.cancellable(work)), asyncio.TimeoutError);
+ *   new Promise<void>((_resolve, reject) => signal.addEventListener("abort", () =>
+ *   reject(signal.reason)));
+ * await assert.rejects(asyncio.timeout(0.01, () => asyncio.cancellable(work)),
+ * asyncio.TimeoutError);
  */
 export async function cancellable<T>(
   start: (signal: AbortSignal) => PromiseLike<T>,
@@ -68,7 +75,10 @@ export function begin<T>(
   return work;
 }
 
-/** `start` may have taken its time, or cancelled the scope itself: then the wait for its work is cancelled as it begins. */
+/**
+ * `start` may have taken its time, or cancelled the scope itself: then the wait for its work is
+ * cancelled as it begins.
+ */
 export function cancelIfDue(scope: Scope, wait: Wait): void {
   const interruption = scope.mayBeDue ? scope.takeDue() : undefined;
   if (interruption !== undefined) wait.cancel(interruption);

@@ -1,7 +1,7 @@
 /**
  * Foreign work that must have ended before its caller goes on: `cancellable` with a masked join.
  *
- *     cancelled ──▶ signal aborts ──grace──▶ destroy() ──grace──▶ a report; the caller goes on without it
+ *     cancelled ──▶ signal aborts ──grace──▶ destroy() ──grace──▶ a report; the caller goes on
  *                        └───── the work settles ─────┴──▶ the caller goes on
  */
 
@@ -32,25 +32,33 @@ import {
 
 /** Options of `joined`. */
 export interface JoinedOptions<T> extends DiscardOption<T> {
-  /** Seconds that the work has to settle after its signal has aborted; the same again after `destroy`. Infinity: for ever. */
+  /**
+   * Seconds that the work has to settle after its signal has aborted; the same again after
+   * `destroy`. Infinity: for ever.
+   */
   readonly grace: number;
-  /** Takes away what the work stands on, so that it has to fail: closes the socket, kills the process. */
+  /**
+   * Takes away what the work stands on, so that it has to fail: closes the socket, kills the
+   * process.
+   */
   readonly destroy?: (() => unknown) | undefined;
 }
 
 const KNOWN: Names<JoinedOptions<unknown>> = { grace: 1, destroy: 1, discard: 1 };
 
 /**
- * `cancellable` for work that must have ended before the caller goes on, because it uses something that comes next: a
- * connection, a file. When the current scope is cancelled, the signal aborts, with the CancelledError as its reason, and the
- * call waits until the work has settled. If that takes more than `grace` seconds, it calls `destroy`, and waits for at most
- * as long again. Work that has not settled by then is reported to the exception handler, and the caller goes on without it
- * (without `destroy` after `grace`).
+ * `cancellable` for work that must have ended before the caller goes on, because it uses something
+ * that comes next: a connection, a file. When the current scope is cancelled, the signal aborts,
+ * with the CancelledError as its reason, and the call waits until the work has settled. If that
+ * takes more than `grace` seconds, it calls `destroy`, and waits for at most as long again. Work
+ * that has not settled by then is reported to the exception handler, and the caller goes on without
+ * it (without `destroy` after `grace`).
  *
- * A failure after the abort is the answer to it: the call rejects with the CancelledError of its scope, which has that
- * failure as its cause. A value that comes all the same is handed over, and the cancellation stays pending; one that comes
- * when the call has given up goes to `discard`. `destroy` runs in the scope of the caller, and a failure of it is reported.
- * On a virtual loop time holds still as long as the work is waited for, and `grace` passes in real time.
+ * A failure after the abort is the answer to it: the call rejects with the CancelledError of its
+ * scope, which has that failure as its cause. A value that comes all the same is handed over, and
+ * the cancellation stays pending; one that comes when the call has given up goes to `discard`.
+ * `destroy` runs in the scope of the caller, and a failure of it is reported. On a virtual loop
+ * time holds still as long as the work is waited for, and `grace` passes in real time.
  *
  * @example
  * const log: string[] = [];
@@ -93,7 +101,10 @@ class Joining<T> {
   readonly #name: string;
   readonly #options: JoinedOptions<T>;
   readonly #aborting: Aborting;
-  /** The turn in which `destroy` is called, in the async context of the caller; undefined where there is nothing to call. */
+  /**
+   * The turn in which `destroy` is called, in the async context of the caller; undefined where
+   * there is nothing to call.
+   */
   readonly #destruction: Gate | undefined;
   /** When patience ends: with the abort, then with the destruction. */
   #timer: Timer | undefined = undefined;

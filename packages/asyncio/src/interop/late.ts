@@ -11,9 +11,9 @@ import { findCause } from "../structures/causes.ts";
 /** Options of `cancellable`. */
 export interface DiscardOption<T> {
   /**
-   * Gets the value when it comes too late: the caller was cancelled, so nothing else will release what the value stands for. May be
-   * async. It runs to its end, shielded from cancellations, in a task of its own that the run waits for; a failure of it is
-   * reported to the exception handler.
+   * Gets the value when it comes too late: the caller was cancelled, so nothing else will release
+   * what the value stands for. May be async. It runs to its end, shielded from cancellations, in a
+   * task of its own that the run waits for; a failure of it is reported to the exception handler.
    */
   readonly discard?: ((value: T) => unknown) | undefined;
 }
@@ -69,14 +69,20 @@ async function discardShielded<T>(
   }
 }
 
-/** Work has failed, and its caller has left: that is its answer to the abort. Debug mode shows what does not look like one. */
+/**
+ * Work has failed, and its caller has left: that is its answer to the abort. Debug mode shows what
+ * does not look like one.
+ */
 export function failureCameLate({ loop, task }: Scope, api: string, exception: unknown): void {
   if (!loop.debug || isAnswerToAbort(exception)) return;
   const message = `work in ${api} has failed after it was told to abort`;
   loop.callExceptionHandler({ message, exception, task });
 }
 
-/** Whether foreign work failed because it was told to: with our reason, or with an AbortError of its own. */
+/**
+ * Whether foreign work failed because it was told to: with our reason, or with an AbortError of its
+ * own.
+ */
 function isAnswerToAbort(error: unknown): boolean {
   if (error instanceof Error && error.name === "AbortError") return true;
   const isOurs = (cause: object): true | undefined => cause instanceof CancelledError || undefined;

@@ -1,14 +1,14 @@
 /**
- * The low-level door (asyncio-ts/lowlevel): for authors of operations. An operation is a function that returns a promise, and
- * it keeps three rules: ask `interruption` first, and return what it gives; change all state in the call; wait only
- * through `park`.
+ * The low-level door (asyncio-ts/lowlevel): for authors of operations. An operation is a function
+ * that returns a promise, and it keeps three rules: ask `interruption` first, and return what it
+ * gives; change all state in the call; wait only through `park`.
  *
  *     acquire(): Promise<void> {
  *       const stop = interruption("Gate.acquire");
  *       if (stop !== undefined) return stop;                    // cancelled: nothing has changed
  *       if (this.isOpen) return complete("Gate.acquire", undefined);
  *       const wait = park<void>("Gate.acquire");
- *       this.waiters.add(wait);                                 // a WaitList: the wait leaves when it ends
+ *       this.waiters.add(wait);                // a WaitList: the wait leaves when it ends
  *       return wait.promise;
  *     }
  */
@@ -38,7 +38,10 @@ export interface Scope {
   readonly loop: EventLoop;
   /** The task whose body runs here, however deep. */
   readonly task: Task<unknown> | undefined;
-  /** Absolute, on the clock of the loop; Infinity if there is none. Those of scopes around it are not counted in. */
+  /**
+   * Absolute, on the clock of the loop; Infinity if there is none. Those of scopes around it are
+   * not counted in.
+   */
   readonly deadline: number;
   /** True once its body has ended: what is begun in it from then on is cut off. */
   readonly closed: boolean;
@@ -61,31 +64,38 @@ export interface Scope {
 export const currentScope: () => Scope | undefined = currentScopeOfKernel;
 
 /**
- * The rejection of an operation that is begun now, if the current scope was cancelled; the operation returns it. Undefined if it
- * may begin. Asks only, and waits for nothing.
+ * The rejection of an operation that is begun now, if the current scope was cancelled; the
+ * operation returns it. Undefined if it may begin. Asks only, and waits for nothing.
  */
 export function interruption(subject: WaitSubject): Promise<never> | undefined {
   return here().interruption(subject);
 }
 
-/** What an operation on `subject` returns that is complete in the call, with its `value`. Counts against the budget that keeps the host alive. */
+/**
+ * What an operation on `subject` returns that is complete in the call, with its `value`. Counts
+ * against the budget that keeps the host alive.
+ */
 export function complete<T>(subject: WaitSubject, value: T): Promise<T> {
   return completed(here(), subject, value);
 }
 
-/** What an operation on `subject` returns that cannot begin: it rejects with `error`, in its turn. */
+/**
+ * What an operation on `subject` returns that cannot begin: it rejects with `error`, in its turn.
+ */
 export function refuse(subject: WaitSubject, error: unknown): Promise<never> {
   return refused(here(), subject, error);
 }
 
 /**
- * Parks a new wait in the current scope. The code that holds it ends it with `resume`, `fail` or `joined`; the operation returns its
- * `promise`. `subject` is shown in reports: words, or an object that finds them when a report is made, and that may know which
- * tasks have to act before the wait can end (`waitsOn`).
+ * Parks a new wait in the current scope. The code that holds it ends it with `resume`, `fail` or
+ * `joined`; the operation returns its `promise`. `subject` is shown in reports: words, or an object
+ * that finds them when a report is made, and that may know which tasks have to act before the wait
+ * can end (`waitsOn`).
  *
- * When the scope is cancelled, `onCancel` is called first, in that scope (other AsyncLocalStorage stores are those of
- * the code that cancels). It withdraws what the operation has registered and returns true. Or it passes the cancellation on to
- * what it waits for and returns false; then the wait goes on, and ends with `joined` when that has ended.
+ * When the scope is cancelled, `onCancel` is called first, in that scope (other AsyncLocalStorage
+ * stores are those of the code that cancels). It withdraws what the operation has registered and
+ * returns true. Or it passes the cancellation on to what it waits for and returns false; then the
+ * wait goes on, and ends with `joined` when that has ended.
  */
 export function park<T>(
   subject: WaitSubject,
@@ -105,8 +115,9 @@ export interface Held {
 }
 
 /**
- * Tells that `resource` is held now: a test (`runTest`, `explore`) fails if it is not given back when the test ends.
- * Call it each time something is taken; the same resource again costs nothing. Outside tests it does nothing.
+ * Tells that `resource` is held now: a test (`runTest`, `explore`) fails if it is not given back
+ * when the test ends. Call it each time something is taken; the same resource again costs nothing.
+ * Outside tests it does nothing.
  */
 export function watchHeld(resource: Held): void {
   const { loop } = here();
@@ -124,8 +135,8 @@ export interface Outside {
 }
 
 /**
- * Gives `thing` to the run of the current loop, which ends it if it is still there when all tasks have ended, and reports it.
- * Call what it gives when `thing` is gone.
+ * Gives `thing` to the run of the current loop, which ends it if it is still there when all tasks
+ * have ended, and reports it. Call what it gives when `thing` is gone.
  *
  * @example
  * import { belongToRun } from "asyncio-ts/lowlevel";

@@ -1,10 +1,12 @@
 /**
- * Requests of a web framework, each as a task of its own. The framework calls back from the host, where its requests cannot be
- * told apart: their code would run as branches of the task that started the server, in one scope and with one set of context
- * variables. Here each gets its own, for as long as its body runs.
+ * Requests of a web framework, each as a task of its own. The framework calls back from the host,
+ * where its requests cannot be told apart: their code would run as branches of the task that
+ * started the server, in one scope and with one set of context variables. Here each gets its own,
+ * for as long as its body runs.
  *
- * The caller gets a plain promise, and no wait is parked in its scope: that scope is the one in which the server was started,
- * main for example. A request goes on when it ends, and is not what main waits for.
+ * The caller gets a plain promise, and no wait is parked in its scope: that scope is the one in
+ * which the server was started, main for example. A request goes on when it ends, and is not what
+ * main waits for.
  */
 
 import {
@@ -51,8 +53,9 @@ export interface ResponseSource {
 }
 
 /**
- * Where it is seen that the client leaves: an AbortSignal; a web Request, whose `signal` it is; or a response of Node,
- * which is closed before it has finished. `request` is there for the name of the task.
+ * Where it is seen that the client leaves: an AbortSignal; a web Request, whose `signal` it is; or
+ * a response of Node, which is closed before it has finished. `request` is there for the name of
+ * the task.
  */
 export type RequestSource =
   | AbortSignal
@@ -70,7 +73,10 @@ export interface RequestScopeOptions {
   readonly name?: string | undefined;
   /** Seconds that it may go on for when the run shuts down; then it is cancelled. @default 10 */
   readonly drain?: number | undefined;
-  /** The context variables of the request, used as they are. @default a copy of those where it is called */
+  /**
+   * The context variables of the request, used as they are. @default a copy of those where it is
+   * called
+   */
   readonly context?: Context | undefined;
 }
 
@@ -79,18 +85,22 @@ const DEFAULT_DRAIN = 10;
 const api = "`requestScope`";
 
 /**
- * Runs `body` as the task of one request, and gives what it gives. The task has context variables of its own, which no other
- * request sees, and a scope of its own: when the client leaves, the waits in it end with a CancelledError whose `source` is
- * "abort". If the client had left before, the body does not run. Waits until the body has ended, whatever ends it.
+ * Runs `body` as the task of one request, and gives what it gives. The task has context variables
+ * of its own, which no other request sees, and a scope of its own: when the client leaves, the
+ * waits in it end with a CancelledError whose `source` is "abort". If the client had left before,
+ * the body does not run. Waits until the body has ended, whatever ends it.
  *
- * A failure of the body goes to the caller, and nowhere else; after a cancellation that is the CancelledError. Call it in
- * the callback of a framework, where it belongs to no task: it is no wait of the task that started the server.
+ * A failure of the body goes to the caller, and nowhere else; after a cancellation that is the
+ * CancelledError. Call it in the callback of a framework, where it belongs to no task: it is no
+ * wait of the task that started the server.
  *
- * When the run shuts down, its requests go on for `drain` seconds, before the other tasks are cancelled; then they are
- * cancelled, and further ones are refused. A cancellation of the scope that it was called in reaches it as well, unless it is
- * that of the shutdown. Outside every run, and when the run has ended, it runs on the default loop, where nothing is drained.
+ * When the run shuts down, its requests go on for `drain` seconds, before the other tasks are
+ * cancelled; then they are cancelled, and further ones are refused. A cancellation of the scope
+ * that it was called in reaches it as well, unless it is that of the shutdown. Outside every run,
+ * and when the run has ended, it runs on the default loop, where nothing is drained.
  *
- * @throws TypeError and RangeError for wrong arguments; InvalidStateError when the run has drained its requests and is ending.
+ * @throws TypeError and RangeError for wrong arguments; InvalidStateError when the run has drained
+ * its requests and is ending.
  *
  * @example
  * const user = new asyncio.ContextVar<string>("user");
@@ -101,8 +111,9 @@ const api = "`requestScope`";
  * };
  *
  * const requests = ["/ann", "/bob"].map((path) => new Request(`http://localhost${path}`));
- * const responses = await Promise.all(requests.map((request) => asyncio.requestScope(request, () => handle(request))));
- * assert.deepEqual(await Promise.all(responses.map((response) => response.text())), ["hello /ann", "hello /bob"]);
+ * const responses = await Promise.all(requests.map((request) => asyncio.requestScope(request, () =>
+ * handle(request)))); assert.deepEqual(await Promise.all(responses.map((response) =>
+ * response.text())), ["hello /ann", "hello /bob"]);
  */
 export function requestScope<T>(
   source: RequestSource,
@@ -138,7 +149,10 @@ function rejected(error: unknown): Promise<never> {
   return promise;
 }
 
-/** The rejection of a request in a scope that was cancelled. A shutdown is another matter, and not ours to deliver. */
+/**
+ * The rejection of a request in a scope that was cancelled. A shutdown is another matter, and not
+ * ours to deliver.
+ */
 function interruptionOf(caller: Scope): Promise<never> | undefined {
   const cancellation = caller.peekDue();
   if (cancellation === undefined || isEndOfRun(cancellation)) return undefined;
@@ -149,7 +163,9 @@ function interruptionOf(caller: Scope): Promise<never> | undefined {
 class Request implements RunningRequest, FutureListener, AbortTarget {
   readonly task: Task<unknown>;
   readonly caller: Scope;
-  /** What the caller gets: a plain promise, whose failure is the program's own if it is not handled. */
+  /**
+   * What the caller gets: a plain promise, whose failure is the program's own if it is not handled.
+   */
   readonly outcome: Promise<unknown>;
   readonly drain: number;
   drainTimer: Timer | undefined = undefined;
@@ -195,7 +211,8 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
   callerCancelled(cancellation: Cancellation): void {
     if (isEndOfRun(cancellation)) return;
     const known = this.#passedOn?.scope;
-    // Of several scopes the outermost answers for the error, and a scope with its first cancellation, as in a wait.
+    // Of several scopes the outermost answers for the error, and a scope with its first
+    // cancellation, as in a wait.
     if (known === undefined || (known !== cancellation.scope && known.isInside(cancellation.scope)))
       this.#passedOn = cancellation;
     this.task.forwardCancel(cancellation);
@@ -235,7 +252,10 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
   };
 }
 
-/** Whether a cancellation is that of a run which shuts down, or the end of the scope that the caller happened to be in. */
+/**
+ * Whether a cancellation is that of a run which shuts down, or the end of the scope that the caller
+ * happened to be in.
+ */
 function isEndOfRun({ source }: Cancellation): boolean {
   return source === "shutdown" || source === "closed";
 }

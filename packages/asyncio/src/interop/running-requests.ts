@@ -1,8 +1,8 @@
 /**
- * The requests that run on a loop, and what becomes of them when its run ends: they may go on for a while, and what they
- * need goes on with them; then the rest of them are cancelled.
+ * The requests that run on a loop, and what becomes of them when its run ends: they may go on for a
+ * while, and what they need goes on with them; then the rest of them are cancelled.
  *
- *     open ──drain()──▶ draining ──none is left, or time is over──▶ closed ──▶ the run has ended: forgotten
+ *     open ──drain()──▶ draining ──none is left, or time is over──▶ closed ──▶ the run has ended
  */
 
 import { InvalidStateError } from "../errors/errors.ts";
@@ -42,7 +42,10 @@ export class RunningRequests {
     this.#loop = loop;
   }
 
-  /** @throws InvalidStateError when a request that may go on for `drain` seconds would be cancelled at once. */
+  /**
+   * @throws InvalidStateError when a request that may go on for `drain` seconds would be cancelled
+   * at once.
+   */
   checkOpen(api: string, drain: number): void {
     const isOver = this.#since !== undefined && this.#since + drain <= this.#loop.time();
     if (!isOver && !this.#closed) return;
@@ -67,8 +70,8 @@ export class RunningRequests {
   }
 
   /**
-   * Lets those of `isOurs` go on for as long as they may, and cancels what is left then. Gives what to wait for, if there is
-   * any; when that is over, no more requests are taken.
+   * Lets those of `isOurs` go on for as long as they may, and cancels what is left then. Gives what
+   * to wait for, if there is any; when that is over, no more requests are taken.
    */
   close(isOurs: (task: Task<unknown>) => boolean): Promise<void> | undefined {
     this.#since = this.#loop.time();
@@ -90,7 +93,10 @@ export class RunningRequests {
     known.delete(this.#loop);
   }
 
-  /** One hook for all the requests of a caller: most have one, main, and it is called for nothing as long as the run goes on. */
+  /**
+   * One hook for all the requests of a caller: most have one, main, and it is called for nothing as
+   * long as the run goes on.
+   */
   #watch(caller: Scope): void {
     if (caller.closed) return;
     this.#callers.add(caller);

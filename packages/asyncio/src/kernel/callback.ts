@@ -1,8 +1,9 @@
 /**
  * Callbacks of the user that the loop calls: `callSoon`, `callLater`, done callbacks.
  *
- * A callback waits at a gate, so the engine calls it in the async context of whoever registered it (R1). On
- * top of that it runs in a scope of its own, outside every task, with a copy of the context variables as they were at registration (S185).
+ * A callback waits at a gate, so the engine calls it in the async context of whoever registered it
+ * (R1). On top of that it runs in a scope of its own, outside every task, with a copy of the
+ * context variables as they were at registration (S185).
  */
 
 import { argumentError, isThenable } from "../errors/errors.ts";
@@ -18,7 +19,8 @@ export function checkCallback(api: string, callback: unknown): void {
 }
 
 /**
- * A callback that the loop will call; `cancel()` prevents it. Source: asyncio.Handle and TimerHandle.
+ * A callback that the loop will call; `cancel()` prevents it. Source: asyncio.Handle and
+ * TimerHandle.
  *
  * @example
  * const calls: string[] = [];

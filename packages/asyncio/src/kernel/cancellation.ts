@@ -1,10 +1,10 @@
 /**
  * What a cancellation is, and what a scope keeps once it was cancelled.
  *
- * | a scope is | `cancel()` | an operation begins in it | its grace period ends | `uncancel()` to 0 | its body settles |
+ * | scope is | `cancel()` | operation begins | grace ends | `uncancel()` to 0 | body settles |
  * |---|---|---|---|---|---|
  * | calm | whoever waits is told; if nobody does, it is due | begins | - | - | closed |
- * | told (count > 0) | they are told again; if nobody waits, it is due | begins | insists | calm | closed |
+ * | told | they are told again; if nobody waits, it is due | begins | insists | calm | closed |
  * | due | stays due | rejects; the scope is told | insists | calm | closed |
  * | insisting | they are told again | rejects, each of them | - | calm | closed |
  * | closed | nothing | rejects, each of them | - | - | - |
@@ -24,7 +24,10 @@ export interface Cancellation {
   readonly requestedBy: string | undefined;
   /** Seconds until it is insisted on. Goes along when it is forwarded. */
   readonly grace: number;
-  /** The number of the first one, where it was passed on; so it goes round no circle twice, and keeps no scope alive. */
+  /**
+   * The number of the first one, where it was passed on; so it goes round no circle twice, and
+   * keeps no scope alive.
+   */
   readonly origin: number;
 }
 
@@ -45,7 +48,10 @@ export interface ScopeOptions {
   readonly cancelGrace?: number | undefined;
 }
 
-/** Told what becomes of a scope: task groups, abort signals. Inside the loop: must not throw and must not call user code. */
+/**
+ * Told what becomes of a scope: task groups, abort signals. Inside the loop: must not throw and
+ * must not call user code.
+ */
 export interface ScopeWatcher {
   /** A cancellation has reached the scope. */
   cancelled?(cancellation: Cancellation): void;
@@ -53,36 +59,49 @@ export interface ScopeWatcher {
   closed?(): void;
 }
 
-/** What a scope has once something is up with it: made then, for most tasks are never cancelled (bench: memory). */
+/**
+ * What a scope has once something is up with it: made then, for most tasks are never cancelled
+ * (bench: memory).
+ */
 export class CancelState {
   /** True iff the deadline has cancelled the scope. */
   expired = false;
   /** True once a cancellation was asked for. */
   cancelCalled = false;
-  /** Waits that a cancellation of the scope has ended, and that have not thrown yet. Kept by Wait. */
+  /**
+   * Waits that a cancellation of the scope has ended, and that have not thrown yet. Kept by Wait.
+   */
   undelivered = 0;
-  /** True once two waits or nested scopes were here at a time: so there are branches, and one may be on its way while another waits. */
+  /**
+   * True once two waits or nested scopes were here at a time: so there are branches, and one may be
+   * on its way while another waits.
+   */
   hasBranches = false;
-  /** Seconds between the first cancellation and the second, insisting one; undefined: what the cancellation brings along. */
+  /**
+   * Seconds between the first cancellation and the second, insisting one; undefined: what the
+   * cancellation brings along.
+   */
   cancelGrace: number | undefined = undefined;
   graceTimer: Timer | undefined = undefined;
   /** Cancellations asked for and not taken back by `uncancel`. */
   count = 0;
   /**
-   * Not delivered yet: ends the next operation that begins here, at its start. Once the scope is insisted on, or closed, it
-   * stays, and ends all of them.
+   * Not delivered yet: ends the next operation that begins here, at its start. Once the scope is
+   * insisted on, or closed, it stays, and ends all of them.
    */
   due: Cancellation | undefined = undefined;
   /** True once the grace period is over. */
   insists = false;
   /**
-   * A cancellation of a scope around this one of which nobody in this one has heard: its branch was not parked, and others
-   * were. It ends the next operation here, as one that is due, or the next one around it, if the scope ends without any.
+   * A cancellation of a scope around this one of which nobody in this one has heard: its branch was
+   * not parked, and others were. It ends the next operation here, as one that is due, or the next
+   * one around it, if the scope ends without any.
    */
   missed: Cancellation | undefined = undefined;
   /**
-   * The last cancellation, and the turn of the loop up to whose end it is fresh: it ends operations that begin here until
-   * then, for their branches were on their way when it came. Those that were parked are told after that.
+   * The last cancellation, and the turn of the loop up to whose end it is fresh: it ends operations
+   * that begin here until then, for their branches were on their way when it came. Those that were
+   * parked are told after that.
    */
   fresh: Cancellation | undefined = undefined;
   freshTurn = 0;
@@ -95,13 +114,16 @@ export class CancelState {
   readonly watchers: ScopeWatcher[] = [];
 }
 
-/** Rejections that code may swallow in a scope past its grace or end, before it is left suspended. */
+/**
+ * Rejections that code may swallow in a scope past its grace or end, before it is left suspended.
+ */
 const MAX_REFUSALS = 10_000;
 
 /**
- * Whether a rejection in `scope` still has a point. A loop that swallows every one of them would spin for ever:
+ * Whether a rejection in `scope` still has a point. A loop that swallows every one of them would
+ * spin for ever:
  *
- *     for (;;) try { await sleep(1) } catch {}     // <- after the grace period it never sleeps again
+ *     for (;;) try { await sleep(1) } catch {}   // <- after the grace period it never sleeps again
  *
  * It is left suspended at its next operation, which never settles, and its task ends as cancelled.
  */

@@ -1,4 +1,7 @@
-/** What is found out about scopes and waits: branches that were cut off, always; the rest in debug mode. */
+/**
+ * What is found out about scopes and waits: branches that were cut off, always; the rest in debug
+ * mode.
+ */
 
 import { type CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { formatSeconds } from "../structures/timers.ts";
@@ -8,12 +11,15 @@ import type { Scope } from "./scope.ts";
 import type { Wait } from "./wait.ts";
 
 /**
- * In debug mode, and in tests: where tasks were created and operations called. Kept apart from them, because a field costs
- * all of them (bench: memory).
+ * In debug mode, and in tests: where tasks were created and operations called. Kept apart from
+ * them, because a field costs all of them (bench: memory).
  */
 export const creationSites: WeakMap<object, string> = new WeakMap();
 
-/** Reports a scope that has outlived its grace period: it has swallowed its cancellation, or cannot see it. */
+/**
+ * Reports a scope that has outlived its grace period: it has swallowed its cancellation, or cannot
+ * see it.
+ */
 export function reportInsisted(scope: Scope, grace: number): void {
   const { loop, task } = scope;
   if (!loop.debug) return;
@@ -37,14 +43,23 @@ export function reportIfSlow(loop: EventLoop, { scope }: Ready, duration: number
   loop.callExceptionHandler({ message, task });
 }
 
-/** What a wait was for that was cut off with its scope: found out before what it waited for goes away. "": it was reported. */
+/**
+ * What a wait was for that was cut off with its scope: found out before what it waited for goes
+ * away. "": it was reported.
+ */
 const cutOff: WeakMap<Wait, string> = new WeakMap();
 /** The errors of such waits, and of operations that were begun after the end of their scope. */
 const cutErrors: WeakMap<CancelledError, { readonly scope: Scope; readonly what: string }> =
   new WeakMap();
-/** Waits that were cut off and own work: whether their promise was forgotten is for the host to tell, so it is not marked as handled. */
+/**
+ * Waits that were cut off and own work: whether their promise was forgotten is for the host to
+ * tell, so it is not marked as handled.
+ */
 export const leftToHost: WeakSet<Wait> = new WeakSet();
-/** In debug mode: reports the branches that still wait in a scope that has ended, also those that lost a race. */
+/**
+ * In debug mode: reports the branches that still wait in a scope that has ended, also those that
+ * lost a race.
+ */
 export function reportFloating(scope: Scope): void {
   const { loop, task } = scope;
   if (!loop.reportsFloating) return;
@@ -63,13 +78,19 @@ export function describeCut(wait: Wait): void {
   if (!cutOff.has(wait)) cutOff.set(wait, wait.describe());
 }
 
-/** The wait was cut off with `scope`, and `error` is what it ends with. True iff its promise is left to the host. */
+/**
+ * The wait was cut off with `scope`, and `error` is what it ends with. True iff its promise is left
+ * to the host.
+ */
 export function noteCut(error: CancelledError, wait: Wait, scope: Scope): boolean {
   cutErrors.set(error, { scope, what: cutOff.get(wait) ?? wait.describe() });
   return leftToHost.has(wait);
 }
 
-/** How the operation that `error` has ended was cut off; undefined if it was not, or if that was reported. */
+/**
+ * How the operation that `error` has ended was cut off; undefined if it was not, or if that was
+ * reported.
+ */
 export function cutBehind(
   error: CancelledError,
 ): { readonly scope: Scope; readonly what: string } | undefined {
@@ -82,17 +103,21 @@ export function describeScope({ label, task }: Scope): string {
   return label === "task" ? task.describe() : `${label} in ${task.describe()}`;
 }
 
-/** Promise.race gives each of its promises the same function; true once one of them has called it. */
+/**
+ * Promise.race gives each of its promises the same function; true once one of them has called it.
+ */
 const decided: WeakMap<object, boolean> = new WeakMap();
 
 /**
- * Reports a value that goes to a wait which has lost a race: it was taken from its queue, and nobody will see it.
+ * Reports a value that goes to a wait which has lost a race: it was taken from its queue, and
+ * nobody will see it.
  *
- *     await Promise.race([queue.get(), sleep(1)]);      // <- after a second, `get` still waits, and takes the next item
+ *     await Promise.race([queue.get(), sleep(1)]);   // <- `get` waits on, and takes the next item
  *
- * Promise.race and the like call `then` of the promises that they are given, with functions of the engine's; a plain
- * `await` does not. So a `then` of its own shows which waits stand in one race, at no cost outside debug mode. Races that
- * a foreign promise decides, and waits inside async functions, are not seen.
+ * Promise.race and the like call `then` of the promises that they are given, with functions of the
+ * engine's; a plain `await` does not. So a `then` of its own shows which waits stand in one race,
+ * at no cost outside debug mode. Races that a foreign promise decides, and waits inside async
+ * functions, are not seen.
  */
 export function watchForLostValues(wait: Wait): void {
   const { promise, scope } = wait;
@@ -123,7 +148,10 @@ function reportLost(wait: Wait, { loop, task }: Scope): void {
   });
 }
 
-/** Whether `fn` looks like a function with which the engine settles a promise: its source text is not JavaScript. */
+/**
+ * Whether `fn` looks like a function with which the engine settles a promise: its source text is
+ * not JavaScript.
+ */
 export function isResolvingFunction(fn: unknown): fn is (outcome: unknown) => unknown {
   if (typeof fn !== "function" || fn.name !== "") return false;
   return Function.prototype.toString.call(fn).includes("[native code]");

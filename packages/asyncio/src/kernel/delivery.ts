@@ -1,11 +1,13 @@
 /**
- * Who hears of a cancellation, and in which order. One may forward itself from task to awaited task without end; so deliveries
- * are worked off as a list, and a chain of a hundred thousand tasks needs no stack.
+ * Who hears of a cancellation, and in which order. One may forward itself from task to awaited task
+ * without end; so deliveries are worked off as a list, and a chain of a hundred thousand tasks
+ * needs no stack.
  *
- * Where is it delivered? To every wait parked at or below the scope, at once. If there is none, it is `due`: it ends the next
- * operation begun there, at its start, before that has changed anything. If there are some, a branch that is not parked hears
- * of it as well, as far as one can know of it: until the next turn of the loop the cancellation is `fresh` and ends what is
- * begun there; and a nested scope in which nobody is parked has `missed` it.
+ * Where is it delivered? To every wait parked at or below the scope, at once. If there is none, it
+ * is `due`: it ends the next operation begun there, at its start, before that has changed anything.
+ * If there are some, a branch that is not parked hears of it as well, as far as one can know of it:
+ * until the next turn of the loop the cancellation is `fresh` and ends what is begun there; and a
+ * nested scope in which nobody is parked has `missed` it.
  */
 
 import type { Cancellation, ScopeWatcher } from "./cancellation.ts";
@@ -15,7 +17,10 @@ import type { Wait } from "./wait.ts";
 const deliveries: Cancellation[] = [];
 let delivering = false;
 
-/** Delivers `cancellation` to all that waits at or below its scope, at once or after the deliveries that are under way. */
+/**
+ * Delivers `cancellation` to all that waits at or below its scope, at once or after the deliveries
+ * that are under way.
+ */
 export function deliver(cancellation: Cancellation): void {
   deliveries.push(cancellation);
   if (delivering) return;
@@ -57,7 +62,10 @@ function deliverNow(cancellation: Cancellation): void {
   if (hasBranches || isHeard) makeFresh(cancellation);
 }
 
-/** Everything that a cancellation of `top` reaches, in order, parents first; marks the scopes on the way. */
+/**
+ * Everything that a cancellation of `top` reaches, in order, parents first; marks the scopes on the
+ * way.
+ */
 export function reach(top: Scope, waits?: Wait[], watchers?: ScopeWatcher[]): Scope[] {
   const scopes = [top];
   for (const scope of scopes) {
@@ -76,7 +84,7 @@ export function reach(top: Scope, waits?: Wait[], watchers?: ScopeWatcher[]): Sc
  *
  *     await race(
  *       () => sleep(100),                                              // <- parked: cancelled at 1
- *       async () => { await cleanup(2, save); await sleep(100); },     // <- in a shield at 1: its second sleep is cancelled
+ *       async () => { await cleanup(2, save); await sleep(100); },  // <- ends in a shield
  *     );
  */
 function markMissed(scopes: readonly Scope[], cancellation: Cancellation): void {
@@ -100,7 +108,10 @@ export function markHeard(scope: Scope, by: object | undefined): void {
       at.cancelState.missed = undefined;
 }
 
-/** The branch that goes on in `scope` has not heard of `cancellation`: its next operation does, and that of no other branch. */
+/**
+ * The branch that goes on in `scope` has not heard of `cancellation`: its next operation does, and
+ * that of no other branch.
+ */
 export function owe(scope: Scope, cancellation: Cancellation): void {
   if (scope === cancellation.scope || scope.closed) cancellation.scope.makeDue(cancellation);
   else if (cancellation.scope.cancelling() > 0) {
@@ -109,7 +120,10 @@ export function owe(scope: Scope, cancellation: Cancellation): void {
   }
 }
 
-/** Lets `cancellation` meet the next operation of the branch that goes on now: it was elsewhere, or in line, when that came. */
+/**
+ * Lets `cancellation` meet the next operation of the branch that goes on now: it was elsewhere, or
+ * in line, when that came.
+ */
 export function renew(branch: Scope, cancellation: Cancellation): void {
   if (cancellation.scope.cancelling() === 0) return;
   if (!branch.loop.isExact) branch.loop.exhaustBudget(); // however deep the functions are that it comes from
@@ -131,7 +145,10 @@ export function freshIn({ cancelState, loop }: Scope): Cancellation | undefined 
   return cancelState?.freshTurn === loop.turns ? cancelState.fresh : undefined;
 }
 
-/** What has to end an operation that begins in `branch`. Keeps `mayBeDue` true as long as it has to be. */
+/**
+ * What has to end an operation that begins in `branch`. Keeps `mayBeDue` true as long as it has to
+ * be.
+ */
 export function findDue(branch: Scope): Cancellation | undefined {
   const isTimed = checkDeadlines(branch);
   let found: Cancellation | undefined;
@@ -155,8 +172,8 @@ function missedIn({ shield, cancelState }: Scope): Cancellation | undefined {
 }
 
 /**
- * A timer is only as punctual as the host: no operation may slip past a deadline. Gives whether one is still ahead. Those
- * around the owner of a task count, too: it would be cancelled by them.
+ * A timer is only as punctual as the host: no operation may slip past a deadline. Gives whether one
+ * is still ahead. Those around the owner of a task count, too: it would be cancelled by them.
  */
 function checkDeadlines(branch: Scope): boolean {
   let now: number | undefined; // the clock is read for finite deadlines alone, and once

@@ -1,7 +1,8 @@
 /**
- * Failures that have reached nobody yet, and what somebody is told. A task or future that fails unobserved leaves a record with
- * its loop. The record goes when somebody looks at the failure; else it is reported once: when the future is collected, or
- * when the run ends, whichever is first (R20).
+ * Failures that have reached nobody yet, and what somebody is told. A task or future that fails
+ * unobserved leaves a record with its loop. The record goes when somebody looks at the failure;
+ * else it is reported once: when the future is collected, or when the run ends, whichever is first
+ * (R20).
  */
 
 import { stackOf } from "../errors/render.ts";
@@ -10,7 +11,9 @@ import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
 import type { Context } from "./variables.ts";
 
-/** What the exception handler is told. Source: asyncio's call_exception_handler, keys in camelCase. */
+/**
+ * What the exception handler is told. Source: asyncio's call_exception_handler, keys in camelCase.
+ */
 export interface ExceptionContext {
   /** What happened, in words. */
   readonly message: string;
@@ -37,7 +40,10 @@ interface FailureDetails {
   readonly sourceTraceback: string | undefined;
   /** The context variables of what has failed. */
   readonly variables: Context;
-  /** Makes a future that has failed in the same way, for the handler, when the real one has been collected. */
+  /**
+   * Makes a future that has failed in the same way, for the handler, when the real one has been
+   * collected.
+   */
   readonly twin: () => Future<unknown>;
 }
 
@@ -45,7 +51,8 @@ export interface FailureRecord extends FailureDetails {
   readonly future: WeakRef<Future<unknown>>;
 }
 
-// The host calls this after a collection; it may never do so, hence reportUnobserved at the end of a run.
+// The host calls this after a collection; it may never do so, hence reportUnobserved at the end of
+// a run.
 const collected: FinalizationRegistry<FailureRecord> = new FinalizationRegistry((record) =>
   report(record),
 );

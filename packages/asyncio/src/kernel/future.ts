@@ -1,16 +1,19 @@
 /**
- * Futures: results that are set once and awaited by many. This file alone knows how an object can be a real
- * promise and still tell who awaits it (R19).
+ * Futures: results that are set once and awaited by many. This file alone knows how an object can
+ * be a real promise and still tell who awaits it (R19).
  *
- * `await future` asks the engine's PromiseResolve, which reads `future.constructor`. A pending future answers with a
- * class other than Promise; so the engine calls our `then` with its own resolving functions, in the awaiter's scope,
- * and the await becomes a wait like any other: cancellable, listed in reports, resumed in FIFO order. The same happens
- * where the engine follows a future that an async function returns. One that is done answers `Promise`, and is awaited
- * as fast as a native promise (Node 24: 100 ns; a plain subclass takes 581, a thenable 337); that is not a wait.
+ * `await future` asks the engine's PromiseResolve, which reads `future.constructor`. A pending
+ * future answers with a class other than Promise; so the engine calls our `then` with its own
+ * resolving functions, in the awaiter's scope, and the await becomes a wait like any other:
+ * cancellable, listed in reports, resumed in FIFO order. The same happens where the engine follows
+ * a future that an async function returns. One that is done answers `Promise`, and is awaited as
+ * fast as a native promise (Node 24: 100 ns; a plain subclass takes 581, a thenable 337); that is
+ * not a wait.
  *
- * `then`, `catch` and `finally` called by the user observe: they are promises as everywhere, and cancelling their scope does
- * not touch the future. The two are told apart by the functions that `then` is given: the engine's own settle a promise.
- * Nobody gives an instance a `constructor` or `then` of its own: it would slow `Promise.all` for the whole process.
+ * `then`, `catch` and `finally` called by the user observe: they are promises as everywhere, and
+ * cancelling their scope does not touch the future. The two are told apart by the functions that
+ * `then` is given: the engine's own settle a promise. Nobody gives an instance a `constructor` or
+ * `then` of its own: it would slow `Promise.all` for the whole process.
  */
 
 import {
@@ -43,7 +46,10 @@ export type FutureState = "pending" | "fulfilled" | "rejected" | "cancelled";
 /** Told when a future is done, inside the loop: must not throw and must not call user code. */
 export interface FutureListener {
   futureDone(future: Future<unknown>): void;
-  /** Where somebody waits until the future is done who owns it, and cancels it when that is cancelled. */
+  /**
+   * Where somebody waits until the future is done who owns it, and cancels it when that is
+   * cancelled.
+   */
   readonly owner?: Scope | undefined;
 }
 
@@ -55,8 +61,8 @@ const NO_EXECUTOR =
 const inspectCustom: unique symbol = Symbol.for("nodejs.util.inspect.custom");
 
 /**
- * A result that is set once, by hand, and awaited by any number of tasks. Cancelling a task that awaits it cancels
- * it. Source: asyncio.Future.
+ * A result that is set once, by hand, and awaited by any number of tasks. Cancelling a task that
+ * awaits it cancels it. Source: asyncio.Future.
  */
 export class Future<T> extends Promise<T> {
   static override get [Symbol.species](): PromiseConstructor {
@@ -66,11 +72,14 @@ export class Future<T> extends Promise<T> {
   #state: FutureState = "pending";
   /** Its value, or what it failed with. */
   #outcome: unknown = undefined;
-  /** @internal Its place among all futures in the order in which they ended; 0 while it is pending. */
+  /**
+   * @internal Its place among all futures in the order in which they ended; 0 while it is pending.
+   */
   doneSequence = 0;
   /** Whether somebody has seen its failure, or will; the record of one that nobody has seen. */
   #observed: boolean | FailureRecord = false;
-  // Waits and listeners, told in the order in which they came. Most futures have one; a set lets any of many leave at once.
+  // Waits and listeners, told in the order in which they came. Most futures have one; a set lets
+  // any of many leave at once.
   #listeners: Listener<T> | Set<Listener<T>> | undefined = undefined;
   readonly #loop: EventLoop;
   readonly #resolve: Settle;
@@ -132,7 +141,10 @@ export class Future<T> extends Promise<T> {
     return this.failure;
   }
 
-  /** Ends it with a value. @throws InvalidStateError when it is done; TypeError for a promise, which `await` would unwrap. */
+  /**
+   * Ends it with a value. @throws InvalidStateError when it is done; TypeError for a promise, which
+   * `await` would unwrap.
+   */
   setResult(value: T): void {
     this.#checkPending("setResult");
     if (isThenable(value)) {
@@ -155,7 +167,10 @@ export class Future<T> extends Promise<T> {
     return true;
   }
 
-  /** Calls `callback(this)` in a later iteration of the loop once it is done, in the order of registration. */
+  /**
+   * Calls `callback(this)` in a later iteration of the loop once it is done, in the order of
+   * registration.
+   */
   addDoneCallback(callback: (future: this) => void, options?: { context?: Context }): void {
     checkOptions("`addDoneCallback`", options, { context: 1 });
     const handle = new Handle(
@@ -181,7 +196,10 @@ export class Future<T> extends Promise<T> {
     return removed;
   }
 
-  /** As every promise has it: `onFulfilled` gets the result, `onRejected` the failure. An operation of whoever calls it. */
+  /**
+   * As every promise has it: `onFulfilled` gets the result, `onRejected` the failure. An operation
+   * of whoever calls it.
+   */
   // biome-ignore lint/suspicious/noThenProperty: it is a promise, and this is its one door for awaiters
   override then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
@@ -197,7 +215,8 @@ export class Future<T> extends Promise<T> {
     }
     this.observe();
     if (this.#state === "pending" || this.#loop.spend()) return super.then(onFulfilled, onRejected);
-    // It is done, and the budget is spent: the host has its turn first, also before an `await failed.catch(...)` (R9).
+    // It is done, and the budget is spent: the host has its turn first, also before an `await
+    // failed.catch(...)` (R9).
     const later = turn<void>(here(), this, undefined);
     return later.then(() => super.then(onFulfilled, onRejected)) as Promise<A | B>;
   }
@@ -247,7 +266,10 @@ export class Future<T> extends Promise<T> {
     else if (this.#listeners instanceof Set) this.#listeners.delete(listener as Listener<T>); // the same object
   }
 
-  /** @internal No copy: a task asks for its owner in each operation under a deadline, and many may await it. */
+  /**
+   * @internal No copy: a task asks for its owner in each operation under a deadline, and many may
+   * await it.
+   */
   allListeners(): Iterable<Listener<T>> {
     const present = this.#listeners ?? [];
     return present instanceof Set || Array.isArray(present) ? present : [present];
@@ -259,7 +281,8 @@ export class Future<T> extends Promise<T> {
   }
 
   /** @internal */ settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
-    // The report is ours to make, not the host's (R20). While it is pending: once failed, this would be a look at it.
+    // The report is ours to make, not the host's (R20). While it is pending: once failed, this
+    // would be a look at it.
     if (state !== "fulfilled") super.then(undefined, ignore);
     this.#state = state;
     this.doneSequence = ++doneCount;
@@ -277,7 +300,10 @@ export class Future<T> extends Promise<T> {
     return this.#state;
   }
 
-  /** @internal What it failed with or was cancelled with: see `state`, it may be undefined. Does not observe. */
+  /**
+   * @internal What it failed with or was cancelled with: see `state`, it may be undefined. Does not
+   * observe.
+   */
   get failure(): unknown {
     return this.#state === "fulfilled" ? undefined : this.#outcome;
   }
@@ -295,7 +321,10 @@ export class Future<T> extends Promise<T> {
     return undefined;
   }
 
-  /** The wait of one awaiter. A cancellation of its scope is passed on to this future, and the wait goes on (F1). */
+  /**
+   * The wait of one awaiter. A cancellation of its scope is passed on to this future, and the wait
+   * goes on (F1).
+   */
   #awaitIn(
     scope: Scope,
     resolve: (value: unknown) => void,
@@ -313,8 +342,9 @@ export class Future<T> extends Promise<T> {
   }
 
   /**
-   * Whether the engine awaits it by itself: it is done, and the budget has room. All that we see of such an await is that it
-   * reads `constructor`, which asks here; so here it is counted, and counts as a look at the failure.
+   * Whether the engine awaits it by itself: it is done, and the budget has room. All that we see of
+   * such an await is that it reads `constructor`, which asks here; so here it is counted, and
+   * counts as a look at the failure.
    */
   #isAwaitedNatively(): boolean {
     if (this.#state === "pending") return false;
@@ -378,14 +408,18 @@ export class Future<T> extends Promise<T> {
 }
 
 /**
- * The onCancel of an await that has begun under a cancellation. That has met an operation, and so this rejects also if the
- * future gives a value: `while (busy) await createTask(async () => 1)` would never hear of anything.
+ * The onCancel of an await that has begun under a cancellation. That has met an operation, and so
+ * this rejects also if the future gives a value: `while (busy) await createTask(async () => 1)`
+ * would never hear of anything.
  */
 function cancelJoin(wait: Wait<never>, cancellation: Cancellation): boolean {
   return cancelAwaited(wait, cancellation);
 }
 
-/** The onCancel of `await future`: closing the awaiter's scope lets go of it, cancelling travels on (R16). */
+/**
+ * The onCancel of `await future`: closing the awaiter's scope lets go of it, cancelling travels on
+ * (R16).
+ */
 function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
   const future = wait.subject as unknown as Future<unknown>; // #awaitIn made the wait with the future as its subject
   if (cancellation.source === "closed") {

@@ -1,8 +1,9 @@
 /**
- * Gates: promises that a step of the loop opens. What waits at a gate goes on in its turn in the ready queue, in the async
- * context in which it began to wait: that is how tasks start, callbacks are called and signals abort, and how a task lets
- * others go first. Nothing can cancel it, so a gate is a tenth of a wait; and those who come one right after the other wait
- * at the same gate, whose promise remembers their order and their contexts (bench: switch, spawn).
+ * Gates: promises that a step of the loop opens. What waits at a gate goes on in its turn in the
+ * ready queue, in the async context in which it began to wait: that is how tasks start, callbacks
+ * are called and signals abort, and how a task lets others go first. Nothing can cancel it, so a
+ * gate is a tenth of a wait; and those who come one right after the other wait at the same gate,
+ * whose promise remembers their order and their contexts (bench: switch, spawn).
  */
 
 import { captureSettlers, forgetSettlers, latest, type Settle } from "../structures/settlers.ts";

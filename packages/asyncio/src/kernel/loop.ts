@@ -1,17 +1,20 @@
 /**
- * The event loop: the ready queue, the timers, the clock, and the live tasks; rides on the JavaScript host.
+ * The event loop: the ready queue, the timers, the clock, and the live tasks; rides on the
+ * JavaScript host.
  *
- * Who wakes a task? Somebody completes its wait (wait.ts) or a timer does; the wait joins the ready queue; the loop
- * drains the queue in that order, and each `step()` settles one promise, so the engine continues the task in the
- * microtask after it. Callbacks too are reactions of promises that a step settles, in the context of their owners.
+ * Who wakes a task? Somebody completes its wait (wait.ts) or a timer does; the wait joins the ready
+ * queue; the loop drains the queue in that order, and each `step()` settles one promise, so the
+ * engine continues the task in the microtask after it. Callbacks too are reactions of promises that
+ * a step settles, in the context of their owners.
  *
- * How does a deadline fire? There is one host timer, set for the earliest deadline. When it fires, all timers that
- * are due wake their targets, which join the ready queue.
+ * How does a deadline fire? There is one host timer, set for the earliest deadline. When it fires,
+ * all timers that are due wake their targets, which join the ready queue.
  *
- * On the real host a step that nothing is ahead of happens at once: what it lets go on does so in a microtask, behind all
- * that earlier steps have let go on, so the microtasks of the engine are the ready queue, at the speed of promises. When
- * the budget is spent, steps wait for a drain, and the drain for a macrotask: timers and I/O of the host have their turn
- * (R9). Over an exact host, and in debug mode, a drain is one step, and the next waits until all microtasks have run.
+ * On the real host a step that nothing is ahead of happens at once: what it lets go on does so in a
+ * microtask, behind all that earlier steps have let go on, so the microtasks of the engine are the
+ * ready queue, at the speed of promises. When the budget is spent, steps wait for a drain, and the
+ * drain for a macrotask: timers and I/O of the host have their turn (R9). Over an exact host, and
+ * in debug mode, a drain is one step, and the next waits until all microtasks have run.
  */
 
 import {
@@ -44,7 +47,10 @@ import { type Context, currentContext } from "./variables.ts";
 
 const KNOWN: Names<EventLoopOptions> = { debug: 1, cancelGrace: 1 };
 
-/** Completions between two macrotask hops; and seconds, looked at every CLOCK_EVERY completions: the clock costs 90 ns. */
+/**
+ * Completions between two macrotask hops; and seconds, looked at every CLOCK_EVERY completions: the
+ * clock costs 90 ns.
+ */
 const BUDGET = 512;
 const BUDGET_SECONDS = 0.001;
 const CLOCK_EVERY = 64;
@@ -52,7 +58,8 @@ const CLOCK_EVERY = 64;
 const GATE_PLACES = 32;
 
 /**
- * The ready queue, the timers and the clock of a run. Programs have a `HostLoop`, tests a `VirtualLoop`.
+ * The ready queue, the timers and the clock of a run. Programs have a `HostLoop`, tests a
+ * `VirtualLoop`.
  *
  * @example
  * const loop: asyncio.EventLoop = asyncio.getRunningLoop();
@@ -64,9 +71,15 @@ export class EventLoop {
   readonly cancelGrace: number;
   /** Seconds; debug mode reports steps that take longer. */
   slowCallbackDuration = 0.1;
-  /** @internal The live tasks, in the order of creation. The loop holds them strongly: no task vanishes. */
+  /**
+   * @internal The live tasks, in the order of creation. The loop holds them strongly: no task
+   * vanishes.
+   */
   readonly tasks: LinkedList<Task<unknown>> = new LinkedList();
-  /** @internal How many tasks were made without a name: names count from 1 on each loop, so runs repeat. */
+  /**
+   * @internal How many tasks were made without a name: names count from 1 on each loop, so runs
+   * repeat.
+   */
   unnamed = 0;
   /** @internal The run that it had, in words, once that has ended. */
   endedRun: string | undefined = undefined;
@@ -133,7 +146,10 @@ export class EventLoop {
     return this.host.now();
   }
 
-  /** Calls `callback` with `args` in the next iteration, after everything that is ready now, in a copy of the current context. */
+  /**
+   * Calls `callback` with `args` in the next iteration, after everything that is ready now, in a
+   * copy of the current context.
+   */
   callSoon<A extends unknown[]>(callback: (...args: A) => void, ...args: A): Handle {
     this.checkOpen("`loop.callSoon`");
     const handle = new Handle("`loop.callSoon`", this, callback, args);
@@ -141,7 +157,10 @@ export class EventLoop {
     return handle;
   }
 
-  /** Calls `callback` with `args`, `delay` seconds from now. Equal deadlines fire in the order in which they were set. */
+  /**
+   * Calls `callback` with `args`, `delay` seconds from now. Equal deadlines fire in the order in
+   * which they were set.
+   */
   callLater<A extends unknown[]>(
     delay: number,
     callback: (...args: A) => void,
@@ -175,7 +194,10 @@ export class EventLoop {
     return this.#closed;
   }
 
-  /** Drops the timers. Nothing can be started on a closed loop. @throws InvalidStateError while tasks are alive. */
+  /**
+   * Drops the timers. Nothing can be started on a closed loop. @throws InvalidStateError while
+   * tasks are alive.
+   */
   close(): void {
     if (this.tasks.size > 0) {
       throw new InvalidStateError(
@@ -199,14 +221,17 @@ export class EventLoop {
 
   // --- exceptions nobody else can be told
 
-  /** Reports to `handler` instead of stderr; undefined restores the default. A handler that fails is reported itself. */
+  /**
+   * Reports to `handler` instead of stderr; undefined restores the default. A handler that fails is
+   * reported itself.
+   */
   setExceptionHandler(handler: ExceptionHandler | undefined): void {
     this.#exceptionHandler = handler;
   }
 
   /**
-   * Reports `context`, which nobody else can be told, in the context variables of what has failed: `variables`, or those of
-   * the task.
+   * Reports `context`, which nobody else can be told, in the context variables of what has failed:
+   * `variables`, or those of the task.
    */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {
     const handler = this.#exceptionHandler;
@@ -245,12 +270,18 @@ export class EventLoop {
     if (!this.#drainDue) this.#scheduleDrain();
   }
 
-  /** @internal Whether the turn of a step is now: nothing is ahead of it, and the budget has room. Counts it (bench: lock). */
+  /**
+   * @internal Whether the turn of a step is now: nothing is ahead of it, and the budget has room.
+   * Counts it (bench: lock).
+   */
   isNow(): boolean {
     return !this.#drainDue && this.#stepsAtOnce && this.spend();
   }
 
-  /** @internal A promise that is fulfilled after everything that is ready now. Several calls in a row may give the same one. */
+  /**
+   * @internal A promise that is fulfilled after everything that is ready now. Several calls in a
+   * row may give the same one.
+   */
   turn(scope: Scope): Promise<void> {
     if (this.isNow()) return Promise.resolve();
     const last = this.#lastGate;
@@ -265,8 +296,8 @@ export class EventLoop {
   }
 
   /**
-   * @internal Whether an operation that could complete in the call may do so. Counts it. After a false it has to
-   * go through the ready queue, whose next drain lets the host have its turn first.
+   * @internal Whether an operation that could complete in the call may do so. Counts it. After a
+   * false it has to go through the ready queue, whose next drain lets the host have its turn first.
    */
   spend(amount = 1): boolean {
     this.#spent += amount;
@@ -283,7 +314,10 @@ export class EventLoop {
     return true;
   }
 
-  /** @internal The next drain goes through a macrotask: so all that runs now comes to its next operation before. */
+  /**
+   * @internal The next drain goes through a macrotask: so all that runs now comes to its next
+   * operation before.
+   */
   exhaustBudget(): void {
     this.#spent = BUDGET;
     this.#checkAt = 0;
@@ -294,7 +328,10 @@ export class EventLoop {
     if (!this.#drainDue && !this.isExact) this.#scheduleDrain();
   }
 
-  /** @internal `when` may be Infinity: the timer never fires, and keeps the process alive until it is cancelled. */
+  /**
+   * @internal `when` may be Infinity: the timer never fires, and keeps the process alive until it
+   * is cancelled.
+   */
   addTimer(when: number, target: TimerTarget): Timer {
     const timer = this.#timers.add(when, target);
     if (this.#closed) return timer; // for a branch that outlived its run: it must not keep the process alive
@@ -305,7 +342,8 @@ export class EventLoop {
 
   /** @internal */ cancelTimer(timer: Timer): void {
     this.#timers.cancel(timer);
-    // Left armed: setting and clearing host timers for each short timeout would cost more than one early wake-up.
+    // Left armed: setting and clearing host timers for each short timeout would cost more than one
+    // early wake-up.
     if (this.#timers.live === 0) this.#hostTimer?.unref();
   }
 

@@ -1,6 +1,6 @@
 /**
- * What every operation does: it asks where it is, and completes, waits for its turn or is refused there; and how a body runs in a
- * scope of its own.
+ * What every operation does: it asks where it is, and completes, waits for its turn or is refused
+ * there; and how a body runs in a scope of its own.
  */
 
 import { type CancelDetails, CancelledError } from "../errors/errors.ts";
@@ -32,7 +32,10 @@ export class HostLoop extends EventLoop {
 
 let outside: Scope | undefined;
 
-/** The current scope; outside every `run` and task a scope of the default loop which is never cancelled and never ends. */
+/**
+ * The current scope; outside every `run` and task a scope of the default loop which is never
+ * cancelled and never ends.
+ */
 export function here(): Scope {
   const scope = currentScope();
   if (scope !== undefined) return scope;
@@ -50,7 +53,10 @@ export function getRunningLoop(): EventLoop {
   return here().loop;
 }
 
-/** What an operation returns that was complete in the call: at once, or in its turn when the budget is spent. */
+/**
+ * What an operation returns that was complete in the call: at once, or in its turn when the budget
+ * is spent.
+ */
 export function completed<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
   const { loop } = scope;
   const yields = (): boolean => loop.isExact && loop.host.yields?.(scope, subject) === true;
@@ -58,7 +64,10 @@ export function completed<T>(scope: Scope, subject: WaitSubject, value: T): Prom
   return turn(scope, subject, value);
 }
 
-/** What an operation returns that is complete, after everything that is ready now. Nothing can cancel it any more. */
+/**
+ * What an operation returns that is complete, after everything that is ready now. Nothing can
+ * cancel it any more.
+ */
 export function turn<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
   const { loop } = scope;
   if (!loop.isExact) {
@@ -75,7 +84,10 @@ export function turn<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T
   return wait.promise;
 }
 
-/** What an operation returns that cannot begin: a rejection that comes in its turn, as every outcome does. */
+/**
+ * What an operation returns that cannot begin: a rejection that comes in its turn, as every outcome
+ * does.
+ */
 export function refused(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
   const wait = new Wait<never>(scope, subject);
   wait.fail(error);
@@ -85,8 +97,8 @@ export function refused(scope: Scope, subject: WaitSubject, error: unknown): Pro
 // --- bodies
 
 /**
- * Runs `body` in `scope`, nested in `parent`; the scope closes when the body has settled. An operation: a pending
- * cancellation rejects it before the body runs, unless the scope is shielded.
+ * Runs `body` in `scope`, nested in `parent`; the scope closes when the body has settled. An
+ * operation: a pending cancellation rejects it before the body runs, unless the scope is shielded.
  */
 export async function openScope<T>(
   scope: Scope,
@@ -109,14 +121,18 @@ export async function openScope<T>(
   }
 }
 
-/** Awaits the body inside its own context: a thenable that a body merely returns is waited for in the body's scope. */
+/**
+ * Awaits the body inside its own context: a thenable that a body merely returns is waited for in
+ * the body's scope.
+ */
 async function callBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
   return await body();
 }
 
 /**
- * What an error that leaves a body in `scope` counts as. Foreign code answers to our signals with errors of its own, which
- * have our CancelledError as their cause. As long as the scope that it comes from is ending, such an error counts as that.
+ * What an error that leaves a body in `scope` counts as. Foreign code answers to our signals with
+ * errors of its own, which have our CancelledError as their cause. As long as the scope that it
+ * comes from is ending, such an error counts as that.
  */
 export function recognised(error: unknown, scope: Scope): unknown {
   const isOurs = error instanceof CancelledError;

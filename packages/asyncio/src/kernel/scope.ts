@@ -1,16 +1,19 @@
 /**
- * Scopes: the regions that are cancelled as a whole. The body of a task, of `timeout`, of a task group and of a
- * CancelScope each runs in one. A scope knows the waits parked in it and the scopes nested in it, so cancelling is a
- * walk over plain objects: no promise races, no abort listeners.
+ * Scopes: the regions that are cancelled as a whole. The body of a task, of `timeout`, of a task
+ * group and of a CancelScope each runs in one. A scope knows the waits parked in it and the scopes
+ * nested in it, so cancelling is a walk over plain objects: no promise races, no abort listeners.
  *
- * Life: open, then closed when its body has settled. A cancellation is delivered once, so that code can await while it
- * cleans up; `cancelGrace` seconds later the scope `insists`: it is cancelled again, and every operation in it rejects at
- * once from then on. So does a closed one: whatever still floats in it is cut off.
+ * Life: open, then closed when its body has settled. A cancellation is delivered once, so that code
+ * can await while it cleans up; `cancelGrace` seconds later the scope `insists`: it is cancelled
+ * again, and every operation in it rejects at once from then on. So does a closed one: whatever
+ * still floats in it is cut off.
  *
- * Invariant: what is `due` is a cancellation of this very scope. If there is one, or the scope is closed, `mayBeDue` is
- * true here and in every scope nested below that is not shielded, so operations look at one flag.
+ * Invariant: what is `due` is a cancellation of this very scope. If there is one, or the scope is
+ * closed, `mayBeDue` is true here and in every scope nested below that is not shielded, so
+ * operations look at one flag.
  *
- * Shared with the rest of the kernel (and nobody else): mayBeDue, takeDue, removeWait, pend, outermost.
+ * Shared with the rest of the kernel (and nobody else): mayBeDue, takeDue, removeWait, pend,
+ * outermost.
  */
 
 import { CancelledError, type CancelSource } from "../errors/errors.ts";
@@ -35,9 +38,15 @@ export class Scope implements Ends<Wait> {
   readonly loop: EventLoop;
   readonly label: string;
   readonly shield: boolean;
-  /** Only the values while nobody has asked for the context itself: few tasks use theirs (bench: memory). */
+  /**
+   * Only the values while nobody has asked for the context itself: few tasks use theirs (bench:
+   * memory).
+   */
   #context: Context | ContextValues;
-  /** The task whose body runs here, however deep; undefined in plain callbacks and outside every task. */
+  /**
+   * The task whose body runs here, however deep; undefined in plain callbacks and outside every
+   * task.
+   */
   task: Task<unknown> | undefined;
   parent: Scope | undefined = undefined;
   /** What `loop.deadlinesSet` was when nothing was due here; -1 if something may be. */
@@ -66,8 +75,9 @@ export class Scope implements Ends<Wait> {
   }
 
   /**
-   * True if an operation begun here has to ask `takeDue`. False positives are allowed, false negatives are not. A deadline that
-   * is set while things run may be around any of them, by way of owners: so all look once.
+   * True if an operation begun here has to ask `takeDue`. False positives are allowed, false
+   * negatives are not. A deadline that is set while things run may be around any of them, by way of
+   * owners: so all look once.
    */
   get mayBeDue(): boolean {
     return this.#clearAt !== this.loop.deadlinesSet;
@@ -88,7 +98,10 @@ export class Scope implements Ends<Wait> {
     return this.cancelState;
   }
 
-  /** Cancels every wait at or below this scope; `from` is the cancellation that this one passes on. Does nothing once closed. */
+  /**
+   * Cancels every wait at or below this scope; `from` is the cancellation that this one passes on.
+   * Does nothing once closed.
+   */
   cancel(
     reason?: unknown,
     source: CancelSource = "cancel",
@@ -128,7 +141,10 @@ export class Scope implements Ends<Wait> {
     return this.cancelState?.count ?? 0;
   }
 
-  /** Takes one cancellation back; at 0 also what was not delivered yet, and the insistence. Returns what remains. */
+  /**
+   * Takes one cancellation back; at 0 also what was not delivered yet, and the insistence. Returns
+   * what remains.
+   */
   uncancel(): number {
     const cancelState = this.cancelState;
     if (cancelState === undefined) return 0;
@@ -154,7 +170,10 @@ export class Scope implements Ends<Wait> {
     return this.#deadlineTimer?.when ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Moves the deadline: absolute, on the clock of the loop. One that has passed already is noticed by the next operation. */
+  /**
+   * Moves the deadline: absolute, on the clock of the loop. One that has passed already is noticed
+   * by the next operation.
+   */
   set deadline(when: number) {
     const hadOne = this.deadline !== Number.POSITIVE_INFINITY;
     this.#stopDeadline();
@@ -202,7 +221,10 @@ export class Scope implements Ends<Wait> {
     this.cancelState.graceTimer = undefined;
   }
 
-  /** Makes an undelivered cancellation of this scope wait for the next operation; nobody else has heard of it iff it `isUnheard`. */
+  /**
+   * Makes an undelivered cancellation of this scope wait for the next operation; nobody else has
+   * heard of it iff it `isUnheard`.
+   */
   makeDue(cancellation: Cancellation, isUnheard = false): void {
     const cancelState = this.cancelState;
     if (this.closed || cancelState === undefined || cancelState.count === 0) return;
@@ -211,8 +233,8 @@ export class Scope implements Ends<Wait> {
   }
 
   /**
-   * The cancellation that has to end an operation begun here, or undefined. The outermost one: the scopes inside
-   * it are being left anyway. It is thereby delivered.
+   * The cancellation that has to end an operation begun here, or undefined. The outermost one: the
+   * scopes inside it are being left anyway. It is thereby delivered.
    */
   takeDue(): Cancellation | undefined {
     const found = findDue(this);
@@ -241,8 +263,9 @@ export class Scope implements Ends<Wait> {
   }
 
   /**
-   * What leaves a body in place of `error`. If the error is this scope's own cancellation and a scope around it
-   * was cancelled meanwhile, the outer one goes first: of nested timeouts that are both due the outermost raises.
+   * What leaves a body in place of `error`. If the error is this scope's own cancellation and a
+   * scope around it was cancelled meanwhile, the outer one goes first: of nested timeouts that are
+   * both due the outermost raises.
    */
   outermost(error: unknown): unknown {
     if (!this.owns(error) || this.shield || !this.parent?.mayBeDue) return error;
@@ -302,7 +325,9 @@ export class Scope implements Ends<Wait> {
       this.cancelState.due = undefined;
   }
 
-  /** Whose deadlines count here: the scope that this one is nested in; for a task that of its owner. */
+  /**
+   * Whose deadlines count here: the scope that this one is nested in; for a task that of its owner.
+   */
   get around(): Scope | undefined {
     if (this.shield || this.parent !== undefined) return this.shield ? undefined : this.parent;
     return this.task?.scope === this ? this.task.owner : undefined;
@@ -326,7 +351,10 @@ export class Scope implements Ends<Wait> {
     return cancelState?.graceTimer !== undefined || cancelState?.insists === true;
   }
 
-  /** The waits parked here and in the scopes nested below, shielded ones included: at most `most`, for reports. */
+  /**
+   * The waits parked here and in the scopes nested below, shielded ones included: at most `most`,
+   * for reports.
+   */
   parkedWaits(most = 100): Wait[] {
     const waits: Wait[] = [];
     const scopes: Scope[] = [this];
@@ -351,7 +379,10 @@ export class Scope implements Ends<Wait> {
     parent.nested.add(this);
   }
 
-  /** Ends the scope: no deadline, no grace; waits that floating branches still have in it are cut off. */
+  /**
+   * Ends the scope: no deadline, no grace; waits that floating branches still have in it are cut
+   * off.
+   */
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -373,7 +404,10 @@ export class Scope implements Ends<Wait> {
     if (missed !== undefined && this.parent !== undefined) renew(this.parent, missed); // its branch goes on there
   }
 
-  /** What ends the operations of a closed scope: made when somebody needs it, for few scopes do (bench: spawn). */
+  /**
+   * What ends the operations of a closed scope: made when somebody needs it, for few scopes do
+   * (bench: spawn).
+   */
   cutOff(): Cancellation {
     const cancelState = this.ownCancelState();
     if (cancelState.due?.source !== "closed") cancelState.due = this.newCancellation("closed");
@@ -382,8 +416,8 @@ export class Scope implements Ends<Wait> {
 }
 
 /**
- * Parks a new wait in `scope`. The caller has looked at `scope.mayBeDue` before it changed any state; `park`
- * itself never rejects.
+ * Parks a new wait in `scope`. The caller has looked at `scope.mayBeDue` before it changed any
+ * state; `park` itself never rejects.
  */
 export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {
   const wait = new Wait<T>(scope, subject, onCancel);

@@ -1,6 +1,7 @@
 /**
- * Tasks: units of work that run side by side, each with a scope, a name, and a context of its own. A task is a Future
- * that is settled by its body; everything about waiting and cancelling is its scope's.
+ * Tasks: units of work that run side by side, each with a scope, a name, and a context of its own.
+ * A task is a Future that is settled by its body; everything about waiting and cancelling is its
+ * scope's.
  */
 
 import {
@@ -37,8 +38,8 @@ export interface TaskOptions {
   /** Runs the body until its first wait inside `createTask`, instead of in the next iteration. */
   readonly eagerStart?: boolean | undefined;
   /**
-   * Cancels the task when it aborts; the CancelledError then has `signal.reason` as its cause. If it has aborted already,
-   * the task ends so without having started.
+   * Cancels the task when it aborts; the CancelledError then has `signal.reason` as its cause. If
+   * it has aborted already, the task ends so without having started.
    */
   readonly signal?: AbortSignal | undefined;
   /** Seconds. @default that of the loop */
@@ -67,7 +68,10 @@ export class Task<T> extends Future<T> {
     delete (Task.prototype as { constructor?: unknown }).constructor;
   }
 
-  /** @internal With `held` the task waits for `start()`; it belongs to a group that limits how many run. */
+  /**
+   * @internal With `held` the task waits for `start()`; it belongs to a group that limits how many
+   * run.
+   */
   constructor(loop: EventLoop, coroutine: Coroutine<T>, options: TaskOptions = {}, held = false) {
     if (typeof coroutine !== "function")
       throw argumentError(
@@ -97,7 +101,8 @@ export class Task<T> extends Future<T> {
     else {
       if (held || isAborted) this.#gate = new Gate(this.scope);
       const turn = this.#gate?.promise ?? loop.turn(this.scope);
-      // The reaction runs in the async context of whoever creates the task: its stores reach the body (R2).
+      // The reaction runs in the async context of whoever creates the task: its stores reach the
+      // body (R2).
       turn.then(() => this.#begin(coroutine));
     }
     if (isAborted) this.cancelFor("abort", options.signal?.reason); // the gate stays closed: it does not start
@@ -110,8 +115,9 @@ export class Task<T> extends Future<T> {
   }
 
   /**
-   * Asks the task to stop: its waits end with a CancelledError; if it has none right now, its next one does. A task
-   * that has not started yet starts, and gets the CancelledError at its first wait. Returns false if it is done.
+   * Asks the task to stop: its waits end with a CancelledError; if it has none right now, its next
+   * one does. A task that has not started yet starts, and gets the CancelledError at its first
+   * wait. Returns false if it is done.
    */
   override cancel(reason?: unknown): boolean {
     return this.cancelFor("cancel", reason, here().task?.getName());
@@ -120,8 +126,9 @@ export class Task<T> extends Future<T> {
   /** @internal */
   override forwardCancel(cancellation: Cancellation): void {
     const { reason, source, requestedBy, origin } = cancellation;
-    // It comes here more than once: by its group and by the body that awaits it, or round a circle of tasks. Insisting
-    // comes again too, and gets through to a task that has taken the first one back.
+    // It comes here more than once: by its group and by the body that awaits it, or round a circle
+    // of tasks. Insisting comes again too, and gets through to a task that has taken the first one
+    // back.
     const cancelState = this.scope.ownCancelState();
     if (origin === cancelState.origin && this.cancelling() > 0) return;
     cancelState.origin = origin;
@@ -140,7 +147,8 @@ export class Task<T> extends Future<T> {
     if (this.done()) return false;
     if (this.#gate === undefined) this.scope.cancel(reason, source, requestedBy, from);
     else {
-      // Not admitted to its group yet, or its signal had aborted before: it ends without having run (F10).
+      // Not admitted to its group yet, or its signal had aborted before: it ends without having run
+      // (F10).
       const details = { scope: this.scope, reason, source, requestedBy };
       const options = source === "abort" ? { cause: reason } : undefined;
       this.end("cancelled", new CancelledError(details, options));
@@ -149,8 +157,8 @@ export class Task<T> extends Future<T> {
   }
 
   /**
-   * @internal Ends the task as cancelled although its body has not ended. The body stays suspended where it is for ever:
-   * the last resort against one that swallows every cancellation.
+   * @internal Ends the task as cancelled although its body has not ended. The body stays suspended
+   * where it is for ever: the last resort against one that swallows every cancellation.
    */
   abandon(): void {
     if (this.done()) return;
@@ -163,7 +171,10 @@ export class Task<T> extends Future<T> {
     return this.scope.cancelling();
   }
 
-  /** Takes one cancellation back and gives how many remain; at 0 an undelivered one is forgotten too. */
+  /**
+   * Takes one cancellation back and gives how many remain; at 0 an undelivered one is forgotten
+   * too.
+   */
   uncancel(): number {
     return this.scope.uncancel();
   }
@@ -198,7 +209,10 @@ export class Task<T> extends Future<T> {
     );
   }
 
-  /** What the task waits for right now, one line a branch; empty while it runs or sits in a foreign await. */
+  /**
+   * What the task waits for right now, one line a branch; empty while it runs or sits in a foreign
+   * await.
+   */
   waitingFor(): string[] {
     if (this.done()) return [];
     if (this.#gate !== undefined) return ["a free place in its task group"];
@@ -217,7 +231,8 @@ export class Task<T> extends Future<T> {
 
   /** @internal */
   override listen(listener: Wait<T> | FutureListener): void {
-    // A deadline around the owner counts here, too: an operation of the task may be the first to notice it.
+    // A deadline around the owner counts here, too: an operation of the task may be the first to
+    // notice it.
     if ((listener as Partial<FutureListener>).owner?.mayBeDue === true) this.scope.mayBeDue = true;
     super.listen(listener);
   }
@@ -251,10 +266,11 @@ export class Task<T> extends Future<T> {
   }
 
   /**
-   * @internal Follows who waits for whom from this task. Only tasks with exactly one wait are followed: with two, one
-   * branch may end the task however long the other one waits. A deadline round one of the waits does not break the circle:
-   * the cancelled join goes on until the other task has ended. A task that nobody awaits cannot close a circle, so
-   * building a chain of tasks from its end costs nothing.
+   * @internal Follows who waits for whom from this task. Only tasks with exactly one wait are
+   * followed: with two, one branch may end the task however long the other one waits. A deadline
+   * round one of the waits does not break the circle: the cancelled join goes on until the other
+   * task has ended. A task that nobody awaits cannot close a circle, so building a chain of tasks
+   * from its end costs nothing.
    */
   override cycleThrough(scope: Scope): Error | undefined {
     const awaiter = scope.task;
@@ -278,7 +294,10 @@ export class Task<T> extends Future<T> {
     return second === undefined && wait?.subject instanceof Future ? wait.subject : undefined;
   }
 
-  /** By hand, and not as an async function: its frame would hold gate and coroutine as long as the body runs (bench: spawn). */
+  /**
+   * By hand, and not as an async function: its frame would hold gate and coroutine as long as the
+   * body runs (bench: spawn).
+   */
   #begin(coroutine: Coroutine<T>): void {
     enterScope(this.scope);
     let result: T | PromiseLike<T>;
@@ -294,7 +313,8 @@ export class Task<T> extends Future<T> {
         return;
       }
     } catch {
-      // It has the prototype of a promise and is none, as a proxy of one: whatever `await` makes of it is the outcome.
+      // It has the prototype of a promise and is none, as a proxy of one: whatever `await` makes of
+      // it is the outcome.
     }
     // Inside the scope: a task that the coroutine merely returns, a thenable, or no promise at all.
     awaitBody(() => result).then(
@@ -330,13 +350,16 @@ export class Task<T> extends Future<T> {
 
 /** Of the promise itself, as `await` uses it: a `then` of its own may call back anywhere. */
 const nativeThen = Promise.prototype.then;
-/** True iff that is the engine's, and nobody has replaced it (zone.js does): its reactions keep their context. */
+/**
+ * True iff that is the engine's, and nobody has replaced it (zone.js does): its reactions keep
+ * their context.
+ */
 const staysInContext = /^function then\(\)\s*\{\s*\[native code\]\s*\}$/.test(
   Function.prototype.toString.call(nativeThen),
 );
 
-// The reactions to all bodies: they run in the context in which they were made, so they find their task there, and no
-// task has functions of its own (bench: spawn, memory).
+// The reactions to all bodies: they run in the context in which they were made, so they find their
+// task there, and no task has functions of its own (bench: spawn, memory).
 const bodyReturned = (value: unknown): void => taskOfBody().end("fulfilled", value);
 const bodyThrew = (error: unknown): void => taskOfBody().failed(error);
 
@@ -349,8 +372,8 @@ async function awaitBody<T>(coroutine: Coroutine<T>): Promise<T> {
 }
 
 /**
- * Starts `coroutine` as a task. Its first step runs in the next iteration of the loop, after what is ready now.
- * Nobody waits for it unless you do: prefer `taskGroup`. Not a wait itself.
+ * Starts `coroutine` as a task. Its first step runs in the next iteration of the loop, after what
+ * is ready now. Nobody waits for it unless you do: prefer `taskGroup`. Not a wait itself.
  * @throws TypeError when `coroutine` is not a function; InvalidStateError on a closed loop.
  */
 export function createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): Task<T> {
@@ -371,13 +394,14 @@ export function checkTaskOptions(api: string, options: TaskOptions | undefined):
 }
 
 /**
- * The running task; undefined in callbacks of the loop (`callSoon`) and outside every task. In a bare callback of the host (a
- * listener, a timer, the handler of a web server) it is the task that registered the callback, whose context variables
- * the callback shares with all its other callbacks: `requestScope` and `createTask` start one with its own.
+ * The running task; undefined in callbacks of the loop (`callSoon`) and outside every task. In a
+ * bare callback of the host (a listener, a timer, the handler of a web server) it is the task that
+ * registered the callback, whose context variables the callback shares with all its other
+ * callbacks: `requestScope` and `createTask` start one with its own.
  *
  * @example
- * const name = asyncio.createTask(async () => asyncio.currentTask()?.getName(), { name: "worker" });
- * assert.equal(await name, "worker");
+ * const name = asyncio.createTask(async () => asyncio.currentTask()?.getName(), { name: "worker"
+ * }); assert.equal(await name, "worker");
  */
 export function currentTask(): Task<unknown> | undefined {
   return here().task;

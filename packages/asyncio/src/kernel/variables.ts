@@ -1,13 +1,18 @@
 /**
- * Contexts: the values of context variables (tasks/context-var.ts), which belong to a task and to what it starts. A task gets
- * a copy of its creator's context when it is created; all branches inside one task share one context (S184 to S186).
+ * Contexts: the values of context variables (tasks/context-var.ts), which belong to a task and to
+ * what it starts. A task gets a copy of its creator's context when it is created; all branches
+ * inside one task share one context (S184 to S186).
  *
- * A copy shares the map of its original until one of the two writes, so creating a task costs no copying.
+ * A copy shares the map of its original until one of the two writes, so creating a task costs no
+ * copying.
  */
 
 import { currentScope } from "./context.ts";
 
-/** Values that a context starts with, and that nobody changes: a context that is about to copies them first. */
+/**
+ * Values that a context starts with, and that nobody changes: a context that is about to copies
+ * them first.
+ */
 export type ContextValues = Map<Variable<unknown>, unknown>;
 
 /** A ContextVar, as its context sees it: a key, and the type of its values. */
@@ -36,20 +41,27 @@ export class Context {
     this.#shared = values !== undefined;
   }
 
-  /** A context of its own with the values of this one. Cheap: nothing is copied until one of the two changes. */
+  /**
+   * A context of its own with the values of this one. Cheap: nothing is copied until one of the two
+   * changes.
+   */
   copy(): Context {
     return new Context(this.share());
   }
 
-  /** @internal The values as they are now: what a copy starts with, if one is ever needed (bench: memory). */
+  /**
+   * @internal The values as they are now: what a copy starts with, if one is ever needed (bench:
+   * memory).
+   */
   share(): ContextValues {
     this.#shared = true;
     return this.#values;
   }
 
   /**
-   * Calls `fn` with this context as the current one and gives what it returns. Synchronous: what `fn` does
-   * after an `await` of its own sees the context of the task it runs in, as a coroutine does in Python.
+   * Calls `fn` with this context as the current one and gives what it returns. Synchronous: what
+   * `fn` does after an `await` of its own sees the context of the task it runs in, as a coroutine
+   * does in Python.
    */
   run<R>(fn: () => R): R {
     const previous = entered;

@@ -1,19 +1,21 @@
 /**
- * A wait: one suspension of one operation, the only way in which anything in the library waits. `park` in
- * scope.ts makes them.
+ * A wait: one suspension of one operation, the only way in which anything in the library waits.
+ * `park` in scope.ts makes them.
  *
  *     parked ──resume(value)──▶ resumed ─┐
- *       │ ────fail(error)─────▶ failed  ─┼─ step(), on its turn in the ready queue ─▶ the promise settles
+ *       │ ────fail(error)─────▶ failed  ─┼─ step(), on its turn ─▶ the promise settles
  *       └ ────cancel(c)───────▶ cancelled┘
  *
- * A join is a wait whose onCancel forwards cancellations to what it waits for, and stays parked: it holds them. When that
- * has ended, `joined(value)`, or `fail(error)` with a CancelledError, delivers the cancellation that it holds; `resume(value)`
- * and `fail` with any other error are stronger, and the cancellation meets the next operation instead.
+ * A join is a wait whose onCancel forwards cancellations to what it waits for, and stays parked: it
+ * holds them. When that has ended, `joined(value)`, or `fail(error)` with a CancelledError,
+ * delivers the cancellation that it holds; `resume(value)` and `fail` with any other error are
+ * stronger, and the cancellation meets the next operation instead.
  *
- * Invariants: a wait leaves `parked` once, and leaves its wait list in the same moment. The state it belongs to
- * (item taken, lock granted) has changed by then. So a completed wait wins: a cancellation that comes later takes
- * nothing away, and nothing that was handed over can be lost. The wait stays with its scope until its turn, so
- * that such a cancellation is noted: it ends the next operation of the branch.
+ * Invariants: a wait leaves `parked` once, and leaves its wait list in the same moment. The state
+ * it belongs to (item taken, lock granted) has changed by then. So a completed wait wins: a
+ * cancellation that comes later takes nothing away, and nothing that was handed over can be lost.
+ * The wait stays with its scope until its turn, so that such a cancellation is noted: it ends the
+ * next operation of the branch.
  */
 
 import { CancelledError } from "../errors/errors.ts";
@@ -37,14 +39,17 @@ export type WaitSubject =
   | string
   | {
       describeWait(now: number): string;
-      /** The tasks that have to act before the wait can end: the holder of a lock, the children of a group. */
+      /**
+       * The tasks that have to act before the wait can end: the holder of a lock, the children of a
+       * group.
+       */
       waitsOn?(): Iterable<Task<unknown>>;
     };
 
 /**
- * Called when a parked wait is to be cancelled, before it ends: withdraws what the operation has registered.
- * Returns false to stay parked instead (a join: it forwards the cancellation to what it waits for). It runs
- * inside the loop: it must not throw and must not call user code.
+ * Called when a parked wait is to be cancelled, before it ends: withdraws what the operation has
+ * registered. Returns false to stay parked instead (a join: it forwards the cancellation to what it
+ * waits for). It runs inside the loop: it must not throw and must not call user code.
  */
 export type OnCancel = (wait: Wait<never>, cancellation: Cancellation) => boolean;
 
@@ -52,7 +57,10 @@ export type WaitState = "parked" | "resumed" | "failed" | "cancelled";
 
 const settled: Promise<void> = Promise.resolve();
 
-/** One suspension of one operation: `park` makes it, `resume` or `fail` ends it, and so does a cancellation. */
+/**
+ * One suspension of one operation: `park` makes it, `resume` or `fail` ends it, and so does a
+ * cancellation.
+ */
 export class Wait<T = unknown> {
   /** What the operation returns. */
   readonly promise: Promise<T>;
@@ -63,18 +71,25 @@ export class Wait<T = unknown> {
   state: WaitState = "parked";
   /** @internal True iff it is handed something that would be lost with it: an item, a lock. */
   handsOver = false;
-  /** @internal While parked: what the waiter brought along for whoever resumes it, the item of a waiting `put`. Then its outcome. */
+  /**
+   * @internal While parked: what the waiter brought along for whoever resumes it, the item of a
+   * waiting `put`. Then its outcome.
+   */
   offer: unknown = undefined;
   readonly #resolve: Settle;
   readonly #reject: Settle;
   /**
-   * @internal While parked: a cancellation that was forwarded and is not yet delivered. Once cancelled: the one to deliver. Once
-   * completed: one that came before its turn, and that its branch has not heard of.
+   * @internal While parked: a cancellation that was forwarded and is not yet delivered. Once
+   * cancelled: the one to deliver. Once completed: one that came before its turn, and that its
+   * branch has not heard of.
    */
   cancellation: Cancellation | undefined = undefined;
   /** @internal True iff a bare promise may end it: then nobody can tell that it waits in vain. */
   isForeign = false;
-  /** @internal True iff it waits for something outside its loop: virtual time holds still until it ends. */
+  /**
+   * @internal True iff it waits for something outside its loop: virtual time holds still until it
+   * ends.
+   */
   isOutside = false;
 
   // Links of the scope's list of waits, kept by Scope alone.
@@ -85,7 +100,10 @@ export class Wait<T = unknown> {
   /** @internal */ listPrevious: Wait | undefined = undefined;
   /** @internal */ listNext: Wait | undefined = undefined;
 
-  /** @internal With `resolve` and `reject` the wait settles a promise of the host's: the one made by `await future`. */
+  /**
+   * @internal With `resolve` and `reject` the wait settles a promise of the host's: the one made by
+   * `await future`.
+   */
   constructor(
     scope: Scope,
     subject: WaitSubject,
@@ -112,14 +130,18 @@ export class Wait<T = unknown> {
     }
   }
 
-  /** Ends the wait with `value`; false if it has ended already. Only a caller that got true has handed the value over. */
+  /**
+   * Ends the wait with `value`; false if it has ended already. Only a caller that got true has
+   * handed the value over.
+   */
   resume(value: T): boolean {
     return this.#end("resumed", value);
   }
 
   /**
-   * Ends the wait with `error`; false if it has ended already. The CancelledError of what it waited for gives way: a
-   * cancellation that the wait holds, or that comes before its turn, is delivered instead, with `error` as the cause.
+   * Ends the wait with `error`; false if it has ended already. The CancelledError of what it waited
+   * for gives way: a cancellation that the wait holds, or that comes before its turn, is delivered
+   * instead, with `error` as the cause.
    */
   fail(error: unknown): boolean {
     const { cancellation } = this;
@@ -128,7 +150,10 @@ export class Wait<T = unknown> {
     return this.#end("failed", error);
   }
 
-  /** Ends a join: with the cancellation that it holds, whose cause is `cause`; with `value` if it holds none. */
+  /**
+   * Ends a join: with the cancellation that it holds, whose cause is `cause`; with `value` if it
+   * holds none.
+   */
   joined(value: T, cause?: unknown): boolean {
     const { cancellation } = this;
     return cancellation === undefined
@@ -137,8 +162,9 @@ export class Wait<T = unknown> {
   }
 
   /**
-   * @internal Ends the wait with the CancelledError of `cancellation`, or lets its onCancel forward that. False for one that is
-   * complete: its branch has not heard of the cancellation yet, and does when its turn has come.
+   * @internal Ends the wait with the CancelledError of `cancellation`, or lets its onCancel forward
+   * that. False for one that is complete: its branch has not heard of the cancellation yet, and
+   * does when its turn has come.
    */
   cancel(cancellation: Cancellation): boolean {
     if (this.state === "parked") {
@@ -147,8 +173,9 @@ export class Wait<T = unknown> {
       if (this.onCancel === undefined || this.#withdraw(cancellation))
         this.#endCancelled(cancellation);
     } else if (this.state === "failed" && !this.isComplete) {
-      // Two tasks await one future and are cancelled one after the other. The first cancellation ends the future, and with
-      // it the wait of the second task; the second must not come on top of that, it takes its place.
+      // Two tasks await one future and are cancelled one after the other. The first cancellation
+      // ends the future, and with it the wait of the second task; the second must not come on top
+      // of that, it takes its place.
       this.state = "cancelled";
       this.#deliver(cancellation); // the outcome stays: the inner error becomes the cause
     }
@@ -156,7 +183,10 @@ export class Wait<T = unknown> {
     return !this.isComplete;
   }
 
-  /** @internal True once it has an outcome that no cancellation takes away: one that comes meets the next operation of its branch. */
+  /**
+   * @internal True once it has an outcome that no cancellation takes away: one that comes meets the
+   * next operation of its branch.
+   */
   get isComplete(): boolean {
     return (
       this.state === "resumed" ||
@@ -164,7 +194,9 @@ export class Wait<T = unknown> {
     );
   }
 
-  /** @internal Says that the wait is for something outside its loop, foreign work or another loop. */
+  /**
+   * @internal Says that the wait is for something outside its loop, foreign work or another loop.
+   */
   waitsOutside(): void {
     if (this.state !== "parked" || this.isOutside) return;
     this.isOutside = true;
@@ -195,7 +227,8 @@ export class Wait<T = unknown> {
   /** @internal Called by the loop when its turn has come: settles the promise. */
   step(): void {
     if (this.state === "cancelled") {
-      // Branches whose turn was in this very drain have not heard of it: they come to their next operation first.
+      // Branches whose turn was in this very drain have not heard of it: they come to their next
+      // operation first.
       if (this.cancellation !== undefined && freshIn(this.cancellation.scope) !== undefined) {
         this.scope.loop.exhaustBudget();
         this.scope.loop.enqueue(this, true);
@@ -221,7 +254,8 @@ export class Wait<T = unknown> {
     if (this.list !== undefined) this.list.remove(this);
     if (this.isOutside) this.scope.loop.io(-1);
     if (state !== "cancelled" && this.cancellation !== undefined) {
-      // It was forwarded, and what we waited for gave an answer all the same: deliver it at the next wait.
+      // It was forwarded, and what we waited for gave an answer all the same: deliver it at the
+      // next wait.
       owe(this.scope, this.cancellation);
       this.cancellation = undefined;
     }
@@ -256,8 +290,9 @@ export class Wait<T = unknown> {
   }
 
   /**
-   * Two scopes may cancel one join: an inner deadline first, then the outer scope. The outermost one is
-   * delivered when the join ends, the other stays pending in its own scope, in case the join has a value.
+   * Two scopes may cancel one join: an inner deadline first, then the outer scope. The outermost
+   * one is delivered when the join ends, the other stays pending in its own scope, in case the join
+   * has a value.
    */
   #hold(cancellation: Cancellation): void {
     const held = this.cancellation;
@@ -271,16 +306,20 @@ export class Wait<T = unknown> {
 }
 
 /**
- * The rejection of a cancelled wait. An error made where `cancel` was called would show the canceller; this one is made in a
- * reaction whose promise passes its outcome on to that of the wait. From there the engine finds the awaiters, and the stack
- * it records is that of the victim, with all its callers (bench: cancel).
+ * The rejection of a cancelled wait. An error made where `cancel` was called would show the
+ * canceller; this one is made in a reaction whose promise passes its outcome on to that of the
+ * wait. From there the engine finds the awaiters, and the stack it records is that of the victim,
+ * with all its callers (bench: cancel).
  */
 function rejectCancelled(wait: Wait, resolve: Settle, reject: Settle): void {
   cancelled.push(wait);
   settled.then(makeCancelled).then(resolve, reject);
 }
 
-/** The waits whose error is still to be made: one for each reaction that will make one, in the same order. */
+/**
+ * The waits whose error is still to be made: one for each reaction that will make one, in the same
+ * order.
+ */
 const cancelled: RingBuffer<Wait> = new RingBuffer();
 
 /** Only throws: the engine never compiles a function that does not return. */
@@ -289,9 +328,9 @@ function makeCancelled(): never {
 }
 
 /**
- * Makes the error by naming the function that throws it as the class that is constructed: so the engine leaves out of the
- * stack everything down to that. To capture the stack a second time would cost twice, and turn the error into a dictionary
- * of half a kilobyte (bench: cancel).
+ * Makes the error by naming the function that throws it as the class that is constructed: so the
+ * engine leaves out of the stack everything down to that. To capture the stack a second time would
+ * cost twice, and turn the error into a dictionary of half a kilobyte (bench: cancel).
  */
 function nextCancelled(): CancelledError {
   const wait = cancelled.shift();
@@ -305,7 +344,8 @@ function nextCancelled(): CancelledError {
     makeCancelled,
   );
   const isLeft = details.source === "closed" && noteCut(error, wait, details.scope);
-  // Handled, should nobody await it. Not earlier: the engine follows promises with one reaction only.
+  // Handled, should nobody await it. Not earlier: the engine follows promises with one reaction
+  // only.
   if (!isLeft) promise.then(undefined, ignore);
   details.scope.ownCancelState().undelivered--;
   return error;
@@ -324,7 +364,10 @@ export function stackAbove(above: unknown): string {
   return (holder.stack ?? new Error().stack ?? "").replace(/^.*\n/, "");
 }
 
-/** Waits in line, first in, first out; any of them can leave in constant time. Every queue and lock has one. */
+/**
+ * Waits in line, first in, first out; any of them can leave in constant time. Every queue and lock
+ * has one.
+ */
 export class WaitList {
   #first: Wait | undefined = undefined;
   #last: Wait | undefined = undefined;
@@ -361,7 +404,10 @@ export class WaitList {
     this.#length--;
   }
 
-  /** Ends the wait that has stood in line longest with `value`, and gives it; undefined if the line is empty. */
+  /**
+   * Ends the wait that has stood in line longest with `value`, and gives it; undefined if the line
+   * is empty.
+   */
   resumeFirst(value: unknown): Wait | undefined {
     const first = this.#first;
     first?.resume(value);

@@ -1,6 +1,7 @@
 /**
- * Client connections: which network, which addresses, in which order; then a reader and a writer on the stream. The
- * network is that of the running code, so the same program runs on the machine's and on a simulated one.
+ * Client connections: which network, which addresses, in which order; then a reader and a writer on
+ * the stream. The network is that of the running code, so the same program runs on the machine's
+ * and on a simulated one.
  */
 
 import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
@@ -68,11 +69,12 @@ export function networkHere(): StreamNetwork {
 }
 
 /**
- * Connects to `port` of a host by TCP and gives a reader and a writer. If the host has several addresses, the next one is tried when
- * the last has failed, or has not answered for `happyEyeballsDelay` seconds; the first to answer wins (RFC 8305). Cancelled,
- * there is no connection. Rejects with the error of the host (`code: "ECONNREFUSED"`, ...); if several addresses have failed,
- * with an AggregateError that has all their `errors`, and the `code` of one; with an InvalidStateError where the network has
- * no TLS. Close the writer when you are done.
+ * Connects to `port` of a host by TCP and gives a reader and a writer. If the host has several
+ * addresses, the next one is tried when the last has failed, or has not answered for
+ * `happyEyeballsDelay` seconds; the first to answer wins (RFC 8305). Cancelled, there is no
+ * connection. Rejects with the error of the host (`code: "ECONNREFUSED"`, ...); if several
+ * addresses have failed, with an AggregateError that has all their `errors`, and the `code` of one;
+ * with an InvalidStateError where the network has no TLS. Close the writer when you are done.
  *
  * @example
  * const server = await asyncio.startServer(async (reader, writer) => {
@@ -112,13 +114,13 @@ export async function openConnection(
 }
 
 /**
- * Connects to a Unix socket, or a named pipe of Windows. Otherwise as `openConnection`, with the same errors: an
- * InvalidStateError where the network has no TLS.
+ * Connects to a Unix socket, or a named pipe of Windows. Otherwise as `openConnection`, with the
+ * same errors: an InvalidStateError where the network has no TLS.
  *
  * @example
- * const path = process.platform === "win32" ? `//./pipe/greeting-${process.pid}` : `/tmp/greeting-${process.pid}`;
- * await using server = await asyncio.startUnixServer((_, writer) => writer.write("hello\n"), path);
- * await using connection = await asyncio.openUnixConnection(path);
+ * const path = process.platform === "win32" ? `//./pipe/greeting-${process.pid}` :
+ * `/tmp/greeting-${process.pid}`; await using server = await asyncio.startUnixServer((_, writer) =>
+ * writer.write("hello\n"), path); await using connection = await asyncio.openUnixConnection(path);
  * assert.equal(await connection.reader.readLine({ encoding: "utf-8" }), "hello");
  */
 export async function openUnixConnection(

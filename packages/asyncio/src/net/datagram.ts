@@ -1,9 +1,11 @@
 /**
- * Datagrams: messages that arrive as a whole, in any order, or not at all. An endpoint keeps what has arrived in a bounded
- * queue: a network does not wait for a slow reader, so what does not fit is dropped, and counted.
+ * Datagrams: messages that arrive as a whole, in any order, or not at all. An endpoint keeps what
+ * has arrived in a bounded queue: a network does not wait for a slow reader, so what does not fit
+ * is dropped, and counted.
  *
- * What an endpoint stands on is a `DatagramPort`: a socket of the host (real-datagram.ts), or one of a simulated network.
- * Source: asyncio's create_datagram_endpoint, as a stream of messages instead of a protocol.
+ * What an endpoint stands on is a `DatagramPort`: a socket of the host (real-datagram.ts), or one
+ * of a simulated network. Source: asyncio's create_datagram_endpoint, as a stream of messages
+ * instead of a protocol.
  */
 
 import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
@@ -41,7 +43,10 @@ export interface DatagramEndpointOptions {
   readonly broadcast?: boolean | undefined;
   /** Lets it share its address with sockets that do the same. @default false */
   readonly reuseAddress?: boolean | undefined;
-  /** Lets it share its port, and the datagrams, with other processes: Linux, Node 23.1 and later. @default false */
+  /**
+   * Lets it share its port, and the datagrams, with other processes: Linux, Node 23.1 and later.
+   * @default false
+   */
   readonly reusePort?: boolean | undefined;
   /** Bytes that the operating system keeps for it until they are read. @default the system's */
   readonly receiveBufferSize?: number | undefined;
@@ -66,9 +71,10 @@ const LARGEST_BUFFER = 2 ** 31 - 1;
 const API = "`createDatagramEndpoint`";
 
 /**
- * Opens a datagram socket: on the simulated host that the code runs on, else on the real network. The code that opens it closes
- * it, best by `await using`; what is left open is closed when the run ends. Cancelled, there is no socket. Errors of the
- * system keep their `code`: EADDRINUSE, EACCES, ENOTFOUND.
+ * Opens a datagram socket: on the simulated host that the code runs on, else on the real network.
+ * The code that opens it closes it, best by `await using`; what is left open is closed when the run
+ * ends. Cancelled, there is no socket. Errors of the system keep their `code`: EADDRINUSE, EACCES,
+ * ENOTFOUND.
  *
  * @example
  * await using server = await asyncio.createDatagramEndpoint({ local: { host: "127.0.0.1" } });
@@ -137,7 +143,10 @@ class Inbox implements DatagramReceiver {
   readonly #items: RingBuffer<Datagram | Error> = new RingBuffer();
   readonly waiters: WaitList = new WaitList();
   dropped = 0;
-  /** True if the item that came last, and is still here, is an error: one tells as much as a thousand. */
+  /**
+   * True if the item that came last, and is still here, is an error: one tells as much as a
+   * thousand.
+   */
   #endsInError = false;
 
   constructor(limit: number) {
@@ -195,7 +204,10 @@ export class DatagramEndpoint implements AsyncDisposable {
   readonly #closeSubject: WaitSubject = { describeWait: () => `${this.describe()}.waitClosed` };
   /** Datagrams that the system has not taken yet. */
   #unsent = 0;
-  /** open, then closing (nothing more is taken, what was taken is sent), then leaving (the port closes), then gone. */
+  /**
+   * open, then closing (nothing more is taken, what was taken is sent), then leaving (the port
+   * closes), then gone.
+   */
   #state: "open" | "closing" | "leaving" | "gone" = "open";
 
   /** @internal */
@@ -209,15 +221,19 @@ export class DatagramEndpoint implements AsyncDisposable {
     if (loop.isExact) loop.watch(this);
   }
 
-  /** Datagrams that came while `queueSize` waited, and were dropped. What the system itself drops is not among them. */
+  /**
+   * Datagrams that came while `queueSize` waited, and were dropped. What the system itself drops is
+   * not among them.
+   */
   get dropped(): number {
     return this.#inbox.dropped;
   }
 
   /**
-   * Sends one datagram: a copy of `bytes` (a string as UTF-8), taken in the call, to `to` or to the remote address. Waits
-   * until the system has taken it; that says nothing about its arrival. Cancelled meanwhile, it is sent all the same.
-   * Rejects with the error of the system: EMSGSIZE if it is too long, or what the one before has run into (ECONNREFUSED).
+   * Sends one datagram: a copy of `bytes` (a string as UTF-8), taken in the call, to `to` or to the
+   * remote address. Waits until the system has taken it; that says nothing about its arrival.
+   * Cancelled meanwhile, it is sent all the same. Rejects with the error of the system: EMSGSIZE if
+   * it is too long, or what the one before has run into (ECONNREFUSED).
    */
   send(bytes: Uint8Array | string, to?: Address): Promise<void> {
     const scope = here();
@@ -252,9 +268,10 @@ export class DatagramEndpoint implements AsyncDisposable {
   }
 
   /**
-   * Waits for the next datagram; several tasks get them in turn. Cancelled, it has taken none. Rejects when the network says
-   * that something sent from here has failed (on a connected endpoint: ECONNREFUSED, no program listens there); the endpoint
-   * can be used further. Rejects with an InvalidStateError once it is closed, and drops what was not received by then.
+   * Waits for the next datagram; several tasks get them in turn. Cancelled, it has taken none.
+   * Rejects when the network says that something sent from here has failed (on a connected
+   * endpoint: ECONNREFUSED, no program listens there); the endpoint can be used further. Rejects
+   * with an InvalidStateError once it is closed, and drops what was not received by then.
    */
   receive(): Promise<Datagram> {
     const scope = here();
@@ -274,7 +291,10 @@ export class DatagramEndpoint implements AsyncDisposable {
     return wait.promise;
   }
 
-  /** Datagrams as they come; ends when the endpoint is closed. Leaving it with `break` does not close the endpoint. */
+  /**
+   * Datagrams as they come; ends when the endpoint is closed. Leaving it with `break` does not
+   * close the endpoint.
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<Datagram> {
     const next = async (): Promise<IteratorResult<Datagram, undefined>> => {
       if (this.#state !== "open") return { done: true, value: undefined };
@@ -293,7 +313,10 @@ export class DatagramEndpoint implements AsyncDisposable {
     return this.#state !== "open";
   }
 
-  /** Closes it as soon as the system has taken what was sent. Waits in `receive` reject with an InvalidStateError. */
+  /**
+   * Closes it as soon as the system has taken what was sent. Waits in `receive` reject with an
+   * InvalidStateError.
+   */
   close(): void {
     if (this.#state !== "open") return;
     this.#state = "closing";
@@ -301,12 +324,16 @@ export class DatagramEndpoint implements AsyncDisposable {
     if (this.#unsent === 0) this.#leave();
   }
 
-  /** Closes it at once: what the system has not taken yet is lost, and who waits for that gets an InvalidStateError. */
+  /**
+   * Closes it at once: what the system has not taken yet is lost, and who waits for that gets an
+   * InvalidStateError.
+   */
   abort(): void {
     this.close();
     if (this.#state !== "closing") return;
     this.#leave();
-    // A socket that is closed while it looks an address up never tells what has become of the datagram.
+    // A socket that is closed while it looks an address up never tells what has become of the
+    // datagram.
     this.#senders.failAll(() => this.#closedError("send"));
   }
 
@@ -321,8 +348,9 @@ export class DatagramEndpoint implements AsyncDisposable {
   }
 
   /**
-   * Closes it and waits until it is gone. Cancelled meanwhile, or in a scope that was, it aborts: what the system has not taken
-   * is lost. It rejects then with the cancellation, unless the block is being left by that already.
+   * Closes it and waits until it is gone. Cancelled meanwhile, or in a scope that was, it aborts:
+   * what the system has not taken is lost. It rejects then with the cancellation, unless the block
+   * is being left by that already.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     await disposeOf(

@@ -1,13 +1,13 @@
 /**
- * The host's `fetch` inside scopes. A request belongs to the scope in which it was made, from the call to the end of the
- * body of its response:
+ * The host's `fetch` inside scopes. A request belongs to the scope in which it was made, from the
+ * call to the end of the body of its response:
  *
  *     fetch ──headers──▶ Response ──text(), json(), body──▶ over
  *       └─ cancelled ──────┴─ cancelled, or the end of the scope ──▶ the request is aborted
  *
- * The response is the host's own object. Its methods that read the body are replaced by operations of ours, and `body` by a
- * stream that tells when it has been read to its end: so nothing is kept of a request that is over, however long its scope
- * lives.
+ * The response is the host's own object. Its methods that read the body are replaced by operations
+ * of ours, and `body` by a stream that tells when it has been read to its end: so nothing is kept
+ * of a request that is over, however long its scope lives.
  */
 
 import { CancelledError, InvalidStateError, isThenable } from "../errors/errors.ts";
@@ -30,16 +30,19 @@ type FetchInit = NonNullable<FetchArguments[1]>;
 const fetchAtLoad = globalThis.fetch as HostFetch | undefined;
 
 /**
- * The host's `fetch`, bound to the scope in which it is called: a deadline or a cancellation of that scope ends the request,
- * whether it waits for the headers or its body is being read. The request is over when the body has been read to its end; a
- * body that has not been by the end of the scope is cancelled, so no connection is left behind. Read it in the scope in
- * which you call `fetch`.
+ * The host's `fetch`, bound to the scope in which it is called: a deadline or a cancellation of
+ * that scope ends the request, whether it waits for the headers or its body is being read. The
+ * request is over when the body has been read to its end; a body that has not been by the end of
+ * the scope is cancelled, so no connection is left behind. Read it in the scope in which you call
+ * `fetch`.
  *
- * Takes what the host's `fetch` takes, and gives the host's Response: redirects, streaming, `clone()`, connections that are
- * used again, and errors are the host's. `text()`, `json()` and so on are operations: a deadline around them alone counts as
- * well, and ends the request. A `signal` in `init` aborts too, and its reason comes out as it is. A body that is a stream or
- * an async iterable needs no `duplex`, and is closed if the request ends before it. On a virtual loop time holds still
- * meanwhile. Rejects with an InvalidStateError where the host has no `fetch`. Source: the Fetch Standard, whose signals are replaced by scopes.
+ * Takes what the host's `fetch` takes, and gives the host's Response: redirects, streaming,
+ * `clone()`, connections that are used again, and errors are the host's. `text()`, `json()` and so
+ * on are operations: a deadline around them alone counts as well, and ends the request. A `signal`
+ * in `init` aborts too, and its reason comes out as it is. A body that is a stream or an async
+ * iterable needs no `duplex`, and is closed if the request ends before it. On a virtual loop time
+ * holds still meanwhile. Rejects with an InvalidStateError where the host has no `fetch`. Source:
+ * the Fetch Standard, whose signals are replaced by scopes.
  *
  * @example
  * const text = await asyncio.timeout(5, async () => {
@@ -94,7 +97,9 @@ function describeUrl(url: URL | undefined): string {
   return LOCAL.includes(protocol) || origin === "null" ? `a ${protocol} URL` : origin + pathname;
 }
 
-/** What comes from memory: there is no request that could be aborted, and Node crashes if one tries. */
+/**
+ * What comes from memory: there is no request that could be aborted, and Node crashes if one tries.
+ */
 const LOCAL: readonly string[] = ["data:", "blob:"];
 
 /** The requests of a scope that are not over. */
@@ -244,14 +249,18 @@ class Exchange {
     this.#failure = failure;
     this.#binding?.release();
     requestsOf(this.scope).delete(this);
-    // The host may still be sending: a mere end would make what was sent look whole. Nothing happens if it was taken whole.
+    // The host may still be sending: a mere end would make what was sent look whole. Nothing
+    // happens if it was taken whole.
     this.#source?.stream.abort();
     this.#source = undefined;
   }
 
   // --- the response
 
-  /** Binds a response of the host to this request. What a test has put in its place is left as it is. */
+  /**
+   * Binds a response of the host to this request. What a test has put in its place is left as it
+   * is.
+   */
   dress(response: Response): Response {
     if (!(response instanceof Response)) {
       this.bodyEnded();
@@ -289,7 +298,8 @@ class Exchange {
     if (stop !== undefined) return stop;
     if (this.#failure !== undefined && !body.isOver) return Promise.reject(this.#failure.error);
     const wait = park<T>(scope, subject, (_wait, cancellation) => {
-      // What the scope of the request is told, it hears by itself. Another body may still be wanted.
+      // What the scope of the request is told, it hears by itself. Another body may still be
+      // wanted.
       if (this.#bodies === 1) this.cancelled(cancellation);
       else body.ended();
       return true;
@@ -338,7 +348,10 @@ class Body {
     );
   }
 
-  /** The response has another stream then, and code that has kept this one finds it locked, as with the host's own. */
+  /**
+   * The response has another stream then, and code that has kept this one finds it locked, as with
+   * the host's own.
+   */
   cloned(): void {
     this.#stream?.getReader();
     this.#stream = undefined;
@@ -351,7 +364,10 @@ class Body {
     this.#exchange.bodyEnded();
   }
 
-  /** The host's stream behind one that tells when it has ended. Touches the host's only when it is read itself. */
+  /**
+   * The host's stream behind one that tells when it has ended. Touches the host's only when it is
+   * read itself.
+   */
   get stream(): ReadableStream<Uint8Array> {
     if (this.#stream !== undefined) return this.#stream;
     const source = hostBody(this.#response);

@@ -1,7 +1,8 @@
 /**
- * Happy Eyeballs: a host that has several addresses is connected to by the first that answers, and one that does not
- * answer costs a fraction of a second instead of minutes. The attempts are branches of a staggered race, so the losers
- * are cancelled and awaited, and a cancellation from outside reaches all of them.
+ * Happy Eyeballs: a host that has several addresses is connected to by the first that answers, and
+ * one that does not answer costs a fraction of a second instead of minutes. The attempts are
+ * branches of a staggered race, so the losers are cancelled and awaited, and a cancellation from
+ * outside reaches all of them.
  *
  *     0.00 s  connect to 2001:db8::1 ─────────────────────────────────── no answer: cancelled
  *     0.25 s               connect to 192.0.2.1 ─── answers: wins
@@ -36,18 +37,19 @@ export interface AddressOptions {
   /** 4 or 6 uses addresses of one family only. @default 0, both */
   readonly family?: 0 | 4 | 6 | undefined;
   /**
-   * Seconds after which the next address is tried as well, if the last one tried has neither answered nor failed. Infinity
-   * waits for its failure. @default 0.25
+   * Seconds after which the next address is tried as well, if the last one tried has neither
+   * answered nor failed. Infinity waits for its failure. @default 0.25
    */
   readonly happyEyeballsDelay?: number | undefined;
   /**
-   * How many addresses of the first family come before those of the families alternate; 0 leaves the order of the resolver.
+   * How many addresses of the first family come before those of the families alternate; 0 leaves
+   * the order of the resolver.
    * @default 1
    */
   readonly interleave?: number | undefined;
   /**
-   * Finds the addresses instead of the host's resolver. It runs in the caller's scope, as any coroutine; wrap foreign work:
-   * `(name) => cancellable(() => dns.resolve6(name))`.
+   * Finds the addresses instead of the host's resolver. It runs in the caller's scope, as any
+   * coroutine; wrap foreign work: `(name) => cancellable(() => dns.resolve6(name))`.
    */
   readonly resolver?: Resolver | undefined;
 }
@@ -57,7 +59,10 @@ export type AddressNetwork = Pick<Network, "connect" | "lookup">;
 
 /** RFC 8305, section 5: the recommended Connection Attempt Delay. */
 const DEFAULT_DELAY = 0.25;
-/** What the operating system says when this machine has no way to an address: it tells nothing of the host. */
+/**
+ * What the operating system says when this machine has no way to an address: it tells nothing of
+ * the host.
+ */
 const NO_WAY: ReadonlySet<unknown> = new Set([
   "ENETUNREACH",
   "EHOSTUNREACH",
@@ -80,9 +85,9 @@ export function checkAddressOptions(api: string, options: AddressOptions): void 
 }
 
 /**
- * A connection to one of the addresses of `host`. Cancelled, there is none. One address: its own error if it fails.
- * Several: one AggregateError, whose `code` is that of an attempt, so that code which asks for "ECONNREFUSED" need not know
- * how many addresses a host has.
+ * A connection to one of the addresses of `host`. Cancelled, there is none. One address: its own
+ * error if it fails. Several: one AggregateError, whose `code` is that of an attempt, so that code
+ * which asks for "ECONNREFUSED" need not know how many addresses a host has.
  */
 export async function connectToHost(
   network: AddressNetwork,
@@ -144,7 +149,10 @@ function familyOf(address: string): 0 | 4 | 6 {
   return /^\d+\.\d+\.\d+\.\d+$/.test(address) ? 4 : 0;
 }
 
-/** The families in turn, each in its own order; the first one gets a lead of `lead` addresses (RFC 8305, section 4). */
+/**
+ * The families in turn, each in its own order; the first one gets a lead of `lead` addresses (RFC
+ * 8305, section 4).
+ */
 function interleaved(addresses: readonly string[], lead: number): readonly string[] {
   if (lead === 0) return addresses;
   const kinds = new Set(addresses.map(familyOf));

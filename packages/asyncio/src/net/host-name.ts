@@ -5,10 +5,11 @@ import type { Names } from "../errors/options.ts";
 import type { Address } from "../ports/network.ts";
 
 /**
- * A name that ends in the middle for the system is not the one that was checked: Node 20 asks it for "localhost" when it is given
- * "localhost\0.example.org".
+ * A name that ends in the middle for the system is not the one that was checked: Node 20 asks it
+ * for "localhost" when it is given "localhost\0.example.org".
  *
- * @throws TypeError, RangeError unless `host` is text without a NUL. `what` completes "expects ...".
+ * @throws TypeError, RangeError unless `host` is text without a NUL. `what` completes "expects
+ * ...".
  */
 export function checkHost(api: string, what: string, host: unknown): asserts host is string {
   if (typeof host !== "string") throw argumentError(api, what, host);

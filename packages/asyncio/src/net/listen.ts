@@ -1,10 +1,16 @@
-/** Which addresses a server listens on: a name may have several, and all of them are meant (S144's create_server does so). */
+/**
+ * Which addresses a server listens on: a name may have several, and all of them are meant (S144's
+ * create_server does so).
+ */
 
 import { rangeError } from "../errors/errors.ts";
 import type { Listener, ListenOptions, StreamNetwork } from "../ports/network.ts";
 import { checkHost } from "./host-name.ts";
 
-/** How the system says that this machine has no such address, though its name has: IPv6 that is switched off. */
+/**
+ * How the system says that this machine has no such address, though its name has: IPv6 that is
+ * switched off.
+ */
 const ABSENT: readonly unknown[] = ["EADDRNOTAVAIL", "EAFNOSUPPORT"];
 
 /** The hosts of a server's options. @throws TypeError, RangeError for what is none. */
@@ -26,8 +32,8 @@ interface Place {
 }
 
 /**
- * Listens on all addresses of all `hosts`, each once. With port 0, those of one name share their port, if it is free on all of
- * them: a client that connects to the name may come to any.
+ * Listens on all addresses of all `hosts`, each once. With port 0, those of one name share their
+ * port, if it is free on all of them: a client that connects to the name may come to any.
  */
 export async function listenOnAll(
   network: Pick<StreamNetwork, "listen" | "lookup">,

@@ -1,8 +1,10 @@
 /**
- * The network of the machine, by `node:net` and `node:dns`, which Node, Deno and Bun have. Sockets become ByteStreams as
- * soon as they are connected; what to connect to, and in which order, is decided in connection.ts.
+ * The network of the machine, by `node:net` and `node:dns`, which Node, Deno and Bun have. Sockets
+ * become ByteStreams as soon as they are connected; what to connect to, and in which order, is
+ * decided in connection.ts.
  *
- * Sockets and servers are made in the root context: the host keeps the context they are made in as long as they live.
+ * Sockets and servers are made in the root context: the host keeps the context they are made in as
+ * long as they live.
  */
 
 import type { NetConnectOpts, Server, Socket } from "node:net";
@@ -90,7 +92,10 @@ export function streamOf(socket: Socket, loop: EventLoop, to?: Destination): Nod
   return new NodeStream(new SocketSource(socket, to), loop);
 }
 
-/** The stream of a connection that was made here. Its only owner is the run, which ends it with all that is left open. */
+/**
+ * The stream of a connection that was made here. Its only owner is the run, which ends it with all
+ * that is left open.
+ */
 function clientStreamOf(socket: Socket, loop: EventLoop, to: Destination): NodeStream {
   const stream = streamOf(socket, loop, to);
   new ClientConnection(socket, stream, loop);

@@ -1,4 +1,7 @@
-/** Datagram sockets of the host: `node:dgram`, which Deno and Bun have, too. Loaded when the first one is opened. */
+/**
+ * Datagram sockets of the host: `node:dgram`, which Deno and Bun have, too. Loaded when the first
+ * one is opened.
+ */
 
 import type { Socket, SocketOptions } from "node:dgram";
 import { here } from "../kernel/operation.ts";
@@ -34,7 +37,8 @@ export function openRealPort(
     try {
       const { receiveBufferSize, sendBufferSize } = options;
       if (options.broadcast) socket.setBroadcast(true);
-      // As options of the socket the host would set them where an error of the system cannot be caught.
+      // As options of the socket the host would set them where an error of the system cannot be
+      // caught.
       if (receiveBufferSize !== undefined) socket.setRecvBufferSize(receiveBufferSize);
       if (sendBufferSize !== undefined) socket.setSendBufferSize(sendBufferSize);
       const port = new RealPort(socket, receiver, options.remote !== undefined);

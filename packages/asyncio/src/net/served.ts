@@ -1,6 +1,7 @@
 /**
- * One connection of a server, from the moment in which it has a handler. It is gone when the task of the handler ends,
- * whichever way: a task that is given up as hopeless ends, but its body does not, and no `finally` of it runs.
+ * One connection of a server, from the moment in which it has a handler. It is gone when the task
+ * of the handler ends, whichever way: a task that is given up as hopeless ends, but its body does
+ * not, and no `finally` of it runs.
  */
 
 import type { FutureListener } from "../kernel/future.ts";
@@ -36,19 +37,28 @@ export class Served implements FutureListener {
     this.#over(this);
   }
 
-  /** How many cancellations its handler has swallowed since its grace period was over. It is not over if undefined. */
+  /**
+   * How many cancellations its handler has swallowed since its grace period was over. It is not
+   * over if undefined.
+   */
   get swallowed(): number | undefined {
     return this.task?.scope.swallowed;
   }
 
-  /** True if its handler waits for nothing that a cancellation could end, and has not been about to wait since `swallowed`. */
+  /**
+   * True if its handler waits for nothing that a cancellation could end, and has not been about to
+   * wait since `swallowed`.
+   */
   isStuck(swallowed: number | undefined): boolean {
     const { task } = this;
     if (task === undefined || task.done() || swallowed === undefined) return false;
     return this.swallowed === swallowed && task.waitingFor().length === 0;
   }
 
-  /** Lets what was written leave. Only for some seconds if the server is in a hurry: the peer may never read it. */
+  /**
+   * Lets what was written leave. Only for some seconds if the server is in a hurry: the peer may
+   * never read it.
+   */
   async end(): Promise<void> {
     const { stream } = this;
     stream.close();
@@ -70,14 +80,20 @@ export class Served implements FutureListener {
     }
   }
 
-  /** Closes the connection in the call. Where that would lose what is still here, the peer gets a reset instead of an end. */
+  /**
+   * Closes the connection in the call. Where that would lose what is still here, the peer gets a
+   * reset instead of an end.
+   */
   cutOff(): void {
     this.stream.close();
     if (this.stream.unsent > 0) this.stream.abort();
   }
 }
 
-/** Whether a handler has failed because its own connection is lost, or was closed under it. Its code alone tells nothing. */
+/**
+ * Whether a handler has failed because its own connection is lost, or was closed under it. Its code
+ * alone tells nothing.
+ */
 export function isOwnLoss(exception: unknown, stream: ByteStream): boolean {
   if (exception instanceof ExceptionGroup)
     return exception.errors.every((error) => isOwnLoss(error, stream));

@@ -1,7 +1,8 @@
 /**
- * Servers. A server is a task that owns a task group: a child accepts connections, and each connection is served by a
- * child. So the owner of the server owns its handlers: when the run ends, when the server is disposed, or when its task is
- * cancelled for any other reason, the listener is closed, the handlers are cancelled, and their connections closed.
+ * Servers. A server is a task that owns a task group: a child accepts connections, and each
+ * connection is served by a child. So the owner of the server owns its handlers: when the run ends,
+ * when the server is disposed, or when its task is cancelled for any other reason, the listener is
+ * closed, the handlers are cancelled, and their connections closed.
  *
  *     close()      ─▶ nothing is accepted any more; handlers go on
  *     shutdown(s)  ─▶ the same, then handlers have s seconds, then they are cancelled
@@ -49,8 +50,8 @@ import { checkTlsOptions, readCertificates } from "./tls.ts";
 import { checkUnixPath } from "./unix-path.ts";
 
 /**
- * Serves one connection, which is closed when it ends, and when it fails. It gets the two ends as asyncio gives them, and the
- * connection that they belong to: what `openConnection` gives a client.
+ * Serves one connection, which is closed when it ends, and when it fails. It gets the two ends as
+ * asyncio gives them, and the connection that they belong to: what `openConnection` gives a client.
  */
 export type ConnectionHandler = (
   reader: StreamReader,
@@ -60,10 +61,14 @@ export type ConnectionHandler = (
 
 /** What servers of all kinds take. */
 export interface ServingOptions extends ReaderOptions, WriterOptions {
-  /** Handlers that run at the same time. Connections above that wait, unread, until one ends. @default Infinity */
+  /**
+   * Handlers that run at the same time. Connections above that wait, unread, until one ends.
+   * @default Infinity
+   */
   readonly maxConnections?: number | undefined;
   /**
-   * How many wait so; one above that is refused. Also how many the operating system keeps until they are accepted.
+   * How many wait so; one above that is refused. Also how many the operating system keeps until
+   * they are accepted.
    * @default 100, and for the operating system that of the host
    */
   readonly backlog?: number | undefined;
@@ -72,8 +77,9 @@ export interface ServingOptions extends ReaderOptions, WriterOptions {
   /** Begins TLS on every connection; the handler is called when the handshake is done. */
   readonly tls?: ServerTlsOptions | undefined;
   /**
-   * Cancels a handler when its client ends its side, or is lost, while the handler does something other than reading. To see
-   * that, up to `limit` bytes are read ahead. Not for protocols whose clients say all, end their side, and wait for the answer.
+   * Cancels a handler when its client ends its side, or is lost, while the handler does something
+   * other than reading. To see that, up to `limit` bytes are read ahead. Not for protocols whose
+   * clients say all, end their side, and wait for the answer.
    * @default false
    */
   readonly cancelOnEof?: boolean | undefined;
@@ -125,12 +131,16 @@ const DRAIN: Names<DrainOptions> = { drain: 1 };
 const DEFAULT_BACKLOG = 100;
 /** That of the streams of both networks. */
 const HIGH_WATER_MARK = 65_536;
-/** Seconds until a server that is being stopped first looks for handlers that will not end, at least. */
+/**
+ * Seconds until a server that is being stopped first looks for handlers that will not end, at
+ * least.
+ */
 const FIRST_LOOK = 0.01;
 
 /**
- * Listens for TCP connections on `port` of the address `host`, and calls `handler` for each in a task of its own. It listens when the promise resolves.
- * The server belongs to the run: when that ends, at the latest, it is closed, and its handlers are cancelled and awaited.
+ * Listens for TCP connections on `port` of the address `host`, and calls `handler` for each in a
+ * task of its own. It listens when the promise resolves. The server belongs to the run: when that
+ * ends, at the latest, it is closed, and its handlers are cancelled and awaited.
  *
  * @example
  * await using server = await asyncio.startServer(async (reader, writer) => {
@@ -174,11 +184,12 @@ export async function startServer(
 }
 
 /**
- * Listens on a Unix socket, or a named pipe of Windows, and calls `handler` for each connection. A socket that is left at
- * `path` is replaced. As `startServer`.
+ * Listens on a Unix socket, or a named pipe of Windows, and calls `handler` for each connection. A
+ * socket that is left at `path` is replaced. As `startServer`.
  *
  * @example
- * const path = process.platform === "win32" ? `//./pipe/echo-${process.pid}` : `/tmp/echo-${process.pid}`;
+ * const folder = process.platform === "win32" ? "//./pipe" : "/tmp";
+ * const path = `${folder}/echo-${process.pid}`;
  * await using server = await asyncio.startUnixServer(async (reader, writer) => {
  *   for await (const line of reader) await writer.write(line);
  * }, path);
@@ -246,7 +257,8 @@ async function serve(
  * A server that listens. Made by `startServer` and `startUnixServer`.
  *
  * @example
- * await using server = await asyncio.startServer((_, writer) => writer.write("hello\n"), "127.0.0.1", 0);
+ * const hello: asyncio.ConnectionHandler = (_reader, writer) => writer.write("hello\n");
+ * await using server = await asyncio.startServer(hello, "127.0.0.1", 0);
  * const [{ host, port }] = server.sockets;
  * await using connection = await asyncio.openConnection(host, port);
  * assert.equal(await connection.reader.readLine({ encoding: "utf-8" }), "hello");
@@ -303,7 +315,10 @@ export class Server implements AsyncDisposable {
     this.#bell?.resume();
   }
 
-  /** Closes all connections, after what was written has left. Their handlers read to the end. Not a wait. */
+  /**
+   * Closes all connections, after what was written has left. Their handlers read to the end. Not a
+   * wait.
+   */
   closeClients(): void {
     for (const stream of this.#all()) stream.close();
   }
@@ -315,7 +330,8 @@ export class Server implements AsyncDisposable {
 
   /**
    * Waits until it was closed and the last handler has ended. A checkpoint.
-   * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for itself.
+   * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for
+   * itself.
    */
   waitClosed(): Promise<void> {
     const scope = here();
@@ -334,9 +350,9 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Waits until it was closed and the last handler has ended. Cancelled, as by a signal to the program, it closes the
-   * server, gives the handlers `drain` seconds to end, cancels the others, and waits for them. For a program whose
-   * main has nothing else to do.
+   * Waits until it was closed and the last handler has ended. Cancelled, as by a signal to the
+   * program, it closes the server, gives the handlers `drain` seconds to end, cancels the others,
+   * and waits for them. For a program whose main has nothing else to do.
    * @throws InvalidStateError when the server was closed before, or the second time.
    */
   async serveForever(options: DrainOptions = {}): Promise<void> {
@@ -362,10 +378,12 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Drains it: takes no more connections, gives the handlers `seconds` to end, cancels the others, and waits for them. One
-   * that sits in a foreign await when its grace period is over is left behind, without its connection, and reported.
-   * Cancelled, it does not wait until then. Handlers learn of it by `server.isServing()`.
-   * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for itself.
+   * Drains it: takes no more connections, gives the handlers `seconds` to end, cancels the others,
+   * and waits for them. One that sits in a foreign await when its grace period is over is left
+   * behind, without its connection, and reported. Cancelled, it does not wait until then. Handlers
+   * learn of it by `server.isServing()`.
+   * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for
+   * itself.
    */
   async shutdown(seconds: number): Promise<void> {
     checkSeconds("`server.shutdown`", "a number of seconds", seconds);
@@ -388,7 +406,10 @@ export class Server implements AsyncDisposable {
     await this.#stop();
   }
 
-  /** The task that owns the handlers is joined: a cancellation meanwhile is delivered when they have ended. */
+  /**
+   * The task that owns the handlers is joined: a cancellation meanwhile is delivered when they have
+   * ended.
+   */
   async #stop(): Promise<void> {
     this.close();
     this.#task.cancel();
@@ -397,8 +418,9 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Waits for the handlers. One that sits in a foreign await may never end: when its grace period is over it is left behind,
-   * and its connection closed. Looks for such, less and less often, since one that is cleaning up may come to sit in one.
+   * Waits for the handlers. One that sits in a foreign await may never end: when its grace period
+   * is over it is left behind, and its connection closed. Looks for such, less and less often,
+   * since one that is cleaning up may come to sit in one.
    */
   async #handlersEnded(): Promise<void> {
     const { loop } = here();
@@ -470,14 +492,16 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Gives those who wait a place when there is one. In the body of the group, so that it stays open for them, and so that a
-   * handler starts in the context of its server, and not of the handler whose place it takes.
+   * Gives those who wait a place when there is one. In the body of the group, so that it stays open
+   * for them, and so that a handler starts in the context of its server, and not of the handler
+   * whose place it takes.
    */
   async #keepDoor(group: TaskGroup<void>): Promise<void> {
     const scope = here();
     const subject = { describeWait: () => `the end of server ${this.name}` };
     while (!this.#isClosed || this.#waiting.length > 0) {
-      // <- `close` has rung, and the server was cancelled in the same step: no waiting connection gets a handler any more
+      // <- `close` has rung, and the server was cancelled in the same step: no waiting connection
+      // gets a handler any more
       const stop = scope.interruption(subject);
       if (stop !== undefined) await stop;
       const bell = park<void>(scope, subject);
@@ -537,7 +561,10 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  /** False if the handshake has failed: any client can send garbage, so it is counted, and shown in debug mode only. */
+  /**
+   * False if the handshake has failed: any client can send garbage, so it is counted, and shown in
+   * debug mode only.
+   */
   async #secured(stream: ByteStream): Promise<boolean> {
     const { tls } = this.#options;
     if (tls === undefined) return true;

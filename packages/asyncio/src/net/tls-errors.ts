@@ -1,6 +1,7 @@
 /**
- * What the errors of a TLS handshake mean. OpenSSL, BoringSSL and rustls have a code for each check that failed; a program
- * decides by the code, which is kept. A human wants to know what was expected, what came, and what to do.
+ * What the errors of a TLS handshake mean. OpenSSL, BoringSSL and rustls have a code for each check
+ * that failed; a program decides by the code, which is kept. A human wants to know what was
+ * expected, what came, and what to do.
  */
 
 import type { PeerCertificate, TLSSocket } from "node:tls";
@@ -132,10 +133,14 @@ export function explain(error: Error, side: Side, socket?: TLSSocket): Error {
 /** Of sockets whose handshake is under way: the certificate that the peer has shown. */
 const shown: WeakMap<object, Refused> = new WeakMap();
 
-/** Keeps what the peer of `socket` shows: when the host has refused it, it cannot be asked for any more. */
+/**
+ * Keeps what the peer of `socket` shows: when the host has refused it, it cannot be asked for any
+ * more.
+ */
 export function watchCertificate(socket: TLSSocket): void {
-  // "secure" comes before the checks; where a host has no such event, less is said. The newer getPeerX509Certificate would
-  // take the certificate out of the chain in Node 24: the checks would find none.
+  // "secure" comes before the checks; where a host has no such event, less is said. The newer
+  // getPeerX509Certificate would take the certificate out of the chain in Node 24: the checks would
+  // find none.
   socket.prependOnceListener("secure", () => {
     const certificate = socket.getPeerCertificate() as PeerCertificate | null; // Bun has none to show
     if (certificate === null) return;

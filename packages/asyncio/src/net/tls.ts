@@ -1,7 +1,8 @@
 /**
- * TLS on a socket that is connected already. Connecting, accepting and `startTls` all come here, so there is one handshake:
- * it has a deadline, is cancelled like any other wait, and says what was wrong. The host does the cryptography and all
- * checks, by `node:tls`; what its errors mean is in tls-errors.ts.
+ * TLS on a socket that is connected already. Connecting, accepting and `startTls` all come here, so
+ * there is one handshake: it has a deadline, is cancelled like any other wait, and says what was
+ * wrong. The host does the cryptography and all checks, by `node:tls`; what its errors mean is in
+ * tls-errors.ts.
  */
 
 import type { Socket } from "node:net";
@@ -52,7 +53,10 @@ export interface Securable {
 
 /** asyncio's ssl_handshake_timeout. */
 const HANDSHAKE_DELAY = 60;
-/** asyncio's ssl_shutdown_timeout. Deno may never tell of the end of a server that has sent much (2.9). */
+/**
+ * asyncio's ssl_shutdown_timeout. Deno may never tell of the end of a server that has sent much
+ * (2.9).
+ */
 const SHUTDOWN_DELAY = "Deno" in globalThis ? 1 : 30;
 /** Ours is the one that counts; the host has one of its own that cannot be turned off. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
@@ -108,7 +112,10 @@ export function readCertificates(api: string, options: ServerTlsOptions): void {
   }
 }
 
-/** Waits for the handshake, and calls `attach` in the moment in which it is done. Otherwise the socket is destroyed. */
+/**
+ * Waits for the handshake, and calls `attach` in the moment in which it is done. Otherwise the
+ * socket is destroyed.
+ */
 export async function secure(
   below: Securable,
   options: ClientTlsOptions & ServerTlsOptions,
@@ -173,7 +180,8 @@ async function shakeHands(
     wait.resume();
   };
   raw.on("close", closed);
-  // For TLS takes it over from the socket: a peer that ends its side in the middle of a handshake will not come back.
+  // For TLS takes it over from the socket: a peer that ends its side in the middle of a handshake
+  // will not come back.
   raw.allowHalfOpen = false;
   try {
     runInRoot(() => {
@@ -230,8 +238,9 @@ interface Layered {
 }
 
 /**
- * The server's side of handshakes: a server of the host that never listens. Connections are handed to it, as its
- * documentation of "connection" allows; it chooses certificates and checks those of clients.
+ * The server's side of handshakes: a server of the host that never listens. Connections are handed
+ * to it, as its documentation of "connection" allows; it chooses certificates and checks those of
+ * clients.
  */
 class TlsAcceptor {
   readonly #server: TlsServer;
@@ -285,12 +294,17 @@ function acceptorFor(options: ServerTlsOptions): TlsAcceptor {
   return acceptor;
 }
 
-/** Node compares the names of certificates with case, in some versions, and has a callback; Bun and Deno compare without it. */
+/**
+ * Node compares the names of certificates with case, in some versions, and has a callback; Bun and
+ * Deno compare without it.
+ */
 const comparesItself = "Bun" in globalThis || "Deno" in globalThis;
 
 type Choose = NonNullable<TlsServerOptions["SNICallback"]>;
 
-/** Chooses the certificate for the name that a client asks for; undefined is the one without a name. */
+/**
+ * Chooses the certificate for the name that a client asks for; undefined is the one without a name.
+ */
 function chooserOf(
   certificates: Readonly<Record<string, Certificate>>,
   options: ServerTlsOptions,
@@ -372,8 +386,9 @@ class TlsSource implements NodeStreamSource, Securable {
     while (below instanceof TlsSource) below = below.#below;
     const { readable: raw } = below;
     this.readable.pause();
-    // Not now: what runs now may have been called by the host in the middle of decrypting, and Node 24 crashes when the
-    // socket goes away under it. And the socket before TLS, which would end it in good order.
+    // Not now: what runs now may have been called by the host in the middle of decrypting, and Node
+    // 24 crashes when the socket goes away under it. And the socket before TLS, which would end it
+    // in good order.
     realHost.macrotask(() => {
       if (raw.remoteFamily === undefined || isShuttingDown(this.readable)) raw.destroy();
       else raw.resetAndDestroy();
@@ -381,7 +396,10 @@ class TlsSource implements NodeStreamSource, Securable {
     });
   }
 
-  /** A server sends session tickets when it likes: to a socket that is closed, and that would reset the connection. */
+  /**
+   * A server sends session tickets when it likes: to a socket that is closed, and that would reset
+   * the connection.
+   */
   linger(destroy: () => void): void {
     const { isServer, options } = this.#side;
     const socket = this.readable;

@@ -1,11 +1,12 @@
 /**
- * The path of a Unix socket in the file system. The host removes the path that it has bound when the listener is closed,
- * even if by then it belongs to another program. So a socket is bound to a name of its own beside the path, and moved to the
- * path when it listens; on close the path is removed if the socket there is still ours (S149). Moving also replaces
- * what a process that crashed has left there, without a moment in which there is nothing.
+ * The path of a Unix socket in the file system. The host removes the path that it has bound when
+ * the listener is closed, even if by then it belongs to another program. So a socket is bound to a
+ * name of its own beside the path, and moved to the path when it listens; on close the path is
+ * removed if the socket there is still ours (S149). Moving also replaces what a process that
+ * crashed has left there, without a moment in which there is nothing.
  *
- * A path may be so long that no other name fits beside it. Then the folder gets a shorter way: a link to it, in the folder for
- * temporary files, as long as the socket is being bound.
+ * A path may be so long that no other name fits beside it. Then the folder gets a shorter way: a
+ * link to it, in the folder for temporary files, as long as the socket is being bound.
  */
 
 import { argumentError, rangeError } from "../errors/errors.ts";
@@ -35,12 +36,16 @@ export interface UnixPath {
 
 const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
 
-/** @throws TypeError, RangeError unless a Unix socket can have that path, or a named pipe of Windows that name. */
+/**
+ * @throws TypeError, RangeError unless a Unix socket can have that path, or a named pipe of Windows
+ * that name.
+ */
 export function checkUnixPath(api: string, path: string): void {
   if (typeof path !== "string") throw argumentError(api, "a path", path);
   if (path === "") throw rangeError(api, "a path of 1 character or more", path);
   checkNul(api, path);
-  // Named pipes of Windows may be longer, and a simulated network may run where there is no system at all.
+  // Named pipes of Windows may be longer, and a simulated network may run where there is no system
+  // at all.
   const isPosix = typeof process !== "undefined" && process.platform !== "win32";
   const longest = isPosix ? longestPath() : Number.POSITIVE_INFINITY;
   const length = lengthOf(path);
@@ -50,7 +55,10 @@ export function checkUnixPath(api: string, path: string): void {
     );
 }
 
-/** For the system a path ends at a NUL, and hosts that do not look for one would take a socket of another name. */
+/**
+ * For the system a path ends at a NUL, and hosts that do not look for one would take a socket of
+ * another name.
+ */
 function checkNul(api: string, path: string): void {
   const mayBeAbstract = typeof process !== "undefined" && process.platform === "linux";
   const name = mayBeAbstract && path.startsWith("\0") ? path.slice(1) : path;
@@ -59,7 +67,10 @@ function checkNul(api: string, path: string): void {
     throw rangeError(api, `a path without a NUL${abstractOnly}`, path);
 }
 
-/** Prepares `path` for a listener. @throws an error with the code EADDRINUSE if something other than a socket is there. */
+/**
+ * Prepares `path` for a listener. @throws an error with the code EADDRINUSE if something other than
+ * a socket is there.
+ */
 export function takePath(path: string, cleanup: boolean): UnixPath {
   if (!isFile(path)) {
     const keep = { rename: () => false, explain: (error: Error) => error };

@@ -1,7 +1,8 @@
 /**
- * Abort signals from outside. A signal cancels scopes; whatever their number, it has one listener of ours, for adding
- * the 20,000th listener to one signal takes the host tens of microseconds. Inside the library nothing listens to
- * signals: cancellation is a walk over scopes. Signals that scopes hand out are in interop/abort-signal.ts.
+ * Abort signals from outside. A signal cancels scopes; whatever their number, it has one listener
+ * of ours, for adding the 20,000th listener to one signal takes the host tens of microseconds.
+ * Inside the library nothing listens to signals: cancellation is a walk over scopes. Signals that
+ * scopes hand out are in interop/abort-signal.ts.
  */
 
 import { argumentError } from "../errors/errors.ts";
@@ -47,7 +48,10 @@ class SignalListener {
 
 const listeners: WeakMap<AbortSignal, SignalListener> = new WeakMap();
 
-/** Cancels `target` when `signal` aborts; the caller releases the binding when the target has ended, on every path. */
+/**
+ * Cancels `target` when `signal` aborts; the caller releases the binding when the target has ended,
+ * on every path.
+ */
 export function bindSignal(
   target: AbortTarget,
   signal: AbortSignal | undefined,

@@ -1,7 +1,7 @@
 /**
- * The one thing the library cannot do without and cannot make: an `AsyncLocalStorage` that code can enter for good. It is
- * asked of the host at run time and not imported: so bundlers need not know where it comes from, and where there is none
- * the program is told so in one sentence.
+ * The one thing the library cannot do without and cannot make: an `AsyncLocalStorage` that code can
+ * enter for good. It is asked of the host at run time and not imported: so bundlers need not know
+ * where it comes from, and where there is none the program is told so in one sentence.
  */
 
 type AsyncHooks = typeof import("node:async_hooks");
@@ -15,7 +15,10 @@ interface Surroundings {
   readonly navigator?: { readonly userAgent?: string };
 }
 
-/** The host's AsyncLocalStorage. Throws where there is none, or one without `enterWith`, as in Cloudflare's workers. */
+/**
+ * The host's AsyncLocalStorage. Throws where there is none, or one without `enterWith`, as in
+ * Cloudflare's workers.
+ */
 export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
   const { process } = globalThis as Surroundings;
   try {
@@ -35,7 +38,10 @@ export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
 
 let inRoot: (<R>(fn: () => R) => R) | undefined;
 
-/** Calls `fn` in the context that was there when the library was loaded: kernel/context.ts calls it then. */
+/**
+ * Calls `fn` in the context that was there when the library was loaded: kernel/context.ts calls it
+ * then.
+ */
 export function runInRoot<R>(fn: () => R): R {
   inRoot ??= contextStorage().snapshot();
   return inRoot(fn);

@@ -1,9 +1,11 @@
 /**
- * Other copies of the library in the program: another version, one in a bundle, one of another module registry. A copy sees
- * its own scopes alone. So nothing of one is cancelled by a scope of the other, and a program that mixes them is told so, once.
+ * Other copies of the library in the program: another version, one in a bundle, one of another
+ * module registry. A copy sees its own scopes alone. So nothing of one is cancelled by a scope of
+ * the other, and a program that mixes them is told so, once.
  *
- * Copies know each other by a list on `globalThis`. What is in it is a contract between versions that have never met: a
- * list of `Copy`s, weakly held, since a module registry that is reset leaves its copy behind.
+ * Copies know each other by a list on `globalThis`. What is in it is a contract between versions
+ * that have never met: a list of `Copy`s, weakly held, since a module registry that is reset leaves
+ * its copy behind.
  */
 
 interface Copy {
@@ -29,7 +31,10 @@ if (program[key] === undefined) {
 }
 const copies = program[key] as Copies; // just made, if it was not there
 
-/** A stack that names this file: `import.meta` does not survive in a bundle or a transform to CommonJS. */
+/**
+ * A stack that names this file: `import.meta` does not survive in a bundle or a transform to
+ * CommonJS.
+ */
 const [birthplace = "a file without a name"] = placesOf(new Error().stack ?? "");
 let own: Copy | undefined;
 
@@ -40,7 +45,10 @@ export function joinCopies(isCurrent: () => boolean): void {
   copies.all.splice(0, copies.all.length, ...living, new WeakRef(own));
 }
 
-/** Called where the running code is in no scope of this copy: whether it is in one of another is looked up here. */
+/**
+ * Called where the running code is in no scope of this copy: whether it is in one of another is
+ * looked up here.
+ */
 export function noticeOtherCopies(): void {
   if (copies.all.length < 2 || copies.isReported || own === undefined) return;
   for (const reference of copies.all) {

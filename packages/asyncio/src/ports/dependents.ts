@@ -1,6 +1,7 @@
 /**
- * What a program holds outside its loop that must not outlive its run: child processes, sockets. A run ends what is left on
- * its loop when its tasks have ended; a process that dies by a second signal has no time for that, and kills.
+ * What a program holds outside its loop that must not outlive its run: child processes, sockets. A
+ * run ends what is left on its loop when its tasks have ended; a process that dies by a second
+ * signal has no time for that, and kills.
  */
 
 export interface Dependent {
@@ -14,7 +15,10 @@ export interface Dependent {
   kill?(): void;
 }
 
-/** All that have not ended, of all loops. The code that opens one adds it, and takes it out when it is gone. */
+/**
+ * All that have not ended, of all loops. The code that opens one adds it, and takes it out when it
+ * is gone.
+ */
 export const dependents: Set<Dependent> = new Set();
 
 /** Those of one loop. */

@@ -1,6 +1,7 @@
 /**
- * Fake timers of test frameworks. The library took the host's timers when it was loaded, so a clock that a test moves by
- * hand does not reach a real loop: what sleeps there hangs, or takes as long as it says. The reason would be hard to guess.
+ * Fake timers of test frameworks. The library took the host's timers when it was loaded, so a clock
+ * that a test moves by hand does not reach a real loop: what sleeps there hangs, or takes as long
+ * as it says. The reason would be hard to guess.
  */
 
 interface Timers {
@@ -12,7 +13,9 @@ const program = globalThis as unknown as Timers;
 const { setTimeout: original } = program;
 let isLookedFor = true;
 
-/** Called when something on a real loop begins to wait for time to pass: reports fake timers, once. */
+/**
+ * Called when something on a real loop begins to wait for time to pass: reports fake timers, once.
+ */
 export function noticeFakeTimers(): void {
   const { setTimeout: current } = program;
   if (!isLookedFor || (current === original && !wasFake)) return;
@@ -32,7 +35,10 @@ export function noticeFakeTimers(): void {
 
 const wasFake = isFake(original);
 
-/** The fakes of sinon, which are those of Vitest and Jest too; of Jest before; of node:test; of Deno's standard library. */
+/**
+ * The fakes of sinon, which are those of Vitest and Jest too; of Jest before; of node:test; of
+ * Deno's standard library.
+ */
 function isFake(setTimeout: object): boolean {
   const { clock, _isMockFunction, name } = setTimeout as Record<string, unknown>;
   if (typeof clock === "object" || _isMockFunction === true) return true;

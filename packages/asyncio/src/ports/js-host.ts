@@ -1,6 +1,6 @@
 /**
- * The JavaScript host in real time, as a loop sees it (kernel/host.ts says what it asks): the clock, the queues and the timers of
- * Node, Deno and Bun.
+ * The JavaScript host in real time, as a loop sees it (kernel/host.ts says what it asks): the
+ * clock, the queues and the timers of Node, Deno and Bun.
  */
 
 import { runInRoot } from "./context-storage.ts";
@@ -15,7 +15,10 @@ export interface HostTimer {
   clear(): void;
 }
 
-/** The globals of Node, Deno and Bun that the kernel stands on, declared here so that it compiles without their types. */
+/**
+ * The globals of Node, Deno and Bun that the kernel stands on, declared here so that it compiles
+ * without their types.
+ */
 interface HostGlobals {
   readonly performance: { now(): number };
   readonly console: { error(text: string): void };
@@ -38,8 +41,9 @@ interface HostGlobals {
 
 const globals = globalThis as unknown as HostGlobals; // the three hosts have these globals
 const settled: Promise<void> = Promise.resolve();
-// Taken at load: fake timers of a test framework, and our own (testing/bubble.ts), must not reach the real loop.
-// jsdom, as Jest has it, imitates a browser: of the timers there, those of the Node below are taken.
+// Taken at load: fake timers of a test framework, and our own (testing/bubble.ts), must not reach
+// the real loop. jsdom, as Jest has it, imitates a browser: of the timers there, those of the Node
+// below are taken.
 const hasTimers = globals.setImmediate !== undefined || globals.process === undefined;
 const { setTimeout, clearTimeout, setImmediate } = hasTimers
   ? globals
@@ -62,7 +66,8 @@ export const jsHost = {
   // `queueMicrotask` is 1.5 to 3 times dearer (bench: switch).
   microtask: (run: () => void): void => void settled.then(run),
   afterMicrotasks(run: () => void): void {
-    // A tick queued by a microtask runs when the microtasks are through; one queued by a tick would run before them.
+    // A tick queued by a microtask runs when the microtasks are through; one queued by a tick would
+    // run before them.
     if (nextTick === undefined) setImmediate(run);
     else settled.then(() => nextTick(run));
   },
@@ -70,7 +75,8 @@ export const jsHost = {
   setTimer(when: number, run: () => void): HostTimer {
     // Rounded up: a host timer that fires early would find nothing due and be set again.
     const delayMs = Math.ceil(when * 1000 - nowMs());
-    // Armed from the root context: a long timer must not keep the scope tree of the code that armed it.
+    // Armed from the root context: a long timer must not keep the scope tree of the code that armed
+    // it.
     const timer = runInRoot(() =>
       setTimeout(run, Math.min(Math.max(delayMs, 1), LONGEST_DELAY_MS)),
     ) as { ref?(): void; unref?(): void };
@@ -91,7 +97,10 @@ export const jsHost = {
   report: (text: string): void => globals.console.error(text),
 };
 
-/** A variable of the environment; undefined, too, where the program may not see it: Deno would throw, or ask the user. */
+/**
+ * A variable of the environment; undefined, too, where the program may not see it: Deno would
+ * throw, or ask the user.
+ */
 export function environmentVariable(name: string): string | undefined {
   const permission = globals.Deno?.permissions.querySync({ name: "env", variable: name });
   if (permission !== undefined && permission.state !== "granted") return undefined;

@@ -1,6 +1,7 @@
 /**
- * What streams, servers and datagrams need of the host's network. A loop in virtual time answers with one in memory
- * (testing/network.ts); the real one is in net/. All waits are operations: cancelled, they have done nothing.
+ * What streams, servers and datagrams need of the host's network. A loop in virtual time answers
+ * with one in memory (testing/network.ts); the real one is in net/. All waits are operations:
+ * cancelled, they have done nothing.
  */
 
 export interface Address {
@@ -18,48 +19,76 @@ export interface Destination extends Address {
   readonly hostname?: string | undefined;
 }
 
-/** Two-way bytes, as a TCP connection has them. What is built on it (streams/) runs on sockets, pipes and in memory. */
+/**
+ * Two-way bytes, as a TCP connection has them. What is built on it (streams/) runs on sockets,
+ * pipes and in memory.
+ */
 export interface ByteStream {
   /** The address of this end. */
   readonly localAddress: Address;
   /** The address of the peer. */
   readonly remoteAddress: Address;
-  /** Unsent bytes above which `write` waits, and above which a StreamWriter waits if it is told nothing else. */
+  /**
+   * Unsent bytes above which `write` waits, and above which a StreamWriter waits if it is told
+   * nothing else.
+   */
   readonly highWaterMark: number;
-  /** Bytes taken that are still here: not handed to the operating system; in memory, not read by the peer. */
+  /**
+   * Bytes taken that are still here: not handed to the operating system; in memory, not read by the
+   * peer.
+   */
   readonly unsent: number;
-  /** Why nothing goes out any more: the connection is lost or aborted. Undefined while it lives, and after `close`. */
+  /**
+   * Why nothing goes out any more: the connection is lost or aborted. Undefined while it lives, and
+   * after `close`.
+   */
   readonly lost: Error | undefined;
-  /** Whether `error` is one by which this end tells that the connection is lost. @default it is `lost` */
+  /**
+   * Whether `error` is one by which this end tells that the connection is lost. @default it is
+   * `lost`
+   */
   isLoss?(error: unknown): boolean;
   /** True once `close` or `abort` was called: nothing more is taken. @default false */
   readonly isClosing?: boolean | undefined;
   /** False if one side cannot be ended alone. @default true */
   readonly canWriteEof?: boolean | undefined;
-  /** Waits for bytes and gives at most `most` of them; undefined when the peer has ended its side. */
+  /**
+   * Waits for bytes and gives at most `most` of them; undefined when the peer has ended its side.
+   */
   read(most?: number): Promise<Uint8Array | undefined>;
-  /** Takes a copy of `bytes`. Not a wait. What comes after the end, or when the connection is lost, is dropped. */
+  /**
+   * Takes a copy of `bytes`. Not a wait. What comes after the end, or when the connection is lost,
+   * is dropped.
+   */
   send(bytes: Uint8Array): void;
   /** Waits until at most `most` bytes are unsent. Rejects when the connection is lost. */
   drain(most: number): Promise<void>;
-  /** Takes a copy of `bytes` in the call, then waits while more than the high-water mark is on its way. */
+  /**
+   * Takes a copy of `bytes` in the call, then waits while more than the high-water mark is on its
+   * way.
+   */
   write(bytes: Uint8Array): Promise<void>;
   /** Ends this side: the peer reads to the end, and may go on writing. */
   writeEof(): void;
   /** Ends both sides; what was written still arrives. A read that waits here comes to the end. */
   close(): void;
   /**
-   * Waits until all has left and the connection is gone. Does not wait in a scope that was cancelled. A stream that is no
-   * connection rejects if something did not go out, and no write has reported that.
+   * Waits until all has left and the connection is gone. Does not wait in a scope that was
+   * cancelled. A stream that is no connection rejects if something did not go out, and no write has
+   * reported that.
    */
   waitClosed(): Promise<void>;
-  /** Ends both sides at once: operations of the peer fail with ECONNRESET, those that wait here with ECONNABORTED. */
+  /**
+   * Ends both sides at once: operations of the peer fail with ECONNRESET, those that wait here with
+   * ECONNABORTED.
+   */
   abort(): void;
   /** What else is known of it: "socket", "cipher", ... */
   extra?(name: string): unknown;
   /**
-   * Goes on under TLS, from the handshake on, which it waits for. Nothing may be unsent. `takeAhead` gives what was read
-   * ahead of it, and is called when nothing can go wrong before. Cancelled or failed, the connection is lost. May be absent.
+   * Goes on under TLS, from the handshake on, which it waits for. Nothing may be unsent.
+   * `takeAhead` gives what was read ahead of it, and is called when nothing can go wrong before.
+   * Cancelled or failed, the connection is lost. May be absent.
    */
   startTls?(options: object, takeAhead?: () => Uint8Array): Promise<void>;
 }
@@ -78,7 +107,10 @@ export interface Listener {
 export interface ConnectOptions {
   /** The address of this end; port 0 takes a free one. */
   readonly localAddress?: Partial<Address> | undefined;
-  /** Sends small pieces at once instead of collecting them (TCP_NODELAY). @default true, as in asyncio */
+  /**
+   * Sends small pieces at once instead of collecting them (TCP_NODELAY). @default true, as in
+   * asyncio
+   */
   readonly noDelay?: boolean | undefined;
   /** Has the operating system ask silent peers whether they are alive. @default false */
   readonly keepAlive?: boolean | undefined;
@@ -94,7 +126,10 @@ export interface ListenOptions extends Omit<ConnectOptions, "localAddress"> {
   readonly path?: string | undefined;
   /** False leaves the Unix socket's path in the file system. @default true */
   readonly cleanupSocket?: boolean | undefined;
-  /** Connections that the operating system keeps until they are accepted. @default that of the host, 511 in Node */
+  /**
+   * Connections that the operating system keeps until they are accepted. @default that of the host,
+   * 511 in Node
+   */
   readonly backlog?: number | undefined;
   /** Takes no IPv4 connections on an IPv6 address. @default false */
   readonly ipv6Only?: boolean | undefined;
@@ -149,9 +184,15 @@ export interface DatagramPort {
   readonly address: Address;
   /** True if it is outside the loop: virtual time holds still while it is waited for. */
   readonly isOutside: boolean;
-  /** Sends a copy. True if it was taken in the call; else `sent` is called when it is, or with the error. */
+  /**
+   * Sends a copy. True if it was taken in the call; else `sent` is called when it is, or with the
+   * error.
+   */
   send(bytes: Uint8Array, to: Address | undefined, sent: (error?: Error) => void): boolean;
-  /** Nothing arrives any more; calls `closed` when it is gone. What `send` was not told of yet is lost. */
+  /**
+   * Nothing arrives any more; calls `closed` when it is gone. What `send` was not told of yet is
+   * lost.
+   */
   close(closed: () => void): void;
 }
 
@@ -165,11 +206,16 @@ export interface Network {
   bind(port: number): Promise<DatagramSocket>;
   /** Opens what `createDatagramEndpoint` stands on; `receiver` gets what comes. */
   openDatagramPort(options: DatagramPortOptions, receiver: DatagramReceiver): Promise<DatagramPort>;
-  /** The addresses of `hostname`, in the order in which to try them; a `family` of 4 or 6 asks for those of one family. */
+  /**
+   * The addresses of `hostname`, in the order in which to try them; a `family` of 4 or 6 asks for
+   * those of one family.
+   */
   lookup(hostname: string, family?: 0 | 4 | 6): Promise<readonly string[]>;
 }
 
-/** The part of it that streams need. (No type of Node's here: declarations must not ask for them.) */
+/**
+ * The part of it that streams need. (No type of Node's here: declarations must not ask for them.)
+ */
 export type StreamNetwork = Pick<Network, "connect" | "listen" | "lookup">;
 
 /** An error as the host makes it: code, syscall and address as Node spells them. */
@@ -183,7 +229,10 @@ export function describeAddress({ host, port, path }: Address): string {
   return path ?? (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
 }
 
-/** Without the dot that says that a name is complete: it is no part of the name for TLS (RFC 6066, section 3). */
+/**
+ * Without the dot that says that a name is complete: it is no part of the name for TLS (RFC 6066,
+ * section 3).
+ */
 export function withoutDot(host: string): string {
   return host.endsWith(".") ? host.slice(0, -1) : host;
 }

@@ -1,12 +1,13 @@
 /**
- * One child process of the host, as `createSubprocessExec` and `runProcess` share it: it starts, is sent signals, is waited
- * for, and is ended so that nothing of it is left.
+ * One child process of the host, as `createSubprocessExec` and `runProcess` share it: it starts, is
+ * sent signals, is waited for, and is ended so that nothing of it is left.
  *
- * A child with a session of its own (`setsid`) leads a process group. What it starts is in that group, too, and can be ended
- * with it; a Ctrl-C in the terminal does not reach it any more, so the end of the run has to end it: a run does
- * (`Dependent`), and so does the process when it exits.
+ * A child with a session of its own (`setsid`) leads a process group. What it starts is in that
+ * group, too, and can be ended with it; a Ctrl-C in the terminal does not reach it any more, so the
+ * end of the run has to end it: a run does (`Dependent`), and so does the process when it exits.
  *
- * Ending takes real time, also on a virtual loop, and goes its way even if no task waits for it: no cancellation stops it.
+ * Ending takes real time, also on a virtual loop, and goes its way even if no task waits for it: no
+ * cancellation stops it.
  */
 
 import type { ChildProcess, SpawnOptions } from "node:child_process";
@@ -33,20 +34,29 @@ export interface ChildSpec {
   readonly options: SpawnOptions;
 }
 
-/** After the process has ended, seconds without a byte until its output counts as ended; what it left running may go on. */
+/**
+ * After the process has ended, seconds without a byte until its output counts as ended; what it
+ * left running may go on.
+ */
 const QUIET_SECONDS = 0.5;
 /** No pipe holds as many bytes: what comes on top does not come from a process that has ended. */
 const MOST_UNREAD = 1_048_576;
 /** Seconds that SIGKILL gets; a process in an uninterruptible system call is left to the system. */
 const KILL_SECONDS = 1;
 
-/** The children that have not been reaped, or are being ended with all that they have started: they die with this process. */
+/**
+ * The children that have not been reaped, or are being ended with all that they have started: they
+ * die with this process.
+ */
 const living: Set<Child> = new Set();
 const killLiving = (): void => {
   for (const child of living) child.kill();
 };
 
-/** Signals that end a process without listeners, each with a listener of ours that ends it just the same. */
+/**
+ * Signals that end a process without listeners, each with a listener of ours that ends it just the
+ * same.
+ */
 const deadly = (["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const).map((name) => {
   const listener = (): void => dieWithChildren(name);
   deathListeners.add(listener);
@@ -65,7 +75,8 @@ function addLiving(child: Child): void {
   if (living.size > 1) return;
   process.on("exit", killLiving);
   if (process.platform === "win32") return; // closing a console ends all that is in it
-  // The handles that the host makes for them keep the context they are made in. First, to find who listens once.
+  // The handles that the host makes for them keep the context they are made in. First, to find who
+  // listens once.
   for (const { name, listener } of deadly) runInRoot(() => process.prependListener(name, listener));
 }
 
@@ -92,7 +103,10 @@ export class Child implements Dependent, Watched {
   readonly #watchers: Set<() => void> = new Set();
   /** Set once it is being ended: resolves when nothing more can be done. */
   #ending: Promise<void> | undefined = undefined;
-  /** True from then on until nothing more can be done. It may itself have ended, and others of its group go on. */
+  /**
+   * True from then on until nothing more can be done. It may itself have ended, and others of its
+   * group go on.
+   */
   #isBeingEnded = false;
 
   constructor(loop: EventLoop, spec: ChildSpec, host: ChildProcess, pid: number) {
@@ -110,9 +124,10 @@ export class Child implements Dependent, Watched {
   }
 
   /**
-   * Starts a process. An operation that completes in its call when the process starts: a cancellation that comes later finds
-   * a caller that has it, one that came before starts none. So a cancelled start leaves no child (S156). `setUp` makes what
-   * it gives of the child, in the call, before the child can have put out anything or ended.
+   * Starts a process. An operation that completes in its call when the process starts: a
+   * cancellation that comes later finds a caller that has it, one that came before starts none. So
+   * a cancelled start leaves no child (S156). `setUp` makes what it gives of the child, in the
+   * call, before the child can have put out anything or ended.
    */
   static start<T>(spec: ChildSpec, setUp: (child: Child) => T): Promise<T> {
     const { api, asked, program, args, options } = spec;
@@ -146,7 +161,10 @@ export class Child implements Dependent, Watched {
     return this.returncode === undefined ? `${this.describe()}, still running` : undefined;
   }
 
-  /** Waits until it has ended. Any number of tasks may; cancelling one does nothing to the process (S155). */
+  /**
+   * Waits until it has ended. Any number of tasks may; cancelling one does nothing to the process
+   * (S155).
+   */
   wait(): Promise<number> {
     const scope = here();
     const stop = scope.interruption(this.#subject);
@@ -159,8 +177,8 @@ export class Child implements Dependent, Watched {
   }
 
   /**
-   * Sends it a signal, and no error if it has gone (S154). By its number, as long as its end was not seen: Deno's own child
-   * takes one signal, and drops those that come after it.
+   * Sends it a signal, and no error if it has gone (S154). By its number, as long as its end was
+   * not seen: Deno's own child takes one signal, and drops those that come after it.
    */
   send(signal: NodeJS.Signals | number): void {
     if (this.returncode !== undefined) return;
@@ -178,13 +196,19 @@ export class Child implements Dependent, Watched {
     else if (this.returncode === undefined) this.#sendToGroup(signal);
   }
 
-  /** Ends it in the call, and what is left of its group, if that is being ended: the system does the rest. */
+  /**
+   * Ends it in the call, and what is left of its group, if that is being ended: the system does the
+   * rest.
+   */
   kill(): void {
     if (this.#isBeingEnded) this.#sendToRest("SIGKILL");
     else this.sendToAll("SIGKILL");
   }
 
-  /** Calls back when it has ended, and each time that one of its outputs has; gives the way to stop that. */
+  /**
+   * Calls back when it has ended, and each time that one of its outputs has; gives the way to stop
+   * that.
+   */
   watch(callback: () => void): () => void {
     this.#watchers.add(callback);
     return () => void this.#watchers.delete(callback);
@@ -196,8 +220,9 @@ export class Child implements Dependent, Watched {
   }
 
   /**
-   * Resolves when the process has ended and its output has. What it has started may have inherited the output and go on
-   * for days, so once the process has ended, the output counts as ended when nothing has come for half a second.
+   * Resolves when the process has ended and its output has. What it has started may have inherited
+   * the output and go on for days, so once the process has ended, the output counts as ended when
+   * nothing has come for half a second.
    */
   drained(): Promise<void> {
     const scope = here();
@@ -213,14 +238,17 @@ export class Child implements Dependent, Watched {
   }
 
   /**
-   * Asks it and its group to end, and kills what has not ended after `killDelay` seconds. If the caller is cancelled, the
-   * wait goes on until the process has ended, which is soon.
+   * Asks it and its group to end, and kills what has not ended after `killDelay` seconds. If the
+   * caller is cancelled, the wait goes on until the process has ended, which is soon.
    */
   stop(killDelay: number): Promise<void> {
     return this.#untilOver(this.#end(killDelay));
   }
 
-  /** Waits, in the same way, until what has arrived of its output is read: only a moment, if the process has ended. */
+  /**
+   * Waits, in the same way, until what has arrived of its output is read: only a moment, if the
+   * process has ended.
+   */
   readRest(): Promise<void> {
     const most = bytesRead(this) + MOST_UNREAD;
     const isRead = new Promise<void>((resolve) => {
@@ -271,7 +299,7 @@ export class Child implements Dependent, Watched {
   }
 
   /**
-   *     SIGTERM ──the process and the writers of its output have gone──────────▶ SIGKILL to what is left of the group
+   *     SIGTERM ──process and writers of its output gone──▶ SIGKILL to what is left of the group
    *        └─────killDelay────▶ SIGKILL ──it has gone, or KILL_SECONDS have passed──▶ over
    */
   #endGently(killDelay: number, resolve: () => void): void {
@@ -332,7 +360,9 @@ export class Child implements Dependent, Watched {
     for (const watcher of [...this.#watchers]) watcher();
   }
 
-  /** It need not be ended any more, once it has ended, and is not just being ended with its group. */
+  /**
+   * It need not be ended any more, once it has ended, and is not just being ended with its group.
+   */
   #release(): void {
     if (this.returncode === undefined || this.#isBeingEnded) return;
     deleteLiving(this);
@@ -340,10 +370,15 @@ export class Child implements Dependent, Watched {
   }
 }
 
-/** Seconds between SIGTERM and SIGKILL. Less than the grace period of a cancellation, which is 5. */
+/**
+ * Seconds between SIGTERM and SIGKILL. Less than the grace period of a cancellation, which is 5.
+ */
 export const DEFAULT_KILL_DELAY = 3;
 
-/** Calls back once, in a later step, when the process has ended and its output has, or is quiet; gives the way to stop that. */
+/**
+ * Calls back once, in a later step, when the process has ended and its output has, or is quiet;
+ * gives the way to stop that.
+ */
 export function whenDrained(child: Child, callback: () => void): () => void {
   let timer: HostTimer | undefined;
   let seen = 0;

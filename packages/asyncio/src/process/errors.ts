@@ -1,4 +1,7 @@
-/** How running a program goes wrong. One that does not start fails with an error of the host (start-error.ts). */
+/**
+ * How running a program goes wrong. One that does not start fails with an error of the host
+ * (start-error.ts).
+ */
 
 import { register } from "../errors/errors.ts";
 
@@ -32,7 +35,9 @@ export class ProcessError extends Error {
   /** The signal that ended it, by name. */
   readonly signal: string | undefined;
   // Not enumerable: printing the error would print all of them.
-  /** The end of what was captured: text or bytes, as `capture` says; undefined where nothing was. */
+  /**
+   * The end of what was captured: text or bytes, as `capture` says; undefined where nothing was.
+   */
   declare readonly stdout: string | Uint8Array | undefined;
   /** What the program has written to stderr, where that was captured. */
   declare readonly stderr: string | Uint8Array | undefined;

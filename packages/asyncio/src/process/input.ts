@@ -23,7 +23,10 @@ export function checkInput(api: string, input: unknown): asserts input is Proces
   throw argumentError(api, "the input to be text, bytes, or an iterable of them", input);
 }
 
-/** Writes all of `input` and closes. That the process does not read it all is no error; that `input` fails is. */
+/**
+ * Writes all of `input` and closes. That the process does not read it all is no error; that `input`
+ * fails is.
+ */
 export async function feed(stdin: StreamWriter, input: ProcessInput | undefined): Promise<void> {
   if (typeof input === "string" || input instanceof Uint8Array) await isTaken(stdin, input);
   else if (input !== undefined) await feedPieces(stdin, input);
@@ -33,8 +36,8 @@ export async function feed(stdin: StreamWriter, input: ProcessInput | undefined)
 type Piece = string | Uint8Array;
 
 /**
- * A `for await` that can be cancelled while the iterable sits in a foreign await: a process that has ended, or has to, does not
- * wait for a Readable from which nothing comes.
+ * A `for await` that can be cancelled while the iterable sits in a foreign await: a process that
+ * has ended, or has to, does not wait for a Readable from which nothing comes.
  */
 async function feedPieces(
   stdin: StreamWriter,
@@ -57,7 +60,8 @@ async function feedPieces(
   } catch (error) {
     const left = leave(iterator);
     if (!isAsked) await answer(left).catch(ignore);
-    // What answers no `next` is not waited for. Node's streams would answer `return` only after that `next`.
+    // What answers no `next` is not waited for. Node's streams would answer `return` only after
+    // that `next`.
     else if ("destroy" in input && typeof input.destroy === "function") input.destroy();
     throw error;
   }
@@ -76,8 +80,9 @@ async function leave(iterator: AsyncIterator<Piece> | Iterator<Piece>): Promise<
 
 const SUBJECT = "the input of a process";
 /**
- * Waits for what an iterable answers. Cancelled, it stops waiting at once if the iterable sits in a foreign await; one that
- * waits in an operation of ours is cancelled itself, and then it ends in its own time, until its grace period is over.
+ * Waits for what an iterable answers. Cancelled, it stops waiting at once if the iterable sits in a
+ * foreign await; one that waits in an operation of ours is cancelled itself, and then it ends in
+ * its own time, until its grace period is over.
  */
 function answer<T>(work: PromiseLike<T> | T): Promise<T> {
   if (!isThenable(work)) return Promise.resolve(work);

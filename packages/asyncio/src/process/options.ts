@@ -2,7 +2,10 @@
 
 import type { Names } from "../errors/options.ts";
 
-/** A pipe to this process, the stream of this process itself, nothing, or a file descriptor of this process. */
+/**
+ * A pipe to this process, the stream of this process itself, nothing, or a file descriptor of this
+ * process.
+ */
 export type Stdio = "pipe" | "inherit" | "ignore" | number;
 
 /** What `createSubprocessExec` and `createSubprocessShell` take. */
@@ -15,18 +18,24 @@ export interface SubprocessOptions {
   readonly stderr?: Stdio | "stdout" | undefined;
   /** The folder it runs in. @default the folder of this process */
   readonly cwd?: string | URL | undefined;
-  /** The whole environment: `{ ...process.env, NAME: "value" }` adds to it. @default that of this process */
+  /**
+   * The whole environment: `{ ...process.env, NAME: "value" }` adds to it. @default that of this
+   * process
+   */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /**
-   * Gives it a session, and with it a process group, of its own: it can be ended with all that it has started, and a Ctrl-C in
-   * the terminal does not reach it. @default true, unless it inherits stdin: then it may want to talk to the terminal
+   * Gives it a session, and with it a process group, of its own: it can be ended with all that it
+   * has started, and a Ctrl-C in the terminal does not reach it. @default true, unless it inherits
+   * stdin: then it may want to talk to the terminal
    */
   readonly startNewSession?: boolean | undefined;
   /** The user it runs as. */
   readonly uid?: number | undefined;
   /** The group it runs as. */
   readonly gid?: number | undefined;
-  /** Bytes that may come before the end of a line, when stdout or stderr is read. @default 65,536 */
+  /**
+   * Bytes that may come before the end of a line, when stdout or stderr is read. @default 65,536
+   */
   readonly limit?: number | undefined;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Child processes with asyncio's interface: pipes are streams, and the process is waited for, sent signals, and ended by
- * the code that has it. What is still running when the run ends is ended by the run. Source: asyncio.subprocess (S153 to S159).
+ * Child processes with asyncio's interface: pipes are streams, and the process is waited for, sent
+ * signals, and ended by the code that has it. What is still running when the run ends is ended by
+ * the run. Source: asyncio.subprocess (S153 to S159).
  */
 
 import { argumentError, InvalidStateError } from "../errors/errors.ts";
@@ -15,7 +16,10 @@ import { checkInput, feed, type ProcessInput } from "./input.ts";
 import { SUBPROCESS, type SubprocessOptions } from "./options.ts";
 import { checkProcessOptions, execSpec, shellSpec } from "./spec.ts";
 
-/** `T` where the option says "pipe", undefined where it says something else, either where nobody can tell. */
+/**
+ * `T` where the option says "pipe", undefined where it says something else, either where nobody can
+ * tell.
+ */
 export type Piped<T, S> = [S] extends ["pipe"]
   ? T
   : [Extract<S, "pipe">] extends [never]
@@ -81,17 +85,22 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
     return this.#child.returncode;
   }
 
-  /** Waits until it has ended and gives its return code. Any number of tasks may wait; cancelling one does not end it. */
+  /**
+   * Waits until it has ended and gives its return code. Any number of tasks may wait; cancelling
+   * one does not end it.
+   */
   wait(): Promise<number> {
     return this.#child.wait();
   }
 
   /**
-   * Writes `input` to stdin and closes it, reads stdout and stderr to the end, and waits for the process, all at once: no
-   * side can block the other. Gives what was read, undefined where there is no pipe. It is no error if the process does not
-   * read its input. When the process has ended, but something that it has started holds its output open, what has come
-   * is all once nothing has come for half a second. Cancelled, it does not end the process, and the bytes that have come can
-   * still be read. Rejects with an InvalidStateError when there is an `input`, and stdin is no pipe.
+   * Writes `input` to stdin and closes it, reads stdout and stderr to the end, and waits for the
+   * process, all at once: no side can block the other. Gives what was read, undefined where there
+   * is no pipe. It is no error if the process does not read its input. When the process has ended,
+   * but something that it has started holds its output open, what has come is all once nothing has
+   * come for half a second. Cancelled, it does not end the process, and the bytes that have come
+   * can still be read. Rejects with an InvalidStateError when there is an `input`, and stdin is no
+   * pipe.
    */
   async communicate(
     input?: ProcessInput,
@@ -133,7 +142,9 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
     this.#child.send(signal as NodeJS.Signals | number); // the host knows it
   }
 
-  /** Asks it to end, by SIGTERM; in a session of its own also everything that it has started in it. */
+  /**
+   * Asks it to end, by SIGTERM; in a session of its own also everything that it has started in it.
+   */
   terminate(): void {
     this.#child.sendToAll("SIGTERM");
   }
@@ -143,7 +154,10 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
     this.#child.sendToAll("SIGKILL");
   }
 
-  /** Kills it if it runs, waits until it has gone, and closes its streams; what was not read is dropped. */
+  /**
+   * Kills it if it runs, waits until it has gone, and closes its streams; what was not read is
+   * dropped.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     // Killed first: a process whose input ends might end by itself, and pass for one that was done.
     const stopping = this.returncode === undefined ? this.#child.stop(0) : undefined;
@@ -154,14 +168,18 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
 }
 
 /**
- * Starts `program` with `args`, as they are: no shell looks at them. Resolves when it runs; cancelled before, there is no
- * process. Rejects with the error of the system, by its `code`, if it cannot be started: ENOENT, EACCES.
+ * Starts `program` with `args`, as they are: no shell looks at them. Resolves when it runs;
+ * cancelled before, there is no process. Rejects with the error of the system, by its `code`, if it
+ * cannot be started: ENOENT, EACCES.
  *
- * It runs until it ends: cancelling the scope that started it does not end it. `await using` does, and so does the end of the
- * run. `runProcess` is shorter, for programs that run, answer and end.
+ * It runs until it ends: cancelling the scope that started it does not end it. `await using` does,
+ * and so does the end of the run. `runProcess` is shorter, for programs that run, answer and end.
  *
  * @example
- * await using process = await asyncio.createSubprocessExec("cat", [], { stdin: "pipe", stdout: "pipe" });
+ * await using process = await asyncio.createSubprocessExec("cat", [], {
+ *   stdin: "pipe",
+ *   stdout: "pipe",
+ * });
  * await process.stdin.write("meow\n");
  * assert.equal(new TextDecoder().decode(await process.stdout.readLine()), "meow\n");
  * process.stdin.close();
@@ -194,8 +212,9 @@ export async function createSubprocessExec(program: string, ...rest: unknown[]):
 }
 
 /**
- * Starts a command line in the shell of the system, `/bin/sh` or `cmd.exe`. Everything that is put into the line is read by
- * the shell: what comes from outside belongs in an argument of `createSubprocessExec`. Otherwise the same.
+ * Starts a command line in the shell of the system, `/bin/sh` or `cmd.exe`. Everything that is put
+ * into the line is read by the shell: what comes from outside belongs in an argument of
+ * `createSubprocessExec`. Otherwise the same.
  *
  * @example
  * const process = await asyncio.createSubprocessShell("echo one; echo two >&2", {

@@ -1,4 +1,7 @@
-/** A program that runs, answers and ends, in one call that leaves nothing behind. Sources: Trio's run_process, Python's subprocess.run. */
+/**
+ * A program that runs, answers and ends, in one call that leaves nothing behind. Sources: Trio's
+ * run_process, Python's subprocess.run.
+ */
 
 import type { Readable } from "node:stream";
 import { argumentError, checkSeconds, rangeError, TimeoutError } from "../errors/errors.ts";
@@ -18,7 +21,10 @@ import { checkProcessOptions, execSpec } from "./spec.ts";
 
 /** What `runProcess` takes. */
 export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "stdin"> {
-  /** What becomes of stdout and stderr: text (UTF-8), bytes, or nothing: they go where those of this process go. @default "text" */
+  /**
+   * What becomes of stdout and stderr: text (UTF-8), bytes, or nothing: they go where those of this
+   * process go. @default "text"
+   */
   readonly capture?: "text" | "bytes" | false | undefined;
   /** Whether a return code other than 0 is a ProcessError. @default true */
   readonly check?: boolean | undefined;
@@ -26,7 +32,10 @@ export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "st
   readonly input?: ProcessInput | undefined;
   /** Without `input`. @default "ignore" */
   readonly stdin?: "inherit" | "ignore" | number | undefined;
-  /** Seconds it may take; then it is ended, and the call rejects with a TimeoutError. @default Infinity */
+  /**
+   * Seconds it may take; then it is ended, and the call rejects with a TimeoutError. @default
+   * Infinity
+   */
   readonly seconds?: number | undefined;
   /** Seconds between SIGTERM and SIGKILL, when it has to be ended. @default 3 */
   readonly killDelay?: number | undefined;
@@ -73,14 +82,17 @@ const API = "`runProcess`";
 const TAIL_BYTES = 65_536;
 
 /**
- * Runs `program` with `args` to its end, and gives what it has put out. stdout and stderr are read while it runs, so it cannot
- * block on a full pipe, and `input` is written at its pace. When it has ended, but something that it has started holds its
- * output open, what has come is all once nothing has come for half a second, or `seconds` have passed.
+ * Runs `program` with `args` to its end, and gives what it has put out. stdout and stderr are read
+ * while it runs, so it cannot block on a full pipe, and `input` is written at its pace. When it has
+ * ended, but something that it has started holds its output open, what has come is all once nothing
+ * has come for half a second, or `seconds` have passed.
  *
- * Cancelled, it asks the process, and everything that it has started in its session, to end (SIGTERM), kills what is left after
- * `killDelay` seconds, and rejects when the process has gone. No further cancellation interrupts that.
+ * Cancelled, it asks the process, and everything that it has started in its session, to end
+ * (SIGTERM), kills what is left after `killDelay` seconds, and rejects when the process has gone.
+ * No further cancellation interrupts that.
  *
- * @throws ProcessError if it ends with another code than 0, or by a signal, unless `check` is false. Has the end of its output.
+ * @throws ProcessError if it ends with another code than 0, or by a signal, unless `check` is
+ * false. Has the end of its output.
  * @throws TimeoutError after `seconds`; its `cause` is a ProcessError with what came by then.
  *
  * @example
@@ -175,7 +187,10 @@ class Running {
     return this.#child.returncode;
   }
 
-  /** Waits until it has ended by itself; else, whatever it is that ends the wait, ends it. `limit` has the deadline, if any. */
+  /**
+   * Waits until it has ended by itself; else, whatever it is that ends the wait, ends it. `limit`
+   * has the deadline, if any.
+   */
   async finish(
     input: ProcessInput | undefined,
     killDelay: number,

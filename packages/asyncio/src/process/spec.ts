@@ -1,4 +1,6 @@
-/** What the options of a subprocess mean for the host: stdio, sessions, the shell. Checks them, too. */
+/**
+ * What the options of a subprocess mean for the host: stdio, sessions, the shell. Checks them, too.
+ */
 
 import type { SpawnOptions } from "node:child_process";
 import { argumentError, checkOptions } from "../errors/errors.ts";
@@ -95,7 +97,10 @@ function checkMerge(api: string): void {
     );
 }
 
-/** The file that the shell would be asked to become, so that one that is not there fails as it does without a shell. */
+/**
+ * The file that the shell would be asked to become, so that one that is not there fails as it does
+ * without a shell.
+ */
 function findProgram(api: string, program: string, options: SpawnOptions): string {
   const { accessSync, constants, statSync } = process.getBuiltinModule("node:fs");
   const { delimiter, resolve } = process.getBuiltinModule("node:path");

@@ -10,8 +10,8 @@ interface HostError extends Error {
 }
 
 /**
- * Says why a program could not be started. The host says "spawn x ENOENT" for a program, a working directory and an
- * interpreter that are not there; the code stays what it was.
+ * Says why a program could not be started. The host says "spawn x ENOENT" for a program, a working
+ * directory and an interpreter that are not there; the code stays what it was.
  */
 export function startError(
   api: string,

@@ -9,16 +9,20 @@ export type Compare<T> = (a: T, b: T) => number;
 
 /** What `new PriorityQueue` takes. */
 export interface PriorityQueueOptions<T> extends QueueOptions {
-  /** Which of two items comes first. @default numbers, bigints, strings and dates by `<`, arrays element by element */
+  /**
+   * Which of two items comes first. @default numbers, bigints, strings and dates by `<`, arrays
+   * element by element
+   */
   readonly compare?: Compare<T> | undefined;
 }
 
 const KNOWN: Names<PriorityQueueOptions<unknown>> = { name: 1, compare: 1 };
 
 /**
- * A queue that gives the least item first; equal items come out in the order in which they were put in. An item that is
- * put while somebody waits goes to the waiter at once. `compare` runs inside `put` and `get`; if it throws, the call fails
- * and the queue is as before, where asyncio has put the item in. Source: asyncio.PriorityQueue.
+ * A queue that gives the least item first; equal items come out in the order in which they were put
+ * in. An item that is put while somebody waits goes to the waiter at once. `compare` runs inside
+ * `put` and `get`; if it throws, the call fails and the queue is as before, where asyncio has put
+ * the item in. Source: asyncio.PriorityQueue.
  *
  * @example
  * const queue = new asyncio.PriorityQueue<{ priority: number; url: string }>(0, {
@@ -84,8 +88,8 @@ interface Entry<T> {
 }
 
 /**
- * A binary heap that stays as it was when `compare` throws: an operation first finds the path along which entries move,
- * comparing only, and then moves them.
+ * A binary heap that stays as it was when `compare` throws: an operation first finds the path along
+ * which entries move, comparing only, and then moves them.
  */
 class Heap<T> implements ItemStore<T> {
   readonly #compare: Compare<T>;

@@ -1,10 +1,10 @@
 /**
- * Queues between tasks. Fair on both sides: getters are served in the order in which they came, and so are putters; no
- * put overtakes a waiting putter (asyncio does not promise that, S123).
+ * Queues between tasks. Fair on both sides: getters are served in the order in which they came, and
+ * so are putters; no put overtakes a waiting putter (asyncio does not promise that, S123).
  *
- * An item changes hands in the call that makes it possible: `put` gives it to the first waiting getter, `get` takes
- * the oldest and moves the item of the first waiting putter in. The waits that are resumed by that cannot be cancelled
- * any more, so no cancellation loses an item or doubles it.
+ * An item changes hands in the call that makes it possible: `put` gives it to the first waiting
+ * getter, `get` takes the oldest and moves the item of the first waiting putter in. The waits that
+ * are resumed by that cannot be cancelled any more, so no cancellation loses an item or doubles it.
  *
  * Invariants: getters wait only while the queue holds nothing; putters wait only while it is full.
  */
@@ -39,8 +39,9 @@ const KNOWN: Names<QueueOptions> = { name: 1 };
 const SHUTDOWN: Names<{ immediate?: boolean }> = { immediate: 1 };
 
 /**
- * A first-in-first-out queue of at most `maxsize` items. Source: asyncio.Queue, with fairness on top. Promises are awaited when they
- * are handed over, as everywhere in JavaScript: to pass a task or promise itself, box it (`{ task }`).
+ * A first-in-first-out queue of at most `maxsize` items. Source: asyncio.Queue, with fairness on
+ * top. Promises are awaited when they are handed over, as everywhere in JavaScript: to pass a task
+ * or promise itself, box it (`{ task }`).
  *
  * @example
  * const queue = new asyncio.Queue<number>(2, { name: "numbers" });
@@ -102,8 +103,9 @@ export class Queue<T> {
   }
 
   /**
-   * Takes the oldest item; waits while there is none. Waiting getters are served in order. Cancelled while it waits, it
-   * takes nothing. Rejects with QueueShutDown when the queue is shut down and drained.
+   * Takes the oldest item; waits while there is none. Waiting getters are served in order.
+   * Cancelled while it waits, it takes nothing. Rejects with QueueShutDown when the queue is shut
+   * down and drained.
    */
   get(): Promise<Awaited<T>> {
     const scope = here();
@@ -124,8 +126,9 @@ export class Queue<T> {
   }
 
   /**
-   * Puts an item in; waits while the queue is full. Waiting putters are served in order. Cancelled while it waits, it puts
-   * nothing in. Rejects with QueueShutDown when the queue is shut down, also while it waits.
+   * Puts an item in; waits while the queue is full. Waiting putters are served in order. Cancelled
+   * while it waits, it puts nothing in. Rejects with QueueShutDown when the queue is shut down,
+   * also while it waits.
    */
   put(item: T): Promise<void> {
     const scope = here();
@@ -146,7 +149,10 @@ export class Queue<T> {
     return wait.promise;
   }
 
-  /** Takes the oldest item. @throws QueueEmpty when there is none; QueueShutDown when there will be none. */
+  /**
+   * Takes the oldest item. @throws QueueEmpty when there is none; QueueShutDown when there will be
+   * none.
+   */
   getNowait(): T {
     if (this.#items.length > 0) return this.#take();
     if (this.#isShutDown) throw this.#shutDownError("getNowait");
@@ -155,7 +161,10 @@ export class Queue<T> {
     );
   }
 
-  /** Puts an item in. @throws QueueFull when there is no room; QueueShutDown when it takes nothing more. */
+  /**
+   * Puts an item in. @throws QueueFull when there is no room; QueueShutDown when it takes nothing
+   * more.
+   */
   putNowait(item: T): void {
     if (this.#isShutDown) throw this.#shutDownError("putNowait");
     if (this.full()) {
@@ -166,7 +175,10 @@ export class Queue<T> {
     this.#add(item);
   }
 
-  /** Waits until every item that was put has been reported by `taskDone`. Returns at once when there is none. */
+  /**
+   * Waits until every item that was put has been reported by `taskDone`. Returns at once when there
+   * is none.
+   */
   join(): Promise<void> {
     const scope = here();
     const interruption = scope.interruption(this.#joinSubject);
@@ -177,7 +189,10 @@ export class Queue<T> {
     return wait.promise;
   }
 
-  /** Reports that the work on one item is finished. @throws InvalidStateError when all items are reported already. */
+  /**
+   * Reports that the work on one item is finished. @throws InvalidStateError when all items are
+   * reported already.
+   */
   taskDone(): void {
     if (this.#unfinished === 0) {
       throw new InvalidStateError(
@@ -188,9 +203,9 @@ export class Queue<T> {
   }
 
   /**
-   * Shuts the queue down: it takes nothing more. Items in it can still be taken, and `join` waits for them; waiting putters
-   * and, since there is nothing to take, waiting getters get a QueueShutDown. With `immediate` the items in it are dropped
-   * too, and count as finished.
+   * Shuts the queue down: it takes nothing more. Items in it can still be taken, and `join` waits
+   * for them; waiting putters and, since there is nothing to take, waiting getters get a
+   * QueueShutDown. With `immediate` the items in it are dropped too, and count as finished.
    */
   shutdown(options?: { immediate?: boolean }): void {
     checkOptions("`queue.shutdown`", options, SHUTDOWN);
@@ -201,8 +216,8 @@ export class Queue<T> {
   }
 
   /**
-   * Items as they come; ends when the queue is shut down and drained. Several tasks may iterate one queue: each item goes
-   * to one of them. Does not call `taskDone`.
+   * Items as they come; ends when the queue is shut down and drained. Several tasks may iterate one
+   * queue: each item goes to one of them. Does not call `taskDone`.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Awaited<T>> {
     const next = async (): Promise<IteratorResult<Awaited<T>, undefined>> => {
@@ -218,7 +233,10 @@ export class Queue<T> {
     return { next, [Symbol.asyncIterator]: () => this[Symbol.asyncIterator]() };
   }
 
-  /** An operation, as every other `next`: a loop round the loop hears of cancellations, and lets the host have its turn. */
+  /**
+   * An operation, as every other `next`: a loop round the loop hears of cancellations, and lets the
+   * host have its turn.
+   */
   #nextOfNone(): Promise<IteratorReturnResult<undefined>> {
     const scope = here();
     const stop = scope.interruption(this.#getSubject);

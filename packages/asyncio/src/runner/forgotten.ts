@@ -1,8 +1,9 @@
 /**
- * Branches whose `await` was forgotten: the end of their scope cuts them off, and no code hears of it. The promise of
- * a branch is made by an async function of the program, so the library cannot see who awaits it; but the host tells which
- * rejections were not handled. What lost a race, or stood beside a branch that has failed, is handled by the code that combined
- * them, and is not told of.
+ * Branches whose `await` was forgotten: the end of their scope cuts them off, and no code hears of
+ * it. The promise of a branch is made by an async function of the program, so the library cannot
+ * see who awaits it; but the host tells which rejections were not handled. What lost a race, or
+ * stood beside a branch that has failed, is handled by the code that combined them, and is not told
+ * of.
  */
 
 import type { CancelledError } from "../errors/errors.ts";
@@ -15,7 +16,10 @@ const MOST_PLACES = 100;
 /** The places that were reported, on each loop. */
 const places: WeakMap<EventLoop, Set<string>> = new WeakMap();
 
-/** `error` was not handled. If it comes from the end of a scope, that is reported, once for each place. */
+/**
+ * `error` was not handled. If it comes from the end of a scope, that is reported, once for each
+ * place.
+ */
 export function reportForgotten(error: CancelledError): void {
   const cut = cutBehind(error);
   if (cut === undefined) return;
@@ -32,7 +36,10 @@ export function reportForgotten(error: CancelledError): void {
   loop.callExceptionHandler({ message, exception: error, task });
 }
 
-/** The functions of the program that waited; what the host called meanwhile, stands above them and differs. */
+/**
+ * The functions of the program that waited; what the host called meanwhile, stands above them and
+ * differs.
+ */
 function placeOf(error: CancelledError): string {
   const stack = stackOf(error) ?? "";
   const waiting = stack.match(/^\s+at async .*$/gm);

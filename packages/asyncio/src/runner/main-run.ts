@@ -12,7 +12,10 @@ import type { Timer } from "../structures/timers.ts";
 import { deadlockOf } from "../tasks/deadlock.ts";
 import { abandonTasks, describeTask } from "./shutdown.ts";
 
-/** A host that runs dry twice, asks twice within microseconds; one that something has woken, after that. */
+/**
+ * A host that runs dry twice, asks twice within microseconds; one that something has woken, after
+ * that.
+ */
 const SECOND_LOOK_SECONDS = 0.01;
 
 /** What a main needs to know of its surroundings. */
@@ -36,7 +39,10 @@ export class MainRun<T> implements FutureListener {
   readonly #join: Wait<void>;
   /** Set once main was cancelled: the run does not wait for it for ever. */
   #mainTimer: Timer | undefined = undefined;
-  /** Set if the host ran dry just now, and something else may wake main: if it is dry again at once, nothing has. */
+  /**
+   * Set if the host ran dry just now, and something else may wake main: if it is dry again at once,
+   * nothing has.
+   */
   #secondLook: HostTimer | undefined = undefined;
   /** Set if the loop found that main would never end. */
   #dead: Error | undefined = undefined;
@@ -48,7 +54,8 @@ export class MainRun<T> implements FutureListener {
       options.around,
       { describeWait: () => "a run to end", waitsOn: () => [this.main] },
       (_wait, cancellation) => {
-        // The end of the caller's scope does not hurry a main that is cleaning up: the outer run waits for it.
+        // The end of the caller's scope does not hurry a main that is cleaning up: the outer run
+        // waits for it.
         const isKnown = cancellation.source === "closed" && this.main.cancelling() > 0;
         if (!isKnown) this.main.forwardCancel(cancellation);
         return false;
@@ -60,7 +67,10 @@ export class MainRun<T> implements FutureListener {
     this.main.scope.watch({ cancelled: (cancellation) => this.#mainCancelled(cancellation) });
   }
 
-  /** Waits until main has ended, whatever came of it. Rejects only if the caller was cancelled, and main has ended by that. */
+  /**
+   * Waits until main has ended, whatever came of it. Rejects only if the caller was cancelled, and
+   * main has ended by that.
+   */
   async ended(): Promise<void> {
     this.main.observe();
     const stopWatching = this.#loop.host.onDry((error) => this.#ranDry(error));
@@ -99,7 +109,10 @@ export class MainRun<T> implements FutureListener {
     else this.#join.resume();
   }
 
-  /** The host has nothing left to do, and main has not ended; or the loop says in its own words that it never will. */
+  /**
+   * The host has nothing left to do, and main has not ended; or the loop says in its own words that
+   * it never will.
+   */
   #ranDry(error?: Error): void {
     if (this.main.done() || (error === undefined && this.#options.hasRunsInside())) return;
     const isSecondTime = this.#dead !== undefined;
@@ -113,12 +126,16 @@ export class MainRun<T> implements FutureListener {
     }
     const tasks = this.#loop.tasks.toArray();
     this.#dead ??= error ?? deadlockOf(tasks, tasks.map(describeTask));
-    // What sits in a foreign await that nothing will end any more cannot be told; nor has it a `finally` that could run.
+    // What sits in a foreign await that nothing will end any more cannot be told; nor has it a
+    // `finally` that could run.
     if (isSecondTime || this.main.waitingFor().length === 0) this.main.abandon();
     else this.main.cancelFor("shutdown", this.#dead.name);
   }
 
-  /** Whether something else may hear that the host ran dry, and then wake main: another run, or a listener of the program. */
+  /**
+   * Whether something else may hear that the host ran dry, and then wake main: another run, or a
+   * listener of the program.
+   */
   #mayBeWoken(): boolean {
     // Another run is being ended now.
     if (this.#options.hasRunsBeside() && this.main.waitingFor().length === 0) return true;

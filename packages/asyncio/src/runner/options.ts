@@ -8,7 +8,10 @@ import { checkSignalNames, type SignalName } from "./signals.ts";
 
 /** What `run` and `new Runner` take. */
 export interface RunOptions {
-  /** Reports slow steps, lost races and swallowed cancellations. @default the loop's, ASYNCIO_DEBUG=1 */
+  /**
+   * Reports slow steps, lost races and swallowed cancellations. @default the loop's,
+   * ASYNCIO_DEBUG=1
+   */
   readonly debug?: boolean | undefined;
   /** The loop to run on; it is not closed afterwards. @default a HostLoop of its own */
   readonly loop?: EventLoop | undefined;
@@ -16,7 +19,10 @@ export interface RunOptions {
   readonly signals?: readonly SignalName[] | false | undefined;
   /** Seconds between a cancellation and its insisting repetition. @default 5 */
   readonly cancelGrace?: number | undefined;
-  /** Seconds that cancelled leftover tasks get to end; then they are reported, and the run ends without them. @default 10 */
+  /**
+   * Seconds that cancelled leftover tasks get to end; then they are reported, and the run ends
+   * without them. @default 10
+   */
   readonly shutdownDelay?: number | undefined;
   /** Cancels main when it aborts; the run then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;

@@ -8,15 +8,17 @@ import { checkRunOptions, type RunOptions } from "./options.ts";
 import { Session } from "./session.ts";
 
 /**
- * Runs `main` as the main task and gives what it returns. When main has ended, tasks that are left are cancelled and
- * awaited. SIGINT and SIGTERM cancel main, even if other code listens to them; when it has ended by that, the process dies by that
- * signal, as a shell expects (130, 143), or exits with 128 + n where others still listen. A second signal ends it at once; one
- * that comes again within half a second is still the first. Runs side by side are all cancelled. When nothing is left that could
- * wake main, the call rejects with a DeadlockError that lists the tasks and what they wait for.
+ * Runs `main` as the main task and gives what it returns. When main has ended, tasks that are left
+ * are cancelled and awaited. SIGINT and SIGTERM cancel main, even if other code listens to them;
+ * when it has ended by that, the process dies by that signal, as a shell expects (130, 143), or
+ * exits with 128 + n where others still listen. A second signal ends it at once; one that comes
+ * again within half a second is still the first. Runs side by side are all cancelled. When nothing
+ * is left that could wake main, the call rejects with a DeadlockError that lists the tasks and what
+ * they wait for.
  *
- * Inside a running program it is a root of its own, which is cancelled with its caller, and leaves signals alone. Called by code
- * whose run has ended, it is a root like the first one.
- * Source: asyncio.run; the design page lists what differs.
+ * Inside a running program it is a root of its own, which is cancelled with its caller, and leaves
+ * signals alone. Called by code whose run has ended, it is a root like the first one. Source:
+ * asyncio.run; the design page lists what differs.
  *
  * @example
  * const answer = await asyncio.run(async () => await asyncio.sleep(0.001, 42));
@@ -33,16 +35,19 @@ export async function run<T>(main: Coroutine<T>, options: RunOptions = {}): Prom
   }
 }
 
-/** Where a function of ours was called, as the line of a stack; "" where the engine does not tell. */
+/**
+ * Where a function of ours was called, as the line of a stack; "" where the engine does not tell.
+ */
 function callerOf(fn: unknown): string {
   return /^ *at .*/m.exec(stackAbove(fn))?.[0].trim() ?? "";
 }
 
 /**
- * Several mains, one after the other, on one loop and in one context of context variables. Tasks that a main leaves behind live
- * on, also between two runs, until the Runner is closed: `close` cancels and awaits them, as the end of `run` does. A signal
- * that ends a main ends the Runner, and then the process. Between two runs a signal does so too, unless other code listens to
- * it. Source: asyncio.Runner, where nothing runs between two runs.
+ * Several mains, one after the other, on one loop and in one context of context variables. Tasks
+ * that a main leaves behind live on, also between two runs, until the Runner is closed: `close`
+ * cancels and awaits them, as the end of `run` does. A signal that ends a main ends the Runner, and
+ * then the process. Between two runs a signal does so too, unless other code listens to it. Source:
+ * asyncio.Runner, where nothing runs between two runs.
  *
  * @example
  * const ticks: number[] = [];
@@ -70,7 +75,9 @@ export class Runner {
     return this.#session.getLoop();
   }
 
-  /** Runs `main`, and gives what it returns. One at a time. The tasks that it leaves behind go on. */
+  /**
+   * Runs `main`, and gives what it returns. One at a time. The tasks that it leaves behind go on.
+   */
   async run<T>(main: Coroutine<T>): Promise<T> {
     checkCoroutine("`runner.run`", main);
     const site = callerOf(Runner.prototype.run);
@@ -78,8 +85,8 @@ export class Runner {
   }
 
   /**
-   * Cancels the tasks that are left, waits for them, and closes the loop unless it was passed in. What is alive after
-   * `shutdownDelay` is reported, and left behind. Does nothing the second time.
+   * Cancels the tasks that are left, waits for them, and closes the loop unless it was passed in.
+   * What is alive after `shutdownDelay` is reported, and left behind. Does nothing the second time.
    * @throws InvalidStateError while a main runs.
    */
   async close(): Promise<void> {

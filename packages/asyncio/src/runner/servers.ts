@@ -1,6 +1,6 @@
 /**
- * Servers that are not ours: the host tells how many it has open, and not whose they are. It does not tell those that listen to
- * a path from other pipes.
+ * Servers that are not ours: the host tells how many it has open, and not whose they are. It does
+ * not tell those that listen to a path from other pipes.
  */
 
 const { process } = globalThis as {

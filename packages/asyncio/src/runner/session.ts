@@ -1,10 +1,11 @@
 /**
- * What a `run` and a `Runner` are: one loop, and one main after the other on it, until it is closed. A `run` is closed when its
- * main has ended; a `Runner` by hand, and until then its background tasks live on, as in asyncio.
+ * What a `run` and a `Runner` are: one loop, and one main after the other on it, until it is
+ * closed. A `run` is closed when its main has ended; a `Runner` by hand, and until then its
+ * background tasks live on, as in asyncio.
  *
- * Deadlock, a signal and an abort take one path: main is cancelled, its `finally` blocks run, and when it has ended, the
- * session goes on to its end or, a `Runner`, waits for the next main. Only when all that was left has ended does the call
- * settle, or the process end by the signal.
+ * Deadlock, a signal and an abort take one path: main is cancelled, its `finally` blocks run, and
+ * when it has ended, the session goes on to its end or, a `Runner`, waits for the next main. Only
+ * when all that was left has ended does the call settle, or the process end by the signal.
  */
 
 import { CancelledError, InvalidStateError } from "../errors/errors.ts";
@@ -37,7 +38,10 @@ export interface Start {
 
 /** Mains that are under way, in this process. */
 let running = 0;
-/** Loops that a main runs on, or that are shutting down: two at once would cancel each other's tasks when they end. */
+/**
+ * Loops that a main runs on, or that are shutting down: two at once would cancel each other's tasks
+ * when they end.
+ */
 const busyLoops: WeakSet<EventLoop> = new WeakSet();
 /** Loops of sessions that have begun and have not ended. */
 const liveLoops: WeakSet<EventLoop> = new WeakSet();
@@ -52,7 +56,10 @@ function innerOf(loop: EventLoop): Set<Session> {
   return sessions;
 }
 
-/** The scope of the running code. Where its run has ended, nothing can wait in it any more: a new root then. */
+/**
+ * The scope of the running code. Where its run has ended, nothing can wait in it any more: a new
+ * root then.
+ */
 function scopeAround(): Scope {
   const scope = here();
   return scope.loop.endedRun === undefined ? scope : runInRoot(here);
@@ -68,7 +75,10 @@ interface Beginning {
   readonly foreign: Foreign;
   readonly sessions: ReadonlySet<Session>;
   readonly servers: number;
-  /** Ends the watch for failures that were never looked at when the program ends without having closed a Runner. */
+  /**
+   * Ends the watch for failures that were never looked at when the program ends without having
+   * closed a Runner.
+   */
   readonly stopWatching: () => void;
   /** Ends what debug mode watches. */
   readonly stopDebugging: () => void;
@@ -86,7 +96,10 @@ export class Session implements SignalTarget, InnerRun {
   #isRunning = false;
   #closing: Promise<void> | undefined = undefined;
   #hasEnded = false;
-  /** True if a signal came when main had ended: it does not change that, and ends the process after the shutdown. */
+  /**
+   * True if a signal came when main had ended: it does not change that, and ends the process after
+   * the shutdown.
+   */
   #isSignalLate = false;
   /** Told when it has ended, all of it. */
   readonly #listeners: (() => void)[] = [];

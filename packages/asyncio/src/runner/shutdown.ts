@@ -1,7 +1,8 @@
 /**
- * The end of all that a run has left behind: its tasks are cancelled and awaited, until none is left (S175; repeated, unlike
- * S177); then branches that clean up, runs that were called from it, processes and sockets; what failed unobserved is
- * reported. What is alive when the time is over is listed, and left behind.
+ * The end of all that a run has left behind: its tasks are cancelled and awaited, until none is
+ * left (S175; repeated, unlike S177); then branches that clean up, runs that were called from it,
+ * processes and sockets; what failed unobserved is reported. What is alive when the time is over is
+ * listed, and left behind.
  */
 
 import { condense } from "../errors/lines.ts";
@@ -44,7 +45,10 @@ export function foreignOn(loop: EventLoop): Foreign {
   return { tasks: new Set(loop.tasks.toArray()), dependents: new Set(dependentsOf(loop)) };
 }
 
-/** Lets the callbacks run that are due, as asyncio's loop does in its last iteration; they may make others ready without end. */
+/**
+ * Lets the callbacks run that are due, as asyncio's loop does in its last iteration; they may make
+ * others ready without end.
+ */
 export async function runDueCallbacks(loop: EventLoop): Promise<void> {
   loop.fireDueTimers();
   const turns = 2 + Math.ceil(loop.statistics().ready / LEAST_IN_A_TURN);
@@ -69,7 +73,8 @@ class Shutdown {
 
   async run(): Promise<void> {
     const { delay, foreign, isDead } = this.#options;
-    // Nothing is cancelled before that: a request may need what the other tasks do. After a deadlock it would wait in vain.
+    // Nothing is cancelled before that: a request may need what the other tasks do. After a
+    // deadlock it would wait in vain.
     const requests = requestsOn(this.#loop);
     const drained = requests.close((task) => !isDead && !foreign.tasks.has(task));
     if (drained !== undefined) await drained;
@@ -82,12 +87,16 @@ class Shutdown {
     reportUnobserved(this.#loop);
   }
 
-  /** Cancels what is left and waits for it, again and again until nothing is: tasks may start tasks while they end. */
+  /**
+   * Cancels what is left and waits for it, again and again until nothing is: tasks may start tasks
+   * while they end.
+   */
   async #tasksEnded(): Promise<void> {
     const cancelled = new Set<Task<unknown>>();
     for (let left = this.#leftovers(); left.length > 0; left = this.#leftovers()) {
       for (const task of left) {
-        // A task that is ending because of an earlier cancellation may go on cleaning up; its grace period is running.
+        // A task that is ending because of an earlier cancellation may go on cleaning up; its grace
+        // period is running.
         if (!cancelled.has(task) && !task.scope.isEnding) task.cancelFor("shutdown");
         cancelled.add(task);
         if (this.#options.isDead && task.waitingFor().length === 0) task.abandon();
@@ -137,7 +146,9 @@ class Shutdown {
     });
   }
 
-  /** Waits for what floating branches do in `cleanup` after they were cut off, one after the other. */
+  /**
+   * Waits for what floating branches do in `cleanup` after they were cut off, one after the other.
+   */
   async #cleanupsEnded(): Promise<void> {
     const loop = this.#loop;
     if (!loop.hasCutBranches) return;
@@ -173,7 +184,10 @@ class Shutdown {
     this.#loop.callExceptionHandler({ message });
   }
 
-  /** Ends the processes and sockets that were left open, and waits until they are gone; when the time is over it kills. */
+  /**
+   * Ends the processes and sockets that were left open, and waits until they are gone; when the
+   * time is over it kills.
+   */
   async #dependentsEnded(): Promise<void> {
     const loop = this.#loop;
     const { dependents } = this.#options.foreign;
@@ -193,7 +207,10 @@ class Shutdown {
   }
 }
 
-/** Lists the tasks that would not end, and takes their waits away: nothing of them runs in this loop any more. */
+/**
+ * Lists the tasks that would not end, and takes their waits away: nothing of them runs in this loop
+ * any more.
+ */
 export function abandonTasks(loop: EventLoop, tasks: Task<unknown>[], delay: number): void {
   const [first, second] = tasks;
   if (first === undefined) return;

@@ -1,6 +1,7 @@
 /**
- * Signals of the process as an async iterable, bound to a scope: it ends with it, or when the scope is cancelled. Between
- * two reads signals wait in order. Sources: Trio's open_signal_receiver, asyncio's add_signal_handler.
+ * Signals of the process as an async iterable, bound to a scope: it ends with it, or when the scope
+ * is cancelled. Between two reads signals wait in order. Sources: Trio's open_signal_receiver,
+ * asyncio's add_signal_handler.
  */
 
 import { argumentError } from "../errors/errors.ts";
@@ -54,8 +55,9 @@ export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
   }
 
   /**
-   * Waits for the next signal; several tasks get them in turn. `done` once it is closed. Cancelled, it has taken none.
-   * Keeps the process alive; on a virtual loop time goes on meanwhile, since a signal may or may not come.
+   * Waits for the next signal; several tasks get them in turn. `done` once it is closed. Cancelled,
+   * it has taken none. Keeps the process alive; on a virtual loop time goes on meanwhile, since a
+   * signal may or may not come.
    */
   next(): Promise<IteratorResult<SignalName, undefined>> {
     const scope = here();
@@ -79,8 +81,9 @@ export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
   }
 
   /**
-   * Takes the listeners away; who waits for a signal gets `done`. Signals that came and were not read are dropped, but those
-   * that `run` would have had, and that no other iterable has either, go to it now. Does nothing the second time.
+   * Takes the listeners away; who waits for a signal gets `done`. Signals that came and were not
+   * read are dropped, but those that `run` would have had, and that no other iterable has either,
+   * go to it now. Does nothing the second time.
    */
   close(): void {
     this.#siblings.delete(this);
@@ -88,7 +91,10 @@ export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
     while (this.#resumeReader(end));
   }
 
-  /** @internal The scope was cancelled. Readers in it get its CancelledError, readers elsewhere `done` when it ends. */
+  /**
+   * @internal The scope was cancelled. Readers in it get its CancelledError, readers elsewhere
+   * `done` when it ends.
+   */
   stopReceiving(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -124,7 +130,10 @@ export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
 
 const end: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
-/** One iterable has read it: the run does not need it any more, even if other iterables have not read it. */
+/**
+ * One iterable has read it: the run does not need it any more, even if other iterables have not
+ * read it.
+ */
 function taken(delivery: Delivery): IteratorResult<SignalName, undefined> {
   delivery.unread.delete(delivery);
   return { done: false, value: delivery.name };
@@ -153,13 +162,14 @@ function siblingsIn(scope: Scope): Set<Signals> {
 }
 
 /**
- * Receives signals of the process, as an async iterable that ends with the current scope. From the call on nothing is lost:
- * what comes between two reads waits in order (the system itself may make one of two equal signals that come at once). A
- * signal that would cancel `run` comes here instead, as long as it is open; once `run` is ending, a second one ends the process
- * all the same. Several iterables get the same signal each.
+ * Receives signals of the process, as an async iterable that ends with the current scope. From the
+ * call on nothing is lost: what comes between two reads waits in order (the system itself may make
+ * one of two equal signals that come at once). A signal that would cancel `run` comes here instead,
+ * as long as it is open; once `run` is ending, a second one ends the process all the same. Several
+ * iterables get the same signal each.
  *
- * It is closed when it is left with `break`, by `using`, by `close`, when its scope ends or is cancelled; then the signals do
- * again what they did before.
+ * It is closed when it is left with `break`, by `using`, by `close`, when its scope ends or is
+ * cancelled; then the signals do again what they did before.
  *
  * @throws TypeError for a name that no process can listen to.
  *

@@ -1,12 +1,15 @@
 /**
- * Who gets the signals of the process. They end the runs, even if other code listens: the first cancels the mains, a second
- * ends the process at once. While a program receives a signal with `signals` (signal-stream.ts), the signal goes there alone.
+ * Who gets the signals of the process. They end the runs, even if other code listens: the first
+ * cancels the mains, a second ends the process at once. While a program receives a signal with
+ * `signals` (signal-stream.ts), the signal goes there alone.
  *
- * Other listeners do not keep a signal from us. Node has many where Python has one handler, and most of them are there to
- * clean up at the end: without our listener nothing would end the process.
+ * Other listeners do not keep a signal from us. Node has many where Python has one handler, and
+ * most of them are there to clean up at the end: without our listener nothing would end the
+ * process.
  *
- * Invariants: a signal has one listener of ours for all its receivers, which is there as long as there is a receiver; and one for
- * all runs, which is there as long as one of them has that signal. Which of them gets a signal is decided when it comes.
+ * Invariants: a signal has one listener of ours for all its receivers, which is there as long as
+ * there is a receiver; and one for all runs, which is there as long as one of them has that signal.
+ * Which of them gets a signal is decided when it comes.
  */
 
 import { argumentError } from "../errors/errors.ts";
@@ -29,9 +32,14 @@ export type SignalName =
   | "SIGTSTP"
   | "SIGWINCH";
 
-/** Runners of scripts pass a Ctrl-C on that the terminal has sent to the program, too: seconds in which it may come twice. */
+/**
+ * Runners of scripts pass a Ctrl-C on that the terminal has sent to the program, too: seconds in
+ * which it may come twice.
+ */
 const TWICE_SECONDS = 0.5;
-/** Seconds in which it may come any number of times, through several of them: no hand is so fast. */
+/**
+ * Seconds in which it may come any number of times, through several of them: no hand is so fast.
+ */
 const BURST_SECONDS = 0.1;
 
 /** What shells add to the number of the signal that ended a process. */
@@ -51,7 +59,10 @@ const SIGNAL_NUMBERS: Record<SignalName, number> = {
   SIGWINCH: 28,
 };
 
-/** @throws TypeError unless `names` is an array of signals that a process can listen to; `expected` names the argument. */
+/**
+ * @throws TypeError unless `names` is an array of signals that a process can listen to; `expected`
+ * names the argument.
+ */
 export function checkSignalNames(api: string, expected: string, names: unknown): void {
   const all = Array.isArray(names) ? names : [names];
   const wrong = all.find(
@@ -92,7 +103,10 @@ export function receiveSignals(names: readonly SignalName[], receiver: SignalRec
   }
 }
 
-/** Ends that. When the last is gone, signals that none of them has looked at go to the runs, if they would have had them. */
+/**
+ * Ends that. When the last is gone, signals that none of them has looked at go to the runs, if they
+ * would have had them.
+ */
 export function stopReceiving(names: readonly SignalName[], receiver: SignalReceiver): void {
   for (const name of names) {
     const reception = receptions.get(name);
@@ -124,7 +138,10 @@ const watches: Set<SignalWatch> = new Set();
 /** For each signal that one of them has. */
 const listeners: Map<SignalName, () => void> = new Map();
 
-/** The signal that came, as long as a run that was told of it has not ended, or the process is to end by it. */
+/**
+ * The signal that came, as long as a run that was told of it has not ended, or the process is to
+ * end by it.
+ */
 interface Ending {
   readonly name: SignalName;
   readonly at: number;
@@ -164,7 +181,10 @@ export class SignalWatch {
     }
   }
 
-  /** The process may be about to end, and would not wait for a run that begins now and does not know. */
+  /**
+   * The process may be about to end, and would not wait for a run that begins now and does not
+   * know.
+   */
   catchUp(): void {
     if (isDying && ending !== undefined && this.names.has(ending.name)) this.tell(ending.name);
   }
@@ -186,8 +206,8 @@ export class SignalWatch {
   }
 
   /**
-   * The run has ended: by the signal, if it `isEnded`. Then this never resolves: the process ends by it, too, when the other
-   * runs that were told have ended.
+   * The run has ended: by the signal, if it `isEnded`. Then this never resolves: the process ends
+   * by it, too, when the other runs that were told have ended.
    */
   async stop(isEnded: boolean): Promise<void> {
     if (!watches.delete(this)) return;
@@ -203,7 +223,10 @@ export class SignalWatch {
   }
 }
 
-/** One that was told has ended; the last one ends the process, if one of them has ended by the signal. */
+/**
+ * One that was told has ended; the last one ends the process, if one of them has ended by the
+ * signal.
+ */
 function endedOne(): void {
   if (ending === undefined || [...watches].some(({ isTold }) => isTold)) return;
   if (isDying) endBy(ending.name);
@@ -249,13 +272,19 @@ function isSameAgain(first: Ending, name: SignalName): boolean {
   return true;
 }
 
-/** Everything has been cleaned up. Where others listen, too, they have had the signal, and would keep it from ending the process. */
+/**
+ * Everything has been cleaned up. Where others listen, too, they have had the signal, and would
+ * keep it from ending the process.
+ */
 function endBy(name: SignalName): void {
   if (isOfProgram(name)) process.exit(SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[name]);
   die(name);
 }
 
-/** Dies by the signal itself, not by an exit code that looks like it: shells and supervisors tell the difference. */
+/**
+ * Dies by the signal itself, not by an exit code that looks like it: shells and supervisors tell
+ * the difference.
+ */
 function die(name: SignalName): void {
   killDependents();
   // Else it would be caught. One by one: Deno forgets its own part of a listener in no other way.

@@ -1,6 +1,7 @@
 /**
- * The bytes that a reader has and that were not read yet. A chunk that comes while it is empty is taken as it is; only what has to
- * stand together, because an operation needs more than one chunk, is copied, into an array that doubles as it grows.
+ * The bytes that a reader has and that were not read yet. A chunk that comes while it is empty is
+ * taken as it is; only what has to stand together, because an operation needs more than one chunk,
+ * is copied, into an array that doubles as it grows.
  */
 
 import type { PieceDecoder } from "./text.ts";

@@ -1,6 +1,7 @@
 /**
- * Bytes that wait in the order in which they came, as chunks. Adding and taking cost the same however many wait (an array
- * that is shifted costs all of them, each time), and many small chunks become few, for a chunk costs more than its bytes.
+ * Bytes that wait in the order in which they came, as chunks. Adding and taking cost the same
+ * however many wait (an array that is shifted costs all of them, each time), and many small chunks
+ * become few, for a chunk costs more than its bytes.
  */
 
 /** Bytes: chunks below are copied to each other, into blocks. */
@@ -70,7 +71,10 @@ export class ChunkQueue {
     return first;
   }
 
-  /** Takes the first `length` bytes, or all if they are fewer, in one piece. Only while there are some. */
+  /**
+   * Takes the first `length` bytes, or all if they are fewer, in one piece. Only while there are
+   * some.
+   */
   take(length: number): Uint8Array {
     const wanted = Math.min(length, this.size);
     const first = this.shift(wanted);

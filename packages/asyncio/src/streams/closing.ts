@@ -1,7 +1,8 @@
 /**
- * Waiting for the end of what belongs to others. Their code is asked to end, and may never answer: a generator that sits in a
- * promise which never settles, a stream whose `destroy` does not call back. So the wait for an answer is bounded, also by the
- * grace period of the task that waits. What does not answer is left behind, and reported.
+ * Waiting for the end of what belongs to others. Their code is asked to end, and may never answer:
+ * a generator that sits in a promise which never settles, a stream whose `destroy` does not call
+ * back. So the wait for an answer is bounded, also by the grace period of the task that waits. What
+ * does not answer is left behind, and reported.
  */
 
 import { park, type Scope } from "../kernel/scope.ts";

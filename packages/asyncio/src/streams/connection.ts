@@ -6,7 +6,10 @@ import { StreamWriter, type WriterOptions } from "./writer.ts";
 
 type ReaderAndWriter = readonly [reader: StreamReader, writer: StreamWriter];
 
-/** Both directions of a connection: `const [reader, writer] = ...`, or by name. `await using` closes it. */
+/**
+ * Both directions of a connection: `const [reader, writer] = ...`, or by name. `await using` closes
+ * it.
+ */
 export interface Connection extends ReaderAndWriter, AsyncDisposable {
   /** What comes from the peer. */
   readonly reader: StreamReader;

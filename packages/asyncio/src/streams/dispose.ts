@@ -15,12 +15,13 @@ export interface Closable {
 }
 
 /**
- * Closes, and waits until all has left. Nothing may be left open, so if it cannot wait that long it aborts, and what had not
- * left is lost. Then it has to reject with the cancellation, or the block would have succeeded; as closing by hand does.
+ * Closes, and waits until all has left. Nothing may be left open, so if it cannot wait that long it
+ * aborts, and what had not left is lost. Then it has to reject with the cancellation, or the block
+ * would have succeeded; as closing by hand does.
  *
- * A disposer does not see how its block was left. If by a cancellation, the engine makes a SuppressedError of that and of
- * ours, which every scope knows as a cancellation. So it is made only where something is lost: code in between may look
- * for the CancelledError itself.
+ * A disposer does not see how its block was left. If by a cancellation, the engine makes a
+ * SuppressedError of that and of ours, which every scope knows as a cancellation. So it is made
+ * only where something is lost: code in between may look for the CancelledError itself.
  */
 export async function disposeOf(closable: Closable, subject: WaitSubject): Promise<void> {
   const scope = here();
@@ -44,7 +45,10 @@ export async function disposeOf(closable: Closable, subject: WaitSubject): Promi
   }
 }
 
-/** True if a cancellation of a scope around the running code has reached it, or the scope has ended without it. */
+/**
+ * True if a cancellation of a scope around the running code has reached it, or the scope has ended
+ * without it.
+ */
 function isLeftByCancellation(start: Scope): boolean {
   for (let scope: Scope | undefined = start; scope !== undefined; scope = scope.parent) {
     if (scope.closed) return true;

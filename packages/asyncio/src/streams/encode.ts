@@ -1,4 +1,7 @@
-/** Text as bytes. jsdom, as Jest has it, lacks the class for it, and the Node below has one that makes arrays of its own. */
+/**
+ * Text as bytes. jsdom, as Jest has it, lacks the class for it, and the Node below has one that
+ * makes arrays of its own.
+ */
 
 interface Encoder {
   encode(text: string): Uint8Array;

@@ -1,9 +1,11 @@
 /**
- * Looks out for the end of a stream between reads, so that a handler that works on an answer learns that its peer has gone.
+ * Looks out for the end of a stream between reads, so that a handler that works on an answer learns
+ * that its peer has gone.
  *
- * The end comes behind the bytes that were sent before it, so looking out is reading ahead, up to a limit. It is done in scopes
- * that belong to no task. A read that comes meanwhile does not ask the stream a second time: it waits for the chunk that is
- * under way, which goes into the buffer as always.
+ * The end comes behind the bytes that were sent before it, so looking out is reading ahead, up to a
+ * limit. It is done in scopes that belong to no task. A read that comes meanwhile does not ask the
+ * stream a second time: it waits for the chunk that is under way, which goes into the buffer as
+ * always.
  */
 
 import { runInScope } from "../kernel/context.ts";
@@ -57,7 +59,10 @@ export class EofWatch {
     return wait.promise;
   }
 
-  /** Calls `listener` when the end comes or the connection is lost, unless a read meets that. Gives the way to stop it. */
+  /**
+   * Calls `listener` when the end comes or the connection is lost, unless a read meets that. Gives
+   * the way to stop it.
+   */
   listen(listener: () => void, limit: number): () => void {
     this.#listeners.set(listener, limit);
     this.look();
@@ -88,7 +93,10 @@ export class EofWatch {
     return wait.promise;
   }
 
-  /** A read has ended, by `error` if it has failed. What it has met itself is told to those who wait, and not to listeners. */
+  /**
+   * A read has ended, by `error` if it has failed. What it has met itself is told to those who
+   * wait, and not to listeners.
+   */
   readEnded(error?: unknown): void {
     if (error !== undefined && error === this.#reader.stream.lost) this.#end(error, false);
     else if (this.#reader.hasEnded) this.#end(undefined, false);

@@ -1,11 +1,12 @@
 /**
- * A ByteStream over streams that are not ours and take or give one chunk at a time: those of the web platform, and
- * iterables. One of them for reading, one for writing, or both.
+ * A ByteStream over streams that are not ours and take or give one chunk at a time: those of the
+ * web platform, and iterables. One of them for reading, one for writing, or both.
  *
- * Foreign code that runs on our account (the body of an async generator, say) runs in scopes of the stream's own, which
- * belong to no task: a read that is cancelled must not reach into the generator and end it, for the chunk that it is about
- * to yield is the next read's. That of the source is cancelled when the stream is closed while a chunk is under way; the
- * sink has another one, because it is still given what was written.
+ * Foreign code that runs on our account (the body of an async generator, say) runs in scopes of the
+ * stream's own, which belong to no task: a read that is cancelled must not reach into the generator
+ * and end it, for the chunk that it is about to yield is the next read's. That of the source is
+ * cancelled when the stream is closed while a chunk is under way; the sink has another one, because
+ * it is still given what was written.
  */
 
 import { CancelledError, InvalidStateError } from "../errors/errors.ts";
@@ -21,9 +22,15 @@ import { describeCaller } from "./reader.ts";
 
 /** Where chunks come from. */
 export interface Source {
-  /** The next chunk, which may be empty; undefined at the end. One call at a time, none after the end or an error. */
+  /**
+   * The next chunk, which may be empty; undefined at the end. One call at a time, none after the
+   * end or an error.
+   */
   pull(): PromiseLike<Uint8Array | undefined>;
-  /** Nothing more is wanted. Called while a chunk may be under way, at most once, and not after the end or an error. */
+  /**
+   * Nothing more is wanted. Called while a chunk may be under way, at most once, and not after the
+   * end or an error.
+   */
   cancel(): PromiseLike<unknown>;
 }
 
@@ -149,7 +156,10 @@ export class ForeignStream implements ByteStream, Watched {
     );
   }
 
-  /** After an empty chunk. A source may give them without end: the host has its turn as with every operation (R9). */
+  /**
+   * After an empty chunk. A source may give them without end: the host has its turn as with every
+   * operation (R9).
+   */
   #pullAgain(source: Source): void {
     this.#isPulling = true;
     this.#sourceScope.loop.turn(this.#sourceScope).then(() => {
@@ -360,7 +370,10 @@ export class ForeignStream implements ByteStream, Watched {
     return await runInScope(scope, call, undefined);
   }
 
-  /** The reading has ended, so no read would report it. A source that its own scope has cancelled before has not failed. */
+  /**
+   * The reading has ended, so no read would report it. A source that its own scope has cancelled
+   * before has not failed.
+   */
   #report(exception: unknown): void {
     if (exception instanceof CancelledError) return;
     const message = `${this.#name} has failed while it was closed`;

@@ -1,6 +1,7 @@
 /**
- * Readers and writers over what others have: streams of the web platform, Node's streams, iterables. The way back is in
- * to-foreign.ts. Nothing is read ahead of the reader, except by Node's streams, which do that themselves.
+ * Readers and writers over what others have: streams of the web platform, Node's streams,
+ * iterables. The way back is in to-foreign.ts. Nothing is read ahead of the reader, except by
+ * Node's streams, which do that themselves.
  */
 
 // biome-ignore lint/suspicious/noTsIgnore: the declarations keep it, and must compile also without the types of Node
@@ -70,10 +71,11 @@ const READ_SOURCES =
   "a ReadableStream, a Readable of Node, an iterable of bytes and text, or bytes or text";
 
 /**
- * A reader of bytes that come from elsewhere: a ReadableStream (the body of a fetch), a Readable of Node, anything that
- * can be iterated, or bytes and text as they are. It locks the stream. An error of the source comes when everything
- * before it has been read. Close the reader when you do not read to the end: that cancels, ends or destroys the source. Who
- * waits for the end of the source waits 5 s at most for its answer; one that does not answer is left behind, and reported.
+ * A reader of bytes that come from elsewhere: a ReadableStream (the body of a fetch), a Readable of
+ * Node, anything that can be iterated, or bytes and text as they are. It locks the stream. An error
+ * of the source comes when everything before it has been read. Close the reader when you do not
+ * read to the end: that cancels, ends or destroys the source. Who waits for the end of the source
+ * waits 5 s at most for its answer; one that does not answer is left behind, and reported.
  *
  * @example
  * const response = new Response("first\r\nsecond\n");
@@ -103,9 +105,10 @@ export function readerFrom(source: ReadSource, options: ReaderOptions = {}): Str
 }
 
 /**
- * A writer to a WritableStream, or a Writable of Node. It locks the stream. Closing the writer ends it, after all that was
- * written; `abort` aborts or destroys it. When the stream fails, the writer has lost its connection. The standard output
- * of the process, and that for errors, are not ended: closing waits until all has left.
+ * A writer to a WritableStream, or a Writable of Node. It locks the stream. Closing the writer ends
+ * it, after all that was written; `abort` aborts or destroys it. When the stream fails, the writer
+ * has lost its connection. The standard output of the process, and that for errors, are not ended:
+ * closing waits until all has left.
  *
  * @example
  * const { readable, writable } = new CompressionStream("gzip");
@@ -132,8 +135,9 @@ export function writerFrom(target: WriteTarget, options: WriterOptions = {}): St
 const BOTH: Names<ReaderOptions & WriterOptions> = { ...READER, ...WRITER };
 
 /**
- * A reader and a writer of something that goes both ways: a Duplex of Node, or a `{ readable, writable }` of the web
- * platform. Otherwise as `readerFrom` and `writerFrom`; closing the writer closes both ways.
+ * A reader and a writer of something that goes both ways: a Duplex of Node, or a `{ readable,
+ * writable }` of the web platform. Otherwise as `readerFrom` and `writerFrom`; closing the writer
+ * closes both ways.
  *
  * @example
  * const { PassThrough } = await import("node:stream");
@@ -386,7 +390,9 @@ function nodeSource(
   return { readable, writable, isForeign: true, isKept, describe: () => `${kind} of Node` };
 }
 
-/** The process has one of each, and others write to it too: ended, it would drop what they write. */
+/**
+ * The process has one of each, and others write to it too: ended, it would drop what they write.
+ */
 function isOutput(stream: Writable & { readonly fd?: unknown }): boolean {
   const { fd } = stream;
   return (fd === 1 && stream === process.stdout) || (fd === 2 && stream === process.stderr);

@@ -1,6 +1,6 @@
 /**
- * Loops over what a reader gives. Written by hand: an async generator costs twice as much as what it iterates over (bench: echo,
- * by lines), and ends for good when a call of `next` is cancelled.
+ * Loops over what a reader gives. Written by hand: an async generator costs twice as much as what
+ * it iterates over (bench: echo, by lines), and ends for good when a call of `next` is cancelled.
  */
 
 import type { Decoder } from "./text.ts";

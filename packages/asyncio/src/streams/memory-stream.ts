@@ -1,6 +1,7 @@
 /**
- * Streams of bytes in memory: what a connection is, without a host. Both directions are pipes; a pipe holds what was
- * written and not read. Where reads cut what has arrived is a decision of an exact host: one chunk today is three tomorrow.
+ * Streams of bytes in memory: what a connection is, without a host. Both directions are pipes; a
+ * pipe holds what was written and not read. Where reads cut what has arrived is a decision of an
+ * exact host: one chunk today is three tomorrow.
  */
 
 import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
@@ -63,7 +64,10 @@ export class Pipe {
     this.#feed();
   }
 
-  /** Nothing goes through any more: every wait, now and later, gets `error`. What has arrived can still be read. */
+  /**
+   * Nothing goes through any more: every wait, now and later, gets `error`. What has arrived can
+   * still be read.
+   */
   break(error: Error): void {
     if (this.broken !== undefined) return;
     this.broken = error;
@@ -312,9 +316,9 @@ export interface ConnectionPairOptions extends ReaderOptions, WriterOptions {
 const KNOWN: Names<ConnectionPairOptions> = { ...READER, ...WRITER, names: 1 };
 
 /**
- * Two connections that are the two ends of one, in memory: what the writer of one writes, the reader of the other reads.
- * For parts of a program that talk like client and server, and for tests. Writes wait while more than 65,536 bytes are
- * unread, or `highWaterMark`.
+ * Two connections that are the two ends of one, in memory: what the writer of one writes, the
+ * reader of the other reads. For parts of a program that talk like client and server, and for
+ * tests. Writes wait while more than 65,536 bytes are unread, or `highWaterMark`.
  *
  * @example
  * const [client, server] = asyncio.connectionPair();

@@ -1,12 +1,13 @@
 /**
- * A ByteStream over Node's streams: a socket, a TLS socket, a pipe, the stdio of a child process. One or two of them, for
- * reading and for writing.
+ * A ByteStream over Node's streams: a socket, a TLS socket, a pipe, the stdio of a child process.
+ * One or two of them, for reading and for writing.
  *
- * Reading begins with the first read, or when a write has to wait; from then on it runs ahead of its reader by one buffer. Writing hands the host no
- * more than a few pieces at a time, so that one can tell what has gone out, and drop the rest.
+ * Reading begins with the first read, or when a write has to wait; from then on it runs ahead of
+ * its reader by one buffer. Writing hands the host no more than a few pieces at a time, so that one
+ * can tell what has gone out, and drop the rest.
  *
- * Idle connections are many: whatever not every connection needs is made on first use, and the listeners are shared; they
- * find their stream under a symbol of Node's.
+ * Idle connections are many: whatever not every connection needs is made on first use, and the
+ * listeners are shared; they find their stream under a symbol of Node's.
  */
 
 import type { Readable, Writable } from "node:stream";
@@ -31,12 +32,16 @@ export interface NodeStreamSource {
   /** @default 65,536 */
   readonly highWaterMark?: number | undefined;
   /**
-   * True if it is a stream of the program's own, and no connection. A task of the same loop may feed it, so a wait for it
-   * holds virtual time only as far as the host tells that something is open. And when it fails after it was closed (a
-   * file's disk is full), `waitClosed` says so. @default false
+   * True if it is a stream of the program's own, and no connection. A task of the same loop may
+   * feed it, so a wait for it holds virtual time only as far as the host tells that something is
+   * open. And when it fails after it was closed (a file's disk is full), `waitClosed` says so.
+   * @default false
    */
   readonly isForeign?: boolean | undefined;
-  /** True if it outlives its stream here, as the standard output does: closed, that lets go of it. @default false */
+  /**
+   * True if it outlives its stream here, as the standard output does: closed, that lets go of it.
+   * @default false
+   */
   readonly isKept?: boolean | undefined;
   /** What reports call it: "connection to example.org:80". */
   describe(): string;
@@ -45,15 +50,18 @@ export interface NodeStreamSource {
   extra?(name: string): unknown;
   /** Ends both sides at once, where that takes more than the streams offer. */
   reset?(): void;
-  /** Calls `destroy` when the peer need not be waited for any more, after all that was written has left. @default at once */
+  /**
+   * Calls `destroy` when the peer need not be waited for any more, after all that was written has
+   * left. @default at once
+   */
   linger?(destroy: () => void): void;
   /** True if nothing empty may be written to it. */
   readonly refusesEmpty?: boolean | undefined;
   /** Finds better words for an error of the host. */
   explain?(error: Error): Error;
   /**
-   * Begins TLS on `readable`, and calls `attach` with what to go on with in the moment in which the handshake is done.
-   * Cancelled or failed, the socket is destroyed.
+   * Begins TLS on `readable`, and calls `attach` with what to go on with in the moment in which the
+   * handshake is done. Cancelled or failed, the socket is destroyed.
    */
   startTls?(options: object, attach: (source: NodeStreamSource) => void): Promise<void>;
 }
@@ -79,7 +87,10 @@ const EMPTY: Uint8Array = new Uint8Array(0);
 type BufferConstructor = { from(bytes: Uint8Array): Uint8Array };
 let bufferClass: BufferConstructor | undefined;
 
-/** A copy out of the pool of Node, which is three times as fast as an array of its own for a small one. */
+/**
+ * A copy out of the pool of Node, which is three times as fast as an array of its own for a small
+ * one.
+ */
 function copyOf(bytes: Uint8Array): Uint8Array {
   bufferClass ??= process.getBuiltinModule("node:buffer").Buffer;
   return bufferClass.from(bytes);
@@ -122,7 +133,10 @@ export class NodeStream implements ByteStream, Watched {
   // writing
   /** What the host has not been given yet; undefined is nothing. */
   #queue: ChunkQueue | undefined = undefined;
-  /** True if the host has not passed everything on. The last piece that it has ends in a callback, which tells when it has. */
+  /**
+   * True if the host has not passed everything on. The last piece that it has ends in a callback,
+   * which tells when it has.
+   */
   #isSending = false;
   #hasWrittenEof = false;
   /** Those who wait until less is unsent: `offer` is how much may be. */
@@ -221,8 +235,9 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   /**
-   * A peer may answer before it has read everything, and then reset the connection, as a server does that refuses a large
-   * request. The reset would take the answer with it out of the operating system, so it is read while a write waits.
+   * A peer may answer before it has read everything, and then reset the connection, as a server
+   * does that refuses a large request. The reset would take the answer with it out of the operating
+   * system, so it is read while a write waits.
    */
   #readAhead(): void {
     const readable = this.#readable;
@@ -239,7 +254,8 @@ export class NodeStream implements ByteStream, Watched {
   /** @internal */
   dataArrived(chunk: Uint8Array): void {
     if (this.#isClosed || chunk.length === 0) return;
-    // Plain bytes: `slice` of a Buffer would not copy, and its text would look different from that of other streams.
+    // Plain bytes: `slice` of a Buffer would not copy, and its text would look different from that
+    // of other streams.
     const bytes = new Uint8Array(chunk.buffer as ArrayBuffer, chunk.byteOffset, chunk.length);
     const reader = this.#reader;
     if (reader?.state === "parked") {
@@ -286,7 +302,8 @@ export class NodeStream implements ByteStream, Watched {
     if (this.#source.refusesEmpty || !isSocket(writable)) {
       this.#send(writable, copy); // code of the program would see the empty piece
     } else {
-      // The usual case: the host takes it in the call. A callback for each write would cost a tick (bench: echo).
+      // The usual case: the host takes it in the call. A callback for each write would cost a tick
+      // (bench: echo).
       writable.write(copy);
       if (writable.writableLength > 0) this.#send(writable, EMPTY);
     }
@@ -392,7 +409,9 @@ export class NodeStream implements ByteStream, Watched {
     }
   }
 
-  /** Puts back what was read ahead, and listens to the host no more, but for the end of the socket. */
+  /**
+   * Puts back what was read ahead, and listens to the host no more, but for the end of the socket.
+   */
   #giveBack(readable: Readable, ahead: Uint8Array): void {
     readable.pause();
     readable.off("data", onData);
@@ -427,7 +446,8 @@ export class NodeStream implements ByteStream, Watched {
     this.#isClosed = true;
     this.#ahead = undefined;
     this.#reader?.resume(undefined);
-    // What the peer still sends is thrown away: unread bytes would turn the end into a reset, and ours might be lost.
+    // What the peer still sends is thrown away: unread bytes would turn the end into a reset, and
+    // ours might be lost.
     this.#readable?.resume();
     if (this.#queue === undefined) this.#finish();
   }
@@ -595,7 +615,10 @@ export function isAdapted(stream: object): boolean {
   return (stream as Owned)[OWNER] !== undefined;
 }
 
-/** True if it was told not to emit "close" (`emitClose: false`), and does not do that by itself, as sockets do. */
+/**
+ * True if it was told not to emit "close" (`emitClose: false`), and does not do that by itself, as
+ * sockets do.
+ */
 function isSilent(stream: Readable | Writable): boolean {
   type States = Record<"_writableState" | "_readableState", { emitClose?: boolean } | undefined>;
   const { _writableState, _readableState } = stream as unknown as Partial<States>; // so Node itself finds it out
@@ -619,7 +642,10 @@ function afterDestroy(stream: Readable | Writable, told: () => void): void {
     });
 }
 
-/** Destroys a stream that no NodeStream has, and waits until it is gone. Rejects if it fails by that. */
+/**
+ * Destroys a stream that no NodeStream has, and waits until it is gone. Rejects if it fails by
+ * that.
+ */
 export function destroyed(stream: Readable | Writable): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.on("error", reject);
@@ -641,8 +667,8 @@ function isTcp(stream: object): boolean {
 }
 
 /**
- * True while the host waits for the last bytes and the end to leave. A socket cannot be reset then: the host says EINVAL, and
- * forgets a handle that keeps the process alive.
+ * True while the host waits for the last bytes and the end to leave. A socket cannot be reset then:
+ * the host says EINVAL, and forgets a handle that keeps the process alive.
  */
 export function isShuttingDown(socket: Readable | Writable): boolean {
   const { writableEnded, writableFinished, writableLength } = socket as Writable; // it is a socket

@@ -1,10 +1,12 @@
 /**
- * Parsing what is buffered, in one step: a message of several fields costs one awaited call, and none of its fields does.
+ * Parsing what is buffered, in one step: a message of several fields costs one awaited call, and
+ * none of its fields does.
  *
- * A parser takes its fields in plain calls. Where something is not there yet, the call throws `MORE`, which is no error: it
- * leaves the parser, nothing has been taken, and the parser is called again from its beginning when more has come. So a read
- * that is cancelled between two attempts has taken nothing either. For a large message that would be done with every chunk:
- * there what comes in the time of an attempt is read first, up to half as much again.
+ * A parser takes its fields in plain calls. Where something is not there yet, the call throws
+ * `MORE`, which is no error: it leaves the parser, nothing has been taken, and the parser is called
+ * again from its beginning when more has come. So a read that is cancelled between two attempts has
+ * taken nothing either. For a large message that would be done with every chunk: there what comes
+ * in the time of an attempt is read first, up to half as much again.
  */
 
 import {
@@ -43,15 +45,24 @@ import {
 /** What the calls of a parser throw. No Error: its stack would cost more than the attempt. */
 const MORE: unique symbol = Symbol("more bytes are needed: let this through");
 
-/** Bytes that are parsed anew with every chunk. More of them, and each byte of a large message would be looked at too often. */
+/**
+ * Bytes that are parsed anew with every chunk. More of them, and each byte of a large message would
+ * be looked at too often.
+ */
 const SMALL = 65_536;
 
-/** How many bytes make another attempt worth while that found too little in `length`, if more are about to come. */
+/**
+ * How many bytes make another attempt worth while that found too little in `length`, if more are
+ * about to come.
+ */
 export function worthwhile(length: number): number {
   return length < SMALL ? 0 : 1.5 * length;
 }
 
-/** Calls `read`, and waits no longer than `seconds`, and a turn of the host; false if nothing has come by then. */
+/**
+ * Calls `read`, and waits no longer than `seconds`, and a turn of the host; false if nothing has
+ * come by then.
+ */
 export async function readSoon(
   parent: Scope,
   seconds: number,
@@ -76,9 +87,10 @@ export async function readSoon(
 export type Parser<T> = (input: ParserInput) => T;
 
 /**
- * What is buffered, for the parser that was given to `reader.parse`. Its calls do not wait. Where something is missing they
- * throw, and the parser is called again from its beginning when more has come: it must let that through, and must not change
- * anything outside itself. Once it has returned, each of them throws an InvalidStateError.
+ * What is buffered, for the parser that was given to `reader.parse`. Its calls do not wait. Where
+ * something is missing they throw, and the parser is called again from its beginning when more has
+ * come: it must let that through, and must not change anything outside itself. Once it has
+ * returned, each of them throws an InvalidStateError.
  */
 export class ParserInput {
   readonly #buffer: ByteBuffer;
@@ -86,7 +98,10 @@ export class ParserInput {
   #isOpen = false;
   /** Bytes that this attempt has taken. */
   #at = 0;
-  /** Bytes that the buffer must hold before another attempt has a point; 0 unless something was missing. */
+  /**
+   * Bytes that the buffer must hold before another attempt has a point; 0 unless something was
+   * missing.
+   */
   #needed = 0;
 
   /** @internal */
@@ -102,7 +117,8 @@ export class ParserInput {
 
   /**
    * Takes a line with its "\n"; with `encoding` its text, without "\n" or "\r\n".
-   * @throws LimitOverrunError when the line is longer than `limit`: a message that is too long stays in the buffer.
+   * @throws LimitOverrunError when the line is longer than `limit`: a message that is too long
+   * stays in the buffer.
    */
   readLine(options: LimitOption & EncodingOption): string;
   readLine(options?: LimitOption & BytesOption): Uint8Array;
@@ -155,8 +171,9 @@ export class ParserInput {
   }
 
   /**
-   * Calls `parser` until nothing is left but the beginning of a message, and gives what it has made: one message at least.
-   * A message that `parser` refuses is left to the next call, if there are others before it.
+   * Calls `parser` until nothing is left but the beginning of a message, and gives what it has
+   * made: one message at least. A message that `parser` refuses is left to the next call, if there
+   * are others before it.
    */
   all<T>(parser: Parser<T>): T[] {
     if (typeof parser !== "function") throw argumentError("`input.all`", "a function", parser);
@@ -180,7 +197,10 @@ export class ParserInput {
   /** @internal What the last attempt has made. */
   value: unknown = undefined;
 
-  /** @internal Calls `parser`. Gives how many bytes it has taken, or, negative, how many it needs at least. */
+  /**
+   * @internal Calls `parser`. Gives how many bytes it has taken, or, negative, how many it needs at
+   * least.
+   */
   attempt(api: string, parser: Parser<unknown>, limit: number): number {
     this.#limit = limit;
     this.#at = this.#needed = 0;
@@ -195,7 +215,9 @@ export class ParserInput {
     return this.#needed > 0 ? -this.#needed : this.#at;
   }
 
-  /** @throws TypeError if `parser` is an async function, whether it has found all it wants or not. */
+  /**
+   * @throws TypeError if `parser` is an async function, whether it has found all it wants or not.
+   */
   #call<T>(api: string, parser: Parser<T>): T {
     const value = parser(this);
     if (!isThenable(value)) return value;

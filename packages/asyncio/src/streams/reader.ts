@@ -1,9 +1,10 @@
 /**
- * Reading: bytes, lines, and what comes before a separator, out of any ByteStream. The reader asks the stream for a chunk
- * when an operation needs one, and not before, so memory stays flat, whichever side is slow.
+ * Reading: bytes, lines, and what comes before a separator, out of any ByteStream. The reader asks
+ * the stream for a chunk when an operation needs one, and not before, so memory stays flat,
+ * whichever side is slow.
  *
- * A chunk is put into the buffer in the step in which it comes, and an operation takes its bytes when it has all of them:
- * cancelled before that, it has taken none.
+ * A chunk is put into the buffer in the step in which it comes, and an operation takes its bytes
+ * when it has all of them: cancelled before that, it has taken none.
  */
 
 import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
@@ -52,14 +53,18 @@ export interface ReaderOptions {
 
 export const READER: Names<ReaderOptions> = { limit: 1 };
 
-/** Takes the first bytes of the buffer, up to the separator `match`; it is undefined at the end of the stream. */
+/**
+ * Takes the first bytes of the buffer, up to the separator `match`; it is undefined at the end of
+ * the stream.
+ */
 type Take<T> = (match: Match | undefined) => T;
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 /**
- * Reads from a connection, a pipe, or any ByteStream. One task reads at a time. All reads are checkpoints; cancelled, they
- * leave the bytes in the buffer, for the next read. After an error of the connection what has come before it can still be
- * read; then every read rejects with it. Source: asyncio.StreamReader.
+ * Reads from a connection, a pipe, or any ByteStream. One task reads at a time. All reads are
+ * checkpoints; cancelled, they leave the bytes in the buffer, for the next read. After an error of
+ * the connection what has come before it can still be read; then every read rejects with it.
+ * Source: asyncio.StreamReader.
  *
  * @example
  * const [near, far] = testing.memoryStreamPair();
@@ -76,9 +81,14 @@ export class StreamReader implements AsyncDisposable {
   #hasEnded = false;
   /** True once text was read: a byte order mark is one no more. */
   #hasReadText = false;
-  /** Where the read that is under way, and may take several chunks, was called; undefined if there is none. */
+  /**
+   * Where the read that is under way, and may take several chunks, was called; undefined if there
+   * is none.
+   */
   #reading: Scope | undefined = undefined;
-  /** Reads under way that take what comes: one, but for those that the stream is about to refuse. */
+  /**
+   * Reads under way that take what comes: one, but for those that the stream is about to refuse.
+   */
   #readingSome = 0;
   /** Undefined until a task waits for the end. */
   #watch: EofWatch | undefined = undefined;
@@ -93,8 +103,8 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Waits until there are bytes and gives at most `most` of them; none if, and only if, the stream has ended. Without an
-   * argument, or with -1, it reads to the end.
+   * Waits until there are bytes and gives at most `most` of them; none if, and only if, the stream
+   * has ended. Without an argument, or with -1, it reads to the end.
    */
   read(most = -1): Promise<Uint8Array> {
     const api = "`reader.read`";
@@ -116,7 +126,8 @@ export class StreamReader implements AsyncDisposable {
 
   /**
    * Reads exactly `count` bytes, however many that are: `limit` does not count here.
-   * @throws IncompleteReadError when the stream ends before; what there was is its `partial`, and is taken.
+   * @throws IncompleteReadError when the stream ends before; what there was is its `partial`, and
+   * is taken.
    */
   readExactly(count: number): Promise<Uint8Array> {
     const api = "`reader.readExactly`";
@@ -133,10 +144,11 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Reads a line, as bytes with its "\n"; the last one may lack it, and at the end of the stream the line is empty. With
-   * `encoding` it gives the text of the line, without "\n" or "\r\n", and undefined at the end of the stream. A broken
-   * sequence of bytes becomes U+FFFD.
-   * @throws LimitOverrunError when the line is longer than `limit`; the line is dropped, or as much of it as has come.
+   * Reads a line, as bytes with its "\n"; the last one may lack it, and at the end of the stream
+   * the line is empty. With `encoding` it gives the text of the line, without "\n" or "\r\n", and
+   * undefined at the end of the stream. A broken sequence of bytes becomes U+FFFD.
+   * @throws LimitOverrunError when the line is longer than `limit`; the line is dropped, or as much
+   * of it as has come.
    *
    * @example
    * const [near, far] = asyncio.connectionPair();
@@ -164,9 +176,10 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Reads up to and with `separator`: text, bytes, or several of them, of which the one counts that ends first; "\n" if it is
-   * left out. With `encoding` it gives the text before the separator.
-   * @throws IncompleteReadError when the stream ends before; what there was is its `partial`, and is taken.
+   * Reads up to and with `separator`: text, bytes, or several of them, of which the one counts that
+   * ends first; "\n" if it is left out. With `encoding` it gives the text before the separator.
+   * @throws IncompleteReadError when the stream ends before; what there was is its `partial`, and
+   * is taken.
    * @throws LimitOverrunError when more than `limit` bytes come before; they stay in the buffer.
    */
   readUntil(
@@ -194,13 +207,16 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Reads a message by a function of yours, which makes it of what is buffered, in plain calls; when the stream has ended, and
-   * nothing is left, it gives undefined. Where a call of the parser finds too little, the parser is left, and called again from
-   * its beginning when more has come. So it must not change anything outside, and must not catch what those calls throw.
-   * What it has taken is taken when it returns. If it throws, the call rejects with that, and nothing is taken.
+   * Reads a message by a function of yours, which makes it of what is buffered, in plain calls;
+   * when the stream has ended, and nothing is left, it gives undefined. Where a call of the parser
+   * finds too little, the parser is left, and called again from its beginning when more has come.
+   * So it must not change anything outside, and must not catch what those calls throw. What it has
+   * taken is taken when it returns. If it throws, the call rejects with that, and nothing is taken.
    *
-   * Faster than a read for each field: what is buffered costs no wait. `input.all(parser)` gives all messages that are there.
-   * @throws IncompleteReadError when the stream ends within a message; what there was is its `partial`, and is taken.
+   * Faster than a read for each field: what is buffered costs no wait. `input.all(parser)` gives
+   * all messages that are there.
+   * @throws IncompleteReadError when the stream ends within a message; what there was is its
+   * `partial`, and is taken.
    *
    * @example
    * // "2:on", "3:off", ...: a length, a colon, as many bytes
@@ -244,12 +260,13 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Waits until the peer has ended its side, for code that works and would not notice that otherwise. The end comes behind
-   * what was sent before it. So this reads ahead, at most `limit` bytes; when so many wait to be read, it sees no further until
-   * somebody reads them. Reads may go on meanwhile, and nothing is taken from them. A checkpoint; any number of tasks may wait.
+   * Waits until the peer has ended its side, for code that works and would not notice that
+   * otherwise. The end comes behind what was sent before it. So this reads ahead, at most `limit`
+   * bytes; when so many wait to be read, it sees no further until somebody reads them. Reads may go
+   * on meanwhile, and nothing is taken from them. A checkpoint; any number of tasks may wait.
    *
-   * That a peer has ended its side need not mean that it has gone: it may have said all, and wait for the answer (`writeEof`).
-   * Rejects when the connection is lost, as a read does.
+   * That a peer has ended its side need not mean that it has gone: it may have said all, and wait
+   * for the answer (`writeEof`). Rejects when the connection is lost, as a read does.
    *
    * @example
    * const [client, server] = asyncio.connectionPair();
@@ -277,7 +294,9 @@ export class StreamReader implements AsyncDisposable {
     return this.#watchIn(scope).wait(scope, subject, limit);
   }
 
-  /** Whether the end has been read: true once a read has met it, and nothing is left in the buffer. */
+  /**
+   * Whether the end has been read: true once a read has met it, and nothing is left in the buffer.
+   */
   atEof(): boolean {
     return this.#hasEnded && this.#buffer.length === 0;
   }
@@ -288,8 +307,9 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Lines as text, without "\n" or "\r\n", until the end. A broken sequence of bytes becomes U+FFFD. A call of `next` that is
-   * cancelled, by a deadline around it for example, has taken nothing: go on with the same iterator.
+   * Lines as text, without "\n" or "\r\n", until the end. A broken sequence of bytes becomes
+   * U+FFFD. A call of `next` that is cancelled, by a deadline around it for example, has taken
+   * nothing: go on with the same iterator.
    */
   lines(options: TextOptions & LimitOption = {}): AsyncIterableIterator<string> {
     checkOptions("`reader.lines`", options, READING);
@@ -298,7 +318,10 @@ export class StreamReader implements AsyncDisposable {
     return iterate(() => this.readLine({ encoding, limit }));
   }
 
-  /** What comes, in chunks as they come, until the end; with `encoding` as text, whose characters are never cut. */
+  /**
+   * What comes, in chunks as they come, until the end; with `encoding` as text, whose characters
+   * are never cut.
+   */
   chunks(): AsyncIterableIterator<Uint8Array>;
   chunks(options: { readonly encoding: string }): AsyncIterableIterator<string>;
   chunks(options: TextOptions = {}): AsyncIterableIterator<Uint8Array | string> {
@@ -309,14 +332,18 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Reads no more: closes what it reads from, with a connection also the writing side (after all that was written has left).
-   * A read that waits comes to the end. What is in the buffer can still be read. Not a wait.
+   * Reads no more: closes what it reads from, with a connection also the writing side (after all
+   * that was written has left). A read that waits comes to the end. What is in the buffer can still
+   * be read. Not a wait.
    */
   close(): void {
     this.#stream.close();
   }
 
-  /** Closes, and waits until what it reads from is gone. Cancelled meanwhile it rejects, and what has not left is dropped. */
+  /**
+   * Closes, and waits until what it reads from is gone. Cancelled meanwhile it rejects, and what
+   * has not left is dropped.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await disposeOf(this.#stream, "StreamReader");
   }
@@ -328,12 +355,18 @@ export class StreamReader implements AsyncDisposable {
 
   // --- for servers and for startTls
 
-  /** @internal Calls `listener` when the end comes, or the connection is lost, unless a read meets that. Gives the way to stop it. */
+  /**
+   * @internal Calls `listener` when the end comes, or the connection is lost, unless a read meets
+   * that. Gives the way to stop it.
+   */
   onEof(listener: () => void): () => void {
     return this.#watchIn(here()).listen(listener, this.limit);
   }
 
-  /** @internal Keeps all other code from reading until the function that it gives is called. Not during a read. */
+  /**
+   * @internal Keeps all other code from reading until the function that it gives is called. Not
+   * during a read.
+   */
   reserve(api: string): () => void {
     const busy = this.#reading;
     if (busy !== undefined) throw this.#busyError(here(), busy, api);
@@ -356,7 +389,10 @@ export class StreamReader implements AsyncDisposable {
 
   // --- waiting
 
-  /** What a read makes of the chunk that it has waited for. One for all reads, and no async function (bench: echo). */
+  /**
+   * What a read makes of the chunk that it has waited for. One for all reads, and no async function
+   * (bench: echo).
+   */
   #chunkArrived: ((chunk: Uint8Array | undefined) => Uint8Array) | undefined = undefined;
 
   /** The promise of the read that waits. Not kept longer: it would keep its bytes. */
@@ -364,8 +400,9 @@ export class StreamReader implements AsyncDisposable {
   #failing: ((error: unknown) => never) | undefined = undefined;
 
   /**
-   * An abandoned wait never crashes the process, so its promise is marked as handled. Just before it is rejected and not
-   * earlier: the engine follows promises with one reaction only, and the stack of a cancellation would end here.
+   * An abandoned wait never crashes the process, so its promise is marked as handled. Just before
+   * it is rejected and not earlier: the engine follows promises with one reaction only, and the
+   * stack of a cancellation would end here.
    */
   #abandonable<T>(promise: Promise<T>): Promise<T> {
     this.#promise = promise;
@@ -375,7 +412,10 @@ export class StreamReader implements AsyncDisposable {
   /** What a pull makes of its chunk. */
   #kept: ((chunk: Uint8Array | undefined) => boolean) | undefined = undefined;
 
-  /** The buffer is empty: what comes is the answer, and the stream itself lets one read wait at a time. */
+  /**
+   * The buffer is empty: what comes is the answer, and the stream itself lets one read wait at a
+   * time.
+   */
   #readSome(most: number): Promise<Uint8Array> {
     this.#chunkArrived ??= (chunk) => {
       this.#readingSome--;
@@ -394,7 +434,8 @@ export class StreamReader implements AsyncDisposable {
     this.#readingSome++;
     const promise = this.#stream.read(most).then(this.#chunkArrived, this.#failing);
     if (other !== undefined) {
-      // One of the two is refused, or was cancelled just now; there is one place for promises that are to be marked.
+      // One of the two is refused, or was cancelled just now; there is one place for promises that
+      // are to be marked.
       other.catch(ignore);
       promise.catch(ignore);
     }
@@ -551,7 +592,10 @@ export class StreamReader implements AsyncDisposable {
     else this.#buffer.drop(match.end);
   }
 
-  /** Waits for a chunk and puts it into the buffer; false at the end. No async function: it is called for each line. */
+  /**
+   * Waits for a chunk and puts it into the buffer; false at the end. No async function: it is
+   * called for each line.
+   */
   #pull(scope: Scope, subject: string): Promise<boolean> {
     if (this.#hasEnded) return Promise.resolve(false);
     if (this.#watch?.isPulling === true) return this.#watch.next(scope, subject);

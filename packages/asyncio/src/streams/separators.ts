@@ -1,6 +1,6 @@
 /**
- * What ends a line or another message, and how much may come before it. The end is a separator, or that of several which
- * ends first.
+ * What ends a line or another message, and how much may come before it. The end is a separator, or
+ * that of several which ends first.
  */
 
 import { argumentError, rangeError } from "../errors/errors.ts";
@@ -12,7 +12,9 @@ import type { TextOptions } from "./text.ts";
 
 /** How much is buffered in search of an end. */
 export interface LimitOption {
-  /** Bytes that may come before a separator; it does not count itself. @default that of the reader */
+  /**
+   * Bytes that may come before a separator; it does not count itself. @default that of the reader
+   */
   readonly limit?: number | undefined;
 }
 
@@ -42,7 +44,9 @@ export interface Match {
 /** What a read looks for. */
 export interface Search {
   readonly separators: readonly Uint8Array[];
-  /** True if it is a line: the end of the stream ends it too, and one that is too long is dropped. */
+  /**
+   * True if it is a line: the end of the stream ends it too, and one that is too long is dropped.
+   */
   readonly isLine: boolean;
 }
 
@@ -50,7 +54,9 @@ const NEWLINE: readonly Uint8Array[] = [new Uint8Array([10])];
 
 export const LINE: Search = { separators: NEWLINE, isLine: true };
 
-/** @throws TypeError, RangeError unless it is text or bytes, or several of them, and none is empty. */
+/**
+ * @throws TypeError, RangeError unless it is text or bytes, or several of them, and none is empty.
+ */
 export function searchFor(
   api: string,
   separator: Separator | readonly Separator[] | undefined,
@@ -65,7 +71,10 @@ export function searchFor(
   return { separators, isLine: false };
 }
 
-/** Bytes that are looked through first for several separators, of which one may be far away, or nowhere. */
+/**
+ * Bytes that are looked through first for several separators, of which one may be far away, or
+ * nowhere.
+ */
 const FIRST_WINDOW = 256;
 
 /** The separator that ends first, not before `from`; of those that end together the longest. */

@@ -13,7 +13,10 @@ export const TEXT: Names<TextOptions> = { encoding: 1 };
 
 /** Asks a read for text. */
 export interface EncodingOption {
-  /** A label that TextDecoder knows, of an encoding in which a newline is one byte: "utf-8", "latin1". */
+  /**
+   * A label that TextDecoder knows, of an encoding in which a newline is one byte: "utf-8",
+   * "latin1".
+   */
   readonly encoding: string;
 }
 
@@ -46,13 +49,22 @@ export interface PieceDecoders {
   readonly others: PieceDecoder;
 }
 
-/** Labels whose decoders are kept: there are some 200, but white space round them counts, and they may come from a peer. */
+/**
+ * Labels whose decoders are kept: there are some 200, but white space round them counts, and they
+ * may come from a peer.
+ */
 const MOST_KEPT = 50;
 
-/** Decoders of whole pieces keep nothing between two of them, so all readers share them. By their labels. */
+/**
+ * Decoders of whole pieces keep nothing between two of them, so all readers share them. By their
+ * labels.
+ */
 const kept: Map<string, PieceDecoders> = new Map();
 
-/** @throws RangeError for an encoding that is unknown, or in which the bytes of a newline may be those of another character. */
+/**
+ * @throws RangeError for an encoding that is unknown, or in which the bytes of a newline may be
+ * those of another character.
+ */
 export function pieceDecoders(api: string, encoding: string): PieceDecoders {
   const known = kept.get(encoding);
   if (known !== undefined) return known;

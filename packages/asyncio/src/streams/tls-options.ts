@@ -1,4 +1,7 @@
-/** What TLS is told, and what it tells. It is at work in net/; the words are here because a writer takes and gives them. */
+/**
+ * What TLS is told, and what it tells. It is at work in net/; the words are here because a writer
+ * takes and gives them.
+ */
 
 import type { Names } from "../errors/options.ts";
 
@@ -34,21 +37,32 @@ interface TlsOptions extends Partial<Certificate> {
 
 /** How a client begins TLS. An object is read once: make another to change something. */
 export interface ClientTlsOptions extends TlsOptions {
-  /** What the certificate of the server has to be for, and what the server is told (SNI). @default the host connected to */
+  /**
+   * What the certificate of the server has to be for, and what the server is told (SNI). @default
+   * the host connected to
+   */
   readonly serverHostname?: string | undefined;
   /**
-   * Seconds that the server has, after everything has left that was written before `close`, to end its side. Closed
-   * earlier, the connection could be reset by what the server sends last, and what we have sent be lost. @default 30, as in
-   * asyncio; 1 on Deno
+   * Seconds that the server has, after everything has left that was written before `close`, to end
+   * its side. Closed earlier, the connection could be reset by what the server sends last, and what
+   * we have sent be lost. @default 30, as in asyncio; 1 on Deno
    */
   readonly shutdownDelay?: number | undefined;
 }
 
-/** How a server begins TLS. It needs `cert` and `key`, or `certificates`. An object is read once. */
+/**
+ * How a server begins TLS. It needs `cert` and `key`, or `certificates`. An object is read once.
+ */
 export interface ServerTlsOptions extends TlsOptions {
-  /** Certificates by the name that a client asks for (SNI): `{ "example.org": {...}, "*.example.org": {...} }`. */
+  /**
+   * Certificates by the name that a client asks for (SNI): `{ "example.org": {...},
+   * "*.example.org": {...} }`.
+   */
   readonly certificates?: Readonly<Record<string, Certificate>> | undefined;
-  /** Asks clients for a certificate; without one that `ca` vouches for they are refused. @default false */
+  /**
+   * Asks clients for a certificate; without one that `ca` vouches for they are refused. @default
+   * false
+   */
   readonly requestCert?: boolean | undefined;
 }
 

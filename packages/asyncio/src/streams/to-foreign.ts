@@ -1,10 +1,10 @@
 /**
- * Readers and writers as streams of the web platform and of Node, for `fetch`, `Response`, `pipeline` and the like. The way
- * back is in from-foreign.ts.
+ * Readers and writers as streams of the web platform and of Node, for `fetch`, `Response`,
+ * `pipeline` and the like. The way back is in from-foreign.ts.
  *
- * Such a stream is used by foreign code, in a context of its own. So what the stream does runs in a scope that belongs to
- * no task: the stream may outlive the task that made it, as the body of a response does, and lives until it has ended,
- * has failed or is cancelled.
+ * Such a stream is used by foreign code, in a context of its own. So what the stream does runs in a
+ * scope that belongs to no task: the stream may outlive the task that made it, as the body of a
+ * response does, and lives until it has ended, has failed or is cancelled.
  */
 
 // biome-ignore lint/suspicious/noTsIgnore: the declarations keep it, and must compile also without the types of Node
@@ -37,10 +37,11 @@ export interface WebPair {
 const CHUNK = 65_536;
 
 /**
- * A `reader` as a ReadableStream of bytes, a `writer` as a WritableStream of bytes and text, a `connection` as a pair of them.
- * Reads when the stream is read, and not ahead of it. Cancelling the ReadableStream closes the reader, and so the whole
- * connection. Closing the WritableStream ends the writing side: close the connection yourself; aborting it aborts the
- * connection at once, also while a write or the end waits.
+ * A `reader` as a ReadableStream of bytes, a `writer` as a WritableStream of bytes and text, a
+ * `connection` as a pair of them. Reads when the stream is read, and not ahead of it. Cancelling
+ * the ReadableStream closes the reader, and so the whole connection. Closing the WritableStream
+ * ends the writing side: close the connection yourself; aborting it aborts the connection at once,
+ * also while a write or the end waits.
  *
  * @example
  * const [client, server] = asyncio.connectionPair();
@@ -62,10 +63,11 @@ export function toWebStream(
 }
 
 /**
- * A `reader` as a Readable of Node, a `writer` as a Writable, a `connection` as a Duplex. Destroying a Readable closes the
- * reader, and so the whole connection, unless it has been read to its end. Ending a Writable ends the writing side: close
- * the connection yourself; destroying it aborts the connection. A Duplex closes it when both sides have ended; destroying
- * it does as well once the writing side has ended, and aborts before.
+ * A `reader` as a Readable of Node, a `writer` as a Writable, a `connection` as a Duplex.
+ * Destroying a Readable closes the reader, and so the whole connection, unless it has been read to
+ * its end. Ending a Writable ends the writing side: close the connection yourself; destroying it
+ * aborts the connection. A Duplex closes it when both sides have ended; destroying it does as well
+ * once the writing side has ended, and aborts before.
  *
  * @example
  * const { pipeline } = await import("node:stream/promises");
@@ -73,7 +75,8 @@ export function toWebStream(
  * const [client, server] = asyncio.connectionPair();
  * client.writer.write("hello");
  * client.writer.writeEof();
- * await pipeline(asyncio.toNodeStream(server.reader), createGzip(), createGunzip(), asyncio.toNodeStream(server.writer));
+ * const from = asyncio.toNodeStream(server.reader);
+ * await pipeline(from, createGzip(), createGunzip(), asyncio.toNodeStream(server.writer));
  * assert.equal(new TextDecoder().decode(await client.reader.read()), "hello");
  * client.writer.close();
  * server.writer.close();
@@ -145,7 +148,8 @@ function webReadable(reader: StreamReader, inside: Inside): ReadableStream<Uint8
 function webWritable(writer: StreamWriter, inside: Inside): WritableStream<Uint8Array | string> {
   return new WritableStream<Uint8Array | string>({
     start(controller) {
-      // `abort` below is called when the write that is under way has come back, and that may wait for a peer who never reads.
+      // `abort` below is called when the write that is under way has come back, and that may wait
+      // for a peer who never reads.
       const { signal } = controller as { readonly signal?: AbortSignal };
       signal?.addEventListener("abort", () => writer.abort());
     },

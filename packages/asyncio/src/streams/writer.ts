@@ -1,11 +1,11 @@
 /**
- * Writing: bytes and text into any ByteStream. A write takes its bytes in the call, whatever happens after it, so writes
- * of several tasks never mix, and writes that are not awaited arrive all the same. What can be waited for, and cancelled, is
- * only that there is room again.
+ * Writing: bytes and text into any ByteStream. A write takes its bytes in the call, whatever
+ * happens after it, so writes of several tasks never mix, and writes that are not awaited arrive
+ * all the same. What can be waited for, and cancelled, is only that there is room again.
  *
  * That wait begins when the promise of a write is awaited, and not in the call:
  *
- *     writer.write(head);        // <- were this a wait, a cancellation that comes now would end it,
+ *     writer.write(head);        // <- were this a wait, a cancellation now would end it,
  *     writer.write(body);        // no code would see that, and `drain` would go on waiting
  *     await writer.drain();
  */
@@ -37,7 +37,10 @@ import {
 
 /** What everything takes that makes a StreamWriter. */
 export interface WriterOptions {
-  /** Bytes on their way above which `write` and `drain` wait. @default that of the stream, usually 65,536 */
+  /**
+   * Bytes on their way above which `write` and `drain` wait. @default that of the stream, usually
+   * 65,536
+   */
   readonly highWaterMark?: number | undefined;
   /** Bytes on their way at which they go on. @default a quarter of `highWaterMark` */
   readonly lowWaterMark?: number | undefined;
@@ -59,7 +62,9 @@ export interface ExtraInfo {
   readonly tlsVersion: string;
   /** Under TLS: the certificate of the peer, if it has shown one. */
   readonly peercert: PeerCertificate;
-  /** Under TLS: the protocol that both sides speak, if they have agreed on one of `alpnProtocols`. */
+  /**
+   * Under TLS: the protocol that both sides speak, if they have agreed on one of `alpnProtocols`.
+   */
   readonly alpnProtocol: string;
   /** Under TLS: the name that the client has asked for. */
   readonly serverHostname: string;
@@ -68,7 +73,10 @@ export interface ExtraInfo {
 /** Of either side; which one it is, and what that allows, is for the stream to know. */
 const TLS: Names<ClientTlsOptions & ServerTlsOptions> = { ...CLIENT_TLS, ...SERVER_TLS };
 const NOTHING: Uint8Array = new Uint8Array(0);
-/** The low and the high water mark. @throws TypeError, RangeError unless they are numbers of bytes in that order. */
+/**
+ * The low and the high water mark. @throws TypeError, RangeError unless they are numbers of bytes
+ * in that order.
+ */
 export function waterMarks(
   api: string,
   options: WriterOptions,
@@ -89,14 +97,17 @@ export function waterMarks(
 interface Span {
   readonly from: number;
   readonly to: number;
-  /** What `drain` returned: marked as handled before it is rejected, for an abandoned wait never crashes the process. */
+  /**
+   * What `drain` returned: marked as handled before it is rejected, for an abandoned wait never
+   * crashes the process.
+   */
   promise?: Promise<void>;
 }
 
 /**
- * Writes to a connection, a pipe, or any ByteStream (`stream`). Bytes that it has taken go out in order, unless the connection is lost
- * or aborted. Close it when you are done: `await using` does, and waits until all has left.
- * Source: asyncio.StreamWriter.
+ * Writes to a connection, a pipe, or any ByteStream (`stream`). Bytes that it has taken go out in
+ * order, unless the connection is lost or aborted. Close it when you are done: `await using` does,
+ * and waits until all has left. Source: asyncio.StreamWriter.
  *
  * @example
  * const [near, far] = testing.memoryStreamPair();
@@ -133,11 +144,14 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Takes the bytes, or text as UTF-8, in the call. Awaited, it waits while more than `highWaterMark` bytes are on their
-   * way: that is a checkpoint. Cancelled there, the bytes follow all the same, and `error.bytesWritten` tells how many of
-   * them have gone out. It rejects when the connection is lost; a rejection that is not awaited does no harm.
-   * It rejects with ECONNABORTED after other code has closed the connection at this end: its reader, `closeClients`.
-   * @throws InvalidStateError after `close` or `writeEof`, or while the write of another task waits.
+   * Takes the bytes, or text as UTF-8, in the call. Awaited, it waits while more than
+   * `highWaterMark` bytes are on their way: that is a checkpoint. Cancelled there, the bytes follow
+   * all the same, and `error.bytesWritten` tells how many of them have gone out. It rejects when
+   * the connection is lost; a rejection that is not awaited does no harm. It rejects with
+   * ECONNABORTED after other code has closed the connection at this end: its reader,
+   * `closeClients`.
+   * @throws InvalidStateError after `close` or `writeEof`, or while the write of another task
+   * waits.
    */
   write(bytes: Uint8Array | string): Promise<void> {
     const chunk = typeof bytes === "string" ? encodeText(bytes) : bytes;
@@ -146,7 +160,10 @@ export class StreamWriter implements AsyncDisposable {
     return this.#write(chunk);
   }
 
-  /** Writes all of them, one after the other, and as they are: it adds no line ends. Otherwise as `write`. */
+  /**
+   * Writes all of them, one after the other, and as they are: it adds no line ends. Otherwise as
+   * `write`.
+   */
   writeLines(lines: Iterable<Uint8Array | string>): Promise<void> {
     const api = "`writer.writeLines`";
     if (
@@ -161,8 +178,8 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Waits while more than `highWaterMark` bytes are on their way, until `lowWaterMark` are. A checkpoint; any number of
-   * tasks may wait here. Rejects when the connection is lost.
+   * Waits while more than `highWaterMark` bytes are on their way, until `lowWaterMark` are. A
+   * checkpoint; any number of tasks may wait here. Rejects when the connection is lost.
    */
   drain(): Promise<void> {
     const span: Span = { from: this.bytesWritten, to: this.#taken };
@@ -171,7 +188,8 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Ends this side: the peer reads to the end, and may go on writing. Nothing can be written after it.
+   * Ends this side: the peer reads to the end, and may go on writing. Nothing can be written after
+   * it.
    * @throws InvalidStateError when the sides of the stream cannot be ended alone.
    */
   writeEof(): void {
@@ -188,7 +206,10 @@ export class StreamWriter implements AsyncDisposable {
     return this.#stream.canWriteEof ?? true;
   }
 
-  /** Closes both sides, after all that was written has left. A read that waits here comes to the end. Not a wait. */
+  /**
+   * Closes both sides, after all that was written has left. A read that waits here comes to the
+   * end. Not a wait.
+   */
   close(): void {
     this.#isClosed = true;
     this.#stream.close();
@@ -200,9 +221,12 @@ export class StreamWriter implements AsyncDisposable {
     return this.#isClosed || isClosing || lost !== undefined;
   }
 
-  /** Waits until the connection is gone, after `close`: all has left, or never will. A checkpoint. */
+  /**
+   * Waits until the connection is gone, after `close`: all has left, or never will. A checkpoint.
+   */
   async waitClosed(): Promise<void> {
-    // What waits for the stream alone gives up quietly in a scope that was cancelled; here the caller asks what has left.
+    // What waits for the stream alone gives up quietly in a scope that was cancelled; here the
+    // caller asks what has left.
     const stop =
       this.#stream.unsent > 0 ? here().interruption("StreamWriter.waitClosed") : undefined;
     if (stop !== undefined) await stop;
@@ -213,7 +237,10 @@ export class StreamWriter implements AsyncDisposable {
     }
   }
 
-  /** Closes both sides at once: what is on its way is dropped, and the peer gets ECONNRESET. Not a wait. */
+  /**
+   * Closes both sides at once: what is on its way is dropped, and the peer gets ECONNRESET. Not a
+   * wait.
+   */
   abort(): void {
     this.#isClosed = true;
     this.#stream.abort();
@@ -240,12 +267,15 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Goes on under TLS, as protocols do that begin in plain text: waits until all has left, then until the handshake is
-   * done. The side is that of the connection: of `openConnection` the client, of `startServer` the server, which needs a
-   * certificate. What the reader has read ahead goes to TLS and is never taken for what came under it. No other task may
-   * read or write meanwhile. Cancelled or failed in the handshake, the connection is lost.
-   * @throws TimeoutError after `handshakeDelay`; for the errors of certificates see the guide to streams and servers.
-   * @throws InvalidStateError after `close` or `writeEof`, during a read, or where there is no socket.
+   * Goes on under TLS, as protocols do that begin in plain text: waits until all has left, then
+   * until the handshake is done. The side is that of the connection: of `openConnection` the
+   * client, of `startServer` the server, which needs a certificate. What the reader has read ahead
+   * goes to TLS and is never taken for what came under it. No other task may read or write
+   * meanwhile. Cancelled or failed in the handshake, the connection is lost.
+   * @throws TimeoutError after `handshakeDelay`; for the errors of certificates see the guide to
+   * streams and servers.
+   * @throws InvalidStateError after `close` or `writeEof`, during a read, or where there is no
+   * socket.
    */
   async startTls(options: ClientTlsOptions | ServerTlsOptions = {}): Promise<void> {
     const api = "`writer.startTls`";
@@ -273,8 +303,9 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Closes, and waits until all has left. Cancelled meanwhile, or in a scope that was, it aborts: what has not left is lost. It
-   * rejects then with the cancellation. If the block is being left by one already, scopes count the two as one.
+   * Closes, and waits until all has left. Cancelled meanwhile, or in a scope that was, it aborts:
+   * what has not left is lost. It rejects then with the cancellation. If the block is being left by
+   * one already, scopes count the two as one.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const stream = this.#stream;
@@ -400,7 +431,10 @@ class Backpressure implements Promise<void> {
 /** Errors of writes that found their stream closed under them, and that stream. */
 const closedUnder: WeakMap<object, ByteStream> = new WeakMap();
 
-/** No mistake of the code that writes, unlike a write after its own `close`: so it looks like a lost connection. */
+/**
+ * No mistake of the code that writes, unlike a write after its own `close`: so it looks like a lost
+ * connection.
+ */
 function closedElsewhere(stream: ByteStream): Error {
   const { message, ...details } = hostError("ECONNABORTED", "write", stream.remoteAddress);
   const error = Object.assign(
@@ -411,7 +445,10 @@ function closedElsewhere(stream: ByteStream): Error {
   return error;
 }
 
-/** Whether `error` tells that `stream` is lost, or was closed under its writer: that very error, whatever others look like. */
+/**
+ * Whether `error` tells that `stream` is lost, or was closed under its writer: that very error,
+ * whatever others look like.
+ */
 export function isLossOf(stream: ByteStream, error: unknown): boolean {
   if (typeof error !== "object" || error === null) return false;
   const isIts = stream.isLoss?.(error) ?? error === stream.lost;

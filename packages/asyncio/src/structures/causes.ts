@@ -4,9 +4,10 @@
 const MAX_DEPTH = 64;
 
 /**
- * Asks `judge` about `error`, its cause, the cause of that, and so on, and gives the first answer; an answer of null ends the
- * search with undefined. An AggregateError has an answer if each of its errors has one: that of the first. So has a
- * SuppressedError, which the end of a `using` block makes of two: what was thrown last, and what it would hide.
+ * Asks `judge` about `error`, its cause, the cause of that, and so on, and gives the first answer;
+ * an answer of null ends the search with undefined. An AggregateError has an answer if each of its
+ * errors has one: that of the first. So has a SuppressedError, which the end of a `using` block
+ * makes of two: what was thrown last, and what it would hide.
  */
 export function findCause<A>(
   error: unknown,

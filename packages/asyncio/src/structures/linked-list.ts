@@ -1,10 +1,11 @@
 /**
- * Doubly linked lists through the elements themselves: no allocation for a member, and any member leaves in constant
- * time. Leaving clears the links, so that nothing dead keeps its neighbours alive: a Set of a million tasks does, for its
- * outgrown tables stay linked to one another (bench: spawn).
+ * Doubly linked lists through the elements themselves: no allocation for a member, and any member
+ * leaves in constant time. Leaving clears the links, so that nothing dead keeps its neighbours
+ * alive: a Set of a million tasks does, for its outgrown tables stay linked to one another (bench:
+ * spawn).
  *
- * An element is in one list of this kind at a time. Waits are in their scope's, scopes in their parent's, tasks in their
- * loop's, children in their group's.
+ * An element is in one list of this kind at a time. Waits are in their scope's, scopes in their
+ * parent's, tasks in their loop's, children in their group's.
  */
 
 export interface Links<T> {

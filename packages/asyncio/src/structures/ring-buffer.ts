@@ -1,6 +1,7 @@
 /**
- * A first-in-first-out buffer over one array whose length is a power of two: both ends in constant time, no
- * allocation once it has grown. The ready queue of the loop and the items of queues live in one.
+ * A first-in-first-out buffer over one array whose length is a power of two: both ends in constant
+ * time, no allocation once it has grown. The ready queue of the loop and the items of queues live
+ * in one.
  */
 export class RingBuffer<T> {
   #slots: (T | undefined)[] = new Array(16);
@@ -31,7 +32,10 @@ export class RingBuffer<T> {
     return this.#slots[(this.#head + index) & (this.#slots.length - 1)] as T;
   }
 
-  /** Takes out the item at `index` (0 is the oldest), keeping the order of the others; costs O(index). */
+  /**
+   * Takes out the item at `index` (0 is the oldest), keeping the order of the others; costs
+   * O(index).
+   */
   take(index: number): T {
     const mask = this.#slots.length - 1;
     const item = this.#slots[(this.#head + index) & mask] as T;

@@ -1,6 +1,6 @@
 /**
- * The functions that settle a promise, without a closure for each promise (bench: switch): one executor leaves them here, and
- * the code that has made a promise with it takes them at once.
+ * The functions that settle a promise, without a closure for each promise (bench: switch): one
+ * executor leaves them here, and the code that has made a promise with it takes them at once.
  */
 
 export type Settle = (outcome: unknown) => void;

@@ -1,10 +1,10 @@
 /**
- * The timers of a loop: a heap ordered by deadline, then by the order in which they were set, so that equal
- * deadlines fire in that order (stronger than asyncio, S162).
+ * The timers of a loop: a heap ordered by deadline, then by the order in which they were set, so
+ * that equal deadlines fire in that order (stronger than asyncio, S162).
  *
- * A cancelled timer stays in the heap until it comes up or until more than half of the heap is cancelled; then
- * the heap is rebuilt from the live ones. A million timeouts set and cancelled leave fewer than COMPACT_ABOVE
- * entries behind, and cancelling costs no search.
+ * A cancelled timer stays in the heap until it comes up or until more than half of the heap is
+ * cancelled; then the heap is rebuilt from the live ones. A million timeouts set and cancelled
+ * leave fewer than COMPACT_ABOVE entries behind, and cancelling costs no search.
  *
  * Invariant: every parent comes up no later than its ARITY children.
  */
@@ -28,7 +28,10 @@ export class Timer {
     this.target = target;
   }
 
-  /** How a sleeping wait is described; the loop's clock is not known here, so the deadline is absolute. */
+  /**
+   * How a sleeping wait is described; the loop's clock is not known here, so the deadline is
+   * absolute.
+   */
   describeWait(now: number): string {
     return this.when === Number.POSITIVE_INFINITY
       ? "sleep, for ever"
@@ -40,7 +43,10 @@ export function formatSeconds(seconds: number): string {
   return `${Math.round(Math.max(seconds, 0) * 1000) / 1000} s`;
 }
 
-/** Four children a node: half the levels of a binary heap, and siblings share cache lines (bench: timers). */
+/**
+ * Four children a node: half the levels of a binary heap, and siblings share cache lines (bench:
+ * timers).
+ */
 const ARITY = 4;
 const COMPACT_ABOVE = 512;
 

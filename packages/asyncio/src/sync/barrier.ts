@@ -1,7 +1,7 @@
 /**
- * Barriers: tasks wait until a number of them has come. The last arrival completes all waits in the call, so the
- * barrier is empty again at once: there is no draining state, and newcomers of the next round never mix with the last
- * (F14).
+ * Barriers: tasks wait until a number of them has come. The last arrival completes all waits in the
+ * call, so the barrier is empty again at once: there is no draining state, and newcomers of the
+ * next round never mix with the last (F14).
  */
 
 import { argumentError, rangeError, register } from "../errors/errors.ts";
@@ -21,8 +21,8 @@ register(BrokenBarrierError, "BrokenBarrierError");
  *
  * @example
  * const barrier = new asyncio.Barrier(3);
- * const indices = await asyncio.gather(() => barrier.wait(), () => barrier.wait(), () => barrier.wait());
- * assert.deepEqual(indices, [0, 1, 2]);
+ * const indices = await asyncio.gather(() => barrier.wait(), () => barrier.wait(), () =>
+ * barrier.wait()); assert.deepEqual(indices, [0, 1, 2]);
  */
 export class Barrier {
   /** What reports and errors call it. */
@@ -57,8 +57,9 @@ export class Barrier {
   }
 
   /**
-   * Waits until `parties` tasks are waiting, and gives the place of this one among them, from 0. A waiter that is cancelled
-   * leaves, and the others go on waiting. Rejects with a BrokenBarrierError when the barrier is broken or reset.
+   * Waits until `parties` tasks are waiting, and gives the place of this one among them, from 0. A
+   * waiter that is cancelled leaves, and the others go on waiting. Rejects with a
+   * BrokenBarrierError when the barrier is broken or reset.
    */
   wait(): Promise<number> {
     const scope = here();

@@ -1,9 +1,11 @@
 /**
- * Conditions: wait, with a lock given up meanwhile, until another task says that something has changed.
+ * Conditions: wait, with a lock given up meanwhile, until another task says that something has
+ * changed.
  *
- * A waiter always holds the lock again when `wait` returns or rejects; taking it again is a wait that nothing ends early.
- * A waiter that was notified returns normally; a cancellation that comes between the notification and the lock stays
- * pending (F14). So no notification is lost, and none has to be passed on (unlike S111).
+ * A waiter always holds the lock again when `wait` returns or rejects; taking it again is a wait
+ * that nothing ends early. A waiter that was notified returns normally; a cancellation that comes
+ * between the notification and the lock stays pending (F14). So no notification is lost, and none
+ * has to be passed on (unlike S111).
  */
 
 import { argumentError, rangeError } from "../errors/errors.ts";
@@ -67,8 +69,9 @@ export class Condition {
   }
 
   /**
-   * Gives up the lock, waits for a notification, takes the lock again, and gives true. Cancelled while it waits, it takes
-   * the lock again and then rejects. Rejects with an InvalidStateError when the caller does not hold the lock.
+   * Gives up the lock, waits for a notification, takes the lock again, and gives true. Cancelled
+   * while it waits, it takes the lock again and then rejects. Rejects with an InvalidStateError
+   * when the caller does not hold the lock.
    */
   async wait(): Promise<true> {
     const scope = here();
@@ -85,7 +88,10 @@ export class Condition {
     }
   }
 
-  /** Waits until `predicate` gives something true, looking each time it is notified, and gives that. The lock is held when it looks. */
+  /**
+   * Waits until `predicate` gives something true, looking each time it is notified, and gives that.
+   * The lock is held when it looks.
+   */
   async waitFor<T>(predicate: () => T): Promise<T> {
     for (;;) {
       const result = predicate();
@@ -94,7 +100,10 @@ export class Condition {
     }
   }
 
-  /** Wakes the `count` waiters that have waited longest. @throws InvalidStateError when the caller does not hold the lock. */
+  /**
+   * Wakes the `count` waiters that have waited longest. @throws InvalidStateError when the caller
+   * does not hold the lock.
+   */
   notify(count = 1): void {
     this.#lock.checkHeld("`condition.notify`");
     if (Number.isNaN(count) || typeof count !== "number")

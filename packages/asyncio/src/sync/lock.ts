@@ -1,7 +1,7 @@
 /**
- * Locks. One task at a time; those who wait are served in the order in which they came. `release` hands the lock to the
- * first of them in the call, so no task that comes in between can overtake (S105), and a waiter that was cancelled has
- * left the line (S106).
+ * Locks. One task at a time; those who wait are served in the order in which they came. `release`
+ * hands the lock to the first of them in the call, so no task that comes in between can overtake
+ * (S105), and a waiter that was cancelled has left the line (S106).
  *
  * Invariant: somebody waits only while the lock is held.
  */
@@ -49,8 +49,8 @@ class Holding implements Disposable {
 }
 
 /**
- * Lets one task at a time through. Not reentrant. Source: asyncio.Lock; it knows its holder, and only that
- * task can `release` it (the guard that `acquire` gives can be handed on).
+ * Lets one task at a time through. Not reentrant. Source: asyncio.Lock; it knows its holder, and
+ * only that task can `release` it (the guard that `acquire` gives can be handed on).
  *
  * @example
  * const lock = new asyncio.Lock({ name: "account" });
@@ -81,8 +81,8 @@ export class Lock {
   }
 
   /**
-   * Waits until the lock is free, takes it, and gives a guard whose disposal releases it. First come, first served.
-   * Cancelled while it waits, it has not taken the lock.
+   * Waits until the lock is free, takes it, and gives a guard whose disposal releases it. First
+   * come, first served. Cancelled while it waits, it has not taken the lock.
    */
   acquire(): Promise<Disposable> {
     const scope = here();
@@ -95,7 +95,10 @@ export class Lock {
     return wait.promise;
   }
 
-  /** Gives the lock to the task that has waited longest. @throws InvalidStateError when it is free, or held by another task. */
+  /**
+   * Gives the lock to the task that has waited longest. @throws InvalidStateError when it is free,
+   * or held by another task.
+   */
   release(): void {
     this.checkHeld("`lock.release`");
     this.#handOver();
@@ -142,7 +145,10 @@ export class Lock {
     if (this.#holding === holding) this.#handOver();
   }
 
-  /** @internal Gives the lock up for a Condition; `reacquire` takes it back as the same acquisition, guard and all. */
+  /**
+   * @internal Gives the lock up for a Condition; `reacquire` takes it back as the same acquisition,
+   * guard and all.
+   */
   giveUp(): object | undefined {
     const holding = this.#holding;
     this.#handOver();
@@ -150,8 +156,9 @@ export class Lock {
   }
 
   /**
-   * @internal Takes the lock again for a Condition: no cancellation ends this wait, so that the caller's block can rely
-   * on holding the lock; one that comes meanwhile is delivered at the next wait.
+   * @internal Takes the lock again for a Condition: no cancellation ends this wait, so that the
+   * caller's block can rely on holding the lock; one that comes meanwhile is delivered at the next
+   * wait.
    */
   async reacquire(scope: Scope, holding: object | undefined): Promise<void> {
     const again = holding as Holding | undefined; // what giveUp returned

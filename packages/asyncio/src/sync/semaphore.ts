@@ -1,6 +1,7 @@
 /**
- * Semaphores: a number of permits, given out first come, first served. `release` hands its permit to the task that has waited
- * longest in the call, so a permit is never on its way: it is free or somebody has it (S113, S114).
+ * Semaphores: a number of permits, given out first come, first served. `release` hands its permit
+ * to the task that has waited longest in the call, so a permit is never on its way: it is free or
+ * somebody has it (S113, S114).
  *
  * Invariant: somebody waits only while there is no free permit.
  */
@@ -13,8 +14,8 @@ import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { checkSyncOptions, describeSync, type SyncOptions } from "./lock.ts";
 
 /**
- * Lets a number of tasks through at a time. Releasing more often than acquiring adds permits; BoundedSemaphore refuses
- * that. Source: asyncio.Semaphore.
+ * Lets a number of tasks through at a time. Releasing more often than acquiring adds permits;
+ * BoundedSemaphore refuses that. Source: asyncio.Semaphore.
  *
  * @example
  * const semaphore = new asyncio.Semaphore(2, { name: "connections" });
@@ -50,7 +51,10 @@ export class Semaphore {
     this.name = options?.name;
   }
 
-  /** Waits for a permit, takes it, and gives a guard whose disposal releases it. Cancelled while it waits, it has taken none. */
+  /**
+   * Waits for a permit, takes it, and gives a guard whose disposal releases it. Cancelled while it
+   * waits, it has taken none.
+   */
   acquire(): Promise<Disposable> {
     const scope = here();
     const stop = scope.interruption(this.#subject);
@@ -89,7 +93,10 @@ export class Semaphore {
     }
   }
 
-  /** @internal More permits than at the beginning are none of anybody's: the semaphore is used as a signal. */
+  /**
+   * @internal More permits than at the beginning are none of anybody's: the semaphore is used as a
+   * signal.
+   */
   leftover(): string | undefined {
     const missing = this.#initial - this.#value;
     if (missing <= 0) return undefined;
@@ -127,7 +134,10 @@ class Permit implements Disposable {
   }
 }
 
-/** A Semaphore that refuses to be released more often than it was acquired. Source: asyncio.BoundedSemaphore. */
+/**
+ * A Semaphore that refuses to be released more often than it was acquired. Source:
+ * asyncio.BoundedSemaphore.
+ */
 export class BoundedSemaphore extends Semaphore {
   readonly #bound: number;
 

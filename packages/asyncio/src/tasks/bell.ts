@@ -2,7 +2,10 @@
 
 import type { Wait } from "../kernel/wait.ts";
 
-/** Waits until `bell` is resumed, for at most `seconds`, and gives what it is resumed with; leaves no timer behind. */
+/**
+ * Waits until `bell` is resumed, for at most `seconds`, and gives what it is resumed with; leaves
+ * no timer behind.
+ */
 export async function waitForBell<T>(
   bell: Wait<T | undefined>,
   seconds: number,

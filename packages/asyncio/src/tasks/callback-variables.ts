@@ -1,13 +1,14 @@
 /**
- * What debug mode finds of context variables: one that two callbacks of the host have set in turn, in the context of the task
- * that registered them.
+ * What debug mode finds of context variables: one that two callbacks of the host have set in turn,
+ * in the context of the task that registered them.
  *
- *     createServer((request, response) => { user.set(request.url); ... })     // <- all requests set the variable of main
+ *     createServer((request, response) => { user.set(request.url); ... }) // <- sets that of main
  *
- * A set is a callback's own if the context that it changes is the one in which the host has called back. In a task that
- * was started for the callback it is another one, so nothing is said of `requestScope`, of `createTask`, of children of groups
- * and of gather. Nor of the branches of one task beside each other (a bare Promise.all): these come from no callback, and
- * they cannot be told from the task. A set that was undone by `reset` has left nothing behind, and does not count.
+ * A set is a callback's own if the context that it changes is the one in which the host has called
+ * back. In a task that was started for the callback it is another one, so nothing is said of
+ * `requestScope`, of `createTask`, of children of groups and of gather. Nor of the branches of one
+ * task beside each other (a bare Promise.all): these come from no callback, and they cannot be told
+ * from the task. A set that was undone by `reset` has left nothing behind, and does not count.
  */
 
 import { scopeAround } from "../kernel/context.ts";
@@ -41,7 +42,10 @@ let marks: CallbackMarks<Callback> | undefined;
 /** Runs in debug mode that have not ended. */
 let watching = 0;
 
-/** From now on, until the function that it gives is called. Where the host does not tell of its callbacks, nothing is found. */
+/**
+ * From now on, until the function that it gives is called. Where the host does not tell of its
+ * callbacks, nothing is found.
+ */
 export function watchCallbackVariables(): () => void {
   marks ??= markCallbacks(() => ({ context: scopeAround()?.context }));
   if (marks === undefined) return () => {};

@@ -1,4 +1,7 @@
-/** Context variables: values that a task has, and that what it starts begins with. A Context holds them (kernel/variables.ts). */
+/**
+ * Context variables: values that a task has, and that what it starts begins with. A Context holds
+ * them (kernel/variables.ts).
+ */
 
 import { checkOptions } from "../errors/errors.ts";
 import { type Context, currentContext } from "../kernel/variables.ts";
@@ -39,8 +42,8 @@ export class Token<T> {
 }
 
 /**
- * A variable whose value belongs to the running task. What a task sets, the tasks it creates afterwards start
- * with; nothing flows back. Source: Python's contextvars.ContextVar.
+ * A variable whose value belongs to the running task. What a task sets, the tasks it creates
+ * afterwards start with; nothing flows back. Source: Python's contextvars.ContextVar.
  */
 export class ContextVar<T> {
   /** What reports and errors call it. */
@@ -77,7 +80,10 @@ export class ContextVar<T> {
     return token;
   }
 
-  /** Puts back what was there before `token` was made. @throws RangeError when the token is another variable's, of another context, or was used. */
+  /**
+   * Puts back what was there before `token` was made. @throws RangeError when the token is another
+   * variable's, of another context, or was used.
+   */
   reset(token: Token<T>): void {
     const wrong =
       token.variable !== this

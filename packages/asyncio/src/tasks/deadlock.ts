@@ -1,13 +1,17 @@
 /**
- * Deadlocks: nothing is left that could wake a task, and main has not ended. The runner and the loops of tests find out;
- * here is what they say about it. Waits that know whom they depend on (`waitsOn` of their subject) show the circle.
+ * Deadlocks: nothing is left that could wake a task, and main has not ended. The runner and the
+ * loops of tests find out; here is what they say about it. Waits that know whom they depend on
+ * (`waitsOn` of their subject) show the circle.
  */
 
 import { register } from "../errors/errors.ts";
 import { condense } from "../errors/lines.ts";
 import type { Task } from "../kernel/task.ts";
 
-/** Nothing can happen any more, and main has not ended. `tasks` are those that waited, in the order they were created. */
+/**
+ * Nothing can happen any more, and main has not ended. `tasks` are those that waited, in the order
+ * they were created.
+ */
 export class DeadlockError<T extends object = object> extends Error {
   readonly code = "ERR_ASYNCIO_DEADLOCK";
   // Not enumerable: printing the error would print each task with all that hangs on it.
@@ -41,7 +45,10 @@ export function deadlockOf(
   return new DeadlockError(tasks, descriptions, circle);
 }
 
-/** Tasks each of which waits for the next one, the first of them again at the end; empty if there is no such circle. */
+/**
+ * Tasks each of which waits for the next one, the first of them again at the end; empty if there is
+ * no such circle.
+ */
 function circleAmong(tasks: readonly Task<unknown>[]): Task<unknown>[] {
   const places = new Map<Task<unknown>, number>(); // in the path; -1 once all that a task waits for was followed
   for (const start of tasks) {

@@ -16,9 +16,10 @@ interface Leaves {
 }
 
 /**
- * Several failures that happened side by side, in the order in which their tasks were started; none is dropped. The message
- * names the first one and counts the others, those of groups inside included. Groups nest and are never flattened on their
- * own. Source: Python's ExceptionGroup (PEP 654).
+ * Several failures that happened side by side, in the order in which their tasks were started; none
+ * is dropped. The message names the first one and counts the others, those of groups inside
+ * included. Groups nest and are never flattened on their own. Source: Python's ExceptionGroup (PEP
+ * 654).
  */
 export class ExceptionGroup extends AggregateError {
   readonly code = "ERR_ASYNCIO_EXCEPTION_GROUP";
@@ -42,7 +43,10 @@ export class ExceptionGroup extends AggregateError {
     this.#leaves = leaves;
   }
 
-  /** The matching errors and the rest, each as a group of the same shape, or undefined where there are none. */
+  /**
+   * The matching errors and the rest, each as a group of the same shape, or undefined where there
+   * are none.
+   */
   split(
     matcher: ErrorMatcher,
   ): [matching: ExceptionGroup | undefined, rest: ExceptionGroup | undefined] {

@@ -1,7 +1,8 @@
 /**
- * Things that do nothing until they are used, and that were not used: `await mapConcurrent(urls, load, { limit: 10 })`
- * loads nothing, because no result is asked for. That is reported, once a place: when the task that made the thing has
- * returned, or when the thing is collected, whichever is first. A task that was cancelled or has failed had no time to use it.
+ * Things that do nothing until they are used, and that were not used: `await mapConcurrent(urls,
+ * load, { limit: 10 })` loads nothing, because no result is asked for. That is reported, once a
+ * place: when the task that made the thing has returned, or when the thing is collected, whichever
+ * is first. A task that was cancelled or has failed had no time to use it.
  */
 
 import type { EventLoop } from "../kernel/loop.ts";
@@ -80,7 +81,10 @@ const made: WeakMap<Task<unknown>, Set<Forgotten>> = new WeakMap();
 /** The places that were reported. */
 const places: WeakMap<EventLoop, Set<string>> = new WeakMap();
 
-/** Expects that `thing`, just made by a call of `api`, is used. `what` begins the report, `cure` ends it. */
+/**
+ * Expects that `thing`, just made by a call of `api`, is used. `what` begins the report, `cure`
+ * ends it.
+ */
 export function expectUse(
   thing: object,
   api: (...args: never[]) => unknown,

@@ -1,9 +1,10 @@
 /**
  * Several awaitables at once, results in the order of the arguments.
  *
- * Thunks become tasks that the call owns; tasks and futures are awaited; bare promises run in the caller's scope already
- * and are merely listened to. One wait stands for the whole call: it ends with the first failure or the last result. A
- * cancellation is forwarded to the owned and awaited ones, and the call goes on waiting until they have ended (F22).
+ * Thunks become tasks that the call owns; tasks and futures are awaited; bare promises run in the
+ * caller's scope already and are merely listened to. One wait stands for the whole call: it ends
+ * with the first failure or the last result. A cancellation is forwarded to the owned and awaited
+ * ones, and the call goes on waiting until they have ended (F22).
  */
 
 import { argumentError, CancelledError, checkOptions, isThenable } from "../errors/errors.ts";
@@ -43,17 +44,18 @@ export type Settled<A extends readonly Awaitable<unknown>[]> = {
 };
 
 /**
- * Runs or awaits all of them and gives their results in the order of the arguments. Takes them one by one, or as an array
- * with options. Thunks run as tasks of this call.
+ * Runs or awaits all of them and gives their results in the order of the arguments. Takes them one
+ * by one, or as an array with options. Thunks run as tasks of this call.
  *
- * The first failure rejects the call at once; the others go on, and one that fails later is reported to the exception
- * handler, where asyncio is silent. With `returnExceptions` failures stand among the results instead. Cancelled, it cancels what it
- * started or awaits and waits until all of it has ended; bare promises it stops waiting for at once. Prefer `taskGroup`
- * when a failure has to stop the others. Source: asyncio.gather.
+ * The first failure rejects the call at once; the others go on, and one that fails later is
+ * reported to the exception handler, where asyncio is silent. With `returnExceptions` failures
+ * stand among the results instead. Cancelled, it cancels what it started or awaits and waits until
+ * all of it has ended; bare promises it stops waiting for at once. Prefer `taskGroup` when a
+ * failure has to stop the others. Source: asyncio.gather.
  *
  * @example
- * const [text, number] = await asyncio.gather(() => asyncio.sleep(0.002, "a"), () => asyncio.sleep(0.001, 1));
- * assert.deepEqual([text, number], ["a", 1]);
+ * const [text, number] = await asyncio.gather(() => asyncio.sleep(0.002, "a"), () =>
+ * asyncio.sleep(0.001, 1)); assert.deepEqual([text, number], ["a", 1]);
  */
 export function gather<A extends readonly Awaitable<unknown>[] | []>(
   awaitables: A,
@@ -74,7 +76,8 @@ export function gather(...args: unknown[]): Promise<unknown> {
   const stop =
     checkAwaitables(awaitables, asList ? options : undefined) ?? scope.interruption("gather");
   if (stop !== undefined) {
-    // No wait will follow for promises that run already: their failures must not end as unhandled ones.
+    // No wait will follow for promises that run already: their failures must not end as unhandled
+    // ones.
     for (const item of awaitables) if (isThenable(item)) item.then(undefined, ignore);
     return stop;
   }
@@ -179,7 +182,8 @@ class Gathering {
   ): void {
     const isCancellation = error instanceof CancelledError;
     if (this.wait.state !== "parked") {
-      // Too late to reject the call. A future that the caller has too may still be looked at by others.
+      // Too late to reject the call. A future that the caller has too may still be looked at by
+      // others.
       if (child?.isOwned === false) return;
       child?.future.observe();
       if (!isCancellation) this.#report(error, child?.future);
@@ -217,7 +221,10 @@ class Gathering {
     }
   }
 
-  /** Passes a cancellation on; true if there is nothing left to wait for. Closing lets go of what the call does not own. */
+  /**
+   * Passes a cancellation on; true if there is nothing left to wait for. Closing lets go of what
+   * the call does not own.
+   */
   #cancel(cancellation: Cancellation): boolean {
     if (cancellation.source === "closed") {
       this.#letGo();
@@ -245,7 +252,10 @@ class Gathering {
   }
 }
 
-/** A task or future in its gathering: one object for each, for there may be a hundred thousand (bench: semaphore). */
+/**
+ * A task or future in its gathering: one object for each, for there may be a hundred thousand
+ * (bench: semaphore).
+ */
 class Child implements Ownership, Links<Child> {
   readonly #gathering: Pick<Gathering, "childDone" | "wait">;
   readonly future: Future<unknown>;

@@ -1,15 +1,17 @@
 /**
  * A bounded map: `fn` over many items, so many at a time, results as an async iterable.
  *
- * `limit` workers share the source; each takes an item, runs `fn`, leaves the result in its slot, and takes the next one. A
- * worker is a task, an item is not: so an item costs about what its own `await`s cost (bench: map).
+ * `limit` workers share the source; each takes an item, runs `fn`, leaves the result in its slot,
+ * and takes the next one. A worker is a task, an item is not: so an item costs about what its own
+ * `await`s cost (bench: map).
  *
  *     source ──▶ worker: await fn(item) ──▶ slots, by index ──▶ next()
  *                   ▲                                             │
  *                   └──────────── room for another item ──────────┘
  *
- * Invariant: items that were read and whose results have not been taken are never more than `limit`. A failure lies in the
- * slot of its item: taking it means that everything before it was taken.
+ * Invariant: items that were read and whose results have not been taken are never more than
+ * `limit`. A failure lies in the slot of its item: taking it means that everything before it was
+ * taken.
  */
 
 import { argumentError, CancelledError, checkOptions, rangeError } from "../errors/errors.ts";
@@ -35,23 +37,26 @@ export interface MapConcurrentOptions {
 const KNOWN: Names<MapConcurrentOptions> = { limit: 1, ordered: 1 };
 
 /**
- * Calls `fn(item, index)` for each item, at most `limit` at a time, and gives the results as they are asked for, in the order
- * of the items (with `ordered: false` in the order in which they come). Nothing is read before the first result is asked
- * for, and never more than `limit` items ahead of the results that were taken: a slow consumer slows the source down.
+ * Calls `fn(item, index)` for each item, at most `limit` at a time, and gives the results as they
+ * are asked for, in the order of the items (with `ordered: false` in the order in which they come).
+ * Nothing is read before the first result is asked for, and never more than `limit` items ahead of
+ * the results that were taken: a slow consumer slows the source down.
  *
- * A failure of `fn` or of the source comes out in the place of its item, after everything before it, and bare; the items
- * after it are cancelled, and have ended by then. Leaving the loop early, or being cancelled in it, cancels all that is
- * under way, waits until it has ended, and closes the source. A source that gives nothing cannot hold the loop up: streams
- * are destroyed, and what does not answer within `cancelGrace` seconds is left and reported. A map that is never asked for a
- * result does nothing, and is reported with its line. Several tasks may take from one map: each result goes to one of them.
- * The calls of `fn` run in a few tasks that take turns at the items, with a copy of the consumer's context
- * variables each. Source: Tokio's `buffered` and `buffer_unordered`.
+ * A failure of `fn` or of the source comes out in the place of its item, after everything before
+ * it, and bare; the items after it are cancelled, and have ended by then. Leaving the loop early,
+ * or being cancelled in it, cancels all that is under way, waits until it has ended, and closes the
+ * source. A source that gives nothing cannot hold the loop up: streams are destroyed, and what does
+ * not answer within `cancelGrace` seconds is left and reported. A map that is never asked for a
+ * result does nothing, and is reported with its line. Several tasks may take from one map: each
+ * result goes to one of them. The calls of `fn` run in a few tasks that take turns at the items,
+ * with a copy of the consumer's context variables each. Source: Tokio's `buffered` and
+ * `buffer_unordered`.
  *
  * @example
  * const lengths: number[] = [];
  * const measure = async (word: string) => (await asyncio.sleep(0.001), word.length);
- * for await (const length of asyncio.mapConcurrent(["one", "three"], measure, { limit: 10 })) lengths.push(length);
- * assert.deepEqual(lengths, [3, 5]);
+ * for await (const length of asyncio.mapConcurrent(["one", "three"], measure, { limit: 10 }))
+ * lengths.push(length); assert.deepEqual(lengths, [3, 5]);
  */
 export function mapConcurrent<T, R>(
   items: Iterable<T> | AsyncIterable<T>,
@@ -72,29 +77,37 @@ export function mapConcurrent<T, R>(
 
 /** The results of `mapConcurrent`, as they are asked for. */
 export interface ConcurrentMap<R> extends AsyncIterableIterator<R> {
-  /** Waits for the next result. Cancelled, it cancels everything that is under way, and waits until that has ended. */
+  /**
+   * Waits for the next result. Cancelled, it cancels everything that is under way, and waits until
+   * that has ended.
+   */
   next(): Promise<IteratorResult<R, undefined>>;
-  /** Cancels everything that is under way, and waits until it has ended and the source is closed. */
+  /**
+   * Cancels everything that is under way, and waits until it has ended and the source is closed.
+   */
   return(): Promise<IteratorResult<R, undefined>>;
   [Symbol.asyncIterator](): ConcurrentMap<R>;
   /**
-   * Waits for all the results that were not taken yet, and gives them in one array, in the order in which the loop would
-   * get them. A failure is thrown, and what came before it is dropped. Cancelled, it ends as the loop over the map does.
+   * Waits for all the results that were not taken yet, and gives them in one array, in the order in
+   * which the loop would get them. A failure is thrown, and what came before it is dropped.
+   * Cancelled, it ends as the loop over the map does.
    *
    * @example
    * const double = async (n: number) => asyncio.sleep(0.001, n * 2);
-   * assert.deepEqual(await asyncio.mapConcurrent([1, 2, 3], double, { limit: 2 }).toArray(), [2, 4, 6]);
+   * assert.deepEqual(await asyncio.mapConcurrent([1, 2, 3], double, { limit: 2 }).toArray(), [2, 4,
+   * 6]);
    */
   toArray(): Promise<R[]>;
   /**
-   * Calls `use(result)` for each result, one after the other, and waits for what it returns before it takes the next one.
-   * A failure of `use` leaves the map as `break` does: what is under way is cancelled and awaited.
+   * Calls `use(result)` for each result, one after the other, and waits for what it returns before
+   * it takes the next one. A failure of `use` leaves the map as `break` does: what is under way is
+   * cancelled and awaited.
    *
    * @example
    * const log: number[] = [];
    * const double = async (n: number) => asyncio.sleep(0.001, n * 2);
-   * await asyncio.mapConcurrent([1, 2, 3], double, { limit: 2 }).forEach((result) => log.push(result));
-   * assert.deepEqual(log, [2, 4, 6]);
+   * await asyncio.mapConcurrent([1, 2, 3], double, { limit: 2 }).forEach((result) =>
+   * log.push(result)); assert.deepEqual(log, [2, 4, 6]);
    */
   forEach(use: (result: R) => unknown): Promise<void>;
 }
@@ -135,7 +148,10 @@ class Mapping<T, R> implements ConcurrentMap<R> {
   /** That a result is asked for. */
   #expectation: Expectation | undefined;
   readonly #workers: Set<Worker> = new Set();
-  /** Once an item has failed: the workers by their items, without those that were cancelled for that. */
+  /**
+   * Once an item has failed: the workers by their items, without those that were cancelled for
+   * that.
+   */
   #inOrder: Worker[] | undefined = undefined;
   /** Workers that wait until they may read another item. */
   readonly #idle: WaitList = new WaitList();
@@ -330,7 +346,10 @@ class Mapping<T, R> implements ConcurrentMap<R> {
     this.#put(index, new Failure(error));
   }
 
-  /** Cancels those that work on later items, or look for one. Each is looked at once: all of many thousands may fail. */
+  /**
+   * Cancels those that work on later items, or look for one. Each is looked at once: all of many
+   * thousands may fail.
+   */
   #cancelAfter(index: number): void {
     const placeOf = (worker: Worker): number =>
       worker.index < 0 ? Number.POSITIVE_INFINITY : worker.index;
@@ -343,7 +362,10 @@ class Mapping<T, R> implements ConcurrentMap<R> {
     }
   }
 
-  /** When the last one has ended, the source is closed: not by one of them, for several may end in one step. */
+  /**
+   * When the last one has ended, the source is closed: not by one of them, for several may end in
+   * one step.
+   */
   #workerEnded(worker: Worker, loop: EventLoop): void {
     this.#workers.delete(worker);
     if (this.#workers.size > 0) return;
@@ -417,7 +439,10 @@ function cancelWorker({ task }: Worker): void {
   if (task?.cancelling() === 0) task.cancelFor("group");
 }
 
-/** Outcomes by place. The places in use lie close together, so they go round in an array (bench: map). */
+/**
+ * Outcomes by place. The places in use lie close together, so they go round in an array (bench:
+ * map).
+ */
 class Slots<O> {
   #places: (O | undefined)[] = new Array(16);
   /** How many are in use. */

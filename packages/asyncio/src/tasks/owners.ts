@@ -1,6 +1,7 @@
 /**
- * Who waits for a task to end: the group or the call that it is a child of, and every task that awaits it. For operations that
- * would wait for themselves. It is found from below, so that tasks need not know their owners.
+ * Who waits for a task to end: the group or the call that it is a child of, and every task that
+ * awaits it. For operations that would wait for themselves. It is found from below, so that tasks
+ * need not know their owners.
  */
 
 import type { FutureListener } from "../kernel/future.ts";

@@ -1,8 +1,9 @@
 /**
- * Races: several branches of one task, each in a scope of its own, so that a loser can be cancelled alone. Losers are
- * awaited: when the call settles, nothing of it runs any more. The branches are nested in the caller's scope, so a
- * cancellation from outside ends their waits directly. A branch that has no wait at that moment (it sits in a shield or in
- * a foreign await, or was just given a value) hears of it at its next wait.
+ * Races: several branches of one task, each in a scope of its own, so that a loser can be cancelled
+ * alone. Losers are awaited: when the call settles, nothing of it runs any more. The branches are
+ * nested in the caller's scope, so a cancellation from outside ends their waits directly. A branch
+ * that has no wait at that moment (it sits in a shield or in a foreign await, or was just given a
+ * value) hears of it at its next wait.
  */
 
 import {
@@ -39,9 +40,10 @@ interface Branch {
 }
 
 /**
- * The branches of one call, and the one wait that stands for the call: it ends when all of them have. A branch that was
- * cancelled because another one was first, or because the caller was cancelled, does not count as an ending: if another
- * branch has a value all the same, that is handed over, and the cancellation stays pending (R6).
+ * The branches of one call, and the one wait that stands for the call: it ends when all of them
+ * have. A branch that was cancelled because another one was first, or because the caller was
+ * cancelled, does not count as an ending: if another branch has a value all the same, that is
+ * handed over, and the cancellation stays pending (R6).
  */
 class Branches {
   readonly #parent: Scope = here();
@@ -88,21 +90,30 @@ class Branches {
     );
   }
 
-  /** Cancels the branches that run on, except those that were cancelled before: they may take their time. */
+  /**
+   * Cancels the branches that run on, except those that were cancelled before: they may take their
+   * time.
+   */
   cancelRest(): void {
     for (const { scope, isCancelled } of this.#branches) {
       if (!isCancelled) scope.cancel(undefined, "group");
     }
   }
 
-  /** Waits until all have ended. Rejects if the caller was cancelled, unless there is something to hand over. */
+  /**
+   * Waits until all have ended. Rejects if the caller was cancelled, unless there is something to
+   * hand over.
+   */
   ended(hasOutcome: () => boolean): Promise<void> {
     this.#hasOutcome = hasOutcome;
     this.#settle();
     return this.#join.promise;
   }
 
-  /** Reports an ending that reaches no caller: a failure always, a value that may be missed in debug mode. */
+  /**
+   * Reports an ending that reaches no caller: a failure always, a value that may be missed in debug
+   * mode.
+   */
   reportLate(ending: Ending): void {
     const { loop, task } = this.#parent;
     const branch = `a branch of ${this.#label}`;
@@ -156,13 +167,13 @@ function isHeld(value: unknown): boolean {
 }
 
 /**
- * Runs all thunks side by side; the first to end wins, with its value or its failure. The others are cancelled and awaited
- * before the call settles. A loser that fails while it ends is reported to the exception handler. What Promise.race
- * leaves running, this does not.
+ * Runs all thunks side by side; the first to end wins, with its value or its failure. The others
+ * are cancelled and awaited before the call settles. A loser that fails while it ends is reported
+ * to the exception handler. What Promise.race leaves running, this does not.
  *
  * @example
- * const winner = await asyncio.race(() => asyncio.sleep(0.001, "fast"), () => asyncio.sleep(3600, "slow"));
- * assert.equal(winner, "fast");
+ * const winner = await asyncio.race(() => asyncio.sleep(0.001, "fast"), () => asyncio.sleep(3600,
+ * "slow")); assert.equal(winner, "fast");
  */
 export async function race<A extends readonly Coroutine<unknown>[]>(
   ...thunks: A
@@ -187,10 +198,11 @@ export async function race<A extends readonly Coroutine<unknown>[]>(
 }
 
 /**
- * Starts the `thunks` one after the other, the next when the last has failed or `delay` seconds have gone by; the first to
- * succeed wins and the others are cancelled and awaited. Resolves to its value, its index, and the failures so far by
- * index. Rejects with an ExceptionGroup when all have failed. `delay` of null waits for failures only.
- * Source: asyncio.staggered, RFC 8305 (Happy Eyeballs).
+ * Starts the `thunks` one after the other, the next when the last has failed or `delay` seconds
+ * have gone by; the first to succeed wins and the others are cancelled and awaited. Resolves to its
+ * value, its index, and the failures so far by index. Rejects with an ExceptionGroup when all have
+ * failed. `delay` of null waits for failures only. Source: asyncio.staggered, RFC 8305 (Happy
+ * Eyeballs).
  *
  * @example
  * const attempts = [
@@ -207,7 +219,10 @@ export function staggeredRace<T>(
   return stagger(thunks, delay);
 }
 
-/** `staggeredRace`, where `discard` gets the value of an attempt that another one has beaten in the same step. */
+/**
+ * `staggeredRace`, where `discard` gets the value of an attempt that another one has beaten in the
+ * same step.
+ */
 export async function stagger<T>(
   thunks: Iterable<Coroutine<T>>,
   delay: number | null,

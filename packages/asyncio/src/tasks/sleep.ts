@@ -9,11 +9,12 @@ import { noticeFakeTimers } from "../ports/fake-timers.ts";
 import type { Timer } from "../structures/timers.ts";
 
 /**
- * Waits `delay` seconds and gives `result`. `sleep(0)`, or less, waits one iteration of the loop: everything that was
- * ready before runs first. Await `sleep(0)` right away: if you store the promise, the turn starts when you await it, and
- * consecutive calls may return the same promise. Infinity waits until it is cancelled. A cancelled sleep leaves no timer
- * behind. Sleeps that end at the same instant end in the order in which they began. Rejects
- * with a RangeError for NaN and a TypeError for what is not a number.
+ * Waits `delay` seconds and gives `result`. `sleep(0)`, or less, waits one iteration of the loop:
+ * everything that was ready before runs first. Await `sleep(0)` right away: if you store the
+ * promise, the turn starts when you await it, and consecutive calls may return the same promise.
+ * Infinity waits until it is cancelled. A cancelled sleep leaves no timer behind. Sleeps that end
+ * at the same instant end in the order in which they began. Rejects with a RangeError for NaN and a
+ * TypeError for what is not a number.
  *
  * @example
  * const started = asyncio.getRunningLoop().time();

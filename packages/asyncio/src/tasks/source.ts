@@ -1,9 +1,11 @@
 /**
- * Where a map gets its items: a foreign iterable. It may be silent for ever, and it can be left all the same.
+ * Where a map gets its items: a foreign iterable. It may be silent for ever, and it can be left all
+ * the same.
  *
- * A reader that is cancelled while the source waits in an operation of ours waits on: the source hears of the cancellation
- * itself, and may clean up. One whose source sits in a foreign await leaves at once, and closing sees to the rest: streams
- * are destroyed, everything else is asked to return, and has as long as a grace period to answer.
+ * A reader that is cancelled while the source waits in an operation of ours waits on: the source
+ * hears of the cancellation itself, and may clean up. One whose source sits in a foreign await
+ * leaves at once, and closing sees to the rest: streams are destroyed, everything else is asked to
+ * return, and has as long as a grace period to answer.
  */
 
 import { CancelledError, isThenable } from "../errors/errors.ts";
@@ -16,7 +18,10 @@ type Step<T> = IteratorResult<T>;
 
 const ITEM = "an item of the source of mapConcurrent";
 
-/** Seconds that a source has at least: also on a loop without a grace period a stream needs a moment to close. */
+/**
+ * Seconds that a source has at least: also on a loop without a grace period a stream needs a moment
+ * to close.
+ */
 const LEAST_SECONDS = 0.1;
 
 export class Source<T> {
@@ -48,7 +53,10 @@ export class Source<T> {
     }
   }
 
-  /** Waits for the next item. Cancelled, it waits for sources that hear of it themselves, and leaves the others at once. */
+  /**
+   * Waits for the next item. Cancelled, it waits for sources that hear of it themselves, and leaves
+   * the others at once.
+   */
   async next(scope: Scope): Promise<Step<T>> {
     const stop = scope.interruption(ITEM);
     if (stop !== undefined) await stop;
@@ -87,8 +95,8 @@ export class Source<T> {
   }
 
   /**
-   * Tells the source that it is not read any more, and waits until it has answered; at most for a grace period, unless it waits in
-   * operations of ours. Those are cancelled then.
+   * Tells the source that it is not read any more, and waits until it has answered; at most for a
+   * grace period, unless it waits in operations of ours. Those are cancelled then.
    */
   async close(scope: Scope): Promise<void> {
     this.isOpen = false;
@@ -160,12 +168,18 @@ function destroy(items: unknown): void {
   if (typeof destroy === "function") destroy.call(items);
 }
 
-/** Whether anything else waits in `scope`, whose own wait is parked there: an operation of ours that the source began. */
+/**
+ * Whether anything else waits in `scope`, whose own wait is parked there: an operation of ours that
+ * the source began.
+ */
 function waitsElsewhere(scope: Scope): boolean {
   return scope.parkedWaits(2).length > 1;
 }
 
-/** Ends `wait` with a failure. One that comes too late, and is no answer to being closed, is reported. */
+/**
+ * Ends `wait` with a failure. One that comes too late, and is no answer to being closed, is
+ * reported.
+ */
 function failed(wait: Pick<Wait, "scope" | "fail">, exception: unknown): void {
   if (wait.fail(exception) || isAnswerToClose(exception)) return;
   const message = "the source of `mapConcurrent` has failed after nobody read from it any more";
@@ -178,7 +192,10 @@ function isAnswerToClose(error: unknown): boolean {
   return name === "AbortError" || code === "ERR_STREAM_PREMATURE_CLOSE";
 }
 
-/** Waits for `answer`; false if it did not come within `seconds`, and nothing of ours waits in `scope` any more. */
+/**
+ * Waits for `answer`; false if it did not come within `seconds`, and nothing of ours waits in
+ * `scope` any more.
+ */
 async function within(
   scope: Scope,
   seconds: number,

@@ -6,13 +6,15 @@
  *     await taskGroup(async (group) => {
  *       group.createTask(fails);
  *       await sleep(3600);          // <- a CancelledError of the group's scope is delivered here
- *     });                           // <- children are cancelled too, and awaited; then the ExceptionGroup is thrown
+ *     });              // <- children are cancelled and awaited; then the ExceptionGroup is thrown
  *
- * Two phases. While the body runs, a cancellation from outside meets the group's scope, whose hook cancels the children
- * with it. When the body has ended, its scope is closed, and the group waits for the children with one wait in the scope
- * around it; that wait is never rejected early, it forwards the cancellation to the children (R15).
+ * Two phases. While the body runs, a cancellation from outside meets the group's scope, whose hook
+ * cancels the children with it. When the body has ended, its scope is closed, and the group waits
+ * for the children with one wait in the scope around it; that wait is never rejected early, it
+ * forwards the cancellation to the children (R15).
  *
- * Source of the semantics: asyncio.TaskGroup (S87 to S104), `limit` and `start` as in Trio and AnyIO.
+ * Source of the semantics: asyncio.TaskGroup (S87 to S104), `limit` and `start` as in Trio and
+ * AnyIO.
  */
 
 import {
@@ -39,7 +41,10 @@ import type { SignalOption } from "./timeouts.ts";
 
 /** What `taskGroup` takes. */
 export interface TaskGroupOptions extends SignalOption {
-  /** How many children run at the same time; the others start in order as places become free. @default Infinity */
+  /**
+   * How many children run at the same time; the others start in order as places become free.
+   * @default Infinity
+   */
   readonly limit?: number | undefined;
   /** What reports call it. */
   readonly name?: string | undefined;
@@ -49,10 +54,11 @@ const MADE_BY_CALL = "Use `taskGroup(async (group) => ...)`";
 const KNOWN: Names<TaskGroupOptions> = { limit: 1, name: 1, signal: 1 };
 
 /**
- * Runs `body` with a group that it can start tasks in, waits until the body and all the tasks have ended, and gives what
- * the body returned. When the body or a task fails, the others are cancelled and awaited, and the call rejects with an
- * ExceptionGroup of all failures, also if there is one only. Cancelled from outside, it cancels body and tasks,
- * awaits them, and rejects with the CancelledError.
+ * Runs `body` with a group that it can start tasks in, waits until the body and all the tasks have
+ * ended, and gives what the body returned. When the body or a task fails, the others are cancelled
+ * and awaited, and the call rejects with an ExceptionGroup of all failures, also if there is one
+ * only. Cancelled from outside, it cancels body and tasks, awaits them, and rejects with the
+ * CancelledError.
  *
  * @example
  * const pages: string[] = [];
@@ -67,8 +73,9 @@ export function taskGroup(
   body: (group: TaskGroup<void>) => void | PromiseLike<void>,
   options?: TaskGroupOptions,
 ): Promise<void>;
-// The type of `group` cannot wait for what the body returns. Where that is inferred, `group.cancel(value)` is refused
-// (the second type parameter keeps this form from calls that name one); `taskGroup<number>(...)` allows it.
+// The type of `group` cannot wait for what the body returns. Where that is inferred,
+// `group.cancel(value)` is refused (the second type parameter keeps this form from calls that name
+// one); `taskGroup<number>(...)` allows it.
 export function taskGroup<T, _Inferred extends true>(
   body: (group: TaskGroup<never>) => T | PromiseLike<T>,
   options?: TaskGroupOptions,
@@ -87,7 +94,10 @@ export async function taskGroup(
   return await new TaskGroup(options ?? {}).run(body as (group: TaskGroup) => unknown); // each form takes a group
 }
 
-/** "closing": the body has ended and children run. "aborting": all is being cancelled. Both end in "closed". */
+/**
+ * "closing": the body has ended and children run. "aborting": all is being cancelled. Both end in
+ * "closed".
+ */
 type GroupState = "open" | "closing" | "aborting" | "closed";
 
 /**
@@ -154,9 +164,11 @@ export class TaskGroup<R = unknown> {
   }
 
   /**
-   * Starts a child. Allowed while the body or any child runs, for children too. Its first step runs in the next iteration,
-   * or when a place is free. A child that is cancelled while it waits for a place ends without running.
-   * @throws InvalidStateError when the group has ended or is being cancelled; TypeError when `coroutine` is not a function.
+   * Starts a child. Allowed while the body or any child runs, for children too. Its first step runs
+   * in the next iteration, or when a place is free. A child that is cancelled while it waits for a
+   * place ends without running.
+   * @throws InvalidStateError when the group has ended or is being cancelled; TypeError when
+   * `coroutine` is not a function.
    */
   createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): Task<T> {
     checkCoroutine("`group.createTask`", coroutine);
@@ -166,10 +178,10 @@ export class TaskGroup<R = unknown> {
   }
 
   /**
-   * Starts a child and waits until it says that it is ready: gives the value it passes to `started`. From then on it is a
-   * child as any other. A failure before that surfaces here and does not touch the group; ending without having called
-   * `started` is an InvalidStateError. Cancelling the call cancels the child and waits for it.
-   * Source: Trio's nursery.start.
+   * Starts a child and waits until it says that it is ready: gives the value it passes to
+   * `started`. From then on it is a child as any other. A failure before that surfaces here and
+   * does not touch the group; ending without having called `started` is an InvalidStateError.
+   * Cancelling the call cancels the child and waits for it. Source: Trio's nursery.start.
    *
    * @example
    * await asyncio.taskGroup(async (group) => {
@@ -196,8 +208,9 @@ export class TaskGroup<R = unknown> {
   }
 
   /**
-   * Ends the group early, without an error: cancels body and children, waits for them, and the `taskGroup` call resolves
-   * to `value`. Failures while they end are still thrown, and a cancellation from outside still propagates.
+   * Ends the group early, without an error: cancels body and children, waits for them, and the
+   * `taskGroup` call resolves to `value`. Failures while they end are still thrown, and a
+   * cancellation from outside still propagates.
    */
   cancel(...value: undefined extends R ? [value?: R] : [value: R]): void {
     if (this.#state === "closed") return;
@@ -216,7 +229,8 @@ export class TaskGroup<R = unknown> {
     try {
       const outcome = await this.#runBody(body);
       if (this.#state === "open") this.#state = "closing";
-      // Again: other code may have started another child between the end of the last one and our turn.
+      // Again: other code may have started another child between the end of the last one and our
+      // turn.
       while (this.#children.size > 0) await this.#joinChildren(outcome);
       return this.#conclude(outcome);
     } finally {
@@ -271,7 +285,8 @@ export class TaskGroup<R = unknown> {
       throw this.#exceptionGroup();
     }
     if (cancelledError !== undefined) throw cancelledError;
-    // Not if the abort came too late to cut anything off: a body that has returned is finished (F21).
+    // Not if the abort came too late to cut anything off: a body that has returned is finished
+    // (F21).
     if (this.#aborted !== undefined && (this.#aborted.cutsChildren || !("value" in outcome))) {
       throw this.#aborted.reason;
     }
@@ -345,7 +360,8 @@ export class TaskGroup<R = unknown> {
   /** Cancels body and children. Once: a hundred thousand children may all fail. */
   #abort(source: "group" | "abort" = "group", reason?: unknown): void {
     if (this.#state === "aborting") return;
-    // A body that is ending because of a cancellation from outside is not disturbed in its cleanup (S100).
+    // A body that is ending because of a cancellation from outside is not disturbed in its cleanup
+    // (S100).
     const isUnwinding = this.#outside !== undefined && this.#outside.scope.cancelling() > 0;
     if (!isUnwinding) this.#scope.cancel(reason, source);
     this.#state = "aborting";
@@ -357,7 +373,10 @@ export class TaskGroup<R = unknown> {
     this.#abort("abort", reason);
   }
 
-  /** Cancels the children, except those that the group has cancelled before and that are ending: they may take their time (F6). */
+  /**
+   * Cancels the children, except those that the group has cancelled before and that are ending:
+   * they may take their time (F6).
+   */
   #cancelChildren(cancellation: Cancellation): void {
     for (const child of this.#children.toArray()) {
       if (child.isCancelled && child.task.cancelling() > 0) continue;
@@ -368,7 +387,8 @@ export class TaskGroup<R = unknown> {
 
   #checkOpen(api: string, child: string): void {
     if (this.#state === "open" || this.#state === "closing") return;
-    // A child that was cancelled with its group and does not know yet: tell it that, rather than that it came too late.
+    // A child that was cancelled with its group and does not know yet: tell it that, rather than
+    // that it came too late.
     const interruption = this.#state === "aborting" ? here().takeDue() : undefined;
     if (interruption !== undefined) throw this.#excused(api, new CancelledError(interruption));
     const found =
@@ -382,8 +402,8 @@ export class TaskGroup<R = unknown> {
   }
 
   /**
-   * The caller may be a listener: what it throws goes into the emitter, and would end the process while it cleans up. So it is
-   * reported instead, once for the group, if it is not caught.
+   * The caller may be a listener: what it throws goes into the emitter, and would end the process
+   * while it cleans up. So it is reported instead, once for the group, if it is not caught.
    */
   #excused<E extends Error>(api: string, exception: E): E {
     const { loop, task } = this.#outer;

@@ -1,7 +1,7 @@
 /**
- * Scopes with a deadline, and scopes by hand. All of them are one kernel scope round a body; they differ in what they
- * make of the CancelledError that comes out of it. They have the callback form only: a disposer cannot see the error
- * of its block, and so could neither convert nor swallow it.
+ * Scopes with a deadline, and scopes by hand. All of them are one kernel scope round a body; they
+ * differ in what they make of the CancelledError that comes out of it. They have the callback form
+ * only: a disposer cannot see the error of its block, and so could neither convert nor swallow it.
  */
 
 import {
@@ -39,7 +39,10 @@ function nestedScope(parent: Scope, label: string, options: Partial<ScopeOptions
   return new Scope(loop, { label, task, context: currentContext(), shield, cancelGrace });
 }
 
-/** `openScope`, with a signal that can cancel the scope. Without one there is no async frame more (bench: timers). */
+/**
+ * `openScope`, with a signal that can cancel the scope. Without one there is no async frame more
+ * (bench: timers).
+ */
 function openWithSignal<T>(
   api: string,
   scope: Scope,
@@ -119,12 +122,13 @@ export class Timeout {
 }
 
 /**
- * Runs `body` and gives what it returns, if it ends within `seconds`. Else the waits of the body are cancelled, and when
- * it has ended by that, the call rejects with a TimeoutError. It never abandons the body: cleaning up may take longer
- * than the deadline. `null` or Infinity means no deadline; with 0 or less the first wait is cancelled.
+ * Runs `body` and gives what it returns, if it ends within `seconds`. Else the waits of the body
+ * are cancelled, and when it has ended by that, the call rejects with a TimeoutError. It never
+ * abandons the body: cleaning up may take longer than the deadline. `null` or Infinity means no
+ * deadline; with 0 or less the first wait is cancelled.
  *
- * Cancellations from outside pass through and are never converted. Of nested timeouts that are both due, the
- * outermost raises. Source: asyncio.timeout.
+ * Cancellations from outside pass through and are never converted. Of nested timeouts that are both
+ * due, the outermost raises. Source: asyncio.timeout.
  *
  * @example
  * await assert.rejects(asyncio.timeout(0.01, () => asyncio.sleep(3600)), asyncio.TimeoutError);
@@ -138,8 +142,9 @@ export function timeout<T>(
 }
 
 /**
- * `timeout` with an absolute deadline: `when` is in seconds on the clock of the loop. If `body` has not ended by then, it is
- * cancelled, and the call rejects with a TimeoutError. Source: asyncio.timeout_at.
+ * `timeout` with an absolute deadline: `when` is in seconds on the clock of the loop. If `body` has
+ * not ended by then, it is cancelled, and the call rejects with a TimeoutError. Source:
+ * asyncio.timeout_at.
  *
  * @example
  * const when = asyncio.getRunningLoop().time() + 0.01;
@@ -153,7 +158,10 @@ export function timeoutAt<T>(
   return runWithDeadline("`timeoutAt`", false, when, body, options);
 }
 
-/** `seconds` from now, or until then. The one async frame of a timeout beside those of its scope and its body (bench: timers). */
+/**
+ * `seconds` from now, or until then. The one async frame of a timeout beside those of its scope and
+ * its body (bench: timers).
+ */
 async function runWithDeadline<T>(
   api: string,
   isFromNow: boolean,
@@ -187,8 +195,9 @@ export type Moved<T> =
   | { readonly cancelled: true };
 
 /**
- * `timeout` for work that may go unfinished: tells by its result whether `body` was cut off after `seconds`. `null` or
- * Infinity means no deadline; with 0 or less the first wait is cancelled. Source: trio.move_on_after.
+ * `timeout` for work that may go unfinished: tells by its result whether `body` was cut off after
+ * `seconds`. `null` or Infinity means no deadline; with 0 or less the first wait is cancelled.
+ * Source: trio.move_on_after.
  *
  * @example
  * const slow = await asyncio.moveOnAfter(0.01, () => asyncio.sleep(3600, "slow"));
@@ -217,9 +226,9 @@ export async function moveOnAfter<T>(
 }
 
 /**
- * Runs `body` so that cancellations from outside do not reach it, for at most `seconds`: what a `finally` block awaits.
- * Gives what the body returns, undefined if the time was over before. Not rejected by a pending cancellation: a cancelled
- * task can clean up.
+ * Runs `body` so that cancellations from outside do not reach it, for at most `seconds`: what a
+ * `finally` block awaits. Gives what the body returns, undefined if the time was over before. Not
+ * rejected by a pending cancellation: a cancelled task can clean up.
  *
  * @example
  * const log: string[] = [];
@@ -250,8 +259,8 @@ export async function cleanup<T>(seconds: number, body: Coroutine<T>): Promise<T
 }
 
 /**
- * Seconds until the nearest deadline around the running code, those around the owner of the task included: Infinity if there
- * is none, 0 if it has passed or a cancellation is due.
+ * Seconds until the nearest deadline around the running code, those around the owner of the task
+ * included: Infinity if there is none, 0 if it has passed or a cancellation is due.
  */
 export function timeLeft(): number {
   const start = here();
@@ -309,8 +318,8 @@ export class CancelScope {
   }
 
   /**
-   * Runs `body` and gives what it returns; undefined if this scope was cancelled and that cut the body off.
-   * Rejects with an InvalidStateError the second time.
+   * Runs `body` and gives what it returns; undefined if this scope was cancelled and that cut the
+   * body off. Rejects with an InvalidStateError the second time.
    */
   async run<T>(body: Coroutine<T>): Promise<T | undefined> {
     checkCoroutine("`CancelScope.run`", body);
@@ -334,7 +343,9 @@ export class CancelScope {
     }
   }
 
-  /** Cancels every wait of the body; before `run`, the first. Does nothing once the body has ended. */
+  /**
+   * Cancels every wait of the body; before `run`, the first. Does nothing once the body has ended.
+   */
   cancel(reason?: unknown): void {
     const requestedBy = here().task?.getName();
     if (this.#scope !== undefined) this.#scope.cancel(reason, "cancel", requestedBy);

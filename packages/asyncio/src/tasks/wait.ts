@@ -1,6 +1,7 @@
 /**
- * Waiting for tasks without owning them: `wait`, `waitFor`, `asCompleted`, `shield`. Cancelling the waiter of `wait`,
- * `asCompleted` and `shield` leaves the tasks alone; cancelling `waitFor` cancels the work.
+ * Waiting for tasks without owning them: `wait`, `waitFor`, `asCompleted`, `shield`. Cancelling the
+ * waiter of `wait`, `asCompleted` and `shield` leaves the tasks alone; cancelling `waitFor` cancels
+ * the work.
  */
 
 import {
@@ -25,7 +26,10 @@ import type { Awaitable } from "./gather.ts";
 import { checkIterable } from "./iterables.ts";
 import { timeout } from "./timeouts.ts";
 
-/** When `wait` returns: with the first task that is done, with the first that has failed, or when all are done. */
+/**
+ * When `wait` returns: with the first task that is done, with the first that has failed, or when
+ * all are done.
+ */
 export type ReturnWhen = "FIRST_COMPLETED" | "FIRST_EXCEPTION" | "ALL_COMPLETED";
 
 /** What `wait` takes. */
@@ -40,9 +44,10 @@ const WAIT_OPTIONS: Names<WaitOptions> = { delay: 1, returnWhen: 1 };
 const RETURN_WHEN: readonly ReturnWhen[] = ["FIRST_COMPLETED", "FIRST_EXCEPTION", "ALL_COMPLETED"];
 
 /**
- * Waits for tasks and futures, and gives those that are done and those that are not. Cancels nothing and throws none of
- * their failures, also when `delay` is over, and also when it is cancelled itself. A cancelled task is done, but
- * not a failure. Looking at a result does not become unnecessary: failures do not count as observed by `wait`.
+ * Waits for tasks and futures, and gives those that are done and those that are not. Cancels
+ * nothing and throws none of their failures, also when `delay` is over, and also when it is
+ * cancelled itself. A cancelled task is done, but not a failure. Looking at a result does not
+ * become unnecessary: failures do not count as observed by `wait`.
  *
  * @example
  * const quick = asyncio.createTask(() => asyncio.sleep(0.001));
@@ -132,10 +137,10 @@ async function untilEnough(
 }
 
 /**
- * Awaits a task, a future or what a thunk does, for at most `seconds`. When the time is over the work is cancelled, and
- * when it has ended the call rejects with a TimeoutError; a failure or a value that it ends with goes first.
- * With 0 or less, work that is not done is cancelled without being started. `null` means no limit.
- * A bare promise is refused: it could not be cancelled.
+ * Awaits a task, a future or what a thunk does, for at most `seconds`. When the time is over the
+ * work is cancelled, and when it has ended the call rejects with a TimeoutError; a failure or a
+ * value that it ends with goes first. With 0 or less, work that is not done is cancelled without
+ * being started. `null` means no limit. A bare promise is refused: it could not be cancelled.
  *
  * @example
  * await assert.rejects(asyncio.waitFor(() => asyncio.sleep(3600), 0.01), asyncio.TimeoutError);
@@ -158,7 +163,8 @@ export async function waitFor<T>(
   }
   if (seconds !== null) checkSeconds("`waitFor`", "a number of seconds, or null", seconds);
   if (work instanceof Future) {
-    // Under a pending cancellation the await passes it on to the work (F21); `timeout` would not get that far.
+    // Under a pending cancellation the await passes it on to the work (F21); `timeout` would not
+    // get that far.
     const isPlain = work.done() || here().peekDue() !== undefined;
     return await (isPlain ? work : timeout(seconds, () => work));
   }
@@ -170,9 +176,10 @@ export async function waitFor<T>(
 const DELAY: Names<{ delay?: number }> = { delay: 1 };
 
 /**
- * Tasks in the order in which they end. Thunks are started as tasks at once, bare promises come out as futures, tasks and
- * futures come out themselves. The consumer may stop and iterate again later: it goes on with what has not come out yet, and
- * nothing is cancelled. When `delay` seconds have passed since the call, `next` rejects with a TimeoutError.
+ * Tasks in the order in which they end. Thunks are started as tasks at once, bare promises come out
+ * as futures, tasks and futures come out themselves. The consumer may stop and iterate again later:
+ * it goes on with what has not come out yet, and nothing is cancelled. When `delay` seconds have
+ * passed since the call, `next` rejects with a TimeoutError.
  *
  * @example
  * const order: string[] = [];
@@ -200,8 +207,8 @@ export function asCompleted<T>(
 }
 
 /**
- * The tasks as they end. An async iterator; not declared as AsyncIterable, because TypeScript would take its elements for
- * their results.
+ * The tasks as they end. An async iterator; not declared as AsyncIterable, because TypeScript would
+ * take its elements for their results.
  */
 export interface Completions<T> {
   /** Waits for the next one that ends. Rejects with a TimeoutError when the delay is over. */
@@ -220,15 +227,24 @@ class CompletionIterator<T> implements Completions<T> {
   };
   /** Futures that have not ended as far as we know, with what listens to them. */
   readonly #pending: Map<Future<T>, FutureListener> = new Map();
-  /** Thunks that were given under a pending cancellation: it comes first (F3), and they start if the caller goes on. */
+  /**
+   * Thunks that were given under a pending cancellation: it comes first (F3), and they start if the
+   * caller goes on.
+   */
   readonly #notStarted: Coroutine<T>[] = [];
-  /** Those of the pending ones that it listens to: none after the consumer has stopped, they may live long. */
+  /**
+   * Those of the pending ones that it listens to: none after the consumer has stopped, they may
+   * live long.
+   */
   readonly #heard: Set<Future<T>> = new Set();
   /** Futures that have ended and have not come out. */
   readonly #done: RingBuffer<Future<T>> = new RingBuffer();
   /** How many of the pending ones stand for bare promises. */
   #foreign = 0;
-  /** Calls of `next` that wait, in order: the nth call gets the nth future. Boxed, for a promise would await the future. */
+  /**
+   * Calls of `next` that wait, in order: the nth call gets the nth future. Boxed, for a promise
+   * would await the future.
+   */
   readonly #waiters: WaitList = new WaitList();
 
   constructor(items: Awaitable<T>[], delay: number) {
@@ -337,7 +353,9 @@ function toFuture<T>(item: Awaitable<T>): Future<T> {
   return future;
 }
 
-/** Work whose shield was cancelled and that is still watched, once however often it was shielded. */
+/**
+ * Work whose shield was cancelled and that is still watched, once however often it was shielded.
+ */
 const orphans: WeakSet<Future<unknown>> = new WeakSet();
 
 function watchOrphan(inner: Future<unknown>): void {
@@ -358,9 +376,10 @@ function watchOrphan(inner: Future<unknown>): void {
 }
 
 /**
- * Waits for work without passing cancellations on to it: cancelled, the call rejects at once and the work goes on. If it
- * fails after that, the failure is reported to the exception handler, once. A thunk becomes a task of its own;
- * it ends with the run at the latest. Prefer a shielded CancelScope, or `cleanup`, which do not orphan anything.
+ * Waits for work without passing cancellations on to it: cancelled, the call rejects at once and
+ * the work goes on. If it fails after that, the failure is reported to the exception handler, once.
+ * A thunk becomes a task of its own; it ends with the run at the latest. Prefer a shielded
+ * CancelScope, or `cleanup`, which do not orphan anything.
  *
  * @example
  * const disk = new asyncio.Event();
@@ -373,7 +392,8 @@ export async function shield<T>(work: Awaitable<T>): Promise<T> {
   if (typeof work !== "function" && !isThenable(work))
     throw argumentError("`shield`", "a task, a future, a function or a promise", work);
   const scope = here();
-  // A bare promise runs already: should the call be rejected, its failure must not end as an unhandled one.
+  // A bare promise runs already: should the call be rejected, its failure must not end as an
+  // unhandled one.
   const known = typeof work === "function" ? undefined : toFuture(work);
   const stop = scope.interruption("shield");
   if (stop !== undefined) {

@@ -1,11 +1,13 @@
 /**
- * Bubbles: what runs on a loop in virtual time, and knows nothing of the loop, sees virtual time through the host's own
- * globals: setTimeout, setInterval, setImmediate and what clears them, Date, performance.now, and Math.random if wanted.
+ * Bubbles: what runs on a loop in virtual time, and knows nothing of the loop, sees virtual time
+ * through the host's own globals: setTimeout, setInterval, setImmediate and what clears them, Date,
+ * performance.now, and Math.random if wanted.
  *
- * The globals are replaced while a bubble is open anywhere. A replacement asks for the scope of the code that calls it: on
- * a loop with an open bubble it answers in that loop's time, for all other code it calls the original, so real time goes
- * on beside a bubble, and bubbles beside each other. The library itself took its originals at load (kernel/host.ts).
- * `structuredClone`, `queueMicrotask` and `process.nextTick` know no time and stay as they are.
+ * The globals are replaced while a bubble is open anywhere. A replacement asks for the scope of the
+ * code that calls it: on a loop with an open bubble it answers in that loop's time, for all other
+ * code it calls the original, so real time goes on beside a bubble, and bubbles beside each other.
+ * The library itself took its originals at load (kernel/host.ts). `structuredClone`,
+ * `queueMicrotask` and `process.nextTick` know no time and stay as they are.
  */
 
 import { argumentError, InvalidStateError, rangeError } from "../errors/errors.ts";
@@ -16,28 +18,35 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { type Context, copyContext } from "../kernel/variables.ts";
 
 /**
- * What the host's globals tell the code in a bubble. Not covered, and in real time: what is imported from `node:timers`
- * and `node:timers/promises`, and `promisify(setTimeout)`, which is one of the latter; `AbortSignal.timeout`; the rest of
- * `performance`; whatever took a global, or extended Date, before the bubble was opened.
+ * What the host's globals tell the code in a bubble. Not covered, and in real time: what is
+ * imported from `node:timers` and `node:timers/promises`, and `promisify(setTimeout)`, which is one
+ * of the latter; `AbortSignal.timeout`; the rest of `performance`; whatever took a global, or
+ * extended Date, before the bubble was opened.
  */
 export interface BubbleOptions {
   /** What `Date` says when the bubble is opened. @default 2000-01-01T00:00:00Z */
   readonly date?: Date | undefined;
-  /** What `Math.random` draws from: numbers from 0 up to 1. @default the host's, which no seed repeats */
+  /**
+   * What `Math.random` draws from: numbers from 0 up to 1. @default the host's, which no seed
+   * repeats
+   */
   readonly random?: (() => number) | undefined;
 }
 
 export const BUBBLE: Names<BubbleOptions> = { date: 1, random: 1 };
 
 /**
- * Opens a bubble around everything that runs on `loop`; gives the function that closes it. While it is open, code there
- * that uses the host's timers, `Date` and `performance.now()` sees the time of the loop: `performance.now()` begins at 0,
- * `Date` at `date`. A callback runs as a step of the loop, in the context in which the timer was set, and what it throws or
- * rejects with goes to the exception handler of the loop; an interval goes on after it. The timers count as timers of the
- * loop (`loop.statistics()`), and the clock jumps to them, also if they were `unref`ed: the loop has one kind of timer.
+ * Opens a bubble around everything that runs on `loop`; gives the function that closes it. While it
+ * is open, code there that uses the host's timers, `Date` and `performance.now()` sees the time of
+ * the loop: `performance.now()` begins at 0, `Date` at `date`. A callback runs as a step of the
+ * loop, in the context in which the timer was set, and what it throws or rejects with goes to the
+ * exception handler of the loop; an interval goes on after it. The timers count as timers of the
+ * loop (`loop.statistics()`), and the clock jumps to them, also if they were `unref`ed: the loop
+ * has one kind of timer.
  *
- * Closing cancels the timers that are left, for good, and does nothing the second time. A library that keeps one timer for
- * the whole process must have set it before: a timer that was set inside does not outlive the bubble.
+ * Closing cancels the timers that are left, for good, and does nothing the second time. A library
+ * that keeps one timer for the whole process must have set it before: a timer that was set inside
+ * does not outlive the bubble.
  *
  * @throws InvalidStateError when the loop has an open bubble.
  */
@@ -86,7 +95,10 @@ class Bubble {
     return bubbles.get(this.loop) === this;
   }
 
-  /** Rounded to the microsecond: 0.57 s are 569.9999999999999 ms, and after such a sleep a millisecond would be missing. */
+  /**
+   * Rounded to the microsecond: 0.57 s are 569.9999999999999 ms, and after such a sleep a
+   * millisecond would be missing.
+   */
   elapsedMs(): number {
     return Math.round((this.loop.time() - this.#openedAt) * 1e6) / 1e3;
   }
@@ -102,14 +114,20 @@ type Callback = (...args: unknown[]) => unknown;
 type Kind = "timeout" | "interval" | "immediate";
 
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
-/** No host gives its timers such ids; as 32-bit integers, which some hosts make of an id, they are negative. */
+/**
+ * No host gives its timers such ids; as 32-bit integers, which some hosts make of an id, they are
+ * negative.
+ */
 const FIRST_ID = 2 ** 40 + 2 ** 31;
 
 let nextId = FIRST_ID;
 /** The timers that will fire, in all bubbles: a timer may be cleared by its number. */
 const timers: Map<number, VirtualTimer> = new Map();
 
-/** What the setters give inside a bubble: Node's Timeout, and its Immediate, which has less than this. */
+/**
+ * What the setters give inside a bubble: Node's Timeout, and its Immediate, which has less than
+ * this.
+ */
 class VirtualTimer {
   readonly kind: Kind;
   readonly #id = nextId++;
@@ -117,7 +135,8 @@ class VirtualTimer {
   readonly #callback: Callback;
   readonly #args: unknown[];
   readonly #seconds: number;
-  // Taken when it is set: an interval, and a timer that is refreshed, begin each time in the contexts they began in first.
+  // Taken when it is set: an interval, and a timer that is refreshed, begin each time in the
+  // contexts they began in first.
   readonly #inContext: <R>(fn: () => R) => R = contextNow();
   readonly #variables: Context = copyContext();
   /** Set if the loop will call. */
@@ -244,9 +263,10 @@ function replace(target: object, name: string, make: (original: Callback) => unk
 }
 
 /**
- * Puts back what was there, but only in place of what is ours. If other code has replaced it meanwhile, taking theirs away
- * would switch their fake timers, or their instrumentation, off behind their back. They may hold ours as the original
- * that they call or put back one day: it then goes on calling the original that it has replaced.
+ * Puts back what was there, but only in place of what is ours. If other code has replaced it
+ * meanwhile, taking theirs away would switch their fake timers, or their instrumentation, off
+ * behind their back. They may hold ours as the original that they call or put back one day: it then
+ * goes on calling the original that it has replaced.
  */
 function restoreGlobals(): void {
   for (const { target, name, value, before } of replacements.splice(0).reverse()) {
@@ -256,7 +276,10 @@ function restoreGlobals(): void {
   }
 }
 
-/** `original`, but inside a bubble what `answer` gives. What it leaves undefined is for the host to do, or to refuse. */
+/**
+ * `original`, but inside a bubble what `answer` gives. What it leaves undefined is for the host to
+ * do, or to refuse.
+ */
 function inBubble(
   original: Callback,
   answer: (bubble: Bubble, args: unknown[]) => unknown,
@@ -268,7 +291,10 @@ function inBubble(
   });
 }
 
-/** `original`, but a virtual timer is closed: of any bubble, from anywhere. As in Node, each to its own kind. */
+/**
+ * `original`, but a virtual timer is closed: of any bubble, from anywhere. As in Node, each to its
+ * own kind.
+ */
 function clearing(original: Callback, immediates: boolean): Callback {
   return dressedAs(original, function (this: unknown, ...args: unknown[]): unknown {
     const [given] = args;
@@ -281,8 +307,9 @@ function clearing(original: Callback, immediates: boolean): Callback {
 }
 
 /**
- * Date, but inside a bubble the present is virtual. A function with the properties of the original: the dates of a subclass
- * would be no plain Dates, and what a test sets on a proxy (a spy for `Date.now`) would stay on the original.
+ * Date, but inside a bubble the present is virtual. A function with the properties of the original:
+ * the dates of a subclass would be no plain Dates, and what a test sets on a proxy (a spy for
+ * `Date.now`) would stay on the original.
  */
 function virtualDate(original: DateConstructor): unknown {
   const now = (): number => bubbleHere()?.dateMs() ?? original.now();

@@ -39,7 +39,8 @@ export class Decider implements Decision {
 
   /** Which of the ready items is next. One alone is no decision. */
   step(items: readonly object[], flows: readonly object[]): number {
-    // By the order in which they became ready first, not in which they ran: who runs first is what runs differ in.
+    // By the order in which they became ready first, not in which they ran: who runs first is what
+    // runs differ in.
     for (const flow of flows) this.#numberOf(flow);
     let option = 0;
     if (items.length > 1) {
@@ -50,7 +51,8 @@ export class Decider implements Decision {
     }
     const flow = flows[option] as object; // option < length
     this.hash = mix(this.hash ^ (this.#numberOf(flow) + 1));
-    // Branches of one task, as those of a race, are one flow: which of them goes first makes another trace all the same.
+    // Branches of one task, as those of a race, are one flow: which of them goes first makes
+    // another trace all the same.
     const rank = rankOf(flow, flows, option);
     if (rank > 0) this.hash = mix(this.hash ^ (rank + 0x20000));
     return option;

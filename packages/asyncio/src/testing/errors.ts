@@ -2,7 +2,9 @@
 
 import { register } from "../errors/errors.ts";
 
-/** The test has ended, and something of it is left: a task, a timer, a wait, a lock, a connection. */
+/**
+ * The test has ended, and something of it is left: a task, a timer, a wait, a lock, a connection.
+ */
 export class LeakError extends Error {
   readonly code = "ERR_ASYNCIO_LEAK";
   /** What is left, each in words. */
@@ -30,7 +32,10 @@ export class RaceError extends Error {
 }
 register(RaceError, "RaceError");
 
-/** Failures during the test that reached no caller: of callbacks, of tasks without an `await`, of branches cut off. */
+/**
+ * Failures during the test that reached no caller: of callbacks, of tasks without an `await`, of
+ * branches cut off.
+ */
 export class UnhandledError extends AggregateError {
   readonly code = "ERR_ASYNCIO_UNHANDLED";
 
@@ -40,7 +45,10 @@ export class UnhandledError extends AggregateError {
 }
 register(UnhandledError, "UnhandledError");
 
-/** The code under test depends on something that a schedule does not decide: it cannot be explored or replayed. */
+/**
+ * The code under test depends on something that a schedule does not decide: it cannot be explored
+ * or replayed.
+ */
 export class UncontrolledError extends Error {
   readonly code = "ERR_ASYNCIO_UNCONTROLLED";
 }
@@ -94,7 +102,10 @@ register(ReplayError, "ReplayError");
 
 /** What a ScheduleError tells. */
 export interface ScheduleDetails {
-  /** The pasteable string: `explore(body, { replay })` or ASYNCIO_REPLAY runs this very schedule again. */
+  /**
+   * The pasteable string: `explore(body, { replay })` or ASYNCIO_REPLAY runs this very schedule
+   * again.
+   */
   readonly replay: string;
   /** In how many places the schedule differs from first in, first out. */
   readonly deviations: number;

@@ -1,9 +1,10 @@
 /**
  * Exploring: the same test under many schedules, until one fails.
  *
- * The first schedule is first in, first out, and it is run twice: if the two differ, something that no schedule decides is
- * at work, and there is no use in going on. Then strategies take turns. A failure is made as small as it can be, run once
- * more with a log, and thrown with a table of its steps and a string that brings it back.
+ * The first schedule is first in, first out, and it is run twice: if the two differ, something that
+ * no schedule decides is at work, and there is no use in going on. Then strategies take turns. A
+ * failure is made as small as it can be, run once more with a log, and thrown with a table of its
+ * steps and a string that brings it back.
  */
 
 import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
@@ -46,7 +47,10 @@ export interface ExploreOptions<S> extends TestOptions, StateOptions<S> {
   readonly strategy?: StrategyName | readonly StrategyName[] | undefined;
   /** Draws the schedules: the same ones for the same seed. @default 0 */
   readonly seed?: number | undefined;
-  /** A string from a report: runs that schedule alone. @default ASYNCIO_REPLAY, where it belongs to this body */
+  /**
+   * A string from a report: runs that schedule alone. @default ASYNCIO_REPLAY, where it belongs to
+   * this body
+   */
   readonly replay?: string | undefined;
   /** Whether to stop when the schedules bring nothing new any more. @default true */
   readonly untilSaturated?: boolean | undefined;
@@ -69,7 +73,10 @@ const EXPLORED: Names<Omit<ExploreOptions<undefined>, "setup" | "invariant">> = 
 };
 const KNOWN: Names<ExploreOptions<undefined>> = { ...EXPLORED, ...STATE };
 
-/** What an exploration that found nothing has done. It proves nothing, but for the schedules it has run. */
+/**
+ * What an exploration that found nothing has done. It proves nothing, but for the schedules it has
+ * run.
+ */
 export interface Exploration {
   /** How many schedules have run. */
   readonly schedules: number;
@@ -98,7 +105,10 @@ const PORTFOLIO: readonly StrategyName[] = [
 ];
 const NAMES: ReadonlySet<string> = new Set([...PORTFOLIO, "fifo"]);
 
-/** Without a new trace for so many schedules, and for as many as there are traces, another one is not to be expected. */
+/**
+ * Without a new trace for so many schedules, and for as many as there are traces, another one is
+ * not to be expected.
+ */
 const SATURATION = 100;
 /** After so many schedules it is tried out whether the first one still takes the same steps. */
 const SCHEDULES_A_CHECK = 50;
@@ -106,14 +116,17 @@ const SCHEDULES_A_CHECK = 50;
 const TURN_SECONDS = 0.02;
 
 /**
- * Runs `body` under many schedules: everything that may happen in another order does in one of them. Each one is a test as
- * by `runTest`, with the same checks at its end, on a fresh loop; so the body makes its own state, or takes it from `setup`.
- * What is tried out: which ready step comes next, whether an operation that could complete lets others go first, where
- * chunks end, every `t.random()`. What stays: the order that the library promises, first come, first served.
+ * Runs `body` under many schedules: everything that may happen in another order does in one of
+ * them. Each one is a test as by `runTest`, with the same checks at its end, on a fresh loop; so
+ * the body makes its own state, or takes it from `setup`. What is tried out: which ready step comes
+ * next, whether an operation that could complete lets others go first, where chunks end, every
+ * `t.random()`. What stays: the order that the library promises, first come, first served.
  *
- * Throws a ScheduleError for the first schedule that fails, shrunk to the fewest places that differ from first in, first
- * out, with a table of its steps; its string, given as `replay` or in the environment variable ASYNCIO_REPLAY, runs that one
- * again. Rejects with a ReplayError when the body has changed since, and the string does not fit. Sources: Shuttle, Coyote, Loom, lincheck; shrinking as in Hypothesis.
+ * Throws a ScheduleError for the first schedule that fails, shrunk to the fewest places that differ
+ * from first in, first out, with a table of its steps; its string, given as `replay` or in the
+ * environment variable ASYNCIO_REPLAY, runs that one again. Rejects with a ReplayError when the
+ * body has changed since, and the string does not fit. Sources: Shuttle, Coyote, Loom, lincheck;
+ * shrinking as in Hypothesis.
  *
  * @example
  * const explored = testing.explore(async () => {
@@ -136,7 +149,9 @@ export async function explore<S = undefined>(
   return await exploreAs("`explore`", body, body, options);
 }
 
-/** Explores `body` under the name of `source`: the function whose text the replay strings belong to. */
+/**
+ * Explores `body` under the name of `source`: the function whose text the replay strings belong to.
+ */
 async function exploreAs<S>(
   api: string,
   source: (...args: never[]) => unknown,
@@ -155,9 +170,9 @@ async function exploreAs<S>(
 }
 
 /**
- * For properties over data and schedules: gives a function that explores `body` with the arguments it is called with. As the
- * predicate of fast-check's `asyncProperty` it makes fast-check shrink the data first; the schedule of each failure, and so
- * of the smallest one, is shrunk inside.
+ * For properties over data and schedules: gives a function that explores `body` with the arguments
+ * it is called with. As the predicate of fast-check's `asyncProperty` it makes fast-check shrink
+ * the data first; the schedule of each failure, and so of the smallest one, is shrunk inside.
  *
  * @example
  * const predicate = testing.explored(async (_t, items: string[]) => {
@@ -167,7 +182,8 @@ async function exploreAs<S>(
  *   await asyncio.gather(items.map(() => async () => taken.push(await queue.get())));
  *   assert.deepEqual(taken.sort(), items.sort());
  * });
- * await predicate(["a", "b"]); // await fc.assert(fc.asyncProperty(fc.array(fc.string()), predicate));
+ * // With fast-check: await fc.assert(fc.asyncProperty(fc.array(fc.string()), predicate));
+ * await predicate(["a", "b"]);
  */
 export function explored<A extends unknown[]>(
   body: (t: TestContext, ...data: A) => unknown,
@@ -254,7 +270,10 @@ class Explorer<S> {
     await this.#runFirstAgain();
   }
 
-  /** Now and then once more: what is random was the same the second time by chance, or what is left over takes effect late. */
+  /**
+   * Now and then once more: what is random was the same the second time by chance, or what is left
+   * over takes effect late.
+   */
   async #runFirstAgain(): Promise<void> {
     if (this.#settings.foreign === "hold" && this.#schedules > 1) return; // what is outside may come at any time
     const again = new Trial(this.#settings, fifo, { mode: this.#mode, keepsTrace: true });
@@ -283,7 +302,10 @@ class Explorer<S> {
     return false;
   }
 
-  /** A schedule that departs from another one is the same up to there: another chance to see what is not decided by the schedule. */
+  /**
+   * A schedule that departs from another one is the same up to there: another chance to see what is
+   * not decided by the schedule.
+   */
   #checkControl(script: readonly Deviation[], trial: Trial<S>): void {
     if (this.#settings.foreign === "hold") return; // what is outside may come at any time
     const position = this.#search.misfit(script, trial.decider.counts);
@@ -319,7 +341,10 @@ class Explorer<S> {
   }
 }
 
-/** The schedule that is to be run alone: an option, or the environment's if it is for this very body, and this kind of search. */
+/**
+ * The schedule that is to be run alone: an option, or the environment's if it is for this very
+ * body, and this kind of search.
+ */
 export function replayFor(
   api: string,
   source: (...args: never[]) => unknown,
@@ -347,7 +372,10 @@ function searchOf({ cancels, faults, deadlines }: Mode): string {
   return faults ? "`explore` with `faults: true`" : "`explore`";
 }
 
-/** Runs one schedule; throws its failure as it was reported, or a ReplayError if it does not fit the body any more. */
+/**
+ * Runs one schedule; throws its failure as it was reported, or a ReplayError if it does not fit the
+ * body any more.
+ */
 export async function replayOnly<S>(
   settings: TrialSettings<S>,
   schedule: Schedule,

@@ -1,4 +1,7 @@
-/** What sweeps let go wrong: cancellations, deadlines that pass, faults. Each chance to is a decision of the schedule. */
+/**
+ * What sweeps let go wrong: cancellations, deadlines that pass, faults. Each chance to is a
+ * decision of the schedule.
+ */
 
 import { CancelledError, TimeoutError } from "../errors/errors.ts";
 import { Scope } from "../kernel/scope.ts";
@@ -78,8 +81,9 @@ export class Injector {
   }
 
   /**
-   * An operation completes in its call. It is a wait all the same: when the budget is spent it lets the host have its turn
-   * (R9), and the task that comes up then may cancel. The next operation learns of it.
+   * An operation completes in its call. It is a wait all the same: when the budget is spent it lets
+   * the host have its turn (R9), and the task that comes up then may cancel. The next operation
+   * learns of it.
    */
   completes(scope: Scope): void {
     const when = "as an operation completes";
@@ -101,7 +105,10 @@ export class Injector {
     return { error };
   }
 
-  /** Whether an error comes of what was injected: it is that, by its cause too, or a group of nothing else. */
+  /**
+   * Whether an error comes of what was injected: it is that, by its cause too, or a group of
+   * nothing else.
+   */
   isInjection(error: unknown): boolean {
     if (this.#faults.has(error)) return true;
     if (this.mode.cancels && error instanceof CancelledError) return true;
@@ -125,7 +132,10 @@ export class Injector {
     victim.cancelFor("cancel", "the sweep");
   }
 
-  /** Every deadline that may pass now, of whichever task: what the others have left half done is there to be seen then. */
+  /**
+   * Every deadline that may pass now, of whichever task: what the others have left half done is
+   * there to be seen then.
+   */
   #runningDeadlines(): Iterable<Scope> {
     const targets = this.#host.loop.timerTargets();
     return new Set(targets.filter((target) => target instanceof Scope).filter(isRunning));

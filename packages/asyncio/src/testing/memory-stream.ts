@@ -35,8 +35,9 @@ export function cutterFor({ chunks = "whole", seed = 0 }: MemoryStreamOptions): 
 }
 
 /**
- * Two ends of one connection in memory: what is written at one is read at the other, at once. `write` waits while too much
- * is unread; in `explore` reads are cut in other places in each schedule. Tests fail on ends that are left open.
+ * Two ends of one connection in memory: what is written at one is read at the other, at once.
+ * `write` waits while too much is unread; in `explore` reads are cut in other places in each
+ * schedule. Tests fail on ends that are left open.
  *
  * @example
  * await testing.runTest(async () => {

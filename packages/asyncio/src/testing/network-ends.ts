@@ -1,4 +1,7 @@
-/** What code on a simulated host opens: listeners and datagram sockets. How things travel is in network.ts. */
+/**
+ * What code on a simulated host opens: listeners and datagram sockets. How things travel is in
+ * network.ts.
+ */
 
 import { InvalidStateError } from "../errors/errors.ts";
 import type { Watched } from "../kernel/host.ts";

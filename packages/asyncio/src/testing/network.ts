@@ -1,9 +1,11 @@
 /**
- * A network in memory, in the time of the loop: hosts by name, connections with latency, partitions and resets, and
- * datagrams that get lost. A server and its clients run in one test, and are explored and swept together.
+ * A network in memory, in the time of the loop: hosts by name, connections with latency, partitions
+ * and resets, and datagrams that get lost. A server and its clients run in one test, and are
+ * explored and swept together.
  *
- * What one end of a connection sends arrives in order, each piece after the latency of its link. A link that is cut holds
- * the pieces back, as TCP does by sending again, until it is healed; datagrams that come to a cut link are lost.
+ * What one end of a connection sends arrives in order, each piece after the latency of its link. A
+ * link that is cut holds the pieces back, as TCP does by sending again, until it is healed;
+ * datagrams that come to a cut link are lost.
  *
  * Sources: Turmoil (Tokio), FoundationDB's simulation.
  */
@@ -152,7 +154,9 @@ class Line implements Carrier {
  *   const server = await network
  *     .host("server")
  *     .run(() => asyncio.startServer((_, writer) => writer.write("hello\n"), "server", 80));
- *   const { reader, writer } = await network.host("client").run(() => asyncio.openConnection("server", 80));
+ *   const { reader, writer } = await network
+ *     .host("client")
+ *     .run(() => asyncio.openConnection("server", 80));
  *   assert.equal(await reader.readLine({ encoding: "utf-8" }), "hello");
  *   writer.close();
  *   await server.shutdown(1);
@@ -176,7 +180,9 @@ export class SimulatedHost implements Network {
     this.name = name;
   }
 
-  /** Runs `body` on this host: `networkHere()` is this host in it, and in the tasks that it starts. */
+  /**
+   * Runs `body` on this host: `networkHere()` is this host in it, and in the tasks that it starts.
+   */
   async run<T>(body: Coroutine<T>): Promise<T> {
     checkCoroutine("`host.run`", body);
     const token = currentHost.set(this);
@@ -188,9 +194,10 @@ export class SimulatedHost implements Network {
   }
 
   /**
-   * Connects to a listener of another host, which takes the latency there and back; with a `path` to a listener of this
-   * host. Waits for ever while the link is cut or the host is down: give it a deadline. Rejects with ECONNREFUSED where
-   * no program listens (ENOENT for a path), ENOTFOUND for a host that there is not. Cancelled, there is no connection.
+   * Connects to a listener of another host, which takes the latency there and back; with a `path`
+   * to a listener of this host. Waits for ever while the link is cut or the host is down: give it a
+   * deadline. Rejects with ECONNREFUSED where no program listens (ENOENT for a path), ENOTFOUND for
+   * a host that there is not. Cancelled, there is no connection.
    */
   connect(to: Address): Promise<ByteStream> {
     const scope = here();
@@ -207,7 +214,10 @@ export class SimulatedHost implements Network {
     return wait.promise;
   }
 
-  /** Accepts connections `at` a port, or at what the options say. Rejects with EADDRINUSE where somebody listens. */
+  /**
+   * Accepts connections `at` a port, or at what the options say. Rejects with EADDRINUSE where
+   * somebody listens.
+   */
   async listen(at: number | ListenOptions): Promise<Listener> {
     if (typeof at !== "number") checkOptions("`host.listen`", at, LISTEN);
     const { port = 0, path } = typeof at === "number" ? { port: at } : at;
@@ -234,7 +244,10 @@ export class SimulatedHost implements Network {
     return socket;
   }
 
-  /** Opens what `createDatagramEndpoint` stands on. The names of hosts are their addresses, and there is one family. */
+  /**
+   * Opens what `createDatagramEndpoint` stands on. The names of hosts are their addresses, and
+   * there is one family.
+   */
   async openDatagramPort(
     options: DatagramPortOptions,
     receiver: DatagramReceiver,
@@ -265,7 +278,10 @@ export class SimulatedHost implements Network {
     return { host: LOOPBACK.includes(host) ? this.name : host, port };
   }
 
-  /** The addresses of an alias; otherwise names are addresses here, and "localhost" is this host. Rejects with ENOTFOUND. */
+  /**
+   * The addresses of an alias; otherwise names are addresses here, and "localhost" is this host.
+   * Rejects with ENOTFOUND.
+   */
   async lookup(hostname: string): Promise<readonly string[]> {
     if (LOOPBACK.includes(comparableHost(hostname))) return [this.name];
     const addresses = this.network.addressesOf(hostname);
@@ -322,7 +338,8 @@ interface Connection {
  *   const server = await listener.accept();
  *   await client.write(new Uint8Array([1, 2]));
  *   assert.deepEqual(await server.read(), new Uint8Array([1, 2]));
- *   assert.equal(t.now.toFixed(2), "0.15"); // there and back for the connection, and there for the bytes
+ *   // There and back for the connection, and there for the bytes.
+ *   assert.equal(t.now.toFixed(2), "0.15");
  *   for (const end of [client, server, listener]) end.close();
  * });
  */
@@ -363,8 +380,8 @@ export class SimulatedNetwork {
   }
 
   /**
-   * Gives a `name` to several `hosts`, in the order in which a client is to try them: `network.alias("db", ["2001:db8::1",
-   * "192.0.2.1"])`. Those that do not exist yet are made.
+   * Gives a `name` to several `hosts`, in the order in which a client is to try them:
+   * `network.alias("db", ["2001:db8::1", "192.0.2.1"])`. Those that do not exist yet are made.
    */
   alias(name: string, hosts: readonly string[]): void {
     if (typeof name !== "string") throw argumentError("`network.alias`", "a name", name);
@@ -399,7 +416,10 @@ export class SimulatedNetwork {
       if (linkOf(...connection.hosts) === linkOf(a, b)) connection.reset();
   }
 
-  /** The host goes down: its connections are reset, its listeners gone; a client that connects to it waits for ever. */
+  /**
+   * The host goes down: its connections are reset, its listeners gone; a client that connects to it
+   * waits for ever.
+   */
   crash(name: string): void {
     for (const connection of [...this.#connections])
       if (connection.hosts.includes(name)) connection.reset();
@@ -436,7 +456,9 @@ export class SimulatedNetwork {
     return least + ((most - least) * this.#draw(1000)) / 1000;
   }
 
-  /** @internal Sends a datagram, which may get lost, as may the news that no program listens there. */
+  /**
+   * @internal Sends a datagram, which may get lost, as may the news that no program listens there.
+   */
   post(datagram: Datagram, to: Address, refused?: () => void): void {
     const { loop } = here();
     const { host } = datagram.from;
@@ -469,7 +491,9 @@ export class SimulatedNetwork {
     return this.#hosts.get(host)?.socketAt(port);
   }
 
-  /** @internal Calls `arrive` at `when`, or as soon after that as the link is whole and the host up. */
+  /**
+   * @internal Calls `arrive` at `when`, or as soon after that as the link is whole and the host up.
+   */
   deliver(loop: EventLoop, from: string, to: string, when: number, arrive: () => void): void {
     const go = (): void => {
       const link = linkOf(from, to);

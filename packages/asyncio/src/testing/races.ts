@@ -5,9 +5,10 @@
  *     await audit(account);                  //                  task B reads 100, writes 150
  *     account.balance = before + 10;         // task A writes 110: B's change is lost
  *
- * A `cell` or a `tracked` object tells of each access whose it is and in which step. A lost update is a write by a task
- * whose last read of the same key was in an earlier step, with a write of another task in between. A torn read is a step
- * that saw one key after a task had written it, and another key that the same task only wrote later, in another step.
+ * A `cell` or a `tracked` object tells of each access whose it is and in which step. A lost update
+ * is a write by a task whose last read of the same key was in an earlier step, with a write of
+ * another task in between. A torn read is a step that saw one key after a task had written it, and
+ * another key that the same task only wrote later, in another step.
  *
  * Who is told apart? Tasks. Branches of one task (a bare Promise.all) look like one.
  */
@@ -171,7 +172,10 @@ function readsOf(shared: Shared, key: unknown): Map<object, Access> {
   return reads;
 }
 
-/** Whether what was seen of `key` had been written again before `write`: then it was not this write that was missing. */
+/**
+ * Whether what was seen of `key` had been written again before `write`: then it was not this write
+ * that was missing.
+ */
 function isStale(shared: Shared, key: unknown, seen: Access, write: Access): boolean {
   return shared.updates.some(
     (update) => update.key === key && update.order > seen.order && update.order < write.order,
@@ -250,9 +254,10 @@ export class Cell<T> {
 }
 
 /**
- * A value whose reads and writes are watched while a test of this library runs: `runTest`, `explore` and the sweeps fail
- * with a RaceError when a task writes what it has computed from a value that another task has replaced meanwhile, even if
- * the outcome happens to be right. Elsewhere it is a plain holder of `value`. Reports call it `name`.
+ * A value whose reads and writes are watched while a test of this library runs: `runTest`,
+ * `explore` and the sweeps fail with a RaceError when a task writes what it has computed from a
+ * value that another task has replaced meanwhile, even if the outcome happens to be right.
+ * Elsewhere it is a plain holder of `value`. Reports call it `name`.
  *
  * @example
  * const report = await testing.explore(async () => {
@@ -274,16 +279,20 @@ export function cell<T>(value: T, name = "a cell"): Cell<T> {
 export interface TrackedOptions<T> {
   /** What reports call it. @default "an object" */
   readonly name?: string | undefined;
-  /** What is always true of it outside of an update. Reading it half updated is a torn read only if this is false then. */
+  /**
+   * What is always true of it outside of an update. Reading it half updated is a torn read only if
+   * this is false then.
+   */
   readonly invariant?: ((object: T) => boolean) | undefined;
 }
 
 const TRACKED: Names<TrackedOptions<unknown>> = { name: 1, invariant: 1 };
 
 /**
- * `target` behind a proxy that watches its properties, each as a `cell`, and reports torn reads as well: one task changes
- * two of them in two steps, and another one sees the first change without the second. Of a Map or a Set the entries are
- * watched. Nested objects are not; a class with private fields (`#`) cannot be: put cells in it.
+ * `target` behind a proxy that watches its properties, each as a `cell`, and reports torn reads as
+ * well: one task changes two of them in two steps, and another one sees the first change without
+ * the second. Of a Map or a Set the entries are watched. Nested objects are not; a class with
+ * private fields (`#`) cannot be: put cells in it.
  */
 export function tracked<T extends object>(target: T, options: TrackedOptions<T> = {}): T {
   if (typeof target !== "object" || target === null)

@@ -14,7 +14,9 @@ export interface Found {
   readonly schedule: number;
 }
 
-/** What to throw for a trial that has failed: a report of its schedule, made as small as it can be. */
+/**
+ * What to throw for a trial that has failed: a report of its schedule, made as small as it can be.
+ */
 export async function failureOf<S>(
   settings: TrialSettings<S>,
   trial: Trial<S>,

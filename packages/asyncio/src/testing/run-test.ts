@@ -17,13 +17,19 @@ import { Watchdog } from "./watchdog.ts";
 
 /** What each test under the library's own loop takes. */
 export interface TestOptions {
-  /** False: the clock moves by `t.advance` alone. @default true: it jumps when every task is blocked */
+  /**
+   * False: the clock moves by `t.advance` alone. @default true: it jumps when every task is blocked
+   */
   readonly autojump?: boolean | undefined;
-  /** Makes the host's own timers and clocks virtual for the code inside, too (see BubbleOptions). @default false */
+  /**
+   * Makes the host's own timers and clocks virtual for the code inside, too (see BubbleOptions).
+   * @default false
+   */
   readonly bubble?: boolean | BubbleOptions | undefined;
   /**
-   * What happens when the test waits for something outside that it has not wrapped in `cancellable`: `"hold"` lets time stand
-   * still until it comes, `"error"` fails. @default "hold" in `runTest`, "error" where schedules are explored
+   * What happens when the test waits for something outside that it has not wrapped in
+   * `cancellable`: `"hold"` lets time stand still until it comes, `"error"` fails. @default "hold"
+   * in `runTest`, "error" where schedules are explored
    */
   readonly foreign?: "hold" | "error" | undefined;
   /** Real seconds after which the test fails, with a list of its tasks. @default 10 */
@@ -45,15 +51,23 @@ export const TEST: Names<TestOptions> = {
 
 /** What every kind of test can be given for state that is made anew for each run. */
 export interface StateOptions<S> {
-  /** Makes the state that the body gets as its second argument; called at the start of each run, inside of it. */
+  /**
+   * Makes the state that the body gets as its second argument; called at the start of each run,
+   * inside of it.
+   */
   readonly setup?: (() => S) | undefined;
-  /** Called when the body has ended, however it did, and nothing is left: throws if `state` is not as it must be. */
+  /**
+   * Called when the body has ended, however it did, and nothing is left: throws if `state` is not
+   * as it must be.
+   */
   readonly invariant?: ((state: S) => unknown) | undefined;
 }
 
 /** What `runTest` takes. */
 export interface RunTestOptions extends TestOptions {
-  /** Draws the order in which ready steps run: one order for each seed. @default first in, first out */
+  /**
+   * Draws the order in which ready steps run: one order for each seed. @default first in, first out
+   */
   readonly seed?: number | undefined;
 }
 
@@ -106,13 +120,16 @@ export function checkCount(api: string, name: string, value: number): void {
 export const plainMode: Mode = { cancels: false, faults: false, deadlines: false };
 
 /**
- * Runs `body` as a test on a loop of its own in virtual time. The clock jumps when every task is blocked, so no sleep takes
- * real time. Fails, each time with the tasks and what they wait for: at once when nothing can wake them any more
- * (DeadlockError), when it has not ended after `watchdog` real seconds (TimeoutError), and when it has ended and something is
- * left: a task, a timer, a wait, a lock, a permit, a connection (LeakError); a failure that reached no caller (UnhandledError);
- * a race on a `cell` or `tracked` object (RaceError). Gives what the body returns.
+ * Runs `body` as a test on a loop of its own in virtual time. The clock jumps when every task is
+ * blocked, so no sleep takes real time. Fails, each time with the tasks and what they wait for: at
+ * once when nothing can wake them any more (DeadlockError), when it has not ended after `watchdog`
+ * real seconds (TimeoutError), and when it has ended and something is left: a task, a timer, a
+ * wait, a lock, a permit, a connection (LeakError); a failure that reached no caller
+ * (UnhandledError); a race on a `cell` or `tracked` object (RaceError). Gives what the body
+ * returns.
  *
- * Call it inside the tests of any framework. Source: Kotlin's runTest, Go's synctest, Trio's MockClock.
+ * Call it inside the tests of any framework. Source: Kotlin's runTest, Go's synctest, Trio's
+ * MockClock.
  *
  * @example
  * await testing.runTest(async (t) => {

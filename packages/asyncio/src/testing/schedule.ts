@@ -1,18 +1,21 @@
 /**
- * A schedule: every decision that one run of a test has met, and how each was taken. The decision is always a number
- * below the number of options, and 0 is what happens without a test: the oldest step goes first, an operation that can
- * complete does, nothing fails. So a schedule is told by its deviations from that, and the empty one is first in, first out.
+ * A schedule: every decision that one run of a test has met, and how each was taken. The decision
+ * is always a number below the number of options, and 0 is what happens without a test: the oldest
+ * step goes first, an operation that can complete does, nothing fails. So a schedule is told by its
+ * deviations from that, and the empty one is first in, first out.
  *
- * Its string is `aio1:` and, in base64url: the mode (a byte), a hash of the test's body (two bytes), and for each deviation
- * how many decisions lie between it and the one before, the option, the number of options (varints), and a hash of what the
- * option was (two bytes). The hashes tell a replay that the code has changed.
+ * Its string is `aio1:` and, in base64url: the mode (a byte), a hash of the test's body (two
+ * bytes), and for each deviation how many decisions lie between it and the one before, the option,
+ * the number of options (varints), and a hash of what the option was (two bytes). The hashes tell a
+ * replay that the code has changed.
  */
 
 import { ReplayError } from "./errors.ts";
 
 /**
- * What is decided: which step is next, whether an operation lets others go first, where a chunk ends, which number is
- * drawn, whether a fault site fails, a task is cancelled, a deadline passes, or one of the two as an operation completes.
+ * What is decided: which step is next, whether an operation lets others go first, where a chunk
+ * ends, which number is drawn, whether a fault site fails, a task is cancelled, a deadline passes,
+ * or one of the two as an operation completes.
  */
 export type DecisionKind =
   | "step"
@@ -43,7 +46,10 @@ export interface Decision {
 export interface Deviation {
   readonly position: number;
   readonly option: number;
-  /** How many options there were, and a hash of the chosen one: undefined in a schedule that is a guess. */
+  /**
+   * How many options there were, and a hash of the chosen one: undefined in a schedule that is a
+   * guess.
+   */
   readonly count?: number | undefined;
   readonly check?: number | undefined;
 }

@@ -7,9 +7,10 @@ import type { Coroutine } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 
 /**
- * Makes parts of several tasks run in a given order: `run(position, body)` waits until the bodies of all positions before it
- * have ended. If one fails or is cancelled, the order is broken, and those that wait for their turn reject with an
- * InvalidStateError. Each position is taken once. Source: Trio's Sequencer.
+ * Makes parts of several tasks run in a given order: `run(position, body)` waits until the bodies
+ * of all positions before it have ended. If one fails or is cancelled, the order is broken, and
+ * those that wait for their turn reject with an InvalidStateError. Each position is taken once.
+ * Source: Trio's Sequencer.
  *
  * @example
  * const sequencer = new testing.Sequencer();
@@ -29,8 +30,9 @@ export class Sequencer {
   #broken: string | undefined = undefined;
 
   /**
-   * Waits for the turn of `position` (0, 1, 2 ...), and runs `body`; the next position has its turn when the body has ended.
-   * Rejects with a RangeError for what is no position, with an InvalidStateError for one that was taken.
+   * Waits for the turn of `position` (0, 1, 2 ...), and runs `body`; the next position has its turn
+   * when the body has ended. Rejects with a RangeError for what is no position, with an
+   * InvalidStateError for one that was taken.
    */
   async run<T>(position: number, body: Coroutine<T>): Promise<T> {
     checkCoroutine("`sequencer.run`", body);

@@ -7,14 +7,18 @@ interface StackErrors {
 
 const stackErrors = Error as unknown as StackErrors; // V8's control of stacks; other engines lack some of it
 /**
- * The library's own folders: Deno finds its way from dist/ to src/ by the source maps. Taken from a stack, since there is
- * no `import.meta` where a framework makes CommonJS of this. In a bundle the library has no folder, and shows in tables.
+ * The library's own folders: Deno finds its way from dist/ to src/ by the source maps. Taken from a
+ * stack, since there is no `import.meta` where a framework makes CommonJS of this. In a bundle the
+ * library has no folder, and shows in tables.
  */
 const homes: readonly string[] = homesIn(new Error().stack ?? "");
 /** Enough to get out of the library. */
 const FRAMES = 16;
 
-/** "bank.ts:12", for the innermost frame that is not the library's or the host's; empty if there is none. */
+/**
+ * "bank.ts:12", for the innermost frame that is not the library's or the host's; empty if there is
+ * none.
+ */
 export function siteOf(): string {
   const { stackTraceLimit } = stackErrors;
   stackErrors.stackTraceLimit = FRAMES;

@@ -1,8 +1,10 @@
 /**
- * Strategies: who takes the decisions of a run. No single one finds every bug soonest, so `explore` takes turns.
+ * Strategies: who takes the decisions of a run. No single one finds every bug soonest, so `explore`
+ * takes turns.
  *
- * Sources: PCT, "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs" (Burckhardt et al., 2010); partial-order
- * sampling, "Partial Order Aware Concurrency Sampling" (Yuan et al., 2018); delay bounding (Emmi et al., 2011).
+ * Sources: PCT, "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs" (Burckhardt
+ * et al., 2010); partial-order sampling, "Partial Order Aware Concurrency Sampling" (Yuan et al.,
+ * 2018); delay bounding (Emmi et al., 2011).
  */
 
 import { Wait } from "../kernel/wait.ts";
@@ -14,7 +16,8 @@ import { type Decision, type Deviation, hash16 } from "./schedule.ts";
  * - `random`: any ready step, all alike.
  * - `sticky`: mostly the task that ran last. Finds starvation.
  * - `pct`: each task has a random priority; the highest runs, and loses it at a few random moments.
- * - `partial-order`: each step has a random priority, drawn again after a step that touched the same thing.
+ * - `partial-order`: each step has a random priority, drawn again after a step that touched the
+ *   same thing.
  * - `dfs`: everything that differs from FIFO in one place, then in two, then in three.
  */
 export type StrategyName = "fifo" | "random" | "sticky" | "pct" | "partial-order" | "dfs";
@@ -82,7 +85,10 @@ class Sticky implements Strategy {
   }
 }
 
-/** So many steps in a row, and a task has to let another one go first: it may be asking for something that one does. */
+/**
+ * So many steps in a row, and a task has to let another one go first: it may be asking for
+ * something that one does.
+ */
 const FAIR_STEPS = 64;
 
 class Fair implements Strategy {
@@ -183,7 +189,10 @@ class PartialOrder implements Strategy {
   }
 }
 
-/** What a step has to do with: the lock or queue that it waited for. Words stand for nothing in particular. */
+/**
+ * What a step has to do with: the lock or queue that it waited for. Words stand for nothing in
+ * particular.
+ */
 function subjectOf(item: object | undefined): object | undefined {
   return item instanceof Wait && typeof item.subject === "object" ? item.subject : undefined;
 }
@@ -236,13 +245,15 @@ interface Node {
 }
 
 /**
- * Everything that differs from FIFO in one place, then in two, up to `bound`. A run whose trace was seen before is not
- * departed from: whatever comes after it has been seen as well.
+ * Everything that differs from FIFO in one place, then in two, up to `bound`. A run whose trace was
+ * seen before is not departed from: whatever comes after it has been seen as well.
  */
 export class BoundedSearch {
   readonly #bound: number;
   readonly #draw: (count: number) => number;
-  /** Nodes of the level that is being worked off, the next one last, and of the level after that. */
+  /**
+   * Nodes of the level that is being worked off, the next one last, and of the level after that.
+   */
   #level: Node[] = [];
   #next: Node[] = [];
   #node: Node | undefined = undefined;
@@ -269,15 +280,17 @@ export class BoundedSearch {
     }
   }
 
-  /** Tells of a run with a new trace, and how many options of each of its decisions are to be tried. */
+  /**
+   * Tells of a run with a new trace, and how many options of each of its decisions are to be tried.
+   */
   ran(script: readonly Deviation[], counts: readonly number[]): void {
     if (script.length >= this.#bound) return;
     this.#next.push({ script, counts: Uint16Array.from(counts.slice(behind(script))) });
   }
 
   /**
-   * The decision at which a run of the script that `next` gave last has left the run it departs from, too early: up to where
-   * they differ they are the same schedule. Undefined if all is well.
+   * The decision at which a run of the script that `next` gave last has left the run it departs
+   * from, too early: up to where they differ they are the same schedule. Undefined if all is well.
    */
   misfit(script: readonly Deviation[], counts: readonly number[]): number | undefined {
     const node = this.#node;

@@ -1,10 +1,10 @@
 /**
- * Sweeps: the same test again and again, with something going wrong in another place each time. A cancellation at each wait,
- * a failure at each fault site, a deadline that passes at each wait under it. The rest is first in, first out; with
- * `schedules` also under other schedules.
+ * Sweeps: the same test again and again, with something going wrong in another place each time. A
+ * cancellation at each wait, a failure at each fault site, a deadline that passes at each wait
+ * under it. The rest is first in, first out; with `schedules` also under other schedules.
  *
- * A sweep is a search: what is injected are deviations of the schedule, and every run says where the next ones could be. So
- * a failure is shrunk, replayed and shown as that of an exploration.
+ * A sweep is a search: what is injected are deviations of the schedule, and every run says where
+ * the next ones could be. So a failure is shrunk, replayed and shown as that of an exploration.
  */
 
 import { argumentError, checkOptions, checkSeconds } from "../errors/errors.ts";
@@ -33,7 +33,10 @@ interface SweepOptions<S> extends TestOptions, StateOptions<S> {
   readonly seconds?: number | undefined;
   /** Under how many schedules everything is tried; the first is first in, first out. @default 1 */
   readonly schedules?: number | undefined;
-  /** A string from a report: runs that one alone. @default ASYNCIO_REPLAY, where it belongs to this body */
+  /**
+   * A string from a report: runs that one alone. @default ASYNCIO_REPLAY, where it belongs to this
+   * body
+   */
   readonly replay?: string | undefined;
 }
 
@@ -49,13 +52,20 @@ const SWEEP: Names<SweepOptions<unknown>> = {
 /** What `cancelSweep` takes. */
 export interface CancelSweepOptions<S> extends SweepOptions<S> {
   /**
-   * Whose cancellation is tried: `"body"` cancels the whole body at each wait of any task in it; `"tasks"` cancels each other
-   * task at its own waits, and a regular expression those whose name it matches. @default "body"
+   * Whose cancellation is tried: `"body"` cancels the whole body at each wait of any task in it;
+   * `"tasks"` cancels each other task at its own waits, and a regular expression those whose name
+   * it matches. @default "body"
    */
   readonly victims?: "body" | "tasks" | RegExp | undefined;
-  /** Whether the body may return a value although it was cancelled, as a server does that shuts down. @default false */
+  /**
+   * Whether the body may return a value although it was cancelled, as a server does that shuts
+   * down. @default false
+   */
   readonly mayReturn?: boolean | undefined;
-  /** How many cancellations there are in one run at most: the second one comes while the first is cleaned up. @default 2 */
+  /**
+   * How many cancellations there are in one run at most: the second one comes while the first is
+   * cleaned up. @default 2
+   */
   readonly depth?: number | undefined;
 }
 
@@ -86,11 +96,13 @@ export interface Sweep {
 }
 
 /**
- * Runs `body` again and again, and cancels it in another place each time: while it waits for the first time, just as that
- * wait has ended, while it waits for the second time, and so on to its end; and once more while it cleans up. An operation
- * that completes in its call counts as a wait that has ended: now and then it lets others go first in production. After
- * each run nothing may be left (as in `runTest`), nothing but a CancelledError may have left the body, the body must not have
- * gone on as if nothing had happened, and `invariant` must hold. Throws a ScheduleError as `explore` does.
+ * Runs `body` again and again, and cancels it in another place each time: while it waits for the
+ * first time, just as that wait has ended, while it waits for the second time, and so on to its
+ * end; and once more while it cleans up. An operation that completes in its call counts as a wait
+ * that has ended: now and then it lets others go first in production. After each run nothing may be
+ * left (as in `runTest`), nothing but a CancelledError may have left the body, the body must not
+ * have gone on as if nothing had happened, and `invariant` must hold. Throws a ScheduleError as
+ * `explore` does.
  *
  * @example
  * await testing.cancelSweep(
@@ -126,11 +138,12 @@ export async function cancelSweep<S = undefined>(
 }
 
 /**
- * Runs `body` again and again, and lets another of its fault sites fail each time, every call of every `fault` one by one;
- * and lets every deadline (of `timeout`, `moveOnAfter`, `CancelScope`) pass each time that a task begins to wait while it
- * runs, and as each wait under it ends. After each run nothing
- * may be left, only the injected failure (or an error that has it as its cause) or a TimeoutError may have left the body,
- * and `invariant` must hold. Throws a ScheduleError as `explore` does.
+ * Runs `body` again and again, and lets another of its fault sites fail each time, every call of
+ * every `fault` one by one; and lets every deadline (of `timeout`, `moveOnAfter`, `CancelScope`)
+ * pass each time that a task begins to wait while it runs, and as each wait under it ends. After
+ * each run nothing may be left, only the injected failure (or an error that has it as its cause) or
+ * a TimeoutError may have left the body, and `invariant` must hold. Throws a ScheduleError as
+ * `explore` does.
  *
  * @example
  * const store = async (log: string[]) => {
@@ -171,9 +184,9 @@ export async function faultSweep<S = undefined>(
 }
 
 /**
- * A place (`site`) that may fail: in `faultSweep`, and in `explore` with `faults: true`, it throws an InjectedFault (or what `makeError`
- * makes) when its turn has come. Everywhere else it does nothing. Put it into the fakes that stand for the world outside.
- * Source: FoundationDB's BUGGIFY.
+ * A place (`site`) that may fail: in `faultSweep`, and in `explore` with `faults: true`, it throws
+ * an InjectedFault (or what `makeError` makes) when its turn has come. Everywhere else it does
+ * nothing. Put it into the fakes that stand for the world outside. Source: FoundationDB's BUGGIFY.
  */
 export function fault(site: string, makeError?: () => unknown): void {
   const failure = trialOf(here().loop)?.pickFault(String(site), makeError);
@@ -235,7 +248,8 @@ async function sweep<S>(
   let places = 0;
   let complete = true;
   for (let schedule = 0; schedule < schedules && complete; schedule++) {
-    // Scripts are about places of these kinds: the n-th chance to inject, whatever else is decided before.
+    // Scripts are about places of these kinds: the n-th chance to inject, whatever else is decided
+    // before.
     const scripts: (readonly Deviation[])[] = [[]];
     for (let script = scripts.pop(); script !== undefined; script = scripts.pop()) {
       if (runs >= iterations || realHost.now() - startedAt > seconds) {
@@ -244,7 +258,8 @@ async function sweep<S>(
       }
       const base = schedule === 0 ? fifo : drawn("random", schedule, 0);
       const strategy = new Injecting(base, kinds, script);
-      // It takes a turn of the host to learn of promises that fail unawaited, and sweeps are not so long.
+      // It takes a turn of the host to learn of promises that fail unawaited, and sweeps are not so
+      // long.
       const trial = new Trial(settings, strategy, { mode, givesTurn: true });
       await trial.run();
       runs++;
@@ -256,7 +271,8 @@ async function sweep<S>(
       if (script.length >= depth) continue;
       const first = (script.at(-1)?.position ?? -1) + 1;
       const next = strategy.places.map((kind, place) => ({ kind, place })).slice(first);
-      // Last comes first. What happens during a wait is understood at a glance, the rest is for afterwards.
+      // Last comes first. What happens during a wait is understood at a glance, the rest is for
+      // afterwards.
       const isLate = (kind: DecisionKind) => kind === "interrupt";
       for (const late of [true, false])
         for (const { kind, place } of next.toReversed())

@@ -27,9 +27,11 @@ export class TestContext {
   }
 
   /**
-   * Waits `seconds` of virtual time, and then until everything that is due by then has run: the clock stops at each timer
-   * on the way, and lets its work run before it moves on. Cancelled, it stops waiting. With `autojump: false` this is the
-   * only way in which time passes. Rejects with an InvalidStateError when the test has ended. Source: Tokio's `advance` and Effect's TestClock, made exact.
+   * Waits `seconds` of virtual time, and then until everything that is due by then has run: the
+   * clock stops at each timer on the way, and lets its work run before it moves on. Cancelled, it
+   * stops waiting. With `autojump: false` this is the only way in which time passes. Rejects with
+   * an InvalidStateError when the test has ended. Source: Tokio's `advance` and Effect's TestClock,
+   * made exact.
    */
   async advance(seconds: number): Promise<void> {
     checkSeconds("`t.advance`", "seconds", seconds);
@@ -39,19 +41,26 @@ export class TestContext {
   }
 
   /**
-   * Waits until every other task is blocked, without time passing. Rejects with an InvalidStateError when the test has ended.
-   * Source: Go's synctest.Wait, Trio's wait_all_tasks_blocked.
+   * Waits until every other task is blocked, without time passing. Rejects with an
+   * InvalidStateError when the test has ended. Source: Go's synctest.Wait, Trio's
+   * wait_all_tasks_blocked.
    */
   settle(): Promise<void> {
     return untilQuiet(this.#trial, 0, "settle");
   }
 
-  /** A number from 0 up to 1. Part of the schedule: replayed with it, and made simple when a failure is shrunk. */
+  /**
+   * A number from 0 up to 1. Part of the schedule: replayed with it, and made simple when a failure
+   * is shrunk.
+   */
   random(): number {
     return this.#trial.random();
   }
 
-  /** A whole number from 0 up to `count`, tried out by `explore`. Outside of it, and in its first schedule, 0. */
+  /**
+   * A whole number from 0 up to `count`, tried out by `explore`. Outside of it, and in its first
+   * schedule, 0.
+   */
   choose(count: number): number {
     if (!Number.isInteger(count) || count < 1)
       throw rangeError("`t.choose`", "a number of options, 1 or more", count);
@@ -65,9 +74,10 @@ export class TestContext {
 }
 
 /**
- * Waits until every other task on the running loop is blocked, without time passing: what was started has come as far as
- * it can. Several may wait for this at once. Needs a loop in virtual time (`runTest`, `explore`, VirtualLoop); rejects with
- * an InvalidStateError elsewhere. Source: Trio's wait_all_tasks_blocked, without its cushion of real time.
+ * Waits until every other task on the running loop is blocked, without time passing: what was
+ * started has come as far as it can. Several may wait for this at once. Needs a loop in virtual
+ * time (`runTest`, `explore`, VirtualLoop); rejects with an InvalidStateError elsewhere. Source:
+ * Trio's wait_all_tasks_blocked, without its cushion of real time.
  *
  * @example
  * await testing.runTest(async () => {

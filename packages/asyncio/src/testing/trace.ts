@@ -1,4 +1,7 @@
-/** The steps of one run, for people: a column for each task, a row for each step, the places marked that differ from FIFO. */
+/**
+ * The steps of one run, for people: a column for each task, a row for each step, the places marked
+ * that differ from FIFO.
+ */
 
 import { nameOfFlow } from "./decider.ts";
 
@@ -12,7 +15,9 @@ interface Row {
 /** Wider tables are shown as a list. */
 const MOST_COLUMNS = 5;
 const COLUMN_WIDTH = 34;
-/** Steps shown before and after each deviation, and at the end; others are left out of long tables. */
+/**
+ * Steps shown before and after each deviation, and at the end; others are left out of long tables.
+ */
 const AROUND = 6;
 const MOST_ROWS = 60;
 

@@ -1,12 +1,14 @@
 /**
- * A trial: one run of a test's body on a loop of its own in virtual time, with every choice taken by a strategy, and
- * everything looked at when it has ended. `runTest` is one trial; `explore` and the sweeps make many.
+ * A trial: one run of a test's body on a loop of its own in virtual time, with every choice taken
+ * by a strategy, and everything looked at when it has ended. `runTest` is one trial; `explore` and
+ * the sweeps make many.
  *
- *     running ──body has ended──▶ settling ──nothing ready──▶ checking ──▶ ending ──no task left──▶ over
+ *     running ──body has ended──▶ settling ──nothing ready──▶ checking ──▶ ending ──no task──▶ over
  *        └──── dead, livelocked, or out of control ──────────────────────────▲
  *
- * While it settles, what is ready still runs, but time stands still: what is left after that is a leak. Then the invariant
- * runs, if there is one. While it ends, the leftovers are cancelled, and nothing that happens counts any more.
+ * While it settles, what is ready still runs, but time stands still: what is left after that is a
+ * leak. Then the invariant runs, if there is one. While it ends, the leftovers are cancelled, and
+ * nothing that happens counts any more.
  */
 
 import { TimeoutError } from "../errors/errors.ts";
@@ -74,25 +76,34 @@ export interface TrialOptions {
   readonly mode: Mode;
   /** Keeps the steps for people. Slow. */
   readonly log?: TraceLog | undefined;
-  /** Keeps where waits and accesses are in the program, up to a number of them. @default true if there is a log */
+  /**
+   * Keeps where waits and accesses are in the program, up to a number of them. @default true if
+   * there is a log
+   */
   readonly keepsSites?: boolean;
   /** Keeps whose steps came in which order. */
   readonly keepsTrace?: boolean;
-  /** Lets the host have its turn at the end: only then it reports promises that have failed and are not awaited. */
+  /**
+   * Lets the host have its turn at the end: only then it reports promises that have failed and are
+   * not awaited.
+   */
   readonly givesTurn?: boolean;
 }
 
 type Phase = "running" | "settling" | "checking" | "ending" | "over";
 
 /**
- * Real seconds that a foreign await gets before it is a deadlock, although nothing is open in the host: Bun cannot tell,
- * and no host tells of its thread pool (zlib, crypto, on Node 26 `readFile`). Longer where such work is expected.
+ * Real seconds that a foreign await gets before it is a deadlock, although nothing is open in the
+ * host: Bun cannot tell, and no host tells of its thread pool (zlib, crypto, on Node 26
+ * `readFile`). Longer where such work is expected.
  */
 const BLIND_SECONDS = 0.02;
 const PATIENT_BLIND_SECONDS = 0.25;
 /** So many of the last steps tell who is busy. */
 const LAST_STEPS = 100;
-/** A site costs some microseconds: a test that waits a million times shall not take seconds for it. */
+/**
+ * A site costs some microseconds: a test that waits a million times shall not take seconds for it.
+ */
 const MOST_SITES = 5000;
 /** From so many numbers `random` draws. */
 const RANDOM_OPTIONS = 0x10000;
@@ -269,7 +280,10 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     return option;
   }
 
-  /** How many of `available` bytes come in one chunk: all of them, unless the schedule says otherwise. */
+  /**
+   * How many of `available` bytes come in one chunk: all of them, unless the schedule says
+   * otherwise.
+   */
   cut(available: number): number {
     const option = this.decider.pick("chunk", available, "chunk");
     return option === 0 ? available : option;

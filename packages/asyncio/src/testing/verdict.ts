@@ -29,7 +29,10 @@ function describeWait(wait: Wait): string {
   return site === undefined ? wait.describe() : `${wait.describe()} (${site})`;
 }
 
-/** How the body has ended: in a sweep with nothing but what was injected, and not as if nothing had happened. */
+/**
+ * How the body has ended: in a sweep with nothing but what was injected, and not as if nothing had
+ * happened.
+ */
 export function failureOfBody(
   main: Task<unknown>,
   injector: Injector,
@@ -70,7 +73,10 @@ export function failureOfProblems(
   return { error: new UnhandledError(messages, exceptions) };
 }
 
-/** Tasks that have not ended, callbacks and waits that are still to come, and what was not given back. */
+/**
+ * Tasks that have not ended, callbacks and waits that are still to come, and what was not given
+ * back.
+ */
 export function failureOfLeaks(loop: EventLoop, watched: Iterable<Watched>): Failure | undefined {
   const left = tasksInWords(loop);
   for (const target of loop.timerTargets()) {

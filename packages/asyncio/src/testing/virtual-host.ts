@@ -1,12 +1,15 @@
 /**
- * The host of loops in virtual time. Steps run one at a time, each when all microtasks of the last have run, so the order
- * is exact and the same every time. When nothing is ready, the clock jumps to the next deadline.
+ * The host of loops in virtual time. Steps run one at a time, each when all microtasks of the last
+ * have run, so the order is exact and the same every time. When nothing is ready, the clock jumps
+ * to the next deadline.
  *
- * When is nothing ready? No step is ready, no macrotask hop is due, no work outside the loop is waited for in
- * `cancellable`, and no task sits in a foreign await that the real host may still end. The last of these cannot be asked
- * directly. But a foreign await that is really under way has something open in the host (a timer, a request, a socket),
- * and Node tells what is open: more than there was at the beginning means that something outside may still come back. A
- * task in a foreign await with nothing open outside waits for a promise that another task, or a timer of ours, will settle.
+ * When is nothing ready? No step is ready, no macrotask hop is due, no work outside the loop is
+ * waited for in `cancellable`, and no task sits in a foreign await that the real host may still
+ * end. The last of these cannot be asked directly. But a foreign await that is really under way has
+ * something open in the host (a timer, a request, a socket), and Node tells what is open: more than
+ * there was at the beginning means that something outside may still come back. A task in a foreign
+ * await with nothing open outside waits for a promise that another task, or a timer of ours, will
+ * settle.
  */
 
 import type { Ready } from "../kernel/gate.ts";
@@ -24,7 +27,9 @@ import { networkHere } from "./current-host.ts";
 interface VirtualTimer {
   readonly when: number;
   readonly run: () => void;
-  /** True if it counts: a timer left behind by a cancelled timeout is no reason to move the clock. */
+  /**
+   * True if it counts: a timer left behind by a cancelled timeout is no reason to move the clock.
+   */
   isRefed: boolean;
 }
 
@@ -65,7 +70,10 @@ export class VirtualHost implements Host {
   readonly #settlers: Settler[] = [];
   /** Tasks that have run since nothing was ready, and those that were in a foreign await then. */
   readonly #unsure: Set<Task<unknown>> = new Set();
-  /** Tasks that were in a foreign await when nothing was ready; empty once a step has begun since then. */
+  /**
+   * Tasks that were in a foreign await when nothing was ready; empty once a step has begun since
+   * then.
+   */
   #sitting: readonly Task<unknown>[] = [];
   /** What was open in the real host at the beginning. */
   #openBefore: ReadonlyMap<string, number>;
@@ -205,12 +213,18 @@ export class VirtualHost implements Host {
     return this.#hops === 0 && (this.#outstanding === 0 || this.ignoresForeign);
   }
 
-  /** Work in `cancellable` may wait for a virtual timer of the bubble: it stops the clock only if something is open. */
+  /**
+   * Work in `cancellable` may wait for a virtual timer of the bubble: it stops the clock only if
+   * something is open.
+   */
   #mayWaitForOurs(): boolean {
     return this.isBubbled && this.#hops === 0 && hostTellsWhatIsOpen;
   }
 
-  /** Whether to ask some more times: between two parts of one piece of work Deno may have nothing open. */
+  /**
+   * Whether to ask some more times: between two parts of one piece of work Deno may have nothing
+   * open.
+   */
   #looksAgain(): boolean {
     return this.isPatient && hostHasGaps && this.#looks++ < SECOND_LOOKS;
   }
@@ -222,8 +236,8 @@ export class VirtualHost implements Host {
   }
 
   /**
-   * Whether something is open in the real host that was not at the beginning. Never, where the host cannot tell. Hosts do not
-   * count the callback in which they are asked.
+   * Whether something is open in the real host that was not at the beginning. Never, where the host
+   * cannot tell. Hosts do not count the callback in which they are asked.
    */
   isForeignInFlight(): boolean {
     if (this.ignoresForeign) return false;
@@ -237,7 +251,10 @@ export class VirtualHost implements Host {
     this.#openBefore = openOutside();
   }
 
-  /** Foreign work holds the clock. It comes back by itself, or what is open belongs to other code and goes away. */
+  /**
+   * Foreign work holds the clock. It comes back by itself, or what is open belongs to other code
+   * and goes away.
+   */
   protected heldBack(): void {
     if (this.#poll !== undefined) return;
     this.#poll = realHost.setTimer(realHost.now() + POLL_SECONDS, () => {

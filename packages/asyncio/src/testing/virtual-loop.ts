@@ -1,6 +1,7 @@
 /**
- * A loop in virtual time that `run` can be given: an hour of sleeping takes no time, and a seed draws the order of what is
- * ready. Tests of whole programs use it; `runTest` and `explore` look closer.
+ * A loop in virtual time that `run` can be given: an hour of sleeping takes no time, and a seed
+ * draws the order of what is ready. Tests of whole programs use it; `runTest` and `explore` look
+ * closer.
  */
 
 import { checkOptions, checkSeconds, rangeError, TimeoutError } from "../errors/errors.ts";
@@ -17,17 +18,23 @@ import { VirtualHost } from "./virtual-host.ts";
 
 /** What `new VirtualLoop` takes. */
 export interface VirtualLoopOptions extends EventLoopOptions {
-  /** Draws the order in which ready steps run: one order for each seed. @default first in, first out */
+  /**
+   * Draws the order in which ready steps run: one order for each seed. @default first in, first out
+   */
   readonly seed?: number | undefined;
-  /** Real seconds after which a run is cancelled and rejects with a TimeoutError that lists its tasks. @default 10 */
+  /**
+   * Real seconds after which a run is cancelled and rejects with a TimeoutError that lists its
+   * tasks. @default 10
+   */
   readonly watchdog?: number | undefined;
 }
 
 const KNOWN: Names<VirtualLoopOptions> = { seed: 1, watchdog: 1, debug: 1, cancelGrace: 1 };
 
 /**
- * `run(main, { loop: new VirtualLoop() })` runs `main` in virtual time, which begins at 0. When nothing is ready, no timer
- * is set and no foreign work is in flight, it rejects with a DeadlockError at once.
+ * `run(main, { loop: new VirtualLoop() })` runs `main` in virtual time, which begins at 0. When
+ * nothing is ready, no timer is set and no foreign work is in flight, it rejects with a
+ * DeadlockError at once.
  *
  * @example
  * const loop = new testing.VirtualLoop();
@@ -50,7 +57,10 @@ export class VirtualLoop extends EventLoop {
 /** Longer than a host takes to settle what is about to settle, shorter than a person notices. */
 const SECOND_LOOK_SECONDS = 0.02;
 
-/** Tells the runs on its loop that they will never end: nothing can wake them, or they have taken too long. */
+/**
+ * Tells the runs on its loop that they will never end: nothing can wake them, or they have taken
+ * too long.
+ */
 class WatchedHost extends VirtualHost {
   readonly #draw: ((count: number) => number) | undefined;
   readonly #watchdogSeconds: number;
@@ -85,12 +95,13 @@ class WatchedHost extends VirtualHost {
   }
 
   /**
-   * Nothing of ours can wake a task. A branch beside a parked one may sit in a foreign await, which cannot be seen from
-   * here: it gets a few real milliseconds before the run is declared dead.
+   * Nothing of ours can wake a task. A branch beside a parked one may sit in a foreign await, which
+   * cannot be seen from here: it gets a few real milliseconds before the run is declared dead.
    */
   protected override stuck(): void {
     if (this.#secondLook !== undefined || this.#runs.size === 0 || this.#isWaitedFor()) return;
-    // Behind what the host has to call anyway: on a busy machine this timer is due before a callback that was there first.
+    // Behind what the host has to call anyway: on a busy machine this timer is due before a
+    // callback that was there first.
     const later = () => realHost.macrotask(() => this.#lookAgain());
     this.#secondLook = realHost.setTimer(realHost.now() + SECOND_LOOK_SECONDS, later);
     this.#secondLook.unref(); // else it is something open itself; the watchdog keeps the process alive
@@ -103,7 +114,10 @@ class WatchedHost extends VirtualHost {
     else if (!this.#isWaitedFor()) for (const run of [...this.#runs]) run();
   }
 
-  /** A task without a wait of ours sits in a foreign await, which may still end; the watchdog has an eye on it. */
+  /**
+   * A task without a wait of ours sits in a foreign await, which may still end; the watchdog has an
+   * eye on it.
+   */
   #isWaitedFor(): boolean {
     return this.foreignTasks().length > 0;
   }

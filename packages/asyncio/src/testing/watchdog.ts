@@ -1,4 +1,7 @@
-/** Ends trials that take too long in real time. One timer for all the trials of a test, so that each costs nothing. */
+/**
+ * Ends trials that take too long in real time. One timer for all the trials of a test, so that each
+ * costs nothing.
+ */
 
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { watchRejections } from "./rejections.ts";

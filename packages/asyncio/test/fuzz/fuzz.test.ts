@@ -1,4 +1,5 @@
-// 2000 random programs; FUZZ_PROGRAMS and FUZZ_SEED choose how many, and the first. `npm run soak` runs many more.
+// 2000 random programs; FUZZ_PROGRAMS and FUZZ_SEED choose how many, and the first. `npm run soak`
+// runs many more.
 
 import { test } from "node:test";
 import { formatProgram, makeProgram, runProgram, shrinkProgram } from "./fuzz.ts";

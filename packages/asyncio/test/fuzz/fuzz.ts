@@ -1,12 +1,14 @@
-// Random programs, each made from a seed, run in virtual time, and held against the promises of the library: one holder of a
-// lock at a time, permits conserved, items neither lost nor doubled, first come first served, nobody waits for what is there,
-// nothing is left.
+// Random programs, each made from a seed, run in virtual time, and held against the promises of the
+// library: one holder of a lock at a time, permits conserved, items neither lost nor doubled, first
+// come first served, nobody waits for what is there, nothing is left.
 //
-// A program is data: some actors, each a list of steps, which nest. Actors lock, queue, notify, sleep, cancel each other, time
-// out, open groups and scopes, race, fail, and swallow errors. When the time is over, main cancels what is left.
+// A program is data: some actors, each a list of steps, which nest. Actors lock, queue, notify,
+// sleep, cancel each other, time out, open groups and scopes, race, fail, and swallow errors. When
+// the time is over, main cancels what is left.
 //
-// Sleeps are multiples of 0.1 s and main looks 0.05 s in between: at that moment of virtual time nothing else is ready, so
-// the state of each primitive must agree with who is known to hold it and to wait for it.
+// Sleeps are multiples of 0.1 s and main looks 0.05 s in between: at that moment of virtual time
+// nothing else is ready, so the state of each primitive must agree with who is known to hold it and
+// to wait for it.
 
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
@@ -85,7 +87,10 @@ export function makeProgram(seed: number): Program {
   return { seed, cancelGrace, actors };
 }
 
-/** Draws steps. Each program has favourite kinds, and some that it never uses: so it does much with little. */
+/**
+ * Draws steps. Each program has favourite kinds, and some that it never uses: so it does much with
+ * little.
+ */
 class Maker {
   readonly #draw: Draw;
   readonly #weights: ReadonlyMap<Kind, number>;
@@ -428,7 +433,10 @@ class World {
     assert.equal(this.#barrier.nWaiting, 0);
   }
 
-  /** A broken promise is kept: whoever throws it here may be in the hands of an actor that swallows it. */
+  /**
+   * A broken promise is kept: whoever throws it here may be in the hands of an actor that swallows
+   * it.
+   */
   #alwaysHolds(check: () => void): void {
     try {
       check();

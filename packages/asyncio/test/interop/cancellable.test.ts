@@ -221,7 +221,10 @@ describe("cancelled", () => {
 });
 
 describe("a value that comes after the cancellation", () => {
-  /** Cancels `cancellable` over `work` before that gives `value`, lets it come, and what follows, happen. */
+  /**
+   * Cancels `cancellable` over `work` before that gives `value`, lets it come, and what follows,
+   * happen.
+   */
   async function late<T>(value: T, options: DiscardOption<T> = {}): Promise<{ task: Task<T> }> {
     const work = Promise.withResolvers<T>();
     const connect = (): Promise<T> => work.promise;

@@ -1,5 +1,5 @@
-// Foreign code answers to our signals with errors of its own, which have our CancelledError as their cause. Every test runs
-// in virtual time and on the real host.
+// Foreign code answers to our signals with errors of its own, which have our CancelledError as
+// their cause. Every test runs in virtual time and on the real host.
 
 import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
@@ -37,7 +37,9 @@ const answers: Record<string, () => Promise<unknown>> = {
   "a group of nothing else in an error": () => orm(() => Promise.any([hostWork()])),
 };
 
-/** Declares a test in virtual time, where nothing may be left or reported, and one on the real host. */
+/**
+ * Declares a test in virtual time, where nothing may be left or reported, and one on the real host.
+ */
 function onBoth(name: string, body: (loop: asyncio.EventLoop) => Promise<void>): void {
   test(`${name}, in virtual time`, virtual(body));
   test(`${name}, in real time`, async () => {

@@ -360,7 +360,9 @@ describe("what is asked of the arguments", () => {
   }
 });
 
-/** One connection, which runs one query at a time, and takes some turns to run one and to stop one. */
+/**
+ * One connection, which runs one query at a time, and takes some turns to run one and to stop one.
+ */
 class Session {
   queries = 0;
   destroyed = 0;

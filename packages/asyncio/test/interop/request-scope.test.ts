@@ -44,7 +44,10 @@ class Response extends EventEmitter {
   }
 }
 
-/** What a web server does: calls back from the host, in the context in which it was started. Two ticks, and it is done. */
+/**
+ * What a web server does: calls back from the host, in the context in which it was started. Two
+ * ticks, and it is done.
+ */
 const callback = <T>(fn: () => T | PromiseLike<T>): Promise<T> =>
   new Promise((resolve) => setImmediate(() => resolve(fn())));
 

@@ -6,7 +6,10 @@ import { describe, test } from "node:test";
 import { createTask, gather, run, sleep } from "../../src/index.ts";
 import { runFixture } from "../child.ts";
 
-/** Makes promises call back in the context that was current at load, as zone.js and pools of workers do, while `body` runs. */
+/**
+ * Makes promises call back in the context that was current at load, as zone.js and pools of workers
+ * do, while `body` runs.
+ */
 async function withPatchedThen<T>(body: () => Promise<T>): Promise<T> {
   const native = Promise.prototype.then;
   const outside = new AsyncResource("patched then");

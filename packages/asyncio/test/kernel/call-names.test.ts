@@ -1,4 +1,5 @@
-// Every message about a wrong argument or a wrong moment names the call that was made, and no other.
+// Every message about a wrong argument or a wrong moment names the call that was made, and no
+// other.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

@@ -1,5 +1,6 @@
-// The engine does not promise how many microtasks an await takes, and transpilers, wrappers and other hosts take more.
-// So the rules must hold whatever the number: the same scenes, with extra hops at every place where there may be one.
+// The engine does not promise how many microtasks an await takes, and transpilers, wrappers and
+// other hosts take more. So the rules must hold whatever the number: the same scenes, with extra
+// hops at every place where there may be one.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

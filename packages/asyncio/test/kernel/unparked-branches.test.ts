@@ -35,7 +35,10 @@ async function wrapped<T>(depth: number, start: () => Promise<T>): Promise<T> {
   return depth === 0 ? await start() : await wrapped(depth - 1, start);
 }
 
-/** Cancels the region of `body` when that has begun: a short deadline may strike before, on a busy machine. */
+/**
+ * Cancels the region of `body` when that has begun: a short deadline may strike before, on a busy
+ * machine.
+ */
 async function cancelledSoon(body: () => Promise<unknown>): Promise<void> {
   const scope = new CancelScope();
   const running = scope.run(body);

@@ -12,7 +12,10 @@ const { createTask, Event, run, startServer } = asyncio;
 
 const text = (chunk: Uint8Array) => new TextDecoder().decode(chunk);
 
-/** A server, and a way to connect bare sockets to it. Afterwards it is closed, and has reported what it should. */
+/**
+ * A server, and a way to connect bare sockets to it. Afterwards it is closed, and has reported what
+ * it should.
+ */
 function serving(
   handler: asyncio.ConnectionHandler,
   body: (server: asyncio.Server, open: () => Promise<Socket>) => Promise<void>,

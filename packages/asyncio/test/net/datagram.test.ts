@@ -1,4 +1,5 @@
-// Datagram endpoints: on a simulated network in virtual time, and on sockets of the loopback interface.
+// Datagram endpoints: on a simulated network in virtual time, and on sockets of the loopback
+// interface.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

@@ -18,7 +18,10 @@ interface Place {
   connect(server: asyncio.Server): Promise<asyncio.Connection>;
 }
 
-/** The same test on sockets of this machine, and on a simulated network in virtual time. Nothing may be reported. */
+/**
+ * The same test on sockets of this machine, and on a simulated network in virtual time. Nothing may
+ * be reported.
+ */
 function everywhere(body: (place: Place) => Promise<void>): () => void {
   const check = async (loop: asyncio.EventLoop, main: () => Promise<void>): Promise<void> => {
     const reports = collectReports(loop);
@@ -195,7 +198,8 @@ describe("cancelOnEof", () => {
         server.close();
         await server.waitClosed();
 
-        // Ten bytes are left when the first line is handled: too many to see what comes behind them.
+        // Ten bytes are left when the first line is handled: too many to see what comes behind
+        // them.
         assert.deepEqual(handled, ["one", "two"]);
         assert.equal(t.now, 10);
       });

@@ -1,4 +1,5 @@
-// A client and a server in one test, in virtual time: cancelled everywhere, under many schedules, with links that fail.
+// A client and a server in one test, in virtual time: cancelled everywhere, under many schedules,
+// with links that fail.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -770,7 +770,10 @@ describe("startTls", () => {
       await started[Symbol.asyncDispose]();
     }));
 
-  /** Forwards to `port`; what the client sends first is kept back until there are `bytes` of it, and comes in one piece. */
+  /**
+   * Forwards to `port`; what the client sends first is kept back until there are `bytes` of it, and
+   * comes in one piece.
+   */
   async function gathering(port: number, bytes: number) {
     return await bareServer((socket) => {
       const onward = connect(port, local);

@@ -1,4 +1,5 @@
-// Behaviours of asyncio's event loop and runner that no other test pins; docs/parity.md has them all.
+// Behaviours of asyncio's event loop and runner that no other test pins; docs/parity.md has them
+// all.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

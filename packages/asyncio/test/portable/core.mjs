@@ -1,5 +1,5 @@
-// The portable part of the suite: it runs the built package under every runtime, without a test runner.
-// Each check prints `ok - name` or `not ok - name: why`; the last line counts them.
+// The portable part of the suite: it runs the built package under every runtime, without a test
+// runner. Each check prints `ok - name` or `not ok - name: why`; the last line counts them.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import * as asyncio from "asyncio-ts";

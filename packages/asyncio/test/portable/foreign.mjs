@@ -1,4 +1,5 @@
-// Foreign work under every runtime: fetch bound to a scope, work that is joined, and what hosts make of an abort.
+// Foreign work under every runtime: fetch bound to a scope, work that is joined, and what hosts
+// make of an abort.
 
 import { EventEmitter, once } from "node:events";
 import { createServer } from "node:http";

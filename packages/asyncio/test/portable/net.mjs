@@ -1,4 +1,5 @@
-// Streams, connections and servers on every runtime: what is under them is the runtime's own node:net.
+// Streams, connections and servers on every runtime: what is under them is the runtime's own
+// node:net.
 
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -35,7 +36,10 @@ async function failureOf(promise) {
 
 const text = (bytes) => new TextDecoder().decode(bytes);
 
-/** Starts a server with `handler`, and gives `body` a connection to it. (Node 20 has no `await using`.) */
+/**
+ * Starts a server with `handler`, and gives `body` a connection to it. (Node 20 has no `await
+ * using`.)
+ */
 async function connected(handler, body) {
   const server = await asyncio.startServer(handler, { host: "127.0.0.1" });
   const connection = await asyncio.openConnection("127.0.0.1", server.sockets[0].port);

@@ -1,4 +1,5 @@
-// What lives outside the loop, under every runtime: datagrams, processes, signals. Programs are those of a POSIX system.
+// What lives outside the loop, under every runtime: datagrams, processes, signals. Programs are
+// those of a POSIX system.
 
 import * as asyncio from "asyncio-ts";
 import { runTest, SimulatedNetwork } from "asyncio-ts/testing";

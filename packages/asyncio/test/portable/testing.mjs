@@ -1,4 +1,5 @@
-// asyncio-ts/testing on every runtime: the same seeds have to give the same schedules everywhere, byte by byte.
+// asyncio-ts/testing on every runtime: the same seeds have to give the same schedules everywhere,
+// byte by byte.
 
 import * as asyncio from "asyncio-ts";
 import * as testing from "asyncio-ts/testing";
@@ -66,7 +67,8 @@ async function program(t, log) {
     group.createTask(consumer, { name: "b" });
     await event.wait();
     note("all are put");
-    // An `await`, since JavaScriptCore leaves no frame, and so no place in a report, of a call in tail position.
+    // An `await`, since JavaScriptCore leaves no frame, and so no place in a report, of a call in
+    // tail position.
     const run = (name) => async () => await asyncio.sleep(t.random(), name);
     const winner = await asyncio.race(run("first"), run("second"));
     note(`${JSON.stringify(winner)} has won`);
@@ -152,7 +154,8 @@ await check("whole reports are the same everywhere: steps, waits, places, values
   reports.push(reportOf(await failureOf(testing.explore(bank))));
   const cancelled = testing.cancelSweep(bank, { invariant: () => Promise.reject(new Error("no")) });
   reports.push(reportOf(await failureOf(cancelled)));
-  // Where words or schedules have changed on purpose, the new digest is that of Node 24; the others have to agree.
+  // Where words or schedules have changed on purpose, the new digest is that of Node 24; the others
+  // have to agree.
   equal(digest(reports.join("\n\n")), "67a8343d");
 });
 
@@ -168,7 +171,8 @@ await check("a sweep names what a cancellation leaves behind", async () => {
 });
 
 await check("a bare promise that nobody settles is a deadlock", async () => {
-  // Bun cannot tell whether something outside is under way: there "hold" would wait for the watchdog.
+  // Bun cannot tell whether something outside is under way: there "hold" would wait for the
+  // watchdog.
   const error = await failureOf(testing.runTest(() => new Promise(() => {}), { foreign: "error" }));
   equal(error.code, "ERR_ASYNCIO_DEADLOCK");
 });

@@ -1,5 +1,5 @@
-// TLS on every runtime: what is under it is the runtime's own node:tls. What a runtime cannot do is said in
-// docs/guide/streams-and-servers.md, and left out here by name.
+// TLS on every runtime: what is under it is the runtime's own node:tls. What a runtime cannot do is
+// said in docs/guide/streams-and-servers.md, and left out here by name.
 
 import { readFileSync } from "node:fs";
 import * as asyncio from "asyncio-ts";
@@ -41,7 +41,9 @@ const echo = async (reader, writer) => {
   for await (const line of reader) await writer.write(line);
 };
 
-/** Starts a server, and gives `body` a function that connects to it. (Node 20 has no `await using`.) */
+/**
+ * Starts a server, and gives `body` a function that connects to it. (Node 20 has no `await using`.)
+ */
 async function serving(handler, tls, body) {
   const server = await asyncio.startServer(handler, { host: "127.0.0.1", tls });
   const opened = [];

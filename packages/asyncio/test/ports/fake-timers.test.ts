@@ -1,4 +1,5 @@
-// Fake timers of test frameworks do not reach a real loop. Whoever waits there for time to pass is told so.
+// Fake timers of test frameworks do not reach a real loop. Whoever waits there for time to pass is
+// told so.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

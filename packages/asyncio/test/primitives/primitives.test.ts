@@ -1,4 +1,5 @@
-// Primitives that are built on the low-level door alone, as anybody can: they keep the rules that ours keep.
+// Primitives that are built on the low-level door alone, as anybody can: they keep the rules that
+// ours keep.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

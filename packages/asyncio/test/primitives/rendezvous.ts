@@ -1,6 +1,8 @@
 import { complete, interruption, park, refuse, WaitList } from "../../src/lowlevel.ts";
 
-/** Two tasks meet here, and each goes on with what the other has brought. First come, first served. */
+/**
+ * Two tasks meet here, and each goes on with what the other has brought. First come, first served.
+ */
 export class Rendezvous<T> {
   readonly #waiters = new WaitList();
   /** What those who wait have brought, in the same order. */
@@ -19,7 +21,10 @@ export class Rendezvous<T> {
     this.#waiters.failAll(() => new Error("the rendezvous is closed"));
   }
 
-  /** Waits for a partner. If it is cancelled while it waits, it has brought nothing: the next one waits for another. */
+  /**
+   * Waits for a partner. If it is cancelled while it waits, it has brought nothing: the next one
+   * waits for another.
+   */
   meet(mine: T): Promise<T> {
     const stop = interruption("Rendezvous.meet");
     if (stop !== undefined) return stop;

@@ -1,6 +1,9 @@
 import { complete, interruption, park, type Wait, watchHeld } from "../../src/lowlevel.ts";
 
-/** So many units for all: memory, connections to one host. First come, first served, so a large request is not overtaken. */
+/**
+ * So many units for all: memory, connections to one host. First come, first served, so a large
+ * request is not overtaken.
+ */
 export class WeightedSemaphore {
   readonly #units: number;
   #free: number;
@@ -16,7 +19,10 @@ export class WeightedSemaphore {
     return this.#free;
   }
 
-  /** Waits for `units` of them, and gives a guard whose disposal gives them back. Cancelled while it waits, it has taken none. */
+  /**
+   * Waits for `units` of them, and gives a guard whose disposal gives them back. Cancelled while it
+   * waits, it has taken none.
+   */
   acquire(units: number): Promise<Disposable> {
     if (!(units > 0 && units <= this.#units)) {
       const message = `\`acquire\` expects more than 0 units and at most ${this.#units}, got ${units}`;

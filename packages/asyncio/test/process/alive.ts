@@ -4,7 +4,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { run } from "../../src/index.ts";
 
-/** A test body with real processes, as main of a run of its own. After it no process, pipe, timer or listener is left. */
+/**
+ * A test body with real processes, as main of a run of its own. After it no process, pipe, timer or
+ * listener is left.
+ */
 export function real(body: () => Promise<void>): () => Promise<void> {
   return async () => {
     const before = await openResources();
@@ -13,7 +16,10 @@ export function real(body: () => Promise<void>): () => Promise<void> {
   };
 }
 
-/** What keeps this process busy, and its listeners, once the host has had its time to close what was closed. */
+/**
+ * What keeps this process busy, and its listeners, once the host has had its time to close what was
+ * closed.
+ */
 async function openResources(): Promise<string[]> {
   for (let hops = 0; hops < 3; hops++) await new Promise((resolve) => setImmediate(resolve));
   const kinds = process.getActiveResourcesInfo().filter((kind) => kind !== "Immediate");
@@ -31,7 +37,10 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Waits until the system has taken the processes away that it was told to kill: it does that in its own time. */
+/**
+ * Waits until the system has taken the processes away that it was told to kill: it does that in its
+ * own time.
+ */
 export async function allGone(...pids: number[]): Promise<void> {
   for (let looks = 0; pids.some(isAlive); looks++) {
     // Looks, and no seconds: on a busy machine the system takes longer, and so do they.

@@ -31,7 +31,10 @@ const linesOf = (name: string): string[] => {
   const path = join(folder, name);
   return existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : [];
 };
-/** Waits until a script has said something in a file: it has no other way to be heard before it ends. */
+/**
+ * Waits until a script has said something in a file: it has no other way to be heard before it
+ * ends.
+ */
 async function untilSaid(name: string, count: number): Promise<number[]> {
   while (linesOf(name).length < count) await sleep(0.005);
   return linesOf(name).map(Number);
@@ -268,7 +271,8 @@ describe("cancelling runProcess", () => {
     "asks the process and what it has started to end, and waits for that",
     real(async () => {
       const said = join(folder, "polite");
-      // The child tells that it is there itself: until then it is a copy of the shell, which takes the signal for its own.
+      // The child tells that it is there itself: until then it is a copy of the shell, which takes
+      // the signal for its own.
       const child = `sh -c 'echo $$ >> ${said}; sleep 100'`;
       const script = `trap 'echo 1 >> ${said}; exit' TERM; ${child} & wait`;
       const task = createTask(() => runProcess("sh", sh(script)));
@@ -362,7 +366,10 @@ describe("cancelling runProcess", () => {
   );
 });
 
-/** Does `body` with more and more seconds until it gives something: how long a process takes to start is the machine's. */
+/**
+ * Does `body` with more and more seconds until it gives something: how long a process takes to
+ * start is the machine's.
+ */
 async function patiently<T>(body: (seconds: number) => Promise<T | undefined>): Promise<T> {
   for (let seconds = 0.1; ; seconds *= 2) {
     const found = await body(seconds);

@@ -593,8 +593,8 @@ describe("iteration", () => {
   );
 });
 
-// Producers and consumers that are cancelled at random moments. Whatever the order: the items whose put has succeeded are
-// those that were taken and those that are left.
+// Producers and consumers that are cancelled at random moments. Whatever the order: the items whose
+// put has succeeded are those that were taken and those that are left.
 describe("no item is lost or doubled, seeds 1 to 200", () => {
   for (let first = 1; first <= 200; first += 20) {
     test(`seeds ${first} to ${first + 19}`, async () => {

@@ -1,4 +1,5 @@
-// Code that goes on after its run: listeners, handlers of servers. Its async context is still that of the run.
+// Code that goes on after its run: listeners, handlers of servers. Its async context is still that
+// of the run.
 
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";

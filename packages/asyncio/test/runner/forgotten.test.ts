@@ -1,5 +1,6 @@
-// That a promise was forgotten is told by the host, which asks for the rejections that nobody has handled. So these are programs
-// of their own: a test framework listens to the same event, and fails.
+// That a promise was forgotten is told by the host, which asks for the rejections that nobody has
+// handled. So these are programs of their own: a test framework listens to the same event, and
+// fails.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

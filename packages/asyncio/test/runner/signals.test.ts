@@ -1,5 +1,6 @@
-// Signals as an async iterable. Most tests raise them inside the process (`process.emit`), in virtual time; that the system's
-// own arrive, and what they do to a run, is tested with programs of their own.
+// Signals as an async iterable. Most tests raise them inside the process (`process.emit`), in
+// virtual time; that the system's own arrive, and what they do to a run, is tested with programs of
+// their own.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

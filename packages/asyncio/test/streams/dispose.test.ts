@@ -1,4 +1,5 @@
-// `await using`: what was not sent is told, whatever ends the wait for it, and no other error is hidden by that.
+// `await using`: what was not sent is told, whatever ends the wait for it, and no other error is
+// hidden by that.
 
 import assert from "node:assert/strict";
 import { createServer, type Socket } from "node:net";

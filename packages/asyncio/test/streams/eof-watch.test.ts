@@ -12,7 +12,8 @@ const { memoryStreamPair, runTest } = testing;
 const bytes = (string: string) => new TextEncoder().encode(string);
 const text = (chunk: Uint8Array) => new TextDecoder().decode(chunk);
 
-// What comes is handed on by a reaction, not in the step in which it comes; a cancellation in between takes no bytes away.
+// What comes is handed on by a reaction, not in the step in which it comes; a cancellation in
+// between takes no bytes away.
 const cancellationWins = true;
 
 conforms("StreamReader.waitEof", { wakes: "all", hasFastPath: true, cancellationWins }, () => {

@@ -26,7 +26,8 @@ conforms("NodeStream.read", { wakes: "own", hasFastPath: true, holdsTime: true }
 });
 
 conforms("NodeStream.drain", { wakes: "all", hasFastPath: true, holdsTime: true }, () => {
-  // One of Node's calls back a tick later: then nothing could come in the step in which it is through.
+  // One of Node's calls back a tick later: then nothing could come in the step in which it is
+  // through.
   class Congested extends EventEmitter {
     writableLength = 0;
     passed: () => void = () => {};

@@ -1,4 +1,5 @@
-// How much is looked through for separators: no more than what is new, and what comes before the one that is found.
+// How much is looked through for separators: no more than what is new, and what comes before the
+// one that is found.
 
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";

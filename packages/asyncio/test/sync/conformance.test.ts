@@ -1,5 +1,5 @@
-// The primitives, the ordered queues and the joins that own nothing, against the rules that every operation keeps. Each case has
-// seeds of its own; together they cover more than 200.
+// The primitives, the ordered queues and the joins that own nothing, against the rules that every
+// operation keeps. Each case has seeds of its own; together they cover more than 200.
 
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";

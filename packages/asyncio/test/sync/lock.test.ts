@@ -14,7 +14,9 @@ import {
 import { VirtualLoop } from "../../src/testing.ts";
 import { rejection, virtual } from "../virtual.ts";
 
-/** Starts tasks that acquire `lock` in turn, write their name down, and release it one second later. */
+/**
+ * Starts tasks that acquire `lock` in turn, write their name down, and release it one second later.
+ */
 function queueUp(lock: Lock, names: string[], log: string[]): Task<void>[] {
   return names.map((name) =>
     createTask(

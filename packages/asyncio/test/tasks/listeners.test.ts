@@ -1,4 +1,5 @@
-// What a listener throws goes into the emitter, and from there to the host. So these are programs of their own.
+// What a listener throws goes into the emitter, and from there to the host. So these are programs
+// of their own.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

@@ -1,4 +1,5 @@
-// A service waits for its one long-lived task or future again and again, and gives up again and again. Nothing may pile up.
+// A service waits for its one long-lived task or future again and again, and gives up again and
+// again. Nothing may pile up.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

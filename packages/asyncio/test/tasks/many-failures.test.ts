@@ -12,7 +12,8 @@ import {
 import { onBothLoops } from "../both-loops.ts";
 import { rejection } from "../virtual.ts";
 
-// Work that grew with the square of the number would keep these tests busy for minutes, and the runner would end them.
+// Work that grew with the square of the number would keep these tests busy for minutes, and the
+// runner would end them.
 const many = 50_000;
 
 const failing = async (): Promise<never> => {

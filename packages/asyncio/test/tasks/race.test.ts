@@ -29,7 +29,9 @@ function fail(delay: number, message = "broken"): () => Promise<never> {
   };
 }
 
-/** Sleeps, and writes down when it was cancelled and when it had cleaned up for `cleaning` seconds. */
+/**
+ * Sleeps, and writes down when it was cancelled and when it had cleaned up for `cleaning` seconds.
+ */
 function slow(log: string[], name: string, cleaning = 0): () => Promise<string> {
   return async () => {
     try {
@@ -43,7 +45,10 @@ function slow(log: string[], name: string, cleaning = 0): () => Promise<string> 
   };
 }
 
-/** Begins `operation` in a task on two queues; in one step the first gets an item and the task is cancelled. */
+/**
+ * Begins `operation` in a task on two queues; in one step the first gets an item and the task is
+ * cancelled.
+ */
 async function cancelAsItCompletes(
   operation: (first: Queue<string>, second: Queue<string>) => Promise<unknown>,
 ): Promise<unknown[]> {

@@ -1,4 +1,5 @@
-// How a map leaves its source: in real time, where the ends of several workers come together, and in virtual time.
+// How a map leaves its source: in real time, where the ends of several workers come together, and
+// in virtual time.
 
 import assert from "node:assert/strict";
 import { EventEmitter, on } from "node:events";

@@ -1,4 +1,5 @@
-// Properties over data and schedules: fast-check draws and shrinks the data, `explored` the schedules.
+// Properties over data and schedules: fast-check draws and shrinks the data, `explored` the
+// schedules.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,5 +1,5 @@
-// The library's own primitives under the library's own tools: what each of them promises holds in every order of steps, and
-// wherever a task is cancelled nothing is lost, doubled or left.
+// The library's own primitives under the library's own tools: what each of them promises holds in
+// every order of steps, and wherever a task is cancelled nothing is lost, doubled or left.
 
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";

@@ -33,7 +33,8 @@ suite("cancelSweep", () => {
       { depth: 1 },
     );
 
-    // Waiting for one; as one ends, which two's wait learns; waiting for two; as two ends, which nobody learns.
+    // Waiting for one; as one ends, which two's wait learns; waiting for two; as two ends, which
+    // nobody learns.
     assert.deepEqual(cancelledAt, ["one at 0", "two at 1", "two at 1"]);
     assert.deepEqual([sweep.runs, sweep.places, sweep.complete], [5, 4, true]);
   });
@@ -255,7 +256,8 @@ suite("faultSweep", () => {
       times.push(`${moved.cancelled} at ${t.now}`);
     });
 
-    // The outer one passes in the first sleep, and as it ends; either in the second sleep, and, too late, as it ends.
+    // The outer one passes in the first sleep, and as it ends; either in the second sleep, and, too
+    // late, as it ends.
     assert.equal(sweep.places, 6);
     const late = ["false at 2", "false at 2"];
     assert.deepEqual(times, ["false at 2", "true at 0", "true at 1", "true at 1", ...late]);

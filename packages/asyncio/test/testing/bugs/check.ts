@@ -1,7 +1,7 @@
-// A corpus of known bugs: each is found with default settings, comes back from its string, and shrinks to the fewest
-// deviations (nothing that differs from FIFO in fewer places fails); each mended twin stands up to many schedules: 1000 here,
-// and 10,000 from each of several seeds in `npm run soak` (EXPLORE_SCHEDULES, EXPLORE_SEED). In three files, so that they
-// run beside each other.
+// A corpus of known bugs: each is found with default settings, comes back from its string, and
+// shrinks to the fewest deviations (nothing that differs from FIFO in fewer places fails); each
+// mended twin stands up to many schedules: 1000 here, and 10,000 from each of several seeds in `npm
+// run soak` (EXPLORE_SCHEDULES, EXPLORE_SEED). In three files, so that they run beside each other.
 
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";

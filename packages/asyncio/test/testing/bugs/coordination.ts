@@ -1,4 +1,5 @@
-// Bugs in how tasks wait for each other: orders that are assumed, wake-ups that are lost, locks that cross.
+// Bugs in how tasks wait for each other: orders that are assumed, wake-ups that are lost, locks
+// that cross.
 
 import assert from "node:assert/strict";
 import * as asyncio from "../../../src/index.ts";

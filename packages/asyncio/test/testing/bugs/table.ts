@@ -1,6 +1,7 @@
-// How soon each strategy finds each bug: `node packages/asyncio/test/testing/bugs/table.ts` prints the table of
-// docs/bugs-found.md. A cell is the schedule that failed first and the milliseconds up to its end, each the median of ten
-// seeds. "-": not found by most seeds within 10,000 schedules, or until nothing new came.
+// How soon each strategy finds each bug: `node packages/asyncio/test/testing/bugs/table.ts` prints
+// the table of docs/bugs-found.md. A cell is the schedule that failed first and the milliseconds up
+// to its end, each the median of ten seeds. "-": not found by most seeds within 10,000 schedules,
+// or until nothing new came.
 
 import * as testing from "../../../src/testing.ts";
 import { coordination } from "./coordination.ts";
