@@ -121,7 +121,7 @@ export type {
   ConnectOptions,
   Datagram,
   Destination,
-} from "./ports/network.ts";
+} from "./streams/network.ts";
 export type { AddressOptions, Resolver } from "./net/happy-eyeballs.ts";
 export type {
   Certificate,

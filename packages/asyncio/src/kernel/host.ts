@@ -8,7 +8,6 @@
  */
 
 import { type HostTimer, jsHost } from "../ports/js-host.ts";
-import type { Network } from "../ports/network.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import type { Handle } from "./callback.ts";
 import type { Ready } from "./gate.ts";
@@ -77,8 +76,8 @@ export interface Host {
    * holds still.
    */
   io?(change: 1 | -1): void;
-  /** The network of the running code; undefined: the real one. */
-  readonly network?: Network | undefined;
+  /** The `Network` of the running code; undefined: the real one. */
+  readonly network?: object | undefined;
   /** Shows text to whoever runs the program: exceptions nobody handled, debug findings. */
   report(text: string): void;
 }

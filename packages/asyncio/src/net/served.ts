@@ -7,7 +7,7 @@
 import type { FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/operation.ts";
 import type { Task } from "../kernel/task.ts";
-import { type ByteStream, describeAddress } from "../ports/network.ts";
+import { type ByteStream, describeAddress } from "../streams/network.ts";
 import { isLossOf } from "../streams/writer.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { cleanup } from "../tasks/timeouts.ts";

@@ -25,6 +25,7 @@ import { completed, here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { createTask, type Task } from "../kernel/task.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
+import { type Connection, connectionOf } from "../streams/connection.ts";
 import {
   type Address,
   type ByteStream,
@@ -32,8 +33,7 @@ import {
   type Listener,
   type ListenOptions,
   type StreamNetwork,
-} from "../ports/network.ts";
-import { type Connection, connectionOf } from "../streams/connection.ts";
+} from "../streams/network.ts";
 import type { ReaderOptions, StreamReader } from "../streams/reader.ts";
 import { READER } from "../streams/reader.ts";
 import { checkLimit } from "../streams/separators.ts";

@@ -5,15 +5,15 @@
  * listed, and left behind.
  */
 
-import { condense } from "../errors/lines.ts";
+import { type Dependent, dependentsOf } from "../interop/dependents.ts";
 import { requestsOn } from "../interop/running-requests.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
-import { type Dependent, dependentsOf } from "../ports/dependents.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { condense } from "../tasks/condense.ts";
 
 /** Completions after which a loop looks at its budget: what it runs at least in one turn. */
 const LEAST_IN_A_TURN = 64;

@@ -15,9 +15,9 @@ import type { Watched } from "../kernel/host.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { Closing } from "./closing.ts";
+import { type Address, type ByteStream, hostError } from "./network.ts";
 import { describeCaller } from "./reader.ts";
 
 /** Where chunks come from. */

@@ -33,9 +33,9 @@ import { type Coroutine, checkTaskOptions, Task, type TaskOptions } from "../ker
 import { currentContext } from "../kernel/variables.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { bindSignal, checkSignal } from "../ports/abort.ts";
-import { excuse } from "../ports/uncaught.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
 import { ExceptionGroup } from "./exception-group.ts";
+import { excuse } from "./excuse.ts";
 import type { Ownership } from "./owners.ts";
 import type { SignalOption } from "./timeouts.ts";
 

@@ -19,8 +19,8 @@ import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { currentContext } from "../kernel/variables.ts";
 import { type AbortBinding, bindSignal, checkSignal } from "../ports/abort.ts";
-import { noticeFakeTimers } from "../ports/fake-timers.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { noticeFakeTimers } from "./fake-timers.ts";
 
 /** Options of everything that opens a scope. */
 export interface SignalOption {
