@@ -31,8 +31,8 @@ const layers = [
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
 // These only fall.
-const kernelLines = { file: 437, total: 3324 };
-const linesBelow = 1244;
+const kernelLines = { file: 385, total: 2801 };
+const linesBelow = 1250;
 
 interface Import {
   readonly from: string;

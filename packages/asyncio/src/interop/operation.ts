@@ -121,7 +121,7 @@ export interface Held {
  */
 export function watchHeld(resource: Held): void {
   const { loop } = here();
-  if (loop.isExact) loop.watch(resource);
+  if (loop.isExact) loop.host.watch?.(resource);
 }
 
 /** Something outside the loop that must not outlive its run: a process, a socket, a worker. */

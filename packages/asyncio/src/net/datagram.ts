@@ -219,7 +219,7 @@ export class DatagramEndpoint implements AsyncDisposable {
     this.#port = port;
     this.#inbox = inbox;
     dependents.add(this);
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   /**

@@ -245,7 +245,7 @@ export class NodeListener implements Listener, Watched {
     this.#server = server;
     this.#unix = unix;
     server.on("connection", (socket: Socket) => this.#connected(streamOf(socket, loop)));
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   get address(): Address {

@@ -42,7 +42,8 @@ export class Served implements FutureListener {
    * over if undefined.
    */
   get swallowed(): number | undefined {
-    return this.task?.scope.swallowed;
+    const state = this.task?.scope.cancelState;
+    return state?.insists === true ? state.refusals : undefined;
   }
 
   /**

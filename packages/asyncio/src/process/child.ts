@@ -123,7 +123,7 @@ export class Child implements Dependent, Watched {
     host.on("exit", (code, signal) => this.#exited(code, signal));
     host.on("error", () => {}); // it could not be sent a signal: it has gone
     for (const output of this.#outputs) output.on("close", () => this.#tellWatchers());
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
     dependents.add(this);
     addLiving(this);
   }

@@ -101,7 +101,7 @@ export class ForeignStream implements ByteStream, Watched {
       this.#sourceScope.close();
     });
     sink?.failed.then(undefined, (error) => this.#sinkFailed(error));
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   get lost(): Error | undefined {

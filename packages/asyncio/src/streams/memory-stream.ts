@@ -146,7 +146,7 @@ export class MemoryStream implements ByteStream, Watched {
     this.#incoming = end.incoming;
     this.#outgoing = end.outgoing;
     this.#carrier = end.carrier;
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   get isClosing(): boolean {

@@ -157,7 +157,7 @@ export class NodeStream implements ByteStream, Watched {
     this.highWaterMark = highWaterMark;
     if (readable !== undefined) this.#ownReadable(readable);
     if (writable !== undefined && writable !== (readable as unknown)) this.#own(writable);
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   #ownReadable(readable: Readable): void {

@@ -117,7 +117,7 @@ export class Timeout {
 
   /** True once the deadline has cancelled the body, also if the body then swallowed that. */
   expired(): boolean {
-    return this.#scope.isExpired;
+    return this.#scope.cancelState.expired;
   }
 }
 
@@ -354,7 +354,7 @@ export class CancelScope {
 
   /** True once a cancellation was asked for, by `cancel`, the deadline, or the signal. */
   get cancelCalled(): boolean {
-    return this.#scope?.cancelCalled ?? this.#early !== undefined;
+    return this.#scope?.cancelState.cancelCalled ?? this.#early !== undefined;
   }
 
   /** True once the scope has cut its body off. */

@@ -42,7 +42,7 @@ export class SimulatedListener implements Listener, Watched {
     this.address = address;
     this.#forget = forget;
     const { loop } = here();
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   accept(): Promise<ByteStream> {
@@ -106,7 +106,7 @@ export class SimulatedSocket implements DatagramSocket, DatagramEnd, Watched {
     this.#send = send;
     this.#forget = forget;
     const { loop } = here();
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   send(bytes: Uint8Array, to: Address): void {
