@@ -23,8 +23,9 @@ import {
 import type { Names } from "../errors/options.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
-import { createTask, type Task } from "../kernel/task.ts";
+import type { Task } from "../kernel/task.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
+import { type Connection, connectionOf } from "../streams/connection.ts";
 import {
   type Address,
   type ByteStream,
@@ -32,13 +33,13 @@ import {
   type Listener,
   type ListenOptions,
   type StreamNetwork,
-} from "../ports/network.ts";
-import { type Connection, connectionOf } from "../streams/connection.ts";
+} from "../streams/network.ts";
 import type { ReaderOptions, StreamReader } from "../streams/reader.ts";
 import { READER } from "../streams/reader.ts";
 import { checkLimit } from "../streams/separators.ts";
 import type { ServerTlsOptions } from "../streams/tls-options.ts";
 import { type StreamWriter, WRITER, type WriterOptions, waterMarks } from "../streams/writer.ts";
+import { createTask } from "../tasks/create-task.ts";
 import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { CancelScope, cleanup, moveOnAfter } from "../tasks/timeouts.ts";

@@ -25,7 +25,7 @@ import {
   describeAddress,
   hostError,
   withoutDot,
-} from "../ports/network.ts";
+} from "../streams/network.ts";
 import { isShuttingDown, type NodeStreamSource } from "../streams/node-stream.ts";
 import {
   CERTIFICATE,

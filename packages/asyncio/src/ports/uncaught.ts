@@ -81,35 +81,3 @@ function answersFor(reason: unknown): boolean {
   }
   return [...rejectionHooks].some((answers) => answers(reason));
 }
-
-/** What was thrown since the host had its last turn, and who is told if it reaches the host. */
-const excused: Map<unknown, () => void> = new Map();
-
-/**
- * For an error that is about to be thrown where the caller may be foreign code, an emitter or a
- * timer of the host: if nothing catches it, `report` is called, and the process lives. Gives the
- * error.
- */
-export function excuse<E extends Error>(error: E, report: () => void): E {
-  if (process === undefined) return error;
-  if (excused.size === 0) {
-    process.on("uncaughtException", uncaught);
-    setImmediate(() => {
-      excused.clear();
-      process.off("uncaughtException", uncaught);
-    });
-  }
-  excused.set(error, report);
-  return error;
-}
-
-const uncaught = (error: unknown): void => {
-  const report = excused.get(error);
-  if (report !== undefined) report();
-  else if (process !== undefined && process.listenerCount("uncaughtException") === 1) {
-    process.off("uncaughtException", uncaught);
-    process.nextTick(() => {
-      throw error;
-    });
-  }
-};

@@ -15,10 +15,11 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { HostLoop, here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
-import { type Context, copyContext } from "../kernel/variables.ts";
+import type { Context } from "../kernel/variables.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import { abandonedHooks, leftRun } from "../ports/uncaught.ts";
 import { watchCallbackVariables } from "../tasks/callback-variables.ts";
+import { copyContext } from "../tasks/context-var.ts";
 import { reportForgotten } from "./forgotten.ts";
 import { MainRun } from "./main-run.ts";
 import { DEFAULT_SHUTDOWN_DELAY, DEFAULT_SIGNALS, type RunOptions } from "./options.ts";
@@ -181,11 +182,11 @@ export class Session implements SignalTarget, InnerRun {
       // Who closes it and who made it have work outside until it has ended.
       const callers = new Set([here().loop, this.#beginning.around.loop]);
       busyLoops.add(loop);
-      for (const caller of callers) caller.io(1);
+      for (const caller of callers) caller.host.io?.(1);
       try {
         await this.#end(loop, undefined);
       } finally {
-        for (const caller of callers) caller.io(-1);
+        for (const caller of callers) caller.host.io?.(-1);
         busyLoops.delete(loop);
       }
     }
@@ -228,7 +229,7 @@ export class Session implements SignalTarget, InnerRun {
   #occupy(loop: EventLoop, around: Scope, change: 1 | -1): void {
     this.#isRunning = change === 1;
     running += change;
-    around.loop.io(change); // the caller's loop has work outside, until the run has ended
+    around.loop.host.io?.(change); // the caller's loop has work outside, until the run has ended
     if (change === 1) busyLoops.add(loop);
     else busyLoops.delete(loop);
   }

@@ -15,9 +15,9 @@ import type { Watched } from "../kernel/host.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { Closing } from "./closing.ts";
+import { type Address, type ByteStream, hostError } from "./network.ts";
 import { describeCaller } from "./reader.ts";
 
 /** Where chunks come from. */
@@ -101,7 +101,7 @@ export class ForeignStream implements ByteStream, Watched {
       this.#sourceScope.close();
     });
     sink?.failed.then(undefined, (error) => this.#sinkFailed(error));
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   get lost(): Error | undefined {

@@ -11,9 +11,9 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
-import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { type Connection, connectionOf } from "./connection.ts";
+import { type Address, type ByteStream, hostError } from "./network.ts";
 import type { ReaderOptions } from "./reader.ts";
 import { READER } from "./reader.ts";
 import type { WriterOptions } from "./writer.ts";
@@ -146,7 +146,7 @@ export class MemoryStream implements ByteStream, Watched {
     this.#incoming = end.incoming;
     this.#outgoing = end.outgoing;
     this.#carrier = end.carrier;
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   get isClosing(): boolean {

@@ -17,10 +17,10 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ignore } from "../structures/settlers.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { Closing } from "./closing.ts";
+import { type Address, type ByteStream, hostError } from "./network.ts";
 import { describeCaller } from "./reader.ts";
 
 /** Where a NodeStream gets its bytes from. Its functions are called on demand. */
@@ -157,7 +157,7 @@ export class NodeStream implements ByteStream, Watched {
     this.highWaterMark = highWaterMark;
     if (readable !== undefined) this.#ownReadable(readable);
     if (writable !== undefined && writable !== (readable as unknown)) this.#own(writable);
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   #ownReadable(readable: Readable): void {

@@ -11,13 +11,13 @@ import { argumentError, checkOptions, InvalidStateError, rangeError } from "../e
 import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import type { ByteStream } from "../ports/network.ts";
 import { ignore } from "../structures/settlers.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { disposeOf } from "./dispose.ts";
 import { EofWatch, type WatchedReader } from "./eof-watch.ts";
 import { IncompleteReadError } from "./errors.ts";
 import { iterate, iterateText } from "./iteration.ts";
+import type { ByteStream } from "./network.ts";
 import { type Parser, ParserInput, readSoon, worthwhile } from "./parsing.ts";
 import {
   checkLimit,

@@ -21,10 +21,10 @@ import type { Names } from "../errors/options.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ignore } from "../structures/settlers.ts";
 import { disposeOf } from "./dispose.ts";
 import { encodeText } from "./encode.ts";
+import { type Address, type ByteStream, hostError } from "./network.ts";
 import { describeCaller, type StreamReader } from "./reader.ts";
 import {
   type CipherInfo,

@@ -103,6 +103,12 @@ export class TimerHeap {
     return true;
   }
 
+  /** Fires all timers that are due at `now`, also those that are set meanwhile. */
+  fireDue(now: number): void {
+    while (this.fireNext(now));
+  }
+
+  /** What the timers will wake, in no order. */
   targets(): TimerTarget[] {
     return this.#heap.flatMap(({ target }) => (target === undefined ? [] : [target]));
   }

@@ -173,7 +173,7 @@ export class Lock {
   }
 
   #take(scope: Scope): Holding {
-    if (scope.loop.isExact) scope.loop.watch(this);
+    if (scope.loop.isExact) scope.loop.host.watch?.(this);
     this.#holding = new Holding(this, scope.task);
     return this.#holding;
   }

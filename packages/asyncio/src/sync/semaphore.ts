@@ -59,7 +59,7 @@ export class Semaphore {
     const scope = here();
     const stop = scope.interruption(this.#subject);
     if (stop !== undefined) return stop;
-    if (scope.loop.isExact) scope.loop.watch(this);
+    if (scope.loop.isExact) scope.loop.host.watch?.(this);
     if (this.#value > 0) {
       this.#value--;
       return completed(scope, this.#subject, new Permit(this));

@@ -16,8 +16,8 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
 import type { Context } from "../kernel/variables.ts";
 import { stackAbove } from "../kernel/wait.ts";
-import { type CallbackMarks, markCallbacks } from "../ports/host-callbacks.ts";
 import { ContextVar, type Token, watchVariables } from "./context-var.ts";
+import { type CallbackMarks, markCallbacks } from "./host-callbacks.ts";
 
 /** One call of the host: in which context it came. */
 interface Callback {

@@ -102,3 +102,17 @@ export class ContextVar<T> {
     watcher?.(token as Token<unknown>);
   }
 }
+
+/**
+ * A copy of the current context: `createTask(work, { context })` runs in it.
+ *
+ * @example
+ * const user = new asyncio.ContextVar("user", { default: "nobody" });
+ * const context = asyncio.copyContext();
+ * user.set("ann");
+ * const task = asyncio.createTask(async () => user.get(), { context });
+ * assert.equal(await task, "nobody");
+ */
+export function copyContext(): Context {
+  return currentContext().copy();
+}

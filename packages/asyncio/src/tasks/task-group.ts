@@ -29,13 +29,14 @@ import type { Names } from "../errors/options.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { here, makeDueAgain, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
-import { type Coroutine, checkTaskOptions, Task, type TaskOptions } from "../kernel/task.ts";
+import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
 import { currentContext } from "../kernel/variables.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { bindSignal, checkSignal } from "../ports/abort.ts";
-import { excuse } from "../ports/uncaught.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
+import { checkTaskOptions } from "./create-task.ts";
 import { ExceptionGroup } from "./exception-group.ts";
+import { excuse } from "./excuse.ts";
 import type { Ownership } from "./owners.ts";
 import type { SignalOption } from "./timeouts.ts";
 
@@ -152,7 +153,8 @@ export class TaskGroup<R = unknown> {
     this.#limit = limit;
     this.#signal = signal;
     this.#outer = here();
-    const { loop, task, cancelGrace } = this.#outer;
+    const { loop, task } = this.#outer;
+    const { cancelGrace } = this.#outer.cancelState;
     const [label, context] = [this.describeWait(), currentContext()];
     this.#scope = new Scope(loop, { label, task, context, cancelGrace });
     this.#scope.watch({

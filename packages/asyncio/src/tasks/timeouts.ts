@@ -19,8 +19,8 @@ import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { currentContext } from "../kernel/variables.ts";
 import { type AbortBinding, bindSignal, checkSignal } from "../ports/abort.ts";
-import { noticeFakeTimers } from "../ports/fake-timers.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { noticeFakeTimers } from "./fake-timers.ts";
 
 /** Options of everything that opens a scope. */
 export interface SignalOption {
@@ -117,7 +117,7 @@ export class Timeout {
 
   /** True once the deadline has cancelled the body, also if the body then swallowed that. */
   expired(): boolean {
-    return this.#scope.isExpired;
+    return this.#scope.cancelState.expired;
   }
 }
 
@@ -354,7 +354,7 @@ export class CancelScope {
 
   /** True once a cancellation was asked for, by `cancel`, the deadline, or the signal. */
   get cancelCalled(): boolean {
-    return this.#scope?.cancelCalled ?? this.#early !== undefined;
+    return this.#scope?.cancelState.cancelCalled ?? this.#early !== undefined;
   }
 
   /** True once the scope has cut its body off. */

@@ -15,7 +15,8 @@ import type { Names } from "../errors/options.ts";
 import type { Handle } from "../kernel/callback.ts";
 import { contextNow, scopeAround } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import { type Context, copyContext } from "../kernel/variables.ts";
+import type { Context } from "../kernel/variables.ts";
+import { copyContext } from "../tasks/context-var.ts";
 
 /**
  * What the host's globals tell the code in a bubble. Not covered, and in real time: what is

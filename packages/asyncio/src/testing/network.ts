@@ -23,6 +23,7 @@ import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
+import { type Carrier, MemoryStream, Pipe, resetBoth } from "../streams/memory-stream.ts";
 import {
   type Address,
   type ByteStream,
@@ -37,8 +38,7 @@ import {
   type Listener,
   type ListenOptions,
   type Network,
-} from "../ports/network.ts";
-import { type Carrier, MemoryStream, Pipe, resetBoth } from "../streams/memory-stream.ts";
+} from "../streams/network.ts";
 import { currentHost } from "./current-host.ts";
 import { type ChunkPolicy, cutterFor } from "./memory-stream.ts";
 import {

@@ -12,6 +12,7 @@
  */
 
 import { TimeoutError } from "../errors/errors.ts";
+import { dependentsOf } from "../interop/dependents.ts";
 import type { Handle } from "../kernel/callback.ts";
 import { creationSites } from "../kernel/debug.ts";
 import { type ExceptionContext, reportUnobserved } from "../kernel/failure.ts";
@@ -21,7 +22,6 @@ import { EventLoop } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { Wait, type WaitSubject } from "../kernel/wait.ts";
-import { dependentsOf } from "../ports/dependents.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { deadlockOf } from "../tasks/deadlock.ts";

@@ -79,7 +79,7 @@ export function failureOfProblems(
  */
 export function failureOfLeaks(loop: EventLoop, watched: Iterable<Watched>): Failure | undefined {
   const left = tasksInWords(loop);
-  for (const target of loop.timerTargets()) {
+  for (const target of loop.timers.targets()) {
     if (target instanceof Handle) {
       if (target.isAwaited) left.push(describeHandle(target, loop));
     } else if (target instanceof Wait && target.scope.task === undefined)
