@@ -18,7 +18,7 @@ import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { Closing } from "./closing.ts";
-import { describeCaller } from "./reader.ts";
+import { describeCaller } from "./incoming.ts";
 
 /** Where chunks come from. */
 export interface Source {

@@ -21,7 +21,7 @@ import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ignore } from "../structures/settlers.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { Closing } from "./closing.ts";
-import { describeCaller } from "./reader.ts";
+import { describeCaller } from "./incoming.ts";
 
 /** Where a NodeStream gets its bytes from. Its functions are called on demand. */
 export interface NodeStreamSource {
