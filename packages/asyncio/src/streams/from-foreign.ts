@@ -17,7 +17,10 @@ import {
   type Sink,
   type Source,
 } from "./foreign-stream.ts";
-import { destroyed, isAdapted, NodeStream, type NodeStreamSource } from "./node-stream.ts";
+import { isAdapted } from "./node-listeners.ts";
+import { destroyed } from "./node-quirks.ts";
+import type { NodeStreamSource } from "./node-source.ts";
+import { NodeStream } from "./node-stream.ts";
 import { READER, type ReaderOptions, StreamReader } from "./reader.ts";
 import { joined, StreamWriter, WRITER, type WriterOptions } from "./writer.ts";
 

@@ -11,14 +11,13 @@
  * would share the bytes in no defined order.
  */
 
-import { InvalidStateError } from "../errors/errors.ts";
 import { here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { ByteStream } from "../ports/network.ts";
 import { ignore } from "../structures/settlers.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { EofWatch, type WatchedReader } from "./eof-watch.ts";
-import { IncompleteReadError } from "./errors.ts";
+import { busyError, IncompleteReadError } from "./errors.ts";
 import { type Parser, ParserInput, readSoon, worthwhile } from "./parsing.ts";
 import { find, type Match, overrun, type Search, searchedIn } from "./separators.ts";
 
@@ -75,7 +74,7 @@ export class Incoming implements WatchedReader {
   /** Refuses a read while another one is under way. */
   busy(scope: Scope, api: string): Promise<never> | undefined {
     if (this.#reading === undefined) return undefined;
-    return refused(scope, "StreamReader", busyError(scope, this.#reading, api));
+    return refused(scope, "StreamReader", busyError(api, scope, this.#reading, "the same stream"));
   }
 
   /** Takes a chunk that has come; undefined is the end. */
@@ -343,7 +342,7 @@ export class Incoming implements WatchedReader {
   /** Keeps all reads away until the function that it gives is called. Not during a read. */
   reserve(api: string): () => void {
     const scope = here();
-    if (this.#reading !== undefined) throw busyError(scope, this.#reading, api);
+    if (this.#reading !== undefined) throw busyError(api, scope, this.#reading, "the same stream");
     this.#reading = scope;
     return () => {
       this.#reading = undefined;
@@ -360,15 +359,4 @@ export class Incoming implements WatchedReader {
 /** What reports say that a search waits for. */
 export function subjectOf({ isLine }: Search): string {
   return isLine ? "StreamReader.readLine" : "StreamReader.readUntil";
-}
-
-function busyError(scope: Scope, other: Scope, api: string): InvalidStateError {
-  return new InvalidStateError(
-    `${api} was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from the same stream. Let one task read`,
-  );
-}
-
-/** The task of a scope in messages. */
-export function describeCaller(scope: Scope): string {
-  return scope.task?.describe() ?? "code outside every task";
 }

@@ -25,7 +25,7 @@ import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ignore } from "../structures/settlers.ts";
 import { disposeOf } from "./dispose.ts";
 import { encodeText } from "./encode.ts";
-import { describeCaller } from "./incoming.ts";
+import { describeCaller } from "./errors.ts";
 import type { StreamReader } from "./reader.ts";
 import {
   type CipherInfo,
