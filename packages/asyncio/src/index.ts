@@ -94,16 +94,14 @@ export {
   openConnection,
   openUnixConnection,
 } from "./net/connection.ts";
-export {
-  type ConnectionHandler,
-  type DrainOptions,
-  Server,
-  type ServerOptions,
-  type ServingOptions,
-  startServer,
-  startUnixServer,
-  type UnixServerOptions,
-} from "./net/server.ts";
+export { startServer, startUnixServer } from "./net/start-server.ts";
+export { type ConnectionHandler, Server } from "./net/server.ts";
+export type {
+  DrainOptions,
+  ServerOptions,
+  ServingOptions,
+  UnixServerOptions,
+} from "./net/serving-options.ts";
 export {
   createDatagramEndpoint,
   type DatagramEndpoint,
