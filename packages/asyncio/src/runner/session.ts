@@ -18,7 +18,7 @@ import type { Coroutine, Task } from "../kernel/task.ts";
 import { type Context, copyContext } from "../kernel/variables.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import { abandonedHooks, leftRun } from "../ports/uncaught.ts";
-import { watchCallbackVariables } from "../tasks/callback-variables.ts";
+import { watchInDebugMode } from "../tasks/debug-watch.ts";
 import { reportForgotten } from "./forgotten.ts";
 import { MainRun } from "./main-run.ts";
 import { DEFAULT_SHUTDOWN_DELAY, DEFAULT_SIGNALS, type RunOptions } from "./options.ts";
@@ -210,7 +210,7 @@ export class Session implements SignalTarget, InnerRun {
       sessions: new Set(innerOf(loop)),
       servers: listeningServers(),
       stopWatching: this.#watchUnobserved(loop),
-      stopDebugging: loop.debug ? watchCallbackVariables() : () => {},
+      stopDebugging: loop.debug ? watchInDebugMode() : () => {},
     };
     liveLoops.add(loop);
     innerOf(around.loop).add(this);
