@@ -27,8 +27,8 @@ export interface Case {
 }
 
 const startsAtOnce =
-  "runs each child at once, in the call, up to its first wait; these children have none, so none of them is ever parked, " +
-  "and none has to be joined later. The others start theirs later, in turn.";
+  "runs each child in the call, up to its first wait. These children have none: each has ended before the next one starts, " +
+  "and none is joined later. The others start theirs later, in turn.";
 const settlesNothing =
   "A promise that is cancelled never settles, and no error is made or thrown: its callbacks are taken away, and `finally` " +
   "runs. What is joined here is a counter that the `finally` counts down.";
@@ -79,7 +79,8 @@ export const cases: readonly Case[] = [
     part: { effect: 4 },
     aim: 2,
     unequal: {
-      effect: "A child that does not wait has no fiber: it is called, in the fiber of its owner.",
+      effect:
+        "A fiber that has ended in the call is forgotten. Ours is a task and a promise, which the program may keep and await.",
     },
   },
   {
