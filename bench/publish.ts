@@ -17,6 +17,7 @@ import {
   formatMemory,
   formatSummary,
   formatTimerHeap,
+  formatUnequal,
   formatWeight,
 } from "./report.ts";
 
@@ -67,6 +68,7 @@ function blocksOf(report: Report): Readonly<Record<string, string | undefined>> 
     machine: `\`\`\`text\n${where}\n\`\`\``,
     summary: formatSummary(report.cases),
     cases: formatCases(report.cases),
+    unequal: formatUnequal(report.cases),
     growth: growth && formatGrowth(growth),
     memory: memory && formatMemory(memory),
     weight: weight && formatWeight(weight),

@@ -1,7 +1,7 @@
 // What the benchmarks print: Markdown, so that it can be pasted as it is, but aligned for a
 // terminal.
 
-import { reference, titleOf } from "./contenders.ts";
+import { type Implementation, reference, titleOf } from "./contenders.ts";
 import type { FairnessResult, TimerHeapResult } from "./demonstrations.ts";
 import type { GrowthResult } from "./growth.ts";
 import { isQuiet, type Machine } from "./machine.ts";
@@ -61,6 +61,7 @@ export function formatReport({ cases, demonstrations, effort }: Report): string 
     effort.quick ? "A smoke run, with tiny sizes: no figure below means anything." : undefined,
     cases.length === 0 ? undefined : formatSummary(cases),
     cases.length === 0 ? undefined : formatCases(cases),
+    cases.length === 0 ? undefined : `* does other work:\n${formatUnequal(cases)}`,
     growth === undefined ? undefined : formatGrowth(growth),
     memory === undefined ? undefined : formatMemory(memory),
     weight === undefined ? undefined : formatWeight(weight),
@@ -81,11 +82,13 @@ export function formatEnd({ effort, seconds, load }: Report): string {
 
 export function formatCases(results: readonly CaseResult[]): string {
   const header = ["case", "one operation", "by", "ns (spread)", `/ ${reference}`, "by round"];
-  const rows = results.flatMap(({ name, operation, operations, results }) =>
+  const rows = results.flatMap(({ name, operation, operations, unequal, results }) =>
     Object.entries(results).map(([implementation, result], index) => [
       index === 0 ? name : "",
       index === 0 ? operation : "",
-      titleOf(implementation) + partOf(result.operations, operations),
+      titleOf(implementation) +
+        mark(unequal, implementation) +
+        partOf(result.operations, operations),
       `${count(result.nanosecondsPerOperation)} (+${Math.round(result.spread * 100)} %)`,
       ...(implementation === reference ? ["1", ""] : formatRatio(result)),
     ]),
@@ -107,28 +110,48 @@ export function formatSummary(results: readonly CaseResult[]): string {
     "aim",
     ...columns.map(titleOf),
   ];
-  const rows = results.map(({ name, results, aim }) => {
-    const { ours, native } = results;
+  const rows = results.map(({ name, results, aim, unequal }) => {
+    const { ours } = results;
     const others = Object.entries(results).filter(([found]) => {
       const hasColumn = found === reference || found === "ours";
       return !hasColumn && !(columns as readonly string[]).includes(found);
     });
-    const nanoseconds = (result: Result | undefined): string => {
-      return result === undefined ? "-" : count(result.nanosecondsPerOperation);
+    const nanoseconds = (found: string): string => {
+      const result = results[found as Implementation];
+      if (result === undefined) return "-";
+      return count(result.nanosecondsPerOperation) + mark(unequal, found);
     };
     return [
       name,
-      others.map(([found, result]) => `${titleOf(found)} ${nanoseconds(result)}`).join(", "),
-      nanoseconds(native),
-      nanoseconds(ours),
+      others.map(([found]) => `${titleOf(found)} ${nanoseconds(found)}`).join(", "),
+      nanoseconds(reference),
+      nanoseconds("ours"),
       ours === undefined ? "-" : ours.ratio.toFixed(2),
       aim === undefined
         ? ""
         : `${aim} ${ours !== undefined && ours.ratio <= aim ? "met" : "not met"}`,
-      ...columns.map((column) => nanoseconds(results[column])),
+      ...columns.map(nanoseconds),
     ];
   });
   return formatTable(header, rows, 2);
+}
+
+/** Marks those who did other work. */
+function mark(unequal: CaseResult["unequal"], implementation: string): string {
+  return unequal?.[implementation as Implementation] === undefined ? "" : " *";
+}
+
+/** Which rows compare unequal work, and what the difference is. */
+export function formatUnequal(results: readonly CaseResult[]): string {
+  const lines = results.flatMap(({ name, unequal = {} }) =>
+    Object.entries(unequal).map(([implementation, difference]) => {
+      return { difference, who: `\`${name}\`, ${titleOf(implementation)}` };
+    }),
+  );
+  const groups = Map.groupBy(lines, ({ difference }) => difference);
+  return [...groups]
+    .map(([difference, rows]) => `- ${rows.map(({ who }) => who).join("; ")}: ${difference}`)
+    .join("\n");
 }
 
 /** Marks those who did only a part of the work. */

@@ -15,11 +15,10 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { HostLoop, here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
-import type { Context } from "../kernel/variables.ts";
+import { type Context, currentContext } from "../kernel/variables.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import { abandonedHooks, leftRun } from "../ports/uncaught.ts";
-import { watchCallbackVariables } from "../tasks/callback-variables.ts";
-import { copyContext } from "../tasks/context-var.ts";
+import { watchInDebugMode } from "../tasks/debug-watch.ts";
 import { reportForgotten } from "./forgotten.ts";
 import { MainRun } from "./main-run.ts";
 import { DEFAULT_SHUTDOWN_DELAY, DEFAULT_SIGNALS, type RunOptions } from "./options.ts";
@@ -205,13 +204,13 @@ export class Session implements SignalTarget, InnerRun {
     this.#beginning = {
       around,
       isNested,
-      context: copyContext(),
+      context: currentContext().copy(),
       signals: new SignalWatch(names === false ? [] : names, this),
       foreign: foreignOn(loop),
       sessions: new Set(innerOf(loop)),
       servers: listeningServers(),
       stopWatching: this.#watchUnobserved(loop),
-      stopDebugging: loop.debug ? watchCallbackVariables() : () => {},
+      stopDebugging: loop.debug ? watchInDebugMode() : () => {},
     };
     liveLoops.add(loop);
     innerOf(around.loop).add(this);
