@@ -15,6 +15,7 @@ import {
   type UnionType,
 } from "typescript/unstable/sync";
 import * as asyncio from "../src/index.ts";
+import * as patterns from "../src/patterns.ts";
 import * as testing from "../src/testing.ts";
 
 type Call = (options: never) => unknown;
@@ -48,6 +49,7 @@ const calls: Record<string, Call> = {
   requestScope: (options) => asyncio.requestScope(controller.signal, five, options),
   run: (options) => asyncio.run(five, options),
   runProcess: (options) => asyncio.runProcess("true", [], options),
+  select: (options) => asyncio.select([1], options),
   startServer: (options) => asyncio.startServer(() => {}, "127.0.0.1", 0, options),
   startUnixServer: (options) => asyncio.startUnixServer(() => {}, "/no/such/folder/s", options),
   taskGroup: (options) => asyncio.taskGroup(five, options),
@@ -60,6 +62,7 @@ const calls: Record<string, Call> = {
   "ParserInput.readLine": (options) => parse((input) => input.readLine(options)),
   "ParserInput.readUntil": (options) => parse((input) => input.readUntil("x", options)),
   "Queue.shutdown": (options) => new asyncio.Queue().shutdown(options),
+  "Rendezvous.shutdown": (options) => new asyncio.Rendezvous().shutdown(options),
   "Server.serveForever": (options) => server.serveForever(options),
   "StreamReader.chunks": (options) => reader.chunks(options),
   "StreamReader.lines": (options) => reader.lines(options),
@@ -83,10 +86,13 @@ const calls: Record<string, Call> = {
   "new Lock": (options) => new asyncio.Lock(options),
   "new PriorityQueue": (options) => new asyncio.PriorityQueue(1, options),
   "new Queue": (options) => new asyncio.Queue(1, options),
+  "new Rendezvous": (options) => new asyncio.Rendezvous(options),
   "new Runner": (options) => new asyncio.Runner(options),
   "new Semaphore": (options) => new asyncio.Semaphore(1, options),
   "new StreamReader": (options) => new asyncio.StreamReader({} as never, options),
   "new StreamWriter": (options) => new asyncio.StreamWriter({} as never, options),
+  // asyncio-ts/patterns
+  "new Watch": (options) => new patterns.Watch(1, options),
   // asyncio-ts/testing
   cancelSweep: (options) => testing.cancelSweep(five, options),
   explore: (options) => testing.explore(five, options),
@@ -483,7 +489,7 @@ function readTypes(): Map<string, Taker> {
     }
   };
 
-  for (const door of ["index", "lowlevel", "testing"]) {
+  for (const door of ["index", "lowlevel", "patterns", "testing"]) {
     const file = program.getSourceFile(`${root}packages/asyncio/src/${door}.ts`) ?? assert.fail();
     for (const exported of checker.getExportsOfModule(
       checker.getSymbolAtLocation(file) ?? assert.fail(),
