@@ -31,8 +31,8 @@ const layers = [
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
 // These only fall.
-const kernelLines = { file: 385, total: 2801 };
-const linesBelow = 1250;
+const kernelLines = { file: 377, total: 2746 };
+const linesBelow = 1098;
 
 interface Import {
   readonly from: string;
