@@ -37,9 +37,6 @@ export class Handle {
   isAwaited = true;
   /** @internal The name of the function, for reports. */
   label: string;
-  /** @internal Where it was set, if the host keeps that. */
-  createdAt: string | undefined = undefined;
-  readonly #when: number | undefined;
   readonly #gate: Gate;
   #callback: (() => unknown) | undefined;
 
@@ -49,24 +46,20 @@ export class Handle {
     loop: EventLoop,
     callback: (...args: never[]) => unknown,
     args: unknown[],
-    when?: number,
     context?: Context,
   ) {
     checkCallback(api, callback);
     this.label = callback.name;
     this.#callback = () => (callback as (...args: unknown[]) => unknown)(...args);
-    this.#when = when;
-    this.scope = new Scope(loop, {
-      label: "a callback",
-      context: context ?? currentContext().copy(),
-    });
+    const variables = context ?? currentContext().copy();
+    this.scope = new Scope(loop, { label: "a callback", context: variables });
     this.#gate = new Gate(this.scope);
     this.#gate.promise.then(() => this.#run());
   }
 
   /** When the callback is due, on the clock of the loop; undefined for `callSoon`. */
   when(): number | undefined {
-    return this.#when;
+    return this.timer?.when;
   }
 
   /** The callback is not called; nothing happens if it was. */

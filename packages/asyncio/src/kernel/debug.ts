@@ -15,20 +15,21 @@ export function describeScope({ label, task }: Scope): string {
   return label === "task" ? task.describe() : `${label} in ${task.describe()}`;
 }
 
+function report(message: string, { loop, task }: Scope, at?: object): void {
+  const sourceTraceback = at && creationSites.get(at);
+  loop.callExceptionHandler({ message, task, sourceTraceback });
+}
+
 /** Reports a scope that has outlived its grace period. */
 export function reportInsisted(scope: Scope, grace: number): void {
-  const { loop, task } = scope;
-  if (!loop.debug) return;
+  if (!scope.loop.debug) return;
   const [wait] = scope.parkedWaits(1);
   const where =
     wait === undefined
       ? "it sits in a foreign await, which cannot be cancelled. Wrap foreign work in `cancellable`"
       : `it swallowed the cancellation and is waiting for ${wait.describe()}. Every operation in it rejects from now on`;
-  loop.callExceptionHandler({
-    message: `${describeScope(scope)} has not ended ${formatSeconds(grace)} after it was cancelled: ${where}`,
-    task,
-    sourceTraceback: (wait && creationSites.get(wait)) ?? (task && creationSites.get(task)),
-  });
+  const message = `${describeScope(scope)} has not ended ${formatSeconds(grace)} after it was cancelled: ${where}`;
+  report(message, scope, wait ?? scope.task);
 }
 
 /** Reports a step that has taken longer than `loop.slowCallbackDuration`. */
@@ -39,30 +40,29 @@ export function reportIfSlow(loop: EventLoop, { scope }: Ready, duration: number
   loop.callExceptionHandler({ message, task });
 }
 
-/** What an operation waited for that the end of its scope has ended, by its error. */
-export const cutOperations: WeakMap<CancelledError, string> = new WeakMap();
+/** What was cut off by the end of its scope, by wait and by error. "": it was reported. */
+export const cutOperations: WeakMap<Wait | CancelledError, string> = new WeakMap();
 /** Waits that own work. The host tells which were forgotten: their promises are not marked. */
 export const leftToHost: WeakSet<Wait> = new WeakSet();
-/** Waits of branches that were reported when they were cut off. */
-const reported: WeakSet<Wait> = new WeakSet();
 
 /** In debug mode, and in tests: reports the branches that wait in a scope that has ended. */
 export function reportFloating(scope: Scope): void {
-  const { loop, task } = scope;
-  if (!loop.reportsFloating) return;
+  if (!scope.loop.reportsFloating) return;
   for (const wait of scope.parkedWaits()) {
-    reported.add(wait);
-    loop.callExceptionHandler({
-      message: `${describeScope(scope)} has ended, and a branch that nobody awaited was cut off while waiting for ${wait.describe()}`,
-      task,
-      sourceTraceback: creationSites.get(wait),
-    });
+    cutOperations.set(wait, "");
+    const message = `${describeScope(scope)} has ended, and a branch that nobody awaited was cut off while waiting for ${wait.describe()}`;
+    report(message, scope, wait);
   }
+}
+
+/** A wait is about to be cut off: what it waits for may go away. */
+export function describeCut(wait: Wait): void {
+  if (!cutOperations.has(wait)) cutOperations.set(wait, wait.describe());
 }
 
 /** `error` ends a wait that was cut off. True if its promise is left to the host. */
 export function noteCut(error: CancelledError, wait: Wait): boolean {
-  if (!reported.has(wait)) cutOperations.set(error, wait.describe());
+  cutOperations.set(error, cutOperations.get(wait) ?? "");
   return leftToHost.has(wait);
 }
 
@@ -79,14 +79,14 @@ const decided: WeakMap<object, boolean> = new WeakMap();
  * decides, and waits inside async functions, are not seen.
  */
 export function watchForLostValues(wait: Wait): void {
-  const { promise, scope } = wait;
+  const { promise } = wait;
   const then = promise.then.bind(promise);
   // biome-ignore lint/suspicious/noThenProperty: it is the `then` of a promise
   Object.defineProperty(promise, "then", {
     value: (onFulfilled: unknown, onRejected: unknown) => {
       if (!isResolvingFunction(onFulfilled)) return then(onFulfilled as never, onRejected as never);
       const decide = (value: unknown): unknown => {
-        if (decided.get(onFulfilled) === true && wait.handsOver) reportLost(wait, scope);
+        if (decided.get(onFulfilled) === true && wait.handsOver) reportLost(wait);
         decided.set(onFulfilled, true);
         return onFulfilled(value); // `finally` needs what it returns
       };
@@ -99,12 +99,9 @@ export function watchForLostValues(wait: Wait): void {
   });
 }
 
-function reportLost(wait: Wait, { loop, task }: Scope): void {
-  loop.callExceptionHandler({
-    message: `a value went to a wait that had lost a race, and nobody will see it: ${wait.describe()}. Use \`race\`, whose losers are cancelled`,
-    task,
-    sourceTraceback: creationSites.get(wait),
-  });
+function reportLost(wait: Wait): void {
+  const message = `a value went to a wait that had lost a race, and nobody will see it: ${wait.describe()}. Use \`race\`, whose losers are cancelled`;
+  report(message, wait.scope, wait);
 }
 
 /** Whether `fn` looks like a function of the engine that settles a promise: it has no source. */

@@ -5,6 +5,7 @@
  */
 
 import { stackOf } from "../errors/render.ts";
+import { creationSites } from "./debug.ts";
 import type { Future } from "./future.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
@@ -30,19 +31,15 @@ export interface ExceptionContext {
 export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => void;
 
 /** What a report needs. It does not hold the future, which must stay collectable. */
-interface FailureDetails {
+export interface FailureRecord {
+  readonly future: WeakRef<Future<unknown>>;
+  /** Makes a pending future like that one, for when it has been collected. */
+  readonly twin: () => Future<unknown>;
   readonly loop: EventLoop;
   readonly message: string;
   readonly exception: unknown;
   readonly sourceTraceback: string | undefined;
-  /** The context variables of what has failed. */
   readonly variables: Context;
-  /** Makes one like the future that has failed, for when that has been collected. */
-  readonly twin: () => Future<unknown>;
-}
-
-export interface FailureRecord extends FailureDetails {
-  readonly future: WeakRef<Future<unknown>>;
 }
 
 // The host may never call it, hence reportUnobserved at the end of a run.
@@ -50,10 +47,14 @@ const collected: FinalizationRegistry<FailureRecord> = new FinalizationRegistry(
   report(record),
 );
 
-export function recordFailure(future: Future<unknown>, details: FailureDetails): FailureRecord {
-  void stackOf(details.exception); // formats it: until then V8 keeps the receivers of its frames, the future too
+export function recordFailure(future: Future<unknown>): FailureRecord {
+  const { failure: exception, variables, twin } = future;
+  void stackOf(exception); // formats it: until then V8 keeps the receivers of its frames, the future too
+  const message = `${future.describe()} has failed, and nobody has looked at its failure`;
+  const [loop, sourceTraceback] = [future.getLoop(), creationSites.get(future)];
+  const details = { loop, message, exception, sourceTraceback, variables, twin };
   const record: FailureRecord = { ...details, future: new WeakRef(future) };
-  record.loop.unobserved.add(record);
+  loop.unobserved.add(record);
   collected.register(future, record, record);
   return record;
 }

@@ -29,7 +29,7 @@ import {
 } from "../structures/settlers.ts";
 import { Handle } from "./callback.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { creationSites, isResolvingFunction } from "./debug.ts";
+import { isResolvingFunction } from "./debug.ts";
 import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
 import type { EventLoop } from "./loop.ts";
 import { getRunningLoop, here, turn } from "./operation.ts";
@@ -166,7 +166,6 @@ export class Future<T> extends Promise<T> {
       this.#loop,
       callback as (future: never) => void,
       [this],
-      undefined,
       options?.context,
     );
     this.listen({ callback, futureDone: () => handle.timerDue() } as FutureListener);
@@ -273,7 +272,8 @@ export class Future<T> extends Promise<T> {
     this.#listeners = undefined;
     if (listeners instanceof Set) for (const listener of listeners) this.#tell(listener);
     else if (listeners !== undefined) this.#tell(listeners);
-    if (state === "rejected" && this.#observed === false) this.#recordFailure();
+    if (state === "rejected" && this.#observed === false)
+      this.#observed = recordFailure(this as Future<unknown>);
   }
 
   /** @internal */ get state(): FutureState {
@@ -289,7 +289,7 @@ export class Future<T> extends Promise<T> {
     return this.#state === "fulfilled" ? (this.#outcome as T) : undefined;
   }
 
-  /** @internal In which the failure is reported. */ protected get variables(): Context {
+  /** @internal In which the failure is reported. */ get variables(): Context {
     return currentContext();
   }
 
@@ -340,16 +340,8 @@ export class Future<T> extends Promise<T> {
     );
   }
 
-  #recordFailure(): void {
-    const [loop, exception] = [this.#loop, this.#outcome];
-    const message = `${this.describe()} has failed, and nobody has looked at its failure`;
-    const details = { loop, message, exception, variables: this.variables, twin: this.twin };
-    const sourceTraceback = creationSites.get(this);
-    this.#observed = recordFailure(this as Future<unknown>, { ...details, sourceTraceback });
-  }
-
   /** @internal Makes a pending future like this one, which it does not hold. */
-  protected get twin(): () => Future<unknown> {
+  get twin(): () => Future<unknown> {
     const loop = this.#loop;
     return () => new Future({ loop });
   }

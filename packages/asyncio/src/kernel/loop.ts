@@ -45,6 +45,8 @@ const CLOCK_EVERY = 64;
 /** How many wait at one gate, which a drain opens as one step: it has to keep to the budget. */
 const GATE_PLACES = 32;
 
+const toStderr: ExceptionHandler = (loop, context) => loop.defaultExceptionHandler(context);
+
 /**
  * The ready queue, the timers and the clock of a run. Programs have a `HostLoop`, tests a
  * `VirtualLoop`.
@@ -152,7 +154,7 @@ export class EventLoop {
   callAt<A extends unknown[]>(when: number, callback: (...args: A) => void, ...args: A): Handle {
     checkSeconds("`loop.callAt`", "a time in seconds on the clock of `loop.time()`", when);
     this.checkOpen("`loop.callAt`");
-    const handle = new Handle("`loop.callAt`", this, callback, args, when);
+    const handle = new Handle("`loop.callAt`", this, callback, args);
     handle.timer = this.addTimer(when, handle);
     if (this.isExact) this.host.called?.(handle);
     return handle;
@@ -201,11 +203,7 @@ export class EventLoop {
 
   /** Reports `context`, in the context variables of what has failed: `variables`, or its task's. */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {
-    const handler = this.#exceptionHandler;
-    if (handler === undefined) {
-      this.defaultExceptionHandler(context);
-      return;
-    }
+    const handler = this.#exceptionHandler ?? toStderr;
     const failed = (exception: unknown): void => {
       this.defaultExceptionHandler({ message: "the exception handler has failed", exception });
       this.defaultExceptionHandler(context);

@@ -48,10 +48,9 @@ export interface TaskOptions {
  */
 export class Task<T> extends Future<T> {
   /** @internal */ readonly scope: Scope;
-  /** @internal Links of the loop's list of tasks. */
-  previous: Task<unknown> | undefined = undefined;
-  /** @internal */
-  next: Task<unknown> | undefined = undefined;
+  // Links of the loop's list of tasks.
+  /** @internal */ previous: Task<unknown> | undefined = undefined;
+  /** @internal */ next: Task<unknown> | undefined = undefined;
   /** A number for a task without a name: the words are made on demand (bench: spawn). */
   #name: string | number;
   /** Starts the body of a task that waits for a place in its group. */
@@ -80,13 +79,14 @@ export class Task<T> extends Future<T> {
     });
     if (signal !== undefined) {
       const target = { cancel: (reason: unknown) => void this.cancelFor("abort", reason) };
-      const binding = bindSignal(target, signal);
-      this.scope.watch({ closed: () => binding?.release() });
+      this.scope.watch({ closed: bindSignal(target, signal) });
     }
     loop.tasks.add(this);
     const isAborted = signal?.aborted === true;
-    if (eagerStart === true && !held && !isAborted) void this.#runEagerly(coroutine);
-    else {
+    if (eagerStart === true && !held && !isAborted) {
+      const body = (): Promise<T> => runInScope(this.scope, awaitBody<T>, coroutine);
+      this.#endsAs(this.scope.context.run(body));
+    } else {
       if (held || isAborted) this.#gate = new Gate(this.scope);
       const turn = this.#gate?.promise ?? loop.turn(this.scope);
       turn.then(() => this.#begin(coroutine)); // in the async context of the creator (R2)
@@ -109,8 +109,7 @@ export class Task<T> extends Future<T> {
     return this.cancelFor("cancel", reason, here().task?.getName());
   }
 
-  /** @internal */
-  override forwardCancel(cancellation: Cancellation): void {
+  /** @internal */ override forwardCancel(cancellation: Cancellation): void {
     const { reason, source, requestedBy, origin } = cancellation;
     // It comes more than once: by the group and by an awaiter, round a circle, when it is insisted
     // on. Only a task that has taken the first one back gets it again.
@@ -198,18 +197,15 @@ export class Task<T> extends Future<T> {
     return this.scope.parkedWaits().map((wait) => wait.describe());
   }
 
-  /** @internal */
-  override describe(): string {
+  /** @internal */ override describe(): string {
     return `task ${JSON.stringify(this.getName())}`;
   }
 
-  /** @internal */
-  override waitsOn(): Iterable<Task<unknown>> {
+  /** @internal */ override waitsOn(): Iterable<Task<unknown>> {
     return [this];
   }
 
-  /** @internal */
-  override listen(listener: Wait<T> | FutureListener): void {
+  /** @internal */ override listen(listener: Wait<T> | FutureListener): void {
     // An operation of the task may be the first to notice a deadline around its owner.
     if ((listener as Partial<FutureListener>).owner?.mayBeDue === true) this.scope.mayBeDue = true;
     super.listen(listener);
@@ -222,12 +218,11 @@ export class Task<T> extends Future<T> {
     return undefined;
   }
 
-  /** @internal */ protected override get variables(): Context {
+  /** @internal */ override get variables(): Context {
     return this.scope.context;
   }
 
-  /** @internal */
-  protected override get twin(): () => Task<unknown> {
+  /** @internal */ override get twin(): () => Task<unknown> {
     const [loop, options] = [this.getLoop(), { name: this.getName(), context: this.scope.context }];
     return () => new Task<unknown>(loop, () => {}, options, true); // held: it never starts
   }
@@ -242,9 +237,11 @@ export class Task<T> extends Future<T> {
     if (awaiter === undefined || awaiter.scope.parkedWaits(1).length > 0) return undefined;
     if (awaiter !== this && !awaiter.#isAwaited()) return undefined;
     const path: string[] = [];
-    for (let next: unknown = this; next instanceof Task; next = next.#soleAwaited()) {
+    for (let next: unknown = this; next instanceof Task; ) {
       path.push(JSON.stringify(next.getName()));
       if (next === awaiter) return cycleError(path);
+      const [wait, second]: Wait[] = next.scope.parkedWaits(2);
+      next = second === undefined ? wait?.subject : undefined;
     }
     return undefined;
   }
@@ -254,54 +251,31 @@ export class Task<T> extends Future<T> {
     return false;
   }
 
-  #soleAwaited(): unknown {
-    const [wait, second] = this.scope.parkedWaits(2);
-    return second === undefined ? wait?.subject : undefined;
-  }
-
-  /** An async function would hold gate and coroutine while the body runs (bench: spawn). */
   #begin(coroutine: Coroutine<T>): void {
     enterScope(this.scope);
-    let result: T | PromiseLike<T>;
     try {
-      result = coroutine();
+      const result = coroutine();
+      // As `await` does; an async function would hold the coroutine meanwhile (bench: spawn).
+      if (staysInContext) nativeThen.call(Promise.resolve(result), bodyReturned, bodyThrew);
+      else this.#endsAs(awaitBody(() => result));
     } catch (error) {
       this.failed(error);
-      return;
     }
-    try {
-      if (staysInContext && Object.getPrototypeOf(result) === Promise.prototype) {
-        nativeThen.call(result, bodyReturned, bodyThrew);
-        return;
-      }
-    } catch {
-      // A proxy of a promise is none: what `await` makes of it is the outcome.
-    }
-    // Inside the scope: a task that the coroutine merely returns, a thenable, or no promise at all.
-    awaitBody(() => result).then(
+  }
+
+  #endsAs(body: Promise<T>): void {
+    body.then(
       (value) => this.settle("fulfilled", value),
       (error) => this.failed(error),
     );
   }
 
-  async #runEagerly(coroutine: Coroutine<T>): Promise<void> {
-    try {
-      const { context } = this.scope;
-      const result = context.run(() => runInScope(this.scope, awaitBody<T>, coroutine));
-      this.settle("fulfilled", await result);
-    } catch (error) {
-      this.failed(error);
-    }
-  }
-
-  /** @internal */
-  failed(thrown: unknown): void {
+  /** @internal */ failed(thrown: unknown): void {
     const error = recognised(thrown, this.scope);
     this.settle(error instanceof CancelledError ? "cancelled" : "rejected", error);
   }
 
-  /** @internal */
-  override settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
+  /** @internal */ override settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
     if (this.done()) return; // abandoned, and the body has ended after all
     this.scope.close();
     this.getLoop().tasks.remove(this);
@@ -309,9 +283,8 @@ export class Task<T> extends Future<T> {
   }
 }
 
-/** What `await` uses: a `then` of the promise's own may call back anywhere. */
 const nativeThen = Promise.prototype.then;
-/** Whether that is the engine's, whose reactions keep their context: zone.js replaces it. */
+/** Whether `then` is the engine's, whose reactions keep their context: zone.js replaces it. */
 const staysInContext = /^function then\(\)\s*\{\s*\[native code\]\s*\}$/.test(
   Function.prototype.toString.call(nativeThen),
 );

@@ -26,7 +26,7 @@ import {
   type Settle,
 } from "../structures/settlers.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { creationSites, noteCut, watchForLostValues } from "./debug.ts";
+import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
 import type { Scope } from "./scope.ts";
 import type { Place } from "./selectable.ts";
@@ -137,13 +137,9 @@ export class Wait<T = unknown> implements Place<T> {
   /** @internal Ends the wait, unless its onCancel forwards. False: its branch does not hear it. */
   cancel(cancellation: Cancellation): boolean {
     if (this.state === "parked") {
-      const isCut = cancellation.source === "closed";
-      const subject = isCut ? this.describe() : this.subject; // what it waits for may go away
+      if (cancellation.source === "closed") describeCut(this as Wait);
       if (this.onCancel !== undefined) this.#hold(cancellation);
-      if (this.#withdraw(cancellation)) {
-        this.#endCancelled(cancellation);
-        this.subject = subject;
-      }
+      if (this.#withdraw(cancellation)) this.#endCancelled(cancellation);
     } else if (this.state === "failed" && !this.isComplete) {
       // The first of two tasks that await one future was cancelled, and has cancelled the future.
       // The cancellation of the second takes the place of that one's error, its cause.

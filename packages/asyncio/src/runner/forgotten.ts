@@ -23,7 +23,7 @@ const places: WeakMap<EventLoop, Set<string>> = new WeakMap();
  */
 export function reportForgotten(error: CancelledError): void {
   const what = cutOperations.get(error);
-  if (what === undefined) return;
+  if (what === undefined || what === "") return;
   const scope = error.scope as Scope; // a scope has cut it off
   const { loop, task } = scope;
   const message = `${describeScope(scope)} has ended, and a branch that nobody awaits was cut off while waiting for ${what}. Await it, or start it as a task of a group`;

@@ -227,7 +227,7 @@ export class TaskGroup<R = unknown> {
 
   /** @internal */
   async run(body: (group: TaskGroup<R>) => R | PromiseLike<R>): Promise<R> {
-    const binding = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, this.#signal);
+    const release = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, this.#signal);
     try {
       const outcome = await this.#runBody(body);
       if (this.#state === "open") this.#state = "closing";
@@ -237,7 +237,7 @@ export class TaskGroup<R = unknown> {
       return this.#conclude(outcome);
     } finally {
       this.#state = "closed";
-      binding?.release();
+      release();
     }
   }
 

@@ -18,7 +18,7 @@ import { here, openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { currentContext } from "../kernel/variables.ts";
-import { type AbortBinding, bindSignal, checkSignal } from "../ports/abort.ts";
+import { bindSignal, checkSignal } from "../ports/abort.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { noticeFakeTimers } from "./fake-timers.ts";
 
@@ -75,15 +75,15 @@ async function openUnderSignal<T>(
   body: Coroutine<T>,
   signal: AbortSignal,
 ): Promise<T> {
-  let binding: AbortBinding | undefined;
+  let release: (() => void) | undefined;
   try {
     checkSignal(api, signal);
-    binding = bindSignal(scope, signal);
+    release = bindSignal(scope, signal);
     return await openScope(scope, parent, body);
   } catch (error) {
     throw scope.owns(error) && error.source === "abort" ? error.reason : error;
   } finally {
-    binding?.release();
+    release?.();
     scope.close(); // also when the scope was never opened: it may have a deadline already
   }
 }

@@ -250,7 +250,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   /** A callback will be called later. */
   called(handle: Handle): void {
     const site = this.site();
-    if (site !== "") handle.createdAt = site;
+    if (site !== "") creationSites.set(handle, site);
   }
 
   /** The step before has come as far as it can. */

@@ -98,6 +98,7 @@ export function failureOfRaces({ found }: RaceFinder): Failure | undefined {
 
 function describeHandle(handle: Handle, loop: EventLoop): string {
   const name = handle.label === "" ? "" : ` ${JSON.stringify(handle.label)}`;
-  const site = handle.createdAt === undefined ? "" : ` (${handle.createdAt})`;
+  const createdAt = creationSites.get(handle);
+  const site = createdAt === undefined ? "" : ` (${createdAt})`;
   return `a timer's callback${name}, due in ${formatSeconds((handle.when() ?? 0) - loop.time())}${site}`;
 }
