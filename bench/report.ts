@@ -9,6 +9,8 @@ import type { Report } from "./main.ts";
 import type { MemoryKind, MemoryResult } from "./memory.ts";
 import type { EchoResult, IdleResult } from "./network.ts";
 import type { CaseResult, Result } from "./rounds.ts";
+import { medianInterval } from "./statistics.ts";
+import type { TrafficResult } from "./traffic.ts";
 import type { WeightResult } from "./weight.ts";
 
 const spinTitles = {
@@ -56,7 +58,7 @@ export function formatMachine(machine: Machine, date: string): string {
 
 /** All tables of a run. */
 export function formatReport({ cases, demonstrations, effort }: Report): string {
-  const { growth, memory, weight, echo, idle, timerHeap, fairness } = demonstrations;
+  const { growth, memory, weight, echo, idle, traffic, timerHeap, fairness } = demonstrations;
   const parts = [
     effort.quick ? "A smoke run, with tiny sizes: no figure below means anything." : undefined,
     cases.length === 0 ? undefined : formatSummary(cases),
@@ -67,6 +69,7 @@ export function formatReport({ cases, demonstrations, effort }: Report): string 
     weight === undefined ? undefined : formatWeight(weight),
     echo === undefined ? undefined : formatEcho(echo),
     idle === undefined ? undefined : formatIdle(idle),
+    traffic === undefined ? undefined : formatTraffic(traffic),
     timerHeap === undefined ? undefined : formatTimerHeap(timerHeap),
     fairness === undefined ? undefined : formatFairness(fairness),
   ];
@@ -276,6 +279,25 @@ export function formatIdle(results: IdleResult): string {
     ];
   });
   return formatTable(header, rows, 1);
+}
+
+export function formatTraffic(results: readonly TrafficResult[]): string {
+  const header = ["in a second", "of", reference, "ours", `/ ${reference}`, "uvloop", "ours / it"];
+  const rows = results.map(({ what, unit, rounds }) => {
+    const fastest = (by: Implementation): string => {
+      const found = rounds[by] ?? [];
+      return found.length === 0 ? "-" : count(Math.max(...found));
+    };
+    const against = (other: Implementation): string => {
+      const ratios = (rounds.ours ?? []).map((rate, round) => rate / (rounds[other]?.[round] ?? 0));
+      return ratios.every(Number.isFinite) && ratios.length > 0
+        ? medianInterval(ratios).median.toFixed(2)
+        : "-";
+    };
+    const figures = [fastest(reference), fastest("ours"), against(reference)];
+    return [what, unit, ...figures, fastest("uvloop"), against("uvloop")];
+  });
+  return formatTable(header, rows, 2);
 }
 
 export function formatTimerHeap(result: TimerHeapResult): string {
