@@ -89,6 +89,10 @@ const calls: Record<string, Call> = {
   "new StreamReader": (options) => new asyncio.StreamReader({} as never, options),
   "new StreamWriter": (options) => new asyncio.StreamWriter({} as never, options),
   // asyncio-ts/patterns
+  resource: (options) => patterns.resource(five, five, options),
+  resources: (options) => patterns.resources(five, options),
+  "ResourceScope.defer": (options) => new patterns.ResourceScope().defer(five, options),
+  "new Pool": (options) => new patterns.Pool(patterns.resource(five, five), options),
   "new Watch": (options) => new patterns.Watch(1, options),
   // asyncio-ts/testing
   cancelSweep: (options) => testing.cancelSweep(five, options),
@@ -112,6 +116,7 @@ const others: Record<string, string> = {
   "Network.listen": "for networks of one's own: `startServer` has looked at the options",
   "Network.openDatagramPort": "for networks of one's own: `createDatagramEndpoint` has looked",
   "SimulatedHost.openDatagramPort": "`createDatagramEndpoint` has looked at the options",
+  "new Resource": "made by `resource` alone",
   "new Server": "made by `startServer` alone",
   "new Task": "made by `createTask` alone",
   "new TaskGroup": "made by `taskGroup` alone",
