@@ -13,9 +13,9 @@ export { Watch, type WatchOptions } from "./patterns/watch.ts";
 export {
   type Ended,
   type ReleaseOptions,
-  Resource,
+  type Resource,
   resource,
-  ResourceScope,
+  type ResourceScope,
   resources,
 } from "./patterns/resource.ts";
 export type { Holder, Loan } from "./patterns/loan.ts";

@@ -1,5 +1,6 @@
 // Compiled, never run: each statement is a claim about types.
 
+import { select } from "../src/index.ts";
 import { type Ended, type Loan, Pool, resource, resources, Watch } from "../src/patterns.ts";
 import { type Equal, expectType } from "./equal.ts";
 
@@ -34,6 +35,8 @@ const total = await resources(async (scope) => {
   return rows + (await pool.run((each) => each.query("select 2")));
 });
 expectType<Equal<typeof total, number>>();
+const [which, value] = await select({ loan: new Pool(connection, { max: 1 }), late: 1 });
+if (which === "loan") expectType<Equal<Awaited<ReturnType<typeof value.item.query>>, number>>();
 // @ts-expect-error: how many there may be has no default
 new Pool(connection, {});
 // @ts-expect-error: the work is running already

@@ -94,7 +94,7 @@ const calls: Record<string, Call> = {
   // asyncio-ts/patterns
   resource: (options) => patterns.resource(five, five, options),
   resources: (options) => patterns.resources(five, options),
-  "ResourceScope.defer": (options) => new patterns.ResourceScope().defer(five, options),
+  "ResourceScope.defer": (options) => patterns.resources((scope) => scope.defer(five, options)),
   "new Pool": (options) => new patterns.Pool(patterns.resource(five, five), options),
   "new Watch": (options) => new patterns.Watch(1, options),
   // asyncio-ts/testing

@@ -16,6 +16,7 @@ import {
 import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
+import { type Operation, operation, type Selectable } from "../kernel/selectable.ts";
 import type { Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { DeadlockError } from "../tasks/deadlock.ts";
@@ -88,7 +89,7 @@ type Counted = "max" | "open" | "idle" | "lent" | "opening" | "closing" | "waiti
  * }
  * assert.equal(pool.statistics().opened, 1);
  */
-export class Pool<T> implements AsyncDisposable {
+export class Pool<T> implements AsyncDisposable, Selectable<Loan<T>> {
   /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #stock: Stock<T>;
@@ -141,7 +142,7 @@ export class Pool<T> implements AsyncDisposable {
     const refusal = this.#refusal();
     if (refusal !== undefined) return refused(scope, this.#subject, refusal);
     if (scope.loop.isExact) scope.loop.watch(this);
-    const loan = this.#take(scope);
+    const loan = this.#take(scope.task);
     if (loan !== undefined) return this.#lendNow(scope, loan);
     const knot = this.#knotWith(scope);
     if (knot !== undefined) return refused(scope, this.#subject, knot);
@@ -154,9 +155,9 @@ export class Pool<T> implements AsyncDisposable {
 
   /** Borrows an item if one is idle and needs no check; else undefined. Overtakes nobody. */
   tryAcquire(): Loan<T> | undefined {
-    const scope = here();
-    if (scope.loop.isExact) scope.loop.watch(this);
-    return this.#take(scope);
+    const { loop, task } = here();
+    if (loop.isExact) loop.watch(this);
+    return this.#take(task);
   }
 
   /**
@@ -221,6 +222,24 @@ export class Pool<T> implements AsyncDisposable {
     return Object.freeze({ ...now, opening: opening.size, closing, opened, closed, failed });
   }
 
+  /** @internal For `select`: `acquire`. It waits for others as well, so it ties no knot. */
+  [operation](): Operation<Loan<T>> {
+    return {
+      subject: this.#subject,
+      attempt: (caller) => {
+        const refusal = this.#refusal();
+        if (refusal !== undefined) throw refusal;
+        if (caller.loop.isExact) caller.loop.watch(this);
+        const loan = this.#take(caller.task);
+        return loan === undefined ? undefined : { value: loan };
+      },
+      enlist: (place) => {
+        this.#waiters.add(place);
+        this.#stock.serve();
+      },
+    };
+  }
+
   /** @internal */
   describe(): string {
     return this.name === undefined ? "a pool" : `pool ${JSON.stringify(this.name)}`;
@@ -249,7 +268,7 @@ export class Pool<T> implements AsyncDisposable {
       get lent() {
         return lent.size;
       },
-      lend: (item) => line.first?.resume(this.#lend(item, line.first.scope.task)) ?? false,
+      lend: (item) => line.first?.resume(this.#lend(item, line.first.task)) ?? false,
       openingFailed: (error) => line.first?.fail(error) ?? false,
       beginClosing: () => this.#beginClosing(),
       describe: () => this.describe(),
@@ -258,10 +277,10 @@ export class Pool<T> implements AsyncDisposable {
     };
   }
 
-  #take(scope: Scope): Lent<T> | undefined {
+  #take(task: Task<unknown> | undefined): Lent<T> | undefined {
     if (this.#waiters.length > 0) return undefined;
     const item = this.#stock.take();
-    return item === undefined ? undefined : this.#lend(item, scope.task);
+    return item === undefined ? undefined : this.#lend(item, task);
   }
 
   #lend(item: Item<T>, task: Task<unknown> | undefined): Lent<T> {

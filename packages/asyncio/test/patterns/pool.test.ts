@@ -7,6 +7,7 @@ import {
   Lock,
   moveOnAfter,
   run,
+  select,
   sleep,
   taskGroup,
   timeout,
@@ -234,6 +235,54 @@ describe("lending", () => {
       await Promise.all(users);
 
       assert.deepEqual([pool.statistics().open, pool.statistics().max], [1, 1]);
+    }),
+  );
+});
+
+describe("in a select", () => {
+  test(
+    "it is a case, and one that has lost has borrowed nothing",
+    virtual(async (loop) => {
+      const plant = new Plant();
+      await using pool = plant.pool({ max: 1 });
+      assert.deepEqual(await select({ loan: pool, late: 0.5 }), ["late", undefined]);
+
+      const [which, loan] = await select({ loan: pool, late: 9 });
+      assert.equal(which, "loan");
+      assert.equal(loan?.item, 1);
+      assert.deepEqual(await select({ loan: pool, late: 9 }), ["late", undefined]);
+      loan?.[Symbol.dispose]();
+
+      assert.deepEqual([plant.opened, loop.time(), pool.idle], [1, 10, true]);
+    }),
+  );
+
+  test(
+    "twice in one select, it lends once",
+    virtual(async () => {
+      await using pool = new Plant().pool({ max: 1 });
+      const user = createTask(() => use(pool, 1));
+      await sleep(0.5);
+
+      const [which, loan] = await select([pool, pool]);
+
+      assert.equal(which, 0);
+      assert.deepEqual(pool.statistics().lent, 1);
+      loan[Symbol.dispose]();
+      await user;
+    }),
+  );
+
+  test(
+    "a closed pool fails it",
+    virtual(async () => {
+      const pool = new Plant().pool();
+      const waiting = createTask(() => select({ pool, late: 9 }));
+      await sleep(0);
+      await pool.close();
+
+      assert.ok((await rejection(waiting)) instanceof InvalidStateError);
+      assert.ok((await rejection(select({ pool, late: 9 }))) instanceof InvalidStateError);
     }),
   );
 });
