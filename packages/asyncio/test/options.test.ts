@@ -89,6 +89,13 @@ const calls: Record<string, Call> = {
   "new StreamReader": (options) => new asyncio.StreamReader({} as never, options),
   "new StreamWriter": (options) => new asyncio.StreamWriter({} as never, options),
   // asyncio-ts/patterns
+  "CapacityLimiter.acquire": (options) => new patterns.CapacityLimiter(1).acquire(options),
+  "CapacityLimiter.run": (options) => new patterns.CapacityLimiter(1).run(five, options),
+  "CapacityLimiter.tryAcquire": (options) => new patterns.CapacityLimiter(1).tryAcquire(options),
+  "RateLimiter.run": (options) => new patterns.RateLimiter({ rate: 1 }).run(five, options),
+  "new CapacityLimiter": (options) => new patterns.CapacityLimiter(1, options),
+  "new Keyed": (options) => new patterns.Keyed(() => new asyncio.Lock(), options),
+  "new RateLimiter": (options) => new patterns.RateLimiter(options),
   "new Watch": (options) => new patterns.Watch(1, options),
   // asyncio-ts/testing
   cancelSweep: (options) => testing.cancelSweep(five, options),
@@ -208,6 +215,7 @@ suite("an option that is not known is refused, with the one that was meant", () 
 const required: Record<string, string> = {
   joined: "options with a `grace` in seconds, got null",
   mapConcurrent: "`limit` as a number of items, got undefined",
+  "new RateLimiter": "`rate`, a number above 0, got undefined",
 };
 
 suite("options that are no object are refused", () => {

@@ -109,6 +109,11 @@ export class Lock {
     return this.#holding !== undefined;
   }
 
+  /** True while nobody holds it; then nobody waits for it either. */
+  get idle(): boolean {
+    return this.#holding === undefined;
+  }
+
   /** Runs `body` with the lock held, and releases it on every path. */
   run<T>(body: Coroutine<T>): Promise<T> {
     return this.runFor("`lock.run`", body);

@@ -82,6 +82,11 @@ export class Semaphore {
     return this.#value === 0;
   }
 
+  /** True while all its permits are back. */
+  get idle(): boolean {
+    return this.#value >= this.#initial;
+  }
+
   /** Runs `body` with a permit, and gives it back on every path. */
   async run<T>(body: Coroutine<T>): Promise<T> {
     checkCoroutine("`semaphore.run`", body);
