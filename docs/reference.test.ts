@@ -28,10 +28,10 @@ const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
  */
 const counts = new Set(
   (
-    "available backlog bytesWritten connections consumed count depth deviations distinct dropped expected " +
+    "available backlog burst bytesWritten connections consumed count depth deviations distinct dropped expected " +
     "failedHandshakes gid highWaterMark interleave iterations length limit loss lowWaterMark max " +
     "maxConnections maxSteps maxsize min most nWaiting parties permits pid places port position queueSize receiveBufferSize " +
-    "returncode runs schedule schedules seed sendBufferSize size steps uid unsent value"
+    "returncode runs schedule schedules seed sendBufferSize size steps uid unsent value weight"
   ).split(" "),
 );
 

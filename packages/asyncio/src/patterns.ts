@@ -6,6 +6,18 @@
  */
 // biome-ignore-all assist/source/organizeImports: the order is that of the documentation
 
+// Limiters
+export {
+  type BorrowOptions,
+  CapacityLimiter,
+  type Holder,
+} from "./patterns/capacity-limiter.ts";
+export { type Idling, Keyed, type KeyedOptions } from "./patterns/keyed.ts";
+export {
+  RateLimiter,
+  type RateLimiterOptions,
+  type WeightOption,
+} from "./patterns/rate-limiter.ts";
 // Channels
 export { EndOfChannel } from "./patterns/channel-errors.ts";
 export { Watch, type WatchOptions } from "./patterns/watch.ts";
@@ -18,5 +30,7 @@ export {
   type ResourceScope,
   resources,
 } from "./patterns/resource.ts";
-export type { Holder, Loan } from "./patterns/loan.ts";
+export type { Borrower, Loan } from "./patterns/loan.ts";
 export { Pool, type PoolOptions } from "./patterns/pool.ts";
+export { Shared, type SharedOptions } from "./patterns/used-together.ts";
+export { singleFlight, type SingleFlightOptions } from "./patterns/single-flight.ts";

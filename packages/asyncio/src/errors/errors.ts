@@ -137,9 +137,7 @@ function cancelMessage({ source = "cancel", requestedBy, reason, scope }: Cancel
   return message;
 }
 
-/**
- * A deadline has passed. `cause` is the CancelledError that ended the work, where there was one.
- */
+/** A deadline has passed. `cause` is the CancelledError that ended the work, if there was one. */
 export class TimeoutError extends Error {
   readonly code = "ERR_ASYNCIO_TIMEOUT";
 }
@@ -158,10 +156,7 @@ export class InvalidStateError extends Error {
 }
 register(InvalidStateError, "InvalidStateError");
 
-/**
- * A wrong argument: a TypeError that says what was expected, what came, and (`cure`) how to write
- * it.
- */
+/** A wrong argument: a TypeError that says what was expected, what came, and the `cure`. */
 export function argumentError(
   api: string,
   expected: string,
@@ -191,10 +186,7 @@ export function checkOptions(api: string, options: unknown, names: AnyNames, cur
   if (complaint !== undefined) throw withCode(new TypeError(complaint));
 }
 
-/**
- * Throws unless `coroutine` can be called; a promise gets the advice that it would already be
- * running.
- */
+/** Throws unless `coroutine` can be called; a promise gets advice: it would be running already. */
 export function checkCoroutine(api: string, coroutine: unknown): void {
   if (typeof coroutine === "function") return;
   if (isThenable(coroutine)) coroutine.then(undefined, () => {}); // the TypeError is enough
@@ -204,12 +196,28 @@ export function checkCoroutine(api: string, coroutine: unknown): void {
   throw argumentError(api, "a function that returns a promise", coroutine, cure);
 }
 
-/** Throws unless `seconds` is a number that is not NaN. */
-export function checkSeconds(
+/** Throws unless `value` is a number that is not NaN. */
+export function checkSeconds(api: string, what: string, value: unknown): asserts value is number {
+  if (typeof value !== "number") throw argumentError(api, what, value);
+  if (Number.isNaN(value)) throw rangeError(api, what, value);
+}
+
+/** Throws unless `value` is a whole number from `least` to `most`; Infinity is one of them. */
+export function checkCount(
   api: string,
   what: string,
-  seconds: unknown,
-): asserts seconds is number {
-  if (typeof seconds !== "number") throw argumentError(api, what, seconds);
-  if (Number.isNaN(seconds)) throw rangeError(api, what, seconds);
+  value: unknown,
+  least = 1,
+  most: number = 1 / 0,
+): void {
+  const expected = `${what}, a whole number of ${least} or more`;
+  if (typeof value !== "number") throw argumentError(api, expected, value);
+  const isWhole = Number.isInteger(value) || value === 1 / 0;
+  if (!isWhole || value < least || value > most) throw rangeError(api, expected, value);
+}
+
+/** Throws unless `value` is a number above 0, and no Infinity. */
+export function checkAmount(api: string, what: string, value: unknown): void {
+  if (typeof value !== "number") throw argumentError(api, `${what}, a number above 0`, value);
+  if (!(value > 0 && value < 1 / 0)) throw rangeError(api, `${what}, a number above 0`, value);
 }

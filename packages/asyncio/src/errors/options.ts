@@ -2,10 +2,7 @@
 
 import { isThenable, render } from "./render.ts";
 
-/**
- * The names of the options `O`. A list that lacks one of them, or has one too many, does not
- * compile.
- */
+/** The names of the options `O`. A list that lacks one, or has one too many, does not compile. */
 export type Names<O> = Readonly<Record<keyof O, 1>>;
 
 /** Names of options, for code that only looks them up. */
@@ -74,9 +71,7 @@ function unknownOption(api: string, name: string, names: AnyNames): string {
   return `${api} has no option \`${name}\`. ${advice}`;
 }
 
-/**
- * The one of `known` that differs from `name` by the least, if that is little: a letter in three.
- */
+/** The one of `known` that differs least from `name`, if by little: a letter in three. */
 function nearestTo(name: string, known: readonly string[]): string | undefined {
   const wanted = flat(name);
   let nearest: string | undefined;

@@ -8,6 +8,7 @@
 import {
   argumentError,
   checkCoroutine,
+  checkCount,
   checkOptions,
   checkSeconds,
   InvalidStateError,
@@ -21,7 +22,7 @@ import type { Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { DeadlockError } from "../tasks/deadlock.ts";
 import { type AnyHolder, knotWith } from "./knot.ts";
-import { type Holder, Lent, type Loan } from "./loan.ts";
+import { type Borrower, Lent, type Loan } from "./loan.ts";
 import type { Ended } from "./release.ts";
 import { Resource } from "./resource.ts";
 import { type Item, type Lender, Stock } from "./stock.ts";
@@ -116,7 +117,7 @@ export class Pool<T> implements AsyncDisposable, Selectable<Loan<T>> {
       checkAfter = 1,
     } = options;
     const { check, reset, reopen = (failures) => Math.min(0.05 * 2 ** failures, 5) } = options;
-    checkCount(api, "`max`", max, 1);
+    checkCount(api, "`max`", max);
     checkCount(api, "`min`", min, 0);
     if (min > max) throw rangeError(api, `\`min\` to be at most \`max\`, ${max}`, min);
     for (const [name, seconds] of Object.entries({ idle, lifetime, checkAfter }))
@@ -175,7 +176,7 @@ export class Pool<T> implements AsyncDisposable, Selectable<Loan<T>> {
   }
 
   /** Who has borrowed something, in the order in which they did. */
-  holders(): Holder[] {
+  holders(): Borrower[] {
     return Array.from(this.#lent, ({ task, since }) => ({ task, since }));
   }
 
@@ -238,6 +239,11 @@ export class Pool<T> implements AsyncDisposable, Selectable<Loan<T>> {
         this.#stock.serve();
       },
     };
+  }
+
+  /** @internal */
+  get isClosed(): boolean {
+    return this.#stock.isClosed;
   }
 
   /** @internal */
@@ -335,10 +341,4 @@ export class Pool<T> implements AsyncDisposable, Selectable<Loan<T>> {
     const names = [...new Set(this.holders().map(({ task }) => task?.describe() ?? "other code"))];
     return `held by ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", ..." : ""}`;
   }
-}
-
-function checkCount(api: string, what: string, count: unknown, least: number): void {
-  if (typeof count !== "number") throw argumentError(api, `${what} to be a number`, count);
-  if (!(count >= least) || (!Number.isInteger(count) && count !== Number.POSITIVE_INFINITY))
-    throw rangeError(api, `${what} to be a whole number from ${least}, or Infinity`, count);
 }

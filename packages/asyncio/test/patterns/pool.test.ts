@@ -807,9 +807,9 @@ describe("wrong arguments", () => {
   const wrong: Record<string, [() => unknown, RegExp]> = {
     "no resource": [() => new Pool({} as never, { max: 1 }), /expects a resource, got/],
     "no options": [() => new Pool(good, undefined as never), /options with a `max`/],
-    "half an item": [() => new Pool(good, { max: 1.5 }), /`max` to be a whole number from 1/],
+    "half an item": [() => new Pool(good, { max: 1.5 }), /`max`, a whole number of 1 or more/],
     "more min than max": [() => new Pool(good, { max: 1, min: 2 }), /`min` to be at most `max`, 1/],
-    "no number": [() => new Pool(good, { max: "9" as never }), /`max` to be a number/],
+    "no number": [() => new Pool(good, { max: "9" as never }), /`max`, a whole number/],
     "a check that is none": [() => new Pool(good, { max: 1, check: 5 as never }), /a function/],
   };
   for (const [name, [call, message]] of Object.entries(wrong))
