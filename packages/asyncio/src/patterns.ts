@@ -18,6 +18,32 @@ export {
   type RateLimiterOptions,
   type WeightOption,
 } from "./patterns/rate-limiter.ts";
+// Trying again
+export {
+  CircuitBreaker,
+  type CircuitBreakerOptions,
+  CircuitOpenError,
+  type CircuitState,
+} from "./patterns/circuit-breaker.ts";
+export { fallback, hedge, type HedgeOptions } from "./patterns/hedge.ts";
+export { interval, type IntervalOptions, type Tick } from "./patterns/interval.ts";
+export {
+  repeat,
+  retry,
+  RetryBudget,
+  type RetryBudgetOptions,
+  type RetryOptions,
+} from "./patterns/retry.ts";
+export {
+  type Delay,
+  type Delays,
+  exponential,
+  type ExponentialOptions,
+  fibonacci,
+  Schedule,
+  spaced,
+  type Step,
+} from "./patterns/schedule.ts";
 // Channels
 export { EndOfChannel } from "./patterns/channel-errors.ts";
 export { Watch, type WatchOptions } from "./patterns/watch.ts";

@@ -105,6 +105,13 @@ const calls: Record<string, Call> = {
   singleFlight: (options) => patterns.singleFlight(five, options),
   "new Shared": (options) => new patterns.Shared(patterns.resource(five, five), options),
   "new Pool": (options) => new patterns.Pool(patterns.resource(five, five), options),
+  exponential: (options) => patterns.exponential(1, options),
+  hedge: (options) => patterns.hedge(1, five, options),
+  interval: (options) => patterns.interval(1, options),
+  repeat: (options) => patterns.repeat([], five, options),
+  retry: (options) => patterns.retry([], five, options),
+  "new CircuitBreaker": (options) => new patterns.CircuitBreaker(options),
+  "new RetryBudget": (options) => new patterns.RetryBudget(options),
   "new Watch": (options) => new patterns.Watch(1, options),
   // asyncio-ts/testing
   cancelSweep: (options) => testing.cancelSweep(five, options),

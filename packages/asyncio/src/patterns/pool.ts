@@ -25,6 +25,7 @@ import { type AnyHolder, knotWith } from "./knot.ts";
 import { type Borrower, Lent, type Loan } from "./loan.ts";
 import type { Ended } from "./release.ts";
 import { Resource } from "./resource.ts";
+import { type Delays, delayOf, exponential } from "./schedule.ts";
 import { type Item, type Lender, Stock } from "./stock.ts";
 
 /** What `new Pool` takes. */
@@ -52,10 +53,10 @@ export interface PoolOptions<T> {
   /** Called when one comes back, before it is lent again. A failure closes it. */
   readonly reset?: ((item: T) => unknown) | undefined;
   /**
-   * Seconds until the next attempt to open one, after so many failures in a row. @default 0.1,
-   * 0.2, 0.4, ..., at most 5
+   * How long after each of several failures in a row the next attempt to open one is made; when it
+   * ends, at once. @default exponential(0.1).capped(5).jittered(0.5)
    */
-  readonly reopen?: ((failures: number) => number) | undefined;
+  readonly reopen?: Delays | undefined;
 }
 
 const KNOWN: Names<PoolOptions<unknown>> = {
@@ -116,13 +117,14 @@ export class Pool<T> implements AsyncDisposable, Selectable<Loan<T>> {
       lifetime = Number.POSITIVE_INFINITY,
       checkAfter = 1,
     } = options;
-    const { check, reset, reopen = (failures) => Math.min(0.05 * 2 ** failures, 5) } = options;
+    const { check, reset } = options;
+    const reopen = delayOf(api, options.reopen ?? exponential(0.1).capped(5).jittered(0.5));
     checkCount(api, "`max`", max);
     checkCount(api, "`min`", min, 0);
     if (min > max) throw rangeError(api, `\`min\` to be at most \`max\`, ${max}`, min);
     for (const [name, seconds] of Object.entries({ idle, lifetime, checkAfter }))
       checkSeconds(api, `\`${name}\` in seconds`, seconds);
-    for (const hook of [check, reset, reopen]) if (hook !== undefined) checkCoroutine(api, hook);
+    for (const hook of [check, reset]) if (hook !== undefined) checkCoroutine(api, hook);
     this.name = options.name;
     const settings = { max, min, idle, lifetime, check, checkAfter, reset, reopen };
     this.#stock = new Stock(resource, this.#makeLender(), settings);

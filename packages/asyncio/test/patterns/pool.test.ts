@@ -431,7 +431,7 @@ describe("failures to open", () => {
       const plant = new Plant();
       plant.failures = 3;
       plant.delay = 0;
-      const reopen = (failures: number) => failures;
+      const reopen = [1, 2, 3];
       await using pool = plant.pool({ max: 1, reopen });
       const told: string[] = [];
       const user = (name: string) =>
