@@ -39,3 +39,8 @@ export function runInScope<A, R>(scope: Scope, fn: (argument: A) => R, argument:
 export function enterScope(scope: Scope): void {
   storage.enterWith(scope);
 }
+
+/** Gives a function that calls what it is given in the context of this moment. */
+export function contextNow(): <R>(fn: () => R) => R {
+  return AsyncLocalStorage.snapshot();
+}
