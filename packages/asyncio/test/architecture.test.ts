@@ -31,8 +31,8 @@ const layers = [
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
 // These only fall.
-const kernelLines = { file: 377, total: 2746 };
-const linesBelow = 1098;
+const kernelLines = { file: 373, total: 2608 };
+const linesBelow = 1240;
 
 interface Import {
   readonly from: string;

@@ -8,6 +8,7 @@
 
 import { contextStorage, runInRoot } from "../ports/context-storage.ts";
 import { joinCopies, noticeOtherCopies } from "../ports/copies.ts";
+import { Context, enteredContext } from "../structures/context-values.ts";
 import type { Scope } from "./scope.ts";
 
 const AsyncLocalStorage = contextStorage();
@@ -38,4 +39,11 @@ export function runInScope<A, R>(scope: Scope, fn: (argument: A) => R, argument:
 /** Makes `scope` that of the continuation that runs now, and of what it calls. */
 export function enterScope(scope: Scope): void {
   storage.enterWith(scope);
+}
+
+const outside: Context = new Context();
+
+/** The context variables of the running code. */
+export function currentContext(): Context {
+  return enteredContext() ?? currentScope()?.context ?? outside;
 }

@@ -9,15 +9,15 @@
  */
 
 import { CancelledError, InvalidStateError } from "../errors/errors.ts";
-import { reportUnobserved } from "../kernel/failure.ts";
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { HostLoop, here } from "../kernel/operation.ts";
+import { reportUnobserved } from "../kernel/reports.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
-import type { Context } from "../kernel/variables.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import { abandonedHooks, leftRun } from "../ports/uncaught.ts";
+import type { Context } from "../structures/context-values.ts";
 import { watchCallbackVariables } from "../tasks/callback-variables.ts";
 import { copyContext } from "../tasks/context-var.ts";
 import { reportForgotten } from "./forgotten.ts";
