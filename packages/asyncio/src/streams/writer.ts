@@ -289,7 +289,8 @@ export class StreamWriter implements AsyncDisposable {
       throw new InvalidStateError(
         `${api} was called on a stream in memory, which carries plain bytes. TLS needs a socket: leave it out there`,
       );
-    if (this.#isStartingTls) throw new InvalidStateError(`${api} was called while it is at work`);
+    if (this.#isStartingTls)
+      throw new InvalidStateError(`${api} was called while another call of it is at work`);
     const release = this.#reader?.reserve(api);
     this.#isStartingTls = true;
     try {
