@@ -21,8 +21,8 @@ export interface FetchFinding {
 
 /** At a time. */
 export const limit = 100;
-/** For each page. */
-export const deadlineSeconds = 5;
+/** For each page; on a busy machine, too, none takes so long. */
+export const deadlineSeconds = 60;
 
 /** Told of each page. */
 export interface Tally {
