@@ -74,6 +74,12 @@ export function reportUnobserved(loop: EventLoop): void {
   for (const record of loop.unobserved) report(record);
 }
 
+/** Reports the failure of `future` if nobody has observed it. */
+export function reportIfUnobserved(future: Future<unknown>): void {
+  for (const record of future.getLoop().unobserved)
+    if (record.future.deref() === future) report(record);
+}
+
 function report(record: FailureRecord): void {
   if (!record.loop.unobserved.has(record)) return;
   forgetFailure(record);

@@ -21,8 +21,8 @@ import { creationSites, cycleError } from "./debug.ts";
 import { Future, type FutureListener } from "./future.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
-import { here, recognised } from "./operation.ts";
-import { Scope } from "./scope.ts";
+import { completed, here, recognised, refused } from "./operation.ts";
+import { park, Scope } from "./scope.ts";
 import { type Context, currentContext } from "./variables.ts";
 import { stackAbove, Wait } from "./wait.ts";
 
@@ -154,6 +154,29 @@ export class Task<T> extends Future<T> {
       this.end("cancelled", new CancelledError(details, options));
     }
     return true;
+  }
+
+  /**
+   * Cancels it and waits until it has ended. Throws nothing of the task's: its failure counts as
+   * seen. Cancelled meanwhile, it rejects when the task has ended. Refused for a task that waits
+   * for it.
+   */
+  cancelAndWait(reason?: unknown): Promise<void> {
+    const scope = here();
+    this.observe();
+    if (this.done()) return scope.interruption(this) ?? completed(scope, this, undefined);
+    const cycle = this.cycleThrough(scope);
+    if (cycle !== undefined) return refused(scope, this, cycle);
+    this.cancel(reason);
+    const listener = { futureDone: () => void wait.joined(undefined) };
+    const wait = park<void>(scope, this, (_wait, { source }) => {
+      if (source === "closed") this.unlisten(listener);
+      return source === "closed"; // a join: it ends with the task, which is cancelled already
+    });
+    this.listen(listener);
+    const due = scope.mayBeDue ? scope.takeDue() : undefined;
+    if (due !== undefined) wait.cancel(due);
+    return wait.promise;
   }
 
   /**
