@@ -30,7 +30,7 @@ import { LinkedList } from "../structures/linked-list.ts";
 import { describeSync } from "../sync/lock.ts";
 import { TaskGroup } from "../tasks/task-group.ts";
 import { timeout } from "../tasks/timeouts.ts";
-import { Job, type JobOwner } from "./job.ts";
+import { Job, type JobDetails, type JobOwner } from "./job.ts";
 import type { Idling } from "./keyed.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 
@@ -100,6 +100,8 @@ export class TaskQueue implements AsyncDisposable, Idling {
   /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #options: TaskQueueOptions;
+  /** Of jobs without options. */
+  readonly #details: JobDetails;
   #limit: number;
   /** In the order of their priorities. None is empty. */
   readonly #lines: Line[] = [];
@@ -137,7 +139,14 @@ export class TaskQueue implements AsyncDisposable, Idling {
       throw argumentError(api, "`onError` to be a function", onError);
     if (owner !== undefined && !(owner instanceof TaskGroup))
       throw argumentError(api, "`owner` to be a task group", owner);
-    this.#options = { ...options, timeout };
+    this.#options = { ...options };
+    this.#details = {
+      priority: 0,
+      timeout,
+      name: undefined,
+      context: undefined,
+      cancelGrace: undefined,
+    };
     this.#limit = limit;
     this.name = name;
     if (paused) this.pause();
@@ -146,7 +155,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
       get keeper(): Scope | undefined {
         return queue.#keeper?.scope;
       },
-      bodyOf: (job) => this.#bodyOf(job),
+      bodyOf: (job, body) => this.#bodyOf(job, body),
       jobDone: (job) => this.#jobDone(job),
     };
   }
@@ -187,16 +196,11 @@ export class TaskQueue implements AsyncDisposable, Idling {
     const api = "`queue.add`";
     checkCoroutine(api, job);
     checkOptions(api, options, JOB);
-    const { priority = 0, timeout = this.#options.timeout as number, signal } = options ?? {};
-    const { name, context, cancelGrace } = options ?? {};
-    checkSeconds(api, "`priority` as a number", priority);
-    checkSeconds(api, "`timeout` in seconds", timeout);
-    if (cancelGrace !== undefined) checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
-    checkSignalType(api, signal);
+    const details = options === undefined ? this.#details : this.#detailsOf(api, options);
+    const signal = options?.signal;
     this.#checkOpen(api);
     if (this.#keeper === undefined) this.#startKeeper();
-    const details = { body: job, priority, timeout, name, context, cancelGrace };
-    const added = new Job<T>(this.#jobOwner, details);
+    const added = new Job<T>(this.#jobOwner, job, details);
     const member = added as unknown as Job<unknown>; // what it gives is nothing to the queue
     this.#enter(member);
     if (signal?.aborted === true) added.aborted(signal.reason);
@@ -288,6 +292,16 @@ export class TaskQueue implements AsyncDisposable, Idling {
 
   // --- jobs
 
+  #detailsOf(api: string, options: JobOptions): JobDetails {
+    const { priority = 0, timeout = this.#details.timeout, signal } = options;
+    const { name, context, cancelGrace } = options;
+    checkSeconds(api, "`priority` as a number", priority);
+    checkSeconds(api, "`timeout` in seconds", timeout);
+    if (cancelGrace !== undefined) checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
+    checkSignalType(api, signal);
+    return { priority, timeout, name, context, cancelGrace };
+  }
+
   #enter(job: Job<unknown>): void {
     const { priority } = job.details;
     let place = this.#lines.length;
@@ -319,11 +333,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
       if (this.#options.rate !== undefined) this.#pacing = job;
       job.start();
     }
-    for (const wait of this.#belows) {
-      if (this.#waiting >= (wait.offer as number)) continue; // put there by whenBelow
-      this.#belows.delete(wait);
-      wait.resume();
-    }
+    if (this.#belows.size > 0) this.#tellBelows();
     if (!this.idle) return;
     this.#joiners.resumeAll(undefined);
     this.#keeper = undefined;
@@ -331,8 +341,16 @@ export class TaskQueue implements AsyncDisposable, Idling {
     this.#join = undefined;
   }
 
-  #bodyOf<T>(job: Job<T>): Coroutine<T> {
-    const { body, timeout: seconds } = job.details;
+  #tellBelows(): void {
+    for (const wait of this.#belows) {
+      if (this.#waiting >= (wait.offer as number)) continue; // put there by whenBelow
+      this.#belows.delete(wait);
+      wait.resume();
+    }
+  }
+
+  #bodyOf<T>(job: Job<T>, body: Coroutine<T>): Coroutine<T> {
+    const { timeout: seconds } = job.details;
     const { rate } = this.#options;
     const run = seconds === Number.POSITIVE_INFINITY ? body : () => timeout(seconds, body);
     if (rate === undefined) return run;
