@@ -50,3 +50,16 @@ export {
 // Channels
 export { EndOfChannel } from "./patterns/channel-errors.ts";
 export { Watch, type WatchOptions } from "./patterns/watch.ts";
+// Resources
+export {
+  type Ended,
+  type ReleaseOptions,
+  type Resource,
+  resource,
+  type ResourceScope,
+  resources,
+} from "./patterns/resource.ts";
+export type { Borrower, Loan } from "./patterns/loan.ts";
+export { Pool, type PoolOptions } from "./patterns/pool.ts";
+export { Shared, type SharedOptions } from "./patterns/used-together.ts";
+export { singleFlight, type SingleFlightOptions } from "./patterns/single-flight.ts";

@@ -1,11 +1,9 @@
 /**
- * A loop in virtual time that `run` can be given: an hour of sleeping takes no time, and a seed
- * draws the order of what is ready. Tests of whole programs use it; `runTest` and `explore` look
- * closer.
+ * A loop in virtual time, for `run`. An hour of sleeping takes no time, and a seed draws the order
+ * of the ready steps. Tests of whole programs use it; `runTest` and `explore` look closer.
  */
 
 import { checkOptions, checkSeconds, rangeError, TimeoutError } from "../errors/errors.ts";
-import { condense } from "../errors/lines.ts";
 import type { Names } from "../errors/options.ts";
 import type { Ready } from "../kernel/gate.ts";
 import type { EventLoopOptions } from "../kernel/host.ts";
@@ -13,6 +11,7 @@ import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop } from "../kernel/loop.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { condense } from "../tasks/condense.ts";
 import { drawer } from "./random.ts";
 import { VirtualHost } from "./virtual-host.ts";
 
