@@ -115,6 +115,8 @@ const calls: Record<string, Call> = {
   retry: (options) => patterns.retry([], five, options),
   "new CircuitBreaker": (options) => new patterns.CircuitBreaker(options),
   "new RetryBudget": (options) => new patterns.RetryBudget(options),
+  "TaskQueue.add": (options) => new patterns.TaskQueue().add(five, options),
+  "new TaskQueue": (options) => new patterns.TaskQueue(options),
   "new Watch": (options) => new patterns.Watch(1, options),
   // asyncio-ts/testing
   cancelSweep: (options) => testing.cancelSweep(five, options),
