@@ -205,7 +205,7 @@ export class CapacityLimiter implements Idling {
     this.#borrowed += loan.weight;
     this.#holders.add(loan);
     this.#borrowers.add(loan.borrower);
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   #giveBack(loan: Loan): void {

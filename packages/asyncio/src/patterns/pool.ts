@@ -144,7 +144,7 @@ export class Pool<T> implements AsyncDisposable, Selectable<Loan<T>> {
     if (stop !== undefined) return stop;
     const refusal = this.#refusal();
     if (refusal !== undefined) return refused(scope, this.#subject, refusal);
-    if (scope.loop.isExact) scope.loop.watch(this);
+    if (scope.loop.isExact) scope.loop.host.watch?.(this);
     const loan = this.#take(scope.task);
     if (loan !== undefined) return this.#lendNow(scope, loan);
     const knot = this.#knotWith(scope);
@@ -159,7 +159,7 @@ export class Pool<T> implements AsyncDisposable, Selectable<Loan<T>> {
   /** Borrows an item if one is idle and needs no check; else undefined. Overtakes nobody. */
   tryAcquire(): Loan<T> | undefined {
     const { loop, task } = here();
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
     return this.#take(task);
   }
 
@@ -232,7 +232,7 @@ export class Pool<T> implements AsyncDisposable, Selectable<Loan<T>> {
       attempt: (caller) => {
         const refusal = this.#refusal();
         if (refusal !== undefined) throw refusal;
-        if (caller.loop.isExact) caller.loop.watch(this);
+        if (caller.loop.isExact) caller.loop.host.watch?.(this);
         const loan = this.#take(caller.task);
         return loan === undefined ? undefined : { value: loan };
       },

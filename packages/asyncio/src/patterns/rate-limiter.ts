@@ -27,9 +27,9 @@ import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
-import { noticeFakeTimers } from "../ports/fake-timers.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { describeSync } from "../sync/lock.ts";
+import { noticeFakeTimers } from "../tasks/fake-timers.ts";
 import { Clock } from "./clock.ts";
 import type { Idling } from "./keyed.ts";
 

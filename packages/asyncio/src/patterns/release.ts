@@ -60,7 +60,7 @@ export async function releaseWithin(
   const waitFor = (work: Promise<unknown>): Promise<unknown> => {
     // The second cancellation, the insisting one, ends the wait.
     const wait: Wait = park(scope, label, () => {
-      isLeft = scope.swallowed !== undefined;
+      isLeft = scope.cancelState.insists;
       return isLeft;
     });
     wait.isForeign = true;

@@ -5,7 +5,6 @@
  */
 
 import { checkOptions, checkSeconds, rangeError, TimeoutError } from "../errors/errors.ts";
-import { condense } from "../errors/lines.ts";
 import type { Names } from "../errors/options.ts";
 import type { Ready } from "../kernel/gate.ts";
 import type { EventLoopOptions } from "../kernel/host.ts";
@@ -13,6 +12,7 @@ import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop } from "../kernel/loop.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { condense } from "../tasks/condense.ts";
 import { drawer } from "./random.ts";
 import { VirtualHost } from "./virtual-host.ts";
 

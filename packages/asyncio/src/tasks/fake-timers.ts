@@ -22,12 +22,10 @@ export function noticeFakeTimers(): void {
   isLookedFor = false;
   program.console.error(
     wasFake
-      ? "asyncio-ts was loaded while the timers of the program were fake, so it waits until somebody moves their clock, " +
-          "and hangs if nobody does. Import it before the timers are replaced, and test with `runTest` of asyncio-ts/testing, " +
-          "which has a clock of its own"
-      : "asyncio-ts waits in real time, but the timers of the program are fake (`useFakeTimers`, `mock.timers`): moving " +
-          "their clock ends no `sleep` and no deadline of a real loop. Test with `runTest` of asyncio-ts/testing, or give " +
-          "`run` a `VirtualLoop`: their clock jumps by itself",
+      ? "asyncio-ts was loaded while the timers of the program were fake, and hangs until somebody moves their clock. " +
+          "Import it before the timers are replaced, and test with `runTest` of asyncio-ts/testing, which has its own clock"
+      : "asyncio-ts waits in real time, but the timers of the program are fake: their clock ends no `sleep` of a real loop. " +
+          "Test with `runTest` of asyncio-ts/testing, or give `run` a `VirtualLoop`: their clock jumps by itself",
   );
 }
 
