@@ -105,6 +105,8 @@ const calls: Record<string, Call> = {
   resource: (options) => patterns.resource(five, five, options),
   resources: (options) => patterns.resources(five, options),
   "ResourceScope.defer": (options) => patterns.resources((scope) => scope.defer(five, options)),
+  supervise: (options) => patterns.supervise([], options),
+  withDeadlineOf: (options) => patterns.withDeadlineOf({}, five, options),
   singleFlight: (options) => patterns.singleFlight(five, options),
   "new Shared": (options) => new patterns.Shared(patterns.resource(five, five), options),
   "new Pool": (options) => new patterns.Pool(patterns.resource(five, five), options),
