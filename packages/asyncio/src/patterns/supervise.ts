@@ -284,7 +284,7 @@ class Supervision {
         return { error };
       }
       if (scope.owns(error)) return undefined;
-      if (!task.scope.isExpired) return {};
+      if (!task.scope.cancelState.expired) return {};
       const message = `${describe(child)} was not ready after ${formatSeconds(child.startDelay)}`;
       return { error: new TimeoutError(message, { cause: error }) };
     }
