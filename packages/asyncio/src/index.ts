@@ -51,6 +51,15 @@ export {
   timeout,
   timeoutAt,
 } from "./tasks/timeouts.ts";
+export {
+  acquiring,
+  type Case,
+  next,
+  putting,
+  select,
+  type Selected,
+  type SelectOptions,
+} from "./tasks/select.ts";
 export { race, staggeredRace, type Winner } from "./tasks/race.ts";
 // Synchronisation
 export { Lock, type SyncOptions } from "./sync/lock.ts";
@@ -59,13 +68,21 @@ export { Condition } from "./sync/condition.ts";
 export { BoundedSemaphore, Semaphore } from "./sync/semaphore.ts";
 export { Barrier } from "./sync/barrier.ts";
 // Queues
-export { type ItemStore, Queue, type QueueOptions } from "./queues/queue.ts";
+export {
+  type ItemStore,
+  type Overflow,
+  Queue,
+  type QueueOptions,
+  type ShutdownOptions,
+} from "./queues/queue.ts";
 export {
   type Compare,
   LifoQueue,
+  type LifoQueueOptions,
   PriorityQueue,
   type PriorityQueueOptions,
 } from "./queues/ordered-queues.ts";
+export { Rendezvous, type RendezvousOptions } from "./queues/rendezvous.ts";
 // Streams
 export { type ReaderOptions, StreamReader } from "./streams/reader.ts";
 export type { LimitOption, Separator } from "./streams/separators.ts";
@@ -94,16 +111,14 @@ export {
   openConnection,
   openUnixConnection,
 } from "./net/connection.ts";
-export {
-  type ConnectionHandler,
-  type DrainOptions,
-  Server,
-  type ServerOptions,
-  type ServingOptions,
-  startServer,
-  startUnixServer,
-  type UnixServerOptions,
-} from "./net/server.ts";
+export { startServer, startUnixServer } from "./net/start-server.ts";
+export { type ConnectionHandler, Server } from "./net/server.ts";
+export type {
+  DrainOptions,
+  ServerOptions,
+  ServingOptions,
+  UnixServerOptions,
+} from "./net/serving-options.ts";
 export {
   createDatagramEndpoint,
   type DatagramEndpoint,

@@ -173,12 +173,28 @@ export function checkCoroutine(api: string, coroutine: unknown): void {
   throw argumentError(api, "a function that returns a promise", coroutine, cure);
 }
 
-/** Throws unless `seconds` is a number that is not NaN. */
-export function checkSeconds(
+/** Throws unless `value` is a number that is not NaN. */
+export function checkSeconds(api: string, what: string, value: unknown): asserts value is number {
+  if (typeof value !== "number") throw argumentError(api, what, value);
+  if (Number.isNaN(value)) throw rangeError(api, what, value);
+}
+
+/** Throws unless `value` is a whole number from `least` to `most`; Infinity is one of them. */
+export function checkCount(
   api: string,
   what: string,
-  seconds: unknown,
-): asserts seconds is number {
-  if (typeof seconds !== "number") throw argumentError(api, what, seconds);
-  if (Number.isNaN(seconds)) throw rangeError(api, what, seconds);
+  value: unknown,
+  least = 1,
+  most: number = 1 / 0,
+): void {
+  const expected = `${what}, a whole number of ${least} or more`;
+  if (typeof value !== "number") throw argumentError(api, expected, value);
+  const isWhole = Number.isInteger(value) || value === 1 / 0;
+  if (!isWhole || value < least || value > most) throw rangeError(api, expected, value);
+}
+
+/** Throws unless `value` is a number above 0, and no Infinity. */
+export function checkAmount(api: string, what: string, value: unknown): void {
+  if (typeof value !== "number") throw argumentError(api, `${what}, a number above 0`, value);
+  if (!(value > 0 && value < 1 / 0)) throw rangeError(api, `${what}, a number above 0`, value);
 }

@@ -30,6 +30,7 @@ import type { Cancellation } from "./cancellation.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
 import { creationSites, describeCut, noteCut, watchForLostValues } from "./reports.ts";
 import type { Scope } from "./scope.ts";
+import type { Place } from "./selectable.ts";
 import type { Task } from "./task.ts";
 
 /** What a wait waits for: constant words, or an object that finds the words for a report. */
@@ -52,7 +53,7 @@ export type WaitState = "parked" | "resumed" | "failed" | "cancelled";
 const settled: Promise<void> = Promise.resolve();
 
 /** One suspension of one operation: `park` makes it; `resume`, `fail` or a cancellation ends it. */
-export class Wait<T = unknown> {
+export class Wait<T = unknown> implements Place<T> {
   /** What the operation returns. */
   readonly promise: Promise<T>;
   /** @internal */ readonly scope: Scope;
@@ -80,8 +81,8 @@ export class Wait<T = unknown> {
   /** @internal */ next: Wait | undefined = undefined;
   // Links of the WaitList that it stands in, kept by WaitList.
   /** @internal */ list: WaitList | undefined = undefined;
-  /** @internal */ listPrevious: Wait | undefined = undefined;
-  /** @internal */ listNext: Wait | undefined = undefined;
+  /** @internal */ listPrevious: Place | undefined = undefined;
+  /** @internal */ listNext: Place | undefined = undefined;
 
   /** @internal With `resolve` and `reject` it settles a promise of the host: `await future`. */
   constructor(
@@ -161,6 +162,11 @@ export class Wait<T = unknown> {
     if (this.state !== "parked" || this.isOutside) return;
     this.isOutside = true;
     this.scope.loop.host.io?.(1);
+  }
+
+  /** Whose it is; undefined outside every task. */
+  get task(): Task<unknown> | undefined {
+    return this.scope.task;
   }
 
   /** What it waits for, in words. */
@@ -294,9 +300,9 @@ function nextCancelled(): CancelledError {
 }
 
 /** Waits in line, first in, first out. Any of them leaves in constant time when it ends. */
-export class WaitList {
-  #first: Wait | undefined = undefined;
-  #last: Wait | undefined = undefined;
+export class WaitList<P extends Place = Place> {
+  #first: P | undefined = undefined;
+  #last: P | undefined = undefined;
   #length = 0;
 
   /** How many waits stand in line. Those that ended have left. */
@@ -305,12 +311,12 @@ export class WaitList {
   }
 
   /** The one that has waited longest; undefined if nobody waits. */
-  get first(): Wait | undefined {
+  get first(): P | undefined {
     return this.#first;
   }
 
   /** Puts a wait at the end of the line; it leaves when it ends. */
-  add(wait: Wait): void {
+  add(wait: P): void {
     wait.list = this;
     wait.listPrevious = this.#last;
     if (this.#last === undefined) this.#first = wait;
@@ -320,18 +326,19 @@ export class WaitList {
   }
 
   /** Takes a wait out of the line without ending it. */
-  remove(wait: Wait): void {
+  remove(wait: P): void {
     if (wait.list !== this) return;
-    if (wait.listPrevious === undefined) this.#first = wait.listNext;
+    if (wait.listPrevious === undefined)
+      this.#first = wait.listNext as P | undefined; // a line holds what was added to it
     else wait.listPrevious.listNext = wait.listNext;
-    if (wait.listNext === undefined) this.#last = wait.listPrevious;
+    if (wait.listNext === undefined) this.#last = wait.listPrevious as P | undefined;
     else wait.listNext.listPrevious = wait.listPrevious;
     wait.list = wait.listPrevious = wait.listNext = undefined;
     this.#length--;
   }
 
   /** Ends the first wait with `value`, and gives it; undefined if the line is empty. */
-  resumeFirst(value: unknown): Wait | undefined {
+  resumeFirst(value: unknown): P | undefined {
     const first = this.#first;
     first?.resume(value);
     return first;

@@ -27,7 +27,8 @@ import {
   type ListenOptions,
   type StreamNetwork,
 } from "../streams/network.ts";
-import { NodeStream, type NodeStreamSource } from "../streams/node-stream.ts";
+import type { NodeStreamSource } from "../streams/node-source.ts";
+import { NodeStream } from "../streams/node-stream.ts";
 import { type Securable, secure } from "./tls.ts";
 import { takePath, type UnixPath } from "./unix-path.ts";
 

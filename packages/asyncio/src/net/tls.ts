@@ -26,7 +26,8 @@ import {
   hostError,
   withoutDot,
 } from "../streams/network.ts";
-import { isShuttingDown, type NodeStreamSource } from "../streams/node-stream.ts";
+import { isShuttingDown } from "../streams/node-quirks.ts";
+import type { NodeStreamSource } from "../streams/node-source.ts";
 import {
   CERTIFICATE,
   type Certificate,

@@ -32,11 +32,13 @@ const copies = program[key] as Copies; // just made, if it was not there
 
 /** This file: `import.meta` does not survive in a bundle or a transform to CommonJS. */
 const [birthplace = "a file without a name"] = placesOf(new Error().stack ?? "");
+/** The file, too, where the library has a folder of its own, and is not in a bundle. */
+const fileAndLine = /(?:[\\/]ports[\\/]copies\.[jt]s|(?<=[\\/]dist)[\\/]chunk-\w+\.js)?:\d+$/;
 let own: Copy | undefined;
 
 /** Makes this copy known to the others. */
 export function joinCopies(isCurrent: () => boolean): void {
-  own = { home: birthplace.replace(/(?:[\\/]ports[\\/]copies\.[jt]s)?:\d+$/, ""), isCurrent };
+  own = { home: birthplace.replace(fileAndLine, ""), isCurrent };
   const living = copies.all.filter((copy) => copy.deref() !== undefined);
   copies.all.splice(0, copies.all.length, ...living, new WeakRef(own));
 }

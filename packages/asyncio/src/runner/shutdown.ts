@@ -6,7 +6,7 @@
  */
 
 import { type Dependent, dependentsOf } from "../interop/dependents.ts";
-import { requestsOn } from "../interop/running-requests.ts";
+import { drainRequests, forgetRequests } from "../interop/draining.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { reportUnobserved } from "../kernel/reports.ts";
@@ -75,15 +75,15 @@ class Shutdown {
     const { delay, foreign, isDead } = this.#options;
     // Nothing is cancelled before that: a request may need what the other tasks do. After a
     // deadlock it would wait in vain.
-    const requests = requestsOn(this.#loop);
-    const drained = requests.close((task) => !isDead && !foreign.tasks.has(task));
+    const isOurs = (task: Task<unknown>): boolean => !isDead && !foreign.tasks.has(task);
+    const drained = drainRequests(this.#loop, isOurs);
     if (drained !== undefined) await drained;
     this.#deadline = this.#loop.time() + delay;
     await this.#tasksEnded();
     await this.#cleanupsEnded();
     await this.#innerRunsEnded();
     await this.#dependentsEnded();
-    requests.forget();
+    forgetRequests(this.#loop);
     reportUnobserved(this.#loop);
   }
 

@@ -6,13 +6,8 @@
 import { checkOptions } from "../errors/errors.ts";
 import { currentContext } from "../kernel/context.ts";
 import type { Context } from "../structures/context-values.ts";
-
-/** In debug mode: told of each `set`, and of its undoing, when its token is used. */
-let watcher: ((token: Token<unknown>) => void) | undefined;
-/** From now on `tell` is told, and nothing else is. */
-export function watchVariables(tell: typeof watcher): void {
-  watcher = tell;
-}
+import { callbackVariables, noticeVariable } from "./callback-variables.ts";
+import { addWatch } from "./debug-watch.ts";
 
 /**
  * Undoes one `set`: `reset` takes it.
@@ -53,6 +48,7 @@ export class ContextVar<T> {
 
   constructor(name: string, options?: { default: T }) {
     checkOptions("`new ContextVar`", options, { default: 1 }, "Write `{ default: ... }`");
+    addWatch(callbackVariables);
     this.name = name;
     this.#default =
       options !== undefined && "default" in options ? { value: options.default } : undefined;
@@ -77,7 +73,7 @@ export class ContextVar<T> {
     const context = currentContext();
     const token = new Token(this, context);
     context.write(this as ContextVar<unknown>, true, value);
-    watcher?.(token as Token<unknown>);
+    noticeVariable(token, ContextVar.prototype.set);
     return token;
   }
 
@@ -100,7 +96,7 @@ export class ContextVar<T> {
     }
     token.used = true;
     token.context.write(this as ContextVar<unknown>, token.present, token.value);
-    watcher?.(token as Token<unknown>);
+    noticeVariable(token, ContextVar.prototype.set);
   }
 }
 
