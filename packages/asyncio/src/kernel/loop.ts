@@ -21,7 +21,7 @@ import {
   isThenable,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { formatReport } from "../errors/report.ts";
+import { formatReport } from "../errors/render.ts";
 import { environmentVariable } from "../ports/js-host.ts";
 import type { Context } from "../structures/context-values.ts";
 import { LinkedList } from "../structures/linked-list.ts";

@@ -90,15 +90,15 @@ export class Scope implements Ends<Wait> {
 
   // --- cancelling
 
-  /** Cancels every wait at or below this scope; `from` is the cancellation that is passed on. */
+  /** Cancels every wait at or below this scope. `by` is a task; `from` is what is forwarded. */
   cancel(
     reason?: unknown,
     source: CancelSource = "cancel",
-    requestedBy?: string,
+    by?: string,
     from?: Cancellation,
   ): void {
     if (this.closed) return;
-    const cancellation = this.newCancellation(source, reason, requestedBy, from);
+    const cancellation = this.newCancellation(source, reason, by, from);
     const { grace } = cancellation;
     const state = this.ownCancelState();
     state.cancelCalled = true;

@@ -1,8 +1,8 @@
 /**
- * The end of all that a run has left behind: its tasks are cancelled and awaited, until none is
- * left (S175; repeated, unlike S177); then branches that clean up, runs that were called from it,
- * processes and sockets; what failed unobserved is reported. What is alive when the time is over is
- * listed, and left behind.
+ * Ends everything that a run has left behind. Its tasks are cancelled and awaited, again and again
+ * until none is left (S175; S177 does it once). Then come branches that clean up, runs that were
+ * called from it, processes and sockets. Failures that no code has seen are reported. What is alive
+ * when the time is over is listed, and left behind.
  */
 
 import { type Dependent, dependentsOf } from "../interop/dependents.ts";

@@ -1,7 +1,7 @@
 /**
- * Bubbles: what runs on a loop in virtual time, and knows nothing of the loop, sees virtual time
- * through the host's own globals: setTimeout, setInterval, setImmediate and what clears them, Date,
- * performance.now, and Math.random if wanted.
+ * Bubbles. Code that runs on a loop in virtual time may know nothing of the loop. In a bubble it
+ * sees virtual time through the host's own globals: setTimeout, setInterval, setImmediate and the
+ * functions that clear them, Date, performance.now, and Math.random if wanted.
  *
  * The globals are replaced while a bubble is open anywhere. A replacement asks for the scope of the
  * code that calls it: on a loop with an open bubble it answers in that loop's time, for all other

@@ -116,7 +116,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   rejected(reason: unknown): void {
     if (this.failure !== undefined || (this.#injector.isUsed && this.#injector.isInjection(reason)))
       return;
-    const message = `a promise has failed, and nobody has awaited it: ${String(reason)}`;
+    const message = `a promise has failed, and no code has awaited it: ${String(reason)}`;
     this.#course.failure = { error: new UnhandledError([message], [reason]) };
     this.isRejected = true;
     if (this.#course.isOver) this.#settings.failedLate.push(this);
