@@ -10,7 +10,7 @@ export type {
   Listener,
   ListenOptions,
   Network,
-} from "./ports/network.ts";
+} from "./streams/network.ts";
 export type { BubbleOptions } from "./testing/bubble.ts";
 export { networkHere } from "./testing/current-host.ts";
 export {

@@ -14,12 +14,18 @@
 import { CancelledError, checkSeconds, InvalidStateError } from "../errors/errors.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
-import { createTask, type Task } from "../kernel/task.ts";
+import type { Task } from "../kernel/task.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
-import { type Address, type ByteStream, describeAddress, type Listener } from "../ports/network.ts";
 import { type Connection, connectionOf } from "../streams/connection.ts";
+import {
+  type Address,
+  type ByteStream,
+  describeAddress,
+  type Listener,
+} from "../streams/network.ts";
 import type { StreamReader } from "../streams/reader.ts";
 import type { StreamWriter } from "../streams/writer.ts";
+import { createTask } from "../tasks/create-task.ts";
 import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { CancelScope, cleanup, moveOnAfter } from "../tasks/timeouts.ts";

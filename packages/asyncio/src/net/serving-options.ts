@@ -8,7 +8,7 @@ import {
   rangeError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import type { ListenOptions } from "../ports/network.ts";
+import type { ListenOptions } from "../streams/network.ts";
 import { READER, type ReaderOptions } from "../streams/reader.ts";
 import { checkLimit } from "../streams/separators.ts";
 import type { ServerTlsOptions } from "../streams/tls-options.ts";

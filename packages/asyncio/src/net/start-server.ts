@@ -1,7 +1,7 @@
 /** Starting servers: where they listen. What becomes of their connections is in server.ts. */
 
 import { checkOptions } from "../errors/errors.ts";
-import type { Listener, StreamNetwork } from "../ports/network.ts";
+import type { Listener, StreamNetwork } from "../streams/network.ts";
 import { checkPort, networkHere } from "./connection.ts";
 import { hostsOf, listenOnAll } from "./listen.ts";
 import { nodeNetwork } from "./node-network.ts";

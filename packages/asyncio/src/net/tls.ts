@@ -25,7 +25,7 @@ import {
   describeAddress,
   hostError,
   withoutDot,
-} from "../ports/network.ts";
+} from "../streams/network.ts";
 import { isShuttingDown } from "../streams/node-quirks.ts";
 import type { NodeStreamSource } from "../streams/node-source.ts";
 import {

@@ -230,7 +230,7 @@ class Running {
       await this.#child.drained();
     } catch (error) {
       // At the deadline it has ended in time, and what it has left running holds its output open.
-      if (limit?.isExpired === true && this.returncode !== undefined)
+      if (limit?.cancelState.expired === true && this.returncode !== undefined)
         await this.#child.readRest().catch(() => {});
       else await this.#stop(killDelay);
       throw error;

@@ -19,9 +19,9 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { HostLoop, here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { type Context, copyContext } from "../kernel/variables.ts";
+import { type Context, currentContext } from "../kernel/variables.ts";
 import { abandonedHooks, leftRun } from "../ports/uncaught.ts";
-import { watchCallbackVariables } from "../tasks/callback-variables.ts";
+import { watchInDebugMode } from "../tasks/debug-watch.ts";
 import { reportForgotten } from "./forgotten.ts";
 import { MainRun } from "./main-run.ts";
 import { DEFAULT_SHUTDOWN_DELAY, DEFAULT_SIGNALS, type RunOptions } from "./options.ts";
@@ -182,7 +182,7 @@ export class Session implements SignalTarget, InnerRun {
       loop,
       around,
       isNested,
-      context: copyContext(),
+      context: currentContext().copy(),
       signals: new SignalWatch(names === false ? [] : names, this),
       foreign: foreignOn(loop),
       sessions: new Set(begunBy<Session>(loop)),
@@ -201,10 +201,10 @@ export class Session implements SignalTarget, InnerRun {
             if (this.isAtRest) reportUnobserved(loop);
           })
         : undefined;
-    const stopVariables = loop.debug ? watchCallbackVariables() : undefined;
+    const stopDebugging = loop.debug ? watchInDebugMode() : undefined;
     return () => {
       stopFailures?.();
-      stopVariables?.();
+      stopDebugging?.();
     };
   }
 

@@ -43,9 +43,9 @@ export function checkFree(api: string, loop: EventLoop): void {
 export function occupy(loop: EventLoop, callers: Iterable<EventLoop>): () => void {
   const waiting = new Set(callers);
   busyLoops.add(loop);
-  for (const caller of waiting) caller.io(1);
+  for (const caller of waiting) caller.host.io?.(1);
   return () => {
-    for (const caller of waiting) caller.io(-1);
+    for (const caller of waiting) caller.host.io?.(-1);
     busyLoops.delete(loop);
   };
 }

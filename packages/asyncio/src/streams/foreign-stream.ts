@@ -15,9 +15,9 @@ import type { Watched } from "../kernel/host.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { type Address, hostError } from "../ports/network.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { Closing } from "./closing.ts";
+import { type Address, hostError } from "./network.ts";
 import { ReadSide, type Sided, WriteSide } from "./sides.ts";
 
 /** Where chunks come from. */
@@ -96,7 +96,7 @@ export class ForeignStream implements Sided, Watched {
       this.#sourceScope.close();
     });
     sink?.failed.then(undefined, (error) => this.#sinkFailed(error));
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   get lost(): Error | undefined {

@@ -13,11 +13,11 @@
 
 import { here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import type { ByteStream } from "../ports/network.ts";
 import { ignore } from "../structures/settlers.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { EofWatch, type WatchedReader } from "./eof-watch.ts";
 import { busyError, IncompleteReadError } from "./errors.ts";
+import type { ByteStream } from "./network.ts";
 import { type Parser, ParserInput, readSoon, worthwhile } from "./parsing.ts";
 import { find, type Match, overrun, type Search, searchedIn } from "./separators.ts";
 

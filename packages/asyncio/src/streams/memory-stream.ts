@@ -10,11 +10,11 @@ import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
-import { WaitList } from "../kernel/wait.ts";
-import { type Address, type ByteStream, hostError } from "../ports/network.ts";
+import { type Wait, WaitList } from "../kernel/wait.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { type Connection, connectionOf } from "./connection.ts";
 import { busyError } from "./errors.ts";
+import { type Address, type ByteStream, hostError } from "./network.ts";
 import type { ReaderOptions } from "./reader.ts";
 import { READER } from "./reader.ts";
 import { resumeForRoom } from "./sides.ts";
@@ -37,7 +37,7 @@ export class Pipe {
   /** Set once nothing goes through any more: why. */
   broken: Error | undefined = undefined;
   /** The read that waits: at most one. */
-  readonly readers: WaitList = new WaitList();
+  readonly readers: WaitList<Wait> = new WaitList();
   /** Those who wait until there is room, or until all is read. */
   readonly writers: WaitList = new WaitList();
   readonly highWaterMark: number;
@@ -140,7 +140,7 @@ export class MemoryStream implements ByteStream, Watched {
     this.#incoming = end.incoming;
     this.#outgoing = end.outgoing;
     this.#carrier = end.carrier;
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   get isClosing(): boolean {

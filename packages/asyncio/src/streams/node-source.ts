@@ -1,7 +1,7 @@
 /** What a NodeStream is made of, and what only its maker knows. */
 
 import type { Readable, Writable } from "node:stream";
-import type { Address } from "../ports/network.ts";
+import type { Address } from "./network.ts";
 
 /** Where a NodeStream gets its bytes from. Its functions are called on demand. */
 export interface NodeStreamSource {

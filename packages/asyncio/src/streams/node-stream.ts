@@ -17,8 +17,8 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { type Address, hostError } from "../ports/network.ts";
 import { Closing } from "./closing.ts";
+import { type Address, hostError } from "./network.ts";
 import {
   disown,
   listenToCloseOnly,
@@ -77,7 +77,7 @@ export class NodeStream implements Sided, StreamOwner, Watched {
       if (!writable.closed) this.#open++;
       own(writable, this);
     }
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   #ownReadable(readable: Readable): void {

@@ -9,10 +9,10 @@
 import { argumentError, checkOptions, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
-import type { ByteStream } from "../ports/network.ts";
 import { disposeOf } from "./dispose.ts";
 import { Incoming, subjectOf, type Take } from "./incoming.ts";
 import { iterate, iterateText } from "./iteration.ts";
+import type { ByteStream } from "./network.ts";
 import type { Parser } from "./parsing.ts";
 import {
   checkLimit,

@@ -6,10 +6,11 @@
 import type { InvalidStateError } from "../errors/errors.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
+import type { Place } from "../kernel/selectable.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
-import type { ByteStream } from "../ports/network.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { busyError } from "./errors.ts";
+import type { ByteStream } from "./network.ts";
 
 /** A stream that has them. */
 export interface Sided extends ByteStream {
@@ -194,8 +195,8 @@ export class WriteSide {
 /** Lets those go on who wait until at most as much is unsent, by their `offer`. */
 export function resumeForRoom(waiters: WaitList, unsent: number): void {
   if (waiters.first === undefined) return;
-  const all: Wait[] = [];
-  for (let wait: Wait | undefined = waiters.first; wait !== undefined; wait = wait.listNext)
+  const all: Place[] = [];
+  for (let wait: Place | undefined = waiters.first; wait !== undefined; wait = wait.listNext)
     all.push(wait);
   for (const wait of all) if (unsent <= (wait.offer as number)) wait.resume(undefined);
 }

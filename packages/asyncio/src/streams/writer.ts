@@ -21,12 +21,12 @@ import type { Names } from "../errors/options.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ignore } from "../structures/settlers.ts";
 import { Backpressure } from "./backpressure.ts";
 import { disposeOf } from "./dispose.ts";
 import { concatenate, encodeText } from "./encode.ts";
 import { describeCaller } from "./errors.ts";
+import { type Address, type ByteStream, hostError } from "./network.ts";
 import type { StreamReader } from "./reader.ts";
 import {
   type CipherInfo,

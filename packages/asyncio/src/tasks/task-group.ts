@@ -29,13 +29,14 @@ import type { Names } from "../errors/options.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { here, makeDueAgain, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
-import { type Coroutine, checkTaskOptions, Task, type TaskOptions } from "../kernel/task.ts";
+import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
 import { currentContext } from "../kernel/variables.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { bindSignal, checkSignal } from "../ports/abort.ts";
-import { excuse } from "../ports/uncaught.ts";
 import { LinkedList } from "../structures/linked-list.ts";
+import { checkTaskOptions } from "./create-task.ts";
 import { ExceptionGroup } from "./exception-group.ts";
+import { excuse } from "./excuse.ts";
 import { type AnyStarting, GroupChild, Starting } from "./group-child.ts";
 import type { SignalOption } from "./timeouts.ts";
 
@@ -152,7 +153,8 @@ export class TaskGroup<R = unknown> {
     this.#limit = limit;
     this.#signal = signal;
     this.#outer = here();
-    const { loop, task, cancelGrace } = this.#outer;
+    const { loop, task } = this.#outer;
+    const { cancelGrace } = this.#outer.cancelState;
     const [label, context] = [this.describeWait(), currentContext()];
     this.#scope = new Scope(loop, { label, task, context, cancelGrace });
     this.#scope.watch({
@@ -225,7 +227,7 @@ export class TaskGroup<R = unknown> {
 
   /** @internal */
   async run(body: (group: TaskGroup<R>) => R | PromiseLike<R>): Promise<R> {
-    const binding = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, this.#signal);
+    const release = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, this.#signal);
     try {
       const outcome = await this.#runBody(body);
       if (this.#state === "open") this.#state = "closing";
@@ -235,7 +237,7 @@ export class TaskGroup<R = unknown> {
       return this.#conclude(outcome);
     } finally {
       this.#state = "closed";
-      binding?.release();
+      release();
     }
   }
 

@@ -15,6 +15,7 @@ import type { Names } from "../errors/options.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
 import type { Wait } from "../kernel/wait.ts";
+import { MemoryStream, Pipe, resetBoth } from "../streams/memory-stream.ts";
 import {
   type Address,
   type ByteStream,
@@ -22,8 +23,7 @@ import {
   type Datagram,
   describeAddress,
   hostError,
-} from "../ports/network.ts";
-import { MemoryStream, Pipe, resetBoth } from "../streams/memory-stream.ts";
+} from "../streams/network.ts";
 import { type ChunkPolicy, cutterFor } from "./memory-stream.ts";
 import type { DatagramEnd } from "./network-ends.ts";
 import { Line } from "./network-line.ts";

@@ -20,7 +20,7 @@ import {
   type Listener,
   type ListenOptions,
   type Network,
-} from "../ports/network.ts";
+} from "../streams/network.ts";
 import { currentHost } from "./current-host.ts";
 import {
   type DatagramEnd,

@@ -7,6 +7,7 @@
  */
 
 import { TimeoutError } from "../errors/errors.ts";
+import { dependentsOf } from "../interop/dependents.ts";
 import type { Handle } from "../kernel/callback.ts";
 import { creationSites } from "../kernel/debug.ts";
 import type { ExceptionContext } from "../kernel/failure.ts";
@@ -16,7 +17,6 @@ import { EventLoop } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { Wait, type WaitSubject } from "../kernel/wait.ts";
-import { dependentsOf } from "../ports/dependents.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { deadlockOf } from "../tasks/deadlock.ts";
@@ -250,7 +250,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   /** A callback will be called later. */
   called(handle: Handle): void {
     const site = this.site();
-    if (site !== "") handle.createdAt = site;
+    if (site !== "") creationSites.set(handle, site);
   }
 
   /** The step before has come as far as it can. */
