@@ -3,6 +3,7 @@
 
 import { type Implementation, reference, titleOf } from "./contenders.ts";
 import type { FairnessResult, TimerHeapResult } from "./demonstrations.ts";
+import type { FetchesResult } from "./fetches.ts";
 import type { GrowthResult } from "./growth.ts";
 import { isQuiet, type Machine } from "./machine.ts";
 import type { Report } from "./main.ts";
@@ -58,7 +59,8 @@ export function formatMachine(machine: Machine, date: string): string {
 
 /** All tables of a run. */
 export function formatReport({ cases, demonstrations, effort }: Report): string {
-  const { growth, memory, weight, echo, idle, traffic, timerHeap, fairness } = demonstrations;
+  const { growth, memory, weight, echo, idle, traffic, fetches, timerHeap, fairness } =
+    demonstrations;
   const parts = [
     effort.quick ? "A smoke run, with tiny sizes: no figure below means anything." : undefined,
     cases.length === 0 ? undefined : formatSummary(cases),
@@ -70,6 +72,7 @@ export function formatReport({ cases, demonstrations, effort }: Report): string 
     echo === undefined ? undefined : formatEcho(echo),
     idle === undefined ? undefined : formatIdle(idle),
     traffic === undefined ? undefined : formatTraffic(traffic),
+    fetches === undefined ? undefined : formatFetches(fetches),
     timerHeap === undefined ? undefined : formatTimerHeap(timerHeap),
     fairness === undefined ? undefined : formatFairness(fairness),
   ];
@@ -298,6 +301,34 @@ export function formatTraffic(results: readonly TrafficResult[]): string {
     return [what, unit, ...figures, fastest("uvloop"), against("uvloop")];
   });
   return formatTable(header, rows, 2);
+}
+
+export function formatFetches({ pages, rounds }: FetchesResult): string {
+  const header = [
+    `${count(pages)} pages, 100 at a time`,
+    "pages/s",
+    "ours / it",
+    "peak resident",
+    "cancelled in",
+    "sockets left",
+  ];
+  const rows = Object.entries(rounds).map(([implementation, found]) => {
+    const ratios = (rounds.ours ?? []).map(({ pagesPerSecond }, round) => {
+      return pagesPerSecond / (found[round]?.pagesPerSecond ?? Number.NaN);
+    });
+    const most = (field: keyof (typeof found)[number]): number => {
+      return Math.max(...found.map((round) => round[field]));
+    };
+    return [
+      titleOf(implementation),
+      count(most("pagesPerSecond")),
+      ratios.length === 0 ? "-" : medianInterval(ratios).median.toFixed(2),
+      `${count(most("peakResidentBytes") / 2 ** 20)} MiB`,
+      milliseconds(medianInterval(found.map(({ cancelMs }) => cancelMs)).median),
+      count(most("socketsLeft")),
+    ];
+  });
+  return formatTable(header, rows, 1);
 }
 
 export function formatTimerHeap(result: TimerHeapResult): string {

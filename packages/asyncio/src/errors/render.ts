@@ -64,6 +64,18 @@ export function stackOf(thrown: unknown): string | undefined {
   return typeof stack === "string" && stack !== "" ? stack : undefined;
 }
 
+/** V8's control of stacks; other engines lack it. */
+const stackErrors = Error as unknown as {
+  captureStackTrace?(target: object, above: unknown): void;
+};
+
+/** The stack of the callers of `above`, without the line of the error itself. */
+export function stackAbove(above: unknown): string {
+  const holder: { stack?: string } = {};
+  stackErrors.captureStackTrace?.(holder, above);
+  return (holder.stack ?? new Error().stack ?? "").replace(/^.*\n/, "");
+}
+
 /** What was thrown, in one line: an error's name and message, the text of anything else. */
 export function summary(thrown: unknown): string {
   const text = attempt(() => String(thrown));

@@ -7,12 +7,12 @@
  */
 
 import { argumentError, isThenable } from "../errors/errors.ts";
+import type { Context } from "../structures/context-values.ts";
 import type { Timer } from "../structures/timers.ts";
-import { runInScope } from "./context.ts";
+import { currentContext, runInScope } from "./context.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
-import { type Context, currentContext } from "./variables.ts";
 
 export function checkCallback(api: string, callback: unknown): void {
   if (typeof callback !== "function") throw argumentError(api, "a function", callback);

@@ -12,6 +12,7 @@
  */
 
 import { CancelledError, type CancelSource } from "../errors/errors.ts";
+import { Context, type ContextValues } from "../structures/context-values.ts";
 import { type Ends, LinkedList, link, unlink } from "../structures/linked-list.ts";
 import { Timer } from "../structures/timers.ts";
 import {
@@ -22,11 +23,10 @@ import {
   type ScopeOptions,
   type ScopeWatcher,
 } from "./cancellation.ts";
-import { reportFloating, reportInsisted } from "./debug.ts";
 import { deliver, findDue, markHeard, reach, renew } from "./delivery.ts";
 import type { EventLoop } from "./loop.ts";
+import { reportFloating, reportInsisted } from "./reports.ts";
 import type { Task } from "./task.ts";
-import { Context, type ContextValues } from "./variables.ts";
 import { type OnCancel, Wait, type WaitSubject } from "./wait.ts";
 
 let origins = 0;
@@ -348,10 +348,7 @@ export class Scope implements Ends<Wait> {
   }
 }
 
-/**
- * Parks a new wait in `scope`. The caller has asked `scope.interruption` before it changed any
- * state; `park` itself never rejects.
- */
+/** Parks a new wait. The caller has asked `scope.interruption` before it changed any state. */
 export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {
   const wait = new Wait<T>(scope, subject, onCancel);
   scope.addWait(wait as Wait);

@@ -9,17 +9,18 @@ import {
   type CancelSource,
   InvalidStateError,
 } from "../errors/errors.ts";
+import { stackAbove } from "../errors/render.ts";
 import { bindSignal } from "../ports/abort.ts";
+import type { Context } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { currentScope, enterScope, runInScope } from "./context.ts";
-import { creationSites } from "./debug.ts";
+import { currentContext, currentScope, enterScope, runInScope } from "./context.ts";
 import { Future, type FutureListener, type FutureState } from "./future.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
-import { awaitBody, here, recognised } from "./operation.ts";
-import { Scope } from "./scope.ts";
-import { type Context, currentContext } from "./variables.ts";
-import { stackAbove, Wait } from "./wait.ts";
+import { awaitBody, completed, here, recognised, refused } from "./operation.ts";
+import { creationSites } from "./reports.ts";
+import { park, Scope } from "./scope.ts";
+import { Wait } from "./wait.ts";
 
 /** An `async` function, or any other: what it returns is awaited. */
 export type Coroutine<T> = () => T | PromiseLike<T>;
@@ -140,6 +141,29 @@ export class Task<T> extends Future<T> {
   }
 
   /**
+   * Cancels it and waits until it has ended. Throws nothing of the task's: its failure counts as
+   * seen. Cancelled meanwhile, it rejects when the task has ended. Refused for a task that waits
+   * for it.
+   */
+  cancelAndWait(reason?: unknown): Promise<void> {
+    const scope = here();
+    this.observe();
+    if (this.done()) return scope.interruption(this) ?? completed(scope, this, undefined);
+    const cycle = this.cycleThrough(scope);
+    if (cycle !== undefined) return refused(scope, this, cycle);
+    this.cancel(reason);
+    const listener = { futureDone: () => void wait.joined(undefined) };
+    const wait = park<void>(scope, this, (_wait, { source }) => {
+      if (source === "closed") this.unlisten(listener);
+      return source === "closed"; // a join: it ends with the task, which is cancelled already
+    });
+    this.listen(listener);
+    const due = scope.mayBeDue ? scope.takeDue() : undefined;
+    if (due !== undefined) wait.cancel(due);
+    return wait.promise;
+  }
+
+  /**
    * @internal Ends the task although its body has not ended, which stays suspended for ever: the
    * last resort against one that swallows every cancellation.
    */
@@ -178,16 +202,12 @@ export class Task<T> extends Future<T> {
 
   /** Not for tasks. @throws InvalidStateError always: the body's outcome is the task's. */
   override setResult(_value: T): never {
-    throw new InvalidStateError(
-      "`task.setResult` cannot be used: a task ends with what its body returns. Use a Future",
-    );
+    throw notSettable("setResult", "returns");
   }
 
   /** Not for tasks. @throws InvalidStateError always: the body's outcome is the task's. */
   override setException(_error: unknown): never {
-    throw new InvalidStateError(
-      "`task.setException` cannot be used: a task ends with what its body throws. Use a Future",
-    );
+    throw notSettable("setException", "throws");
   }
 
   /** What it waits for, a line for each branch; empty while it runs or sits in a foreign await. */
@@ -306,4 +326,9 @@ function cycleError(path: readonly string[]): InvalidStateError {
       ? `task ${path.join()} awaits itself, and would wait for ever`
       : `tasks await each other in a circle, and would wait for ever: ${circle}`,
   );
+}
+
+function notSettable(call: string, does: string): InvalidStateError {
+  const why = `a task ends with what its body ${does}. Use a Future`;
+  return new InvalidStateError(`\`task.${call}\` cannot be used: ${why}`);
 }

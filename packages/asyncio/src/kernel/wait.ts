@@ -16,6 +16,7 @@
  */
 
 import { CancelledError } from "../errors/errors.ts";
+import { stackAbove } from "../errors/render.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import {
@@ -26,8 +27,8 @@ import {
   type Settle,
 } from "../structures/settlers.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
+import { creationSites, describeCut, noteCut, watchForLostValues } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Place } from "./selectable.ts";
 import type { Task } from "./task.ts";
@@ -296,18 +297,6 @@ function nextCancelled(): CancelledError {
   if (!isLeft) wait.promise.then(undefined, ignore);
   details.scope.ownCancelState().undelivered--;
   return error;
-}
-
-/** V8's control of stacks; other engines lack it. */
-const stackErrors = Error as unknown as {
-  captureStackTrace?(target: object, above: unknown): void;
-};
-
-/** The stack of the callers of `above`, without the line of the error itself. */
-export function stackAbove(above: unknown): string {
-  const holder: { stack?: string } = {};
-  stackErrors.captureStackTrace?.(holder, above);
-  return (holder.stack ?? new Error().stack ?? "").replace(/^.*\n/, "");
 }
 
 /** Waits in line, first in, first out. Any of them leaves in constant time when it ends. */

@@ -8,8 +8,8 @@
 
 import type { CancelledError } from "../errors/errors.ts";
 import { stackOf } from "../errors/render.ts";
-import { cutOperations, describeScope } from "../kernel/debug.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { cutOperations, describeScope } from "../kernel/reports.ts";
 import type { Scope } from "../kernel/scope.ts";
 
 const MOST_PLACES = 100;

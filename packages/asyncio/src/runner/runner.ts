@@ -1,9 +1,9 @@
 /** Running a program: a loop, a main task, and an orderly end. How it goes is in session.ts. */
 
 import { checkCoroutine } from "../errors/errors.ts";
+import { stackAbove } from "../errors/render.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { stackAbove } from "../kernel/wait.ts";
 import { checkRunOptions, type RunOptions } from "./options.ts";
 import { Session } from "./session.ts";
 

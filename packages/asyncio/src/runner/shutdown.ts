@@ -7,9 +7,9 @@
 
 import { type Dependent, dependentsOf } from "../interop/dependents.ts";
 import { drainRequests, forgetRequests } from "../interop/draining.ts";
-import { reportUnobserved } from "../kernel/failure.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { reportUnobserved } from "../kernel/reports.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import { formatSeconds } from "../structures/timers.ts";

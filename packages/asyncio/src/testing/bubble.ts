@@ -15,8 +15,8 @@ import type { Names } from "../errors/options.ts";
 import type { Handle } from "../kernel/callback.ts";
 import { scopeAround } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import type { Context } from "../kernel/variables.ts";
 import { contextStorage } from "../ports/context-storage.ts";
+import type { Context } from "../structures/context-values.ts";
 import { copyContext } from "../tasks/context-var.ts";
 
 /**

@@ -9,11 +9,10 @@
 import { TimeoutError } from "../errors/errors.ts";
 import { dependentsOf } from "../interop/dependents.ts";
 import type { Handle } from "../kernel/callback.ts";
-import { creationSites } from "../kernel/debug.ts";
-import type { ExceptionContext } from "../kernel/failure.ts";
 import type { Ready } from "../kernel/gate.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop } from "../kernel/loop.ts";
+import { creationSites, type ExceptionContext } from "../kernel/reports.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { Wait, type WaitSubject } from "../kernel/wait.ts";
