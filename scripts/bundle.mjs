@@ -4,15 +4,15 @@
 //
 // Each door is an entry. What several of them need is in chunks, so that all doors share one
 // kernel. What a bundler leaves out most surely is a whole file of which nothing is used
-// (`sideEffects: false`), so what a program without streams, sockets and processes does not need
-// has chunks of its own.
+// (`sideEffects: false`), so what a program without locks and queues, or without streams, sockets
+// and processes, does not need has chunks of its own.
 
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
 
-/** Folders of the sources. */
-const outside = ["streams", "net", "process"];
+/** Folders of the sources by part of the first door; all others are its first part. */
+const folders = { primitives: ["sync", "queues"], outside: ["streams", "net", "process"] };
 
 const [home, out] = process.argv.slice(2).map((folder) => resolve(folder));
 const source = join(home, "src");
@@ -21,16 +21,17 @@ const doors = Object.values(exports)
   .filter((door) => typeof door === "object")
   .map((door) => door.default.replace(/^\.\/dist\/(.*)\.js$/, "$1"));
 
-// The two parts of the first door, as entries that nobody imports: a chunk holds what the same
-// entries need.
+// The parts of the first door, as entries that nobody imports: a chunk holds what the same entries
+// need.
 const exported = readFileSync(join(source, "index.ts"), "utf8").match(
   /^export \{[^}]*\} from "\.\/[^"]+";$/gm,
 );
-const isOutside = (line) => outside.includes(/from "\.\/([^/]+)\//.exec(line)?.[1]);
-const parts = {
-  inside: exported.filter((line) => !isOutside(line)).join("\n"),
-  outside: exported.filter(isOutside).join("\n"),
-};
+const parts = { inside: "", primitives: "", outside: "" };
+for (const line of exported) {
+  const [, folder] = /from "\.\/([^/]+)\//.exec(line);
+  const [part] = Object.entries(folders).find(([, those]) => those.includes(folder)) ?? ["inside"];
+  parts[part] += `${line}\n`;
+}
 
 const { metafile } = await build({
   absWorkingDir: home,

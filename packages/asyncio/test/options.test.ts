@@ -15,6 +15,7 @@ import {
   type UnionType,
 } from "typescript/unstable/sync";
 import * as asyncio from "../src/index.ts";
+import * as patterns from "../src/patterns.ts";
 import * as testing from "../src/testing.ts";
 
 type Call = (options: never) => unknown;
@@ -48,6 +49,7 @@ const calls: Record<string, Call> = {
   requestScope: (options) => asyncio.requestScope(controller.signal, five, options),
   run: (options) => asyncio.run(five, options),
   runProcess: (options) => asyncio.runProcess("true", [], options),
+  select: (options) => asyncio.select([1], options),
   startServer: (options) => asyncio.startServer(() => {}, "127.0.0.1", 0, options),
   startUnixServer: (options) => asyncio.startUnixServer(() => {}, "/no/such/folder/s", options),
   taskGroup: (options) => asyncio.taskGroup(five, options),
@@ -60,6 +62,7 @@ const calls: Record<string, Call> = {
   "ParserInput.readLine": (options) => parse((input) => input.readLine(options)),
   "ParserInput.readUntil": (options) => parse((input) => input.readUntil("x", options)),
   "Queue.shutdown": (options) => new asyncio.Queue().shutdown(options),
+  "Rendezvous.shutdown": (options) => new asyncio.Rendezvous().shutdown(options),
   "Server.serveForever": (options) => server.serveForever(options),
   "StreamReader.chunks": (options) => reader.chunks(options),
   "StreamReader.lines": (options) => reader.lines(options),
@@ -83,10 +86,33 @@ const calls: Record<string, Call> = {
   "new Lock": (options) => new asyncio.Lock(options),
   "new PriorityQueue": (options) => new asyncio.PriorityQueue(1, options),
   "new Queue": (options) => new asyncio.Queue(1, options),
+  "new Rendezvous": (options) => new asyncio.Rendezvous(options),
   "new Runner": (options) => new asyncio.Runner(options),
   "new Semaphore": (options) => new asyncio.Semaphore(1, options),
   "new StreamReader": (options) => new asyncio.StreamReader({} as never, options),
   "new StreamWriter": (options) => new asyncio.StreamWriter({} as never, options),
+  // asyncio-ts/patterns
+  "CapacityLimiter.acquire": (options) => new patterns.CapacityLimiter(1).acquire(options),
+  "CapacityLimiter.run": (options) => new patterns.CapacityLimiter(1).run(five, options),
+  "CapacityLimiter.tryAcquire": (options) => new patterns.CapacityLimiter(1).tryAcquire(options),
+  "RateLimiter.run": (options) => new patterns.RateLimiter({ rate: 1 }).run(five, options),
+  "new CapacityLimiter": (options) => new patterns.CapacityLimiter(1, options),
+  "new Keyed": (options) => new patterns.Keyed(() => new asyncio.Lock(), options),
+  "new RateLimiter": (options) => new patterns.RateLimiter(options),
+  resource: (options) => patterns.resource(five, five, options),
+  resources: (options) => patterns.resources(five, options),
+  "ResourceScope.defer": (options) => patterns.resources((scope) => scope.defer(five, options)),
+  singleFlight: (options) => patterns.singleFlight(five, options),
+  "new Shared": (options) => new patterns.Shared(patterns.resource(five, five), options),
+  "new Pool": (options) => new patterns.Pool(patterns.resource(five, five), options),
+  exponential: (options) => patterns.exponential(1, options),
+  hedge: (options) => patterns.hedge(1, five, options),
+  interval: (options) => patterns.interval(1, options),
+  repeat: (options) => patterns.repeat([], five, options),
+  retry: (options) => patterns.retry([], five, options),
+  "new CircuitBreaker": (options) => new patterns.CircuitBreaker(options),
+  "new RetryBudget": (options) => new patterns.RetryBudget(options),
+  "new Watch": (options) => new patterns.Watch(1, options),
   // asyncio-ts/testing
   cancelSweep: (options) => testing.cancelSweep(five, options),
   explore: (options) => testing.explore(five, options),
@@ -109,6 +135,7 @@ const others: Record<string, string> = {
   "Network.listen": "for networks of one's own: `startServer` has looked at the options",
   "Network.openDatagramPort": "for networks of one's own: `createDatagramEndpoint` has looked",
   "SimulatedHost.openDatagramPort": "`createDatagramEndpoint` has looked at the options",
+  "new Resource": "made by `resource` alone",
   "new Server": "made by `startServer` alone",
   "new Task": "made by `createTask` alone",
   "new TaskGroup": "made by `taskGroup` alone",
@@ -205,6 +232,7 @@ suite("an option that is not known is refused, with the one that was meant", () 
 const required: Record<string, string> = {
   joined: "options with a `grace` in seconds, got null",
   mapConcurrent: "`limit` as a number of items, got undefined",
+  "new RateLimiter": "`rate`, a number above 0, got undefined",
 };
 
 suite("options that are no object are refused", () => {
@@ -483,7 +511,7 @@ function readTypes(): Map<string, Taker> {
     }
   };
 
-  for (const door of ["index", "lowlevel", "testing"]) {
+  for (const door of ["index", "lowlevel", "patterns", "testing"]) {
     const file = program.getSourceFile(`${root}packages/asyncio/src/${door}.ts`) ?? assert.fail();
     for (const exported of checker.getExportsOfModule(
       checker.getSymbolAtLocation(file) ?? assert.fail(),

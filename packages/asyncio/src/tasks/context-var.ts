@@ -1,10 +1,11 @@
 /**
  * Context variables: values that a task has, and that what it starts begins with. A Context holds
- * them (kernel/variables.ts).
+ * them (structures/context-values.ts).
  */
 
 import { checkOptions } from "../errors/errors.ts";
-import { type Context, currentContext } from "../kernel/variables.ts";
+import { currentContext } from "../kernel/context.ts";
+import type { Context } from "../structures/context-values.ts";
 import { callbackVariables, noticeVariable } from "./callback-variables.ts";
 import { addWatch } from "./debug-watch.ts";
 
@@ -97,4 +98,18 @@ export class ContextVar<T> {
     token.context.write(this as ContextVar<unknown>, token.present, token.value);
     noticeVariable(token, ContextVar.prototype.set);
   }
+}
+
+/**
+ * A copy of the current context: `createTask(work, { context })` runs in it.
+ *
+ * @example
+ * const user = new asyncio.ContextVar("user", { default: "nobody" });
+ * const context = asyncio.copyContext();
+ * user.set("ann");
+ * const task = asyncio.createTask(async () => user.get(), { context });
+ * assert.equal(await task, "nobody");
+ */
+export function copyContext(): Context {
+  return currentContext().copy();
 }

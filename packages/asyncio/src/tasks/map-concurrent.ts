@@ -16,14 +16,17 @@
 
 import { argumentError, CancelledError, checkOptions, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { creationSites } from "../kernel/debug.ts";
+import { stackAbove } from "../errors/render.ts";
+import { currentContext } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
+import { creationSites } from "../kernel/reports.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import { type Context, currentContext } from "../kernel/variables.ts";
-import { stackAbove, WaitList } from "../kernel/wait.ts";
+import { type Wait, WaitList } from "../kernel/wait.ts";
+import type { Context } from "../structures/context-values.ts";
 import { type Expectation, expectUse } from "./forgotten.ts";
+import { Slots } from "./slots.ts";
 import { isAsyncIterable, isIterable, Source } from "./source.ts";
 
 /** What `mapConcurrent` takes. */
@@ -154,9 +157,9 @@ class Mapping<T, R> implements ConcurrentMap<R> {
    */
   #inOrder: Worker[] | undefined = undefined;
   /** Workers that wait until they may read another item. */
-  readonly #idle: WaitList = new WaitList();
+  readonly #idle: WaitList<Wait> = new WaitList();
   /** Calls of `next` and `return` that wait, in order. */
-  readonly #takers: WaitList = new WaitList();
+  readonly #takers: WaitList<Wait> = new WaitList();
   /** What became of items, by place: their index, or the order in which they came. */
   readonly #slots: Slots<Outcome<R>> = new Slots();
   /** Items read; results that came; results given away. */
@@ -437,49 +440,4 @@ class Mapping<T, R> implements ConcurrentMap<R> {
 /** One that is cancelled already may clean up in peace, and one that has failed is about to end. */
 function cancelWorker({ task }: Worker): void {
   if (task?.cancelling() === 0) task.cancelFor("group");
-}
-
-/**
- * Outcomes by place. The places in use lie close together, so they go round in an array (bench:
- * map).
- */
-class Slots<O> {
-  #places: (O | undefined)[] = new Array(16);
-  /** How many are in use. */
-  size = 0;
-  /** No place before it is in use. */
-  #first = 0;
-
-  get(place: number): O | undefined {
-    return this.#places[place & (this.#places.length - 1)];
-  }
-
-  put(place: number, outcome: O): void {
-    while (place - this.#first >= this.#places.length) this.#grow();
-    this.#places[place & (this.#places.length - 1)] = outcome;
-    this.size++;
-  }
-
-  /** Empties the first place. */
-  take(place: number): void {
-    this.#places[place & (this.#places.length - 1)] = undefined;
-    this.#first = place + 1;
-    this.size--;
-  }
-
-  /** Empties all, and gives what was there, in order. */
-  takeAll(): O[] {
-    const first = this.#first;
-    const all = Array.from(this.#places, (_, offset) => this.get(first + offset)); // `map` skips holes
-    this.#places.fill(undefined);
-    this.size = 0;
-    return all.filter((outcome) => outcome !== undefined);
-  }
-
-  #grow(): void {
-    const before = this.#places;
-    this.#places = new Array(before.length * 2);
-    for (let place = this.#first; place < this.#first + before.length; place++)
-      this.#places[place & (this.#places.length - 1)] = before[place & (before.length - 1)];
-  }
 }

@@ -27,16 +27,17 @@ import {
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
+import { currentContext } from "../kernel/context.ts";
 import { here, makeDueAgain, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
-import { type Coroutine, checkTaskOptions, Task, type TaskOptions } from "../kernel/task.ts";
-import { currentContext } from "../kernel/variables.ts";
+import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { bindSignal, checkSignal } from "../ports/abort.ts";
-import { excuse } from "../ports/uncaught.ts";
-import { LinkedList, type Links } from "../structures/linked-list.ts";
+import { LinkedList } from "../structures/linked-list.ts";
+import { checkTaskOptions } from "./create-task.ts";
 import { ExceptionGroup } from "./exception-group.ts";
-import type { Ownership } from "./owners.ts";
+import { excuse } from "./excuse.ts";
+import { type AnyStarting, GroupChild, Starting } from "./group-child.ts";
 import type { SignalOption } from "./timeouts.ts";
 
 /** What `taskGroup` takes. */
@@ -121,11 +122,11 @@ export class TaskGroup<R = unknown> {
   readonly #scope: Scope;
   #state: GroupState = "open";
   /** Children that have not ended, in the order of creation. */
-  readonly #children: LinkedList<Child> = new LinkedList();
+  readonly #children: LinkedList<GroupChild> = new LinkedList();
   /** How many of them have a place; the others are held. */
   #running = 0;
   /** The first of those that are held. They come last, since places are given in order. */
-  #firstHeld: Child | undefined = undefined;
+  #firstHeld: GroupChild | undefined = undefined;
   #created = 0;
   /** Failures with the place of the child; the body comes first. */
   readonly #failures: { readonly place: number; readonly error: unknown }[] = [];
@@ -152,7 +153,8 @@ export class TaskGroup<R = unknown> {
     this.#limit = limit;
     this.#signal = signal;
     this.#outer = here();
-    const { loop, task, cancelGrace } = this.#outer;
+    const { loop, task } = this.#outer;
+    const { cancelGrace } = this.#outer.cancelState;
     const [label, context] = [this.describeWait(), currentContext()];
     this.#scope = new Scope(loop, { label, task, context, cancelGrace });
     this.#scope.watch({
@@ -225,7 +227,7 @@ export class TaskGroup<R = unknown> {
 
   /** @internal */
   async run(body: (group: TaskGroup<R>) => R | PromiseLike<R>): Promise<R> {
-    const binding = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, this.#signal);
+    const release = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, this.#signal);
     try {
       const outcome = await this.#runBody(body);
       if (this.#state === "open") this.#state = "closing";
@@ -235,7 +237,7 @@ export class TaskGroup<R = unknown> {
       return this.#conclude(outcome);
     } finally {
       this.#state = "closed";
-      binding?.release();
+      release();
     }
   }
 
@@ -308,7 +310,7 @@ export class TaskGroup<R = unknown> {
   }
 
   /** @internal A child has ended. */
-  childDone(child: Child): void {
+  childDone(child: GroupChild): void {
     const { task, starting, place } = child;
     if (child.hasPlace) this.#running--;
     if (child === this.#firstHeld) this.#firstHeld = child.next;
@@ -336,7 +338,7 @@ export class TaskGroup<R = unknown> {
     const hasPlace = this.#running < this.#limit;
     if (hasPlace) this.#running++;
     const task = new Task(this.#scope.loop, coroutine, options, !hasPlace);
-    const child = new Child(this, task, place, hasPlace, starting);
+    const child = new GroupChild(this, task, place, hasPlace, starting);
     if (starting !== undefined) starting.child = task;
     this.#children.add(child);
     if (!hasPlace) this.#firstHeld ??= child;
@@ -431,82 +433,4 @@ interface BodyOutcome<R> {
   value?: R;
   /** A cancellation from outside. */
   cancelledError?: CancelledError;
-}
-
-type AnyStarting = Pick<Starting<unknown>, "isStarted" | "child" | "ended">;
-
-/** A task in its group. */
-class Child implements Ownership, Links<Child> {
-  readonly #group: Pick<TaskGroup, "childDone" | "scopeAround">;
-  readonly task: Task<unknown>;
-  /** Its place in the order of creation. */
-  readonly place: number;
-  /** False if it waits for one of the places that `limit` allows. */
-  hasPlace: boolean;
-  /** True once the group has cancelled it. */
-  isCancelled = false;
-  readonly starting: AnyStarting | undefined;
-  previous: Child | undefined = undefined;
-  next: Child | undefined = undefined;
-
-  constructor(
-    group: Pick<TaskGroup, "childDone" | "scopeAround">,
-    task: Task<unknown>,
-    place: number,
-    hasPlace: boolean,
-    starting: AnyStarting | undefined,
-  ) {
-    this.#group = group;
-    this.task = task;
-    this.place = place;
-    this.hasPlace = hasPlace;
-    this.starting = starting;
-  }
-
-  get owner(): Scope {
-    return this.#group.scopeAround;
-  }
-
-  futureDone(): void {
-    this.#group.childDone(this);
-  }
-}
-
-/** One `group.start` on its way: until it is ready, the child answers to the caller of `start`. */
-class Starting<V> {
-  readonly wait: Wait<V>;
-  child: Task<unknown> | undefined = undefined;
-  isStarted = false;
-
-  constructor(scope: Scope) {
-    const subject = {
-      describeWait: () => `${this.child?.describe() ?? "a task"} to be started`,
-      waitsOn: () => (this.child === undefined ? [] : [this.child]),
-    };
-    this.wait = park<V>(scope, subject, (_wait, cancellation) => {
-      if (this.child?.cancelling() === 0) this.child.forwardCancel(cancellation);
-      return false;
-    });
-  }
-
-  started(value: V): void {
-    if (this.isStarted)
-      throw new InvalidStateError(
-        "`started` was called twice. Call it once, when the task is ready",
-      );
-    this.isStarted = true;
-    this.wait.resume(value);
-  }
-
-  /** The child has ended before it was ready. */
-  ended(child: Task<unknown>): void {
-    child.observe();
-    if (child.state !== "fulfilled") this.wait.fail(child.failure);
-    else
-      this.wait.fail(
-        new InvalidStateError(
-          `${child.describe()} has ended without calling \`started\`. Call it once the task is ready`,
-        ),
-      );
-  }
 }

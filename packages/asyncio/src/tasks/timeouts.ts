@@ -13,14 +13,14 @@ import {
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { ScopeOptions } from "../kernel/cancellation.ts";
+import { currentContext } from "../kernel/context.ts";
 import { realHost } from "../kernel/host.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { currentContext } from "../kernel/variables.ts";
-import { type AbortBinding, bindSignal, checkSignal } from "../ports/abort.ts";
-import { noticeFakeTimers } from "../ports/fake-timers.ts";
+import { bindSignal, checkSignal } from "../ports/abort.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { noticeFakeTimers } from "./fake-timers.ts";
 
 /** Options of everything that opens a scope. */
 export interface SignalOption {
@@ -54,6 +54,20 @@ function openWithSignal<T>(
   return openUnderSignal(api, scope, parent, body, signal);
 }
 
+/**
+ * Runs `body` in a scope of its own if there is a `signal`, which cancels it; its reason then comes
+ * out as it is.
+ */
+export function underSignal<T>(
+  api: string,
+  signal: AbortSignal | undefined,
+  body: () => Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return body();
+  const parent = here();
+  return openUnderSignal(api, nestedScope(parent, api), parent, body, signal);
+}
+
 async function openUnderSignal<T>(
   api: string,
   scope: Scope,
@@ -61,15 +75,15 @@ async function openUnderSignal<T>(
   body: Coroutine<T>,
   signal: AbortSignal,
 ): Promise<T> {
-  let binding: AbortBinding | undefined;
+  let release: (() => void) | undefined;
   try {
     checkSignal(api, signal);
-    binding = bindSignal(scope, signal);
+    release = bindSignal(scope, signal);
     return await openScope(scope, parent, body);
   } catch (error) {
     throw scope.owns(error) && error.source === "abort" ? error.reason : error;
   } finally {
-    binding?.release();
+    release?.();
     scope.close(); // also when the scope was never opened: it may have a deadline already
   }
 }
@@ -117,7 +131,7 @@ export class Timeout {
 
   /** True once the deadline has cancelled the body, also if the body then swallowed that. */
   expired(): boolean {
-    return this.#scope.isExpired;
+    return this.#scope.cancelState.expired;
   }
 }
 
@@ -354,7 +368,7 @@ export class CancelScope {
 
   /** True once a cancellation was asked for, by `cancel`, the deadline, or the signal. */
   get cancelCalled(): boolean {
-    return this.#scope?.cancelCalled ?? this.#early !== undefined;
+    return this.#scope?.cancelState.cancelCalled ?? this.#early !== undefined;
   }
 
   /** True once the scope has cut its body off. */

@@ -13,9 +13,7 @@ const program = globalThis as unknown as Timers;
 const { setTimeout: original } = program;
 let isLookedFor = true;
 
-/**
- * Called when something on a real loop begins to wait for time to pass: reports fake timers, once.
- */
+/** Called when something on a real loop begins to wait for time: reports fake timers, once. */
 export function noticeFakeTimers(): void {
   const { setTimeout: current } = program;
   if (!isLookedFor || (current === original && !wasFake)) return;
@@ -33,10 +31,7 @@ export function noticeFakeTimers(): void {
 
 const wasFake = isFake(original);
 
-/**
- * The fakes of sinon, which are those of Vitest and Jest too; of Jest before; of node:test; of
- * Deno's standard library.
- */
+/** The fakes of sinon, so of Vitest and Jest; of Jest before; of node:test; of Deno's library. */
 function isFake(setTimeout: object): boolean {
   const { clock, _isMockFunction, name } = setTimeout as Record<string, unknown>;
   if (typeof clock === "object" || _isMockFunction === true) return true;
