@@ -31,7 +31,7 @@ const counts = new Set(
     "attempt available backlog burst bytesWritten connections consumed count depth " +
     "deviations distinct dropped expected factor failedHandshakes gid highWaterMark index " +
     "interleave iterations length limit loss lowWaterMark max maxConnections maxsize " +
-    "maxSteps min missed most nWaiting parties permits pid places port position probes queueSize " +
+    "maxSteps min missed most nWaiting parties permits pid places port position priority probes queueSize " +
     "ratio receiveBufferSize returncode runs schedule schedules seed sendBufferSize share " +
     "size steps uid unsent value weight"
   ).split(" "),

@@ -54,9 +54,9 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
   test("adds no more than this to a bundle", async () => {
     const { contents } = await bundleOf(doors[0]);
 
-    assert.ok(contents.byteLength <= 64_500, `${contents.byteLength} bytes`);
+    assert.ok(contents.byteLength <= 65_500, `${contents.byteLength} bytes`);
     const gzipped = gzipSync(contents, { level: 9 }).byteLength;
-    assert.ok(gzipped <= 22_500, `${gzipped} bytes, gzipped`);
+    assert.ok(gzipped <= 22_900, `${gzipped} bytes, gzipped`);
   });
 
   test("brings these modules along, beside the kernel and what is below it", async () => {
@@ -92,6 +92,7 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
       "tasks/group-child.ts",
       "tasks/owners.ts",
       "tasks/sleep.ts",
+      "tasks/task-group-options.ts",
       "tasks/task-group.ts",
     ]);
   });
