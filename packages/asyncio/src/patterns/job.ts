@@ -11,11 +11,12 @@
 
 import { CancelledError } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
+import { currentContext } from "../kernel/context.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
-import { Context, type ContextValues, currentContext } from "../kernel/variables.ts";
+import { Context, type ContextValues } from "../structures/context-values.ts";
 import type { Links } from "../structures/linked-list.ts";
 import { captureSettlers, forgetSettlers, latest, type Settle } from "../structures/settlers.ts";
 
@@ -164,7 +165,7 @@ export class Job<T> extends Future<T> implements Links<Job<T>>, FutureListener {
     return this.#task === undefined ? [] : [this.#task];
   }
 
-  /** @internal */ protected override get variables(): Context {
+  /** @internal */ override get variables(): Context {
     return this.#task?.getContext() ?? this.details.context ?? new Context(this.#values);
   }
 }

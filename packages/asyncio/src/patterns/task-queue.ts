@@ -23,11 +23,12 @@ import type { Names } from "../errors/options.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
-import { type Coroutine, createTask, type Task, type TaskOptions } from "../kernel/task.ts";
+import type { Coroutine, Task, TaskOptions } from "../kernel/task.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
 import { bindSignal, checkSignalType } from "../ports/abort.ts";
 import { LinkedList } from "../structures/linked-list.ts";
 import { describeSync } from "../sync/lock.ts";
+import { createTask } from "../tasks/create-task.ts";
 import { TaskGroup } from "../tasks/task-group.ts";
 import { timeout } from "../tasks/timeouts.ts";
 import { Job, type JobDetails, type JobOwner } from "./job.ts";
@@ -205,8 +206,8 @@ export class TaskQueue implements AsyncDisposable, Idling {
     this.#enter(member);
     if (signal?.aborted === true) added.aborted(signal.reason);
     else if (signal !== undefined) {
-      const binding = bindSignal({ cancel: (reason) => added.aborted(reason) }, signal);
-      added.listen({ futureDone: () => binding?.release() });
+      const futureDone = bindSignal({ cancel: (reason) => added.aborted(reason) }, signal);
+      added.listen({ futureDone });
     }
     if (!added.done()) this.#serve();
     if (!added.done() && !added.hasPlace) added.wait();
