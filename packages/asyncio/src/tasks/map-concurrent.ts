@@ -14,7 +14,7 @@
  * taken.
  */
 
-import { argumentError, CancelledError, checkOptions, rangeError } from "../errors/errors.ts";
+import { argumentError, CancelledError, checkCount, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { stackAbove } from "../errors/render.ts";
 import { currentContext } from "../kernel/context.ts";
@@ -72,10 +72,8 @@ export function mapConcurrent<T, R>(
   if (typeof fn !== "function") throw argumentError(api, "a function for each item", fn);
   checkOptions(api, options ?? undefined, KNOWN);
   const { limit, ordered = true }: Partial<MapConcurrentOptions> = options ?? {};
-  if (typeof limit !== "number")
-    throw argumentError(api, "`limit` as a number of items", limit, "For no limit pass Infinity");
-  if (!(limit >= 1)) throw rangeError(api, "`limit` of 1 or more", limit);
-  return new Mapping(items, fn, Math.floor(limit), ordered);
+  checkCount(api, "`limit`", limit);
+  return new Mapping(items, fn, limit as number, ordered); // checked
 }
 
 /** The results of `mapConcurrent`, as they are asked for. */

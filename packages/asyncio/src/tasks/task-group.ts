@@ -21,9 +21,9 @@ import {
   argumentError,
   CancelledError,
   checkCoroutine,
+  checkCount,
   checkOptions,
   InvalidStateError,
-  rangeError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
@@ -146,9 +146,7 @@ export class TaskGroup<R = unknown> {
     if (options === undefined)
       throw argumentError("`new TaskGroup`", "options", options, MADE_BY_CALL);
     const { limit = Number.POSITIVE_INFINITY, name, signal } = options;
-    if (typeof limit !== "number")
-      throw argumentError("`taskGroup`", "`limit` to be a number", limit);
-    if (!(limit >= 1)) throw rangeError("`taskGroup`", "`limit` to be at least 1", limit);
+    checkCount("`taskGroup`", "`limit`", limit);
     this.name = name;
     this.#limit = limit;
     this.#signal = signal;
