@@ -14,7 +14,7 @@
  * taken.
  */
 
-import { argumentError, CancelledError, checkOptions, rangeError } from "../errors/errors.ts";
+import { argumentError, CancelledError, checkCount, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { stackAbove } from "../errors/render.ts";
 import { currentContext } from "../kernel/context.ts";
@@ -99,15 +99,13 @@ export function makeMap<T, R>(
   if (typeof fn !== "function") throw argumentError(api, "a function for each item", fn);
   checkOptions(api, options ?? undefined, KNOWN);
   const { limit, ordered = true, onError = "throw" }: Partial<MapConcurrentOptions> = options ?? {};
-  if (typeof limit !== "number")
-    throw argumentError(api, "`limit` as a number of items", limit, "For no limit pass Infinity");
-  if (!(limit >= 1)) throw rangeError(api, "`limit` of 1 or more", limit);
+  checkCount(api, "`limit`", limit);
   if (onError !== "throw" && onError !== "collect")
     throw argumentError(api, '`onError` to be "throw" or "collect"', onError);
   return new Mapping<T, Kept<R>>(
     items,
     fn as (item: T, index: number) => Kept<R> | PromiseLike<Kept<R>>, // it looks for the rest itself
-    Math.floor(limit),
+    limit as number, // checked
     ordered,
     onError === "collect" ? [] : undefined,
   );

@@ -1,6 +1,6 @@
 /** What a task group takes, and what becomes of what fails in it. */
 
-import { argumentError, checkOptions, rangeError } from "../errors/errors.ts";
+import { argumentError, checkCount, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import type { Task, TaskOptions } from "../kernel/task.ts";
@@ -57,15 +57,10 @@ export function checkGroupOptions(options: TaskGroupOptions | undefined): void {
   checkOptions(api, options, GROUP_OPTIONS);
   checkSignal(api, options?.signal);
   const { limit = Number.POSITIVE_INFINITY, onError = "cancel" } = options ?? {};
-  checkLimit(api, "`limit`", limit);
+  checkCount(api, "`limit`", limit);
   if (typeof onError === "function" || MODES.includes(onError)) return;
   const expected = '`onError` to be "cancel", "bare", "isolate" or a function';
   throw argumentError(api, expected, onError);
-}
-
-export function checkLimit(api: string, what: string, limit: unknown): void {
-  if (typeof limit !== "number") throw argumentError(api, `${what} to be a number`, limit);
-  if (!(limit >= 1)) throw rangeError(api, `${what} to be at least 1`, limit);
 }
 
 /** A failure that ended a group, or came after that. */

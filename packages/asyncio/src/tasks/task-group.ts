@@ -21,6 +21,7 @@ import {
   argumentError,
   CancelledError,
   checkCoroutine,
+  checkCount,
   checkOptions,
   InvalidStateError,
 } from "../errors/errors.ts";
@@ -37,7 +38,6 @@ import { excuse } from "./excuse.ts";
 import { type AnyStarting, GroupChild, Starting } from "./group-child.ts";
 import {
   checkGroupOptions,
-  checkLimit,
   Failures,
   type OnError,
   START_OPTIONS,
@@ -224,7 +224,7 @@ export class TaskGroup<R = unknown> {
   }
 
   set limit(limit: number) {
-    checkLimit("`group.limit`", "it", limit);
+    checkCount("`group.limit`", "a limit", limit);
     this.#limit = limit;
     this.#admit();
   }
