@@ -19,7 +19,13 @@ import {
 const root = fileURLToPath(new URL("..", import.meta.url));
 const src = join(root, "packages/asyncio/src/");
 /** The doors, and what examples call them. */
-const doors = { index: "asyncio", lowlevel: "lowlevel", testing: "testing" };
+const doors = {
+  index: "asyncio",
+  executors: "executors",
+  lowlevel: "lowlevel",
+  testing: "testing",
+  worker: "worker",
+};
 const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
 
 /**
@@ -28,10 +34,11 @@ const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
  */
 const counts = new Set(
   (
-    "available backlog bytesWritten connections consumed count depth deviations distinct dropped expected " +
-    "failedHandshakes gid highWaterMark interleave iterations length limit loss lowWaterMark " +
-    "maxConnections maxSteps maxsize most nWaiting parties pid places port position queueSize receiveBufferSize " +
-    "returncode runs schedule schedules seed sendBufferSize size steps uid unsent value"
+    "attempt attempts available backlog busy bytesWritten completed connections consumed count depth deviations " +
+    "distinct dropped exitCode expected failedHandshakes gid highWaterMark interleave iterations jobs length limit " +
+    "loss lowWaterMark maxConnections maxMemoryMb maxQueue maxSteps maxTasksPerWorker maxWorkers maxsize megabytes " +
+    "minWorkers most nWaiting parties pid places port position queued queueSize receiveBufferSize replaced " +
+    "returncode running runs schedule schedules seed sendBufferSize size steps uid unsent value"
   ).split(" "),
 );
 
