@@ -23,6 +23,8 @@ const TAIL = 2;
 const BELL = 3;
 /** Megabytes that the thread has in use, as it has looked last. */
 const MEGABYTES = 4;
+/** The job whose function was called and has not returned; 0 if there is none. */
+const IN_CALL = 5;
 const FIRST_SLOT = 8;
 const SLOTS = 128;
 /** Units of 8 bytes. */
@@ -92,6 +94,11 @@ export class SharedMemory {
     Atomics.notify(this.words, BELL);
   }
 
+  /** Whether the thread is inside the very call of the job, and in nothing that came after it. */
+  isInCall(seq: number): boolean {
+    return Atomics.load(this.words, IN_CALL) === seq;
+  }
+
   get megabytes(): number {
     return Atomics.load(this.words, MEGABYTES);
   }
@@ -142,6 +149,10 @@ export class SharedMemory {
   /** Waits in the call until the bell has rung since it was at `before`. */
   waitForBell(before: number): void {
     Atomics.wait(this.words, BELL, before);
+  }
+
+  setInCall(seq: number): void {
+    Atomics.store(this.words, IN_CALL, seq);
   }
 
   setMegabytes(megabytes: number): void {

@@ -158,6 +158,7 @@ export class PoolWorker {
       variables === undefined &&
       credit === undefined &&
       attempt === 1 &&
+      work.fn.settings.stop !== "keep" &&
       deadline === Number.POSITIVE_INFINITY;
     const extras: JobExtras | undefined = isPlain
       ? undefined
@@ -169,6 +170,7 @@ export class PoolWorker {
             ? {}
             : { left: Math.max(deadline - realHost.now(), 0) }),
           attempt,
+          isInterruptible: work.fn.settings.stop === "keep",
         };
     const number = functions.get(work.fn.key) as number;
     return [work.seq, 0, number, packed.args, work.number, extras];

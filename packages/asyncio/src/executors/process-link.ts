@@ -50,7 +50,7 @@ export class ProcessLink implements Link {
       fork(entry("process-main"), [], {
         serialization: "advanced",
         stdio: ["ignore", "inherit", "inherit", "ipc"],
-        env: { ...(env ?? process.env), ASYNCIO_WORKER: name } as NodeJS.ProcessEnv,
+        ...(env === undefined ? {} : { env: env as NodeJS.ProcessEnv }),
         ...(execArgv === undefined ? {} : { execArgv: [...execArgv] }),
       }),
     );
@@ -139,13 +139,13 @@ export class ProcessLink implements Link {
   }
 
   hold(isHeld: boolean): void {
-    const { channel } = this.#child;
+    const { channel } = this.#child as { channel?: { ref?(): void; unref?(): void } }; // not Bun
     if (isHeld) {
       this.#child.ref();
-      channel?.ref();
+      channel?.ref?.();
     } else {
       this.#child.unref();
-      channel?.unref();
+      channel?.unref?.();
     }
   }
 

@@ -28,6 +28,8 @@ export interface JobExtras {
   /** Its items are sent; so many before the first is taken. */
   readonly credit?: number;
   readonly attempt?: number;
+  /** It may be interrupted. */
+  readonly isInterruptible?: boolean;
 }
 
 export type JobMessage = [

@@ -153,6 +153,7 @@ export class ThreadLink implements Link {
       timer.clear();
       timer = realHost.setTimer(realHost.now() + PROBE_SECONDS, async () => {
         if (isOver) return;
+        if (!this.#memory.isInCall(seq)) return end(false);
         const isInterrupted = await terminateExecution(this.#worker.threadId);
         if (isOver) return;
         if (!isInterrupted) return end(false);

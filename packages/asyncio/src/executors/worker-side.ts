@@ -12,10 +12,11 @@
 
 import type { MessagePort } from "node:worker_threads";
 import { CancelledError } from "../errors/errors.ts";
+import { enterScope } from "../kernel/context.ts";
 import { reportUnobserved } from "../kernel/failure.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, HostLoop, here } from "../kernel/operation.ts";
-import { park } from "../kernel/scope.ts";
+import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { Context } from "../kernel/variables.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
@@ -75,6 +76,11 @@ export class WorkerSide {
   readonly #calls: Map<number, Calling> = new Map();
   #lastCall = 0;
   #lookedAt = 0;
+  /** What the host is to call, and the port by which it is made to. */
+  readonly #due: (() => void)[] = [];
+  #bell: { postMessage(message: null): void } | undefined = undefined;
+  /** True while the code that runs was called by the host with a message. */
+  #isInHandler = false;
 
   constructor(
     port: MessagePort,
@@ -100,8 +106,29 @@ export class WorkerSide {
       this.#post([fromWorker.broken, tableOf(error)]);
       return;
     }
-    this.#port.on("message", (message) => this.#handle(message as ToWorker)); // from our own pool
+    this.#port.on("message", (message) => {
+      this.#enter();
+      this.#handle(message as ToWorker); // from our own pool
+      this.#isInHandler = false;
+    });
+    const threads = process.getBuiltinModule("node:worker_threads");
+    const { port1, port2 } = new threads.MessageChannel();
+    port1.on("message", () => {
+      this.#enter();
+      for (const run of this.#due.splice(0)) run();
+      this.#isInHandler = false;
+    });
+    this.#bell = port2;
     this.#post([fromWorker.ready]);
+  }
+
+  /**
+   * The host calls. Where a job was cut off in such a call, its scope was left behind: that is no
+   * place to begin in. Not by `runInRoot`, which is a hook, too.
+   */
+  #enter(): void {
+    this.#isInHandler = true;
+    enterScope(undefined as unknown as Scope); // outside of every scope
   }
 
   #handle(message: ToWorker): void {
@@ -185,30 +212,51 @@ export class WorkerSide {
     }
   }
 
-  #run(running: Running, fn: AnyCall, [seq, , , plainArgs, , extras]: JobMessage): void {
+  /**
+   * What may be interrupted is called by the host itself, with a message, and by nothing that has
+   * hooks of JavaScript around it: those are not undone when it is cut off, and the host aborts the
+   * process for that. Timers, immediates and AsyncResources have such hooks everywhere, microtasks
+   * where contexts follow promises (Node 20 and 22).
+   */
+  #run(running: Running, fn: AnyCall, job: JobMessage): void {
+    const [seq, , , plainArgs, , extras] = job;
     if (this.#current !== running) return; // it was dropped while its module was loading
+    if (extras?.isInterruptible === true && !this.#isInHandler) {
+      this.#fromHost(() => this.#run(running, fn, job));
+      return;
+    }
     const { callbacks, left, variables, credit } = extras ?? {};
     const args =
       callbacks === undefined
         ? plainArgs
         : unpack(plainArgs, callbacks, (callback, isSync) => this.#callback(seq, callback, isSync));
+    const isInterruptible = extras?.isInterruptible === true;
     const context = new Context();
     if (variables !== undefined) setSharedValues(context, variables);
     const call = (): unknown => {
       running.isInCall = true;
+      if (isInterruptible) this.#memory.setInCall(seq);
       try {
         return fn(...args);
       } finally {
         running.isInCall = false;
+        if (isInterruptible) this.#memory.setInCall(0);
       }
     };
     const body = credit === undefined ? call : () => this.#sendItems(running, call);
-    const task = new Task<unknown>(this.#loop, body, { context, name: running.id });
+    const options = { context, name: running.id, eagerStart: isInterruptible };
+    const task = new Task<unknown>(this.#loop, body, options);
     running.task = task;
     if (left !== undefined) task.scope.deadline = this.#loop.time() + left;
     const { words } = this.#memory;
     if (Atomics.load(words, running.slot) === SharedMemory.asked(seq)) this.#hear(); // while it was loading
     task.listen({ futureDone: () => this.#ended(running, task) });
+  }
+
+  /** By a message: timers and immediates have hooks around them, which would not be undone. */
+  #fromHost(run: () => void): void {
+    this.#due.push(run);
+    this.#bell?.postMessage(null);
   }
 
   #ended(running: Running, task: Task<unknown>): void {
@@ -401,6 +449,7 @@ export class WorkerSide {
     const running = this.#current;
     const isDropped = running?.seq === seq && running.isInCall;
     if (isDropped) {
+      this.#memory.setInCall(0);
       this.#current = undefined;
       setOnlyJob(undefined, undefined);
       this.#calls.clear();
