@@ -2,15 +2,12 @@
  * Interrupting the JavaScript of another thread of this process: loops, regular expressions,
  * `Atomics.wait`. Node's inspector can, and nothing else of a host.
  *
- * A session attaches to all threads when it is enabled. It stays so for a second after its last
- * use: one that was disabled before a thread has taken in what it was sent does not attach again.
+ * A session attaches to all threads when it is enabled, and to those that are started from then on.
+ * It stays enabled: a thread that was starting when it was disabled is never attached to again.
  */
 
 import type { Session } from "node:inspector";
-import { type HostTimer, realHost } from "../kernel/host.ts";
 import { runInRoot } from "../ports/context-storage.ts";
-
-const LINGER_SECONDS = 1;
 
 interface Attached {
   readonly params: {
@@ -24,7 +21,6 @@ class Interrupter {
   /** The sessions of the threads, by their numbers. */
   readonly #threads: Map<string, string> = new Map();
   #enabled: Promise<boolean> | undefined = undefined;
-  #timer: HostTimer | undefined = undefined;
 
   constructor(session: Session) {
     this.#session = session;
@@ -36,26 +32,16 @@ class Interrupter {
   }
 
   async terminate(threadId: number): Promise<boolean> {
-    this.#timer?.clear();
     this.#enabled ??= new Promise((resolve) => {
       const options = { waitForDebuggerOnStart: false };
       this.#session.post("NodeWorker.enable", options, (refused) => resolve(refused === null));
     });
     const isEnabled = await this.#enabled;
-    this.#timer?.clear();
-    this.#timer = realHost.setTimer(realHost.now() + LINGER_SECONDS, () => this.#disable());
-    this.#timer.unref();
     const sessionId = this.#threads.get(String(threadId));
     if (!isEnabled || sessionId === undefined) return false;
     const message = JSON.stringify({ id: 1, method: "Runtime.terminateExecution" });
     this.#session.post("NodeWorker.sendMessageToWorker", { sessionId, message });
     return true;
-  }
-
-  #disable(): void {
-    this.#enabled = undefined;
-    this.#threads.clear();
-    this.#session.post("NodeWorker.disable");
   }
 }
 
