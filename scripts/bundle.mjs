@@ -12,7 +12,10 @@ import { join, resolve } from "node:path";
 import { build } from "esbuild";
 
 /** Folders of the sources by part of the first door; all others are its first part. */
-const folders = { primitives: ["sync", "queues"], outside: ["streams", "net", "process"] };
+const folders = {
+  primitives: ["sync", "queues"],
+  outside: ["streams", "net", "process", "executors"],
+};
 
 const [home, out] = process.argv.slice(2).map((folder) => resolve(folder));
 const source = join(home, "src");

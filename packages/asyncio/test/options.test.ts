@@ -14,9 +14,11 @@ import {
   type Symbol as TypeSymbol,
   type UnionType,
 } from "typescript/unstable/sync";
+import * as executors from "../src/executors.ts";
 import * as asyncio from "../src/index.ts";
 import * as patterns from "../src/patterns.ts";
 import * as testing from "../src/testing.ts";
+import * as worker from "../src/worker.ts";
 
 type Call = (options: never) => unknown;
 
@@ -25,6 +27,9 @@ const controller = new AbortController();
 const network = new testing.SimulatedNetwork();
 const { reader, writer } = asyncio.connectionPair()[0];
 const server = Object.create(asyncio.Server.prototype) as asyncio.Server;
+
+const inline = new executors.InlineExecutor();
+const path = executors.module<typeof import("node:path")>("node:path");
 
 /** How each of them is called. Nothing of it goes beyond the look at the options. */
 const calls: Record<string, Call> = {
@@ -120,6 +125,15 @@ const calls: Record<string, Call> = {
   "TaskQueue.add": (options) => new patterns.TaskQueue().add(five, options),
   "new TaskQueue": (options) => new patterns.TaskQueue(options),
   "new Watch": (options) => new patterns.Watch(1, options),
+  // asyncio-ts/executors, asyncio-ts/worker
+  callback: (options) => executors.callback(five, options),
+  sharedContextVar: (options) => worker.sharedContextVar("of the options", options),
+  "Executor.map": (options) => inline.map(path.basename, [], options),
+  "Executor.shutdown": (options) => inline.shutdown(options),
+  "Sendable.with": (options) => path.basename.with(options),
+  "new InlineExecutor": (options) => new executors.InlineExecutor(options),
+  "new ProcessPoolExecutor": (options) => new executors.ProcessPoolExecutor(options),
+  "new ThreadPoolExecutor": (options) => new executors.ThreadPoolExecutor(options),
   // asyncio-ts/testing
   cancelSweep: (options) => testing.cancelSweep(five, options),
   explore: (options) => testing.explore(five, options),
@@ -138,6 +152,12 @@ const others: Record<string, string> = {
   fetch: "`init` is the host's, and goes to it as it is",
   "ByteStream.startTls": "for streams of one's own: `writer.startTls` has looked at the options",
   "Connection.toLocaleString": "an array's",
+  "InlineExecutor.map": "inherited",
+  "InlineExecutor.shutdown": "inherited",
+  "ProcessPoolExecutor.map": "inherited",
+  "ProcessPoolExecutor.shutdown": "inherited",
+  "ThreadPoolExecutor.map": "inherited",
+  "ThreadPoolExecutor.shutdown": "inherited",
   "Network.connect": "for networks of one's own: `openConnection` has looked at the options",
   "Network.listen": "for networks of one's own: `startServer` has looked at the options",
   "Network.openDatagramPort": "for networks of one's own: `createDatagramEndpoint` has looked",
@@ -646,7 +666,7 @@ function readTypes(): Map<string, Taker> {
     }
   };
 
-  for (const door of ["index", "lowlevel", "patterns", "testing"]) {
+  for (const door of ["index", "executors", "lowlevel", "patterns", "testing", "worker"]) {
     const file = program.getSourceFile(`${root}packages/asyncio/src/${door}.ts`) ?? assert.fail();
     for (const exported of checker.getExportsOfModule(
       checker.getSymbolAtLocation(file) ?? assert.fail(),
