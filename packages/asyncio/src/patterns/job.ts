@@ -29,7 +29,7 @@ export interface JobOwner {
   jobDone(job: Job<unknown>): void;
 }
 
-/** Shared by jobs that say nothing else (bench: map). */
+/** Shared by jobs that say nothing else. */
 export interface JobDetails {
   readonly priority: number;
   /** Seconds. */
