@@ -26,6 +26,7 @@ import { publish, writeCharts, writeJson } from "./publish.ts";
 import { formatEnd, formatReport, formatStart } from "./report.ts";
 import { type CaseResult, type Effort, measureCase } from "./rounds.ts";
 import { Selection } from "./selection.ts";
+import { measureTraffic, type TrafficResult } from "./traffic.ts";
 import { measureWeight, type WeightResult } from "./weight.ts";
 
 /** What `--json` writes. */
@@ -43,6 +44,7 @@ export interface Report {
     readonly weight?: readonly WeightResult[];
     readonly echo?: EchoResult;
     readonly idle?: IdleResult;
+    readonly traffic?: readonly TrafficResult[];
     readonly timerHeap?: TimerHeapResult;
     readonly fairness?: readonly FairnessResult[];
   };
@@ -104,6 +106,7 @@ async function measureAll(options: Options, selection: Selection): Promise<Repor
     () => when("weight", "weight", () => measureWeight(quick)),
     () => when("echo", "echo", () => measureEcho(quick, rounds, selection)),
     () => when("idle", "idle", () => measureIdle(quick, selection)),
+    () => when("traffic", "traffic", () => measureTraffic(quick, rounds, selection)),
   ];
   let demonstrations: Report["demonstrations"] = {};
   if (quick) {

@@ -95,6 +95,30 @@ const calls: Record<string, Call> = {
   "new StreamReader": (options) => new asyncio.StreamReader({} as never, options),
   "new StreamWriter": (options) => new asyncio.StreamWriter({} as never, options),
   // asyncio-ts/patterns
+  "CapacityLimiter.acquire": (options) => new patterns.CapacityLimiter(1).acquire(options),
+  "CapacityLimiter.run": (options) => new patterns.CapacityLimiter(1).run(five, options),
+  "CapacityLimiter.tryAcquire": (options) => new patterns.CapacityLimiter(1).tryAcquire(options),
+  "RateLimiter.run": (options) => new patterns.RateLimiter({ rate: 1 }).run(five, options),
+  "new CapacityLimiter": (options) => new patterns.CapacityLimiter(1, options),
+  "new Keyed": (options) => new patterns.Keyed(() => new asyncio.Lock(), options),
+  "new RateLimiter": (options) => new patterns.RateLimiter(options),
+  resource: (options) => patterns.resource(five, five, options),
+  resources: (options) => patterns.resources(five, options),
+  "ResourceScope.defer": (options) => patterns.resources((scope) => scope.defer(five, options)),
+  singleFlight: (options) => patterns.singleFlight(five, options),
+  "new Shared": (options) => new patterns.Shared(patterns.resource(five, five), options),
+  "new Pool": (options) => new patterns.Pool(patterns.resource(five, five), options),
+  exponential: (options) => patterns.exponential(1, options),
+  hedge: (options) => patterns.hedge(1, five, options),
+  interval: (options) => patterns.interval(1, options),
+  repeat: (options) => patterns.repeat([], five, options),
+  retry: (options) => patterns.retry([], five, options),
+  "new CircuitBreaker": (options) => new patterns.CircuitBreaker(options),
+  "new RetryBudget": (options) => new patterns.RetryBudget(options),
+  channel: (options) => patterns.channel(1, options),
+  "new Broadcast": (options) => new patterns.Broadcast(options),
+  stream: (options) => patterns.stream([1], options),
+  events: (options) => patterns.events(new EventTarget(), "x", options),
   "new Watch": (options) => new patterns.Watch(1, options),
   // asyncio-ts/testing
   cancelSweep: (options) => testing.cancelSweep(five, options),
@@ -118,6 +142,7 @@ const others: Record<string, string> = {
   "Network.listen": "for networks of one's own: `startServer` has looked at the options",
   "Network.openDatagramPort": "for networks of one's own: `createDatagramEndpoint` has looked",
   "SimulatedHost.openDatagramPort": "`createDatagramEndpoint` has looked at the options",
+  "new Resource": "made by `resource` alone",
   "new Server": "made by `startServer` alone",
   "new Task": "made by `createTask` alone",
   "new TaskGroup": "made by `taskGroup` alone",
@@ -212,10 +237,12 @@ suite("an option that is not known is refused, with the one that was meant", () 
 
 /** What is asked for where there are no options, and some are needed. */
 const required: Record<string, string> = {
+  "new Broadcast": "a capacity: a whole number of items, 1 or more, or Infinity, got undefined",
   joined: "options with a `grace` in seconds, got null",
   forEachConcurrent: "`limit` as a number of items, got undefined",
   mapAll: "`limit` as a number of items, got undefined",
   mapConcurrent: "`limit` as a number of items, got undefined",
+  "new RateLimiter": "`rate`, a number above 0, got undefined",
 };
 
 suite("options that are no object are refused", () => {

@@ -1,19 +1,17 @@
 /**
- * Failures that have reached nobody yet, and what somebody is told. A task or future that fails
- * unobserved leaves a record with its loop. The record goes when somebody looks at the failure;
- * else it is reported once: when the future is collected, or when the run ends, whichever is first
- * (R20).
+ * Failures that nobody has looked at. A task or future that fails unobserved leaves a record with
+ * its loop. A look at the failure removes the record. Else it is reported once: when the future is
+ * collected, or when the run ends, whichever is first (R20).
  */
 
 import { stackOf } from "../errors/render.ts";
+import { creationSites } from "./debug.ts";
 import type { Future } from "./future.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Task } from "./task.ts";
 import type { Context } from "./variables.ts";
 
-/**
- * What the exception handler is told. Source: asyncio's call_exception_handler, keys in camelCase.
- */
+/** What the exception handler is told. Source: asyncio's call_exception_handler. */
 export interface ExceptionContext {
   /** What happened, in words. */
   readonly message: string;
@@ -33,34 +31,30 @@ export interface ExceptionContext {
 export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => void;
 
 /** What a report needs. It does not hold the future, which must stay collectable. */
-interface FailureDetails {
+export interface FailureRecord {
+  readonly future: WeakRef<Future<unknown>>;
+  /** Makes a pending future like that one, for when it has been collected. */
+  readonly twin: () => Future<unknown>;
   readonly loop: EventLoop;
   readonly message: string;
   readonly exception: unknown;
   readonly sourceTraceback: string | undefined;
-  /** The context variables of what has failed. */
   readonly variables: Context;
-  /**
-   * Makes a future that has failed in the same way, for the handler, when the real one has been
-   * collected.
-   */
-  readonly twin: () => Future<unknown>;
 }
 
-export interface FailureRecord extends FailureDetails {
-  readonly future: WeakRef<Future<unknown>>;
-}
-
-// The host calls this after a collection; it may never do so, hence reportUnobserved at the end of
-// a run.
+// The host may never call it, hence reportUnobserved at the end of a run.
 const collected: FinalizationRegistry<FailureRecord> = new FinalizationRegistry((record) =>
   report(record),
 );
 
-export function recordFailure(future: Future<unknown>, details: FailureDetails): FailureRecord {
-  void stackOf(details.exception); // V8 keeps the receivers of all frames until a stack is formatted; the future is one
+export function recordFailure(future: Future<unknown>): FailureRecord {
+  const { failure: exception, variables, twin } = future;
+  void stackOf(exception); // formats it: until then V8 keeps the receivers of its frames, the future too
+  const message = `${future.describe()} has failed, and nobody has looked at its failure`;
+  const [loop, sourceTraceback] = [future.getLoop(), creationSites.get(future)];
+  const details = { loop, message, exception, sourceTraceback, variables, twin };
   const record: FailureRecord = { ...details, future: new WeakRef(future) };
-  record.loop.unobserved.add(record);
+  loop.unobserved.add(record);
   collected.register(future, record, record);
   return record;
 }
@@ -84,8 +78,15 @@ function report(record: FailureRecord): void {
   if (!record.loop.unobserved.has(record)) return;
   forgetFailure(record);
   const { message, exception, sourceTraceback } = record;
-  const future = record.future.deref() ?? record.twin();
+  const future = record.future.deref() ?? failedTwin(record);
   const task = "getName" in future ? (future as Task<unknown>) : undefined;
   const context = { message, exception, future, task, sourceTraceback };
   record.loop.callExceptionHandler(context, record.variables);
+}
+
+function failedTwin({ twin, exception }: FailureRecord): Future<unknown> {
+  const future = twin();
+  future.observe();
+  future.settle("rejected", exception);
+  return future;
 }

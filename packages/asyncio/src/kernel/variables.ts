@@ -1,18 +1,12 @@
 /**
- * Contexts: the values of context variables (tasks/context-var.ts), which belong to a task and to
- * what it starts. A task gets a copy of its creator's context when it is created; all branches
- * inside one task share one context (S184 to S186).
- *
- * A copy shares the map of its original until one of the two writes, so creating a task costs no
- * copying.
+ * Contexts: the values of context variables (tasks/context-var.ts). A task starts with a copy of
+ * its creator's; all branches of a task share one (S184 to S186). A copy shares the map of its
+ * original until one of the two writes, so creating a task copies nothing.
  */
 
 import { currentScope } from "./context.ts";
 
-/**
- * Values that a context starts with, and that nobody changes: a context that is about to copies
- * them first.
- */
+/** Values that a context starts with. A context that changes any copies the map first. */
 export type ContextValues = Map<Variable<unknown>, unknown>;
 
 /** A ContextVar, as its context sees it: a key, and the type of its values. */
@@ -32,7 +26,7 @@ export interface Variable<T> {
  */
 export class Context {
   #values: ContextValues;
-  // True iff another context may hold the same map: then a write copies it first.
+  /** Whether another context may hold the same map. */
   #shared: boolean;
 
   /** @internal */
@@ -41,27 +35,20 @@ export class Context {
     this.#shared = values !== undefined;
   }
 
-  /**
-   * A context of its own with the values of this one. Cheap: nothing is copied until one of the two
-   * changes.
-   */
+  /** A context of its own with the values of this one. Cheap: copied when one of them changes. */
   copy(): Context {
     return new Context(this.share());
   }
 
-  /**
-   * @internal The values as they are now: what a copy starts with, if one is ever needed (bench:
-   * memory).
-   */
+  /** @internal What a copy starts with, if one is ever needed (bench: memory). */
   share(): ContextValues {
     this.#shared = true;
     return this.#values;
   }
 
   /**
-   * Calls `fn` with this context as the current one and gives what it returns. Synchronous: what
-   * `fn` does after an `await` of its own sees the context of the task it runs in, as a coroutine
-   * does in Python.
+   * Calls `fn` with this context as the current one and gives what it returns. Synchronous: after
+   * an `await` of its own `fn` sees the context of its task, as a coroutine does in Python.
    */
   run<R>(fn: () => R): R {
     const previous = entered;
@@ -80,7 +67,7 @@ export class Context {
 
   /** The value of `variable` here; undefined if it has none of its own. */
   get<T>(variable: Variable<T>): T | undefined {
-    return this.#values.get(variable as Variable<unknown>) as T | undefined; // set() stores only T under it
+    return this.#values.get(variable as Variable<unknown>) as T | undefined; // its own type
   }
 
   /** How many variables are set. */
@@ -88,7 +75,7 @@ export class Context {
     return this.#values.size;
   }
 
-  /** @internal `undefined` as a present value and an absent one differ, hence the flag. */
+  /** @internal A value that is `undefined` is not an absent one, hence `present`. */
   write(variable: Variable<unknown>, present: boolean, value: unknown): void {
     if (this.#shared) {
       this.#values = new Map(this.#values);
@@ -99,7 +86,7 @@ export class Context {
   }
 }
 
-/** The context entered by `Context.run`, for the duration of that synchronous call. */
+/** The context that `Context.run` has entered, during that call. */
 let entered: Context | undefined;
 /** The context of code outside every task. */
 const outside: Context = new Context();
@@ -107,18 +94,4 @@ const outside: Context = new Context();
 /** The context of the running code. */
 export function currentContext(): Context {
   return entered ?? currentScope()?.context ?? outside;
-}
-
-/**
- * A copy of the current context: `createTask(work, { context })` runs in it.
- *
- * @example
- * const user = new asyncio.ContextVar("user", { default: "nobody" });
- * const context = asyncio.copyContext();
- * user.set("ann");
- * const task = asyncio.createTask(async () => user.get(), { context });
- * assert.equal(await task, "nobody");
- */
-export function copyContext(): Context {
-  return currentContext().copy();
 }

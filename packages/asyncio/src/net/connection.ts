@@ -6,9 +6,13 @@
 
 import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { here } from "../kernel/operation.ts";
-import type { ByteStream, ConnectOptions, StreamNetwork } from "../ports/network.ts";
 import { type Connection, connectionOf } from "../streams/connection.ts";
+import {
+  type ByteStream,
+  type ConnectOptions,
+  networkOfHost,
+  type StreamNetwork,
+} from "../streams/network.ts";
 import type { ReaderOptions } from "../streams/reader.ts";
 import { READER } from "../streams/reader.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../streams/tls-options.ts";
@@ -65,7 +69,7 @@ const DEFAULT_TLS: ClientTlsOptions = {};
 
 /** The network of the running code: a simulated host, or the machine. */
 export function networkHere(): StreamNetwork {
-  return here().loop.host.network ?? nodeNetwork;
+  return networkOfHost() ?? nodeNetwork;
 }
 
 /**

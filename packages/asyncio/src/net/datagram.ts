@@ -10,11 +10,13 @@
 
 import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { dependents } from "../interop/dependents.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { dependents } from "../ports/dependents.ts";
+import { disposeOf } from "../streams/dispose.ts";
+import { encodeText } from "../streams/encode.ts";
 import {
   type Address,
   type Datagram,
@@ -22,9 +24,8 @@ import {
   type DatagramPortOptions,
   type DatagramReceiver,
   describeAddress,
-} from "../ports/network.ts";
-import { disposeOf } from "../streams/dispose.ts";
-import { encodeText } from "../streams/encode.ts";
+  networkOfHost,
+} from "../streams/network.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { ADDRESS, checkHost } from "./host-name.ts";
 import { openRealPort } from "./real-datagram.ts";
@@ -132,7 +133,7 @@ export async function openEndpoint(
 }
 
 function openPort(options: DatagramPortOptions, receiver: DatagramReceiver): Promise<DatagramPort> {
-  const { network } = here().loop.host;
+  const network = networkOfHost();
   const stop = network && here().interruption("createDatagramEndpoint");
   return stop ?? network?.openDatagramPort(options, receiver) ?? openRealPort(options, receiver);
 }
@@ -218,7 +219,7 @@ export class DatagramEndpoint implements AsyncDisposable {
     this.#port = port;
     this.#inbox = inbox;
     dependents.add(this);
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   /**

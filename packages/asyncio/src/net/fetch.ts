@@ -18,7 +18,7 @@ import type { Cancellation } from "../kernel/cancellation.ts";
 import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { type AbortBinding, bindSignal, checkSignal } from "../ports/abort.ts";
+import { bindSignal, checkSignal } from "../ports/abort.ts";
 import { readerFrom, type WebReadable } from "../streams/from-foreign.ts";
 import type { StreamReader } from "../streams/reader.ts";
 import { toWebStream } from "../streams/to-foreign.ts";
@@ -132,7 +132,7 @@ class Exchange {
   readonly #address: string;
   readonly #isLocal: boolean;
   readonly #aborting: Aborting;
-  readonly #binding: AbortBinding | undefined;
+  readonly #release: () => void;
   /** Bodies that have not been read to their end: the response's, and those of its clones. */
   #bodies = 1;
   #source: StreamReader | undefined = undefined;
@@ -146,7 +146,7 @@ class Exchange {
     this.#address = describeUrl(url);
     this.#isLocal = url !== undefined && LOCAL.includes(url.protocol);
     this.#aborting = new Aborting(scope);
-    this.#binding = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, signal);
+    this.#release = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, signal);
     requestsOf(scope).add(this);
   }
 
@@ -247,7 +247,7 @@ class Exchange {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#failure = failure;
-    this.#binding?.release();
+    this.#release();
     requestsOf(this.scope).delete(this);
     // The host may still be sending: a mere end would make what was sent look whole. Nothing
     // happens if it was taken whole.

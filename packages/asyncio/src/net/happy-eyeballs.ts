@@ -19,7 +19,7 @@ import {
   type Destination,
   describeAddress,
   type Network,
-} from "../ports/network.ts";
+} from "../streams/network.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { stagger } from "../tasks/race.ts";
 import { checkHost } from "./host-name.ts";

@@ -4,7 +4,7 @@
  */
 
 import { rangeError } from "../errors/errors.ts";
-import type { Listener, ListenOptions, StreamNetwork } from "../ports/network.ts";
+import type { Listener, ListenOptions, StreamNetwork } from "../streams/network.ts";
 import { checkHost } from "./host-name.ts";
 
 /**

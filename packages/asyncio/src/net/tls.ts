@@ -25,8 +25,9 @@ import {
   describeAddress,
   hostError,
   withoutDot,
-} from "../ports/network.ts";
-import { isShuttingDown, type NodeStreamSource } from "../streams/node-stream.ts";
+} from "../streams/network.ts";
+import { isShuttingDown } from "../streams/node-quirks.ts";
+import type { NodeStreamSource } from "../streams/node-source.ts";
 import {
   CERTIFICATE,
   type Certificate,

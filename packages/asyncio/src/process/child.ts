@@ -12,13 +12,18 @@
 
 import type { ChildProcess, SpawnOptions } from "node:child_process";
 import type { Readable } from "node:stream";
+import {
+  type Dependent,
+  deathListeners,
+  dependents,
+  killDependents,
+} from "../interop/dependents.ts";
 import { type HostTimer, realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { runInRoot } from "../ports/context-storage.ts";
-import { type Dependent, deathListeners, dependents, killDependents } from "../ports/dependents.ts";
 import { startError } from "./start-error.ts";
 
 /** What a child is started with. */
@@ -118,7 +123,7 @@ export class Child implements Dependent, Watched {
     host.on("exit", (code, signal) => this.#exited(code, signal));
     host.on("error", () => {}); // it could not be sent a signal: it has gone
     for (const output of this.#outputs) output.on("close", () => this.#tellWatchers());
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
     dependents.add(this);
     addLiving(this);
   }

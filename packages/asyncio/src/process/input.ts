@@ -88,7 +88,7 @@ function answer<T>(work: PromiseLike<T> | T): Promise<T> {
   if (!isThenable(work)) return Promise.resolve(work);
   const scope = here();
   const wait = park<T>(scope, SUBJECT, (_wait, cancellation) => {
-    const hears = cancellation.scope.hasUndelivered;
+    const hears = cancellation.scope.cancelState.undelivered > 0;
     return !hears && scope.parkedWaits(2).length < 2; // this wait is the one
   });
   wait.isForeign = true;

@@ -8,6 +8,7 @@ import { argumentError, checkSeconds, rangeError, TimeoutError } from "../errors
 import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
+import { concatenate } from "../streams/encode.ts";
 import { NodeStream } from "../streams/node-stream.ts";
 import { StreamWriter } from "../streams/writer.ts";
 import { formatSeconds } from "../structures/timers.ts";
@@ -229,7 +230,7 @@ class Running {
       await this.#child.drained();
     } catch (error) {
       // At the deadline it has ended in time, and what it has left running holds its output open.
-      if (limit?.isExpired === true && this.returncode !== undefined)
+      if (limit?.cancelState.expired === true && this.returncode !== undefined)
         await this.#child.readRest().catch(() => {});
       else await this.#stop(killDelay);
       throw error;
@@ -261,24 +262,22 @@ const NOTHING: Tail<undefined> = { output: undefined, cut: 0 };
 class Recording {
   readonly #isText: boolean;
   readonly #chunks: Uint8Array[] = [];
-  #size = 0;
 
   constructor(stream: Readable, capture: Capture) {
     this.#isText = capture === "text";
     stream.on("data", (chunk: Uint8Array) => {
       this.#chunks.push(chunk);
-      this.#size += chunk.length;
     });
     stream.on("error", () => {}); // it ends: what has come is all
   }
 
   all(): string | Uint8Array {
-    return this.#present(this.#joined());
+    return this.#present(concatenate(this.#chunks));
   }
 
   /** The last bytes: whole characters, if it is text. */
   tail(): Tail<string | Uint8Array> {
-    const bytes = this.#joined();
+    const bytes = concatenate(this.#chunks);
     let cut = Math.max(bytes.length - TAIL_BYTES, 0);
     if (this.#isText && cut > 0) while (isInsideCharacter(bytes[cut])) cut++;
     return { output: this.#present(bytes.slice(cut)), cut };
@@ -286,16 +285,6 @@ class Recording {
 
   #present(bytes: Uint8Array): string | Uint8Array {
     return this.#isText ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes;
-  }
-
-  #joined(): Uint8Array {
-    const all = new Uint8Array(this.#size);
-    let filled = 0;
-    for (const chunk of this.#chunks) {
-      all.set(chunk, filled);
-      filled += chunk.length;
-    }
-    return all;
   }
 }
 

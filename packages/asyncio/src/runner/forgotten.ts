@@ -8,8 +8,9 @@
 
 import type { CancelledError } from "../errors/errors.ts";
 import { stackOf } from "../errors/render.ts";
-import { cutBehind, describeScope } from "../kernel/debug.ts";
+import { cutOperations, describeScope } from "../kernel/debug.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import type { Scope } from "../kernel/scope.ts";
 
 const MOST_PLACES = 100;
 
@@ -21,10 +22,11 @@ const places: WeakMap<EventLoop, Set<string>> = new WeakMap();
  * place.
  */
 export function reportForgotten(error: CancelledError): void {
-  const cut = cutBehind(error);
-  if (cut === undefined) return;
-  const { loop, task } = cut.scope;
-  const message = `${describeScope(cut.scope)} has ended, and a branch that nobody awaits was cut off while waiting for ${cut.what}. Await it, or start it as a task of a group`;
+  const what = cutOperations.get(error);
+  if (what === undefined || what === "") return;
+  const scope = error.scope as Scope; // a scope has cut it off
+  const { loop, task } = scope;
+  const message = `${describeScope(scope)} has ended, and a branch that nobody awaits was cut off while waiting for ${what}. Await it, or start it as a task of a group`;
   let known = places.get(loop);
   if (known === undefined) {
     known = new Set();

@@ -13,9 +13,9 @@
  */
 
 import { argumentError } from "../errors/errors.ts";
+import { deathListeners, killDependents } from "../interop/dependents.ts";
 import { realHost } from "../kernel/host.ts";
 import { runInRoot } from "../ports/context-storage.ts";
-import { deathListeners, killDependents } from "../ports/dependents.ts";
 
 /** The signals that a program can answer. */
 export type SignalName =

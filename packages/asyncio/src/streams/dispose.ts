@@ -52,7 +52,7 @@ export async function disposeOf(closable: Closable, subject: WaitSubject): Promi
 function isLeftByCancellation(start: Scope): boolean {
   for (let scope: Scope | undefined = start; scope !== undefined; scope = scope.parent) {
     if (scope.closed) return true;
-    if (scope.cancelling() > 0 && !scope.hasDue) return true;
+    if (scope.cancelling() > 0 && scope.cancelState.due === undefined) return true;
     if (scope.shield) return false;
   }
   return false;

@@ -21,11 +21,13 @@ import type { Names } from "../errors/options.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ignore } from "../structures/settlers.ts";
+import { Backpressure } from "./backpressure.ts";
 import { disposeOf } from "./dispose.ts";
-import { encodeText } from "./encode.ts";
-import { describeCaller, type StreamReader } from "./reader.ts";
+import { concatenate, encodeText } from "./encode.ts";
+import { describeCaller } from "./errors.ts";
+import { type Address, type ByteStream, hostError } from "./network.ts";
+import type { StreamReader } from "./reader.ts";
 import {
   type CipherInfo,
   CLIENT_TLS,
@@ -174,7 +176,7 @@ export class StreamWriter implements AsyncDisposable {
     const wrong = chunks.find((chunk) => !(chunk instanceof Uint8Array));
     if (wrong !== undefined)
       return Promise.reject(argumentError(api, "Uint8Arrays or strings", wrong));
-    return this.#write(joined(chunks));
+    return this.#write(concatenate(chunks));
   }
 
   /**
@@ -394,40 +396,6 @@ export class StreamWriter implements AsyncDisposable {
   }
 }
 
-/** The promise of a write that has not room enough: it begins to wait when it is awaited. */
-class Backpressure implements Promise<void> {
-  readonly [Symbol.toStringTag] = "Promise";
-  readonly #begin: () => Promise<void>;
-  #promise: Promise<void> | undefined = undefined;
-
-  constructor(begin: () => Promise<void>) {
-    this.#begin = begin;
-  }
-
-  // biome-ignore lint/suspicious/noThenProperty: it is a promise
-  then<A = void, B = never>(
-    // biome-ignore lint/suspicious/noConfusingVoidType: so has Promise<void>
-    fulfilled?: ((value: void) => A | PromiseLike<A>) | null,
-    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<A | B> {
-    return this.#wait().then(fulfilled, rejected);
-  }
-
-  // biome-ignore lint/suspicious/noConfusingVoidType: so has Promise<void>
-  catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<void | B> {
-    return this.#wait().catch(rejected);
-  }
-
-  finally(ended?: (() => void) | null): Promise<void> {
-    return this.#wait().finally(ended);
-  }
-
-  #wait(): Promise<void> {
-    this.#promise ??= this.#begin();
-    return this.#promise;
-  }
-}
-
 /** Errors of writes that found their stream closed under them, and that stream. */
 const closedUnder: WeakMap<object, ByteStream> = new WeakMap();
 
@@ -453,15 +421,4 @@ export function isLossOf(stream: ByteStream, error: unknown): boolean {
   if (typeof error !== "object" || error === null) return false;
   const isIts = stream.isLoss?.(error) ?? error === stream.lost;
   return isIts || closedUnder.get(error) === stream;
-}
-
-/** @internal */
-export function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-  let filled = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, filled);
-    filled += chunk.length;
-  }
-  return all;
 }

@@ -16,9 +16,9 @@ import { completed, here, recognised } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { LinkedList, type Links } from "../structures/linked-list.ts";
+import { LinkedList } from "../structures/linked-list.ts";
 import { ignore } from "../structures/settlers.ts";
-import type { Ownership } from "./owners.ts";
+import { Child } from "./owners.ts";
 import { isIterable } from "./source.ts";
 import { type SignalOption, underSignal } from "./timeouts.ts";
 
@@ -123,11 +123,11 @@ function cureFor(found: unknown): string | undefined {
 
 class Gathering {
   readonly wait: Wait<unknown[]>;
-  readonly #scope: Scope;
+  readonly scopeAround: Scope;
   readonly #returnExceptions: boolean;
   readonly #results: unknown[];
   /** Tasks and futures that have not ended and that the call waits for. */
-  readonly #children: LinkedList<Child> = new LinkedList();
+  readonly #children: LinkedList<Gathered> = new LinkedList();
   /** Results that are missing. */
   #missing: number;
   /** The first CancelledError of a child after the call was cancelled. */
@@ -135,7 +135,7 @@ class Gathering {
   #failure: { readonly error: unknown } | undefined = undefined;
 
   constructor(scope: Scope, awaitables: Awaitable<unknown>[], returnExceptions: boolean) {
-    this.#scope = scope;
+    this.scopeAround = scope;
     this.#returnExceptions = returnExceptions;
     this.#results = new Array(awaitables.length);
     this.#missing = awaitables.length;
@@ -144,13 +144,13 @@ class Gathering {
       waitsOn: () => this.#children.toArray().flatMap(({ future }) => [...future.waitsOn()]),
     };
     this.wait = park(scope, subject, (_wait, cancellation) => this.#cancel(cancellation));
-    const futures = new Map<Future<unknown>, Child>();
+    const futures = new Map<Future<unknown>, Gathered>();
     for (const [index, awaitable] of awaitables.entries()) {
       if (typeof awaitable === "function")
-        this.#adopt(new Child(this, new Task(scope.loop, awaitable), true, index));
+        this.#adopt(new Gathered(this, new Task(scope.loop, awaitable), true, index));
       else if (!(awaitable instanceof Future)) this.#listenTo(awaitable, index);
       else if (!futures.has(awaitable))
-        futures.set(awaitable, new Child(this, awaitable, false, index));
+        futures.set(awaitable, new Gathered(this, awaitable, false, index));
       else futures.get(awaitable)?.isAlsoAt(index);
     }
     for (const child of futures.values()) this.#adopt(child);
@@ -161,16 +161,16 @@ class Gathering {
     this.wait.isForeign = true;
     promise.then(
       (value) => this.#succeeded(index, undefined, value),
-      (error) => this.#failed(index, undefined, recognised(error, this.#scope), undefined),
+      (error) => this.#failed(index, undefined, recognised(error, this.scopeAround), undefined),
     );
   }
 
-  #adopt(child: Child): void {
+  #adopt(child: Gathered): void {
     this.#children.add(child);
     child.future.listen(child);
   }
 
-  childDone(child: Child): void {
+  childDone(child: Gathered): void {
     const { future, index, others } = child;
     this.#children.remove(child);
     if (future.state === "fulfilled") this.#succeeded(index, others, future.value);
@@ -186,7 +186,7 @@ class Gathering {
     index: number,
     others: number[] | undefined,
     error: unknown,
-    child: Child | undefined,
+    child: Gathered | undefined,
   ): void {
     const isCancellation = error instanceof CancelledError;
     if (this.wait.state !== "parked") {
@@ -252,7 +252,7 @@ class Gathering {
   }
 
   #report(exception: unknown, task: Future<unknown> | undefined): void {
-    this.#scope.loop.callExceptionHandler({
+    this.scopeAround.loop.callExceptionHandler({
       message: "an awaitable of `gather` has failed after another one, whose failure was thrown",
       exception,
       task: task instanceof Task ? task : undefined,
@@ -260,44 +260,25 @@ class Gathering {
   }
 }
 
-/**
- * A task or future in its gathering: one object for each, for there may be a hundred thousand
- * (bench: semaphore).
- */
-class Child implements Ownership, Links<Child> {
-  readonly #gathering: Pick<Gathering, "childDone" | "wait">;
+/** A task or future in its gathering. */
+class Gathered extends Child<Gathered> {
   readonly future: Future<unknown>;
-  /** True if it was made from a thunk: nobody else has it. */
+  /** True if it was made from a thunk: no other code has it. */
   readonly isOwned: boolean;
   /** The place of its result. */
   readonly index: number;
   /** The other places of a future that was given more than once. */
   others: number[] | undefined = undefined;
-  previous: Child | undefined = undefined;
-  next: Child | undefined = undefined;
 
-  constructor(
-    gathering: Pick<Gathering, "childDone" | "wait">,
-    future: Future<unknown>,
-    isOwned: boolean,
-    index: number,
-  ) {
-    this.#gathering = gathering;
+  constructor(gathering: Gathering, future: Future<unknown>, isOwned: boolean, index: number) {
+    super(gathering);
     this.future = future;
     this.isOwned = isOwned;
     this.index = index;
   }
 
-  get owner(): Scope {
-    return this.#gathering.wait.scope;
-  }
-
   isAlsoAt(index: number): void {
     this.others ??= [];
     this.others.push(index);
-  }
-
-  futureDone(): void {
-    this.#gathering.childDone(this);
   }
 }

@@ -242,26 +242,27 @@ export function staggeredRace<T>(
 
 /**
  * `staggeredRace`, where `discard` gets the value of an attempt that another one has beaten in the
- * same step.
+ * same step. Reports call it `label`.
  */
 export async function stagger<T>(
   thunks: Iterable<Coroutine<T>>,
   delay: number | null,
   discard?: (value: T) => void,
+  label = "staggeredRace",
 ): Promise<[value: T, index: number, errors: unknown[]]> {
   const attempts = checkIterable("`staggeredRace`", "a list of functions", thunks);
   for (const thunk of attempts) checkCoroutine("`staggeredRace`", thunk);
   if (attempts.length === 0) throw rangeError("`staggeredRace`", "at least one function", attempts);
   if (delay !== null) checkSeconds("`staggeredRace`", "a delay in seconds, or null", delay);
   const scope = here();
-  const stop = scope.interruption("staggeredRace");
+  const stop = scope.interruption(label);
   if (stop !== undefined) await stop;
 
   let winner: Ending | undefined;
   const errors: unknown[] = [];
   let bell: Wait<void> | undefined;
   let started = 0;
-  const branches = new Branches("staggeredRace", (ending) => {
+  const branches = new Branches(label, (ending) => {
     if (ending !== undefined && "value" in ending && winner === undefined) {
       winner = ending;
       branches.cancelRest();
@@ -282,12 +283,12 @@ export async function stagger<T>(
     } else if (branches.running === 0) break;
     const isLast = started === attempts.length || delay === null;
     // Not parked: the wait of the branches stands for the call, and hears of cancellations.
-    bell = new Wait<void>(scope, "an attempt of staggeredRace to end");
+    bell = new Wait<void>(scope, `an attempt of ${label} to end`);
     await waitForBell(bell, isLast ? Number.POSITIVE_INFINITY : (delay as number)); // checked above
   }
   branches.cancelRest();
   await branches.ended(() => winner !== undefined);
   const won = winner as Ending | undefined; // set by the branches meanwhile
   if (won !== undefined && "value" in won) return [won.value as T, won.index, errors]; // the thunks give Ts
-  throw new ExceptionGroup("every attempt of `staggeredRace` has failed", errors);
+  throw new ExceptionGroup(`every attempt of \`${label}\` has failed`, errors);
 }

@@ -5,8 +5,8 @@ import { realHost } from "../kernel/host.ts";
 import { here, turn } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { noticeFakeTimers } from "../ports/fake-timers.ts";
 import type { Timer } from "../structures/timers.ts";
+import { noticeFakeTimers } from "./fake-timers.ts";
 
 /**
  * Waits `delay` seconds and gives `result`. `sleep(0)`, or less, waits one iteration of the loop:

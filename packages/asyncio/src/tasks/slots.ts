@@ -1,6 +1,8 @@
-/** Values by numbered places, of which those in use lie close together. */
+/**
+ * Outcomes by place. The places in use lie close together, so they go round in an array (bench:
+ * map).
+ */
 
-/** The places go round in an array (bench: map). */
 export class Slots<O> {
   #places: (O | undefined)[] = new Array(16);
   /** How many are in use. */

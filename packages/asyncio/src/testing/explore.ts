@@ -35,7 +35,8 @@ import {
 } from "./strategies.ts";
 import type { TestContext } from "./test-context.ts";
 import { TraceLog } from "./trace.ts";
-import { type TestBody, Trial, type TrialSettings } from "./trial.ts";
+import { Trial } from "./trial.ts";
+import type { TestBody, TrialSettings } from "./trial-settings.ts";
 
 /** What `explore` takes. */
 export interface ExploreOptions<S> extends TestOptions, StateOptions<S> {

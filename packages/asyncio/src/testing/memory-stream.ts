@@ -2,8 +2,8 @@
 
 import { argumentError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import type { ByteStream } from "../ports/network.ts";
 import { type Cutter, streamPair } from "../streams/memory-stream.ts";
+import type { ByteStream } from "../streams/network.ts";
 import { drawer } from "./random.ts";
 
 /** How reads cut what has arrived: as a whole, byte by byte, or anywhere. */

@@ -12,7 +12,8 @@ import { BUBBLE, type BubbleOptions } from "./bubble.ts";
 import type { Mode } from "./schedule.ts";
 import { drawn, fifo } from "./strategies.ts";
 import type { TestContext } from "./test-context.ts";
-import { type TestBody, Trial, type TrialSettings } from "./trial.ts";
+import { Trial } from "./trial.ts";
+import type { TestBody, TrialSettings } from "./trial-settings.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** What each test under the library's own loop takes. */

@@ -12,7 +12,8 @@ import type { Failure } from "./injector.ts";
 import { drawer } from "./random.ts";
 import type { Deviation } from "./schedule.ts";
 import { BoundedSearch, Scripted } from "./strategies.ts";
-import { Trial, type TrialSettings } from "./trial.ts";
+import { Trial } from "./trial.ts";
+import type { TrialSettings } from "./trial-settings.ts";
 
 /** How much is tried. */
 const MOST_RUNS = 2000;

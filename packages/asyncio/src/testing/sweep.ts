@@ -24,7 +24,8 @@ import {
 } from "./run-test.ts";
 import type { Decision, DecisionKind, Deviation, Mode } from "./schedule.ts";
 import { drawn, fifo, type Strategy } from "./strategies.ts";
-import { type TestBody, Trial, type TrialSettings, trialOf } from "./trial.ts";
+import { Trial, trialOf } from "./trial.ts";
+import type { TestBody, TrialSettings } from "./trial-settings.ts";
 
 interface SweepOptions<S> extends TestOptions, StateOptions<S> {
   /** How many runs at most. @default 10,000 */

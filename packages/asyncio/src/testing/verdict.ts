@@ -79,7 +79,7 @@ export function failureOfProblems(
  */
 export function failureOfLeaks(loop: EventLoop, watched: Iterable<Watched>): Failure | undefined {
   const left = tasksInWords(loop);
-  for (const target of loop.timerTargets()) {
+  for (const target of loop.timers.targets()) {
     if (target instanceof Handle) {
       if (target.isAwaited) left.push(describeHandle(target, loop));
     } else if (target instanceof Wait && target.scope.task === undefined)
@@ -98,6 +98,7 @@ export function failureOfRaces({ found }: RaceFinder): Failure | undefined {
 
 function describeHandle(handle: Handle, loop: EventLoop): string {
   const name = handle.label === "" ? "" : ` ${JSON.stringify(handle.label)}`;
-  const site = handle.createdAt === undefined ? "" : ` (${handle.createdAt})`;
+  const createdAt = creationSites.get(handle);
+  const site = createdAt === undefined ? "" : ` (${createdAt})`;
   return `a timer's callback${name}, due in ${formatSeconds((handle.when() ?? 0) - loop.time())}${site}`;
 }

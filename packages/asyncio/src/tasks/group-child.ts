@@ -1,24 +1,15 @@
-/** A task in its group, and one that is on its way to say that it has started. */
+/** The children of a task group: a task in its group, and one that is being started. */
 
 import { InvalidStateError } from "../errors/errors.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
-import type { Links } from "../structures/linked-list.ts";
-import type { Ownership } from "./owners.ts";
-
-/** What a child asks of its group. */
-interface Parent {
-  /** Where the children are waited for. */
-  readonly scopeAround: Scope;
-  childDone(child: Child): void;
-}
+import { Child, type Parent } from "./owners.ts";
 
 export type AnyStarting = Pick<Starting<unknown>, "isStarted" | "child" | "ended">;
 
 /** A task in its group. */
-export class Child implements Ownership, Links<Child> {
-  readonly #group: Parent;
+export class GroupChild extends Child<GroupChild> {
   readonly task: Task<unknown>;
   /** Its place in the order of creation. */
   readonly place: number;
@@ -27,29 +18,19 @@ export class Child implements Ownership, Links<Child> {
   /** True once the group has cancelled it. */
   isCancelled = false;
   readonly starting: AnyStarting | undefined;
-  previous: Child | undefined = undefined;
-  next: Child | undefined = undefined;
 
   constructor(
-    group: Parent,
+    group: Parent<GroupChild>,
     task: Task<unknown>,
     place: number,
     hasPlace: boolean,
     starting: AnyStarting | undefined,
   ) {
-    this.#group = group;
+    super(group);
     this.task = task;
     this.place = place;
     this.hasPlace = hasPlace;
     this.starting = starting;
-  }
-
-  get owner(): Scope {
-    return this.#group.scopeAround;
-  }
-
-  futureDone(): void {
-    this.#group.childDone(this);
   }
 }
 
@@ -90,4 +71,12 @@ export class Starting<V> {
         ),
       );
   }
+}
+
+/** The children of a group that are waited for, in words. */
+export function describeChildren(children: readonly Task<unknown>[], group: string): string {
+  const names = children.slice(0, 3).map((task) => task.getName());
+  const more = children.length > names.length ? ", ..." : "";
+  const count = children.length === 1 ? "one task" : `${children.length} tasks`;
+  return `the ${count} of ${group} (${names.join(", ")}${more})`;
 }
