@@ -15,7 +15,7 @@ export const mostTimerEntries = 10_000;
 
 /**
  * What is measured beside the cases; the others are in growth.ts, memory.ts, weight.ts,
- * network.ts and traffic.ts.
+ * network.ts, traffic.ts and fetches.ts.
  */
 export const demonstrationNames = [
   "growth",
@@ -24,6 +24,7 @@ export const demonstrationNames = [
   "echo",
   "idle",
   "traffic",
+  "fetches",
   "timer-heap",
   "fairness",
 ] as const;

@@ -16,6 +16,7 @@ import {
   showTimerHeap,
   type TimerHeapResult,
 } from "./demonstrations.ts";
+import { type FetchesResult, measureFetches } from "./fetches.ts";
 import { type GrowthResult, measureGrowth } from "./growth.ts";
 import { currentLoad, describeMachine, type Machine } from "./machine.ts";
 import { type MemoryResult, measureMemory } from "./memory.ts";
@@ -45,6 +46,7 @@ export interface Report {
     readonly echo?: EchoResult;
     readonly idle?: IdleResult;
     readonly traffic?: readonly TrafficResult[];
+    readonly fetches?: FetchesResult;
     readonly timerHeap?: TimerHeapResult;
     readonly fairness?: readonly FairnessResult[];
   };
@@ -106,6 +108,7 @@ async function measureAll(options: Options, selection: Selection): Promise<Repor
     () => when("weight", "weight", () => measureWeight(quick)),
     () => when("echo", "echo", () => measureEcho(quick, rounds, selection)),
     () => when("idle", "idle", () => measureIdle(quick, selection)),
+    () => when("fetches", "fetches", () => measureFetches(quick, rounds, selection)),
     () => when("traffic", "traffic", () => measureTraffic(quick, rounds, selection)),
   ];
   let demonstrations: Report["demonstrations"] = {};

@@ -11,6 +11,7 @@ import {
   formatEcho,
   formatEnd,
   formatFairness,
+  formatFetches,
   formatGrowth,
   formatIdle,
   formatMachine,
@@ -63,7 +64,8 @@ export function replaceTables(page: string, report: Report): string {
 
 function blocksOf(report: Report): Readonly<Record<string, string | undefined>> {
   const { machine, date, load, demonstrations } = report;
-  const { growth, memory, weight, echo, idle, traffic, timerHeap, fairness } = demonstrations;
+  const { growth, memory, weight, echo, idle, traffic, fetches, timerHeap, fairness } =
+    demonstrations;
   const where = `${formatMachine(machine, date)}\nLoad average ${load.before.toFixed(2)} before the start. ${formatEnd(report)}`;
   return {
     machine: `\`\`\`text\n${where}\n\`\`\``,
@@ -76,6 +78,7 @@ function blocksOf(report: Report): Readonly<Record<string, string | undefined>> 
     echo: echo && formatEcho(echo),
     idle: idle && formatIdle(idle),
     traffic: traffic && formatTraffic(traffic),
+    fetches: fetches && formatFetches(fetches),
     "timer-heap": timerHeap && formatTimerHeap(timerHeap),
     fairness: fairness && formatFairness(fairness),
   };

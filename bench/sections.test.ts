@@ -91,6 +91,16 @@ describe("a smoke run of the demonstrations", () => {
     }
   });
 
+  it("fetches pages with everybody, and cancels that in the middle", () => {
+    const { pages, rounds } = report.demonstrations.fetches ?? {};
+    assert.equal(pages, 300);
+    for (const name of ["ours", "p-limit", "effect"] as const) {
+      const [round] = rounds?.[name] ?? [];
+      assert.ok(round !== undefined && round.pagesPerSecond > 0 && round.peakResidentBytes > 0);
+      assert.ok(round.cancelMs > 0 && Number.isInteger(round.socketsLeft));
+    }
+  });
+
   it("draws a chart of what grows", () => {
     const chart = readFileSync(join(folder, "growth.svg"), "utf8");
     for (const { name } of growthSeries) assert.ok(chart.includes(`>${name}</text>`), name);

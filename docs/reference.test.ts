@@ -31,7 +31,7 @@ const counts = new Set(
     "ahead attempt available backlog burst bytesWritten capacity connections consumed count " +
     "depth deviations distinct dropped expected factor failedHandshakes gid highWaterMark " +
     "index interleave iterations length limit loss lowWaterMark max maxConnections maxsize " +
-    "maxSteps min missed most nWaiting parties permits pid places port position probes " +
+    "maxSteps min missed most nWaiting parties permits pid places port position priority probes " +
     "queueSize ratio receiveBufferSize receivers receiving replay returncode runs schedule " +
     "schedules seed sendBufferSize senders sending share size steps uid unsent value weight"
   ).split(" "),

@@ -153,13 +153,13 @@ export type { Stdio, SubprocessOptions } from "./process/options.ts";
 export type { ProcessInput } from "./process/input.ts";
 export { ProcessError } from "./process/errors.ts";
 // Context
-export { Context } from "./kernel/variables.ts";
+export { Context } from "./structures/context-values.ts";
 export { ContextVar, copyContext, Token } from "./tasks/context-var.ts";
 // The loop
 export { getRunningLoop, HostLoop } from "./kernel/operation.ts";
 export { EventLoop } from "./kernel/loop.ts";
 export type { EventLoopOptions } from "./kernel/host.ts";
-export type { ExceptionContext, ExceptionHandler } from "./kernel/failure.ts";
+export type { ExceptionContext, ExceptionHandler } from "./kernel/reports.ts";
 export type { Handle } from "./kernel/callback.ts";
 // Foreign work
 export { cancellable } from "./interop/cancellable.ts";

@@ -105,6 +105,8 @@ const calls: Record<string, Call> = {
   resource: (options) => patterns.resource(five, five, options),
   resources: (options) => patterns.resources(five, options),
   "ResourceScope.defer": (options) => patterns.resources((scope) => scope.defer(five, options)),
+  supervise: (options) => patterns.supervise([], options),
+  withDeadlineOf: (options) => patterns.withDeadlineOf({}, five, options),
   singleFlight: (options) => patterns.singleFlight(five, options),
   "new Shared": (options) => new patterns.Shared(patterns.resource(five, five), options),
   "new Pool": (options) => new patterns.Pool(patterns.resource(five, five), options),
@@ -119,6 +121,8 @@ const calls: Record<string, Call> = {
   "new Broadcast": (options) => new patterns.Broadcast(options),
   stream: (options) => patterns.stream([1], options),
   events: (options) => patterns.events(new EventTarget(), "x", options),
+  "TaskQueue.add": (options) => new patterns.TaskQueue().add(five, options),
+  "new TaskQueue": (options) => new patterns.TaskQueue(options),
   "new Watch": (options) => new patterns.Watch(1, options),
   // asyncio-ts/testing
   cancelSweep: (options) => testing.cancelSweep(five, options),

@@ -64,6 +64,18 @@ export function stackOf(thrown: unknown): string | undefined {
   return typeof stack === "string" && stack !== "" ? stack : undefined;
 }
 
+/** V8's control of stacks; other engines lack it. */
+const stackErrors = Error as unknown as {
+  captureStackTrace?(target: object, above: unknown): void;
+};
+
+/** The stack of the callers of `above`, without the line of the error itself. */
+export function stackAbove(above: unknown): string {
+  const holder: { stack?: string } = {};
+  stackErrors.captureStackTrace?.(holder, above);
+  return (holder.stack ?? new Error().stack ?? "").replace(/^.*\n/, "");
+}
+
 /** What was thrown, in one line: an error's name and message, the text of anything else. */
 export function summary(thrown: unknown): string {
   const text = attempt(() => String(thrown));
@@ -90,5 +102,24 @@ function format(thrown: unknown, depth: number, shown: Set<unknown>): string {
     lines.push(`${pad}[${index + 1}]\n${format(part, depth + 1, shown)}`);
   const cause = isA(thrown, Error) ? attempt(() => thrown.cause) : undefined;
   if (cause !== undefined) lines.push(`${pad}caused by\n${format(cause, depth + 1, shown)}`);
+  return lines.join("\n");
+}
+
+/** A part of what an exception handler is told. */
+interface Report {
+  readonly message: string;
+  readonly exception?: unknown;
+  readonly task?: { getName(): string } | undefined;
+  readonly sourceTraceback?: string | undefined;
+}
+
+/** The text of a report: the message, the task, the error with its stack and what hangs on it. */
+export function formatReport(report: Report): string {
+  const { message, task, sourceTraceback } = report;
+  const lines = [`asyncio: ${message}`];
+  const name = task === undefined ? "" : JSON.stringify(task.getName());
+  if (!message.includes(name)) lines.push(`  task: ${name}`);
+  if (sourceTraceback !== undefined) lines.push(`  created\n${sourceTraceback}`);
+  if ("exception" in report) lines.push(formatThrown(report.exception));
   return lines.join("\n");
 }

@@ -23,9 +23,9 @@ import type { FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
-import { Context } from "../kernel/variables.ts";
 import { type AbortTarget, bindSignal } from "../ports/abort.ts";
 import { runInRoot } from "../ports/context-storage.ts";
+import { Context } from "../structures/context-values.ts";
 import {
   captureSettlers,
   forgetSettlers,

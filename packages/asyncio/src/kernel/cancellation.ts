@@ -11,10 +11,10 @@
  */
 
 import type { CancelSource } from "../errors/errors.ts";
+import type { Context, ContextValues } from "../structures/context-values.ts";
 import type { Timer } from "../structures/timers.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
-import type { Context, ContextValues } from "./variables.ts";
 
 /** One cancellation of one scope; each wait that it ends gets a CancelledError of its own. */
 export interface Cancellation {

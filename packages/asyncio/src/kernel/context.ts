@@ -8,6 +8,7 @@
 
 import { contextStorage, runInRoot } from "../ports/context-storage.ts";
 import { joinCopies, noticeOtherCopies } from "../ports/copies.ts";
+import { Context, enteredContext } from "../structures/context-values.ts";
 import type { Scope } from "./scope.ts";
 
 const AsyncLocalStorage = contextStorage();
@@ -40,7 +41,9 @@ export function enterScope(scope: Scope): void {
   storage.enterWith(scope);
 }
 
-/** Gives a function that calls what it is given in the context of this moment. */
-export function contextNow(): <R>(fn: () => R) => R {
-  return AsyncLocalStorage.snapshot();
+const outside: Context = new Context();
+
+/** The context variables of the running code. */
+export function currentContext(): Context {
+  return enteredContext() ?? currentScope()?.context ?? outside;
 }

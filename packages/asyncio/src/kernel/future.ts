@@ -20,6 +20,8 @@ import {
   InvalidStateError,
 } from "../errors/errors.ts";
 import { isThenable } from "../errors/render.ts";
+import { isResolvingFunction } from "../ports/races.ts";
+import type { Context } from "../structures/context-values.ts";
 import {
   captureSettlers,
   forgetSettlers,
@@ -29,13 +31,12 @@ import {
 } from "../structures/settlers.ts";
 import { Handle } from "./callback.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { isResolvingFunction } from "./debug.ts";
-import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
+import { currentContext } from "./context.ts";
 import type { EventLoop } from "./loop.ts";
 import { getRunningLoop, here, turn } from "./operation.ts";
+import { type FailureRecord, forgetFailure, recordFailure, reportFailure } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
-import { type Context, currentContext } from "./variables.ts";
 import { Wait } from "./wait.ts";
 
 export type FutureState = "pending" | "fulfilled" | "rejected" | "cancelled";
@@ -68,7 +69,7 @@ export class Future<T> extends Promise<T> {
   #outcome: unknown = undefined;
   /** @internal Its place in the order in which futures ended; 0 while it is pending. */
   doneSequence = 0;
-  /** Whether somebody has seen its failure, or will; the record of one that nobody has seen. */
+  /** Whether somebody has seen its failure, or will; else the record of the failure. */
   #observed: boolean | FailureRecord = false;
   /** Told in the order in which they came. Most futures have one; of many, any may leave. */
   #listeners: Listener<T> | Set<Listener<T>> | undefined = undefined;
@@ -161,13 +162,8 @@ export class Future<T> extends Promise<T> {
   /** Calls `callback(this)` in a later iteration once it is done, in the order of registration. */
   addDoneCallback(callback: (future: this) => void, options?: { context?: Context }): void {
     checkOptions("`addDoneCallback`", options, { context: 1 });
-    const handle = new Handle(
-      "`addDoneCallback`",
-      this.#loop,
-      callback as (future: never) => void,
-      [this],
-      options?.context,
-    );
+    const call = callback as (future: never) => void;
+    const handle = new Handle("`addDoneCallback`", this.#loop, call, [this], options?.context);
     this.listen({ callback, futureDone: () => handle.timerDue() } as FutureListener);
   }
 
@@ -200,7 +196,7 @@ export class Future<T> extends Promise<T> {
     if (this.#state === "pending" || this.#loop.spend()) return super.then(onFulfilled, onRejected);
     // It is done, and the budget is spent: the host has its turn first (R9).
     const later = turn<void>(here(), this, undefined);
-    return later.then(() => super.then(onFulfilled, onRejected)) as Promise<A | B>;
+    return later.then(() => super.then(onFulfilled, onRejected));
   }
 
   override catch<B = never>(
@@ -228,7 +224,7 @@ export class Future<T> extends Promise<T> {
     return [];
   }
 
-  /** @internal Marks a failure as seen: somebody got hold of it, or will. */
+  /** @internal Somebody has seen its failure, or will. */
   observe(): void {
     if (typeof this.#observed === "object") forgetFailure(this.#observed);
     this.#observed = true;
@@ -274,6 +270,11 @@ export class Future<T> extends Promise<T> {
     else if (listeners !== undefined) this.#tell(listeners);
     if (state === "rejected" && this.#observed === false)
       this.#observed = recordFailure(this as Future<unknown>);
+  }
+
+  /** @internal Reports its failure now, if nobody has looked at it. */
+  reportIfUnobserved(): void {
+    if (typeof this.#observed === "object") reportFailure(this.#observed);
   }
 
   /** @internal */ get state(): FutureState {
@@ -342,8 +343,8 @@ export class Future<T> extends Promise<T> {
 
   /** @internal Makes a pending future like this one, which it does not hold. */
   get twin(): () => Future<unknown> {
-    const loop = this.#loop;
-    return () => new Future({ loop });
+    const options = { loop: this.#loop };
+    return () => new Future(options);
   }
 
   /** What loggers write: a task hangs together with all the others. */
@@ -357,7 +358,7 @@ export class Future<T> extends Promise<T> {
   }
 }
 
-/** The onCancel of `await future`. The end of the awaiter's scope lets go of the future (R16). */
+/** The onCancel of `await future`. The end of the awaiter's scope lets the future go (R16). */
 function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
   const future = wait.subject as unknown as Future<unknown>; // #awaitIn made the wait with it
   if (cancellation.source !== "closed") {

@@ -21,19 +21,24 @@ import {
   isThenable,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { formatReport } from "../errors/report.ts";
+import { formatReport } from "../errors/render.ts";
 import { environmentVariable } from "../ports/js-host.ts";
+import type { Context } from "../structures/context-values.ts";
 import { LinkedList } from "../structures/linked-list.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { type Timer, TimerHeap, type TimerTarget } from "../structures/timers.ts";
-import { checkCallback, Handle } from "./callback.ts";
-import { reportIfSlow } from "./debug.ts";
-import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./failure.ts";
+import { type Callback, Handle } from "./callback.ts";
+import { currentContext } from "./context.ts";
 import { Gate, type Ready } from "./gate.ts";
 import { type EventLoopOptions, type Host, type HostTimer, realHost } from "./host.ts";
+import {
+  type ExceptionContext,
+  type ExceptionHandler,
+  type FailureRecord,
+  reportIfSlow,
+} from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
-import { type Context, currentContext } from "./variables.ts";
 
 const KNOWN: Names<EventLoopOptions> = { debug: 1, cancelGrace: 1 };
 
@@ -45,11 +50,8 @@ const CLOCK_EVERY = 64;
 /** How many wait at one gate, which a drain opens as one step: it has to keep to the budget. */
 const GATE_PLACES = 32;
 
-const toStderr: ExceptionHandler = (loop, context) => loop.defaultExceptionHandler(context);
-
 /**
- * The ready queue, the timers and the clock of a run. Programs have a `HostLoop`, tests a
- * `VirtualLoop`.
+ * The ready queue, the timers and the clock of a run: a `HostLoop`, or in tests a `VirtualLoop`.
  *
  * @example
  * const loop: asyncio.EventLoop = asyncio.getRunningLoop();
@@ -66,12 +68,9 @@ export class EventLoop {
   /** @internal Whether branches that were cut off are reported. */ reportsFloating = true;
   /** @internal The live tasks, in the order of creation, held strongly: no task vanishes. */
   readonly tasks: LinkedList<Task<unknown>> = new LinkedList();
-  /** @internal How many tasks were made without a name. */
-  unnamed = 0;
-  /** @internal The run that it had, in words, once that has ended. */
-  endedRun: string | undefined = undefined;
-  /** @internal Whether a scope has cut branches off. */
-  hasCutBranches = false;
+  /** @internal How many tasks were made without a name. */ unnamed = 0;
+  /** @internal The run that has ended, in words. */ endedRun: string | undefined = undefined;
+  /** @internal Whether a scope has cut branches off. */ hasCutBranches = false;
   /** @internal Shielded scopes that have not ended: they are cleaning up, and a run waits. */
   readonly shielded: Set<Scope> = new Set();
   /** @internal Failures that nobody has looked at yet (failure.ts). */
@@ -86,12 +85,11 @@ export class EventLoop {
   /** The last step in the ready queue, if it is a gate that others may wait at too. */
   #lastGate: Gate | undefined = undefined;
   #hostTimer: HostTimer | undefined = undefined;
-  /** When the host timer fires; Infinity if there is none. */
-  #hostTimerWhen = Number.POSITIVE_INFINITY;
+  #hostTimerWhen = 0;
   /** Whether a drain is scheduled. Something is ready only if it is. */
   #drainDue = false;
   #spent = 0;
-  /** How much may be spent until the budget and the clock have to be looked at. */
+  /** What may be spent until the next look at the clock. */
   #checkAt = CLOCK_EVERY;
   #hoppedAt = 0;
   #stepStartedAt = 0;
@@ -145,16 +143,18 @@ export class EventLoop {
     ...args: A
   ): Handle {
     checkSeconds("`loop.callLater`", "a delay in seconds", delay);
-    this.checkOpen("`loop.callLater`");
-    checkCallback("`loop.callLater`", callback);
-    return this.callAt(this.time() + Math.max(delay, 0), callback, ...args);
+    return this.#schedule("`loop.callLater`", this.time() + Math.max(delay, 0), callback, args);
   }
 
   /** Calls `callback` with `args` at `when`, in seconds on the clock of `time()`. */
   callAt<A extends unknown[]>(when: number, callback: (...args: A) => void, ...args: A): Handle {
     checkSeconds("`loop.callAt`", "a time in seconds on the clock of `loop.time()`", when);
-    this.checkOpen("`loop.callAt`");
-    const handle = new Handle("`loop.callAt`", this, callback, args);
+    return this.#schedule("`loop.callAt`", when, callback, args);
+  }
+
+  #schedule(api: string, when: number, callback: Callback, args: unknown[]): Handle {
+    this.checkOpen(api);
+    const handle = new Handle(api, this, callback, args);
     handle.timer = this.addTimer(when, handle);
     if (this.isExact) this.host.called?.(handle);
     return handle;
@@ -183,7 +183,6 @@ export class EventLoop {
     this.timers.clear();
     this.#hostTimer?.clear();
     this.#hostTimer = undefined;
-    this.#hostTimerWhen = Number.POSITIVE_INFINITY;
   }
 
   /** @internal */ checkOpen(api: string): void {
@@ -203,7 +202,11 @@ export class EventLoop {
 
   /** Reports `context`, in the context variables of what has failed: `variables`, or its task's. */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {
-    const handler = this.#exceptionHandler ?? toStderr;
+    const handler = this.#exceptionHandler;
+    if (handler === undefined) {
+      this.defaultExceptionHandler(context);
+      return;
+    }
     const failed = (exception: unknown): void => {
       this.defaultExceptionHandler({ message: "the exception handler has failed", exception });
       this.defaultExceptionHandler(context);
@@ -261,8 +264,11 @@ export class EventLoop {
   }
 
   #checkBudget(): boolean {
-    if (!this.isExact && this.time() - this.#hoppedAt > BUDGET_SECONDS) this.exhaustBudget();
     if (this.#spent >= BUDGET) return false;
+    if (!this.isExact && this.time() - this.#hoppedAt > BUDGET_SECONDS) {
+      this.exhaustBudget();
+      return false;
+    }
     this.#checkAt = Math.min(this.#spent + CLOCK_EVERY, BUDGET);
     return true;
   }
@@ -283,7 +289,7 @@ export class EventLoop {
     const timer = this.timers.add(when, target);
     if (this.#closed) return timer; // of a branch that has outlived its run
     if (this.timers.live === 1) this.#hostTimer?.ref();
-    if (when < this.#hostTimerWhen || this.#hostTimer === undefined) this.#armHostTimer(when);
+    if (this.#hostTimer === undefined || when < this.#hostTimerWhen) this.#armHostTimer(when);
     return timer;
   }
 
@@ -305,7 +311,6 @@ export class EventLoop {
 
   readonly #timersDue = (): void => {
     this.#hostTimer = undefined;
-    this.#hostTimerWhen = Number.POSITIVE_INFINITY;
     this.#hopped();
     this.timers.fireDue(this.time());
     if (this.timers.live > 0) this.#armHostTimer(this.timers.next());
@@ -351,8 +356,7 @@ export class EventLoop {
     if (ready.length === 0) this.host.idle?.();
     else if (this.spend()) {
       this.#drainDue = true; // before the host chooses: it may make something ready
-      const item =
-        this.host.choose === undefined ? ready.shift() : ready.take(this.host.choose(ready));
+      const item = ready.take(this.host.choose?.(ready) ?? 0);
       this.#stepping = item;
       this.#stepStartedAt = this.debug ? realHost.now() : 0;
       item.step();

@@ -6,14 +6,13 @@
 import { type CancelDetails, CancelledError } from "../errors/errors.ts";
 import { findCause } from "../structures/causes.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { currentScope, runInScope } from "./context.ts";
+import { currentContext, currentScope, runInScope } from "./context.ts";
 import { markHeard } from "./delivery.ts";
-import { reportUnobserved } from "./failure.ts";
 import { Gate } from "./gate.ts";
 import { type EventLoopOptions, realHost } from "./host.ts";
 import { EventLoop } from "./loop.ts";
+import { reportUnobserved } from "./reports.ts";
 import { Scope } from "./scope.ts";
-import { currentContext } from "./variables.ts";
 import { Wait, type WaitSubject } from "./wait.ts";
 
 /**

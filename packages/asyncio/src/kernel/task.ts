@@ -9,17 +9,18 @@ import {
   type CancelSource,
   InvalidStateError,
 } from "../errors/errors.ts";
+import { stackAbove } from "../errors/render.ts";
 import { bindSignal } from "../ports/abort.ts";
+import type { Context } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { currentScope, enterScope, runInScope } from "./context.ts";
-import { creationSites } from "./debug.ts";
+import { currentContext, currentScope, enterScope, runInScope } from "./context.ts";
 import { Future, type FutureListener, type FutureState } from "./future.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
 import { awaitBody, completed, here, recognised, refused } from "./operation.ts";
+import { creationSites } from "./reports.ts";
 import { park, Scope } from "./scope.ts";
-import { type Context, currentContext } from "./variables.ts";
-import { stackAbove, Wait } from "./wait.ts";
+import { Wait } from "./wait.ts";
 
 /** An `async` function, or any other: what it returns is awaited. */
 export type Coroutine<T> = () => T | PromiseLike<T>;
@@ -122,17 +123,12 @@ export class Task<T> extends Future<T> {
   }
 
   /** @internal `cancel` with another source than code that called it. */
-  cancelFor(
-    source: CancelSource,
-    reason?: unknown,
-    requestedBy?: string,
-    from?: Cancellation,
-  ): boolean {
+  cancelFor(source: CancelSource, reason?: unknown, by?: string, from?: Cancellation): boolean {
     if (this.done()) return false;
-    if (this.#gate === undefined) this.scope.cancel(reason, source, requestedBy, from);
+    if (this.#gate === undefined) this.scope.cancel(reason, source, by, from);
     else {
       // It has no place in its group yet, or its signal had aborted: it ends without a run (F10).
-      const details = { scope: this.scope, reason, source, requestedBy };
+      const details = { scope: this.scope, reason, source, requestedBy: by };
       const options = source === "abort" ? { cause: reason } : undefined;
       this.settle("cancelled", new CancelledError(details, options));
     }
@@ -201,16 +197,12 @@ export class Task<T> extends Future<T> {
 
   /** Not for tasks. @throws InvalidStateError always: the body's outcome is the task's. */
   override setResult(_value: T): never {
-    throw new InvalidStateError(
-      "`task.setResult` cannot be used: a task ends with what its body returns. Use a Future",
-    );
+    throw notSettable("setResult", "returns");
   }
 
   /** Not for tasks. @throws InvalidStateError always: the body's outcome is the task's. */
   override setException(_error: unknown): never {
-    throw new InvalidStateError(
-      "`task.setException` cannot be used: a task ends with what its body throws. Use a Future",
-    );
+    throw notSettable("setException", "throws");
   }
 
   /** What it waits for, a line for each branch; empty while it runs or sits in a foreign await. */
@@ -329,4 +321,9 @@ function cycleError(path: readonly string[]): InvalidStateError {
       ? `task ${path.join()} awaits itself, and would wait for ever`
       : `tasks await each other in a circle, and would wait for ever: ${circle}`,
   );
+}
+
+function notSettable(call: string, does: string): InvalidStateError {
+  const why = `a task ends with what its body ${does}. Use a Future`;
+  return new InvalidStateError(`\`task.${call}\` cannot be used: ${why}`);
 }

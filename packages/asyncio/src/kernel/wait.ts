@@ -16,6 +16,7 @@
  */
 
 import { CancelledError } from "../errors/errors.ts";
+import { stackAbove } from "../errors/render.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import {
@@ -26,8 +27,8 @@ import {
   type Settle,
 } from "../structures/settlers.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
+import { creationSites, describeCut, noteCut, watchForLostValues } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Place } from "./selectable.ts";
 import type { Task } from "./task.ts";
@@ -152,8 +153,10 @@ export class Wait<T = unknown> implements Place<T> {
 
   /** @internal Whether it has an outcome that no cancellation takes away. */
   get isComplete(): boolean {
-    if (this.state === "failed") return !(this.offer instanceof CancelledError);
-    return this.state === "resumed";
+    return (
+      this.state === "resumed" ||
+      (this.state === "failed" && !(this.offer instanceof CancelledError))
+    );
   }
 
   /** @internal Says that it waits for something outside its loop: foreign work, another loop. */
@@ -191,8 +194,8 @@ export class Wait<T = unknown> implements Place<T> {
 
   /** @internal Its turn has come: settles the promise. */
   step(): void {
-    const { cancellation, scope } = this;
     if (this.state === "cancelled") {
+      const { cancellation, scope } = this;
       if (cancellation !== undefined && freshIn(cancellation.scope) !== undefined) {
         // Branches whose turn was in this very drain come to their next operation first.
         scope.loop.exhaustBudget();
@@ -204,8 +207,8 @@ export class Wait<T = unknown> implements Place<T> {
       settled.then(makeCancelled).then(this.#resolve, this.#reject);
       return;
     }
-    scope.removeWait(this as Wait);
-    if (cancellation !== undefined) renew(scope, cancellation);
+    this.scope.removeWait(this as Wait);
+    if (this.cancellation !== undefined) renew(this.scope, this.cancellation);
     if (this.state === "resumed") this.#resolve(this.offer);
     else {
       this.promise.then(undefined, ignore); // an abandoned wait never crashes the process
@@ -223,7 +226,8 @@ export class Wait<T = unknown> implements Place<T> {
       owe(this.scope, this.cancellation); // it was forwarded, and an answer came all the same
       this.cancellation = undefined;
     }
-    this.scope.loop.enqueue(this, !this.isComplete); // a cancellation may still take its place
+    if (this.isComplete) this.scope.loop.enqueue(this);
+    else this.scope.loop.enqueue(this, true); // a cancellation may still take its place
     return true;
   }
 
@@ -296,18 +300,6 @@ function nextCancelled(): CancelledError {
   if (!isLeft) wait.promise.then(undefined, ignore);
   details.scope.ownCancelState().undelivered--;
   return error;
-}
-
-/** V8's control of stacks; other engines lack it. */
-const stackErrors = Error as unknown as {
-  captureStackTrace?(target: object, above: unknown): void;
-};
-
-/** The stack of the callers of `above`, without the line of the error itself. */
-export function stackAbove(above: unknown): string {
-  const holder: { stack?: string } = {};
-  stackErrors.captureStackTrace?.(holder, above);
-  return (holder.stack ?? new Error().stack ?? "").replace(/^.*\n/, "");
 }
 
 /** Waits in line, first in, first out. Any of them leaves in constant time when it ends. */

@@ -30,7 +30,9 @@ export interface ConnectionOptions
     AddressOptions,
     ReaderOptions,
     WriterOptions {
-  /** Begins TLS at once; the certificate of the server has to be for the host. @default false */
+  /**
+   * Begins TLS at once. The certificate of the server has to be valid for the host. @default false
+   */
   readonly tls?: boolean | ClientTlsOptions | undefined;
 }
 
@@ -56,7 +58,7 @@ export interface UnixConnectionOptions extends ReaderOptions, WriterOptions {
 
 const UNIX: Names<UnixConnectionOptions> = { ...READER, ...WRITER, tls: 1 };
 
-/** What `openConnection` takes when host and port stand among the options. */
+/** Options of `openConnection` if host and port are among them. */
 export interface ConnectionTarget {
   /** A name or an address. */
   readonly host: string;
@@ -157,7 +159,7 @@ function checkLocalAddress(api: string, local: ConnectOptions["localAddress"] = 
   checkPort(api, port, "`localAddress.port` to be ");
 }
 
-/** Begins TLS on a stream that was not handed out yet. If it cannot, the stream is gone. */
+/** Begins TLS on a stream that no other code has yet. If that fails, the stream is aborted. */
 export async function secureStream(
   api: string,
   stream: ByteStream,

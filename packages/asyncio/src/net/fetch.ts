@@ -97,9 +97,7 @@ function describeUrl(url: URL | undefined): string {
   return LOCAL.includes(protocol) || origin === "null" ? `a ${protocol} URL` : origin + pathname;
 }
 
-/**
- * What comes from memory: there is no request that could be aborted, and Node crashes if one tries.
- */
+/** Bodies that come from memory. There is no request to abort, and Node crashes if one tries. */
 const LOCAL: readonly string[] = ["data:", "blob:"];
 
 /** The requests of a scope that are not over. */
@@ -126,7 +124,7 @@ const dropped: FinalizationRegistry<Exchange> = new FinalizationRegistry((exchan
   exchange.bodyEnded(true),
 );
 
-/** One request. It must not know its response: that stays collectable. */
+/** One request. It must not refer to its response, which could not be collected then. */
 class Exchange {
   readonly scope: Scope;
   readonly #address: string;

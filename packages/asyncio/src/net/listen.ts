@@ -8,8 +8,8 @@ import type { Listener, ListenOptions, StreamNetwork } from "../streams/network.
 import { checkHost } from "./host-name.ts";
 
 /**
- * How the system says that this machine has no such address, though its name has: IPv6 that is
- * switched off.
+ * Errors of a machine that lacks an address of its own name, for example because IPv6 is switched
+ * off.
  */
 const ABSENT: readonly unknown[] = ["EADDRNOTAVAIL", "EAFNOSUPPORT"];
 

@@ -34,8 +34,9 @@ import { isOwnLoss, Served } from "./served.ts";
 import { checkDrain, type DrainOptions, type ServingOptions } from "./serving-options.ts";
 
 /**
- * Serves one connection, which is closed when it ends, and when it fails. It gets the two ends as
- * asyncio gives them, and the connection that they belong to: what `openConnection` gives a client.
+ * Serves one connection. The connection is closed when the handler ends or fails. It gets a reader
+ * and a writer, as in asyncio, and the connection to which they belong: the same object that
+ * `openConnection` gives a client.
  */
 export type ConnectionHandler = (
   reader: StreamReader,
@@ -76,7 +77,7 @@ export class Server implements AsyncDisposable {
   readonly #served: Set<Served> = new Set();
   /** Those that wait for one to end. */
   readonly #waiting: ByteStream[] = [];
-  /** Ends the wait of the task at the door, which gives those who wait a handler. */
+  /** Wakes the task at the door, which starts handlers for waiting connections. */
   #bell: Wait<void> | undefined = undefined;
   #isClosed = false;
   /** True once it is closed and every handler has ended, or was left behind. */
@@ -95,7 +96,10 @@ export class Server implements AsyncDisposable {
     this.#task.listen({ futureDone: () => this.#ended() }); // its body may not come to its end
   }
 
-  /** Connections that were accepted and have not ended, those that wait for a handler included. */
+  /**
+   * Connections that were accepted and have not ended. Connections that wait for a handler are
+   * counted, too.
+   */
   get connections(): number {
     return this.#served.size + this.#waiting.length;
   }
@@ -113,20 +117,20 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Closes all connections, after what was written has left. Their handlers read to the end. Not a
-   * wait.
+   * Closes all connections, each after the bytes that were written to it have left. Reads of the
+   * handlers come to the end. Not a wait.
    */
   closeClients(): void {
     for (const stream of this.#all()) stream.close();
   }
 
-  /** Closes all connections at once: what is on its way is dropped. Not a wait. */
+  /** Closes all connections at once. Bytes on their way are dropped. Not a wait. */
   abortClients(): void {
     for (const stream of this.#all()) stream.abort();
   }
 
   /**
-   * Waits until it was closed and the last handler has ended. A checkpoint.
+   * Waits until the server was closed and its last handler has ended. A checkpoint.
    * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for
    * itself.
    */
@@ -147,9 +151,10 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Waits until it was closed and the last handler has ended. Cancelled, as by a signal to the
-   * program, it closes the server, gives the handlers `drain` seconds to end, cancels the others,
-   * and waits for them. For a program whose main has nothing else to do.
+   * Waits until the server was closed and its last handler has ended. This is for a program whose
+   * main has nothing else to do. If it is cancelled, for example by a signal to the program, it
+   * closes the server and gives the handlers `drain` seconds to end. Then it cancels those that
+   * have not ended, and waits for them.
    * @throws InvalidStateError when the server was closed before, or the second time.
    */
   async serveForever(options: DrainOptions = {}): Promise<void> {
@@ -173,10 +178,11 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Drains it: takes no more connections, gives the handlers `seconds` to end, cancels the others,
-   * and waits for them. One that sits in a foreign await when its grace period is over is left
-   * behind, without its connection, and reported. Cancelled, it does not wait until then. Handlers
-   * learn of it by `server.isServing()`.
+   * Takes no more connections and gives the handlers `seconds` to end. Then it cancels those that
+   * have not ended, and waits for them. A handler that sits in a foreign await when its grace
+   * period is over is left behind: its connection is closed, and it is reported. If `shutdown` is
+   * cancelled, it cancels the handlers at once. Handlers can ask `server.isServing()` whether a
+   * shutdown has begun.
    * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for
    * itself.
    */
@@ -213,9 +219,9 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Waits for the handlers. One that sits in a foreign await may never end: when its grace period
-   * is over it is left behind, and its connection closed. Looks for such, less and less often,
-   * since one that is cleaning up may come to sit in one.
+   * Waits for the handlers. A handler in a foreign await may never end. When its grace period is
+   * over, it is left behind and its connection is closed. A handler that is cleaning up now may
+   * come to such an await later, so this looks again and again, less and less often.
    */
   async #handlersEnded(): Promise<void> {
     const { loop } = here();
@@ -287,9 +293,9 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Gives those who wait a place when there is one. In the body of the group, so that it stays open
-   * for them, and so that a handler starts in the context of its server, and not of the handler
-   * whose place it takes.
+   * Starts the handlers of waiting connections as places become free. It runs in the body of the
+   * group for two reasons: the group stays open for these handlers, and they start in the context
+   * of the server, not of the handler whose place they take.
    */
   async #keepDoor(group: TaskGroup<void>): Promise<void> {
     const scope = here();

@@ -23,8 +23,8 @@ export interface ServingOptions extends ReaderOptions, WriterOptions {
    */
   readonly maxConnections?: number | undefined;
   /**
-   * How many wait so; one above that is refused. Also how many the operating system keeps until
-   * they are accepted.
+   * How many connections may wait for a handler. One more is refused. It is also how many
+   * connections the operating system keeps until they are accepted.
    * @default 100, and for the operating system that of the host
    */
   readonly backlog?: number | undefined;
@@ -33,9 +33,9 @@ export interface ServingOptions extends ReaderOptions, WriterOptions {
   /** Begins TLS on every connection; the handler is called when the handshake is done. */
   readonly tls?: ServerTlsOptions | undefined;
   /**
-   * Cancels a handler when its client ends its side, or is lost, while the handler does something
-   * other than reading. To see that, up to `limit` bytes are read ahead. Not for protocols whose
-   * clients say all, end their side, and wait for the answer.
+   * Cancels a handler when its client ends its side, or is lost, while the handler is not reading.
+   * (A read tells the handler itself.) To notice the end, up to `limit` bytes are read ahead. Do
+   * not use it for protocols whose clients end their side and then wait for the answer.
    * @default false
    */
   readonly cancelOnEof?: boolean | undefined;
@@ -45,7 +45,10 @@ export interface ServingOptions extends ReaderOptions, WriterOptions {
 export interface ServerOptions
   extends ServingOptions,
     Pick<ListenOptions, "port" | "noDelay" | "keepAlive" | "ipv6Only" | "reusePort"> {
-  /** An address of this machine, or several; of a name all that it has. @default all */
+  /**
+   * One or several addresses of this machine. A name stands for all the addresses it has. @default
+   * all
+   */
   readonly host?: string | readonly string[] | undefined;
 }
 
@@ -70,7 +73,10 @@ export const SERVER: Names<ServerOptions> = {
 
 /** What `startUnixServer` takes. */
 export interface UnixServerOptions extends ServingOptions {
-  /** Removes the path when the server is closed, if it is still the server's own. @default true */
+  /**
+   * Removes the path when the server is closed, if the path still belongs to the server. @default
+   * true
+   */
   readonly cleanupSocket?: boolean | undefined;
 }
 

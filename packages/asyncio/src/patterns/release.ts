@@ -7,9 +7,9 @@
  */
 
 import { CancelledError, TimeoutError } from "../errors/errors.ts";
+import { currentContext } from "../kernel/context.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
-import { currentContext } from "../kernel/variables.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { formatSeconds } from "../structures/timers.ts";
 

@@ -23,8 +23,8 @@ import { checkProcessOptions, execSpec } from "./spec.ts";
 /** What `runProcess` takes. */
 export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "stdin"> {
   /**
-   * What becomes of stdout and stderr: text (UTF-8), bytes, or nothing: they go where those of this
-   * process go. @default "text"
+   * How stdout and stderr are captured: as text (UTF-8) or as bytes. If false, they are not
+   * captured, and go where those of this process go. @default "text"
    */
   readonly capture?: "text" | "bytes" | false | undefined;
   /** Whether a return code other than 0 is a ProcessError. @default true */
@@ -34,8 +34,8 @@ export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "st
   /** Without `input`. @default "ignore" */
   readonly stdin?: "inherit" | "ignore" | number | undefined;
   /**
-   * Seconds it may take; then it is ended, and the call rejects with a TimeoutError. @default
-   * Infinity
+   * Seconds that the process has. After that it is ended, and the call rejects with a TimeoutError.
+   * @default Infinity
    */
   readonly seconds?: number | undefined;
   /** Seconds between SIGTERM and SIGKILL, when it has to be ended. @default 3 */
@@ -70,7 +70,7 @@ type CapturedStream<O, K extends "stdout" | "stderr"> = [Option<O, K>] extends [
 
 /** What `runProcess` gives. */
 export interface ProcessResult<O extends RunProcessOptions = RunProcessOptions> {
-  /** The exit code; negative, the number of the signal that ended it. */
+  /** The exit code. If a signal has ended the process, the number of the signal, negative. */
   readonly returncode: number;
   /** What it has written to stdout, where that was captured. */
   readonly stdout: CapturedStream<O, "stdout">;
@@ -83,14 +83,14 @@ const API = "`runProcess`";
 const TAIL_BYTES = 65_536;
 
 /**
- * Runs `program` with `args` to its end, and gives what it has put out. stdout and stderr are read
- * while it runs, so it cannot block on a full pipe, and `input` is written at its pace. When it has
- * ended, but something that it has started holds its output open, what has come is all once nothing
- * has come for half a second, or `seconds` have passed.
+ * Runs `program` with `args` to its end, and gives its output. stdout and stderr are read while it
+ * runs, so it cannot block on a full pipe. `input` is written at its pace. A process that it has
+ * started may hold its output open. Then reading ends when the program has ended and nothing has
+ * come for half a second, or when `seconds` have passed.
  *
- * Cancelled, it asks the process, and everything that it has started in its session, to end
- * (SIGTERM), kills what is left after `killDelay` seconds, and rejects when the process has gone.
- * No further cancellation interrupts that.
+ * If the call is cancelled, the process gets a SIGTERM, and so does everything that it has started
+ * in its session. What is left after `killDelay` seconds is killed. The call rejects when the
+ * process has gone. A further cancellation does not interrupt that.
  *
  * @throws ProcessError if it ends with another code than 0, or by a signal, unless `check` is
  * false. Has the end of its output.
@@ -189,8 +189,8 @@ class Running {
   }
 
   /**
-   * Waits until it has ended by itself; else, whatever it is that ends the wait, ends it. `limit`
-   * has the deadline, if any.
+   * Waits until it has ended by itself. If the wait is ended by anything else, ends the process.
+   * `limit` has the deadline, if any.
    */
   async finish(
     input: ProcessInput | undefined,

@@ -13,14 +13,15 @@
  */
 
 import { CancelledError, InvalidStateError } from "../errors/errors.ts";
-import { reportUnobserved } from "../kernel/failure.ts";
+import { currentContext } from "../kernel/context.ts";
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { HostLoop, here } from "../kernel/operation.ts";
+import { reportUnobserved } from "../kernel/reports.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { type Context, currentContext } from "../kernel/variables.ts";
 import { abandonedHooks, leftRun } from "../ports/uncaught.ts";
+import type { Context } from "../structures/context-values.ts";
 import { watchInDebugMode } from "../tasks/debug-watch.ts";
 import { reportForgotten } from "./forgotten.ts";
 import { MainRun } from "./main-run.ts";

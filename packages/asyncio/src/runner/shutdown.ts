@@ -1,15 +1,15 @@
 /**
- * The end of all that a run has left behind: its tasks are cancelled and awaited, until none is
- * left (S175; repeated, unlike S177); then branches that clean up, runs that were called from it,
- * processes and sockets; what failed unobserved is reported. What is alive when the time is over is
- * listed, and left behind.
+ * Ends everything that a run has left behind. Its tasks are cancelled and awaited, again and again
+ * until none is left (S175; S177 does it once). Then come branches that clean up, runs that were
+ * called from it, processes and sockets. Failures that no code has seen are reported. What is alive
+ * when the time is over is listed, and left behind.
  */
 
 import { type Dependent, dependentsOf } from "../interop/dependents.ts";
 import { drainRequests, forgetRequests } from "../interop/draining.ts";
-import { reportUnobserved } from "../kernel/failure.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { reportUnobserved } from "../kernel/reports.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import { formatSeconds } from "../structures/timers.ts";

@@ -1,5 +1,5 @@
 /**
- * Readers and writers over what others have: streams of the web platform, Node's streams,
+ * Readers and writers over streams that are not ours: streams of the web platform, Node's streams,
  * iterables. The way back is in to-foreign.ts. Nothing is read ahead of the reader, except by
  * Node's streams, which do that themselves.
  */

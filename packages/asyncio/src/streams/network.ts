@@ -6,7 +6,7 @@
 
 import { here } from "../kernel/operation.ts";
 
-/** Where one end of a connection is. */
+/** One end of a connection, or the place where a server or a datagram socket listens. */
 export interface Address {
   /** Empty for a Unix socket. */
   readonly host: string;

@@ -37,7 +37,7 @@ import {
   type TextOptions,
 } from "./text.ts";
 
-/** What everything takes that makes a StreamReader. */
+/** Options of every function that makes a StreamReader. */
 export interface ReaderOptions {
   /** Bytes that may come before the end of a line, or another separator. @default 65,536 */
   readonly limit?: number | undefined;
@@ -76,8 +76,8 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Waits until there are bytes and gives at most `most` of them; none if, and only if, the stream
-   * has ended. Without an argument, or with -1, it reads to the end.
+   * Waits until there are bytes, and gives at most `most` of them. An empty array means that the
+   * stream has ended. Without an argument, or with -1, it reads to the end.
    */
   read(most = -1): Promise<Uint8Array> {
     const api = "`reader.read`";
@@ -97,7 +97,7 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Reads exactly `count` bytes, however many that are: `limit` does not count here.
+   * Reads exactly `count` bytes. `limit` does not apply: `count` may be larger.
    * @throws IncompleteReadError when the stream ends before; what there was is its `partial`, and
    * is taken.
    */
@@ -117,8 +117,8 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Reads a line, as bytes with its "\n"; the last one may lack it, and at the end of the stream
-   * the line is empty. With `encoding` it gives the text of the line, without "\n" or "\r\n", and
+   * Reads a line, as bytes with its "\n". The last line may lack the "\n". At the end of the stream
+   * the result is empty. With `encoding` it gives the text of the line, without "\n" or "\r\n", and
    * undefined at the end of the stream. A broken sequence of bytes becomes U+FFFD.
    * @throws LimitOverrunError when the line is longer than `limit`; the line is dropped, or as much
    * of it as has come.
@@ -149,8 +149,9 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Reads up to and with `separator`: text, bytes, or several of them, of which the one counts that
-   * ends first; "\n" if it is left out. With `encoding` it gives the text before the separator.
+   * Reads everything up to `separator`, and the separator with it. A separator is text or bytes. Of
+   * several separators in an array, the one that ends first counts. The default is "\n". With
+   * `encoding` it gives the text before the separator.
    * @throws IncompleteReadError when the stream ends before; what there was is its `partial`, and
    * is taken.
    * @throws LimitOverrunError when more than `limit` bytes come before; they stay in the buffer.
@@ -180,14 +181,15 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Reads a message by a function of yours, which makes it of what is buffered, in plain calls;
-   * when the stream has ended, and nothing is left, it gives undefined. Where a call of the parser
-   * finds too little, the parser is left, and called again from its beginning when more has come.
-   * So it must not change anything outside, and must not catch what those calls throw. What it has
-   * taken is taken when it returns. If it throws, the call rejects with that, and nothing is taken.
+   * Reads a message with a function of yours. The function takes the fields of the message out of
+   * the buffer, in plain calls without `await`. Where a call finds too few bytes, the function is
+   * left, and is called again from its beginning when more have come. So it must not change
+   * anything outside, and must not catch what those calls throw. The bytes are taken when the
+   * function returns. If it throws, the call rejects with its error, and nothing is taken. Gives
+   * undefined when the stream has ended and no bytes are left.
    *
-   * Faster than a read for each field: what is buffered costs no wait. `input.all(parser)` gives
-   * all messages that are there.
+   * This is faster than a read for each field, because bytes that are in the buffer cost no wait.
+   * `input.all(parser)` gives all messages that have come.
    * @throws IncompleteReadError when the stream ends within a message; what there was is its
    * `partial`, and is taken.
    *
@@ -229,12 +231,12 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Waits until the peer has ended its side, for code that works and would not notice that
-   * otherwise. The end comes behind what was sent before it. So this reads ahead, at most `limit`
-   * bytes; when so many wait to be read, it sees no further until somebody reads them. Reads may go
-   * on meanwhile, and nothing is taken from them. A checkpoint; any number of tasks may wait.
+   * Waits until the peer has ended its side. This is for code that does other work and would not
+   * notice the end. The end comes behind the bytes that were sent before it, so this reads ahead,
+   * at most `limit` bytes. When so many bytes are in the buffer, it does not see the end until they
+   * are read. Other reads may go on, and lose nothing. A checkpoint; any number of tasks may wait.
    *
-   * That a peer has ended its side need not mean that it has gone: it may have said all, and wait
+   * A peer that has ended its side need not have gone: it may have sent all it had to say, and wait
    * for the answer (`writeEof`). Rejects when the connection is lost, as a read does.
    *
    * @example
@@ -263,9 +265,7 @@ export class StreamReader implements AsyncDisposable {
     return this.#incoming.watchIn(scope).wait(scope, subject, limit);
   }
 
-  /**
-   * Whether the end has been read: true once a read has met it, and nothing is left in the buffer.
-   */
+  /** True once a read has met the end of the stream and no bytes are left in the buffer. */
   atEof(): boolean {
     return this.#incoming.hasEnded && this.#incoming.buffered === 0;
   }
@@ -277,8 +277,8 @@ export class StreamReader implements AsyncDisposable {
 
   /**
    * Lines as text, without "\n" or "\r\n", until the end. A broken sequence of bytes becomes
-   * U+FFFD. A call of `next` that is cancelled, by a deadline around it for example, has taken
-   * nothing: go on with the same iterator.
+   * U+FFFD. If a call of `next` is cancelled, for example by a deadline around it, it has taken
+   * nothing. Go on with the same iterator.
    */
   lines(options: TextOptions & LimitOption = {}): AsyncIterableIterator<string> {
     checkOptions("`reader.lines`", options, READING);
@@ -288,8 +288,8 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * What comes, in chunks as they come, until the end; with `encoding` as text, whose characters
-   * are never cut.
+   * The chunks as they come, until the end. With `encoding` they are text, and no character is cut
+   * in two.
    */
   chunks(): AsyncIterableIterator<Uint8Array>;
   chunks(options: { readonly encoding: string }): AsyncIterableIterator<string>;
@@ -301,17 +301,17 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Reads no more: closes what it reads from, with a connection also the writing side (after all
-   * that was written has left). A read that waits comes to the end. What is in the buffer can still
-   * be read. Not a wait.
+   * Closes the stream that it reads from. For a connection that includes the writing side, which
+   * first sends all that was written. A read that waits comes to the end. Bytes in the buffer can
+   * still be read. Not a wait.
    */
   close(): void {
     this.#incoming.stream.close();
   }
 
   /**
-   * Closes, and waits until what it reads from is gone. Cancelled meanwhile it rejects, and what
-   * has not left is dropped.
+   * Closes the stream, and waits until it is gone. If it is cancelled meanwhile, it rejects, and
+   * bytes that have not left are dropped.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     await disposeOf(this.#incoming.stream, "StreamReader");

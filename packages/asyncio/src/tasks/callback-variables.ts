@@ -11,11 +11,11 @@
  * from the task. A set that was undone by `reset` has left nothing behind, and does not count.
  */
 
+import { stackAbove } from "../errors/render.ts";
 import { scopeAround } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
-import type { Context } from "../kernel/variables.ts";
-import { stackAbove } from "../kernel/wait.ts";
+import type { Context } from "../structures/context-values.ts";
 import type { Watch } from "./debug-watch.ts";
 import { type CallbackMarks, markCallbacks } from "./host-callbacks.ts";
 

@@ -1,10 +1,11 @@
 /**
  * Context variables: values that a task has, and that what it starts begins with. A Context holds
- * them (kernel/variables.ts).
+ * them (structures/context-values.ts).
  */
 
 import { checkOptions } from "../errors/errors.ts";
-import { type Context, currentContext } from "../kernel/variables.ts";
+import { currentContext } from "../kernel/context.ts";
+import type { Context } from "../structures/context-values.ts";
 import { callbackVariables, noticeVariable } from "./callback-variables.ts";
 import { addWatch } from "./debug-watch.ts";
 

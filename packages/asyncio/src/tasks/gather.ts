@@ -10,9 +10,9 @@
 import { argumentError, CancelledError, checkOptions, isThenable } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
-import { leftToHost } from "../kernel/debug.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
+import { leftToHost } from "../kernel/reports.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";

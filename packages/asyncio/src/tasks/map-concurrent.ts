@@ -16,13 +16,15 @@
 
 import { argumentError, CancelledError, checkOptions, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { creationSites } from "../kernel/debug.ts";
+import { stackAbove } from "../errors/render.ts";
+import { currentContext } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
+import { creationSites } from "../kernel/reports.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import { type Context, currentContext } from "../kernel/variables.ts";
-import { stackAbove, type Wait, WaitList } from "../kernel/wait.ts";
+import { type Wait, WaitList } from "../kernel/wait.ts";
+import type { Context } from "../structures/context-values.ts";
 import {
   type ConcurrentMap,
   Failure,

@@ -15,11 +15,11 @@ import {
   rangeError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { creationSites } from "../kernel/debug.ts";
+import { currentContext } from "../kernel/context.ts";
 import { here, openScope } from "../kernel/operation.ts";
+import { creationSites } from "../kernel/reports.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { currentContext } from "../kernel/variables.ts";
 import { Wait } from "../kernel/wait.ts";
 import { waitForBell } from "./bell.ts";
 import { ExceptionGroup } from "./exception-group.ts";

@@ -3,7 +3,6 @@
 import { argumentError, type CancelledError, checkOptions, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { runInScope } from "../kernel/context.ts";
-import { reportIfUnobserved } from "../kernel/failure.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task, TaskOptions } from "../kernel/task.ts";
 import { checkSignal } from "../ports/abort.ts";
@@ -105,7 +104,7 @@ export class Failures {
   /** A child has failed. */
   childFailed(place: number, task: Task<unknown>): void {
     this.count++;
-    if (this.#onError === "isolate") void settled.then(() => reportIfUnobserved(task));
+    if (this.#onError === "isolate") void settled.then(() => task.reportIfUnobserved());
     else {
       task.observe();
       if (typeof this.#onError === "function") void this.#tell(this.#onError, task);

@@ -25,10 +25,10 @@ import {
   InvalidStateError,
 } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
+import { currentContext } from "../kernel/context.ts";
 import { here, makeDueAgain, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
-import { currentContext } from "../kernel/variables.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { bindSignal } from "../ports/abort.ts";
 import { LinkedList } from "../structures/linked-list.ts";

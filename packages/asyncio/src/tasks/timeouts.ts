@@ -13,11 +13,11 @@ import {
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { ScopeOptions } from "../kernel/cancellation.ts";
+import { currentContext } from "../kernel/context.ts";
 import { realHost } from "../kernel/host.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { currentContext } from "../kernel/variables.ts";
 import { bindSignal, checkSignal } from "../ports/abort.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { noticeFakeTimers } from "./fake-timers.ts";

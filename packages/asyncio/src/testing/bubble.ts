@@ -1,7 +1,7 @@
 /**
- * Bubbles: what runs on a loop in virtual time, and knows nothing of the loop, sees virtual time
- * through the host's own globals: setTimeout, setInterval, setImmediate and what clears them, Date,
- * performance.now, and Math.random if wanted.
+ * Bubbles. Code that runs on a loop in virtual time may know nothing of the loop. In a bubble it
+ * sees virtual time through the host's own globals: setTimeout, setInterval, setImmediate and the
+ * functions that clear them, Date, performance.now, and Math.random if wanted.
  *
  * The globals are replaced while a bubble is open anywhere. A replacement asks for the scope of the
  * code that calls it: on a loop with an open bubble it answers in that loop's time, for all other
@@ -15,8 +15,8 @@ import type { Names } from "../errors/options.ts";
 import type { Handle } from "../kernel/callback.ts";
 import { scopeAround } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import type { Context } from "../kernel/variables.ts";
 import { contextStorage } from "../ports/context-storage.ts";
+import type { Context } from "../structures/context-values.ts";
 import { copyContext } from "../tasks/context-var.ts";
 
 /**

@@ -9,8 +9,8 @@
  * nothing that happens counts any more.
  */
 
-import { type ExceptionContext, reportUnobserved } from "../kernel/failure.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { type ExceptionContext, reportUnobserved } from "../kernel/reports.ts";
 import { Task } from "../kernel/task.ts";
 import type { Failure } from "./injector.ts";
 import type { Narrator } from "./narrator.ts";

@@ -1,4 +1,4 @@
-/** Streams in memory whose reads cut what has arrived in places of the test's choice. */
+/** Streams in memory. The test chooses where their reads cut the bytes that have arrived. */
 
 import { argumentError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
@@ -35,9 +35,9 @@ export function cutterFor({ chunks = "whole", seed = 0 }: MemoryStreamOptions): 
 }
 
 /**
- * Two ends of one connection in memory: what is written at one is read at the other, at once.
- * `write` waits while too much is unread; in `explore` reads are cut in other places in each
- * schedule. Tests fail on ends that are left open.
+ * Makes the two ends of one connection in memory. Bytes that are written at one end can be read at
+ * the other at once. `write` waits while too many bytes are unread. In `explore` each schedule cuts
+ * reads in other places. A test fails if it leaves an end open.
  *
  * @example
  * await testing.runTest(async () => {

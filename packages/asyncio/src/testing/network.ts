@@ -126,7 +126,7 @@ export class SimulatedNetwork {
     this.#cuts.set(linkOf(a, b), { loses: false });
   }
 
-  /** Lets everything through again between `a` and `b` that was cut or held. */
+  /** Lets everything through again between `a` and `b`, after `partition` or `hold`. */
   heal(a: string, b: string): void {
     const link = linkOf(a, b);
     this.#cuts.delete(link);
@@ -142,8 +142,8 @@ export class SimulatedNetwork {
   }
 
   /**
-   * The host goes down: its connections are reset, its listeners gone; a client that connects to it
-   * waits for ever.
+   * The host goes down. Its connections are reset and its listeners are gone. A client that
+   * connects to it waits for ever.
    */
   crash(name: string): void {
     for (const connection of [...this.#connections])

@@ -123,8 +123,8 @@ export class SimulatedHost implements Network {
   }
 
   /**
-   * Accepts connections `at` a port, or at what the options say. Rejects with EADDRINUSE where
-   * somebody listens.
+   * Accepts connections `at` a port, or where the options say. Rejects with EADDRINUSE if another
+   * listener has the port.
    */
   async listen(at: number | ListenOptions): Promise<Listener> {
     if (typeof at !== "number") checkOptions("`host.listen`", at, LISTEN);

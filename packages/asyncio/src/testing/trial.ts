@@ -9,11 +9,10 @@
 import { TimeoutError } from "../errors/errors.ts";
 import { dependentsOf } from "../interop/dependents.ts";
 import type { Handle } from "../kernel/callback.ts";
-import { creationSites } from "../kernel/debug.ts";
-import type { ExceptionContext } from "../kernel/failure.ts";
 import type { Ready } from "../kernel/gate.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop } from "../kernel/loop.ts";
+import { creationSites, type ExceptionContext } from "../kernel/reports.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { Wait, type WaitSubject } from "../kernel/wait.ts";
@@ -117,7 +116,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   rejected(reason: unknown): void {
     if (this.failure !== undefined || (this.#injector.isUsed && this.#injector.isInjection(reason)))
       return;
-    const message = `a promise has failed, and nobody has awaited it: ${String(reason)}`;
+    const message = `a promise has failed, and no code has awaited it: ${String(reason)}`;
     this.#course.failure = { error: new UnhandledError([message], [reason]) };
     this.isRejected = true;
     if (this.#course.isOver) this.#settings.failedLate.push(this);

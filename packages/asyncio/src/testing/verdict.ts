@@ -1,10 +1,9 @@
 /** What a test is judged by when its body has ended and nothing is ready any more. */
 
 import { Handle } from "../kernel/callback.ts";
-import { creationSites } from "../kernel/debug.ts";
-import type { ExceptionContext } from "../kernel/failure.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { creationSites, type ExceptionContext } from "../kernel/reports.ts";
 import type { Task } from "../kernel/task.ts";
 import { Wait } from "../kernel/wait.ts";
 import { formatSeconds } from "../structures/timers.ts";

@@ -1,7 +1,6 @@
 /**
- * A loop in virtual time that `run` can be given: an hour of sleeping takes no time, and a seed
- * draws the order of what is ready. Tests of whole programs use it; `runTest` and `explore` look
- * closer.
+ * A loop in virtual time, for `run`. An hour of sleeping takes no time, and a seed draws the order
+ * of the ready steps. Tests of whole programs use it; `runTest` and `explore` look closer.
  */
 
 import { checkOptions, checkSeconds, rangeError, TimeoutError } from "../errors/errors.ts";

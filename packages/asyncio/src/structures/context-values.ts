@@ -4,8 +4,6 @@
  * original until one of the two writes, so creating a task copies nothing.
  */
 
-import { currentScope } from "./context.ts";
-
 /** Values that a context starts with. A context that changes any copies the map first. */
 export type ContextValues = Map<Variable<unknown>, unknown>;
 
@@ -86,12 +84,9 @@ export class Context {
   }
 }
 
-/** The context that `Context.run` has entered, during that call. */
 let entered: Context | undefined;
-/** The context of code outside every task. */
-const outside: Context = new Context();
 
-/** The context of the running code. */
-export function currentContext(): Context {
-  return entered ?? currentScope()?.context ?? outside;
+/** The context that `Context.run` has entered, during its call. */
+export function enteredContext(): Context | undefined {
+  return entered;
 }
