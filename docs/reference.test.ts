@@ -35,14 +35,14 @@ const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
  */
 const counts = new Set(
   (
-    "attempt attempts available backlog burst busy bytesWritten completed connections " +
-    "consumed count depth deviations distinct dropped exitCode expected factor " +
+    "ahead attempt attempts available backlog burst busy bytesWritten capacity completed " +
+    "connections consumed count depth deviations distinct dropped exitCode expected factor " +
     "failedHandshakes gid highWaterMark index interleave iterations jobs length limit loss " +
     "lowWaterMark max maxConnections maxMemoryMb maxQueue maxsize maxSteps maxTasksPerWorker " +
     "maxWorkers megabytes min minWorkers missed most nWaiting parties permits pid places port " +
-    "position priority probes queued queueSize ratio receiveBufferSize replaced returncode " +
-    "running runs schedule schedules seed sendBufferSize share size steps uid unsent value " +
-    "weight"
+    "position priority probes queued queueSize ratio receiveBufferSize receivers receiving " +
+    "replaced replay returncode running runs schedule schedules seed sendBufferSize senders " +
+    "sending share size steps uid unsent value weight"
   ).split(" "),
 );
 

@@ -122,6 +122,10 @@ const calls: Record<string, Call> = {
   retry: (options) => patterns.retry([], five, options),
   "new CircuitBreaker": (options) => new patterns.CircuitBreaker(options),
   "new RetryBudget": (options) => new patterns.RetryBudget(options),
+  channel: (options) => patterns.channel(1, options),
+  "new Broadcast": (options) => new patterns.Broadcast(options),
+  stream: (options) => patterns.stream([1], options),
+  events: (options) => patterns.events(new EventTarget(), "x", options),
   "TaskQueue.add": (options) => new patterns.TaskQueue().add(five, options),
   "new TaskQueue": (options) => new patterns.TaskQueue(options),
   "new Watch": (options) => new patterns.Watch(1, options),
@@ -257,6 +261,7 @@ suite("an option that is not known is refused, with the one that was meant", () 
 
 /** What is asked for where there are no options, and some are needed. */
 const required: Record<string, string> = {
+  "new Broadcast": "a capacity: a whole number of items, 1 or more, or Infinity, got undefined",
   joined: "options with a `grace` in seconds, got null",
   forEachConcurrent: "`limit`, a whole number of 1 or more, got undefined",
   mapAll: "`limit`, a whole number of 1 or more, got undefined",
