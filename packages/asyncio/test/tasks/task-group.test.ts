@@ -756,7 +756,10 @@ describe("limit", () => {
       }
       const error = await rejection(taskGroup(forever, { limit: "2" as never }));
       assert.ok(error instanceof TypeError);
-      assert.equal(error.message, '`taskGroup` expects `limit`, a whole number of 1 or more, got "2"');
+      assert.equal(
+        error.message,
+        '`taskGroup` expects `limit`, a whole number of 1 or more, got "2"',
+      );
     }),
   );
 
