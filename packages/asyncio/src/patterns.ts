@@ -62,4 +62,11 @@ export {
 export type { Borrower, Loan } from "./patterns/loan.ts";
 export { Pool, type PoolOptions } from "./patterns/pool.ts";
 export { Shared, type SharedOptions } from "./patterns/used-together.ts";
+export { type ChildSpec, supervise, type SuperviseOptions } from "./patterns/supervise.ts";
+export {
+  deadlineHeaders,
+  type HeadersOf,
+  withDeadlineOf,
+  type WithDeadlineOptions,
+} from "./patterns/deadline-headers.ts";
 export { singleFlight, type SingleFlightOptions } from "./patterns/single-flight.ts";

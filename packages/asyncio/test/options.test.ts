@@ -38,6 +38,8 @@ const calls: Record<string, Call> = {
   createTask: (options) => asyncio.createTask(five, options),
   gather: (options) => asyncio.gather([five], options),
   joined: (options) => asyncio.joined(five, options),
+  forEachConcurrent: (options) => asyncio.forEachConcurrent([1], five, options),
+  mapAll: (options) => asyncio.mapAll([1], five, options),
   mapConcurrent: (options) => asyncio.mapConcurrent([1], five, options),
   moveOnAfter: (options) => asyncio.moveOnAfter(1, five, options),
   openConnection: (options) =>
@@ -46,6 +48,7 @@ const calls: Record<string, Call> = {
       : asyncio.openConnection("127.0.0.1", 1, options),
   openUnixConnection: (options) => asyncio.openUnixConnection("/no/such/socket", options),
   readerFrom: (options) => asyncio.readerFrom("text", options),
+  race: (options) => asyncio.race([five], options),
   requestScope: (options) => asyncio.requestScope(controller.signal, five, options),
   run: (options) => asyncio.run(five, options),
   runProcess: (options) => asyncio.runProcess("true", [], options),
@@ -102,6 +105,8 @@ const calls: Record<string, Call> = {
   resource: (options) => patterns.resource(five, five, options),
   resources: (options) => patterns.resources(five, options),
   "ResourceScope.defer": (options) => patterns.resources((scope) => scope.defer(five, options)),
+  supervise: (options) => patterns.supervise([], options),
+  withDeadlineOf: (options) => patterns.withDeadlineOf({}, five, options),
   singleFlight: (options) => patterns.singleFlight(five, options),
   "new Shared": (options) => new patterns.Shared(patterns.resource(five, five), options),
   "new Pool": (options) => new patterns.Pool(patterns.resource(five, five), options),
@@ -233,6 +238,8 @@ suite("an option that is not known is refused, with the one that was meant", () 
 /** What is asked for where there are no options, and some are needed. */
 const required: Record<string, string> = {
   joined: "options with a `grace` in seconds, got null",
+  forEachConcurrent: "`limit`, a whole number of 1 or more, got undefined",
+  mapAll: "`limit`, a whole number of 1 or more, got undefined",
   mapConcurrent: "`limit`, a whole number of 1 or more, got undefined",
   "new RateLimiter": "`rate`, a number above 0, got undefined",
 };
@@ -418,7 +425,7 @@ suite("the words say how to write it", () => {
     [
       "something else altogether",
       () => asyncio.taskGroup(five, { concurrency: 5 } as never),
-      "It has `limit`, `name` and `signal`",
+      "It has `limit`, `name`, `onError` and `signal`",
     ],
     ["the only one there is", () => new asyncio.Event({ label: "x" } as never), "It has `name`"],
     [

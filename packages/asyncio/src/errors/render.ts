@@ -104,3 +104,22 @@ function format(thrown: unknown, depth: number, shown: Set<unknown>): string {
   if (cause !== undefined) lines.push(`${pad}caused by\n${format(cause, depth + 1, shown)}`);
   return lines.join("\n");
 }
+
+/** A part of what an exception handler is told. */
+interface Report {
+  readonly message: string;
+  readonly exception?: unknown;
+  readonly task?: { getName(): string } | undefined;
+  readonly sourceTraceback?: string | undefined;
+}
+
+/** The text of a report: the message, the task, the error with its stack and what hangs on it. */
+export function formatReport(report: Report): string {
+  const { message, task, sourceTraceback } = report;
+  const lines = [`asyncio: ${message}`];
+  const name = task === undefined ? "" : JSON.stringify(task.getName());
+  if (!message.includes(name)) lines.push(`  task: ${name}`);
+  if (sourceTraceback !== undefined) lines.push(`  created\n${sourceTraceback}`);
+  if ("exception" in report) lines.push(formatThrown(report.exception));
+  return lines.join("\n");
+}

@@ -75,7 +75,7 @@ export function reportUnobserved(loop: EventLoop): void {
   for (const record of loop.unobserved) reportFailure(record);
 }
 
-function reportFailure(record: FailureRecord): void {
+export function reportFailure(record: FailureRecord): void {
   if (!record.loop.unobserved.has(record)) return;
   forgetFailure(record);
   const { message, exception, sourceTraceback } = record;
