@@ -321,6 +321,9 @@ const kinds: Record<string, readonly number[]> = {
 
 /** By the name of an option, or of it and what takes it. */
 const numbers: Record<string, keyof typeof kinds> = {
+  intensity: "a count, or 0",
+  period: "seconds",
+  "withDeadlineOf.max": "seconds",
   highWaterMark: "a byte count",
   lowWaterMark: "a byte count",
   burst: "a count",
