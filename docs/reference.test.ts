@@ -19,7 +19,7 @@ import {
 const root = fileURLToPath(new URL("..", import.meta.url));
 const src = join(root, "packages/asyncio/src/");
 /** The doors, and what examples call them. */
-const doors = { index: "asyncio", lowlevel: "lowlevel", testing: "testing" };
+const doors = { index: "asyncio", lowlevel: "lowlevel", patterns: "patterns", testing: "testing" };
 const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
 
 /**

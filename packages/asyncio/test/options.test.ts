@@ -15,6 +15,7 @@ import {
   type UnionType,
 } from "typescript/unstable/sync";
 import * as asyncio from "../src/index.ts";
+import * as patterns from "../src/patterns.ts";
 import * as testing from "../src/testing.ts";
 
 type Call = (options: never) => unknown;
@@ -87,6 +88,8 @@ const calls: Record<string, Call> = {
   "new Semaphore": (options) => new asyncio.Semaphore(1, options),
   "new StreamReader": (options) => new asyncio.StreamReader({} as never, options),
   "new StreamWriter": (options) => new asyncio.StreamWriter({} as never, options),
+  // asyncio-ts/patterns
+  "new Watch": (options) => new patterns.Watch(1, options),
   // asyncio-ts/testing
   cancelSweep: (options) => testing.cancelSweep(five, options),
   explore: (options) => testing.explore(five, options),
@@ -483,7 +486,7 @@ function readTypes(): Map<string, Taker> {
     }
   };
 
-  for (const door of ["index", "lowlevel", "testing"]) {
+  for (const door of ["index", "lowlevel", "patterns", "testing"]) {
     const file = program.getSourceFile(`${root}packages/asyncio/src/${door}.ts`) ?? assert.fail();
     for (const exported of checker.getExportsOfModule(
       checker.getSymbolAtLocation(file) ?? assert.fail(),
