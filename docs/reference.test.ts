@@ -30,7 +30,7 @@ const counts = new Set(
   (
     "available backlog bytesWritten connections consumed count depth deviations distinct dropped expected " +
     "failedHandshakes gid highWaterMark interleave iterations length limit loss lowWaterMark " +
-    "maxConnections maxSteps maxsize most nWaiting parties pid places port position queueSize receiveBufferSize " +
+    "maxConnections maxSteps maxsize most nWaiting parties permits pid places port position queueSize receiveBufferSize " +
     "returncode runs schedule schedules seed sendBufferSize size steps uid unsent value"
   ).split(" "),
 );

@@ -57,6 +57,15 @@ export {
   timeout,
   timeoutAt,
 } from "./tasks/timeouts.ts";
+export {
+  acquiring,
+  type Case,
+  next,
+  putting,
+  select,
+  type Selected,
+  type SelectOptions,
+} from "./tasks/select.ts";
 export { race, staggeredRace, type Winner } from "./tasks/race.ts";
 // Synchronisation
 export { Lock, type SyncOptions } from "./sync/lock.ts";
@@ -65,13 +74,21 @@ export { Condition } from "./sync/condition.ts";
 export { BoundedSemaphore, Semaphore } from "./sync/semaphore.ts";
 export { Barrier } from "./sync/barrier.ts";
 // Queues
-export { type ItemStore, Queue, type QueueOptions } from "./queues/queue.ts";
+export {
+  type ItemStore,
+  type Overflow,
+  Queue,
+  type QueueOptions,
+  type ShutdownOptions,
+} from "./queues/queue.ts";
 export {
   type Compare,
   LifoQueue,
+  type LifoQueueOptions,
   PriorityQueue,
   type PriorityQueueOptions,
 } from "./queues/ordered-queues.ts";
+export { Rendezvous, type RendezvousOptions } from "./queues/rendezvous.ts";
 // Streams
 export { type ReaderOptions, StreamReader } from "./streams/reader.ts";
 export type { LimitOption, Separator } from "./streams/separators.ts";

@@ -9,3 +9,14 @@
 // Channels
 export { EndOfChannel } from "./patterns/channel-errors.ts";
 export { Watch, type WatchOptions } from "./patterns/watch.ts";
+// Resources
+export {
+  type Ended,
+  type ReleaseOptions,
+  Resource,
+  resource,
+  ResourceScope,
+  resources,
+} from "./patterns/resource.ts";
+export type { Holder, Loan } from "./patterns/loan.ts";
+export { Pool, type PoolOptions } from "./patterns/pool.ts";

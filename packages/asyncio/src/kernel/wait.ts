@@ -32,6 +32,7 @@ import type { Cancellation } from "./cancellation.ts";
 import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
 import type { Scope } from "./scope.ts";
+import type { Place } from "./selectable.ts";
 import type { Task } from "./task.ts";
 
 /** What a wait waits for: constant words, or an object that finds the words when somebody asks. */
@@ -61,7 +62,7 @@ const settled: Promise<void> = Promise.resolve();
  * One suspension of one operation: `park` makes it, `resume` or `fail` ends it, and so does a
  * cancellation.
  */
-export class Wait<T = unknown> {
+export class Wait<T = unknown> implements Place<T> {
   /** What the operation returns. */
   readonly promise: Promise<T>;
   /** @internal */ readonly scope: Scope;
@@ -72,8 +73,8 @@ export class Wait<T = unknown> {
   /** @internal True iff it is handed something that would be lost with it: an item, a lock. */
   handsOver = false;
   /**
-   * @internal While parked: what the waiter brought along for whoever resumes it, the item of a
-   * waiting `put`. Then its outcome.
+   * While parked: what the waiter brought along for whoever resumes it, the item of a waiting
+   * `put`. Then its outcome.
    */
   offer: unknown = undefined;
   readonly #resolve: Settle;
@@ -97,8 +98,8 @@ export class Wait<T = unknown> {
   /** @internal */ next: Wait | undefined = undefined;
   // Links of the WaitList it stands in line in, kept by WaitList alone.
   /** @internal */ list: WaitList | undefined = undefined;
-  /** @internal */ listPrevious: Wait | undefined = undefined;
-  /** @internal */ listNext: Wait | undefined = undefined;
+  /** @internal */ listPrevious: Place | undefined = undefined;
+  /** @internal */ listNext: Place | undefined = undefined;
 
   /**
    * @internal With `resolve` and `reject` the wait settles a promise of the host's: the one made by
@@ -201,6 +202,11 @@ export class Wait<T = unknown> {
     if (this.state !== "parked" || this.isOutside) return;
     this.isOutside = true;
     this.scope.loop.io(1);
+  }
+
+  /** Whose it is; undefined outside every task. */
+  get task(): Task<unknown> | undefined {
+    return this.scope.task;
   }
 
   /** What it waits for, in words. */
@@ -368,9 +374,9 @@ export function stackAbove(above: unknown): string {
  * Waits in line, first in, first out; any of them can leave in constant time. Every queue and lock
  * has one.
  */
-export class WaitList {
-  #first: Wait | undefined = undefined;
-  #last: Wait | undefined = undefined;
+export class WaitList<P extends Place = Place> {
+  #first: P | undefined = undefined;
+  #last: P | undefined = undefined;
   #length = 0;
 
   /** How many waits stand in line. Those that ended have left. */
@@ -379,12 +385,12 @@ export class WaitList {
   }
 
   /** The one that has waited longest; undefined if nobody waits. */
-  get first(): Wait | undefined {
+  get first(): P | undefined {
     return this.#first;
   }
 
   /** Puts a wait at the end of the line; it leaves when it ends. */
-  add(wait: Wait): void {
+  add(wait: P): void {
     wait.list = this;
     wait.listPrevious = this.#last;
     if (this.#last === undefined) this.#first = wait;
@@ -394,11 +400,12 @@ export class WaitList {
   }
 
   /** Takes a wait out of the line without ending it. */
-  remove(wait: Wait): void {
+  remove(wait: P): void {
     if (wait.list !== this) return;
-    if (wait.listPrevious === undefined) this.#first = wait.listNext;
+    if (wait.listPrevious === undefined)
+      this.#first = wait.listNext as P | undefined; // a line holds what was added to it
     else wait.listPrevious.listNext = wait.listNext;
-    if (wait.listNext === undefined) this.#last = wait.listPrevious;
+    if (wait.listNext === undefined) this.#last = wait.listPrevious as P | undefined;
     else wait.listNext.listPrevious = wait.listPrevious;
     wait.list = wait.listPrevious = wait.listNext = undefined;
     this.#length--;
@@ -408,7 +415,7 @@ export class WaitList {
    * Ends the wait that has stood in line longest with `value`, and gives it; undefined if the line
    * is empty.
    */
-  resumeFirst(value: unknown): Wait | undefined {
+  resumeFirst(value: unknown): P | undefined {
     const first = this.#first;
     first?.resume(value);
     return first;

@@ -37,7 +37,7 @@ export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
   readonly #siblings: Set<Signals>;
   /** What came and was not read. */
   readonly #unread: RingBuffer<Delivery> = new RingBuffer();
-  readonly #readers: WaitList = new WaitList();
+  readonly #readers: WaitList<Wait> = new WaitList();
   readonly #subject: WaitSubject = { describeWait: () => `signals ${this.names.join(", ")}` };
   #isClosed = false;
 

@@ -14,6 +14,7 @@ import { runInScope } from "../kernel/context.ts";
 import type { Watched } from "../kernel/host.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
+import type { Place } from "../kernel/selectable.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
@@ -249,8 +250,13 @@ export class ForeignStream implements ByteStream, Watched {
   }
 
   #resumeWriters(): void {
-    const all: Wait[] = [];
-    for (let wait = this.#writers.first; wait !== undefined; wait = wait.listNext) all.push(wait);
+    const all: Place[] = [];
+    for (
+      let wait: Place | undefined = this.#writers.first;
+      wait !== undefined;
+      wait = wait.listNext
+    )
+      all.push(wait);
     for (const wait of all) if (this.unsent <= (wait.offer as number)) wait.resume(undefined); // how much may be
   }
 

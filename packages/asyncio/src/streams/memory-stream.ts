@@ -10,6 +10,7 @@ import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
+import type { Place } from "../kernel/selectable.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
@@ -35,7 +36,7 @@ export class Pipe {
   /** Set once nothing goes through any more: why. */
   broken: Error | undefined = undefined;
   /** The read that waits: at most one. */
-  readonly readers: WaitList = new WaitList();
+  readonly readers: WaitList<Wait> = new WaitList();
   /** Those who wait until there is room, or until all is read. */
   readonly writers: WaitList = new WaitList();
   readonly highWaterMark: number;
@@ -103,8 +104,8 @@ export class Pipe {
   /** Those who wait for room go on; those who wait until all is read stay. */
   #resumeWriters(): void {
     if (this.writers.first === undefined) return;
-    const all: Wait[] = [];
-    for (let wait: Wait | undefined = this.writers.first; wait !== undefined; wait = wait.listNext)
+    const all: Place[] = [];
+    for (let wait: Place | undefined = this.writers.first; wait !== undefined; wait = wait.listNext)
       all.push(wait);
     for (const wait of all) if (this.unread <= (wait.offer as number)) wait.resume(undefined); // how much may be unread
   }

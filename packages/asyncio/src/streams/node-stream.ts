@@ -16,6 +16,7 @@ import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
+import type { Place } from "../kernel/selectable.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ignore } from "../structures/settlers.ts";
@@ -368,8 +369,13 @@ export class NodeStream implements ByteStream, Watched {
   #resumeWriters(): void {
     if (this.#writers === undefined) return;
     const { unsent } = this;
-    const all: Wait[] = [];
-    for (let wait = this.#writers.first; wait !== undefined; wait = wait.listNext) all.push(wait);
+    const all: Place[] = [];
+    for (
+      let wait: Place | undefined = this.#writers.first;
+      wait !== undefined;
+      wait = wait.listNext
+    )
+      all.push(wait);
     for (const wait of all) if (unsent <= (wait.offer as number)) wait.resume(undefined); // how much may be
   }
 

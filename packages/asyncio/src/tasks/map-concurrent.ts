@@ -22,7 +22,7 @@ import { completed, here, recognised } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { type Context, currentContext } from "../kernel/variables.ts";
-import { stackAbove, WaitList } from "../kernel/wait.ts";
+import { stackAbove, type Wait, WaitList } from "../kernel/wait.ts";
 import { type Expectation, expectUse } from "./forgotten.ts";
 import { isAsyncIterable, isIterable, Source } from "./source.ts";
 
@@ -154,9 +154,9 @@ class Mapping<T, R> implements ConcurrentMap<R> {
    */
   #inOrder: Worker[] | undefined = undefined;
   /** Workers that wait until they may read another item. */
-  readonly #idle: WaitList = new WaitList();
+  readonly #idle: WaitList<Wait> = new WaitList();
   /** Calls of `next` and `return` that wait, in order. */
-  readonly #takers: WaitList = new WaitList();
+  readonly #takers: WaitList<Wait> = new WaitList();
   /** What became of items, by place: their index, or the order in which they came. */
   readonly #slots: Slots<Outcome<R>> = new Slots();
   /** Items read; results that came; results given away. */

@@ -54,6 +54,20 @@ function openWithSignal<T>(
   return openUnderSignal(api, scope, parent, body, signal);
 }
 
+/**
+ * Runs `body` in a scope of its own if there is a `signal`, which cancels it; its reason then comes
+ * out as it is.
+ */
+export function underSignal<T>(
+  api: string,
+  signal: AbortSignal | undefined,
+  body: () => Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return body();
+  const parent = here();
+  return openUnderSignal(api, nestedScope(parent, api), parent, body, signal);
+}
+
 async function openUnderSignal<T>(
   api: string,
   scope: Scope,
