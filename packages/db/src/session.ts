@@ -92,6 +92,15 @@ export class Session {
     if (this.#running?.options.owner === owner) this.#running.abandon(error);
   }
 
+  /** Ends what runs and stands in line; `error` is what callers get. */
+  abandonAll(error: Error): void {
+    for (const exchange of [...this.#line]) {
+      this.#leave(exchange);
+      exchange.wait.fail(error);
+    }
+    this.#running?.abandon(error);
+  }
+
   /** Calls back when nothing runs and nobody stands in line: now, if that is so. */
   whenIdle(callback: () => void): void {
     if (this.isBusy) this.#whenIdle.push(callback);
