@@ -150,6 +150,9 @@ export class Session {
   }
 }
 
+/** Seconds after which the server is asked again to end a query; doubled each time. */
+const FIRST_REPEAT = 0.1;
+
 /** One request of a session. */
 class Exchange {
   readonly wait: Wait<readonly Answer[]>;
@@ -171,7 +174,12 @@ class Exchange {
     undefined;
   /** Why the server could not be asked to end it, or may not have heard. */
   #whyNotAsked: unknown = undefined;
+  /** Cuts the connection off when `grace` is over. */
   #patience: { cancel(): void } | undefined = undefined;
+  /** Asks once more. */
+  #again: { cancel(): void } | undefined = undefined;
+  #repeatAfter = FIRST_REPEAT;
+  #asked = 0;
 
   constructor(session: Session, request: Request, options: RequestOptions) {
     this.#session = session;
@@ -222,23 +230,25 @@ class Exchange {
       );
       return;
     }
-    this.#isCancelling = true;
-    const over = (failure?: unknown): void => {
-      if (!this.#isCancelling) return;
-      // Not asked, the server may still end by itself. Its patience decides.
-      if (failure !== undefined && this.#outcome === undefined) return;
-      this.#isCancelling = false;
-      this.#settle();
-    };
     if (options.grace !== Number.POSITIVE_INFINITY)
-      this.#patience = this.#loop.callLater(options.grace, () => this.#cutOff());
-    connection.cancel().then(
-      () => over(),
-      (error: unknown) => {
-        this.#whyNotAsked = error;
-        over(error);
-      },
-    );
+      this.#patience ??= this.#loop.callLater(options.grace, () => this.#cutOff());
+    this.#ask();
+  }
+
+  /** A request that came before the server had begun with the query was for nothing: once more. */
+  #ask(): void {
+    this.#again?.cancel();
+    this.#isCancelling = true;
+    this.#asked++;
+    const over = (failure?: unknown): void => {
+      this.#isCancelling = false;
+      this.#whyNotAsked ??= failure;
+      this.#settle();
+      if (this.#state === "ended") return;
+      this.#again = this.#loop.callLater(this.#repeatAfter, () => this.#ask());
+      this.#repeatAfter *= 2;
+    };
+    this.#session.connection.cancel().then(() => over(), over);
   }
 
   /** The server has not answered, or the cancel request hangs: nothing may come of it later. */
@@ -260,24 +270,19 @@ class Exchange {
   #settle(): void {
     if (this.#state === "ended" || this.#outcome === undefined) return;
     const { connection, options } = this.#session;
-    // What was asked for is still under way, unless the connection is gone, and it with it, or it
-    // could not be asked.
-    if (this.#isCancelling && connection.lost === undefined && this.#whyNotAsked === undefined)
-      return;
+    // What was asked for is still under way, unless the connection is gone, and it with it.
+    if (this.#isCancelling && connection.lost === undefined) return;
     this.#state = "ended";
     this.#patience?.cancel();
+    this.#again?.cancel();
     const { error, answers } = this.#outcome;
     const isStopped = options.dialect.isCancelled(error) || connection.lost !== undefined;
     // A cancel request that broke off may still come, unless it was what has ended this query.
-    if (this.#whyNotAsked !== undefined && !isStopped)
-      connection.destroy(
-        new ConnectionLostError(
-          `${connection.label} was cut off: a cancel request of it broke off`,
-          {
-            cause: this.#whyNotAsked,
-          },
-        ),
-      );
+    const cause = this.#whyNotAsked;
+    if (cause !== undefined && !(isStopped && this.#asked === 1)) {
+      const message = `${connection.label} was cut off: a cancel request of it broke off`;
+      connection.destroy(new ConnectionLostError(message, { cause }));
+    }
     const isAsked = this.#isCancelled || this.#abandoned !== undefined;
     const outcome = error === undefined ? "ok" : isAsked && isStopped ? "cancelled" : "failed";
     this.#report(outcome, error, answers);

@@ -5,6 +5,8 @@
  * @module asyncio-ts-db/testing
  */
 
+export { FakeServer, type FakeServerOptions, type FakeStatement } from "./testing/fake-server.ts";
+export type { FakeRow, FakeView, Isolation } from "./testing/fake-store.ts";
 export {
   lacksPostgres,
   PostgresServer,

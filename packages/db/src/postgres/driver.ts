@@ -5,9 +5,10 @@ import type { ConnectionOptions } from "node:tls";
 import * as asyncio from "asyncio-ts";
 import pg from "pg";
 import type { Answer, Dialect, Driver, DriverConnection, Request } from "../driver.ts";
-import { ConnectError, DatabaseError } from "../errors.ts";
+import { ConnectError } from "../errors.ts";
 import { type Address, CancelLine } from "./cancel.ts";
 import { PgConnection } from "./connection.ts";
+import { dialect } from "./dialect.ts";
 import type { PgClient, ServerError } from "./shape.ts";
 import type { Host, Target } from "./target.ts";
 import type { TypeTable } from "./values.ts";
@@ -214,24 +215,3 @@ function connectError(host: Host, target: Target, error: unknown): Error {
 function nameOf({ host, port }: Host): string {
   return host.startsWith("/") ? `the server at ${host}` : `the server at ${host}:${port}`;
 }
-
-// --- words
-
-const LEVELS: ReadonlySet<string> = new Set(["read committed", "repeatable read", "serializable"]);
-
-export const dialect: Dialect = {
-  begin({ isolation, readOnly, deferrable, seconds }) {
-    let text = "begin";
-    if (isolation !== undefined && LEVELS.has(isolation)) text += ` isolation level ${isolation}`;
-    if (readOnly !== undefined) text += readOnly ? " read only" : " read write";
-    if (deferrable === true) text += " deferrable";
-    if (seconds === Number.POSITIVE_INFINITY) return text;
-    const milliseconds = Math.min(Math.max(Math.ceil(seconds * 1000), 1), 2_147_483_647);
-    return (
-      `${text}; set local statement_timeout = ${milliseconds}; ` +
-      `set local idle_in_transaction_session_timeout = ${milliseconds}`
-    );
-  },
-  isCancelled: (error) => error instanceof DatabaseError && error.sqlstate === "57014",
-  placeholder: (index) => `$${index}`,
-};
