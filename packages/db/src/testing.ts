@@ -13,3 +13,4 @@ export {
   type PostgresServerOptions,
   startPostgres,
 } from "./testing/postgres-server.ts";
+export { startProxy, TcpProxy } from "./testing/tcp-proxy.ts";

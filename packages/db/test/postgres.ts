@@ -29,9 +29,9 @@ export type Observer = (text: string) => Promise<Record<string, unknown>[]>;
 export function describePostgres(
   name: string,
   body: (bench: Bench) => void,
-  options: PostgresServerOptions = {},
+  { skip = false, ...options }: PostgresServerOptions & { readonly skip?: string | false } = {},
 ): void {
-  describe(name, { skip: lacksPostgres() }, () => {
+  describe(name, { skip: lacksPostgres() || skip }, () => {
     let server: PostgresServer | undefined;
     before(async () => {
       server = await startPostgres(options);
