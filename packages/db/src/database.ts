@@ -8,22 +8,21 @@ import {
   cleanup,
   createTask,
   getRunningLoop,
-  HostLoop,
   InvalidStateError,
-  sleep,
   type Task,
   TimeoutError,
-  timeLeft,
   timeout,
   wait,
 } from "asyncio-ts";
 import { type Loan, Pool, resource } from "asyncio-ts/patterns";
+import { Borrowed } from "./borrowed.ts";
 import { type CopySource, copyIn, copyOut } from "./copy.ts";
 import type { Answer, Dialect, Driver, Request } from "./driver.ts";
 import { ConnectionLostError, PoolTimeoutError } from "./errors.ts";
 import { type Gap, type ListenOptions, listen, type Notification } from "./listen.ts";
 import { checkBody, checkCount, checkOptions, checkSeconds, type Names } from "./options.ts";
 import { Queries } from "./queries.ts";
+import { type Repeating, repeating } from "./repeating.ts";
 import type { QueryReport } from "./reports.ts";
 import { Session } from "./session.ts";
 import { SessionHandle } from "./session-handle.ts";
@@ -31,10 +30,9 @@ import { type Sql, sql } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
 import {
   checkTransaction,
-  isRepeatable,
   rollBack,
   runTransaction,
-  Transaction,
+  type Transaction,
   type TransactionOptions,
 } from "./transaction.ts";
 
@@ -89,10 +87,6 @@ export interface DatabaseStats {
   readonly holders: readonly { readonly task: string | undefined; readonly seconds: number }[];
 }
 
-/** Seconds between two runs of a transaction, before they are spread: doubled each time. */
-const FIRST_DELAY = 0.005;
-const MOST_DELAY = 1;
-
 /** A database, with its pool of connections. Made by `connect`. */
 export class Database extends Queries implements AsyncDisposable {
   /** What reports and errors call it. */
@@ -104,8 +98,7 @@ export class Database extends Queries implements AsyncDisposable {
   /** Sessions that are open: those of the pool. */
   readonly #sessions: Set<Session> = new Set();
   #isClosed = false;
-  /** Where the sequence stands that spreads the repetitions of transactions. */
-  #spread: number;
+  readonly #repeating: Repeating;
 
   /** @internal */
   constructor(driver: Driver, options: DatabaseOptions) {
@@ -115,7 +108,7 @@ export class Database extends Queries implements AsyncDisposable {
     this.#driver = driver;
     this.#options = options;
     this.#grace = options.grace ?? 5;
-    this.#spread = getRunningLoop() instanceof HostLoop ? Math.random() : 0;
+    this.#repeating = repeating(this.prepares);
     const connections = resource(
       () => this.#open(),
       (session) => this.#shut(session),
@@ -183,9 +176,7 @@ export class Database extends Queries implements AsyncDisposable {
     checkBody("`session`", body);
     const loan = await this.#borrow();
     const session = loan.item;
-    const handle = new SessionHandle(session, this.prepares, (options, run) =>
-      this.#repeating(options, run),
-    );
+    const handle = new SessionHandle(session, this.prepares, this.#repeating);
     try {
       return await handle.runBody(body);
     } finally {
@@ -324,6 +315,11 @@ export class Database extends Queries implements AsyncDisposable {
     return this.close();
   }
 
+  /** @internal Lends a connection to foreign code, which gives it back by itself. */
+  async borrow(): Promise<Borrowed> {
+    return new Borrowed(await this.#borrow(), giveBack);
+  }
+
   // --- sessions
 
   async #endSessions(closing: Task<void>): Promise<void> {
@@ -389,36 +385,6 @@ export class Database extends Queries implements AsyncDisposable {
         ? `none is lent, ${open} are open: the server may be unreachable`
         : `they are held by ${shown.join(", ")}`;
     return `no connection of database ${JSON.stringify(this.name)} came free within ${seconds} s. Of at most ${max}, ${who}`;
-  }
-
-  // --- repeating transactions
-
-  async #repeating<T>(
-    options: TransactionOptions,
-    run: (make: (session: Session) => Transaction) => Promise<T>,
-  ): Promise<T> {
-    const { retries = 0, name = "transaction" } = options;
-    for (let attempt = 0; ; attempt++) {
-      let transaction: Transaction | undefined;
-      try {
-        return await run((session) => {
-          transaction = new Transaction(session, name, this.prepares);
-          return transaction;
-        });
-      } catch (error) {
-        const mayRepeat = attempt < retries && transaction?.hasStreamed !== true;
-        if (!mayRepeat || !isRepeatable(error)) throw error;
-        const delay = this.#delayAfter(attempt);
-        if (delay >= timeLeft()) throw error;
-        await sleep(delay);
-      }
-    }
-  }
-
-  /** The golden ratio spreads any number of contenders evenly, and the same in each test. */
-  #delayAfter(attempt: number): number {
-    this.#spread = (this.#spread + 0.618_033_988_75) % 1;
-    return Math.min(FIRST_DELAY * 2 ** attempt, MOST_DELAY) * (0.5 + this.#spread);
   }
 }
 

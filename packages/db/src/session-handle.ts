@@ -4,6 +4,7 @@ import { CancelScope, cleanup, InvalidStateError } from "asyncio-ts";
 import type { Answer, Dialect, Request } from "./driver.ts";
 import { ConnectionLostError } from "./errors.ts";
 import { Queries } from "./queries.ts";
+import type { Repeating } from "./repeating.ts";
 import type { Session } from "./session.ts";
 import {
   checkTransaction,
@@ -12,12 +13,6 @@ import {
   type Transaction,
   type TransactionOptions,
 } from "./transaction.ts";
-
-/** @internal Runs a transaction again when it met another one. */
-export type Repeating = <T>(
-  options: TransactionOptions,
-  run: (make: (session: Session) => Transaction) => Promise<T>,
-) => Promise<T>;
 
 /** One connection, lent to the body of `db.session`. */
 export class SessionHandle extends Queries {

@@ -326,7 +326,8 @@ export async function runTransaction<T>(
   }
 }
 
-async function commit(session: Session, name: string): Promise<void> {
+/** @internal Commits what is open; gives what the server says it has done. */
+export async function commit(session: Session, name: string): Promise<string> {
   if (session.lost !== undefined)
     throw new ConnectionLostError(session.lost.message, { cause: session.lost });
   let answers: readonly Answer[] | undefined;
@@ -340,7 +341,8 @@ async function commit(session: Session, name: string): Promise<void> {
     throw new CommitUnknownError(name, { cause: error });
   }
   if (answers === undefined) throw new CommitUnknownError(name, { cause: session.lost });
-  if (answers.at(-1)?.command !== "ROLLBACK") return;
+  const command = answers.at(-1)?.command ?? "";
+  if (command !== "ROLLBACK") return command;
   throw new DatabaseError(
     `the server has rolled back transaction ${JSON.stringify(name)} instead of committing it`,
     { query: `commit ${name}` },

@@ -183,7 +183,7 @@ export class Exchange implements Submittable {
     const fields = (this.#reader ?? this.#statements[this.#answers.length]?.reader)?.fields ?? [];
     const rows = this.#rows;
     const prepared = this.#statements[this.#answers.length];
-    if (prepared !== undefined) prepared.reader ??= new RowReader([], this.#types, undefined);
+    if (prepared !== undefined) prepared.reader ??= new RowReader([], this.#types);
     this.#answers.push({
       rows,
       count: Number.isNaN(count) ? 0 : more ? rows.length : count,
@@ -254,7 +254,8 @@ export class Exchange implements Submittable {
   #readerFor(fields: readonly WireField[]): RowReader {
     const request = this.#request;
     const statement = statementsOf(request)[this.#answers.length];
-    const reader = new RowReader(fields, this.#types, statement);
+    const parsers = request.kind === "script" ? request.parsers : statement?.parsers;
+    const reader = new RowReader(fields, this.#types, parsers, statement?.arrays);
     if (request.kind === "fetch") {
       const known = cursors.get(this.#connection) ?? new Map();
       cursors.set(this.#connection, known.set(request.cursor, reader));

@@ -1,6 +1,6 @@
 /** Rows of an answer, made of what the server sends. */
 
-import type { Parsers, Statement } from "../driver.ts";
+import type { Parsers } from "../driver.ts";
 import type { WireField } from "./shape.ts";
 import type { Parser, TypeTable } from "./values.ts";
 
@@ -12,13 +12,17 @@ export class RowReader {
   /** An object with all columns: copies of it share one shape. */
   readonly #empty: Readonly<Record<string, unknown>>;
 
-  constructor(fields: readonly WireField[], types: TypeTable, statement: Statement | undefined) {
+  constructor(
+    fields: readonly WireField[],
+    types: TypeTable,
+    own?: Parsers | undefined,
+    arrays?: boolean | undefined,
+  ) {
     this.fields = fields.map(({ name, dataTypeID }) => ({ name, type: dataTypeID }));
-    const own: Parsers | undefined = statement?.parsers;
     this.#parsers = this.fields.map(({ type }) =>
       own === undefined ? types.parserOf(type) : own(type),
     );
-    this.#arrays = statement?.arrays === true;
+    this.#arrays = arrays === true;
     this.#empty = Object.fromEntries(this.fields.map(({ name }) => [name, null]));
   }
 
