@@ -5,6 +5,7 @@
  * they fail.
  */
 
+import { createHash } from "node:crypto";
 import type { ConnectionOptions } from "node:tls";
 import type { DriverConnection, Request, Statement, Status } from "../driver.ts";
 import { ConnectionLostError } from "../errors.ts";
@@ -31,6 +32,14 @@ function keyOf({ text, arrays }: Statement): string {
   return arrays === true ? `${text}\0arrays` : text;
 }
 
+/**
+ * The name of a statement is made of its text: behind a pooler one server has many clients, and what
+ * another one has prepared under this name is the same.
+ */
+function nameOf(key: string): string {
+  return `a_${createHash("sha256").update(key).digest("base64url").slice(0, 22)}`;
+}
+
 /** A session of PostgreSQL. */
 export class PgConnection implements DriverConnection, Plans {
   readonly label: string;
@@ -42,7 +51,6 @@ export class PgConnection implements DriverConnection, Plans {
   readonly #client: PgClient;
   readonly #options: PgConnectionOptions;
   readonly #prepared: Map<string, Prepared> = new Map();
-  #preparedSoFar = 0;
   /** The exchange that the server works on. */
   #exchange: Exchange | undefined = undefined;
   #cancel: CancelRequest | undefined = undefined;
@@ -68,6 +76,7 @@ export class PgConnection implements DriverConnection, Plans {
       this.onNotification?.(channel, payload ?? "");
     });
     const wire = client.connection;
+    wire.on("parseComplete", () => this.#exchange?.parseComplete());
     wire.on("readyForQuery", (message: { readonly status: string }) => this.#ready(message.status));
     wire.on("end", () => this.#ended());
   }
@@ -129,7 +138,7 @@ export class PgConnection implements DriverConnection, Plans {
       this.#prepared.set(key, known);
       return { known: true, statement: known };
     }
-    const prepared = { name: `asyncio_${++this.#preparedSoFar}`, reader: undefined };
+    const prepared = { name: nameOf(key), reader: undefined };
     this.#prepared.set(key, prepared);
     return { known: false, statement: prepared };
   }

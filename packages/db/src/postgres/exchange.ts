@@ -45,8 +45,11 @@ export class Exchange implements Submittable {
   #statements: (Prepared | undefined)[] = [];
   /** The values of its statements, as they are sent. */
   #values: readonly (readonly (string | Buffer | null)[])[] = [];
-  /** True iff it has run a statement that the server was believed to have prepared. */
-  #trusts = false;
+  /** The statements that the server was asked to parse, in that order; and how many it has parsed. */
+  #parses: (Statement | undefined)[] = [];
+  #parsed = 0;
+  /** True the second time: whatever the server has under the names of its statements goes. */
+  #parsesAnew = false;
   #rows: unknown[] = [];
   #reader: RowReader | undefined = undefined;
   /** A value that could not be read; the rest is read away. */
@@ -138,7 +141,9 @@ export class Exchange implements Submittable {
   finish(): void {
     if (this.#isDone) return;
     if (this.refusal !== undefined) {
-      for (const statement of statementsOf(this.#request)) this.#connection.forget(statement);
+      // What it has parsed it keeps, also when the statement has failed then.
+      for (const statement of this.#parses.slice(this.#parsed))
+        if (statement !== undefined) this.#connection.forget(statement);
       if (this.#canHeal(this.refusal)) {
         this.#heal();
         return;
@@ -158,19 +163,30 @@ export class Exchange implements Submittable {
     this.#done(reason, []);
   }
 
+  /** @internal The server has parsed a statement. */
+  parseComplete(): void {
+    this.#parsed++;
+  }
+
   /**
-   * A plan that the server has no more (`deallocate all`, a pooler that has changed servers), or
-   * that the table has outgrown. Outside a transaction nothing has happened, and it is prepared anew.
+   * A plan that the server has no more (`deallocate all`), or has already (a pooler that changes
+   * servers), or that its table has outgrown. Outside a transaction nothing has happened then, and
+   * it is prepared anew.
    */
   #canHeal({ code, routine }: ServerError): boolean {
-    if (!this.#trusts || this.#connection.status !== "idle") return false;
-    return code === "26000" || (code === "0A000" && routine === "RevalidateCachedQuery");
+    if (this.#parsesAnew || this.#connection.status !== "idle") return false;
+    if (!this.#statements.some((statement) => statement !== undefined)) return false;
+    const isOutgrown = code === "0A000" && routine === "RevalidateCachedQuery";
+    return code === "26000" || code === "42P05" || isOutgrown;
   }
 
   #heal(): void {
+    for (const statement of statementsOf(this.#request)) this.#connection.forget(statement);
     this.refusal = undefined;
-    this.#trusts = false;
+    this.#parsesAnew = true;
     this.#statements = [];
+    this.#parses = [];
+    this.#parsed = 0;
     this.#answers.length = 0;
     this.#rows = [];
     this.#reader = undefined;
@@ -237,14 +253,18 @@ export class Exchange implements Submittable {
       const { known, statement: prepared } = this.#connection.preparedAs(statement);
       ({ name } = prepared);
       knows = known && prepared.reader !== undefined;
-      if (known) this.#trusts = true;
       this.#statements.push(prepared);
-      if (!known) wire.parse({ name, text });
+      if (!known) {
+        if (this.#parsesAnew) wire.close({ type: "S", name });
+        wire.parse({ name, text });
+        this.#parses.push(statement);
+      }
       const evicted = this.#connection.evicted();
       if (evicted !== undefined) wire.close({ type: "S", name: evicted });
     } else {
       this.#statements.push(undefined);
       wire.parse({ name, text });
+      this.#parses.push(undefined);
     }
     wire.bind({ portal, statement: name, values });
     if (!knows) wire.describe({ type: "P", name: portal });
