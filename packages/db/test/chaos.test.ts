@@ -88,7 +88,6 @@ describePostgres(
           const lies = [...told].filter(
             ([id, answer]) => answer !== "unknown" && there.has(id) !== (answer === "yes"),
           );
-          console.log(kinds);
           const counts = { yes: 0, no: 0, unknown: 0 };
           for (const answer of told.values()) counts[answer]++;
           assert.deepEqual(lies, [], JSON.stringify(counts));
