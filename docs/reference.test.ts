@@ -28,10 +28,12 @@ const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
  */
 const counts = new Set(
   (
-    "available backlog bytesWritten connections consumed count depth deviations distinct dropped expected " +
-    "failedHandshakes gid highWaterMark interleave iterations length limit loss lowWaterMark " +
-    "maxConnections maxSteps maxsize most nWaiting parties permits pid places port position queueSize receiveBufferSize " +
-    "returncode runs schedule schedules seed sendBufferSize size steps uid unsent value"
+    "attempt available backlog burst bytesWritten connections consumed count depth " +
+    "deviations distinct dropped expected factor failedHandshakes gid highWaterMark index " +
+    "interleave iterations length limit loss lowWaterMark max maxConnections maxsize " +
+    "maxSteps min missed most nWaiting parties permits pid places port position priority probes queueSize " +
+    "ratio receiveBufferSize returncode runs schedule schedules seed sendBufferSize share " +
+    "size steps uid unsent value weight"
   ).split(" "),
 );
 

@@ -1,6 +1,16 @@
 // Compiled, never run: each statement is a claim about types.
 
-import { type Ended, type Loan, Pool, resource, resources, Watch } from "../src/patterns.ts";
+import { select } from "../src/index.ts";
+import {
+  type Ended,
+  type Loan,
+  Pool,
+  resource,
+  resources,
+  Shared,
+  singleFlight,
+  Watch,
+} from "../src/patterns.ts";
 import { type Equal, expectType } from "./equal.ts";
 
 const state = new Watch<"up" | "down">("down");
@@ -34,6 +44,12 @@ const total = await resources(async (scope) => {
   return rows + (await pool.run((each) => each.query("select 2")));
 });
 expectType<Equal<typeof total, number>>();
+const [which, value] = await select({ loan: new Pool(connection, { max: 1 }), late: 1 });
+if (which === "loan") expectType<Equal<Awaited<ReturnType<typeof value.item.query>>, number>>();
+const user = singleFlight(async (id: number) => `user ${id}`);
+expectType<Equal<typeof user, (id: number) => Promise<string>>>();
+const rows = await new Shared(connection).run((client) => client.query("select 1"));
+expectType<Equal<typeof rows, number>>();
 // @ts-expect-error: how many there may be has no default
 new Pool(connection, {});
 // @ts-expect-error: the work is running already

@@ -38,6 +38,8 @@ const calls: Record<string, Call> = {
   createTask: (options) => asyncio.createTask(five, options),
   gather: (options) => asyncio.gather([five], options),
   joined: (options) => asyncio.joined(five, options),
+  forEachConcurrent: (options) => asyncio.forEachConcurrent([1], five, options),
+  mapAll: (options) => asyncio.mapAll([1], five, options),
   mapConcurrent: (options) => asyncio.mapConcurrent([1], five, options),
   moveOnAfter: (options) => asyncio.moveOnAfter(1, five, options),
   openConnection: (options) =>
@@ -46,6 +48,7 @@ const calls: Record<string, Call> = {
       : asyncio.openConnection("127.0.0.1", 1, options),
   openUnixConnection: (options) => asyncio.openUnixConnection("/no/such/socket", options),
   readerFrom: (options) => asyncio.readerFrom("text", options),
+  race: (options) => asyncio.race([five], options),
   requestScope: (options) => asyncio.requestScope(controller.signal, five, options),
   run: (options) => asyncio.run(five, options),
   runProcess: (options) => asyncio.runProcess("true", [], options),
@@ -92,10 +95,30 @@ const calls: Record<string, Call> = {
   "new StreamReader": (options) => new asyncio.StreamReader({} as never, options),
   "new StreamWriter": (options) => new asyncio.StreamWriter({} as never, options),
   // asyncio-ts/patterns
+  "CapacityLimiter.acquire": (options) => new patterns.CapacityLimiter(1).acquire(options),
+  "CapacityLimiter.run": (options) => new patterns.CapacityLimiter(1).run(five, options),
+  "CapacityLimiter.tryAcquire": (options) => new patterns.CapacityLimiter(1).tryAcquire(options),
+  "RateLimiter.run": (options) => new patterns.RateLimiter({ rate: 1 }).run(five, options),
+  "new CapacityLimiter": (options) => new patterns.CapacityLimiter(1, options),
+  "new Keyed": (options) => new patterns.Keyed(() => new asyncio.Lock(), options),
+  "new RateLimiter": (options) => new patterns.RateLimiter(options),
   resource: (options) => patterns.resource(five, five, options),
   resources: (options) => patterns.resources(five, options),
-  "ResourceScope.defer": (options) => new patterns.ResourceScope().defer(five, options),
+  "ResourceScope.defer": (options) => patterns.resources((scope) => scope.defer(five, options)),
+  supervise: (options) => patterns.supervise([], options),
+  withDeadlineOf: (options) => patterns.withDeadlineOf({}, five, options),
+  singleFlight: (options) => patterns.singleFlight(five, options),
+  "new Shared": (options) => new patterns.Shared(patterns.resource(five, five), options),
   "new Pool": (options) => new patterns.Pool(patterns.resource(five, five), options),
+  exponential: (options) => patterns.exponential(1, options),
+  hedge: (options) => patterns.hedge(1, five, options),
+  interval: (options) => patterns.interval(1, options),
+  repeat: (options) => patterns.repeat([], five, options),
+  retry: (options) => patterns.retry([], five, options),
+  "new CircuitBreaker": (options) => new patterns.CircuitBreaker(options),
+  "new RetryBudget": (options) => new patterns.RetryBudget(options),
+  "TaskQueue.add": (options) => new patterns.TaskQueue().add(five, options),
+  "new TaskQueue": (options) => new patterns.TaskQueue(options),
   "new Watch": (options) => new patterns.Watch(1, options),
   // asyncio-ts/testing
   cancelSweep: (options) => testing.cancelSweep(five, options),
@@ -215,7 +238,10 @@ suite("an option that is not known is refused, with the one that was meant", () 
 /** What is asked for where there are no options, and some are needed. */
 const required: Record<string, string> = {
   joined: "options with a `grace` in seconds, got null",
+  forEachConcurrent: "`limit` as a number of items, got undefined",
+  mapAll: "`limit` as a number of items, got undefined",
   mapConcurrent: "`limit` as a number of items, got undefined",
+  "new RateLimiter": "`rate`, a number above 0, got undefined",
 };
 
 suite("options that are no object are refused", () => {
@@ -284,7 +310,7 @@ suite("the words say how to write it", () => {
     [
       "something else altogether",
       () => asyncio.taskGroup(five, { concurrency: 5 } as never),
-      "It has `limit`, `name` and `signal`",
+      "It has `limit`, `name`, `onError` and `signal`",
     ],
     ["the only one there is", () => new asyncio.Event({ label: "x" } as never), "It has `name`"],
     [

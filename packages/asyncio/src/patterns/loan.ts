@@ -17,7 +17,7 @@ export interface Loan<T> extends Disposable {
 }
 
 /** Who has borrowed something, and since when. */
-export interface Holder {
+export interface Borrower {
   /** Undefined for code outside every task. */
   readonly task: Task<unknown> | undefined;
   /** In seconds, on the clock of the loop. */
@@ -30,7 +30,7 @@ interface Home<T> {
   describe(): string;
 }
 
-export class Lent<T> implements Loan<T>, Holder {
+export class Lent<T> implements Loan<T>, Borrower {
   readonly #home: Home<T>;
   readonly #item: Item<T>;
   readonly task: Task<unknown> | undefined;

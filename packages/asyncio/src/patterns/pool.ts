@@ -8,6 +8,7 @@
 import {
   argumentError,
   checkCoroutine,
+  checkCount,
   checkOptions,
   checkSeconds,
   InvalidStateError,
@@ -16,13 +17,15 @@ import {
 import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
+import { type Operation, operation, type Selectable } from "../kernel/selectable.ts";
 import type { Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { DeadlockError } from "../tasks/deadlock.ts";
 import { type AnyHolder, knotWith } from "./knot.ts";
-import { type Holder, Lent, type Loan } from "./loan.ts";
+import { type Borrower, Lent, type Loan } from "./loan.ts";
 import type { Ended } from "./release.ts";
 import { Resource } from "./resource.ts";
+import { type Delays, delayOf, exponential } from "./schedule.ts";
 import { type Item, type Lender, Stock } from "./stock.ts";
 
 /** What `new Pool` takes. */
@@ -50,10 +53,10 @@ export interface PoolOptions<T> {
   /** Called when one comes back, before it is lent again. A failure closes it. */
   readonly reset?: ((item: T) => unknown) | undefined;
   /**
-   * Seconds until the next attempt to open one, after so many failures in a row. @default 0.1,
-   * 0.2, 0.4, ..., at most 5
+   * How long after each of several failures in a row the next attempt to open one is made; when it
+   * ends, at once. @default exponential(0.1).capped(5).jittered(0.5)
    */
-  readonly reopen?: ((failures: number) => number) | undefined;
+  readonly reopen?: Delays | undefined;
 }
 
 const KNOWN: Names<PoolOptions<unknown>> = {
@@ -88,7 +91,7 @@ type Counted = "max" | "open" | "idle" | "lent" | "opening" | "closing" | "waiti
  * }
  * assert.equal(pool.statistics().opened, 1);
  */
-export class Pool<T> implements AsyncDisposable {
+export class Pool<T> implements AsyncDisposable, Selectable<Loan<T>> {
   /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #stock: Stock<T>;
@@ -114,13 +117,14 @@ export class Pool<T> implements AsyncDisposable {
       lifetime = Number.POSITIVE_INFINITY,
       checkAfter = 1,
     } = options;
-    const { check, reset, reopen = (failures) => Math.min(0.05 * 2 ** failures, 5) } = options;
-    checkCount(api, "`max`", max, 1);
+    const { check, reset } = options;
+    const reopen = delayOf(api, options.reopen ?? exponential(0.1).capped(5).jittered(0.5));
+    checkCount(api, "`max`", max);
     checkCount(api, "`min`", min, 0);
     if (min > max) throw rangeError(api, `\`min\` to be at most \`max\`, ${max}`, min);
     for (const [name, seconds] of Object.entries({ idle, lifetime, checkAfter }))
       checkSeconds(api, `\`${name}\` in seconds`, seconds);
-    for (const hook of [check, reset, reopen]) if (hook !== undefined) checkCoroutine(api, hook);
+    for (const hook of [check, reset]) if (hook !== undefined) checkCoroutine(api, hook);
     this.name = options.name;
     const settings = { max, min, idle, lifetime, check, checkAfter, reset, reopen };
     this.#stock = new Stock(resource, this.#makeLender(), settings);
@@ -140,8 +144,8 @@ export class Pool<T> implements AsyncDisposable {
     if (stop !== undefined) return stop;
     const refusal = this.#refusal();
     if (refusal !== undefined) return refused(scope, this.#subject, refusal);
-    if (scope.loop.isExact) scope.loop.watch(this);
-    const loan = this.#take(scope);
+    if (scope.loop.isExact) scope.loop.host.watch?.(this);
+    const loan = this.#take(scope.task);
     if (loan !== undefined) return this.#lendNow(scope, loan);
     const knot = this.#knotWith(scope);
     if (knot !== undefined) return refused(scope, this.#subject, knot);
@@ -154,9 +158,9 @@ export class Pool<T> implements AsyncDisposable {
 
   /** Borrows an item if one is idle and needs no check; else undefined. Overtakes nobody. */
   tryAcquire(): Loan<T> | undefined {
-    const scope = here();
-    if (scope.loop.isExact) scope.loop.watch(this);
-    return this.#take(scope);
+    const { loop, task } = here();
+    if (loop.isExact) loop.host.watch?.(this);
+    return this.#take(task);
   }
 
   /**
@@ -174,7 +178,7 @@ export class Pool<T> implements AsyncDisposable {
   }
 
   /** Who has borrowed something, in the order in which they did. */
-  holders(): Holder[] {
+  holders(): Borrower[] {
     return Array.from(this.#lent, ({ task, since }) => ({ task, since }));
   }
 
@@ -221,6 +225,29 @@ export class Pool<T> implements AsyncDisposable {
     return Object.freeze({ ...now, opening: opening.size, closing, opened, closed, failed });
   }
 
+  /** @internal For `select`: `acquire`. It waits for others as well, so it ties no knot. */
+  [operation](): Operation<Loan<T>> {
+    return {
+      subject: this.#subject,
+      attempt: (caller) => {
+        const refusal = this.#refusal();
+        if (refusal !== undefined) throw refusal;
+        if (caller.loop.isExact) caller.loop.host.watch?.(this);
+        const loan = this.#take(caller.task);
+        return loan === undefined ? undefined : { value: loan };
+      },
+      enlist: (place) => {
+        this.#waiters.add(place);
+        this.#stock.serve();
+      },
+    };
+  }
+
+  /** @internal */
+  get isClosed(): boolean {
+    return this.#stock.isClosed;
+  }
+
   /** @internal */
   describe(): string {
     return this.name === undefined ? "a pool" : `pool ${JSON.stringify(this.name)}`;
@@ -249,7 +276,7 @@ export class Pool<T> implements AsyncDisposable {
       get lent() {
         return lent.size;
       },
-      lend: (item) => line.first?.resume(this.#lend(item, line.first.scope.task)) ?? false,
+      lend: (item) => line.first?.resume(this.#lend(item, line.first.task)) ?? false,
       openingFailed: (error) => line.first?.fail(error) ?? false,
       beginClosing: () => this.#beginClosing(),
       describe: () => this.describe(),
@@ -258,10 +285,10 @@ export class Pool<T> implements AsyncDisposable {
     };
   }
 
-  #take(scope: Scope): Lent<T> | undefined {
+  #take(task: Task<unknown> | undefined): Lent<T> | undefined {
     if (this.#waiters.length > 0) return undefined;
     const item = this.#stock.take();
-    return item === undefined ? undefined : this.#lend(item, scope.task);
+    return item === undefined ? undefined : this.#lend(item, task);
   }
 
   #lend(item: Item<T>, task: Task<unknown> | undefined): Lent<T> {
@@ -316,10 +343,4 @@ export class Pool<T> implements AsyncDisposable {
     const names = [...new Set(this.holders().map(({ task }) => task?.describe() ?? "other code"))];
     return `held by ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", ..." : ""}`;
   }
-}
-
-function checkCount(api: string, what: string, count: unknown, least: number): void {
-  if (typeof count !== "number") throw argumentError(api, `${what} to be a number`, count);
-  if (!(count >= least) || (!Number.isInteger(count) && count !== Number.POSITIVE_INFINITY))
-    throw rangeError(api, `${what} to be a whole number from ${least}, or Infinity`, count);
 }

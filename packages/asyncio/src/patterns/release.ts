@@ -7,9 +7,9 @@
  */
 
 import { CancelledError, TimeoutError } from "../errors/errors.ts";
+import { currentContext } from "../kernel/context.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
-import { currentContext } from "../kernel/variables.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { formatSeconds } from "../structures/timers.ts";
 
@@ -60,7 +60,7 @@ export async function releaseWithin(
   const waitFor = (work: Promise<unknown>): Promise<unknown> => {
     // The second cancellation, the insisting one, ends the wait.
     const wait: Wait = park(scope, label, () => {
-      isLeft = scope.swallowed !== undefined;
+      isLeft = scope.cancelState.insists;
       return isLeft;
     });
     wait.isForeign = true;

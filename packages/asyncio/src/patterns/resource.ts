@@ -116,7 +116,7 @@ export class ResourceScope {
 
   /**
    * Opens a resource, which is closed at the end of the block. Cancelled while it opens, there is
-   * nothing to close.
+   * nothing to close. Rejects with an InvalidStateError when the block has ended.
    */
   async open<T>(resource: Resource<T>): Promise<T> {
     this.#checkOpen("open");
@@ -129,7 +129,10 @@ export class ResourceScope {
     return item;
   }
 
-  /** Disposes of `item` at the end of the block, within 5 seconds, and gives it back. */
+  /**
+   * Disposes of `item` at the end of the block, within 5 seconds, and gives it back.
+   * @throws InvalidStateError when the block has ended.
+   */
   use<T extends AsyncDisposable | Disposable>(item: T): T {
     this.defer(() =>
       Symbol.asyncDispose in item ? item[Symbol.asyncDispose]() : item[Symbol.dispose](),
@@ -137,7 +140,10 @@ export class ResourceScope {
     return item;
   }
 
-  /** Calls `release` at the end of the block, in a shield, for at most `releaseDelay` seconds. */
+  /**
+   * Calls `release` at the end of the block, in a shield, for at most `releaseDelay` seconds.
+   * @throws InvalidStateError when the block has ended.
+   */
   defer(release: (ended: Ended) => unknown, options?: ReleaseOptions): void {
     checkCoroutine("`scope.defer`", release);
     checkReleaseOptions("`scope.defer`", options);

@@ -26,6 +26,7 @@ import type { Wait } from "../kernel/wait.ts";
 import type { Timer } from "../structures/timers.ts";
 import { type Ended, RETURNED } from "./release.ts";
 import type { Resource } from "./resource.ts";
+import { checkedDelay, type Delay, random } from "./schedule.ts";
 
 /** Something that was opened. */
 export interface Item<T> {
@@ -44,7 +45,7 @@ export interface StockOptions<T> {
   readonly check: ((item: T) => boolean | PromiseLike<boolean>) | undefined;
   readonly checkAfter: number;
   readonly reset: ((item: T) => unknown) | undefined;
-  readonly reopen: (failures: number) => number;
+  readonly reopen: Delay;
 }
 
 /** Who lends what is in stock. Called inside the loop: must not throw or call user code. */
@@ -82,6 +83,7 @@ export class Stock<T> {
   isClosed = false;
   /** Failures to open since the last success; and nothing is opened before that time. */
   #failures = 0;
+  #failingSince = 0;
   #reopensAt = Number.NEGATIVE_INFINITY;
   /** For the next idle item to go, or the next attempt to open. */
   #timer: Timer | undefined = undefined;
@@ -191,8 +193,12 @@ export class Stock<T> {
     this.failed++;
     const isTold = this.#lender.openingFailed(error);
     if (!isTold && this.#failures === 0) this.#report("opening an item of", error);
+    if (this.#failures++ === 0) this.#failingSince = this.#now();
+    const elapsed = this.#now() - this.#failingSince;
+    const step = { attempt: this.#failures, elapsed, error, random };
     try {
-      this.#reopensAt = this.#now() + this.options.reopen(++this.#failures);
+      const delay = checkedDelay("`reopen`", this.options.reopen, step);
+      this.#reopensAt = this.#now() + (delay ?? 0);
     } catch (exception) {
       this.#report("`reopen` of", exception);
     }

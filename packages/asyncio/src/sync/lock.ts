@@ -209,7 +209,7 @@ export class Lock {
   }
 
   #take(caller: Caller): Holding {
-    if (caller.loop.isExact) caller.loop.watch(this);
+    if (caller.loop.isExact) caller.loop.host.watch?.(this);
     this.#holding = new Holding(this, caller.task);
     return this.#holding;
   }

@@ -76,7 +76,7 @@ export class Semaphore {
     const scope = here();
     const stop = scope.interruption(this.#subject);
     if (stop !== undefined) return stop;
-    if (scope.loop.isExact) scope.loop.watch(this);
+    if (scope.loop.isExact) scope.loop.host.watch?.(this);
     if (this.#fits(count)) return completed(scope, this.#subject, this.#take(count));
     const wait = park<Disposable>(
       scope,
@@ -96,7 +96,7 @@ export class Semaphore {
   tryAcquire(count = 1): Disposable | undefined {
     checkPermits("`semaphore.tryAcquire`", count, 1);
     const { loop } = here();
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
     return this.#fits(count) ? this.#take(count) : undefined;
   }
 
@@ -144,7 +144,7 @@ export class Semaphore {
     return {
       subject: this.#subject,
       attempt: ({ loop }) => {
-        if (loop.isExact) loop.watch(this);
+        if (loop.isExact) loop.host.watch?.(this);
         return this.#fits(count) ? { value: this.#take(count) } : undefined;
       },
       enlist: (place) => {

@@ -5,8 +5,8 @@
  */
 
 import { register } from "../errors/errors.ts";
-import { condense } from "../errors/lines.ts";
 import type { Task } from "../kernel/task.ts";
+import { condense } from "./condense.ts";
 
 /**
  * Nothing can happen any more, and main has not ended; or all who hold something wait for each

@@ -22,8 +22,8 @@ import {
 } from "../kernel/selectable.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Wait, WaitList, WaitSubject } from "../kernel/wait.ts";
-import { noticeFakeTimers } from "../ports/fake-timers.ts";
 import { formatSeconds, type Timer, type TimerTarget } from "../structures/timers.ts";
+import { noticeFakeTimers } from "./fake-timers.ts";
 import { type SignalOption, underSignal } from "./timeouts.ts";
 
 /**

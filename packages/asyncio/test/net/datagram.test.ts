@@ -20,7 +20,7 @@ import {
   timeout,
 } from "../../src/index.ts";
 import { openEndpoint } from "../../src/net/datagram.ts";
-import type { DatagramReceiver } from "../../src/ports/network.ts";
+import type { DatagramReceiver } from "../../src/streams/network.ts";
 import { cancelSweep, explore, LeakError, runTest, SimulatedNetwork } from "../../src/testing.ts";
 import { conforms } from "../conformance.ts";
 import { rejection, virtual } from "../virtual.ts";

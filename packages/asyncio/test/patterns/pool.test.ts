@@ -7,6 +7,7 @@ import {
   Lock,
   moveOnAfter,
   run,
+  select,
   sleep,
   taskGroup,
   timeout,
@@ -238,6 +239,54 @@ describe("lending", () => {
   );
 });
 
+describe("in a select", () => {
+  test(
+    "it is a case, and one that has lost has borrowed nothing",
+    virtual(async (loop) => {
+      const plant = new Plant();
+      await using pool = plant.pool({ max: 1 });
+      assert.deepEqual(await select({ loan: pool, late: 0.5 }), ["late", undefined]);
+
+      const [which, loan] = await select({ loan: pool, late: 9 });
+      assert.equal(which, "loan");
+      assert.equal(loan?.item, 1);
+      assert.deepEqual(await select({ loan: pool, late: 9 }), ["late", undefined]);
+      loan?.[Symbol.dispose]();
+
+      assert.deepEqual([plant.opened, loop.time(), pool.idle], [1, 10, true]);
+    }),
+  );
+
+  test(
+    "twice in one select, it lends once",
+    virtual(async () => {
+      await using pool = new Plant().pool({ max: 1 });
+      const user = createTask(() => use(pool, 1));
+      await sleep(0.5);
+
+      const [which, loan] = await select([pool, pool]);
+
+      assert.equal(which, 0);
+      assert.deepEqual(pool.statistics().lent, 1);
+      loan[Symbol.dispose]();
+      await user;
+    }),
+  );
+
+  test(
+    "a closed pool fails it",
+    virtual(async () => {
+      const pool = new Plant().pool();
+      const waiting = createTask(() => select({ pool, late: 9 }));
+      await sleep(0);
+      await pool.close();
+
+      assert.ok((await rejection(waiting)) instanceof InvalidStateError);
+      assert.ok((await rejection(select({ pool, late: 9 }))) instanceof InvalidStateError);
+    }),
+  );
+});
+
 describe("what is kept", () => {
   test(
     "an unused one is closed after `idle` seconds, down to min",
@@ -382,7 +431,7 @@ describe("failures to open", () => {
       const plant = new Plant();
       plant.failures = 3;
       plant.delay = 0;
-      const reopen = (failures: number) => failures;
+      const reopen = [1, 2, 3];
       await using pool = plant.pool({ max: 1, reopen });
       const told: string[] = [];
       const user = (name: string) =>
@@ -758,9 +807,9 @@ describe("wrong arguments", () => {
   const wrong: Record<string, [() => unknown, RegExp]> = {
     "no resource": [() => new Pool({} as never, { max: 1 }), /expects a resource, got/],
     "no options": [() => new Pool(good, undefined as never), /options with a `max`/],
-    "half an item": [() => new Pool(good, { max: 1.5 }), /`max` to be a whole number from 1/],
+    "half an item": [() => new Pool(good, { max: 1.5 }), /`max`, a whole number of 1 or more/],
     "more min than max": [() => new Pool(good, { max: 1, min: 2 }), /`min` to be at most `max`, 1/],
-    "no number": [() => new Pool(good, { max: "9" as never }), /`max` to be a number/],
+    "no number": [() => new Pool(good, { max: "9" as never }), /`max`, a whole number/],
     "a check that is none": [() => new Pool(good, { max: 1, check: 5 as never }), /a function/],
   };
   for (const [name, [call, message]] of Object.entries(wrong))

@@ -44,7 +44,7 @@ test(
     const put = (item: string) => rendezvous.put(item).then(() => void log.push(`${item} taken`));
     const putters = [createTask(() => put("a")), createTask(() => put("b"))];
     await sleep(1);
-    assert.deepEqual(log, []);
+    assert.equal(log.length, 0);
 
     log.push(`got ${await rendezvous.get()}`);
     await sleep(0);

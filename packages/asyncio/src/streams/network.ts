@@ -4,6 +4,8 @@
  * cancelled, they have done nothing.
  */
 
+import { here } from "../kernel/operation.ts";
+
 export interface Address {
   /** Empty for a Unix socket. */
   readonly host: string;
@@ -217,6 +219,11 @@ export interface Network {
  * The part of it that streams need. (No type of Node's here: declarations must not ask for them.)
  */
 export type StreamNetwork = Pick<Network, "connect" | "listen" | "lookup">;
+
+/** The network that the host under the running loop brings along; undefined: the real one. */
+export function networkOfHost(): Network | undefined {
+  return here().loop.host.network as Network | undefined; // what `Host` says it is
+}
 
 /** An error as the host makes it: code, syscall and address as Node spells them. */
 export function hostError(code: string, syscall: string, address?: Address): Error {

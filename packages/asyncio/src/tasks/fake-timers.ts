@@ -13,9 +13,7 @@ const program = globalThis as unknown as Timers;
 const { setTimeout: original } = program;
 let isLookedFor = true;
 
-/**
- * Called when something on a real loop begins to wait for time to pass: reports fake timers, once.
- */
+/** Called when something on a real loop begins to wait for time: reports fake timers, once. */
 export function noticeFakeTimers(): void {
   const { setTimeout: current } = program;
   if (!isLookedFor || (current === original && !wasFake)) return;
@@ -24,21 +22,16 @@ export function noticeFakeTimers(): void {
   isLookedFor = false;
   program.console.error(
     wasFake
-      ? "asyncio-ts was loaded while the timers of the program were fake, so it waits until somebody moves their clock, " +
-          "and hangs if nobody does. Import it before the timers are replaced, and test with `runTest` of asyncio-ts/testing, " +
-          "which has a clock of its own"
-      : "asyncio-ts waits in real time, but the timers of the program are fake (`useFakeTimers`, `mock.timers`): moving " +
-          "their clock ends no `sleep` and no deadline of a real loop. Test with `runTest` of asyncio-ts/testing, or give " +
-          "`run` a `VirtualLoop`: their clock jumps by itself",
+      ? "asyncio-ts was loaded while the timers of the program were fake, and hangs until somebody moves their clock. " +
+          "Import it before the timers are replaced, and test with `runTest` of asyncio-ts/testing, which has its own clock"
+      : "asyncio-ts waits in real time, but the timers of the program are fake: their clock ends no `sleep` of a real loop. " +
+          "Test with `runTest` of asyncio-ts/testing, or give `run` a `VirtualLoop`: their clock jumps by itself",
   );
 }
 
 const wasFake = isFake(original);
 
-/**
- * The fakes of sinon, which are those of Vitest and Jest too; of Jest before; of node:test; of
- * Deno's standard library.
- */
+/** The fakes of sinon, so of Vitest and Jest; of Jest before; of node:test; of Deno's library. */
 function isFake(setTimeout: object): boolean {
   const { clock, _isMockFunction, name } = setTimeout as Record<string, unknown>;
   if (typeof clock === "object" || _isMockFunction === true) return true;
