@@ -51,6 +51,8 @@ export class PgConnection implements DriverConnection, Plans {
   readonly #client: PgClient;
   readonly #options: PgConnectionOptions;
   readonly #prepared: Map<string, Prepared> = new Map();
+  /** How many times plans were used so far. */
+  #uses = 0;
   /** The exchange that the server works on. */
   #exchange: Exchange | undefined = undefined;
   #cancel: CancelRequest | undefined = undefined;
@@ -134,22 +136,21 @@ export class PgConnection implements DriverConnection, Plans {
     const key = keyOf(statement);
     const known = this.#prepared.get(key);
     if (known !== undefined) {
-      this.#prepared.delete(key); // to the end: it was used last
-      this.#prepared.set(key, known);
+      known.usedAt = ++this.#uses;
       return { known: true, statement: known };
     }
-    const prepared = { name: nameOf(key), reader: undefined };
+    const prepared = { name: nameOf(key), reader: undefined, usedAt: ++this.#uses };
     this.#prepared.set(key, prepared);
     return { known: false, statement: prepared };
   }
 
   evicted(): string | undefined {
     if (this.#prepared.size <= MOST_PREPARED) return undefined;
-    for (const [text, { name }] of this.#prepared) {
-      this.#prepared.delete(text);
-      return name;
-    }
-    return undefined;
+    let oldest: readonly [string, Prepared] | undefined;
+    for (const entry of this.#prepared)
+      if (oldest === undefined || entry[1].usedAt < oldest[1].usedAt) oldest = entry;
+    if (oldest !== undefined) this.#prepared.delete(oldest[0]);
+    return oldest?.[1].name;
   }
 
   forget(statement: Statement): void {

@@ -14,6 +14,8 @@ export interface Prepared {
   readonly name: string;
   /** Undefined until the server has told the columns. */
   reader: RowReader | undefined;
+  /** The larger, the later. */
+  usedAt: number;
 }
 
 /** What an exchange needs of its connection. */
