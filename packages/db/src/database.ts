@@ -30,6 +30,7 @@ import { type Sql, sql } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
 import {
   checkTransaction,
+  commit,
   rollBack,
   runTransaction,
   type Transaction,
@@ -187,7 +188,8 @@ export class Database extends Queries implements AsyncDisposable {
 
   /**
    * The rows of a query, one after the other, a batch at a time from the server, from a cursor in a
-   * transaction of its own. Leaving the loop, by whatever way, closes it and waits for that.
+   * transaction of its own, which is committed at the end of the rows. Leaving the loop before, by
+   * whatever way, rolls back and waits for that.
    */
   stream<Row = Record<string, unknown>>(
     query: Sql,
@@ -203,10 +205,14 @@ export class Database extends Queries implements AsyncDisposable {
         await session.send({ kind: "script", text: begin }, { title });
         return (request: Request) => session.send(request, { title });
       },
-      close: async () => {
+      close: async (_cursor: string, isAtEnd: boolean, failure: unknown) => {
         if (loan === undefined) return; // it was never opened
-        await rollBack(loan.item, title); // it has read, and nothing else
-        giveBack(loan);
+        try {
+          if (isAtEnd && failure === undefined) await commit(loan.item, title);
+        } finally {
+          await rollBack(loan.item, title);
+          giveBack(loan);
+        }
       },
     };
     return new RowStream<Row>(source, statement, title, options);

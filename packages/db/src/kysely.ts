@@ -119,7 +119,7 @@ class KyselyConnection implements DatabaseConnection {
           return (request) => this.#send(request, sql);
         },
         close: async (cursor, isAtEnd) => {
-          if (begins) await this.say("rollback");
+          if (begins) await this.say(isAtEnd ? "commit" : "rollback");
           else if (!isAtEnd) await this.#borrowed.closeCursor(cursor);
         },
       },

@@ -74,6 +74,18 @@ describePostgres("streams", (bench) => {
       assert.deepEqual(db.stats().holders, []);
     }));
 
+  test("a stream that changes rows is committed at its end, and undone when it is left", () =>
+    bench.run(async (db) => {
+      await db.execute(sql`create table queue as select generate_series(1, 10) as n`);
+      const left = db.stream(sql`delete from queue where n <= 5 returning n`, { batch: 2 });
+      for await (const _ of left) break;
+      let count = 0;
+      for await (const _ of db.stream(sql`delete from queue where n > 5 returning n`, { batch: 2 }))
+        count++;
+      assert.equal(count, 5);
+      assert.deepEqual(await db.one(sql`select count(*)::int as n from queue`), { n: 5 });
+    }));
+
   test("in a transaction a stream that is left lets it go on", () =>
     bench.run(async (db) => {
       const value = await db.transaction(async (tx) => {
