@@ -10,7 +10,7 @@ import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { QueueFull } from "../queues/errors.ts";
-import { type ConcurrentMap, mapConcurrent } from "../tasks/map-concurrent.ts";
+import { type ConcurrentMap, mapConcurrent } from "../tasks/concurrent-map.ts";
 import { ExecutorJob, JobStream } from "./job.ts";
 import { type AnyFunction, checkedFunction, type FunctionName, type Sendable } from "./sendable.ts";
 import { unwrap, Work, type WorkCancellation } from "./work.ts";

@@ -15,7 +15,7 @@ import type { Wait } from "../kernel/wait.ts";
 import { contextStorage } from "../ports/context-storage.ts";
 import type { Links } from "../structures/linked-list.ts";
 import { formatSeconds } from "../structures/timers.ts";
-import { timeLeft } from "../tasks/timeouts.ts";
+import { timeLeft } from "../tasks/due.ts";
 import { sharedValues } from "./carried-variables.ts";
 import { addCallers, type ErrorTable, errorOf, tableOf } from "./error-table.ts";
 import type { CallOutcome } from "./protocol.ts";
