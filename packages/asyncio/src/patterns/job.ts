@@ -48,7 +48,7 @@ export interface JobDetails {
  * const job: patterns.Job<string> = queue.add(() => asyncio.sleep(0.001, "sent"));
  * assert.equal(await job, "sent");
  */
-export class Job<T> extends Future<T> implements Links<Job<T>>, FutureListener {
+export class Job<T> extends Future<T> {
   /** @internal */ readonly details: JobDetails;
   /** @internal Links of its line. */
   previous: Job<T> | undefined = undefined;
