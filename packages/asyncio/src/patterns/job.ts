@@ -17,7 +17,6 @@ import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
-import type { Links } from "../structures/linked-list.ts";
 import { captureSettlers, forgetSettlers, latest, type Settle } from "../structures/settlers.ts";
 
 /** The queue, as its jobs see it. */
