@@ -254,7 +254,7 @@ function bodyOf<T>(
   }
   return async (emit) => {
     const scope = here();
-    const items = new Source<T>(isFunction ? source() : source, undefined);
+    const items = new Source<T>(isFunction ? source() : source, undefined, "stream");
     try {
       for (;;) {
         const step = items.isAsync ? await items.next(scope) : items.nextNow();

@@ -97,6 +97,8 @@ export class Queue<T> {
   /** Items put and not reported by `taskDone` yet. */
   #unfinished = 0;
   #dropped = 0;
+  /** `get` in two parts: made when a `select` asks for it. */
+  #getting: Operation<T> | undefined = undefined;
   readonly #overflow: Overflow;
   readonly #onDrop: ((item: T) => void) | undefined;
   /** Undefined until it is shut down. */
@@ -305,7 +307,7 @@ export class Queue<T> {
 
   /** @internal For `select`: `get`. */
   [operation](): Operation<T> {
-    return {
+    this.#getting ??= {
       subject: this.#getSubject,
       attempt: () => {
         if (this.#items.length > 0) return { value: this.#take() };
@@ -314,6 +316,7 @@ export class Queue<T> {
       },
       enlist: (place) => this.#getters.add(place),
     };
+    return this.#getting;
   }
 
   /** @internal */
