@@ -54,9 +54,9 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
   test("adds no more than this to a bundle", async () => {
     const { contents } = await bundleOf(doors[0]);
 
-    assert.ok(contents.byteLength <= 64_500, `${contents.byteLength} bytes`);
+    assert.ok(contents.byteLength <= 65_500, `${contents.byteLength} bytes`);
     const gzipped = gzipSync(contents, { level: 9 }).byteLength;
-    assert.ok(gzipped <= 22_500, `${gzipped} bytes, gzipped`);
+    assert.ok(gzipped <= 22_900, `${gzipped} bytes, gzipped`);
   });
 
   test("brings these modules along, beside the kernel and what is below it", async () => {
@@ -70,6 +70,7 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
       "ports/context-storage.ts",
       "ports/copies.ts",
       "ports/js-host.ts",
+      "ports/races.ts",
       "ports/uncaught.ts",
       "runner/deadlock-watch.ts",
       "runner/forgotten.ts",
@@ -91,6 +92,7 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
       "tasks/group-child.ts",
       "tasks/owners.ts",
       "tasks/sleep.ts",
+      "tasks/task-group-options.ts",
       "tasks/task-group.ts",
     ]);
   });
@@ -100,17 +102,19 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
 async function bundleOf(door) {
   const names = "run, sleep, taskGroup";
   const program = `import { ${names} } from ${JSON.stringify(door)};\nconsole.log(${names});\n`;
-  const { outputFiles, metafile } = await build({
+  const { outputFiles, metafile, warnings } = await build({
     stdin: { contents: program, resolveDir: library },
     absWorkingDir: join(library, "src"),
     bundle: true,
     minify: true,
     write: false,
     metafile: true,
+    logLevel: "silent",
     format: "esm",
     platform: "node",
     target: "node20",
   });
+  assert.deepEqual(warnings, []);
   const [{ contents }] = outputFiles;
   const [{ inputs }] = Object.values(metafile.outputs);
   const modules = Object.entries(inputs)

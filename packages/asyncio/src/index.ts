@@ -15,10 +15,11 @@ export type { SignalName } from "./runner/signals.ts";
 export { allTasks, createTask, currentTask } from "./tasks/create-task.ts";
 export { type Coroutine, Task, type TaskOptions } from "./kernel/task.ts";
 export { Future } from "./kernel/future.ts";
-export { sleep } from "./tasks/sleep.ts";
+export { sleep, sleepUntil } from "./tasks/sleep.ts";
 export {
   type Awaitable,
   gather,
+  type GatherOptions,
   type ResultOf,
   type Results,
   type Settled,
@@ -35,10 +36,14 @@ export {
 // Structure
 export {
   type ConcurrentMap,
+  type Kept,
   type MapConcurrentOptions,
-  mapConcurrent,
-} from "./tasks/map-concurrent.ts";
-export { TaskGroup, taskGroup, type TaskGroupOptions } from "./tasks/task-group.ts";
+  skip,
+} from "./tasks/concurrent-map.ts";
+export { mapConcurrent } from "./tasks/map-concurrent.ts";
+export { forEachConcurrent, mapAll, type MapOptions } from "./tasks/map-all.ts";
+export { TaskGroup, taskGroup } from "./tasks/task-group.ts";
+export type { OnError, StartOptions, TaskGroupOptions } from "./tasks/task-group-options.ts";
 export {
   CancelScope,
   type CancelScopeOptions,
@@ -47,10 +52,11 @@ export {
   moveOnAfter,
   type SignalOption,
   Timeout,
-  timeLeft,
+  type TimeoutOptions,
   timeout,
   timeoutAt,
 } from "./tasks/timeouts.ts";
+export { effectiveDeadline, isCancelled, throwIfCancelled, timeLeft } from "./tasks/due.ts";
 export {
   acquiring,
   type Case,

@@ -6,6 +6,9 @@
  */
 // biome-ignore-all assist/source/organizeImports: the order is that of the documentation
 
+// Task queues
+export { Job } from "./patterns/job.ts";
+export { type JobOptions, TaskQueue, type TaskQueueOptions } from "./patterns/task-queue.ts";
 // Limiters
 export {
   type BorrowOptions,
@@ -45,8 +48,25 @@ export {
   type Step,
 } from "./patterns/schedule.ts";
 // Channels
-export { EndOfChannel } from "./patterns/channel-errors.ts";
+export {
+  channel,
+  type ChannelOptions,
+  type Receiver,
+  type Sender,
+} from "./patterns/channel.ts";
+export type { ChannelStatistics } from "./patterns/channel-core.ts";
+export { Broadcast, type BroadcastOptions } from "./patterns/broadcast.ts";
+export { BrokenChannel, EndOfChannel, Lagged } from "./patterns/channel-errors.ts";
 export { Watch, type WatchOptions } from "./patterns/watch.ts";
+// Streams of values
+export {
+  type EmitterLike,
+  events,
+  type EventsOptions,
+  once,
+  type TargetLike,
+} from "./patterns/events.ts";
+export { type Items, Stream, stream, type StreamOptions } from "./patterns/stream.ts";
 // Resources
 export {
   type Ended,
@@ -59,4 +79,11 @@ export {
 export type { Borrower, Loan } from "./patterns/loan.ts";
 export { Pool, type PoolOptions } from "./patterns/pool.ts";
 export { Shared, type SharedOptions } from "./patterns/used-together.ts";
+export { type ChildSpec, supervise, type SuperviseOptions } from "./patterns/supervise.ts";
+export {
+  deadlineHeaders,
+  type HeadersOf,
+  withDeadlineOf,
+  type WithDeadlineOptions,
+} from "./patterns/deadline-headers.ts";
 export { singleFlight, type SingleFlightOptions } from "./patterns/single-flight.ts";

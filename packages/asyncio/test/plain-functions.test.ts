@@ -62,6 +62,7 @@ const takers: Record<string, (body: Body) => PromiseLike<unknown>> = {
   "condition.run": (body) => new asyncio.Condition().run(body),
   "resource.use": (body) => patterns.resource(noop, noop).use(body),
   resources: (body) => patterns.resources(body),
+  withDeadlineOf: (body) => patterns.withDeadlineOf({}, body),
   singleFlight: (body) => patterns.singleFlight(body)(),
   "shared.run": async (body) => {
     await using shared = new patterns.Shared(patterns.resource(noop, noop));

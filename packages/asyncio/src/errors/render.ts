@@ -86,6 +86,12 @@ export function summary(thrown: unknown): string {
   return json.length > LONGEST_OBJECT ? `${json.slice(0, LONGEST_OBJECT)}...` : json;
 }
 
+/** What was thrown, in one short line. */
+export function headline(thrown: unknown): string {
+  const [line = ""] = summary(thrown).split("\n", 1);
+  return line.length > LONGEST_OBJECT ? `${line.slice(0, LONGEST_OBJECT)}...` : line;
+}
+
 /** What was thrown, for a report: with its stack, the errors in it, and its cause. */
 export function formatThrown(thrown: unknown): string {
   return format(thrown, 0, new Set());

@@ -34,7 +34,7 @@ import type { Cancellation } from "./cancellation.ts";
 import { currentContext } from "./context.ts";
 import type { EventLoop } from "./loop.ts";
 import { getRunningLoop, here, turn } from "./operation.ts";
-import { type FailureRecord, forgetFailure, recordFailure } from "./reports.ts";
+import { type FailureRecord, forgetFailure, recordFailure, reportFailure } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 import { Wait } from "./wait.ts";
@@ -270,6 +270,11 @@ export class Future<T> extends Promise<T> {
     else if (listeners !== undefined) this.#tell(listeners);
     if (state === "rejected" && this.#observed === false)
       this.#observed = recordFailure(this as Future<unknown>);
+  }
+
+  /** @internal Reports its failure now, if nobody has looked at it. */
+  reportIfUnobserved(): void {
+    if (typeof this.#observed === "object") reportFailure(this.#observed);
   }
 
   /** @internal */ get state(): FutureState {

@@ -75,7 +75,7 @@ export function reportUnobserved(loop: EventLoop): void {
   for (const record of loop.unobserved) reportFailure(record);
 }
 
-function reportFailure(record: FailureRecord): void {
+export function reportFailure(record: FailureRecord): void {
   if (!record.loop.unobserved.has(record)) return;
   forgetFailure(record);
   const { message, exception, sourceTraceback } = record;
@@ -94,7 +94,7 @@ function failedTwin({ twin, exception }: FailureRecord): Future<unknown> {
 
 // --- scopes, waits and steps
 
-/** In debug mode: where tasks and waits were made. A field would cost always (bench: memory). */
+/** In debug mode: where tasks and waits were made. A field would cost always. */
 export const creationSites: WeakMap<object, string> = new WeakMap();
 
 export function describeScope({ label, task }: Scope): string {

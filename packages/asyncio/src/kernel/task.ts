@@ -17,9 +17,9 @@ import { currentContext, currentScope, enterScope, runInScope } from "./context.
 import { Future, type FutureListener, type FutureState } from "./future.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
-import { awaitBody, here, recognised } from "./operation.ts";
+import { awaitBody, completed, here, recognised, refused } from "./operation.ts";
 import { creationSites } from "./reports.ts";
-import { Scope } from "./scope.ts";
+import { park, Scope } from "./scope.ts";
 import { Wait } from "./wait.ts";
 
 /** An `async` function, or any other: what it returns is awaited. */
@@ -133,6 +133,29 @@ export class Task<T> extends Future<T> {
       this.settle("cancelled", new CancelledError(details, options));
     }
     return true;
+  }
+
+  /**
+   * Cancels it and waits until it has ended. Throws nothing of the task's: its failure counts as
+   * seen. Cancelled meanwhile, it rejects when the task has ended. Refused for a task that waits
+   * for it.
+   */
+  cancelAndWait(reason?: unknown): Promise<void> {
+    const scope = here();
+    this.observe();
+    if (this.done()) return scope.interruption(this) ?? completed(scope, this, undefined);
+    const cycle = this.cycleThrough(scope);
+    if (cycle !== undefined) return refused(scope, this, cycle);
+    this.cancel(reason);
+    const listener = { futureDone: () => void wait.joined(undefined) };
+    const wait = park<void>(scope, this, (_wait, { source }) => {
+      if (source === "closed") this.unlisten(listener);
+      return source === "closed"; // a join: it ends with the task, which is cancelled already
+    });
+    this.listen(listener);
+    const due = scope.mayBeDue ? scope.takeDue() : undefined;
+    if (due !== undefined) wait.cancel(due);
+    return wait.promise;
   }
 
   /**

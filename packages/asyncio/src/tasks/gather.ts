@@ -20,6 +20,7 @@ import { LinkedList } from "../structures/linked-list.ts";
 import { ignore } from "../structures/settlers.ts";
 import { Child } from "./owners.ts";
 import { isIterable } from "./source.ts";
+import { type SignalOption, underSignal } from "./timeouts.ts";
 
 const api = "`gather`";
 
@@ -59,11 +60,11 @@ export type Settled<A extends readonly Awaitable<unknown>[]> = {
  */
 export function gather<A extends readonly Awaitable<unknown>[] | []>(
   awaitables: A,
-  options: { returnExceptions: true },
+  options: GatherOptions & { readonly returnExceptions: true },
 ): Promise<Settled<A>>;
 export function gather<A extends readonly Awaitable<unknown>[] | []>(
   awaitables: A,
-  options?: { returnExceptions?: false },
+  options?: GatherOptions & { readonly returnExceptions?: false | undefined },
 ): Promise<Results<A>>;
 export function gather<A extends readonly Awaitable<unknown>[]>(
   ...awaitables: A
@@ -82,15 +83,22 @@ export function gather(...args: unknown[]): Promise<unknown> {
     return stop;
   }
   if (awaitables.length === 0) return completed(scope, "gather", []);
-  const { returnExceptions = false } = (asList && options !== undefined ? options : {}) as Options;
-  return new Gathering(scope, awaitables as Awaitable<unknown>[], returnExceptions).wait.promise;
+  const given = (asList && options !== undefined ? options : {}) as GatherOptions;
+  const { returnExceptions = false, signal } = given;
+  const begin = (): Promise<unknown> =>
+    new Gathering(here(), awaitables as Awaitable<unknown>[], returnExceptions).wait.promise;
+  if (signal === undefined) return begin();
+  for (const item of awaitables) if (isThenable(item)) item.then(undefined, ignore); // it may have aborted
+  return underSignal(api, signal, begin);
 }
 
-interface Options {
-  readonly returnExceptions?: boolean;
+/** What `gather` takes behind an array. */
+export interface GatherOptions extends SignalOption {
+  /** Puts failures among the results, in place of throwing the first. @default false */
+  readonly returnExceptions?: boolean | undefined;
 }
 
-const KNOWN: Names<Options> = { returnExceptions: 1 };
+const KNOWN: Names<GatherOptions> = { returnExceptions: 1, signal: 1 };
 
 function checkAwaitables(awaitables: unknown[], options: unknown): Promise<never> | undefined {
   try {

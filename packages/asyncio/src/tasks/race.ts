@@ -10,9 +10,11 @@ import {
   argumentError,
   CancelledError,
   checkCoroutine,
+  checkOptions,
   checkSeconds,
   rangeError,
 } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { currentContext } from "../kernel/context.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { creationSites } from "../kernel/reports.ts";
@@ -22,6 +24,7 @@ import { Wait } from "../kernel/wait.ts";
 import { waitForBell } from "./bell.ts";
 import { ExceptionGroup } from "./exception-group.ts";
 import { checkIterable } from "./iterables.ts";
+import { type SignalOption, underSignal } from "./timeouts.ts";
 
 /** What `race` resolves to: what one of the thunks gives. */
 export type Winner<A extends readonly Coroutine<unknown>[]> = A[number] extends () => infer T
@@ -168,16 +171,34 @@ function isHeld(value: unknown): boolean {
 
 /**
  * Runs all thunks side by side; the first to end wins, with its value or its failure. The others
- * are cancelled and awaited before the call settles. A loser that fails while it ends is reported
+ * are cancelled and awaited before the call settles. Takes them one by one, or as an array with
+ * options. A loser that fails while it ends is reported
  * to the exception handler. What Promise.race leaves running, this does not.
  *
  * @example
  * const winner = await asyncio.race(() => asyncio.sleep(0.001, "fast"), () => asyncio.sleep(3600,
  * "slow")); assert.equal(winner, "fast");
  */
-export async function race<A extends readonly Coroutine<unknown>[]>(
-  ...thunks: A
-): Promise<Winner<A>> {
+export function race<const A extends readonly Coroutine<unknown>[]>(
+  thunks: A,
+  options?: SignalOption,
+): Promise<Winner<A>>;
+export function race<A extends readonly Coroutine<unknown>[]>(...thunks: A): Promise<Winner<A>>;
+export function race(...args: readonly unknown[]): Promise<unknown> {
+  const [first, options] = args;
+  if (!Array.isArray(first)) return raceAll(args as readonly Coroutine<unknown>[]);
+  try {
+    checkOptions("`race`", options, KNOWN);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  const { signal } = (options ?? {}) as SignalOption;
+  return underSignal("`race`", signal, () => raceAll(first as Coroutine<unknown>[]));
+}
+
+const KNOWN: Names<SignalOption> = { signal: 1 };
+
+async function raceAll(thunks: readonly Coroutine<unknown>[]): Promise<unknown> {
   for (const thunk of thunks) checkCoroutine("`race`", thunk);
   if (thunks.length === 0)
     throw argumentError("`race`", "at least one function that returns a promise", undefined);
@@ -194,7 +215,7 @@ export async function race<A extends readonly Coroutine<unknown>[]>(
   await branches.ended(() => first !== undefined);
   const winner = first as unknown as Ending; // set by a branch, else `ended` has rejected
   if ("error" in winner) throw winner.error;
-  return winner.value as Winner<A>; // a value of one of the thunks
+  return winner.value;
 }
 
 /**

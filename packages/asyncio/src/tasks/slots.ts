@@ -1,8 +1,4 @@
-/**
- * Outcomes by place. The places in use lie close together, so they go round in an array (bench:
- * map).
- */
-
+/** Values by numbered places. Those in use lie close together, so they go round (bench: map). */
 export class Slots<O> {
   #places: (O | undefined)[] = new Array(16);
   /** How many are in use. */

@@ -31,6 +31,14 @@ export interface SignalOption {
 const SIGNAL: Names<SignalOption> = { signal: 1 };
 const CLOCK_TIME = "a time in seconds on the clock of `loop.time()`, or null";
 
+/** What `timeout` and `timeoutAt` take. */
+export interface TimeoutOptions extends SignalOption {
+  /** What the time is for, as the error says it: "loading the profile". */
+  readonly label?: string | undefined;
+}
+
+const TIMEOUT: Names<TimeoutOptions> = { signal: 1, label: 1 };
+
 /** A scope to be nested in the current one, in the same task and context. */
 function nestedScope(parent: Scope, label: string, options: Partial<ScopeOptions> = {}): Scope {
   const { shield, cancelGrace } = options;
@@ -150,7 +158,7 @@ export class Timeout {
 export function timeout<T>(
   seconds: number | null,
   body: (scope: Timeout) => T | PromiseLike<T>,
-  options?: SignalOption,
+  options?: TimeoutOptions,
 ): Promise<T> {
   return runWithDeadline("`timeout`", true, seconds, body, options);
 }
@@ -167,7 +175,7 @@ export function timeout<T>(
 export function timeoutAt<T>(
   when: number | null,
   body: (scope: Timeout) => T | PromiseLike<T>,
-  options?: SignalOption,
+  options?: TimeoutOptions,
 ): Promise<T> {
   return runWithDeadline("`timeoutAt`", false, when, body, options);
 }
@@ -181,14 +189,14 @@ async function runWithDeadline<T>(
   isFromNow: boolean,
   seconds: number | null,
   body: (scope: Timeout) => T | PromiseLike<T>,
-  options: SignalOption | undefined,
+  options: TimeoutOptions | undefined,
 ): Promise<T> {
   if (seconds !== null) {
     const what = isFromNow ? "a number of seconds, or null" : CLOCK_TIME;
     checkSeconds(api, what, seconds);
   }
   checkCoroutine(api, body);
-  checkOptions(api, options, SIGNAL);
+  checkOptions(api, options, TIMEOUT);
   const parent = here();
   const scope = nestedScope(parent, "timeout");
   if (seconds !== null) scope.deadline = isFromNow ? parent.loop.time() + seconds : seconds;
@@ -197,9 +205,10 @@ async function runWithDeadline<T>(
     return await openWithSignal(api, scope, parent, run, options?.signal);
   } catch (error) {
     if (!scope.owns(error)) throw error;
-    const what =
-      isFromNow && seconds !== null ? `the deadline of ${formatSeconds(seconds)}` : "the deadline";
-    throw new TimeoutError(`${api} cancelled the body: ${what} has passed`, { cause: error });
+    const what = isFromNow && seconds !== null ? ` of ${formatSeconds(seconds)}` : "";
+    const label = options?.label === undefined ? "" : ` for ${options.label}`;
+    const message = `${api} cancelled the body: the deadline${what}${label} has passed`;
+    throw new TimeoutError(message, { cause: error });
   }
 }
 
@@ -270,21 +279,6 @@ export async function cleanup<T>(seconds: number, body: Coroutine<T>): Promise<T
     if (!scope.owns(error)) throw error;
     return undefined;
   }
-}
-
-/**
- * Seconds until the nearest deadline around the running code, those around the owner of the task
- * included: Infinity if there is none, 0 if it has passed or a cancellation is due.
- */
-export function timeLeft(): number {
-  const start = here();
-  if (start.peekDue() !== undefined) return 0;
-  let deadline = Number.POSITIVE_INFINITY;
-  for (let scope: Scope | undefined = start; scope !== undefined; scope = scope.around)
-    if (!scope.closed) deadline = Math.min(deadline, scope.deadline);
-  return deadline === Number.POSITIVE_INFINITY
-    ? deadline
-    : Math.max(deadline - start.loop.time(), 0);
 }
 
 /** What `new CancelScope` takes. */
