@@ -31,7 +31,7 @@ const layers = [
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
 // These only fall.
-const kernelLines = { file: 380, total: 2723 };
+const kernelLines = { file: 378, total: 2713 };
 const linesBelow = 1261;
 const linesOfAFile = 495;
 

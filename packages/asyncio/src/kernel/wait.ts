@@ -63,7 +63,7 @@ export class Wait<T = unknown> implements Place<T> {
   state: WaitState = "parked";
   /** @internal Whether it is handed something that would be lost with it: an item, a lock. */
   handsOver = false;
-  /** While it is parked: what it brings along, as the item of a `put`. Then its outcome. */
+  /** While parked: what it brings along, as the item of a `put`. Then its outcome. */
   offer: unknown = undefined;
   /**
    * @internal While parked: a cancellation that was forwarded. Cancelled: the one that it ends
