@@ -10,6 +10,7 @@
 //   --schedules 10000    schedules: for each mended bug, from each seed
 //   --seeds 500          conformance: orders for each operation
 //   --rounds 5           schedules, conformance: how often, from another seed each time
+//   --executor-seconds 600  executors: how long random jobs are run, cancelled and lost
 //   --times 20           files: how often each test file
 //   --seed 1             the first seed; by default one that no soak has had
 //   --at-once 4 processes beside each other; more than there are processors makes the machine busy
@@ -32,6 +33,7 @@ const numbers = {
   seeds: 500,
   rounds: 5,
   times: 20,
+  "executor-seconds": 600,
   seed: Math.floor(Date.now() / 1000) % 1_000_000_000,
   "at-once": availableParallelism(),
 };
@@ -60,6 +62,13 @@ const parts = {
         env: { CONFORMANCE_SEEDS: settings.seeds, CONFORMANCE_SEED: seed },
       })),
     ),
+  executors: () => [
+    {
+      part: "executors",
+      file: "packages/asyncio/test/executors/soak.test.ts",
+      env: { EXECUTORS_SECONDS: settings["executor-seconds"], EXECUTORS_SEED: settings.seed },
+    },
+  ],
   // In turns: what is broken everywhere shows early, and neighbours change.
   files: (wanted) =>
     Array.from({ length: settings.times }, () =>

@@ -1,4 +1,5 @@
-// The service: checks that never end are stopped, and leave their worker free. Once on real sockets.
+// The service: checks that never end are stopped, and leave their worker free. Once on real
+// sockets.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
