@@ -10,6 +10,7 @@
 //   --schedules 10000    schedules: for each mended bug, from each seed
 //   --seeds 500          conformance: orders for each operation
 //   --rounds 5           schedules, conformance: how often, from another seed each time
+//   --executor-seconds 600  executors: how long random jobs are run, cancelled and lost
 //   --times 20           files: how often each test file
 //   --repetitions 10000  database: cancels and deadlines at the worst moment
 //   --chaos 600          database: seconds in which servers and connections are killed
@@ -36,6 +37,7 @@ const numbers = {
   times: 20,
   repetitions: 10_000,
   chaos: 600,
+  "executor-seconds": 600,
   seed: Math.floor(Date.now() / 1000) % 1_000_000_000,
   "at-once": availableParallelism(),
 };
@@ -76,6 +78,13 @@ const parts = {
           ASYNCIO_DB_CHAOS: settings.chaos,
         },
       })),
+  executors: () => [
+    {
+      part: "executors",
+      file: "packages/asyncio/test/executors/soak.test.ts",
+      env: { EXECUTORS_SECONDS: settings["executor-seconds"], EXECUTORS_SEED: settings.seed },
+    },
+  ],
   // In turns: what is broken everywhere shows early, and neighbours change.
   files: (wanted) =>
     Array.from({ length: settings.times }, () =>
