@@ -186,6 +186,7 @@ export const cases: readonly Case[] = [
     others: [
       "ours",
       "ours-semaphore",
+      "ours-task-queue",
       "async-mutex",
       "p-limit",
       "p-queue",

@@ -12,6 +12,7 @@ export type Implementation =
   | "native"
   | "ours"
   | "ours-semaphore"
+  | "ours-task-queue"
   | "ours-unlimited"
   | "ours-using"
   | "abort-controller"
@@ -52,6 +53,7 @@ export function isGuest(implementation: Implementation): implementation is Guest
 /** Names for the tables and charts, where the name of the file does not say it. */
 export const titles: Partial<Readonly<Record<Implementation, string>>> = {
   "ours-semaphore": "ours (Semaphore)",
+  "ours-task-queue": "ours (TaskQueue)",
   "ours-unlimited": "ours (no deadline)",
   "ours-using": "ours (using)",
   "abort-controller": "AbortController",

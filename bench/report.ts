@@ -4,7 +4,7 @@
 import { type Implementation, reference, titleOf } from "./contenders.ts";
 import type { FairnessResult, TimerHeapResult } from "./demonstrations.ts";
 import type { FetchesResult } from "./fetches.ts";
-import type { GrowthResult } from "./growth.ts";
+import type { GrowthPoint, GrowthResult } from "./growth.ts";
 import { isQuiet, type Machine } from "./machine.ts";
 import type { Report } from "./main.ts";
 import type { MemoryKind, MemoryResult } from "./memory.ts";
@@ -133,9 +133,7 @@ export function formatSummary(results: readonly CaseResult[]): string {
       nanoseconds(reference),
       nanoseconds("ours"),
       ours === undefined ? "-" : ours.ratio.toFixed(2),
-      aim === undefined
-        ? ""
-        : `${aim} ${ours !== undefined && ours.ratio <= aim ? "met" : "not met"}`,
+      verdict(ours?.ratio, aim),
       ...columns.map(nanoseconds),
     ];
   });
@@ -167,8 +165,8 @@ function partOf(done: number, all: number): string {
 
 export function formatGrowth(results: readonly GrowthResult[]): string {
   const counts = Object.values(results[0]?.lines ?? {})[0]?.map((point) => point.count) ?? [];
-  const header = ["n", "ns for", "by", ...counts.map(count)];
-  const rows = results.flatMap(({ name, operation, lines }) =>
+  const header = ["n", "ns for", "by", ...counts.map(count), "last / first", "aim"];
+  const rows = results.flatMap(({ name, operation, aim, lines }) =>
     Object.entries(lines).map(([implementation, points], index) => [
       index === 0 ? name : "",
       index === 0 ? operation : "",
@@ -177,9 +175,22 @@ export function formatGrowth(results: readonly GrowthResult[]): string {
         const point = points[column];
         return point === undefined ? "-" : count(point.nanosecondsPerOperation);
       }),
+      growthOf(points).toFixed(2),
+      implementation === "ours" ? verdict(growthOf(points), aim) : "",
     ]),
   );
   return formatTable(header, rows, 3);
+}
+
+function growthOf(points: readonly GrowthPoint[]): number {
+  const [first, last] = [points[0], points.at(-1)];
+  return (last?.nanosecondsPerOperation ?? 0) / (first?.nanosecondsPerOperation ?? 0);
+}
+
+/** "2.5 met", for a figure that is to be no more than that. */
+function verdict(found: number | undefined, most: number | undefined): string {
+  if (most === undefined) return "";
+  return `${most} ${found !== undefined && found <= most ? "met" : "not met"}`;
 }
 
 export function formatMemory(results: readonly MemoryResult[]): string {
@@ -189,22 +200,25 @@ export function formatMemory(results: readonly MemoryResult[]): string {
     "how many",
     "bytes of heap",
     `/ ${reference}`,
+    "aim",
     "bytes of the process",
     "started in",
     "over the sleep",
   ];
-  const rows = results.flatMap(({ kind, findings }) => {
+  const rows = results.flatMap(({ kind, aim, findings }) => {
     const base = findings[reference]?.heapBytesPerTask;
     return Object.entries(findings).map(([implementation, finding], index) => {
       const { tasks, seconds, heapBytesPerTask, residentBytesPerTask, startMs } = finding;
       const overMs = finding.wallMs - seconds * 1000;
       const heap = finding.overlapped ? undefined : heapBytesPerTask;
+      const ratio = heap === undefined || base === undefined ? undefined : heap / base;
       return [
         index === 0 ? memoryTitles[kind] : "",
         titleOf(implementation),
         count(tasks),
         heap === undefined ? "-" : count(heap),
-        heap === undefined || base === undefined ? "-" : (heap / base).toFixed(2),
+        ratio === undefined ? "-" : ratio.toFixed(2),
+        implementation === "ours" ? verdict(ratio, aim) : "",
         finding.overlapped ? "-" : count(residentBytesPerTask),
         `${(startMs / 1000).toFixed(2)} s`,
         kind === "sleeping" ? `${(overMs / 1000).toFixed(2)} s` : "",
@@ -285,22 +299,23 @@ export function formatIdle(results: IdleResult): string {
 }
 
 export function formatTraffic(results: readonly TrafficResult[]): string {
-  const header = ["in a second", "of", reference, "ours", `/ ${reference}`, "uvloop", "ours / it"];
-  const rows = results.map(({ what, unit, rounds }) => {
+  const against = [`/ ${reference}`, "aim", "uvloop", "ours / it"];
+  const rows = results.map(({ what, unit, aim, rounds }) => {
     const fastest = (by: Implementation): string => {
       const found = rounds[by] ?? [];
       return found.length === 0 ? "-" : count(Math.max(...found));
     };
-    const against = (other: Implementation): string => {
+    const ratioTo = (other: Implementation): number => {
       const ratios = (rounds.ours ?? []).map((rate, round) => rate / (rounds[other]?.[round] ?? 0));
-      return ratios.every(Number.isFinite) && ratios.length > 0
-        ? medianInterval(ratios).median.toFixed(2)
-        : "-";
+      return ratios.length === 0 ? Number.NaN : medianInterval(ratios).median;
     };
-    const figures = [fastest(reference), fastest("ours"), against(reference)];
-    return [what, unit, ...figures, fastest("uvloop"), against("uvloop")];
+    const show = (ratio: number): string => (Number.isFinite(ratio) ? ratio.toFixed(2) : "-");
+    const ratio = ratioTo(reference);
+    const isMet = `${aim} ${ratio >= aim ? "met" : "not met"}`;
+    const figures = [fastest(reference), fastest("ours"), show(ratio), isMet];
+    return [what, unit, ...figures, fastest("uvloop"), show(ratioTo("uvloop"))];
   });
-  return formatTable(header, rows, 2);
+  return formatTable(["in a second", "of", reference, "ours", ...against], rows, 2);
 }
 
 export function formatFetches({ pages, rounds }: FetchesResult): string {

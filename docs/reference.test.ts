@@ -19,7 +19,14 @@ import {
 const root = fileURLToPath(new URL("..", import.meta.url));
 const src = join(root, "packages/asyncio/src/");
 /** The doors, and what examples call them. */
-const doors = { index: "asyncio", lowlevel: "lowlevel", patterns: "patterns", testing: "testing" };
+const doors = {
+  index: "asyncio",
+  executors: "executors",
+  lowlevel: "lowlevel",
+  patterns: "patterns",
+  testing: "testing",
+  worker: "worker",
+};
 const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
 
 /**
@@ -28,12 +35,14 @@ const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
  */
 const counts = new Set(
   (
-    "attempt available backlog burst bytesWritten connections consumed count depth " +
-    "deviations distinct dropped expected factor failedHandshakes gid highWaterMark index " +
-    "interleave iterations length limit loss lowWaterMark max maxConnections maxsize " +
-    "maxSteps min missed most nWaiting parties permits pid places port position priority probes queueSize " +
-    "ratio receiveBufferSize returncode runs schedule schedules seed sendBufferSize share " +
-    "size steps uid unsent value weight"
+    "ahead attempt attempts available backlog burst busy bytesWritten capacity completed " +
+    "connections consumed count depth deviations distinct dropped exitCode expected factor " +
+    "failedHandshakes gid highWaterMark index interleave iterations jobs length limit loss " +
+    "lowWaterMark max maxConnections maxMemoryMb maxQueue maxsize maxSteps maxTasksPerWorker " +
+    "maxWorkers megabytes min minWorkers missed most nWaiting parties permits pid places port " +
+    "position priority probes queued queueSize ratio receiveBufferSize receivers receiving " +
+    "replaced replay returncode running runs schedule schedules seed sendBufferSize senders " +
+    "sending share size steps uid unsent value weight"
   ).split(" "),
 );
 

@@ -12,7 +12,10 @@ import { join, resolve } from "node:path";
 import { build } from "esbuild";
 
 /** Folders of the sources by part of the first door; all others are its first part. */
-const folders = { primitives: ["sync", "queues"], outside: ["streams", "net", "process"] };
+const folders = {
+  primitives: ["sync", "queues"],
+  outside: ["streams", "net", "process", "executors"],
+};
 
 const [home, out] = process.argv.slice(2).map((folder) => resolve(folder));
 const source = join(home, "src");
@@ -53,7 +56,8 @@ const { metafile } = await build({
 for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {
   const file = resolve(home, output);
   if (entryPoint?.startsWith("part:")) rmSync(file);
-  else if (file.endsWith(".js")) writeFileSync(file, withNames(readFileSync(file, "utf8")));
+  else if (file.endsWith(".js"))
+    writeFileSync(file, withoutBareImports(withNames(readFileSync(file, "utf8"))));
 }
 // The maps of the parts are empty.
 for (const part of Object.keys(parts)) rmSync(join(out, `part-${part}.js.map`));
@@ -66,6 +70,14 @@ function withNames(code) {
   const classes = [...code.matchAll(/^var (\w+) = class _\1\b/gm)].map(([, name]) => name);
   if (classes.length === 0) return code;
   return code.replaceAll(new RegExp(`\\b_(${classes.join("|")})\\b`, "g"), "$1 ");
+}
+
+/**
+ * An import of nothing would have the chunk loaded for what that does. No module of ours does
+ * anything then, and bundlers warn that they leave such an import out.
+ */
+function withoutBareImports(code) {
+  return code.replaceAll(/^import "\.\/chunk-\w+\.js";$/gm, "");
 }
 
 function addParts(build) {

@@ -102,17 +102,19 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
 async function bundleOf(door) {
   const names = "run, sleep, taskGroup";
   const program = `import { ${names} } from ${JSON.stringify(door)};\nconsole.log(${names});\n`;
-  const { outputFiles, metafile } = await build({
+  const { outputFiles, metafile, warnings } = await build({
     stdin: { contents: program, resolveDir: library },
     absWorkingDir: join(library, "src"),
     bundle: true,
     minify: true,
     write: false,
     metafile: true,
+    logLevel: "silent",
     format: "esm",
     platform: "node",
     target: "node20",
   });
+  assert.deepEqual(warnings, []);
   const [{ contents }] = outputFiles;
   const [{ inputs }] = Object.values(metafile.outputs);
   const modules = Object.entries(inputs)

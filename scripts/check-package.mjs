@@ -20,7 +20,7 @@ import { root } from "./install.mjs";
 // Rules, fine points and decisions of the design (R1, F1, D1), behaviours of asyncio (S1), cases of
 // the benchmarks, and files.
 const citations =
-  /\b[RFDS]\d+\b|\b8\.\d+\b|\b[Rr]ules? \d+|\b[Ff]ine points? \d+|\b(?:deviation|decision)s? \d+|\bbench:|\bdocs\/\S+|\bdesign\.md\b|[\w-]\.(?:test\.)?ts\b/g;
+  /\b[RFDS]\d+\b|\b8\.\d+\b|\b[Rr]ules? \d+|\b[Ff]ine points? \d+|\b(?:deviation|decision)s? \d+|\bbench:|\bdocs\/\S+|\bdesign\.md\b|(?<!\.\/)\b\w+\.(?:test\.)?ts\b/g;
 
 const work = mkdtempSync(join(tmpdir(), "asyncio-ts-package-"));
 try {
@@ -74,7 +74,7 @@ function checkTexts(home) {
 
 // The declarations of the modules from which a door exports something.
 function publicDeclarations(home) {
-  const doors = ["index", "lowlevel", "patterns", "testing"].map((door) =>
+  const doors = ["index", "executors", "lowlevel", "patterns", "testing", "worker"].map((door) =>
     join(home, `dist/${door}.d.ts`),
   );
   const modules = doors.flatMap((door) =>

@@ -44,7 +44,8 @@ const hosts = [
     ],
     // The library asks for a variable or two, and has to do without; a child process needs an
     // environment.
-    argsFor: (program) => (basename(program) === "outside.mjs" ? [] : ["--deny-env"]),
+    argsFor: (program) =>
+      ["executors.mjs", "outside.mjs"].includes(basename(program)) ? [] : ["--deny-env"],
   },
 ];
 

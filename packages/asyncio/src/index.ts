@@ -38,9 +38,9 @@ export {
   type ConcurrentMap,
   type Kept,
   type MapConcurrentOptions,
-  mapConcurrent,
   skip,
-} from "./tasks/map-concurrent.ts";
+} from "./tasks/concurrent-map.ts";
+export { mapConcurrent } from "./tasks/map-concurrent.ts";
 export { forEachConcurrent, mapAll, type MapOptions } from "./tasks/map-all.ts";
 export { TaskGroup, taskGroup } from "./tasks/task-group.ts";
 export type { OnError, StartOptions, TaskGroupOptions } from "./tasks/task-group-options.ts";
@@ -48,18 +48,15 @@ export {
   CancelScope,
   type CancelScopeOptions,
   cleanup,
-  effectiveDeadline,
-  isCancelled,
   type Moved,
   moveOnAfter,
   type SignalOption,
-  throwIfCancelled,
   Timeout,
   type TimeoutOptions,
-  timeLeft,
   timeout,
   timeoutAt,
 } from "./tasks/timeouts.ts";
+export { effectiveDeadline, isCancelled, throwIfCancelled, timeLeft } from "./tasks/due.ts";
 export {
   acquiring,
   type Case,

@@ -48,8 +48,25 @@ export {
   type Step,
 } from "./patterns/schedule.ts";
 // Channels
-export { EndOfChannel } from "./patterns/channel-errors.ts";
+export {
+  channel,
+  type ChannelOptions,
+  type Receiver,
+  type Sender,
+} from "./patterns/channel.ts";
+export type { ChannelStatistics } from "./patterns/channel-core.ts";
+export { Broadcast, type BroadcastOptions } from "./patterns/broadcast.ts";
+export { BrokenChannel, EndOfChannel, Lagged } from "./patterns/channel-errors.ts";
 export { Watch, type WatchOptions } from "./patterns/watch.ts";
+// Streams of values
+export {
+  type EmitterLike,
+  events,
+  type EventsOptions,
+  once,
+  type TargetLike,
+} from "./patterns/events.ts";
+export { type Items, Stream, stream, type StreamOptions } from "./patterns/stream.ts";
 // Resources
 export {
   type Ended,

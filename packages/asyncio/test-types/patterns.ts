@@ -1,14 +1,23 @@
 // Compiled, never run: each statement is a claim about types.
 
-import { select } from "../src/index.ts";
+import { putting, select } from "../src/index.ts";
 import {
+  Broadcast,
+  channel,
+  type EmitterLike,
   type Ended,
+  events,
   type Loan,
+  once,
   Pool,
+  type Receiver,
   resource,
   resources,
+  type Sender,
   Shared,
+  type Stream,
   singleFlight,
+  stream,
   Watch,
 } from "../src/patterns.ts";
 import { type Equal, expectType } from "./equal.ts";
@@ -54,3 +63,39 @@ expectType<Equal<typeof rows, number>>();
 new Pool(connection, {});
 // @ts-expect-error: the work is running already
 resource(fetch("/"), () => {});
+
+const [sender, receiver] = channel<number>(0, { name: "readings" });
+expectType<Equal<typeof sender, Sender<number>>>();
+const received = await receiver.receive();
+expectType<Equal<typeof received, number>>();
+for await (const item of receiver) expectType<Equal<typeof item, number>>();
+// @ts-expect-error there is no default capacity
+channel<number>();
+// @ts-expect-error another type of item
+sender.send("x");
+
+const prices = new Broadcast<{ price: number }>({ capacity: 100, overflow: "lag", replay: 1 });
+const mine = prices.subscribe();
+expectType<Equal<typeof mine, Receiver<{ price: number }>>>();
+
+const chosen = await select({ state: state.changed(), in: receiver, out: putting(sender, 1) });
+expectType<Equal<typeof chosen, ["state", "up" | "down"] | ["in", number] | ["out", undefined]>>();
+
+declare const emitter: EmitterLike;
+const args = await once<[chunk: string, n: number]>(emitter, "data");
+expectType<Equal<typeof args, [chunk: string, n: number]>>();
+const click = await once(new EventTarget(), "click");
+expectType<Equal<typeof click, Event>>();
+for await (const [chunk] of events<[chunk: string]>(emitter, "data", { until: "end" }))
+  expectType<Equal<typeof chunk, string>>();
+
+const ticks = stream(async function* () {
+  for (let tick = 0; ; tick++) yield tick;
+});
+expectType<Equal<typeof ticks, Stream<number>>>();
+const texts = ticks.map(async (tick) => `${tick}`).debounce(1);
+expectType<Equal<typeof texts, Stream<string>>>();
+const both = texts.merge(receiver);
+expectType<Equal<typeof both, Stream<string | number>>>();
+const strings = both.filter((item): item is string => typeof item === "string");
+expectType<Equal<typeof strings, Stream<string>>>();

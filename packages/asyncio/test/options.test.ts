@@ -14,9 +14,11 @@ import {
   type Symbol as TypeSymbol,
   type UnionType,
 } from "typescript/unstable/sync";
+import * as executors from "../src/executors.ts";
 import * as asyncio from "../src/index.ts";
 import * as patterns from "../src/patterns.ts";
 import * as testing from "../src/testing.ts";
+import * as worker from "../src/worker.ts";
 
 type Call = (options: never) => unknown;
 
@@ -25,6 +27,9 @@ const controller = new AbortController();
 const network = new testing.SimulatedNetwork();
 const { reader, writer } = asyncio.connectionPair()[0];
 const server = Object.create(asyncio.Server.prototype) as asyncio.Server;
+
+const inline = new executors.InlineExecutor();
+const path = executors.module<typeof import("node:path")>("node:path");
 
 /** How each of them is called. Nothing of it goes beyond the look at the options. */
 const calls: Record<string, Call> = {
@@ -117,9 +122,22 @@ const calls: Record<string, Call> = {
   retry: (options) => patterns.retry([], five, options),
   "new CircuitBreaker": (options) => new patterns.CircuitBreaker(options),
   "new RetryBudget": (options) => new patterns.RetryBudget(options),
+  channel: (options) => patterns.channel(1, options),
+  "new Broadcast": (options) => new patterns.Broadcast(options),
+  stream: (options) => patterns.stream([1], options),
+  events: (options) => patterns.events(new EventTarget(), "x", options),
   "TaskQueue.add": (options) => new patterns.TaskQueue().add(five, options),
   "new TaskQueue": (options) => new patterns.TaskQueue(options),
   "new Watch": (options) => new patterns.Watch(1, options),
+  // asyncio-ts/executors, asyncio-ts/worker
+  callback: (options) => executors.callback(five, options),
+  sharedContextVar: (options) => worker.sharedContextVar("of the options", options),
+  "Executor.map": (options) => inline.map(path.basename, [], options),
+  "Executor.shutdown": (options) => inline.shutdown(options),
+  "Sendable.with": (options) => path.basename.with(options),
+  "new InlineExecutor": (options) => new executors.InlineExecutor(options),
+  "new ProcessPoolExecutor": (options) => new executors.ProcessPoolExecutor(options),
+  "new ThreadPoolExecutor": (options) => new executors.ThreadPoolExecutor(options),
   // asyncio-ts/testing
   cancelSweep: (options) => testing.cancelSweep(five, options),
   explore: (options) => testing.explore(five, options),
@@ -138,6 +156,12 @@ const others: Record<string, string> = {
   fetch: "`init` is the host's, and goes to it as it is",
   "ByteStream.startTls": "for streams of one's own: `writer.startTls` has looked at the options",
   "Connection.toLocaleString": "an array's",
+  "InlineExecutor.map": "inherited",
+  "InlineExecutor.shutdown": "inherited",
+  "ProcessPoolExecutor.map": "inherited",
+  "ProcessPoolExecutor.shutdown": "inherited",
+  "ThreadPoolExecutor.map": "inherited",
+  "ThreadPoolExecutor.shutdown": "inherited",
   "Network.connect": "for networks of one's own: `openConnection` has looked at the options",
   "Network.listen": "for networks of one's own: `startServer` has looked at the options",
   "Network.openDatagramPort": "for networks of one's own: `createDatagramEndpoint` has looked",
@@ -237,10 +261,11 @@ suite("an option that is not known is refused, with the one that was meant", () 
 
 /** What is asked for where there are no options, and some are needed. */
 const required: Record<string, string> = {
+  "new Broadcast": "a capacity: a whole number of items, 1 or more, or Infinity, got undefined",
   joined: "options with a `grace` in seconds, got null",
-  forEachConcurrent: "`limit` as a number of items, got undefined",
-  mapAll: "`limit` as a number of items, got undefined",
-  mapConcurrent: "`limit` as a number of items, got undefined",
+  forEachConcurrent: "`limit`, a whole number of 1 or more, got undefined",
+  mapAll: "`limit`, a whole number of 1 or more, got undefined",
+  mapConcurrent: "`limit`, a whole number of 1 or more, got undefined",
   "new RateLimiter": "`rate`, a number above 0, got undefined",
 };
 
@@ -280,6 +305,124 @@ test("what goes to the host is left to the host", async () => {
 
   assert.equal(response, "x");
   assert.equal(new asyncio.TimeoutError("x", { cause: 1, other: 2 } as ErrorOptions).cause, 1);
+});
+
+/** What a number may be. NaN is always refused. */
+const kinds: Record<string, readonly number[]> = {
+  "a count": [-1, 0, 1.5],
+  "a count, or 0": [-1, 1.5],
+  "a byte count": [-1],
+  seconds: [],
+  "seconds, not below 0": [-1],
+  "an amount": [-1, 0, Number.POSITIVE_INFINITY],
+  "a share": [-1, 1.5],
+  "a whole number": [1.5, Number.POSITIVE_INFINITY],
+};
+
+/** By the name of an option, or of it and what takes it. */
+const numbers: Record<string, keyof typeof kinds> = {
+  intensity: "a count, or 0",
+  period: "seconds",
+  "withDeadlineOf.max": "seconds",
+  highWaterMark: "a byte count",
+  lowWaterMark: "a byte count",
+  burst: "a count",
+  depth: "a count",
+  failures: "a count",
+  iterations: "a count",
+  limit: "a count",
+  max: "a count",
+  maxConnections: "a count",
+  maxSteps: "a count",
+  probes: "a count",
+  queueSize: "a count",
+  receiveBufferSize: "a count",
+  schedules: "a count",
+  sendBufferSize: "a count",
+  weight: "a count",
+  backlog: "a count, or 0",
+  min: "a count, or 0",
+  "new TaskQueue.limit": "a count, or 0",
+  ratio: "a share",
+  seed: "a whole number",
+  factor: "an amount",
+  "new RetryBudget.ratio": "an amount",
+  per: "an amount",
+  rate: "an amount",
+  cancelGrace: "seconds",
+  checkAfter: "seconds",
+  deadline: "seconds",
+  delay: "seconds",
+  grace: "seconds",
+  idle: "seconds",
+  killDelay: "seconds",
+  lifetime: "seconds",
+  priority: "seconds",
+  releaseDelay: "seconds",
+  reset: "seconds",
+  seconds: "seconds",
+  timeout: "seconds",
+  watchdog: "seconds",
+  drain: "seconds, not below 0",
+  shutdownDelay: "seconds, not below 0",
+};
+
+/** What is not looked at here: options, what takes them, or one of both; and why. */
+const exempt: Record<string, string> = {
+  uid: "goes to the host, which looks at it",
+  gid: "goes to the host, which looks at it",
+  stdin: "a descriptor among words: a TypeError that names all of them",
+  stdout: "a descriptor among words: a TypeError that names all of them",
+  stderr: "a descriptor among words: a TypeError that names all of them",
+  explored: "as `explore`, when it is called",
+  openConnection: "looked at once it is connected",
+  openUnixConnection: "looked at once it is connected",
+  "startServer.port": "the one that is given beside the options counts",
+  "Server.serveForever": "needs a server that listens",
+  "StreamReader.lines": "looked at by the first read",
+  "StreamWriter.startTls": "needs a socket",
+  "new StreamWriter": "needs a stream",
+  memoryStreamPair: "a testing tool that takes what it is given",
+  "SimulatedHost.listen": "called by `startServer`, which has looked at it",
+  "new SimulatedNetwork": "a testing tool: seconds may be a range",
+};
+
+/** What is needed beside the option that is looked at. */
+const base: Record<string, object> = {
+  "new RateLimiter": { rate: 1 },
+  "new Pool": { max: 1 },
+  joined: { grace: 1 },
+  mapConcurrent: { limit: 1 },
+};
+
+suite("an option that is no number, or an impossible one, is refused alike everywhere", () => {
+  const used = new Set<string>();
+  for (const [name, call] of Object.entries(calls)) {
+    for (const option of found.get(name)?.numbers ?? []) {
+      if (`${name}.${option}` in exempt || name in exempt || option in exempt) continue;
+      const key = `${name}.${option}` in numbers ? `${name}.${option}` : option;
+      used.add(key);
+      test(`${name}: ${option}`, async () => {
+        const { isOperation } = found.get(name) ?? assert.fail();
+        const wrong = kinds[numbers[key] ?? assert.fail(`what is ${key}?`)] ?? [];
+        for (const value of [Number.NaN, "5", Promise.resolve(5), ...wrong]) {
+          const options = { ...base[name], [option]: value };
+
+          const error = await refusal(call, options, isOperation, Error);
+
+          const words = typeof value === "number" ? `, got ${value}` : ", got ";
+          assert.ok(error.message.includes(words), error.message);
+        }
+      });
+    }
+  }
+
+  test("nothing else is in the list", () => {
+    assert.deepEqual(
+      Object.keys(numbers).filter((key) => !used.has(key)),
+      [],
+    );
+  });
 });
 
 suite("the words say how to write it", () => {
@@ -446,24 +589,29 @@ async function inGroup(use: (group: asyncio.TaskGroup) => unknown): Promise<unkn
 }
 
 /** The TypeError of a call; an operation has to reject with it, and not to throw. */
-async function refusal(call: Call, options: unknown, isOperation: boolean): Promise<Error> {
+async function refusal(
+  call: Call,
+  options: unknown,
+  isOperation: boolean,
+  kind: abstract new () => Error = TypeError,
+): Promise<Error> {
   let result: unknown;
   try {
     result = call(options as never);
   } catch (error) {
     assert.ok(!isOperation, "an operation rejects, and does not throw");
-    return checked(error);
+    return checked(error, kind);
   }
   try {
     await result;
   } catch (error) {
-    return checked(error);
+    return checked(error, kind);
   }
   return assert.fail("the call was not refused");
 }
 
-function checked(error: unknown): Error {
-  assert.ok(error instanceof TypeError, String(error));
+function checked(error: unknown, kind: abstract new () => Error): Error {
+  assert.ok(error instanceof kind, String(error));
   assert.equal((error as { code?: unknown }).code, "ERR_ASYNCIO_INVALID_ARGUMENT", error.stack);
   return error;
 }
@@ -478,6 +626,8 @@ interface Taker {
   readonly options: string[];
   /** Those of them that are objects of options. */
   readonly parts: string[];
+  /** Those of them that are numbers. */
+  readonly numbers: string[];
   /** Whether it returns a promise. */
   readonly isOperation: boolean;
 }
@@ -513,6 +663,10 @@ function readTypes(): Map<string, Taker> {
         const known = takers.get(name);
         takers.set(name, {
           options: namesOf([...(known?.options ?? []), ...properties.map((one) => one.name)]),
+          numbers: namesOf([
+            ...(known?.numbers ?? []),
+            ...properties.filter((one) => isNumber(typeOf(one))).map((one) => one.name),
+          ]),
           parts: namesOf([...(known?.parts ?? []), ...parts.map((one) => one.name)]),
           isOperation: result !== undefined && /^Promise</.test(checker.typeToString(result)),
         });
@@ -520,7 +674,7 @@ function readTypes(): Map<string, Taker> {
     }
   };
 
-  for (const door of ["index", "lowlevel", "patterns", "testing"]) {
+  for (const door of ["index", "executors", "lowlevel", "patterns", "testing", "worker"]) {
     const file = program.getSourceFile(`${root}packages/asyncio/src/${door}.ts`) ?? assert.fail();
     for (const exported of checker.getExportsOfModule(
       checker.getSymbolAtLocation(file) ?? assert.fail(),
@@ -545,6 +699,12 @@ function readTypes(): Map<string, Taker> {
     }
   }
   return takers;
+}
+
+/** Whether a type allows any number. */
+function isNumber(type: Type): boolean {
+  const types = type.flags & TypeFlags.Union ? (type as UnionType).getTypes() : [type];
+  return types.some((part) => part.flags & TypeFlags.Number);
 }
 
 /** The objects that a type allows. */

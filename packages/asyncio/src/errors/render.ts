@@ -86,6 +86,12 @@ export function summary(thrown: unknown): string {
   return json.length > LONGEST_OBJECT ? `${json.slice(0, LONGEST_OBJECT)}...` : json;
 }
 
+/** What was thrown, in one short line. */
+export function headline(thrown: unknown): string {
+  const [line = ""] = summary(thrown).split("\n", 1);
+  return line.length > LONGEST_OBJECT ? `${line.slice(0, LONGEST_OBJECT)}...` : line;
+}
+
 /** What was thrown, for a report: with its stack, the errors in it, and its cause. */
 export function formatThrown(thrown: unknown): string {
   return format(thrown, 0, new Set());
@@ -102,5 +108,24 @@ function format(thrown: unknown, depth: number, shown: Set<unknown>): string {
     lines.push(`${pad}[${index + 1}]\n${format(part, depth + 1, shown)}`);
   const cause = isA(thrown, Error) ? attempt(() => thrown.cause) : undefined;
   if (cause !== undefined) lines.push(`${pad}caused by\n${format(cause, depth + 1, shown)}`);
+  return lines.join("\n");
+}
+
+/** A part of what an exception handler is told. */
+interface Report {
+  readonly message: string;
+  readonly exception?: unknown;
+  readonly task?: { getName(): string } | undefined;
+  readonly sourceTraceback?: string | undefined;
+}
+
+/** The text of a report: the message, the task, the error with its stack and what hangs on it. */
+export function formatReport(report: Report): string {
+  const { message, task, sourceTraceback } = report;
+  const lines = [`asyncio: ${message}`];
+  const name = task === undefined ? "" : JSON.stringify(task.getName());
+  if (!message.includes(name)) lines.push(`  task: ${name}`);
+  if (sourceTraceback !== undefined) lines.push(`  created\n${sourceTraceback}`);
+  if ("exception" in report) lines.push(formatThrown(report.exception));
   return lines.join("\n");
 }

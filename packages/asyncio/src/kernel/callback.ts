@@ -14,9 +14,7 @@ import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
 
-export function checkCallback(api: string, callback: unknown): void {
-  if (typeof callback !== "function") throw argumentError(api, "a function", callback);
-}
+export type Callback = (...args: never[]) => unknown;
 
 /**
  * A callback that the loop will call, unless `cancel()` prevents it. Source: asyncio.Handle.
@@ -44,11 +42,11 @@ export class Handle {
   constructor(
     api: string,
     loop: EventLoop,
-    callback: (...args: never[]) => unknown,
+    callback: Callback,
     args: unknown[],
     context?: Context,
   ) {
-    checkCallback(api, callback);
+    if (typeof callback !== "function") throw argumentError(api, "a function", callback);
     this.label = callback.name;
     this.#callback = () => (callback as (...args: unknown[]) => unknown)(...args);
     const variables = context ?? currentContext().copy();

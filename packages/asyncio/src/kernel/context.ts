@@ -41,11 +41,6 @@ export function enterScope(scope: Scope): void {
   storage.enterWith(scope);
 }
 
-/** Gives a function that calls what it is given in the context of this moment. */
-export function contextNow(): <R>(fn: () => R) => R {
-  return AsyncLocalStorage.snapshot();
-}
-
 const outside: Context = new Context();
 
 /** The context variables of the running code. */

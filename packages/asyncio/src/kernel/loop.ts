@@ -21,13 +21,13 @@ import {
   isThenable,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { formatReport } from "../errors/report.ts";
+import { formatReport } from "../errors/render.ts";
 import { environmentVariable } from "../ports/js-host.ts";
 import type { Context } from "../structures/context-values.ts";
 import { LinkedList } from "../structures/linked-list.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { type Timer, TimerHeap, type TimerTarget } from "../structures/timers.ts";
-import { checkCallback, Handle } from "./callback.ts";
+import { type Callback, Handle } from "./callback.ts";
 import { currentContext } from "./context.ts";
 import { Gate, type Ready } from "./gate.ts";
 import { type EventLoopOptions, type Host, type HostTimer, realHost } from "./host.ts";
@@ -143,16 +143,18 @@ export class EventLoop {
     ...args: A
   ): Handle {
     checkSeconds("`loop.callLater`", "a delay in seconds", delay);
-    this.checkOpen("`loop.callLater`");
-    checkCallback("`loop.callLater`", callback);
-    return this.callAt(this.time() + Math.max(delay, 0), callback, ...args);
+    return this.#schedule("`loop.callLater`", this.time() + Math.max(delay, 0), callback, args);
   }
 
   /** Calls `callback` with `args` at `when`, in seconds on the clock of `time()`. */
   callAt<A extends unknown[]>(when: number, callback: (...args: A) => void, ...args: A): Handle {
     checkSeconds("`loop.callAt`", "a time in seconds on the clock of `loop.time()`", when);
-    this.checkOpen("`loop.callAt`");
-    const handle = new Handle("`loop.callAt`", this, callback, args);
+    return this.#schedule("`loop.callAt`", when, callback, args);
+  }
+
+  #schedule(api: string, when: number, callback: Callback, args: unknown[]): Handle {
+    this.checkOpen(api);
+    const handle = new Handle(api, this, callback, args);
     handle.timer = this.addTimer(when, handle);
     if (this.isExact) this.host.called?.(handle);
     return handle;

@@ -94,7 +94,7 @@ function failedTwin({ twin, exception }: FailureRecord): Future<unknown> {
 
 // --- scopes, waits and steps
 
-/** In debug mode: where tasks and waits were made. A field would cost always (bench: memory). */
+/** In debug mode: where tasks and waits were made. A field would cost always. */
 export const creationSites: WeakMap<object, string> = new WeakMap();
 
 export function describeScope({ label, task }: Scope): string {

@@ -90,15 +90,15 @@ export class Scope implements Ends<Wait> {
 
   // --- cancelling
 
-  /** Cancels every wait at or below this scope; `from` is the cancellation that is passed on. */
+  /** Cancels every wait at or below this scope. `by` is a task; `from` is what is forwarded. */
   cancel(
     reason?: unknown,
     source: CancelSource = "cancel",
-    requestedBy?: string,
+    by?: string,
     from?: Cancellation,
   ): void {
     if (this.closed) return;
-    const cancellation = this.newCancellation(source, reason, requestedBy, from);
+    const cancellation = this.newCancellation(source, reason, by, from);
     const { grace } = cancellation;
     const state = this.ownCancelState();
     state.cancelCalled = true;
@@ -279,7 +279,8 @@ export class Scope implements Ends<Wait> {
   }
 
   addWait(wait: Wait): void {
-    this.#beforeNext();
+    if (this.first !== undefined || this.nested?.first !== undefined)
+      this.ownCancelState().hasBranches = true;
     link(this, wait);
     if (this.loop.isExact) this.loop.host.parked?.(wait);
   }
@@ -287,11 +288,6 @@ export class Scope implements Ends<Wait> {
   /** Does nothing for a wait that was never parked here. */
   removeWait(wait: Wait): void {
     unlink(this, wait);
-  }
-
-  #beforeNext(): void {
-    if (this.first !== undefined || this.nested?.first !== undefined)
-      this.ownCancelState().hasBranches = true;
   }
 
   /** The waits parked here and in all scopes nested below: at most `most`, for reports. */
@@ -313,8 +309,9 @@ export class Scope implements Ends<Wait> {
     this.parent = parent;
     if (!this.shield) this.mayBeDue ||= parent.mayBeDue;
     else this.loop.shielded.add(this);
-    parent.#beforeNext();
     parent.nested ??= new LinkedList();
+    if (parent.first !== undefined || parent.nested.first !== undefined)
+      parent.ownCancelState().hasBranches = true;
     parent.nested.add(this);
   }
 

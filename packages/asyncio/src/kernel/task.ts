@@ -123,17 +123,12 @@ export class Task<T> extends Future<T> {
   }
 
   /** @internal `cancel` with another source than code that called it. */
-  cancelFor(
-    source: CancelSource,
-    reason?: unknown,
-    requestedBy?: string,
-    from?: Cancellation,
-  ): boolean {
+  cancelFor(source: CancelSource, reason?: unknown, by?: string, from?: Cancellation): boolean {
     if (this.done()) return false;
-    if (this.#gate === undefined) this.scope.cancel(reason, source, requestedBy, from);
+    if (this.#gate === undefined) this.scope.cancel(reason, source, by, from);
     else {
       // It has no place in its group yet, or its signal had aborted: it ends without a run (F10).
-      const details = { scope: this.scope, reason, source, requestedBy };
+      const details = { scope: this.scope, reason, source, requestedBy: by };
       const options = source === "abort" ? { cause: reason } : undefined;
       this.settle("cancelled", new CancelledError(details, options));
     }

@@ -63,7 +63,7 @@ export class Wait<T = unknown> implements Place<T> {
   state: WaitState = "parked";
   /** @internal Whether it is handed something that would be lost with it: an item, a lock. */
   handsOver = false;
-  /** @internal While parked: what it brings along, as the item of a `put`. Then its outcome. */
+  /** While parked: what it brings along, as the item of a `put`. Then its outcome. */
   offer: unknown = undefined;
   /**
    * @internal While parked: a cancellation that was forwarded. Cancelled: the one that it ends
@@ -153,8 +153,10 @@ export class Wait<T = unknown> implements Place<T> {
 
   /** @internal Whether it has an outcome that no cancellation takes away. */
   get isComplete(): boolean {
-    if (this.state === "failed") return !(this.offer instanceof CancelledError);
-    return this.state === "resumed";
+    return (
+      this.state === "resumed" ||
+      (this.state === "failed" && !(this.offer instanceof CancelledError))
+    );
   }
 
   /** @internal Says that it waits for something outside its loop: foreign work, another loop. */
@@ -192,8 +194,8 @@ export class Wait<T = unknown> implements Place<T> {
 
   /** @internal Its turn has come: settles the promise. */
   step(): void {
-    const { cancellation, scope } = this;
     if (this.state === "cancelled") {
+      const { cancellation, scope } = this;
       if (cancellation !== undefined && freshIn(cancellation.scope) !== undefined) {
         // Branches whose turn was in this very drain come to their next operation first.
         scope.loop.exhaustBudget();
@@ -205,8 +207,8 @@ export class Wait<T = unknown> implements Place<T> {
       settled.then(makeCancelled).then(this.#resolve, this.#reject);
       return;
     }
-    scope.removeWait(this as Wait);
-    if (cancellation !== undefined) renew(scope, cancellation);
+    this.scope.removeWait(this as Wait);
+    if (this.cancellation !== undefined) renew(this.scope, this.cancellation);
     if (this.state === "resumed") this.#resolve(this.offer);
     else {
       this.promise.then(undefined, ignore); // an abandoned wait never crashes the process
@@ -224,7 +226,8 @@ export class Wait<T = unknown> implements Place<T> {
       owe(this.scope, this.cancellation); // it was forwarded, and an answer came all the same
       this.cancellation = undefined;
     }
-    this.scope.loop.enqueue(this, !this.isComplete); // a cancellation may still take its place
+    if (this.isComplete) this.scope.loop.enqueue(this);
+    else this.scope.loop.enqueue(this, true); // a cancellation may still take its place
     return true;
   }
 

@@ -8,7 +8,13 @@
  * instead of a protocol.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import {
+  argumentError,
+  checkCount,
+  checkOptions,
+  InvalidStateError,
+  rangeError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { dependents } from "../interop/dependents.ts";
 import type { EventLoop } from "../kernel/loop.ts";
@@ -101,9 +107,7 @@ export async function createDatagramEndpoint(
 function checkEndpointOptions(options: DatagramEndpointOptions): void {
   checkOptions(API, options, KNOWN);
   const { local, remote, queueSize = DEFAULT_QUEUE_SIZE } = options;
-  if (typeof queueSize !== "number")
-    throw argumentError(API, "`queueSize` to be a number", queueSize);
-  if (!(queueSize >= 1)) throw rangeError(API, "`queueSize` of 1 or more", queueSize);
+  checkCount(API, "`queueSize`", queueSize);
   for (const name of ["receiveBufferSize", "sendBufferSize"] as const) {
     const { [name]: size } = options;
     if (size === undefined) continue;

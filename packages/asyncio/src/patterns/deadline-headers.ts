@@ -8,7 +8,8 @@
 import { argumentError, checkCoroutine, checkOptions, checkSeconds } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { timeLeft, timeout } from "../tasks/timeouts.ts";
+import { timeLeft } from "../tasks/due.ts";
+import { timeout } from "../tasks/timeouts.ts";
 
 const HEADER = "time-left";
 

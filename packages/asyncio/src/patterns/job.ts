@@ -17,7 +17,6 @@ import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
-import type { Links } from "../structures/linked-list.ts";
 import { captureSettlers, forgetSettlers, latest, type Settle } from "../structures/settlers.ts";
 
 /** The queue, as its jobs see it. */
@@ -29,7 +28,7 @@ export interface JobOwner {
   jobDone(job: Job<unknown>): void;
 }
 
-/** Shared by jobs that say nothing else (bench: map). */
+/** Shared by jobs that say nothing else. */
 export interface JobDetails {
   readonly priority: number;
   /** Seconds. */
@@ -48,7 +47,7 @@ export interface JobDetails {
  * const job: patterns.Job<string> = queue.add(() => asyncio.sleep(0.001, "sent"));
  * assert.equal(await job, "sent");
  */
-export class Job<T> extends Future<T> implements Links<Job<T>>, FutureListener {
+export class Job<T> extends Future<T> {
   /** @internal */ readonly details: JobDetails;
   /** @internal Links of its line. */
   previous: Job<T> | undefined = undefined;

@@ -91,7 +91,7 @@ type Counted = "max" | "open" | "idle" | "lent" | "opening" | "closing" | "waiti
  * }
  * assert.equal(pool.statistics().opened, 1);
  */
-export class Pool<T> implements AsyncDisposable, Selectable<Loan<T>> {
+export class Pool<T> implements AsyncDisposable {
   /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #stock: Stock<T>;
@@ -344,3 +344,5 @@ export class Pool<T> implements AsyncDisposable, Selectable<Loan<T>> {
     return `held by ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", ..." : ""}`;
   }
 }
+
+export interface Pool<T> extends Selectable<Loan<T>> {}

@@ -14,8 +14,9 @@ import {
 import type { Names } from "../errors/options.ts";
 import { here, recognised } from "../kernel/operation.ts";
 import { checkSignalType } from "../ports/abort.ts";
+import { timeLeft } from "../tasks/due.ts";
 import { sleep } from "../tasks/sleep.ts";
-import { type SignalOption, timeLeft, timeout } from "../tasks/timeouts.ts";
+import { type SignalOption, timeout } from "../tasks/timeouts.ts";
 import { Recent } from "./recent.ts";
 import { checkedDelay, type Delays, delayOf, random, type Step } from "./schedule.ts";
 

@@ -18,11 +18,11 @@
  * Invariant: idle + lent + busy + opening + closing <= max, unless `max` was lowered.
  */
 
-import { contextNow } from "../kernel/context.ts";
 import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
+import { contextStorage } from "../ports/context-storage.ts";
 import type { Timer } from "../structures/timers.ts";
 import { type Ended, RETURNED } from "./release.ts";
 import type { Resource } from "./resource.ts";
@@ -70,7 +70,7 @@ export class Stock<T> {
   readonly #lender: Lender<T>;
   /** Where and in which context the pool was made. */
   readonly home: Scope = here();
-  readonly #enterHome: <R>(fn: () => R) => R = contextNow();
+  readonly #enterHome: <R>(fn: () => R) => R = contextStorage().snapshot();
   /** The one that was used last is lent first, so that the others can grow old. */
   readonly idle: Item<T>[] = [];
   readonly opening: Set<Task<T>> = new Set();

@@ -206,8 +206,8 @@ export class TaskQueue implements AsyncDisposable, Idling {
     this.#enter(member);
     if (signal?.aborted === true) added.aborted(signal.reason);
     else if (signal !== undefined) {
-      const release = bindSignal({ cancel: (reason) => added.aborted(reason) }, signal);
-      added.listen({ futureDone: release });
+      const futureDone = bindSignal({ cancel: (reason) => added.aborted(reason) }, signal);
+      added.listen({ futureDone });
     }
     if (!added.done()) this.#serve();
     if (!added.done() && !added.hasPlace) added.wait();

@@ -8,6 +8,7 @@ import { argumentError, checkOptions, InvalidStateError } from "../errors/errors
 import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
+import { operation, type Selectable } from "../kernel/selectable.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { describeSync } from "../sync/lock.ts";
 import { EndOfChannel } from "./channel-errors.ts";
@@ -100,6 +101,23 @@ export class Watch<T> implements AsyncIterable<T>, Disposable {
       const value = this.#value;
       if (predicate(value)) return value;
     }
+  }
+
+  /** The case of a `select`: the next value that is set after this call. */
+  changed(): Selectable<T> {
+    const seen = this.#changes;
+    return {
+      [operation]: () => ({
+        subject: this.#subject,
+        attempt: () => {
+          if (this.#changes !== seen) return { value: this.#value };
+          if (this.#end !== undefined) throw this.#endError();
+          return undefined;
+        },
+        enlist: (place) => this.#followers.add(place),
+        convert: () => this.#value,
+      }),
+    };
   }
 
   /**

@@ -9,7 +9,7 @@
  * Invariants: getters wait only while the queue holds nothing; putters wait only while it is full.
  */
 
-import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
+import { argumentError, checkCount, checkOptions, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { completed, getRunningLoop, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
@@ -97,15 +97,18 @@ export class Queue<T> {
   /** Items put and not reported by `taskDone` yet. */
   #unfinished = 0;
   #dropped = 0;
+  /** `get` in two parts: made when a `select` asks for it. */
+  #getting: Operation<T> | undefined = undefined;
   readonly #overflow: Overflow;
   readonly #onDrop: ((item: T) => void) | undefined;
   /** Undefined until it is shut down. */
   #end: { readonly cause: unknown } | undefined = undefined;
 
-  /** `maxsize` of 0 or less means no limit; a fraction is rounded up. */
+  /** `maxsize` of 0 or less means no limit; a fraction is refused. */
   constructor(maxsize = 0, options?: QueueOptions<T>, items: ItemStore<T> = new RingBuffer<T>()) {
-    checkSeconds(`\`new ${this.kind}\``, "`maxsize` as a number of items", maxsize);
-    this.maxsize = maxsize <= 0 ? Number.POSITIVE_INFINITY : Math.ceil(maxsize);
+    const size = maxsize <= 0 ? 0 : maxsize;
+    checkCount(`\`new ${this.kind}\``, "`maxsize`", size, 0);
+    this.maxsize = maxsize <= 0 ? Number.POSITIVE_INFINITY : maxsize;
     checkOptions(`\`new ${this.kind}\``, options, KNOWN);
     const { name, overflow = "wait", onDrop } = options ?? {};
     if (!OVERFLOWS.includes(overflow)) {
@@ -304,7 +307,7 @@ export class Queue<T> {
 
   /** @internal For `select`: `get`. */
   [operation](): Operation<T> {
-    return {
+    this.#getting ??= {
       subject: this.#getSubject,
       attempt: () => {
         if (this.#items.length > 0) return { value: this.#take() };
@@ -313,6 +316,7 @@ export class Queue<T> {
       },
       enlist: (place) => this.#getters.add(place),
     };
+    return this.#getting;
   }
 
   /** @internal */

@@ -6,6 +6,7 @@
 
 import { here } from "../kernel/operation.ts";
 
+/** One end of a connection, or the place where a server or a datagram socket listens. */
 export interface Address {
   /** Empty for a Unix socket. */
   readonly host: string;

@@ -12,10 +12,10 @@ export const ignore: Settle = () => {};
 export const latest: { resolve: Settle; reject: Settle } = { resolve: ignore, reject: ignore };
 
 /** For `new Promise(captureSettlers)`. */
-export function captureSettlers(resolve: (value: never) => void, reject: Settle): void {
+export const captureSettlers = (resolve: (value: never) => void, reject: Settle): void => {
   latest.resolve = resolve as Settle; // the code that takes it knows the type
   latest.reject = reject;
-}
+};
 
 /** They would keep the last promise, and what awaits it, alive. */
 export function forgetSettlers(): void {

@@ -7,7 +7,7 @@
  * Invariant: the first in line wants more than is free.
  */
 
-import { argumentError, checkCoroutine, InvalidStateError, rangeError } from "../errors/errors.ts";
+import { checkCoroutine, checkCount, InvalidStateError } from "../errors/errors.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { type Operation, operation, type Place, type Selectable } from "../kernel/selectable.ts";
@@ -222,9 +222,7 @@ export class Semaphore {
 export interface Semaphore extends Selectable<Disposable> {}
 
 function checkPermits(api: string, count: unknown, least: 0 | 1): asserts count is number {
-  if (typeof count !== "number") throw argumentError(api, "a number of permits", count);
-  if (!Number.isInteger(count) || count < least)
-    throw rangeError(api, `a whole number of permits, ${least} or more`, count);
+  checkCount(api, "a number of permits", count, least, Number.MAX_VALUE);
 }
 
 /** One acquisition; disposing of it twice releases once. */

@@ -1,7 +1,7 @@
 /** Several failures in one error: what task groups and races throw. */
 
 import { argumentError, register } from "../errors/errors.ts";
-import { summary } from "../errors/render.ts";
+import { headline } from "../errors/render.ts";
 
 /** What tells apart the errors of an ExceptionGroup: an error class or a predicate. */
 export type ErrorMatcher =
@@ -110,12 +110,4 @@ export function predicateOf(api: string, matcher: ErrorMatcher): (error: unknown
   }
   const isClass = matcher === Error || matcher.prototype instanceof Error;
   return isClass ? (error) => error instanceof matcher : (matcher as (error: unknown) => boolean);
-}
-
-/** Characters of the line that names a failure. */
-const LONGEST_LINE = 200;
-
-function headline(thrown: unknown): string {
-  const [line = ""] = summary(thrown).split("\n", 1);
-  return line.length > LONGEST_LINE ? `${line.slice(0, LONGEST_LINE)}...` : line;
 }

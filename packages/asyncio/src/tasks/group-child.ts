@@ -72,3 +72,11 @@ export class Starting<V> {
       );
   }
 }
+
+/** The children of a group that are waited for, in words. */
+export function describeChildren(children: readonly Task<unknown>[], group: string): string {
+  const names = children.slice(0, 3).map((task) => task.getName());
+  const more = children.length > names.length ? ", ..." : "";
+  const count = children.length === 1 ? "one task" : `${children.length} tasks`;
+  return `the ${count} of ${group} (${names.join(", ")}${more})`;
+}

@@ -2,7 +2,8 @@
 
 import { checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { type Kept, makeMap, skip } from "./map-concurrent.ts";
+import { type Kept, skip } from "./concurrent-map.ts";
+import { makeMap } from "./map-concurrent.ts";
 import { type SignalOption, underSignal } from "./timeouts.ts";
 
 /** What `mapAll` and `forEachConcurrent` take. */

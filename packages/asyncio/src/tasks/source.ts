@@ -16,8 +16,6 @@ import { formatSeconds, type TimerTarget } from "../structures/timers.ts";
 
 type Step<T> = IteratorResult<T>;
 
-const ITEM = "an item of the source of mapConcurrent";
-
 /**
  * Seconds that a source has at least: also on a loop without a grace period a stream needs a moment
  * to close.
@@ -34,9 +32,18 @@ export class Source<T> {
   /** The answer that was not waited for, until it comes. */
   #unanswered: PromiseLike<unknown> | undefined = undefined;
   readonly #createdAt: string | undefined;
+  /** What reads it, and what that waits for. */
+  readonly #reader: string;
+  readonly #item: string;
 
   /** Throws what the iterable throws. `createdAt` is where the map was made, if that is known. */
-  constructor(items: Iterable<T> | AsyncIterable<T>, createdAt: string | undefined) {
+  constructor(
+    items: Iterable<T> | AsyncIterable<T>,
+    createdAt: string | undefined,
+    reader = "mapConcurrent",
+  ) {
+    this.#reader = reader;
+    this.#item = `an item of the source of ${reader}`;
     this.#items = items;
     this.#createdAt = createdAt;
     this.isAsync = isAsyncIterable(items);
@@ -58,7 +65,7 @@ export class Source<T> {
    * the others at once.
    */
   async next(scope: Scope): Promise<Step<T>> {
-    const stop = scope.interruption(ITEM);
+    const stop = scope.interruption(this.#item);
     if (stop !== undefined) await stop;
     try {
       const answer = this.#iterator.next();
@@ -75,7 +82,7 @@ export class Source<T> {
   }
 
   #answer(scope: Scope, answer: PromiseLike<Step<T>>): Promise<Step<T>> {
-    const wait = park<Step<T>>(scope, ITEM, (_wait, { scope: cancelled }) => {
+    const wait = park<Step<T>>(scope, this.#item, (_wait, { scope: cancelled }) => {
       const isHeard = cancelled.cancelState.undelivered > 0 || waitsElsewhere(scope);
       if (!isHeard) this.#unanswered = answer;
       return !isHeard;
@@ -109,7 +116,7 @@ export class Source<T> {
     if (hasAnswered) return;
     destroy(this.#items);
     loop.callExceptionHandler({
-      message: `the source of \`mapConcurrent\` has not answered ${formatSeconds(seconds)} after it was told to close, and was left alone: what it holds may stay open. Wrap what it waits for in \`cancellable\``,
+      message: `the source of \`${this.#reader}\` has not answered ${formatSeconds(seconds)} after it was told to close, and was left alone: what it holds may stay open. Wrap what it waits for in \`cancellable\``,
       task: scope.task,
       sourceTraceback: this.#createdAt,
     });

@@ -1,8 +1,9 @@
 /** What a task group takes, and what becomes of what fails in it. */
 
-import { argumentError, checkOptions, rangeError } from "../errors/errors.ts";
+import { argumentError, type CancelledError, checkCount, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import type { EventLoop } from "../kernel/loop.ts";
+import { runInScope } from "../kernel/context.ts";
+import type { Scope } from "../kernel/scope.ts";
 import type { Task, TaskOptions } from "../kernel/task.ts";
 import { checkSignal } from "../ports/abort.ts";
 import { ExceptionGroup } from "./exception-group.ts";
@@ -57,15 +58,10 @@ export function checkGroupOptions(options: TaskGroupOptions | undefined): void {
   checkOptions(api, options, GROUP_OPTIONS);
   checkSignal(api, options?.signal);
   const { limit = Number.POSITIVE_INFINITY, onError = "cancel" } = options ?? {};
-  checkLimit(api, "`limit`", limit);
+  checkCount(api, "`limit`", limit);
   if (typeof onError === "function" || MODES.includes(onError)) return;
   const expected = '`onError` to be "cancel", "bare", "isolate" or a function';
   throw argumentError(api, expected, onError);
-}
-
-export function checkLimit(api: string, what: string, limit: unknown): void {
-  if (typeof limit !== "number") throw argumentError(api, `${what} to be a number`, limit);
-  if (!(limit >= 1)) throw rangeError(api, `${what} to be at least 1`, limit);
 }
 
 /** A failure that ended a group, or came after that. */
@@ -77,25 +73,62 @@ interface Failure {
 
 /** What the failures of a group ask it. */
 interface FailingGroup {
-  readonly scopeAround: { readonly loop: EventLoop };
+  readonly scopeAround: Scope;
   describeWait(): string;
+  abort(): void;
+  endJoin(): void;
 }
+
+const settled: Promise<void> = Promise.resolve();
 
 /** What has failed in a group, as it came. Of several, one comes out where they come out bare. */
 export class Failures {
   readonly #group: FailingGroup;
   readonly #onError: OnError;
   readonly #all: Failure[] = [];
+  /** How many children have failed. */
+  count = 0;
+  /** Calls of `onError` that are under way. */
+  telling = 0;
 
   constructor(group: FailingGroup, onError: OnError) {
     this.#group = group;
     this.#onError = onError;
   }
 
+  /** A child has failed. */
+  childFailed(place: number, task: Task<unknown>): void {
+    this.count++;
+    if (this.#onError === "isolate") void settled.then(() => task.reportIfUnobserved());
+    else {
+      task.observe();
+      if (typeof this.#onError === "function") void this.#tell(this.#onError, task);
+      else this.add(place, task.failure, task);
+    }
+  }
+
+  /** Calls `onError` where the group was opened. Its failure is one of the body. */
+  async #tell(
+    onError: (error: unknown, task: Task<unknown>) => unknown,
+    task: Task<unknown>,
+  ): Promise<void> {
+    this.telling++;
+    try {
+      await settled; // no code of the program runs inside the loop
+      await runInScope(this.#group.scopeAround, () => onError(task.failure, task), undefined);
+    } catch (error) {
+      this.add(-1, error);
+    } finally {
+      this.telling--;
+      this.#group.endJoin();
+    }
+  }
+
   get any(): boolean {
     return this.#all.length > 0;
   }
 
+  /** A failure that ends the group. Of several, one comes out where they come out bare. */
   add(place: number, error: unknown, task?: Task<unknown>): void {
     const [first] = this.#all;
     if (first === undefined || this.#onError === "cancel") this.#all.push({ place, error });
@@ -104,6 +137,7 @@ export class Failures {
       const message = `${what} has failed after another one`;
       this.#group.scopeAround.loop.callExceptionHandler({ message, exception: error, task });
     }
+    this.#group.abort();
   }
 
   /** What the `taskGroup` call throws. */
@@ -114,4 +148,11 @@ export class Failures {
     const errors = new Set(this.#all.map(({ error }) => error));
     return new ExceptionGroup(`${this.#group.describeWait()} has failed`, [...errors]);
   }
+}
+
+/** How the body has ended. */
+export interface BodyOutcome<R> {
+  value?: R;
+  /** A cancellation from outside. */
+  cancelledError?: CancelledError;
 }

@@ -21,11 +21,12 @@ import {
   argumentError,
   CancelledError,
   checkCoroutine,
+  checkCount,
   checkOptions,
   InvalidStateError,
 } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
-import { currentContext, runInScope } from "../kernel/context.ts";
+import { currentContext } from "../kernel/context.ts";
 import { here, makeDueAgain, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
@@ -34,18 +35,18 @@ import { bindSignal } from "../ports/abort.ts";
 import { LinkedList } from "../structures/linked-list.ts";
 import { checkTaskOptions } from "./create-task.ts";
 import { excuse } from "./excuse.ts";
-import { type AnyStarting, GroupChild, Starting } from "./group-child.ts";
+import { type AnyStarting, describeChildren, GroupChild, Starting } from "./group-child.ts";
 import {
+  type BodyOutcome,
   checkGroupOptions,
-  checkLimit,
   Failures,
-  type OnError,
   START_OPTIONS,
   type StartOptions,
   type TaskGroupOptions,
 } from "./task-group-options.ts";
 
 const MADE_BY_CALL = "Use `taskGroup(async (group) => ...)`";
+
 /**
  * Runs `body` with a group that it can start tasks in, waits until the body and all the tasks have
  * ended, and gives what the body returned. When the body or a task fails, the others are cancelled
@@ -106,7 +107,6 @@ export class TaskGroup<R = unknown> {
   /** What reports and errors call it. */
   readonly name: string | undefined;
   #limit: number;
-  readonly #onError: OnError;
   readonly #signal: AbortSignal | undefined;
   /** The scope around the group, where the caller waits. */
   readonly #outer: Scope;
@@ -120,9 +120,6 @@ export class TaskGroup<R = unknown> {
   /** The first of those that are held. They come last, since places are given in order. */
   #firstHeld: GroupChild | undefined = undefined;
   #created = 0;
-  #failed = 0;
-  /** Calls of `onError` that are under way. */
-  #telling = 0;
   readonly #failures: Failures;
   /** Set if `cancel` was called: what the call resolves to. */
   #ended: { readonly value: R } | undefined = undefined;
@@ -141,7 +138,6 @@ export class TaskGroup<R = unknown> {
       throw argumentError("`new TaskGroup`", "options", options, MADE_BY_CALL);
     const { limit = Number.POSITIVE_INFINITY, name, signal, onError = "cancel" } = options;
     this.name = name;
-    this.#onError = onError;
     this.#failures = new Failures(this, onError);
     this.#limit = limit;
     this.#signal = signal;
@@ -224,7 +220,7 @@ export class TaskGroup<R = unknown> {
   }
 
   set limit(limit: number) {
-    checkLimit("`group.limit`", "it", limit);
+    checkCount("`group.limit`", "a limit", limit);
     this.#limit = limit;
     this.#admit();
   }
@@ -237,13 +233,8 @@ export class TaskGroup<R = unknown> {
   /** How many children run, wait for a place, have ended, and have failed. */
   statistics(): Readonly<Record<"running" | "waiting" | "ended" | "failed", number>> {
     const { size } = this.#children;
-    const [running, failed] = [this.#running, this.#failed];
-    return Object.freeze({
-      running,
-      waiting: size - running,
-      ended: this.#created - size,
-      failed,
-    });
+    const [running, failed, ended] = [this.#running, this.#failures.count, this.#created - size];
+    return Object.freeze({ running, waiting: size - running, ended, failed });
   }
 
   /**
@@ -254,7 +245,7 @@ export class TaskGroup<R = unknown> {
   cancel(...value: undefined extends R ? [value?: R] : [value: R]): void {
     if (this.#state === "closed") return;
     this.#ended ??= { value: value[0] as R }; // the type of `cancel` asks for it wherever undefined is not an R
-    this.#abort();
+    this.abort();
   }
 
   /** @internal */
@@ -284,10 +275,10 @@ export class TaskGroup<R = unknown> {
     } catch (error) {
       if (this.#scope.owns(error)) return {};
       if (error instanceof CancelledError) {
-        this.#abort();
+        this.abort();
         return { cancelledError: error };
       }
-      this.#fail(-1, error);
+      this.#failures.add(-1, error);
       return {};
     }
   }
@@ -301,8 +292,8 @@ export class TaskGroup<R = unknown> {
     const join = park<void>(
       this.#outer,
       {
-        describeWait: () => this.#describeJoin(),
-        waitsOn: () => this.#children.toArray().map(({ task }) => task),
+        describeWait: () => describeChildren(this.children(), this.describeWait()),
+        waitsOn: () => this.children(),
       },
       forwardCancel,
     );
@@ -346,50 +337,23 @@ export class TaskGroup<R = unknown> {
     this.#children.remove(child);
     if (starting !== undefined && !starting.isStarted) starting.ended(task);
     else if (task.state === "rejected") {
-      this.#failed++;
-      if (this.#onError === "isolate") void settled.then(() => task.reportIfUnobserved());
-      else {
-        task.observe();
-        if (typeof this.#onError === "function") void this.#tell(this.#onError, task);
-        else this.#fail(place, task.failure, task);
-      }
+      this.#failures.childFailed(place, task);
     }
     this.#admit();
-    this.#endJoin();
+    this.endJoin();
   }
 
   get #isBusy(): boolean {
-    return this.#children.size > 0 || this.#telling > 0;
+    return this.#children.size > 0 || this.#failures.telling > 0;
   }
 
-  #endJoin(): void {
+  /** @internal Ends the wait for the children, if there is nothing to wait for. */
+  endJoin(): void {
     const join = this.#join;
     if (this.#isBusy || join === undefined) return;
     // Failures go first; the cancellation that they hide comes back at the next wait (S90).
     if (!this.#failures.any) join.joined();
     else join.resume();
-  }
-
-  #fail(place: number, error: unknown, task?: Task<unknown>): void {
-    this.#failures.add(place, error, task);
-    this.#abort();
-  }
-
-  /** Calls `onError` where the group was opened. Its failure is one of the body. */
-  async #tell(
-    onError: (error: unknown, task: Task<unknown>) => unknown,
-    task: Task<unknown>,
-  ): Promise<void> {
-    this.#telling++;
-    try {
-      await settled; // no code of the program runs inside the loop
-      await runInScope(this.#outer, () => onError(task.failure, task), undefined);
-    } catch (error) {
-      this.#fail(-1, error);
-    } finally {
-      this.#telling--;
-      this.#endJoin();
-    }
   }
 
   #add<T>(
@@ -422,8 +386,8 @@ export class TaskGroup<R = unknown> {
     }
   }
 
-  /** Cancels body and children. Once: a hundred thousand children may all fail. */
-  #abort(source: "group" | "abort" = "group", reason?: unknown): void {
+  /** @internal Cancels body and children. Once: a hundred thousand children may all fail. */
+  abort(source: "group" | "abort" = "group", reason?: unknown): void {
     if (this.#state === "aborting") return;
     // A body that is ending because of a cancellation from outside is not disturbed in its cleanup
     // (S100).
@@ -435,7 +399,7 @@ export class TaskGroup<R = unknown> {
 
   #signalAborted(reason: unknown): void {
     this.#aborted = { reason, cutsChildren: this.#children.size > 0 };
-    this.#abort("abort", reason);
+    this.abort("abort", reason);
   }
 
   /**
@@ -480,22 +444,4 @@ export class TaskGroup<R = unknown> {
       loop.callExceptionHandler({ message, exception, task });
     });
   }
-
-  #describeJoin(): string {
-    const names = this.#children
-      .toArray()
-      .slice(0, 3)
-      .map(({ task }) => task.getName());
-    const more = this.#children.size > names.length ? ", ..." : "";
-    const count = this.#children.size === 1 ? "one task" : `${this.#children.size} tasks`;
-    return `the ${count} of ${this.describeWait()} (${names.join(", ")}${more})`;
-  }
 }
-
-interface BodyOutcome<R> {
-  value?: R;
-  /** A cancellation from outside. */
-  cancelledError?: CancelledError;
-}
-
-const settled: Promise<void> = Promise.resolve();

@@ -7,7 +7,13 @@
  * its steps, and with a string that brings it back.
  */
 
-import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
+import {
+  argumentError,
+  checkCount,
+  checkOptions,
+  checkSeconds,
+  rangeError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { realHost } from "../kernel/host.ts";
 import { environmentVariable } from "../ports/js-host.ts";
@@ -16,7 +22,6 @@ import { drawer } from "./random.ts";
 import { turnOfHost } from "./rejections.ts";
 import { type Found, failureOf, reportOf } from "./report.ts";
 import {
-  checkCount,
   plainMode,
   STATE,
   type StateOptions,
@@ -219,8 +224,8 @@ class Explorer<S> {
 
   constructor(api: string, settings: TrialSettings<S>, mode: Mode, options: ExploreOptions<S>) {
     const { iterations = 1000, seconds = 10, strategy = PORTFOLIO, seed = 0, depth = 3 } = options;
-    checkCount(api, "iterations", iterations);
-    checkCount(api, "depth", depth);
+    checkCount(api, "`iterations`", iterations);
+    checkCount(api, "`depth`", depth);
     checkSeconds(api, "`seconds`", seconds);
     if (!Number.isSafeInteger(seed)) throw rangeError(api, "`seed` to be an integer", seed);
     this.#wheel = typeof strategy === "string" ? [strategy] : strategy;

@@ -3,6 +3,7 @@
 import {
   argumentError,
   checkCoroutine,
+  checkCount,
   checkOptions,
   checkSeconds,
   rangeError,
@@ -88,7 +89,7 @@ export function settingsOf<S>(
   checkSeconds(api, "`watchdog` in seconds", watchdog);
   if (watchdog <= 0) throw rangeError(api, "`watchdog` above 0 (Infinity for none)", watchdog);
   if (cancelGrace !== undefined) checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
-  checkCount(api, "maxSteps", maxSteps);
+  checkCount(api, "`maxSteps`", maxSteps);
   if (options.foreign !== undefined && options.foreign !== "hold" && options.foreign !== "error")
     throw argumentError(api, '`foreign` to be "hold" or "error"', options.foreign);
   if (typeof bubble !== "boolean" && (typeof bubble !== "object" || bubble === null))
@@ -112,11 +113,6 @@ export function settingsOf<S>(
     watchdog: new Watchdog(watchdog),
     failedLate: [],
   };
-}
-
-export function checkCount(api: string, name: string, value: number): void {
-  if (typeof value !== "number") throw argumentError(api, `\`${name}\` to be a number`, value);
-  if (!(value >= 1)) throw rangeError(api, `\`${name}\` to be 1 or more`, value);
 }
 
 export const plainMode: Mode = { cancels: false, faults: false, deadlines: false };

@@ -7,21 +7,14 @@
  * the next ones could be. So a failure is shrunk, replayed and shown as that of an exploration.
  */
 
-import { argumentError, checkOptions, checkSeconds } from "../errors/errors.ts";
+import { argumentError, checkCount, checkOptions, checkSeconds } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { realHost } from "../kernel/host.ts";
 import { here } from "../kernel/operation.ts";
 import type { Task } from "../kernel/task.ts";
 import { replayFor, replayOnly } from "./explore.ts";
 import { failureOf } from "./report.ts";
-import {
-  checkCount,
-  STATE,
-  type StateOptions,
-  settingsOf,
-  TEST,
-  type TestOptions,
-} from "./run-test.ts";
+import { STATE, type StateOptions, settingsOf, TEST, type TestOptions } from "./run-test.ts";
 import type { Decision, DecisionKind, Deviation, Mode } from "./schedule.ts";
 import { drawn, fifo, type Strategy } from "./strategies.ts";
 import { Trial, trialOf } from "./trial.ts";
@@ -238,9 +231,9 @@ async function sweep<S>(
   options: SweepOptions<S>,
 ): Promise<Sweep> {
   const { iterations = 10_000, seconds = 30, schedules = 1 } = options;
-  checkCount(api, "iterations", iterations);
-  checkCount(api, "schedules", schedules);
-  checkCount(api, "depth", depth);
+  checkCount(api, "`iterations`", iterations);
+  checkCount(api, "`schedules`", schedules);
+  checkCount(api, "`depth`", depth);
   checkSeconds(api, "`seconds`", seconds);
   const replay = replayFor(api, settings.body, mode, options.replay);
   const startedAt = realHost.now();

@@ -1,0 +1,495 @@
+/**
+ * A pool: a line of jobs, and workers that take from it. Who is started, fed, asked to end, stopped
+ * and replaced is decided here; what a worker is, thread or process, is its link's.
+ *
+ *     accept ──▶ queue ──dispatch──▶ a worker ──outcome──▶ settle
+ *                  ▲                    │
+ *                  └─ taken back, or its worker was lost before it began
+ *
+ * A worker gets as many jobs at a time as it does in two milliseconds, so small ones cost a part of
+ * a message. One that turns out to be long holds nothing up: those behind it are taken back as soon
+ * as another worker has nothing to do.
+ */
+
+import { headline } from "../errors/render.ts";
+import { type Dependent, dependents } from "../interop/dependents.ts";
+import { realHost } from "../kernel/host.ts";
+import type { EventLoop } from "../kernel/loop.ts";
+import { here } from "../kernel/operation.ts";
+import { errorOf } from "./error-table.ts";
+import { BrokenExecutorError, type WorkerEnd, WorkerLostError } from "./errors.ts";
+import { Executor, type ExecutorStats } from "./executor.ts";
+import { HardStop } from "./hard-stop.ts";
+import { Line } from "./line.ts";
+import type { Link, LinkListener, LinkOptions } from "./link.ts";
+import { Losses } from "./losses.ts";
+import { deadlockAmong } from "./pool-deadlock.ts";
+import {
+  type CheckedPoolOptions,
+  checkedPoolOptions,
+  type ExecutorOptions,
+} from "./pool-options.ts";
+import { PoolWorker } from "./pool-worker.ts";
+import { type FromWorker, fromWorker, type WorkerSetup } from "./protocol.ts";
+import type { Outcome, Work, WorkCancellation } from "./work.ts";
+
+/** Seconds of work that a worker is handed at a time, and jobs. */
+const SECONDS_AHEAD = 0.002;
+const MOST_AHEAD = 64;
+/** Seconds after which jobs behind one that runs are given to a worker that has nothing to do. */
+const PATIENCE = 0.001;
+
+/** Makes a worker of the kind of the pool. */
+export type MakeLink = (options: LinkOptions, listener: LinkListener) => Link;
+
+export class Pool extends Executor {
+  readonly #options: CheckedPoolOptions;
+  readonly #makeLink: MakeLink;
+  readonly #loop: EventLoop;
+  readonly #setup: WorkerSetup;
+  readonly #queue: Line = new Line();
+  readonly #workers: Set<PoolWorker> = new Set();
+  readonly #functions: Map<string, number> = new Map();
+  readonly #hardStop: HardStop;
+  #isDispatchDue = false;
+  #isLookDue = false;
+  #isReleaseDue = false;
+  #seq = 0;
+  #made = 0;
+  #completed = 0;
+  #replaced = 0;
+  /** Averages, in seconds; NaN while nothing is known. */
+  #runTime = Number.NaN;
+  #waitTime = Number.NaN;
+  readonly #losses: Losses = new Losses();
+  #broken: BrokenExecutorError | undefined = undefined;
+  readonly #dependent: Dependent;
+
+  constructor(api: string, kind: string, options: ExecutorOptions | undefined, makeLink: MakeLink) {
+    const checked = checkedPoolOptions(api, options);
+    super(kind, checked.name, checked.maxWorkers, checked.maxQueue);
+    this.#options = checked;
+    this.#setup = { ...checked.setup, pool: this.name };
+    this.#makeLink = makeLink;
+    this.#loop = here().loop;
+    this.#hardStop = new HardStop(this.#loop, this.name);
+    this.#dependent = {
+      loop: this.#loop,
+      describe: () => `${this.name}, with ${this.#workers.size} workers`,
+      end: () => this.end(),
+      kill: () => {
+        for (const worker of this.#workers) worker.link.kill();
+      },
+    };
+    dependents.add(this.#dependent);
+    this.#grow();
+  }
+
+  /** @internal */
+  get isOutside(): boolean {
+    return true;
+  }
+
+  /** @internal */
+  get queued(): number {
+    return this.#queue.size;
+  }
+
+  /** @internal */
+  works(): Work[] {
+    return [
+      ...this.#queue.toArray(),
+      ...[...this.#workers].flatMap(({ works }) => [...works.values()]),
+    ];
+  }
+
+  /** @internal */
+  accept(work: Work): void {
+    this.entered();
+    if (this.#broken !== undefined)
+      return void work.settle({ state: "error", error: this.#broken });
+    work.state = "queued";
+    this.#queue.add(work);
+    const deadlock = deadlockAmong(work, this.maxWorkers, this.#workers);
+    if (deadlock !== undefined) {
+      this.#queue.remove(work);
+      return void work.settle({ state: "error", error: deadlock });
+    }
+    this.#dispatchSoon();
+  }
+
+  /** @internal */
+  withdraw(work: Work, { source, reason, requestedBy }: WorkCancellation): void {
+    if (work.state === "over" || work.isAsked) return;
+    work.isAsked = true;
+    if (work.state !== "sent") {
+      this.#queue.remove(work);
+      work.settle({ state: "cancelled", source });
+      return;
+    }
+    const worker = this.#workerOf(work);
+    if (worker === undefined) return;
+    const { seq } = work;
+    worker.link.cancel(seq, source, reason, requestedBy);
+    if (work.outcome === undefined) this.#hardStop.arm(worker, work, seq, this);
+  }
+
+  /** @internal */
+  grant(work: Work, count: number): void {
+    const worker = this.#workerOf(work);
+    if (worker !== undefined) worker.link.grant(work.seq, count);
+  }
+
+  stats(): ExecutorStats {
+    const workers = [...this.#workers];
+    const now = realHost.now();
+    return Object.freeze({
+      queued: this.#queue.size,
+      running: workers.reduce((sum, worker) => sum + worker.works.size, 0),
+      completed: this.#completed,
+      replaced: this.#replaced,
+      waitTime: Number.isNaN(this.#waitTime) ? 0 : this.#waitTime,
+      runTime: Number.isNaN(this.#runTime) ? 0 : this.#runTime,
+      workers: workers.map((worker) => worker.stats(now)),
+    });
+  }
+
+  /** @internal */
+  async release(): Promise<void> {
+    const workers = [...this.#workers];
+    await Promise.all(
+      workers.map(async (worker) => {
+        worker.state = "ending";
+        worker.link.hold(true); // the process must not end before it
+        await this.#hardStop.end(worker);
+        this.#gone(worker, { exitCode: undefined, signal: undefined, cause: undefined });
+      }),
+    );
+    dependents.delete(this.#dependent);
+  }
+
+  // --- dispatching
+
+  #dispatchSoon(): void {
+    if (this.#isDispatchDue) return;
+    this.#isDispatchDue = true;
+    realHost.microtask(this.#dispatch);
+  }
+
+  readonly #dispatch = (): void => {
+    this.#isDispatchDue = false;
+    const ahead = this.#jobsAhead();
+    for (let work = this.#queue.first; work !== undefined; work = this.#queue.first) {
+      const worker = this.#roomiest(work, ahead);
+      if (worker === undefined) break;
+      this.#queue.remove(work);
+      this.#assign(work, worker);
+    }
+    for (const worker of this.#workers) worker.sendBatch(this.#functions, this.#refused);
+    this.#grow();
+    this.#balance();
+  };
+
+  /** What cannot be sent costs its own job. */
+  readonly #refused = (worker: PoolWorker, work: Work, error: unknown): void => {
+    worker.remove(work);
+    work.settle({ state: "error", error });
+    this.#idle(worker);
+  };
+
+  #jobsAhead(): number {
+    const jobs = Math.floor(SECONDS_AHEAD / this.#runTime);
+    return jobs > 1 ? Math.min(jobs, MOST_AHEAD) : 1; // NaN, too
+  }
+
+  #roomiest(work: Work, ahead: number): PoolWorker | undefined {
+    let found: PoolWorker | undefined;
+    let busy = 0;
+    for (const worker of this.#workers) {
+      if (worker.works.size > 0) busy++;
+      if (!worker.hasRoom(ahead)) continue;
+      if (found === undefined || worker.works.size < found.works.size) found = worker;
+    }
+    if (found === undefined) return undefined;
+    const isFree = found.works.size === 0;
+    if (work.fn.settings.transfer.length > 0 && !isFree) return undefined; // it could not be taken back
+    return isFree && busy >= this.maxWorkers ? undefined : found;
+  }
+
+  #assign(work: Work, worker: PoolWorker): void {
+    const now = realHost.now();
+    work.state = "sent";
+    work.place = worker.describe();
+    work.startedAt = now;
+    this.#waitTime = average(this.#waitTime, now - work.madeAt);
+    worker.add(work, ++this.#seq);
+    if (worker.quota > 0) return;
+    worker.state = "retiring"; // another one is started before it goes
+  }
+
+  /** As many workers as there are jobs that wait, as far as the options go. */
+  #grow(): void {
+    if (this.#broken !== undefined) return;
+    const minWorkers = this.isShutDown ? 0 : this.#options.minWorkers;
+    let alive = 0;
+    let starting = 0;
+    for (const { state } of this.#workers) {
+      if (state === "starting") starting++;
+      if (state === "starting" || state === "ready" || state === "stopping") alive++;
+    }
+    while (alive < this.maxWorkers && (alive < minWorkers || starting < this.#queue.size)) {
+      if (!this.#start()) return;
+      alive++;
+      starting++;
+    }
+  }
+
+  #start(): boolean {
+    const { env, execArgv } = this.#options;
+    const name = `${this.name} worker ${++this.#made}`;
+    const worker = new PoolWorker(name, this.#options.maxTasksPerWorker);
+    const listener: LinkListener = {
+      received: (message) => this.#received(worker, message),
+      exited: (end) => this.#exited(worker, end),
+    };
+    try {
+      worker.link = this.#makeLink({ name, setup: this.#setup, env, execArgv }, listener);
+    } catch (cause) {
+      this.#breakDown(`a worker of ${this.name} cannot be started: ${headline(cause)}`, cause);
+      return false;
+    }
+    this.#workers.add(worker);
+    worker.hold();
+    return true;
+  }
+
+  /** What lies behind a long job goes to workers that have nothing to do. */
+  #balance(): void {
+    if (this.#queue.size > 0) return;
+    let isOneFree = false;
+    let crowded: PoolWorker | undefined;
+    for (const worker of this.#workers) {
+      if (worker.state === "ready" && worker.works.size === 0) isOneFree = true;
+      if (worker.works.size > 1 && worker.state !== "ending") crowded = worker;
+    }
+    if (crowded === undefined || !isOneFree) return;
+    const now = realHost.now();
+    for (const worker of this.#workers)
+      if (worker.works.size > 1 && now - worker.turnedAt > PATIENCE) worker.takeBack();
+    if (this.#isLookDue) return;
+    this.#isLookDue = true;
+    realHost.setTimer(now + PATIENCE, () => {
+      this.#isLookDue = false;
+      this.#balance();
+    });
+  }
+
+  // --- what workers say
+
+  #received(worker: PoolWorker, message: FromWorker): void {
+    switch (message[0]) {
+      case fromWorker.done:
+        return void this.#ended(worker, message[1], message[2], {
+          state: "value",
+          value: message[3],
+        });
+      case fromWorker.failed:
+        return void this.#ended(worker, message[1], message[2], {
+          state: "failed",
+          table: message[3],
+        });
+      case fromWorker.cancelled: {
+        const [, seq, seconds, source] = message;
+        return void this.#ended(worker, seq, seconds, { state: "cancelled", source });
+      }
+      case fromWorker.revoked: {
+        const work = worker.takeOut(message[1]);
+        if (work === undefined) return;
+        if (work.isAsked) work.settle({ state: "cancelled", source: "cancel" });
+        else this.#again(work);
+        return void this.#idle(worker);
+      }
+      case fromWorker.item:
+        return void worker.workAt(message[1])?.onItem?.(message[2]);
+      case fromWorker.progress:
+        return void worker.workAt(message[1])?.onProgress?.(message[2]);
+      case fromWorker.call: {
+        const [, seq, call, index, args] = message;
+        if (!Array.isArray(args)) return;
+        const reply = worker.link.reply.bind(worker.link, seq, call);
+        return void worker.workAt(seq)?.called(call, index, args, reply);
+      }
+      case fromWorker.uncall:
+        return void worker.workAt(message[1])?.uncalled(message[2]);
+      case fromWorker.ready:
+        if (worker.state === "starting") worker.state = "ready";
+        worker.readyAt = realHost.now();
+        this.#idle(worker);
+        return;
+      case fromWorker.broken: {
+        const cause = errorOf(message[1]);
+        const what = `no worker of ${this.name} gets ready: ${headline(cause)}`;
+        return void this.#breakDown(what, cause);
+      }
+    }
+  }
+
+  #ended(worker: PoolWorker, seq: number, seconds: number, outcome: Outcome): void {
+    const work = worker.takeOut(seq);
+    if (work === undefined) return; // it was given up
+    this.#completed++;
+    this.#losses.clear();
+    worker.ended(seconds);
+    this.#runTime = average(this.#runTime, seconds);
+    work.settle(outcome);
+    const { maxMemoryMb } = this.#options;
+    if (worker.state === "ready" && worker.link.megabytes > maxMemoryMb) worker.state = "retiring";
+    this.#idle(worker);
+  }
+
+  /** A worker has room, or nothing to do. */
+  #idle(worker: PoolWorker): void {
+    if (worker.works.size === 0) {
+      worker.idleSince = realHost.now();
+      if (worker.state === "retiring") void this.#retire(worker);
+      if (!this.#isReleaseDue) {
+        this.#isReleaseDue = true;
+        realHost.macrotask(this.#letGo);
+      }
+    }
+    this.#dispatchSoon();
+  }
+
+  /** Workers that have nothing to do do not keep the process alive; after `idle` they end. */
+  readonly #letGo = (): void => {
+    this.#isReleaseDue = false;
+    const { idle } = this.#options;
+    for (const worker of this.#workers) {
+      if (worker.works.size > 0 || worker.state === "starting" || worker.state === "ending")
+        continue;
+      worker.letGo();
+      if (idle === Number.POSITIVE_INFINITY || worker.idleTimer !== undefined) continue;
+      worker.watchIdle(idle, () => {
+        if (worker.state !== "ready" || this.#workers.size <= this.#options.minWorkers)
+          return false;
+        void this.#retire(worker);
+        return true;
+      });
+    }
+  };
+
+  async #retire(worker: PoolWorker): Promise<void> {
+    if (worker.state === "ending") return;
+    if (worker.state === "retiring") this.#replaced++;
+    worker.state = "ending";
+    this.#grow();
+    await this.#hardStop.end(worker);
+    this.#gone(worker, { exitCode: 0, signal: undefined, cause: undefined });
+  }
+
+  // --- ends of workers
+
+  #exited(worker: PoolWorker, end: WorkerEnd): void {
+    const wasWanted = worker.state === "ending";
+    if (!this.#workers.has(worker)) return;
+    const works = [...worker.works.values()];
+    if (!wasWanted) {
+      this.#replaced++;
+      const message = this.#losses.add(end);
+      if (message !== undefined) this.#breakDown(`${this.name} ${message}`, end.cause);
+      // Where no job has the failure, nobody else would be told.
+      if (works.length === 0 && end.cause !== undefined && worker.readyAt !== undefined) {
+        const message = `${worker.describe()} of ${this.name} has crashed between two jobs`;
+        this.#loop.callExceptionHandler({ message, exception: end.cause });
+      }
+    }
+    this.#gone(worker, end);
+  }
+
+  /** Settles what the worker still had. */
+  #gone(worker: PoolWorker, end: WorkerEnd): void {
+    if (!this.#workers.delete(worker)) return;
+    worker.over();
+    for (const [seq, work] of [...worker.works]) {
+      const mayHaveRun = worker.link.mayHaveStarted(seq);
+      worker.remove(work);
+      if (work.isAsked) work.settle({ state: "cancelled", source: "cancel" });
+      else if (this.isShutDown && end.exitCode === undefined && end.signal === undefined)
+        work.settle({ state: "cancelled", source: "shutdown" });
+      else if (!mayHaveRun && work.fn.settings.transfer.length === 0) this.#again(work);
+      else if (mayHaveRun && work.attempt < work.fn.settings.attempts) {
+        work.attempt++;
+        this.#again(work);
+      } else {
+        const error = new WorkerLostError(work.describe(), end, mayHaveRun);
+        work.settle({ state: "error", error });
+      }
+    }
+    this.#dispatchSoon();
+  }
+
+  /** Back to the beginning of the line. */
+  #again(work: Work): void {
+    if (this.#broken !== undefined)
+      return void work.settle({ state: "error", error: this.#broken });
+    work.state = "queued";
+    work.place = undefined;
+    this.#queue.addAgain(work);
+  }
+
+  #breakDown(message: string, cause: unknown): void {
+    this.#broken ??= new BrokenExecutorError(message, cause === undefined ? undefined : { cause });
+    const error = this.#broken;
+    for (const work of this.#queue.toArray()) {
+      this.#queue.remove(work);
+      work.settle({ state: "error", error });
+    }
+    for (const worker of [...this.#workers]) if (worker.works.size === 0) void this.#retire(worker);
+  }
+
+  #workerOf(work: Work): PoolWorker | undefined {
+    for (const worker of this.#workers) if (worker.has(work)) return worker;
+    return undefined;
+  }
+
+  // --- for HardStop
+
+  /** @internal */
+  isUsed(worker: PoolWorker): boolean {
+    return worker.state !== "ending";
+  }
+
+  /** @internal Jobs that it was given and has not begun are given to others. */
+  stopping(worker: PoolWorker): void {
+    if (worker.state === "ready") worker.state = "stopping";
+    worker.takeBack();
+  }
+
+  /** @internal The job was cut off, and the worker can go on. */
+  kept(worker: PoolWorker, seq: number): void {
+    this.#ended(worker, seq, 0, { state: "cancelled", source: "cancel" });
+    this.resume(worker);
+  }
+
+  /** @internal */
+  resume(worker: PoolWorker): void {
+    if (worker.state === "stopping") worker.state = "ready";
+    this.#dispatchSoon();
+  }
+
+  /** @internal The worker is to be ended; another one is started. */
+  doomed(worker: PoolWorker): void {
+    worker.state = "ending";
+    this.#replaced++;
+    this.#grow();
+  }
+
+  /** @internal It has gone, or will not in the time that it was given. */
+  stopped(worker: PoolWorker): void {
+    this.#gone(worker, { exitCode: undefined, signal: undefined, cause: undefined });
+  }
+}
+
+function average(before: number, value: number): number {
+  return Number.isNaN(before) ? value : before + (value - before) / 8;
+}

@@ -1,0 +1,188 @@
+/**
+ * A worker that is a process of its own. Its main thread runs no jobs: it passes on what comes, to
+ * one thread and back. So it hears of everything at once, and ends itself when this process has
+ * gone, however that went.
+ */
+
+import type { ChildProcess } from "node:child_process";
+import type { CancelSource } from "../errors/errors.ts";
+import { render } from "../errors/render.ts";
+import { type HostTimer, realHost } from "../kernel/host.ts";
+import { runInRoot } from "../ports/context-storage.ts";
+import { errorOf } from "./error-table.ts";
+import type { WorkerEnd } from "./errors.ts";
+import type { Link, LinkListener, LinkOptions } from "./link.ts";
+import {
+  type CallOutcome,
+  type Definition,
+  type FromWorker,
+  fromWorker,
+  isFromWorker,
+  type JobMessage,
+  type ToWorker,
+  toWorker,
+} from "./protocol.ts";
+import { isSendable } from "./sending.ts";
+import { entry } from "./thread-link.ts";
+
+/** Seconds between the exit of a process and the end of what it has sent. */
+const REST_SECONDS = 1;
+
+export class ProcessLink implements Link {
+  readonly #child: ChildProcess;
+  readonly #listener: LinkListener;
+  /** Jobs that were sent and are not through. */
+  readonly #sent: Set<number> = new Set();
+  #megabytes = 0;
+  #thread: { exitCode: number; cause: unknown } | undefined = undefined;
+  #exit: { code: number | null; signal: string | null } | undefined = undefined;
+  #isClosed = false;
+  #isOver = false;
+  #restTimer: HostTimer | undefined = undefined;
+  readonly #exits: (() => void)[] = [];
+  readonly #interruptions: Map<number, (isKept: boolean) => void> = new Map();
+
+  constructor({ name, setup, env, execArgv }: LinkOptions, listener: LinkListener) {
+    this.#listener = listener;
+    const { fork } = process.getBuiltinModule("node:child_process");
+    // Its handles keep the context that they are made in.
+    this.#child = runInRoot(() =>
+      fork(entry("process-main"), [], {
+        serialization: "advanced",
+        stdio: ["ignore", "inherit", "inherit", "ipc"],
+        ...(env === undefined ? {} : { env: env as NodeJS.ProcessEnv }),
+        ...(execArgv === undefined ? {} : { execArgv: [...execArgv] }),
+      }),
+    );
+    const child = this.#child;
+    runInRoot(() => {
+      child.on("message", (messages) => this.#received(messages));
+      child.on("error", (cause) => {
+        if (child.pid === undefined) this.#over({ exitCode: undefined, signal: undefined, cause });
+      });
+      child.on("exit", (code, signal) => {
+        this.#exit = { code, signal };
+        this.#restTimer = realHost.setTimer(realHost.now() + REST_SECONDS, () => this.#finish());
+        if (this.#isClosed) this.#finish();
+      });
+      child.on("disconnect", () => {
+        this.#isClosed = true;
+        if (this.#exit !== undefined) this.#finish();
+      });
+    });
+    child.send([name, setup], () => {}); // what it cannot be sent is seen by its exit
+  }
+
+  get description(): string {
+    return `process ${this.#child.pid}`;
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get megabytes(): number {
+    return this.#megabytes;
+  }
+
+  send(definitions: readonly Definition[], jobs: readonly JobMessage[]): void {
+    this.#post([toWorker.jobs, definitions, jobs]);
+    for (const [seq] of jobs) this.#sent.add(seq);
+  }
+
+  cancel(seq: number, source: CancelSource, reason: unknown, by: string | undefined): void {
+    this.#post([toWorker.cancel, seq, source, isSendable(reason) ? reason : render(reason), by]);
+  }
+
+  revoke(seq: number): void {
+    this.#post([toWorker.revoke, seq]);
+  }
+
+  mayHaveStarted(seq: number): boolean {
+    return this.#sent.has(seq);
+  }
+
+  forget(seq: number): void {
+    this.#sent.delete(seq);
+  }
+
+  reply(seq: number, call: number, outcome: CallOutcome): void {
+    this.#post([toWorker.reply, seq, call, outcome]);
+  }
+
+  grant(seq: number, count: number): void {
+    this.#post([toWorker.credit, seq, count]);
+  }
+
+  interrupt(seq: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#interruptions.set(seq, resolve);
+      this.#exits.push(() => resolve(false));
+      this.#post([toWorker.interrupt, seq]);
+    });
+  }
+
+  async terminate(seconds: number): Promise<boolean> {
+    if (this.#isOver) return true;
+    return new Promise((resolve) => {
+      const timer = realHost.setTimer(realHost.now() + seconds, () => resolve(false));
+      this.#exits.push(() => {
+        timer.clear();
+        resolve(true);
+      });
+      this.kill();
+    });
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  hold(isHeld: boolean): void {
+    const { channel } = this.#child as { channel?: { ref?(): void; unref?(): void } }; // not Bun
+    if (isHeld) {
+      this.#child.ref();
+      channel?.ref?.();
+    } else {
+      this.#child.unref();
+      channel?.unref?.();
+    }
+  }
+
+  #post(message: ToWorker): void {
+    if (!this.#child.connected) return; // it has gone, and that will be told
+    this.#child.send(message, () => {});
+  }
+
+  #received(messages: unknown): void {
+    if (!Array.isArray(messages)) return;
+    for (const message of messages as unknown[]) {
+      if (!isFromWorker(message)) continue;
+      if (message[0] === fromWorker.memory) this.#megabytes = message[1];
+      else if (message[0] === fromWorker.gone) {
+        this.#thread = { exitCode: message[1], cause: causeIn(message) };
+      } else if (message[0] === fromWorker.interrupted) {
+        this.#interruptions.get(message[1])?.(message[2]);
+        this.#interruptions.delete(message[1]);
+      } else this.#listener.received(message);
+    }
+  }
+
+  #finish(): void {
+    const { code, signal } = this.#exit ?? { code: null, signal: null };
+    const exitCode = this.#thread?.exitCode ?? code ?? undefined;
+    this.#over({ exitCode, signal: signal ?? undefined, cause: this.#thread?.cause });
+  }
+
+  #over(end: WorkerEnd): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#restTimer?.clear();
+    for (const tell of this.#exits.splice(0)) tell();
+    this.#listener.exited(end);
+  }
+}
+
+function causeIn(message: FromWorker): unknown {
+  return message[2] === undefined ? undefined : errorOf(message[2]);
+}

@@ -1,0 +1,110 @@
+/**
+ * The first module of a process of a pool. It has one thread, in which the jobs run, and stands
+ * between that and the pool. When the pool's process has gone, the channel closes, and this process
+ * ends in the same moment, whatever its thread does.
+ */
+
+import { tableOf } from "./error-table.ts";
+import {
+  type FromWorker,
+  fromWorker,
+  type ToWorker,
+  toWorker,
+  type WorkerSetup,
+} from "./protocol.ts";
+import { refusal } from "./sending.ts";
+import { ThreadLink } from "./thread-link.ts";
+
+/** Milliseconds between two looks at the memory of the process. */
+const MEMORY_EVERY_MS = 100;
+
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+process.on("SIGINT", () => {}); // a terminal sends it to all; the pool says when this one ends
+process.once("message", ([name, setup]: [string, WorkerSetup]) => begin(name, setup));
+
+function begin(name: string, setup: WorkerSetup): void {
+  const outgoing: FromWorker[] = [];
+  let lookedAt = 0;
+  const post = (message: FromWorker): void => {
+    outgoing.push(message);
+    if (outgoing.length === 1) queueMicrotask(flush);
+  };
+  const flush = (): void => {
+    const now = performance.now();
+    if (now - lookedAt > MEMORY_EVERY_MS) {
+      lookedAt = now;
+      outgoing.push([fromWorker.memory, process.memoryUsage.rss() / 1_048_576]);
+    }
+    const messages = outgoing.splice(0);
+    try {
+      process.send?.(messages);
+    } catch {
+      for (const message of messages) sendAlone(message);
+    }
+  };
+  const thread = new ThreadLink(
+    { name, setup, env: undefined, execArgv: undefined },
+    {
+      received: (message) => {
+        const [kind, seq] = message;
+        if (kind <= fromWorker.revoked && seq !== undefined) thread.forget(seq as number);
+        post(message);
+      },
+      exited: ({ exitCode = 0, cause }) => {
+        outgoing.push([
+          fromWorker.gone,
+          exitCode,
+          cause === undefined ? undefined : tableOf(cause),
+        ]);
+        process.send?.(outgoing.splice(0), () => process.exit(exitCode));
+      },
+    },
+  );
+  process.on("message", (message: ToWorker) => void handle(thread, message, post));
+}
+
+async function handle(
+  thread: ThreadLink,
+  message: ToWorker,
+  post: (message: FromWorker) => void,
+): Promise<void> {
+  switch (message[0]) {
+    case toWorker.jobs:
+      return sendJobs(thread, message, post);
+    case toWorker.cancel:
+      return thread.cancel(message[1], message[2], message[3], message[4]);
+    case toWorker.reply:
+      return thread.reply(message[1], message[2], message[3]);
+    case toWorker.credit:
+      return thread.grant(message[1], message[2]);
+    case toWorker.revoke:
+      return thread.revoke(message[1]);
+    case toWorker.interrupt:
+      return post([fromWorker.interrupted, message[1], await thread.interrupt(message[1])]);
+  }
+}
+
+/** What has come through the channel can be copied once more, as far as anybody knows. */
+function sendJobs(
+  thread: ThreadLink,
+  [, definitions, jobs]: Extract<ToWorker, [0, ...unknown[]]>,
+  post: (message: FromWorker) => void,
+): void {
+  try {
+    thread.send(definitions, jobs, []);
+  } catch (cause) {
+    for (const [seq, , , args] of jobs)
+      post([fromWorker.failed, seq, 0, tableOf(refusal("args", args, cause))]);
+  }
+}
+
+/** A thread can send more than a process. */
+function sendAlone(message: FromWorker): void {
+  try {
+    process.send?.([message]);
+  } catch (cause) {
+    const seq = message[1] as number;
+    const name = message[0] === fromWorker.done ? "result" : "item";
+    process.send?.([[fromWorker.failed, seq, 0, tableOf(refusal(name, message.at(-1), cause))]]);
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * What can be copied to another thread, and where in a value the part is that cannot.
+ *
+ * Values are handed to the host as they are, and looked at only when it refuses them: the search
+ * costs much more than the copy.
+ */
+
+import { headline, isA, render } from "../errors/render.ts";
+import { NotSendableError } from "./errors.ts";
+
+/** Objects that are looked at in a value that the host has refused. */
+const MOST_OBJECTS = 100_000;
+/** How deep. */
+const DEEPEST = 200;
+
+/** Whether the host can copy it. */
+export function isSendable(value: unknown): boolean {
+  try {
+    structuredClone(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Why the host has refused `value`, which is called `name`: the first part that is to blame. */
+export function refusal(name: string, value: unknown, cause: unknown): NotSendableError {
+  const found = culprit(value, name, new Set(), 0) ?? { path: name, why: headline(cause) };
+  return new NotSendableError(found.path, found.why, { cause });
+}
+
+interface Culprit {
+  readonly path: string;
+  readonly why: string;
+}
+
+function culprit(
+  value: unknown,
+  path: string,
+  seen: Set<unknown>,
+  depth: number,
+): Culprit | undefined {
+  if (typeof value === "function") return { path, why: `it is ${render(value)}` };
+  if (typeof value === "symbol") return { path, why: "it is a symbol" };
+  if (typeof value !== "object" || value === null || isSendable(value)) return undefined;
+  if (seen.has(value) || seen.size > MOST_OBJECTS || depth > DEEPEST) return undefined;
+  seen.add(value);
+  for (const [part, inner] of partsOf(value)) {
+    if (inner instanceof Thrown) return { path: path + part, why: `${inner.text}` };
+    const found = culprit(inner, path + part, seen, depth + 1);
+    if (found !== undefined) return found;
+  }
+  return { path, why: `it is ${render(value)}` };
+}
+
+class Thrown {
+  readonly text: string;
+  constructor(error: unknown) {
+    this.text = `reading it throws ${headline(error)}`;
+  }
+}
+
+function* partsOf(value: object): Generator<[part: string, inner: unknown]> {
+  if (isA(value, Map)) {
+    for (const [key, inner] of value) {
+      yield [`.key(${render(key)})`, key];
+      yield [`.get(${render(key)})`, inner];
+    }
+    return;
+  }
+  if (isA(value, Set)) {
+    for (const inner of value) yield [".values()", inner];
+    return;
+  }
+  let keys: string[] = [];
+  try {
+    keys = Object.keys(value);
+  } catch {
+    return; // a proxy
+  }
+  for (const key of keys) {
+    const part = Array.isArray(value)
+      ? `[${key}]`
+      : /^[\w$]+$/.test(key)
+        ? `.${key}`
+        : `[${JSON.stringify(key)}]`;
+    let inner: unknown;
+    try {
+      inner = (value as Record<string, unknown>)[key];
+    } catch (error) {
+      inner = new Thrown(error);
+    }
+    yield [part, inner];
+  }
+}
+
+// --- callbacks
+
+/** The place of a callback among the arguments: keys, from the outside in. */
+export type CallbackPlace = readonly [
+  path: readonly (string | number)[],
+  id: number,
+  sync: boolean,
+];
+
+/** What `callback` has made of a function. */
+export interface CallbackFunction {
+  readonly fn: (...args: never[]) => unknown;
+  readonly isSync: boolean;
+}
+const callbacks: WeakMap<object, CallbackFunction> = new WeakMap();
+
+/** From now on `fn` may be sent: the worker gets a function that calls it here. */
+export function registerCallback(fn: object, callback: CallbackFunction): void {
+  callbacks.set(fn, callback);
+}
+
+/** Arguments without their callbacks, and what those are. */
+export interface Packed {
+  readonly args: readonly unknown[];
+  readonly places: readonly CallbackPlace[] | undefined;
+  readonly functions: readonly CallbackFunction[];
+}
+
+/**
+ * Arguments as they can be sent. Callbacks among them are found at once; `isThorough` looks inside
+ * of plain objects and arrays as well, which are copied where they hold one.
+ */
+export function pack(args: readonly unknown[], isThorough = false): Packed {
+  if (!isThorough && !hasFunction(args)) return { args, places: undefined, functions: NONE };
+  const places: CallbackPlace[] = [];
+  const functions: CallbackFunction[] = [];
+  const take = (value: unknown, path: readonly (string | number)[], seen: object[]): unknown => {
+    if (typeof value === "function") {
+      const callback = callbacks.get(value);
+      if (callback === undefined) throw notSendable(path, value);
+      functions.push(callback);
+      places.push([path, functions.length - 1, callback.isSync]);
+      return undefined;
+    }
+    if (!isThorough || !isPlain(value) || seen.includes(value)) return value;
+    let copy: Record<string, unknown> | unknown[] | undefined;
+    for (const key of Object.keys(value)) {
+      const inner = (value as Record<string, unknown>)[key];
+      const taken = take(inner, [...path, key], [...seen, value]);
+      if (taken === inner) continue;
+      copy ??= Array.isArray(value) ? [...value] : { ...value };
+      (copy as Record<string, unknown>)[key] = taken;
+    }
+    return copy ?? value;
+  };
+  const taken = args.map((arg, index) => take(arg, [index], []));
+  const hasTaken = places.length > 0;
+  return { args: hasTaken ? taken : args, places: hasTaken ? places : undefined, functions };
+}
+
+const NONE: readonly CallbackFunction[] = [];
+
+function hasFunction(args: readonly unknown[]): boolean {
+  for (let index = 0; index < args.length; index++)
+    if (typeof args[index] === "function") return true;
+  return false;
+}
+
+function isPlain(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return true;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function notSendable(path: readonly (string | number)[], value: unknown): NotSendableError {
+  const [first, ...rest] = path;
+  const name = `args[${first}]${rest.map((key) => (/^\d+$/.test(String(key)) ? `[${key}]` : `.${key}`)).join("")}`;
+  return new NotSendableError(
+    name,
+    `it is ${render(value)}. Wrap it in \`callback\`, and the worker can call it`,
+  );
+}
+
+/** Puts functions into the places of callbacks. */
+export function unpack(
+  args: readonly unknown[],
+  places: readonly CallbackPlace[],
+  make: (id: number, isSync: boolean) => unknown,
+): readonly unknown[] {
+  const whole = [...args];
+  for (const [path, id, isSync] of places) {
+    let at: Record<string | number, unknown> = whole as never;
+    for (const key of path.slice(0, -1)) at = at[key] as Record<string | number, unknown>;
+    at[path.at(-1) as string | number] = make(id, isSync);
+  }
+  return whole;
+}
+
+// --- transfer
+
+const moved: WeakMap<object, readonly object[]> = new WeakMap();
+
+/** Remembers what is to be moved when `value` is sent. */
+export function rememberTransfer(value: object, list: readonly object[]): void {
+  moved.set(value, list);
+}
+
+/** What is to be moved with `value`. */
+export function transferOf(value: unknown): readonly object[] | undefined {
+  return typeof value === "object" && value !== null ? moved.get(value) : undefined;
+}

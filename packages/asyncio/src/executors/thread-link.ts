@@ -1,0 +1,242 @@
+/** A worker that is a thread of this process. */
+
+import type { MessagePort, Worker } from "node:worker_threads";
+import type { CancelSource } from "../errors/errors.ts";
+import { render } from "../errors/render.ts";
+import { realHost } from "../kernel/host.ts";
+import { runInRoot } from "../ports/context-storage.ts";
+import { terminateExecution } from "./interrupt.ts";
+import type { Link, LinkListener, LinkOptions } from "./link.ts";
+import { SharedMemory } from "./memory.ts";
+import {
+  type CallOutcome,
+  type Definition,
+  fromWorker,
+  isFromWorker,
+  type JobMessage,
+  type ToWorker,
+  toWorker,
+} from "./protocol.ts";
+import { isSendable } from "./sending.ts";
+
+/** Seconds that a thread has to answer before it counts as blocked. */
+const PROBE_SECONDS = 0.001;
+/** Seconds that it has to answer after it was interrupted: a native call may have to end first. */
+const ANSWER_SECONDS = 0.25;
+
+export class ThreadLink implements Link {
+  readonly #worker: Worker;
+  readonly #port: MessagePort;
+  readonly #memory: SharedMemory = new SharedMemory();
+  readonly #listener: LinkListener;
+  /** The slots of the jobs that were sent. */
+  readonly #slots: Map<number, number> = new Map();
+  #epoch = 0;
+  #pong: ((isDropped: boolean) => void) | undefined = undefined;
+  #error: unknown = undefined;
+  #hasExited = false;
+  readonly #exits: (() => void)[] = [];
+
+  constructor({ name, setup, env, execArgv }: LinkOptions, listener: LinkListener) {
+    this.#listener = listener;
+    const threads = process.getBuiltinModule("node:worker_threads");
+    const { port1, port2 } = new threads.MessageChannel();
+    this.#port = port1;
+    const { buffer } = this.#memory;
+    // Its handles keep the context that they are made in.
+    this.#worker = runInRoot(
+      () =>
+        new threads.Worker(entry("thread-main"), {
+          name,
+          workerData: { port: port2, buffer, setup },
+          transferList: [port2],
+          ...(env === undefined ? {} : { env: env as NodeJS.ProcessEnv }),
+          ...(execArgv === undefined ? {} : { execArgv: [...execArgv] }),
+        }),
+    );
+    this.#worker.on("error", (error) => {
+      this.#error = error;
+    });
+    this.#worker.on("exit", (code) => this.#exited(code));
+    runInRoot(() => this.#port.on("message", (message) => this.#received(message)));
+  }
+
+  get description(): string {
+    return `thread ${this.#worker.threadId}`;
+  }
+
+  get pid(): number | undefined {
+    return undefined;
+  }
+
+  get megabytes(): number {
+    return this.#memory.megabytes;
+  }
+
+  send(
+    definitions: readonly Definition[],
+    jobs: readonly JobMessage[],
+    transfer: readonly object[],
+  ): void {
+    for (const job of jobs) {
+      job[1] = this.#memory.occupy(job[0]);
+      this.#slots.set(job[0], job[1]);
+    }
+    try {
+      const message: ToWorker = [toWorker.jobs, definitions, jobs];
+      if (transfer.length === 0) this.#port.postMessage(message);
+      else this.#port.postMessage(message, transfer as never);
+    } catch (error) {
+      for (const [seq] of jobs) this.forget(seq);
+      throw error;
+    }
+  }
+
+  cancel(seq: number, source: CancelSource, reason: unknown, by: string | undefined): void {
+    const slot = this.#slots.get(seq);
+    if (slot === undefined) return;
+    if (this.#memory.revoke(slot, seq)) {
+      this.#listener.received([fromWorker.revoked, seq]);
+      return;
+    }
+    const sent = isSendable(reason) ? reason : render(reason);
+    this.#port.postMessage([toWorker.cancel, seq, source, sent, by] satisfies ToWorker);
+    this.#memory.ask(slot, seq); // after the message, which whoever sees this may look for
+  }
+
+  revoke(seq: number): void {
+    const slot = this.#slots.get(seq);
+    if (slot !== undefined && this.#memory.revoke(slot, seq))
+      this.#listener.received([fromWorker.revoked, seq]);
+  }
+
+  mayHaveStarted(seq: number): boolean {
+    const slot = this.#slots.get(seq);
+    return slot !== undefined && this.#memory.hasStarted(slot, seq);
+  }
+
+  forget(seq: number): void {
+    const slot = this.#slots.get(seq);
+    if (slot === undefined) return;
+    this.#slots.delete(seq);
+    this.#memory.free(slot);
+  }
+
+  reply(seq: number, call: number, outcome: CallOutcome): void {
+    this.#control([toWorker.reply, seq, call, outcome]);
+  }
+
+  grant(seq: number, count: number): void {
+    this.#control([toWorker.credit, seq, count]);
+  }
+
+  #control(message: ToWorker): void {
+    this.#port.postMessage(message);
+    this.#memory.ring();
+  }
+
+  async interrupt(seq: number): Promise<boolean> {
+    const epoch = ++this.#epoch;
+    let timer = realHost.setTimer(realHost.now() + PROBE_SECONDS, () => {});
+    let isOver = false;
+    const answered = new Promise<boolean | undefined>((resolve) => {
+      const end = (isDropped: boolean | undefined): void => {
+        isOver = true;
+        timer.clear();
+        this.#pong = undefined;
+        resolve(isDropped);
+      };
+      this.#pong = end;
+      this.#exits.push(() => end(undefined));
+      const ping = (): void => this.#control([toWorker.ping, epoch, seq]);
+      ping(); // one whose loop turns is not blocked, and an interruption would be in vain
+      timer.clear();
+      timer = realHost.setTimer(realHost.now() + PROBE_SECONDS, async () => {
+        if (isOver) return;
+        if (!this.#memory.isInCall(seq)) return end(false);
+        const isInterrupted = await terminateExecution(this.#worker.threadId);
+        if (isOver) return;
+        if (!isInterrupted) return end(false);
+        // One that finds the thread idle swallows what comes next: so it is asked more than once.
+        const until = realHost.now() + ANSWER_SECONDS;
+        const again = (): void => {
+          if (isOver) return;
+          if (realHost.now() > until) return void end(false);
+          ping();
+          timer = realHost.setTimer(realHost.now() + PROBE_SECONDS, again);
+        };
+        again();
+      });
+    });
+    return (await answered) === true;
+  }
+
+  async terminate(seconds: number): Promise<boolean> {
+    if (this.#hasExited) return true;
+    return new Promise((resolve) => {
+      const timer = realHost.setTimer(realHost.now() + seconds, () => resolve(false));
+      this.#exits.push(() => {
+        timer.clear();
+        resolve(true);
+      });
+      this.kill();
+    });
+  }
+
+  kill(): void {
+    void this.#worker.terminate();
+  }
+
+  hold(isHeld: boolean): void {
+    if (isHeld) {
+      this.#worker.ref();
+      this.#port.ref();
+    } else {
+      this.#worker.unref();
+      this.#port.unref();
+    }
+  }
+
+  #received(message: unknown): void {
+    if (!isFromWorker(message)) return; // not of ours
+    if (message[0] === fromWorker.pong) {
+      if (message[1] === this.#epoch) this.#pong?.(message[2]);
+      return;
+    }
+    if (message[0] !== fromWorker.wake) this.#listener.received(message);
+    else
+      this.#memory.drain((seq, seconds, value) =>
+        this.#listener.received([fromWorker.done, seq, seconds, value]),
+      );
+  }
+
+  #exited(code: number): void {
+    if (this.#hasExited) return;
+    this.#hasExited = true;
+    // What it has sent before its end counts.
+    const { receiveMessageOnPort } = process.getBuiltinModule("node:worker_threads");
+    for (;;) {
+      const received = receiveMessageOnPort(this.#port);
+      if (received === undefined) break;
+      this.#received(received.message);
+    }
+    this.#received([fromWorker.wake]);
+    this.#port.close();
+    for (const tell of this.#exits.splice(0)) tell();
+    this.#listener.exited({ exitCode: code, signal: undefined, cause: this.#error });
+  }
+}
+
+/** A module of ours that a worker begins with: as this one, in TypeScript or compiled. */
+export function entry(name: string): URL {
+  const extension = /\.ts$/.test(import.meta.url) ? "ts" : "js";
+  const url = new URL(`./${name}.${extension}`, import.meta.url);
+  const { existsSync } = process.getBuiltinModule("node:fs");
+  if (existsSync(url)) return url;
+  throw Object.assign(
+    new Error(
+      `${url.pathname} is not there: the program was bundled, and a worker begins with a file of its own. Leave asyncio-ts out of the bundle (external), so that it is loaded from node_modules`,
+    ),
+    { code: "ERR_ASYNCIO_BUNDLED" },
+  );
+}

@@ -1,0 +1,239 @@
+/**
+ * One job, here: from the call that asks for it to its outcome. It runs in a worker, and whoever
+ * waits for it waits in a masked join: a cancellation goes on to the worker, and the wait ends when
+ * the job has ended there.
+ */
+
+import { CancelledError, TimeoutError } from "../errors/errors.ts";
+import { cancelIfDue } from "../interop/cancellable.ts";
+import type { Cancellation } from "../kernel/cancellation.ts";
+import { currentContext, runInScope } from "../kernel/context.ts";
+import { realHost } from "../kernel/host.ts";
+import { here, openScope } from "../kernel/operation.ts";
+import { park, Scope } from "../kernel/scope.ts";
+import type { Wait } from "../kernel/wait.ts";
+import { contextStorage } from "../ports/context-storage.ts";
+import type { Links } from "../structures/linked-list.ts";
+import { formatSeconds } from "../structures/timers.ts";
+import { timeLeft } from "../tasks/due.ts";
+import { sharedValues } from "./carried-variables.ts";
+import { addCallers, type ErrorTable, errorOf, tableOf } from "./error-table.ts";
+import type { CallOutcome } from "./protocol.ts";
+import type { FunctionName } from "./sendable.ts";
+import { isSendable, type Packed, pack, refusal } from "./sending.ts";
+
+/** How a job has ended. */
+export type Outcome =
+  | { readonly state: "value"; readonly value: unknown }
+  | { readonly state: "failed"; readonly table: ErrorTable }
+  | { readonly state: "error"; readonly error: unknown }
+  | { readonly state: "cancelled"; readonly source: string };
+
+/** What runs jobs: the executor, as a job sees it. */
+export interface Runner {
+  readonly name: string;
+  /** Takes the job. */
+  accept(work: Work): void;
+  /** Asks it to end; one that has not been handed to a worker is over in the call. */
+  withdraw(work: Work, cancellation: WorkCancellation): void;
+  /** It is over. */
+  left(): void;
+  /** True if jobs run outside the loop of their callers. */
+  readonly isOutside: boolean;
+}
+
+export type WorkCancellation = Pick<Cancellation, "source" | "reason" | "requestedBy">;
+
+/** The job whose callback the running code belongs to. */
+const callingJobs = new (contextStorage())<Work>();
+
+export class Work implements Links<Work> {
+  previous: Work | undefined = undefined;
+  next: Work | undefined = undefined;
+  readonly fn: FunctionName;
+  /** Of its own among the jobs of its executor. */
+  readonly number: number;
+  /** That in its worker; 0 while it has none. */
+  seq = 0;
+  packed: Packed;
+  readonly variables: (readonly [name: string, value: unknown])[] | undefined;
+  /** On the clock of the host; Infinity if there is none. */
+  readonly deadline: number;
+  /** The scope of its caller, in which its callbacks run. */
+  readonly scope: Scope;
+  readonly runner: Runner;
+  state: "new" | "queued" | "sent" | "over" = "new";
+  /** True once it was asked to end. */
+  isAsked = false;
+  attempt = 1;
+  readonly madeAt: number = realHost.now();
+  startedAt = 0;
+  /** Where it runs, in words. */
+  place: string | undefined = undefined;
+  /** Its items are wanted, so many ahead of the consumer. */
+  credit: number | undefined = undefined;
+  onItem: ((value: unknown) => void) | undefined = undefined;
+  onProgress: ((value: unknown) => void) | undefined = undefined;
+  onOver: (() => void) | undefined = undefined;
+  /** Nothing has to be done any more to end it. */
+  onStopped: (() => void) | undefined = undefined;
+  /** True once its arguments were searched for callbacks. */
+  isThorough = false;
+  /** True once it had to go back to the line. */
+  isAgain = false;
+  outcome: Outcome | undefined = undefined;
+  #wait: Wait<Outcome> | undefined = undefined;
+  /** The callbacks that are under way; made when one is called. */
+  #calls: Map<number, Scope> | undefined = undefined;
+  /** A job that was called for in a callback of this one, and has not ended. */
+  blockedBy: Work | undefined = undefined;
+  /** The job in whose callback this one was called for. */
+  readonly calledFor: Work | undefined = callingJobs.getStore();
+
+  constructor(
+    runner: Runner,
+    fn: FunctionName,
+    args: readonly unknown[],
+    number: number,
+    scope: Scope,
+  ) {
+    this.runner = runner;
+    this.fn = fn;
+    this.number = number;
+    this.packed = pack(args);
+    this.variables = sharedValues();
+    this.scope = scope;
+    const left = scope.loop.host === realHost && scope.mayBeDue ? timeLeft() : Infinity;
+    this.deadline = left === Infinity ? left : this.madeAt + left;
+  }
+
+  get id(): string {
+    return `${this.runner.name}-${this.number}`;
+  }
+
+  describe(): string {
+    return `job ${JSON.stringify(this.id)} (${this.fn.name})`;
+  }
+
+  describeWait(): string {
+    const { place, startedAt } = this;
+    if (place === undefined) return `${this.describe()}, which waits for a worker`;
+    return `${this.describe()}, for ${formatSeconds(realHost.now() - startedAt)} in ${place}`;
+  }
+
+  /** Waits in the current scope until it is over. Cancelled, it goes on until the job has ended. */
+  join(): Promise<Outcome> {
+    const scope = here();
+    const wait = park<Outcome>(scope, this, (_wait, cancellation) => {
+      this.runner.withdraw(this, cancellation);
+      return false;
+    });
+    if (this.runner.isOutside) wait.waitsOutside();
+    this.#wait = wait;
+    if (this.outcome !== undefined) this.#finish();
+    else cancelIfDue(scope, wait as Wait);
+    return wait.promise;
+  }
+
+  /** The job has ended; callbacks of it that still run are cancelled and awaited. */
+  settle(outcome: Outcome): void {
+    if (this.outcome !== undefined) return;
+    this.outcome = outcome;
+    this.state = "over";
+    this.onStopped?.();
+    if (this.calledFor?.blockedBy === this) this.calledFor.blockedBy = undefined;
+    const calls = this.#calls;
+    if (calls === undefined || calls.size === 0) this.#finish();
+    else for (const scope of calls.values()) scope.cancel("the job has ended");
+  }
+
+  #finish(): void {
+    const wait = this.#wait;
+    const { outcome } = this;
+    if (outcome === undefined) return;
+    this.runner.left();
+    this.onOver?.();
+    if (outcome.state !== "cancelled") wait?.resume(outcome);
+    else {
+      // A deadline that went along may strike there first.
+      if (outcome.source === "deadline" && wait?.cancellation === undefined && wait !== undefined)
+        cancelIfDue(wait.scope, wait as Wait);
+      wait?.joined(outcome);
+    }
+  }
+
+  // --- callbacks
+
+  /** A callback is called: it runs here, in a scope inside that of the caller. */
+  called(
+    call: number,
+    index: number,
+    args: readonly unknown[],
+    reply: (outcome: CallOutcome) => void,
+  ): void {
+    const callback = this.packed.functions[index];
+    if (callback === undefined || this.outcome !== undefined) return;
+    const { scope } = this;
+    const inner = new Scope(scope.loop, {
+      label: `a callback of ${this.describe()}`,
+      task: scope.task,
+      context: currentContext().copy(),
+    });
+    this.#calls ??= new Map();
+    this.#calls.set(call, inner);
+    const body = () => callback.fn(...(args as never[]));
+    const run = (): Promise<unknown> =>
+      callingJobs.run(this, () => openScope(inner, scope, async () => await body()));
+    runInScope(scope, run, undefined).then(
+      (value) => this.#answered(call, reply, ["value", value]),
+      (error) =>
+        this.#answered(
+          call,
+          reply,
+          error instanceof CancelledError
+            ? ["cancelled", isSendable(error.reason) ? error.reason : undefined]
+            : ["failed", tableOf(error)],
+        ),
+    );
+  }
+
+  /** The job does not want the answer any more. */
+  uncalled(call: number): void {
+    this.#calls?.get(call)?.cancel("the job was cancelled");
+  }
+
+  #answered(call: number, reply: (outcome: CallOutcome) => void, outcome: CallOutcome): void {
+    this.#calls?.delete(call);
+    if (this.outcome === undefined) {
+      try {
+        reply(outcome);
+      } catch (error) {
+        reply(["failed", tableOf(refusal("result", outcome[1], error))]);
+      }
+    } else if (this.#calls?.size === 0) this.#finish();
+  }
+}
+
+/**
+ * What the caller gets. Call it where the caller waits: the stack of an error gets the callers that
+ * are there.
+ */
+export function unwrap(work: Work, outcome: Outcome): unknown {
+  switch (outcome.state) {
+    case "value":
+      return outcome.value;
+    case "error":
+      throw outcome.error;
+    case "failed": {
+      const error = errorOf(outcome.table);
+      addCallers(error, `${work.fn.name} (in ${work.place ?? "a worker"})`, new Error().stack);
+      throw error;
+    }
+    case "cancelled":
+      if (outcome.source === "deadline")
+        throw new TimeoutError(
+          `the deadline under which ${work.describe()} was started has passed`,
+        );
+      throw new CancelledError({ source: outcome.source as "cancel" });
+  }
+}

@@ -1,0 +1,489 @@
+/**
+ * The other side of a pool: what a thread does. It takes jobs in the order in which they come, one
+ * at a time, and each is a task on the loop of this thread. A job has ended when its task has, and
+ * all tasks that it has started.
+ *
+ *     message ──▶ handle ──▶ line ──▶ start ──▶ task ──▶ outcome to the ring or the port ──▶ next
+ *
+ * The thread may be interrupted at any point of a job (`Runtime.terminateExecution`): no `finally`
+ * runs then, and microtasks are dropped. So the loop that the job ran on is given up with it, and
+ * `isInCall` tells that it was the job's own code that was cut off.
+ */
+
+import type { MessagePort } from "node:worker_threads";
+import { CancelledError } from "../errors/errors.ts";
+import { enterScope } from "../kernel/context.ts";
+import type { EventLoop } from "../kernel/loop.ts";
+import { completed, HostLoop, here } from "../kernel/operation.ts";
+import { reportUnobserved } from "../kernel/reports.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import { Task } from "../kernel/task.ts";
+import { type Wait, WaitList } from "../kernel/wait.ts";
+import { Context } from "../structures/context-values.ts";
+import { setSharedValues } from "./carried-variables.ts";
+import { errorOf, tableOf } from "./error-table.ts";
+import { type RunningJob, setOnlyJob } from "./job-context.ts";
+import { SharedMemory } from "./memory.ts";
+import { loadFunction, loadModule } from "./modules.ts";
+import {
+  type CallOutcome,
+  type FromWorker,
+  fromWorker,
+  type JobMessage,
+  type ToWorker,
+  toWorker,
+  type WorkerSetup,
+} from "./protocol.ts";
+import { refusal, transferOf, unpack } from "./sending.ts";
+
+type AnyCall = (...args: readonly unknown[]) => unknown;
+
+/** Seconds that tasks which a job has left behind have to end. */
+const LEFTOVER_SECONDS = 5;
+/** Milliseconds between two looks at the memory in use. */
+const MEMORY_EVERY_MS = 100;
+
+interface Running extends RunningJob {
+  readonly seq: number;
+  readonly slot: number;
+  readonly startedAt: number;
+  /** Undefined until it has started: its module may still be loading. */
+  task: Task<unknown> | undefined;
+  /** True while code of the job runs that was called and has not returned. */
+  isInCall: boolean;
+  /** How many items may be sent, and who waits until one may. */
+  credit: number;
+  readonly room: WaitList;
+  /** True once something was sent that has to arrive before the outcome. */
+  hasSent: boolean;
+}
+
+/** A call of a callback that has not been answered. */
+interface Calling {
+  outcome: CallOutcome | undefined;
+  wait: Wait<CallOutcome> | undefined;
+}
+
+export class WorkerSide {
+  readonly #port: MessagePort;
+  readonly #memory: SharedMemory;
+  readonly #receive: (port: MessagePort) => { message: unknown } | undefined;
+  readonly #functions: Map<number, AnyCall | { url: string; name: string }> = new Map();
+  readonly #line: JobMessage[] = [];
+  #pool = "";
+  #loop: EventLoop = new HostLoop();
+  #current: Running | undefined = undefined;
+  readonly #calls: Map<number, Calling> = new Map();
+  #lastCall = 0;
+  #lookedAt = 0;
+  /** What the host is to call, and the port by which it is made to. */
+  readonly #due: (() => void)[] = [];
+  #bell: { postMessage(message: null): void } | undefined = undefined;
+  /** True while the code that runs was called by the host with a message. */
+  #isInHandler = false;
+
+  constructor(
+    port: MessagePort,
+    memory: SharedMemory,
+    receive: (port: MessagePort) => { message: unknown } | undefined,
+  ) {
+    this.#port = port;
+    this.#memory = memory;
+    this.#receive = receive;
+  }
+
+  /** Loads what the worker is set up with, and begins to listen. */
+  async begin({ pool, warm, initializer }: WorkerSetup): Promise<void> {
+    this.#pool = pool;
+    try {
+      for (const url of warm) await loadModule(url);
+      if (initializer !== undefined) {
+        const [url, name] = initializer;
+        const initialize = await loadFunction(url, name);
+        await new Task(this.#loop, () => initialize(), { name });
+      }
+    } catch (error) {
+      this.#post([fromWorker.broken, tableOf(error)]);
+      return;
+    }
+    this.#port.on("message", (message) => {
+      this.#enter();
+      this.#handle(message as ToWorker); // from our own pool
+      this.#isInHandler = false;
+    });
+    const threads = process.getBuiltinModule("node:worker_threads");
+    const { port1, port2 } = new threads.MessageChannel();
+    port1.on("message", () => {
+      this.#enter();
+      for (const run of this.#due.splice(0)) run();
+      this.#isInHandler = false;
+    });
+    this.#bell = port2;
+    this.#post([fromWorker.ready]);
+  }
+
+  /**
+   * The host calls. Where a job was cut off in such a call, its scope was left behind: that is no
+   * place to begin in. Not by `runInRoot`, which is a hook, too.
+   */
+  #enter(): void {
+    this.#isInHandler = true;
+    enterScope(undefined as unknown as Scope); // outside of every scope
+  }
+
+  #handle(message: ToWorker): void {
+    switch (message[0]) {
+      case toWorker.jobs:
+        for (const [fn, url, name] of message[1]) this.#functions.set(fn, { url, name });
+        this.#line.push(...message[2]);
+        this.#next();
+        return;
+      case toWorker.cancel: {
+        const [, seq, source, reason, requestedBy] = message;
+        if (this.#current?.seq === seq) this.#current.task?.cancelFor(source, reason, requestedBy);
+        return;
+      }
+      case toWorker.reply: {
+        const calling = this.#calls.get(message[2]);
+        if (calling === undefined) return;
+        calling.outcome = message[3];
+        this.#calls.delete(message[2]);
+        calling.wait?.joined(message[3]);
+        return;
+      }
+      case toWorker.credit:
+        if (this.#current?.seq !== message[1]) return;
+        this.#current.credit += message[2];
+        this.#current.room.resumeAll(undefined);
+        return;
+      case toWorker.ping:
+        void this.#answer(message[1], message[2]);
+        return;
+    }
+  }
+
+  /** Takes in what has come while this thread was busy. */
+  readonly #hear = (): void => {
+    for (;;) {
+      const received = this.#receive(this.#port);
+      if (received === undefined) return;
+      this.#handle(received.message as ToWorker);
+    }
+  };
+
+  // --- one job after the other
+
+  #next(): void {
+    while (this.#current === undefined && this.#line.length > 0) {
+      const job = this.#line.shift() as JobMessage;
+      if (this.#memory.start(job[1], job[0])) this.#start(job);
+    }
+  }
+
+  #start(job: JobMessage): void {
+    const [seq, slot, fn, , number, extras] = job;
+    const id = `${this.#pool}-${number}`;
+    const running: Running = {
+      seq,
+      slot,
+      id,
+      attempt: extras?.attempt ?? 1,
+      startedAt: performance.now(),
+      task: undefined,
+      isInCall: false,
+      credit: extras?.credit ?? 0,
+      room: new WaitList(),
+      hasSent: false,
+      progress: (value) => this.#send(running, fromWorker.progress, value, "progress"),
+    };
+    this.#current = running;
+    const asked = SharedMemory.asked(seq);
+    setOnlyJob(running, { words: this.#memory.words, slot, asked, hear: this.#hear });
+    const known = this.#functions.get(fn);
+    if (typeof known === "function") this.#run(running, known, job);
+    else if (known !== undefined) {
+      loadFunction(known.url, known.name).then(
+        (loaded) => {
+          this.#functions.set(fn, loaded);
+          this.#run(running, loaded, job);
+        },
+        (error) => this.#end(running, [fromWorker.failed, seq, secondsOf(running), tableOf(error)]),
+      );
+    }
+  }
+
+  /**
+   * What may be interrupted is called by the host itself, with a message, and by nothing that has
+   * hooks of JavaScript around it: those are not undone when it is cut off, and the host aborts the
+   * process for that. Timers, immediates and AsyncResources have such hooks everywhere, microtasks
+   * where contexts follow promises (Node 20 and 22).
+   */
+  #run(running: Running, fn: AnyCall, job: JobMessage): void {
+    const [seq, , , plainArgs, , extras] = job;
+    if (this.#current !== running) return; // it was dropped while its module was loading
+    if (extras?.isInterruptible === true && !this.#isInHandler) {
+      this.#fromHost(() => this.#run(running, fn, job));
+      return;
+    }
+    const { callbacks, left, variables, credit } = extras ?? {};
+    const args =
+      callbacks === undefined
+        ? plainArgs
+        : unpack(plainArgs, callbacks, (callback, isSync) => this.#callback(seq, callback, isSync));
+    const isInterruptible = extras?.isInterruptible === true;
+    const context = new Context();
+    if (variables !== undefined) setSharedValues(context, variables);
+    const call = (): unknown => {
+      running.isInCall = true;
+      if (isInterruptible) this.#memory.setInCall(seq);
+      try {
+        return fn(...args);
+      } finally {
+        running.isInCall = false;
+        if (isInterruptible) this.#memory.setInCall(0);
+      }
+    };
+    const body = credit === undefined ? call : () => this.#sendItems(running, call);
+    const options = { context, name: running.id, eagerStart: isInterruptible };
+    const task = new Task<unknown>(this.#loop, body, options);
+    running.task = task;
+    if (left !== undefined) task.scope.deadline = this.#loop.time() + left;
+    const { words } = this.#memory;
+    if (Atomics.load(words, running.slot) === SharedMemory.asked(seq)) this.#hear(); // while it was loading
+    task.listen({ futureDone: () => this.#ended(running, task) });
+  }
+
+  /** By a message: timers and immediates have hooks around them, which would not be undone. */
+  #fromHost(run: () => void): void {
+    this.#due.push(run);
+    this.#bell?.postMessage(null);
+  }
+
+  #ended(running: Running, task: Task<unknown>): void {
+    task.observe();
+    if (this.#loop.tasks.size === 0) this.#settle(running, task);
+    else void this.#endLeftovers().then(() => this.#settle(running, task));
+  }
+
+  /** A job owns what it has started: its outcome is sent when all of that has ended. */
+  async #endLeftovers(): Promise<void> {
+    const loop = this.#loop;
+    for (let left = loop.tasks.toArray(); left.length > 0; left = loop.tasks.toArray()) {
+      const ended = new Promise<boolean>((resolve) => {
+        let missing = left.length;
+        const timer = loop.callLater(LEFTOVER_SECONDS, () => resolve(false));
+        const futureDone = (): void => {
+          if (--missing > 0) return;
+          timer.cancel();
+          resolve(true);
+        };
+        for (const task of left) {
+          const { graceTimer, insists } = task.scope.cancelState;
+          if (graceTimer === undefined && !insists) task.cancelFor("shutdown");
+          task.listen({ futureDone });
+        }
+      });
+      if (await ended) continue;
+      for (const task of loop.tasks.toArray()) {
+        const message = `${task.describe()} has not ended ${LEFTOVER_SECONDS} s after the job that has started it, and is left behind`;
+        loop.callExceptionHandler({ message, task });
+        task.abandon();
+      }
+    }
+  }
+
+  #settle(running: Running, task: Task<unknown>): void {
+    if (this.#current !== running) return;
+    const { seq } = running;
+    if (this.#loop.unobserved.size > 0) reportUnobserved(this.#loop);
+    const seconds = secondsOf(running);
+    if (task.state === "fulfilled") {
+      const { value } = task;
+      const wakes = running.hasSent ? undefined : this.#memory.publish(seq, seconds, value);
+      if (wakes === undefined) this.#sendResult(running, seconds, value);
+      else {
+        if (wakes) this.#post([fromWorker.wake]);
+        this.#over();
+      }
+      return;
+    }
+    const error = task.failure;
+    const isOwn = error instanceof CancelledError && error.scope === task.scope;
+    this.#end(
+      running,
+      isOwn
+        ? [fromWorker.cancelled, seq, seconds, error.source]
+        : [fromWorker.failed, seq, seconds, tableOf(error)],
+    );
+  }
+
+  #sendResult(running: Running, seconds: number, value: unknown): void {
+    const { seq } = running;
+    try {
+      this.#port.postMessage([fromWorker.done, seq, seconds, value], transferOf(value) as never);
+    } catch (error) {
+      const table = tableOf(refusal("result", value, error));
+      this.#post([fromWorker.failed, seq, seconds, table]);
+    }
+    this.#over();
+  }
+
+  #end(running: Running, message: FromWorker): void {
+    if (this.#current !== running) return;
+    this.#post(message);
+    this.#over();
+  }
+
+  #over(): void {
+    this.#current = undefined;
+    setOnlyJob(undefined, undefined);
+    const now = performance.now();
+    if (now - this.#lookedAt > MEMORY_EVERY_MS) {
+      this.#lookedAt = now;
+      const { heapTotal, external } = process.memoryUsage();
+      this.#memory.setMegabytes((heapTotal + external) / 1_048_576);
+    }
+    this.#next();
+  }
+
+  // --- streams
+
+  async #sendItems(running: Running, call: () => unknown): Promise<void> {
+    const items = await call();
+    if (!isIterable(items)) {
+      throw Object.assign(
+        new TypeError("`stream` expects a function that gives an iterable: use `run` for others"),
+        { code: "ERR_ASYNCIO_INVALID_ARGUMENT" },
+      );
+    }
+    for await (const item of items) {
+      this.#send(running, fromWorker.item, item, "item");
+      running.credit--;
+      const scope = here();
+      const stop = scope.interruption("room for another item");
+      if (stop !== undefined) await stop;
+      else if (running.credit > 0) await completed(scope, "a stream", undefined);
+      while (running.credit <= 0) {
+        const wait = park<void>(here(), "room for another item");
+        running.room.add(wait);
+        await wait.promise;
+      }
+    }
+  }
+
+  #send(running: Running, kind: 4 | 5, value: unknown, name: string): void {
+    running.hasSent = true;
+    try {
+      this.#port.postMessage([kind, running.seq, value], transferOf(value) as never);
+    } catch (error) {
+      throw refusal(name, value, error);
+    }
+  }
+
+  // --- callbacks
+
+  #callback(seq: number, callback: number, isSync: boolean): AnyCall {
+    return (...args) => {
+      if (this.#current?.seq !== seq) {
+        const error = new Error("a callback was called after its job had ended");
+        if (isSync) throw error;
+        return Promise.reject(error);
+      }
+      return isSync ? this.#callSync(seq, callback, args) : this.#callAsync(seq, callback, args);
+    };
+  }
+
+  #ask(seq: number, callback: number, args: readonly unknown[], calling: Calling): number {
+    const call = ++this.#lastCall;
+    if (this.#current !== undefined) this.#current.hasSent = true;
+    try {
+      this.#port.postMessage([fromWorker.call, seq, call, callback, args]);
+    } catch (error) {
+      throw refusal("args", args, error);
+    }
+    this.#calls.set(call, calling);
+    return call;
+  }
+
+  async #callAsync(seq: number, callback: number, args: readonly unknown[]): Promise<unknown> {
+    const scope = here();
+    const stop = scope.interruption("a callback");
+    if (stop !== undefined) return stop;
+    const calling: Calling = { outcome: undefined, wait: undefined };
+    const call = this.#ask(seq, callback, args, calling);
+    // It goes on in the caller's thread, and is waited for: nothing of a job outlives it.
+    calling.wait = park<CallOutcome>(scope, "a callback", () => {
+      this.#post([fromWorker.uncall, seq, call]);
+      return false;
+    });
+    return answerIn(await calling.wait.promise);
+  }
+
+  #callSync(seq: number, callback: number, args: readonly unknown[]): unknown {
+    const { words } = this.#memory;
+    const slot = this.#current?.slot ?? 0;
+    const calling: Calling = { outcome: undefined, wait: undefined };
+    const call = this.#ask(seq, callback, args, calling);
+    for (;;) {
+      const { bell } = this.#memory;
+      this.#hear();
+      if (calling.outcome !== undefined) return answerIn(calling.outcome);
+      if (Atomics.load(words, slot) === SharedMemory.asked(seq)) {
+        const cancellation = here().takeDue();
+        if (cancellation !== undefined) {
+          this.#calls.delete(call);
+          throw new CancelledError(cancellation);
+        }
+      }
+      this.#memory.waitForBell(bell);
+    }
+  }
+
+  // --- interruptions
+
+  /**
+   * The pool has seen no turn of this thread, and may have interrupted it. If it was the job's own
+   * code that was cut off, the job is dropped, and the thread shows on a new loop that it can go
+   * on.
+   */
+  async #answer(epoch: number, seq: number): Promise<void> {
+    const running = this.#current;
+    const isDropped = running?.seq === seq && running.isInCall;
+    if (isDropped) {
+      this.#memory.setInCall(0);
+      this.#current = undefined;
+      setOnlyJob(undefined, undefined);
+      this.#calls.clear();
+      this.#loop = new HostLoop();
+      const waiting = new Task(this.#loop, () => park<void>(here(), "nothing").promise);
+      await new Promise<void>((resolve) => {
+        waiting.listen({ futureDone: () => resolve() });
+        this.#loop.callSoon(() => void waiting.cancel());
+      });
+    }
+    this.#post([fromWorker.pong, epoch, isDropped]);
+    if (isDropped) this.#next();
+  }
+
+  #post(message: FromWorker): void {
+    this.#port.postMessage(message);
+  }
+}
+
+function secondsOf({ startedAt }: Running): number {
+  return (performance.now() - startedAt) / 1000;
+}
+
+function isIterable(value: unknown): value is Iterable<unknown> | AsyncIterable<unknown> {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    (Symbol.asyncIterator in value || Symbol.iterator in value)
+  );
+}
+
+function answerIn(outcome: CallOutcome): unknown {
+  if (outcome[0] === "value") return outcome[1];
+  if (outcome[0] === "failed") throw errorOf(outcome[1]);
+  throw new CancelledError({ reason: outcome[1] });
+}

@@ -1,0 +1,214 @@
+// Jobs that are cancelled: when the await has ended, nothing of the job runs any more.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ThreadPoolExecutor } from "../../src/executors.ts";
+import {
+  CancelledError,
+  createTask,
+  getRunningLoop,
+  InvalidStateError,
+  moveOnAfter,
+  run,
+  TimeoutError,
+  timeout,
+} from "../../src/index.ts";
+import { collectReports, rejection } from "../virtual.ts";
+import { begun, board, isQuiet, jobs, threads } from "./pools.ts";
+
+type OnBoard = Extract<keyof typeof jobs, "spin" | "backtrack" | "blocked" | "spinInWasm">;
+const endless: readonly OnBoard[] = ["spin", "backtrack", "blocked", "spinInWasm"];
+
+for (const stop of ["keep", "replace"] as const) {
+  describe(`a job that never ends, stopped with "${stop}" (1)`, () => {
+    for (const name of endless) {
+      test(
+        `${name}: has ended when the await ends, and the next job runs (S196)`,
+        threads(async (pool) => {
+          await pool.run(jobs.countCalls);
+          const at = board();
+          const job = pool.submit(jobs[name].with({ stop, stopDelay: 0 }), at);
+          await begun(at);
+          job.cancel("enough");
+          const error = await rejection(job);
+
+          assert.ok(error instanceof CancelledError);
+          assert.equal(error.reason, "enough");
+          assert.ok(await isQuiet(at));
+          const isKept = stop === "keep";
+          assert.equal(await pool.run(jobs.countCalls), isKept ? 2 : 1);
+          assert.equal(pool.stats().replaced, isKept ? 0 : 1);
+        }),
+      );
+    }
+  });
+}
+
+describe("a job that is asked to end", () => {
+  test(
+    "hears it in a loop that checks, and its finally blocks run (4)",
+    threads(async (pool) => {
+      const at = board();
+      const job = pool.submit(jobs.spinChecked.with({ stopDelay: 3600 }), at);
+      await begun(at);
+      job.cancel();
+      await rejection(job);
+
+      assert.equal(Atomics.load(at, 1), 1);
+      assert.ok(await isQuiet(at));
+      assert.equal(pool.stats().replaced, 0);
+    }),
+  );
+
+  test(
+    "hears it in a wait (4)",
+    threads(async (pool) => {
+      const at = board();
+      const job = createTask(() => pool.run(jobs.sleepAndSay.with({ stopDelay: 3600 }), at));
+      await begun(at);
+      job.cancel();
+      const error = await rejection(job);
+
+      assert.ok(error instanceof CancelledError);
+      assert.equal(Atomics.load(at, 1), 1);
+    }),
+  );
+
+  test(
+    "and goes on all the same, is stopped when its time is over (4)",
+    threads(async (pool) => {
+      const at = board();
+      const job = pool.submit(jobs.swallow.with({ stopDelay: 0.05, stop: "keep" }), at);
+      await begun(at);
+      job.cancel();
+      await rejection(job);
+
+      assert.equal(job.cancelled(), true);
+      assert.equal(pool.stats().replaced, 1); // it sits in a wait, so there is nothing to interrupt
+      assert.equal(await pool.run(jobs.add, 1, 2), 3);
+    }),
+  );
+
+  test(
+    "gives its value all the same, and that wins (3)",
+    threads(async (pool) => {
+      const at = board();
+      const job = pool.submit(jobs.valueInTheLastMoment, at);
+      await begun(at);
+      job.cancel();
+
+      assert.equal(await job, "value");
+    }),
+  );
+
+  test(
+    "takes its time with wait",
+    threads(async (pool) => {
+      const at = board();
+      const slow = jobs.native.with({ stop: "wait", stopDelay: 0 });
+      const job = pool.submit(slow, at, 5);
+      await begun(at);
+      job.cancel();
+
+      assert.equal(await job, 2_500_001);
+    }),
+  );
+
+  test(
+    "inside a native call, ends with it, and its thread is replaced (2)",
+    threads(async (pool) => {
+      const at = board();
+      const job = pool.submit(jobs.native.with({ stop: "keep", stopDelay: 0 }), at, 20);
+      await begun(at);
+      job.cancel();
+      await rejection(job).catch(() => {}); // or it was through
+
+      assert.equal(await pool.run(jobs.add, 1, 2), 3);
+    }),
+  );
+
+  test(
+    "while it waits for a worker, never begins (3)",
+    threads(async (pool) => {
+      const [first, second] = [board(), board()];
+      const running = pool.submit(jobs.sleepAndSay, first);
+      await begun(first);
+      const waiting = pool.submit(jobs.sleepAndSay, second);
+      waiting.cancel();
+      await rejection(waiting);
+      running.cancel();
+      await rejection(running);
+      await pool.run(jobs.add, 1, 1);
+
+      assert.equal(Atomics.load(second, 0), 0);
+    }),
+  );
+
+  test(
+    "by a deadline, gives a TimeoutError to whoever has set it",
+    threads(async (pool) => {
+      await pool.run(jobs.add, 1, 1);
+      const at = board();
+      const error = await rejection(timeout(0.05, () => pool.run(jobs.sleepAndSay, at)));
+
+      assert.ok(error instanceof TimeoutError);
+      assert.equal(Atomics.load(at, 1), 1);
+    }),
+  );
+
+  test(
+    "takes the tasks along that it has left behind",
+    threads(async (pool) => {
+      const at = board();
+      await pool.run(jobs.leaveTasks, at);
+
+      assert.equal(Atomics.load(at, 1), 1);
+    }),
+  );
+});
+
+test(
+  "ten thousand jobs that wait are cancelled at once",
+  threads(async (pool) => {
+    const at = board();
+    const first = pool.submit(jobs.sleepAndSay, at);
+    await begun(at);
+    const moved = await moveOnAfter(0, async () => {
+      await Promise.all(Array.from({ length: 10_000 }, () => pool.run(jobs.add, 1, 1)));
+    });
+
+    assert.deepEqual([moved.cancelled, pool.stats().queued], [true, 0]);
+    first.cancel();
+    await rejection(first);
+  }),
+);
+
+test(
+  "a thread that is interrupted again and again settles each job once (16)",
+  threads(async (pool) => {
+    await pool.run(jobs.countCalls);
+    let stopped = 0;
+    for (let round = 0; round < 60; round++) {
+      const at = board();
+      // Some are cancelled before they begin, some in the loop, some are through.
+      const delay = round % 3 === 0 ? 0 : 0.003;
+      const endless = jobs.backtrack.with({ stop: "keep", stopDelay: 0 });
+      const moved = await moveOnAfter(delay, () => pool.run(endless, at));
+      assert.equal(await pool.run(jobs.add, round, 1), round + 1);
+      if (moved.cancelled) stopped++;
+    }
+
+    assert.equal(stopped, 60);
+  }),
+);
+
+test("a job that cannot be handed to a thread any more gives an error at once", async () => {
+  await run(async () => {
+    const reports = collectReports(getRunningLoop());
+    const pool = new ThreadPoolExecutor({ maxWorkers: 1 });
+    await pool.shutdown();
+
+    assert.ok((await rejection(pool.run(jobs.add, 1, 1))) instanceof InvalidStateError);
+    assert.deepEqual(reports, []);
+  });
+});
