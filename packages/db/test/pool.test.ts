@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as asyncio from "asyncio-ts";
-import { PoolTimeoutError, sql } from "../src/index.ts";
+import { sql } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
 import { describePostgres, running } from "./postgres.ts";
 
@@ -46,21 +46,6 @@ describePostgres("a pool of connections", (bench) => {
         assert.deepEqual(db.stats().holders, []);
       },
       { max: 1 },
-    ));
-
-  test("who has waited too long is told who holds the connections", () =>
-    bench.run(
-      async (db) => {
-        const busy = asyncio.createTask(() => db.query(sql`select pg_sleep(0.4)`), {
-          name: "report",
-        });
-        await asyncio.sleep(0.05);
-        const error = await failureOf(db.query(sql`select 1`));
-        assert.ok(error instanceof PoolTimeoutError);
-        assert.match(error.message, /within 0.1 s\. Of at most 1, they are held by task "report"/);
-        await busy;
-      },
-      { max: 1, acquire: 0.1 },
     ));
 
   test("transactions that each ask the pool for one more get a DeadlockError at once", () =>

@@ -142,6 +142,7 @@ export class Exchange implements Submittable {
   /** The server is ready for the next request. */
   finish(): void {
     if (this.#isDone) return;
+    if (this.#connection.status === "idle") cursors.delete(this.#connection); // they are closed
     if (this.refusal !== undefined) {
       // What it has parsed it keeps, also when the statement has failed then.
       for (const statement of this.#parses.slice(this.#parsed))
@@ -238,8 +239,11 @@ export class Exchange implements Submittable {
 
   #fetch(wire: Wire, request: Request & { kind: "fetch" }): void {
     const { cursor, statement, rows } = request;
-    if (request.opens) this.#ask(wire, statement, cursor, rows);
-    else {
+    if (request.opens) {
+      this.#ask(wire, statement, cursor, rows);
+      const known = this.#statements[0]?.reader; // then the server does not tell the columns again
+      if (known !== undefined) this.#remember(cursor, known);
+    } else {
       this.#reader = cursors.get(this.#connection)?.get(cursor);
       wire.execute({ portal: cursor, rows });
     }
@@ -278,11 +282,13 @@ export class Exchange implements Submittable {
     const statement = statementsOf(request)[this.#answers.length];
     const parsers = request.kind === "script" ? request.parsers : statement?.parsers;
     const reader = new RowReader(fields, this.#types, parsers, statement?.arrays);
-    if (request.kind === "fetch") {
-      const known = cursors.get(this.#connection) ?? new Map();
-      cursors.set(this.#connection, known.set(request.cursor, reader));
-    }
+    if (request.kind === "fetch") this.#remember(request.cursor, reader);
     return reader;
+  }
+
+  #remember(cursor: string, reader: RowReader): void {
+    const known = cursors.get(this.#connection) ?? new Map();
+    cursors.set(this.#connection, known.set(cursor, reader));
   }
 }
 

@@ -9,8 +9,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import {
   chownSync,
   existsSync,
-  globSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -45,7 +45,9 @@ export function lacksPostgres(): string | false {
 
 /** Where a program of PostgreSQL's server is: Debian keeps them out of PATH. */
 function findProgram(name: string): string | undefined {
-  const apart = globSync("/usr/lib/postgresql/*/bin").sort().reverse();
+  const debian = "/usr/lib/postgresql";
+  const versions = existsSync(debian) ? readdirSync(debian).sort().reverse() : [];
+  const apart = versions.map((version) => join(debian, version, "bin"));
   return [...apart, ...(process.env.PATH ?? "").split(delimiter), "/usr/local/bin"]
     .map((folder) => join(folder, name))
     .find((path) => existsSync(path));
