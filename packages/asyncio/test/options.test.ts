@@ -340,6 +340,15 @@ const numbers: Record<string, keyof typeof kinds> = {
   schedules: "a count",
   sendBufferSize: "a count",
   weight: "a count",
+  attempts: "a count",
+  capacity: "a count",
+  maxMemoryMb: "a count",
+  maxQueue: "a count",
+  maxTasksPerWorker: "a count",
+  maxWorkers: "a count",
+  ahead: "a count, or 0",
+  minWorkers: "a count, or 0",
+  replay: "a count, or 0",
   backlog: "a count, or 0",
   min: "a count, or 0",
   "new TaskQueue.limit": "a count, or 0",
@@ -365,6 +374,7 @@ const numbers: Record<string, keyof typeof kinds> = {
   watchdog: "seconds",
   drain: "seconds, not below 0",
   shutdownDelay: "seconds, not below 0",
+  stopDelay: "seconds",
 };
 
 /** What is not looked at here: options, what takes them, or one of both; and why. */
@@ -390,6 +400,7 @@ const exempt: Record<string, string> = {
 /** What is needed beside the option that is looked at. */
 const base: Record<string, object> = {
   "new RateLimiter": { rate: 1 },
+  "new Broadcast": { capacity: 1 },
   "new Pool": { max: 1 },
   joined: { grace: 1 },
   mapConcurrent: { limit: 1 },

@@ -3,7 +3,7 @@
  * run so many at a time, and a test decides their order, as that of all tasks.
  */
 
-import { argumentError, CancelledError, checkOptions, rangeError } from "../errors/errors.ts";
+import { argumentError, CancelledError, checkCount, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { realHost } from "../kernel/host.ts";
 import { here } from "../kernel/operation.ts";
@@ -66,10 +66,8 @@ export class InlineExecutor extends Executor {
     const api = "`new InlineExecutor`";
     checkOptions(api, options, KNOWN);
     const maxWorkers = options?.maxWorkers ?? 1;
-    if (typeof maxWorkers !== "number")
-      throw argumentError(api, "`maxWorkers` as a number", maxWorkers);
-    if (!(maxWorkers >= 1)) throw rangeError(api, "`maxWorkers` of 1 or more", maxWorkers);
-    super("inline", options?.name, Math.floor(maxWorkers), Number.POSITIVE_INFINITY);
+    checkCount(api, "`maxWorkers`", maxWorkers);
+    super("inline", options?.name, maxWorkers, Number.POSITIVE_INFINITY);
   }
 
   /**

@@ -1,6 +1,12 @@
 /** What pools take. */
 
-import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
+import {
+  argumentError,
+  checkCount,
+  checkOptions,
+  checkSeconds,
+  rangeError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { render } from "../errors/render.ts";
 import type { WorkerSetup } from "./protocol.ts";
@@ -76,9 +82,8 @@ export function checkedPoolOptions(
     least: number,
   ): number => {
     const value = options?.[key] ?? fallback;
-    if (typeof value !== "number") throw argumentError(api, `\`${key}\` as a number`, value);
-    if (!(value >= least)) throw rangeError(api, `\`${key}\` of ${least} or more`, value);
-    return Math.floor(value);
+    checkCount(api, `\`${key}\``, value, least);
+    return value;
   };
   const maxWorkers = count("maxWorkers", processors(), 1);
   const minWorkers = count("minWorkers", 0, 0);

@@ -6,7 +6,13 @@
  * Invariant: senders wait only while a subscriber has no room.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import {
+  argumentError,
+  checkCount,
+  checkOptions,
+  InvalidStateError,
+  rangeError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
@@ -81,7 +87,8 @@ export class Broadcast<T> implements Disposable {
       const expected = '`overflow` to be "wait", "dropOldest", "dropNewest" or "lag"';
       throw argumentError(api, expected, overflow);
     }
-    if (!Number.isInteger(replay) || replay < 0 || replay > capacity)
+    checkCount(api, "`replay`", replay, 0);
+    if (replay > capacity)
       throw rangeError(api, "`replay` as a whole number of items, at most `capacity`", replay);
     checkOnDrop(api, onDrop);
     this.#options = options;
