@@ -106,6 +106,14 @@ describe("a smoke run of the cases", () => {
       assert.ok(chart.includes(text), text);
   });
 
+  it("marks who did other work, and says what the difference is", () => {
+    assert.match(stdout, /^\| +\| +\| Bluebird \* +\|/m);
+    assert.match(
+      stdout,
+      /^- `cancel`, Bluebird; `cancel-1`, Bluebird; .*: A promise that is cancelled/m,
+    );
+  });
+
   it("fills every table of the page", () => {
     const page = readFileSync(inThisFolder("README.md"), "utf8");
     const filled = replaceTables(page, report);
@@ -123,8 +131,8 @@ describe("the command", () => {
   });
 
   it("measures only what --only names, with everything that begins with it", () => {
-    assert.deepEqual(parseOptions(["--only", "queue", "--only", "cancel", "--only", "condition"]), {
-      only: ["queue-1-1", "queue-100-100", "cancel", "condition-ping-pong", "condition-notify-all"],
+    assert.deepEqual(parseOptions(["--only", "queue", "--only", "lock", "--only", "condition"]), {
+      only: ["queue-1-1", "queue-100-100", "lock", "condition-ping-pong", "condition-notify-all"],
       quick: false,
       by: [],
       rounds: 3,

@@ -119,8 +119,8 @@ class BaseTree implements Disposable {
       recursive: true,
       filter: (source) => basename(source) !== "node_modules",
     });
-    const compiler = join(root, "node_modules/typescript/bin/tsc");
-    const args = [compiler, "-p", library, "--outDir", join(library, "dist")];
+    // The way it is built here, whatever the base did: what is compared is the sources.
+    const args = [join(root, "scripts/bundle.mjs"), library, join(library, "dist")];
     execFileSync(process.execPath, args, {
       cwd: this.folder,
       stdio: ["ignore", "pipe", "inherit"],

@@ -12,6 +12,7 @@ export type Implementation =
   | "native"
   | "ours"
   | "ours-semaphore"
+  | "ours-task-queue"
   | "ours-unlimited"
   | "ours-using"
   | "abort-controller"
@@ -26,13 +27,14 @@ export type Implementation =
   | "asyncio"
   | "uvloop"
   | "trio"
+  | "aiohttp"
   | "go";
 
 /** The implementation that the others are compared to; every case has it. */
 export const reference = "native" satisfies Implementation;
 
 /** Those that are not on Node. uvloop runs the programs of asyncio. */
-const guests = ["asyncio", "uvloop", "trio", "go"] as const;
+const guests = ["asyncio", "uvloop", "trio", "aiohttp", "go"] as const;
 export type Guest = (typeof guests)[number];
 
 /** What a guest is started with, and its version as it is printed. */
@@ -51,6 +53,7 @@ export function isGuest(implementation: Implementation): implementation is Guest
 /** Names for the tables and charts, where the name of the file does not say it. */
 export const titles: Partial<Readonly<Record<Implementation, string>>> = {
   "ours-semaphore": "ours (Semaphore)",
+  "ours-task-queue": "ours (TaskQueue)",
   "ours-unlimited": "ours (no deadline)",
   "ours-using": "ours (using)",
   "abort-controller": "AbortController",
@@ -59,6 +62,7 @@ export const titles: Partial<Readonly<Record<Implementation, string>>> = {
   effection: "Effection 4",
   bluebird: "Bluebird",
   trio: "Trio",
+  aiohttp: "asyncio, aiohttp",
   go: "Go",
 };
 
@@ -103,7 +107,7 @@ export function buildGo(source: string, folder: string): string {
 interface Python {
   readonly executable: string;
   readonly version: readonly [number, number, number];
-  /** The versions of the event loops that can be imported. */
+  /** The versions of the libraries that can be imported. */
   readonly modules: Readonly<Record<string, string>>;
 }
 
@@ -113,7 +117,7 @@ const oldestPython = 11;
 const question = `
 import json, sys
 modules = {"asyncio": ""}
-for name in ("uvloop", "trio"):
+for name in ("uvloop", "trio", "aiohttp"):
     try:
         modules[name] = __import__(name).__version__
     except ImportError:
@@ -149,7 +153,7 @@ function newestFirst({ version: a }: Python, { version: b }: Python): number {
 /** What a program prints; undefined if it is not there or fails. */
 async function ask(executable: string, args: readonly string[]): Promise<string | undefined> {
   try {
-    const options = { timeout: 10_000, cwd: tmpdir() };
+    const options = { timeout: 30_000, cwd: tmpdir() };
     const { stdout } = await promisify(execFile)(executable, args, options);
     return stdout;
   } catch {

@@ -14,8 +14,8 @@ import type { Size } from "./workload.ts";
 export const mostTimerEntries = 10_000;
 
 /**
- * What is measured beside the cases; the others are in growth.ts, memory.ts, weight.ts and
- * network.ts.
+ * What is measured beside the cases; the others are in growth.ts, memory.ts, weight.ts,
+ * network.ts, traffic.ts and fetches.ts.
  */
 export const demonstrationNames = [
   "growth",
@@ -23,6 +23,8 @@ export const demonstrationNames = [
   "weight",
   "echo",
   "idle",
+  "traffic",
+  "fetches",
   "timer-heap",
   "fairness",
 ] as const;

@@ -13,6 +13,8 @@ interface Series {
   /** What is counted as one operation. */
   readonly operation: string;
   readonly by: readonly Implementation[];
+  /** The most that one may cost among a million, as a multiple of one among a thousand. */
+  readonly aim?: number;
   /** For what takes minutes among more. */
   readonly most?: number;
   /**
@@ -28,6 +30,7 @@ export const growthSeries: readonly Series[] = [
     folder: "spawn-task",
     operation: "a task started and awaited, n alive",
     by: ["ours", "native"],
+    aim: 2.5,
   },
   {
     name: "timers",
@@ -71,6 +74,7 @@ export interface GrowthPoint {
 export interface GrowthResult {
   readonly name: string;
   readonly operation: string;
+  readonly aim?: number;
   readonly lines: Readonly<Partial<Record<Implementation, readonly GrowthPoint[]>>>;
 }
 
@@ -105,5 +109,6 @@ async function measureSeries(series: Series, quick: boolean): Promise<GrowthResu
       lines[implementation].push({ count, nanosecondsPerOperation });
     }
   }
-  return { name, operation, lines };
+  const { aim } = series;
+  return { name, operation, ...(aim === undefined ? {} : { aim }), lines };
 }

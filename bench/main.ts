@@ -16,6 +16,7 @@ import {
   showTimerHeap,
   type TimerHeapResult,
 } from "./demonstrations.ts";
+import { type FetchesResult, measureFetches } from "./fetches.ts";
 import { type GrowthResult, measureGrowth } from "./growth.ts";
 import { currentLoad, describeMachine, type Machine } from "./machine.ts";
 import { type MemoryResult, measureMemory } from "./memory.ts";
@@ -26,6 +27,7 @@ import { publish, writeCharts, writeJson } from "./publish.ts";
 import { formatEnd, formatReport, formatStart } from "./report.ts";
 import { type CaseResult, type Effort, measureCase } from "./rounds.ts";
 import { Selection } from "./selection.ts";
+import { measureTraffic, type TrafficResult } from "./traffic.ts";
 import { measureWeight, type WeightResult } from "./weight.ts";
 
 /** What `--json` writes. */
@@ -43,6 +45,8 @@ export interface Report {
     readonly weight?: readonly WeightResult[];
     readonly echo?: EchoResult;
     readonly idle?: IdleResult;
+    readonly traffic?: readonly TrafficResult[];
+    readonly fetches?: FetchesResult;
     readonly timerHeap?: TimerHeapResult;
     readonly fairness?: readonly FairnessResult[];
   };
@@ -104,6 +108,8 @@ async function measureAll(options: Options, selection: Selection): Promise<Repor
     () => when("weight", "weight", () => measureWeight(quick)),
     () => when("echo", "echo", () => measureEcho(quick, rounds, selection)),
     () => when("idle", "idle", () => measureIdle(quick, selection)),
+    () => when("fetches", "fetches", () => measureFetches(quick, rounds, selection)),
+    () => when("traffic", "traffic", () => measureTraffic(quick, rounds, selection)),
   ];
   let demonstrations: Report["demonstrations"] = {};
   if (quick) {

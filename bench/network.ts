@@ -10,9 +10,12 @@ import type { Selection } from "./selection.ts";
 
 const implementations: readonly Implementation[] = [reference, "ours", "asyncio", "uvloop", "go"];
 
-interface EchoPlan {
+export interface EchoPlan {
   readonly connections: number;
   readonly messageBytes: number;
+  readonly tls?: boolean;
+  /** Sends the next message before the last one is back; a server may use what copies streams. */
+  readonly streams?: boolean;
   /** On each connection, before the clock starts. */
   readonly warmUp: number;
   /** On each connection. */
@@ -57,15 +60,16 @@ export async function measureEcho(
   return { plan, rounds: found };
 }
 
-async function echo(
+export async function echo(
   implementation: Implementation,
   plan: EchoPlan,
   selection: Selection,
 ): Promise<EchoRound> {
-  const { connections, messageBytes, warmUp, messages } = plan;
-  await using server = startServer(implementation, selection);
+  const { connections, messageBytes, warmUp, messages, tls = false, streams = false } = plan;
+  const way = tls ? "tls" : streams ? "stream" : undefined;
+  await using server = startServer(implementation, selection, way);
   const { port } = (await server.answer()) as { port: number }; // a server says so first
-  await using client = startClient({ port, connections, messageBytes });
+  await using client = startClient({ port, connections, messageBytes, tls, streams });
   await client.answer();
   await client.ask(String(warmUp));
   const before = (await server.ask("")) as Usage; // this is what it answers
@@ -125,14 +129,20 @@ function wanted(selection: Selection): readonly Implementation[] {
   return implementations.filter((found) => selection.includes(found));
 }
 
-function startServer(implementation: Implementation, { guests, goProgram }: Selection) {
+function startServer(
+  implementation: Implementation,
+  { guests, goProgram }: Selection,
+  way?: "tls" | "stream",
+) {
+  const args = way === undefined ? [] : [way];
   if (implementation === "go") return new Conversation(goProgram("./network/go"), []);
   if (isGuest(implementation)) {
     const python = guests.get(implementation)?.executable ?? "python3";
-    return new Conversation(python, [inThisFolder("network/asyncio_server.py"), implementation]);
+    const program = inThisFolder("network/asyncio_server.py");
+    return new Conversation(python, [program, implementation, ...args]);
   }
   const program = inThisFolder(`network/${implementation}.ts`);
-  return new Conversation(process.execPath, ["--expose-gc", program]);
+  return new Conversation(process.execPath, ["--expose-gc", program, ...args]);
 }
 
 function startClient(plan: ClientPlan): Conversation {

@@ -11,12 +11,15 @@ import {
   formatEcho,
   formatEnd,
   formatFairness,
+  formatFetches,
   formatGrowth,
   formatIdle,
   formatMachine,
   formatMemory,
   formatSummary,
   formatTimerHeap,
+  formatTraffic,
+  formatUnequal,
   formatWeight,
 } from "./report.ts";
 
@@ -61,17 +64,21 @@ export function replaceTables(page: string, report: Report): string {
 
 function blocksOf(report: Report): Readonly<Record<string, string | undefined>> {
   const { machine, date, load, demonstrations } = report;
-  const { growth, memory, weight, echo, idle, timerHeap, fairness } = demonstrations;
+  const { growth, memory, weight, echo, idle, traffic, fetches, timerHeap, fairness } =
+    demonstrations;
   const where = `${formatMachine(machine, date)}\nLoad average ${load.before.toFixed(2)} before the start. ${formatEnd(report)}`;
   return {
     machine: `\`\`\`text\n${where}\n\`\`\``,
     summary: formatSummary(report.cases),
     cases: formatCases(report.cases),
+    unequal: formatUnequal(report.cases),
     growth: growth && formatGrowth(growth),
     memory: memory && formatMemory(memory),
     weight: weight && formatWeight(weight),
     echo: echo && formatEcho(echo),
     idle: idle && formatIdle(idle),
+    traffic: traffic && formatTraffic(traffic),
+    fetches: fetches && formatFetches(fetches),
     "timer-heap": timerHeap && formatTimerHeap(timerHeap),
     fairness: fairness && formatFairness(fairness),
   };

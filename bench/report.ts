@@ -1,14 +1,17 @@
 // What the benchmarks print: Markdown, so that it can be pasted as it is, but aligned for a
 // terminal.
 
-import { reference, titleOf } from "./contenders.ts";
+import { type Implementation, reference, titleOf } from "./contenders.ts";
 import type { FairnessResult, TimerHeapResult } from "./demonstrations.ts";
-import type { GrowthResult } from "./growth.ts";
+import type { FetchesResult } from "./fetches.ts";
+import type { GrowthPoint, GrowthResult } from "./growth.ts";
 import { isQuiet, type Machine } from "./machine.ts";
 import type { Report } from "./main.ts";
 import type { MemoryKind, MemoryResult } from "./memory.ts";
 import type { EchoResult, IdleResult } from "./network.ts";
 import type { CaseResult, Result } from "./rounds.ts";
+import { medianInterval } from "./statistics.ts";
+import type { TrafficResult } from "./traffic.ts";
 import type { WeightResult } from "./weight.ts";
 
 const spinTitles = {
@@ -56,16 +59,20 @@ export function formatMachine(machine: Machine, date: string): string {
 
 /** All tables of a run. */
 export function formatReport({ cases, demonstrations, effort }: Report): string {
-  const { growth, memory, weight, echo, idle, timerHeap, fairness } = demonstrations;
+  const { growth, memory, weight, echo, idle, traffic, fetches, timerHeap, fairness } =
+    demonstrations;
   const parts = [
     effort.quick ? "A smoke run, with tiny sizes: no figure below means anything." : undefined,
     cases.length === 0 ? undefined : formatSummary(cases),
     cases.length === 0 ? undefined : formatCases(cases),
+    cases.length === 0 ? undefined : `* does other work:\n${formatUnequal(cases)}`,
     growth === undefined ? undefined : formatGrowth(growth),
     memory === undefined ? undefined : formatMemory(memory),
     weight === undefined ? undefined : formatWeight(weight),
     echo === undefined ? undefined : formatEcho(echo),
     idle === undefined ? undefined : formatIdle(idle),
+    traffic === undefined ? undefined : formatTraffic(traffic),
+    fetches === undefined ? undefined : formatFetches(fetches),
     timerHeap === undefined ? undefined : formatTimerHeap(timerHeap),
     fairness === undefined ? undefined : formatFairness(fairness),
   ];
@@ -81,11 +88,13 @@ export function formatEnd({ effort, seconds, load }: Report): string {
 
 export function formatCases(results: readonly CaseResult[]): string {
   const header = ["case", "one operation", "by", "ns (spread)", `/ ${reference}`, "by round"];
-  const rows = results.flatMap(({ name, operation, operations, results }) =>
+  const rows = results.flatMap(({ name, operation, operations, unequal, results }) =>
     Object.entries(results).map(([implementation, result], index) => [
       index === 0 ? name : "",
       index === 0 ? operation : "",
-      titleOf(implementation) + partOf(result.operations, operations),
+      titleOf(implementation) +
+        mark(unequal, implementation) +
+        partOf(result.operations, operations),
       `${count(result.nanosecondsPerOperation)} (+${Math.round(result.spread * 100)} %)`,
       ...(implementation === reference ? ["1", ""] : formatRatio(result)),
     ]),
@@ -107,28 +116,46 @@ export function formatSummary(results: readonly CaseResult[]): string {
     "aim",
     ...columns.map(titleOf),
   ];
-  const rows = results.map(({ name, results, aim }) => {
-    const { ours, native } = results;
+  const rows = results.map(({ name, results, aim, unequal }) => {
+    const { ours } = results;
     const others = Object.entries(results).filter(([found]) => {
       const hasColumn = found === reference || found === "ours";
       return !hasColumn && !(columns as readonly string[]).includes(found);
     });
-    const nanoseconds = (result: Result | undefined): string => {
-      return result === undefined ? "-" : count(result.nanosecondsPerOperation);
+    const nanoseconds = (found: string): string => {
+      const result = results[found as Implementation];
+      if (result === undefined) return "-";
+      return count(result.nanosecondsPerOperation) + mark(unequal, found);
     };
     return [
       name,
-      others.map(([found, result]) => `${titleOf(found)} ${nanoseconds(result)}`).join(", "),
-      nanoseconds(native),
-      nanoseconds(ours),
+      others.map(([found]) => `${titleOf(found)} ${nanoseconds(found)}`).join(", "),
+      nanoseconds(reference),
+      nanoseconds("ours"),
       ours === undefined ? "-" : ours.ratio.toFixed(2),
-      aim === undefined
-        ? ""
-        : `${aim} ${ours !== undefined && ours.ratio <= aim ? "met" : "not met"}`,
-      ...columns.map((column) => nanoseconds(results[column])),
+      verdict(ours?.ratio, aim),
+      ...columns.map(nanoseconds),
     ];
   });
   return formatTable(header, rows, 2);
+}
+
+/** Marks those who did other work. */
+function mark(unequal: CaseResult["unequal"], implementation: string): string {
+  return unequal?.[implementation as Implementation] === undefined ? "" : " *";
+}
+
+/** Which rows compare unequal work, and what the difference is. */
+export function formatUnequal(results: readonly CaseResult[]): string {
+  const lines = results.flatMap(({ name, unequal = {} }) =>
+    Object.entries(unequal).map(([implementation, difference]) => {
+      return { difference, who: `\`${name}\`, ${titleOf(implementation)}` };
+    }),
+  );
+  const groups = Map.groupBy(lines, ({ difference }) => difference);
+  return [...groups]
+    .map(([difference, rows]) => `- ${rows.map(({ who }) => who).join("; ")}: ${difference}`)
+    .join("\n");
 }
 
 /** Marks those who did only a part of the work. */
@@ -138,8 +165,8 @@ function partOf(done: number, all: number): string {
 
 export function formatGrowth(results: readonly GrowthResult[]): string {
   const counts = Object.values(results[0]?.lines ?? {})[0]?.map((point) => point.count) ?? [];
-  const header = ["n", "ns for", "by", ...counts.map(count)];
-  const rows = results.flatMap(({ name, operation, lines }) =>
+  const header = ["n", "ns for", "by", ...counts.map(count), "last / first", "aim"];
+  const rows = results.flatMap(({ name, operation, aim, lines }) =>
     Object.entries(lines).map(([implementation, points], index) => [
       index === 0 ? name : "",
       index === 0 ? operation : "",
@@ -148,9 +175,22 @@ export function formatGrowth(results: readonly GrowthResult[]): string {
         const point = points[column];
         return point === undefined ? "-" : count(point.nanosecondsPerOperation);
       }),
+      growthOf(points).toFixed(2),
+      implementation === "ours" ? verdict(growthOf(points), aim) : "",
     ]),
   );
   return formatTable(header, rows, 3);
+}
+
+function growthOf(points: readonly GrowthPoint[]): number {
+  const [first, last] = [points[0], points.at(-1)];
+  return (last?.nanosecondsPerOperation ?? 0) / (first?.nanosecondsPerOperation ?? 0);
+}
+
+/** "2.5 met", for a figure that is to be no more than that. */
+function verdict(found: number | undefined, most: number | undefined): string {
+  if (most === undefined) return "";
+  return `${most} ${found !== undefined && found <= most ? "met" : "not met"}`;
 }
 
 export function formatMemory(results: readonly MemoryResult[]): string {
@@ -160,22 +200,25 @@ export function formatMemory(results: readonly MemoryResult[]): string {
     "how many",
     "bytes of heap",
     `/ ${reference}`,
+    "aim",
     "bytes of the process",
     "started in",
     "over the sleep",
   ];
-  const rows = results.flatMap(({ kind, findings }) => {
+  const rows = results.flatMap(({ kind, aim, findings }) => {
     const base = findings[reference]?.heapBytesPerTask;
     return Object.entries(findings).map(([implementation, finding], index) => {
       const { tasks, seconds, heapBytesPerTask, residentBytesPerTask, startMs } = finding;
       const overMs = finding.wallMs - seconds * 1000;
       const heap = finding.overlapped ? undefined : heapBytesPerTask;
+      const ratio = heap === undefined || base === undefined ? undefined : heap / base;
       return [
         index === 0 ? memoryTitles[kind] : "",
         titleOf(implementation),
         count(tasks),
         heap === undefined ? "-" : count(heap),
-        heap === undefined || base === undefined ? "-" : (heap / base).toFixed(2),
+        ratio === undefined ? "-" : ratio.toFixed(2),
+        implementation === "ours" ? verdict(ratio, aim) : "",
         finding.overlapped ? "-" : count(residentBytesPerTask),
         `${(startMs / 1000).toFixed(2)} s`,
         kind === "sleeping" ? `${(overMs / 1000).toFixed(2)} s` : "",
@@ -250,6 +293,54 @@ export function formatIdle(results: IdleResult): string {
       heap === undefined ? "-" : count(heap),
       heap === undefined || base === undefined ? "-" : (heap / base).toFixed(2),
       count(residentBytesPerConnection),
+    ];
+  });
+  return formatTable(header, rows, 1);
+}
+
+export function formatTraffic(results: readonly TrafficResult[]): string {
+  const against = [`/ ${reference}`, "aim", "uvloop", "ours / it"];
+  const rows = results.map(({ what, unit, aim, rounds }) => {
+    const fastest = (by: Implementation): string => {
+      const found = rounds[by] ?? [];
+      return found.length === 0 ? "-" : count(Math.max(...found));
+    };
+    const ratioTo = (other: Implementation): number => {
+      const ratios = (rounds.ours ?? []).map((rate, round) => rate / (rounds[other]?.[round] ?? 0));
+      return ratios.length === 0 ? Number.NaN : medianInterval(ratios).median;
+    };
+    const show = (ratio: number): string => (Number.isFinite(ratio) ? ratio.toFixed(2) : "-");
+    const ratio = ratioTo(reference);
+    const isMet = `${aim} ${ratio >= aim ? "met" : "not met"}`;
+    const figures = [fastest(reference), fastest("ours"), show(ratio), isMet];
+    return [what, unit, ...figures, fastest("uvloop"), show(ratioTo("uvloop"))];
+  });
+  return formatTable(["in a second", "of", reference, "ours", ...against], rows, 2);
+}
+
+export function formatFetches({ pages, rounds }: FetchesResult): string {
+  const header = [
+    `${count(pages)} pages, 100 at a time`,
+    "pages/s",
+    "ours / it",
+    "peak resident",
+    "cancelled in",
+    "sockets left",
+  ];
+  const rows = Object.entries(rounds).map(([implementation, found]) => {
+    const ratios = (rounds.ours ?? []).map(({ pagesPerSecond }, round) => {
+      return pagesPerSecond / (found[round]?.pagesPerSecond ?? Number.NaN);
+    });
+    const most = (field: keyof (typeof found)[number]): number => {
+      return Math.max(...found.map((round) => round[field]));
+    };
+    return [
+      titleOf(implementation),
+      count(most("pagesPerSecond")),
+      ratios.length === 0 ? "-" : medianInterval(ratios).median.toFixed(2),
+      `${count(most("peakResidentBytes") / 2 ** 20)} MiB`,
+      milliseconds(medianInterval(found.map(({ cancelMs }) => cancelMs)).median),
+      count(most("socketsLeft")),
     ];
   });
   return formatTable(header, rows, 1);

@@ -42,6 +42,8 @@ export interface CaseResult {
   /** The one that the full work comes to. */
   readonly checksum: number;
   readonly aim?: number;
+  /** Of those who did other work: what the difference is. */
+  readonly unequal?: Case["unequal"];
   /** In the order of the table, the reference first. */
   readonly results: Readonly<Partial<Record<Implementation, Result>>>;
 }
@@ -93,6 +95,7 @@ export async function measureCase(
     operations: operationsOf(full),
     checksum,
     ...(subject.aim === undefined ? {} : { aim: subject.aim }),
+    ...(subject.unequal === undefined ? {} : { unequal: subject.unequal }),
     results: resultsOf(measurements, sizes),
   };
 }

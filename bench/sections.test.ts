@@ -75,6 +75,32 @@ describe("a smoke run of the demonstrations", () => {
     }
   });
 
+  it("sends small and large messages, by TLS too, and a stream, to native and to ours", () => {
+    const { traffic = [] } = report.demonstrations;
+    const titles = traffic.map(({ what }) => what);
+    for (const part of ["64 B", "64 KiB", "TLS", "1 GiB"])
+      assert.ok(
+        titles.some((title) => title.includes(part)),
+        part,
+      );
+    for (const { what, rounds } of traffic) {
+      for (const name of ["native", "ours"] as const) {
+        const [rate] = rounds[name] ?? [];
+        assert.ok(rate !== undefined && rate > 0, `${what}, ${name}`);
+      }
+    }
+  });
+
+  it("fetches pages with everybody, and cancels that in the middle", () => {
+    const { pages, rounds } = report.demonstrations.fetches ?? {};
+    assert.equal(pages, 300);
+    for (const name of ["ours", "p-limit", "effect"] as const) {
+      const [round] = rounds?.[name] ?? [];
+      assert.ok(round !== undefined && round.pagesPerSecond > 0 && round.peakResidentBytes > 0);
+      assert.ok(round.cancelMs > 0 && Number.isInteger(round.socketsLeft));
+    }
+  });
+
   it("draws a chart of what grows", () => {
     const chart = readFileSync(join(folder, "growth.svg"), "utf8");
     for (const { name } of growthSeries) assert.ok(chart.includes(`>${name}</text>`), name);

@@ -20,6 +20,11 @@ const packages: readonly Package[] = [
     uses: "createTask, gather, Lock, Queue, run, sleep, taskGroup, timeout",
   },
   {
+    name: "ours, the least",
+    imports: `import { run, sleep, taskGroup } from "asyncio-ts";`,
+    uses: "run, sleep, taskGroup",
+  },
+  {
     name: "ours, all of it",
     imports: `import * as asyncio from "asyncio-ts";`,
     uses: "asyncio",

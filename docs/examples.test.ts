@@ -4,7 +4,7 @@
 // code 0 and nothing on stderr; where a ```text block follows, that has to be its output. No ```ts
 // block is exempt.
 //
-// - `asyncio`, `testing` and `assert` need no import: they are added where an example has none. A
+// - `asyncio`, `patterns`, `testing` and `assert` need no import: they are added where an example has none. A
 //   ```js block, which shows what people write without the library, has `delay` and a few others.
 // - ```js effect: written for the package `effect`, which is not installed here. It is not run.
 // - A line `...` in a ```text block stands for any number of lines, `...` within a line for any
@@ -45,6 +45,7 @@ const sources = globSync("packages/asyncio/src/**/*.ts", { cwd: root }).sort();
 const imports = {
   ts: [
     ["asyncio", 'import * as asyncio from "asyncio-ts";'],
+    ["patterns", 'import * as patterns from "asyncio-ts/patterns";'],
     ["testing", 'import * as testing from "asyncio-ts/testing";'],
     ["assert", 'import assert from "node:assert/strict";'],
   ],

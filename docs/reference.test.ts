@@ -23,6 +23,7 @@ const doors = {
   index: "asyncio",
   executors: "executors",
   lowlevel: "lowlevel",
+  patterns: "patterns",
   testing: "testing",
   worker: "worker",
 };
@@ -34,11 +35,14 @@ const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
  */
 const counts = new Set(
   (
-    "attempt attempts available backlog busy bytesWritten completed connections consumed count depth deviations " +
-    "distinct dropped exitCode expected failedHandshakes gid highWaterMark interleave iterations jobs length limit " +
-    "loss lowWaterMark maxConnections maxMemoryMb maxQueue maxSteps maxTasksPerWorker maxWorkers maxsize megabytes " +
-    "minWorkers most nWaiting parties pid places port position queued queueSize receiveBufferSize replaced " +
-    "returncode running runs schedule schedules seed sendBufferSize size steps uid unsent value"
+    "ahead attempt attempts available backlog burst busy bytesWritten capacity completed " +
+    "connections consumed count depth deviations distinct dropped exitCode expected factor " +
+    "failedHandshakes gid highWaterMark index interleave iterations jobs length limit loss " +
+    "lowWaterMark max maxConnections maxMemoryMb maxQueue maxsize maxSteps maxTasksPerWorker " +
+    "maxWorkers megabytes min minWorkers missed most nWaiting parties permits pid places port " +
+    "position priority probes queued queueSize ratio receiveBufferSize receivers receiving " +
+    "replaced replay returncode running runs schedule schedules seed sendBufferSize senders " +
+    "sending share size steps uid unsent value weight"
   ).split(" "),
 );
 

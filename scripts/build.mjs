@@ -1,7 +1,7 @@
-// Compiles packages/asyncio to dist with `tsc`, if a source has changed since the last build. The
-// new build replaces the old one as a whole: files of deleted modules do not linger, and a program
-// that starts meanwhile does not find half a package. Runs on the machine's own Node, as setup
-// does.
+// Builds packages/asyncio to dist, if a source has changed since the last build: the declarations
+// by `tsc`, one file for each module, and the code by esbuild (bundle.mjs), in a few files. The new
+// build replaces the old one as a whole: files of deleted modules do not linger, and a program that
+// starts meanwhile does not find half a package. Runs on the machine's own Node, as setup does.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -22,16 +22,12 @@ export function buildLibrary({ force = false } = {}) {
   process.stdout.write("Building asyncio-ts ...");
   const startedAt = Date.now();
   const next = join(library, `dist-${process.pid}`);
-  const result = spawnSync(
-    process.execPath,
-    [join(root, "node_modules/typescript/bin/tsc"), "-p", library, "--outDir", next],
-    { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] },
-  );
-  if (result.status !== 0) {
+  try {
+    compileLibrary(library, next);
+  } catch (error) {
     rmSync(next, { recursive: true, force: true });
     process.stdout.write(" failed\n");
-    const output = `${result.stdout ?? ""}${result.stderr ?? ""}${result.error?.message ?? ""}`;
-    throw new SetupError(output.trim());
+    throw error;
   }
   rmSync(stamp, { force: true }); // broken off in between, nothing counts as built
   rmSync(dist, { recursive: true, force: true });
@@ -40,14 +36,34 @@ export function buildLibrary({ force = false } = {}) {
   process.stdout.write(` ${((Date.now() - startedAt) / 1000).toFixed(1)} s\n`);
 }
 
+// Puts what is built of the library in the folder `home` into the folder `out`.
+export function compileLibrary(home, out) {
+  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  const flags = ["--emitDeclarationOnly", "--sourceMap", "false", "--outDir", out];
+  mustRun([compiler, "-p", home, ...flags]);
+  mustRun([join(root, "scripts/bundle.mjs"), home, out]);
+}
+
+function mustRun(args) {
+  const result = spawnSync(process.execPath, args, {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  if (result.status === 0) return;
+  const output = `${result.stdout ?? ""}${result.stderr ?? ""}${result.error?.message ?? ""}`;
+  throw new SetupError(output.trim());
+}
+
 function hashOfInputs() {
   const sources = readdirSync(join(library, "src"), { recursive: true })
     .filter((name) => name.endsWith(".ts"))
     .map((name) => join("packages/asyncio/src", name))
     .sort();
   const settings = ["tsconfig.base.json", "packages/asyncio/tsconfig.json", "package-lock.json"];
+  const tools = ["packages/asyncio/package.json", "scripts/build.mjs", "scripts/bundle.mjs"];
   const hash = createHash("sha256");
-  for (const name of [...settings, ...sources]) {
+  for (const name of [...settings, ...tools, ...sources]) {
     hash.update(`${name}\0${readFileSync(join(root, name), "utf8")}\0`);
   }
   return hash.digest("hex");

@@ -74,7 +74,7 @@ function checkTexts(home) {
 
 // The declarations of the modules from which a door exports something.
 function publicDeclarations(home) {
-  const doors = ["index", "executors", "lowlevel", "testing", "worker"].map((door) =>
+  const doors = ["index", "executors", "lowlevel", "patterns", "testing", "worker"].map((door) =>
     join(home, `dist/${door}.d.ts`),
   );
   const modules = doors.flatMap((door) =>

@@ -59,11 +59,12 @@ console.log(lock.locked());
 const allDoors = `import * as asyncio from "asyncio-ts";
 import * as executors from "asyncio-ts/executors";
 import * as lowlevel from "asyncio-ts/lowlevel";
+import * as patterns from "asyncio-ts/patterns";
 import * as worker from "asyncio-ts/worker";
 import * as testing from "asyncio-ts/testing";
 export const jobs: asyncio.Queue<number> = new asyncio.Queue<number>(1);
 export const wrong: asyncio.Queue<string> = jobs; // an error: the declarations have been read
-export const doors = [lowlevel.park, testing.runTest, executors.module, worker.progress];
+export const doors = [lowlevel.park, patterns.Watch, testing.runTest, executors.module, worker.progress];
 `;
 const testFile = `import * as asyncio from "asyncio-ts";
 import { runTest } from "asyncio-ts/testing";

@@ -12,6 +12,8 @@
 //   --rounds 5           schedules, conformance: how often, from another seed each time
 //   --executor-seconds 600  executors: how long random jobs are run, cancelled and lost
 //   --times 20           files: how often each test file
+//   --repetitions 10000  database: cancels and deadlines at the worst moment
+//   --chaos 600          database: seconds in which servers and connections are killed
 //   --seed 1             the first seed; by default one that no soak has had
 //   --at-once 4 processes beside each other; more than there are processors makes the machine busy
 
@@ -34,6 +36,8 @@ const numbers = {
   rounds: 5,
   times: 20,
   "executor-seconds": 600,
+  repetitions: 10_000,
+  chaos: 600,
   seed: Math.floor(Date.now() / 1000) % 1_000_000_000,
   "at-once": availableParallelism(),
 };
@@ -69,6 +73,18 @@ const parts = {
       env: { EXECUTORS_SECONDS: settings["executor-seconds"], EXECUTORS_SEED: settings.seed },
     },
   ],
+  database: () =>
+    ["chaos", "pool", "transactions", "pgbouncer", "fake-server"]
+      .flatMap((name) => findTestFiles([`db/test/${name}.test`]))
+      .map((file) => ({
+        part: "database",
+        file,
+        env: {
+          ASYNCIO_DB_ROUNDS: settings.repetitions,
+          ASYNCIO_DB_SCHEDULES: settings.schedules,
+          ASYNCIO_DB_CHAOS: settings.chaos,
+        },
+      })),
   // In turns: what is broken everywhere shows early, and neighbours change.
   files: (wanted) =>
     Array.from({ length: settings.times }, () =>

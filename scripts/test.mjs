@@ -34,6 +34,11 @@ const steps = {
 /** What a step fetches before it runs for the first time. */
 const fetches = [
   {
+    step: "unit",
+    folder: "packages/db",
+    what: "pg, Kysely and Drizzle, about 5 MB",
+  },
+  {
     step: "frameworks",
     folder: "frameworks",
     what: "Vitest, Jest, TypeScript, bundlers, about 70 MB",

@@ -14,13 +14,17 @@ const projects = [
     config: "packages/asyncio/test-types/tsconfig.json",
     needs: "packages/asyncio/test-types/*.ts",
   },
+  { config: "packages/db/tsconfig.json", needs: "packages/db/src/**/*.ts" },
+  { config: "packages/db/tsconfig.test.json", needs: "packages/db/test/**/*.ts" },
   { config: "examples/tsconfig.json", needs: "examples/**/*.ts" },
   { config: "bench/tsconfig.json", needs: "bench/**/*.ts" },
   { config: "docs/tsconfig.json", needs: "docs/**/*.ts" },
 ];
 
 ensureFoldersInstalled(
-  globSync("examples/*/package-lock.json", { cwd: root }).map((lock) => join(root, dirname(lock))),
+  globSync("{examples,packages}/*/package-lock.json", { cwd: root }).map((lock) =>
+    join(root, dirname(lock)),
+  ),
 );
 const results = await Promise.all(
   projects.filter(exists).map(async ({ config }) => ({ config, ...(await check(config)) })),

@@ -11,7 +11,7 @@ import { ensureFoldersInstalled, root } from "./install.mjs";
 import { reportProgress } from "./progress.mjs";
 
 const patterns = [
-  "packages/asyncio/test/**/*.test.ts",
+  "packages/*/test/**/*.test.ts",
   "examples/**/*.test.ts",
   "bench/**/*.test.ts",
   "docs/**/*.test.{ts,mjs}",
@@ -61,7 +61,7 @@ export async function runUnitTests(wanted = []) {
 // what was built: an old build would answer for the sources of before.
 export function prepareFor(files) {
   ensureFoldersInstalled(files.flatMap(foldersAbove).map((folder) => join(root, folder)));
-  if (files.some((file) => !file.startsWith("packages/"))) buildLibrary();
+  if (files.some((file) => !file.startsWith("packages/asyncio/"))) buildLibrary();
 }
 
 // The test files in whose name one of the parts is, or all of them.

@@ -5,18 +5,24 @@ import { type Implementation, isGuest, reference, titleOf } from "../contenders.
 import type { Report } from "../main.ts";
 import type { CaseResult } from "../rounds.ts";
 import { captionOf } from "./caption.ts";
-import { bar, drawCard, line, type Style, text } from "./svg.ts";
+import { bar, drawCard, line, type Style, text, widthOf } from "./svg.ts";
 
 /** The cases that the chart shows, with the title of the panel; the table has the others. */
 const panels: Readonly<Record<string, string>> = {
   "spawn-task": "Start a task, await it",
   "spawn-group": "Start a task in a group",
+  "spawn-eager": "The same, started in the call",
   switch: "Let the others run: sleep(0)",
   timers: "Set a timeout, cancel it",
+  latch: "Wake one of 100, by one thing",
   "queue-1-1": "One item through a queue",
   "queue-100-100": "The same, 100 on each side",
+  "condition-notify-all": "Wake one of 100, with a lock",
+  "cancel-1": "Cancel a task that waits, alone",
+  "cancel-16": "The same, 16 at a time",
+  cancel: "The same, 100,000 at a time",
+  "cancel-together": "One of a group of 100,000",
   lock: "A lock that 1,000 tasks want",
-  cancel: "Cancel a task that waits",
   map: "One item of a bounded map",
 };
 
@@ -28,9 +34,8 @@ const panelWidth = (width - 2 * margin - (columns - 1) * gap) / columns;
 const headHeight = 84;
 const titleHeight = 24;
 const rowHeight = 17;
-const nameWidth = 104;
-/** Room at the right of the bars for "1,234×". */
-const valueWidth = 50;
+/** Between a name or a figure and the bar beside it. */
+const padding = 7;
 
 /** The SVG; undefined if none of its cases was measured. */
 export function drawRatios(report: Report): string | undefined {
@@ -40,7 +45,16 @@ export function drawRatios(report: Report): string | undefined {
   if (shown.length === 0) return undefined;
   const highest = Math.max(...shown.flatMap(ratiosOf), 10);
   const lowest = Math.min(...shown.flatMap(ratiosOf), 1);
-  const scale = scaleFor(lowest, highest);
+  const widest = (label: (result: CaseResult, name: Implementation) => string): number => {
+    const texts = shown.flatMap((result) => {
+      return namesOf(result).map((name) => widthOf(label(result, name), labelStyle(name)));
+    });
+    return Math.max(...texts) + padding;
+  };
+  const scale = scaleFor(lowest, highest, {
+    name: widest(labelOf),
+    value: widest(({ results }, name) => formatRatio(results[name]?.ratio ?? 1)),
+  });
 
   const shapes = heading();
   let y = headHeight;
@@ -69,19 +83,27 @@ function heading(): string[] {
   let x = margin;
   for (const [style, label] of legend) {
     shapes.push(bar(x, 48, 10, 10, style), text(x + 15, 57, label, "small"));
-    x += 32 + label.length * 6.2;
+    x += 32 + widthOf(label, "small");
   }
-  const note = "logarithmic; shorter is cheaper";
+  const note = "logarithmic; shorter is cheaper; * does other work, see the page";
   shapes.push(text(width - margin, 57, note, "faint", "end"));
   return shapes;
 }
 
 interface Scale {
+  /** Where the bars begin. */
+  readonly nameWidth: number;
   readonly position: (ratio: number) => number;
   readonly ticks: readonly number[];
 }
 
-function scaleFor(lowest: number, highest: number): Scale {
+/** @param widths - Room for the names at the left of the bars, and the figures at their right. */
+function scaleFor(
+  lowest: number,
+  highest: number,
+  widths: { readonly name: number; readonly value: number },
+): Scale {
+  const { name: nameWidth, value: valueWidth } = widths;
   const room = panelWidth - nameWidth - valueWidth;
   const from = Math.log10(lowest);
   const to = Math.log10(highest);
@@ -89,11 +111,12 @@ function scaleFor(lowest: number, highest: number): Scale {
     return nameWidth + ((Math.log10(ratio) - from) / (to - from)) * room;
   };
   const ticks = [0.1, 1, 10, 100, 1000].filter((tick) => tick >= lowest && tick <= highest);
-  return { position, ticks };
+  return { nameWidth, position, ticks };
 }
 
-function drawPanel(result: CaseResult, x: number, y: number, { position, ticks }: Scale): string[] {
-  const rows = Object.entries(result.results);
+function drawPanel(result: CaseResult, x: number, y: number, scale: Scale): string[] {
+  const { nameWidth, position, ticks } = scale;
+  const rows = namesOf(result);
   const top = y + titleHeight - 10;
   const bottom = top + rows.length * rowHeight;
   const shapes = [text(x, y, panels[result.name] ?? result.name, "strong")];
@@ -101,19 +124,21 @@ function drawPanel(result: CaseResult, x: number, y: number, { position, ticks }
     const at = x + position(tick);
     shapes.push(line([at, top], [at, bottom], tick === 1 ? "base" : "grid"));
   }
-  for (const [index, [name, { ratio }]] of rows.entries()) {
+  for (const [index, name] of rows.entries()) {
+    const ratio = result.results[name]?.ratio ?? 1;
     const baseline = top + index * rowHeight + 12;
     const [start, end] = [position(1), position(ratio)].toSorted((a, b) => a - b) as [
       number,
       number,
     ];
-    const style = styleOf(name as Implementation);
-    const label = style === "ours" ? "strong" : "small";
-    const title = name === "ours" ? "asyncio-ts" : titleOf(name).replace("ours", "asyncio-ts");
-    shapes.push(text(x + nameWidth - 8, baseline, shorten(title), label, "end"));
+    const style = styleOf(name);
+    const label = labelStyle(name);
+    shapes.push(text(x + nameWidth - padding, baseline, labelOf(result, name), label, "end"));
     if (name === reference) shapes.push(bar(x + position(1) - 1, baseline - 9.5, 3, 11, style));
     else shapes.push(bar(x + start, baseline - 9.5, Math.max(end - start, 2), 11, style));
-    shapes.push(text(x + Math.max(end, position(1)) + 5, baseline, formatRatio(ratio), label));
+    shapes.push(
+      text(x + Math.max(end, position(1)) + padding - 2, baseline, formatRatio(ratio), label),
+    );
   }
   return shapes;
 }
@@ -124,8 +149,19 @@ function styleOf(implementation: Implementation): Style {
   return isGuest(implementation) ? "guest" : "other";
 }
 
-function shorten(title: string): string {
-  return title.replace("asyncio-ts (Semaphore)", "with Semaphore");
+function labelStyle(name: Implementation): Style {
+  return styleOf(name) === "ours" ? "strong" : "small";
+}
+
+/** "asyncio-ts", "with Semaphore", "Bluebird *". */
+function labelOf({ unequal }: CaseResult, name: Implementation): string {
+  const title =
+    name === "ours" ? "asyncio-ts" : titleOf(name).replace(/^ours \((\w+)\)$/, "with $1");
+  return unequal?.[name] === undefined ? title : `${title} *`;
+}
+
+function namesOf({ results }: CaseResult): Implementation[] {
+  return Object.keys(results) as Implementation[]; // that is what it has
 }
 
 /** "1.2×", "34×", "1,234×". */

@@ -90,6 +90,27 @@ export function curve(points: readonly (readonly [number, number])[], styleName:
   return `<polyline class="${styleName}" points="${path}"/>${dots.join("")}`;
 }
 
+const sizes: Partial<Readonly<Record<Style, number>>> = { title: 15, small: 11, faint: 11 };
+
+/**
+ * How wide a text is, at most: in DejaVu Sans, which is the widest of the fonts that are asked for,
+ * to some hundredths.
+ */
+export function widthOf(content: string, styleName: Style = "text"): number {
+  const isBold = styleName === "title" || styleName === "strong";
+  let ems = 0;
+  for (const character of content) ems += emsOf(character) * (isBold ? 1.13 : 1);
+  return ems * (sizes[styleName] ?? 12);
+}
+
+function emsOf(character: string): number {
+  if (/[ijlI.,:;|'!]/.test(character)) return 0.34;
+  if (/[ frt()[\]\-/"]/.test(character)) return 0.42;
+  if (/[mwMW@%×]/.test(character)) return 0.98;
+  if (/[A-Z=+<>]/.test(character)) return 0.84;
+  return 0.64;
+}
+
 function round(value: number): number {
   return Math.round(value * 10) / 10;
 }

@@ -1,13 +1,15 @@
 """An echo server on the streams of asyncio, with its own loop or with uvloop: see service.ts.
 
-    python3 bench/network/asyncio_server.py asyncio|uvloop
+    python3 bench/network/asyncio_server.py asyncio|uvloop [tls]
 """
 
 import asyncio
 import gc
 import json
 import os
+import pathlib
 import resource
+import ssl
 import sys
 
 CHUNK_SIZE = 65_536
@@ -38,7 +40,12 @@ async def main():
             connections -= 1
             writer.close()
 
-    server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=1024)
+    context = None
+    if sys.argv[2:] == ["tls"]:
+        folder = pathlib.Path(__file__).parents[2] / "packages/asyncio/test/fixtures/tls"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "server.pem", folder / "server-key.pem")
+    server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=1024, ssl=context)
     print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
     loop = asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):

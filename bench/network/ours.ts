@@ -1,7 +1,9 @@
-// An echo server on the streams of asyncio-ts.
+// An echo server on the streams of asyncio-ts, with the argument "tls" on TLS.
 
 import { run, startServer } from "asyncio-ts";
-import { chunkSize, serve } from "./service.ts";
+import { certificate, chunkSize, serve } from "./service.ts";
+
+const tls = process.argv[2] === "tls" ? certificate() : undefined;
 
 await run(async () => {
   let open = 0;
@@ -20,7 +22,7 @@ await run(async () => {
         open--;
       }
     },
-    { host: "127.0.0.1", port: 0, backlog: 1024 },
+    { host: "127.0.0.1", port: 0, backlog: 1024, tls },
   );
   const ended = Promise.withResolvers<void>();
   serve(server.sockets[0].port, () => open, ended.resolve);

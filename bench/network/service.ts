@@ -1,6 +1,7 @@
 // What the echo servers on Node share: they say on which port they listen, and answer each line on
 // their standard input with what they have used so far. They end when that input does.
 
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 export interface Usage {
@@ -14,6 +15,13 @@ export interface Usage {
 
 /** The most that is read at once. */
 export const chunkSize = 65_536;
+
+/** Of the library's own tests. */
+export function certificate(): { readonly cert: string; readonly key: string } {
+  const folder = new URL("../../packages/asyncio/test/fixtures/tls/", import.meta.url);
+  const text = (name: string): string => readFileSync(new URL(name, folder), "utf8");
+  return { cert: text("server.pem"), key: text("server-key.pem") };
+}
 
 /** @param count - How many connections are open. @param close - Ends the server. */
 export function serve(port: number, count: () => number, close: () => void): void {

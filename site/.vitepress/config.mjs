@@ -34,6 +34,8 @@ export default defineConfig({
   cacheDir: "node_modules/.vitepress",
   rewrites: { "README.md": "index.md" },
   cleanUrls: false,
+  // Code is up to 100 columns wide. The theme's column holds 65.
+  head: [["style", {}, ".VPDoc.has-aside .content-container { max-width: 900px !important; }"]],
   markdown: {
     anchor: { slugify },
     languages: ["ts", "js", "python", "sh", "json"],
@@ -42,7 +44,7 @@ export default defineConfig({
     search: { provider: "local" },
     outline: [2, 3],
     nav: [
-      { text: "Guide", link: "/docs/guide/tasks-and-groups" },
+      { text: "Guide", link: "/docs/guide/fifteen-minutes" },
       { text: "Reference", link: "/reference/" },
       { text: "Changes", link: "/CHANGELOG" },
     ],

@@ -17,14 +17,16 @@ async def workload(tasks, repeats):
         finally:
             checksum = (checksum + task) & MASK
 
-    blocked = [asyncio.create_task(block(task)) for task in range(tasks)]
+    rounds = [[asyncio.create_task(block(task)) for task in range(tasks)] for _ in range(repeats)]
     await asyncio.sleep(0)
 
     async def work():
-        for task in blocked:
-            task.cancel()
-        outcomes = await asyncio.gather(*blocked, return_exceptions=True)
-        cancelled = sum(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+        cancelled = 0
+        for blocked in rounds:
+            for task in blocked:
+                task.cancel()
+            outcomes = await asyncio.gather(*blocked, return_exceptions=True)
+            cancelled += sum(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
         return (checksum * 31 + cancelled) & MASK
 
     return work

@@ -6,10 +6,10 @@ import { mix, type Workload } from "../../workload.ts";
 
 Bluebird.config({ cancellation: true });
 
-export const workload: Workload = ({ tasks }) => {
+export const workload: Workload = ({ tasks, repeats }) => {
   let checksum = 0;
-  let left = tasks;
-  const joined = Promise.withResolvers<void>();
+  let left = 0;
+  let joined = Promise.withResolvers<void>();
   const block = (task: number): Bluebird<never> =>
     new Bluebird<never>((_resolve, _reject, onCancel) => {
       onCancel?.(() => {}); // where the program would withdraw what it waits for
@@ -17,11 +17,19 @@ export const workload: Workload = ({ tasks }) => {
       checksum = (checksum + task) | 0;
       if (--left === 0) joined.resolve();
     });
-  const blocked = Array.from({ length: tasks }, (_, task) => block(task));
+  const rounds = Array.from({ length: repeats }, () => {
+    return Array.from({ length: tasks }, (_, task) => block(task));
+  });
 
   return async () => {
-    for (const promise of blocked) promise.cancel();
-    await joined.promise;
-    return mix(checksum, blocked.filter((promise) => promise.isCancelled()).length);
+    let cancelled = 0;
+    for (const blocked of rounds) {
+      left = tasks;
+      joined = Promise.withResolvers();
+      for (const promise of blocked) promise.cancel();
+      await joined.promise;
+      cancelled += blocked.filter((promise) => promise.isCancelled()).length;
+    }
+    return mix(checksum, cancelled);
   };
 };

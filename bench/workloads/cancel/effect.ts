@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit";
 import * as Fiber from "effect/Fiber";
 import { mix, type Workload } from "../../workload.ts";
 
-export const workload: Workload = async ({ tasks }) => {
+export const workload: Workload = async ({ tasks, repeats }) => {
   let checksum = 0;
   const block = (task: number) =>
     Effect.never.pipe(
@@ -15,13 +15,18 @@ export const workload: Workload = async ({ tasks }) => {
         }),
       ),
     );
-  const blocked = Array.from({ length: tasks }, (_, task) => Effect.runFork(block(task)));
+  const rounds = Array.from({ length: repeats }, () => {
+    return Array.from({ length: tasks }, (_, task) => Effect.runFork(block(task)));
+  });
   await new Promise((resolve) => setImmediate(resolve)); // now each of them waits
 
   const program = Effect.gen(function* () {
-    yield* Fiber.interruptAll(blocked);
-    const exits = yield* Fiber.awaitAll(blocked);
-    const cancelled = exits.filter((exit) => Exit.hasInterrupts(exit)).length;
+    let cancelled = 0;
+    for (const blocked of rounds) {
+      yield* Fiber.interruptAll(blocked);
+      const exits = yield* Fiber.awaitAll(blocked);
+      cancelled += exits.filter((exit) => Exit.hasInterrupts(exit)).length;
+    }
     return mix(checksum, cancelled);
   });
   return () => Effect.runPromise(program);

@@ -11,7 +11,7 @@ function nothing(signal: AbortSignal): Promise<never> {
   });
 }
 
-export const workload: Workload = ({ tasks }) => {
+export const workload: Workload = ({ tasks, repeats }) => {
   let checksum = 0;
   const block = async (task: number, signal: AbortSignal): Promise<void> => {
     try {
@@ -20,16 +20,21 @@ export const workload: Workload = ({ tasks }) => {
       checksum = (checksum + task) | 0;
     }
   };
-  const controllers = Array.from({ length: tasks }, () => new AbortController());
-  const blocked = controllers.map(({ signal }, task) => block(task, signal));
+  const rounds = Array.from({ length: repeats }, () => {
+    const controllers = Array.from({ length: tasks }, () => new AbortController());
+    return { controllers, blocked: controllers.map(({ signal }, task) => block(task, signal)) };
+  });
 
   return async () => {
-    for (const controller of controllers) controller.abort();
-    const outcomes = await Promise.allSettled(blocked);
-    const cancelled = outcomes.filter(
-      ({ status, reason }: { status: string; reason?: unknown }) =>
-        status === "rejected" && reason instanceof DOMException && reason.name === "AbortError",
-    ).length;
+    let cancelled = 0;
+    for (const { controllers, blocked } of rounds) {
+      for (const controller of controllers) controller.abort();
+      const outcomes = await Promise.allSettled(blocked);
+      cancelled += outcomes.filter(
+        ({ status, reason }: { status: string; reason?: unknown }) =>
+          status === "rejected" && reason instanceof DOMException && reason.name === "AbortError",
+      ).length;
+    }
     return mix(checksum, cancelled);
   };
 };

@@ -18,15 +18,15 @@ export { toThread } from "./executors/default-executor.ts";
 export {
   Executor,
   type ExecutorStats,
-  type MapOptions,
-  type ShutdownOptions,
+  type ExecutorMapOptions,
+  type ExecutorShutdownOptions,
   type WorkerStats,
 } from "./executors/executor.ts";
 export { ThreadPoolExecutor } from "./executors/thread-pool.ts";
 export { ProcessPoolExecutor } from "./executors/process-pool.ts";
-export type { PoolOptions } from "./executors/pool-options.ts";
+export type { ExecutorOptions } from "./executors/pool-options.ts";
 export { InlineExecutor, type InlineOptions } from "./executors/inline.ts";
-export type { Job } from "./executors/job.ts";
+export type { ExecutorJob } from "./executors/job.ts";
 export { callback, type CallbackOptions } from "./executors/callback.ts";
 export {
   BrokenExecutorError,

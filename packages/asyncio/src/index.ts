@@ -12,19 +12,14 @@ export { Runner, run } from "./runner/runner.ts";
 export { type Signals, signals } from "./runner/signal-stream.ts";
 export type { SignalName } from "./runner/signals.ts";
 // Tasks
-export {
-  allTasks,
-  type Coroutine,
-  createTask,
-  currentTask,
-  Task,
-  type TaskOptions,
-} from "./kernel/task.ts";
+export { allTasks, createTask, currentTask } from "./tasks/create-task.ts";
+export { type Coroutine, Task, type TaskOptions } from "./kernel/task.ts";
 export { Future } from "./kernel/future.ts";
-export { sleep } from "./tasks/sleep.ts";
+export { sleep, sleepUntil } from "./tasks/sleep.ts";
 export {
   type Awaitable,
   gather,
+  type GatherOptions,
   type ResultOf,
   type Results,
   type Settled,
@@ -41,10 +36,14 @@ export {
 // Structure
 export {
   type ConcurrentMap,
+  type Kept,
   type MapConcurrentOptions,
-  mapConcurrent,
-} from "./tasks/map-concurrent.ts";
-export { TaskGroup, taskGroup, type TaskGroupOptions } from "./tasks/task-group.ts";
+  skip,
+} from "./tasks/concurrent-map.ts";
+export { mapConcurrent } from "./tasks/map-concurrent.ts";
+export { forEachConcurrent, mapAll, type MapOptions } from "./tasks/map-all.ts";
+export { TaskGroup, taskGroup } from "./tasks/task-group.ts";
+export type { OnError, StartOptions, TaskGroupOptions } from "./tasks/task-group-options.ts";
 export {
   CancelScope,
   type CancelScopeOptions,
@@ -53,10 +52,20 @@ export {
   moveOnAfter,
   type SignalOption,
   Timeout,
-  timeLeft,
+  type TimeoutOptions,
   timeout,
   timeoutAt,
 } from "./tasks/timeouts.ts";
+export { effectiveDeadline, isCancelled, throwIfCancelled, timeLeft } from "./tasks/due.ts";
+export {
+  acquiring,
+  type Case,
+  next,
+  putting,
+  select,
+  type Selected,
+  type SelectOptions,
+} from "./tasks/select.ts";
 export { race, staggeredRace, type Winner } from "./tasks/race.ts";
 // Synchronisation
 export { Lock, type SyncOptions } from "./sync/lock.ts";
@@ -65,13 +74,21 @@ export { Condition } from "./sync/condition.ts";
 export { BoundedSemaphore, Semaphore } from "./sync/semaphore.ts";
 export { Barrier } from "./sync/barrier.ts";
 // Queues
-export { type ItemStore, Queue, type QueueOptions } from "./queues/queue.ts";
+export {
+  type ItemStore,
+  type Overflow,
+  Queue,
+  type QueueOptions,
+  type ShutdownOptions,
+} from "./queues/queue.ts";
 export {
   type Compare,
   LifoQueue,
+  type LifoQueueOptions,
   PriorityQueue,
   type PriorityQueueOptions,
 } from "./queues/ordered-queues.ts";
+export { Rendezvous, type RendezvousOptions } from "./queues/rendezvous.ts";
 // Streams
 export { type ReaderOptions, StreamReader } from "./streams/reader.ts";
 export type { LimitOption, Separator } from "./streams/separators.ts";
@@ -100,16 +117,14 @@ export {
   openConnection,
   openUnixConnection,
 } from "./net/connection.ts";
-export {
-  type ConnectionHandler,
-  type DrainOptions,
-  Server,
-  type ServerOptions,
-  type ServingOptions,
-  startServer,
-  startUnixServer,
-  type UnixServerOptions,
-} from "./net/server.ts";
+export { startServer, startUnixServer } from "./net/start-server.ts";
+export { type ConnectionHandler, Server } from "./net/server.ts";
+export type {
+  DrainOptions,
+  ServerOptions,
+  ServingOptions,
+  UnixServerOptions,
+} from "./net/serving-options.ts";
 export {
   createDatagramEndpoint,
   type DatagramEndpoint,
@@ -121,7 +136,7 @@ export type {
   ConnectOptions,
   Datagram,
   Destination,
-} from "./ports/network.ts";
+} from "./streams/network.ts";
 export type { AddressOptions, Resolver } from "./net/happy-eyeballs.ts";
 export type {
   Certificate,
@@ -138,13 +153,13 @@ export type { Stdio, SubprocessOptions } from "./process/options.ts";
 export type { ProcessInput } from "./process/input.ts";
 export { ProcessError } from "./process/errors.ts";
 // Context
-export { Context, copyContext } from "./kernel/variables.ts";
-export { ContextVar, Token } from "./tasks/context-var.ts";
+export { Context } from "./structures/context-values.ts";
+export { ContextVar, copyContext, Token } from "./tasks/context-var.ts";
 // The loop
 export { getRunningLoop, HostLoop } from "./kernel/operation.ts";
 export { EventLoop } from "./kernel/loop.ts";
 export type { EventLoopOptions } from "./kernel/host.ts";
-export type { ExceptionContext, ExceptionHandler } from "./kernel/failure.ts";
+export type { ExceptionContext, ExceptionHandler } from "./kernel/reports.ts";
 export type { Handle } from "./kernel/callback.ts";
 // Foreign work
 export { cancellable } from "./interop/cancellable.ts";

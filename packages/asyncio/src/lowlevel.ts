@@ -20,4 +20,12 @@ export {
   watchHeld,
 } from "./interop/operation.ts";
 export type { Host, HostTimer } from "./kernel/host.ts";
+export {
+  type Caller,
+  type Got,
+  type Operation,
+  operation,
+  type Place,
+  type Selectable,
+} from "./kernel/selectable.ts";
 export { type Wait, WaitList, type WaitSubject } from "./kernel/wait.ts";

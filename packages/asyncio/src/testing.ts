@@ -10,7 +10,7 @@ export type {
   Listener,
   ListenOptions,
   Network,
-} from "./ports/network.ts";
+} from "./streams/network.ts";
 export type { BubbleOptions } from "./testing/bubble.ts";
 export { networkHere } from "./testing/current-host.ts";
 export {
@@ -36,7 +36,7 @@ export {
   type MemoryStreamOptions,
   memoryStreamPair,
 } from "./testing/memory-stream.ts";
-export { type NetworkOptions, SimulatedHost, SimulatedNetwork } from "./testing/network.ts";
+export { type NetworkOptions, SimulatedNetwork } from "./testing/network.ts";
 export { type Cell, cell, type TrackedOptions, tracked } from "./testing/races.ts";
 export {
   type RunTestOptions,
@@ -45,6 +45,7 @@ export {
   type TestOptions,
 } from "./testing/run-test.ts";
 export { Sequencer } from "./testing/sequencer.ts";
+export { SimulatedHost } from "./testing/simulated-host.ts";
 export type { StrategyName } from "./testing/strategies.ts";
 export {
   type CancelSweepOptions,
@@ -55,5 +56,5 @@ export {
   type Sweep,
 } from "./testing/sweep.ts";
 export { type TestContext, waitAllTasksBlocked } from "./testing/test-context.ts";
-export type { TestBody } from "./testing/trial.ts";
+export type { TestBody } from "./testing/trial-settings.ts";
 export { VirtualLoop, type VirtualLoopOptions } from "./testing/virtual-loop.ts";

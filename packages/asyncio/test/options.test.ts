@@ -16,6 +16,7 @@ import {
 } from "typescript/unstable/sync";
 import * as executors from "../src/executors.ts";
 import * as asyncio from "../src/index.ts";
+import * as patterns from "../src/patterns.ts";
 import * as testing from "../src/testing.ts";
 import * as worker from "../src/worker.ts";
 
@@ -42,6 +43,8 @@ const calls: Record<string, Call> = {
   createTask: (options) => asyncio.createTask(five, options),
   gather: (options) => asyncio.gather([five], options),
   joined: (options) => asyncio.joined(five, options),
+  forEachConcurrent: (options) => asyncio.forEachConcurrent([1], five, options),
+  mapAll: (options) => asyncio.mapAll([1], five, options),
   mapConcurrent: (options) => asyncio.mapConcurrent([1], five, options),
   moveOnAfter: (options) => asyncio.moveOnAfter(1, five, options),
   openConnection: (options) =>
@@ -50,9 +53,11 @@ const calls: Record<string, Call> = {
       : asyncio.openConnection("127.0.0.1", 1, options),
   openUnixConnection: (options) => asyncio.openUnixConnection("/no/such/socket", options),
   readerFrom: (options) => asyncio.readerFrom("text", options),
+  race: (options) => asyncio.race([five], options),
   requestScope: (options) => asyncio.requestScope(controller.signal, five, options),
   run: (options) => asyncio.run(five, options),
   runProcess: (options) => asyncio.runProcess("true", [], options),
+  select: (options) => asyncio.select([1], options),
   startServer: (options) => asyncio.startServer(() => {}, "127.0.0.1", 0, options),
   startUnixServer: (options) => asyncio.startUnixServer(() => {}, "/no/such/folder/s", options),
   taskGroup: (options) => asyncio.taskGroup(five, options),
@@ -65,6 +70,7 @@ const calls: Record<string, Call> = {
   "ParserInput.readLine": (options) => parse((input) => input.readLine(options)),
   "ParserInput.readUntil": (options) => parse((input) => input.readUntil("x", options)),
   "Queue.shutdown": (options) => new asyncio.Queue().shutdown(options),
+  "Rendezvous.shutdown": (options) => new asyncio.Rendezvous().shutdown(options),
   "Server.serveForever": (options) => server.serveForever(options),
   "StreamReader.chunks": (options) => reader.chunks(options),
   "StreamReader.lines": (options) => reader.lines(options),
@@ -88,10 +94,41 @@ const calls: Record<string, Call> = {
   "new Lock": (options) => new asyncio.Lock(options),
   "new PriorityQueue": (options) => new asyncio.PriorityQueue(1, options),
   "new Queue": (options) => new asyncio.Queue(1, options),
+  "new Rendezvous": (options) => new asyncio.Rendezvous(options),
   "new Runner": (options) => new asyncio.Runner(options),
   "new Semaphore": (options) => new asyncio.Semaphore(1, options),
   "new StreamReader": (options) => new asyncio.StreamReader({} as never, options),
   "new StreamWriter": (options) => new asyncio.StreamWriter({} as never, options),
+  // asyncio-ts/patterns
+  "CapacityLimiter.acquire": (options) => new patterns.CapacityLimiter(1).acquire(options),
+  "CapacityLimiter.run": (options) => new patterns.CapacityLimiter(1).run(five, options),
+  "CapacityLimiter.tryAcquire": (options) => new patterns.CapacityLimiter(1).tryAcquire(options),
+  "RateLimiter.run": (options) => new patterns.RateLimiter({ rate: 1 }).run(five, options),
+  "new CapacityLimiter": (options) => new patterns.CapacityLimiter(1, options),
+  "new Keyed": (options) => new patterns.Keyed(() => new asyncio.Lock(), options),
+  "new RateLimiter": (options) => new patterns.RateLimiter(options),
+  resource: (options) => patterns.resource(five, five, options),
+  resources: (options) => patterns.resources(five, options),
+  "ResourceScope.defer": (options) => patterns.resources((scope) => scope.defer(five, options)),
+  supervise: (options) => patterns.supervise([], options),
+  withDeadlineOf: (options) => patterns.withDeadlineOf({}, five, options),
+  singleFlight: (options) => patterns.singleFlight(five, options),
+  "new Shared": (options) => new patterns.Shared(patterns.resource(five, five), options),
+  "new Pool": (options) => new patterns.Pool(patterns.resource(five, five), options),
+  exponential: (options) => patterns.exponential(1, options),
+  hedge: (options) => patterns.hedge(1, five, options),
+  interval: (options) => patterns.interval(1, options),
+  repeat: (options) => patterns.repeat([], five, options),
+  retry: (options) => patterns.retry([], five, options),
+  "new CircuitBreaker": (options) => new patterns.CircuitBreaker(options),
+  "new RetryBudget": (options) => new patterns.RetryBudget(options),
+  channel: (options) => patterns.channel(1, options),
+  "new Broadcast": (options) => new patterns.Broadcast(options),
+  stream: (options) => patterns.stream([1], options),
+  events: (options) => patterns.events(new EventTarget(), "x", options),
+  "TaskQueue.add": (options) => new patterns.TaskQueue().add(five, options),
+  "new TaskQueue": (options) => new patterns.TaskQueue(options),
+  "new Watch": (options) => new patterns.Watch(1, options),
   // asyncio-ts/executors, asyncio-ts/worker
   callback: (options) => executors.callback(five, options),
   sharedContextVar: (options) => worker.sharedContextVar("of the options", options),
@@ -129,6 +166,7 @@ const others: Record<string, string> = {
   "Network.listen": "for networks of one's own: `startServer` has looked at the options",
   "Network.openDatagramPort": "for networks of one's own: `createDatagramEndpoint` has looked",
   "SimulatedHost.openDatagramPort": "`createDatagramEndpoint` has looked at the options",
+  "new Resource": "made by `resource` alone",
   "new Server": "made by `startServer` alone",
   "new Task": "made by `createTask` alone",
   "new TaskGroup": "made by `taskGroup` alone",
@@ -223,8 +261,12 @@ suite("an option that is not known is refused, with the one that was meant", () 
 
 /** What is asked for where there are no options, and some are needed. */
 const required: Record<string, string> = {
+  "new Broadcast": "a capacity: a whole number of items, 1 or more, or Infinity, got undefined",
   joined: "options with a `grace` in seconds, got null",
-  mapConcurrent: "`limit` as a number of items, got undefined",
+  forEachConcurrent: "`limit`, a whole number of 1 or more, got undefined",
+  mapAll: "`limit`, a whole number of 1 or more, got undefined",
+  mapConcurrent: "`limit`, a whole number of 1 or more, got undefined",
+  "new RateLimiter": "`rate`, a number above 0, got undefined",
 };
 
 suite("options that are no object are refused", () => {
@@ -265,6 +307,131 @@ test("what goes to the host is left to the host", async () => {
   assert.equal(new asyncio.TimeoutError("x", { cause: 1, other: 2 } as ErrorOptions).cause, 1);
 });
 
+/** What a number may be. NaN is always refused. */
+const kinds: Record<string, readonly number[]> = {
+  "a count": [-1, 0, 1.5],
+  "a count, or 0": [-1, 1.5],
+  "a byte count": [-1],
+  seconds: [],
+  "seconds, not below 0": [-1],
+  "an amount": [-1, 0, Number.POSITIVE_INFINITY],
+  "a share": [-1, 1.5],
+  "a whole number": [1.5, Number.POSITIVE_INFINITY],
+};
+
+/** By the name of an option, or of it and what takes it. */
+const numbers: Record<string, keyof typeof kinds> = {
+  intensity: "a count, or 0",
+  period: "seconds",
+  "withDeadlineOf.max": "seconds",
+  highWaterMark: "a byte count",
+  lowWaterMark: "a byte count",
+  attempts: "a count",
+  burst: "a count",
+  depth: "a count",
+  failures: "a count",
+  iterations: "a count",
+  limit: "a count",
+  max: "a count",
+  maxConnections: "a count",
+  maxMemoryMb: "a count",
+  maxQueue: "a count",
+  maxSteps: "a count",
+  maxTasksPerWorker: "a count",
+  maxWorkers: "a count",
+  probes: "a count",
+  queueSize: "a count",
+  receiveBufferSize: "a count",
+  schedules: "a count",
+  sendBufferSize: "a count",
+  weight: "a count",
+  backlog: "a count, or 0",
+  min: "a count, or 0",
+  minWorkers: "a count, or 0",
+  "new TaskQueue.limit": "a count, or 0",
+  ratio: "a share",
+  seed: "a whole number",
+  factor: "an amount",
+  "new RetryBudget.ratio": "an amount",
+  per: "an amount",
+  rate: "an amount",
+  cancelGrace: "seconds",
+  checkAfter: "seconds",
+  deadline: "seconds",
+  delay: "seconds",
+  grace: "seconds",
+  idle: "seconds",
+  killDelay: "seconds",
+  lifetime: "seconds",
+  priority: "seconds",
+  releaseDelay: "seconds",
+  reset: "seconds",
+  seconds: "seconds",
+  stopDelay: "seconds",
+  timeout: "seconds",
+  watchdog: "seconds",
+  drain: "seconds, not below 0",
+  shutdownDelay: "seconds, not below 0",
+};
+
+/** What is not looked at here: options, what takes them, or one of both; and why. */
+const exempt: Record<string, string> = {
+  uid: "goes to the host, which looks at it",
+  gid: "goes to the host, which looks at it",
+  stdin: "a descriptor among words: a TypeError that names all of them",
+  stdout: "a descriptor among words: a TypeError that names all of them",
+  stderr: "a descriptor among words: a TypeError that names all of them",
+  explored: "as `explore`, when it is called",
+  openConnection: "looked at once it is connected",
+  openUnixConnection: "looked at once it is connected",
+  "startServer.port": "the one that is given beside the options counts",
+  "Server.serveForever": "needs a server that listens",
+  "StreamReader.lines": "looked at by the first read",
+  "StreamWriter.startTls": "needs a socket",
+  "new StreamWriter": "needs a stream",
+  memoryStreamPair: "a testing tool that takes what it is given",
+  "SimulatedHost.listen": "called by `startServer`, which has looked at it",
+  "new SimulatedNetwork": "a testing tool: seconds may be a range",
+};
+
+/** What is needed beside the option that is looked at. */
+const base: Record<string, object> = {
+  "new RateLimiter": { rate: 1 },
+  "new Pool": { max: 1 },
+  joined: { grace: 1 },
+  mapConcurrent: { limit: 1 },
+};
+
+suite("an option that is no number, or an impossible one, is refused alike everywhere", () => {
+  const used = new Set<string>();
+  for (const [name, call] of Object.entries(calls)) {
+    for (const option of found.get(name)?.numbers ?? []) {
+      if (`${name}.${option}` in exempt || name in exempt || option in exempt) continue;
+      const key = `${name}.${option}` in numbers ? `${name}.${option}` : option;
+      used.add(key);
+      test(`${name}: ${option}`, async () => {
+        const { isOperation } = found.get(name) ?? assert.fail();
+        const wrong = kinds[numbers[key] ?? assert.fail(`what is ${key}?`)] ?? [];
+        for (const value of [Number.NaN, "5", Promise.resolve(5), ...wrong]) {
+          const options = { ...base[name], [option]: value };
+
+          const error = await refusal(call, options, isOperation, Error);
+
+          const words = typeof value === "number" ? `, got ${value}` : ", got ";
+          assert.ok(error.message.includes(words), error.message);
+        }
+      });
+    }
+  }
+
+  test("nothing else is in the list", () => {
+    assert.deepEqual(
+      Object.keys(numbers).filter((key) => !used.has(key)),
+      [],
+    );
+  });
+});
+
 suite("the words say how to write it", () => {
   const cures: [string, () => unknown, string][] = [
     ["a name", () => new asyncio.Lock("db" as never), 'Write `{ name: "db" }`'],
@@ -293,7 +460,7 @@ suite("the words say how to write it", () => {
     [
       "something else altogether",
       () => asyncio.taskGroup(five, { concurrency: 5 } as never),
-      "It has `limit`, `name` and `signal`",
+      "It has `limit`, `name`, `onError` and `signal`",
     ],
     ["the only one there is", () => new asyncio.Event({ label: "x" } as never), "It has `name`"],
     [
@@ -429,24 +596,29 @@ async function inGroup(use: (group: asyncio.TaskGroup) => unknown): Promise<unkn
 }
 
 /** The TypeError of a call; an operation has to reject with it, and not to throw. */
-async function refusal(call: Call, options: unknown, isOperation: boolean): Promise<Error> {
+async function refusal(
+  call: Call,
+  options: unknown,
+  isOperation: boolean,
+  kind: abstract new () => Error = TypeError,
+): Promise<Error> {
   let result: unknown;
   try {
     result = call(options as never);
   } catch (error) {
     assert.ok(!isOperation, "an operation rejects, and does not throw");
-    return checked(error);
+    return checked(error, kind);
   }
   try {
     await result;
   } catch (error) {
-    return checked(error);
+    return checked(error, kind);
   }
   return assert.fail("the call was not refused");
 }
 
-function checked(error: unknown): Error {
-  assert.ok(error instanceof TypeError, String(error));
+function checked(error: unknown, kind: abstract new () => Error): Error {
+  assert.ok(error instanceof kind, String(error));
   assert.equal((error as { code?: unknown }).code, "ERR_ASYNCIO_INVALID_ARGUMENT", error.stack);
   return error;
 }
@@ -461,6 +633,8 @@ interface Taker {
   readonly options: string[];
   /** Those of them that are objects of options. */
   readonly parts: string[];
+  /** Those of them that are numbers. */
+  readonly numbers: string[];
   /** Whether it returns a promise. */
   readonly isOperation: boolean;
 }
@@ -496,6 +670,10 @@ function readTypes(): Map<string, Taker> {
         const known = takers.get(name);
         takers.set(name, {
           options: namesOf([...(known?.options ?? []), ...properties.map((one) => one.name)]),
+          numbers: namesOf([
+            ...(known?.numbers ?? []),
+            ...properties.filter((one) => isNumber(typeOf(one))).map((one) => one.name),
+          ]),
           parts: namesOf([...(known?.parts ?? []), ...parts.map((one) => one.name)]),
           isOperation: result !== undefined && /^Promise</.test(checker.typeToString(result)),
         });
@@ -503,7 +681,7 @@ function readTypes(): Map<string, Taker> {
     }
   };
 
-  for (const door of ["index", "executors", "lowlevel", "testing", "worker"]) {
+  for (const door of ["index", "executors", "lowlevel", "patterns", "testing", "worker"]) {
     const file = program.getSourceFile(`${root}packages/asyncio/src/${door}.ts`) ?? assert.fail();
     for (const exported of checker.getExportsOfModule(
       checker.getSymbolAtLocation(file) ?? assert.fail(),
@@ -528,6 +706,12 @@ function readTypes(): Map<string, Taker> {
     }
   }
   return takers;
+}
+
+/** Whether a type allows any number. */
+function isNumber(type: Type): boolean {
+  const types = type.flags & TypeFlags.Union ? (type as UnionType).getTypes() : [type];
+  return types.some((part) => part.flags & TypeFlags.Number);
 }
 
 /** The objects that a type allows. */

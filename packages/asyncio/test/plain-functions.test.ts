@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import * as asyncio from "../src/index.ts";
+import * as patterns from "../src/patterns.ts";
 import * as testing from "../src/testing.ts";
 import { onBothLoops } from "./both-loops.ts";
 
@@ -59,10 +60,23 @@ const takers: Record<string, (body: Body) => PromiseLike<unknown>> = {
   "lock.run": (body) => new asyncio.Lock().run(body),
   "semaphore.run": (body) => new asyncio.Semaphore().run(body),
   "condition.run": (body) => new asyncio.Condition().run(body),
+  "resource.use": (body) => patterns.resource(noop, noop).use(body),
+  resources: (body) => patterns.resources(body),
+  withDeadlineOf: (body) => patterns.withDeadlineOf({}, body),
+  singleFlight: (body) => patterns.singleFlight(body)(),
+  "shared.run": async (body) => {
+    await using shared = new patterns.Shared(patterns.resource(noop, noop));
+    return await shared.run(body);
+  },
+  "pool.run": async (body) => {
+    await using pool = new patterns.Pool(patterns.resource(noop, noop), { max: 1 });
+    return await pool.run(body);
+  },
   "sequencer.run": (body) => new testing.Sequencer().run(0, body),
   "host.run": (body) => new testing.SimulatedNetwork().host("name").run(body),
 };
 
+const noop = (): void => {};
 const never = new AbortController().signal;
 
 suite("a function that is not async is as good as one that is", () => {

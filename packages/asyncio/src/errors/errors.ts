@@ -1,10 +1,8 @@
 /**
- * The error classes that every part of the library throws, and the wording of every wrong argument.
+ * The error classes that every part of the library throws, and the wording of wrong arguments.
  *
- * A class exists where a caller would react differently; it owns its wording, the call site passes
- * the variable parts. `code` is permanent, messages may change. `instanceof` is decided by a
- * registered symbol, so it also works when two copies of the package are loaded. How a cancellation
- * travels is in scope.ts.
+ * A class exists where a caller would react differently. `code` is permanent, messages may change.
+ * A registered symbol decides `instanceof`: so it works with two copies of the package.
  */
 
 import { type AnyNames, complaintAbout } from "./options.ts";
@@ -12,18 +10,12 @@ import { isThenable, render, renderReason } from "./render.ts";
 
 export { isThenable };
 
-/**
- * Who asked for a cancellation: code (`cancel`), a clock, a failing sibling, the end of a run, an
- * abort, or the end of the scope itself.
- */
+/** Who asked: code, a clock, a failing sibling, the end of a run, a signal, a scope that ends. */
 export type CancelSource = "cancel" | "deadline" | "group" | "shutdown" | "abort" | "closed";
 
-/**
- * What a CancelledError tells. `scope` is the scope that was cancelled: only its own scope may
- * swallow the error.
- */
+/** What a CancelledError tells. */
 export interface CancelDetails {
-  /** The scope that was cancelled. */
+  /** The scope that was cancelled, which alone may swallow the error. */
   readonly scope?: object | undefined;
   /** What `cancel` was given. */
   readonly reason?: unknown;
@@ -33,18 +25,13 @@ export interface CancelDetails {
   readonly requestedBy?: string | undefined;
 }
 
-/**
- * @internal Gives `errorClass` its name, and an `instanceof` that recognises the instances of other
- * copies of this package.
- */
+/** @internal Gives `errorClass` its name, and an `instanceof` for all copies of this package. */
 export function register(errorClass: abstract new (...args: never[]) => Error, name: string): void {
   const brand = Symbol.for(`asyncio-ts.${name}`);
-  Object.defineProperty(errorClass.prototype, "name", {
-    value: name,
-    configurable: true,
-    writable: true,
+  Object.defineProperties(errorClass.prototype, {
+    name: { value: name, configurable: true, writable: true },
+    [brand]: { value: true },
   });
-  Object.defineProperty(errorClass.prototype, brand, { value: true });
   Object.defineProperty(errorClass, Symbol.hasInstance, {
     // A user's subclass inherits this function; for it only the prototype chain counts.
     value(this: unknown, value: unknown): boolean {
@@ -60,17 +47,14 @@ export function register(errorClass: abstract new (...args: never[]) => Error, n
 }
 
 /**
- * Ends a wait whose scope was cancelled. Let it pass: code that catches it to clean up has to
- * rethrow it. Source: CPython's asyncio.CancelledError, with the scope it came from as in Trio.
+ * Ends a wait whose scope was cancelled. Code that catches it to clean up has to rethrow it.
+ * Source: asyncio.CancelledError, with the scope it came from as in Trio.
  */
 export class CancelledError extends Error {
   readonly code = "ERR_ASYNCIO_CANCELLED";
-  /**
-   * Of a cancelled `writer.write` or `drain`: how many of its bytes have gone out. The rest is
-   * buffered and follows.
-   */
+  /** Of a cancelled `writer.write` or `drain`: how many of its bytes have gone out by then. */
   declare readonly bytesWritten?: number;
-  // Private, so that printing the error does not print the scope and all that hangs on it.
+  // Private: printing the error does not print all that hangs on the scope.
   readonly #details: CancelDetails;
 
   constructor(details: CancelDetails = {}, options?: ErrorOptions) {
@@ -78,10 +62,7 @@ export class CancelledError extends Error {
     this.#details = details;
   }
 
-  /**
-   * The scope that was cancelled. A scope swallows or converts the CancelledErrors that carry
-   * itself, and no others.
-   */
+  /** The scope that was cancelled. No other scope swallows or converts the error. */
   get scope(): object | undefined {
     return this.#details.scope;
   }
@@ -96,15 +77,12 @@ export class CancelledError extends Error {
     return this.#details.source ?? "cancel";
   }
 
-  /**
-   * The name of the task that asked for the cancellation; undefined when it was a timer, a signal
-   * or plain code.
-   */
+  /** The name of the task that asked for it; undefined for a timer, a signal or plain code. */
   get requestedBy(): string | undefined {
     return this.#details.requestedBy;
   }
 
-  /** @internal The record that was delivered, for scopes that have to deliver it again. */
+  /** @internal The cancellation that was delivered. */
   static detailsOf(error: CancelledError): CancelDetails | undefined {
     return #details in error ? error.#details : undefined;
   }
@@ -120,8 +98,7 @@ const SOURCE_WORDS: Record<CancelSource, string> = {
   closed: "cut off: the scope it was started in has ended before it",
 };
 
-// The latest message without a reason: cancelling many tasks makes many errors that say the same
-// (bench: cancel).
+// The latest message without a reason, for many tasks that are cancelled (bench: cancel).
 let latest: { source: CancelSource; requestedBy: string | undefined; message: string } | undefined;
 
 function cancelMessage({ source = "cancel", requestedBy, reason, scope }: CancelDetails): string {
@@ -137,16 +114,14 @@ function cancelMessage({ source = "cancel", requestedBy, reason, scope }: Cancel
   return message;
 }
 
-/**
- * A deadline has passed. `cause` is the CancelledError that ended the work, where there was one.
- */
+/** A deadline has passed. `cause` is the CancelledError that ended the work, if there was one. */
 export class TimeoutError extends Error {
   readonly code = "ERR_ASYNCIO_TIMEOUT";
 }
 register(TimeoutError, "TimeoutError");
 
 /**
- * The object is not in a state that allows the call: the order of calls is wrong.
+ * The state of the object does not allow the call: the order of calls is wrong.
  *
  * @example
  * const future = new asyncio.Future<number>();
@@ -158,10 +133,7 @@ export class InvalidStateError extends Error {
 }
 register(InvalidStateError, "InvalidStateError");
 
-/**
- * A wrong argument: a TypeError that says what was expected, what came, and (`cure`) how to write
- * it.
- */
+/** A wrong argument: says what was expected, what came, and (`cure`) how to write it. */
 export function argumentError(
   api: string,
   expected: string,
@@ -191,25 +163,38 @@ export function checkOptions(api: string, options: unknown, names: AnyNames, cur
   if (complaint !== undefined) throw withCode(new TypeError(complaint));
 }
 
-/**
- * Throws unless `coroutine` can be called; a promise gets the advice that it would already be
- * running.
- */
+/** Throws unless `coroutine` can be called. */
 export function checkCoroutine(api: string, coroutine: unknown): void {
   if (typeof coroutine === "function") return;
-  if (isThenable(coroutine)) coroutine.then(undefined, () => {}); // the TypeError is enough
+  if (isThenable(coroutine)) coroutine.then(undefined, () => {}); // our TypeError is enough
   const cure = isThenable(coroutine)
     ? "A promise is already running and could not be cancelled: pass `() => work()` instead of `work()`"
     : undefined;
   throw argumentError(api, "a function that returns a promise", coroutine, cure);
 }
 
-/** Throws unless `seconds` is a number that is not NaN. */
-export function checkSeconds(
+/** Throws unless `value` is a number that is not NaN. */
+export function checkSeconds(api: string, what: string, value: unknown): asserts value is number {
+  if (typeof value !== "number") throw argumentError(api, what, value);
+  if (Number.isNaN(value)) throw rangeError(api, what, value);
+}
+
+/** Throws unless `value` is a whole number from `least` to `most`; Infinity is one of them. */
+export function checkCount(
   api: string,
   what: string,
-  seconds: unknown,
-): asserts seconds is number {
-  if (typeof seconds !== "number") throw argumentError(api, what, seconds);
-  if (Number.isNaN(seconds)) throw rangeError(api, what, seconds);
+  value: unknown,
+  least = 1,
+  most: number = 1 / 0,
+): void {
+  const expected = `${what}, a whole number of ${least} or more`;
+  if (typeof value !== "number") throw argumentError(api, expected, value);
+  const isWhole = Number.isInteger(value) || value === 1 / 0;
+  if (!isWhole || value < least || value > most) throw rangeError(api, expected, value);
+}
+
+/** Throws unless `value` is a number above 0, and no Infinity. */
+export function checkAmount(api: string, what: string, value: unknown): void {
+  if (typeof value !== "number") throw argumentError(api, `${what}, a number above 0`, value);
+  if (!(value > 0 && value < 1 / 0)) throw rangeError(api, `${what}, a number above 0`, value);
 }

@@ -2,19 +2,15 @@
 
 import { isThenable, render } from "./render.ts";
 
-/**
- * The names of the options `O`. A list that lacks one of them, or has one too many, does not
- * compile.
- */
+/** The names of the options `O`. A list that lacks one, or has one too many, does not compile. */
 export type Names<O> = Readonly<Record<keyof O, 1>>;
 
 /** Names of options, for code that only looks them up. */
 export type AnyNames = Readonly<Record<string, 1>>;
 
 /**
- * What is wrong with `options`, as a message in the name of the call; undefined if nothing is.
- * Looks at names and not at values: no code of the program runs, unless it is a proxy. `cure` is
- * for what is no object at all.
+ * What is wrong with `options`, as a message; undefined if nothing is. Looks at names and not at
+ * values, so no code of the program runs. `cure` is for what is no object at all.
  */
 export function complaintAbout(
   api: string,
@@ -29,13 +25,13 @@ export function complaintAbout(
     if (names[name] === 1) isEmpty = false;
     else if (Object.hasOwn(options, name)) return unknownOption(api, name, names);
   }
-  // An AbortSignal, a Map or a promise has no names of its own, and neither has what was meant.
+  // An AbortSignal, a Map or a promise has no names of its own.
   if (!isEmpty || isPlain(options) || Object.keys(names).some((name) => name in options))
     return undefined;
   return wrongShape(api, options, names, cure);
 }
 
-/** Whether it was written as `{ ... }`, in whatever realm. */
+/** Whether it was written as `{ ... }`, in any realm. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype === Object.prototype || prototype === null) return true;
@@ -47,7 +43,7 @@ function wrongShape(api: string, found: unknown, names: AnyNames, cure?: string)
   return `${api} expects an object of options, got ${render(found)}${advice === undefined ? "" : `. ${advice}`}`;
 }
 
-/** Options that are given bare, without the object around them, by what they are. */
+/** Options that are often given without the object around them, by their type. */
 const BARE: Readonly<Record<string, readonly string[]>> = {
   string: ["name", "encoding"],
   number: ["port", "limit", "delay", "drain", "seed"],
@@ -74,24 +70,17 @@ function unknownOption(api: string, name: string, names: AnyNames): string {
   return `${api} has no option \`${name}\`. ${advice}`;
 }
 
-/**
- * The one of `known` that differs from `name` by the least, if that is little: a letter in three.
- */
+/** The one of `known` that is most like `name`, if two letters of three are right. */
 function nearestTo(name: string, known: readonly string[]): string | undefined {
   const wanted = flat(name);
-  let nearest: string | undefined;
-  let least = Number.POSITIVE_INFINITY;
-  for (const candidate of known) {
-    const other = flat(candidate);
-    const distance = distanceOf(wanted, other);
-    if (distance >= least || distance > Math.max(wanted.length, other.length) / 3) continue;
-    nearest = candidate;
-    least = distance;
-  }
-  return nearest;
+  const [nearest] = known
+    .map((known) => ({ known, distance: distanceOf(wanted, flat(known)) }))
+    .filter((one) => one.distance <= Math.max(wanted.length, flat(one.known).length) / 3)
+    .sort((a, b) => a.distance - b.distance);
+  return nearest?.known;
 }
 
-/** As `return_exceptions` and `returnExceptions` are the same. */
+/** `return_exceptions` and `returnExceptions` are the same. */
 function flat(name: string): string {
   return name.slice(0, 40).replaceAll(/[_-]/g, "").toLowerCase();
 }

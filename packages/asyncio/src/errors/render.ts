@@ -1,15 +1,12 @@
 /**
- * Values of the program in messages and reports. What a program throws may be anything: an object
- * without a prototype, a proxy, an error whose `stack` is a getter that throws. Nothing in here
- * throws, whatever code a value brings along.
+ * Values of the program in messages and reports. What a program throws may be anything: a proxy, or
+ * an error whose `stack` is a getter that throws. Nothing in here throws, whatever is shown.
  */
 
 /** How deep errors in errors are shown; they may contain themselves. */
 const DEEPEST = 8;
 /** Characters of a plain object that a report shows. */
 const LONGEST_OBJECT = 200;
-/** Characters of a line that names a failure. */
-const LONGEST_LINE = 200;
 
 /** What `read` gives; undefined if it throws. */
 function attempt<T>(read: () => T): T | undefined {
@@ -20,10 +17,7 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/**
- * `instanceof` for values that may be proxies, which can throw when they are asked for their
- * prototype.
- */
+/** `instanceof` for values that may be proxies, which may throw at it. */
 export function isA<T>(value: unknown, type: abstract new (...args: never[]) => T): value is T {
   return attempt(() => value instanceof type) === true;
 }
@@ -70,6 +64,18 @@ export function stackOf(thrown: unknown): string | undefined {
   return typeof stack === "string" && stack !== "" ? stack : undefined;
 }
 
+/** V8's control of stacks; other engines lack it. */
+const stackErrors = Error as unknown as {
+  captureStackTrace?(target: object, above: unknown): void;
+};
+
+/** The stack of the callers of `above`, without the line of the error itself. */
+export function stackAbove(above: unknown): string {
+  const holder: { stack?: string } = {};
+  stackErrors.captureStackTrace?.(holder, above);
+  return (holder.stack ?? new Error().stack ?? "").replace(/^.*\n/, "");
+}
+
 /** What was thrown, in one line: an error's name and message, the text of anything else. */
 export function summary(thrown: unknown): string {
   const text = attempt(() => String(thrown));
@@ -83,7 +89,7 @@ export function summary(thrown: unknown): string {
 /** What was thrown, in one short line. */
 export function headline(thrown: unknown): string {
   const [line = ""] = summary(thrown).split("\n", 1);
-  return line.length > LONGEST_LINE ? `${line.slice(0, LONGEST_LINE)}...` : line;
+  return line.length > LONGEST_OBJECT ? `${line.slice(0, LONGEST_OBJECT)}...` : line;
 }
 
 /** What was thrown, for a report: with its stack, the errors in it, and its cause. */
@@ -102,5 +108,24 @@ function format(thrown: unknown, depth: number, shown: Set<unknown>): string {
     lines.push(`${pad}[${index + 1}]\n${format(part, depth + 1, shown)}`);
   const cause = isA(thrown, Error) ? attempt(() => thrown.cause) : undefined;
   if (cause !== undefined) lines.push(`${pad}caused by\n${format(cause, depth + 1, shown)}`);
+  return lines.join("\n");
+}
+
+/** A part of what an exception handler is told. */
+interface Report {
+  readonly message: string;
+  readonly exception?: unknown;
+  readonly task?: { getName(): string } | undefined;
+  readonly sourceTraceback?: string | undefined;
+}
+
+/** The text of a report: the message, the task, the error with its stack and what hangs on it. */
+export function formatReport(report: Report): string {
+  const { message, task, sourceTraceback } = report;
+  const lines = [`asyncio: ${message}`];
+  const name = task === undefined ? "" : JSON.stringify(task.getName());
+  if (!message.includes(name)) lines.push(`  task: ${name}`);
+  if (sourceTraceback !== undefined) lines.push(`  created\n${sourceTraceback}`);
+  if ("exception" in report) lines.push(formatThrown(report.exception));
   return lines.join("\n");
 }

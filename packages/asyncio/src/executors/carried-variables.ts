@@ -1,7 +1,8 @@
 /** Context variables whose values go along with a job. They are known by name on both sides. */
 
 import { argumentError, InvalidStateError } from "../errors/errors.ts";
-import { type Context, currentContext } from "../kernel/variables.ts";
+import { currentContext } from "../kernel/context.ts";
+import type { Context } from "../structures/context-values.ts";
 import { ContextVar } from "../tasks/context-var.ts";
 
 const shared: Map<string, ContextVar<unknown>> = new Map();

@@ -3,35 +3,36 @@
  * say who extend it: `accept` takes a job, `withdraw` asks it to end.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import { checkCount, checkOptions, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { QueueFull } from "../queues/errors.ts";
-import { type ConcurrentMap, mapConcurrent } from "../tasks/map-concurrent.ts";
-import { Job, JobStream } from "./job.ts";
+import type { ConcurrentMap } from "../tasks/concurrent-map.ts";
+import { mapConcurrent } from "../tasks/map-concurrent.ts";
+import { ExecutorJob, JobStream } from "./job.ts";
 import { type AnyFunction, checkedFunction, type FunctionName, type Sendable } from "./sendable.ts";
 import { unwrap, Work, type WorkCancellation } from "./work.ts";
 
 /** Options of `executor.map`. */
-export interface MapOptions {
+export interface ExecutorMapOptions {
   /** How many items are worked on, or wait to be taken. @default twice the workers */
   readonly limit?: number | undefined;
   /** Results in the order of the items; if false, as they come. @default true */
   readonly ordered?: boolean | undefined;
 }
-const MAP: Names<MapOptions> = { limit: 1, ordered: 1 };
+const MAP: Names<ExecutorMapOptions> = { limit: 1, ordered: 1 };
 
 /** Options of `executor.shutdown`. */
-export interface ShutdownOptions {
+export interface ExecutorShutdownOptions {
   /** Whether to wait until all jobs have ended, and the workers have gone. @default true */
   readonly wait?: boolean | undefined;
   /** Cancels the jobs that have not begun. @default false */
   readonly cancelFutures?: boolean | undefined;
 }
-const SHUTDOWN: Names<ShutdownOptions> = { wait: 1, cancelFutures: 1 };
+const SHUTDOWN: Names<ExecutorShutdownOptions> = { wait: 1, cancelFutures: 1 };
 
 /** What `executor.stats` tells. Times are in seconds. */
 export interface ExecutorStats {
@@ -163,7 +164,10 @@ export abstract class Executor implements AsyncDisposable {
    * NotSendableError for a bare function among the arguments. Source:
    * concurrent.futures.Executor.submit.
    */
-  submit<A extends unknown[], R>(fn: Sendable<(...args: A) => R>, ...args: A): Job<Awaited<R>> {
+  submit<A extends unknown[], R>(
+    fn: Sendable<(...args: A) => R>,
+    ...args: A
+  ): ExecutorJob<Awaited<R>> {
     const name = checkedFunction("`executor.submit`", fn);
     if (this.queued >= this.#maxQueue)
       throw new QueueFull(
@@ -172,7 +176,7 @@ export abstract class Executor implements AsyncDisposable {
     const { loop } = here();
     loop.checkOpen("`executor.submit`");
     const work = this.#make("`executor.submit`", name, args, here());
-    const job = new Job<Awaited<R>>(loop, work);
+    const job = new ExecutorJob<Awaited<R>>(loop, work);
     this.accept(work);
     return job;
   }
@@ -186,14 +190,13 @@ export abstract class Executor implements AsyncDisposable {
   map<T, R>(
     fn: Sendable<(item: T) => R>,
     items: Iterable<T> | AsyncIterable<T>,
-    options?: MapOptions,
+    options?: ExecutorMapOptions,
   ): ConcurrentMap<Awaited<R>> {
     const api = "`executor.map`";
     checkedFunction(api, fn);
     checkOptions(api, options, MAP);
     const { limit = 2 * this.maxWorkers, ordered = true } = options ?? {};
-    if (typeof limit !== "number") throw argumentError(api, "`limit` as a number of items", limit);
-    if (!(limit >= 1)) throw rangeError(api, "`limit` of 1 or more", limit);
+    checkCount(api, "`limit`", limit);
     return mapConcurrent(items, (item) => this.run(fn, item), { limit, ordered });
   }
 
@@ -220,7 +223,7 @@ export abstract class Executor implements AsyncDisposable {
    * caller is cancelled meanwhile, all jobs are cancelled, and the wait goes on until they have
    * ended. Calling it again waits for the same end. Source: concurrent.futures.Executor.shutdown.
    */
-  async shutdown(options?: ShutdownOptions): Promise<void> {
+  async shutdown(options?: ExecutorShutdownOptions): Promise<void> {
     const api = "`executor.shutdown`";
     checkOptions(api, options, SHUTDOWN);
     this.#isShutDown = true;

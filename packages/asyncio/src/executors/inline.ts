@@ -3,14 +3,14 @@
  * run so many at a time, and a test decides their order, as that of all tasks.
  */
 
-import { argumentError, CancelledError, checkOptions, rangeError } from "../errors/errors.ts";
+import { argumentError, CancelledError, checkCount, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { realHost } from "../kernel/host.ts";
 import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import { Context } from "../kernel/variables.ts";
 import { runInRoot } from "../ports/context-storage.ts";
+import { Context } from "../structures/context-values.ts";
 import { setSharedValues } from "./carried-variables.ts";
 import { errorOf, tableOf } from "./error-table.ts";
 import { NotSendableError } from "./errors.ts";
@@ -66,10 +66,8 @@ export class InlineExecutor extends Executor {
     const api = "`new InlineExecutor`";
     checkOptions(api, options, KNOWN);
     const maxWorkers = options?.maxWorkers ?? 1;
-    if (typeof maxWorkers !== "number")
-      throw argumentError(api, "`maxWorkers` as a number", maxWorkers);
-    if (!(maxWorkers >= 1)) throw rangeError(api, "`maxWorkers` of 1 or more", maxWorkers);
-    super("inline", options?.name, Math.floor(maxWorkers), Number.POSITIVE_INFINITY);
+    checkCount(api, "`maxWorkers`", maxWorkers);
+    super("inline", options?.name, maxWorkers, Number.POSITIVE_INFINITY);
   }
 
   /**
@@ -166,14 +164,14 @@ export class InlineExecutor extends Executor {
     const present = loadedFunction(url, name);
     if (typeof present === "function") return void this.#run(work, inside, present as AnyCall);
     const { loop } = work.scope;
-    loop.io(1); // virtual time holds still
+    loop.host.io?.(1); // virtual time holds still
     const loading = runInRoot(() => loadFunction(url, name));
     loading
       .then(
         (fn) => this.#run(work, inside, fn),
         (error) => this.#over(work, { state: "error", error }),
       )
-      .then(() => loop.io(-1));
+      .then(() => loop.host.io?.(-1));
   }
 
   #run(work: Work, inside: Inside, fn: AnyCall): void {

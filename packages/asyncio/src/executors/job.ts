@@ -20,13 +20,13 @@ const MOST_PROGRESS = 1000;
  * Source: concurrent.futures.Future.
  *
  * @example
- * import { type Job, module, ThreadPoolExecutor } from "asyncio-ts/executors";
+ * import { type ExecutorJob, module, ThreadPoolExecutor } from "asyncio-ts/executors";
  * const util = module<typeof import("node:util")>("node:util");
  * await using pool = new ThreadPoolExecutor({ maxWorkers: 1 });
- * const job: Job<string> = pool.submit(util.format, "%d%%", 12);
+ * const job: ExecutorJob<string> = pool.submit(util.format, "%d%%", 12);
  * assert.equal(await job, "12%");
  */
-export class Job<T> extends Task<T> {
+export class ExecutorJob<T> extends Task<T> {
   /** Of its own among the jobs of its executor. */
   readonly id: string;
   /**
@@ -37,7 +37,7 @@ export class Job<T> extends Task<T> {
 
   static {
     // A class has a `constructor` of its own; the one of Future.prototype must be seen instead.
-    delete (Job.prototype as { constructor?: unknown }).constructor;
+    delete (ExecutorJob.prototype as { constructor?: unknown }).constructor;
   }
 
   /** @internal */

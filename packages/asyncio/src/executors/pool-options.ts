@@ -1,13 +1,19 @@
 /** What pools take. */
 
-import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
+import {
+  argumentError,
+  checkCount,
+  checkOptions,
+  checkSeconds,
+  rangeError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { render } from "../errors/render.ts";
 import type { WorkerSetup } from "./protocol.ts";
 import { addressOf, checkedFunction, type Sendable } from "./sendable.ts";
 
 /** Options of `ThreadPoolExecutor` and `ProcessPoolExecutor`. */
-export interface PoolOptions {
+export interface ExecutorOptions {
   /** What reports call it. */
   readonly name?: string | undefined;
   /** How many jobs run at a time, at most. @default as many as there are processors for us */
@@ -34,7 +40,7 @@ export interface PoolOptions {
   /** Options of Node for the workers. @default those of this process */
   readonly execArgv?: readonly string[] | undefined;
 }
-const KNOWN: Names<PoolOptions> = {
+const KNOWN: Names<ExecutorOptions> = {
   name: 1,
   maxWorkers: 1,
   minWorkers: 1,
@@ -64,7 +70,7 @@ export interface CheckedPoolOptions {
 /** @throws TypeError or RangeError for wrong options, in the name of the call. */
 export function checkedPoolOptions(
   api: string,
-  options: PoolOptions | undefined,
+  options: ExecutorOptions | undefined,
 ): CheckedPoolOptions {
   checkOptions(api, options, KNOWN);
   const { name, idle = 60, initializer, warm = [], env, execArgv } = options ?? {};
@@ -76,9 +82,8 @@ export function checkedPoolOptions(
     least: number,
   ): number => {
     const value = options?.[key] ?? fallback;
-    if (typeof value !== "number") throw argumentError(api, `\`${key}\` as a number`, value);
-    if (!(value >= least)) throw rangeError(api, `\`${key}\` of ${least} or more`, value);
-    return Math.floor(value);
+    checkCount(api, `\`${key}\``, value, least);
+    return value;
   };
   const maxWorkers = count("maxWorkers", processors(), 1);
   const minWorkers = count("minWorkers", 0, 0);

@@ -1,7 +1,7 @@
 /** The pool whose workers are processes. */
 
 import { Pool } from "./pool.ts";
-import type { PoolOptions } from "./pool-options.ts";
+import type { ExecutorOptions } from "./pool-options.ts";
 import { ProcessLink } from "./process-link.ts";
 
 /**
@@ -18,7 +18,7 @@ import { ProcessLink } from "./process-link.ts";
  * assert.equal(await pool.run(path.basename, "/tmp/report.txt"), "report.txt");
  */
 export class ProcessPoolExecutor extends Pool {
-  constructor(options?: PoolOptions) {
+  constructor(options?: ExecutorOptions) {
     super("`new ProcessPoolExecutor`", "processes", options, (given, listener) => {
       return new ProcessLink(given, listener);
     });

@@ -5,10 +5,10 @@
 
 import {
   argumentError,
+  checkCount,
   checkOptions,
   checkSeconds,
   InvalidStateError,
-  rangeError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 
@@ -107,8 +107,7 @@ function settingsOf(before: CallSettings, options: CallOptions): CallSettings {
   if (!["keep", "replace", "wait"].includes(stop))
     throw argumentError(api, '`stop` as "keep", "replace" or "wait"', stop);
   checkSeconds(api, "`stopDelay` in seconds", stopDelay);
-  if (typeof attempts !== "number") throw argumentError(api, "`attempts` as a number", attempts);
-  if (!(attempts >= 1)) throw rangeError(api, "`attempts` of 1 or more", attempts);
+  checkCount(api, "`attempts`", attempts);
   if (attempts > 1 && transfer.length > 0)
     throw new InvalidStateError(
       "`with` cannot combine `transfer` with `idempotent`: what was moved away is not there for another attempt. Leave `transfer` out",

@@ -1,7 +1,7 @@
 /** The pool whose workers are threads. */
 
 import { Pool } from "./pool.ts";
-import type { PoolOptions } from "./pool-options.ts";
+import type { ExecutorOptions } from "./pool-options.ts";
 import { ThreadLink } from "./thread-link.ts";
 
 /**
@@ -21,7 +21,7 @@ import { ThreadLink } from "./thread-link.ts";
  * assert.equal(sizes.length, 2);
  */
 export class ThreadPoolExecutor extends Pool {
-  constructor(options?: PoolOptions) {
+  constructor(options?: ExecutorOptions) {
     super("`new ThreadPoolExecutor`", "threads", options, (given, listener) => {
       return new ThreadLink(given, listener);
     });

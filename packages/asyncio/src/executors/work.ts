@@ -7,16 +7,15 @@
 import { CancelledError, TimeoutError } from "../errors/errors.ts";
 import { cancelIfDue } from "../interop/cancellable.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
-import { runInScope } from "../kernel/context.ts";
+import { currentContext, runInScope } from "../kernel/context.ts";
 import { realHost } from "../kernel/host.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
-import { currentContext } from "../kernel/variables.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { contextStorage } from "../ports/context-storage.ts";
 import type { Links } from "../structures/linked-list.ts";
 import { formatSeconds } from "../structures/timers.ts";
-import { timeLeft } from "../tasks/timeouts.ts";
+import { timeLeft } from "../tasks/due.ts";
 import { sharedValues } from "./carried-variables.ts";
 import { addCallers, type ErrorTable, errorOf, tableOf } from "./error-table.ts";
 import type { CallOutcome } from "./protocol.ts";

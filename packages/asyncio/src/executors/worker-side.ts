@@ -13,13 +13,13 @@
 import type { MessagePort } from "node:worker_threads";
 import { CancelledError } from "../errors/errors.ts";
 import { enterScope } from "../kernel/context.ts";
-import { reportUnobserved } from "../kernel/failure.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, HostLoop, here } from "../kernel/operation.ts";
+import { reportUnobserved } from "../kernel/reports.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import { Context } from "../kernel/variables.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
+import { Context } from "../structures/context-values.ts";
 import { setSharedValues } from "./carried-variables.ts";
 import { errorOf, tableOf } from "./error-table.ts";
 import { type RunningJob, setOnlyJob } from "./job-context.ts";
@@ -278,7 +278,8 @@ export class WorkerSide {
           resolve(true);
         };
         for (const task of left) {
-          if (!task.scope.isEnding) task.cancelFor("shutdown");
+          const { graceTimer, insists } = task.scope.cancelState;
+          if (graceTimer === undefined && !insists) task.cancelFor("shutdown");
           task.listen({ futureDone });
         }
       });

@@ -2,10 +2,10 @@
 
 import { argumentError, CancelledError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { currentContext } from "../kernel/context.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import { currentContext } from "../kernel/variables.ts";
 import { findCause } from "../structures/causes.ts";
 
 /** Options of `cancellable`. */

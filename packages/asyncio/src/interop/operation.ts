@@ -20,7 +20,7 @@ import { completed, here, refused } from "../kernel/operation.ts";
 import { park as parkIn } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Wait, WaitSubject } from "../kernel/wait.ts";
-import { type Dependent, dependents } from "../ports/dependents.ts";
+import { type Dependent, dependents } from "./dependents.ts";
 
 /** A cancellation that is about to end a wait, as `onCancel` sees it. */
 export interface Cancellation {
@@ -121,7 +121,7 @@ export interface Held {
  */
 export function watchHeld(resource: Held): void {
   const { loop } = here();
-  if (loop.isExact) loop.watch(resource);
+  if (loop.isExact) loop.host.watch?.(resource);
 }
 
 /** Something outside the loop that must not outlive its run: a process, a socket, a worker. */

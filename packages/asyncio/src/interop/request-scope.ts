@@ -23,9 +23,9 @@ import type { FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
-import { Context } from "../kernel/variables.ts";
-import { type AbortBinding, type AbortTarget, bindSignal } from "../ports/abort.ts";
+import { type AbortTarget, bindSignal } from "../ports/abort.ts";
 import { runInRoot } from "../ports/context-storage.ts";
+import { Context } from "../structures/context-values.ts";
 import {
   captureSettlers,
   forgetSettlers,
@@ -173,7 +173,7 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
   next: RunningRequest | undefined = undefined;
   readonly #requests: RunningRequests;
   readonly #client: Client;
-  readonly #binding: AbortBinding | undefined;
+  readonly #release: (() => void) | undefined;
   readonly #resolve: Settle;
   readonly #reject: Settle;
   /** The cancellation of the caller's scope that was passed on to the task. */
@@ -195,7 +195,7 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
     this.#resolve = latest.resolve;
     this.#reject = latest.reject;
     forgetSettlers();
-    if (isSignal(client)) this.#binding = bindSignal(this, client);
+    if (isSignal(client)) this.#release = bindSignal(this, client);
     else client.on("close", this.#responseClosed);
     requests.add(this);
     task.observe();
@@ -228,7 +228,7 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
   futureDone(): void {
     const { task } = this;
     this.#requests.remove(this);
-    if (isSignal(this.#client)) this.#binding?.release();
+    if (isSignal(this.#client)) this.#release?.();
     else this.#client.off("close", this.#responseClosed);
     if (task.state === "fulfilled") this.#resolve(task.value);
     else if (task.state === "rejected") this.#reject(task.failure);

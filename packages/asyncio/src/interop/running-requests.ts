@@ -12,6 +12,7 @@ import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
 import type { Timer, TimerTarget } from "../structures/timers.ts";
+import { type Drainable, type Draining, drainingOf } from "./draining.ts";
 
 /** A request whose body has not ended. */
 export interface RunningRequest extends Links<RunningRequest>, TimerTarget {
@@ -26,20 +27,19 @@ export interface RunningRequest extends Links<RunningRequest>, TimerTarget {
   callerCancelled(cancellation: Cancellation): void;
 }
 
-export class RunningRequests {
+export class RunningRequests implements Drainable {
   readonly #loop: EventLoop;
+  readonly #draining: Draining;
   readonly #running: LinkedList<RunningRequest> = new LinkedList();
-  /** When draining began; undefined if it has not. */
-  #since: number | undefined = undefined;
   /** How many are waited for. */
   #drained = 0;
-  #closed = false;
   #allEnded: (() => void) | undefined = undefined;
   /** Those that tell us when they are cancelled, until they close. */
   readonly #callers: WeakSet<Scope> = new WeakSet();
 
-  constructor(loop: EventLoop) {
+  constructor(loop: EventLoop, draining: Draining) {
     this.#loop = loop;
+    this.#draining = draining;
   }
 
   /**
@@ -47,8 +47,9 @@ export class RunningRequests {
    * at once.
    */
   checkOpen(api: string, drain: number): void {
-    const isOver = this.#since !== undefined && this.#since + drain <= this.#loop.time();
-    if (!isOver && !this.#closed) return;
+    const { since, isClosed } = this.#draining;
+    const isOver = since !== undefined && since + drain <= this.#loop.time();
+    if (!isOver && !isClosed) return;
     throw new InvalidStateError(
       `${api} was called when the run had drained its requests and was ending. Close the server in a \`finally\` of main, so that no more come`,
     );
@@ -57,7 +58,8 @@ export class RunningRequests {
   add(request: RunningRequest): void {
     this.#running.add(request);
     if (!this.#callers.has(request.caller)) this.#watch(request.caller);
-    if (this.#since !== undefined) this.#drain(request, this.#since);
+    const { since } = this.#draining;
+    if (since !== undefined) this.#drain(request, since);
   }
 
   /** Does nothing for one that has been removed. */
@@ -69,28 +71,16 @@ export class RunningRequests {
     if (--this.#drained === 0) this.#allEnded?.();
   }
 
-  /**
-   * Lets those of `isOurs` go on for as long as they may, and cancels what is left then. Gives what
-   * to wait for, if there is any; when that is over, no more requests are taken.
-   */
-  close(isOurs: (task: Task<unknown>) => boolean): Promise<void> | undefined {
-    this.#since = this.#loop.time();
+  drain(since: number, isOurs: (task: Task<unknown>) => boolean): Promise<void> | undefined {
     for (const request of this.#running.toArray())
-      if (isOurs(request.task)) this.#drain(request, this.#since);
-    if (this.#drained > 0)
-      return new Promise((resolve) => {
-        this.#allEnded = () => {
-          this.#closed = true;
-          resolve();
-        };
-      });
-    this.#closed = true;
-    return undefined;
-  }
-
-  /** The run has ended: a later call for the requests of the loop gets new ones, which are open. */
-  forget(): void {
-    known.delete(this.#loop);
+      if (isOurs(request.task)) this.#drain(request, since);
+    if (this.#drained === 0) return undefined;
+    return new Promise((resolve) => {
+      this.#allEnded = () => {
+        this.#draining.isClosed = true;
+        resolve();
+      };
+    });
   }
 
   /**
@@ -114,13 +104,8 @@ export class RunningRequests {
   }
 }
 
-const known: WeakMap<EventLoop, RunningRequests> = new WeakMap();
-
 export function requestsOn(loop: EventLoop): RunningRequests {
-  let requests = known.get(loop);
-  if (requests === undefined) {
-    requests = new RunningRequests(loop);
-    known.set(loop, requests);
-  }
-  return requests;
+  const draining = drainingOf(loop);
+  draining.requests ??= new RunningRequests(loop, draining);
+  return draining.requests as RunningRequests; // nobody else makes any
 }

@@ -1,26 +1,23 @@
 /**
- * Callbacks of the user that the loop calls: `callSoon`, `callLater`, done callbacks.
+ * Callbacks of the program that the loop calls: `callSoon`, `callLater`, done callbacks.
  *
- * A callback waits at a gate, so the engine calls it in the async context of whoever registered it
- * (R1). On top of that it runs in a scope of its own, outside every task, with a copy of the
- * context variables as they were at registration (S185).
+ * A callback waits at a gate, so it runs in the async context of the code that registered it (R1).
+ * It has a scope of its own, outside every task, and a copy of the context variables as they were
+ * at registration (S185).
  */
 
 import { argumentError, isThenable } from "../errors/errors.ts";
+import type { Context } from "../structures/context-values.ts";
 import type { Timer } from "../structures/timers.ts";
-import { runInScope } from "./context.ts";
+import { currentContext, runInScope } from "./context.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
-import { type Context, currentContext } from "./variables.ts";
 
-export function checkCallback(api: string, callback: unknown): void {
-  if (typeof callback !== "function") throw argumentError(api, "a function", callback);
-}
+export type Callback = (...args: never[]) => unknown;
 
 /**
- * A callback that the loop will call; `cancel()` prevents it. Source: asyncio.Handle and
- * TimerHandle.
+ * A callback that the loop will call, unless `cancel()` prevents it. Source: asyncio.Handle.
  *
  * @example
  * const calls: string[] = [];
@@ -34,13 +31,10 @@ export class Handle {
   readonly scope: Scope;
   /** @internal Set by callAt. */
   timer: Timer | undefined = undefined;
-  /** @internal False iff nobody minds that it is never called: an `unref`ed timer. */
+  /** @internal False for an `unref`ed timer: it may never be called. */
   isAwaited = true;
-  /** @internal What reports call it: the name of the function, if it has one. */
+  /** @internal The name of the function, for reports. */
   label: string;
-  /** @internal Where it was set, if the host keeps that. */
-  createdAt: string | undefined = undefined;
-  readonly #when: number | undefined;
   readonly #gate: Gate;
   #callback: (() => unknown) | undefined;
 
@@ -48,26 +42,22 @@ export class Handle {
   constructor(
     api: string,
     loop: EventLoop,
-    callback: (...args: never[]) => unknown,
+    callback: Callback,
     args: unknown[],
-    when?: number,
     context?: Context,
   ) {
-    checkCallback(api, callback);
+    if (typeof callback !== "function") throw argumentError(api, "a function", callback);
     this.label = callback.name;
     this.#callback = () => (callback as (...args: unknown[]) => unknown)(...args);
-    this.#when = when;
-    this.scope = new Scope(loop, {
-      label: "a callback",
-      context: context ?? currentContext().copy(),
-    });
+    const variables = context ?? currentContext().copy();
+    this.scope = new Scope(loop, { label: "a callback", context: variables });
     this.#gate = new Gate(this.scope);
     this.#gate.promise.then(() => this.#run());
   }
 
   /** When the callback is due, on the clock of the loop; undefined for `callSoon`. */
   when(): number | undefined {
-    return this.#when;
+    return this.timer?.when;
   }
 
   /** The callback is not called; nothing happens if it was. */

@@ -1,16 +1,16 @@
 /**
- * Who hears of a cancellation, and in which order. One may forward itself from task to awaited task
- * without end; so deliveries are worked off as a list, and a chain of a hundred thousand tasks
- * needs no stack.
+ * Who hears of a cancellation, and what ends an operation that begins.
  *
- * Where is it delivered? To every wait parked at or below the scope, at once. If there is none, it
- * is `due`: it ends the next operation begun there, at its start, before that has changed anything.
- * If there are some, a branch that is not parked hears of it as well, as far as one can know of it:
- * until the next turn of the loop the cancellation is `fresh` and ends what is begun there; and a
- * nested scope in which nobody is parked has `missed` it.
+ * Every wait parked at or below the scope is told at once. If there is none, the cancellation is
+ * `due`: it ends the next operation there, at its start, before that has changed anything.
+ *
+ * If some are parked, branches that are not have to hear of it as well. They cannot be listed, so
+ * two things are known instead. Until the next turn of the loop the cancellation is `fresh`, and
+ * ends what begins in its scope. A nested scope without a parked wait has `missed` it: its branch
+ * is elsewhere, and its next operation gets it.
  */
 
-import type { Cancellation, ScopeWatcher } from "./cancellation.ts";
+import type { Cancellation } from "./cancellation.ts";
 import type { Scope } from "./scope.ts";
 import type { Wait } from "./wait.ts";
 
@@ -18,8 +18,8 @@ const deliveries: Cancellation[] = [];
 let delivering = false;
 
 /**
- * Delivers `cancellation` to all that waits at or below its scope, at once or after the deliveries
- * that are under way.
+ * Delivers `cancellation`, after the deliveries that are under way. A cancellation forwards itself
+ * from task to awaited task; a list, and no recursion, so that a long chain needs no stack.
  */
 export function deliver(cancellation: Cancellation): void {
   deliveries.push(cancellation);
@@ -36,82 +36,72 @@ export function deliver(cancellation: Cancellation): void {
 function deliverNow(cancellation: Cancellation): void {
   const { scope } = cancellation;
   const { first } = scope;
-  const cancelState = scope.ownCancelState();
-  const isAlone = first === scope.last && scope.nested === undefined;
-  if (
-    first?.isComplete === false &&
-    isAlone &&
-    cancelState.watchers.length === 0 &&
-    !cancelState.hasBranches
-  ) {
+  const { undelivered, watchers, hasBranches } = scope.ownCancelState();
+  const isAlone = first === scope.last && scope.nested === undefined && !hasBranches;
+  if (first?.isComplete === false && isAlone && watchers.length === 0) {
     scope.mayBeDue = true; // the common case, without lists (bench: cancel)
     makeFresh(cancellation);
     first.cancel(cancellation);
     return;
   }
-  const waits: Wait[] = [];
-  const watchers: ScopeWatcher[] = [];
-  const scopes = reach(scope, waits, watchers);
-  let isHeard = cancelState.undelivered > 0; // several cancels before the first is delivered are one CancelledError (F21)
+  const scopes = reach(scope);
+  const waits = scopes.flatMap(waitsIn);
+  let isHeard = undelivered > 0; // several cancels before the first is delivered are one CancelledError (F21)
   if (scopes.length > 1 && !isHeard) markMissed(scopes, cancellation);
-  for (const watcher of watchers) watcher.cancelled?.(cancellation);
+  for (const watcher of scopes.flatMap((one) => one.cancelState.watchers))
+    watcher.cancelled?.(cancellation);
   for (const wait of waits) isHeard = wait.cancel(cancellation) || isHeard;
-  if (!isHeard) scope.makeDue(cancellation, true); // the count keeps them all
-  const hasBranches = scopes.some((one) => one.cancelState?.hasBranches);
-  if (hasBranches && !scope.loop.isExact) scope.loop.exhaustBudget(); // those that are on their way come first
-  if (hasBranches || isHeard) makeFresh(cancellation);
+  if (!isHeard) scope.makeDue(cancellation, true);
+  const mayBranch = scopes.some((one) => one.cancelState.hasBranches);
+  if (mayBranch && !scope.loop.isExact) scope.loop.exhaustBudget(); // those that are on their way come first
+  if (mayBranch || isHeard) makeFresh(cancellation);
 }
 
-/**
- * Everything that a cancellation of `top` reaches, in order, parents first; marks the scopes on the
- * way.
- */
-export function reach(top: Scope, waits?: Wait[], watchers?: ScopeWatcher[]): Scope[] {
+/** The scopes that a cancellation of `top` reaches, parents first; all are marked. */
+export function reach(top: Scope): Scope[] {
   const scopes = [top];
   for (const scope of scopes) {
     scope.mayBeDue = true;
-    for (let wait = scope.first; wait !== undefined; wait = wait.next) waits?.push(wait);
-    if (scope.cancelState !== undefined) watchers?.push(...scope.cancelState.watchers);
-    for (let inner = scope.nested?.first; inner !== undefined; inner = inner.next) {
+    for (let inner = scope.nested?.first; inner !== undefined; inner = inner.next)
       if (!inner.shield) scopes.push(inner);
-    }
   }
   return scopes;
+}
+
+function waitsIn(scope: Scope): Wait[] {
+  const waits: Wait[] = [];
+  for (let wait = scope.first; wait !== undefined; wait = wait.next) waits.push(wait);
+  return waits;
 }
 
 /**
  * Where somebody is parked, a scope in which nobody is belongs to a branch that is elsewhere:
  *
  *     await race(
- *       () => sleep(100),                                              // <- parked: cancelled at 1
- *       async () => { await cleanup(2, save); await sleep(100); },  // <- ends in a shield
+ *       () => sleep(100),                                          // <- parked: cancelled at once
+ *       async () => { await cleanup(2, save); await sleep(100); }, // <- in a shield: has missed it
  *     );
  */
 function markMissed(scopes: readonly Scope[], cancellation: Cancellation): void {
   const [top] = scopes;
   const hearing = new Set<Scope | undefined>();
   for (const scope of scopes.toReversed()) {
-    for (let wait = scope.first; wait !== undefined; wait = wait.next)
-      if (!wait.isComplete) hearing.add(scope);
+    if (waitsIn(scope).some((wait) => !wait.isComplete)) hearing.add(scope);
     if (hearing.has(scope) && scope !== top) hearing.add(scope.parent);
   }
-  for (const scope of scopes) {
+  for (const scope of scopes)
     if (!hearing.has(scope) && scope !== top && hearing.has(scope.parent))
       scope.ownCancelState().missed ??= cancellation;
-  }
 }
 
-/** The branch in `scope` has heard of the cancellation of the scope `by`. */
-export function markHeard(scope: Scope, by: object | undefined): void {
-  for (let at: Scope | undefined = scope; at !== undefined; at = at.parent)
-    if (at.cancelState?.missed !== undefined && at.cancelState.missed.scope === by)
-      at.cancelState.missed = undefined;
+/** The branch in `branch` has heard of the cancellation of the scope `by`. */
+export function markHeard(branch: Scope, by: object | undefined): void {
+  for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.parent)
+    if (scope.cancelState.missed !== undefined && scope.cancelState.missed.scope === by)
+      scope.ownCancelState().missed = undefined;
 }
 
-/**
- * The branch that goes on in `scope` has not heard of `cancellation`: its next operation does, and
- * that of no other branch.
- */
+/** The branch in `scope` has not heard of `cancellation`: its next operation gets it. */
 export function owe(scope: Scope, cancellation: Cancellation): void {
   if (scope === cancellation.scope || scope.closed) cancellation.scope.makeDue(cancellation);
   else if (cancellation.scope.cancelling() > 0) {
@@ -120,10 +110,7 @@ export function owe(scope: Scope, cancellation: Cancellation): void {
   }
 }
 
-/**
- * Lets `cancellation` meet the next operation of the branch that goes on now: it was elsewhere, or
- * in line, when that came.
- */
+/** The branch that goes on now was elsewhere when `cancellation` came: it gets it next. */
 export function renew(branch: Scope, cancellation: Cancellation): void {
   if (cancellation.scope.cancelling() === 0) return;
   if (!branch.loop.isExact) branch.loop.exhaustBudget(); // however deep the functions are that it comes from
@@ -142,23 +129,20 @@ function makeFresh(cancellation: Cancellation): void {
 
 /** The cancellation of `scope` that came since the last turn of the loop. */
 export function freshIn({ cancelState, loop }: Scope): Cancellation | undefined {
-  return cancelState?.freshTurn === loop.turns ? cancelState.fresh : undefined;
+  return cancelState.freshTurn === loop.turns ? cancelState.fresh : undefined;
 }
 
-/**
- * What has to end an operation that begins in `branch`. Keeps `mayBeDue` true as long as it has to
- * be.
- */
+/** What has to end an operation that begins in `branch`. Keeps `mayBeDue` true while it has to. */
 export function findDue(branch: Scope): Cancellation | undefined {
   const isTimed = checkDeadlines(branch);
   let found: Cancellation | undefined;
   for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.parent) {
-    const { cancelState: state } = scope;
+    const { due, insists, missed } = scope.cancelState;
     if (scope.closed) found = scope.cutOff();
-    else if (state !== undefined) {
-      // What this branch has missed goes first.
-      const own = found?.scope === scope && !state.insists ? found : state.due;
-      found = own ?? freshIn(scope) ?? missedIn(scope) ?? found;
+    else if (found?.scope !== scope || insists) {
+      const own = due ?? freshIn(scope);
+      const around = missed !== undefined && missed.scope.cancelling() > 0 ? missed : undefined;
+      found = own ?? (scope.shield ? undefined : around) ?? found;
     }
     if (scope.shield) break;
   }
@@ -166,14 +150,9 @@ export function findDue(branch: Scope): Cancellation | undefined {
   return found;
 }
 
-function missedIn({ shield, cancelState }: Scope): Cancellation | undefined {
-  const missed = shield ? undefined : cancelState?.missed;
-  return missed !== undefined && missed.scope.cancelling() > 0 ? missed : undefined; // it may have been taken back
-}
-
 /**
- * A timer is only as punctual as the host: no operation may slip past a deadline. Gives whether one
- * is still ahead. Those around the owner of a task count, too: it would be cancelled by them.
+ * Cancels scopes whose deadline has passed before its timer has fired: no operation slips past one.
+ * Whether a deadline is still ahead. Those around the owner of a task count too.
  */
 function checkDeadlines(branch: Scope): boolean {
   let now: number | undefined; // the clock is read for finite deadlines alone, and once
@@ -181,13 +160,14 @@ function checkDeadlines(branch: Scope): boolean {
   let isOwners = false;
   for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.around) {
     const { deadline } = scope;
-    if (deadline !== Number.POSITIVE_INFINITY && !scope.closed && !scope.isExpired) {
+    if (deadline !== Number.POSITIVE_INFINITY && !scope.closed && !scope.cancelState.expired) {
       now ??= branch.loop.time();
       if (deadline > now) isAhead = true;
       else {
         scope.expire();
         // The owner may not have come to wait for its task yet, and passes nothing on.
-        if (isOwners && scope.cancellation) branch.task?.forwardCancel(scope.cancellation);
+        const { first } = scope.cancelState;
+        if (isOwners && first !== undefined) branch.task?.forwardCancel(first);
       }
     }
     isOwners ||= scope.parent === undefined;

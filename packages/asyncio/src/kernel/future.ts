@@ -1,19 +1,16 @@
 /**
- * Futures: results that are set once and awaited by many. This file alone knows how an object can
- * be a real promise and still tell who awaits it (R19).
+ * Futures: results that are set once and awaited by many. This file alone knows how a real promise
+ * can tell who awaits it (R19).
  *
  * `await future` asks the engine's PromiseResolve, which reads `future.constructor`. A pending
- * future answers with a class other than Promise; so the engine calls our `then` with its own
- * resolving functions, in the awaiter's scope, and the await becomes a wait like any other:
- * cancellable, listed in reports, resumed in FIFO order. The same happens where the engine follows
- * a future that an async function returns. One that is done answers `Promise`, and is awaited as
- * fast as a native promise (Node 24: 100 ns; a plain subclass takes 581, a thenable 337); that is
- * not a wait.
+ * future answers with a class other than Promise. So the engine calls our `then` with its own
+ * resolving functions, in the scope of the awaiter, and the await becomes a wait like any other.
+ * A future that is done answers `Promise`, and is awaited as fast as a native promise (Node 24:
+ * 100 ns; a plain subclass takes 581, a thenable 337); that is not a wait.
  *
- * `then`, `catch` and `finally` called by the user observe: they are promises as everywhere, and
- * cancelling their scope does not touch the future. The two are told apart by the functions that
- * `then` is given: the engine's own settle a promise. Nobody gives an instance a `constructor` or
- * `then` of its own: it would slow `Promise.all` for the whole process.
+ * `then`, `catch` and `finally` of the program observe, and cancelling their scope does not touch
+ * the future. The two are told apart by the functions that `then` is given. No instance gets a
+ * `constructor` or `then` of its own: it would slow `Promise.all` for the whole process.
  */
 
 import {
@@ -23,6 +20,8 @@ import {
   InvalidStateError,
 } from "../errors/errors.ts";
 import { isThenable } from "../errors/render.ts";
+import { isResolvingFunction } from "../ports/races.ts";
+import type { Context } from "../structures/context-values.ts";
 import {
   captureSettlers,
   forgetSettlers,
@@ -32,13 +31,12 @@ import {
 } from "../structures/settlers.ts";
 import { Handle } from "./callback.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { isResolvingFunction } from "./debug.ts";
-import { type FailureRecord, forgetFailure, recordFailure } from "./failure.ts";
+import { currentContext } from "./context.ts";
 import type { EventLoop } from "./loop.ts";
 import { getRunningLoop, here, turn } from "./operation.ts";
+import { type FailureRecord, forgetFailure, recordFailure, reportFailure } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
-import { type Context, currentContext } from "./variables.ts";
 import { Wait } from "./wait.ts";
 
 export type FutureState = "pending" | "fulfilled" | "rejected" | "cancelled";
@@ -46,10 +44,7 @@ export type FutureState = "pending" | "fulfilled" | "rejected" | "cancelled";
 /** Told when a future is done, inside the loop: must not throw and must not call user code. */
 export interface FutureListener {
   futureDone(future: Future<unknown>): void;
-  /**
-   * Where somebody waits until the future is done who owns it, and cancels it when that is
-   * cancelled.
-   */
+  /** The scope that waits for the future and owns it: its cancellation cancels the future. */
   readonly owner?: Scope | undefined;
 }
 
@@ -72,14 +67,11 @@ export class Future<T> extends Promise<T> {
   #state: FutureState = "pending";
   /** Its value, or what it failed with. */
   #outcome: unknown = undefined;
-  /**
-   * @internal Its place among all futures in the order in which they ended; 0 while it is pending.
-   */
+  /** @internal Its place in the order in which futures ended; 0 while it is pending. */
   doneSequence = 0;
-  /** Whether somebody has seen its failure, or will; the record of one that nobody has seen. */
+  /** Whether somebody has seen its failure, or will; else the record of the failure. */
   #observed: boolean | FailureRecord = false;
-  // Waits and listeners, told in the order in which they came. Most futures have one; a set lets
-  // any of many leave at once.
+  /** Told in the order in which they came. Most futures have one; of many, any may leave. */
   #listeners: Listener<T> | Set<Listener<T>> | undefined = undefined;
   readonly #loop: EventLoop;
   readonly #resolve: Settle;
@@ -114,7 +106,7 @@ export class Future<T> extends Promise<T> {
     return this.#state !== "pending";
   }
 
-  /** True iff it ended cancelled. A future that was asked to cancel and is still busy is not. */
+  /** Whether it ended cancelled. One that was asked to cancel and is still busy has not. */
   cancelled(): boolean {
     return this.#state === "cancelled";
   }
@@ -126,7 +118,7 @@ export class Future<T> extends Promise<T> {
   result(): T {
     const error = this.exception();
     if (this.#state === "rejected") throw error;
-    return this.#outcome as T; // fulfilled, for it is done and exception() has not thrown
+    return this.#outcome as T; // it is fulfilled
   }
 
   /**
@@ -142,8 +134,8 @@ export class Future<T> extends Promise<T> {
   }
 
   /**
-   * Ends it with a value. @throws InvalidStateError when it is done; TypeError for a promise, which
-   * `await` would unwrap.
+   * Ends it with a value.
+   * @throws InvalidStateError when it is done; TypeError for a promise, which `await` would unwrap.
    */
   setResult(value: T): void {
     this.#checkPending("setResult");
@@ -167,22 +159,12 @@ export class Future<T> extends Promise<T> {
     return true;
   }
 
-  /**
-   * Calls `callback(this)` in a later iteration of the loop once it is done, in the order of
-   * registration.
-   */
+  /** Calls `callback(this)` in a later iteration once it is done, in the order of registration. */
   addDoneCallback(callback: (future: this) => void, options?: { context?: Context }): void {
     checkOptions("`addDoneCallback`", options, { context: 1 });
-    const handle = new Handle(
-      "`addDoneCallback`",
-      this.#loop,
-      callback as (future: never) => void,
-      [this],
-      undefined,
-      options?.context,
-    );
-    const entry = { callback, futureDone: () => handle.timerDue() };
-    this.listen(entry);
+    const call = callback as (future: never) => void;
+    const handle = new Handle("`addDoneCallback`", this.#loop, call, [this], options?.context);
+    this.listen({ callback, futureDone: () => handle.timerDue() } as FutureListener);
   }
 
   /** Removes every registration of `callback` and gives how many there were. */
@@ -196,10 +178,7 @@ export class Future<T> extends Promise<T> {
     return removed;
   }
 
-  /**
-   * As every promise has it: `onFulfilled` gets the result, `onRejected` the failure. An operation
-   * of whoever calls it.
-   */
+  /** As every promise has it: `onFulfilled` gets the result, `onRejected` the failure. */
   // biome-ignore lint/suspicious/noThenProperty: it is a promise, and this is its one door for awaiters
   override then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
@@ -211,14 +190,13 @@ export class Future<T> extends Promise<T> {
       isResolvingFunction(onRejected)
     ) {
       this.#awaitIn(here(), onFulfilled, onRejected);
-      return super.then(ignore, ignore) as Promise<never>; // the engine ignores it; who calls `then` with such functions may not
+      return super.then(ignore, ignore) as Promise<never>; // the engine ignores it; a program may not
     }
     this.observe();
     if (this.#state === "pending" || this.#loop.spend()) return super.then(onFulfilled, onRejected);
-    // It is done, and the budget is spent: the host has its turn first, also before an `await
-    // failed.catch(...)` (R9).
+    // It is done, and the budget is spent: the host has its turn first (R9).
     const later = turn<void>(here(), this, undefined);
-    return later.then(() => super.then(onFulfilled, onRejected)) as Promise<A | B>;
+    return later.then(() => super.then(onFulfilled, onRejected));
   }
 
   override catch<B = never>(
@@ -246,7 +224,7 @@ export class Future<T> extends Promise<T> {
     return [];
   }
 
-  /** @internal Marks a failure as seen: somebody got hold of it, or will. */
+  /** @internal Somebody has seen its failure, or will. */
   observe(): void {
     if (typeof this.#observed === "object") forgetFailure(this.#observed);
     this.#observed = true;
@@ -266,13 +244,11 @@ export class Future<T> extends Promise<T> {
     else if (this.#listeners instanceof Set) this.#listeners.delete(listener as Listener<T>); // the same object
   }
 
-  /**
-   * @internal No copy: a task asks for its owner in each operation under a deadline, and many may
-   * await it.
-   */
+  /** @internal No copy: a task asks for its owner in each operation under a deadline. */
   allListeners(): Iterable<Listener<T>> {
-    const present = this.#listeners ?? [];
-    return present instanceof Set || Array.isArray(present) ? present : [present];
+    const present = this.#listeners;
+    if (present instanceof Set) return present;
+    return present === undefined ? [] : [present];
   }
 
   /** @internal Passes the cancellation of a waiter on. */
@@ -281,8 +257,7 @@ export class Future<T> extends Promise<T> {
   }
 
   /** @internal */ settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
-    // The report is ours to make, not the host's (R20). While it is pending: once failed, this
-    // would be a look at it.
+    // The report is ours to make, not the host's (R20). Once failed, this would be a look at it.
     if (state !== "fulfilled") super.then(undefined, ignore);
     this.#state = state;
     this.doneSequence = ++doneCount;
@@ -293,17 +268,20 @@ export class Future<T> extends Promise<T> {
     this.#listeners = undefined;
     if (listeners instanceof Set) for (const listener of listeners) this.#tell(listener);
     else if (listeners !== undefined) this.#tell(listeners);
-    if (state === "rejected" && this.#observed === false) this.#recordFailure();
+    if (state === "rejected" && this.#observed === false)
+      this.#observed = recordFailure(this as Future<unknown>);
+  }
+
+  /** @internal Reports its failure now, if nobody has looked at it. */
+  reportIfUnobserved(): void {
+    if (typeof this.#observed === "object") reportFailure(this.#observed);
   }
 
   /** @internal */ get state(): FutureState {
     return this.#state;
   }
 
-  /**
-   * @internal What it failed with or was cancelled with: see `state`, it may be undefined. Does not
-   * observe.
-   */
+  /** @internal What it failed with or was cancelled with. Does not observe. */
   get failure(): unknown {
     return this.#state === "fulfilled" ? undefined : this.#outcome;
   }
@@ -312,19 +290,11 @@ export class Future<T> extends Promise<T> {
     return this.#state === "fulfilled" ? (this.#outcome as T) : undefined;
   }
 
-  /** @internal In which the failure is reported. */ protected get variables(): Context {
+  /** @internal In which the failure is reported. */ get variables(): Context {
     return currentContext();
   }
 
-  /** @internal In debug mode: where it was created. */
-  get createdAt(): string | undefined {
-    return undefined;
-  }
-
-  /**
-   * The wait of one awaiter. A cancellation of its scope is passed on to this future, and the wait
-   * goes on (F1).
-   */
+  /** The wait of one awaiter: a join, for a cancellation is passed on to this future (F1). */
   #awaitIn(
     scope: Scope,
     resolve: (value: unknown) => void,
@@ -343,8 +313,7 @@ export class Future<T> extends Promise<T> {
 
   /**
    * Whether the engine awaits it by itself: it is done, and the budget has room. All that we see of
-   * such an await is that it reads `constructor`, which asks here; so here it is counted, and
-   * counts as a look at the failure.
+   * such an await is that it reads `constructor`: so it counts here, as a look at the failure too.
    */
   #isAwaitedNatively(): boolean {
     if (this.#state === "pending") return false;
@@ -365,11 +334,6 @@ export class Future<T> extends Promise<T> {
     else listener.resume(this.#outcome as T);
   }
 
-  /** @internal Whether anybody awaits it. */ get isAwaited(): boolean {
-    for (const listener of this.allListeners()) if (listener instanceof Wait) return true;
-    return false;
-  }
-
   #checkPending(call: string): void {
     if (!this.done()) return;
     throw new InvalidStateError(
@@ -377,23 +341,10 @@ export class Future<T> extends Promise<T> {
     );
   }
 
-  #recordFailure(): void {
-    const [loop, exception] = [this.#loop, this.#outcome];
-    const message = `${this.describe()} has failed, and nobody has looked at its failure`;
-    const { createdAt: sourceTraceback, variables, twin } = this;
-    const details = { loop, message, exception, sourceTraceback, variables, twin };
-    this.#observed = recordFailure(this as Future<unknown>, details);
-  }
-
-  /** @internal Makes a future that has failed as this one has, and does not hold this one. */
-  protected get twin(): () => Future<unknown> {
-    const [loop, outcome] = [this.#loop, this.#outcome];
-    return () => {
-      const twin = new Future({ loop });
-      twin.observe();
-      twin.settle("rejected", outcome);
-      return twin;
-    };
+  /** @internal Makes a pending future like this one, which it does not hold. */
+  get twin(): () => Future<unknown> {
+    const options = { loop: this.#loop };
+    return () => new Future(options);
   }
 
   /** What loggers write: a task hangs together with all the others. */
@@ -407,25 +358,21 @@ export class Future<T> extends Promise<T> {
   }
 }
 
-/**
- * The onCancel of an await that has begun under a cancellation. That has met an operation, and so
- * this rejects also if the future gives a value: `while (busy) await createTask(async () => 1)`
- * would never hear of anything.
- */
-function cancelJoin(wait: Wait<never>, cancellation: Cancellation): boolean {
-  return cancelAwaited(wait, cancellation);
+/** The onCancel of `await future`. The end of the awaiter's scope lets the future go (R16). */
+function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
+  const future = wait.subject as unknown as Future<unknown>; // #awaitIn made the wait with it
+  if (cancellation.source !== "closed") {
+    future.forwardCancel(cancellation);
+    return false;
+  }
+  future.unlisten(wait);
+  return true;
 }
 
 /**
- * The onCancel of `await future`: closing the awaiter's scope lets go of it, cancelling travels on
- * (R16).
+ * That of an await that has begun under a cancellation. It rejects also if the future gives a
+ * value, or `while (busy) await createTask(async () => 1)` would never hear of anything.
  */
-function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
-  const future = wait.subject as unknown as Future<unknown>; // #awaitIn made the wait with the future as its subject
-  if (cancellation.source === "closed") {
-    future.unlisten(wait);
-    return true;
-  }
-  future.forwardCancel(cancellation);
-  return false;
+function cancelJoin(wait: Wait<never>, cancellation: Cancellation): boolean {
+  return cancelAwaited(wait, cancellation);
 }

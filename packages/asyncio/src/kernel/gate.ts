@@ -1,9 +1,10 @@
 /**
- * Gates: promises that a step of the loop opens. What waits at a gate goes on in its turn in the
- * ready queue, in the async context in which it began to wait: that is how tasks start, callbacks
- * are called and signals abort, and how a task lets others go first. Nothing can cancel it, so a
- * gate is a tenth of a wait; and those who come one right after the other wait at the same gate,
- * whose promise remembers their order and their contexts (bench: switch, spawn).
+ * Gates: promises that a step of the loop opens. What waits at a gate goes on in its turn, in the
+ * async context in which it began to wait: so tasks start, callbacks are called, signals abort, and
+ * `sleep(0)` lets others go first.
+ *
+ * Nothing can cancel it, so a gate is a tenth of a wait. Those who come one right after the other
+ * wait at the same one: its promise remembers their order and contexts (bench: switch, spawn).
  */
 
 import { captureSettlers, forgetSettlers, latest, type Settle } from "../structures/settlers.ts";
@@ -20,10 +21,10 @@ export class Gate<T = void> implements Ready {
   readonly scope: Scope;
   /** Gets `value` when the gate opens. */
   readonly promise: Promise<T>;
+  /** How many wait at it. */
+  waiting = 1;
   readonly #open: Settle;
   readonly #value: T;
-  /** How many wait at it, where they share it. */
-  waiting = 1;
 
   constructor(scope: Scope, value?: T) {
     this.scope = scope;

@@ -1,99 +1,74 @@
 /**
- * The JavaScript host under the loop: its clock, its queues, its one timer. Nothing else in the
- * kernel touches time or host scheduling, so a loop over another `Host` runs in another kind of
- * time (see testing/).
+ * What a loop asks of the JavaScript host: a clock, queues, one timer. Nothing else in the kernel
+ * touches time, so a loop over another `Host` runs in another kind of time (testing/).
  *
- * Three queues, nearest first: microtasks (after the code that runs now), the point where all
- * microtasks have run, and macrotasks (after timers and I/O had their chance).
+ * Of the queues, microtasks are the nearest. Then comes the point where all microtasks have run,
+ * and last come macrotasks, after timers and I/O have had their chance.
  */
 
 import { type HostTimer, jsHost } from "../ports/js-host.ts";
-import type { Network } from "../ports/network.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import type { Handle } from "./callback.ts";
 import type { Ready } from "./gate.ts";
 import type { Scope } from "./scope.ts";
 import type { Wait, WaitSubject } from "./wait.ts";
 
-/** What a loop needs of its host. Delays are in seconds, as everywhere. */
+/** What a loop needs of its host. Delays are in seconds. */
 export interface Host {
   /** Seconds on a clock that never goes back. */
   now(): number;
   /** Calls `run` in a microtask. */
   microtask(run: () => void): void;
-  /**
-   * Runs when the microtask queue is empty: the step that was resumed has come as far as it can.
-   */
+  /** Calls `run` when all microtasks have run: the last step has come as far as it can. */
   afterMicrotasks(run: () => void): void;
   /** Calls `run` in a macrotask. */
   macrotask(run: () => void): void;
   /** Calls `run` at `when`, in seconds on the clock of `now()`. */
   setTimer(when: number, run: () => void): HostTimer;
   /**
-   * Calls back each time the host has nothing left to do, or with an error that says why the
-   * program will not end; gives the way to unsubscribe.
+   * Calls `run` each time the host has nothing left to do, or with an error that says why the
+   * program will not end. Gives a function that unsubscribes.
    */
   onDry(run: (error?: Error) => void): () => void;
-  /**
-   * A loop over an exact host runs one step at a time, the next when all microtasks of the last
-   * have run.
-   */
-  readonly exact?: boolean;
-  /**
-   * True iff a step may happen in the call that makes it ready, if nothing is ahead of it; else it
-   * waits for a microtask.
-   */
-  readonly stepsAtOnce?: boolean;
-  /** True iff branches that a scope cuts off when it ends are reported, as in debug mode. */
-  readonly strict?: boolean;
-  /**
-   * Picks which of the ready steps comes next, before each one (exact hosts); the oldest, 0, if it
-   * is absent.
-   */
-  readonly choose?: ((ready: RingBuffer<Ready>) => number) | undefined;
-  /**
-   * Whether an operation on `subject` in `scope` that could complete in its call shall let others
-   * go first (exact hosts).
-   */
-  yields?(scope: Scope, subject: WaitSubject): boolean;
-  /** Tells of each wait that is parked, just before its operation returns (exact hosts). */
-  parked?(wait: Wait): void;
-  /** Tells of each callback that is to be called later (exact hosts). */
-  called?(handle: Handle): void;
-  /**
-   * Tells of what somebody holds and has to give back (exact hosts). Comes again and again for the
-   * same thing.
-   */
-  watch?(resource: Watched): void;
-  /**
-   * How many of `available` bytes a read of a stream in memory gets (exact hosts); all of them if
-   * it is absent.
-   */
-  cut?(available: number): number;
-  /** Tells that nothing is ready, after all microtasks have run (exact hosts). */
-  idle?(): void;
-  /**
-   * Tells that work outside the loop has begun (1) or ended (-1): while there is any, virtual time
-   * holds still.
-   */
-  io?(change: 1 | -1): void;
-  /** The network of the running code; undefined: the real one. */
-  readonly network?: Network | undefined;
-  /** Shows text to whoever runs the program: exceptions nobody handled, debug findings. */
+  /** Shows a report to the people who run the program. */
   report(text: string): void;
+  /** Tells that work outside the loop has begun (1) or ended (-1): virtual time holds still. */
+  io?(change: 1 | -1): void;
+  /** The `Network` of the running code. @default the real one */
+  readonly network?: object | undefined;
+  /** Lets a step happen in the call that makes it ready, if nothing is ahead of it. */
+  readonly stepsAtOnce?: boolean;
+  /** Reports branches that the end of a scope cuts off, as debug mode does. */
+  readonly strict?: boolean;
+  /** Lets steps run one at a time: the next when all microtasks of the last have run. */
+  readonly exact?: boolean;
+
+  // --- for exact hosts
+
+  /** Picks the ready step that comes next. @default the oldest, 0 */
+  readonly choose?: ((ready: RingBuffer<Ready>) => number) | undefined;
+  /** Whether an operation on `subject` in `scope` that could complete now lets others go first. */
+  yields?(scope: Scope, subject: WaitSubject): boolean;
+  /** Tells of each wait that is parked, just before its operation returns. */
+  parked?(wait: Wait): void;
+  /** Tells of each callback that is to be called later. */
+  called?(handle: Handle): void;
+  /** Tells of what has to be given back. Comes again and again for the same thing. */
+  watch?(resource: Watched): void;
+  /** How many of `available` bytes a read of a stream in memory gets. @default all of them */
+  cut?(available: number): number;
+  /** Tells that nothing is ready, after all microtasks have run. */
+  idle?(): void;
 }
 
 /** What every loop takes. */
 export interface EventLoopOptions {
   /**
-   * Slow steps, creation sites, cut-off branches and swallowed cancellations are reported. @default
+   * Reports slow steps, creation sites, cut-off branches, swallowed cancellations. @default
    * ASYNCIO_DEBUG=1
    */
   readonly debug?: boolean | undefined;
-  /**
-   * Seconds after which a cancelled scope that has not ended is cancelled again, for good. @default
-   * 5
-   */
+  /** Seconds until a cancelled scope that goes on is cancelled again, for good. @default 5 */
   readonly cancelGrace?: number | undefined;
 }
 

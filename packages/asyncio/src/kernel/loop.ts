@@ -1,20 +1,16 @@
 /**
- * The event loop: the ready queue, the timers, the clock, and the live tasks; rides on the
- * JavaScript host.
+ * The event loop: the ready queue, the timers, the clock, and the live tasks.
  *
- * Who wakes a task? Somebody completes its wait (wait.ts) or a timer does; the wait joins the ready
- * queue; the loop drains the queue in that order, and each `step()` settles one promise, so the
- * engine continues the task in the microtask after it. Callbacks too are reactions of promises that
- * a step settles, in the context of their owners.
+ * To wake a task, something ends its wait (wait.ts). The wait joins the ready queue, and the loop
+ * drains the queue in order. Each `step()` settles one promise, and the engine continues the task
+ * in the microtask after it. One host timer is set for the earliest deadline; when it fires, all
+ * that is due joins the ready queue.
  *
- * How does a deadline fire? There is one host timer, set for the earliest deadline. When it fires,
- * all timers that are due wake their targets, which join the ready queue.
- *
- * On the real host a step that nothing is ahead of happens at once: what it lets go on does so in a
- * microtask, behind all that earlier steps have let go on, so the microtasks of the engine are the
- * ready queue, at the speed of promises. When the budget is spent, steps wait for a drain, and the
- * drain for a macrotask: timers and I/O of the host have their turn (R9). Over an exact host, and
- * in debug mode, a drain is one step, and the next waits until all microtasks have run.
+ * On the real host a step that nothing is ahead of happens at once: the microtasks of the engine
+ * are the ready queue, at the speed of promises. When the budget is spent, steps wait for a drain,
+ * and the drain for a macrotask, so that timers and I/O of the host have their turn (R9). Over an
+ * exact host, and in debug mode, a drain is one step, and the next waits until all microtasks have
+ * run.
  */
 
 import {
@@ -25,89 +21,75 @@ import {
   isThenable,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { formatReport } from "../errors/report.ts";
+import { formatReport } from "../errors/render.ts";
 import { environmentVariable } from "../ports/js-host.ts";
+import type { Context } from "../structures/context-values.ts";
 import { LinkedList } from "../structures/linked-list.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { type Timer, TimerHeap, type TimerTarget } from "../structures/timers.ts";
-import { checkCallback, Handle } from "./callback.ts";
-import { reportIfSlow } from "./debug.ts";
-import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./failure.ts";
+import { type Callback, Handle } from "./callback.ts";
+import { currentContext } from "./context.ts";
 import { Gate, type Ready } from "./gate.ts";
+import { type EventLoopOptions, type Host, type HostTimer, realHost } from "./host.ts";
 import {
-  type EventLoopOptions,
-  type Host,
-  type HostTimer,
-  realHost,
-  type Watched,
-} from "./host.ts";
+  type ExceptionContext,
+  type ExceptionHandler,
+  type FailureRecord,
+  reportIfSlow,
+} from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
-import { type Context, currentContext } from "./variables.ts";
 
 const KNOWN: Names<EventLoopOptions> = { debug: 1, cancelGrace: 1 };
 
-/**
- * Completions between two macrotask hops; and seconds, looked at every CLOCK_EVERY completions: the
- * clock costs 90 ns.
- */
+/** Completions between two macrotasks. */
 const BUDGET = 512;
+/** Seconds between two macrotasks, looked at every CLOCK_EVERY completions: that costs 90 ns. */
 const BUDGET_SECONDS = 0.001;
 const CLOCK_EVERY = 64;
-/** How many wait at one gate: a drain opens it as one step, and has to keep to the budget. */
+/** How many wait at one gate, which a drain opens as one step: it has to keep to the budget. */
 const GATE_PLACES = 32;
 
 /**
- * The ready queue, the timers and the clock of a run. Programs have a `HostLoop`, tests a
- * `VirtualLoop`.
+ * The ready queue, the timers and the clock of a run: a `HostLoop`, or in tests a `VirtualLoop`.
  *
  * @example
  * const loop: asyncio.EventLoop = asyncio.getRunningLoop();
  * assert.ok(loop.time() <= loop.time());
  */
 export class EventLoop {
-  /** @internal */ debug = false;
   /** Seconds that a cancelled scope has to end before it is cancelled again; 0 is none. */
   readonly cancelGrace: number;
   /** Seconds; debug mode reports steps that take longer. */
   slowCallbackDuration = 0.1;
-  /**
-   * @internal The live tasks, in the order of creation. The loop holds them strongly: no task
-   * vanishes.
-   */
+  /** @internal */ readonly host: Host;
+  /** @internal */ debug = false;
+  /** @internal Whether steps run one at a time. */ isExact = true;
+  /** @internal Whether branches that were cut off are reported. */ reportsFloating = true;
+  /** @internal The live tasks, in the order of creation, held strongly: no task vanishes. */
   readonly tasks: LinkedList<Task<unknown>> = new LinkedList();
-  /**
-   * @internal How many tasks were made without a name: names count from 1 on each loop, so runs
-   * repeat.
-   */
-  unnamed = 0;
-  /** @internal The run that it had, in words, once that has ended. */
-  endedRun: string | undefined = undefined;
-  /** @internal True once a scope has ended on floating branches. */
-  hasCutBranches = false;
-  /** @internal Shielded scopes that have not ended: a run waits for them, they are cleaning up. */
+  /** @internal How many tasks were made without a name. */ unnamed = 0;
+  /** @internal The run that has ended, in words. */ endedRun: string | undefined = undefined;
+  /** @internal Whether a scope has cut branches off. */ hasCutBranches = false;
+  /** @internal Shielded scopes that have not ended: they are cleaning up, and a run waits. */
   readonly shielded: Set<Scope> = new Set();
   /** @internal Failures that nobody has looked at yet (failure.ts). */
   readonly unobserved: Set<FailureRecord> = new Set();
+  /** @internal */ readonly timers: TimerHeap = new TimerHeap();
+  /** @internal How many deadlines were set in scopes whose bodies ran already. */
+  deadlinesSet = 0;
+  /** @internal How many drains there were. */ turns = 0;
 
-  /** @internal */ readonly host: Host;
-  /** @internal True iff steps run one at a time. */ isExact = true;
-  /** @internal True iff branches that were cut off are reported. */ reportsFloating = true;
   #stepsAtOnce = false;
   readonly #ready: RingBuffer<Ready> = new RingBuffer();
   /** The last step in the ready queue, if it is a gate that others may wait at too. */
   #lastGate: Gate | undefined = undefined;
-  readonly #timers: TimerHeap = new TimerHeap();
   #hostTimer: HostTimer | undefined = undefined;
-  /** When the host timer fires; Infinity iff there is none. */
-  #hostTimerWhen = Number.POSITIVE_INFINITY;
-  /** True iff a drain is scheduled. Something is ready only if it is. */
+  #hostTimerWhen = 0;
+  /** Whether a drain is scheduled. Something is ready only if it is. */
   #drainDue = false;
-  /** @internal How many deadlines were set in scopes whose bodies ran already. */
-  deadlinesSet = 0;
-  /** @internal How many drains there were. */ turns = 0;
   #spent = 0;
-  /** How much may be spent until the budget and the clock have to be looked at. */
+  /** What may be spent until the next look at the clock. */
   #checkAt = CLOCK_EVERY;
   #hoppedAt = 0;
   #stepStartedAt = 0;
@@ -146,10 +128,7 @@ export class EventLoop {
     return this.host.now();
   }
 
-  /**
-   * Calls `callback` with `args` in the next iteration, after everything that is ready now, in a
-   * copy of the current context.
-   */
+  /** Calls `callback` with `args` after all that is ready now, in a copy of the current context. */
   callSoon<A extends unknown[]>(callback: (...args: A) => void, ...args: A): Handle {
     this.checkOpen("`loop.callSoon`");
     const handle = new Handle("`loop.callSoon`", this, callback, args);
@@ -157,26 +136,25 @@ export class EventLoop {
     return handle;
   }
 
-  /**
-   * Calls `callback` with `args`, `delay` seconds from now. Equal deadlines fire in the order in
-   * which they were set.
-   */
+  /** Calls `callback` with `args`, `delay` seconds from now; equal deadlines, in the order set. */
   callLater<A extends unknown[]>(
     delay: number,
     callback: (...args: A) => void,
     ...args: A
   ): Handle {
     checkSeconds("`loop.callLater`", "a delay in seconds", delay);
-    this.checkOpen("`loop.callLater`");
-    checkCallback("`loop.callLater`", callback);
-    return this.callAt(this.time() + Math.max(delay, 0), callback, ...args);
+    return this.#schedule("`loop.callLater`", this.time() + Math.max(delay, 0), callback, args);
   }
 
   /** Calls `callback` with `args` at `when`, in seconds on the clock of `time()`. */
   callAt<A extends unknown[]>(when: number, callback: (...args: A) => void, ...args: A): Handle {
     checkSeconds("`loop.callAt`", "a time in seconds on the clock of `loop.time()`", when);
-    this.checkOpen("`loop.callAt`");
-    const handle = new Handle("`loop.callAt`", this, callback, args, when);
+    return this.#schedule("`loop.callAt`", when, callback, args);
+  }
+
+  #schedule(api: string, when: number, callback: Callback, args: unknown[]): Handle {
+    this.checkOpen(api);
+    const handle = new Handle(api, this, callback, args);
     handle.timer = this.addTimer(when, handle);
     if (this.isExact) this.host.called?.(handle);
     return handle;
@@ -184,7 +162,7 @@ export class EventLoop {
 
   /** How many steps are ready, timers set, and entries in the timer heap. */
   statistics(): Readonly<Record<"ready" | "timers" | "heapSize" | "tasks", number>> {
-    const { live: timers, size: heapSize } = this.#timers;
+    const { live: timers, size: heapSize } = this.timers;
     const [ready, tasks] = [this.#ready.length, this.tasks.size];
     return Object.freeze({ ready, timers, heapSize, tasks });
   }
@@ -194,21 +172,17 @@ export class EventLoop {
     return this.#closed;
   }
 
-  /**
-   * Drops the timers. Nothing can be started on a closed loop. @throws InvalidStateError while
-   * tasks are alive.
-   */
+  /** Drops the timers; nothing starts after it. @throws InvalidStateError while tasks are alive. */
   close(): void {
-    if (this.tasks.size > 0) {
+    const { size } = this.tasks;
+    if (size > 0)
       throw new InvalidStateError(
-        `\`loop.close\` found ${this.tasks.size} live tasks. Cancel and await them first`,
+        `\`loop.close\` found ${size} live tasks. Cancel and await them first`,
       );
-    }
     this.#closed = true;
-    this.#timers.clear();
+    this.timers.clear();
     this.#hostTimer?.clear();
     this.#hostTimer = undefined;
-    this.#hostTimerWhen = Number.POSITIVE_INFINITY;
   }
 
   /** @internal */ checkOpen(api: string): void {
@@ -219,20 +193,14 @@ export class EventLoop {
     );
   }
 
-  // --- exceptions nobody else can be told
+  // --- reports
 
-  /**
-   * Reports to `handler` instead of stderr; undefined restores the default. A handler that fails is
-   * reported itself.
-   */
+  /** Reports to `handler`; undefined: to stderr. A handler that fails is reported itself. */
   setExceptionHandler(handler: ExceptionHandler | undefined): void {
     this.#exceptionHandler = handler;
   }
 
-  /**
-   * Reports `context`, which nobody else can be told, in the context variables of what has failed:
-   * `variables`, or those of the task.
-   */
+  /** Reports `context`, in the context variables of what has failed: `variables`, or its task's. */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {
     const handler = this.#exceptionHandler;
     if (handler === undefined) {
@@ -270,18 +238,12 @@ export class EventLoop {
     if (!this.#drainDue) this.#scheduleDrain();
   }
 
-  /**
-   * @internal Whether the turn of a step is now: nothing is ahead of it, and the budget has room.
-   * Counts it (bench: lock).
-   */
+  /** @internal Whether a step may happen now: nothing is ahead, and the budget has room for it. */
   isNow(): boolean {
     return !this.#drainDue && this.#stepsAtOnce && this.spend();
   }
 
-  /**
-   * @internal A promise that is fulfilled after everything that is ready now. Several calls in a
-   * row may give the same one.
-   */
+  /** @internal Fulfilled after all that is ready now. Calls in a row may give the same promise. */
   turn(scope: Scope): Promise<void> {
     if (this.isNow()) return Promise.resolve();
     const last = this.#lastGate;
@@ -295,10 +257,7 @@ export class EventLoop {
     return gate.promise;
   }
 
-  /**
-   * @internal Whether an operation that could complete in the call may do so. Counts it. After a
-   * false it has to go through the ready queue, whose next drain lets the host have its turn first.
-   */
+  /** @internal Counts a completion. False: it has to wait for a drain, and the host comes first. */
   spend(amount = 1): boolean {
     this.#spent += amount;
     return this.#spent < this.#checkAt || this.#checkBudget();
@@ -314,62 +273,34 @@ export class EventLoop {
     return true;
   }
 
-  /**
-   * @internal The next drain goes through a macrotask: so all that runs now comes to its next
-   * operation before.
-   */
+  /** @internal Makes the next drain wait for a macrotask: what runs now comes first. */
   exhaustBudget(): void {
     this.#spent = BUDGET;
     this.#checkAt = 0;
   }
 
-  /** @internal So that the turn ends. On an exact host one begins with each step. */
+  /** @internal Lets the turn end. On an exact host one begins with each step. */
   ensureDrain(): void {
     if (!this.#drainDue && !this.isExact) this.#scheduleDrain();
   }
 
-  /**
-   * @internal `when` may be Infinity: the timer never fires, and keeps the process alive until it
-   * is cancelled.
-   */
+  /** @internal With a `when` of Infinity it only keeps the process alive, until it is cancelled. */
   addTimer(when: number, target: TimerTarget): Timer {
-    const timer = this.#timers.add(when, target);
-    if (this.#closed) return timer; // for a branch that outlived its run: it must not keep the process alive
-    if (this.#timers.live === 1) this.#hostTimer?.ref();
-    if (when < this.#hostTimerWhen || this.#hostTimer === undefined) this.#armHostTimer(when);
+    const timer = this.timers.add(when, target);
+    if (this.#closed) return timer; // of a branch that has outlived its run
+    if (this.timers.live === 1) this.#hostTimer?.ref();
+    if (this.#hostTimer === undefined || when < this.#hostTimerWhen) this.#armHostTimer(when);
     return timer;
   }
 
   /** @internal */ cancelTimer(timer: Timer): void {
-    this.#timers.cancel(timer);
-    // Left armed: setting and clearing host timers for each short timeout would cost more than one
-    // early wake-up.
-    if (this.#timers.live === 0) this.#hostTimer?.unref();
+    this.timers.cancel(timer);
+    if (this.timers.live === 0) this.#hostTimer?.unref(); // one early wake-up is cheaper than clearing it
   }
 
-  /** @internal Wakes what is due by now, before the host's timer does. */
-  fireDueTimers(): void {
-    for (const now = this.time(); this.#timers.fireNext(now); );
-  }
-
-  /** @internal What the timers that are set will wake, in no order. */
-  timerTargets(): TimerTarget[] {
-    return this.#timers.targets();
-  }
-
-  /** @internal True iff no step is ready or running. */
+  /** @internal Whether no step is ready or running. */
   get isIdle(): boolean {
     return !this.#drainDue;
-  }
-
-  /** @internal Somebody holds `resource`, on an exact loop: tests fail if it is not given back. */
-  watch(resource: Watched): void {
-    this.host.watch?.(resource);
-  }
-
-  /** @internal Work outside the loop has begun (1) or ended (-1). */
-  io(change: 1 | -1): void {
-    this.host.io?.(change);
   }
 
   #armHostTimer(when: number): void {
@@ -380,10 +311,9 @@ export class EventLoop {
 
   readonly #timersDue = (): void => {
     this.#hostTimer = undefined;
-    this.#hostTimerWhen = Number.POSITIVE_INFINITY;
     this.#hopped();
-    this.fireDueTimers();
-    if (this.#timers.live > 0) this.#armHostTimer(this.#timers.next());
+    this.timers.fireDue(this.time());
+    if (this.timers.live > 0) this.#armHostTimer(this.timers.next());
   };
 
   // --- draining
@@ -426,8 +356,7 @@ export class EventLoop {
     if (ready.length === 0) this.host.idle?.();
     else if (this.spend()) {
       this.#drainDue = true; // before the host chooses: it may make something ready
-      const item =
-        this.host.choose === undefined ? ready.shift() : ready.take(this.host.choose(ready));
+      const item = ready.take(this.host.choose?.(ready) ?? 0);
       this.#stepping = item;
       this.#stepStartedAt = this.debug ? realHost.now() : 0;
       item.step();

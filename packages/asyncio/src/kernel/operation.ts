@@ -1,20 +1,18 @@
 /**
- * What every operation does: it asks where it is, and completes, waits for its turn or is refused
- * there; and how a body runs in a scope of its own.
+ * What every operation does: it asks where it is, and completes, waits for its turn, or is refused;
+ * and how a body runs in a scope of its own.
  */
 
 import { type CancelDetails, CancelledError } from "../errors/errors.ts";
 import { findCause } from "../structures/causes.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { currentScope, runInScope } from "./context.ts";
+import { currentContext, currentScope, runInScope } from "./context.ts";
 import { markHeard } from "./delivery.ts";
-import { reportUnobserved } from "./failure.ts";
 import { Gate } from "./gate.ts";
-import type { EventLoopOptions } from "./host.ts";
-import { realHost } from "./host.ts";
+import { type EventLoopOptions, realHost } from "./host.ts";
 import { EventLoop } from "./loop.ts";
+import { reportUnobserved } from "./reports.ts";
 import { Scope } from "./scope.ts";
-import { currentContext } from "./variables.ts";
 import { Wait, type WaitSubject } from "./wait.ts";
 
 /**
@@ -32,18 +30,14 @@ export class HostLoop extends EventLoop {
 
 let outside: Scope | undefined;
 
-/**
- * The current scope; outside every `run` and task a scope of the default loop which is never
- * cancelled and never ends.
- */
+/** The current scope. Outside of all, one of the default loop that is never cancelled. */
 export function here(): Scope {
   const scope = currentScope();
   if (scope !== undefined) return scope;
   if (outside === undefined) {
     const loop = new HostLoop();
     outside = new Scope(loop, { label: "the program", context: currentContext() });
-    // No `run` ends on this loop: what failed unobserved is reported when the program does.
-    loop.host.onDry(() => reportUnobserved(loop));
+    loop.host.onDry(() => reportUnobserved(loop)); // no `run` ends on this loop
   }
   return outside;
 }
@@ -53,41 +47,31 @@ export function getRunningLoop(): EventLoop {
   return here().loop;
 }
 
-/**
- * What an operation returns that was complete in the call: at once, or in its turn when the budget
- * is spent.
- */
+/** What an operation returns that has completed in the call; later if the budget is spent. */
 export function completed<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
   const { loop } = scope;
-  const yields = (): boolean => loop.isExact && loop.host.yields?.(scope, subject) === true;
-  if (loop.spend() && !yields()) return Promise.resolve(value);
+  if (loop.spend() && !(loop.isExact && loop.host.yields?.(scope, subject)))
+    return Promise.resolve(value);
   return turn(scope, subject, value);
 }
 
-/**
- * What an operation returns that is complete, after everything that is ready now. Nothing can
- * cancel it any more.
- */
+/** The same, after everything that is ready now. Nothing can cancel it any more. */
 export function turn<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
   const { loop } = scope;
-  if (!loop.isExact) {
-    if (loop.isNow()) return Promise.resolve(value);
-    if (value === undefined) return loop.turn(scope) as Promise<T>; // T has undefined
-    const gate = new Gate(scope, value);
-    loop.enqueue(gate, true);
-    return gate.promise;
+  if (loop.isExact) {
+    const wait = new Wait<T>(scope, subject); // the host wants to know what its steps are about
+    loop.host.parked?.(wait as Wait);
+    wait.resume(value);
+    return wait.promise;
   }
-  // Whoever watches the steps wants to know what they are about.
-  const wait = new Wait<T>(scope, subject);
-  loop.host.parked?.(wait as Wait);
-  wait.resume(value);
-  return wait.promise;
+  if (value === undefined) return loop.turn(scope) as Promise<T>; // T has undefined
+  if (loop.isNow()) return Promise.resolve(value);
+  const gate = new Gate(scope, value);
+  loop.enqueue(gate, true);
+  return gate.promise;
 }
 
-/**
- * What an operation returns that cannot begin: a rejection that comes in its turn, as every outcome
- * does.
- */
+/** What an operation returns that cannot begin: it rejects in its turn. */
 export function refused(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
   const wait = new Wait<never>(scope, subject);
   wait.fail(error);
@@ -98,7 +82,7 @@ export function refused(scope: Scope, subject: WaitSubject, error: unknown): Pro
 
 /**
  * Runs `body` in `scope`, nested in `parent`; the scope closes when the body has settled. An
- * operation: a pending cancellation rejects it before the body runs, unless the scope is shielded.
+ * operation: a due cancellation rejects it before the body runs, unless the scope is shielded.
  */
 export async function openScope<T>(
   scope: Scope,
@@ -109,7 +93,7 @@ export async function openScope<T>(
     const stop = scope.shield ? undefined : parent.interruption(scope.label);
     if (stop !== undefined) await stop;
     scope.openIn(parent);
-    const value = await runInScope(scope, callBody<T>, body);
+    const value = await runInScope(scope, awaitBody<T>, body);
     if (!scope.loop.spend()) await turn(parent, scope.label, undefined); // a spin of bodies that never wait
     return value;
   } catch (error) {
@@ -121,18 +105,14 @@ export async function openScope<T>(
   }
 }
 
-/**
- * Awaits the body inside its own context: a thenable that a body merely returns is waited for in
- * the body's scope.
- */
-async function callBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
+/** Awaits what `body` returns, which may be any thenable, in the scope that is entered. */
+export async function awaitBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
   return await body();
 }
 
 /**
- * What an error that leaves a body in `scope` counts as. Foreign code answers to our signals with
- * errors of its own, which have our CancelledError as their cause. As long as the scope that it
- * comes from is ending, such an error counts as that.
+ * What an error that leaves `scope` counts as. Foreign code answers to our signals with errors of
+ * its own, caused by our CancelledError: each counts as that one while the scope of it is ending.
  */
 export function recognised(error: unknown, scope: Scope): unknown {
   const isOurs = error instanceof CancelledError;

@@ -6,19 +6,17 @@
  *       │ ────fail(error)─────▶ failed  ─┼─ step(), on its turn ─▶ the promise settles
  *       └ ────cancel(c)───────▶ cancelled┘
  *
- * A join is a wait whose onCancel forwards cancellations to what it waits for, and stays parked: it
- * holds them. When that has ended, `joined(value)`, or `fail(error)` with a CancelledError,
- * delivers the cancellation that it holds; `resume(value)` and `fail` with any other error are
- * stronger, and the cancellation meets the next operation instead.
+ * A wait leaves `parked` once, and its wait list in the same moment. The state that it stands for
+ * (item taken, lock granted) has changed by then. So a completed wait wins: a cancellation that
+ * comes later takes nothing away, and ends the next operation of the branch instead.
  *
- * Invariants: a wait leaves `parked` once, and leaves its wait list in the same moment. The state
- * it belongs to (item taken, lock granted) has changed by then. So a completed wait wins: a
- * cancellation that comes later takes nothing away, and nothing that was handed over can be lost.
- * The wait stays with its scope until its turn, so that such a cancellation is noted: it ends the
- * next operation of the branch.
+ * A join is a wait for a task. Its onCancel forwards a cancellation to the task, and the join stays
+ * parked and holds the cancellation. When the task has ended, `joined(value)`, or `fail(error)`
+ * with a CancelledError, delivers what is held; `resume` and `fail` with another error do not.
  */
 
 import { CancelledError } from "../errors/errors.ts";
+import { stackAbove } from "../errors/render.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import {
@@ -29,27 +27,24 @@ import {
   type Settle,
 } from "../structures/settlers.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { creationSites, describeCut, noteCut, watchForLostValues } from "./debug.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
+import { creationSites, describeCut, noteCut, watchForLostValues } from "./reports.ts";
 import type { Scope } from "./scope.ts";
+import type { Place } from "./selectable.ts";
 import type { Task } from "./task.ts";
 
-/** What a wait waits for: constant words, or an object that finds the words when somebody asks. */
+/** What a wait waits for: constant words, or an object that finds the words for a report. */
 export type WaitSubject =
   | string
   | {
       describeWait(now: number): string;
-      /**
-       * The tasks that have to act before the wait can end: the holder of a lock, the children of a
-       * group.
-       */
+      /** The tasks that have to act before the wait can end, as the holder of a lock. */
       waitsOn?(): Iterable<Task<unknown>>;
     };
 
 /**
- * Called when a parked wait is to be cancelled, before it ends: withdraws what the operation has
- * registered. Returns false to stay parked instead (a join: it forwards the cancellation to what it
- * waits for). It runs inside the loop: it must not throw and must not call user code.
+ * Called when a parked wait is to be cancelled: withdraws what the operation has registered. False
+ * keeps it parked: a join. Runs inside the loop: it must not throw and must not call user code.
  */
 export type OnCancel = (wait: Wait<never>, cancellation: Cancellation) => boolean;
 
@@ -57,11 +52,8 @@ export type WaitState = "parked" | "resumed" | "failed" | "cancelled";
 
 const settled: Promise<void> = Promise.resolve();
 
-/**
- * One suspension of one operation: `park` makes it, `resume` or `fail` ends it, and so does a
- * cancellation.
- */
-export class Wait<T = unknown> {
+/** One suspension of one operation: `park` makes it; `resume`, `fail` or a cancellation ends it. */
+export class Wait<T = unknown> implements Place<T> {
   /** What the operation returns. */
   readonly promise: Promise<T>;
   /** @internal */ readonly scope: Scope;
@@ -69,41 +61,30 @@ export class Wait<T = unknown> {
   /** @internal */ readonly onCancel: OnCancel | undefined;
   /** Whether it waits still, and else how it has ended. */
   state: WaitState = "parked";
-  /** @internal True iff it is handed something that would be lost with it: an item, a lock. */
+  /** @internal Whether it is handed something that would be lost with it: an item, a lock. */
   handsOver = false;
-  /**
-   * @internal While parked: what the waiter brought along for whoever resumes it, the item of a
-   * waiting `put`. Then its outcome.
-   */
+  /** @internal While parked: what it brings along, as the item of a `put`. Then its outcome. */
   offer: unknown = undefined;
-  readonly #resolve: Settle;
-  readonly #reject: Settle;
   /**
-   * @internal While parked: a cancellation that was forwarded and is not yet delivered. Once
-   * cancelled: the one to deliver. Once completed: one that came before its turn, and that its
-   * branch has not heard of.
+   * @internal While parked: a cancellation that was forwarded. Cancelled: the one that it ends
+   * with. Completed: one that came before its turn, and ends the next operation of the branch.
    */
   cancellation: Cancellation | undefined = undefined;
-  /** @internal True iff a bare promise may end it: then nobody can tell that it waits in vain. */
+  /** @internal Whether a bare promise may end it: nobody can tell that it waits in vain. */
   isForeign = false;
-  /**
-   * @internal True iff it waits for something outside its loop: virtual time holds still until it
-   * ends.
-   */
+  /** @internal Whether it waits for something outside its loop: virtual time holds still. */
   isOutside = false;
-
-  // Links of the scope's list of waits, kept by Scope alone.
+  readonly #resolve: Settle;
+  readonly #reject: Settle;
+  // Links of the scope's list of waits, kept by Scope.
   /** @internal */ previous: Wait | undefined = undefined;
   /** @internal */ next: Wait | undefined = undefined;
-  // Links of the WaitList it stands in line in, kept by WaitList alone.
+  // Links of the WaitList that it stands in, kept by WaitList.
   /** @internal */ list: WaitList | undefined = undefined;
-  /** @internal */ listPrevious: Wait | undefined = undefined;
-  /** @internal */ listNext: Wait | undefined = undefined;
+  /** @internal */ listPrevious: Place | undefined = undefined;
+  /** @internal */ listNext: Place | undefined = undefined;
 
-  /**
-   * @internal With `resolve` and `reject` the wait settles a promise of the host's: the one made by
-   * `await future`.
-   */
+  /** @internal With `resolve` and `reject` it settles a promise of the host: `await future`. */
   constructor(
     scope: Scope,
     subject: WaitSubject,
@@ -120,7 +101,7 @@ export class Wait<T = unknown> {
       this.#reject = latest.reject;
       forgetSettlers();
     } else {
-      this.promise = settled as Promise<never>; // nobody sees it: the host has its own promise
+      this.promise = settled as Promise<never>; // nobody sees it
       this.#resolve = resolve;
       this.#reject = reject;
     }
@@ -130,18 +111,15 @@ export class Wait<T = unknown> {
     }
   }
 
-  /**
-   * Ends the wait with `value`; false if it has ended already. Only a caller that got true has
-   * handed the value over.
-   */
+  /** Ends the wait with `value`; false if it has ended already, and `value` was not handed over. */
   resume(value: T): boolean {
     return this.#end("resumed", value);
   }
 
   /**
    * Ends the wait with `error`; false if it has ended already. The CancelledError of what it waited
-   * for gives way: a cancellation that the wait holds, or that comes before its turn, is delivered
-   * instead, with `error` as the cause.
+   * for gives way: if the wait itself is cancelled before its turn, that is delivered instead, with
+   * `error` as the cause.
    */
   fail(error: unknown): boolean {
     const { cancellation } = this;
@@ -150,43 +128,30 @@ export class Wait<T = unknown> {
     return this.#end("failed", error);
   }
 
-  /**
-   * Ends a join: with the cancellation that it holds, whose cause is `cause`; with `value` if it
-   * holds none.
-   */
+  /** Ends a join: with the cancellation that it holds, caused by `cause`, or else with `value`. */
   joined(value: T, cause?: unknown): boolean {
     const { cancellation } = this;
-    return cancellation === undefined
-      ? this.resume(value)
-      : this.#endCancelled(cancellation, cause);
+    if (cancellation === undefined) return this.resume(value);
+    return this.#endCancelled(cancellation, cause);
   }
 
-  /**
-   * @internal Ends the wait with the CancelledError of `cancellation`, or lets its onCancel forward
-   * that. False for one that is complete: its branch has not heard of the cancellation yet, and
-   * does when its turn has come.
-   */
+  /** @internal Ends the wait, unless its onCancel forwards. False: its branch does not hear it. */
   cancel(cancellation: Cancellation): boolean {
     if (this.state === "parked") {
       if (cancellation.source === "closed") describeCut(this as Wait);
       if (this.onCancel !== undefined) this.#hold(cancellation);
-      if (this.onCancel === undefined || this.#withdraw(cancellation))
-        this.#endCancelled(cancellation);
+      if (this.#withdraw(cancellation)) this.#endCancelled(cancellation);
     } else if (this.state === "failed" && !this.isComplete) {
-      // Two tasks await one future and are cancelled one after the other. The first cancellation
-      // ends the future, and with it the wait of the second task; the second must not come on top
-      // of that, it takes its place.
+      // The first of two tasks that await one future was cancelled, and has cancelled the future.
+      // The cancellation of the second takes the place of that one's error, its cause.
       this.state = "cancelled";
-      this.#deliver(cancellation); // the outcome stays: the inner error becomes the cause
+      this.#deliver(cancellation);
     }
     if (this.isComplete) this.cancellation ??= cancellation;
     return !this.isComplete;
   }
 
-  /**
-   * @internal True once it has an outcome that no cancellation takes away: one that comes meets the
-   * next operation of its branch.
-   */
+  /** @internal Whether it has an outcome that no cancellation takes away. */
   get isComplete(): boolean {
     return (
       this.state === "resumed" ||
@@ -194,13 +159,16 @@ export class Wait<T = unknown> {
     );
   }
 
-  /**
-   * @internal Says that the wait is for something outside its loop, foreign work or another loop.
-   */
+  /** @internal Says that it waits for something outside its loop: foreign work, another loop. */
   waitsOutside(): void {
     if (this.state !== "parked" || this.isOutside) return;
     this.isOutside = true;
-    this.scope.loop.io(1);
+    this.scope.loop.host.io?.(1);
+  }
+
+  /** Whose it is; undefined outside every task. */
+  get task(): Task<unknown> | undefined {
+    return this.scope.task;
   }
 
   /** What it waits for, in words. */
@@ -224,21 +192,22 @@ export class Wait<T = unknown> {
     this.resume(this.offer as T); // put there by the operation that set the timer
   }
 
-  /** @internal Called by the loop when its turn has come: settles the promise. */
+  /** @internal Its turn has come: settles the promise. */
   step(): void {
     if (this.state === "cancelled") {
-      // Branches whose turn was in this very drain have not heard of it: they come to their next
-      // operation first.
-      if (this.cancellation !== undefined && freshIn(this.cancellation.scope) !== undefined) {
-        this.scope.loop.exhaustBudget();
-        this.scope.loop.enqueue(this, true);
+      const { cancellation, scope } = this;
+      if (cancellation !== undefined && freshIn(cancellation.scope) !== undefined) {
+        // Branches whose turn was in this very drain come to their next operation first.
+        scope.loop.exhaustBudget();
+        scope.loop.enqueue(this, true);
         return;
       }
       guardAbandonedBranches();
-      rejectCancelled(this as Wait, this.#resolve, this.#reject);
+      cancelled.push(this as Wait);
+      settled.then(makeCancelled).then(this.#resolve, this.#reject);
       return;
     }
-    this.scope.removeWait(this);
+    this.scope.removeWait(this as Wait);
     if (this.cancellation !== undefined) renew(this.scope, this.cancellation);
     if (this.state === "resumed") this.#resolve(this.offer);
     else {
@@ -251,16 +220,14 @@ export class Wait<T = unknown> {
     if (this.state !== "parked") return false;
     this.state = state;
     this.offer = outcome;
-    if (this.list !== undefined) this.list.remove(this);
-    if (this.isOutside) this.scope.loop.io(-1);
+    if (this.list !== undefined) this.list.remove(this as Wait);
+    if (this.isOutside) this.scope.loop.host.io?.(-1);
     if (state !== "cancelled" && this.cancellation !== undefined) {
-      // It was forwarded, and what we waited for gave an answer all the same: deliver it at the
-      // next wait.
-      owe(this.scope, this.cancellation);
+      owe(this.scope, this.cancellation); // it was forwarded, and an answer came all the same
       this.cancellation = undefined;
     }
     if (this.isComplete) this.scope.loop.enqueue(this);
-    else this.scope.loop.enqueue(this, true); // until its turn, a cancellation may take the place of this one
+    else this.scope.loop.enqueue(this, true); // a cancellation may still take its place
     return true;
   }
 
@@ -277,22 +244,19 @@ export class Wait<T = unknown> {
   }
 
   #withdraw(cancellation: Cancellation): boolean {
+    if (this.onCancel === undefined) return true;
     try {
-      return this.onCancel?.(this as unknown as Wait<never>, cancellation) ?? true;
+      return this.onCancel(this as unknown as Wait<never>, cancellation);
     } catch (exception) {
-      this.scope.loop.callExceptionHandler({
-        message: "a cancel hook has failed",
-        exception,
-        task: this.scope.task,
-      });
+      const { loop, task } = this.scope;
+      loop.callExceptionHandler({ message: "a cancel hook has failed", exception, task });
       return true;
     }
   }
 
   /**
-   * Two scopes may cancel one join: an inner deadline first, then the outer scope. The outermost
-   * one is delivered when the join ends, the other stays pending in its own scope, in case the join
-   * has a value.
+   * Two scopes may cancel one join: an inner deadline, then the scope around it. The join delivers
+   * the outer one. The other is due in its own scope, in case the join has a value.
    */
   #hold(cancellation: Cancellation): void {
     const held = this.cancellation;
@@ -305,72 +269,43 @@ export class Wait<T = unknown> {
   }
 }
 
-/**
- * The rejection of a cancelled wait. An error made where `cancel` was called would show the
- * canceller; this one is made in a reaction whose promise passes its outcome on to that of the
- * wait. From there the engine finds the awaiters, and the stack it records is that of the victim,
- * with all its callers (bench: cancel).
- */
-function rejectCancelled(wait: Wait, resolve: Settle, reject: Settle): void {
-  cancelled.push(wait);
-  settled.then(makeCancelled).then(resolve, reject);
-}
+// --- the error of a cancelled wait
 
-/**
- * The waits whose error is still to be made: one for each reaction that will make one, in the same
- * order.
- */
+/** The waits whose error is to be made, one for each `makeCancelled` that will run, in order. */
 const cancelled: RingBuffer<Wait> = new RingBuffer();
 
-/** Only throws: the engine never compiles a function that does not return. */
+/**
+ * A reaction whose promise passes its error on to that of the wait. So the engine finds the
+ * awaiters of that one, and the stack that it records is the victim's and not the canceller's
+ * (bench: cancel). It only throws: the engine never compiles such a function.
+ */
 function makeCancelled(): never {
   throw nextCancelled();
 }
+makeCancelled.prototype = CancelledError.prototype;
 
 /**
- * Makes the error by naming the function that throws it as the class that is constructed: so the
- * engine leaves out of the stack everything down to that. To capture the stack a second time would
- * cost twice, and turn the error into a dictionary of half a kilobyte (bench: cancel).
+ * The error is constructed as if `makeCancelled` were its class: the engine leaves all frames down
+ * to that one out of the stack. Capturing the stack a second time would cost twice.
  */
 function nextCancelled(): CancelledError {
   const wait = cancelled.shift();
-  const { cancellation, promise, offer } = wait;
-  const details = cancellation as Cancellation; // it was cancelled
-  const cause = details.source === "abort" ? details.reason : offer;
+  const details = wait.cancellation as Cancellation; // it was cancelled
+  const cause = details.source === "abort" ? details.reason : wait.offer;
   const options = cause === undefined ? undefined : { cause };
-  const error: CancelledError = Reflect.construct(
-    CancelledError,
-    [details, options],
-    makeCancelled,
-  );
-  const isLeft = details.source === "closed" && noteCut(error, wait, details.scope);
-  // Handled, should nobody await it. Not earlier: the engine follows promises with one reaction
-  // only.
-  if (!isLeft) promise.then(undefined, ignore);
+  const args = [details, options];
+  const error: CancelledError = Reflect.construct(CancelledError, args, makeCancelled);
+  const isLeft = details.source === "closed" && noteCut(error, wait);
+  // Not earlier: the engine follows only promises that have one reaction.
+  if (!isLeft) wait.promise.then(undefined, ignore);
   details.scope.ownCancelState().undelivered--;
   return error;
 }
-makeCancelled.prototype = CancelledError.prototype;
 
-/** V8's control of stacks; other engines lack it. */
-const stackErrors = Error as unknown as {
-  captureStackTrace?(target: object, above: unknown): void;
-};
-
-/** The stack of the callers of `above`, without the line of the error itself. */
-export function stackAbove(above: unknown): string {
-  const holder: { stack?: string } = {};
-  stackErrors.captureStackTrace?.(holder, above);
-  return (holder.stack ?? new Error().stack ?? "").replace(/^.*\n/, "");
-}
-
-/**
- * Waits in line, first in, first out; any of them can leave in constant time. Every queue and lock
- * has one.
- */
-export class WaitList {
-  #first: Wait | undefined = undefined;
-  #last: Wait | undefined = undefined;
+/** Waits in line, first in, first out. Any of them leaves in constant time when it ends. */
+export class WaitList<P extends Place = Place> {
+  #first: P | undefined = undefined;
+  #last: P | undefined = undefined;
   #length = 0;
 
   /** How many waits stand in line. Those that ended have left. */
@@ -379,12 +314,12 @@ export class WaitList {
   }
 
   /** The one that has waited longest; undefined if nobody waits. */
-  get first(): Wait | undefined {
+  get first(): P | undefined {
     return this.#first;
   }
 
   /** Puts a wait at the end of the line; it leaves when it ends. */
-  add(wait: Wait): void {
+  add(wait: P): void {
     wait.list = this;
     wait.listPrevious = this.#last;
     if (this.#last === undefined) this.#first = wait;
@@ -394,27 +329,25 @@ export class WaitList {
   }
 
   /** Takes a wait out of the line without ending it. */
-  remove(wait: Wait): void {
+  remove(wait: P): void {
     if (wait.list !== this) return;
-    if (wait.listPrevious === undefined) this.#first = wait.listNext;
+    if (wait.listPrevious === undefined)
+      this.#first = wait.listNext as P | undefined; // a line holds what was added to it
     else wait.listPrevious.listNext = wait.listNext;
-    if (wait.listNext === undefined) this.#last = wait.listPrevious;
+    if (wait.listNext === undefined) this.#last = wait.listPrevious as P | undefined;
     else wait.listNext.listPrevious = wait.listPrevious;
     wait.list = wait.listPrevious = wait.listNext = undefined;
     this.#length--;
   }
 
-  /**
-   * Ends the wait that has stood in line longest with `value`, and gives it; undefined if the line
-   * is empty.
-   */
-  resumeFirst(value: unknown): Wait | undefined {
+  /** Ends the first wait with `value`, and gives it; undefined if the line is empty. */
+  resumeFirst(value: unknown): P | undefined {
     const first = this.#first;
     first?.resume(value);
     return first;
   }
 
-  /** Completes all waits with `value`, in the order of the line. */
+  /** Ends all waits with `value`, in the order of the line. */
   resumeAll(value: unknown): void {
     while (this.#first !== undefined) this.#first.resume(value);
   }

@@ -6,9 +6,13 @@
 
 import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { here } from "../kernel/operation.ts";
-import type { ByteStream, ConnectOptions, StreamNetwork } from "../ports/network.ts";
 import { type Connection, connectionOf } from "../streams/connection.ts";
+import {
+  type ByteStream,
+  type ConnectOptions,
+  networkOfHost,
+  type StreamNetwork,
+} from "../streams/network.ts";
 import type { ReaderOptions } from "../streams/reader.ts";
 import { READER } from "../streams/reader.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../streams/tls-options.ts";
@@ -26,7 +30,9 @@ export interface ConnectionOptions
     AddressOptions,
     ReaderOptions,
     WriterOptions {
-  /** Begins TLS at once; the certificate of the server has to be for the host. @default false */
+  /**
+   * Begins TLS at once. The certificate of the server has to be valid for the host. @default false
+   */
   readonly tls?: boolean | ClientTlsOptions | undefined;
 }
 
@@ -52,7 +58,7 @@ export interface UnixConnectionOptions extends ReaderOptions, WriterOptions {
 
 const UNIX: Names<UnixConnectionOptions> = { ...READER, ...WRITER, tls: 1 };
 
-/** What `openConnection` takes when host and port stand among the options. */
+/** Options of `openConnection` if host and port are among them. */
 export interface ConnectionTarget {
   /** A name or an address. */
   readonly host: string;
@@ -65,7 +71,7 @@ const DEFAULT_TLS: ClientTlsOptions = {};
 
 /** The network of the running code: a simulated host, or the machine. */
 export function networkHere(): StreamNetwork {
-  return here().loop.host.network ?? nodeNetwork;
+  return networkOfHost() ?? nodeNetwork;
 }
 
 /**
@@ -153,7 +159,7 @@ function checkLocalAddress(api: string, local: ConnectOptions["localAddress"] = 
   checkPort(api, port, "`localAddress.port` to be ");
 }
 
-/** Begins TLS on a stream that was not handed out yet. If it cannot, the stream is gone. */
+/** Begins TLS on a stream that no other code has yet. If that fails, the stream is aborted. */
 export async function secureStream(
   api: string,
   stream: ByteStream,

@@ -8,13 +8,21 @@
  * instead of a protocol.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import {
+  argumentError,
+  checkCount,
+  checkOptions,
+  InvalidStateError,
+  rangeError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { dependents } from "../interop/dependents.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { dependents } from "../ports/dependents.ts";
+import { disposeOf } from "../streams/dispose.ts";
+import { encodeText } from "../streams/encode.ts";
 import {
   type Address,
   type Datagram,
@@ -22,9 +30,8 @@ import {
   type DatagramPortOptions,
   type DatagramReceiver,
   describeAddress,
-} from "../ports/network.ts";
-import { disposeOf } from "../streams/dispose.ts";
-import { encodeText } from "../streams/encode.ts";
+  networkOfHost,
+} from "../streams/network.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { ADDRESS, checkHost } from "./host-name.ts";
 import { openRealPort } from "./real-datagram.ts";
@@ -37,7 +44,7 @@ export interface DatagramEndpointOptions {
   readonly remote?: Address | undefined;
   /** 4 or 6. @default 6 if an address above is one of IPv6, else 4 */
   readonly family?: 4 | 6 | undefined;
-  /** Datagrams that wait to be received, at most; what comes on top is dropped. @default 1,000 */
+  /** The most datagrams that wait to be received. Further ones are dropped. @default 1,000 */
   readonly queueSize?: number | undefined;
   /** Allows sending to a broadcast address. @default false */
   readonly broadcast?: boolean | undefined;
@@ -100,9 +107,7 @@ export async function createDatagramEndpoint(
 function checkEndpointOptions(options: DatagramEndpointOptions): void {
   checkOptions(API, options, KNOWN);
   const { local, remote, queueSize = DEFAULT_QUEUE_SIZE } = options;
-  if (typeof queueSize !== "number")
-    throw argumentError(API, "`queueSize` to be a number", queueSize);
-  if (!(queueSize >= 1)) throw rangeError(API, "`queueSize` of 1 or more", queueSize);
+  checkCount(API, "`queueSize`", queueSize);
   for (const name of ["receiveBufferSize", "sendBufferSize"] as const) {
     const { [name]: size } = options;
     if (size === undefined) continue;
@@ -132,7 +137,7 @@ export async function openEndpoint(
 }
 
 function openPort(options: DatagramPortOptions, receiver: DatagramReceiver): Promise<DatagramPort> {
-  const { network } = here().loop.host;
+  const network = networkOfHost();
   const stop = network && here().interruption("createDatagramEndpoint");
   return stop ?? network?.openDatagramPort(options, receiver) ?? openRealPort(options, receiver);
 }
@@ -218,22 +223,23 @@ export class DatagramEndpoint implements AsyncDisposable {
     this.#port = port;
     this.#inbox = inbox;
     dependents.add(this);
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   /**
-   * Datagrams that came while `queueSize` waited, and were dropped. What the system itself drops is
-   * not among them.
+   * How many datagrams were dropped because `queueSize` others were waiting. Datagrams that the
+   * system drops are not counted.
    */
   get dropped(): number {
     return this.#inbox.dropped;
   }
 
   /**
-   * Sends one datagram: a copy of `bytes` (a string as UTF-8), taken in the call, to `to` or to the
-   * remote address. Waits until the system has taken it; that says nothing about its arrival.
-   * Cancelled meanwhile, it is sent all the same. Rejects with the error of the system: EMSGSIZE if
-   * it is too long, or what the one before has run into (ECONNREFUSED).
+   * Sends one datagram to `to`, or to the remote address. It carries a copy of `bytes`, taken in
+   * the call; a string is sent as UTF-8. Waits until the system has taken the datagram, which says
+   * nothing about its arrival. If the wait is cancelled, the datagram is sent all the same. Rejects
+   * with the error of the system: EMSGSIZE if it is too long, or the error that the datagram before
+   * has caused (ECONNREFUSED).
    */
   send(bytes: Uint8Array | string, to?: Address): Promise<void> {
     const scope = here();
@@ -325,8 +331,8 @@ export class DatagramEndpoint implements AsyncDisposable {
   }
 
   /**
-   * Closes it at once: what the system has not taken yet is lost, and who waits for that gets an
-   * InvalidStateError.
+   * Closes it at once. Datagrams that the system has not taken yet are lost, and tasks that wait
+   * for that get an InvalidStateError.
    */
   abort(): void {
     this.close();

@@ -18,7 +18,7 @@ import type { Cancellation } from "../kernel/cancellation.ts";
 import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { type AbortBinding, bindSignal, checkSignal } from "../ports/abort.ts";
+import { bindSignal, checkSignal } from "../ports/abort.ts";
 import { readerFrom, type WebReadable } from "../streams/from-foreign.ts";
 import type { StreamReader } from "../streams/reader.ts";
 import { toWebStream } from "../streams/to-foreign.ts";
@@ -97,9 +97,7 @@ function describeUrl(url: URL | undefined): string {
   return LOCAL.includes(protocol) || origin === "null" ? `a ${protocol} URL` : origin + pathname;
 }
 
-/**
- * What comes from memory: there is no request that could be aborted, and Node crashes if one tries.
- */
+/** Bodies that come from memory. There is no request to abort, and Node crashes if one tries. */
 const LOCAL: readonly string[] = ["data:", "blob:"];
 
 /** The requests of a scope that are not over. */
@@ -126,13 +124,13 @@ const dropped: FinalizationRegistry<Exchange> = new FinalizationRegistry((exchan
   exchange.bodyEnded(true),
 );
 
-/** One request. It must not know its response: that stays collectable. */
+/** One request. It must not refer to its response, which could not be collected then. */
 class Exchange {
   readonly scope: Scope;
   readonly #address: string;
   readonly #isLocal: boolean;
   readonly #aborting: Aborting;
-  readonly #binding: AbortBinding | undefined;
+  readonly #release: () => void;
   /** Bodies that have not been read to their end: the response's, and those of its clones. */
   #bodies = 1;
   #source: StreamReader | undefined = undefined;
@@ -146,7 +144,7 @@ class Exchange {
     this.#address = describeUrl(url);
     this.#isLocal = url !== undefined && LOCAL.includes(url.protocol);
     this.#aborting = new Aborting(scope);
-    this.#binding = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, signal);
+    this.#release = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, signal);
     requestsOf(scope).add(this);
   }
 
@@ -247,7 +245,7 @@ class Exchange {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#failure = failure;
-    this.#binding?.release();
+    this.#release();
     requestsOf(this.scope).delete(this);
     // The host may still be sending: a mere end would make what was sent look whole. Nothing
     // happens if it was taken whole.

@@ -19,7 +19,7 @@ import {
   type Destination,
   describeAddress,
   type Network,
-} from "../ports/network.ts";
+} from "../streams/network.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { stagger } from "../tasks/race.ts";
 import { checkHost } from "./host-name.ts";
@@ -37,8 +37,8 @@ export interface AddressOptions {
   /** 4 or 6 uses addresses of one family only. @default 0, both */
   readonly family?: 0 | 4 | 6 | undefined;
   /**
-   * Seconds after which the next address is tried as well, if the last one tried has neither
-   * answered nor failed. Infinity waits for its failure. @default 0.25
+   * Seconds after which the next address is tried too, if the address before it has neither
+   * answered nor failed. Infinity waits for the failure. @default 0.25
    */
   readonly happyEyeballsDelay?: number | undefined;
   /**
@@ -60,8 +60,7 @@ export type AddressNetwork = Pick<Network, "connect" | "lookup">;
 /** RFC 8305, section 5: the recommended Connection Attempt Delay. */
 const DEFAULT_DELAY = 0.25;
 /**
- * What the operating system says when this machine has no way to an address: it tells nothing of
- * the host.
+ * Errors that say that this machine has no route to an address. They say nothing about the host.
  */
 const NO_WAY: ReadonlySet<unknown> = new Set([
   "ENETUNREACH",
@@ -85,9 +84,10 @@ export function checkAddressOptions(api: string, options: AddressOptions): void 
 }
 
 /**
- * A connection to one of the addresses of `host`. Cancelled, there is none. One address: its own
- * error if it fails. Several: one AggregateError, whose `code` is that of an attempt, so that code
- * which asks for "ECONNREFUSED" need not know how many addresses a host has.
+ * Connects to one of the addresses of `host`. If it is cancelled, there is no connection. If the
+ * only address fails, its own error is thrown. If several fail, an AggregateError is thrown. Its
+ * `code` is that of one attempt, so code that asks for "ECONNREFUSED" need not know how many
+ * addresses a host has.
  */
 export async function connectToHost(
   network: AddressNetwork,

@@ -2,7 +2,7 @@
 
 import { argumentError, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import type { Address } from "../ports/network.ts";
+import type { Address } from "../streams/network.ts";
 
 /**
  * A name that ends in the middle for the system is not the one that was checked: Node 20 asks it

@@ -4,12 +4,12 @@
  */
 
 import { rangeError } from "../errors/errors.ts";
-import type { Listener, ListenOptions, StreamNetwork } from "../ports/network.ts";
+import type { Listener, ListenOptions, StreamNetwork } from "../streams/network.ts";
 import { checkHost } from "./host-name.ts";
 
 /**
- * How the system says that this machine has no such address, though its name has: IPv6 that is
- * switched off.
+ * Errors of a machine that lacks an address of its own name, for example because IPv6 is switched
+ * off.
  */
 const ABSENT: readonly unknown[] = ["EADDRNOTAVAIL", "EAFNOSUPPORT"];
 

@@ -10,13 +10,13 @@
 import type { NetConnectOpts, Server, Socket } from "node:net";
 import { InvalidStateError } from "../errors/errors.ts";
 import { cancellable } from "../interop/cancellable.ts";
+import { type Dependent, dependents } from "../interop/dependents.ts";
 import { realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
 import { runInRoot } from "../ports/context-storage.ts";
-import { type Dependent, dependents } from "../ports/dependents.ts";
 import {
   type Address,
   type ByteStream,
@@ -26,8 +26,9 @@ import {
   type Listener,
   type ListenOptions,
   type StreamNetwork,
-} from "../ports/network.ts";
-import { NodeStream, type NodeStreamSource } from "../streams/node-stream.ts";
+} from "../streams/network.ts";
+import type { NodeStreamSource } from "../streams/node-source.ts";
+import { NodeStream } from "../streams/node-stream.ts";
 import { type Securable, secure } from "./tls.ts";
 import { takePath, type UnixPath } from "./unix-path.ts";
 
@@ -245,7 +246,7 @@ export class NodeListener implements Listener, Watched {
     this.#server = server;
     this.#unix = unix;
     server.on("connection", (socket: Socket) => this.#connected(streamOf(socket, loop)));
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   get address(): Address {

@@ -12,7 +12,7 @@ import type {
   DatagramPort,
   DatagramPortOptions,
   DatagramReceiver,
-} from "../ports/network.ts";
+} from "../streams/network.ts";
 
 /** Opens a socket. An operation: cancelled, there is none. Rejects with the error of the system. */
 export function openRealPort(

@@ -7,7 +7,7 @@
 import type { FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/operation.ts";
 import type { Task } from "../kernel/task.ts";
-import { type ByteStream, describeAddress } from "../ports/network.ts";
+import { type ByteStream, describeAddress } from "../streams/network.ts";
 import { isLossOf } from "../streams/writer.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { cleanup } from "../tasks/timeouts.ts";
@@ -42,7 +42,8 @@ export class Served implements FutureListener {
    * over if undefined.
    */
   get swallowed(): number | undefined {
-    return this.task?.scope.swallowed;
+    const state = this.task?.scope.cancelState;
+    return state?.insists === true ? state.refusals : undefined;
   }
 
   /**

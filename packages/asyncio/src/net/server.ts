@@ -11,47 +11,32 @@
  * Source: asyncio.Server (S144 to S149).
  */
 
-import {
-  argumentError,
-  CancelledError,
-  checkCoroutine,
-  checkOptions,
-  checkSeconds,
-  InvalidStateError,
-  rangeError,
-} from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
+import { CancelledError, checkSeconds, InvalidStateError } from "../errors/errors.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
-import { createTask, type Task } from "../kernel/task.ts";
+import type { Task } from "../kernel/task.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
+import { type Connection, connectionOf } from "../streams/connection.ts";
 import {
   type Address,
   type ByteStream,
   describeAddress,
   type Listener,
-  type ListenOptions,
-  type StreamNetwork,
-} from "../ports/network.ts";
-import { type Connection, connectionOf } from "../streams/connection.ts";
-import type { ReaderOptions, StreamReader } from "../streams/reader.ts";
-import { READER } from "../streams/reader.ts";
-import { checkLimit } from "../streams/separators.ts";
-import type { ServerTlsOptions } from "../streams/tls-options.ts";
-import { type StreamWriter, WRITER, type WriterOptions, waterMarks } from "../streams/writer.ts";
+} from "../streams/network.ts";
+import type { StreamReader } from "../streams/reader.ts";
+import type { StreamWriter } from "../streams/writer.ts";
+import { createTask } from "../tasks/create-task.ts";
 import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { CancelScope, cleanup, moveOnAfter } from "../tasks/timeouts.ts";
-import { checkPort, networkHere, secureStream } from "./connection.ts";
-import { hostsOf, listenOnAll } from "./listen.ts";
-import { nodeNetwork } from "./node-network.ts";
+import { secureStream } from "./connection.ts";
 import { isOwnLoss, Served } from "./served.ts";
-import { checkTlsOptions, readCertificates } from "./tls.ts";
-import { checkUnixPath } from "./unix-path.ts";
+import { checkDrain, type DrainOptions, type ServingOptions } from "./serving-options.ts";
 
 /**
- * Serves one connection, which is closed when it ends, and when it fails. It gets the two ends as
- * asyncio gives them, and the connection that they belong to: what `openConnection` gives a client.
+ * Serves one connection. The connection is closed when the handler ends or fails. It gets a reader
+ * and a writer, as in asyncio, and the connection to which they belong: the same object that
+ * `openConnection` gives a client.
  */
 export type ConnectionHandler = (
   reader: StreamReader,
@@ -59,199 +44,12 @@ export type ConnectionHandler = (
   connection: Connection,
 ) => unknown;
 
-/** What servers of all kinds take. */
-export interface ServingOptions extends ReaderOptions, WriterOptions {
-  /**
-   * Handlers that run at the same time. Connections above that wait, unread, until one ends.
-   * @default Infinity
-   */
-  readonly maxConnections?: number | undefined;
-  /**
-   * How many wait so; one above that is refused. Also how many the operating system keeps until
-   * they are accepted.
-   * @default 100, and for the operating system that of the host
-   */
-  readonly backlog?: number | undefined;
-  /** What reports call it. @default its address */
-  readonly name?: string | undefined;
-  /** Begins TLS on every connection; the handler is called when the handshake is done. */
-  readonly tls?: ServerTlsOptions | undefined;
-  /**
-   * Cancels a handler when its client ends its side, or is lost, while the handler does something
-   * other than reading. To see that, up to `limit` bytes are read ahead. Not for protocols whose
-   * clients say all, end their side, and wait for the answer.
-   * @default false
-   */
-  readonly cancelOnEof?: boolean | undefined;
-}
-
-/** What `startServer` takes. */
-export interface ServerOptions
-  extends ServingOptions,
-    Pick<ListenOptions, "port" | "noDelay" | "keepAlive" | "ipv6Only" | "reusePort"> {
-  /** An address of this machine, or several; of a name all that it has. @default all */
-  readonly host?: string | readonly string[] | undefined;
-}
-
-const SERVING: Names<ServingOptions> = {
-  ...READER,
-  ...WRITER,
-  maxConnections: 1,
-  backlog: 1,
-  name: 1,
-  tls: 1,
-  cancelOnEof: 1,
-};
-const SERVER: Names<ServerOptions> = {
-  ...SERVING,
-  host: 1,
-  port: 1,
-  noDelay: 1,
-  keepAlive: 1,
-  ipv6Only: 1,
-  reusePort: 1,
-};
-
-/** What `startUnixServer` takes. */
-export interface UnixServerOptions extends ServingOptions {
-  /** Removes the path when the server is closed, if it is still the server's own. @default true */
-  readonly cleanupSocket?: boolean | undefined;
-}
-
-const UNIX: Names<UnixServerOptions> = { ...SERVING, cleanupSocket: 1 };
-
-/** What `server.serveForever` takes. */
-export interface DrainOptions {
-  /** Seconds that handlers have to end, before they are cancelled. @default 0 */
-  readonly drain?: number | undefined;
-}
-
-const DRAIN: Names<DrainOptions> = { drain: 1 };
-
 const DEFAULT_BACKLOG = 100;
-/** That of the streams of both networks. */
-const HIGH_WATER_MARK = 65_536;
 /**
  * Seconds until a server that is being stopped first looks for handlers that will not end, at
  * least.
  */
 const FIRST_LOOK = 0.01;
-
-/**
- * Listens for TCP connections on `port` of the address `host`, and calls `handler` for each in a
- * task of its own. It listens when the promise resolves. The server belongs to the run: when that
- * ends, at the latest, it is closed, and its handlers are cancelled and awaited.
- *
- * @example
- * await using server = await asyncio.startServer(async (reader, writer) => {
- *   for await (const line of reader) await writer.write(line);
- * }, { host: "127.0.0.1" });
- * await using connection = await asyncio.openConnection("127.0.0.1", server.sockets[0].port);
- * await connection.writer.write("echo\n");
- * assert.equal(new TextDecoder().decode(await connection.reader.readLine()), "echo\n");
- */
-export function startServer(
-  handler: ConnectionHandler,
-  host: string | readonly string[] | undefined,
-  port: number,
-  options?: ServerOptions,
-): Promise<Server>;
-export function startServer(handler: ConnectionHandler, options?: ServerOptions): Promise<Server>;
-export async function startServer(
-  handler: ConnectionHandler,
-  hostOrOptions?: string | readonly string[] | ServerOptions,
-  port?: number,
-  more?: ServerOptions,
-): Promise<Server> {
-  const api = "`startServer`";
-  const isHost =
-    typeof hostOrOptions === "string" || Array.isArray(hostOrOptions) || port !== undefined;
-  checkOptions(api, isHost ? more : hostOrOptions, SERVER);
-  const options: ServerOptions = isHost
-    ? { ...more, host: hostOrOptions as string | readonly string[] | undefined, port }
-    : ((hostOrOptions as ServerOptions | undefined) ?? {});
-  checkServing(api, handler, options);
-  checkPort(api, options.port ?? 0);
-  const hosts = hostsOf(api, options.host);
-  const { backlog, noDelay, keepAlive, ipv6Only, reusePort } = options;
-  const settings = { port: options.port, backlog, noDelay, keepAlive, ipv6Only, reusePort };
-  return await serve(api, handler, options, async (network) => {
-    if (network === nodeNetwork) return await listenOnAll(network, settings, hosts);
-    const listeners: Listener[] = []; // on a simulated host, which has no addresses
-    for (const host of hosts) listeners.push(await network.listen({ ...settings, host }));
-    return listeners;
-  });
-}
-
-/**
- * Listens on a Unix socket, or a named pipe of Windows, and calls `handler` for each connection. A
- * socket that is left at `path` is replaced. As `startServer`.
- *
- * @example
- * const folder = process.platform === "win32" ? "//./pipe" : "/tmp";
- * const path = `${folder}/echo-${process.pid}`;
- * await using server = await asyncio.startUnixServer(async (reader, writer) => {
- *   for await (const line of reader) await writer.write(line);
- * }, path);
- * await using connection = await asyncio.openUnixConnection(path);
- * await connection.writer.write("echo\n");
- * assert.equal(await connection.reader.readLine({ encoding: "utf-8" }), "echo");
- */
-export async function startUnixServer(
-  handler: ConnectionHandler,
-  path: string,
-  options: UnixServerOptions = {},
-): Promise<Server> {
-  const api = "`startUnixServer`";
-  checkUnixPath(api, path);
-  checkOptions(api, options, UNIX);
-  checkServing(api, handler, options);
-  const { backlog, cleanupSocket } = options;
-  return await serve(api, handler, options, async (network) => [
-    await network.listen({ path, backlog, cleanupSocket }),
-  ]);
-}
-
-function checkServing(api: string, handler: unknown, options: ServingOptions): void {
-  checkCoroutine(api, handler);
-  const { maxConnections = 1, backlog = 1, limit, tls, cancelOnEof = false } = options;
-  for (const [name, count] of [
-    ["maxConnections", maxConnections],
-    ["backlog", backlog],
-  ] as const) {
-    if (typeof count !== "number") throw argumentError(api, `\`${name}\` to be a number`, count);
-    const least = name === "backlog" ? 0 : 1;
-    const isWhole = Number.isInteger(count) || count === Number.POSITIVE_INFINITY;
-    if (!(isWhole && count >= least))
-      throw rangeError(
-        api,
-        `\`${name}\` to be ${least} or more, and a whole number or Infinity`,
-        count,
-      );
-  }
-  if (typeof cancelOnEof !== "boolean")
-    throw argumentError(api, "`cancelOnEof` to be true or false", cancelOnEof);
-  waterMarks(api, options, HIGH_WATER_MARK);
-  if (limit !== undefined) checkLimit(api, limit);
-  if (tls !== undefined) checkTlsOptions(api, tls, true);
-}
-
-async function serve(
-  api: string,
-  handler: ConnectionHandler,
-  options: ServingOptions,
-  listen: (network: StreamNetwork) => Promise<Listener[]>,
-): Promise<Server> {
-  const network = networkHere();
-  if (options.tls !== undefined && network === nodeNetwork) readCertificates(api, options.tls);
-  const listeners = await listen(network);
-  try {
-    return new Server(handler, listeners, options);
-  } catch (error) {
-    for (const listener of listeners) listener.close();
-    throw error;
-  }
-}
 
 /**
  * A server that listens. Made by `startServer` and `startUnixServer`.
@@ -279,7 +77,7 @@ export class Server implements AsyncDisposable {
   readonly #served: Set<Served> = new Set();
   /** Those that wait for one to end. */
   readonly #waiting: ByteStream[] = [];
-  /** Ends the wait of the task at the door, which gives those who wait a handler. */
+  /** Wakes the task at the door, which starts handlers for waiting connections. */
   #bell: Wait<void> | undefined = undefined;
   #isClosed = false;
   /** True once it is closed and every handler has ended, or was left behind. */
@@ -298,7 +96,10 @@ export class Server implements AsyncDisposable {
     this.#task.listen({ futureDone: () => this.#ended() }); // its body may not come to its end
   }
 
-  /** Connections that were accepted and have not ended, those that wait for a handler included. */
+  /**
+   * Connections that were accepted and have not ended. Connections that wait for a handler are
+   * counted, too.
+   */
   get connections(): number {
     return this.#served.size + this.#waiting.length;
   }
@@ -316,20 +117,20 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Closes all connections, after what was written has left. Their handlers read to the end. Not a
-   * wait.
+   * Closes all connections, each after the bytes that were written to it have left. Reads of the
+   * handlers come to the end. Not a wait.
    */
   closeClients(): void {
     for (const stream of this.#all()) stream.close();
   }
 
-  /** Closes all connections at once: what is on its way is dropped. Not a wait. */
+  /** Closes all connections at once. Bytes on their way are dropped. Not a wait. */
   abortClients(): void {
     for (const stream of this.#all()) stream.abort();
   }
 
   /**
-   * Waits until it was closed and the last handler has ended. A checkpoint.
+   * Waits until the server was closed and its last handler has ended. A checkpoint.
    * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for
    * itself.
    */
@@ -350,15 +151,14 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Waits until it was closed and the last handler has ended. Cancelled, as by a signal to the
-   * program, it closes the server, gives the handlers `drain` seconds to end, cancels the others,
-   * and waits for them. For a program whose main has nothing else to do.
+   * Waits until the server was closed and its last handler has ended. This is for a program whose
+   * main has nothing else to do. If it is cancelled, for example by a signal to the program, it
+   * closes the server and gives the handlers `drain` seconds to end. Then it cancels those that
+   * have not ended, and waits for them.
    * @throws InvalidStateError when the server was closed before, or the second time.
    */
   async serveForever(options: DrainOptions = {}): Promise<void> {
-    checkOptions("`server.serveForever`", options, DRAIN);
-    const { drain = 0 } = options;
-    checkSeconds("`server.serveForever`", "`drain` in seconds", drain);
+    const drain = checkDrain("`server.serveForever`", options);
     this.#checkOutside("`server.serveForever`");
     if (this.#isClosed || this.#servesForever) {
       const found = this.#isClosed ? "is closed" : "serves for ever already";
@@ -378,10 +178,11 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Drains it: takes no more connections, gives the handlers `seconds` to end, cancels the others,
-   * and waits for them. One that sits in a foreign await when its grace period is over is left
-   * behind, without its connection, and reported. Cancelled, it does not wait until then. Handlers
-   * learn of it by `server.isServing()`.
+   * Takes no more connections and gives the handlers `seconds` to end. Then it cancels those that
+   * have not ended, and waits for them. A handler that sits in a foreign await when its grace
+   * period is over is left behind: its connection is closed, and it is reported. If `shutdown` is
+   * cancelled, it cancels the handlers at once. Handlers can ask `server.isServing()` whether a
+   * shutdown has begun.
    * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for
    * itself.
    */
@@ -418,9 +219,9 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Waits for the handlers. One that sits in a foreign await may never end: when its grace period
-   * is over it is left behind, and its connection closed. Looks for such, less and less often,
-   * since one that is cleaning up may come to sit in one.
+   * Waits for the handlers. A handler in a foreign await may never end. When its grace period is
+   * over, it is left behind and its connection is closed. A handler that is cleaning up now may
+   * come to such an await later, so this looks again and again, less and less often.
    */
   async #handlersEnded(): Promise<void> {
     const { loop } = here();
@@ -492,9 +293,9 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Gives those who wait a place when there is one. In the body of the group, so that it stays open
-   * for them, and so that a handler starts in the context of its server, and not of the handler
-   * whose place it takes.
+   * Starts the handlers of waiting connections as places become free. It runs in the body of the
+   * group for two reasons: the group stays open for these handlers, and they start in the context
+   * of the server, not of the handler whose place they take.
    */
   async #keepDoor(group: TaskGroup<void>): Promise<void> {
     const scope = here();

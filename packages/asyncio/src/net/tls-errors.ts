@@ -1,6 +1,6 @@
 /**
- * What the errors of a TLS handshake mean. OpenSSL, BoringSSL and rustls have a code for each check
- * that failed; a program decides by the code, which is kept. A human wants to know what was
+ * The meaning of the errors of a TLS handshake. OpenSSL, BoringSSL and rustls have a code for each
+ * check that can fail. Programs decide by the code, so it is kept. People want to know what was
  * expected, what came, and what to do.
  */
 
@@ -40,7 +40,7 @@ const dated = (what: string, date: string | undefined): string =>
 const selfSigned: Words = (side, { subject }) =>
   `${whose(side)} is self-signed${named(subject)}, and not among those that are trusted. If you trust it, pass it in \`ca\``;
 const unknownIssuer: Words = (side, { issuer }) =>
-  `${whose(side)} was issued by somebody unknown${named(issuer)}. Pass the certificate of the issuer in \`ca\`, or have ${side.isServer ? "the client" : "the server"} send the whole chain`;
+  `${whose(side)} was issued by an unknown issuer${named(issuer)}. Pass the certificate of the issuer in \`ca\`, or have ${side.isServer ? "the client" : "the server"} send the whole chain`;
 
 /** One for each check that certificates go through. */
 const CERTIFICATE_CHECKS: Readonly<Record<string, Words>> = {

@@ -25,8 +25,9 @@ import {
   describeAddress,
   hostError,
   withoutDot,
-} from "../ports/network.ts";
-import { isShuttingDown, type NodeStreamSource } from "../streams/node-stream.ts";
+} from "../streams/network.ts";
+import { isShuttingDown } from "../streams/node-quirks.ts";
+import type { NodeStreamSource } from "../streams/node-source.ts";
 import {
   CERTIFICATE,
   type Certificate,
@@ -58,7 +59,7 @@ const HANDSHAKE_DELAY = 60;
  * (2.9).
  */
 const SHUTDOWN_DELAY = "Deno" in globalThis ? 1 : 30;
-/** Ours is the one that counts; the host has one of its own that cannot be turned off. */
+/** The deadline of the host, which cannot be turned off. It is longer than ours, which counts. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
 const tls = (): typeof import("node:tls") => process.getBuiltinModule("node:tls");
 const isIP = (text: string): boolean => process.getBuiltinModule("node:net").isIP(text) !== 0;

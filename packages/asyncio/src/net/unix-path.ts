@@ -10,8 +10,8 @@
  */
 
 import { argumentError, rangeError } from "../errors/errors.ts";
-import { hostError } from "../ports/network.ts";
 import { encodeText } from "../streams/encode.ts";
+import { hostError } from "../streams/network.ts";
 
 /** Longest path of a Unix socket, in bytes; libuv cuts off what is longer, and says nothing. */
 const longestPath = (): number => (process.platform === "linux" ? 107 : 103);

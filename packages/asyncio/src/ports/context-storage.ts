@@ -1,12 +1,11 @@
 /**
- * The one thing the library cannot do without and cannot make: an `AsyncLocalStorage` that code can
- * enter for good. It is asked of the host at run time and not imported: so bundlers need not know
- * where it comes from, and where there is none the program is told so in one sentence.
+ * The `AsyncLocalStorage` of the host, without which the library cannot run. It is asked for at run
+ * time and not imported: so bundlers need not know it, and where there is none, an error says so.
  */
 
 type AsyncHooks = typeof import("node:async_hooks");
 
-/** What hosts say about themselves, declared here so that it compiles without their types. */
+/** Declared here so that it compiles without the types of a host. */
 interface Surroundings {
   readonly process?: {
     getBuiltinModule?(name: string): AsyncHooks | undefined;
@@ -15,10 +14,7 @@ interface Surroundings {
   readonly navigator?: { readonly userAgent?: string };
 }
 
-/**
- * The host's AsyncLocalStorage. Throws where there is none, or one without `enterWith`, as in
- * Cloudflare's workers.
- */
+/** Throws where there is none, or one without `enterWith`, as in Cloudflare's workers. */
 export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
   const { process } = globalThis as Surroundings;
   try {
@@ -38,10 +34,7 @@ export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
 
 let inRoot: (<R>(fn: () => R) => R) | undefined;
 
-/**
- * Calls `fn` in the context that was there when the library was loaded: kernel/context.ts calls it
- * then.
- */
+/** Calls `fn` in the context of the first call, which is made when the library is loaded. */
 export function runInRoot<R>(fn: () => R): R {
   inRoot ??= contextStorage().snapshot();
   return inRoot(fn);

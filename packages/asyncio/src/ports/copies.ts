@@ -1,11 +1,10 @@
 /**
- * Other copies of the library in the program: another version, one in a bundle, one of another
- * module registry. A copy sees its own scopes alone. So nothing of one is cancelled by a scope of
- * the other, and a program that mixes them is told so, once.
+ * Other copies of the library in the program: another version, one in a bundle. A copy sees its own
+ * scopes alone, so nothing of one is cancelled by a scope of the other. A program that mixes them
+ * is told so, once.
  *
- * Copies know each other by a list on `globalThis`. What is in it is a contract between versions
- * that have never met: a list of `Copy`s, weakly held, since a module registry that is reset leaves
- * its copy behind.
+ * A list on `globalThis` makes copies known to each other. What is in it is a contract between
+ * versions. It is held weakly, since a module registry that is reset leaves its copy behind.
  */
 
 interface Copy {
@@ -31,24 +30,20 @@ if (program[key] === undefined) {
 }
 const copies = program[key] as Copies; // just made, if it was not there
 
-/**
- * A stack that names this file: `import.meta` does not survive in a bundle or a transform to
- * CommonJS.
- */
+/** This file: `import.meta` does not survive in a bundle or a transform to CommonJS. */
 const [birthplace = "a file without a name"] = placesOf(new Error().stack ?? "");
+/** The file, too, where the library has a folder of its own, and is not in a bundle. */
+const fileAndLine = /(?:[\\/]ports[\\/]copies\.[jt]s|(?<=[\\/]dist)[\\/]chunk-\w+\.js)?:\d+$/;
 let own: Copy | undefined;
 
 /** Makes this copy known to the others. */
 export function joinCopies(isCurrent: () => boolean): void {
-  own = { home: birthplace.replace(/(?:[\\/]ports[\\/]copies\.[jt]s)?:\d+$/, ""), isCurrent };
+  own = { home: birthplace.replace(fileAndLine, ""), isCurrent };
   const living = copies.all.filter((copy) => copy.deref() !== undefined);
   copies.all.splice(0, copies.all.length, ...living, new WeakRef(own));
 }
 
-/**
- * Called where the running code is in no scope of this copy: whether it is in one of another is
- * looked up here.
- */
+/** Called where the running code is in no scope of this copy: it may be in one of another. */
 export function noticeOtherCopies(): void {
   if (copies.all.length < 2 || copies.isReported || own === undefined) return;
   for (const reference of copies.all) {

@@ -1,11 +1,8 @@
-/**
- * The JavaScript host in real time, as a loop sees it (kernel/host.ts says what it asks): the
- * clock, the queues and the timers of Node, Deno and Bun.
- */
+/** The JavaScript host in real time: clock, queues and timers of Node, Deno and Bun. */
 
 import { runInRoot } from "./context-storage.ts";
 
-/** A timer of the host. A timer that is not `ref`ed does not keep the process alive. */
+/** A timer of the host. */
 export interface HostTimer {
   /** Keeps the process alive. */
   ref(): void;
@@ -15,10 +12,7 @@ export interface HostTimer {
   clear(): void;
 }
 
-/**
- * The globals of Node, Deno and Bun that the kernel stands on, declared here so that it compiles
- * without their types.
- */
+/** Declared here so that it compiles without the types of a host. */
 interface HostGlobals {
   readonly performance: { now(): number };
   readonly console: { error(text: string): void };
@@ -41,9 +35,8 @@ interface HostGlobals {
 
 const globals = globalThis as unknown as HostGlobals; // the three hosts have these globals
 const settled: Promise<void> = Promise.resolve();
-// Taken at load: fake timers of a test framework, and our own (testing/bubble.ts), must not reach
-// the real loop. jsdom, as Jest has it, imitates a browser: of the timers there, those of the Node
-// below are taken.
+// Taken at load: fake timers of a test framework, or of testing/bubble.ts, must not reach the real
+// loop. jsdom imitates a browser: there the timers of the Node below are taken.
 const hasTimers = globals.setImmediate !== undefined || globals.process === undefined;
 const { setTimeout, clearTimeout, setImmediate } = hasTimers
   ? globals
@@ -51,7 +44,7 @@ const { setTimeout, clearTimeout, setImmediate } = hasTimers
 const nextTick = globals.process?.nextTick;
 const nowMs = globals.performance.now.bind(globals.performance);
 
-/** Hosts take delays as 32-bit milliseconds; longer ones are waited for in parts. */
+/** Hosts take delays as 32-bit milliseconds. After this one the loop sets the rest. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
 
 // One listener for all loops: hosts warn of the eleventh.
@@ -66,8 +59,7 @@ export const jsHost = {
   // `queueMicrotask` is 1.5 to 3 times dearer (bench: switch).
   microtask: (run: () => void): void => void settled.then(run),
   afterMicrotasks(run: () => void): void {
-    // A tick queued by a microtask runs when the microtasks are through; one queued by a tick would
-    // run before them.
+    // A tick that a microtask queues runs after all microtasks; one queued by a tick, before them.
     if (nextTick === undefined) setImmediate(run);
     else settled.then(() => nextTick(run));
   },
@@ -75,8 +67,7 @@ export const jsHost = {
   setTimer(when: number, run: () => void): HostTimer {
     // Rounded up: a host timer that fires early would find nothing due and be set again.
     const delayMs = Math.ceil(when * 1000 - nowMs());
-    // Armed from the root context: a long timer must not keep the scope tree of the code that armed
-    // it.
+    // In the root context: a long timer must not keep the scopes of the code that sets it.
     const timer = runInRoot(() =>
       setTimeout(run, Math.min(Math.max(delayMs, 1), LONGEST_DELAY_MS)),
     ) as { ref?(): void; unref?(): void };
@@ -97,10 +88,7 @@ export const jsHost = {
   report: (text: string): void => globals.console.error(text),
 };
 
-/**
- * A variable of the environment; undefined, too, where the program may not see it: Deno would
- * throw, or ask the user.
- */
+/** Undefined also where the program may not see it: Deno would throw, or ask the user. */
 export function environmentVariable(name: string): string | undefined {
   const permission = globals.Deno?.permissions.querySync({ name: "env", variable: name });
   if (permission !== undefined && permission.state !== "granted") return undefined;

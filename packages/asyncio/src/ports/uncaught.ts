@@ -1,8 +1,7 @@
 /**
- * Errors that reach the host because they were not caught. The library answers for its own; every
- * other one is handed back: with the listener off, it is raised again, and the host does with it
- * whatever it would have done without us, under whatever flags it runs. Where the program listens
- * itself, it decides.
+ * Rejections that reach the host unhandled. The library answers for its own, and hands every other
+ * one back: with the listener off, it is rejected again, and the host does what it would have done
+ * without us. If the program listens itself, it decides.
  */
 
 import { CancelledError } from "../errors/errors.ts";
@@ -21,10 +20,7 @@ const { process, setImmediate } = globalThis as unknown as {
   setImmediate(run: () => void): unknown; // taken at load: fake timers must not reach it
 };
 
-/**
- * Calls `answers` for each unhandled rejection from now on; it gives whether the library answers
- * for it.
- */
+/** Calls `answers` for each unhandled rejection: whether the library answers for it. */
 function guardRejections(answers: (reason: unknown) => boolean): void {
   if (process === undefined) return;
   let others: unknown[] = [];
@@ -36,35 +32,27 @@ function guardRejections(answers: (reason: unknown) => boolean): void {
   };
   const listener = (reason: unknown): void => {
     if (answers(reason) || process.listenerCount("unhandledRejection") > 1) return;
-    // After this batch of rejections, our own may be among them, and before anything else can
-    // happen.
+    // After this batch, in which may be rejections of ours, and before anything else can happen.
     if (others.push(reason) === 1) process.nextTick(handBack);
   };
   process.on("unhandledRejection", listener);
 }
 
-/**
- * Whether the library answers for an unhandled rejection: asked in the context in which it came
- * about.
- */
+/** Asked whether the library answers for a rejection, in the context in which it came about. */
 export const rejectionHooks: Set<(reason: unknown) => boolean> = new Set();
 
 /** Told of unhandled CancelledErrors. */
 export const abandonedHooks: Set<(error: CancelledError) => void> = new Set();
 
-/**
- * The CancelledErrors that a run has ended with: no scope answers for them any more, only the
- * program.
- */
+/** The CancelledErrors that a run has ended with: only the program answers for these. */
 export const leftRun: WeakSet<object> = new WeakSet();
 
 let guarded = false;
 
 /**
- * From the first delivered cancellation on, the CancelledError of a branch that is not awaited does
- * not crash the process. The branch's promise is made by the user's own async function, so the
- * library cannot mark it as handled; all it can do is to answer for its own errors, and for
- * AbortErrors that they have caused, when the host asks.
+ * From now on the CancelledError of a branch that is not awaited does not crash the process, nor an
+ * AbortError that it has caused. An async function of the program has made the branch's promise, so
+ * the library cannot mark it as handled.
  */
 export function guardAbandonedBranches(): void {
   if (guarded) return;
@@ -81,35 +69,3 @@ function answersFor(reason: unknown): boolean {
   }
   return [...rejectionHooks].some((answers) => answers(reason));
 }
-
-/** What was thrown since the host had its last turn, and who is told if it reaches the host. */
-const excused: Map<unknown, () => void> = new Map();
-
-/**
- * For an error that is about to be thrown where the caller may be foreign code, an emitter or a
- * timer of the host: if nothing catches it, `report` is called, and the process lives. Gives the
- * error.
- */
-export function excuse<E extends Error>(error: E, report: () => void): E {
-  if (process === undefined) return error;
-  if (excused.size === 0) {
-    process.on("uncaughtException", uncaught);
-    setImmediate(() => {
-      excused.clear();
-      process.off("uncaughtException", uncaught);
-    });
-  }
-  excused.set(error, report);
-  return error;
-}
-
-const uncaught = (error: unknown): void => {
-  const report = excused.get(error);
-  if (report !== undefined) report();
-  else if (process !== undefined && process.listenerCount("uncaughtException") === 1) {
-    process.off("uncaughtException", uncaught);
-    process.nextTick(() => {
-      throw error;
-    });
-  }
-};

@@ -12,20 +12,28 @@
 
 import type { ChildProcess, SpawnOptions } from "node:child_process";
 import type { Readable } from "node:stream";
+import {
+  type Dependent,
+  deathListeners,
+  dependents,
+  killDependents,
+} from "../interop/dependents.ts";
 import { type HostTimer, realHost, type Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { runInRoot } from "../ports/context-storage.ts";
-import { type Dependent, deathListeners, dependents, killDependents } from "../ports/dependents.ts";
 import { startError } from "./start-error.ts";
 
 /** What a child is started with. */
 export interface ChildSpec {
   /** The public function that starts it, for messages. */
   readonly api: string;
-  /** The program that was asked for, for messages; another one may run first, and become it. */
+  /**
+   * The program that the caller asked for, for messages. A shell may run first, and become that
+   * program.
+   */
   readonly asked: string;
   readonly program: string;
   readonly args: readonly string[];
@@ -35,13 +43,16 @@ export interface ChildSpec {
 }
 
 /**
- * After the process has ended, seconds without a byte until its output counts as ended; what it
- * left running may go on.
+ * Once the process has ended, its output counts as ended after so many seconds without a byte.
+ * Processes that it has left running may go on.
  */
 const QUIET_SECONDS = 0.5;
-/** No pipe holds as many bytes: what comes on top does not come from a process that has ended. */
+/** A pipe holds fewer bytes than this. Further ones do not come from a process that has ended. */
 const MOST_UNREAD = 1_048_576;
-/** Seconds that SIGKILL gets; a process in an uninterruptible system call is left to the system. */
+/**
+ * Seconds to wait after a SIGKILL. A process in an uninterruptible system call is left to the
+ * system then.
+ */
 const KILL_SECONDS = 1;
 
 /**
@@ -104,8 +115,8 @@ export class Child implements Dependent, Watched {
   /** Set once it is being ended: resolves when nothing more can be done. */
   #ending: Promise<void> | undefined = undefined;
   /**
-   * True from then on until nothing more can be done. It may itself have ended, and others of its
-   * group go on.
+   * True while it is being ended. The process itself may have gone already, and others of its group
+   * go on.
    */
   #isBeingEnded = false;
 
@@ -118,16 +129,16 @@ export class Child implements Dependent, Watched {
     host.on("exit", (code, signal) => this.#exited(code, signal));
     host.on("error", () => {}); // it could not be sent a signal: it has gone
     for (const output of this.#outputs) output.on("close", () => this.#tellWatchers());
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
     dependents.add(this);
     addLiving(this);
   }
 
   /**
-   * Starts a process. An operation that completes in its call when the process starts: a
-   * cancellation that comes later finds a caller that has it, one that came before starts none. So
-   * a cancelled start leaves no child (S156). `setUp` makes what it gives of the child, in the
-   * call, before the child can have put out anything or ended.
+   * Starts a process. The start completes in the call. A cancellation that came before starts no
+   * process. One that comes later finds a caller that has the process. So a cancelled start leaves
+   * no child (S156). `setUp` is called with the child before it can have ended or put out anything;
+   * the start gives what it returns.
    */
   static start<T>(spec: ChildSpec, setUp: (child: Child) => T): Promise<T> {
     const { api, asked, program, args, options } = spec;
@@ -197,7 +208,7 @@ export class Child implements Dependent, Watched {
   }
 
   /**
-   * Ends it in the call, and what is left of its group, if that is being ended: the system does the
+   * Kills it in the call, and what is left of its group if that is being ended. The system does the
    * rest.
    */
   kill(): void {
@@ -220,9 +231,9 @@ export class Child implements Dependent, Watched {
   }
 
   /**
-   * Resolves when the process has ended and its output has. What it has started may have inherited
-   * the output and go on for days, so once the process has ended, the output counts as ended when
-   * nothing has come for half a second.
+   * Resolves when the process and its output have ended. A process that it has started may have
+   * inherited the output, and go on for days. So once the process has ended, its output counts as
+   * ended when nothing has come for half a second.
    */
   drained(): Promise<void> {
     const scope = here();
@@ -361,7 +372,8 @@ export class Child implements Dependent, Watched {
   }
 
   /**
-   * It need not be ended any more, once it has ended, and is not just being ended with its group.
+   * Nothing has to be done at the end of the run: it has ended, and its group is not just being
+   * ended.
    */
   #release(): void {
     if (this.returncode === undefined || this.#isBeingEnded) return;

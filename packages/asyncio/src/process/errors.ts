@@ -1,6 +1,6 @@
 /**
- * How running a program goes wrong. One that does not start fails with an error of the host
- * (start-error.ts).
+ * The error of a program that has run and failed. A program that does not start has an error of the
+ * host (start-error.ts).
  */
 
 import { register } from "../errors/errors.ts";
@@ -30,14 +30,12 @@ export class ProcessError extends Error {
   readonly code = "ERR_ASYNCIO_PROCESS";
   /** The program and its arguments, as one would type them. */
   readonly command: string;
-  /** Its exit code; negative, the number of the signal that ended it. */
+  /** Its exit code. If a signal has ended it, the number of the signal, negative. */
   readonly returncode: number;
   /** The signal that ended it, by name. */
   readonly signal: string | undefined;
   // Not enumerable: printing the error would print all of them.
-  /**
-   * The end of what was captured: text or bytes, as `capture` says; undefined where nothing was.
-   */
+  /** The end of the captured output, as text or bytes; undefined if it was not captured. */
   declare readonly stdout: string | Uint8Array | undefined;
   /** What the program has written to stderr, where that was captured. */
   declare readonly stderr: string | Uint8Array | undefined;

@@ -24,8 +24,8 @@ export function checkInput(api: string, input: unknown): asserts input is Proces
 }
 
 /**
- * Writes all of `input` and closes. That the process does not read it all is no error; that `input`
- * fails is.
+ * Writes all of `input` and closes the stream. It is no error if the process does not read all of
+ * it. It is an error if `input` fails.
  */
 export async function feed(stdin: StreamWriter, input: ProcessInput | undefined): Promise<void> {
   if (typeof input === "string" || input instanceof Uint8Array) await isTaken(stdin, input);
@@ -36,8 +36,8 @@ export async function feed(stdin: StreamWriter, input: ProcessInput | undefined)
 type Piece = string | Uint8Array;
 
 /**
- * A `for await` that can be cancelled while the iterable sits in a foreign await: a process that
- * has ended, or has to, does not wait for a Readable from which nothing comes.
+ * A `for await` that can be cancelled while the iterable sits in a foreign await. A process that
+ * has ended, or is to be ended, does not wait for a Readable that gives nothing.
  */
 async function feedPieces(
   stdin: StreamWriter,
@@ -88,7 +88,7 @@ function answer<T>(work: PromiseLike<T> | T): Promise<T> {
   if (!isThenable(work)) return Promise.resolve(work);
   const scope = here();
   const wait = park<T>(scope, SUBJECT, (_wait, cancellation) => {
-    const hears = cancellation.scope.hasUndelivered;
+    const hears = cancellation.scope.cancelState.undelivered > 0;
     return !hears && scope.parkedWaits(2).length < 2; // this wait is the one
   });
   wait.isForeign = true;

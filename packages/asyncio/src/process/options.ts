@@ -14,7 +14,10 @@ export interface SubprocessOptions {
   readonly stdin?: Stdio | undefined;
   /** Where its output goes. @default "inherit" */
   readonly stdout?: Stdio | undefined;
-  /** "stdout": where stdout goes, in the order in which it was written. @default "inherit" */
+  /**
+   * "stdout" sends it where stdout goes, in the order in which both were written. @default
+   * "inherit"
+   */
   readonly stderr?: Stdio | "stdout" | undefined;
   /** The folder it runs in. @default the folder of this process */
   readonly cwd?: string | URL | undefined;
@@ -24,9 +27,9 @@ export interface SubprocessOptions {
    */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /**
-   * Gives it a session, and with it a process group, of its own: it can be ended with all that it
-   * has started, and a Ctrl-C in the terminal does not reach it. @default true, unless it inherits
-   * stdin: then it may want to talk to the terminal
+   * Gives the process a session and a process group of its own. Then it can be ended together with
+   * everything that it has started, and a Ctrl-C in the terminal does not reach it. @default true,
+   * unless it inherits stdin: such a process may want to talk to the terminal
    */
   readonly startNewSession?: boolean | undefined;
   /** The user it runs as. */

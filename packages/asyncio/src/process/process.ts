@@ -1,6 +1,6 @@
 /**
- * Child processes with asyncio's interface: pipes are streams, and the process is waited for, sent
- * signals, and ended by the code that has it. What is still running when the run ends is ended by
+ * Child processes with asyncio's interface. Pipes are streams. The code that has the process waits
+ * for it, sends it signals, and ends it. A process that is running when the run ends is ended by
  * the run. Source: asyncio.subprocess (S153 to S159).
  */
 
@@ -17,8 +17,8 @@ import { SUBPROCESS, type SubprocessOptions } from "./options.ts";
 import { checkProcessOptions, execSpec, shellSpec } from "./spec.ts";
 
 /**
- * `T` where the option says "pipe", undefined where it says something else, either where nobody can
- * tell.
+ * `T` if the option says "pipe", undefined if it says something else. Both if the type of the
+ * option allows both.
  */
 export type Piped<T, S> = [S] extends ["pipe"]
   ? T
@@ -80,7 +80,10 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
     this.stderr = this.#stderr as Piped<StreamReader, Option<O, "stderr">>;
   }
 
-  /** Its exit code; negative, the number of the signal that ended it; undefined while it runs. */
+  /**
+   * Its exit code. Undefined while it runs. If a signal has ended it, the number of the signal,
+   * negative.
+   */
   get returncode(): number | undefined {
     return this.#child.returncode;
   }
@@ -95,12 +98,12 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
 
   /**
    * Writes `input` to stdin and closes it, reads stdout and stderr to the end, and waits for the
-   * process, all at once: no side can block the other. Gives what was read, undefined where there
-   * is no pipe. It is no error if the process does not read its input. When the process has ended,
-   * but something that it has started holds its output open, what has come is all once nothing has
-   * come for half a second. Cancelled, it does not end the process, and the bytes that have come
-   * can still be read. Rejects with an InvalidStateError when there is an `input`, and stdin is no
-   * pipe.
+   * process, all at the same time, so no side can block the other. Gives what was read; undefined
+   * for a stream that is no pipe. It is no error if the process does not read its input. A process
+   * that it has started may hold the output open. Then reading ends when the process has ended and
+   * nothing has come for half a second. If the call is cancelled, the process goes on, and the
+   * bytes that have come can still be read. Rejects with an InvalidStateError when there is an
+   * `input`, and stdin is no pipe.
    */
   async communicate(
     input?: ProcessInput,
@@ -155,8 +158,8 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
   }
 
   /**
-   * Kills it if it runs, waits until it has gone, and closes its streams; what was not read is
-   * dropped.
+   * Kills it if it runs, waits until it has gone, and closes its streams. Output that was not read
+   * is dropped.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     // Killed first: a process whose input ends might end by itself, and pass for one that was done.
@@ -168,7 +171,7 @@ export class Process<O extends SubprocessOptions = SubprocessOptions> implements
 }
 
 /**
- * Starts `program` with `args`, as they are: no shell looks at them. Resolves when it runs;
+ * Starts `program` with `args`. No shell looks at them. Resolves when it runs. If the call is
  * cancelled before, there is no process. Rejects with the error of the system, by its `code`, if it
  * cannot be started: ENOENT, EACCES.
  *
@@ -212,9 +215,9 @@ export async function createSubprocessExec(program: string, ...rest: unknown[]):
 }
 
 /**
- * Starts a command line in the shell of the system, `/bin/sh` or `cmd.exe`. Everything that is put
- * into the line is read by the shell: what comes from outside belongs in an argument of
- * `createSubprocessExec`. Otherwise the same.
+ * Starts a command line in the shell of the system, `/bin/sh` or `cmd.exe`. The shell reads
+ * everything in the line, so put values from outside into an argument of `createSubprocessExec`
+ * instead. Otherwise the same.
  *
  * @example
  * const process = await asyncio.createSubprocessShell("echo one; echo two >&2", {

@@ -8,6 +8,7 @@ import { argumentError, checkSeconds, rangeError, TimeoutError } from "../errors
 import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
+import { concatenate } from "../streams/encode.ts";
 import { NodeStream } from "../streams/node-stream.ts";
 import { StreamWriter } from "../streams/writer.ts";
 import { formatSeconds } from "../structures/timers.ts";
@@ -22,8 +23,8 @@ import { checkProcessOptions, execSpec } from "./spec.ts";
 /** What `runProcess` takes. */
 export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "stdin"> {
   /**
-   * What becomes of stdout and stderr: text (UTF-8), bytes, or nothing: they go where those of this
-   * process go. @default "text"
+   * How stdout and stderr are captured: as text (UTF-8) or as bytes. If false, they are not
+   * captured, and go where those of this process go. @default "text"
    */
   readonly capture?: "text" | "bytes" | false | undefined;
   /** Whether a return code other than 0 is a ProcessError. @default true */
@@ -33,8 +34,8 @@ export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "st
   /** Without `input`. @default "ignore" */
   readonly stdin?: "inherit" | "ignore" | number | undefined;
   /**
-   * Seconds it may take; then it is ended, and the call rejects with a TimeoutError. @default
-   * Infinity
+   * Seconds that the process has. After that it is ended, and the call rejects with a TimeoutError.
+   * @default Infinity
    */
   readonly seconds?: number | undefined;
   /** Seconds between SIGTERM and SIGKILL, when it has to be ended. @default 3 */
@@ -69,7 +70,7 @@ type CapturedStream<O, K extends "stdout" | "stderr"> = [Option<O, K>] extends [
 
 /** What `runProcess` gives. */
 export interface ProcessResult<O extends RunProcessOptions = RunProcessOptions> {
-  /** The exit code; negative, the number of the signal that ended it. */
+  /** The exit code. If a signal has ended the process, the number of the signal, negative. */
   readonly returncode: number;
   /** What it has written to stdout, where that was captured. */
   readonly stdout: CapturedStream<O, "stdout">;
@@ -82,14 +83,14 @@ const API = "`runProcess`";
 const TAIL_BYTES = 65_536;
 
 /**
- * Runs `program` with `args` to its end, and gives what it has put out. stdout and stderr are read
- * while it runs, so it cannot block on a full pipe, and `input` is written at its pace. When it has
- * ended, but something that it has started holds its output open, what has come is all once nothing
- * has come for half a second, or `seconds` have passed.
+ * Runs `program` with `args` to its end, and gives its output. stdout and stderr are read while it
+ * runs, so it cannot block on a full pipe. `input` is written at its pace. A process that it has
+ * started may hold its output open. Then reading ends when the program has ended and nothing has
+ * come for half a second, or when `seconds` have passed.
  *
- * Cancelled, it asks the process, and everything that it has started in its session, to end
- * (SIGTERM), kills what is left after `killDelay` seconds, and rejects when the process has gone.
- * No further cancellation interrupts that.
+ * If the call is cancelled, the process gets a SIGTERM, and so does everything that it has started
+ * in its session. What is left after `killDelay` seconds is killed. The call rejects when the
+ * process has gone. A further cancellation does not interrupt that.
  *
  * @throws ProcessError if it ends with another code than 0, or by a signal, unless `check` is
  * false. Has the end of its output.
@@ -188,8 +189,8 @@ class Running {
   }
 
   /**
-   * Waits until it has ended by itself; else, whatever it is that ends the wait, ends it. `limit`
-   * has the deadline, if any.
+   * Waits until it has ended by itself. If the wait is ended by anything else, ends the process.
+   * `limit` has the deadline, if any.
    */
   async finish(
     input: ProcessInput | undefined,
@@ -229,7 +230,7 @@ class Running {
       await this.#child.drained();
     } catch (error) {
       // At the deadline it has ended in time, and what it has left running holds its output open.
-      if (limit?.isExpired === true && this.returncode !== undefined)
+      if (limit?.cancelState.expired === true && this.returncode !== undefined)
         await this.#child.readRest().catch(() => {});
       else await this.#stop(killDelay);
       throw error;
@@ -261,24 +262,22 @@ const NOTHING: Tail<undefined> = { output: undefined, cut: 0 };
 class Recording {
   readonly #isText: boolean;
   readonly #chunks: Uint8Array[] = [];
-  #size = 0;
 
   constructor(stream: Readable, capture: Capture) {
     this.#isText = capture === "text";
     stream.on("data", (chunk: Uint8Array) => {
       this.#chunks.push(chunk);
-      this.#size += chunk.length;
     });
     stream.on("error", () => {}); // it ends: what has come is all
   }
 
   all(): string | Uint8Array {
-    return this.#present(this.#joined());
+    return this.#present(concatenate(this.#chunks));
   }
 
   /** The last bytes: whole characters, if it is text. */
   tail(): Tail<string | Uint8Array> {
-    const bytes = this.#joined();
+    const bytes = concatenate(this.#chunks);
     let cut = Math.max(bytes.length - TAIL_BYTES, 0);
     if (this.#isText && cut > 0) while (isInsideCharacter(bytes[cut])) cut++;
     return { output: this.#present(bytes.slice(cut)), cut };
@@ -286,16 +285,6 @@ class Recording {
 
   #present(bytes: Uint8Array): string | Uint8Array {
     return this.#isText ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes;
-  }
-
-  #joined(): Uint8Array {
-    const all = new Uint8Array(this.#size);
-    let filled = 0;
-    for (const chunk of this.#chunks) {
-      all.set(chunk, filled);
-      filled += chunk.length;
-    }
-    return all;
   }
 }
 

@@ -7,8 +7,11 @@ import { type ItemStore, Queue, type QueueOptions } from "./queue.ts";
 /** Negative if `a` comes first, positive if `b` does, 0 if neither; as for Array.prototype.sort. */
 export type Compare<T> = (a: T, b: T) => number;
 
+/** What `new LifoQueue` takes. */
+export type LifoQueueOptions<T> = Pick<QueueOptions<T>, "name" | "onDrop">;
+
 /** What `new PriorityQueue` takes. */
-export interface PriorityQueueOptions<T> extends QueueOptions {
+export interface PriorityQueueOptions<T> extends LifoQueueOptions<T> {
   /**
    * Which of two items comes first. @default numbers, bigints, strings and dates by `<`, arrays
    * element by element
@@ -16,7 +19,8 @@ export interface PriorityQueueOptions<T> extends QueueOptions {
   readonly compare?: Compare<T> | undefined;
 }
 
-const KNOWN: Names<PriorityQueueOptions<unknown>> = { name: 1, compare: 1 };
+const LIFO: Names<LifoQueueOptions<unknown>> = { name: 1, onDrop: 1 };
+const KNOWN: Names<PriorityQueueOptions<unknown>> = { ...LIFO, compare: 1 };
 
 /**
  * A queue that gives the least item first; equal items come out in the order in which they were put
@@ -35,10 +39,10 @@ const KNOWN: Names<PriorityQueueOptions<unknown>> = { name: 1, compare: 1 };
 export class PriorityQueue<T> extends Queue<T> {
   constructor(maxsize = 0, options?: PriorityQueueOptions<T>) {
     checkOptions("`new PriorityQueue`", options, KNOWN);
-    const { compare = compareValues } = options ?? {};
+    const { compare = compareValues, name, onDrop } = options ?? {};
     if (typeof compare !== "function")
       throw argumentError("`new PriorityQueue`", "`compare` to be a function", compare);
-    super(maxsize, { name: options?.name }, new Heap<T>(compare));
+    super(maxsize, { name, onDrop }, new Heap<T>(compare));
   }
 
   /** @internal */
@@ -49,7 +53,8 @@ export class PriorityQueue<T> extends Queue<T> {
 
 /** A queue that gives the newest item first. Source: asyncio.LifoQueue. */
 export class LifoQueue<T> extends Queue<T> {
-  constructor(maxsize = 0, options?: QueueOptions) {
+  constructor(maxsize = 0, options?: LifoQueueOptions<T>) {
+    checkOptions("`new LifoQueue`", options, LIFO);
     super(maxsize, options, new Stack<T>());
   }
 
@@ -72,6 +77,10 @@ class Stack<T> implements ItemStore<T> {
 
   shift(): T {
     return this.#items.pop() as T; // the queue asks only when there is an item
+  }
+
+  at(): T {
+    return this.#items.at(-1) as T; // as above
   }
 
   clear(): number {
@@ -134,6 +143,10 @@ class Heap<T> implements ItemStore<T> {
     this.#moveAlong(path, last);
     this.#entries.pop();
     return first.item;
+  }
+
+  at(): T {
+    return this.#at(0).item;
   }
 
   clear(): number {

@@ -9,10 +9,11 @@
  * Invariants: getters wait only while the queue holds nothing; putters wait only while it is full.
  */
 
-import { checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
+import { argumentError, checkCount, checkOptions, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { completed, here, refused } from "../kernel/operation.ts";
+import { completed, getRunningLoop, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
+import { type Got, type Operation, operation, type Selectable } from "../kernel/selectable.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { QueueEmpty, QueueFull, QueueShutDown } from "./errors.ts";
@@ -27,16 +28,40 @@ export interface ItemStore<T> {
   shift(): T;
   /** Drops all items and gives how many there were. */
   clear(): number;
+  /** The item that `shift` would take, for `queue.peek`. Only called when there is an item. */
+  at?(position: 0): T;
 }
+
+/** What a full queue does with the next item: its putter waits, or an item is dropped. */
+export type Overflow = "wait" | "dropOldest" | "dropNewest";
 
 /** What `new Queue` takes. */
-export interface QueueOptions {
+export interface QueueOptions<T = unknown> {
   /** What reports and errors call it. */
   readonly name?: string | undefined;
+  /**
+   * What becomes of an item that is put while the queue is full. Of one item and "dropOldest", it
+   * keeps the last. @default "wait"
+   */
+  readonly overflow?: Overflow | undefined;
+  /**
+   * Is called with each item that is dropped, by `overflow` or by `shutdown({ immediate })`. What
+   * it throws is reported.
+   */
+  readonly onDrop?: ((item: T) => void) | undefined;
 }
 
-const KNOWN: Names<QueueOptions> = { name: 1 };
-const SHUTDOWN: Names<{ immediate?: boolean }> = { immediate: 1 };
+/** What `queue.shutdown` takes. */
+export interface ShutdownOptions {
+  /** Drops the items that are in it. @default false */
+  readonly immediate?: boolean | undefined;
+  /** What those who get are given, as it is, once the queue is drained. */
+  readonly cause?: unknown;
+}
+
+const KNOWN: Names<QueueOptions> = { name: 1, overflow: 1, onDrop: 1 };
+const SHUTDOWN: Names<ShutdownOptions> = { immediate: 1, cause: 1 };
+const OVERFLOWS: readonly unknown[] = ["wait", "dropOldest", "dropNewest"];
 
 /**
  * A first-in-first-out queue of at most `maxsize` items. Source: asyncio.Queue, with fairness on
@@ -71,14 +96,28 @@ export class Queue<T> {
   };
   /** Items put and not reported by `taskDone` yet. */
   #unfinished = 0;
-  #isShutDown = false;
+  #dropped = 0;
+  readonly #overflow: Overflow;
+  readonly #onDrop: ((item: T) => void) | undefined;
+  /** Undefined until it is shut down. */
+  #end: { readonly cause: unknown } | undefined = undefined;
 
-  /** `maxsize` of 0 or less means no limit; a fraction is rounded up. */
-  constructor(maxsize = 0, options?: QueueOptions, items: ItemStore<T> = new RingBuffer<T>()) {
-    checkSeconds(`\`new ${this.kind}\``, "`maxsize` as a number of items", maxsize);
-    this.maxsize = maxsize <= 0 ? Number.POSITIVE_INFINITY : Math.ceil(maxsize);
+  /** `maxsize` of 0 or less means no limit; a fraction is refused. */
+  constructor(maxsize = 0, options?: QueueOptions<T>, items: ItemStore<T> = new RingBuffer<T>()) {
+    const size = maxsize <= 0 ? 0 : maxsize;
+    checkCount(`\`new ${this.kind}\``, "`maxsize`", size, 0);
+    this.maxsize = maxsize <= 0 ? Number.POSITIVE_INFINITY : maxsize;
     checkOptions(`\`new ${this.kind}\``, options, KNOWN);
-    this.name = options?.name;
+    const { name, overflow = "wait", onDrop } = options ?? {};
+    if (!OVERFLOWS.includes(overflow)) {
+      const expected = '`overflow` to be "wait", "dropOldest" or "dropNewest"';
+      throw argumentError(`\`new ${this.kind}\``, expected, overflow);
+    }
+    if (onDrop !== undefined && typeof onDrop !== "function")
+      throw argumentError(`\`new ${this.kind}\``, "`onDrop` as a function", onDrop);
+    this.name = name;
+    this.#overflow = overflow;
+    this.#onDrop = onDrop;
     this.#items = items;
   }
 
@@ -103,9 +142,37 @@ export class Queue<T> {
   }
 
   /**
+   * The item that `get` would take, which stays; undefined if there is none. @throws
+   * InvalidStateError when the store that the queue was made with has no `at`.
+   */
+  peek(): Got<T> | undefined {
+    if (this.#items.length === 0) return undefined;
+    if (this.#items.at === undefined)
+      throw new InvalidStateError("`queue.peek` needs an item store that has `at`");
+    return { value: this.#items.at(0) };
+  }
+
+  /**
+   * How many items it holds and may hold, how many tasks wait to get and to put, how many items
+   * `taskDone` was not called for yet, and how many were dropped.
+   */
+  statistics(): Readonly<
+    Record<"size" | "maxsize" | "getting" | "putting" | "unfinished" | "dropped", number>
+  > {
+    return Object.freeze({
+      size: this.#items.length,
+      maxsize: this.maxsize,
+      getting: this.#getters.length,
+      putting: this.#putters.length,
+      unfinished: this.#unfinished,
+      dropped: this.#dropped,
+    });
+  }
+
+  /**
    * Takes the oldest item; waits while there is none. Waiting getters are served in order.
-   * Cancelled while it waits, it takes nothing. Rejects with QueueShutDown when the queue is shut
-   * down and drained.
+   * Cancelled while it waits, it takes nothing. Rejects with QueueShutDown, or with the cause, when
+   * the queue is shut down and drained.
    */
   get(): Promise<Awaited<T>> {
     const scope = here();
@@ -118,7 +185,8 @@ export class Queue<T> {
         return refused(scope, this.#getSubject, error);
       }
     }
-    if (this.#isShutDown) return refused(scope, this.#getSubject, this.#shutDownError("get"));
+    if (this.#end !== undefined)
+      return refused(scope, this.#getSubject, this.#shutDownError("get"));
     const wait = park<Awaited<T>>(scope, this.#getSubject);
     wait.handsOver = true;
     this.#getters.add(wait);
@@ -127,17 +195,18 @@ export class Queue<T> {
 
   /**
    * Puts an item in; waits while the queue is full. Waiting putters are served in order. Cancelled
-   * while it waits, it puts nothing in. Rejects with QueueShutDown when the queue is shut down,
-   * also while it waits.
+   * while it waits, it puts nothing in. With `overflow` it never waits, and an item is dropped.
+   * Rejects with QueueShutDown when the queue is shut down, also while it waits.
    */
   put(item: T): Promise<void> {
     const scope = here();
     const interruption = scope.interruption(this.#putSubject);
     if (interruption !== undefined) return interruption;
-    if (this.#isShutDown) return refused(scope, this.#putSubject, this.#shutDownError("put"));
-    if (!this.full()) {
+    if (this.#end !== undefined)
+      return refused(scope, this.#putSubject, this.#shutDownError("put"));
+    if (this.#hasRoom()) {
       try {
-        this.#add(item);
+        this.#admit(item);
       } catch (error) {
         return refused(scope, this.#putSubject, error);
       }
@@ -155,7 +224,7 @@ export class Queue<T> {
    */
   getNowait(): T {
     if (this.#items.length > 0) return this.#take();
-    if (this.#isShutDown) throw this.#shutDownError("getNowait");
+    if (this.#end !== undefined) throw this.#shutDownError("getNowait");
     throw new QueueEmpty(
       `\`getNowait\` found ${this.#describe()} empty. Use \`await queue.get()\` to wait for an item`,
     );
@@ -166,13 +235,13 @@ export class Queue<T> {
    * more.
    */
   putNowait(item: T): void {
-    if (this.#isShutDown) throw this.#shutDownError("putNowait");
-    if (this.full()) {
+    if (this.#end !== undefined) throw this.#shutDownError("putNowait");
+    if (!this.#hasRoom()) {
       throw new QueueFull(
         `\`putNowait\` found ${this.#describe()} full: it holds ${this.maxsize}. Use \`await queue.put(item)\` to wait for room`,
       );
     }
-    this.#add(item);
+    this.#admit(item);
   }
 
   /**
@@ -205,12 +274,13 @@ export class Queue<T> {
   /**
    * Shuts the queue down: it takes nothing more. Items in it can still be taken, and `join` waits
    * for them; waiting putters and, since there is nothing to take, waiting getters get a
-   * QueueShutDown. With `immediate` the items in it are dropped too, and count as finished.
+   * QueueShutDown. With `immediate` the items in it are dropped too, and count as finished. With a
+   * `cause` getters and loops are given that, as it is, and putters have it as the cause of theirs.
    */
-  shutdown(options?: { immediate?: boolean }): void {
+  shutdown(options?: ShutdownOptions): void {
     checkOptions("`queue.shutdown`", options, SHUTDOWN);
-    this.#isShutDown = true;
-    if (options?.immediate === true) this.#finish(this.#items.clear());
+    this.#end ??= { cause: options?.cause };
+    if (options?.immediate === true) this.#dropAll();
     this.#putters.failAll(() => this.#shutDownError("put"));
     this.#getters.failAll(() => this.#shutDownError("get"));
   }
@@ -221,16 +291,62 @@ export class Queue<T> {
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Awaited<T>> {
     const next = async (): Promise<IteratorResult<Awaited<T>, undefined>> => {
-      if (this.#isShutDown && this.empty()) return await this.#nextOfNone();
+      if (this.#isAtEnd()) return await this.#nextOfNone();
       try {
         return { done: false, value: await this.get() };
       } catch (error) {
-        const isOurs = error instanceof QueueShutDown && this.#isShutDown && this.empty(); // an item may fail with one too
+        const isOurs = error instanceof QueueShutDown && this.#isAtEnd(); // an item may fail with one too
         if (isOurs) return { done: true, value: undefined };
         throw error;
       }
     };
     return { next, [Symbol.asyncIterator]: () => this[Symbol.asyncIterator]() };
+  }
+
+  /** @internal For `select`: `get`. */
+  [operation](): Operation<T> {
+    return {
+      subject: this.#getSubject,
+      attempt: () => {
+        if (this.#items.length > 0) return { value: this.#take() };
+        if (this.#end !== undefined) throw this.#shutDownError("get");
+        return undefined;
+      },
+      enlist: (place) => this.#getters.add(place),
+    };
+  }
+
+  /** @internal */
+  putOperation(item: T): Operation<undefined> {
+    return {
+      subject: this.#putSubject,
+      attempt: () => {
+        if (this.#end !== undefined) throw this.#shutDownError("put");
+        if (!this.#hasRoom()) return undefined;
+        this.#admit(item);
+        return { value: undefined };
+      },
+      enlist: (place) => {
+        place.offer = item;
+        this.#putters.add(place);
+      },
+    };
+  }
+
+  /** @internal */
+  nextOperation(): Operation<IteratorResult<T, undefined>> {
+    return {
+      subject: this.#getSubject,
+      attempt: () => {
+        if (this.#items.length > 0) return { value: { done: false, value: this.#take() } };
+        if (this.#isAtEnd()) return { value: { done: true, value: undefined } };
+        if (this.#end !== undefined) throw this.#shutDownError("get");
+        return undefined;
+      },
+      enlist: (place) => this.#getters.add(place),
+      convert: (value) => ({ done: false, value: value as T }),
+      recover: () => (this.#isAtEnd() ? { value: { done: true, value: undefined } } : undefined),
+    };
   }
 
   /**
@@ -241,6 +357,50 @@ export class Queue<T> {
     const scope = here();
     const stop = scope.interruption(this.#getSubject);
     return stop ?? completed(scope, this.#getSubject, { done: true, value: undefined });
+  }
+
+  /** Whether a loop over it ends: it is drained, and was not shut down with a cause. */
+  #isAtEnd(): boolean {
+    return this.#end !== undefined && this.#end.cause === undefined && this.empty();
+  }
+
+  #hasRoom(): boolean {
+    return this.#overflow !== "wait" || !this.full();
+  }
+
+  /** Adds an item where somebody waits for it or `#hasRoom`: the place of another one, maybe. */
+  #admit(item: T): void {
+    if (this.#overflow === "wait" || !this.full()) this.#add(item);
+    else if (this.#overflow === "dropNewest") this.#drop(item);
+    else {
+      const oldest = this.#items.shift();
+      this.#items.push(item); // the other one's work is finished, and this one's is not
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(item: T): void {
+    this.#dropped++;
+    if (this.#onDrop === undefined) return;
+    try {
+      this.#onDrop(item);
+    } catch (exception) {
+      const message = `\`onDrop\` of ${this.#describe()} has failed`;
+      getRunningLoop().callExceptionHandler({ message, exception, task: here().task });
+    }
+  }
+
+  #dropAll(): void {
+    const { length } = this.#items;
+    const dropped: T[] = [];
+    try {
+      if (this.#onDrop !== undefined) while (!this.empty()) dropped.push(this.#items.shift());
+    } catch {
+      // Items that cannot be compared any more go without a word.
+    }
+    this.#dropped += this.#items.clear();
+    for (const item of dropped) this.#drop(item);
+    this.#finish(length);
   }
 
   #add(item: T): void {
@@ -269,11 +429,16 @@ export class Queue<T> {
     if (this.#unfinished === 0) this.#joiners.resumeAll(undefined);
   }
 
-  #shutDownError(call: string): QueueShutDown {
-    return new QueueShutDown(`\`${call}\` was called on ${this.#describe()}, which is shut down`);
+  #shutDownError(call: "get" | "getNowait" | "put" | "putNowait"): unknown {
+    const cause = this.#end?.cause;
+    if (cause !== undefined && call.startsWith("get")) return cause;
+    const message = `\`${call}\` was called on ${this.#describe()}, which is shut down`;
+    return new QueueShutDown(message, cause === undefined ? undefined : { cause });
   }
 
   #describe(): string {
     return this.name === undefined ? `a ${this.kind}` : `${this.kind} ${JSON.stringify(this.name)}`;
   }
 }
+
+export interface Queue<T> extends Selectable<T> {}

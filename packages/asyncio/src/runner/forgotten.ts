@@ -1,15 +1,16 @@
 /**
- * Branches whose `await` was forgotten: the end of their scope cuts them off, and no code hears of
+ * Branches whose `await` was forgotten. The end of their scope cuts them off, and no code hears of
  * it. The promise of a branch is made by an async function of the program, so the library cannot
- * see who awaits it; but the host tells which rejections were not handled. What lost a race, or
- * stood beside a branch that has failed, is handled by the code that combined them, and is not told
- * of.
+ * see whether code awaits it. But the host reports rejections that were not handled. A branch that
+ * lost a race, or stood beside a branch that has failed, was handled by the code that combined
+ * them, so it is not reported.
  */
 
 import type { CancelledError } from "../errors/errors.ts";
 import { stackOf } from "../errors/render.ts";
-import { cutBehind, describeScope } from "../kernel/debug.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { cutOperations, describeScope } from "../kernel/reports.ts";
+import type { Scope } from "../kernel/scope.ts";
 
 const MOST_PLACES = 100;
 
@@ -21,10 +22,11 @@ const places: WeakMap<EventLoop, Set<string>> = new WeakMap();
  * place.
  */
 export function reportForgotten(error: CancelledError): void {
-  const cut = cutBehind(error);
-  if (cut === undefined) return;
-  const { loop, task } = cut.scope;
-  const message = `${describeScope(cut.scope)} has ended, and a branch that nobody awaits was cut off while waiting for ${cut.what}. Await it, or start it as a task of a group`;
+  const what = cutOperations.get(error);
+  if (what === undefined || what === "") return;
+  const scope = error.scope as Scope; // a scope has cut it off
+  const { loop, task } = scope;
+  const message = `${describeScope(scope)} has ended, and a branch that no code awaits was cut off while waiting for ${what}. Await it, or start it as a task of a group`;
   let known = places.get(loop);
   if (known === undefined) {
     known = new Set();

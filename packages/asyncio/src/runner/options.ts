@@ -6,25 +6,25 @@ import { EventLoop } from "../kernel/loop.ts";
 import { checkSignal } from "../ports/abort.ts";
 import { checkSignalNames, type SignalName } from "./signals.ts";
 
-/** What `run` and `new Runner` take. */
+/** Options of `run` and `new Runner`. */
 export interface RunOptions {
   /**
    * Reports slow steps, lost races and swallowed cancellations. @default the loop's,
    * ASYNCIO_DEBUG=1
    */
   readonly debug?: boolean | undefined;
-  /** The loop to run on; it is not closed afterwards. @default a HostLoop of its own */
+  /** The loop to run on. It is not closed afterwards. @default a HostLoop of its own */
   readonly loop?: EventLoop | undefined;
   /** Which signals cancel main; false for none. @default ["SIGINT", "SIGTERM"] */
   readonly signals?: readonly SignalName[] | false | undefined;
   /** Seconds between a cancellation and its insisting repetition. @default 5 */
   readonly cancelGrace?: number | undefined;
   /**
-   * Seconds that cancelled leftover tasks get to end; then they are reported, and the run ends
-   * without them. @default 10
+   * Seconds that tasks which main has left behind get to end, after they were cancelled. Then they
+   * are reported, and the run ends without them. @default 10
    */
   readonly shutdownDelay?: number | undefined;
-  /** Cancels main when it aborts; the run then rejects with `signal.reason`. */
+  /** Cancels main when it aborts. The run then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
 }
 

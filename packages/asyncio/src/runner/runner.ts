@@ -1,24 +1,24 @@
 /** Running a program: a loop, a main task, and an orderly end. How it goes is in session.ts. */
 
 import { checkCoroutine } from "../errors/errors.ts";
+import { stackAbove } from "../errors/render.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { stackAbove } from "../kernel/wait.ts";
 import { checkRunOptions, type RunOptions } from "./options.ts";
 import { Session } from "./session.ts";
 
 /**
  * Runs `main` as the main task and gives what it returns. When main has ended, tasks that are left
- * are cancelled and awaited. SIGINT and SIGTERM cancel main, even if other code listens to them;
- * when it has ended by that, the process dies by that signal, as a shell expects (130, 143), or
- * exits with 128 + n where others still listen. A second signal ends it at once; one that comes
- * again within half a second is still the first. Runs side by side are all cancelled. When nothing
- * is left that could wake main, the call rejects with a DeadlockError that lists the tasks and what
- * they wait for.
+ * are cancelled and awaited. If nothing is left that could wake main, the call rejects with a
+ * DeadlockError that lists the tasks and what they wait for.
  *
- * Inside a running program it is a root of its own, which is cancelled with its caller, and leaves
- * signals alone. Called by code whose run has ended, it is a root like the first one. Source:
- * asyncio.run; the design page lists what differs.
+ * SIGINT and SIGTERM cancel main, and that of every other run in the process, even if other code
+ * listens to them. When main has ended by that, the process dies by the signal, as a shell expects
+ * (130, 143). If other listeners are left, it exits with 128 + n instead. A second signal ends the
+ * process at once. The same signal within half a second counts as the first. Called inside a
+ * running program, `run` is cancelled with its caller, and leaves signals alone. Called by code
+ * whose run has ended, it is like a first run. Source: asyncio.run; the design page lists what
+ * differs.
  *
  * @example
  * const answer = await asyncio.run(async () => await asyncio.sleep(0.001, 42));
@@ -43,11 +43,11 @@ function callerOf(fn: unknown): string {
 }
 
 /**
- * Several mains, one after the other, on one loop and in one context of context variables. Tasks
- * that a main leaves behind live on, also between two runs, until the Runner is closed: `close`
- * cancels and awaits them, as the end of `run` does. A signal that ends a main ends the Runner, and
- * then the process. Between two runs a signal does so too, unless other code listens to it. Source:
- * asyncio.Runner, where nothing runs between two runs.
+ * Runs several mains, one after the other, on one loop and in one context of context variables.
+ * Tasks that a main leaves behind live on, also between two runs, until the Runner is closed.
+ * `close` cancels and awaits them, as the end of `run` does. A signal that ends a main ends the
+ * Runner, and then the process. So does a signal between two runs, unless other code listens to it.
+ * Source: asyncio.Runner, where nothing runs between two runs.
  *
  * @example
  * const ticks: number[] = [];
@@ -86,7 +86,8 @@ export class Runner {
 
   /**
    * Cancels the tasks that are left, waits for them, and closes the loop unless it was passed in.
-   * What is alive after `shutdownDelay` is reported, and left behind. Does nothing the second time.
+   * Tasks that are alive after `shutdownDelay` are reported, and left behind. Does nothing the
+   * second time.
    * @throws InvalidStateError while a main runs.
    */
   async close(): Promise<void> {

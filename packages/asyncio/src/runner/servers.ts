@@ -3,6 +3,9 @@
  * not tell those that listen to a path from other pipes.
  */
 
+import { realHost } from "../kernel/host.ts";
+import type { EventLoop } from "../kernel/loop.ts";
+
 const { process } = globalThis as {
   process?: { getActiveResourcesInfo?(): string[] };
 };
@@ -11,4 +14,20 @@ const { process } = globalThis as {
 export function listeningServers(): number {
   const kinds = process?.getActiveResourcesInfo?.() ?? [];
   return kinds.filter((kind) => kind === "TCPServerWrap").length;
+}
+
+/** Main has ended: reports servers that still listen, if more do than when the run began. */
+export async function reportServers(loop: EventLoop, before: number): Promise<void> {
+  if (loop.host !== realHost || listeningServers() <= before) return;
+  // What was closed just now counts until the host has had its turn.
+  for (let turn = 0; turn < 2; turn++)
+    await new Promise<void>((resolve) => realHost.macrotask(resolve));
+  const count = listeningServers() - before;
+  if (count <= 0) return;
+  const what =
+    count === 1
+      ? "a server that was opened meanwhile still listens"
+      : `${count} servers that were opened meanwhile still listen`;
+  const message = `main has ended, and ${what}: operations of this run in the handlers are cut off from now on. Let main wait until the server may be closed`;
+  loop.callExceptionHandler({ message });
 }

@@ -3,28 +3,43 @@
  * closed. A `run` is closed when its main has ended; a `Runner` by hand, and until then its
  * background tasks live on, as in asyncio.
  *
+ *     begin ──▶ main runs ──▶ callbacks that are due ──▶ end
+ *       │           ▲                   │
+ *     once          └─── next main ─────┘ a Runner, unless a signal has ended its main
+ *
  * Deadlock, a signal and an abort take one path: main is cancelled, its `finally` blocks run, and
  * when it has ended, the session goes on to its end or, a `Runner`, waits for the next main. Only
  * when all that was left has ended does the call settle, or the process end by the signal.
  */
 
 import { CancelledError, InvalidStateError } from "../errors/errors.ts";
-import { reportUnobserved } from "../kernel/failure.ts";
+import { currentContext } from "../kernel/context.ts";
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { HostLoop, here } from "../kernel/operation.ts";
+import { reportUnobserved } from "../kernel/reports.ts";
 import type { Scope } from "../kernel/scope.ts";
-import type { Coroutine, Task } from "../kernel/task.ts";
-import { type Context, copyContext } from "../kernel/variables.ts";
-import { runInRoot } from "../ports/context-storage.ts";
+import type { Coroutine } from "../kernel/task.ts";
 import { abandonedHooks, leftRun } from "../ports/uncaught.ts";
-import { watchCallbackVariables } from "../tasks/callback-variables.ts";
+import type { Context } from "../structures/context-values.ts";
+import { watchInDebugMode } from "../tasks/debug-watch.ts";
 import { reportForgotten } from "./forgotten.ts";
 import { MainRun } from "./main-run.ts";
 import { DEFAULT_SHUTDOWN_DELAY, DEFAULT_SIGNALS, type RunOptions } from "./options.ts";
-import { listeningServers } from "./servers.ts";
+import { listeningServers, reportServers } from "./servers.ts";
 import { type Foreign, foreignOn, type InnerRun, runDueCallbacks, shutDown } from "./shutdown.ts";
 import { type SignalName, type SignalTarget, SignalWatch } from "./signals.ts";
+import {
+  began,
+  begunBy,
+  checkFree,
+  countMain,
+  ended,
+  hasOtherMains,
+  isLive,
+  occupy,
+  scopeAround,
+} from "./under-way.ts";
 
 /** How a main is started. */
 export interface Start {
@@ -36,58 +51,30 @@ export interface Start {
   readonly isOnly: boolean;
 }
 
-/** Mains that are under way, in this process. */
-let running = 0;
-/**
- * Loops that a main runs on, or that are shutting down: two at once would cancel each other's tasks
- * when they end.
- */
-const busyLoops: WeakSet<EventLoop> = new WeakSet();
-/** Loops of sessions that have begun and have not ended. */
-const liveLoops: WeakSet<EventLoop> = new WeakSet();
-/** The sessions that were begun by code on a loop. */
-const inner: WeakMap<EventLoop, Set<Session>> = new WeakMap();
-
-function innerOf(loop: EventLoop): Set<Session> {
-  const known = inner.get(loop);
-  if (known !== undefined) return known;
-  const sessions = new Set<Session>();
-  inner.set(loop, sessions);
-  return sessions;
-}
-
-/**
- * The scope of the running code. Where its run has ended, nothing can wait in it any more: a new
- * root then.
- */
-function scopeAround(): Scope {
-  const scope = here();
-  return scope.loop.endedRun === undefined ? scope : runInRoot(here);
-}
-
-/** What a session found when it began. */
+/** What a session found when it began, and what it has to stop when it ends. */
 interface Beginning {
+  readonly loop: EventLoop;
   /** Where it was begun. */
   readonly around: Scope;
+  /** True if the code there has a run of its own, which listens to signals. */
   readonly isNested: boolean;
   readonly context: Context;
   readonly signals: SignalWatch;
+  /** What was on the loop, and is not this session's to end. */
   readonly foreign: Foreign;
+  /** Those that code on the loop had begun. */
   readonly sessions: ReadonlySet<Session>;
+  /** How many servers of the process were listening. */
   readonly servers: number;
-  /**
-   * Ends the watch for failures that were never looked at when the program ends without having
-   * closed a Runner.
-   */
+  /** Ends what it watches: failures that no code has looked at, and what debug mode looks for. */
   readonly stopWatching: () => void;
-  /** Ends what debug mode watches. */
-  readonly stopDebugging: () => void;
 }
 
 export class Session implements SignalTarget, InnerRun {
   readonly #options: RunOptions;
   readonly #ownsLoop: boolean;
   #loop: EventLoop | undefined;
+  /** Undefined until its first main. */
   #beginning: Beginning | undefined = undefined;
   /** The last main. */
   #run: MainRun<unknown> | undefined = undefined;
@@ -119,51 +106,107 @@ export class Session implements SignalTarget, InnerRun {
     return this.#loop;
   }
 
+  // --- a main, from its call to its outcome
+
   async run<T>(main: Coroutine<T>, start: Start): Promise<T> {
     const loop = this.getLoop();
-    loop.checkOpen(start.api);
-    if (busyLoops.has(loop))
-      throw new InvalidStateError(
-        `${start.api} was called on a loop that is running already. Use \`createTask\` on it, or another loop`,
-      );
+    checkFree(start.api, loop);
     const around = scopeAround();
     const stop = around.interruption("run");
     if (stop !== undefined) await stop;
     loop.endedRun = undefined;
+    this.#beginning ??= this.#begin(loop, around);
     this.#site = start.site;
-    const { context, signals } = this.#begin(loop, around);
-    this.#occupy(loop, around, 1);
+    const leave = this.#enter(loop, around);
     let run: MainRun<T> | undefined;
     try {
-      run = new MainRun(loop, main, {
-        around,
-        context,
-        shutdownDelay: this.#shutdownDelay,
-        signal: this.#options.signal,
-        hasRunsInside: () => [...innerOf(loop)].some((session) => session.#isRunning),
-        hasRunsBeside: () => running > 1,
-      });
-      this.#run = run;
-      signals.catchUp();
+      run = this.#start(main, around, this.#beginning);
       try {
         await run.ended();
       } finally {
         await runDueCallbacks(loop);
-        const isEndedBySignal = signals.isTold && (run.main.cancelled() || this.#isSignalLate);
-        if (start.isOnly || isEndedBySignal) await this.#end(loop, run);
-        else if (signals.isTold) signals.survive();
+        await this.#mainEnded(run, start.isOnly, this.#beginning);
       }
       return run.outcome();
     } catch (error) {
-      if (error instanceof CancelledError && run?.isCallerCancelled === false) {
-        // By then the host has asked for the branches that were cut off with the same error.
-        await new Promise<void>((resolve) => realHost.macrotask(resolve));
-        leftRun.add(error);
-      }
+      if (error instanceof CancelledError && run?.isCallerCancelled === false) await leaves(error);
       throw error;
     } finally {
-      this.#occupy(loop, around, -1);
+      leave();
     }
+  }
+
+  /** A main begins. Gives what is to be done when it has ended. */
+  #enter(loop: EventLoop, around: Scope): () => void {
+    const release = occupy(loop, [around.loop]);
+    this.#isRunning = true;
+    countMain(1);
+    return () => {
+      countMain(-1);
+      this.#isRunning = false;
+      release();
+    };
+  }
+
+  #start<T>(main: Coroutine<T>, around: Scope, { loop, context, signals }: Beginning): MainRun<T> {
+    const run = new MainRun(loop, main, {
+      around,
+      context,
+      shutdownDelay: this.#shutdownDelay,
+      signal: this.#options.signal,
+      hasRunsInside: () => [...begunBy<Session>(loop)].some((session) => session.#isRunning),
+      hasRunsBeside: hasOtherMains,
+    });
+    this.#run = run;
+    signals.catchUp();
+    return run;
+  }
+
+  /** Goes on to the end of the session, or stays for the next main. */
+  async #mainEnded(
+    { main }: MainRun<unknown>,
+    isOnly: boolean,
+    { signals }: Beginning,
+  ): Promise<void> {
+    const isEndedBySignal = signals.isTold && (main.cancelled() || this.#isSignalLate);
+    if (isOnly || isEndedBySignal) await this.#end(() => this.#isSignalLate || main.cancelled());
+    else if (signals.isTold) signals.survive();
+  }
+
+  // --- its beginning and its end
+
+  #begin(loop: EventLoop, around: Scope): Beginning {
+    abandonedHooks.add(reportForgotten);
+    const isNested = isLive(around.loop);
+    const names = isNested ? false : (this.#options.signals ?? DEFAULT_SIGNALS);
+    const beginning = {
+      loop,
+      around,
+      isNested,
+      context: currentContext().copy(),
+      signals: new SignalWatch(names === false ? [] : names, this),
+      foreign: foreignOn(loop),
+      sessions: new Set(begunBy<Session>(loop)),
+      servers: listeningServers(),
+      stopWatching: this.#watch(loop),
+    };
+    began(this, loop, around.loop);
+    return beginning;
+  }
+
+  #watch(loop: EventLoop): () => void {
+    // A program may end without having closed its Runner.
+    const stopFailures =
+      loop.host === realHost
+        ? loop.host.onDry(() => {
+            if (this.isAtRest) reportUnobserved(loop);
+          })
+        : undefined;
+    const stopDebugging = loop.debug ? watchInDebugMode() : undefined;
+    return () => {
+      stopFailures?.();
+      stopDebugging?.();
+    };
   }
 
   /** Ends what is left, and closes the loop unless it was passed in. */
@@ -175,113 +218,61 @@ export class Session implements SignalTarget, InnerRun {
   }
 
   async #close(): Promise<void> {
-    const loop = this.#loop;
-    if (loop === undefined) return;
-    if (this.#beginning !== undefined && !this.#hasEnded) {
-      // Who closes it and who made it have work outside until it has ended.
-      const callers = new Set([here().loop, this.#beginning.around.loop]);
-      busyLoops.add(loop);
-      for (const caller of callers) caller.io(1);
+    const beginning = this.#beginning;
+    if (beginning !== undefined && !this.#hasEnded) {
+      // The code that closes it and the code that made it have work outside until it has ended.
+      const release = occupy(beginning.loop, [here().loop, beginning.around.loop]);
       try {
-        await this.#end(loop, undefined);
+        await this.#end(() => this.#isSignalLate);
       } finally {
-        for (const caller of callers) caller.io(-1);
-        busyLoops.delete(loop);
+        release();
       }
     }
-    if (this.#ownsLoop) loop.close();
+    if (this.#ownsLoop) this.#loop?.close();
   }
 
-  get #shutdownDelay(): number {
-    return this.#options.shutdownDelay ?? DEFAULT_SHUTDOWN_DELAY;
-  }
-
-  #begin(loop: EventLoop, around: Scope): Beginning {
-    if (this.#beginning !== undefined) return this.#beginning;
-    abandonedHooks.add(reportForgotten);
-    const isNested = liveLoops.has(around.loop);
-    const names = isNested ? false : (this.#options.signals ?? DEFAULT_SIGNALS);
-    this.#beginning = {
-      around,
-      isNested,
-      context: copyContext(),
-      signals: new SignalWatch(names === false ? [] : names, this),
-      foreign: foreignOn(loop),
-      sessions: new Set(innerOf(loop)),
-      servers: listeningServers(),
-      stopWatching: this.#watchUnobserved(loop),
-      stopDebugging: loop.debug ? watchCallbackVariables() : () => {},
-    };
-    liveLoops.add(loop);
-    innerOf(around.loop).add(this);
-    return this.#beginning;
-  }
-
-  #watchUnobserved(loop: EventLoop): () => void {
-    if (loop.host !== realHost) return () => {};
-    return loop.host.onDry(() => {
-      if (this.isAtRest) reportUnobserved(loop);
-    });
-  }
-
-  /** A main begins (1) or has ended (-1). */
-  #occupy(loop: EventLoop, around: Scope, change: 1 | -1): void {
-    this.#isRunning = change === 1;
-    running += change;
-    around.loop.io(change); // the caller's loop has work outside, until the run has ended
-    if (change === 1) busyLoops.add(loop);
-    else busyLoops.delete(loop);
-  }
-
-  /** The end of everything on the loop; does not come back where the process ends by a signal. */
-  async #end(loop: EventLoop, run: MainRun<unknown> | undefined): Promise<void> {
+  /**
+   * The end of everything on the loop. Does not come back where the process ends by a signal, which
+   * `isDying` tells: a signal may still come while things end.
+   */
+  async #end(isDying: () => boolean): Promise<void> {
     const beginning = this.#beginning as Beginning; // a main has begun
-    const isDead = this.#run?.isDead ?? false;
+    const { loop, around, foreign } = beginning;
     await shutDown(loop, {
       delay: this.#shutdownDelay,
-      foreign: beginning.foreign,
-      isDead,
-      innerRuns: () => this.#innerRuns(loop, beginning),
+      foreign,
+      isDead: this.#run?.isDead ?? false,
+      innerRuns: () => this.#innerRuns(beginning),
     });
-    // A signal may still come while that is found out.
-    const isDying = (): boolean => this.#isSignalLate || run?.main.cancelled() === true;
-    if (!isDying()) await this.#reportServers(loop, beginning);
-    if (this.#isSignalLate && run?.main.state === "rejected") {
-      const message = "main has failed, and the process ends by a signal that came after that";
-      const { main } = run;
-      loop.callExceptionHandler({ message, exception: main.failure, task: main, future: main });
-    }
+    if (!isDying() && !beginning.isNested) await reportServers(loop, beginning.servers);
+    if (this.#isRunning) this.#reportHiddenFailure(loop);
     this.#hasEnded = true;
     beginning.stopWatching();
-    beginning.stopDebugging();
     loop.endedRun = `the run that was started ${this.#site}`.trim();
-    liveLoops.delete(loop);
-    innerOf(beginning.around.loop).delete(this);
+    ended(this, loop, around.loop);
     await beginning.signals.stop(isDying());
     for (const tell of this.#listeners) tell();
   }
 
-  #innerRuns(loop: EventLoop, { foreign, sessions }: Beginning): Session[] {
-    return [...innerOf(loop)].filter((session) => {
+  /** Sessions that code of this one has begun, and that have not ended. */
+  #innerRuns({ loop, foreign, sessions }: Beginning): Session[] {
+    return [...begunBy<Session>(loop)].filter((session) => {
       if (session === this || sessions.has(session)) return false;
       const caller = session.#beginning?.around.task;
       return caller === undefined || !foreign.tasks.has(caller);
     });
   }
 
-  async #reportServers(loop: EventLoop, { isNested, servers }: Beginning): Promise<void> {
-    if (isNested || loop.host !== realHost || listeningServers() <= servers) return;
-    // What was closed just now counts until the host has had its turn.
-    for (let turn = 0; turn < 2; turn++)
-      await new Promise<void>((resolve) => realHost.macrotask(resolve));
-    const count = listeningServers() - servers;
-    if (count <= 0) return;
-    const what =
-      count === 1
-        ? "a server that was opened meanwhile still listens"
-        : `${count} servers that were opened meanwhile still listen`;
-    const message = `main has ended, and ${what}: what its handlers ask of this run is cut off from now on. Let main wait until the server is to be closed`;
-    loop.callExceptionHandler({ message });
+  /** No caller hears of the failure of main where the process ends before the call has settled. */
+  #reportHiddenFailure(loop: EventLoop): void {
+    const main = this.#run?.main;
+    if (!this.#isSignalLate || main?.state !== "rejected") return;
+    const message = "main has failed, and the process ends by a signal that came after that";
+    loop.callExceptionHandler({ message, exception: main.failure, task: main, future: main });
+  }
+
+  get #shutdownDelay(): number {
+    return this.#options.shutdownDelay ?? DEFAULT_SHUTDOWN_DELAY;
   }
 
   // --- for signals
@@ -302,7 +293,7 @@ export class Session implements SignalTarget, InnerRun {
   // --- for the run that it was begun in
 
   cancel(): void {
-    const main: Task<unknown> | undefined = this.#run?.main;
+    const main = this.#run?.main;
     if (main?.done() === false) {
       if (main.cancelling() === 0) main.cancelFor("shutdown");
     } else if (this.isAtRest) void this.close();
@@ -311,4 +302,14 @@ export class Session implements SignalTarget, InnerRun {
   whenEnded(tell: () => void): void {
     this.#listeners.push(tell);
   }
+}
+
+/**
+ * A cancellation leaves a run whose caller was not cancelled. It is marked, so that the library
+ * does not answer for it if the caller lets it go unhandled. Not before the host has asked for the
+ * branches that were cut off with the same error.
+ */
+async function leaves(error: CancelledError): Promise<void> {
+  await new Promise<void>((resolve) => realHost.macrotask(resolve));
+  leftRun.add(error);
 }

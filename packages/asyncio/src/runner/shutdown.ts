@@ -1,19 +1,19 @@
 /**
- * The end of all that a run has left behind: its tasks are cancelled and awaited, until none is
- * left (S175; repeated, unlike S177); then branches that clean up, runs that were called from it,
- * processes and sockets; what failed unobserved is reported. What is alive when the time is over is
- * listed, and left behind.
+ * Ends everything that a run has left behind. Its tasks are cancelled and awaited, again and again
+ * until none is left (S175; S177 does it once). Then come branches that clean up, runs that were
+ * called from it, processes and sockets. Failures that no code has seen are reported. What is alive
+ * when the time is over is listed, and left behind.
  */
 
-import { condense } from "../errors/lines.ts";
-import { requestsOn } from "../interop/running-requests.ts";
-import { reportUnobserved } from "../kernel/failure.ts";
+import { type Dependent, dependentsOf } from "../interop/dependents.ts";
+import { drainRequests, forgetRequests } from "../interop/draining.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { reportUnobserved } from "../kernel/reports.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
-import { type Dependent, dependentsOf } from "../ports/dependents.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { condense } from "../tasks/condense.ts";
 
 /** Completions after which a loop looks at its budget: what it runs at least in one turn. */
 const LEAST_IN_A_TURN = 64;
@@ -50,7 +50,7 @@ export function foreignOn(loop: EventLoop): Foreign {
  * others ready without end.
  */
 export async function runDueCallbacks(loop: EventLoop): Promise<void> {
-  loop.fireDueTimers();
+  loop.timers.fireDue(loop.time());
   const turns = 2 + Math.ceil(loop.statistics().ready / LEAST_IN_A_TURN);
   for (let turn = 0; turn < turns && !loop.isIdle; turn++)
     await new Promise<void>((resolve) => loop.host.macrotask(resolve));
@@ -75,15 +75,15 @@ class Shutdown {
     const { delay, foreign, isDead } = this.#options;
     // Nothing is cancelled before that: a request may need what the other tasks do. After a
     // deadlock it would wait in vain.
-    const requests = requestsOn(this.#loop);
-    const drained = requests.close((task) => !isDead && !foreign.tasks.has(task));
+    const isOurs = (task: Task<unknown>): boolean => !isDead && !foreign.tasks.has(task);
+    const drained = drainRequests(this.#loop, isOurs);
     if (drained !== undefined) await drained;
     this.#deadline = this.#loop.time() + delay;
     await this.#tasksEnded();
     await this.#cleanupsEnded();
     await this.#innerRunsEnded();
     await this.#dependentsEnded();
-    requests.forget();
+    forgetRequests(this.#loop);
     reportUnobserved(this.#loop);
   }
 
@@ -95,9 +95,10 @@ class Shutdown {
     const cancelled = new Set<Task<unknown>>();
     for (let left = this.#leftovers(); left.length > 0; left = this.#leftovers()) {
       for (const task of left) {
-        // A task that is ending because of an earlier cancellation may go on cleaning up; its grace
-        // period is running.
-        if (!cancelled.has(task) && !task.scope.isEnding) task.cancelFor("shutdown");
+        // A task that was cancelled before may go on cleaning up: its grace period is running.
+        const { graceTimer, insists } = task.scope.cancelState;
+        const isEnding = graceTimer !== undefined || insists;
+        if (!cancelled.has(task) && !isEnding) task.cancelFor("shutdown");
         cancelled.add(task);
         if (this.#options.isDead && task.waitingFor().length === 0) task.abandon();
       }
@@ -198,12 +199,12 @@ class Shutdown {
       const message = ["the run has ended what was left open:", ...lines].join("\n  ");
       loop.callExceptionHandler({ message });
     }
-    loop.io(1); // what is waited for is outside: virtual time holds still
+    loop.host.io?.(1); // what is waited for is outside: virtual time holds still
     const haveEnded = await this.#inTime((end) => {
       void Promise.all(left.map((dependent) => dependent.end())).then(end);
     });
     if (!haveEnded) for (const dependent of left) dependent.kill?.();
-    loop.io(-1);
+    loop.host.io?.(-1);
   }
 }
 

@@ -37,7 +37,7 @@ export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
   readonly #siblings: Set<Signals>;
   /** What came and was not read. */
   readonly #unread: RingBuffer<Delivery> = new RingBuffer();
-  readonly #readers: WaitList = new WaitList();
+  readonly #readers: WaitList<Wait> = new WaitList();
   readonly #subject: WaitSubject = { describeWait: () => `signals ${this.names.join(", ")}` };
   #isClosed = false;
 
@@ -55,9 +55,9 @@ export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
   }
 
   /**
-   * Waits for the next signal; several tasks get them in turn. `done` once it is closed. Cancelled,
-   * it has taken none. Keeps the process alive; on a virtual loop time goes on meanwhile, since a
-   * signal may or may not come.
+   * Waits for the next signal. Several tasks get the signals in turn. Gives `done` once it is
+   * closed. If it is cancelled, it has taken none. Keeps the process alive while it waits. On a
+   * virtual loop time goes on meanwhile, because a signal may or may not come.
    */
   next(): Promise<IteratorResult<SignalName, undefined>> {
     const scope = here();
@@ -81,9 +81,9 @@ export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
   }
 
   /**
-   * Takes the listeners away; who waits for a signal gets `done`. Signals that came and were not
-   * read are dropped, but those that `run` would have had, and that no other iterable has either,
-   * go to it now. Does nothing the second time.
+   * Removes the listeners. Tasks that wait for a signal get `done`. Signals that came and were not
+   * read are dropped. Those that `run` would have had, and that no other iterable has read, go to
+   * `run` now. Does nothing the second time.
    */
   close(): void {
     this.#siblings.delete(this);
@@ -163,13 +163,13 @@ function siblingsIn(scope: Scope): Set<Signals> {
 
 /**
  * Receives signals of the process, as an async iterable that ends with the current scope. From the
- * call on nothing is lost: what comes between two reads waits in order (the system itself may make
- * one of two equal signals that come at once). A signal that would cancel `run` comes here instead,
- * as long as it is open; once `run` is ending, a second one ends the process all the same. Several
- * iterables get the same signal each.
+ * call on no signal is lost: signals that come between two reads wait in order. (The system itself
+ * may make one of two equal signals that come at once.) While it is open, a signal that would
+ * cancel `run` comes here instead. Once `run` is ending, a second signal ends the process all the
+ * same. Several iterables get the same signal each.
  *
- * It is closed when it is left with `break`, by `using`, by `close`, when its scope ends or is
- * cancelled; then the signals do again what they did before.
+ * It is closed when a loop over it is left with `break`, by `using`, by `close`, and when its scope
+ * ends or is cancelled. Then the signals do again what they did before.
  *
  * @throws TypeError for a name that no process can listen to.
  *

@@ -1,7 +1,7 @@
 /**
- * Who gets the signals of the process. They end the runs, even if other code listens: the first
- * cancels the mains, a second ends the process at once. While a program receives a signal with
- * `signals` (signal-stream.ts), the signal goes there alone.
+ * Passes on the signals of the process. They end the runs, even if other code listens to them: the
+ * first signal cancels the mains, a second one ends the process at once. While a program receives a
+ * signal with `signals` (signal-stream.ts), the signal goes there alone.
  *
  * Other listeners do not keep a signal from us. Node has many where Python has one handler, and
  * most of them are there to clean up at the end: without our listener nothing would end the
@@ -13,9 +13,9 @@
  */
 
 import { argumentError } from "../errors/errors.ts";
+import { deathListeners, killDependents } from "../interop/dependents.ts";
 import { realHost } from "../kernel/host.ts";
 import { runInRoot } from "../ports/context-storage.ts";
-import { deathListeners, killDependents } from "../ports/dependents.ts";
 
 /** The signals that a program can answer. */
 export type SignalName =
@@ -33,12 +33,13 @@ export type SignalName =
   | "SIGWINCH";
 
 /**
- * Runners of scripts pass a Ctrl-C on that the terminal has sent to the program, too: seconds in
- * which it may come twice.
+ * Seconds in which one Ctrl-C may come twice: from the terminal, and from a runner of scripts that
+ * passes it on.
  */
 const TWICE_SECONDS = 0.5;
 /**
- * Seconds in which it may come any number of times, through several of them: no hand is so fast.
+ * Seconds in which one Ctrl-C may come any number of times, through several runners of scripts. No
+ * hand is so fast.
  */
 const BURST_SECONDS = 0.1;
 
@@ -104,8 +105,8 @@ export function receiveSignals(names: readonly SignalName[], receiver: SignalRec
 }
 
 /**
- * Ends that. When the last is gone, signals that none of them has looked at go to the runs, if they
- * would have had them.
+ * Stops telling `receiver`. When the last receiver is gone, signals that none of them has read go
+ * to the runs, if these listen to them.
  */
 export function stopReceiving(names: readonly SignalName[], receiver: SignalReceiver): void {
   for (const name of names) {

@@ -38,7 +38,7 @@ export class Closing {
       this.#waiters.remove(wait as Wait);
       if (this.#waiters.length > 0) return true;
       // Past its grace period a scope waits for nothing any more: nothing else will tell.
-      if (cancellation.scope.swallowed !== undefined) this.#leave();
+      if (cancellation.scope.cancelState.insists) this.#leave();
       else this.#stop();
       return true;
     });

@@ -1,6 +1,6 @@
 /** Both directions of a connection in one value, whatever it runs on. */
 
-import type { ByteStream } from "../ports/network.ts";
+import type { ByteStream } from "./network.ts";
 import { type ReaderOptions, StreamReader } from "./reader.ts";
 import { StreamWriter, type WriterOptions } from "./writer.ts";
 

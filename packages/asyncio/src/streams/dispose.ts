@@ -1,4 +1,4 @@
-/** The end of an `await using` block: what it owes to the code that left it, in whatever way. */
+/** The end of an `await using` block over a stream. */
 
 import { CancelledError } from "../errors/errors.ts";
 import { here, makeDueAgain } from "../kernel/operation.ts";
@@ -15,13 +15,13 @@ export interface Closable {
 }
 
 /**
- * Closes, and waits until all has left. Nothing may be left open, so if it cannot wait that long it
- * aborts, and what had not left is lost. Then it has to reject with the cancellation, or the block
- * would have succeeded; as closing by hand does.
+ * Closes, and waits until all bytes have left. If it cannot wait that long, it aborts, because
+ * nothing may be left open. Bytes that had not left are lost then. So it has to reject with the
+ * cancellation: otherwise the block would seem to have succeeded.
  *
- * A disposer does not see how its block was left. If by a cancellation, the engine makes a
- * SuppressedError of that and of ours, which every scope knows as a cancellation. So it is made
- * only where something is lost: code in between may look for the CancelledError itself.
+ * A disposer does not see how its block was left. If a cancellation leaves the block and we reject
+ * too, the engine makes a SuppressedError of the two. Every scope knows that as a cancellation, but
+ * code in between may look for the CancelledError itself. So we reject only where bytes are lost.
  */
 export async function disposeOf(closable: Closable, subject: WaitSubject): Promise<void> {
   const scope = here();
@@ -52,7 +52,7 @@ export async function disposeOf(closable: Closable, subject: WaitSubject): Promi
 function isLeftByCancellation(start: Scope): boolean {
   for (let scope: Scope | undefined = start; scope !== undefined; scope = scope.parent) {
     if (scope.closed) return true;
-    if (scope.cancelling() > 0 && !scope.hasDue) return true;
+    if (scope.cancelling() > 0 && scope.cancelState.due === undefined) return true;
     if (scope.shield) return false;
   }
   return false;

@@ -11,7 +11,7 @@
 import { runInScope } from "../kernel/context.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
-import type { ByteStream } from "../ports/network.ts";
+import type { ByteStream } from "./network.ts";
 
 /** The reader whose stream is watched. */
 export interface WatchedReader {

@@ -1,6 +1,7 @@
-/** The errors of readers. */
+/** The errors of streams. */
 
-import { register } from "../errors/errors.ts";
+import { InvalidStateError, register } from "../errors/errors.ts";
+import type { Scope } from "../kernel/scope.ts";
 
 /** The stream ended before a read had all it was to have. */
 export class IncompleteReadError extends Error {
@@ -47,3 +48,20 @@ export class LimitOverrunError extends Error {
   }
 }
 register(LimitOverrunError, "LimitOverrunError");
+
+/** Two reads at once would share the bytes in no defined order. */
+export function busyError(
+  api: string,
+  scope: Scope,
+  reading: Scope,
+  stream: string,
+): InvalidStateError {
+  return new InvalidStateError(
+    `${api} was called by ${describeCaller(scope)} while ${describeCaller(reading)} is reading from ${stream}. Let one task read`,
+  );
+}
+
+/** The task of a scope in messages. */
+export function describeCaller(scope: Scope): string {
+  return scope.task?.describe() ?? "code outside every task";
+}

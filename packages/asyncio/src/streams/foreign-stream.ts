@@ -13,12 +13,12 @@ import { CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { runInScope } from "../kernel/context.ts";
 import type { Watched } from "../kernel/host.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
-import { park, Scope } from "../kernel/scope.ts";
-import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { type Address, type ByteStream, hostError } from "../ports/network.ts";
+import { Scope } from "../kernel/scope.ts";
+import type { Wait } from "../kernel/wait.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { Closing } from "./closing.ts";
-import { describeCaller } from "./reader.ts";
+import { type Address, hostError } from "./network.ts";
+import { ReadSide, type Sided, WriteSide } from "./sides.ts";
 
 /** Where chunks come from. */
 export interface Source {
@@ -56,7 +56,7 @@ export interface ForeignStreamOptions {
 const HIGH_WATER_MARK = 65_536;
 const NOWHERE: Address = { host: "", port: 0 };
 
-export class ForeignStream implements ByteStream, Watched {
+export class ForeignStream implements Sided, Watched {
   readonly localAddress: Address = NOWHERE;
   readonly remoteAddress: Address = NOWHERE;
   readonly highWaterMark: number = HIGH_WATER_MARK;
@@ -73,21 +73,16 @@ export class ForeignStream implements ByteStream, Watched {
   #endings = 0;
   readonly #closing: Closing;
 
-  /** What has come for a read that was cancelled meanwhile, or is more than it wanted. */
-  #ahead: Uint8Array | undefined = undefined;
+  readonly #reading: ReadSide = new ReadSide(this);
   /** True if a chunk is under way. */
   #isPulling = false;
-  /** The last read that had to wait; it still waits if its state is "parked". */
-  #reader: Wait<Uint8Array | undefined> | undefined = undefined;
 
+  readonly #writing: WriteSide = new WriteSide(this);
   /** What the sink has not been given. */
   readonly #queue: RingBuffer<Uint8Array> = new RingBuffer();
   unsent = 0;
   #isPushing = false;
   #hasWrittenEof = false;
-  readonly #writers: WaitList = new WaitList();
-  /** Why what was written has not gone out, until a write has reported it. */
-  #untold: Error | undefined = undefined;
 
   constructor({ name, source, sink }: ForeignStreamOptions) {
     this.#name = name;
@@ -101,7 +96,7 @@ export class ForeignStream implements ByteStream, Watched {
       this.#sourceScope.close();
     });
     sink?.failed.then(undefined, (error) => this.#sinkFailed(error));
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   get lost(): Error | undefined {
@@ -112,30 +107,30 @@ export class ForeignStream implements ByteStream, Watched {
     return this.#isClosed;
   }
 
+  /** @internal */
+  describe(): string {
+    return this.#name;
+  }
+
+  /** @internal */
+  waits(wait: Wait): void {
+    wait.isForeign = true;
+  }
+
   // --- reading
 
   read(most: number = Number.POSITIVE_INFINITY): Promise<Uint8Array | undefined> {
     const scope = here();
-    const stop = scope.interruption(this);
-    if (stop !== undefined) return stop;
-    if (this.#reader?.state === "parked") return refused(scope, this, this.#busyError(scope));
-    if (this.#ahead !== undefined) return completed(scope, this, this.#take(this.#ahead, most));
+    const reading = this.#reading;
+    const atOnce = reading.atOnce(scope, most);
+    if (atOnce !== undefined) return atOnce;
     if (this.#source === undefined) {
-      if (this.#lost !== undefined) return refused(scope, this, this.#lost);
-      return completed(scope, this, undefined);
+      if (this.#lost !== undefined) return refused(scope, reading, this.#lost);
+      return completed(scope, reading, undefined);
     }
-    const wait = park<Uint8Array | undefined>(scope, this);
-    wait.handsOver = true;
-    wait.isForeign = true;
-    wait.offer = most;
-    this.#reader = wait;
+    const read = reading.wait(scope, most);
     if (!this.#isPulling) this.#pull(this.#source);
-    return wait.promise;
-  }
-
-  /** @internal What a read waits for. */
-  describeWait(): string {
-    return `bytes from ${this.#name}`;
+    return read;
   }
 
   #pull(source: Source): void {
@@ -146,7 +141,7 @@ export class ForeignStream implements ByteStream, Watched {
         if (this.#source === undefined) return; // closed meanwhile
         if (chunk === undefined) this.#sourceEnded();
         else if (chunk.length === 0) this.#pullAgain(source);
-        else this.#arrived(chunk);
+        else this.#reading.arrived(chunk);
       },
       (error) => {
         this.#isPulling = false;
@@ -165,25 +160,14 @@ export class ForeignStream implements ByteStream, Watched {
     this.#sourceScope.loop.turn(this.#sourceScope).then(() => {
       this.#isPulling = false;
       // The next read asks again, if the one that waited has given up.
-      if (this.#source !== undefined && this.#reader?.state === "parked") this.#pull(source);
+      if (this.#source !== undefined && this.#reading.isWaiting) this.#pull(source);
     });
-  }
-
-  #arrived(chunk: Uint8Array): void {
-    const reader = this.#reader;
-    if (reader?.state !== "parked") this.#ahead = chunk;
-    else reader.resume(this.#take(chunk, reader.offer as number)); // left there by `read`
   }
 
   #sourceEnded(): void {
     this.#source = undefined;
-    this.#reader?.resume(undefined);
+    this.#reading.end();
     this.#settled();
-  }
-
-  #take(chunk: Uint8Array, most: number): Uint8Array {
-    this.#ahead = chunk.length > most ? chunk.subarray(most) : undefined;
-    return chunk.length > most ? chunk.subarray(0, most) : chunk;
   }
 
   // --- writing
@@ -197,28 +181,11 @@ export class ForeignStream implements ByteStream, Watched {
   }
 
   drain(most: number): Promise<void> {
-    const scope = here();
-    const subject = this.#subject("room in");
-    const stop = scope.interruption(subject);
-    if (stop !== undefined) return stop;
-    if (this.#lost !== undefined) {
-      this.#untold = undefined;
-      return refused(scope, subject, this.#lost);
-    }
-    if (this.unsent <= most) return completed(scope, subject, undefined);
-    const wait = park<void>(scope, subject);
-    wait.isForeign = true;
-    wait.offer = most;
-    this.#writers.add(wait);
-    return wait.promise;
+    return this.#writing.drain(most);
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    const scope = here();
-    const stop = scope.interruption(this.#subject("room in"));
-    if (stop !== undefined) return stop;
-    this.send(bytes);
-    return this.drain(this.highWaterMark);
+    return this.#writing.write(bytes);
   }
 
   writeEof(): void {
@@ -240,7 +207,7 @@ export class ForeignStream implements ByteStream, Watched {
         if (this.#sink === undefined) return; // lost meanwhile
         if (chunk === undefined) this.#sink = undefined;
         else this.unsent -= chunk.length;
-        this.#resumeWriters();
+        this.#writing.lessIsUnsent();
         this.#pushNext();
         this.#settled();
       },
@@ -248,18 +215,12 @@ export class ForeignStream implements ByteStream, Watched {
     );
   }
 
-  #resumeWriters(): void {
-    const all: Wait[] = [];
-    for (let wait = this.#writers.first; wait !== undefined; wait = wait.listNext) all.push(wait);
-    for (const wait of all) if (this.unsent <= (wait.offer as number)) wait.resume(undefined); // how much may be
-  }
-
   // --- the end
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#ahead = undefined;
+    this.#reading.drop();
     this.#dropSource();
     this.writeEof();
     this.#settled();
@@ -269,10 +230,8 @@ export class ForeignStream implements ByteStream, Watched {
     const scope = here();
     const isGone = this.#isOver || this.#closing.isLeftBehind;
     if (!isGone && scope.peekDue() === undefined)
-      await this.#closing.wait(scope, this.#subject("the end of")).promise;
-    const error = this.#untold;
-    this.#untold = undefined;
-    if (error !== undefined) throw error;
+      await this.#closing.wait(scope, { describeWait: () => `the end of ${this.#name}` }).promise;
+    this.#writing.throwUntold();
   }
 
   abort(): void {
@@ -280,8 +239,8 @@ export class ForeignStream implements ByteStream, Watched {
     this.#isClosed = true;
     const sink = this.#sink;
     const error = hostError("ECONNABORTED", "read");
-    this.#ahead = undefined;
-    this.#lose(error);
+    this.#reading.drop();
+    this.#lose(error, false);
     this.#dropSource(error);
     if (sink !== undefined) this.#end(this.#sinkScope, () => sink.abort(error));
     this.#settled();
@@ -302,8 +261,8 @@ export class ForeignStream implements ByteStream, Watched {
     const error = this.#errorOf(cause);
     const sink = this.#sink;
     this.#source = undefined;
-    this.#lose(error);
-    this.#reader?.fail(error);
+    this.#lose(error, false);
+    this.#reading.fail(error);
     if (sink !== undefined) this.#end(this.#sinkScope, () => sink.abort(error));
     this.#settled();
   }
@@ -311,8 +270,7 @@ export class ForeignStream implements ByteStream, Watched {
   #sinkFailed(cause: unknown): void {
     if (this.#sink === undefined) return;
     const error = this.#errorOf(cause);
-    if (this.#writers.first === undefined) this.#untold = error;
-    this.#lose(error);
+    this.#lose(error, true);
     this.#dropSource(error);
     this.#settled();
   }
@@ -325,20 +283,20 @@ export class ForeignStream implements ByteStream, Watched {
     return new InvalidStateError(`${this.#name} ${how}, and is of no use any more`, { cause });
   }
 
-  /** Nothing goes out any more. */
-  #lose(error: Error): void {
+  /** Nothing goes out any more. `isOwed` if that has to be reported where no write waits. */
+  #lose(error: Error, isOwed: boolean): void {
     this.#lost ??= error;
     this.#sink = undefined;
     this.#queue.clear();
     this.unsent = 0;
-    this.#writers.failAll(() => error);
+    this.#writing.fail(error, isOwed);
   }
 
   #dropSource(error?: Error): void {
     const source = this.#source;
     this.#source = undefined;
-    if (error === undefined) this.#reader?.resume(undefined);
-    else this.#reader?.fail(error);
+    if (error === undefined) this.#reading.end();
+    else this.#reading.fail(error);
     if (source === undefined) return;
     if (this.#isPulling) this.#sourceScope.cancel(`${this.#name} was closed`);
     this.#end(this.#sourceScope, () => source.cancel());
@@ -378,16 +336,5 @@ export class ForeignStream implements ByteStream, Watched {
     if (exception instanceof CancelledError) return;
     const message = `${this.#name} has failed while it was closed`;
     this.#sourceScope.loop.callExceptionHandler({ message, exception });
-  }
-
-  #subject(what: string): WaitSubject {
-    return { describeWait: () => `${what} ${this.#name}` };
-  }
-
-  #busyError(scope: Scope): InvalidStateError {
-    const other = (this.#reader as Wait).scope; // it waits
-    return new InvalidStateError(
-      `\`stream.read\` was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from ${this.#name}. Let one task read`,
-    );
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Readers and writers over what others have: streams of the web platform, Node's streams,
+ * Readers and writers over streams that are not ours: streams of the web platform, Node's streams,
  * iterables. The way back is in to-foreign.ts. Nothing is read ahead of the reader, except by
  * Node's streams, which do that themselves.
  */
@@ -10,16 +10,19 @@ import type { Duplex, Readable, Writable } from "node:stream";
 import { argumentError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { type Connection, connectionOf } from "./connection.ts";
-import { encodeText } from "./encode.ts";
+import { concatenate, encodeText } from "./encode.ts";
 import {
   ForeignStream,
   type ForeignStreamOptions,
   type Sink,
   type Source,
 } from "./foreign-stream.ts";
-import { destroyed, isAdapted, NodeStream, type NodeStreamSource } from "./node-stream.ts";
+import { isAdapted } from "./node-listeners.ts";
+import { destroyed } from "./node-quirks.ts";
+import type { NodeStreamSource } from "./node-source.ts";
+import { NodeStream } from "./node-stream.ts";
 import { READER, type ReaderOptions, StreamReader } from "./reader.ts";
-import { joined, StreamWriter, WRITER, type WriterOptions } from "./writer.ts";
+import { StreamWriter, WRITER, type WriterOptions } from "./writer.ts";
 
 /** What is read of a ReadableStream. */
 interface WebReader {
@@ -303,7 +306,7 @@ class ChunkSource implements Source {
     if (typeof value === "string") return this.#encode(value);
     if (value instanceof Uint8Array) {
       const rest = this.#rest();
-      return rest === undefined ? plain(value) : joined([rest, value]);
+      return rest === undefined ? plain(value) : concatenate([rest, value]);
     }
     await this.cancel();
     throw argumentError(this.#api, "a source of Uint8Arrays and strings", value);

@@ -11,11 +11,13 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
-import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { type Connection, connectionOf } from "./connection.ts";
+import { busyError } from "./errors.ts";
+import { type Address, type ByteStream, hostError } from "./network.ts";
 import type { ReaderOptions } from "./reader.ts";
 import { READER } from "./reader.ts";
+import { resumeForRoom } from "./sides.ts";
 import type { WriterOptions } from "./writer.ts";
 import { WRITER } from "./writer.ts";
 
@@ -35,7 +37,7 @@ export class Pipe {
   /** Set once nothing goes through any more: why. */
   broken: Error | undefined = undefined;
   /** The read that waits: at most one. */
-  readonly readers: WaitList = new WaitList();
+  readonly readers: WaitList<Wait> = new WaitList();
   /** Those who wait until there is room, or until all is read. */
   readonly writers: WaitList = new WaitList();
   readonly highWaterMark: number;
@@ -88,7 +90,8 @@ export class Pipe {
     const taken = this.#arrived.take(Math.min(decided, this.#cut?.(available) ?? available));
     if (this.broken !== undefined) return taken;
     this.unread -= taken.length;
-    this.#resumeWriters();
+    // Those who wait for room go on; those who wait until all is read stay.
+    resumeForRoom(this.writers, this.unread);
     return taken;
   }
 
@@ -98,15 +101,6 @@ export class Pipe {
     if (this.#arrived.size > 0)
       reader.resume(this.take(reader.offer as number)); // left there by `read`
     else if (this.hasEnded) reader.resume(undefined);
-  }
-
-  /** Those who wait for room go on; those who wait until all is read stay. */
-  #resumeWriters(): void {
-    if (this.writers.first === undefined) return;
-    const all: Wait[] = [];
-    for (let wait: Wait | undefined = this.writers.first; wait !== undefined; wait = wait.listNext)
-      all.push(wait);
-    for (const wait of all) if (this.unread <= (wait.offer as number)) wait.resume(undefined); // how much may be unread
   }
 }
 
@@ -146,7 +140,7 @@ export class MemoryStream implements ByteStream, Watched {
     this.#incoming = end.incoming;
     this.#outgoing = end.outgoing;
     this.#carrier = end.carrier;
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   get isClosing(): boolean {
@@ -284,16 +278,9 @@ export class MemoryStream implements ByteStream, Watched {
     );
   }
 
-  /** Two reads at once would share the bytes in no defined order. */
   #busyError(): Error | undefined {
     const other = this.#incoming.readers.first;
-    if (other === undefined) return undefined;
-    const [mine, theirs] = [here().task, other.scope.task].map(
-      (task) => task?.describe() ?? "code outside every task",
-    );
-    return new InvalidStateError(
-      `\`stream.read\` was called by ${mine} while ${theirs} is reading from ${this.#name}. Let one task read`,
-    );
+    return other && busyError("`stream.read`", here(), other.scope, this.#name);
   }
 
   #closedError(call: string): InvalidStateError {

@@ -3,11 +3,11 @@
  * One or two of them, for reading and for writing.
  *
  * Reading begins with the first read, or when a write has to wait; from then on it runs ahead of
- * its reader by one buffer. Writing hands the host no more than a few pieces at a time, so that one
- * can tell what has gone out, and drop the rest.
+ * its reader by one buffer. Writing goes by pieces (piece-writer.ts). How Node's streams come to
+ * their end, and which of them do not tell, is in node-quirks.ts.
  *
  * Idle connections are many: whatever not every connection needs is made on first use, and the
- * listeners are shared; they find their stream under a symbol of Node's.
+ * listeners are shared (node-listeners.ts).
  */
 
 import type { Readable, Writable } from "node:stream";
@@ -17,99 +17,28 @@ import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { type Address, type ByteStream, hostError } from "../ports/network.ts";
-import { ignore } from "../structures/settlers.ts";
-import { ChunkQueue } from "./chunk-queue.ts";
 import { Closing } from "./closing.ts";
-import { describeCaller } from "./reader.ts";
-
-/** Where a NodeStream gets its bytes from. Its functions are called on demand. */
-export interface NodeStreamSource {
-  readonly readable?: Readable | undefined;
-  /** May be the same stream as `readable`. */
-  readonly writable?: Writable | undefined;
-  readonly remoteAddress?: Address | undefined;
-  /** @default 65,536 */
-  readonly highWaterMark?: number | undefined;
-  /**
-   * True if it is a stream of the program's own, and no connection. A task of the same loop may
-   * feed it, so a wait for it holds virtual time only as far as the host tells that something is
-   * open. And when it fails after it was closed (a file's disk is full), `waitClosed` says so.
-   * @default false
-   */
-  readonly isForeign?: boolean | undefined;
-  /**
-   * True if it outlives its stream here, as the standard output does: closed, that lets go of it.
-   * @default false
-   */
-  readonly isKept?: boolean | undefined;
-  /** What reports call it: "connection to example.org:80". */
-  describe(): string;
-  localAddress?(): Address;
-  /** What `extra` knows. */
-  extra?(name: string): unknown;
-  /** Ends both sides at once, where that takes more than the streams offer. */
-  reset?(): void;
-  /**
-   * Calls `destroy` when the peer need not be waited for any more, after all that was written has
-   * left. @default at once
-   */
-  linger?(destroy: () => void): void;
-  /** True if nothing empty may be written to it. */
-  readonly refusesEmpty?: boolean | undefined;
-  /** Finds better words for an error of the host. */
-  explain?(error: Error): Error;
-  /**
-   * Begins TLS on `readable`, and calls `attach` with what to go on with in the moment in which the
-   * handshake is done. Cancelled or failed, the socket is destroyed.
-   */
-  startTls?(options: object, attach: (source: NodeStreamSource) => void): Promise<void>;
-}
-
-/** What sockets have beyond other streams. */
-interface Resettable {
-  resetAndDestroy?(): void;
-}
-
-const OWNER: unique symbol = Symbol("asyncio-ts stream");
-
-interface Owned {
-  [OWNER]?: NodeStream;
-}
+import { type Address, hostError } from "./network.ts";
+import {
+  disown,
+  listenToCloseOnly,
+  own,
+  ownReadable,
+  type StreamOwner,
+  stopListeningToClose,
+} from "./node-listeners.ts";
+import { copyOf, resetOrDestroy } from "./node-quirks.ts";
+import type { NodeStreamSource } from "./node-source.ts";
+import { PieceWriter } from "./piece-writer.ts";
+import { ReadSide, type Sided, WriteSide } from "./sides.ts";
 
 const HIGH_WATER_MARK = 65_536;
 /** Bytes that are read ahead of the reader, at least; then the host is told to pause. */
 const READ_AHEAD = 65_536;
-/** Bytes that the host is given at a time when it cannot take everything at once. */
-const PIECE = 65_536;
 const NOWHERE: Address = { host: "", port: 0 };
 const EMPTY: Uint8Array = new Uint8Array(0);
-type BufferConstructor = { from(bytes: Uint8Array): Uint8Array };
-let bufferClass: BufferConstructor | undefined;
 
-/**
- * A copy out of the pool of Node, which is three times as fast as an array of its own for a small
- * one.
- */
-function copyOf(bytes: Uint8Array): Uint8Array {
-  bufferClass ??= process.getBuiltinModule("node:buffer").Buffer;
-  return bufferClass.from(bytes);
-}
-
-function onData(this: Owned, chunk: Uint8Array): void {
-  this[OWNER]?.dataArrived(chunk);
-}
-function onEnd(this: Owned): void {
-  this[OWNER]?.endArrived();
-}
-function onError(this: Owned, error: Error): void {
-  this[OWNER]?.hostFailed(error);
-}
-function onClose(this: Owned): void {
-  this[OWNER]?.hostClosed();
-}
-
-export class NodeStream implements ByteStream, Watched {
+export class NodeStream implements Sided, StreamOwner, Watched {
   readonly highWaterMark: number;
   #source: NodeStreamSource;
   #readable: Readable | undefined;
@@ -122,32 +51,20 @@ export class NodeStream implements ByteStream, Watched {
   #lost: Error | undefined = undefined;
   #localAddress: Address | undefined = undefined;
 
-  // reading
-  /** What has arrived and was not read; undefined is none. */
-  #ahead: ChunkQueue | undefined = undefined;
+  readonly #reading: ReadSide = new ReadSide(this);
   #isFlowing = false;
   #hasEnded = false;
-  /** The last read that had to wait; it still waits if its state is "parked". */
-  #reader: Wait<Uint8Array | undefined> | undefined = undefined;
 
-  // writing
-  /** What the host has not been given yet; undefined is nothing. */
-  #queue: ChunkQueue | undefined = undefined;
-  /**
-   * True if the host has not passed everything on. The last piece that it has ends in a callback,
-   * which tells when it has.
-   */
-  #isSending = false;
+  readonly #writing: WriteSide = new WriteSide(this);
+  /** Made by the first write. */
+  #pieces: PieceWriter | undefined = undefined;
   #hasWrittenEof = false;
-  /** Those who wait until less is unsent: `offer` is how much may be. */
-  #writers: WaitList | undefined = undefined;
+
   #closers: WaitList | undefined = undefined;
   /** Those who wait for the end of a foreign stream. */
   #closing: Closing | undefined = undefined;
   /** True once all is through, and the streams of the host were told to go. */
   #isDestroyed = false;
-  /** Why what was written to a foreign stream has not gone out, until a write has reported it. */
-  #untold: Error | undefined = undefined;
 
   constructor(source: NodeStreamSource, loop: EventLoop = here().loop) {
     const { readable, writable, highWaterMark = HIGH_WATER_MARK } = source;
@@ -156,25 +73,17 @@ export class NodeStream implements ByteStream, Watched {
     this.#writable = writable;
     this.highWaterMark = highWaterMark;
     if (readable !== undefined) this.#ownReadable(readable);
-    if (writable !== undefined && writable !== (readable as unknown)) this.#own(writable);
-    if (loop.isExact) loop.watch(this);
+    if (writable !== undefined && writable !== (readable as unknown)) {
+      if (!writable.closed) this.#open++;
+      own(writable, this);
+    }
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   #ownReadable(readable: Readable): void {
-    // Before other code makes it flow, as Node does with the output of a child that has ended.
-    readable.pause();
-    readable.on("data", onData);
-    readable.on("end", onEnd);
     this.#hasEnded = readable.readableEnded;
-    this.#own(readable);
-  }
-
-  #own(stream: Readable | Writable): void {
-    if (!stream.closed) this.#open++;
-    (stream as Owned)[OWNER] = this;
-    stream.on("error", onError);
-    stream.on("close", onClose);
-    if (!stream.closed && isSilent(stream)) tellOfClose(stream);
+    if (!readable.closed) this.#open++;
+    ownReadable(readable, this);
   }
 
   get localAddress(): Address {
@@ -187,12 +96,7 @@ export class NodeStream implements ByteStream, Watched {
   }
 
   get unsent(): number {
-    return this.#isSending ? this.#queued + (this.#writable?.writableLength ?? 0) : 0;
-  }
-
-  /** Bytes that the host has not been given yet. */
-  get #queued(): number {
-    return this.#queue?.size ?? 0;
+    return this.#pieces?.unsent ?? 0;
   }
 
   get lost(): Error | undefined {
@@ -203,6 +107,11 @@ export class NodeStream implements ByteStream, Watched {
     return this.#isClosed;
   }
 
+  /** @internal */
+  describe(): string {
+    return this.#source.describe();
+  }
+
   extra(name: string): unknown {
     return this.#source.extra?.(name);
   }
@@ -211,21 +120,16 @@ export class NodeStream implements ByteStream, Watched {
 
   read(most: number = Number.POSITIVE_INFINITY): Promise<Uint8Array | undefined> {
     const scope = here();
-    const stop = scope.interruption(this);
-    if (stop !== undefined) return stop;
-    if (this.#reader?.state === "parked") return refused(scope, this, this.#busyError(scope));
-    if (this.#ahead !== undefined) return completed(scope, this, this.#take(this.#ahead, most));
+    const reading = this.#reading;
+    const atOnce = reading.atOnce(scope, most);
+    if (atOnce !== undefined) return atOnce;
     const readable = this.#readable;
-    if (this.#hasEnded || readable === undefined) return completed(scope, this, undefined);
-    if (this.#lost !== undefined) return refused(scope, this, this.#lost);
-    if (this.#isClosed) return completed(scope, this, undefined);
-    const wait = park<Uint8Array | undefined>(scope, this);
-    wait.handsOver = true;
-    wait.offer = most;
-    this.#waitsOutside(wait as Wait);
-    this.#reader = wait;
+    if (this.#hasEnded || readable === undefined) return completed(scope, reading, undefined);
+    if (this.#lost !== undefined) return refused(scope, reading, this.#lost);
+    if (this.#isClosed) return completed(scope, reading, undefined);
+    const read = reading.wait(scope, most);
     this.#flow(readable);
-    return wait.promise;
+    return read;
   }
 
   #flow(readable: Readable): void {
@@ -243,12 +147,7 @@ export class NodeStream implements ByteStream, Watched {
     const readable = this.#readable;
     if (readable === undefined || readable !== (this.#writable as unknown)) return;
     const isOver = this.#isClosed || this.#isStartingTls || this.#source.isForeign === true;
-    if (!isOver && (this.#ahead?.size ?? 0) < READ_AHEAD) this.#flow(readable);
-  }
-
-  /** @internal What a read waits for. */
-  describeWait(): string {
-    return `bytes from ${this.#source.describe()}`;
+    if (!isOver && this.#reading.ahead < READ_AHEAD) this.#flow(readable);
   }
 
   /** @internal */
@@ -256,33 +155,18 @@ export class NodeStream implements ByteStream, Watched {
     if (this.#isClosed || chunk.length === 0) return;
     // Plain bytes: `slice` of a Buffer would not copy, and its text would look different from that
     // of other streams.
-    const bytes = new Uint8Array(chunk.buffer as ArrayBuffer, chunk.byteOffset, chunk.length);
-    const reader = this.#reader;
-    if (reader?.state === "parked") {
-      const most = reader.offer as number; // left there by `read`
-      if (bytes.length > most) this.#keep(bytes.subarray(most));
-      reader.resume(bytes.length > most ? bytes.subarray(0, most) : bytes);
-    } else this.#keep(bytes);
+    this.#reading.arrived(
+      new Uint8Array(chunk.buffer as ArrayBuffer, chunk.byteOffset, chunk.length),
+    );
+    if (this.#reading.ahead < READ_AHEAD) return;
+    this.#isFlowing = false;
+    this.#readable?.pause();
   }
 
   /** @internal */
   endArrived(): void {
     this.#hasEnded = true;
-    this.#reader?.resume(undefined);
-  }
-
-  #keep(bytes: Uint8Array): void {
-    this.#ahead ??= new ChunkQueue();
-    if (!this.#ahead.append(bytes)) this.#ahead.push(bytes);
-    if (this.#ahead.size < READ_AHEAD) return;
-    this.#isFlowing = false;
-    this.#readable?.pause();
-  }
-
-  #take(ahead: ChunkQueue, most: number): Uint8Array {
-    const taken = ahead.shift(most);
-    if (ahead.size === 0) this.#ahead = undefined;
-    return taken;
+    this.#reading.end();
   }
 
   // --- writing
@@ -291,86 +175,43 @@ export class NodeStream implements ByteStream, Watched {
     const writable = this.#writable;
     const isOver = this.#isClosed || this.#hasWrittenEof || this.#lost !== undefined;
     if (writable === undefined || isOver || bytes.length === 0) return;
-    if (this.#isSending || bytes.length > PIECE) {
-      this.#queue ??= new ChunkQueue();
-      // What code of the program takes keeps its chunks.
-      if (!isSocket(writable) || !this.#queue.append(bytes)) this.#queue.push(copyOf(bytes));
-      if (!this.#isSending) this.#sendNext(writable, this.#queue);
-      return;
-    }
-    const copy = copyOf(bytes);
-    if (this.#source.refusesEmpty || !isSocket(writable)) {
-      this.#send(writable, copy); // code of the program would see the empty piece
-    } else {
-      // The usual case: the host takes it in the call. A callback for each write would cost a tick
-      // (bench: echo).
-      writable.write(copy);
-      if (writable.writableLength > 0) this.#send(writable, EMPTY);
-    }
+    this.#pieces ??= new PieceWriter(writable, this.#source.refusesEmpty === true, () =>
+      this.#wentOut(),
+    );
+    this.#pieces.send(bytes);
   }
 
   drain(most: number): Promise<void> {
-    const scope = here();
-    const subject = this.#subject("room to write to");
-    const stop = scope.interruption(subject);
-    if (stop !== undefined) return stop;
-    if (this.#lost !== undefined) {
-      this.#untold = undefined;
-      return refused(scope, subject, this.#lost);
-    }
-    if (this.unsent <= most) return completed(scope, subject, undefined);
-    const wait = park<void>(scope, subject);
-    wait.offer = most;
-    this.#waitsOutside(wait as Wait);
-    this.#readAhead();
-    this.#writers ??= new WaitList();
-    this.#writers.add(wait);
-    return wait.promise;
+    const drained = this.#writing.drain(most);
+    if (this.#writing.isWaiting) this.#readAhead();
+    return drained;
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    const scope = here();
-    const stop = scope.interruption(this.#subject("room to write to"));
-    if (stop !== undefined) return stop;
-    this.send(bytes);
-    return this.drain(this.highWaterMark);
+    return this.#writing.write(bytes);
   }
 
   writeEof(): void {
     if (this.#hasWrittenEof || this.#isClosed) return;
     this.#hasWrittenEof = true;
-    if (this.#queue === undefined) this.#endWriting();
+    if (this.#isHandedOver) this.#endWriting();
   }
 
   #endWriting(): void {
     if (this.#source.isKept !== true) this.#writable?.end();
   }
 
-  /** A piece that ends in a callback; what the host has before it is then through as well. */
-  #send(writable: Writable, piece: Uint8Array): void {
-    this.#isSending = true;
-    writable.write(piece, (error) => {
-      if (error || this.#lost !== undefined) return; // "error" or "close" tells; or it was aborted
-      this.#isSending = false;
-      if (this.#queue !== undefined) this.#sendNext(writable, this.#queue);
-      else if (this.#isClosed) this.#finish();
+  /** True if the host has been given everything. */
+  get #isHandedOver(): boolean {
+    return this.#pieces?.isHandedOver ?? true;
+  }
+
+  #wentOut(): void {
+    if (this.#pieces?.isSending === false) {
+      if (this.#isClosed) this.#finish();
       else if (this.#hasWrittenEof) this.#endWriting();
-      this.#resumeWriters();
-    });
-  }
-
-  #sendNext(writable: Writable, queue: ChunkQueue): void {
-    const piece = isSocket(writable) ? queue.take(PIECE) : queue.shift(PIECE);
-    if (queue.size === 0) this.#queue = undefined;
-    this.#send(writable, piece);
-  }
-
-  #resumeWriters(): void {
-    if (this.#writers === undefined) return;
-    const { unsent } = this;
-    const all: Wait[] = [];
-    for (let wait = this.#writers.first; wait !== undefined; wait = wait.listNext) all.push(wait);
-    for (const wait of all) if (unsent <= (wait.offer as number)) wait.resume(undefined); // how much may be
+    }
+    this.#writing.lessIsUnsent();
   }
 
   // --- TLS
@@ -385,7 +226,7 @@ export class NodeStream implements ByteStream, Watched {
       throw new InvalidStateError(
         `\`startTls\` was called on ${source.describe()}, which is no connection. TLS needs a socket`,
       );
-    if (this.#reader?.state === "parked") throw this.#busyError(scope);
+    if (this.#reading.isWaiting) throw this.#reading.busyError(scope);
     // TLS would wait for an end that was seen before it came.
     if (this.#hasEnded) this.failed(hostError("ECONNRESET", "read", source.remoteAddress));
     if (this.#lost !== undefined) throw this.#lost;
@@ -413,23 +254,19 @@ export class NodeStream implements ByteStream, Watched {
    * Puts back what was read ahead, and listens to the host no more, but for the end of the socket.
    */
   #giveBack(readable: Readable, ahead: Uint8Array): void {
-    readable.pause();
-    readable.off("data", onData);
-    readable.off("end", onEnd);
-    readable.off("error", onError);
-    readable.on("error", ignore);
-    const later = this.#ahead?.take(Number.POSITIVE_INFINITY) ?? EMPTY;
+    listenToCloseOnly(readable);
+    const later = this.#reading.takeAll() ?? EMPTY;
     for (const chunk of [later, ahead]) if (chunk.length > 0) readable.unshift(copyOf(chunk));
-    this.#ahead = undefined;
     this.#isFlowing = false;
   }
 
   #goOnWith(next: NodeStreamSource, old: Readable): void {
-    old.off("close", onClose);
+    stopListeningToClose(old);
     this.#open = 0;
     this.#source = next;
     this.#readable = next.readable;
     this.#writable = next.writable;
+    this.#pieces = undefined; // it has sent everything
     this.#isStartingTls = false;
     if (next.readable !== undefined) this.#ownReadable(next.readable);
     if (this.#isClosed) next.reset?.(); // aborted meanwhile
@@ -444,21 +281,19 @@ export class NodeStream implements ByteStream, Watched {
       return;
     }
     this.#isClosed = true;
-    this.#ahead = undefined;
-    this.#reader?.resume(undefined);
+    this.#reading.drop();
+    this.#reading.end();
     // What the peer still sends is thrown away: unread bytes would turn the end into a reset, and
     // ours might be lost.
     this.#readable?.resume();
-    if (this.#queue === undefined) this.#finish();
+    if (this.#isHandedOver) this.#finish();
   }
 
   async waitClosed(): Promise<void> {
     const scope = here();
     const isGone = this.#open === 0 || this.#closing?.isLeftBehind === true;
     if (!isGone && scope.peekDue() === undefined) await this.#waitUntilGone(scope).promise;
-    const error = this.#untold;
-    this.#untold = undefined;
-    if (error !== undefined) throw error;
+    this.#writing.throwUntold();
   }
 
   #waitUntilGone(scope: Scope): Wait<void> {
@@ -479,8 +314,8 @@ export class NodeStream implements ByteStream, Watched {
     if (this.#open === 0 && this.#isClosed) return;
     this.#isClosed = true;
     this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
-    this.#untold = undefined;
-    this.#ahead = undefined;
+    this.#writing.forgetUntold();
+    this.#reading.drop();
     if (this.#source.reset !== undefined) {
       this.#source.reset();
       return;
@@ -489,10 +324,7 @@ export class NodeStream implements ByteStream, Watched {
       this.#letGo();
       return;
     }
-    for (const stream of new Set<(Readable | Writable) & Resettable>(this.#both())) {
-      if (isTcp(stream) && !isShuttingDown(stream)) stream.resetAndDestroy?.();
-      else stream.destroy();
-    }
+    for (const stream of new Set(this.#both())) resetOrDestroy(stream);
     this.#destroyed();
   }
 
@@ -506,11 +338,11 @@ export class NodeStream implements ByteStream, Watched {
   failed(error: Error): void {
     if (this.#lost !== undefined) return;
     this.#lost = error;
-    this.#queue = undefined;
-    this.#reader?.fail(error);
-    const isTold = this.#writers?.first !== undefined || this.#writable === undefined;
-    if (this.#source.isForeign === true && !isTold) this.#untold = error;
-    this.#writers?.failAll(() => error);
+    this.#pieces?.drop();
+    this.#reading.fail(error);
+    // Of a connection every later write tells.
+    const isOwed = this.#source.isForeign === true && this.#writable !== undefined;
+    this.#writing.fail(error, isOwed);
   }
 
   /** @internal */
@@ -526,7 +358,7 @@ export class NodeStream implements ByteStream, Watched {
     }
     this.#closers?.resumeAll(undefined);
     this.#closing?.ended();
-    this.#writers?.resumeAll(undefined);
+    this.#writing.end();
   }
 
   /** What tests that leave it open are told. */
@@ -547,7 +379,7 @@ export class NodeStream implements ByteStream, Watched {
   /** All is with the host: ends the writing side, then both. */
   #finish(): void {
     if (this.#source.isKept === true) {
-      if (!this.#isSending) this.#letGo();
+      if (this.#pieces?.isSending !== true) this.#letGo();
       return;
     }
     const writable = this.#writable;
@@ -566,11 +398,7 @@ export class NodeStream implements ByteStream, Watched {
 
   /** Other code may use the streams of the host again. */
   #letGo(): void {
-    for (const stream of this.#both()) {
-      stream.off("error", onError);
-      stream.off("close", onClose);
-      delete (stream as Owned)[OWNER];
-    }
+    for (const stream of this.#both()) disown(stream);
     this.#open = 1;
     this.hostClosed();
   }
@@ -593,7 +421,8 @@ export class NodeStream implements ByteStream, Watched {
     return [this.#readable, this.#writable].filter((stream) => stream !== undefined);
   }
 
-  #waitsOutside(wait: Wait): void {
+  /** @internal */
+  waits(wait: Wait): void {
     if (this.#source.isForeign === true) wait.isForeign = true;
     else wait.waitsOutside();
   }
@@ -601,76 +430,4 @@ export class NodeStream implements ByteStream, Watched {
   #subject(what: string): WaitSubject {
     return { describeWait: () => `${what} ${this.#source.describe()}` };
   }
-
-  #busyError(scope: Scope): InvalidStateError {
-    const other = (this.#reader as Wait).scope; // it waits
-    return new InvalidStateError(
-      `\`stream.read\` was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from ${this.#source.describe()}. Let one task read`,
-    );
-  }
-}
-
-/** Whether a NodeStream has it already: there can be one. */
-export function isAdapted(stream: object): boolean {
-  return (stream as Owned)[OWNER] !== undefined;
-}
-
-/**
- * True if it was told not to emit "close" (`emitClose: false`), and does not do that by itself, as
- * sockets do.
- */
-function isSilent(stream: Readable | Writable): boolean {
-  type States = Record<"_writableState" | "_readableState", { emitClose?: boolean } | undefined>;
-  const { _writableState, _readableState } = stream as unknown as Partial<States>; // so Node itself finds it out
-  return (_writableState ?? _readableState)?.emitClose === false && !isSocket(stream);
-}
-
-function tellOfClose(stream: Readable | Writable): void {
-  afterDestroy(stream, () => {
-    stream.off("close", onClose);
-    onClose.call(stream as Owned);
-  });
-}
-
-/** Calls `told` when a silent stream has gone, and has told its error. */
-function afterDestroy(stream: Readable | Writable, told: () => void): void {
-  const { _destroy: destroy } = stream;
-  stream._destroy = (error, callback) =>
-    destroy.call(stream, error, (failure) => {
-      callback(failure);
-      process.nextTick(told);
-    });
-}
-
-/**
- * Destroys a stream that no NodeStream has, and waits until it is gone. Rejects if it fails by
- * that.
- */
-export function destroyed(stream: Readable | Writable): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.on("error", reject);
-    if (stream.closed || (stream.destroyed && isSilent(stream))) resolve();
-    else if (isSilent(stream)) afterDestroy(stream, resolve);
-    else stream.once("close", resolve);
-    stream.destroy();
-  });
-}
-
-function isSocket(stream: object): boolean {
-  return "setNoDelay" in stream;
-}
-
-/** Only TCP connections can be reset; asking a pipe for it throws. */
-function isTcp(stream: object): boolean {
-  const { remoteFamily } = stream as { remoteFamily?: string };
-  return remoteFamily === "IPv4" || remoteFamily === "IPv6";
-}
-
-/**
- * True while the host waits for the last bytes and the end to leave. A socket cannot be reset then:
- * the host says EINVAL, and forgets a handle that keeps the process alive.
- */
-export function isShuttingDown(socket: Readable | Writable): boolean {
-  const { writableEnded, writableFinished, writableLength } = socket as Writable; // it is a socket
-  return writableEnded && !writableFinished && writableLength === 0;
 }

@@ -3,22 +3,17 @@
  * the stream for a chunk when an operation needs one, and not before, so memory stays flat,
  * whichever side is slow.
  *
- * A chunk is put into the buffer in the step in which it comes, and an operation takes its bytes
- * when it has all of them: cancelled before that, it has taken none.
+ * Here the arguments are checked, and what needs no wait is answered. The waits are in incoming.ts.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import { argumentError, checkOptions, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
-import type { Scope } from "../kernel/scope.ts";
-import type { ByteStream } from "../ports/network.ts";
-import { ignore } from "../structures/settlers.ts";
-import { ByteBuffer } from "./byte-buffer.ts";
 import { disposeOf } from "./dispose.ts";
-import { EofWatch, type WatchedReader } from "./eof-watch.ts";
-import { IncompleteReadError } from "./errors.ts";
+import { Incoming, subjectOf, type Take } from "./incoming.ts";
 import { iterate, iterateText } from "./iteration.ts";
-import { type Parser, ParserInput, readSoon, worthwhile } from "./parsing.ts";
+import type { ByteStream } from "./network.ts";
+import type { Parser } from "./parsing.ts";
 import {
   checkLimit,
   DEFAULT_LIMIT,
@@ -27,13 +22,10 @@ import {
   LIMIT,
   LINE,
   type LimitOption,
-  type Match,
   NO_OPTIONS,
-  overrun,
   READING,
   type Search,
   type Separator,
-  searchedIn,
   searchFor,
 } from "./separators.ts";
 import {
@@ -45,7 +37,7 @@ import {
   type TextOptions,
 } from "./text.ts";
 
-/** What everything takes that makes a StreamReader. */
+/** Options of every function that makes a StreamReader. */
 export interface ReaderOptions {
   /** Bytes that may come before the end of a line, or another separator. @default 65,536 */
   readonly limit?: number | undefined;
@@ -53,13 +45,9 @@ export interface ReaderOptions {
 
 export const READER: Names<ReaderOptions> = { limit: 1 };
 
-/**
- * Takes the first bytes of the buffer, up to the separator `match`; it is undefined at the end of
- * the stream.
- */
-type Take<T> = (match: Match | undefined) => T;
+const takeBytes: Take<Uint8Array> = (incoming, match) =>
+  incoming.take(match?.end ?? incoming.buffered);
 
-const NOTHING: Uint8Array = new Uint8Array(0);
 /**
  * Reads from a connection, a pipe, or any ByteStream. One task reads at a time. All reads are
  * checkpoints; cancelled, they leave the bytes in the buffer, for the next read. After an error of
@@ -75,36 +63,21 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 export class StreamReader implements AsyncDisposable {
   /** Bytes that may come before a separator. */
   readonly limit: number;
-  readonly #stream: ByteStream;
-  readonly #buffer: ByteBuffer = new ByteBuffer();
-  /** True once a read has met the end. */
-  #hasEnded = false;
+  readonly #incoming: Incoming;
   /** True once text was read: a byte order mark is one no more. */
   #hasReadText = false;
-  /**
-   * Where the read that is under way, and may take several chunks, was called; undefined if there
-   * is none.
-   */
-  #reading: Scope | undefined = undefined;
-  /**
-   * Reads under way that take what comes: one, but for those that the stream is about to refuse.
-   */
-  #readingSome = 0;
-  /** Undefined until a task waits for the end. */
-  #watch: EofWatch | undefined = undefined;
-  #parserInput: ParserInput | undefined = undefined;
 
   constructor(stream: ByteStream, options: ReaderOptions = {}) {
     checkOptions("`new StreamReader`", options, READER);
     const { limit = DEFAULT_LIMIT } = options;
     checkLimit("`new StreamReader`", limit);
-    this.#stream = stream;
+    this.#incoming = new Incoming(stream);
     this.limit = limit;
   }
 
   /**
-   * Waits until there are bytes and gives at most `most` of them; none if, and only if, the stream
-   * has ended. Without an argument, or with -1, it reads to the end.
+   * Waits until there are bytes, and gives at most `most` of them. An empty array means that the
+   * stream has ended. Without an argument, or with -1, it reads to the end.
    */
   read(most = -1): Promise<Uint8Array> {
     const api = "`reader.read`";
@@ -113,19 +86,18 @@ export class StreamReader implements AsyncDisposable {
     if (!(Number.isInteger(most) || most === Number.POSITIVE_INFINITY))
       return Promise.reject(rangeError(api, "a whole number of bytes, or Infinity", most));
     const scope = here();
-    const stop = scope.interruption("StreamReader.read") ?? this.#busy(scope, api);
+    const incoming = this.#incoming;
+    const stop = scope.interruption("StreamReader.read") ?? incoming.busy(scope, api);
     if (stop !== undefined) return stop;
-    if (most < 0) return this.#abandonable(this.#readToEnd(scope));
-    const { length } = this.#buffer;
-    if (length > 0 || most === 0 || this.#hasEnded)
-      return completed(scope, "StreamReader.read", this.#take(Math.min(length, most)));
-    if (this.#watch?.isPulling === true)
-      return this.#abandonable(this.#readWatched(scope, this.#watch, most));
-    return this.#readSome(most);
+    if (most < 0) return incoming.readToEnd(scope);
+    const { buffered } = incoming;
+    if (buffered > 0 || most === 0 || incoming.hasEnded)
+      return completed(scope, "StreamReader.read", incoming.take(Math.min(buffered, most)));
+    return incoming.readSome(scope, most);
   }
 
   /**
-   * Reads exactly `count` bytes, however many that are: `limit` does not count here.
+   * Reads exactly `count` bytes. `limit` does not apply: `count` may be larger.
    * @throws IncompleteReadError when the stream ends before; what there was is its `partial`, and
    * is taken.
    */
@@ -136,16 +108,17 @@ export class StreamReader implements AsyncDisposable {
     if (!(Number.isInteger(count) && count >= 0))
       return Promise.reject(rangeError(api, "a number of bytes, 0 or more", count));
     const scope = here();
-    const stop = scope.interruption("StreamReader.readExactly") ?? this.#busy(scope, api);
+    const incoming = this.#incoming;
+    const stop = scope.interruption("StreamReader.readExactly") ?? incoming.busy(scope, api);
     if (stop !== undefined) return stop;
-    if (this.#buffer.length >= count)
-      return completed(scope, "StreamReader.readExactly", this.#take(count));
-    return this.#abandonable(this.#readExactly(scope, api, count));
+    if (incoming.buffered >= count)
+      return completed(scope, "StreamReader.readExactly", incoming.take(count));
+    return incoming.readExactly(scope, api, count);
   }
 
   /**
-   * Reads a line, as bytes with its "\n"; the last one may lack it, and at the end of the stream
-   * the line is empty. With `encoding` it gives the text of the line, without "\n" or "\r\n", and
+   * Reads a line, as bytes with its "\n". The last line may lack the "\n". At the end of the stream
+   * the result is empty. With `encoding` it gives the text of the line, without "\n" or "\r\n", and
    * undefined at the end of the stream. A broken sequence of bytes becomes U+FFFD.
    * @throws LimitOverrunError when the line is longer than `limit`; the line is dropped, or as much
    * of it as has come.
@@ -164,11 +137,11 @@ export class StreamReader implements AsyncDisposable {
   readLine(options?: LimitOption & BytesOption): Promise<Uint8Array>;
   readLine(options?: LimitOption & TextOptions): Promise<Uint8Array | string | undefined> {
     const api = "`reader.readLine`";
-    if (options === undefined) return this.#search(api, LINE, undefined, this.#takeBytes);
+    if (options === undefined) return this.#search(api, LINE, undefined, takeBytes);
     try {
       checkOptions(api, options, READING);
       const { encoding, limit } = options;
-      if (encoding === undefined) return this.#search(api, LINE, limit, this.#takeBytes);
+      if (encoding === undefined) return this.#search(api, LINE, limit, takeBytes);
       return this.#search(api, LINE, limit, this.#takeLineAs(api, encoding));
     } catch (error) {
       return Promise.reject(error);
@@ -176,8 +149,9 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Reads up to and with `separator`: text, bytes, or several of them, of which the one counts that
-   * ends first; "\n" if it is left out. With `encoding` it gives the text before the separator.
+   * Reads everything up to `separator`, and the separator with it. A separator is text or bytes. Of
+   * several separators in an array, the one that ends first counts. The default is "\n". With
+   * `encoding` it gives the text before the separator.
    * @throws IncompleteReadError when the stream ends before; what there was is its `partial`, and
    * is taken.
    * @throws LimitOverrunError when more than `limit` bytes come before; they stay in the buffer.
@@ -199,7 +173,7 @@ export class StreamReader implements AsyncDisposable {
       checkOptions(api, options, READING);
       const { encoding, limit } = options ?? NO_OPTIONS;
       const search = searchFor(api, separator);
-      if (encoding === undefined) return this.#search(api, search, limit, this.#takeBytes);
+      if (encoding === undefined) return this.#search(api, search, limit, takeBytes);
       return this.#search(api, search, limit, this.#takeTextAs(api, encoding, search));
     } catch (error) {
       return Promise.reject(error);
@@ -207,14 +181,15 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Reads a message by a function of yours, which makes it of what is buffered, in plain calls;
-   * when the stream has ended, and nothing is left, it gives undefined. Where a call of the parser
-   * finds too little, the parser is left, and called again from its beginning when more has come.
-   * So it must not change anything outside, and must not catch what those calls throw. What it has
-   * taken is taken when it returns. If it throws, the call rejects with that, and nothing is taken.
+   * Reads a message with a function of yours. The function takes the fields of the message out of
+   * the buffer, in plain calls without `await`. Where a call finds too few bytes, the function is
+   * left, and is called again from its beginning when more have come. So it must not change
+   * anything outside, and must not catch what those calls throw. The bytes are taken when the
+   * function returns. If it throws, the call rejects with its error, and nothing is taken. Gives
+   * undefined when the stream has ended and no bytes are left.
    *
-   * Faster than a read for each field: what is buffered costs no wait. `input.all(parser)` gives
-   * all messages that are there.
+   * This is faster than a read for each field, because bytes that are in the buffer cost no wait.
+   * `input.all(parser)` gives all messages that have come.
    * @throws IncompleteReadError when the stream ends within a message; what there was is its
    * `partial`, and is taken.
    *
@@ -240,32 +215,28 @@ export class StreamReader implements AsyncDisposable {
     } catch (error) {
       return Promise.reject(error);
     }
-    const stop = scope.interruption("StreamReader.parse") ?? this.#busy(scope, api);
+    const incoming = this.#incoming;
+    const stop = scope.interruption("StreamReader.parse") ?? incoming.busy(scope, api);
     if (stop !== undefined) return stop;
     let needed = 1;
-    if (this.#buffer.length > 0) {
-      this.#reading = scope; // the parser must not read
+    if (incoming.buffered > 0) {
       try {
-        const taken = this.#attempt(api, parser, limit);
-        if (taken >= 0) return completed(scope, "StreamReader.parse", this.#parsed<T>(taken));
-        needed = -taken;
+        needed = incoming.parseNow(scope, api, parser, limit);
+        if (needed === 0) return completed(scope, "StreamReader.parse", incoming.parsed<T>());
       } catch (error) {
         return refused(scope, "StreamReader.parse", error);
-      } finally {
-        this.#reading = undefined;
-        this.#watch?.look();
       }
     }
-    return this.#abandonable(this.#parse(scope, api, parser, limit, needed));
+    return incoming.parse(scope, api, parser, limit, needed);
   }
 
   /**
-   * Waits until the peer has ended its side, for code that works and would not notice that
-   * otherwise. The end comes behind what was sent before it. So this reads ahead, at most `limit`
-   * bytes; when so many wait to be read, it sees no further until somebody reads them. Reads may go
-   * on meanwhile, and nothing is taken from them. A checkpoint; any number of tasks may wait.
+   * Waits until the peer has ended its side. This is for code that does other work and would not
+   * notice the end. The end comes behind the bytes that were sent before it, so this reads ahead,
+   * at most `limit` bytes. When so many bytes are in the buffer, it does not see the end until they
+   * are read. Other reads may go on, and lose nothing. A checkpoint; any number of tasks may wait.
    *
-   * That a peer has ended its side need not mean that it has gone: it may have said all, and wait
+   * A peer that has ended its side need not have gone: it may have sent all it had to say, and wait
    * for the answer (`writeEof`). Rejects when the connection is lost, as a read does.
    *
    * @example
@@ -290,15 +261,13 @@ export class StreamReader implements AsyncDisposable {
     const scope = here();
     const stop = scope.interruption(subject);
     if (stop !== undefined) return stop;
-    if (this.#hasEnded) return completed(scope, subject, undefined);
-    return this.#watchIn(scope).wait(scope, subject, limit);
+    if (this.#incoming.hasEnded) return completed(scope, subject, undefined);
+    return this.#incoming.watchIn(scope).wait(scope, subject, limit);
   }
 
-  /**
-   * Whether the end has been read: true once a read has met it, and nothing is left in the buffer.
-   */
+  /** True once a read has met the end of the stream and no bytes are left in the buffer. */
   atEof(): boolean {
-    return this.#hasEnded && this.#buffer.length === 0;
+    return this.#incoming.hasEnded && this.#incoming.buffered === 0;
   }
 
   /** Lines with their "\n", as bytes, until the end. */
@@ -308,8 +277,8 @@ export class StreamReader implements AsyncDisposable {
 
   /**
    * Lines as text, without "\n" or "\r\n", until the end. A broken sequence of bytes becomes
-   * U+FFFD. A call of `next` that is cancelled, by a deadline around it for example, has taken
-   * nothing: go on with the same iterator.
+   * U+FFFD. If a call of `next` is cancelled, for example by a deadline around it, it has taken
+   * nothing. Go on with the same iterator.
    */
   lines(options: TextOptions & LimitOption = {}): AsyncIterableIterator<string> {
     checkOptions("`reader.lines`", options, READING);
@@ -319,8 +288,8 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * What comes, in chunks as they come, until the end; with `encoding` as text, whose characters
-   * are never cut.
+   * The chunks as they come, until the end. With `encoding` they are text, and no character is cut
+   * in two.
    */
   chunks(): AsyncIterableIterator<Uint8Array>;
   chunks(options: { readonly encoding: string }): AsyncIterableIterator<string>;
@@ -332,25 +301,25 @@ export class StreamReader implements AsyncDisposable {
   }
 
   /**
-   * Reads no more: closes what it reads from, with a connection also the writing side (after all
-   * that was written has left). A read that waits comes to the end. What is in the buffer can still
-   * be read. Not a wait.
+   * Closes the stream that it reads from. For a connection that includes the writing side, which
+   * first sends all that was written. A read that waits comes to the end. Bytes in the buffer can
+   * still be read. Not a wait.
    */
   close(): void {
-    this.#stream.close();
+    this.#incoming.stream.close();
   }
 
   /**
-   * Closes, and waits until what it reads from is gone. Cancelled meanwhile it rejects, and what
-   * has not left is dropped.
+   * Closes the stream, and waits until it is gone. If it is cancelled meanwhile, it rejects, and
+   * bytes that have not left are dropped.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    await disposeOf(this.#stream, "StreamReader");
+    await disposeOf(this.#incoming.stream, "StreamReader");
   }
 
   /** @internal What it reads from. */
   get stream(): ByteStream {
-    return this.#stream;
+    return this.#incoming.stream;
   }
 
   // --- for servers and for startTls
@@ -360,7 +329,7 @@ export class StreamReader implements AsyncDisposable {
    * that. Gives the way to stop it.
    */
   onEof(listener: () => void): () => void {
-    return this.#watchIn(here()).listen(listener, this.limit);
+    return this.#incoming.watchIn(here()).listen(listener, this.limit);
   }
 
   /**
@@ -368,115 +337,20 @@ export class StreamReader implements AsyncDisposable {
    * during a read.
    */
   reserve(api: string): () => void {
-    const busy = this.#reading;
-    if (busy !== undefined) throw this.#busyError(here(), busy, api);
-    this.#reading = here();
-    return () => {
-      this.#reading = undefined;
-      this.#watch?.resume();
-    };
+    return this.#incoming.reserve(api);
   }
 
   /** @internal Stops looking out for the end until what `reserve` gave is called. */
   async stopWatching(): Promise<void> {
-    await this.#watch?.suspend();
+    await this.#incoming.stopWatching();
   }
 
   /** @internal Takes what was read ahead: it belongs to what comes under TLS. */
   takeAhead(): Uint8Array {
-    return this.#takeAll();
+    return this.#incoming.takeAll();
   }
 
-  // --- waiting
-
-  /**
-   * What a read makes of the chunk that it has waited for. One for all reads, and no async function
-   * (bench: echo).
-   */
-  #chunkArrived: ((chunk: Uint8Array | undefined) => Uint8Array) | undefined = undefined;
-
-  /** The promise of the read that waits. Not kept longer: it would keep its bytes. */
-  #promise: Promise<unknown> | undefined = undefined;
-  #failing: ((error: unknown) => never) | undefined = undefined;
-
-  /**
-   * An abandoned wait never crashes the process, so its promise is marked as handled. Just before
-   * it is rejected and not earlier: the engine follows promises with one reaction only, and the
-   * stack of a cancellation would end here.
-   */
-  #abandonable<T>(promise: Promise<T>): Promise<T> {
-    this.#promise = promise;
-    return promise;
-  }
-
-  /** What a pull makes of its chunk. */
-  #kept: ((chunk: Uint8Array | undefined) => boolean) | undefined = undefined;
-
-  /**
-   * The buffer is empty: what comes is the answer, and the stream itself lets one read wait at a
-   * time.
-   */
-  #readSome(most: number): Promise<Uint8Array> {
-    this.#chunkArrived ??= (chunk) => {
-      this.#readingSome--;
-      this.#promise = undefined;
-      this.#hasEnded = chunk === undefined;
-      this.#watch?.readEnded();
-      return chunk ?? NOTHING;
-    };
-    this.#failing ??= (error) => {
-      this.#readingSome--;
-      this.#promise?.catch(ignore);
-      this.#watch?.readEnded(error);
-      throw error;
-    };
-    const other = this.#promise;
-    this.#readingSome++;
-    const promise = this.#stream.read(most).then(this.#chunkArrived, this.#failing);
-    if (other !== undefined) {
-      // One of the two is refused, or was cancelled just now; there is one place for promises that
-      // are to be marked.
-      other.catch(ignore);
-      promise.catch(ignore);
-    }
-    return this.#abandonable(promise);
-  }
-
-  /** A chunk is under way already, because a task waits for the end. */
-  async #readWatched(scope: Scope, watch: EofWatch, most: number): Promise<Uint8Array> {
-    this.#reading = scope;
-    try {
-      await watch.next(scope, "StreamReader.read");
-      this.#readEnded();
-      return this.#take(Math.min(this.#buffer.length, most));
-    } catch (error) {
-      throw this.#readFailed(error);
-    }
-  }
-
-  async #readToEnd(scope: Scope): Promise<Uint8Array> {
-    this.#reading = scope;
-    try {
-      while (await this.#pull(scope, "StreamReader.read"));
-      this.#readEnded();
-      return this.#takeAll();
-    } catch (error) {
-      throw this.#readFailed(error);
-    }
-  }
-
-  async #readExactly(scope: Scope, api: string, count: number): Promise<Uint8Array> {
-    this.#reading = scope;
-    try {
-      while (this.#buffer.length < count)
-        if (!(await this.#pull(scope, "StreamReader.readExactly")))
-          throw new IncompleteReadError(api, this.#takeAll(), count);
-      this.#readEnded();
-      return this.#take(count);
-    } catch (error) {
-      throw this.#readFailed(error);
-    }
-  }
+  // --- searching
 
   #search<T>(api: string, search: Search, own: number | undefined, take: Take<T>): Promise<T> {
     const limit = own ?? this.limit;
@@ -486,209 +360,30 @@ export class StreamReader implements AsyncDisposable {
     } catch (error) {
       return Promise.reject(error);
     }
-    const subject = search.isLine ? "StreamReader.readLine" : "StreamReader.readUntil";
-    const stop = scope.interruption(subject) ?? this.#busy(scope, api);
+    const incoming = this.#incoming;
+    const subject = subjectOf(search);
+    const stop = scope.interruption(subject) ?? incoming.busy(scope, api);
     if (stop !== undefined) return stop;
-    const match = find(this.#buffer, search, 0);
-    if (match !== undefined && match.start <= limit) return completed(scope, subject, take(match));
-    return this.#abandonable(this.#readUntil(scope, api, search, limit, take));
-  }
-
-  async #readUntil<T>(
-    scope: Scope,
-    api: string,
-    search: Search,
-    limit: number,
-    take: Take<T>,
-  ): Promise<T> {
-    this.#reading = scope;
-    const subject = search.isLine ? "StreamReader.readLine" : "StreamReader.readUntil";
-    try {
-      for (let searched = 0; ; ) {
-        const match = find(this.#buffer, search, searched);
-        if (match !== undefined && match.start <= limit) {
-          this.#readEnded();
-          return take(match);
-        }
-        searched = searchedIn(this.#buffer, search);
-        if (match !== undefined || searched > limit) {
-          if (search.isLine) this.#dropLine(match);
-          throw overrun(api, match?.start ?? searched, limit, match !== undefined);
-        }
-        if (await this.#pull(scope, subject)) continue;
-        if (!search.isLine) throw new IncompleteReadError(api, this.#takeAll());
-        this.#readEnded();
-        return take(undefined);
-      }
-    } catch (error) {
-      throw this.#readFailed(error);
-    }
-  }
-
-  async #parse<T>(
-    scope: Scope,
-    api: string,
-    parser: Parser<T>,
-    limit: number,
-    atFirst: number,
-  ): Promise<T | undefined> {
-    this.#reading = scope;
-    const pull = (inside: Scope) => this.#pull(inside, "StreamReader.parse");
-    try {
-      for (let needed = atFirst, enough = 0, seconds = 0; ; ) {
-        while (this.#buffer.length < needed) {
-          if (await pull(scope)) continue;
-          if (this.#buffer.length > 0) throw new IncompleteReadError(api, this.#takeAll(), needed);
-          this.#readEnded();
-          return undefined;
-        }
-        while (this.#buffer.length < enough && (await readSoon(scope, seconds, pull)));
-        const start = scope.loop.time();
-        const taken = this.#attempt(api, parser, limit);
-        if (taken >= 0) {
-          this.#readEnded();
-          return this.#parsed<T>(taken);
-        }
-        needed = -taken;
-        enough = worthwhile(this.#buffer.length);
-        seconds = scope.loop.time() - start;
-      }
-    } catch (error) {
-      throw this.#readFailed(error);
-    }
-  }
-
-  #attempt(api: string, parser: Parser<unknown>, limit: number): number {
-    this.#parserInput ??= new ParserInput(this.#buffer);
-    return this.#parserInput.attempt(api, parser, limit);
-  }
-
-  #parsed<T>(taken: number): T {
-    const input = this.#parserInput as ParserInput; // it has parsed
-    const { value } = input;
-    input.value = undefined;
-    this.#drop(taken);
-    return value as T; // of the parser
-  }
-
-  /** The read that is under way has what it wanted, and is about to take it. */
-  #readEnded(): void {
-    this.#reading = undefined;
-    this.#promise = undefined;
-    this.#watch?.readEnded();
-  }
-
-  #readFailed(error: unknown): unknown {
-    this.#promise?.catch(ignore);
-    this.#reading = undefined;
-    this.#promise = undefined;
-    this.#watch?.readEnded(error);
-    return error;
-  }
-
-  /** A line that is too long is of no use, and would be found again by the next read (S129). */
-  #dropLine(match: Match | undefined): void {
-    if (match === undefined) this.#buffer.clear();
-    else this.#buffer.drop(match.end);
-  }
-
-  /**
-   * Waits for a chunk and puts it into the buffer; false at the end. No async function: it is
-   * called for each line.
-   */
-  #pull(scope: Scope, subject: string): Promise<boolean> {
-    if (this.#hasEnded) return Promise.resolve(false);
-    if (this.#watch?.isPulling === true) return this.#watch.next(scope, subject);
-    this.#kept ??= (chunk) => {
-      this.#keep(chunk);
-      return chunk !== undefined;
-    };
-    return this.#stream.read().then(this.#kept);
-  }
-
-  #keep(chunk: Uint8Array | undefined): void {
-    if (chunk === undefined) this.#hasEnded = true;
-    else this.#buffer.append(chunk);
-  }
-
-  #take(length: number): Uint8Array {
-    if (length === 0) return NOTHING;
-    const taken = this.#buffer.take(length);
-    this.#watch?.look(); // there is room again
-    return taken;
-  }
-
-  #takeAll(): Uint8Array {
-    return this.#take(this.#buffer.length);
-  }
-
-  #bytesTaker: Take<Uint8Array> | undefined = undefined;
-
-  get #takeBytes(): Take<Uint8Array> {
-    this.#bytesTaker ??= (match) => this.#take(match?.end ?? this.#buffer.length);
-    return this.#bytesTaker;
+    const match = find(incoming.buffer, search, 0);
+    if (match !== undefined && match.start <= limit)
+      return completed(scope, subject, take(incoming, match));
+    return incoming.readUntil(scope, api, search, limit, take);
   }
 
   #takeLineAs(api: string, encoding: string): Take<string | undefined> {
     const take = this.#takeTextAs(api, encoding, LINE);
-    return (match) => (this.#buffer.length === 0 ? undefined : take(match));
+    return (incoming, match) => (incoming.buffered === 0 ? undefined : take(incoming, match));
   }
 
   #takeTextAs(api: string, encoding: string, search: Search): Take<string> {
     const decoders = pieceDecoders(api, encoding);
-    return (match) => {
-      const buffer = this.#buffer;
+    return (incoming, match) => {
+      const { buffer } = incoming;
       const end = match === undefined ? buffer.length : endOfText(buffer, search, match, 0);
       const text = buffer.text(0, end, this.#hasReadText ? decoders.others : decoders.first);
       this.#hasReadText = true;
-      this.#drop(match?.end ?? buffer.length);
+      incoming.drop(match?.end ?? buffer.length);
       return text;
     };
   }
-
-  #drop(length: number): void {
-    this.#buffer.drop(length);
-    this.#watch?.look(); // there is room again
-  }
-
-  #watchIn(scope: Scope): EofWatch {
-    this.#watch ??= new EofWatch(this.#watched(), scope);
-    return this.#watch;
-  }
-
-  #watched(): WatchedReader {
-    const buffered = (): number => this.#buffer.length;
-    const hasEnded = (): boolean => this.#hasEnded;
-    const isReading = (): boolean => this.#reading !== undefined || this.#readingSome > 0;
-    return {
-      stream: this.#stream,
-      get buffered() {
-        return buffered();
-      },
-      get hasEnded() {
-        return hasEnded();
-      },
-      get isReading() {
-        return isReading();
-      },
-      keep: (chunk) => this.#keep(chunk),
-    };
-  }
-
-  #busy(scope: Scope, api: string): Promise<never> | undefined {
-    if (this.#reading === undefined) return undefined;
-    return refused(scope, "StreamReader", this.#busyError(scope, this.#reading, api));
-  }
-
-  /** Two reads at once would share the bytes in no defined order. */
-  #busyError(scope: Scope, other: Scope, api: string): InvalidStateError {
-    return new InvalidStateError(
-      `${api} was called by ${describeCaller(scope)} while ${describeCaller(other)} is reading from the same stream. Let one task read`,
-    );
-  }
-}
-
-/** The task of a scope in messages. */
-export function describeCaller(scope: Scope): string {
-  return scope.task?.describe() ?? "code outside every task";
 }

@@ -3,7 +3,7 @@
  * that of several which ends first.
  */
 
-import { argumentError, rangeError } from "../errors/errors.ts";
+import { argumentError, checkCount, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 import { encodeText } from "./encode.ts";
@@ -28,8 +28,7 @@ export const DEFAULT_LIMIT = 65_536;
 
 /** @throws TypeError, RangeError unless `limit` is a number of bytes. */
 export function checkLimit(api: string, limit: number): void {
-  if (typeof limit !== "number") throw argumentError(api, "`limit` to be a number of bytes", limit);
-  if (!(limit > 0)) throw rangeError(api, "`limit` to be 1 byte or more", limit);
+  checkCount(api, "`limit` in bytes", limit);
 }
 
 /** Text, which is UTF-8, or bytes. */

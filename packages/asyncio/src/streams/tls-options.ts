@@ -1,6 +1,6 @@
 /**
- * What TLS is told, and what it tells. It is at work in net/; the words are here because a writer
- * takes and gives them.
+ * Options of TLS, and what can be asked about a connection under TLS. The code of TLS is in net/.
+ * The types are here because a writer uses them.
  */
 
 import type { Names } from "../errors/options.ts";
@@ -38,14 +38,14 @@ interface TlsOptions extends Partial<Certificate> {
 /** How a client begins TLS. An object is read once: make another to change something. */
 export interface ClientTlsOptions extends TlsOptions {
   /**
-   * What the certificate of the server has to be for, and what the server is told (SNI). @default
-   * the host connected to
+   * The name for which the certificate of the server has to be valid. The server is told the name,
+   * too (SNI). @default the host connected to
    */
   readonly serverHostname?: string | undefined;
   /**
-   * Seconds that the server has, after everything has left that was written before `close`, to end
-   * its side. Closed earlier, the connection could be reset by what the server sends last, and what
-   * we have sent be lost. @default 30, as in asyncio; 1 on Deno
+   * Seconds that the server has to end its side, after `close` and after all bytes have left. If we
+   * closed earlier, bytes that the server sends last could reset the connection, and what we have
+   * sent could be lost. @default 30, as in asyncio; 1 on Deno
    */
   readonly shutdownDelay?: number | undefined;
 }
@@ -60,8 +60,8 @@ export interface ServerTlsOptions extends TlsOptions {
    */
   readonly certificates?: Readonly<Record<string, Certificate>> | undefined;
   /**
-   * Asks clients for a certificate; without one that `ca` vouches for they are refused. @default
-   * false
+   * Asks clients for a certificate. A client without a certificate that `ca` vouches for is
+   * refused. @default false
    */
   readonly requestCert?: boolean | undefined;
 }

@@ -21,11 +21,13 @@ import type { Names } from "../errors/options.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { type Address, type ByteStream, hostError } from "../ports/network.ts";
 import { ignore } from "../structures/settlers.ts";
+import { Backpressure } from "./backpressure.ts";
 import { disposeOf } from "./dispose.ts";
-import { encodeText } from "./encode.ts";
-import { describeCaller, type StreamReader } from "./reader.ts";
+import { concatenate, encodeText } from "./encode.ts";
+import { describeCaller } from "./errors.ts";
+import { type Address, type ByteStream, hostError } from "./network.ts";
+import type { StreamReader } from "./reader.ts";
 import {
   type CipherInfo,
   CLIENT_TLS,
@@ -35,7 +37,7 @@ import {
   type ServerTlsOptions,
 } from "./tls-options.ts";
 
-/** What everything takes that makes a StreamWriter. */
+/** Options of every function that makes a StreamWriter. */
 export interface WriterOptions {
   /**
    * Bytes on their way above which `write` and `drain` wait. @default that of the stream, usually
@@ -105,9 +107,9 @@ interface Span {
 }
 
 /**
- * Writes to a connection, a pipe, or any ByteStream (`stream`). Bytes that it has taken go out in
- * order, unless the connection is lost or aborted. Close it when you are done: `await using` does,
- * and waits until all has left. Source: asyncio.StreamWriter.
+ * Writes to a connection, a pipe, or any ByteStream (`stream`). Bytes that were written go out in
+ * order, unless the connection is lost or aborted. Close the writer when you are done. `await
+ * using` does that, and waits until all bytes have left. Source: asyncio.StreamWriter.
  *
  * @example
  * const [near, far] = testing.memoryStreamPair();
@@ -144,12 +146,12 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Takes the bytes, or text as UTF-8, in the call. Awaited, it waits while more than
-   * `highWaterMark` bytes are on their way: that is a checkpoint. Cancelled there, the bytes follow
-   * all the same, and `error.bytesWritten` tells how many of them have gone out. It rejects when
-   * the connection is lost; a rejection that is not awaited does no harm. It rejects with
-   * ECONNABORTED after other code has closed the connection at this end: its reader,
-   * `closeClients`.
+   * Takes the bytes, or text as UTF-8, in the call. If you await it, it waits while more than
+   * `highWaterMark` bytes are on their way: that is a checkpoint. If that wait is cancelled, the
+   * bytes go out all the same, and `error.bytesWritten` tells how many of them have done so.
+   * Rejects when the connection is lost. A rejection that is not awaited does no harm. Rejects with
+   * ECONNABORTED after other code has closed the connection at this end, for example by
+   * `reader.close` or `server.closeClients`.
    * @throws InvalidStateError after `close` or `writeEof`, or while the write of another task
    * waits.
    */
@@ -160,10 +162,7 @@ export class StreamWriter implements AsyncDisposable {
     return this.#write(chunk);
   }
 
-  /**
-   * Writes all of them, one after the other, and as they are: it adds no line ends. Otherwise as
-   * `write`.
-   */
+  /** Writes all of them, one after the other. It adds no line ends. Otherwise as `write`. */
   writeLines(lines: Iterable<Uint8Array | string>): Promise<void> {
     const api = "`writer.writeLines`";
     if (
@@ -174,11 +173,11 @@ export class StreamWriter implements AsyncDisposable {
     const wrong = chunks.find((chunk) => !(chunk instanceof Uint8Array));
     if (wrong !== undefined)
       return Promise.reject(argumentError(api, "Uint8Arrays or strings", wrong));
-    return this.#write(joined(chunks));
+    return this.#write(concatenate(chunks));
   }
 
   /**
-   * Waits while more than `highWaterMark` bytes are on their way, until `lowWaterMark` are. A
+   * If more than `highWaterMark` bytes are on their way, waits until at most `lowWaterMark` are. A
    * checkpoint; any number of tasks may wait here. Rejects when the connection is lost.
    */
   drain(): Promise<void> {
@@ -222,7 +221,8 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Waits until the connection is gone, after `close`: all has left, or never will. A checkpoint.
+   * Waits until the connection is gone, after `close`. By then all bytes have left, or never will.
+   * A checkpoint.
    */
   async waitClosed(): Promise<void> {
     // What waits for the stream alone gives up quietly in a scope that was cancelled; here the
@@ -238,7 +238,7 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Closes both sides at once: what is on its way is dropped, and the peer gets ECONNRESET. Not a
+   * Closes both sides at once. Bytes on their way are dropped, and the peer gets ECONNRESET. Not a
    * wait.
    */
   abort(): void {
@@ -246,7 +246,7 @@ export class StreamWriter implements AsyncDisposable {
     this.#stream.abort();
   }
 
-  /** What is known of the connection; undefined where it has no such thing. */
+  /** Gives what is known of the connection under `name`; undefined if it has no such thing. */
   getExtraInfo<K extends keyof ExtraInfo>(name: K): ExtraInfo[K] | undefined {
     const stream = this.#stream;
     const { host, path } = stream.remoteAddress;
@@ -267,11 +267,11 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Goes on under TLS, as protocols do that begin in plain text: waits until all has left, then
-   * until the handshake is done. The side is that of the connection: of `openConnection` the
-   * client, of `startServer` the server, which needs a certificate. What the reader has read ahead
-   * goes to TLS and is never taken for what came under it. No other task may read or write
-   * meanwhile. Cancelled or failed in the handshake, the connection is lost.
+   * Goes on under TLS. This is for protocols that begin in plain text. Waits until all bytes have
+   * left, then until the handshake is done. A connection of `openConnection` is the client. A
+   * connection of `startServer` is the server, and needs a certificate. Bytes that the reader has
+   * read ahead go to TLS, and are never taken for bytes that came under it. No other task may read
+   * or write meanwhile. If the handshake fails or is cancelled, the connection is lost.
    * @throws TimeoutError after `handshakeDelay`; for the errors of certificates see the guide to
    * streams and servers.
    * @throws InvalidStateError after `close` or `writeEof`, during a read, or where there is no
@@ -289,7 +289,8 @@ export class StreamWriter implements AsyncDisposable {
       throw new InvalidStateError(
         `${api} was called on a stream in memory, which carries plain bytes. TLS needs a socket: leave it out there`,
       );
-    if (this.#isStartingTls) throw new InvalidStateError(`${api} was called while it is at work`);
+    if (this.#isStartingTls)
+      throw new InvalidStateError(`${api} was called while another call of it is at work`);
     const release = this.#reader?.reserve(api);
     this.#isStartingTls = true;
     try {
@@ -303,9 +304,10 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Closes, and waits until all has left. Cancelled meanwhile, or in a scope that was, it aborts:
-   * what has not left is lost. It rejects then with the cancellation. If the block is being left by
-   * one already, scopes count the two as one.
+   * Closes, and waits until all bytes have left. If it is cancelled meanwhile, or is called in a
+   * scope that was cancelled, it aborts: bytes that have not left are lost. Then it rejects with
+   * the cancellation. If the block is being left by a cancellation already, scopes count the two as
+   * one.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const stream = this.#stream;
@@ -394,46 +396,12 @@ export class StreamWriter implements AsyncDisposable {
   }
 }
 
-/** The promise of a write that has not room enough: it begins to wait when it is awaited. */
-class Backpressure implements Promise<void> {
-  readonly [Symbol.toStringTag] = "Promise";
-  readonly #begin: () => Promise<void>;
-  #promise: Promise<void> | undefined = undefined;
-
-  constructor(begin: () => Promise<void>) {
-    this.#begin = begin;
-  }
-
-  // biome-ignore lint/suspicious/noThenProperty: it is a promise
-  then<A = void, B = never>(
-    // biome-ignore lint/suspicious/noConfusingVoidType: so has Promise<void>
-    fulfilled?: ((value: void) => A | PromiseLike<A>) | null,
-    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<A | B> {
-    return this.#wait().then(fulfilled, rejected);
-  }
-
-  // biome-ignore lint/suspicious/noConfusingVoidType: so has Promise<void>
-  catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<void | B> {
-    return this.#wait().catch(rejected);
-  }
-
-  finally(ended?: (() => void) | null): Promise<void> {
-    return this.#wait().finally(ended);
-  }
-
-  #wait(): Promise<void> {
-    this.#promise ??= this.#begin();
-    return this.#promise;
-  }
-}
-
 /** Errors of writes that found their stream closed under them, and that stream. */
 const closedUnder: WeakMap<object, ByteStream> = new WeakMap();
 
 /**
- * No mistake of the code that writes, unlike a write after its own `close`: so it looks like a lost
- * connection.
+ * The code that writes has made no mistake, unlike after a `close` of its own. So the error looks
+ * like a lost connection.
  */
 function closedElsewhere(stream: ByteStream): Error {
   const { message, ...details } = hostError("ECONNABORTED", "write", stream.remoteAddress);
@@ -446,22 +414,11 @@ function closedElsewhere(stream: ByteStream): Error {
 }
 
 /**
- * Whether `error` tells that `stream` is lost, or was closed under its writer: that very error,
- * whatever others look like.
+ * Whether `error` is the very error by which `stream` tells that it is lost, or that it was closed
+ * under its writer.
  */
 export function isLossOf(stream: ByteStream, error: unknown): boolean {
   if (typeof error !== "object" || error === null) return false;
   const isIts = stream.isLoss?.(error) ?? error === stream.lost;
   return isIts || closedUnder.get(error) === stream;
-}
-
-/** @internal */
-export function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-  let filled = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, filled);
-    filled += chunk.length;
-  }
-  return all;
 }

@@ -1,13 +1,12 @@
 /** The causes of an error, which anybody's code may have thrown. */
 
-/** How far down the causes are looked at: some errors are their own cause. */
+/** How far down to look: some errors are their own cause. */
 const MAX_DEPTH = 64;
 
 /**
- * Asks `judge` about `error`, its cause, the cause of that, and so on, and gives the first answer;
- * an answer of null ends the search with undefined. An AggregateError has an answer if each of its
- * errors has one: that of the first. So has a SuppressedError, which the end of a `using` block
- * makes of two: what was thrown last, and what it would hide.
+ * The first answer of `judge` about `error`, its cause, the cause of that, and so on; null ends the
+ * search without one. An AggregateError has the answer of its first error, if each of them has one.
+ * So has a SuppressedError, which the end of a `using` block makes of two.
  */
 export function findCause<A>(
   error: unknown,
@@ -23,14 +22,14 @@ export function findCause<A>(
       if (answer !== undefined) return answer ?? undefined;
       const inner = errorsIn(at);
       if (inner !== undefined) {
-        // Two groups may hold the same one, and so on down: each is looked at once.
+        // Groups may hold the same ones, and those too: each is looked at once.
         if (!known.has(at)) known.set(at, answerOfAll(inner, judge, level + 1, known));
         return known.get(at);
       }
       at = (at as { readonly cause?: unknown }).cause;
     }
   } catch {
-    // It is something else than it seems, with getters of its own.
+    // a getter of its own has thrown
   }
   return undefined;
 }
@@ -40,12 +39,11 @@ function errorsIn(error: object): readonly unknown[] | undefined {
   return isSuppressing(error) ? [error.error, error.suppressed] : undefined;
 }
 
-/** By its name: where the language lacks it, compilers make one of an Error. */
+/** By its name: compilers make one of an Error where the language lacks it. */
 function isSuppressing(
   error: object,
 ): error is { readonly error: unknown; readonly suppressed: unknown } {
-  const isNamed = (error as Partial<Error>).name === "SuppressedError";
-  return isNamed && "error" in error && "suppressed" in error;
+  return (error as Error).name === "SuppressedError" && "error" in error && "suppressed" in error;
 }
 
 function answerOfAll<A>(

@@ -1,11 +1,7 @@
 /**
- * Doubly linked lists through the elements themselves: no allocation for a member, and any member
- * leaves in constant time. Leaving clears the links, so that nothing dead keeps its neighbours
- * alive: a Set of a million tasks does, for its outgrown tables stay linked to one another (bench:
- * spawn).
- *
- * An element is in one list of this kind at a time. Waits are in their scope's, scopes in their
- * parent's, tasks in their loop's, children in their group's.
+ * Doubly linked lists through the elements themselves. A member costs no allocation, leaves in
+ * constant time, and then keeps no neighbour alive. The outgrown tables of a large Set would: they
+ * stay linked to one another (bench: spawn). An element is in one such list at a time.
  */
 
 export interface Links<T> {
@@ -13,7 +9,7 @@ export interface Links<T> {
   next: T | undefined;
 }
 
-/** The ends of a list. An object with one list that matters may be it (bench: memory). */
+/** The ends of a list. An object with one main list may be it (bench: memory). */
 export interface Ends<T> {
   first: T | undefined;
   last: T | undefined;

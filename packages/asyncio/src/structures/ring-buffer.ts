@@ -1,7 +1,6 @@
 /**
- * A first-in-first-out buffer over one array whose length is a power of two: both ends in constant
- * time, no allocation once it has grown. The ready queue of the loop and the items of queues live
- * in one.
+ * A first-in-first-out buffer over one array, whose length is a power of two. Both ends work in
+ * constant time, without an allocation once it has grown.
  */
 export class RingBuffer<T> {
   #slots: (T | undefined)[] = new Array(16);
@@ -18,7 +17,7 @@ export class RingBuffer<T> {
     this.#length++;
   }
 
-  /** The oldest item. Only call it when `length` is above 0: items may be undefined themselves. */
+  /** The oldest item. Not for an empty buffer: items may be undefined themselves. */
   shift(): T {
     const item = this.#slots[this.#head] as T;
     this.#slots[this.#head] = undefined;
@@ -32,13 +31,10 @@ export class RingBuffer<T> {
     return this.#slots[(this.#head + index) & (this.#slots.length - 1)] as T;
   }
 
-  /**
-   * Takes out the item at `index` (0 is the oldest), keeping the order of the others; costs
-   * O(index).
-   */
+  /** Takes out the item at `index` (0 is the oldest); the others keep their order. O(index). */
   take(index: number): T {
     const mask = this.#slots.length - 1;
-    const item = this.#slots[(this.#head + index) & mask] as T;
+    const item = this.at(index);
     for (let i = index; i > 0; i--) {
       this.#slots[(this.#head + i) & mask] = this.#slots[(this.#head + i - 1) & mask];
     }
@@ -57,9 +53,7 @@ export class RingBuffer<T> {
 
   #grow(): void {
     const grown: (T | undefined)[] = new Array(this.#slots.length * 2);
-    for (let i = 0; i < this.#length; i++) {
-      grown[i] = this.#slots[(this.#head + i) & (this.#slots.length - 1)];
-    }
+    for (let i = 0; i < this.#length; i++) grown[i] = this.at(i);
     this.#slots = grown;
     this.#head = 0;
   }

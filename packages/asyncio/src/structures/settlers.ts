@@ -1,5 +1,5 @@
 /**
- * The functions that settle a promise, without a closure for each promise (bench: switch): one
+ * The functions that settle a promise, without a closure for each promise (bench: switch). One
  * executor leaves them here, and the code that has made a promise with it takes them at once.
  */
 
@@ -11,10 +11,8 @@ export const ignore: Settle = () => {};
 /** Those of the promise that was made last, until they are forgotten. */
 export const latest: { resolve: Settle; reject: Settle } = { resolve: ignore, reject: ignore };
 
-type Executor = (resolve: (value: never) => void, reject: Settle) => void;
-
 /** For `new Promise(captureSettlers)`. */
-export const captureSettlers: Executor = (resolve, reject) => {
+export const captureSettlers = (resolve: (value: never) => void, reject: Settle): void => {
   latest.resolve = resolve as Settle; // the code that takes it knows the type
   latest.reject = reject;
 };

@@ -1,25 +1,22 @@
 /**
- * The timers of a loop: a heap ordered by deadline, then by the order in which they were set, so
- * that equal deadlines fire in that order (stronger than asyncio, S162).
+ * The timers of a loop: a heap ordered by deadline, then by the order in which they were set
+ * (stronger than asyncio, S162). No parent comes up later than one of its ARITY children.
  *
- * A cancelled timer stays in the heap until it comes up or until more than half of the heap is
- * cancelled; then the heap is rebuilt from the live ones. A million timeouts set and cancelled
- * leave fewer than COMPACT_ABOVE entries behind, and cancelling costs no search.
- *
- * Invariant: every parent comes up no later than its ARITY children.
+ * A cancelled timer stays in the heap until it comes up, or until more than half of the heap is
+ * cancelled and it is rebuilt. So cancelling costs no search, and a million timeouts set and
+ * cancelled leave fewer than COMPACT_ABOVE entries behind.
  */
 
-/** What a timer wakes. Runs inside the loop: it must not throw and must not call user code. */
+/** What a timer wakes, inside the loop: it must not throw and must not call user code. */
 export interface TimerTarget {
   timerDue(timer: Timer): void;
 }
 
 export class Timer {
-  /** Absolute, in seconds on the clock of the loop. */
+  /** In seconds on the clock of the loop. */
   readonly when: number;
-  /** Breaks ties: timers with equal deadlines fire in the order they were set. */
   readonly sequence: number;
-  /** Undefined once the timer has fired or was cancelled; nothing is kept alive by a dead timer. */
+  /** Undefined once the timer has fired or was cancelled. */
   target: TimerTarget | undefined;
 
   constructor(when: number, sequence: number, target: TimerTarget | undefined) {
@@ -28,10 +25,7 @@ export class Timer {
     this.target = target;
   }
 
-  /**
-   * How a sleeping wait is described; the loop's clock is not known here, so the deadline is
-   * absolute.
-   */
+  /** What a sleep waits for. */
   describeWait(now: number): string {
     return this.when === Number.POSITIVE_INFINITY
       ? "sleep, for ever"
@@ -43,10 +37,7 @@ export function formatSeconds(seconds: number): string {
   return `${Math.round(Math.max(seconds, 0) * 1000) / 1000} s`;
 }
 
-/**
- * Four children a node: half the levels of a binary heap, and siblings share cache lines (bench:
- * timers).
- */
+/** Half the levels of a binary heap, and siblings share cache lines (bench: timers). */
 const ARITY = 4;
 const COMPACT_ABOVE = 512;
 
@@ -76,8 +67,8 @@ export class TimerHeap {
     if (timer.target === undefined) return;
     timer.target = undefined;
     this.#cancelled++;
-    if (this.#heap.length > COMPACT_ABOVE && this.#cancelled * 2 > this.#heap.length)
-      this.#compact();
+    const { size } = this;
+    if (size > COMPACT_ABOVE && this.#cancelled * 2 > size) this.#compact();
   }
 
   /** The deadline of the next timer that will fire, Infinity if there is none. */
@@ -92,17 +83,18 @@ export class TimerHeap {
     return Number.POSITIVE_INFINITY;
   }
 
-  /** Fires the next timer if it is due at `now`; false if none is. */
-  fireNext(now: number): boolean {
-    if (this.next() > now) return false;
-    const timer = this.#heap[0] as Timer; // next() is finite, so there is a live first one
-    const target = timer.target as TimerTarget; // live: it has a target
-    timer.target = undefined;
-    this.#removeFirst();
-    target.timerDue(timer);
-    return true;
+  /** Fires all timers that are due at `now`, also those that are set meanwhile. */
+  fireDue(now: number): void {
+    while (this.next() <= now) {
+      const timer = this.#heap[0] as Timer; // next() is finite, so there is a live first one
+      const target = timer.target as TimerTarget; // live: it has a target
+      timer.target = undefined;
+      this.#removeFirst();
+      target.timerDue(timer);
+    }
   }
 
+  /** What the timers will wake, in no order. */
   targets(): TimerTarget[] {
     return this.#heap.flatMap(({ target }) => (target === undefined ? [] : [target]));
   }
@@ -117,9 +109,8 @@ export class TimerHeap {
     const live = this.#heap.filter((timer) => timer.target !== undefined);
     this.#heap = live;
     this.#cancelled = 0;
-    for (let index = Math.floor((live.length - 2) / ARITY); index >= 0; index--) {
+    for (let index = Math.floor((live.length - 2) / ARITY); index >= 0; index--)
       this.#siftDown(index, live[index] as Timer);
-    }
   }
 
   #removeFirst(): void {
@@ -148,9 +139,8 @@ export class TimerHeap {
       const firstChild = index * ARITY + 1;
       if (firstChild >= length) break;
       let least = firstChild;
-      for (let child = firstChild + 1; child < Math.min(firstChild + ARITY, length); child++) {
+      for (let child = firstChild + 1; child < Math.min(firstChild + ARITY, length); child++)
         if (comesBefore(heap[child] as Timer, heap[least] as Timer)) least = child;
-      }
       if (!comesBefore(heap[least] as Timer, timer)) break;
       heap[index] = heap[least] as Timer;
       index = least;

@@ -4,7 +4,7 @@
  * next round never mix with the last (F14).
  */
 
-import { argumentError, rangeError, register } from "../errors/errors.ts";
+import { checkCount, register } from "../errors/errors.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
@@ -37,10 +37,7 @@ export class Barrier {
   #broken = false;
 
   constructor(parties: number, options?: SyncOptions) {
-    if (typeof parties !== "number")
-      throw argumentError("`new Barrier`", "a number of tasks", parties);
-    if (!Number.isInteger(parties) || parties < 1)
-      throw rangeError("`new Barrier`", "a whole number of tasks, 1 or more", parties);
+    checkCount("`new Barrier`", "a number of tasks", parties, 1, Number.MAX_VALUE);
     checkSyncOptions("Barrier", options);
     this.parties = parties;
     this.name = options?.name;

@@ -2,6 +2,7 @@
 
 import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
+import { type Operation, operation, type Selectable } from "../kernel/selectable.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { checkSyncOptions, describeSync, type SyncOptions } from "./lock.ts";
 
@@ -19,7 +20,9 @@ export class Event {
   /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #waiters: WaitList = new WaitList();
-  readonly #subject: WaitSubject = { describeWait: () => describeSync("Event", this.name) };
+  readonly #subject: WaitSubject = {
+    describeWait: () => describeSync("Event", this.name),
+  };
   #isSet = false;
 
   constructor(options?: SyncOptions) {
@@ -43,6 +46,20 @@ export class Event {
     this.#isSet = false;
   }
 
+  /** Whether it is set, and how many wait for it. */
+  statistics(): Readonly<{ set: boolean; waiting: number }> {
+    return Object.freeze({ set: this.#isSet, waiting: this.#waiters.length });
+  }
+
+  /** @internal For `select`: `wait`. */
+  [operation](): Operation<true> {
+    return {
+      subject: this.#subject,
+      attempt: () => (this.#isSet ? { value: true } : undefined),
+      enlist: (place) => this.#waiters.add(place),
+    };
+  }
+
   /** Waits until the flag is set; at once if it is. Gives true. */
   wait(): Promise<true> {
     const scope = here();
@@ -54,3 +71,5 @@ export class Event {
     return wait.promise;
   }
 }
+
+export interface Event extends Selectable<true> {}

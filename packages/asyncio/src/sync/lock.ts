@@ -10,6 +10,7 @@ import { checkCoroutine, checkOptions, InvalidStateError } from "../errors/error
 import type { Names } from "../errors/options.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
+import { type Caller, type Operation, operation, type Selectable } from "../kernel/selectable.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 
@@ -74,6 +75,7 @@ export class Lock {
   };
   /** Undefined if the lock is free. */
   #holding: Holding | undefined = undefined;
+  #operation: Operation<Disposable> | undefined = undefined;
 
   constructor(options?: SyncOptions) {
     checkSyncOptions("Lock", options);
@@ -93,6 +95,40 @@ export class Lock {
     wait.handsOver = true;
     this.#waiters.add(wait);
     return wait.promise;
+  }
+
+  /**
+   * Takes the lock if it is free, and gives its guard; undefined if it is not. Never waits, and
+   * overtakes nobody: whoever waits has the lock before it is free.
+   */
+  tryAcquire(): Disposable | undefined {
+    return this.#holding === undefined ? this.#take(here()) : undefined;
+  }
+
+  /** The task that holds it; undefined if it is free, or was acquired outside every task. */
+  get holder(): Task<unknown> | undefined {
+    return this.#holding?.task;
+  }
+
+  /** True iff nobody holds it. */
+  get idle(): boolean {
+    return this.#holding === undefined;
+  }
+
+  /** Whether somebody holds it, and how many wait for it. */
+  statistics(): Readonly<{ locked: boolean; waiting: number }> {
+    return Object.freeze({ locked: this.locked(), waiting: this.#waiters.length });
+  }
+
+  /** @internal For `select`: `acquire`. */
+  [operation](): Operation<Disposable> {
+    this.#operation ??= {
+      subject: this.#subject,
+      attempt: (caller) =>
+        this.#holding === undefined ? { value: this.#take(caller) } : undefined,
+      enlist: (place) => this.#waiters.add(place),
+    };
+    return this.#operation;
   }
 
   /**
@@ -172,9 +208,9 @@ export class Lock {
     await wait.promise;
   }
 
-  #take(scope: Scope): Holding {
-    if (scope.loop.isExact) scope.loop.watch(this);
-    this.#holding = new Holding(this, scope.task);
+  #take(caller: Caller): Holding {
+    if (caller.loop.isExact) caller.loop.host.watch?.(this);
+    this.#holding = new Holding(this, caller.task);
     return this.#holding;
   }
 
@@ -197,3 +233,5 @@ export class Lock {
     return `${describeSync("Lock", this.name)}, held by ${holder?.describe() ?? "code outside every task"}`;
   }
 }
+
+export interface Lock extends Selectable<Disposable> {}

@@ -11,13 +11,24 @@
  * from the task. A set that was undone by `reset` has left nothing behind, and does not count.
  */
 
+import { stackAbove } from "../errors/render.ts";
 import { scopeAround } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
-import type { Context } from "../kernel/variables.ts";
-import { stackAbove } from "../kernel/wait.ts";
-import { type CallbackMarks, markCallbacks } from "../ports/host-callbacks.ts";
-import { ContextVar, type Token, watchVariables } from "./context-var.ts";
+import type { Context } from "../structures/context-values.ts";
+import type { Watch } from "./debug-watch.ts";
+import { type CallbackMarks, markCallbacks } from "./host-callbacks.ts";
+
+/** What is known of a ContextVar and its Token. */
+interface Variable {
+  readonly name: string;
+}
+
+interface SetOrReset {
+  readonly variable: Variable;
+  readonly context: Context;
+  readonly used: boolean;
+}
 
 /** One call of the host: in which context it came. */
 interface Callback {
@@ -32,37 +43,32 @@ interface Setting {
 
 const MOST_PLACES = 100;
 
-const settings: WeakMap<Context, WeakMap<ContextVar<unknown>, Setting>> = new WeakMap();
+const settings: WeakMap<Context, WeakMap<Variable, Setting>> = new WeakMap();
 /** By the token, which has the value in it: nothing else may hold that. */
-const settingOf: WeakMap<Token<unknown>, Setting> = new WeakMap();
+const settingOf: WeakMap<SetOrReset, Setting> = new WeakMap();
 /** The places that were reported, on each loop. */
 const reported: WeakMap<EventLoop, Set<string>> = new WeakMap();
 
 let marks: CallbackMarks<Callback> | undefined;
-/** Runs in debug mode that have not ended. */
-let watching = 0;
+let isWatching = false;
 
-/**
- * From now on, until the function that it gives is called. Where the host does not tell of its
- * callbacks, nothing is found.
- */
-export function watchCallbackVariables(): () => void {
-  marks ??= markCallbacks(() => ({ context: scopeAround()?.context }));
-  if (marks === undefined) return () => {};
-  if (++watching === 1) {
-    watchVariables(look);
+/** Where the host does not tell of its callbacks, nothing is found. */
+export const callbackVariables: Watch = {
+  start() {
+    marks ??= markCallbacks(() => ({ context: scopeAround()?.context }));
+    if (marks === undefined) return;
+    isWatching = true;
     marks.start();
-  }
-  return () => {
-    if (--watching > 0) return;
-    watchVariables(undefined);
+  },
+  stop() {
+    isWatching = false;
     marks?.stop();
-  };
-}
+  },
+};
 
-/** A variable was set, or what `token` stands for was undone. */
-function look(token: Token<unknown>): void {
-  if (!here().loop.debug) return;
+/** A variable was set by `set`, or what `token` stands for was undone. */
+export function noticeVariable(token: SetOrReset, set: unknown): void {
+  if (!isWatching || !here().loop.debug) return;
   const { variable, context } = token;
   const last = settings.get(context)?.get(variable);
   if (token.used) {
@@ -72,19 +78,14 @@ function look(token: Token<unknown>): void {
   }
   const callback = marks?.current();
   if (callback?.context !== context) return;
-  const stack = stackAbove(ContextVar.prototype.set);
+  const stack = stackAbove(set);
   const setting: Setting = { callback, place: stack.split("\n", 1)[0]?.trim() ?? "" };
   settingOf.set(token, setting);
   settingsIn(context).set(variable, setting);
   if (last !== undefined && last.callback !== callback) report(variable, last, setting, stack);
 }
 
-function report(
-  { name }: ContextVar<unknown>,
-  last: Setting,
-  setting: Setting,
-  stack: string,
-): void {
+function report({ name }: Variable, last: Setting, setting: Setting, stack: string): void {
   const { loop, task } = here();
   const known = placesOn(loop);
   const place = `${name} ${setting.place}`;
@@ -102,7 +103,7 @@ function report(
   });
 }
 
-function settingsIn(context: Context): WeakMap<ContextVar<unknown>, Setting> {
+function settingsIn(context: Context): WeakMap<Variable, Setting> {
   let ofContext = settings.get(context);
   if (ofContext === undefined) {
     ofContext = new WeakMap();

@@ -1,17 +1,13 @@
 /**
  * Context variables: values that a task has, and that what it starts begins with. A Context holds
- * them (kernel/variables.ts).
+ * them (structures/context-values.ts).
  */
 
 import { checkOptions } from "../errors/errors.ts";
-import { type Context, currentContext } from "../kernel/variables.ts";
-
-/** In debug mode: told of each `set`, and of its undoing, when its token is used. */
-let watcher: ((token: Token<unknown>) => void) | undefined;
-/** From now on `tell` is told, and nothing else is. */
-export function watchVariables(tell: typeof watcher): void {
-  watcher = tell;
-}
+import { currentContext } from "../kernel/context.ts";
+import type { Context } from "../structures/context-values.ts";
+import { callbackVariables, noticeVariable } from "./callback-variables.ts";
+import { addWatch } from "./debug-watch.ts";
 
 /**
  * Undoes one `set`: `reset` takes it.
@@ -52,6 +48,7 @@ export class ContextVar<T> {
 
   constructor(name: string, options?: { default: T }) {
     checkOptions("`new ContextVar`", options, { default: 1 }, "Write `{ default: ... }`");
+    addWatch(callbackVariables);
     this.name = name;
     this.#default =
       options !== undefined && "default" in options ? { value: options.default } : undefined;
@@ -76,7 +73,7 @@ export class ContextVar<T> {
     const context = currentContext();
     const token = new Token(this, context);
     context.write(this as ContextVar<unknown>, true, value);
-    watcher?.(token as Token<unknown>);
+    noticeVariable(token, ContextVar.prototype.set);
     return token;
   }
 
@@ -99,6 +96,20 @@ export class ContextVar<T> {
     }
     token.used = true;
     token.context.write(this as ContextVar<unknown>, token.present, token.value);
-    watcher?.(token as Token<unknown>);
+    noticeVariable(token, ContextVar.prototype.set);
   }
+}
+
+/**
+ * A copy of the current context: `createTask(work, { context })` runs in it.
+ *
+ * @example
+ * const user = new asyncio.ContextVar("user", { default: "nobody" });
+ * const context = asyncio.copyContext();
+ * user.set("ann");
+ * const task = asyncio.createTask(async () => user.get(), { context });
+ * assert.equal(await task, "nobody");
+ */
+export function copyContext(): Context {
+  return currentContext().copy();
 }

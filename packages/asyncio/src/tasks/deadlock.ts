@@ -5,12 +5,12 @@
  */
 
 import { register } from "../errors/errors.ts";
-import { condense } from "../errors/lines.ts";
 import type { Task } from "../kernel/task.ts";
+import { condense } from "./condense.ts";
 
 /**
- * Nothing can happen any more, and main has not ended. `tasks` are those that waited, in the order
- * they were created.
+ * Nothing can happen any more, and main has not ended; or all who hold something wait for each
+ * other. `tasks` are those that waited, in the order they were created.
  */
 export class DeadlockError<T extends object = object> extends Error {
   readonly code = "ERR_ASYNCIO_DEADLOCK";
@@ -22,15 +22,15 @@ export class DeadlockError<T extends object = object> extends Error {
     tasks: readonly T[],
     descriptions: readonly string[],
     circle: readonly string[] = [],
+    title?: string,
   ) {
     const count = tasks.length === 1 ? "one is" : `${tasks.length} are`;
     const lines = condense(descriptions).map((line) => `  ${line}`);
     // One that waits for itself is described so already.
     if (circle.length > 2)
       lines.push(`They wait for each other in a circle: ${circle.join(" -> ")}`);
-    super(
-      `nothing is left that could wake a task, but ${count} still waiting:\n${lines.join("\n")}`,
-    );
+    const words = title ?? `nothing is left that could wake a task, but ${count} still waiting`;
+    super(`${words}:\n${lines.join("\n")}`);
     Object.defineProperty(this, "tasks", { value: tasks });
   }
 }

@@ -103,7 +103,8 @@ export class ExceptionGroup extends AggregateError {
 }
 register(ExceptionGroup, "ExceptionGroup");
 
-function predicateOf(api: string, matcher: ErrorMatcher): (error: unknown) => boolean {
+/** Whether an error matches. @throws TypeError in the name of the call. */
+export function predicateOf(api: string, matcher: ErrorMatcher): (error: unknown) => boolean {
   if (typeof matcher !== "function") {
     throw argumentError(api, "an error class or a predicate", matcher);
   }

@@ -10,16 +10,17 @@
 import { argumentError, CancelledError, checkOptions, isThenable } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
-import { leftToHost } from "../kernel/debug.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
+import { leftToHost } from "../kernel/reports.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { LinkedList, type Links } from "../structures/linked-list.ts";
+import { LinkedList } from "../structures/linked-list.ts";
 import { ignore } from "../structures/settlers.ts";
-import type { Ownership } from "./owners.ts";
+import { Child } from "./owners.ts";
 import { isIterable } from "./source.ts";
+import { type SignalOption, underSignal } from "./timeouts.ts";
 
 const api = "`gather`";
 
@@ -59,11 +60,11 @@ export type Settled<A extends readonly Awaitable<unknown>[]> = {
  */
 export function gather<A extends readonly Awaitable<unknown>[] | []>(
   awaitables: A,
-  options: { returnExceptions: true },
+  options: GatherOptions & { readonly returnExceptions: true },
 ): Promise<Settled<A>>;
 export function gather<A extends readonly Awaitable<unknown>[] | []>(
   awaitables: A,
-  options?: { returnExceptions?: false },
+  options?: GatherOptions & { readonly returnExceptions?: false | undefined },
 ): Promise<Results<A>>;
 export function gather<A extends readonly Awaitable<unknown>[]>(
   ...awaitables: A
@@ -82,15 +83,22 @@ export function gather(...args: unknown[]): Promise<unknown> {
     return stop;
   }
   if (awaitables.length === 0) return completed(scope, "gather", []);
-  const { returnExceptions = false } = (asList && options !== undefined ? options : {}) as Options;
-  return new Gathering(scope, awaitables as Awaitable<unknown>[], returnExceptions).wait.promise;
+  const given = (asList && options !== undefined ? options : {}) as GatherOptions;
+  const { returnExceptions = false, signal } = given;
+  const begin = (): Promise<unknown> =>
+    new Gathering(here(), awaitables as Awaitable<unknown>[], returnExceptions).wait.promise;
+  if (signal === undefined) return begin();
+  for (const item of awaitables) if (isThenable(item)) item.then(undefined, ignore); // it may have aborted
+  return underSignal(api, signal, begin);
 }
 
-interface Options {
-  readonly returnExceptions?: boolean;
+/** What `gather` takes behind an array. */
+export interface GatherOptions extends SignalOption {
+  /** Puts failures among the results, in place of throwing the first. @default false */
+  readonly returnExceptions?: boolean | undefined;
 }
 
-const KNOWN: Names<Options> = { returnExceptions: 1 };
+const KNOWN: Names<GatherOptions> = { returnExceptions: 1, signal: 1 };
 
 function checkAwaitables(awaitables: unknown[], options: unknown): Promise<never> | undefined {
   try {
@@ -115,11 +123,11 @@ function cureFor(found: unknown): string | undefined {
 
 class Gathering {
   readonly wait: Wait<unknown[]>;
-  readonly #scope: Scope;
+  readonly scopeAround: Scope;
   readonly #returnExceptions: boolean;
   readonly #results: unknown[];
   /** Tasks and futures that have not ended and that the call waits for. */
-  readonly #children: LinkedList<Child> = new LinkedList();
+  readonly #children: LinkedList<Gathered> = new LinkedList();
   /** Results that are missing. */
   #missing: number;
   /** The first CancelledError of a child after the call was cancelled. */
@@ -127,7 +135,7 @@ class Gathering {
   #failure: { readonly error: unknown } | undefined = undefined;
 
   constructor(scope: Scope, awaitables: Awaitable<unknown>[], returnExceptions: boolean) {
-    this.#scope = scope;
+    this.scopeAround = scope;
     this.#returnExceptions = returnExceptions;
     this.#results = new Array(awaitables.length);
     this.#missing = awaitables.length;
@@ -136,13 +144,13 @@ class Gathering {
       waitsOn: () => this.#children.toArray().flatMap(({ future }) => [...future.waitsOn()]),
     };
     this.wait = park(scope, subject, (_wait, cancellation) => this.#cancel(cancellation));
-    const futures = new Map<Future<unknown>, Child>();
+    const futures = new Map<Future<unknown>, Gathered>();
     for (const [index, awaitable] of awaitables.entries()) {
       if (typeof awaitable === "function")
-        this.#adopt(new Child(this, new Task(scope.loop, awaitable), true, index));
+        this.#adopt(new Gathered(this, new Task(scope.loop, awaitable), true, index));
       else if (!(awaitable instanceof Future)) this.#listenTo(awaitable, index);
       else if (!futures.has(awaitable))
-        futures.set(awaitable, new Child(this, awaitable, false, index));
+        futures.set(awaitable, new Gathered(this, awaitable, false, index));
       else futures.get(awaitable)?.isAlsoAt(index);
     }
     for (const child of futures.values()) this.#adopt(child);
@@ -153,16 +161,16 @@ class Gathering {
     this.wait.isForeign = true;
     promise.then(
       (value) => this.#succeeded(index, undefined, value),
-      (error) => this.#failed(index, undefined, recognised(error, this.#scope), undefined),
+      (error) => this.#failed(index, undefined, recognised(error, this.scopeAround), undefined),
     );
   }
 
-  #adopt(child: Child): void {
+  #adopt(child: Gathered): void {
     this.#children.add(child);
     child.future.listen(child);
   }
 
-  childDone(child: Child): void {
+  childDone(child: Gathered): void {
     const { future, index, others } = child;
     this.#children.remove(child);
     if (future.state === "fulfilled") this.#succeeded(index, others, future.value);
@@ -178,7 +186,7 @@ class Gathering {
     index: number,
     others: number[] | undefined,
     error: unknown,
-    child: Child | undefined,
+    child: Gathered | undefined,
   ): void {
     const isCancellation = error instanceof CancelledError;
     if (this.wait.state !== "parked") {
@@ -244,7 +252,7 @@ class Gathering {
   }
 
   #report(exception: unknown, task: Future<unknown> | undefined): void {
-    this.#scope.loop.callExceptionHandler({
+    this.scopeAround.loop.callExceptionHandler({
       message: "an awaitable of `gather` has failed after another one, whose failure was thrown",
       exception,
       task: task instanceof Task ? task : undefined,
@@ -252,44 +260,25 @@ class Gathering {
   }
 }
 
-/**
- * A task or future in its gathering: one object for each, for there may be a hundred thousand
- * (bench: semaphore).
- */
-class Child implements Ownership, Links<Child> {
-  readonly #gathering: Pick<Gathering, "childDone" | "wait">;
+/** A task or future in its gathering. */
+class Gathered extends Child<Gathered> {
   readonly future: Future<unknown>;
-  /** True if it was made from a thunk: nobody else has it. */
+  /** True if it was made from a thunk: no other code has it. */
   readonly isOwned: boolean;
   /** The place of its result. */
   readonly index: number;
   /** The other places of a future that was given more than once. */
   others: number[] | undefined = undefined;
-  previous: Child | undefined = undefined;
-  next: Child | undefined = undefined;
 
-  constructor(
-    gathering: Pick<Gathering, "childDone" | "wait">,
-    future: Future<unknown>,
-    isOwned: boolean,
-    index: number,
-  ) {
-    this.#gathering = gathering;
+  constructor(gathering: Gathering, future: Future<unknown>, isOwned: boolean, index: number) {
+    super(gathering);
     this.future = future;
     this.isOwned = isOwned;
     this.index = index;
   }
 
-  get owner(): Scope {
-    return this.#gathering.wait.scope;
-  }
-
   isAlsoAt(index: number): void {
     this.others ??= [];
     this.others.push(index);
-  }
-
-  futureDone(): void {
-    this.#gathering.childDone(this);
   }
 }

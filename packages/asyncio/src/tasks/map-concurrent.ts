@@ -14,27 +14,31 @@
  * taken.
  */
 
-import { argumentError, CancelledError, checkOptions, rangeError } from "../errors/errors.ts";
+import { argumentError, CancelledError, checkCount, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { creationSites } from "../kernel/debug.ts";
+import { stackAbove } from "../errors/render.ts";
+import { currentContext } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
+import { creationSites } from "../kernel/reports.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import { type Context, currentContext } from "../kernel/variables.ts";
-import { stackAbove, WaitList } from "../kernel/wait.ts";
+import { type Wait, WaitList } from "../kernel/wait.ts";
+import type { Context } from "../structures/context-values.ts";
+import {
+  type ConcurrentMap,
+  Failure,
+  type Kept,
+  type MapConcurrentOptions,
+  type Outcome,
+  skip,
+} from "./concurrent-map.ts";
+import { ExceptionGroup } from "./exception-group.ts";
 import { type Expectation, expectUse } from "./forgotten.ts";
+import { Slots } from "./slots.ts";
 import { isAsyncIterable, isIterable, Source } from "./source.ts";
 
-/** What `mapConcurrent` takes. */
-export interface MapConcurrentOptions {
-  /** How many items are worked on, or wait with their result to be taken, at most. */
-  readonly limit: number;
-  /** Results in the order of their items; if false, as they come. @default true */
-  readonly ordered?: boolean | undefined;
-}
-
-const KNOWN: Names<MapConcurrentOptions> = { limit: 1, ordered: 1 };
+const KNOWN: Names<MapConcurrentOptions> = { limit: 1, ordered: 1, onError: 1 };
 
 /**
  * Calls `fn(item, index)` for each item, at most `limit` at a time, and gives the results as they
@@ -49,8 +53,8 @@ const KNOWN: Names<MapConcurrentOptions> = { limit: 1, ordered: 1 };
  * not answer within `cancelGrace` seconds is left and reported. A map that is never asked for a
  * result does nothing, and is reported with its line. Several tasks may take from one map: each
  * result goes to one of them. The calls of `fn` run in a few tasks that take turns at the items,
- * with a copy of the consumer's context variables each. Source: Tokio's `buffered` and
- * `buffer_unordered`.
+ * with a copy of the consumer's context variables each. Items for which `fn` gives `skip` are left
+ * out. Source: Tokio's `buffered` and `buffer_unordered`.
  *
  * @example
  * const lengths: number[] = [];
@@ -62,67 +66,33 @@ export function mapConcurrent<T, R>(
   items: Iterable<T> | AsyncIterable<T>,
   fn: (item: T, index: number) => R | PromiseLike<R>,
   options: MapConcurrentOptions,
-): ConcurrentMap<R> {
-  const api = "`mapConcurrent`";
+): ConcurrentMap<Kept<R>> {
+  return makeMap("`mapConcurrent`", items, fn, options);
+}
+
+/** `mapConcurrent`, in the name of the call that was made. */
+export function makeMap<T, R>(
+  api: string,
+  items: Iterable<T> | AsyncIterable<T>,
+  fn: (item: T, index: number) => R | PromiseLike<R>,
+  options: MapConcurrentOptions,
+): ConcurrentMap<Kept<R>> {
   if (!isAsyncIterable(items) && !isIterable(items))
     throw argumentError(api, "an iterable or async iterable", items);
   if (typeof fn !== "function") throw argumentError(api, "a function for each item", fn);
   checkOptions(api, options ?? undefined, KNOWN);
-  const { limit, ordered = true }: Partial<MapConcurrentOptions> = options ?? {};
-  if (typeof limit !== "number")
-    throw argumentError(api, "`limit` as a number of items", limit, "For no limit pass Infinity");
-  if (!(limit >= 1)) throw rangeError(api, "`limit` of 1 or more", limit);
-  return new Mapping(items, fn, Math.floor(limit), ordered);
+  const { limit, ordered = true, onError = "throw" }: Partial<MapConcurrentOptions> = options ?? {};
+  checkCount(api, "`limit`", limit);
+  if (onError !== "throw" && onError !== "collect")
+    throw argumentError(api, '`onError` to be "throw" or "collect"', onError);
+  return new Mapping<T, Kept<R>>(
+    items,
+    fn as (item: T, index: number) => Kept<R> | PromiseLike<Kept<R>>, // it looks for the rest itself
+    limit as number, // checked
+    ordered,
+    onError === "collect" ? [] : undefined,
+  );
 }
-
-/** The results of `mapConcurrent`, as they are asked for. */
-export interface ConcurrentMap<R> extends AsyncIterableIterator<R> {
-  /**
-   * Waits for the next result. Cancelled, it cancels everything that is under way, and waits until
-   * that has ended.
-   */
-  next(): Promise<IteratorResult<R, undefined>>;
-  /**
-   * Cancels everything that is under way, and waits until it has ended and the source is closed.
-   */
-  return(): Promise<IteratorResult<R, undefined>>;
-  [Symbol.asyncIterator](): ConcurrentMap<R>;
-  /**
-   * Waits for all the results that were not taken yet, and gives them in one array, in the order in
-   * which the loop would get them. A failure is thrown, and what came before it is dropped.
-   * Cancelled, it ends as the loop over the map does.
-   *
-   * @example
-   * const double = async (n: number) => asyncio.sleep(0.001, n * 2);
-   * assert.deepEqual(await asyncio.mapConcurrent([1, 2, 3], double, { limit: 2 }).toArray(), [2, 4,
-   * 6]);
-   */
-  toArray(): Promise<R[]>;
-  /**
-   * Calls `use(result)` for each result, one after the other, and waits for what it returns before
-   * it takes the next one. A failure of `use` leaves the map as `break` does: what is under way is
-   * cancelled and awaited.
-   *
-   * @example
-   * const log: number[] = [];
-   * const double = async (n: number) => asyncio.sleep(0.001, n * 2);
-   * await asyncio.mapConcurrent([1, 2, 3], double, { limit: 2 }).forEach((result) =>
-   * log.push(result)); assert.deepEqual(log, [2, 4, 6]);
-   */
-  forEach(use: (result: R) => unknown): Promise<void>;
-}
-
-/** A failure in the place of its item. */
-class Failure {
-  readonly error: unknown;
-
-  constructor(error: unknown) {
-    this.error = error;
-  }
-}
-
-/** What became of an item, until it is taken: what `next` gives, or a failure. */
-type Outcome<R> = IteratorYieldResult<R> | Failure;
 
 interface Worker {
   /** Set right after it is made. */
@@ -136,6 +106,8 @@ class Mapping<T, R> implements ConcurrentMap<R> {
   readonly #fn: (item: T, index: number) => R | PromiseLike<R>;
   readonly #limit: number;
   readonly #ordered: boolean;
+  /** Set if they come out together, at the end. */
+  readonly #failures: unknown[] | undefined;
   readonly #subject = {
     describeWait: () => `mapConcurrent, ${this.#read - this.#given} items under way`,
     waitsOn: () => [...this.#workers].flatMap(({ task }) => (task === undefined ? [] : [task])),
@@ -154,9 +126,9 @@ class Mapping<T, R> implements ConcurrentMap<R> {
    */
   #inOrder: Worker[] | undefined = undefined;
   /** Workers that wait until they may read another item. */
-  readonly #idle: WaitList = new WaitList();
+  readonly #idle: WaitList<Wait> = new WaitList();
   /** Calls of `next` and `return` that wait, in order. */
-  readonly #takers: WaitList = new WaitList();
+  readonly #takers: WaitList<Wait> = new WaitList();
   /** What became of items, by place: their index, or the order in which they came. */
   readonly #slots: Slots<Outcome<R>> = new Slots();
   /** Items read; results that came; results given away. */
@@ -177,11 +149,13 @@ class Mapping<T, R> implements ConcurrentMap<R> {
     fn: (item: T, index: number) => R | PromiseLike<R>,
     limit: number,
     ordered: boolean,
+    failures: unknown[] | undefined,
   ) {
     this.#items = items;
     this.#fn = fn;
     this.#limit = limit;
     this.#ordered = ordered;
+    this.#failures = failures;
     const what = "`mapConcurrent` has done nothing: nobody had asked for a result";
     const cure = "Use `for await`, or await its `toArray()` or `forEach(...)`";
     this.#expectation = expectUse(this, mapConcurrent, what, cure);
@@ -197,7 +171,7 @@ class Mapping<T, R> implements ConcurrentMap<R> {
     this.#isAskedFor();
     const stop = scope.interruption(this.#subject);
     if (stop !== undefined) return this.#closeFor(stop);
-    const slot = this.#takers.length === 0 ? this.#slots.get(this.#given) : undefined;
+    const slot = this.#takers.length === 0 ? this.#firstSlot() : undefined;
     if (slot !== undefined && !(slot instanceof Failure)) {
       this.#give();
       return completed(scope, this.#subject, slot);
@@ -300,11 +274,24 @@ class Mapping<T, R> implements ConcurrentMap<R> {
         if (this.#isEnded) return; // it came too late
         worker.index = this.#read++;
         this.#share(scope);
-        const value = await this.#fn(step.value, worker.index);
-        this.#put(worker.index, { done: false, value });
+        const value =
+          this.#failures === undefined
+            ? await this.#fn(step.value, worker.index)
+            : await this.#collect(this.#failures, step.value, worker.index);
+        this.#put(worker.index, value === skip ? skip : { done: false, value });
       }
     } catch (error) {
       this.#failed(worker, scope, error);
+    }
+  }
+
+  async #collect(failures: unknown[], item: T, index: number): Promise<R | typeof skip> {
+    try {
+      return await this.#fn(item, index);
+    } catch (error) {
+      if (recognised(error, here()) instanceof CancelledError) throw error;
+      failures.push(error);
+      return skip;
     }
   }
 
@@ -341,6 +328,11 @@ class Mapping<T, R> implements ConcurrentMap<R> {
     const index = worker.index < 0 ? this.#read++ : worker.index; // else it was the source
     this.#isEnded = true;
     this.#idle.resumeAll(undefined);
+    if (this.#failures !== undefined && worker.index < 0) {
+      this.#failures.push(error); // of the source: all that was read has its turn
+      this.#put(index, skip);
+      return;
+    }
     // With an order, what comes before the failure is still wanted.
     this.#cancelAfter(this.#ordered ? index : -1);
     this.#put(index, new Failure(error));
@@ -370,6 +362,11 @@ class Mapping<T, R> implements ConcurrentMap<R> {
     this.#workers.delete(worker);
     if (this.#workers.size > 0) return;
     this.#isEnded = true;
+    const failures = this.#failures?.splice(0) ?? [];
+    if (failures.length > 0) {
+      const error = new ExceptionGroup("items of a map have failed", failures);
+      this.#put(this.#read++, new Failure(error));
+    }
     if (this.#source?.isOpen !== true) this.#deliver();
     else {
       this.#isClosing = true;
@@ -401,10 +398,19 @@ class Mapping<T, R> implements ConcurrentMap<R> {
     if (this.#mayRead) this.#idle.resumeFirst(undefined);
   }
 
+  /** What became of the next item that was not left out; undefined while that is not known. */
+  #firstSlot(): Exclude<Outcome<R>, typeof skip> | undefined {
+    for (;;) {
+      const slot = this.#slots.get(this.#given);
+      if (slot !== skip) return slot;
+      this.#give();
+    }
+  }
+
   /** Gives those who wait what is there for them. */
   #deliver(): void {
     for (let taker = this.#takers.first; taker !== undefined; taker = this.#takers.first) {
-      const slot = this.#slots.get(this.#given);
+      const slot = this.#firstSlot();
       if (slot !== undefined && !(slot instanceof Failure)) {
         this.#give();
         taker.resume(slot);
@@ -437,49 +443,4 @@ class Mapping<T, R> implements ConcurrentMap<R> {
 /** One that is cancelled already may clean up in peace, and one that has failed is about to end. */
 function cancelWorker({ task }: Worker): void {
   if (task?.cancelling() === 0) task.cancelFor("group");
-}
-
-/**
- * Outcomes by place. The places in use lie close together, so they go round in an array (bench:
- * map).
- */
-class Slots<O> {
-  #places: (O | undefined)[] = new Array(16);
-  /** How many are in use. */
-  size = 0;
-  /** No place before it is in use. */
-  #first = 0;
-
-  get(place: number): O | undefined {
-    return this.#places[place & (this.#places.length - 1)];
-  }
-
-  put(place: number, outcome: O): void {
-    while (place - this.#first >= this.#places.length) this.#grow();
-    this.#places[place & (this.#places.length - 1)] = outcome;
-    this.size++;
-  }
-
-  /** Empties the first place. */
-  take(place: number): void {
-    this.#places[place & (this.#places.length - 1)] = undefined;
-    this.#first = place + 1;
-    this.size--;
-  }
-
-  /** Empties all, and gives what was there, in order. */
-  takeAll(): O[] {
-    const first = this.#first;
-    const all = Array.from(this.#places, (_, offset) => this.get(first + offset)); // `map` skips holes
-    this.#places.fill(undefined);
-    this.size = 0;
-    return all.filter((outcome) => outcome !== undefined);
-  }
-
-  #grow(): void {
-    const before = this.#places;
-    this.#places = new Array(before.length * 2);
-    for (let place = this.#first; place < this.#first + before.length; place++)
-      this.#places[place & (this.#places.length - 1)] = before[place & (before.length - 1)];
-  }
 }

@@ -8,11 +8,41 @@ import type { FutureListener } from "../kernel/future.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import { Wait } from "../kernel/wait.ts";
+import type { Links } from "../structures/linked-list.ts";
 
 /** A listener that stands for code that waits until the task has ended. */
 export interface Ownership extends FutureListener {
   /** Where that is. */
   readonly owner: Scope;
+}
+
+/** A call that has children and waits for them. */
+export interface Parent<C> {
+  /** Where it waits. */
+  readonly scopeAround: Scope;
+  childDone(child: C): void;
+}
+
+/**
+ * What a call knows of one of its children. One object for each, for there may be a hundred
+ * thousand (bench: semaphore): it is listener, owner, and link of the list of children.
+ */
+export abstract class Child<C extends Child<C>> implements Ownership, Links<C> {
+  readonly #parent: Parent<C>;
+  previous: C | undefined = undefined;
+  next: C | undefined = undefined;
+
+  constructor(parent: Parent<C>) {
+    this.#parent = parent;
+  }
+
+  get owner(): Scope {
+    return this.#parent.scopeAround;
+  }
+
+  futureDone(): void {
+    this.#parent.childDone(this as unknown as C); // C is the class itself
+  }
 }
 
 /** Whether one of `tasks` is `task`, or waits for it, directly or over others. */

@@ -10,18 +10,21 @@ import {
   argumentError,
   CancelledError,
   checkCoroutine,
+  checkOptions,
   checkSeconds,
   rangeError,
 } from "../errors/errors.ts";
-import { creationSites } from "../kernel/debug.ts";
+import type { Names } from "../errors/options.ts";
+import { currentContext } from "../kernel/context.ts";
 import { here, openScope } from "../kernel/operation.ts";
+import { creationSites } from "../kernel/reports.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { currentContext } from "../kernel/variables.ts";
 import { Wait } from "../kernel/wait.ts";
 import { waitForBell } from "./bell.ts";
 import { ExceptionGroup } from "./exception-group.ts";
 import { checkIterable } from "./iterables.ts";
+import { type SignalOption, underSignal } from "./timeouts.ts";
 
 /** What `race` resolves to: what one of the thunks gives. */
 export type Winner<A extends readonly Coroutine<unknown>[]> = A[number] extends () => infer T
@@ -168,16 +171,34 @@ function isHeld(value: unknown): boolean {
 
 /**
  * Runs all thunks side by side; the first to end wins, with its value or its failure. The others
- * are cancelled and awaited before the call settles. A loser that fails while it ends is reported
+ * are cancelled and awaited before the call settles. Takes them one by one, or as an array with
+ * options. A loser that fails while it ends is reported
  * to the exception handler. What Promise.race leaves running, this does not.
  *
  * @example
  * const winner = await asyncio.race(() => asyncio.sleep(0.001, "fast"), () => asyncio.sleep(3600,
  * "slow")); assert.equal(winner, "fast");
  */
-export async function race<A extends readonly Coroutine<unknown>[]>(
-  ...thunks: A
-): Promise<Winner<A>> {
+export function race<const A extends readonly Coroutine<unknown>[]>(
+  thunks: A,
+  options?: SignalOption,
+): Promise<Winner<A>>;
+export function race<A extends readonly Coroutine<unknown>[]>(...thunks: A): Promise<Winner<A>>;
+export function race(...args: readonly unknown[]): Promise<unknown> {
+  const [first, options] = args;
+  if (!Array.isArray(first)) return raceAll(args as readonly Coroutine<unknown>[]);
+  try {
+    checkOptions("`race`", options, KNOWN);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  const { signal } = (options ?? {}) as SignalOption;
+  return underSignal("`race`", signal, () => raceAll(first as Coroutine<unknown>[]));
+}
+
+const KNOWN: Names<SignalOption> = { signal: 1 };
+
+async function raceAll(thunks: readonly Coroutine<unknown>[]): Promise<unknown> {
   for (const thunk of thunks) checkCoroutine("`race`", thunk);
   if (thunks.length === 0)
     throw argumentError("`race`", "at least one function that returns a promise", undefined);
@@ -194,7 +215,7 @@ export async function race<A extends readonly Coroutine<unknown>[]>(
   await branches.ended(() => first !== undefined);
   const winner = first as unknown as Ending; // set by a branch, else `ended` has rejected
   if ("error" in winner) throw winner.error;
-  return winner.value as Winner<A>; // a value of one of the thunks
+  return winner.value;
 }
 
 /**
@@ -221,26 +242,27 @@ export function staggeredRace<T>(
 
 /**
  * `staggeredRace`, where `discard` gets the value of an attempt that another one has beaten in the
- * same step.
+ * same step. Reports call it `label`.
  */
 export async function stagger<T>(
   thunks: Iterable<Coroutine<T>>,
   delay: number | null,
   discard?: (value: T) => void,
+  label = "staggeredRace",
 ): Promise<[value: T, index: number, errors: unknown[]]> {
   const attempts = checkIterable("`staggeredRace`", "a list of functions", thunks);
   for (const thunk of attempts) checkCoroutine("`staggeredRace`", thunk);
   if (attempts.length === 0) throw rangeError("`staggeredRace`", "at least one function", attempts);
   if (delay !== null) checkSeconds("`staggeredRace`", "a delay in seconds, or null", delay);
   const scope = here();
-  const stop = scope.interruption("staggeredRace");
+  const stop = scope.interruption(label);
   if (stop !== undefined) await stop;
 
   let winner: Ending | undefined;
   const errors: unknown[] = [];
   let bell: Wait<void> | undefined;
   let started = 0;
-  const branches = new Branches("staggeredRace", (ending) => {
+  const branches = new Branches(label, (ending) => {
     if (ending !== undefined && "value" in ending && winner === undefined) {
       winner = ending;
       branches.cancelRest();
@@ -261,12 +283,12 @@ export async function stagger<T>(
     } else if (branches.running === 0) break;
     const isLast = started === attempts.length || delay === null;
     // Not parked: the wait of the branches stands for the call, and hears of cancellations.
-    bell = new Wait<void>(scope, "an attempt of staggeredRace to end");
+    bell = new Wait<void>(scope, `an attempt of ${label} to end`);
     await waitForBell(bell, isLast ? Number.POSITIVE_INFINITY : (delay as number)); // checked above
   }
   branches.cancelRest();
   await branches.ended(() => winner !== undefined);
   const won = winner as Ending | undefined; // set by the branches meanwhile
   if (won !== undefined && "value" in won) return [won.value as T, won.index, errors]; // the thunks give Ts
-  throw new ExceptionGroup("every attempt of `staggeredRace` has failed", errors);
+  throw new ExceptionGroup(`every attempt of \`${label}\` has failed`, errors);
 }

@@ -5,8 +5,8 @@ import { realHost } from "../kernel/host.ts";
 import { here, turn } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { noticeFakeTimers } from "../ports/fake-timers.ts";
 import type { Timer } from "../structures/timers.ts";
+import { noticeFakeTimers } from "./fake-timers.ts";
 
 /**
  * Waits `delay` seconds and gives `result`. `sleep(0)`, or less, waits one iteration of the loop:
@@ -33,16 +33,40 @@ export function sleep<T>(delay: number, result?: T): Promise<T | undefined> {
   const scope = here();
   return (
     scope.interruption("sleep") ??
-    (delay > 0 ? sleepIn(scope, delay, result) : turn(scope, "sleep", result))
+    (delay > 0 ? sleepIn(scope, scope.loop.time() + delay, result) : turn(scope, "sleep", result))
   );
 }
 
-function sleepIn<T>(scope: Scope, delay: number, result: T): Promise<T> {
+/**
+ * Waits until `when`, on the clock of the loop; one iteration if that has passed. Infinity waits
+ * until it is cancelled. Rejects with a RangeError for NaN and a TypeError for what is not a
+ * number. Source: trio.sleep_until.
+ *
+ * @example
+ * const loop = asyncio.getRunningLoop();
+ * const when = loop.time() + 0.01;
+ * await asyncio.sleepUntil(when);
+ * assert.ok(loop.time() >= when);
+ */
+export function sleepUntil(when: number): Promise<void> {
+  try {
+    checkSeconds("`sleepUntil`", "a time in seconds on the clock of `loop.time()`", when);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  const scope = here();
+  const stop = scope.interruption("sleep");
+  if (stop !== undefined) return stop;
+  if (when > scope.loop.time()) return sleepIn(scope, when, undefined);
+  return turn(scope, "sleep", undefined);
+}
+
+function sleepIn<T>(scope: Scope, when: number, result: T): Promise<T> {
   const { loop } = scope;
   if (loop.host === realHost) noticeFakeTimers();
   const wait = park<T>(scope, "sleep", cancelSleep);
   wait.offer = result;
-  wait.subject = loop.addTimer(loop.time() + delay, wait);
+  wait.subject = loop.addTimer(when, wait);
   return wait.promise;
 }
 

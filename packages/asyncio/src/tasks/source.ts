@@ -76,7 +76,7 @@ export class Source<T> {
 
   #answer(scope: Scope, answer: PromiseLike<Step<T>>): Promise<Step<T>> {
     const wait = park<Step<T>>(scope, ITEM, (_wait, { scope: cancelled }) => {
-      const isHeard = cancelled.hasUndelivered || waitsElsewhere(scope);
+      const isHeard = cancelled.cancelState.undelivered > 0 || waitsElsewhere(scope);
       if (!isHeard) this.#unanswered = answer;
       return !isHeard;
     });

@@ -21,44 +21,38 @@ import {
   argumentError,
   CancelledError,
   checkCoroutine,
+  checkCount,
   checkOptions,
   InvalidStateError,
-  rangeError,
 } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
+import { currentContext } from "../kernel/context.ts";
 import { here, makeDueAgain, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
-import { type Coroutine, checkTaskOptions, Task, type TaskOptions } from "../kernel/task.ts";
-import { currentContext } from "../kernel/variables.ts";
+import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { bindSignal, checkSignal } from "../ports/abort.ts";
-import { excuse } from "../ports/uncaught.ts";
-import { LinkedList, type Links } from "../structures/linked-list.ts";
-import { ExceptionGroup } from "./exception-group.ts";
-import type { Ownership } from "./owners.ts";
-import type { SignalOption } from "./timeouts.ts";
-
-/** What `taskGroup` takes. */
-export interface TaskGroupOptions extends SignalOption {
-  /**
-   * How many children run at the same time; the others start in order as places become free.
-   * @default Infinity
-   */
-  readonly limit?: number | undefined;
-  /** What reports call it. */
-  readonly name?: string | undefined;
-}
+import { bindSignal } from "../ports/abort.ts";
+import { LinkedList } from "../structures/linked-list.ts";
+import { checkTaskOptions } from "./create-task.ts";
+import { excuse } from "./excuse.ts";
+import { type AnyStarting, describeChildren, GroupChild, Starting } from "./group-child.ts";
+import {
+  type BodyOutcome,
+  checkGroupOptions,
+  Failures,
+  START_OPTIONS,
+  type StartOptions,
+  type TaskGroupOptions,
+} from "./task-group-options.ts";
 
 const MADE_BY_CALL = "Use `taskGroup(async (group) => ...)`";
-const KNOWN: Names<TaskGroupOptions> = { limit: 1, name: 1, signal: 1 };
 
 /**
  * Runs `body` with a group that it can start tasks in, waits until the body and all the tasks have
  * ended, and gives what the body returned. When the body or a task fails, the others are cancelled
  * and awaited, and the call rejects with an ExceptionGroup of all failures, also if there is one
- * only. Cancelled from outside, it cancels body and tasks, awaits them, and rejects with the
- * CancelledError.
+ * only; `onError` says what else may become of a failure. Cancelled from outside, it cancels body
+ * and tasks, awaits them, and rejects with the CancelledError.
  *
  * @example
  * const pages: string[] = [];
@@ -89,8 +83,7 @@ export async function taskGroup(
   options?: TaskGroupOptions,
 ): Promise<unknown> {
   checkCoroutine("`taskGroup`", body);
-  checkOptions("`taskGroup`", options, KNOWN);
-  checkSignal("`taskGroup`", options?.signal);
+  checkGroupOptions(options);
   return await new TaskGroup(options ?? {}).run(body as (group: TaskGroup) => unknown); // each form takes a group
 }
 
@@ -113,7 +106,7 @@ type GroupState = "open" | "closing" | "aborting" | "closed";
 export class TaskGroup<R = unknown> {
   /** What reports and errors call it. */
   readonly name: string | undefined;
-  readonly #limit: number;
+  #limit: number;
   readonly #signal: AbortSignal | undefined;
   /** The scope around the group, where the caller waits. */
   readonly #outer: Scope;
@@ -121,14 +114,13 @@ export class TaskGroup<R = unknown> {
   readonly #scope: Scope;
   #state: GroupState = "open";
   /** Children that have not ended, in the order of creation. */
-  readonly #children: LinkedList<Child> = new LinkedList();
+  readonly #children: LinkedList<GroupChild> = new LinkedList();
   /** How many of them have a place; the others are held. */
   #running = 0;
   /** The first of those that are held. They come last, since places are given in order. */
-  #firstHeld: Child | undefined = undefined;
+  #firstHeld: GroupChild | undefined = undefined;
   #created = 0;
-  /** Failures with the place of the child; the body comes first. */
-  readonly #failures: { readonly place: number; readonly error: unknown }[] = [];
+  readonly #failures: Failures;
   /** Set if `cancel` was called: what the call resolves to. */
   #ended: { readonly value: R } | undefined = undefined;
   /** The latest cancellation from outside that reached the body. */
@@ -144,15 +136,14 @@ export class TaskGroup<R = unknown> {
   constructor(options: TaskGroupOptions) {
     if (options === undefined)
       throw argumentError("`new TaskGroup`", "options", options, MADE_BY_CALL);
-    const { limit = Number.POSITIVE_INFINITY, name, signal } = options;
-    if (typeof limit !== "number")
-      throw argumentError("`taskGroup`", "`limit` to be a number", limit);
-    if (!(limit >= 1)) throw rangeError("`taskGroup`", "`limit` to be at least 1", limit);
+    const { limit = Number.POSITIVE_INFINITY, name, signal, onError = "cancel" } = options;
     this.name = name;
+    this.#failures = new Failures(this, onError);
     this.#limit = limit;
     this.#signal = signal;
     this.#outer = here();
-    const { loop, task, cancelGrace } = this.#outer;
+    const { loop, task } = this.#outer;
+    const { cancelGrace } = this.#outer.cancelState;
     const [label, context] = [this.describeWait(), currentContext()];
     this.#scope = new Scope(loop, { label, task, context, cancelGrace });
     this.#scope.watch({
@@ -181,7 +172,8 @@ export class TaskGroup<R = unknown> {
    * Starts a child and waits until it says that it is ready: gives the value it passes to
    * `started`. From then on it is a child as any other. A failure before that surfaces here and
    * does not touch the group; ending without having called `started` is an InvalidStateError.
-   * Cancelling the call cancels the child and waits for it. Source: Trio's nursery.start.
+   * Cancelling the call cancels the child and waits for it. With `handle: true` it gives the task
+   * as well, as `{ value, task }`. Source: Trio's nursery.start.
    *
    * @example
    * await asyncio.taskGroup(async (group) => {
@@ -192,19 +184,57 @@ export class TaskGroup<R = unknown> {
    *   assert.equal(port, 8080);
    * });
    */
+  start<V>(
+    body: (started: (value: V) => void) => unknown,
+    options: StartOptions & { readonly handle: true },
+  ): Promise<{ readonly value: V; readonly task: Task<unknown> }>;
+  start<V>(
+    body: (started: (value: V) => void) => unknown,
+    options?: StartOptions & { readonly handle?: false | undefined },
+  ): Promise<V>;
   async start<V>(
     body: (started: (value: V) => void) => unknown,
-    options?: TaskOptions,
-  ): Promise<V> {
+    options?: StartOptions,
+  ): Promise<unknown> {
     checkCoroutine("`group.start`", body);
     this.#checkOpen("`group.start`", options?.name ?? body.name);
-    checkTaskOptions("`group.start`", options);
+    checkOptions("`group.start`", options, START_OPTIONS);
+    const { handle = false, ...taskOptions } = options ?? {};
+    checkTaskOptions("`group.start`", taskOptions);
     const scope = here();
     const stop = scope.interruption("group.start");
     if (stop !== undefined) await stop;
     const starting = new Starting<V>(scope);
-    this.#add(() => body((value) => starting.started(value)), options, starting);
-    return await starting.wait.promise;
+    const task = this.#add(() => body((value) => starting.started(value)), taskOptions, starting);
+    const value = await starting.wait.promise;
+    return handle ? { value, task } : value;
+  }
+
+  /**
+   * How many children run at the same time. Can be set while they do: of fewer, those that run go
+   * on; of more, the next ones start. @throws TypeError or RangeError unless it is a number, 1 or
+   * more.
+   */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  set limit(limit: number) {
+    checkCount("`group.limit`", "a limit", limit);
+    this.#limit = limit;
+    this.#admit();
+  }
+
+  /** The children that have not ended, in the order in which they were created. */
+  children(): Task<unknown>[] {
+    return this.#children.toArray().map(({ task }) => task);
+  }
+
+  /** How many children run, wait for a place, have ended, and have failed. */
+  statistics(): Readonly<Record<"running" | "waiting" | "ended" | "failed", number>> {
+    const { size } = this.#children;
+    const [running, failed, ended] = [this.#running, this.#failures.count, this.#created - size];
+    return Object.freeze({ running, waiting: size - running, ended, failed });
   }
 
   /**
@@ -215,7 +245,7 @@ export class TaskGroup<R = unknown> {
   cancel(...value: undefined extends R ? [value?: R] : [value: R]): void {
     if (this.#state === "closed") return;
     this.#ended ??= { value: value[0] as R }; // the type of `cancel` asks for it wherever undefined is not an R
-    this.#abort();
+    this.abort();
   }
 
   /** @internal */
@@ -225,17 +255,17 @@ export class TaskGroup<R = unknown> {
 
   /** @internal */
   async run(body: (group: TaskGroup<R>) => R | PromiseLike<R>): Promise<R> {
-    const binding = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, this.#signal);
+    const release = bindSignal({ cancel: (reason) => this.#signalAborted(reason) }, this.#signal);
     try {
       const outcome = await this.#runBody(body);
       if (this.#state === "open") this.#state = "closing";
       // Again: other code may have started another child between the end of the last one and our
       // turn.
-      while (this.#children.size > 0) await this.#joinChildren(outcome);
+      while (this.#isBusy) await this.#joinChildren(outcome);
       return this.#conclude(outcome);
     } finally {
       this.#state = "closed";
-      binding?.release();
+      release();
     }
   }
 
@@ -245,11 +275,10 @@ export class TaskGroup<R = unknown> {
     } catch (error) {
       if (this.#scope.owns(error)) return {};
       if (error instanceof CancelledError) {
-        this.#abort();
+        this.abort();
         return { cancelledError: error };
       }
-      this.#failures.push({ place: -1, error });
-      this.#abort();
+      this.#failures.add(-1, error);
       return {};
     }
   }
@@ -263,8 +292,8 @@ export class TaskGroup<R = unknown> {
     const join = park<void>(
       this.#outer,
       {
-        describeWait: () => this.#describeJoin(),
-        waitsOn: () => this.#children.toArray().map(({ task }) => task),
+        describeWait: () => describeChildren(this.children(), this.describeWait()),
+        waitsOn: () => this.children(),
       },
       forwardCancel,
     );
@@ -280,9 +309,9 @@ export class TaskGroup<R = unknown> {
 
   #conclude(outcome: BodyOutcome<R>): R {
     const { value, cancelledError } = outcome;
-    if (this.#failures.length > 0) {
+    if (this.#failures.any) {
       if (cancelledError !== undefined) makeDueAgain(cancelledError);
-      throw this.#exceptionGroup();
+      throw this.#failures.outcome();
     }
     if (cancelledError !== undefined) throw cancelledError;
     // Not if the abort came too late to cut anything off: a body that has returned is finished
@@ -293,13 +322,6 @@ export class TaskGroup<R = unknown> {
     return this.#ended === undefined ? (value as R) : this.#ended.value; // no value: it has failed, ended or aborted
   }
 
-  #exceptionGroup(): ExceptionGroup {
-    this.#failures.sort((a, b) => a.place - b.place);
-    // What the body saw by awaiting a child, and the child's own failure, are one (F7).
-    const errors = new Set(this.#failures.map(({ error }) => error));
-    return new ExceptionGroup(`${this.describeWait()} has failed`, [...errors]);
-  }
-
   // --- children
 
   /** @internal Where the children are waited for. */
@@ -308,22 +330,29 @@ export class TaskGroup<R = unknown> {
   }
 
   /** @internal A child has ended. */
-  childDone(child: Child): void {
+  childDone(child: GroupChild): void {
     const { task, starting, place } = child;
     if (child.hasPlace) this.#running--;
     if (child === this.#firstHeld) this.#firstHeld = child.next;
     this.#children.remove(child);
     if (starting !== undefined && !starting.isStarted) starting.ended(task);
     else if (task.state === "rejected") {
-      task.observe();
-      this.#failures.push({ place, error: task.failure });
-      this.#abort();
+      this.#failures.childFailed(place, task);
     }
     this.#admit();
+    this.endJoin();
+  }
+
+  get #isBusy(): boolean {
+    return this.#children.size > 0 || this.#failures.telling > 0;
+  }
+
+  /** @internal Ends the wait for the children, if there is nothing to wait for. */
+  endJoin(): void {
     const join = this.#join;
-    if (this.#children.size > 0 || join === undefined) return;
+    if (this.#isBusy || join === undefined) return;
     // Failures go first; the cancellation that they hide comes back at the next wait (S90).
-    if (this.#failures.length === 0) join.joined();
+    if (!this.#failures.any) join.joined();
     else join.resume();
   }
 
@@ -336,7 +365,7 @@ export class TaskGroup<R = unknown> {
     const hasPlace = this.#running < this.#limit;
     if (hasPlace) this.#running++;
     const task = new Task(this.#scope.loop, coroutine, options, !hasPlace);
-    const child = new Child(this, task, place, hasPlace, starting);
+    const child = new GroupChild(this, task, place, hasPlace, starting);
     if (starting !== undefined) starting.child = task;
     this.#children.add(child);
     if (!hasPlace) this.#firstHeld ??= child;
@@ -349,7 +378,7 @@ export class TaskGroup<R = unknown> {
   #admit(): void {
     if (this.#state === "aborting") return;
     for (let child = this.#firstHeld; child !== undefined; child = this.#firstHeld) {
-      if (this.#running === this.#limit) return;
+      if (this.#running >= this.#limit) return;
       this.#firstHeld = child.next;
       child.hasPlace = true;
       this.#running++;
@@ -357,8 +386,8 @@ export class TaskGroup<R = unknown> {
     }
   }
 
-  /** Cancels body and children. Once: a hundred thousand children may all fail. */
-  #abort(source: "group" | "abort" = "group", reason?: unknown): void {
+  /** @internal Cancels body and children. Once: a hundred thousand children may all fail. */
+  abort(source: "group" | "abort" = "group", reason?: unknown): void {
     if (this.#state === "aborting") return;
     // A body that is ending because of a cancellation from outside is not disturbed in its cleanup
     // (S100).
@@ -370,7 +399,7 @@ export class TaskGroup<R = unknown> {
 
   #signalAborted(reason: unknown): void {
     this.#aborted = { reason, cutsChildren: this.#children.size > 0 };
-    this.#abort("abort", reason);
+    this.abort("abort", reason);
   }
 
   /**
@@ -414,99 +443,5 @@ export class TaskGroup<R = unknown> {
       const message = `a callback has called ${api} when ${this.describeWait()} was ending, and nobody has caught the error`;
       loop.callExceptionHandler({ message, exception, task });
     });
-  }
-
-  #describeJoin(): string {
-    const names = this.#children
-      .toArray()
-      .slice(0, 3)
-      .map(({ task }) => task.getName());
-    const more = this.#children.size > names.length ? ", ..." : "";
-    const count = this.#children.size === 1 ? "one task" : `${this.#children.size} tasks`;
-    return `the ${count} of ${this.describeWait()} (${names.join(", ")}${more})`;
-  }
-}
-
-interface BodyOutcome<R> {
-  value?: R;
-  /** A cancellation from outside. */
-  cancelledError?: CancelledError;
-}
-
-type AnyStarting = Pick<Starting<unknown>, "isStarted" | "child" | "ended">;
-
-/** A task in its group. */
-class Child implements Ownership, Links<Child> {
-  readonly #group: Pick<TaskGroup, "childDone" | "scopeAround">;
-  readonly task: Task<unknown>;
-  /** Its place in the order of creation. */
-  readonly place: number;
-  /** False if it waits for one of the places that `limit` allows. */
-  hasPlace: boolean;
-  /** True once the group has cancelled it. */
-  isCancelled = false;
-  readonly starting: AnyStarting | undefined;
-  previous: Child | undefined = undefined;
-  next: Child | undefined = undefined;
-
-  constructor(
-    group: Pick<TaskGroup, "childDone" | "scopeAround">,
-    task: Task<unknown>,
-    place: number,
-    hasPlace: boolean,
-    starting: AnyStarting | undefined,
-  ) {
-    this.#group = group;
-    this.task = task;
-    this.place = place;
-    this.hasPlace = hasPlace;
-    this.starting = starting;
-  }
-
-  get owner(): Scope {
-    return this.#group.scopeAround;
-  }
-
-  futureDone(): void {
-    this.#group.childDone(this);
-  }
-}
-
-/** One `group.start` on its way: until it is ready, the child answers to the caller of `start`. */
-class Starting<V> {
-  readonly wait: Wait<V>;
-  child: Task<unknown> | undefined = undefined;
-  isStarted = false;
-
-  constructor(scope: Scope) {
-    const subject = {
-      describeWait: () => `${this.child?.describe() ?? "a task"} to be started`,
-      waitsOn: () => (this.child === undefined ? [] : [this.child]),
-    };
-    this.wait = park<V>(scope, subject, (_wait, cancellation) => {
-      if (this.child?.cancelling() === 0) this.child.forwardCancel(cancellation);
-      return false;
-    });
-  }
-
-  started(value: V): void {
-    if (this.isStarted)
-      throw new InvalidStateError(
-        "`started` was called twice. Call it once, when the task is ready",
-      );
-    this.isStarted = true;
-    this.wait.resume(value);
-  }
-
-  /** The child has ended before it was ready. */
-  ended(child: Task<unknown>): void {
-    child.observe();
-    if (child.state !== "fulfilled") this.wait.fail(child.failure);
-    else
-      this.wait.fail(
-        new InvalidStateError(
-          `${child.describe()} has ended without calling \`started\`. Call it once the task is ready`,
-        ),
-      );
   }
 }

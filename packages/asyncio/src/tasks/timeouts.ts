@@ -13,14 +13,14 @@ import {
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { ScopeOptions } from "../kernel/cancellation.ts";
+import { currentContext } from "../kernel/context.ts";
 import { realHost } from "../kernel/host.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { currentContext } from "../kernel/variables.ts";
-import { type AbortBinding, bindSignal, checkSignal } from "../ports/abort.ts";
-import { noticeFakeTimers } from "../ports/fake-timers.ts";
+import { bindSignal, checkSignal } from "../ports/abort.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { noticeFakeTimers } from "./fake-timers.ts";
 
 /** Options of everything that opens a scope. */
 export interface SignalOption {
@@ -30,6 +30,14 @@ export interface SignalOption {
 
 const SIGNAL: Names<SignalOption> = { signal: 1 };
 const CLOCK_TIME = "a time in seconds on the clock of `loop.time()`, or null";
+
+/** What `timeout` and `timeoutAt` take. */
+export interface TimeoutOptions extends SignalOption {
+  /** What the time is for, as the error says it: "loading the profile". */
+  readonly label?: string | undefined;
+}
+
+const TIMEOUT: Names<TimeoutOptions> = { signal: 1, label: 1 };
 
 /** A scope to be nested in the current one, in the same task and context. */
 function nestedScope(parent: Scope, label: string, options: Partial<ScopeOptions> = {}): Scope {
@@ -54,6 +62,20 @@ function openWithSignal<T>(
   return openUnderSignal(api, scope, parent, body, signal);
 }
 
+/**
+ * Runs `body` in a scope of its own if there is a `signal`, which cancels it; its reason then comes
+ * out as it is.
+ */
+export function underSignal<T>(
+  api: string,
+  signal: AbortSignal | undefined,
+  body: () => Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return body();
+  const parent = here();
+  return openUnderSignal(api, nestedScope(parent, api), parent, body, signal);
+}
+
 async function openUnderSignal<T>(
   api: string,
   scope: Scope,
@@ -61,15 +83,15 @@ async function openUnderSignal<T>(
   body: Coroutine<T>,
   signal: AbortSignal,
 ): Promise<T> {
-  let binding: AbortBinding | undefined;
+  let release: (() => void) | undefined;
   try {
     checkSignal(api, signal);
-    binding = bindSignal(scope, signal);
+    release = bindSignal(scope, signal);
     return await openScope(scope, parent, body);
   } catch (error) {
     throw scope.owns(error) && error.source === "abort" ? error.reason : error;
   } finally {
-    binding?.release();
+    release?.();
     scope.close(); // also when the scope was never opened: it may have a deadline already
   }
 }
@@ -117,7 +139,7 @@ export class Timeout {
 
   /** True once the deadline has cancelled the body, also if the body then swallowed that. */
   expired(): boolean {
-    return this.#scope.isExpired;
+    return this.#scope.cancelState.expired;
   }
 }
 
@@ -136,7 +158,7 @@ export class Timeout {
 export function timeout<T>(
   seconds: number | null,
   body: (scope: Timeout) => T | PromiseLike<T>,
-  options?: SignalOption,
+  options?: TimeoutOptions,
 ): Promise<T> {
   return runWithDeadline("`timeout`", true, seconds, body, options);
 }
@@ -153,7 +175,7 @@ export function timeout<T>(
 export function timeoutAt<T>(
   when: number | null,
   body: (scope: Timeout) => T | PromiseLike<T>,
-  options?: SignalOption,
+  options?: TimeoutOptions,
 ): Promise<T> {
   return runWithDeadline("`timeoutAt`", false, when, body, options);
 }
@@ -167,14 +189,14 @@ async function runWithDeadline<T>(
   isFromNow: boolean,
   seconds: number | null,
   body: (scope: Timeout) => T | PromiseLike<T>,
-  options: SignalOption | undefined,
+  options: TimeoutOptions | undefined,
 ): Promise<T> {
   if (seconds !== null) {
     const what = isFromNow ? "a number of seconds, or null" : CLOCK_TIME;
     checkSeconds(api, what, seconds);
   }
   checkCoroutine(api, body);
-  checkOptions(api, options, SIGNAL);
+  checkOptions(api, options, TIMEOUT);
   const parent = here();
   const scope = nestedScope(parent, "timeout");
   if (seconds !== null) scope.deadline = isFromNow ? parent.loop.time() + seconds : seconds;
@@ -183,9 +205,10 @@ async function runWithDeadline<T>(
     return await openWithSignal(api, scope, parent, run, options?.signal);
   } catch (error) {
     if (!scope.owns(error)) throw error;
-    const what =
-      isFromNow && seconds !== null ? `the deadline of ${formatSeconds(seconds)}` : "the deadline";
-    throw new TimeoutError(`${api} cancelled the body: ${what} has passed`, { cause: error });
+    const what = isFromNow && seconds !== null ? ` of ${formatSeconds(seconds)}` : "";
+    const label = options?.label === undefined ? "" : ` for ${options.label}`;
+    const message = `${api} cancelled the body: the deadline${what}${label} has passed`;
+    throw new TimeoutError(message, { cause: error });
   }
 }
 
@@ -256,21 +279,6 @@ export async function cleanup<T>(seconds: number, body: Coroutine<T>): Promise<T
     if (!scope.owns(error)) throw error;
     return undefined;
   }
-}
-
-/**
- * Seconds until the nearest deadline around the running code, those around the owner of the task
- * included: Infinity if there is none, 0 if it has passed or a cancellation is due.
- */
-export function timeLeft(): number {
-  const start = here();
-  if (start.peekDue() !== undefined) return 0;
-  let deadline = Number.POSITIVE_INFINITY;
-  for (let scope: Scope | undefined = start; scope !== undefined; scope = scope.around)
-    if (!scope.closed) deadline = Math.min(deadline, scope.deadline);
-  return deadline === Number.POSITIVE_INFINITY
-    ? deadline
-    : Math.max(deadline - start.loop.time(), 0);
 }
 
 /** What `new CancelScope` takes. */
@@ -354,7 +362,7 @@ export class CancelScope {
 
   /** True once a cancellation was asked for, by `cancel`, the deadline, or the signal. */
   get cancelCalled(): boolean {
-    return this.#scope?.cancelCalled ?? this.#early !== undefined;
+    return this.#scope?.cancelState.cancelCalled ?? this.#early !== undefined;
   }
 
   /** True once the scope has cut its body off. */

@@ -17,14 +17,15 @@ import type { Names } from "../errors/options.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
-import { type Coroutine, createTask, Task } from "../kernel/task.ts";
+import { type Coroutine, Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { waitForBell } from "./bell.ts";
+import { createTask } from "./create-task.ts";
 import type { Awaitable } from "./gather.ts";
 import { checkIterable } from "./iterables.ts";
-import { timeout } from "./timeouts.ts";
+import { type SignalOption, timeout, underSignal } from "./timeouts.ts";
 
 /**
  * When `wait` returns: with the first task that is done, with the first that has failed, or when
@@ -33,14 +34,14 @@ import { timeout } from "./timeouts.ts";
 export type ReturnWhen = "FIRST_COMPLETED" | "FIRST_EXCEPTION" | "ALL_COMPLETED";
 
 /** What `wait` takes. */
-export interface WaitOptions {
+export interface WaitOptions extends SignalOption {
   /** Seconds to wait at most. @default Infinity */
   readonly delay?: number | undefined;
   /** What it waits for. @default "ALL_COMPLETED" */
   readonly returnWhen?: ReturnWhen | undefined;
 }
 
-const WAIT_OPTIONS: Names<WaitOptions> = { delay: 1, returnWhen: 1 };
+const WAIT_OPTIONS: Names<WaitOptions> = { delay: 1, returnWhen: 1, signal: 1 };
 const RETURN_WHEN: readonly ReturnWhen[] = ["FIRST_COMPLETED", "FIRST_EXCEPTION", "ALL_COMPLETED"];
 
 /**
@@ -72,11 +73,8 @@ export async function wait<F extends Future<unknown>>(
       `\`returnWhen\` to be one of ${RETURN_WHEN.join(", ")}`,
       returnWhen,
     );
-  const scope = here();
-  const stop = scope.interruption("wait");
-  if (stop !== undefined) await stop;
-  if (!isEnough(all, returnWhen)) await untilEnough(all, returnWhen, delay);
-  else await completed(scope, "wait", undefined);
+  if (options.signal === undefined) await untilEnough(all, returnWhen, delay);
+  else await underSignal("`wait`", options.signal, () => untilEnough(all, returnWhen, delay));
   const done = [...all].filter((future) => future.done()); // looked at now: more may be done by the time we run (S60)
   return { done: new Set(done), pending: new Set([...all].filter((future) => !future.done())) };
 }
@@ -118,6 +116,9 @@ async function untilEnough(
   delay: number,
 ): Promise<void> {
   const scope = here();
+  const stop = scope.interruption("wait");
+  if (stop !== undefined) await stop;
+  if (isEnough(futures, returnWhen)) return await completed(scope, "wait", undefined);
   let missing = [...futures].filter((future) => !future.done()).length;
   const bell = park<void>(scope, {
     describeWait: () => `wait, ${missing} of ${futures.size} not done`,

@@ -1,7 +1,7 @@
 /**
- * Bubbles: what runs on a loop in virtual time, and knows nothing of the loop, sees virtual time
- * through the host's own globals: setTimeout, setInterval, setImmediate and what clears them, Date,
- * performance.now, and Math.random if wanted.
+ * Bubbles. Code that runs on a loop in virtual time may know nothing of the loop. In a bubble it
+ * sees virtual time through the host's own globals: setTimeout, setInterval, setImmediate and the
+ * functions that clear them, Date, performance.now, and Math.random if wanted.
  *
  * The globals are replaced while a bubble is open anywhere. A replacement asks for the scope of the
  * code that calls it: on a loop with an open bubble it answers in that loop's time, for all other
@@ -13,9 +13,11 @@
 import { argumentError, InvalidStateError, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { Handle } from "../kernel/callback.ts";
-import { contextNow, scopeAround } from "../kernel/context.ts";
+import { scopeAround } from "../kernel/context.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-import { type Context, copyContext } from "../kernel/variables.ts";
+import { contextStorage } from "../ports/context-storage.ts";
+import type { Context } from "../structures/context-values.ts";
+import { copyContext } from "../tasks/context-var.ts";
 
 /**
  * What the host's globals tell the code in a bubble. Not covered, and in real time: what is
@@ -137,7 +139,7 @@ class VirtualTimer {
   readonly #seconds: number;
   // Taken when it is set: an interval, and a timer that is refreshed, begin each time in the
   // contexts they began in first.
-  readonly #inContext: <R>(fn: () => R) => R = contextNow();
+  readonly #inContext: <R>(fn: () => R) => R = contextStorage().snapshot();
   readonly #variables: Context = copyContext();
   /** Set if the loop will call. */
   #handle: Handle | undefined = undefined;

@@ -1,6 +1,6 @@
 /** Which host of a simulated network the running code is on. */
 
-import type { Network } from "../ports/network.ts";
+import type { Network } from "../streams/network.ts";
 import { ContextVar } from "../tasks/context-var.ts";
 
 /** Set by `host.run`, inherited by the tasks that are started in it. */

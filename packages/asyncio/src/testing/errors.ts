@@ -88,7 +88,7 @@ export class InjectedFault extends Error {
 }
 register(InjectedFault, "InjectedFault");
 
-/** The code under test did not stand up to an injected cancellation, fault or deadline. */
+/** The code under test has handled an injected cancellation, fault or deadline wrongly. */
 export class SweepError extends Error {
   readonly code = "ERR_ASYNCIO_SWEEP";
 }

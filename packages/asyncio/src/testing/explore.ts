@@ -1,13 +1,19 @@
 /**
  * Exploring: the same test under many schedules, until one fails.
  *
- * The first schedule is first in, first out, and it is run twice: if the two differ, something that
- * no schedule decides is at work, and there is no use in going on. Then strategies take turns. A
- * failure is made as small as it can be, run once more with a log, and thrown with a table of its
- * steps and a string that brings it back.
+ * The first schedule is first in, first out. It is run twice. If the two runs differ, something is
+ * at work that no schedule decides, and exploring makes no sense. Then strategies take turns. A
+ * failure is made as small as possible and run once more with a log. It is thrown with a table of
+ * its steps, and with a string that brings it back.
  */
 
-import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
+import {
+  argumentError,
+  checkCount,
+  checkOptions,
+  checkSeconds,
+  rangeError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { realHost } from "../kernel/host.ts";
 import { environmentVariable } from "../ports/js-host.ts";
@@ -16,7 +22,6 @@ import { drawer } from "./random.ts";
 import { turnOfHost } from "./rejections.ts";
 import { type Found, failureOf, reportOf } from "./report.ts";
 import {
-  checkCount,
   plainMode,
   STATE,
   type StateOptions,
@@ -35,7 +40,8 @@ import {
 } from "./strategies.ts";
 import type { TestContext } from "./test-context.ts";
 import { TraceLog } from "./trace.ts";
-import { type TestBody, Trial, type TrialSettings } from "./trial.ts";
+import { Trial } from "./trial.ts";
+import type { TestBody, TrialSettings } from "./trial-settings.ts";
 
 /** What `explore` takes. */
 export interface ExploreOptions<S> extends TestOptions, StateOptions<S> {
@@ -48,7 +54,7 @@ export interface ExploreOptions<S> extends TestOptions, StateOptions<S> {
   /** Draws the schedules: the same ones for the same seed. @default 0 */
   readonly seed?: number | undefined;
   /**
-   * A string from a report: runs that schedule alone. @default ASYNCIO_REPLAY, where it belongs to
+   * A string from a report. Only its schedule is run. @default ASYNCIO_REPLAY, where it belongs to
    * this body
    */
   readonly replay?: string | undefined;
@@ -74,8 +80,8 @@ const EXPLORED: Names<Omit<ExploreOptions<undefined>, "setup" | "invariant">> = 
 const KNOWN: Names<ExploreOptions<undefined>> = { ...EXPLORED, ...STATE };
 
 /**
- * What an exploration that found nothing has done. It proves nothing, but for the schedules it has
- * run.
+ * What an exploration has done that found no failure. It proves something about the schedules it
+ * has run only.
  */
 export interface Exploration {
   /** How many schedules have run. */
@@ -106,27 +112,29 @@ const PORTFOLIO: readonly StrategyName[] = [
 const NAMES: ReadonlySet<string> = new Set([...PORTFOLIO, "fifo"]);
 
 /**
- * Without a new trace for so many schedules, and for as many as there are traces, another one is
- * not to be expected.
+ * After so many schedules without a new trace, and at least as many as there are traces, no further
+ * trace is expected.
  */
 const SATURATION = 100;
-/** After so many schedules it is tried out whether the first one still takes the same steps. */
+/**
+ * After so many schedules the first one is run again, to see whether it still takes the same steps.
+ */
 const SCHEDULES_A_CHECK = 50;
 /** Real seconds after which the host gets its turn: timers and I/O of the test framework. */
 const TURN_SECONDS = 0.02;
 
 /**
- * Runs `body` under many schedules: everything that may happen in another order does in one of
- * them. Each one is a test as by `runTest`, with the same checks at its end, on a fresh loop; so
- * the body makes its own state, or takes it from `setup`. What is tried out: which ready step comes
- * next, whether an operation that could complete lets others go first, where chunks end, every
- * `t.random()`. What stays: the order that the library promises, first come, first served.
+ * Runs `body` under many schedules, to find one under which it fails. Each run is a test as
+ * `runTest` does it, with the same checks at its end and on a fresh loop. So the body makes its own
+ * state, or takes it from `setup`. A schedule decides which ready step comes next, whether an
+ * operation that could complete lets others go first, where chunks end, and every `t.random()`. It
+ * never breaks an order that the library promises, such as first come, first served.
  *
- * Throws a ScheduleError for the first schedule that fails, shrunk to the fewest places that differ
- * from first in, first out, with a table of its steps; its string, given as `replay` or in the
- * environment variable ASYNCIO_REPLAY, runs that one again. Rejects with a ReplayError when the
- * body has changed since, and the string does not fit. Sources: Shuttle, Coyote, Loom, lincheck;
- * shrinking as in Hypothesis.
+ * Throws a ScheduleError for the first schedule that fails. The schedule is shrunk to the fewest
+ * places that differ from first in, first out, and the error shows a table of its steps. It also
+ * has a string: given as `replay`, or in the environment variable ASYNCIO_REPLAY, it runs that
+ * schedule again. Rejects with a ReplayError if the body has changed since then and the string does
+ * not fit. Sources: Shuttle, Coyote, Loom, lincheck; shrinking as in Hypothesis.
  *
  * @example
  * const explored = testing.explore(async () => {
@@ -170,9 +178,9 @@ async function exploreAs<S>(
 }
 
 /**
- * For properties over data and schedules: gives a function that explores `body` with the arguments
- * it is called with. As the predicate of fast-check's `asyncProperty` it makes fast-check shrink
- * the data first; the schedule of each failure, and so of the smallest one, is shrunk inside.
+ * Gives a function that explores `body` with the arguments of each call. It is for properties over
+ * data and schedules, as the predicate of fast-check's `asyncProperty`. Each call shrinks the
+ * schedule of its failure, while fast-check shrinks the data.
  *
  * @example
  * const predicate = testing.explored(async (_t, items: string[]) => {
@@ -216,8 +224,8 @@ class Explorer<S> {
 
   constructor(api: string, settings: TrialSettings<S>, mode: Mode, options: ExploreOptions<S>) {
     const { iterations = 1000, seconds = 10, strategy = PORTFOLIO, seed = 0, depth = 3 } = options;
-    checkCount(api, "iterations", iterations);
-    checkCount(api, "depth", depth);
+    checkCount(api, "`iterations`", iterations);
+    checkCount(api, "`depth`", depth);
     checkSeconds(api, "`seconds`", seconds);
     if (!Number.isSafeInteger(seed)) throw rangeError(api, "`seed` to be an integer", seed);
     this.#wheel = typeof strategy === "string" ? [strategy] : strategy;
@@ -271,8 +279,8 @@ class Explorer<S> {
   }
 
   /**
-   * Now and then once more: what is random was the same the second time by chance, or what is left
-   * over takes effect late.
+   * Runs the first schedule again, now and then. Something random may have come out the same the
+   * second time by chance, and leftovers may take effect late.
    */
   async #runFirstAgain(): Promise<void> {
     if (this.#settings.foreign === "hold" && this.#schedules > 1) return; // what is outside may come at any time
@@ -303,8 +311,8 @@ class Explorer<S> {
   }
 
   /**
-   * A schedule that departs from another one is the same up to there: another chance to see what is
-   * not decided by the schedule.
+   * Two schedules are the same up to the decision where one departs from the other. If their runs
+   * differ before that, something is at work that the schedule does not decide.
    */
   #checkControl(script: readonly Deviation[], trial: Trial<S>): void {
     if (this.#settings.foreign === "hold") return; // what is outside may come at any time
@@ -342,8 +350,8 @@ class Explorer<S> {
 }
 
 /**
- * The schedule that is to be run alone: an option, or the environment's if it is for this very
- * body, and this kind of search.
+ * The only schedule to run: that of the option, or that of the environment if it belongs to this
+ * body and this kind of search.
  */
 export function replayFor(
   api: string,

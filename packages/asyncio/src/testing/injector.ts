@@ -137,7 +137,7 @@ export class Injector {
    * there to be seen then.
    */
   #runningDeadlines(): Iterable<Scope> {
-    const targets = this.#host.loop.timerTargets();
+    const targets = this.#host.loop.timers.targets();
     return new Set(targets.filter((target) => target instanceof Scope).filter(isRunning));
   }
 
@@ -163,5 +163,5 @@ function deadlinesAround(scope: Scope): Scope[] {
 }
 
 function isRunning(scope: Scope): boolean {
-  return scope.deadline !== Number.POSITIVE_INFINITY && !scope.isExpired && !scope.closed;
+  return scope.deadline !== Number.POSITIVE_INFINITY && !scope.cancelState.expired && !scope.closed;
 }

@@ -1,9 +1,9 @@
-/** Streams in memory whose reads cut what has arrived in places of the test's choice. */
+/** Streams in memory. The test chooses where their reads cut the bytes that have arrived. */
 
 import { argumentError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import type { ByteStream } from "../ports/network.ts";
 import { type Cutter, streamPair } from "../streams/memory-stream.ts";
+import type { ByteStream } from "../streams/network.ts";
 import { drawer } from "./random.ts";
 
 /** How reads cut what has arrived: as a whole, byte by byte, or anywhere. */
@@ -35,9 +35,9 @@ export function cutterFor({ chunks = "whole", seed = 0 }: MemoryStreamOptions): 
 }
 
 /**
- * Two ends of one connection in memory: what is written at one is read at the other, at once.
- * `write` waits while too much is unread; in `explore` reads are cut in other places in each
- * schedule. Tests fail on ends that are left open.
+ * Makes the two ends of one connection in memory. Bytes that are written at one end can be read at
+ * the other at once. `write` waits while too many bytes are unread. In `explore` each schedule cuts
+ * reads in other places. A test fails if it leaves an end open.
  *
  * @example
  * await testing.runTest(async () => {

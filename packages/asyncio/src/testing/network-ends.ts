@@ -8,6 +8,7 @@ import type { Watched } from "../kernel/host.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { WaitList } from "../kernel/wait.ts";
+import type { MemoryStream } from "../streams/memory-stream.ts";
 import {
   type Address,
   type ByteStream,
@@ -18,8 +19,7 @@ import {
   describeAddress,
   hostError,
   type Listener,
-} from "../ports/network.ts";
-import type { MemoryStream } from "../streams/memory-stream.ts";
+} from "../streams/network.ts";
 
 /** What a host has at a port. */
 export interface DatagramEnd {
@@ -42,7 +42,7 @@ export class SimulatedListener implements Listener, Watched {
     this.address = address;
     this.#forget = forget;
     const { loop } = here();
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   accept(): Promise<ByteStream> {
@@ -106,7 +106,7 @@ export class SimulatedSocket implements DatagramSocket, DatagramEnd, Watched {
     this.#send = send;
     this.#forget = forget;
     const { loop } = here();
-    if (loop.isExact) loop.watch(this);
+    if (loop.isExact) loop.host.watch?.(this);
   }
 
   send(bytes: Uint8Array, to: Address): void {

@@ -3,51 +3,32 @@
  * and resets, and datagrams that get lost. A server and its clients run in one test, and are
  * explored and swept together.
  *
- * What one end of a connection sends arrives in order, each piece after the latency of its link. A
- * link that is cut holds the pieces back, as TCP does by sending again, until it is healed;
- * datagrams that come to a cut link are lost.
+ * What one end of a connection sends arrives in order, each piece after the latency of its link
+ * (network-line.ts). A link that is cut holds the pieces back, as TCP does by sending again, until
+ * it is healed; datagrams that come to a cut link are lost.
  *
  * Sources: Turmoil (Tokio), FoundationDB's simulation.
  */
 
-import {
-  argumentError,
-  checkCoroutine,
-  checkOptions,
-  checkSeconds,
-  rangeError,
-} from "../errors/errors.ts";
+import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
-import { park } from "../kernel/scope.ts";
-import type { Coroutine } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
+import { MemoryStream, Pipe, resetBoth } from "../streams/memory-stream.ts";
 import {
   type Address,
   type ByteStream,
   comparableHost,
   type Datagram,
-  type DatagramPort,
-  type DatagramPortOptions,
-  type DatagramReceiver,
-  type DatagramSocket,
   describeAddress,
   hostError,
-  type Listener,
-  type ListenOptions,
-  type Network,
-} from "../ports/network.ts";
-import { type Carrier, MemoryStream, Pipe, resetBoth } from "../streams/memory-stream.ts";
-import { currentHost } from "./current-host.ts";
+} from "../streams/network.ts";
 import { type ChunkPolicy, cutterFor } from "./memory-stream.ts";
-import {
-  type DatagramEnd,
-  SimulatedListener,
-  SimulatedPort,
-  SimulatedSocket,
-} from "./network-ends.ts";
+import type { DatagramEnd } from "./network-ends.ts";
+import { Line } from "./network-line.ts";
 import { drawer } from "./random.ts";
+import { SimulatedHost } from "./simulated-host.ts";
 
 /** What `new SimulatedNetwork` takes. */
 export interface NetworkOptions {
@@ -64,262 +45,6 @@ export interface NetworkOptions {
 }
 
 const KNOWN: Names<NetworkOptions> = { latency: 1, loss: 1, chunks: 1, highWaterMark: 1, seed: 1 };
-const LISTEN: Names<ListenOptions> = {
-  host: 1,
-  port: 1,
-  path: 1,
-  backlog: 1,
-  noDelay: 1,
-  keepAlive: 1,
-  ipv6Only: 1,
-  reusePort: 1,
-  cleanupSocket: 1,
-};
-const FIRST_FREE_PORT = 49_152;
-const LOOPBACK: readonly string[] = ["localhost", "127.0.0.1", "::1"];
-
-interface Packet {
-  readonly arrive: () => void;
-  /** On the clock of the loop. */
-  readonly when: number;
-}
-
-/** What one end of a connection has sent and the other has not got: in order. */
-class Line implements Carrier {
-  readonly #loop: EventLoop;
-  readonly #network: SimulatedNetwork;
-  readonly #from: string;
-  readonly #to: string;
-  readonly #there: Pipe;
-  readonly #back: Pipe;
-  readonly #packets: Packet[] = [];
-  #isMoving = false;
-
-  constructor(
-    loop: EventLoop,
-    network: SimulatedNetwork,
-    from: string,
-    to: string,
-    there: Pipe,
-    back: Pipe,
-  ) {
-    this.#loop = loop;
-    this.#network = network;
-    this.#from = from;
-    this.#to = to;
-    this.#there = there;
-    this.#back = back;
-  }
-
-  send(bytes: Uint8Array): void {
-    this.#post(() => this.#there.push(bytes));
-  }
-
-  sendEof(): void {
-    this.#post(() => this.#there.end());
-  }
-
-  sendReset(error: Error): void {
-    this.#packets.length = 0; // what was not sent is dropped
-    this.#post(() => resetBoth(this.#there, this.#back, error));
-  }
-
-  #post(arrive: () => void): void {
-    const when = this.#loop.time() + this.#network.drawLatency();
-    this.#packets.push({ arrive, when });
-    this.#move();
-  }
-
-  #move(): void {
-    const [packet] = this.#packets;
-    if (packet === undefined || this.#isMoving) return;
-    this.#isMoving = true;
-    this.#network.deliver(this.#loop, this.#from, this.#to, packet.when, () => {
-      this.#isMoving = false;
-      if (this.#packets[0] === packet) {
-        this.#packets.shift();
-        packet.arrive();
-      }
-      this.#move();
-    });
-  }
-}
-
-/**
- * A host of a SimulatedNetwork: what code on it can connect to, listen on and send.
- *
- * @example
- * await testing.runTest(async () => {
- *   const network = new testing.SimulatedNetwork({ latency: 0.05 });
- *   const server = await network
- *     .host("server")
- *     .run(() => asyncio.startServer((_, writer) => writer.write("hello\n"), "server", 80));
- *   const { reader, writer } = await network
- *     .host("client")
- *     .run(() => asyncio.openConnection("server", 80));
- *   assert.equal(await reader.readLine({ encoding: "utf-8" }), "hello");
- *   writer.close();
- *   await server.shutdown(1);
- * });
- */
-export class SimulatedHost implements Network {
-  /** The name by which others connect to it. */
-  readonly name: string;
-  /** @internal */
-  readonly network: SimulatedNetwork;
-  /** False between `crash` and `restart`. */
-  isUp = true;
-  /** By port, or by path for Unix sockets. */
-  readonly #listeners: Map<number | string, SimulatedListener> = new Map();
-  readonly #sockets: Map<number, DatagramEnd> = new Map();
-  #nextPort = FIRST_FREE_PORT;
-
-  /** @internal */
-  constructor(network: SimulatedNetwork, name: string) {
-    this.network = network;
-    this.name = name;
-  }
-
-  /**
-   * Runs `body` on this host: `networkHere()` is this host in it, and in the tasks that it starts.
-   */
-  async run<T>(body: Coroutine<T>): Promise<T> {
-    checkCoroutine("`host.run`", body);
-    const token = currentHost.set(this);
-    try {
-      return await body();
-    } finally {
-      currentHost.reset(token);
-    }
-  }
-
-  /**
-   * Connects to a listener of another host, which takes the latency there and back; with a `path`
-   * to a listener of this host. Waits for ever while the link is cut or the host is down: give it a
-   * deadline. Rejects with ECONNREFUSED where no program listens (ENOENT for a path), ENOTFOUND for
-   * a host that there is not. Cancelled, there is no connection.
-   */
-  connect(to: Address): Promise<ByteStream> {
-    const scope = here();
-    const subject = `connect to ${describeAddress(to)}`;
-    const stop = scope.interruption(subject);
-    if (stop !== undefined) return stop;
-    const { host, port, path } = to; // and not the name it was found by: it is no part of an address
-    const target = path === undefined ? { host, port } : { host: this.name, port, path };
-    if (!this.network.has(target.host))
-      return Promise.reject(hostError("ENOTFOUND", "getaddrinfo", to));
-    const wait = park<ByteStream>(scope, subject);
-    wait.handsOver = true;
-    this.network.open(this, target, wait);
-    return wait.promise;
-  }
-
-  /**
-   * Accepts connections `at` a port, or at what the options say. Rejects with EADDRINUSE where
-   * somebody listens.
-   */
-  async listen(at: number | ListenOptions): Promise<Listener> {
-    if (typeof at !== "number") checkOptions("`host.listen`", at, LISTEN);
-    const { port = 0, path } = typeof at === "number" ? { port: at } : at;
-    const key = path ?? this.#port(port, this.#listeners);
-    const address =
-      typeof key === "string" ? { host: "", port: 0, path: key } : { host: this.name, port: key };
-    if (this.#listeners.has(key)) throw hostError("EADDRINUSE", "listen", address);
-    const listener = new SimulatedListener(address, () => this.#listeners.delete(key));
-    this.#listeners.set(key, listener);
-    return listener;
-  }
-
-  /** Opens a socket for datagrams at `port`; 0 takes a free one. */
-  async bind(port: number): Promise<DatagramSocket> {
-    const free = this.#port(port, this.#sockets);
-    const address = { host: this.name, port: free };
-    const { network } = this;
-    const socket = new SimulatedSocket(
-      address,
-      (datagram, to) => network.post(datagram, to),
-      () => this.#sockets.delete(free),
-    );
-    this.#sockets.set(free, socket);
-    return socket;
-  }
-
-  /**
-   * Opens what `createDatagramEndpoint` stands on. The names of hosts are their addresses, and
-   * there is one family.
-   */
-  async openDatagramPort(
-    options: DatagramPortOptions,
-    receiver: DatagramReceiver,
-  ): Promise<DatagramPort> {
-    const { local, broadcast } = options;
-    const { network } = this;
-    const remote = options.remote && this.#resolved(options.remote);
-    const { host } = this.#resolved({ host: "localhost", port: 0, ...local });
-    if (host !== this.name && host !== "0.0.0.0" && host !== "::")
-      throw hostError("EADDRNOTAVAIL", "bind", { host, port: local?.port ?? 0 });
-    if (remote !== undefined && !network.has(remote.host))
-      throw hostError("ENOTFOUND", "getaddrinfo", remote);
-    const free = this.#port(local?.port ?? 0, this.#sockets);
-    const port = new SimulatedPort({
-      address: { host: this.name, port: free },
-      remote,
-      receiver,
-      post: (datagram, to, refused) => network.post(datagram, this.#resolved(to), refused),
-      broadcast: broadcast ? (datagram, to) => network.postToAll(datagram, to) : undefined,
-      forget: () => this.#sockets.delete(free),
-    });
-    this.#sockets.set(free, port);
-    return port;
-  }
-
-  /** With this host's name for what means this host. */
-  #resolved({ host, port }: Address): Address {
-    return { host: LOOPBACK.includes(host) ? this.name : host, port };
-  }
-
-  /**
-   * The addresses of an alias; otherwise names are addresses here, and "localhost" is this host.
-   * Rejects with ENOTFOUND.
-   */
-  async lookup(hostname: string): Promise<readonly string[]> {
-    if (LOOPBACK.includes(comparableHost(hostname))) return [this.name];
-    const addresses = this.network.addressesOf(hostname);
-    if (addresses === undefined) throw hostError("ENOTFOUND", "getaddrinfo");
-    return addresses;
-  }
-
-  /** @internal */
-  freePort(): number {
-    return this.#nextPort++;
-  }
-
-  /** @internal */
-  listenerAt({ port, path }: Address): SimulatedListener | undefined {
-    return this.#listeners.get(path ?? port);
-  }
-
-  /** @internal */
-  socketAt(port: number): DatagramEnd | undefined {
-    return this.#sockets.get(port);
-  }
-
-  /** @internal The program on it is gone, and its listeners are, too. */
-  crash(): void {
-    this.isUp = false;
-    for (const listener of [...this.#listeners.values()]) listener.close();
-    for (const socket of [...this.#sockets.values()]) socket.crash();
-  }
-
-  #port(port: number, taken: ReadonlyMap<number | string, unknown>): number {
-    if (!Number.isInteger(port) || port < 0 || port > 65_535)
-      throw rangeError("`listen`", "a port from 0 to 65,535", port);
-    if (port === 0) return this.freePort();
-    const address = { host: this.name, port };
-    if (taken.has(port)) throw hostError("EADDRINUSE", "listen", address);
-    return port;
-  }
-}
 
 interface Connection {
   readonly hosts: readonly [string, string];
@@ -401,7 +126,7 @@ export class SimulatedNetwork {
     this.#cuts.set(linkOf(a, b), { loses: false });
   }
 
-  /** Lets everything through again between `a` and `b` that was cut or held. */
+  /** Lets everything through again between `a` and `b`, after `partition` or `hold`. */
   heal(a: string, b: string): void {
     const link = linkOf(a, b);
     this.#cuts.delete(link);
@@ -417,8 +142,8 @@ export class SimulatedNetwork {
   }
 
   /**
-   * The host goes down: its connections are reset, its listeners gone; a client that connects to it
-   * waits for ever.
+   * The host goes down. Its connections are reset and its listeners are gone. A client that
+   * connects to it waits for ever.
    */
   crash(name: string): void {
     for (const connection of [...this.#connections])

@@ -254,10 +254,10 @@ export class Cell<T> {
 }
 
 /**
- * A value whose reads and writes are watched while a test of this library runs: `runTest`,
- * `explore` and the sweeps fail with a RaceError when a task writes what it has computed from a
- * value that another task has replaced meanwhile, even if the outcome happens to be right.
- * Elsewhere it is a plain holder of `value`. Reports call it `name`.
+ * A value whose reads and writes are watched in `runTest`, `explore` and the sweeps. Suppose a task
+ * reads the value, another task replaces it, and then the first one writes what it has computed
+ * from the old value. Then the test fails with a RaceError, even if the outcome happens to be
+ * right. Outside of tests it is a plain holder of `value`. Reports call it `name`.
  *
  * @example
  * const report = await testing.explore(async () => {
@@ -280,8 +280,8 @@ export interface TrackedOptions<T> {
   /** What reports call it. @default "an object" */
   readonly name?: string | undefined;
   /**
-   * What is always true of it outside of an update. Reading it half updated is a torn read only if
-   * this is false then.
+   * A condition that always holds outside of an update. Reading the object half updated is a torn
+   * read only if the condition is false at that time.
    */
   readonly invariant?: ((object: T) => boolean) | undefined;
 }

@@ -1,8 +1,8 @@
 /**
- * Promises of the code under test that fail before they are awaited. The host tells of them when
- * all its microtasks have run, mostly some schedules later, but in the context in which they came
- * about; so the trial they belong to is known (not on Bun). A framework that listens for the same
- * event fails its test as well.
+ * Promises of the code under test that fail before they are awaited. The host reports them when all
+ * its microtasks have run, mostly some schedules later. It does so in the context in which they
+ * came about, so the trial they belong to is known (not on Bun). A framework that listens for the
+ * same event fails its test as well.
  */
 
 import { scopeAround } from "../kernel/context.ts";

@@ -5,7 +5,8 @@ import { bodyHashOf, formatSchedule } from "./schedule.ts";
 import { shrink } from "./shrink.ts";
 import { Scripted } from "./strategies.ts";
 import { TraceLog } from "./trace.ts";
-import { Trial, type TrialSettings } from "./trial.ts";
+import { Trial } from "./trial.ts";
+import type { TrialSettings } from "./trial-settings.ts";
 
 /** Who found a failure. */
 export interface Found {

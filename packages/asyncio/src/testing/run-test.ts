@@ -3,6 +3,7 @@
 import {
   argumentError,
   checkCoroutine,
+  checkCount,
   checkOptions,
   checkSeconds,
   rangeError,
@@ -12,13 +13,15 @@ import { BUBBLE, type BubbleOptions } from "./bubble.ts";
 import type { Mode } from "./schedule.ts";
 import { drawn, fifo } from "./strategies.ts";
 import type { TestContext } from "./test-context.ts";
-import { type TestBody, Trial, type TrialSettings } from "./trial.ts";
+import { Trial } from "./trial.ts";
+import type { TestBody, TrialSettings } from "./trial-settings.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** What each test under the library's own loop takes. */
 export interface TestOptions {
   /**
-   * False: the clock moves by `t.advance` alone. @default true: it jumps when every task is blocked
+   * Whether the clock jumps when every task is blocked. If false, only `t.advance` moves it.
+   * @default true
    */
   readonly autojump?: boolean | undefined;
   /**
@@ -27,9 +30,9 @@ export interface TestOptions {
    */
   readonly bubble?: boolean | BubbleOptions | undefined;
   /**
-   * What happens when the test waits for something outside that it has not wrapped in
-   * `cancellable`: `"hold"` lets time stand still until it comes, `"error"` fails. @default "hold"
-   * in `runTest`, "error" where schedules are explored
+   * What happens when the test waits for something outside of it without `cancellable`. With
+   * `"hold"` the clock stands still until that has ended. With `"error"` the test fails. @default
+   * "hold" in `runTest`, "error" where schedules are explored
    */
   readonly foreign?: "hold" | "error" | undefined;
   /** Real seconds after which the test fails, with a list of its tasks. @default 10 */
@@ -52,13 +55,13 @@ export const TEST: Names<TestOptions> = {
 /** What every kind of test can be given for state that is made anew for each run. */
 export interface StateOptions<S> {
   /**
-   * Makes the state that the body gets as its second argument; called at the start of each run,
-   * inside of it.
+   * Makes the state that the body gets as its second argument. It is called at the start of each
+   * run, in the loop of the run.
    */
   readonly setup?: (() => S) | undefined;
   /**
-   * Called when the body has ended, however it did, and nothing is left: throws if `state` is not
-   * as it must be.
+   * Is called when the body has ended, with or without an error, and has left nothing behind. It
+   * throws if `state` is not as it must be.
    */
   readonly invariant?: ((state: S) => unknown) | undefined;
 }
@@ -86,7 +89,7 @@ export function settingsOf<S>(
   checkSeconds(api, "`watchdog` in seconds", watchdog);
   if (watchdog <= 0) throw rangeError(api, "`watchdog` above 0 (Infinity for none)", watchdog);
   if (cancelGrace !== undefined) checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
-  checkCount(api, "maxSteps", maxSteps);
+  checkCount(api, "`maxSteps`", maxSteps);
   if (options.foreign !== undefined && options.foreign !== "hold" && options.foreign !== "error")
     throw argumentError(api, '`foreign` to be "hold" or "error"', options.foreign);
   if (typeof bubble !== "boolean" && (typeof bubble !== "object" || bubble === null))
@@ -112,21 +115,16 @@ export function settingsOf<S>(
   };
 }
 
-export function checkCount(api: string, name: string, value: number): void {
-  if (typeof value !== "number") throw argumentError(api, `\`${name}\` to be a number`, value);
-  if (!(value >= 1)) throw rangeError(api, `\`${name}\` to be 1 or more`, value);
-}
-
 export const plainMode: Mode = { cancels: false, faults: false, deadlines: false };
 
 /**
- * Runs `body` as a test on a loop of its own in virtual time. The clock jumps when every task is
- * blocked, so no sleep takes real time. Fails, each time with the tasks and what they wait for: at
- * once when nothing can wake them any more (DeadlockError), when it has not ended after `watchdog`
- * real seconds (TimeoutError), and when it has ended and something is left: a task, a timer, a
- * wait, a lock, a permit, a connection (LeakError); a failure that reached no caller
- * (UnhandledError); a race on a `cell` or `tracked` object (RaceError). Gives what the body
- * returns.
+ * Runs `body` as a test on a loop of its own in virtual time, and gives what it returns. The clock
+ * jumps when every task is blocked, so no sleep takes real time. Besides the errors of the body
+ * itself, a test fails in these cases. Nothing can wake its tasks any more: a DeadlockError, at
+ * once. It has not ended after `watchdog` real seconds: a TimeoutError. It has ended and left
+ * something behind, such as a task, a timer, a wait, a lock, a permit or a connection: a LeakError.
+ * A failure has reached no caller: an UnhandledError. Tasks have raced on a `cell` or a `tracked`
+ * object: a RaceError. The messages list the tasks and what they wait for.
  *
  * Call it inside the tests of any framework. Source: Kotlin's runTest, Go's synctest, Trio's
  * MockClock.

@@ -1,8 +1,8 @@
 /**
  * A schedule: every decision that one run of a test has met, and how each was taken. The decision
  * is always a number below the number of options, and 0 is what happens without a test: the oldest
- * step goes first, an operation that can complete does, nothing fails. So a schedule is told by its
- * deviations from that, and the empty one is first in, first out.
+ * step goes first, an operation that can complete does, nothing fails. So a schedule can be written
+ * as its deviations from that. A schedule without deviations is first in, first out.
  *
  * Its string is `aio1:` and, in base64url: the mode (a byte), a hash of the test's body (two
  * bytes), and for each deviation how many decisions lie between it and the one before, the option,

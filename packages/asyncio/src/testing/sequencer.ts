@@ -30,9 +30,9 @@ export class Sequencer {
   #broken: string | undefined = undefined;
 
   /**
-   * Waits for the turn of `position` (0, 1, 2 ...), and runs `body`; the next position has its turn
-   * when the body has ended. Rejects with a RangeError for what is no position, with an
-   * InvalidStateError for one that was taken.
+   * Waits for the turn of `position` (0, 1, 2 ...), and runs `body`. The next position has its turn
+   * when the body has ended. Rejects with a RangeError for a number that is no position, and with
+   * an InvalidStateError for a position that was taken.
    */
   async run<T>(position: number, body: Coroutine<T>): Promise<T> {
     checkCoroutine("`sequencer.run`", body);

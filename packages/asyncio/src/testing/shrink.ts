@@ -2,9 +2,9 @@
  * Shrinking: the schedule that fails in the fewest places that differ from first in, first out.
  *
  * First deviations are taken away, in halves, quarters, down to single ones, as long as the same
- * failure comes back; then their options are lowered. That gives a schedule from which nothing can
- * be taken away, and there may be a smaller one all the same. So, at last, everything with fewer
- * deviations is tried, as far as the budget goes.
+ * failure comes back; then their options are lowered. The result is a schedule from which nothing
+ * can be taken away. A smaller one may exist all the same. So at the end all schedules with fewer
+ * deviations are tried, as far as the budget goes.
  */
 
 import { realHost } from "../kernel/host.ts";
@@ -12,7 +12,8 @@ import type { Failure } from "./injector.ts";
 import { drawer } from "./random.ts";
 import type { Deviation } from "./schedule.ts";
 import { BoundedSearch, Scripted } from "./strategies.ts";
-import { Trial, type TrialSettings } from "./trial.ts";
+import { Trial } from "./trial.ts";
+import type { TrialSettings } from "./trial-settings.ts";
 
 /** How much is tried. */
 const MOST_RUNS = 2000;
@@ -118,10 +119,7 @@ class Shrinker<S> {
   }
 }
 
-/**
- * What two failures have in common that come from the same bug: class, code and message, without
- * names and numbers.
- */
+/** A key for failures of the same bug: class, code and message, without names and numbers. */
 export function kindOf({ error }: Failure): string {
   if (error instanceof AggregateError)
     return `${error.name}(${[...new Set(error.errors.map((inner) => kindOf({ error: inner })))].sort()})`;

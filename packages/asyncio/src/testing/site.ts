@@ -8,8 +8,9 @@ interface StackErrors {
 const stackErrors = Error as unknown as StackErrors; // V8's control of stacks; other engines lack some of it
 /**
  * The library's own folders: Deno finds its way from dist/ to src/ by the source maps. Taken from a
- * stack, since there is no `import.meta` where a framework makes CommonJS of this. In a bundle the
- * library has no folder, and shows in tables.
+ * stack, since there is no `import.meta` where a framework makes CommonJS of this: this code is in
+ * src/testing/site.ts, and dist/testing.js. In a bundle the library has no folder, and shows in
+ * tables.
  */
 const homes: readonly string[] = homesIn(new Error().stack ?? "");
 /** Enough to get out of the library. */
@@ -44,7 +45,7 @@ export function firstSite(stack: string): string {
 
 function homesIn(stack: string): string[] {
   const [, home] =
-    /((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/])[^\n()]*?)(?:dist|src)[\\/]testing[\\/]site\./.exec(
+    /((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/])[^\n()]*?)(?:src[\\/]testing[\\/]site|dist[\\/]testing)\./.exec(
       stack,
     ) ?? [];
   if (home === undefined) return [];

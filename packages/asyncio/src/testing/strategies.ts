@@ -1,6 +1,6 @@
 /**
- * Strategies: who takes the decisions of a run. No single one finds every bug soonest, so `explore`
- * takes turns.
+ * Strategies. A strategy takes the decisions of a run. None of them finds every bug soonest, so
+ * `explore` uses them in turn.
  *
  * Sources: PCT, "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs" (Burckhardt
  * et al., 2010); partial-order sampling, "Partial Order Aware Concurrency Sampling" (Yuan et al.,
@@ -86,8 +86,8 @@ class Sticky implements Strategy {
 }
 
 /**
- * So many steps in a row, and a task has to let another one go first: it may be asking for
- * something that one does.
+ * After so many steps in a row a task lets another one go first. It may be polling for something
+ * that the other task does.
  */
 const FAIR_STEPS = 64;
 
@@ -190,8 +190,8 @@ class PartialOrder implements Strategy {
 }
 
 /**
- * What a step has to do with: the lock or queue that it waited for. Words stand for nothing in
- * particular.
+ * The object that a step has to do with: the lock or queue that it waited for. A wait that is
+ * described in words has none.
  */
 function subjectOf(item: object | undefined): object | undefined {
   return item instanceof Wait && typeof item.subject === "object" ? item.subject : undefined;

@@ -7,35 +7,31 @@
  * the next ones could be. So a failure is shrunk, replayed and shown as that of an exploration.
  */
 
-import { argumentError, checkOptions, checkSeconds } from "../errors/errors.ts";
+import { argumentError, checkCount, checkOptions, checkSeconds } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { realHost } from "../kernel/host.ts";
 import { here } from "../kernel/operation.ts";
 import type { Task } from "../kernel/task.ts";
 import { replayFor, replayOnly } from "./explore.ts";
 import { failureOf } from "./report.ts";
-import {
-  checkCount,
-  STATE,
-  type StateOptions,
-  settingsOf,
-  TEST,
-  type TestOptions,
-} from "./run-test.ts";
+import { STATE, type StateOptions, settingsOf, TEST, type TestOptions } from "./run-test.ts";
 import type { Decision, DecisionKind, Deviation, Mode } from "./schedule.ts";
 import { drawn, fifo, type Strategy } from "./strategies.ts";
-import { type TestBody, Trial, type TrialSettings, trialOf } from "./trial.ts";
+import { Trial, trialOf } from "./trial.ts";
+import type { TestBody, TrialSettings } from "./trial-settings.ts";
 
 interface SweepOptions<S> extends TestOptions, StateOptions<S> {
   /** How many runs at most. @default 10,000 */
   readonly iterations?: number | undefined;
   /** Real seconds after which no other run is begun. @default 30 */
   readonly seconds?: number | undefined;
-  /** Under how many schedules everything is tried; the first is first in, first out. @default 1 */
+  /**
+   * How many schedules every injection is tried under. The first is first in, first out. @default 1
+   */
   readonly schedules?: number | undefined;
   /**
-   * A string from a report: runs that one alone. @default ASYNCIO_REPLAY, where it belongs to this
-   * body
+   * A string from a report. Only its schedule is run. @default ASYNCIO_REPLAY, where it belongs to
+   * this body
    */
   readonly replay?: string | undefined;
 }
@@ -52,9 +48,9 @@ const SWEEP: Names<SweepOptions<unknown>> = {
 /** What `cancelSweep` takes. */
 export interface CancelSweepOptions<S> extends SweepOptions<S> {
   /**
-   * Whose cancellation is tried: `"body"` cancels the whole body at each wait of any task in it;
-   * `"tasks"` cancels each other task at its own waits, and a regular expression those whose name
-   * it matches. @default "body"
+   * Which cancellations are tried. `"body"` cancels the whole body, at each wait of any task in it.
+   * `"tasks"` cancels each task but the body, at its own waits. A regular expression does so with
+   * the tasks whose names it matches. @default "body"
    */
   readonly victims?: "body" | "tasks" | RegExp | undefined;
   /**
@@ -63,8 +59,8 @@ export interface CancelSweepOptions<S> extends SweepOptions<S> {
    */
   readonly mayReturn?: boolean | undefined;
   /**
-   * How many cancellations there are in one run at most: the second one comes while the first is
-   * cleaned up. @default 2
+   * The most cancellations in one run. A second one comes while the first is being cleaned up.
+   * @default 2
    */
   readonly depth?: number | undefined;
 }
@@ -96,13 +92,13 @@ export interface Sweep {
 }
 
 /**
- * Runs `body` again and again, and cancels it in another place each time: while it waits for the
- * first time, just as that wait has ended, while it waits for the second time, and so on to its
- * end; and once more while it cleans up. An operation that completes in its call counts as a wait
- * that has ended: now and then it lets others go first in production. After each run nothing may be
- * left (as in `runTest`), nothing but a CancelledError may have left the body, the body must not
- * have gone on as if nothing had happened, and `invariant` must hold. Throws a ScheduleError as
- * `explore` does.
+ * Runs `body` again and again, and cancels it in another place each time: during its first wait,
+ * just after its first wait, during its second wait, and so on to its end. Further runs cancel it
+ * once more while it cleans up. An operation that completes in its call counts as a wait that has
+ * ended, because in production it now and then lets others go first. After each run nothing may be
+ * left, as in `runTest`. The body must have ended with a CancelledError: it must not have failed
+ * otherwise, or gone on as if nothing had happened. And `invariant` must hold. Throws a
+ * ScheduleError as `explore` does.
  *
  * @example
  * await testing.cancelSweep(
@@ -138,12 +134,12 @@ export async function cancelSweep<S = undefined>(
 }
 
 /**
- * Runs `body` again and again, and lets another of its fault sites fail each time, every call of
- * every `fault` one by one; and lets every deadline (of `timeout`, `moveOnAfter`, `CancelScope`)
- * pass each time that a task begins to wait while it runs, and as each wait under it ends. After
- * each run nothing may be left, only the injected failure (or an error that has it as its cause) or
- * a TimeoutError may have left the body, and `invariant` must hold. Throws a ScheduleError as
- * `explore` does.
+ * Runs `body` again and again, with another failure each time. Every call of every `fault` fails
+ * once. Every deadline (of `timeout`, `moveOnAfter`, `CancelScope`) passes once at each moment at
+ * which a task begins to wait while the deadline runs, and at the end of each wait under it. After
+ * each run nothing may be left. The body may have failed with the injected failure, with an error
+ * that has it as its cause, or with a TimeoutError, and with nothing else. And `invariant` must
+ * hold. Throws a ScheduleError as `explore` does.
  *
  * @example
  * const store = async (log: string[]) => {
@@ -184,9 +180,10 @@ export async function faultSweep<S = undefined>(
 }
 
 /**
- * A place (`site`) that may fail: in `faultSweep`, and in `explore` with `faults: true`, it throws
- * an InjectedFault (or what `makeError` makes) when its turn has come. Everywhere else it does
- * nothing. Put it into the fakes that stand for the world outside. Source: FoundationDB's BUGGIFY.
+ * A place that may fail, with the name `site`. In `faultSweep`, and in `explore` with `faults:
+ * true`, it throws an InjectedFault when its turn has come, or the error that `makeError` makes.
+ * Everywhere else it does nothing. Put it into the fakes that stand for the world outside. Source:
+ * FoundationDB's BUGGIFY.
  */
 export function fault(site: string, makeError?: () => unknown): void {
   const failure = trialOf(here().loop)?.pickFault(String(site), makeError);
@@ -234,9 +231,9 @@ async function sweep<S>(
   options: SweepOptions<S>,
 ): Promise<Sweep> {
   const { iterations = 10_000, seconds = 30, schedules = 1 } = options;
-  checkCount(api, "iterations", iterations);
-  checkCount(api, "schedules", schedules);
-  checkCount(api, "depth", depth);
+  checkCount(api, "`iterations`", iterations);
+  checkCount(api, "`schedules`", schedules);
+  checkCount(api, "`depth`", depth);
   checkSeconds(api, "`seconds`", seconds);
   const replay = replayFor(api, settings.body, mode, options.replay);
   const startedAt = realHost.now();

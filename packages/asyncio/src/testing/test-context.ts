@@ -27,11 +27,11 @@ export class TestContext {
   }
 
   /**
-   * Waits `seconds` of virtual time, and then until everything that is due by then has run: the
-   * clock stops at each timer on the way, and lets its work run before it moves on. Cancelled, it
-   * stops waiting. With `autojump: false` this is the only way in which time passes. Rejects with
-   * an InvalidStateError when the test has ended. Source: Tokio's `advance` and Effect's TestClock,
-   * made exact.
+   * Waits `seconds` of virtual time, and then until everything that is due by then has run. The
+   * clock stops at each timer on the way, and moves on when the work of that timer has run. If the
+   * call is cancelled, it stops waiting. With `autojump: false` time passes in no other way.
+   * Rejects with an InvalidStateError when the test has ended. Source: Tokio's `advance` and
+   * Effect's TestClock, made exact.
    */
   async advance(seconds: number): Promise<void> {
     checkSeconds("`t.advance`", "seconds", seconds);
@@ -50,16 +50,16 @@ export class TestContext {
   }
 
   /**
-   * A number from 0 up to 1. Part of the schedule: replayed with it, and made simple when a failure
-   * is shrunk.
+   * A number from 0 up to 1. It is part of the schedule, so it is replayed, and becomes simple when
+   * a failure is shrunk.
    */
   random(): number {
     return this.#trial.random();
   }
 
   /**
-   * A whole number from 0 up to `count`, tried out by `explore`. Outside of it, and in its first
-   * schedule, 0.
+   * A whole number from 0 up to `count`, as the schedule of `explore` decides. It is 0 in the first
+   * schedule, and outside of `explore`.
    */
   choose(count: number): number {
     if (!Number.isInteger(count) || count < 1)
@@ -74,10 +74,11 @@ export class TestContext {
 }
 
 /**
- * Waits until every other task on the running loop is blocked, without time passing: what was
- * started has come as far as it can. Several may wait for this at once. Needs a loop in virtual
- * time (`runTest`, `explore`, VirtualLoop); rejects with an InvalidStateError elsewhere. Source:
- * Trio's wait_all_tasks_blocked, without its cushion of real time.
+ * Waits until every other task on the running loop is blocked, without time passing. By then
+ * everything that was started has come as far as it can. Several tasks may wait for this at once.
+ * It needs a loop in virtual time (`runTest`, `explore`, VirtualLoop), and rejects with an
+ * InvalidStateError elsewhere. Source: Trio's wait_all_tasks_blocked, without its cushion of real
+ * time.
  *
  * @example
  * await testing.runTest(async () => {

@@ -3,40 +3,35 @@
  * by a strategy, and everything looked at when it has ended. `runTest` is one trial; `explore` and
  * the sweeps make many.
  *
- *     running ──body has ended──▶ settling ──nothing ready──▶ checking ──▶ ending ──no task──▶ over
- *        └──── dead, livelocked, or out of control ──────────────────────────▲
- *
- * While it settles, what is ready still runs, but time stands still: what is left after that is a
- * leak. Then the invariant runs, if there is one. While it ends, the leftovers are cancelled, and
- * nothing that happens counts any more.
+ * course.ts tells what comes after the body.
  */
 
 import { TimeoutError } from "../errors/errors.ts";
+import { dependentsOf } from "../interop/dependents.ts";
 import type { Handle } from "../kernel/callback.ts";
-import { creationSites } from "../kernel/debug.ts";
-import { type ExceptionContext, reportUnobserved } from "../kernel/failure.ts";
 import type { Ready } from "../kernel/gate.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop } from "../kernel/loop.ts";
+import { creationSites, type ExceptionContext } from "../kernel/reports.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { Wait, type WaitSubject } from "../kernel/wait.ts";
-import { dependentsOf } from "../ports/dependents.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { deadlockOf } from "../tasks/deadlock.ts";
-import { type BubbleOptions, openBubble } from "./bubble.ts";
+import { openBubble } from "./bubble.ts";
+import { Course } from "./course.ts";
 import { Decider, nameOfFlow } from "./decider.ts";
 import { LivelockError, UncontrolledError, UnhandledError } from "./errors.ts";
 import { type Failure, Injector } from "./injector.ts";
+import { Narrator } from "./narrator.ts";
 import { RaceFinder, type RaceRun } from "./races.ts";
 import { mix } from "./random.ts";
 import { turnOfHost } from "./rejections.ts";
 import type { Mode } from "./schedule.ts";
-import { siteOf } from "./site.ts";
 import type { Strategy } from "./strategies.ts";
 import { TestContext, type TrialControl } from "./test-context.ts";
-import type { TraceLog } from "./trace.ts";
+import type { TrialOptions, TrialSettings } from "./trial-settings.ts";
 import {
   failureOfBody,
   failureOfLeaks,
@@ -45,52 +40,6 @@ import {
   tasksInWords,
 } from "./verdict.ts";
 import { hostTellsWhatIsOpen, VirtualHost } from "./virtual-host.ts";
-import type { Watchdog } from "./watchdog.ts";
-
-/** The code under test. `state` is what `setup` has made. */
-export type TestBody<S> = (t: TestContext, state: S) => unknown;
-
-/** What the trials of one test have in common. */
-export interface TrialSettings<S> {
-  readonly body: TestBody<S>;
-  /** The function that the replay strings are for: mostly the body. */
-  readonly source: (...args: never[]) => unknown;
-  readonly setup: (() => S) | undefined;
-  readonly invariant: ((state: S) => unknown) | undefined;
-  readonly cancelGrace: number | undefined;
-  readonly autojump: boolean;
-  readonly bubble: BubbleOptions | undefined;
-  /** What becomes of a foreign await: time holds still until it ends, or the trial fails. */
-  readonly foreign: "hold" | "error";
-  readonly maxSteps: number;
-  /** Whose cancellation a sweep decides; undefined: the body's. */
-  readonly isVictim: ((task: Task<unknown>) => boolean) | undefined;
-  /** Whether a sweep lets the body return although it was cancelled. */
-  readonly mayReturn: boolean;
-  readonly watchdog: Watchdog;
-  /** Trials of which it was known only when they were over that they have failed. */
-  readonly failedLate: unknown[];
-}
-
-export interface TrialOptions {
-  readonly mode: Mode;
-  /** Keeps the steps for people. Slow. */
-  readonly log?: TraceLog | undefined;
-  /**
-   * Keeps where waits and accesses are in the program, up to a number of them. @default true if
-   * there is a log
-   */
-  readonly keepsSites?: boolean;
-  /** Keeps whose steps came in which order. */
-  readonly keepsTrace?: boolean;
-  /**
-   * Lets the host have its turn at the end: only then it reports promises that have failed and are
-   * not awaited.
-   */
-  readonly givesTurn?: boolean;
-}
-
-type Phase = "running" | "settling" | "checking" | "ending" | "over";
 
 /**
  * Real seconds that a foreign await gets before it is a deadlock, although nothing is open in the
@@ -101,10 +50,6 @@ const BLIND_SECONDS = 0.02;
 const PATIENT_BLIND_SECONDS = 0.25;
 /** So many of the last steps tell who is busy. */
 const LAST_STEPS = 100;
-/**
- * A site costs some microseconds: a test that waits a million times shall not take seconds for it.
- */
-const MOST_SITES = 5000;
 /** From so many numbers `random` draws. */
 const RANDOM_OPTIONS = 0x10000;
 
@@ -115,8 +60,6 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   steps = 0;
   /** Whose steps came in which order, if that was asked for. */
   readonly trace: string[] | undefined;
-  /** Why the trial has failed; undefined if it has not. */
-  failure: Failure | undefined = undefined;
   /** Which schedule of an exploration it is, and who drew it. */
   found: { readonly strategy: string; readonly schedule: number } | undefined = undefined;
   /** True if it has failed by a rejection that the host told of. */
@@ -126,15 +69,12 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
 
   readonly #settings: TrialSettings<S>;
   readonly #injector: Injector;
-  readonly #log: TraceLog | undefined;
+  readonly #narrator: Narrator;
+  readonly #course: Course;
   readonly #givesTurn: boolean;
-  #sitesLeft: number;
   readonly races: RaceFinder;
   #main: Task<unknown> | undefined = undefined;
   #state: S | undefined = undefined;
-  #phase: Phase = "running";
-  /** What was reported to the exception handler while it ran. */
-  readonly #problems: ExceptionContext[] = [];
   #over: (() => void) | undefined = undefined;
   #closeBubble: (() => void) | undefined = undefined;
   #blindTimer: HostTimer | undefined = undefined;
@@ -142,7 +82,6 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   readonly #lastFlows: string[] = [];
   /** What is ready, as it was when the step that runs was chosen. */
   #ready: RingBuffer<Ready> | undefined = undefined;
-  #stepping: object | undefined = undefined;
   #draws = 0;
   // Used again for each step: what may come next, whose it is, and where in the ready queue.
   readonly #items: Ready[] = [];
@@ -154,12 +93,17 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     this.#settings = settings;
     this.isPatient = settings.foreign === "hold";
     this.decider = new Decider(strategy);
-    this.#log = options.log;
+    this.#narrator = new Narrator(options.log, options.keepsSites ?? options.log !== undefined);
+    this.#course = new Course(this, this.#narrator);
     this.#givesTurn = options.givesTurn ?? false;
-    this.#sitesLeft = (options.keepsSites ?? options.log !== undefined) ? MOST_SITES : 0;
     this.#injector = new Injector(this, this.decider, options.mode, settings.isVictim, options.log);
     this.trace = options.keepsTrace === true ? [] : undefined;
     this.races = new RaceFinder(this);
+  }
+
+  /** Why the trial has failed; undefined if it has not. */
+  get failure(): Failure | undefined {
+    return this.#course.failure;
   }
 
   /** Resolves when the trial is over; `failure` tells how it went. */
@@ -172,10 +116,10 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   rejected(reason: unknown): void {
     if (this.failure !== undefined || (this.#injector.isUsed && this.#injector.isInjection(reason)))
       return;
-    const message = `a promise has failed, and nobody has awaited it: ${String(reason)}`;
-    this.failure = { error: new UnhandledError([message], [reason]) };
+    const message = `a promise has failed, and no code has awaited it: ${String(reason)}`;
+    this.#course.failure = { error: new UnhandledError([message], [reason]) };
     this.isRejected = true;
-    if (this.#phase === "over") this.#settings.failedLate.push(this);
+    if (this.#course.isOver) this.#settings.failedLate.push(this);
   }
 
   /** @internal For the watchdog alone. */
@@ -183,7 +127,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     const { cancelGrace, bubble, body, setup } = this.#settings;
     const loop = new EventLoop(this, { debug: false, cancelGrace });
     this.attach(loop);
-    loop.setExceptionHandler((_loop, context) => this.#problem(context));
+    loop.setExceptionHandler((_loop, context) => this.#course.reported(context));
     this.isBubbled = bubble !== undefined;
     if (bubble !== undefined)
       this.#closeBubble = openBubble(loop, {
@@ -209,7 +153,7 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     this.isBarkedAt = true;
     const lines = tasksInWords(this.loop);
     const message = `the test has not ended after ${formatSeconds(seconds)} of real time (at ${formatSeconds(this.now())} of virtual time):`;
-    this.#fail(new TimeoutError([message, ...lines.map((line) => `  ${line}`)].join("\n")));
+    this.#course.fail(new TimeoutError([message, ...lines.map((line) => `  ${line}`)].join("\n")));
     this.scheduleCheck();
   }
 
@@ -227,16 +171,15 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     if (this.steps > this.#settings.maxSteps) this.#takesTooMany();
     this.#collect(ready);
     const items = this.#items;
-    const option = this.#phase === "running" ? this.decider.step(items, this.#flows) : 0;
+    const { isRunning } = this.#course;
+    const option = isRunning ? this.decider.step(items, this.#flows) : 0;
     const item = items[option] as Ready; // an option of decider.step
     const flow = this.#flows[option] as object;
     const first = this.#flows[0] as object;
-    if (item instanceof Wait && this.#phase === "running") this.#injector.beforeStep(item);
-    this.#stepping = flow;
+    if (item instanceof Wait && isRunning) this.#injector.beforeStep(item);
     this.trace?.push(`${nameOfFlow(flow)} at ${this.now()} s`);
     if (this.steps > this.#settings.maxSteps - LAST_STEPS) this.#lastFlows.push(nameOfFlow(flow));
-    if (this.#isLogged)
-      this.#log?.step(flow, describeStep(item), option === 0 ? undefined : nameOfFlow(first));
+    this.#narrator.step(flow, item, first);
     return this.#indexes[option] as number;
   }
 
@@ -259,24 +202,24 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
 
   /** Whether an operation that could complete lets others go first. */
   yields(scope: Scope, subject: WaitSubject): boolean {
-    if (this.#phase !== "running" || this.#ready === undefined) return false;
+    if (!this.#course.isRunning || this.#ready === undefined) return false;
     this.#injector.completes(scope);
     if (this.#ready.length === 0) return false;
     if (this.decider.pick("yield", 2, "yield") === 0) return false;
-    this.#log?.note(`lets others go first: ${this.#describe(subject)}`, this.site());
+    this.#narrator.note(`lets others go first: ${this.#describe(subject)}`, this.site());
     return true;
   }
 
   random(): number {
     const option = this.decider.pick("random", RANDOM_OPTIONS, "random");
     const number = mix(mix(++this.#draws) ^ option) / 2 ** 32;
-    this.#log?.note(`draws ${number}`, this.site());
+    this.#narrator.note(`draws ${number}`, this.site());
     return number;
   }
 
   pickOption(count: number): number {
     const option = this.decider.pick("random", count, "choose");
-    this.#log?.note(`chooses ${option} of ${count}`, this.site());
+    this.#narrator.note(`chooses ${option} of ${count}`, this.site());
     return option;
   }
 
@@ -291,14 +234,14 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
 
   /** What a fault site fails with; undefined if it does not. */
   pickFault(site: string, makeError: (() => unknown) | undefined): Failure | undefined {
-    return this.#phase === "running" ? this.#injector.fault(site, makeError) : undefined;
+    return this.#course.isRunning ? this.#injector.fault(site, makeError) : undefined;
   }
 
   override parked(wait: Wait): void {
     super.parked(wait);
     const site = this.site();
     if (site !== "") creationSites.set(wait, site);
-    if (this.#log !== undefined) this.note(`waits for ${wait.describe()}`, site);
+    if (this.#narrator.isHeard) this.note(`waits for ${wait.describe()}`, site);
     this.#injector.parked(wait);
     if (this.loop.isIdle) this.#cameFromOutside(wait.scope.task);
   }
@@ -306,13 +249,13 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   /** A callback will be called later. */
   called(handle: Handle): void {
     const site = this.site();
-    if (site !== "") handle.createdAt = site;
+    if (site !== "") creationSites.set(handle, site);
   }
 
   /** The step before has come as far as it can. */
   #stepEnded(): void {
-    this.#logEnd();
-    if (this.#phase === "running") this.#injector.stepEnded();
+    this.#narrator.stepEnded();
+    if (this.#course.isRunning) this.#injector.stepEnded();
   }
 
   // --- the end
@@ -320,33 +263,32 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   protected override nothingReady(): void {
     this.#stepEnded();
     if (!this.loop.isIdle) return; // something was injected
-    if (this.#phase === "running") super.nothingReady();
-    else if (this.#phase === "settling") this.#settled();
-    else if (this.loop.tasks.size > 0) super.nothingReady();
-    else this.#finish();
+    if (!this.#course.nothingReady()) super.nothingReady();
+  }
+
+  /** @internal For its course. */
+  goOn(): void {
+    this.nothingReady();
   }
 
   #mainEnded(): void {
-    if (this.#phase !== "running") return;
     if (this.loop.isIdle) this.#cameFromOutside(this.#main);
-    if (this.#phase !== "running") return;
-    this.#phase = "settling";
-    this.ignoresForeign = true;
-    if (this.loop.isIdle) this.scheduleCheck();
+    this.#course.bodyEnded();
   }
 
   /** Nothing of ours can wake a task any more, and no timer is set. */
   protected override stuck(): void {
-    if (this.#phase === "checking" || this.#phase === "ending") this.#abandonRest();
-    if (this.#phase !== "running") return;
+    this.#course.stuck();
+    if (!this.#course.isRunning) return;
     if (this.isForeignInFlight())
       this.heldBack(); // a branch beside a parked one, say
-    else if (this.foreignTasks().length === 0 || this.#isBlindDead) this.#fail(this.#deadlock());
+    else if (this.foreignTasks().length === 0 || this.#isBlindDead)
+      this.#course.fail(this.#deadlock());
     else if (this.isPatient && !hostTellsWhatIsOpen)
       this.heldBack(); // the watchdog has an eye on it
     else if (this.isPatient) this.#waitBlindly(PATIENT_BLIND_SECONDS);
     else if (!hostTellsWhatIsOpen) this.#waitBlindly(BLIND_SECONDS);
-    else this.#fail(this.#deadlock());
+    else this.#course.fail(this.#deadlock());
   }
 
   #deadlock(): Error {
@@ -373,9 +315,9 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   /** Code of a task runs outside of every step: something outside has woken it. */
   #cameFromOutside(task: Task<unknown> | undefined): void {
     this.#isBlindDead = false;
-    if (this.#phase !== "running" || this.#settings.foreign !== "error") return;
+    if (!this.#course.isRunning || this.#settings.foreign !== "error") return;
     const who = task === undefined ? "code outside every task" : task.describe();
-    this.#fail(
+    this.#course.fail(
       new UncontrolledError(
         `${who} has waited for something outside of the test, and no schedule decides when that ends. ` +
           'Put a fake in its place, use the `bubble` option if it was a timer of the host, or pass `foreign: "hold"` to let it happen at any time',
@@ -384,72 +326,37 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
   }
 
   #takesTooMany(): void {
-    if (this.#phase === "checking" || this.#phase === "ending") this.#abandonRest();
-    else
-      this.#fail(
-        new LivelockError(this.#settings.maxSteps, [
-          ...new Set(this.#lastFlows.map((name) => JSON.stringify(name))),
-        ]),
-      );
+    const { maxSteps } = this.#settings;
+    const flows = (): string[] => [...new Set(this.#lastFlows.map((name) => JSON.stringify(name)))];
+    this.#course.livelocked(() => new LivelockError(maxSteps, flows()));
   }
 
-  /** The body has ended, and everything that was ready has run. */
-  #settled(): void {
-    reportUnobserved(this.loop);
+  // --- for its course
+
+  /** @internal */
+  get invariant(): (() => unknown) | undefined {
     const { invariant } = this.#settings;
+    return invariant && (() => invariant(this.#state as S)); // the body has begun
+  }
+
+  /** @internal */
+  judge(problems: readonly ExceptionContext[]): Failure | undefined {
     const main = this.#main as Task<unknown>; // it has ended
-    this.failure ??=
+    return (
       failureOfBody(main, this.#injector, this.#settings.mayReturn) ??
-      failureOfProblems(this.#problems, this.#injector) ??
+      failureOfProblems(problems, this.#injector) ??
       failureOfLeaks(this.loop, this.watched) ??
-      failureOfRaces(this.races);
-    if (invariant !== undefined && this.failure === undefined) return void this.#check(invariant);
-    this.#end();
-    if (this.loop.isIdle) this.nothingReady(); // on to the end: no microtask is left either
+      failureOfRaces(this.races)
+    );
   }
 
-  #check(invariant: (state: S) => unknown): void {
-    this.#phase = "checking";
-    const check = new Task(this.loop, async () => void (await invariant(this.#state as S)), {
-      name: "the invariant",
-    });
-    check.listen({
-      futureDone: () => {
-        if (check.state !== "fulfilled") this.failure ??= { error: check.failure };
-        check.observe();
-        this.#logEnd();
-        this.#end();
-        if (this.loop.isIdle) this.scheduleCheck();
-      },
-    });
-  }
-
-  #fail(error: unknown): void {
-    if (this.#phase === "ending" || this.#phase === "over") return;
-    this.failure ??= { error };
-    this.#end();
-    if (this.loop.isIdle) this.scheduleCheck();
-  }
-
-  /** Cancels what is left. */
-  #end(): void {
-    this.#phase = "ending";
+  /** @internal */
+  ignoreForeign(): void {
     this.ignoresForeign = true;
-    for (const task of this.loop.tasks.toArray()) {
-      task.observe();
-      task.cancelFor("shutdown");
-      if (task.waitingFor().length === 0 && this.loop.isIdle) task.abandon();
-    }
   }
 
-  #abandonRest(): void {
-    for (const task of this.loop.tasks.toArray()) task.abandon();
-    this.scheduleCheck();
-  }
-
-  #finish(): void {
-    if (this.#phase === "over") return;
-    this.#phase = "over";
+  /** @internal */
+  over(): void {
     this.#blindTimer?.clear();
     this.#closeBubble?.();
     const left = dependentsOf(this.loop);
@@ -458,40 +365,18 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
     else void Promise.all(left.map((dependent) => dependent.end())).then(() => this.#over?.());
   }
 
-  #problem(context: ExceptionContext): void {
-    if (this.#phase === "running" || this.#phase === "settling") this.#problems.push(context);
-  }
-
   // --- words
 
   site(): string {
-    return this.#sitesLeft > 0 && this.#sitesLeft-- > 0 ? siteOf() : "";
+    return this.#narrator.site();
   }
 
   note(text: string, site: string): void {
-    if (this.#isLogged) this.#log?.note(text, site);
-  }
-
-  /** What happens while the leftovers are cancelled is of no interest. */
-  get #isLogged(): boolean {
-    return this.#phase !== "ending" && this.#phase !== "over";
+    this.#narrator.note(text, site);
   }
 
   #describe(subject: WaitSubject): string {
     return typeof subject === "string" ? subject : subject.describeWait(this.now());
-  }
-
-  /** Says in the table how the step before this one left its task. */
-  #logEnd(): void {
-    const task = this.#stepping;
-    this.#stepping = undefined;
-    if (this.#log === undefined || !(task instanceof Task) || !task.done()) return;
-    if (task.state === "fulfilled") this.note("ends", "");
-    else
-      this.note(
-        task.state === "cancelled" ? "ends cancelled" : `fails: ${firstLine(String(task.failure))}`,
-        "",
-      );
   }
 }
 
@@ -499,15 +384,4 @@ export class Trial<S> extends VirtualHost implements TrialControl, RaceRun {
 export function trialOf(loop: EventLoop): Trial<unknown> | undefined {
   const { host } = loop;
   return host instanceof Trial ? host : undefined;
-}
-
-/** How a step begins. What it had waited for stands in the row above. */
-function describeStep(item: Ready): string {
-  if (!(item instanceof Wait)) return "starts";
-  if (item.state === "cancelled") return "is cancelled";
-  return item.state === "failed" ? "is refused" : "goes on";
-}
-
-function firstLine(text: string): string {
-  return text.replace(/\n[\s\S]*/, " ...");
 }

@@ -1,10 +1,9 @@
 /** What a test is judged by when its body has ended and nothing is ready any more. */
 
 import { Handle } from "../kernel/callback.ts";
-import { creationSites } from "../kernel/debug.ts";
-import type { ExceptionContext } from "../kernel/failure.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
+import { creationSites, type ExceptionContext } from "../kernel/reports.ts";
 import type { Task } from "../kernel/task.ts";
 import { Wait } from "../kernel/wait.ts";
 import { formatSeconds } from "../structures/timers.ts";
@@ -79,7 +78,7 @@ export function failureOfProblems(
  */
 export function failureOfLeaks(loop: EventLoop, watched: Iterable<Watched>): Failure | undefined {
   const left = tasksInWords(loop);
-  for (const target of loop.timerTargets()) {
+  for (const target of loop.timers.targets()) {
     if (target instanceof Handle) {
       if (target.isAwaited) left.push(describeHandle(target, loop));
     } else if (target instanceof Wait && target.scope.task === undefined)
@@ -98,6 +97,7 @@ export function failureOfRaces({ found }: RaceFinder): Failure | undefined {
 
 function describeHandle(handle: Handle, loop: EventLoop): string {
   const name = handle.label === "" ? "" : ` ${JSON.stringify(handle.label)}`;
-  const site = handle.createdAt === undefined ? "" : ` (${handle.createdAt})`;
+  const createdAt = creationSites.get(handle);
+  const site = createdAt === undefined ? "" : ` (${createdAt})`;
   return `a timer's callback${name}, due in ${formatSeconds((handle.when() ?? 0) - loop.time())}${site}`;
 }

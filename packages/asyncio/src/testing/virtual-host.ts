@@ -19,7 +19,7 @@ import type { EventLoop } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
-import type { Network } from "../ports/network.ts";
+import type { Network } from "../streams/network.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 
 import { networkHere } from "./current-host.ts";

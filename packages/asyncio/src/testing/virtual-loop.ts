@@ -1,11 +1,9 @@
 /**
- * A loop in virtual time that `run` can be given: an hour of sleeping takes no time, and a seed
- * draws the order of what is ready. Tests of whole programs use it; `runTest` and `explore` look
- * closer.
+ * A loop in virtual time, for `run`. An hour of sleeping takes no time, and a seed draws the order
+ * of the ready steps. Tests of whole programs use it; `runTest` and `explore` look closer.
  */
 
 import { checkOptions, checkSeconds, rangeError, TimeoutError } from "../errors/errors.ts";
-import { condense } from "../errors/lines.ts";
 import type { Names } from "../errors/options.ts";
 import type { Ready } from "../kernel/gate.ts";
 import type { EventLoopOptions } from "../kernel/host.ts";
@@ -13,6 +11,7 @@ import { type HostTimer, realHost } from "../kernel/host.ts";
 import { EventLoop } from "../kernel/loop.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { condense } from "../tasks/condense.ts";
 import { drawer } from "./random.ts";
 import { VirtualHost } from "./virtual-host.ts";
 
@@ -57,12 +56,16 @@ export class VirtualLoop extends EventLoop {
 /** Longer than a host takes to settle what is about to settle, shorter than a person notices. */
 const SECOND_LOOK_SECONDS = 0.02;
 
+/** Numbers are drawn from so many. */
+const RANDOM_OPTIONS = 2 ** 32;
+
 /**
  * Tells the runs on its loop that they will never end: nothing can wake them, or they have taken
  * too long.
  */
 class WatchedHost extends VirtualHost {
   readonly #draw: ((count: number) => number) | undefined;
+  readonly #drawNumber: (count: number) => number;
   readonly #watchdogSeconds: number;
   readonly #runs: Set<(error?: Error) => void> = new Set();
   /** Set while a dead run is looked at a second time; real time. */
@@ -73,7 +76,13 @@ class WatchedHost extends VirtualHost {
   constructor(seed: number | undefined, watchdogSeconds: number) {
     super();
     this.#draw = seed === undefined ? undefined : drawer(seed);
+    this.#drawNumber = drawer(seed ?? 0);
     this.#watchdogSeconds = watchdogSeconds;
+  }
+
+  /** What `jittered` schedules and the like draw: the same in each run of one seed. */
+  random(): number {
+    return this.#drawNumber(RANDOM_OPTIONS) / RANDOM_OPTIONS;
   }
 
   protected override pick(ready: RingBuffer<Ready>): number {

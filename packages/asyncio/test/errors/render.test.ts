@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { runInNewContext } from "node:vm";
-import { condense } from "../../src/errors/lines.ts";
 import { formatThrown, render, summary } from "../../src/errors/render.ts";
 import {
   createTask,
@@ -152,21 +151,6 @@ describe("whatever is thrown can be reported", () => {
 
   test("one of another realm too", () => {
     assert.match(formatThrown(thrown["an error of another realm"]), /RangeError: far away\n\s+at /);
-  });
-});
-
-describe("long lists are condensed", () => {
-  test("what differs in its numbers alone is one line, with how many there are", () => {
-    const lines = ["a 1 waits 0.5 s", "b waits", "a 20 waits 1,000 s", "a 3 waits 7 s"];
-
-    assert.deepEqual(condense(lines), ["a 1 waits 0.5 s (and 2 more like it)", "b waits"]);
-  });
-
-  test("after the first ones comes how many are left", () => {
-    const lines = ["a", "b", "c 1", "c 2", "d"];
-
-    assert.deepEqual(condense(lines, 2), ["a", "b", "and 3 more"]);
-    assert.deepEqual(condense([]), []);
   });
 });
 

@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import {
   type Executor,
+  type ExecutorOptions,
   module,
-  type PoolOptions,
   ProcessPoolExecutor,
   ThreadPoolExecutor,
 } from "../../src/executors.ts";
 import { getRunningLoop, run } from "../../src/index.ts";
-import { dependents } from "../../src/ports/dependents.ts";
+import { dependents } from "../../src/interop/dependents.ts";
 import { collectReports } from "../virtual.ts";
 
 export const jobs = module<typeof import("./jobs.ts")>(new URL("./jobs.ts", import.meta.url));
@@ -18,7 +18,7 @@ export const jobs = module<typeof import("./jobs.ts")>(new URL("./jobs.ts", impo
 /** A test body with a pool of threads, in a run of its own, after which no thread is left. */
 export function threads(
   body: (pool: ThreadPoolExecutor) => Promise<void>,
-  options: PoolOptions = { maxWorkers: 1 },
+  options: ExecutorOptions = { maxWorkers: 1 },
 ): () => Promise<void> {
   return inRun(() => new ThreadPoolExecutor(options), body);
 }
@@ -26,7 +26,7 @@ export function threads(
 /** The same with processes. */
 export function processes(
   body: (pool: ProcessPoolExecutor) => Promise<void>,
-  options: PoolOptions = { maxWorkers: 1 },
+  options: ExecutorOptions = { maxWorkers: 1 },
 ): () => Promise<void> {
   return inRun(() => new ProcessPoolExecutor(options), body);
 }

@@ -127,7 +127,7 @@ describe("run", () => {
 
 describe("the default executor", () => {
   test("is there for each run, and ends with it (S183)", async () => {
-    const { dependents } = await import("../../src/ports/dependents.ts");
+    const { dependents } = await import("../../src/interop/dependents.ts");
     await run(async () => {
       assert.equal(await toThread(jobs.add, 1, 2), 3);
       assert.equal(await getRunningLoop().runInExecutor(null, jobs.add, 2, 2), 4);
@@ -330,7 +330,7 @@ describe("shutdown", () => {
 
   test("is done by the end of the run (15)", async () => {
     const at = board();
-    const { dependents } = await import("../../src/ports/dependents.ts");
+    const { dependents } = await import("../../src/interop/dependents.ts");
     await run(async () => {
       const pool = new ThreadPoolExecutor({ maxWorkers: 1 });
       pool.submit(jobs.sleepAndSay, at);

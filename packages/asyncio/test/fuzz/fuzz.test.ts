@@ -2,7 +2,8 @@
 // runs many more.
 
 import { test } from "node:test";
-import { formatProgram, makeProgram, runProgram, shrinkProgram } from "./fuzz.ts";
+import { runProgram, shrinkProgram } from "./fuzz.ts";
+import { formatProgram, makeProgram } from "./program.ts";
 
 const count = Number(process.env.FUZZ_PROGRAMS ?? 2000);
 const first = Number(process.env.FUZZ_SEED ?? 1);

@@ -244,7 +244,10 @@ describe("R16: an abandoned CancelledError does not crash the process, anything 
       assert.equal(code, 0);
       if (scenario === "abandoned task") assert.equal(stderr, "");
       else
-        assert.match(stderr, /^asyncio: .* has ended, and a branch that nobody awaits was cut off/);
+        assert.match(
+          stderr,
+          /^asyncio: .* has ended, and a branch that no code awaits was cut off/,
+        );
       assert.match(stdout, scenario === "abandoned task" ? /^end$/m : /^finally\nend$/m);
     });
   }

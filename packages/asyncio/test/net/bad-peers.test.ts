@@ -13,38 +13,36 @@ const { createTask, Event, run, startServer } = asyncio;
 const text = (chunk: Uint8Array) => new TextDecoder().decode(chunk);
 
 /**
- * A server, and a way to connect bare sockets to it. Afterwards it is closed, and has reported what
- * it should.
+ * Runs `body` beside a server, with a function that connects a bare socket to it. Afterwards the
+ * server is shut down, and has to have made as many `reports` as are expected.
  */
-function serving(
+async function withServer(
   handler: asyncio.ConnectionHandler,
   body: (server: asyncio.Server, open: () => Promise<Socket>) => Promise<void>,
   { reports: expected = 0, ...options }: asyncio.ServerOptions & { reports?: number } = {},
-): () => Promise<void> {
-  return async () => {
-    const loop = new asyncio.HostLoop();
-    const reports = collectReports(loop);
-    await run(
-      async () => {
-        const server = await startServer(handler, { host: "127.0.0.1", ...options });
-        const { port } = server.sockets[0];
-        const open = async (): Promise<Socket> => {
-          const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
-          socket.on("error", () => {});
-          await once(socket, "connect");
-          return socket;
-        };
-        await body(server, open);
-        await server.shutdown(5);
-        assert.equal(server.connections, 0);
-      },
-      { loop },
-    );
-    assert.deepEqual(reports.length, expected, JSON.stringify(reports));
-  };
+): Promise<void> {
+  const loop = new asyncio.HostLoop();
+  const reports = collectReports(loop);
+  await run(
+    async () => {
+      const server = await startServer(handler, { host: "127.0.0.1", ...options });
+      const { port } = server.sockets[0];
+      const open = async (): Promise<Socket> => {
+        const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+        socket.on("error", () => {});
+        await once(socket, "connect");
+        return socket;
+      };
+      await body(server, open);
+      await server.shutdown(5);
+      assert.equal(server.connections, 0);
+    },
+    { loop },
+  );
+  assert.deepEqual(reports.length, expected, JSON.stringify(reports));
 }
 
-/** Counts the handlers that have ended. */
+/** Counts something, and waits until there is enough of it. */
 class Tally {
   #wanted = 0;
   #count = 0;
@@ -60,10 +58,9 @@ class Tally {
   }
 }
 
-const vanished = new Tally();
-test(
-  "thousands of peers that connect and vanish leave nothing behind",
-  serving(
+test("thousands of peers that connect and vanish leave nothing behind", async () => {
+  const vanished = new Tally();
+  await withServer(
     async (reader) => {
       try {
         await reader.readLine();
@@ -83,12 +80,11 @@ test(
       await asyncio.sleep(0);
       assert.equal(server.isServing(), true);
     },
-  ),
-);
+  );
+});
 
-test(
-  "a peer that has ended its side can still be answered (S142)",
-  serving(
+test("a peer that has ended its side can still be answered (S142)", async () => {
+  await withServer(
     async (reader, writer) => {
       const question = await reader.read();
       await writer.write(`${question.length} bytes`);
@@ -100,12 +96,11 @@ test(
       assert.equal(String(answer), "8 bytes");
       await once(socket, "end");
     },
-  ),
-);
+  );
+});
 
-test(
-  "a peer that sends byte by byte is understood",
-  serving(
+test("a peer that sends byte by byte is understood", async () => {
+  await withServer(
     async (reader, writer) => {
       await writer.write(await reader.readLine());
     },
@@ -118,14 +113,13 @@ test(
       assert.equal(String(answer), "a line\n");
       socket.destroy();
     },
-  ),
-);
+  );
+});
 
-let unsent = 0;
-const stuck = new Tally();
-test(
-  "a peer that never reads costs its writer a deadline, and little memory",
-  serving(
+test("a peer that never reads costs its writer a deadline, and little memory", async () => {
+  let unsent = 0;
+  const stuck = new Tally();
+  await withServer(
     async (_reader, writer) => {
       const chunk = new Uint8Array(65_536);
       try {
@@ -148,12 +142,11 @@ test(
       assert.ok(unsent <= 2 * 65_536);
       socket.destroy();
     },
-  ),
-);
+  );
+});
 
-test(
-  "a line that never ends fails its handler at the limit, and no other",
-  serving(
+test("a line that never ends fails its handler at the limit, and no other", async () => {
+  await withServer(
     async (reader, writer) => {
       await writer.write(await reader.readLine());
     },
@@ -172,14 +165,13 @@ test(
       fine.destroy();
     },
     { limit: 1000, reports: 1 },
-  ),
-);
+  );
+});
 
-let lostWith: unknown;
-const reset = new Tally();
-test(
-  "a reset in the middle of a message is an error with the host's code",
-  serving(
+test("a reset in the middle of a message is an error with the host's code", async () => {
+  let lostWith: unknown;
+  const reset = new Tally();
+  await withServer(
     async (reader) => {
       try {
         await reader.readExactly(100);
@@ -198,12 +190,11 @@ test(
 
       assert.equal((lostWith as NodeJS.ErrnoException).code, "ECONNRESET");
     },
-  ),
-);
+  );
+});
 
-test(
-  "garbage is bytes like others",
-  serving(
+test("garbage is bytes like others", async () => {
+  await withServer(
     async (reader, writer) => {
       const garbage = await reader.readExactly(1000);
       await writer.write(String(garbage.reduce((sum, byte) => sum + byte, 0)));
@@ -219,14 +210,13 @@ test(
       );
       socket.destroy();
     },
-  ),
-);
+  );
+});
 
-const begun = new Tally();
-const cancelled = new Tally();
-test(
-  "a server with 1,000 live connections is shut down at once",
-  serving(
+test("a server with 1,000 live connections is shut down at once", async () => {
+  const begun = new Tally();
+  const cancelled = new Tally();
+  await withServer(
     async (_reader, writer) => {
       writer.write("hello");
       begun.add();
@@ -251,8 +241,8 @@ test(
       await cancelled.reaches(1000);
       await Promise.all(ended);
     },
-  ),
-);
+  );
+});
 
 test("memory stays flat while much goes through a slow consumer", async () => {
   const total = 128 * 1024 * 1024;

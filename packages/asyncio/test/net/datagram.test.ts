@@ -20,7 +20,7 @@ import {
   timeout,
 } from "../../src/index.ts";
 import { openEndpoint } from "../../src/net/datagram.ts";
-import type { DatagramReceiver } from "../../src/ports/network.ts";
+import type { DatagramReceiver } from "../../src/streams/network.ts";
 import { cancelSweep, explore, LeakError, runTest, SimulatedNetwork } from "../../src/testing.ts";
 import { conforms } from "../conformance.ts";
 import { rejection, virtual } from "../virtual.ts";
@@ -278,7 +278,7 @@ describe("wrong arguments of datagrams", () => {
     ["a buffer that is no number", { sendBufferSize: "9" }, /`sendBufferSize` to be a number of/],
     ["a local address that is none", { local: null }, /`local` to be an address, .*, got null$/],
     ["a host that is no name", { local: { host: 5 } }, /`local\.host` to be a string, got 5$/],
-    ["a queue of 0", { queueSize: 0 }, /`queueSize` of 1 or more, got 0$/],
+    ["a queue of 0", { queueSize: 0 }, /`queueSize`, a whole number of 1 or more, got 0$/],
     ["a remote address without a port", { remote: { host: "a" } }, /`remote\.port` to be a number/],
     ["a port too high", { local: { port: 70_000 } }, /`local\.port` from 0 to 65,535, got 70000$/],
     ["a family of its own", { family: 5 }, /`family` to be 4 or 6, got 5$/],

@@ -3,7 +3,7 @@ import dns from "node:dns";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import { listenOnAll } from "../../src/net/listen.ts";
-import { hostError, type Listener, type ListenOptions } from "../../src/ports/network.ts";
+import { hostError, type Listener, type ListenOptions } from "../../src/streams/network.ts";
 
 const { openConnection, run, startServer } = asyncio;
 

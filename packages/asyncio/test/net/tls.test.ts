@@ -245,7 +245,7 @@ describe("certificates", () => {
     ],
     unknown: [
       "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-      /: the certificate of localhost was issued by somebody unknown \(root of somebody else\)\. Pass the certificate of the issuer in `ca`, or have the server send the whole chain \[/,
+      /: the certificate of localhost was issued by an unknown issuer \(root of somebody else\)\. Pass the certificate of the issuer in `ca`, or have the server send the whole chain \[/,
     ],
     elsewhere: [
       "ERR_TLS_CERT_ALTNAME_INVALID",

@@ -4,25 +4,7 @@ import { PassThrough, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 import * as asyncio from "asyncio-ts";
-
-let passed = 0;
-let failed = 0;
-
-async function check(name, body) {
-  try {
-    await asyncio.run(() => asyncio.timeout(20, body), { signals: false });
-    passed++;
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failed++;
-    console.log(`not ok - ${name}: ${error?.stack ?? error}`);
-  }
-}
-
-function equal(found, expected) {
-  const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];
-  if (a !== b) throw new Error(`expected ${b}, found ${a}`);
-}
+import { checkInRun as check, equal, summarise } from "./harness/checks.mjs";
 
 const text = (bytes) => new TextDecoder().decode(bytes);
 
@@ -171,5 +153,4 @@ await check("endless empty chunks do not keep a deadline from its turn", async (
   await reader[Symbol.asyncDispose]();
 });
 
-console.log(`# ${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 ? 1 : 0;
+summarise();

@@ -5,34 +5,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import * as asyncio from "asyncio-ts";
 import { park } from "asyncio-ts/lowlevel";
 import { VirtualLoop } from "asyncio-ts/testing";
-
-let passed = 0;
-let failed = 0;
-
-async function check(name, body) {
-  try {
-    await body();
-    passed++;
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failed++;
-    console.log(`not ok - ${name}: ${error?.stack ?? error}`);
-  }
-}
-
-function equal(found, expected) {
-  const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];
-  if (a !== b) throw new Error(`expected ${b}, found ${a}`);
-}
-
-async function failureOf(promise) {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new Error("expected a rejection");
-}
+import { check, equal, failureOf, summarise } from "./harness/checks.mjs";
 
 /** Runs `body` on a virtual loop and checks that it leaves nothing behind. */
 async function virtually(body, options) {
@@ -342,5 +315,4 @@ await check("operations of other authors wait through park", async () => {
   });
 });
 
-console.log(`# ${passed} passed, ${failed} failed`);
-if (failed > 0) process.exitCode = 1;
+summarise();

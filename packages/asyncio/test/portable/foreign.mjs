@@ -5,34 +5,9 @@ import { EventEmitter, once } from "node:events";
 import { createServer } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import * as asyncio from "asyncio-ts";
+import { check as checkForEver, equal, failureOf, summarise } from "./harness/checks.mjs";
 
-let passed = 0;
-let failed = 0;
-
-async function check(name, body) {
-  try {
-    await asyncio.timeout(20, body);
-    passed++;
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failed++;
-    console.log(`not ok - ${name}: ${error?.stack ?? error}`);
-  }
-}
-
-function equal(found, expected) {
-  const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];
-  if (a !== b) throw new Error(`expected ${b}, found ${a}`);
-}
-
-async function failureOf(promise) {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new Error("expected a rejection");
-}
+const check = (name, body) => checkForEver(name, () => asyncio.timeout(20, body));
 
 const sockets = new Set();
 let connections = 0;
@@ -225,6 +200,5 @@ await check("a value that comes too late is discarded", async () => {
 
 server.close();
 server.closeAllConnections();
-console.log(`# ${passed} passed, ${failed} failed`);
-if (failed > 0) process.exitCode = 1;
+summarise();
 setTimeout(() => process.exit(), 500).unref?.();

@@ -3,34 +3,7 @@
 
 import * as asyncio from "asyncio-ts";
 import { runTest, SimulatedNetwork } from "asyncio-ts/testing";
-
-let passed = 0;
-let failed = 0;
-
-async function check(name, body) {
-  try {
-    await body();
-    passed++;
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failed++;
-    console.log(`not ok - ${name}: ${error?.stack ?? error}`);
-  }
-}
-
-function equal(found, expected) {
-  const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];
-  if (a !== b) throw new Error(`expected ${b}, found ${a}`);
-}
-
-async function failureOf(promise) {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new Error("expected a rejection");
-}
+import { check, equal, failureOf, summarise } from "./harness/checks.mjs";
 
 const text = (bytes) => new TextDecoder().decode(bytes);
 const sh = (script) => ["-c", script];
@@ -218,5 +191,4 @@ await check("signals arrive, and the listeners are taken away", () =>
   }),
 );
 
-console.log(`# ${passed} passed, ${failed} failed`);
-if (failed > 0) process.exitCode = 1;
+summarise();

@@ -3,34 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import * as asyncio from "asyncio-ts";
-
-let passed = 0;
-let failed = 0;
-
-async function check(name, body) {
-  try {
-    await asyncio.run(() => asyncio.timeout(20, body), { signals: false });
-    passed++;
-    console.log(`ok - ${name}`);
-  } catch (error) {
-    failed++;
-    console.log(`not ok - ${name}: ${error?.stack ?? error}`);
-  }
-}
-
-function equal(found, expected) {
-  const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];
-  if (a !== b) throw new Error(`expected ${b}, found ${a}`);
-}
-
-async function failureOf(promise) {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new Error("expected a rejection");
-}
+import { checkInRun as check, equal, failureOf, summarise } from "./harness/checks.mjs";
 
 const text = (bytes) => new TextDecoder().decode(bytes);
 const pem = (name) => readFileSync(new URL(`../fixtures/tls/${name}.pem`, import.meta.url), "utf8");
@@ -294,5 +267,4 @@ await check("abort under TLS ends both sides", () => {
   );
 });
 
-console.log(`# ${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 ? 1 : 0;
+summarise();

@@ -528,7 +528,11 @@ describe("a program that cannot be started", () => {
     ["an argument that is no text", ["ls", [5]], /expects arguments to be strings, got 5$/],
     ["an unknown stream", ["ls", [], { stdout: "tty" }], /`stdout` to be "pipe", .*, got "tty"$/],
     ["stdout for stdout", ["ls", [], { stdout: "stdout" }], /got "stdout"$/],
-    ["a limit of 0", ["ls", [], { limit: 0 }], /`limit` to be 1 byte or more, got 0$/],
+    [
+      "a limit of 0",
+      ["ls", [], { limit: 0 }],
+      /`limit` in bytes, a whole number of 1 or more, got 0$/,
+    ],
   ] as const) {
     test(`${what} is refused`, async () => {
       const call = createSubprocessExec as (...args: unknown[]) => Promise<unknown>;

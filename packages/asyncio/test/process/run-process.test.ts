@@ -407,7 +407,9 @@ describe("a deadline of runProcess", () => {
     "is none for a process that has ended, and does not end what holds its output open",
     real(async () => {
       const said = join(folder, "detached");
-      const script = `(while :; do echo; sleep 0.01; done) & echo $! >> ${said}; echo done`;
+      // Without the trap it would end by itself, at the first line that nobody takes.
+      const loop = "trap '' PIPE; while :; do echo 2> /dev/null; sleep 0.01; done";
+      const script = `(${loop}) & echo $! >> ${said}; echo done`;
       const { returncode, stdout } = await patiently((seconds) =>
         runProcess("sh", sh(script), { seconds }).catch((error) => {
           if (!(error instanceof TimeoutError)) throw error;

@@ -297,10 +297,11 @@ describe("LifoQueue", () => {
     }),
   );
 
-  test("rounds a fraction of maxsize up; 0 or less is no limit (S127)", () => {
-    const sizes = [1.5, 0, -1].map((maxsize) => new LifoQueue(maxsize).maxsize);
+  test("refuses a fraction of maxsize; 0 or less is no limit (S127)", () => {
+    const sizes = [2, 0, -1].map((maxsize) => new LifoQueue(maxsize).maxsize);
 
     assert.deepEqual(sizes, [2, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
+    assert.throws(() => new LifoQueue(1.5), RangeError);
     assert.throws(() => filled(new LifoQueue<number>(1, { name: "jobs" }), [1, 2]), {
       message: /found LifoQueue "jobs" full/,
     });

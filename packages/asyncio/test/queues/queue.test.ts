@@ -154,8 +154,6 @@ describe("maxsize (S127)", () => {
     [0, Number.POSITIVE_INFINITY],
     [-1, Number.POSITIVE_INFINITY],
     [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
-    [1.3, 2],
-    [0.1, 1],
     [2, 2],
   ];
 
@@ -178,7 +176,7 @@ describe("maxsize (S127)", () => {
   });
 
   test("that is no number of items throws", () => {
-    assert.throws(() => new Queue(Number.NaN), RangeError);
+    for (const size of [Number.NaN, 0.1, 1.5]) assert.throws(() => new Queue(size), RangeError);
     assert.throws(() => new Queue("2" as never), TypeError);
   });
 });

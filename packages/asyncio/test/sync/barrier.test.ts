@@ -199,7 +199,7 @@ describe("arguments", () => {
   test("what is no number is a TypeError", () => {
     assert.throws(() => new Barrier("2" as never), {
       name: "TypeError",
-      message: '`new Barrier` expects a number of tasks, got "2"',
+      message: '`new Barrier` expects a number of tasks, a whole number of 1 or more, got "2"',
     });
   });
 });

@@ -164,7 +164,7 @@ describe("arguments (S115)", () => {
     assert.throws(() => new Semaphore(-1), {
       name: "RangeError",
       code: "ERR_ASYNCIO_INVALID_ARGUMENT",
-      message: "`new Semaphore` expects a whole number of permits, 0 or more, got -1",
+      message: "`new Semaphore` expects a number of permits, a whole number of 0 or more, got -1",
     });
     assert.throws(() => new BoundedSemaphore(-1), /`new BoundedSemaphore` expects/);
   });

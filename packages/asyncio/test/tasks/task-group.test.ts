@@ -751,12 +751,15 @@ describe("limit", () => {
   test(
     "limits that are no count are rejected",
     virtual(async () => {
-      for (const limit of [0, -1, Number.NaN]) {
+      for (const limit of [0, 1.5, -1, Number.NaN]) {
         await assert.rejects(taskGroup(forever, { limit }), RangeError);
       }
       const error = await rejection(taskGroup(forever, { limit: "2" as never }));
       assert.ok(error instanceof TypeError);
-      assert.equal(error.message, '`taskGroup` expects `limit` to be a number, got "2"');
+      assert.equal(
+        error.message,
+        '`taskGroup` expects `limit`, a whole number of 1 or more, got "2"',
+      );
     }),
   );
 

@@ -10,7 +10,7 @@ for (const search of ["runTest", "cancelSweep"]) {
   test(`fail \`${search}\``, async () => {
     const { code, stdout, stderr } = await runFixture("unawaited", search);
 
-    assert.equal(stdout, `${told}, and nobody has awaited it: Error: unawaited\n`);
+    assert.equal(stdout, `${told}, and no code has awaited it: Error: unawaited\n`);
     assert.deepEqual([code, stderr], [0, ""]);
   });
 }
@@ -21,7 +21,7 @@ test("fail `explore` with the schedule in which they do, shrunk, and replayed", 
   const [first, second, third] = stdout.split("\n");
   assert.equal(
     `${first}\n${second}`,
-    `${told}, and nobody has awaited it: Error: used after it was closed`,
+    `${told}, and no code has awaited it: Error: used after it was closed`,
   );
   assert.equal(third, "2 places: true");
   assert.deepEqual([code, stderr], [0, ""]);

@@ -1,0 +1,48 @@
+// A Redis-like server on the streams of asyncio-ts: what is buffered is parsed in one step, and
+// answered in one write.
+
+import { type ParserInput, run, startServer } from "asyncio-ts";
+import { serve } from "../service.ts";
+import { Store } from "./commands.ts";
+
+const text = { encoding: "latin1" };
+
+/** "*2\r\n$3\r\nGET\r\n$1\r\na\r\n": how many parts, and each with its length before it. */
+function command(input: ParserInput): string[] {
+  const parts: string[] = [];
+  const count = Number(input.readLine(text).slice(1));
+  for (let part = 0; part < count; part++) {
+    const length = Number(input.readLine(text).slice(1));
+    parts.push(input.readExactly(length, text));
+    input.skip(2);
+  }
+  return parts;
+}
+
+const commands = (input: ParserInput): string[][] => input.all(command);
+
+await run(async () => {
+  const store = new Store();
+  let open = 0;
+  const server = await startServer(
+    async (reader, writer) => {
+      open++;
+      try {
+        for (;;) {
+          const found = await reader.parse(commands);
+          if (found === undefined) break;
+          await writer.write(found.map((parts) => store.execute(parts)).join(""));
+        }
+      } finally {
+        open--;
+      }
+    },
+    { host: "127.0.0.1", port: 0, backlog: 1024 },
+  );
+  const ended = Promise.withResolvers<void>();
+  serve(server.sockets[0].port, () => open, ended.resolve);
+  await ended.promise;
+  server.close();
+  server.abortClients();
+  await server.waitClosed();
+});

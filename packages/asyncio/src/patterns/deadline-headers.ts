@@ -1,0 +1,85 @@
+/**
+ * Deadlines over a wire: a service that is asked tells those that it asks how much time is left, so
+ * that nobody works on for a caller who has given up. What is sent is the time that is left, and
+ * not an instant, since clocks differ; the time on the way is not counted. Source: the grpc-timeout
+ * header of gRPC.
+ */
+
+import { argumentError, checkCoroutine, checkOptions, checkSeconds } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
+import type { Coroutine } from "../kernel/task.ts";
+import { timeLeft } from "../tasks/due.ts";
+import { timeout } from "../tasks/timeouts.ts";
+
+const HEADER = "time-left";
+
+/**
+ * The headers of a request: those of a web Request, or of Node. Names of Node's are in lower case.
+ */
+export type HeadersOf =
+  | { get(name: string): string | null }
+  | Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** What `withDeadlineOf` takes. */
+export interface WithDeadlineOptions {
+  /** Seconds that `body` has at most, whatever the caller allows. @default Infinity */
+  readonly max?: number | undefined;
+}
+
+const KNOWN: Names<WithDeadlineOptions> = { max: 1 };
+
+/**
+ * The headers that tell the other side how much time is left until the nearest deadline here:
+ * `time-left`, in seconds, such as "1.250"; none if there is no deadline. Not a wait.
+ *
+ * @example
+ * const headers = await asyncio.timeout(5, async () => patterns.deadlineHeaders());
+ * assert.ok(Number(headers["time-left"]) > 4);
+ * assert.deepEqual(patterns.deadlineHeaders(), {});
+ */
+export function deadlineHeaders(): Record<string, string> {
+  const left = timeLeft();
+  if (left === Number.POSITIVE_INFINITY) return {};
+  return { [HEADER]: (Math.floor(left * 1000) / 1000).toFixed(3) };
+}
+
+/**
+ * Runs `body` under the deadline that came with the `headers` of a request, as `timeout` does: past
+ * it, waits are cancelled, and the call rejects with a TimeoutError. Without such a header, or with
+ * one that is no number of seconds, only `max` counts. Callers can ask for less time than `max`,
+ * and not for more.
+ *
+ * @example
+ * const handle = (request: Request) =>
+ *   patterns.withDeadlineOf(request.headers, () => asyncio.sleep(3600), { max: 30 });
+ * const request = new Request("http://localhost/", { headers: { "time-left": "0.010" } });
+ * await assert.rejects(handle(request), asyncio.TimeoutError);
+ */
+export async function withDeadlineOf<T>(
+  headers: HeadersOf,
+  body: Coroutine<T>,
+  options?: WithDeadlineOptions,
+): Promise<T> {
+  const api = "`withDeadlineOf`";
+  if (typeof headers !== "object" || headers === null)
+    throw argumentError(api, "the headers of a request", headers);
+  checkCoroutine(api, body);
+  checkOptions(api, options, KNOWN);
+  const { max = Number.POSITIVE_INFINITY } = options ?? {};
+  checkSeconds(api, "`max` in seconds", max);
+  return await timeout(Math.min(secondsIn(headers), max), body);
+}
+
+/** The least of what the headers say: a proxy may have added its own. */
+function secondsIn(headers: HeadersOf): number {
+  const found = typeof headers.get === "function" ? headers.get(HEADER) : fieldOf(headers);
+  const values = String(found ?? "").split(",");
+  const seconds = values.map((value) =>
+    /^\s*\d+(\.\d+)?\s*$/.test(value) ? Number(value) : 1 / 0,
+  );
+  return Math.min(...seconds);
+}
+
+function fieldOf(headers: object): unknown {
+  return (headers as Readonly<Record<string, unknown>>)[HEADER];
+}

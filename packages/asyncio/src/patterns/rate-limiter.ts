@@ -1,0 +1,258 @@
+/**
+ * Rate limiters: so many in so many seconds. The algorithm is GCRA (the generic cell rate algorithm
+ * of ATM networks), the leaky bucket in one number: `#full` is when the bucket will be full again.
+ * Taking moves it on; a take is granted once it is no further ahead than a bucket takes to fill.
+ *
+ *     granted at  #full + (weight - burst) * seconds for one
+ *     then        #full = max(#full, that) + weight * seconds for one
+ *
+ * One who waits has taken nothing, so a cancelled wait gives nothing back. Only the first in line
+ * has a timer. Timers of hosts are late by a millisecond or so; what waited in line counts as
+ * granted when it was due, if that was at most LATENESS ago, or a fast rate would not be reached.
+ *
+ * Invariant: in any `t` seconds, on an exact clock, at most `burst + rate * t / per` are granted.
+ */
+
+import {
+  checkAmount,
+  checkCoroutine,
+  checkCount,
+  checkOptions,
+  checkSeconds,
+  rangeError,
+} from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
+import { realHost } from "../kernel/host.ts";
+import { completed, here } from "../kernel/operation.ts";
+import { park } from "../kernel/scope.ts";
+import type { Coroutine } from "../kernel/task.ts";
+import { type Wait, WaitList } from "../kernel/wait.ts";
+import { formatSeconds } from "../structures/timers.ts";
+import { describeSync } from "../sync/lock.ts";
+import { noticeFakeTimers } from "../tasks/fake-timers.ts";
+import { Clock } from "./clock.ts";
+import type { Idling } from "./keyed.ts";
+
+/** What `new RateLimiter` takes. */
+export interface RateLimiterOptions {
+  /** How many in `per` seconds. */
+  readonly rate: number;
+  /** Seconds. @default 1 */
+  readonly per?: number | undefined;
+  /** How many at once after a pause. @default 1 */
+  readonly burst?: number | undefined;
+  /** What reports and errors call it. */
+  readonly name?: string | undefined;
+}
+
+/** What `limiter.run` takes. */
+export interface WeightOption {
+  /** For how many it counts. @default 1 */
+  readonly weight?: number | undefined;
+}
+
+const KNOWN: Names<RateLimiterOptions> = { rate: 1, per: 1, burst: 1, name: 1 };
+const RUN: Names<WeightOption> = { weight: 1 };
+/** Seconds. */
+const LATENESS = 0.002;
+
+/**
+ * Lets so many through in so many seconds, evenly, and up to `burst` at once after a pause. First
+ * come, first served, whatever their weights. It is no task and keeps nothing open: make it
+ * anywhere, also at module level. Source: GCRA (ITU-T I.371).
+ *
+ * @example
+ * const limiter = new patterns.RateLimiter({ rate: 100, burst: 2 });
+ * const times: number[] = [];
+ * const started = asyncio.getRunningLoop().time();
+ * for (let n = 0; n < 4; n++) {
+ *   await limiter.take();
+ *   times.push(asyncio.getRunningLoop().time() - started);
+ * }
+ * assert.ok((times[1] ?? 1) < 0.01 && (times[3] ?? 0) > 0.015); // two at once, then one in 0.01 s
+ */
+export class RateLimiter implements Idling {
+  /** What reports and errors call it. */
+  readonly name: string | undefined;
+  readonly #burst: number;
+  #rate: number;
+  #per: number;
+  readonly #clock = new Clock(() => this.#forget());
+  /** When the bucket is full again; it is, if that is not later than now. */
+  #full = Number.NEGATIVE_INFINITY;
+  /** Nothing is granted before. */
+  #closedUntil = Number.NEGATIVE_INFINITY;
+  readonly #waiters: WaitList = new WaitList();
+  /** The sum of their weights. */
+  #waitingWeight = 0;
+  #taken = 0;
+  /** Takes the timer for the first in line away; undefined iff nobody waits. */
+  #stopTimer: (() => void) | undefined = undefined;
+  readonly #subject = { describeWait: (now: number): string => this.#describeWait(now) };
+
+  constructor(options: RateLimiterOptions) {
+    const api = "`new RateLimiter`";
+    checkOptions(api, options ?? undefined, KNOWN);
+    const { rate, per = 1, burst = 1, name }: Partial<RateLimiterOptions> = options ?? {};
+    checkAmount(api, "`rate`", rate);
+    checkAmount(api, "`per` in seconds", per);
+    checkCount(api, "`burst`", burst, 1, Number.MAX_VALUE);
+    this.#rate = rate as number; // checked
+    this.#per = per;
+    this.#burst = burst;
+    this.name = name;
+  }
+
+  /** True if nobody waits and the bucket is full: a new limiter would do the same. */
+  get idle(): boolean {
+    const now = this.#clock.now();
+    return this.#waiters.length === 0 && this.#full <= now && this.#closedUntil <= now;
+  }
+
+  /**
+   * Waits for its turn, which comes when all who came before have had theirs. A `weight` above
+   * `burst` would never come, and is refused. Cancelled while it waits, it has taken nothing.
+   */
+  async take(weight = 1): Promise<void> {
+    this.#checkWeight("`limiter.take`", weight);
+    await this.#take(weight);
+  }
+
+  /** Takes if that needs no wait: whether it has. Overtakes nobody. */
+  tryTake(weight = 1): boolean {
+    this.#checkWeight("`limiter.tryTake`", weight);
+    const now = this.#clock.now();
+    if (this.#waiters.length > 0 || this.#due(weight) > now) return false;
+    this.#grant(weight, now);
+    return true;
+  }
+
+  /** Runs `body` once its turn has come. What is paid stays paid, also if `body` fails. */
+  async run<T>(body: Coroutine<T>, options?: WeightOption): Promise<T> {
+    const api = "`limiter.run`";
+    checkCoroutine(api, body);
+    checkOptions(api, options, RUN);
+    const weight = options?.weight ?? 1;
+    this.#checkWeight(api, weight);
+    await this.#take(weight);
+    return await body();
+  }
+
+  /**
+   * Grants nothing for so many `seconds`, and then goes on at the rate, without a burst: what the
+   * answer 429 asks for. Never shortens what was asked for before.
+   */
+  penalize(seconds: number): void {
+    const what = "a number of seconds, and not Infinity";
+    checkSeconds("`limiter.penalize`", what, seconds);
+    if (seconds === Number.POSITIVE_INFINITY) throw rangeError("`limiter.penalize`", what, seconds);
+    this.#closedUntil = Math.max(this.#closedUntil, this.#clock.now() + Math.max(seconds, 0));
+    this.#full = Math.max(this.#full, this.#closedUntil + (this.#burst - 1) * this.#secondsForOne);
+    this.#serve();
+  }
+
+  /** From now on `rate` in `per` seconds, for those who wait, too. @param per @default 1 */
+  setRate(rate: number, per = 1): void {
+    checkAmount("`limiter.setRate`", "`rate`", rate);
+    checkAmount("`limiter.setRate`", "`per` in seconds", per);
+    const now = this.#clock.now();
+    const missing = Math.max(this.#full - now, 0) / this.#secondsForOne;
+    this.#rate = rate;
+    this.#per = per;
+    this.#full = now + missing * this.#secondsForOne;
+    this.#serve();
+  }
+
+  /** Seconds until a `take(weight)` would be granted that came now. */
+  delay(weight = 1): number {
+    this.#checkWeight("`limiter.delay`", weight);
+    const now = this.#clock.now();
+    return Math.max(this.#due(this.#waitingWeight + weight) - now, 0);
+  }
+
+  /** `taken` is the sum of the weights that were granted, `delay` in seconds as of `delay()`. */
+  statistics(): Readonly<Record<"rate" | "per" | "burst" | "waiting" | "taken" | "delay", number>> {
+    const [rate, per, burst, taken] = [this.#rate, this.#per, this.#burst, this.#taken];
+    const [waiting, delay] = [this.#waiters.length, this.delay()];
+    return Object.freeze({ rate, per, burst, waiting, taken, delay });
+  }
+
+  #take(weight: number): Promise<void> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) return stop;
+    const now = this.#clock.now();
+    if (this.#waiters.length === 0 && this.#due(weight) <= now) {
+      this.#grant(weight, now);
+      return completed(scope, this.#subject, undefined);
+    }
+    if (scope.loop.host === realHost) noticeFakeTimers();
+    const wait = park<void>(scope, this.#subject, (wait) => this.#left(wait));
+    wait.offer = weight;
+    this.#waiters.add(wait as Wait);
+    this.#waitingWeight += weight;
+    if (this.#waiters.length === 1) this.#serve();
+    return wait.promise;
+  }
+
+  /** When `weight` is granted, if nobody else takes before. */
+  #due(weight: number): number {
+    return Math.max(this.#full + (weight - this.#burst) * this.#secondsForOne, this.#closedUntil);
+  }
+
+  #grant(weight: number, at: number): void {
+    this.#full = Math.max(this.#full, at) + weight * this.#secondsForOne;
+    this.#taken += weight;
+  }
+
+  /** Grants what is due, first come, first served, and sets the timer for the next one. */
+  #serve(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+    let next = this.#waiters.first;
+    for (; next !== undefined; next = this.#waiters.first) {
+      const weight = next.offer as number; // put there by #take
+      const due = this.#due(weight);
+      const { loop } = next.scope;
+      const now = loop.time();
+      if (due > now) {
+        const timer = loop.addTimer(due, { timerDue: () => this.#serve() });
+        this.#stopTimer = () => loop.cancelTimer(timer);
+        return;
+      }
+      this.#grant(weight, Math.max(due, now - LATENESS));
+      this.#waitingWeight -= weight;
+      next.resume(undefined);
+    }
+  }
+
+  /** A wait is being cancelled: the next one may weigh less, and fit before. */
+  #left(wait: Wait<never>): true {
+    this.#waitingWeight -= wait.offer as number; // put there by #take
+    const isFirst = this.#waiters.first === wait;
+    this.#waiters.remove(wait as Wait);
+    if (isFirst) this.#serve();
+    return true;
+  }
+
+  get #secondsForOne(): number {
+    return this.#per / this.#rate;
+  }
+
+  #forget(): void {
+    this.#full = this.#closedUntil = Number.NEGATIVE_INFINITY;
+  }
+
+  #checkWeight(api: string, weight: unknown): void {
+    checkCount(api, "`weight`", weight, 1, Number.MAX_VALUE);
+    const what = `a weight of at most ${this.#burst}, which is the burst: more would never be granted`;
+    if ((weight as number) > this.#burst) throw rangeError(api, what, weight);
+  }
+
+  #describeWait(now: number): string {
+    const [first] = [this.#waiters.first];
+    const due = first === undefined ? now : this.#due(first.offer as number);
+    const name = describeSync("RateLimiter", this.name);
+    return `${name}, ${this.#waiters.length} waiting, the first for ${formatSeconds(due - now)} more`;
+  }
+}

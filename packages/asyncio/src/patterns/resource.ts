@@ -1,0 +1,227 @@
+/**
+ * Resources: how something is opened and closed, as one value. A resource is opened in the scope of
+ * whoever opens it, so that can be cancelled. Once it is open nothing comes between that and the
+ * promise to close it: a completed wait wins, and there is no other wait in between.
+ */
+
+import { checkCoroutine, checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
+import { here } from "../kernel/operation.ts";
+import type { Coroutine } from "../kernel/task.ts";
+import { checkSignal } from "../ports/abort.ts";
+import { ExceptionGroup } from "../tasks/exception-group.ts";
+import { CancelScope, type SignalOption } from "../tasks/timeouts.ts";
+import {
+  type Ended,
+  endedBy,
+  RELEASE_DELAY,
+  RETURNED,
+  type ReleaseOptions,
+  releaseWithin,
+} from "./release.ts";
+
+export type { Ended, ReleaseOptions };
+
+const RELEASE: Names<ReleaseOptions> = { name: 1, releaseDelay: 1 };
+
+function checkReleaseOptions(api: string, options: ReleaseOptions | undefined): void {
+  checkOptions(api, options, RELEASE);
+  if (options?.releaseDelay !== undefined)
+    checkSeconds(api, "`releaseDelay` in seconds", options.releaseDelay);
+}
+
+/** How something is opened and closed. Made by `resource`. */
+export class Resource<T> {
+  /** What reports and errors call it. */
+  readonly name: string | undefined;
+  readonly #acquire: Coroutine<T>;
+  readonly #release: (item: T, ended: Ended) => unknown;
+  readonly #delay: number;
+
+  /** @internal */
+  constructor(
+    acquire: Coroutine<T>,
+    release: (item: T, ended: Ended) => unknown,
+    options: ReleaseOptions,
+  ) {
+    this.name = options.name;
+    this.#acquire = acquire;
+    this.#release = release;
+    this.#delay = options.releaseDelay ?? RELEASE_DELAY;
+  }
+
+  /**
+   * Opens it, runs `body` with it, closes it on every path, and gives what `body` gives. Cancelled
+   * while it opens, there is nothing to close. A failure of closing is thrown, unless `body` has
+   * failed: then that one comes out, and the other is reported.
+   */
+  async use<R>(body: (item: T) => R | PromiseLike<R>): Promise<R> {
+    checkCoroutine("`resource.use`", body);
+    const stop = here().interruption("resource.use");
+    if (stop !== undefined) await stop;
+    const item = await this.open();
+    let value: R;
+    try {
+      value = await body(item);
+    } catch (error) {
+      await this.close(item, endedBy(error)).catch(report);
+      throw error;
+    }
+    await this.close(item, RETURNED);
+    return value;
+  }
+
+  /** @internal */
+  async open(): Promise<T> {
+    return await this.#acquire();
+  }
+
+  /** @internal In a shield, for as long as it may take. */
+  async close(item: T, ended: Ended): Promise<void> {
+    const what = this.name ?? "a resource";
+    await releaseWithin(this.#delay, what, () => this.#release(item, ended));
+  }
+}
+
+/**
+ * Says how something is opened, and how it is closed: by `release`, which gets what `acquire` gave,
+ * and how the body ended that it was opened for. `release` runs in a shield, for at most
+ * `releaseDelay` seconds. Not a wait: `use` opens it, and so do `resources` and a Pool.
+ *
+ * @example
+ * const log: string[] = [];
+ * const connection = patterns.resource(
+ *   async () => ({ query: async (text: string) => text.length }),
+ *   async (_connection, ended) => log.push(ended.how),
+ *   { name: "the database" },
+ * );
+ * assert.equal(await connection.use((db) => db.query("select 1")), 8);
+ * assert.deepEqual(log, ["returned"]);
+ */
+export function resource<T>(
+  acquire: Coroutine<T>,
+  release: (item: T, ended: Ended) => unknown,
+  options?: ReleaseOptions,
+): Resource<T> {
+  checkCoroutine("`resource`", acquire);
+  checkCoroutine("`resource`", release);
+  checkReleaseOptions("`resource`", options);
+  return new Resource(acquire, release, options ?? {});
+}
+
+/** What the body of `resources` gets: opens things for the rest of the block. */
+export class ResourceScope {
+  readonly #releases: ((ended: Ended) => Promise<void>)[] = [];
+  #closed = false;
+
+  /**
+   * Opens a resource, which is closed at the end of the block. Cancelled while it opens, there is
+   * nothing to close. Rejects with an InvalidStateError when the block has ended.
+   */
+  async open<T>(resource: Resource<T>): Promise<T> {
+    this.#checkOpen("open");
+    const item = await resource.open();
+    if (this.#closed) {
+      await resource.close(item, RETURNED); // a branch that was not awaited has opened it too late
+      this.#checkOpen("open");
+    }
+    this.#releases.push((ended) => resource.close(item, ended));
+    return item;
+  }
+
+  /**
+   * Disposes of `item` at the end of the block, within 5 seconds, and gives it back.
+   * @throws InvalidStateError when the block has ended.
+   */
+  use<T extends AsyncDisposable | Disposable>(item: T): T {
+    this.defer(() =>
+      Symbol.asyncDispose in item ? item[Symbol.asyncDispose]() : item[Symbol.dispose](),
+    );
+    return item;
+  }
+
+  /**
+   * Calls `release` at the end of the block, in a shield, for at most `releaseDelay` seconds.
+   * @throws InvalidStateError when the block has ended.
+   */
+  defer(release: (ended: Ended) => unknown, options?: ReleaseOptions): void {
+    checkCoroutine("`scope.defer`", release);
+    checkReleaseOptions("`scope.defer`", options);
+    this.#checkOpen("defer");
+    const { name = "what was deferred", releaseDelay = RELEASE_DELAY } = options ?? {};
+    this.#releases.push((ended) => releaseWithin(releaseDelay, name, () => release(ended)));
+  }
+
+  /** @internal Closes everything, the last first, and gives what has failed. */
+  async close(ended: Ended): Promise<unknown[]> {
+    const failures: unknown[] = [];
+    for (let next = this.#releases.pop(); next !== undefined; next = this.#releases.pop())
+      await next(ended).catch((error) => failures.push(error));
+    this.#closed = true;
+    return failures;
+  }
+
+  #checkOpen(call: string): void {
+    if (!this.#closed) return;
+    throw new InvalidStateError(
+      `\`scope.${call}\` was called when the block of \`resources\` had ended. Await everything inside of it`,
+    );
+  }
+}
+
+/**
+ * Runs `body`, and at its end closes what it has opened, the last first. Each release runs in a
+ * shield of its own, and is told how the body ended; one that fails keeps no other from running. A
+ * cancellation that comes meanwhile waits. A failure of the body comes out as it is, and those of
+ * releases are reported then; where the body has succeeded, they are thrown as an ExceptionGroup.
+ * Source: Effect's Scope, Python's AsyncExitStack.
+ *
+ * @example
+ * const log: string[] = [];
+ * const named = (name: string) =>
+ *   patterns.resource(async () => name, () => log.push(`close ${name}`));
+ * await patterns.resources(async (scope) => {
+ *   const first = await scope.open(named("the file"));
+ *   const second = await scope.open(named("its lock"));
+ *   scope.defer((ended) => log.push(ended.how));
+ *   log.push(`copy ${first} under ${second}`);
+ * });
+ * assert.deepEqual(log.slice(1), ["returned", "close its lock", "close the file"]);
+ */
+export async function resources<T>(
+  body: (scope: ResourceScope) => T | PromiseLike<T>,
+  options?: SignalOption,
+): Promise<T> {
+  checkCoroutine("`resources`", body);
+  checkOptions("`resources`", options, { signal: 1 });
+  checkSignal("`resources`", options?.signal);
+  const stop = here().interruption("resources");
+  if (stop !== undefined) await stop;
+  const scope = new ResourceScope();
+  let ended = RETURNED;
+  let value: T;
+  const run = async (): Promise<T> => {
+    try {
+      return await body(scope);
+    } catch (error) {
+      ended = endedBy(error);
+      throw error;
+    }
+  };
+  try {
+    if (options?.signal === undefined) value = await run();
+    else value = (await new CancelScope(options).run(run)) as T; // nobody else cancels it
+  } catch (error) {
+    for (const failure of await scope.close(ended)) report(failure);
+    throw error;
+  }
+  const failures = await scope.close(ended);
+  if (failures.length > 0) throw new ExceptionGroup("closing resources has failed", failures);
+  return value;
+}
+
+function report(exception: unknown): void {
+  const { loop, task } = here();
+  const message = "a release has failed, after the body that it belongs to";
+  loop.callExceptionHandler({ message, exception, task });
+}

@@ -1,0 +1,441 @@
+/**
+ * Task queues: jobs from anywhere, so many at a time, the most urgent first.
+ *
+ * A queue belongs to a task group, or to the run. While it has jobs, its owner has one child for
+ * it, the keeper, which waits until they have ended: so a group drains its queues before it ends,
+ * and a cancellation of the group reaches the keeper, which hands it on to every job. The keeper
+ * ends with the last job, and the next one brings another: an idle queue holds nobody up.
+ *
+ * Invariants: a job stands in line only if no place is free, the queue is paused, or another one
+ * waits for the rate. There is a keeper while there are jobs.
+ */
+
+import {
+  argumentError,
+  CancelledError,
+  checkCoroutine,
+  checkCount,
+  checkOptions,
+  checkSeconds,
+  InvalidStateError,
+} from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
+import type { Cancellation } from "../kernel/cancellation.ts";
+import { completed, here } from "../kernel/operation.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import type { Coroutine, Task, TaskOptions } from "../kernel/task.ts";
+import { type Wait, WaitList } from "../kernel/wait.ts";
+import { bindSignal, checkSignalType } from "../ports/abort.ts";
+import { LinkedList } from "../structures/linked-list.ts";
+import { describeSync } from "../sync/lock.ts";
+import { createTask } from "../tasks/create-task.ts";
+import { TaskGroup } from "../tasks/task-group.ts";
+import { timeout } from "../tasks/timeouts.ts";
+import { Job, type JobDetails, type JobOwner } from "./job.ts";
+import type { Idling } from "./keyed.ts";
+import { RateLimiter } from "./rate-limiter.ts";
+
+/** What `new TaskQueue` takes. */
+export interface TaskQueueOptions {
+  /** How many jobs run at a time. 0 starts none. @default Infinity */
+  readonly limit?: number | undefined;
+  /** Waited for before each job, which has its place meanwhile. */
+  readonly rate?: RateLimiter | undefined;
+  /** Seconds that each job has, from its first step. @default Infinity */
+  readonly timeout?: number | undefined;
+  /** Begins paused, until `resume`. @default false */
+  readonly paused?: boolean | undefined;
+  /** Told of each failure, which then counts as seen. @default whoever awaits the job */
+  readonly onError?: ((error: unknown, job: Job<unknown>) => void) | undefined;
+  /** The group that waits for the jobs, and cancels them with itself. @default the run */
+  readonly owner?: Pick<TaskGroup, "createTask"> | undefined;
+  /** What reports and errors call it. */
+  readonly name?: string | undefined;
+}
+
+/** What `queue.add` takes. */
+export interface JobOptions extends Omit<TaskOptions, "eagerStart"> {
+  /** The least first; of equal ones the one that was added first. @default 0 */
+  readonly priority?: number | undefined;
+  /** Seconds that it has, from its first step. @default that of the queue */
+  readonly timeout?: number | undefined;
+}
+
+const KNOWN: Names<TaskQueueOptions> = {
+  limit: 1,
+  rate: 1,
+  timeout: 1,
+  paused: 1,
+  onError: 1,
+  owner: 1,
+  name: 1,
+};
+const JOB: Names<JobOptions> = {
+  priority: 1,
+  timeout: 1,
+  name: 1,
+  context: 1,
+  signal: 1,
+  cancelGrace: 1,
+};
+
+/** Jobs of one priority. */
+interface Line {
+  readonly priority: number;
+  readonly jobs: LinkedList<Job<unknown>>;
+}
+
+/**
+ * Runs jobs, so many at a time, as long as its owner lives. A failure belongs to whoever awaits the
+ * job, and cancels nobody else. When the owner's body has returned, the owner waits for the jobs;
+ * when it fails or is cancelled, they are cancelled and awaited. Replaces p-limit and p-queue.
+ *
+ * @example
+ * await asyncio.taskGroup(async (group) => {
+ *   const queue = new patterns.TaskQueue({ limit: 2, owner: group, name: "mail" });
+ *   const sent = queue.add(() => asyncio.sleep(0.001, "sent"), { priority: -1 });
+ *   assert.equal(await sent, "sent");
+ * });
+ */
+export class TaskQueue implements AsyncDisposable, Idling {
+  /** What reports and errors call it. */
+  readonly name: string | undefined;
+  readonly #options: TaskQueueOptions;
+  /** Of jobs without options. */
+  readonly #details: JobDetails;
+  #limit: number;
+  /** In the order of their priorities. None is empty. */
+  readonly #lines: Line[] = [];
+  #waiting = 0;
+  readonly #running: Set<Job<unknown>> = new Set();
+  readonly #counts = { done: 0, failed: 0, cancelled: 0 };
+  /** Pauses that are in force: nothing begins while there are any. */
+  readonly #pauses: Set<object> = new Set();
+  /** The job that waits for the rate: no other one begins meanwhile. */
+  #pacing: Job<unknown> | undefined = undefined;
+  #closed = false;
+  #keeper: Task<void> | undefined = undefined;
+  /** The keeper waits. */
+  #join: Wait<void> | undefined = undefined;
+  readonly #joiners: WaitList = new WaitList();
+  /** Those who wait until fewer than `offer` are in line. */
+  readonly #belows: Set<Wait<void>> = new Set();
+  readonly #subject = {
+    describeWait: (): string => this.#describe(),
+    waitsOn: (): Task<unknown>[] => [...this.#running].flatMap((job) => [...job.waitsOn()]),
+  };
+  readonly #jobOwner: JobOwner;
+
+  constructor(options?: TaskQueueOptions) {
+    const api = "`new TaskQueue`";
+    checkOptions(api, options, KNOWN);
+    const { limit = Number.POSITIVE_INFINITY, rate, onError, owner, name } = options ?? {};
+    const { timeout = Number.POSITIVE_INFINITY, paused = false } = options ?? {};
+    checkCount(api, "`limit`", limit, 0);
+    checkSeconds(api, "`timeout` in seconds", timeout);
+    if (typeof paused !== "boolean") throw argumentError(api, "`paused` as a boolean", paused);
+    if (rate !== undefined && !(rate instanceof RateLimiter))
+      throw argumentError(api, "`rate` to be a RateLimiter", rate);
+    if (onError !== undefined && typeof onError !== "function")
+      throw argumentError(api, "`onError` to be a function", onError);
+    if (owner !== undefined && !(owner instanceof TaskGroup))
+      throw argumentError(api, "`owner` to be a task group", owner);
+    this.#options = { ...options };
+    this.#details = {
+      priority: 0,
+      timeout,
+      name: undefined,
+      context: undefined,
+      cancelGrace: undefined,
+    };
+    this.#limit = limit;
+    this.name = name;
+    if (paused) this.pause();
+    const queue = this;
+    this.#jobOwner = {
+      get keeper(): Scope | undefined {
+        return queue.#keeper?.scope;
+      },
+      bodyOf: (job, body) => this.#bodyOf(job, body),
+      jobDone: (job) => this.#jobDone(job),
+    };
+  }
+
+  /** How many jobs may run at a time. Can be set; fewer stops none that runs. */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  set limit(limit: number) {
+    checkCount("`queue.limit`", "a limit", limit, 0);
+    this.#limit = limit;
+    this.#serve();
+  }
+
+  /** True if nothing runs and nothing stands in line. */
+  get idle(): boolean {
+    return this.#running.size === 0 && this.#waiting === 0;
+  }
+
+  /** True while a pause is in force. */
+  get paused(): boolean {
+    return this.#pauses.size > 0;
+  }
+
+  /** True once `close` was called. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * Adds a job, which begins when its turn has come, in the async context and with the context
+   * variables of the caller. Never waits. A job that is cancelled before its turn leaves the line.
+   * @throws InvalidStateError when the queue is closed, or its owner has ended or is being
+   * cancelled; a CancelledError instead, if the caller has one due.
+   */
+  add<T>(job: Coroutine<T>, options?: JobOptions): Job<T> {
+    const api = "`queue.add`";
+    checkCoroutine(api, job);
+    checkOptions(api, options, JOB);
+    const details = options === undefined ? this.#details : this.#detailsOf(api, options);
+    const signal = options?.signal;
+    this.#checkOpen(api);
+    if (this.#keeper === undefined) this.#startKeeper();
+    const added = new Job<T>(this.#jobOwner, job, details);
+    const member = added as unknown as Job<unknown>; // what it gives is nothing to the queue
+    this.#enter(member);
+    if (signal?.aborted === true) added.aborted(signal.reason);
+    else if (signal !== undefined) {
+      const futureDone = bindSignal({ cancel: (reason) => added.aborted(reason) }, signal);
+      added.listen({ futureDone });
+    }
+    if (!added.done()) this.#serve();
+    if (!added.done() && !added.hasPlace) added.wait();
+    return added;
+  }
+
+  /** Begins no job until the guard is disposed of; of several guards, the last one. */
+  pause(): Disposable {
+    const pause = { [Symbol.dispose]: (): void => this.#unpause(pause) };
+    this.#pauses.add(pause);
+    return pause;
+  }
+
+  /** Ends all pauses. */
+  resume(): void {
+    for (const pause of this.#pauses) this.#unpause(pause);
+  }
+
+  /** Cancels the jobs that have not begun, for `reason`: how many. */
+  clear(reason?: unknown): number {
+    const jobs = this.#lines.flatMap((line) => line.jobs.toArray());
+    for (const job of jobs) job.cancel(reason);
+    return jobs.length;
+  }
+
+  /** Cancels all jobs, for `reason`, and waits until they have ended. The queue stays open. */
+  async cancel(reason?: unknown): Promise<void> {
+    this.clear(reason);
+    for (const job of [...this.#running]) job.cancel(reason);
+    await this.join();
+  }
+
+  /** Waits until nothing runs and nothing stands in line. Cancelled, it changes nothing. */
+  join(): Promise<void> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) return stop;
+    if (this.idle) return completed(scope, this.#subject, undefined);
+    const wait = park<void>(scope, this.#subject);
+    this.#joiners.add(wait as Wait);
+    return wait.promise;
+  }
+
+  /**
+   * Waits until fewer than `size` jobs stand in line, so that whoever adds them does not run ahead.
+   */
+  async whenBelow(size: number): Promise<void> {
+    checkCount("`queue.whenBelow`", "a number of jobs", size);
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) return await stop;
+    if (this.#waiting < size) return await completed(scope, this.#subject, undefined);
+    const wait = park<void>(scope, this.#subject, () => {
+      this.#belows.delete(wait);
+      return true;
+    });
+    wait.offer = size;
+    this.#belows.add(wait);
+    await wait.promise;
+  }
+
+  /** Takes no more jobs, and waits for those that there are. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.join();
+  }
+
+  /** `close`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** `done`, `failed` and `cancelled` are how many jobs have ended so. */
+  statistics(): Readonly<
+    { paused: boolean } & Record<
+      "limit" | "running" | "waiting" | "done" | "failed" | "cancelled",
+      number
+    >
+  > {
+    const [limit, running, waiting] = [this.#limit, this.#running.size, this.#waiting];
+    return Object.freeze({ limit, running, waiting, paused: this.paused, ...this.#counts });
+  }
+
+  // --- jobs
+
+  #detailsOf(api: string, options: JobOptions): JobDetails {
+    const { priority = 0, timeout = this.#details.timeout, signal } = options;
+    const { name, context, cancelGrace } = options;
+    checkSeconds(api, "`priority` as a number", priority);
+    checkSeconds(api, "`timeout` in seconds", timeout);
+    if (cancelGrace !== undefined) checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
+    checkSignalType(api, signal);
+    return { priority, timeout, name, context, cancelGrace };
+  }
+
+  #enter(job: Job<unknown>): void {
+    const { priority } = job.details;
+    let place = this.#lines.length;
+    while (place > 0 && (this.#lines[place - 1] as Line).priority > priority) place--;
+    let line = this.#lines[place - 1];
+    if (line?.priority !== priority) {
+      line = { priority, jobs: new LinkedList() };
+      this.#lines.splice(place, 0, line);
+    }
+    line.jobs.add(job);
+    this.#waiting++;
+  }
+
+  #leave(job: Job<unknown>): void {
+    const place = this.#lines.findIndex(({ priority }) => priority === job.details.priority);
+    const { jobs } = this.#lines[place] as Line; // it stands there
+    jobs.remove(job);
+    if (jobs.size === 0) this.#lines.splice(place, 1);
+    this.#waiting--;
+  }
+
+  /** Begins those whose turn it is. Tells those who wait for the queue how it stands. */
+  #serve(): void {
+    while (this.#running.size < this.#limit && !this.paused && this.#pacing === undefined) {
+      const job = this.#lines[0]?.jobs.first;
+      if (job === undefined) break;
+      this.#leave(job);
+      this.#running.add(job);
+      if (this.#options.rate !== undefined) this.#pacing = job;
+      job.start();
+    }
+    if (this.#belows.size > 0) this.#tellBelows();
+    if (!this.idle) return;
+    this.#joiners.resumeAll(undefined);
+    this.#keeper = undefined;
+    this.#join?.joined();
+    this.#join = undefined;
+  }
+
+  #tellBelows(): void {
+    for (const wait of this.#belows) {
+      if (this.#waiting >= (wait.offer as number)) continue; // put there by whenBelow
+      this.#belows.delete(wait);
+      wait.resume();
+    }
+  }
+
+  #bodyOf<T>(job: Job<T>, body: Coroutine<T>): Coroutine<T> {
+    const { timeout: seconds } = job.details;
+    const { rate } = this.#options;
+    const run = seconds === Number.POSITIVE_INFINITY ? body : () => timeout(seconds, body);
+    if (rate === undefined) return run;
+    return async () => {
+      try {
+        await rate.take();
+      } finally {
+        this.#pacing = undefined;
+        this.#serve();
+      }
+      return await run();
+    };
+  }
+
+  #jobDone(job: Job<unknown>): void {
+    const { state } = job;
+    this.#counts[state === "fulfilled" ? "done" : state === "rejected" ? "failed" : "cancelled"]++;
+    if (!job.hasPlace) this.#leave(job);
+    else this.#running.delete(job);
+    if (this.#pacing === job) this.#pacing = undefined; // cancelled before its body ran
+    const { onError } = this.#options;
+    if (state === "rejected" && onError !== undefined) this.#tell(onError, job);
+    this.#serve();
+  }
+
+  /** In a callback of the loop, as the code that a step runs must not be the user's. */
+  #tell(onError: (error: unknown, job: Job<unknown>) => void, job: Job<unknown>): void {
+    job.observe();
+    job.getLoop().callSoon(() => onError(job.failure, job));
+  }
+
+  #unpause(pause: object): void {
+    if (this.#pauses.delete(pause)) this.#serve();
+  }
+
+  // --- the keeper
+
+  #startKeeper(): void {
+    const { owner } = this.#options;
+    const name = this.name ?? "a TaskQueue";
+    const keep = (): Promise<void> => this.#keep();
+    const keeper =
+      owner === undefined ? createTask(keep, { name }) : owner.createTask(keep, { name });
+    this.#keeper = keeper;
+    // One that never began, as a group with a limit had no place for it, has cancelled nobody.
+    const ended = (): void => {
+      if (this.#keeper === keeper) this.#cancelJobs(keeper.scope.newCancellation("group"));
+    };
+    keeper.listen({ futureDone: ended });
+  }
+
+  async #keep(): Promise<void> {
+    const scope = here();
+    if (this.#keeper !== scope.task) return; // the jobs have ended before it began
+    const join = park<void>(scope, this.#subject, (_wait, cancellation) => {
+      this.#cancelJobs(cancellation);
+      return false;
+    });
+    this.#join = join;
+    const due = scope.mayBeDue ? scope.takeDue() : undefined;
+    if (due !== undefined) join.cancel(due);
+    await join.promise;
+  }
+
+  #cancelJobs(cancellation: Cancellation): void {
+    for (const { jobs } of [...this.#lines])
+      for (const job of jobs.toArray()) job.forwardCancel(cancellation);
+    for (const job of [...this.#running]) job.forwardCancel(cancellation);
+  }
+
+  #checkOpen(api: string): void {
+    const isEnding = (this.#keeper?.cancelling() ?? 0) > 0;
+    if (!this.#closed && !isEnding) return;
+    const due = isEnding ? here().takeDue() : undefined;
+    if (due !== undefined) throw new CancelledError(due);
+    const found = isEnding ? "its owner is being cancelled" : "it is closed";
+    throw new InvalidStateError(
+      `${api} cannot add a job to ${describeSync("TaskQueue", this.name)}: ${found}. Add it before that, or to a queue whose owner lives longer`,
+    );
+  }
+
+  #describe(): string {
+    const [running, waiting] = [this.#running.size, this.#waiting];
+    const why = this.paused ? ", paused" : "";
+    return `the jobs of ${describeSync("TaskQueue", this.name)}${why}, ${running} running, ${waiting} in line`;
+  }
+}

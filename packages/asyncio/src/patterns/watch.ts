@@ -1,0 +1,182 @@
+/**
+ * A value whose changes can be followed. Each follower keeps the number of the last change that it
+ * has seen, so nothing is stored for it: one that is slow sees the latest value, and never a list
+ * of old ones.
+ */
+
+import { argumentError, checkOptions, InvalidStateError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
+import { park } from "../kernel/scope.ts";
+import { operation, type Selectable } from "../kernel/selectable.ts";
+import { WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { describeSync } from "../sync/lock.ts";
+import { EndOfChannel } from "./channel-errors.ts";
+
+/** What `new Watch` takes. */
+export interface WatchOptions<T> {
+  /** What reports and errors call it. */
+  readonly name?: string | undefined;
+  /**
+   * Whether two values are the same, so that setting one after the other changes nothing.
+   * @default Object.is
+   */
+  readonly equals?: ((before: T, now: T) => boolean) | undefined;
+}
+
+const KNOWN: Names<WatchOptions<unknown>> = { name: 1, equals: 1 };
+
+/**
+ * A value whose changes can be followed: a state, a configuration, a progress. Whoever is slow sees
+ * the latest value only. Sources: StateFlow of Kotlin, `watch` of Tokio.
+ *
+ * @example
+ * const state = new patterns.Watch<"down" | "up">("down");
+ * const waiting = asyncio.createTask(() => state.until((value) => value === "up"));
+ * await asyncio.sleep(0);
+ * state.value = "up";
+ * assert.equal(await waiting, "up");
+ */
+export class Watch<T> implements AsyncIterable<T>, Disposable {
+  /** What reports and errors call it. */
+  readonly name: string | undefined;
+  readonly #equals: (before: T, now: T) => boolean;
+  readonly #followers: WaitList = new WaitList();
+  readonly #subject: WaitSubject = {
+    describeWait: () => `${describeSync("Watch", this.name)} to change`,
+  };
+  #value: T;
+  /** How often it has changed. */
+  #changes = 0;
+  /** What those get who wait for a change; undefined while it is open. */
+  #end: { readonly cause: unknown } | undefined = undefined;
+
+  constructor(value: T, options?: WatchOptions<T>) {
+    checkOptions("`new Watch`", options, KNOWN);
+    const equals = options?.equals ?? Object.is;
+    if (typeof equals !== "function")
+      throw argumentError("`new Watch`", "`equals` as a function", equals);
+    this.#value = value;
+    this.#equals = equals;
+    this.name = options?.name;
+  }
+
+  /** The present value. Setting another one wakes all followers, first come, first served. */
+  get value(): T {
+    return this.#value;
+  }
+
+  /** @throws InvalidStateError once it is closed. */
+  set value(value: T) {
+    if (this.#end !== undefined)
+      throw new InvalidStateError(
+        `${describeSync("Watch", this.name)} is closed: its value cannot be set any more`,
+      );
+    if (this.#equals(this.#value, value)) return;
+    this.#value = value;
+    this.#changes++;
+    this.#followers.resumeAll(undefined);
+  }
+
+  /** Sets what `change` makes of the present value. @throws InvalidStateError once it is closed. */
+  update(change: (value: T) => T): void {
+    if (typeof change !== "function")
+      throw argumentError("`watch.update`", "a function of the value", change);
+    this.value = change(this.#value);
+  }
+
+  /**
+   * Waits for a value that `predicate` holds for, and gives it; at once if it holds for the present
+   * one. It is asked in the task that waits, for the latest value only. Rejects with EndOfChannel,
+   * or the cause, when the watch is closed.
+   */
+  until<S extends T>(predicate: (value: T) => value is S): Promise<S>;
+  until(predicate: (value: T) => boolean): Promise<T>;
+  async until(predicate: (value: T) => boolean): Promise<T> {
+    if (typeof predicate !== "function")
+      throw argumentError("`watch.until`", "a function of the value", predicate);
+    for (let seen = -1; ; ) {
+      await this.#changeAfter(seen);
+      seen = this.#changes;
+      const value = this.#value;
+      if (predicate(value)) return value;
+    }
+  }
+
+  /** The case of a `select`: the next value that is set after this call. */
+  changed(): Selectable<T> {
+    const seen = this.#changes;
+    return {
+      [operation]: () => ({
+        subject: this.#subject,
+        attempt: () => {
+          if (this.#changes !== seen) return { value: this.#value };
+          if (this.#end !== undefined) throw this.#endError();
+          return undefined;
+        },
+        enlist: (place) => this.#followers.add(place),
+        convert: () => this.#value,
+      }),
+    };
+  }
+
+  /**
+   * The present value, then each change, the latest one where several came meanwhile. Ends when the
+   * watch is closed, or throws the cause.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<T> {
+    let seen = -1;
+    const next = async (): Promise<IteratorResult<T, undefined>> => {
+      try {
+        await this.#changeAfter(seen);
+      } catch (error) {
+        if (!(error instanceof EndOfChannel) || this.#end?.cause !== undefined) throw error;
+        return { done: true, value: undefined };
+      }
+      seen = this.#changes;
+      return { done: false, value: this.#value };
+    };
+    return { next, [Symbol.asyncIterator]: () => this[Symbol.asyncIterator]() };
+  }
+
+  /**
+   * Ends it: the value stays, and those who wait for another one, or begin to, get `cause`, as it
+   * is, else an EndOfChannel. Loops over it end.
+   */
+  close(cause?: unknown): void {
+    if (this.#end !== undefined) return;
+    this.#end = { cause };
+    this.#followers.failAll(() => this.#endError());
+  }
+
+  /** Closes it. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** How many tasks wait for a change, and how many changes there were. */
+  statistics(): Readonly<{ waiting: number; changes: number; closed: boolean }> {
+    return Object.freeze({
+      waiting: this.#followers.length,
+      changes: this.#changes,
+      closed: this.#end !== undefined,
+    });
+  }
+
+  #changeAfter(seen: number): Promise<void> {
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) return stop;
+    if (this.#changes !== seen) return completed(scope, this.#subject, undefined);
+    if (this.#end !== undefined) return refused(scope, this.#subject, this.#endError());
+    const wait = park<void>(scope, this.#subject);
+    this.#followers.add(wait);
+    return wait.promise;
+  }
+
+  #endError(): unknown {
+    const cause = this.#end?.cause;
+    if (cause !== undefined) return cause;
+    return new EndOfChannel(`${describeSync("Watch", this.name)} is closed: no change will come`);
+  }
+}

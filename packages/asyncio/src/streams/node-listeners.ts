@@ -1,0 +1,82 @@
+/**
+ * Listening to Node's streams. The listeners are the same for all of them, since idle connections
+ * are many: they find whom to tell under a symbol on the stream.
+ */
+
+import type { Readable, Writable } from "node:stream";
+import { ignore } from "../structures/settlers.ts";
+import { afterDestroy, isSilent } from "./node-quirks.ts";
+
+const OWNER: unique symbol = Symbol("asyncio-ts stream");
+
+/** What is told. A stream has one owner. */
+export interface StreamOwner {
+  dataArrived(chunk: Uint8Array): void;
+  endArrived(): void;
+  hostFailed(error: Error): void;
+  hostClosed(): void;
+}
+
+interface Owned {
+  [OWNER]?: StreamOwner;
+}
+
+function onData(this: Owned, chunk: Uint8Array): void {
+  this[OWNER]?.dataArrived(chunk);
+}
+function onEnd(this: Owned): void {
+  this[OWNER]?.endArrived();
+}
+function onError(this: Owned, error: Error): void {
+  this[OWNER]?.hostFailed(error);
+}
+function onClose(this: Owned): void {
+  this[OWNER]?.hostClosed();
+}
+
+/** Tells `owner` of errors and of the end, also of a stream that emits no "close". */
+export function own(stream: Readable | Writable, owner: StreamOwner): void {
+  (stream as Owned)[OWNER] = owner;
+  stream.on("error", onError);
+  stream.on("close", onClose);
+  if (stream.closed || !isSilent(stream)) return;
+  afterDestroy(stream, () => {
+    stream.off("close", onClose);
+    onClose.call(stream as Owned);
+  });
+}
+
+/** Tells `owner` of all that comes, too. The stream is paused. */
+export function ownReadable(readable: Readable, owner: StreamOwner): void {
+  // Before other code makes it flow, as Node does with the output of a child that has ended.
+  readable.pause();
+  readable.on("data", onData);
+  readable.on("end", onEnd);
+  own(readable, owner);
+}
+
+/** Other code may use the stream again. */
+export function disown(stream: Readable | Writable): void {
+  stream.off("error", onError);
+  stream.off("close", onClose);
+  delete (stream as Owned)[OWNER];
+}
+
+/** Tells of the end alone: other code reads the stream now, and hears its errors. */
+export function listenToCloseOnly(readable: Readable): void {
+  readable.pause();
+  readable.off("data", onData);
+  readable.off("end", onEnd);
+  readable.off("error", onError);
+  readable.on("error", ignore);
+}
+
+/** After that nothing is told any more. */
+export function stopListeningToClose(readable: Readable): void {
+  readable.off("close", onClose);
+}
+
+/** Whether it has an owner already: there can be one. */
+export function isAdapted(stream: object): boolean {
+  return (stream as Owned)[OWNER] !== undefined;
+}

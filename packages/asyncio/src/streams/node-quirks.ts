@@ -1,0 +1,83 @@
+/** What Node's streams do that their interface does not say. */
+
+import type { Readable, Writable } from "node:stream";
+
+type BufferConstructor = { from(bytes: Uint8Array): Uint8Array };
+let bufferClass: BufferConstructor | undefined;
+
+function nodeBuffer(): BufferConstructor {
+  bufferClass ??= process.getBuiltinModule("node:buffer").Buffer;
+  return bufferClass;
+}
+
+/**
+ * A copy out of the pool of Node, which is three times as fast as an array of its own for a small
+ * one.
+ */
+export function copyOf(bytes: Uint8Array): Uint8Array {
+  return nodeBuffer().from(bytes);
+}
+
+export function isSocket(stream: object): boolean {
+  return "setNoDelay" in stream;
+}
+
+/** Only TCP connections can be reset; asking a pipe for it throws. */
+function isTcp(stream: object): boolean {
+  const { remoteFamily } = stream as { remoteFamily?: string };
+  return remoteFamily === "IPv4" || remoteFamily === "IPv6";
+}
+
+/**
+ * True while the host waits for the last bytes and the end to leave. A socket cannot be reset then:
+ * the host says EINVAL, and forgets a handle that keeps the process alive.
+ */
+export function isShuttingDown(socket: Readable | Writable): boolean {
+  const { writableEnded, writableFinished, writableLength } = socket as Writable; // it is a socket
+  return writableEnded && !writableFinished && writableLength === 0;
+}
+
+/** What sockets have beyond other streams. */
+interface Resettable {
+  resetAndDestroy?(): void;
+}
+
+/** Ends it at once. The peer of a TCP connection gets a reset. */
+export function resetOrDestroy(stream: (Readable | Writable) & Resettable): void {
+  if (isTcp(stream) && !isShuttingDown(stream)) stream.resetAndDestroy?.();
+  else stream.destroy();
+}
+
+/**
+ * True if it was told not to emit "close" (`emitClose: false`), and does not do that by itself, as
+ * sockets do.
+ */
+export function isSilent(stream: Readable | Writable): boolean {
+  type States = Record<"_writableState" | "_readableState", { emitClose?: boolean } | undefined>;
+  const { _writableState, _readableState } = stream as unknown as Partial<States>; // Node itself looks there
+  return (_writableState ?? _readableState)?.emitClose === false && !isSocket(stream);
+}
+
+/** Calls `told` when a silent stream has gone, and has told its error. */
+export function afterDestroy(stream: Readable | Writable, told: () => void): void {
+  const { _destroy: destroy } = stream;
+  stream._destroy = (error, callback) =>
+    destroy.call(stream, error, (failure) => {
+      callback(failure);
+      process.nextTick(told);
+    });
+}
+
+/**
+ * Destroys a stream that no NodeStream has, and waits until it is gone. Rejects if it fails by
+ * that.
+ */
+export function destroyed(stream: Readable | Writable): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.on("error", reject);
+    if (stream.closed || (stream.destroyed && isSilent(stream))) resolve();
+    else if (isSilent(stream)) afterDestroy(stream, resolve);
+    else stream.once("close", resolve);
+    stream.destroy();
+  });
+}

@@ -1,0 +1,202 @@
+/**
+ * The two sides of a stream whose bytes come from, and go to, code that is not ours: the waits of
+ * those who read and write it. What moves the bytes is for the stream to know.
+ */
+
+import type { InvalidStateError } from "../errors/errors.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import type { Place } from "../kernel/selectable.ts";
+import { type Wait, WaitList } from "../kernel/wait.ts";
+import { ChunkQueue } from "./chunk-queue.ts";
+import { busyError } from "./errors.ts";
+import type { ByteStream } from "./network.ts";
+
+/** A stream that has them. */
+export interface Sided extends ByteStream {
+  /** What reports call it: "connection to example.org:80". */
+  describe(): string;
+  /** An operation begins to wait: says what for, if it is outside of the loop. */
+  waits(wait: Wait): void;
+}
+
+/** What has come and was not read, and the read that waits: one at a time. */
+export class ReadSide {
+  readonly #stream: Sided;
+  /** Undefined is none. */
+  #ahead: ChunkQueue | undefined = undefined;
+  /** The last read that had to wait; it still waits if its state is "parked". */
+  #reader: Wait<Uint8Array | undefined> | undefined = undefined;
+
+  constructor(stream: Sided) {
+    this.#stream = stream;
+  }
+
+  /** Bytes that have come and were not read. */
+  get ahead(): number {
+    return this.#ahead?.size ?? 0;
+  }
+
+  get isWaiting(): boolean {
+    return this.#reader?.state === "parked";
+  }
+
+  /** @internal What a read waits for. */
+  describeWait(): string {
+    return `bytes from ${this.#stream.describe()}`;
+  }
+
+  /**
+   * What a read gets that need not wait: a cancellation, a refusal since another one waits, or what
+   * has come. Undefined if there is nothing.
+   */
+  atOnce(scope: Scope, most: number): Promise<Uint8Array | undefined> | undefined {
+    const stop = scope.interruption(this);
+    if (stop !== undefined) return stop;
+    if (this.isWaiting) return refused(scope, this, this.busyError(scope));
+    const ahead = this.#ahead;
+    if (ahead === undefined) return undefined;
+    const taken = ahead.shift(most);
+    if (ahead.size === 0) this.#ahead = undefined;
+    return completed(scope, this, taken);
+  }
+
+  /** Waits for the next bytes, of which it gives at most `most`. */
+  wait(scope: Scope, most: number): Promise<Uint8Array | undefined> {
+    const wait = park<Uint8Array | undefined>(scope, this);
+    wait.handsOver = true;
+    wait.offer = most;
+    this.#reader = wait;
+    this.#stream.waits(wait as Wait);
+    return wait.promise;
+  }
+
+  /** Bytes have come. They are kept, and not copied unless they are few. */
+  arrived(bytes: Uint8Array): void {
+    const reader = this.#reader;
+    if (reader?.state !== "parked") {
+      this.#keep(bytes);
+      return;
+    }
+    const most = reader.offer as number; // left there by `wait`
+    if (bytes.length > most) this.#keep(bytes.subarray(most));
+    reader.resume(bytes.length > most ? bytes.subarray(0, most) : bytes);
+  }
+
+  #keep(bytes: Uint8Array): void {
+    this.#ahead ??= new ChunkQueue();
+    if (!this.#ahead.append(bytes)) this.#ahead.push(bytes);
+  }
+
+  /** Nothing comes any more: the read that waits comes to the end. */
+  end(): void {
+    this.#reader?.resume(undefined);
+  }
+
+  fail(error: Error): void {
+    this.#reader?.fail(error);
+  }
+
+  /** What has come will not be read. */
+  drop(): void {
+    this.#ahead = undefined;
+  }
+
+  /** Takes all that has come, in one piece; undefined if that is nothing. */
+  takeAll(): Uint8Array | undefined {
+    const all = this.#ahead?.take(Number.POSITIVE_INFINITY);
+    this.#ahead = undefined;
+    return all;
+  }
+
+  busyError(scope: Scope): InvalidStateError {
+    const other = (this.#reader as Wait).scope; // it waits
+    return busyError("`stream.read`", scope, other, this.#stream.describe());
+  }
+}
+
+/** Those who wait until less is unsent, and the error that no write has reported yet. */
+export class WriteSide {
+  readonly #stream: Sided;
+  /** `offer` is how much may be unsent. */
+  #waiters: WaitList | undefined = undefined;
+  /** Why what was written has not gone out, until a write has reported it. */
+  #untold: Error | undefined = undefined;
+
+  constructor(stream: Sided) {
+    this.#stream = stream;
+  }
+
+  /** @internal What a write waits for. */
+  describeWait(): string {
+    return `room to write to ${this.#stream.describe()}`;
+  }
+
+  get isWaiting(): boolean {
+    return this.#waiters?.first !== undefined;
+  }
+
+  /** `stream.drain`. */
+  drain(most: number): Promise<void> {
+    const scope = here();
+    const stream = this.#stream;
+    const stop = scope.interruption(this);
+    if (stop !== undefined) return stop;
+    if (stream.lost !== undefined) {
+      this.#untold = undefined;
+      return refused(scope, this, stream.lost);
+    }
+    if (stream.unsent <= most) return completed(scope, this, undefined);
+    const wait = park<void>(scope, this);
+    wait.offer = most;
+    stream.waits(wait as Wait);
+    this.#waiters ??= new WaitList();
+    this.#waiters.add(wait);
+    return wait.promise;
+  }
+
+  /** `stream.write`. */
+  write(bytes: Uint8Array): Promise<void> {
+    const stop = here().interruption(this);
+    if (stop !== undefined) return stop;
+    this.#stream.send(bytes);
+    return this.#stream.drain(this.#stream.highWaterMark);
+  }
+
+  /** Something has gone out. */
+  lessIsUnsent(): void {
+    if (this.#waiters !== undefined) resumeForRoom(this.#waiters, this.#stream.unsent);
+  }
+
+  /** Nothing is left to wait for. */
+  end(): void {
+    this.#waiters?.resumeAll(undefined);
+  }
+
+  /** Nothing goes out any more. `isOwed` if `throwUntold` is to tell where no write waits. */
+  fail(error: Error, isOwed: boolean): void {
+    if (isOwed && !this.isWaiting) this.#untold = error;
+    this.#waiters?.failAll(() => error);
+  }
+
+  /** The stream was aborted: nobody asks. */
+  forgetUntold(): void {
+    this.#untold = undefined;
+  }
+
+  /** Throws what no write has reported. Once. */
+  throwUntold(): void {
+    const error = this.#untold;
+    this.#untold = undefined;
+    if (error !== undefined) throw error;
+  }
+}
+
+/** Lets those go on who wait until at most as much is unsent, by their `offer`. */
+export function resumeForRoom(waiters: WaitList, unsent: number): void {
+  if (waiters.first === undefined) return;
+  const all: Place[] = [];
+  for (let wait: Place | undefined = waiters.first; wait !== undefined; wait = wait.listNext)
+    all.push(wait);
+  for (const wait of all) if (unsent <= (wait.offer as number)) wait.resume(undefined);
+}

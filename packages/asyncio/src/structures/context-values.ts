@@ -1,0 +1,92 @@
+/**
+ * Contexts: the values of context variables (tasks/context-var.ts). A task starts with a copy of
+ * its creator's; all branches of a task share one (S184 to S186). A copy shares the map of its
+ * original until one of the two writes, so creating a task copies nothing.
+ */
+
+/** Values that a context starts with. A context that changes any copies the map first. */
+export type ContextValues = Map<Variable<unknown>, unknown>;
+
+/** A ContextVar, as its context sees it: a key, and the type of its values. */
+export interface Variable<T> {
+  readonly name: string;
+  get(...fallback: [fallback: T] | []): T;
+}
+
+/**
+ * The values of all context variables for one task. Source: Python's contextvars.Context.
+ *
+ * @example
+ * const user = new asyncio.ContextVar("user", { default: "nobody" });
+ * const context = asyncio.copyContext();
+ * context.run(() => user.set("ann"));
+ * assert.deepEqual([context.get(user), user.get()], ["ann", "nobody"]);
+ */
+export class Context {
+  #values: ContextValues;
+  /** Whether another context may hold the same map. */
+  #shared: boolean;
+
+  /** @internal */
+  constructor(values?: ContextValues) {
+    this.#values = values ?? new Map();
+    this.#shared = values !== undefined;
+  }
+
+  /** A context of its own with the values of this one. Cheap: copied when one of them changes. */
+  copy(): Context {
+    return new Context(this.share());
+  }
+
+  /** @internal What a copy starts with, if one is ever needed (bench: memory). */
+  share(): ContextValues {
+    this.#shared = true;
+    return this.#values;
+  }
+
+  /**
+   * Calls `fn` with this context as the current one and gives what it returns. Synchronous: after
+   * an `await` of its own `fn` sees the context of its task, as a coroutine does in Python.
+   */
+  run<R>(fn: () => R): R {
+    const previous = entered;
+    entered = this;
+    try {
+      return fn();
+    } finally {
+      entered = previous;
+    }
+  }
+
+  /** Whether `variable` has a value of its own here. */
+  has(variable: Variable<unknown>): boolean {
+    return this.#values.has(variable);
+  }
+
+  /** The value of `variable` here; undefined if it has none of its own. */
+  get<T>(variable: Variable<T>): T | undefined {
+    return this.#values.get(variable as Variable<unknown>) as T | undefined; // its own type
+  }
+
+  /** How many variables are set. */
+  get size(): number {
+    return this.#values.size;
+  }
+
+  /** @internal A value that is `undefined` is not an absent one, hence `present`. */
+  write(variable: Variable<unknown>, present: boolean, value: unknown): void {
+    if (this.#shared) {
+      this.#values = new Map(this.#values);
+      this.#shared = false;
+    }
+    if (present) this.#values.set(variable, value);
+    else this.#values.delete(variable);
+  }
+}
+
+let entered: Context | undefined;
+
+/** The context that `Context.run` has entered, during its call. */
+export function enteredContext(): Context | undefined {
+  return entered;
+}

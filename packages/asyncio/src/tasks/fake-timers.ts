@@ -1,0 +1,39 @@
+/**
+ * Fake timers of test frameworks. The library took the host's timers when it was loaded, so a clock
+ * that a test moves by hand does not reach a real loop: what sleeps there hangs, or takes as long
+ * as it says. The reason would be hard to guess.
+ */
+
+interface Timers {
+  readonly setTimeout: object;
+  readonly console: { error(text: string): void };
+}
+
+const program = globalThis as unknown as Timers;
+const { setTimeout: original } = program;
+let isLookedFor = true;
+
+/** Called when something on a real loop begins to wait for time: reports fake timers, once. */
+export function noticeFakeTimers(): void {
+  const { setTimeout: current } = program;
+  if (!isLookedFor || (current === original && !wasFake)) return;
+  const found = wasFake ? original : current;
+  if (!isFake(found)) return;
+  isLookedFor = false;
+  program.console.error(
+    wasFake
+      ? "asyncio-ts was loaded while the timers of the program were fake, and hangs until somebody moves their clock. " +
+          "Import it before the timers are replaced, and test with `runTest` of asyncio-ts/testing, which has its own clock"
+      : "asyncio-ts waits in real time, but the timers of the program are fake: their clock ends no `sleep` of a real loop. " +
+          "Test with `runTest` of asyncio-ts/testing, or give `run` a `VirtualLoop`: their clock jumps by itself",
+  );
+}
+
+const wasFake = isFake(original);
+
+/** The fakes of sinon, so of Vitest and Jest; of Jest before; of node:test; of Deno's library. */
+function isFake(setTimeout: object): boolean {
+  const { clock, _isMockFunction, name } = setTimeout as Record<string, unknown>;
+  if (typeof clock === "object" || _isMockFunction === true) return true;
+  return name === "bound #createTimer" || name === "fakeSetTimeout";
+}

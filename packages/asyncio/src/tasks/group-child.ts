@@ -1,0 +1,82 @@
+/** The children of a task group: a task in its group, and one that is being started. */
+
+import { InvalidStateError } from "../errors/errors.ts";
+import { park, type Scope } from "../kernel/scope.ts";
+import type { Task } from "../kernel/task.ts";
+import type { Wait } from "../kernel/wait.ts";
+import { Child, type Parent } from "./owners.ts";
+
+export type AnyStarting = Pick<Starting<unknown>, "isStarted" | "child" | "ended">;
+
+/** A task in its group. */
+export class GroupChild extends Child<GroupChild> {
+  readonly task: Task<unknown>;
+  /** Its place in the order of creation. */
+  readonly place: number;
+  /** False if it waits for one of the places that `limit` allows. */
+  hasPlace: boolean;
+  /** True once the group has cancelled it. */
+  isCancelled = false;
+  readonly starting: AnyStarting | undefined;
+
+  constructor(
+    group: Parent<GroupChild>,
+    task: Task<unknown>,
+    place: number,
+    hasPlace: boolean,
+    starting: AnyStarting | undefined,
+  ) {
+    super(group);
+    this.task = task;
+    this.place = place;
+    this.hasPlace = hasPlace;
+    this.starting = starting;
+  }
+}
+
+/** One `group.start` on its way: until it is ready, the child answers to the caller of `start`. */
+export class Starting<V> {
+  readonly wait: Wait<V>;
+  child: Task<unknown> | undefined = undefined;
+  isStarted = false;
+
+  constructor(scope: Scope) {
+    const subject = {
+      describeWait: () => `${this.child?.describe() ?? "a task"} to be started`,
+      waitsOn: () => (this.child === undefined ? [] : [this.child]),
+    };
+    this.wait = park<V>(scope, subject, (_wait, cancellation) => {
+      if (this.child?.cancelling() === 0) this.child.forwardCancel(cancellation);
+      return false;
+    });
+  }
+
+  started(value: V): void {
+    if (this.isStarted)
+      throw new InvalidStateError(
+        "`started` was called twice. Call it once, when the task is ready",
+      );
+    this.isStarted = true;
+    this.wait.resume(value);
+  }
+
+  /** The child has ended before it was ready. */
+  ended(child: Task<unknown>): void {
+    child.observe();
+    if (child.state !== "fulfilled") this.wait.fail(child.failure);
+    else
+      this.wait.fail(
+        new InvalidStateError(
+          `${child.describe()} has ended without calling \`started\`. Call it once the task is ready`,
+        ),
+      );
+  }
+}
+
+/** The children of a group that are waited for, in words. */
+export function describeChildren(children: readonly Task<unknown>[], group: string): string {
+  const names = children.slice(0, 3).map((task) => task.getName());
+  const more = children.length > names.length ? ", ..." : "";
+  const count = children.length === 1 ? "one task" : `${children.length} tasks`;
+  return `the ${count} of ${group} (${names.join(", ")}${more})`;
+}

@@ -1,0 +1,139 @@
+// `npm run bench` in this folder: what the library costs beside the driver that it stands on. A
+// server of its own, all contenders in one run and in turns, medians of the rounds. Read the ratios:
+// the figures themselves are the machine's.
+
+import * as asyncio from "asyncio-ts";
+import pg from "pg";
+import { type Database, sql } from "../src/index.ts";
+import { connect } from "../src/postgres.ts";
+import { startPostgres } from "../src/testing.ts";
+
+const ROUNDS = Number(process.argv[2] ?? 7);
+const QUERIES = 3000;
+const TASKS = 32;
+
+interface Contender {
+  readonly name: string;
+  run(): Promise<void>;
+}
+
+async function shared(count: number, one: (n: number) => Promise<unknown>): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < count) await one(next++);
+  };
+  await Promise.all(Array.from({ length: TASKS }, worker));
+}
+
+async function byHand(pool: pg.Pool): Promise<void> {
+  const client = await pool.connect();
+  try {
+    await client.query("begin");
+    await client.query({ name: "t", text: "select $1::int as n", values: [1] });
+    await client.query("commit");
+  } finally {
+    client.release();
+  }
+}
+
+async function streamed(db: Database): Promise<void> {
+  let count = 0;
+  for await (const _ of db.stream(sql`select n from generate_series(1, 200000) as n`)) count++;
+  if (count !== 200_000) throw new Error(`${count} rows`);
+}
+
+async function main(): Promise<void> {
+  await using server = await startPostgres();
+  const pool = new pg.Pool({ connectionString: server.url(), max: 8 });
+  await using db = await connect(server.url(), { max: 8 });
+  const text = "select $1::int as n";
+  const plain = { prepare: false };
+  const measures: readonly (readonly [string, readonly Contender[]])[] = [
+    [
+      "one query, unnamed",
+      [
+        { name: "pg.Pool", run: () => shared(QUERIES, (n) => pool.query(text, [n])) },
+        {
+          name: "ours",
+          run: () => shared(QUERIES, (n) => db.query(sql`select ${n}::int as n`, plain)),
+        },
+      ],
+    ],
+    [
+      "one query, prepared",
+      [
+        {
+          name: "pg.Pool",
+          run: () => shared(QUERIES, (n) => pool.query({ name: "q", text, values: [n] })),
+        },
+        { name: "ours", run: () => shared(QUERIES, (n) => db.query(sql`select ${n}::int as n`)) },
+        {
+          name: "ours, a deadline each",
+          run: () =>
+            shared(QUERIES, (n) => asyncio.timeout(10, () => db.query(sql`select ${n}::int as n`))),
+        },
+      ],
+    ],
+    [
+      "begin, select, commit",
+      [
+        { name: "pg.Pool", run: () => shared(QUERIES / 2, () => byHand(pool)) },
+        {
+          name: "ours",
+          run: () =>
+            shared(QUERIES / 2, () => db.transaction((tx) => tx.query(sql`select ${1}::int as n`))),
+        },
+      ],
+    ],
+    [
+      "200,000 rows",
+      [
+        {
+          name: "pg.Pool, all at once",
+          run: async () => void (await pool.query("select n from generate_series(1, 200000) as n")),
+        },
+        { name: "ours, streamed", run: () => streamed(db) },
+      ],
+    ],
+  ];
+  for (const [name, contenders] of measures) {
+    const times = new Map(contenders.map((contender) => [contender.name, [] as number[]]));
+    for (let round = 0; round <= ROUNDS; round++)
+      for (const contender of contenders) {
+        const startedAt = performance.now();
+        await contender.run();
+        if (round > 0) times.get(contender.name)?.push(performance.now() - startedAt); // the first warms up
+      }
+    const base = median(times.get(contenders[0]?.name ?? "") ?? []);
+    for (const { name: who } of contenders) {
+      const ratio = base / median(times.get(who) ?? []);
+      console.log(`${name.padEnd(24)} ${who.padEnd(24)} ${ratio.toFixed(2)}`);
+    }
+  }
+  await cancelLatency(db);
+  await pool.end();
+}
+
+/** From the cancellation to the moment at which its caller goes on. */
+async function cancelLatency(db: Database): Promise<void> {
+  const times: number[] = [];
+  for (let n = 0; n < 100; n++) {
+    const scope = new asyncio.CancelScope();
+    const done = scope.run(() => db.query(sql`select pg_sleep(10)`));
+    await asyncio.sleep(0.01);
+    const startedAt = performance.now();
+    scope.cancel();
+    await done;
+    times.push(performance.now() - startedAt);
+  }
+  times.sort((a, b) => a - b);
+  const at = (part: number) => (times[Math.floor(times.length * part)] ?? 0).toFixed(1);
+  console.log(`cancelled to joined       median ${at(0.5)} ms, 95 % within ${at(0.95)} ms`);
+}
+
+function median(times: readonly number[]): number {
+  const sorted = [...times].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+await asyncio.run(main);

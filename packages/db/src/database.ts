@@ -1,0 +1,428 @@
+/**
+ * A database: a pool of sessions, and everything that can be asked of one of them. The pool is that
+ * of `asyncio-ts/patterns`: connecting is its business, so a borrower who is cancelled loses no
+ * place in it and aborts no connect.
+ */
+
+import {
+  cleanup,
+  createTask,
+  getRunningLoop,
+  InvalidStateError,
+  type Task,
+  TimeoutError,
+  timeout,
+  wait,
+} from "asyncio-ts";
+import { type Loan, Pool, resource } from "asyncio-ts/patterns";
+import { Borrowed } from "./borrowed.ts";
+import { type CopySource, copyIn, copyOut } from "./copy.ts";
+import type { Answer, Dialect, Driver, Request } from "./driver.ts";
+import { ConnectionLostError, PoolTimeoutError } from "./errors.ts";
+import { type Gap, type ListenOptions, listen, type Notification } from "./listen.ts";
+import { checkBody, checkCount, checkOptions, checkSeconds, type Names } from "./options.ts";
+import { Queries } from "./queries.ts";
+import { type Repeating, repeating } from "./repeating.ts";
+import type { QueryReport } from "./reports.ts";
+import { Session } from "./session.ts";
+import { SessionHandle } from "./session-handle.ts";
+import { type Sql, sql } from "./sql.ts";
+import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
+import {
+  checkTransaction,
+  commit,
+  rollBack,
+  runTransaction,
+  type Transaction,
+  type TransactionOptions,
+} from "./transaction.ts";
+
+/** What all databases take. */
+export interface DatabaseOptions {
+  /** What reports and errors call it. @default the name of the database */
+  readonly name?: string | undefined;
+  /** How many connections at most. @default 10 */
+  readonly max?: number | undefined;
+  /** How many are kept open. @default 0 */
+  readonly min?: number | undefined;
+  /** Seconds after which an unused connection is closed. @default 60 */
+  readonly idle?: number | undefined;
+  /** Seconds after which a connection is closed, less up to a tenth. @default 1800 */
+  readonly lifetime?: number | undefined;
+  /** Seconds that a query waits for a connection; then a PoolTimeoutError. @default 30 */
+  readonly acquire?: number | undefined;
+  /**
+   * Seconds that the server has to end what was cancelled, or to answer a COMMIT. After that the
+   * connection is cut off. @default 5
+   */
+  readonly grace?: number | undefined;
+  /** Whether servers keep the plans of fixed templates. @default true */
+  readonly prepare?: boolean | undefined;
+  /** Told of each query that has ended. */
+  readonly onQuery?: ((report: QueryReport) => void) | undefined;
+}
+
+/** @internal */
+export const DATABASE: Names<DatabaseOptions> = {
+  name: 1,
+  max: 1,
+  min: 1,
+  idle: 1,
+  lifetime: 1,
+  acquire: 1,
+  grace: 1,
+  prepare: 1,
+  onQuery: 1,
+};
+
+/** Numbers and names of a pool, as it is now. */
+export interface DatabaseStats {
+  readonly name: string;
+  readonly max: number;
+  /** Connections that are open. */
+  readonly open: number;
+  readonly idle: number;
+  /** Who waits for one. */
+  readonly waiting: number;
+  /** Who has one, by the name of the task, and for how many seconds. */
+  readonly holders: readonly { readonly task: string | undefined; readonly seconds: number }[];
+}
+
+/** A database, with its pool of connections. Made by `connect`. */
+export class Database extends Queries implements AsyncDisposable {
+  /** What reports and errors call it. */
+  readonly name: string;
+  readonly #driver: Driver;
+  readonly #options: DatabaseOptions;
+  readonly #grace: number;
+  readonly #pool: Pool<Session>;
+  /** Sessions that are open: those of the pool. */
+  readonly #sessions: Set<Session> = new Set();
+  #isClosed = false;
+  readonly #repeating: Repeating;
+
+  /** @internal */
+  constructor(driver: Driver, options: DatabaseOptions) {
+    super();
+    const { name = driver.engine, max = 10, min = 0, idle = 60, lifetime = 1800 } = options;
+    this.name = name;
+    this.#driver = driver;
+    this.#options = options;
+    this.#grace = options.grace ?? 5;
+    this.#repeating = repeating(this.prepares);
+    const connections = resource(
+      () => this.#open(),
+      (session) => this.#shut(session),
+    );
+    this.#pool = new Pool(connections, {
+      name,
+      max,
+      min,
+      idle,
+      lifetime,
+      check: (session) => isAlive(session),
+    });
+  }
+
+  protected get dialect(): Dialect {
+    return this.#driver.dialect;
+  }
+
+  protected get prepares(): boolean {
+    return this.#options.prepare ?? true;
+  }
+
+  /** @internal Opens the first connection. */
+  async open(): Promise<void> {
+    giveBack(await this.#borrow());
+  }
+
+  protected async send(request: Request, title: string): Promise<readonly Answer[]> {
+    const loan = await this.#borrow();
+    try {
+      return await loan.item.send(request, { title });
+    } finally {
+      giveBack(loan);
+    }
+  }
+
+  /**
+   * Runs `body` in a transaction, commits it, and gives what `body` returns. If `body` fails or is
+   * cancelled, it is rolled back before the call rejects. What is told is what has happened: COMMIT
+   * is not interrupted, and where its answer is lost, the call rejects with a CommitUnknownError.
+   *
+   * The server gets the deadline around the call as `statement_timeout`, so that nothing runs on if
+   * this process dies.
+   */
+  async transaction<T>(
+    body: (transaction: Transaction) => T | PromiseLike<T>,
+    options: TransactionOptions = {},
+  ): Promise<T> {
+    checkTransaction("`transaction`", body, options);
+    return await this.#repeating(options, async (transaction) => {
+      const loan = await this.#borrow();
+      try {
+        return await runTransaction(loan.item, transaction(loan.item), body, options);
+      } finally {
+        giveBack(loan);
+      }
+    });
+  }
+
+  /**
+   * Lends one connection to `body`: for `set`, temporary tables, advisory locks of the session. When
+   * it has ended, the connection is brought back to what it was.
+   */
+  async session<T>(body: (session: SessionHandle) => T | PromiseLike<T>): Promise<T> {
+    checkBody("`session`", body);
+    const loan = await this.#borrow();
+    const session = loan.item;
+    const handle = new SessionHandle(session, this.prepares, this.#repeating);
+    try {
+      return await handle.runBody(body);
+    } finally {
+      await handle.end();
+      giveBack(loan);
+    }
+  }
+
+  /**
+   * The rows of a query, one after the other, a batch at a time from the server, from a cursor in a
+   * transaction of its own, which is committed at the end of the rows. Leaving the loop before, by
+   * whatever way, rolls back and waits for that.
+   */
+  stream<Row = Record<string, unknown>>(
+    query: Sql,
+    options?: StreamOptions<Row>,
+  ): AsyncIterableIterator<Row, undefined> {
+    const { title, statement } = this.prepareQuery("`stream`", query, withoutBatch(options));
+    let loan: Loan<Session> | undefined;
+    const source = {
+      open: async () => {
+        loan = await this.#borrow();
+        const session = loan.item;
+        const begin = this.dialect.begin({ seconds: Number.POSITIVE_INFINITY });
+        await session.send({ kind: "script", text: begin }, { title });
+        return (request: Request) => session.send(request, { title });
+      },
+      close: async (_cursor: string, isAtEnd: boolean, failure: unknown) => {
+        if (loan === undefined) return; // it was never opened
+        try {
+          if (isAtEnd && failure === undefined) await commit(loan.item, title);
+        } finally {
+          await rollBack(loan.item, title);
+          giveBack(loan);
+        }
+      },
+    };
+    return new RowStream<Row>(source, statement, title, options);
+  }
+
+  /**
+   * Sends lines or bytes to a `copy ... from stdin`, and gives the number of rows. If `source` fails
+   * or the call is cancelled, no row is kept.
+   */
+  async copyFrom(
+    command: Sql,
+    source: CopySource,
+    options?: { readonly name?: string },
+  ): Promise<number> {
+    const { title, statement } = this.prepareQuery("`copyFrom`", command, options);
+    const loan = await this.#borrow();
+    try {
+      return await copyIn(loan.item, statement, title, source);
+    } finally {
+      giveBack(loan);
+    }
+  }
+
+  /** The bytes of a `copy ... to stdout`, as they come. Leaving the loop ends the copy. */
+  copyTo(
+    command: Sql,
+    options?: { readonly name?: string },
+  ): AsyncIterableIterator<Uint8Array, undefined> {
+    const { title, statement } = this.prepareQuery("`copyTo`", command, options);
+    return copyOut(() => this.#borrow(), giveBack, statement, title);
+  }
+
+  /**
+   * What is notified on `channel`, on a connection of its own that is made again when it is lost. A
+   * `gap` says that something may have been missed.
+   */
+  listen(
+    channel: string,
+    options?: ListenOptions,
+  ): AsyncIterableIterator<Notification | Gap, undefined> {
+    const open = async (): Promise<Session> => this.#newSession(await this.#driver.connect());
+    return listen(open, channel, options);
+  }
+
+  /**
+   * Runs `body` in a transaction while it holds the advisory lock `name`, which one transaction of
+   * the whole database can hold at a time. Waits for it; cancelled, it leaves the line.
+   */
+  async lock<T>(
+    name: string,
+    body: (transaction: Transaction) => T | PromiseLike<T>,
+    options: TransactionOptions = {},
+  ): Promise<T> {
+    checkBody("`lock`", body);
+    const title = `lock ${name}`;
+    return await this.transaction(
+      async (transaction) => {
+        await transaction.execute(
+          sql`select pg_advisory_xact_lock(hashtextextended(${String(name)}, 0))`,
+          { name: title },
+        );
+        return await body(transaction);
+      },
+      { name: title, ...options },
+    );
+  }
+
+  /**
+   * A round trip to the server, for health probes.
+   * @param seconds - how long it may take; then a TimeoutError
+   */
+  async check(seconds = 1): Promise<void> {
+    checkSeconds("`check`", "seconds", seconds);
+    await timeout(seconds, () => this.execute(sql`select 1`, { name: "check" }));
+  }
+
+  /** How many connections there are, and who has them. */
+  stats(): DatabaseStats {
+    const { max, open, idle, waiting } = this.#pool.statistics();
+    const now = getRunningLoop().time();
+    const holders = this.#pool
+      .holders()
+      .map(({ task, since }) => ({ task: task?.getName(), seconds: now - since }));
+    return { name: this.name, max, open, idle, waiting, holders };
+  }
+
+  /**
+   * Takes no more queries, waits until those under way have ended, and closes all connections.
+   * After `drain` seconds those that are left are cancelled; what does not end then is cut off.
+   * @param options - `drain`: seconds; Infinity by default
+   */
+  async close(options: { readonly drain?: number } = {}): Promise<void> {
+    checkOptions("`close`", options, { drain: 1 });
+    const { drain = Number.POSITIVE_INFINITY } = options;
+    checkSeconds("`close`", "drain", drain);
+    this.#isClosed = true;
+    const closing = createTask(() => this.#pool.close(), { name: `close ${this.name}` });
+    if (drain !== Number.POSITIVE_INFINITY) {
+      const { pending } = await wait([closing], { delay: drain });
+      if (pending.size > 0) await this.#endSessions(closing);
+    }
+    await closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal Lends a connection to foreign code, which gives it back by itself. */
+  async borrow(): Promise<Borrowed> {
+    return new Borrowed(await this.#borrow(), giveBack);
+  }
+
+  // --- sessions
+
+  async #endSessions(closing: Task<void>): Promise<void> {
+    const error = new InvalidStateError(`database ${JSON.stringify(this.name)} was closed`);
+    for (const session of this.#sessions) session.abandonAll(error);
+    const { pending } = await wait([closing], { delay: this.#grace });
+    if (pending.size === 0) return;
+    const reason = new ConnectionLostError(error.message);
+    for (const session of this.#sessions) session.destroy(reason);
+  }
+
+  async #open(): Promise<Session> {
+    const session = this.#newSession(await this.#driver.connect());
+    this.#sessions.add(session);
+    return session;
+  }
+
+  #newSession(connection: Awaited<ReturnType<Driver["connect"]>>): Session {
+    return new Session(connection, {
+      grace: this.#grace,
+      dialect: this.dialect,
+      database: this.name,
+      onQuery: this.#options.onQuery,
+    });
+  }
+
+  async #shut(session: Session): Promise<void> {
+    this.#sessions.delete(session);
+    await session.connection.close();
+  }
+
+  /** A connection that is there. */
+  async #borrow(): Promise<Loan<Session>> {
+    for (;;) {
+      const loan = this.#pool.tryAcquire() ?? (await this.#waitForOne());
+      if (loan.item.lost === undefined) return loan;
+      giveBack(loan);
+    }
+  }
+
+  async #waitForOne(): Promise<Loan<Session>> {
+    const { acquire = 30 } = this.#options;
+    if (this.#isClosed)
+      throw new InvalidStateError(`database ${JSON.stringify(this.name)} is closed`);
+    if (acquire === Number.POSITIVE_INFINITY) return await this.#pool.acquire();
+    try {
+      return await timeout(acquire, () => this.#pool.acquire());
+    } catch (error) {
+      if (!(error instanceof TimeoutError)) throw error;
+      throw new PoolTimeoutError(this.#describeShortage(acquire), { cause: error });
+    }
+  }
+
+  #describeShortage(seconds: number): string {
+    const { holders, max, open } = this.stats();
+    const names = holders.map(
+      ({ task, seconds }) =>
+        `${task === undefined ? "plain code" : `task ${JSON.stringify(task)}`} (for ${seconds.toFixed(1)} s)`,
+    );
+    const shown = names.length > 10 ? [...names.slice(0, 10), `${names.length - 10} more`] : names;
+    const who =
+      names.length === 0
+        ? `none is lent, ${open} are open: the server may be unreachable`
+        : `they are held by ${shown.join(", ")}`;
+    return `no connection of database ${JSON.stringify(this.name)} came free within ${seconds} s. Of at most ${max}, ${who}`;
+  }
+}
+
+/** @internal Only a session that is idle is lent again. */
+export function giveBack(loan: Loan<Session>): void {
+  const session = loan.item;
+  if (session.lost !== undefined) loan.discard(session.lost);
+  else if (session.isBusy || session.connection.status !== "idle") {
+    const reason = new ConnectionLostError(
+      `${session.connection.label} was cut off: it was given back in the middle of a transaction`,
+    );
+    session.destroy(reason);
+    loan.discard(reason);
+  }
+  loan[Symbol.dispose]();
+}
+
+/** A ping, for a connection that was idle for a while. */
+async function isAlive(session: Session): Promise<boolean> {
+  if (session.lost !== undefined) return false;
+  const statement = { text: "select 1", values: [], prepare: false };
+  const { grace } = session.options;
+  const answer = await cleanup(grace, () =>
+    session.send({ kind: "query", statement }, { title: "check", onCancel: "cut" }),
+  );
+  return answer !== undefined;
+}
+
+/** @internal Checks what all databases take. */
+export function checkDatabase(api: string, options: DatabaseOptions): void {
+  checkCount(api, "max", options.max);
+  checkCount(api, "min", options.min, 0);
+  for (const name of ["idle", "lifetime", "acquire", "grace"] as const)
+    checkSeconds(api, name, options[name]);
+}

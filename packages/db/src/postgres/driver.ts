@@ -1,0 +1,217 @@
+/** The driver of PostgreSQL: opens sessions, one host after the other, and says BEGIN. */
+
+import type { Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
+import * as asyncio from "asyncio-ts";
+import pg from "pg";
+import type { Answer, Dialect, Driver, DriverConnection, Request } from "../driver.ts";
+import { ConnectError } from "../errors.ts";
+import { type Address, CancelLine } from "./cancel.ts";
+import { PgConnection } from "./connection.ts";
+import { dialect } from "./dialect.ts";
+import type { PgClient, ServerError } from "./shape.ts";
+import type { Host, Target } from "./target.ts";
+import type { TypeTable } from "./values.ts";
+
+/** The oldest server that is tested. */
+const OLDEST = 12;
+/** Seconds that a connection which was given up has to close. */
+const CLOSING = 2;
+/** The server looks as often whether the client of a running query is still there, in ms. */
+const LOOKOUT_MS = 5000;
+
+export interface PgDriverOptions {
+  readonly target: Target;
+  readonly types: TypeTable;
+  readonly role: "any" | "read-write" | "read-only";
+  /** Seconds that an attempt to connect may take. */
+  readonly connectTimeout: number;
+}
+
+export class PgDriver implements Driver {
+  readonly engine = "postgres";
+  readonly dialect: Dialect = dialect;
+  readonly #options: PgDriverOptions;
+  readonly #cancels: CancelLine = new CancelLine();
+
+  constructor(options: PgDriverOptions) {
+    this.#options = options;
+  }
+
+  /** Tries the hosts in their order; the first that fits is taken. */
+  async connect(): Promise<DriverConnection> {
+    const { target, role } = this.#options;
+    let failure: Error | undefined;
+    for (const host of target.hosts) {
+      try {
+        const connection = await this.#connectTo(host);
+        if (role === "any" || (await isIn(role, connection))) return connection;
+        await connection.close();
+        failure ??= new ConnectError("ERR_DATABASE_NO_SUCH_ROLE", `${nameOf(host)} is not ${role}`);
+      } catch (error) {
+        if (!(error instanceof ConnectError)) throw error;
+        failure ??= error;
+      }
+    }
+    throw failure as Error; // there is at least one host
+  }
+
+  async #connectTo(host: Host): Promise<PgConnection> {
+    const { connectTimeout, types, target } = this.#options;
+    const client = this.#clientFor(host);
+    let version = "";
+    client.connection.on(
+      "parameterStatus",
+      (message: { parameterName: string; parameterValue: string }) => {
+        if (message.parameterName === "server_version") version = message.parameterValue;
+      },
+    );
+    try {
+      await asyncio.timeout(connectTimeout, () => connected(client));
+    } catch (error) {
+      destroy(client);
+      if (error instanceof asyncio.CancelledError) throw error;
+      throw connectError(host, target, error);
+    }
+    const { stream } = client.connection;
+    const address = host.host.startsWith("/")
+      ? { path: `${host.host}/.s.PGSQL.${host.port}` }
+      : addressOf(stream);
+    const tls = target.tls === undefined ? undefined : withServerName(target.tls, host.host);
+    const major = Number.parseInt(version, 10);
+    const lookout = major < 14 ? "" : LOOKOUT;
+    const settings = { types, tls, address, reset: RESET + lookout, cancels: this.#cancels };
+    const connection = new PgConnection(client, settings);
+    if (major < OLDEST) {
+      await connection.close();
+      const message = `${nameOf(host)} is PostgreSQL ${version}; ${OLDEST} is the oldest that is supported`;
+      throw new ConnectError("ERR_DATABASE_SERVER_TOO_OLD", message);
+    }
+    // A process that is killed leaves no query behind. Poolers do not have it: that is no failure.
+    if (lookout !== "")
+      await ask(connection, { kind: "script", text: lookout }).catch(unlessLost(connection));
+    return connection;
+  }
+
+  #clientFor({ host, port }: Host): PgClient {
+    const { user, password, database, applicationName, tls } = this.#options.target;
+    const client = new pg.Client({
+      host,
+      port,
+      ...(user === undefined ? {} : { user }),
+      ...(password === undefined ? {} : { password }),
+      ...(database === undefined ? {} : { database }),
+      application_name: applicationName ?? "asyncio-ts-db",
+      keepAlive: true,
+      ssl: tls ?? false,
+    }) as unknown as PgClient; // its inside is not in its types: see shape.ts
+    client.on("error", () => {}); // told by the callback of `connect`, and by the connection later
+    return client;
+  }
+}
+
+const LOOKOUT = `set client_connection_check_interval = ${LOOKOUT_MS}`;
+
+/** `discard all`, in words that may stand in one message with others. */
+const RESET =
+  "close all; set session authorization default; reset all; deallocate all; unlisten *; " +
+  "select pg_advisory_unlock_all(); discard temp; discard sequences; ";
+
+/** Connects, or leaves nothing behind. */
+function connected(client: PgClient): Promise<void> {
+  return asyncio.joined(
+    (signal) =>
+      new Promise<void>((resolve, reject) => {
+        signal.addEventListener("abort", () => destroy(client), { once: true });
+        client.connect((error) => (error ? reject(error) : resolve()));
+      }),
+    { grace: CLOSING },
+  );
+}
+
+function destroy(client: PgClient): void {
+  client.connection.stream.destroy();
+}
+
+function addressOf(stream: Socket): Address {
+  return { host: stream.remoteAddress ?? "", port: stream.remotePort ?? 0 };
+}
+
+/** A name is checked against the certificate; the cancel request goes to the address. */
+function withServerName(tls: ConnectionOptions, host: string): ConnectionOptions {
+  return /^[\d.]+$|:/.test(host) ? { host, ...tls } : { servername: host, ...tls };
+}
+
+/** Runs a request of the driver's own. */
+function ask(connection: DriverConnection, request: Request): Promise<readonly Answer[]> {
+  return new Promise((resolve, reject) => {
+    connection.run(request, (error, answers) =>
+      error === undefined ? resolve(answers) : reject(error),
+    );
+  });
+}
+
+function unlessLost(connection: DriverConnection): (error: unknown) => void {
+  return (error) => {
+    if (connection.lost !== undefined) throw error;
+  };
+}
+
+async function isIn(
+  role: "read-write" | "read-only",
+  connection: DriverConnection,
+): Promise<boolean> {
+  const statement = {
+    text: "show transaction_read_only",
+    values: [],
+    prepare: false,
+    arrays: true,
+  };
+  const [answer] = await ask(connection, { kind: "query", statement });
+  const isReadOnly = (answer?.rows[0] as string[] | undefined)?.[0] === "on";
+  return isReadOnly === (role === "read-only");
+}
+
+// --- why there is no connection
+
+function connectError(host: Host, target: Target, error: unknown): Error {
+  const { code = "", message } = error as ServerError;
+  const where = nameOf(host);
+  const options = { cause: error, sqlstate: /^[0-9A-Z]{5}$/.test(code) ? code : undefined };
+  const fail = (kind: string, text: string) =>
+    new ConnectError(`ERR_DATABASE_${kind}`, text, options);
+  if (error instanceof asyncio.TimeoutError)
+    return fail("UNREACHABLE", `${where} has not answered in time`);
+  switch (code) {
+    case "28P01":
+    case "28000":
+      return fail(
+        "PASSWORD",
+        `${where} does not let user ${JSON.stringify(target.user)} in: ${message}. Look at the user and the password of the URL, and at pg_hba.conf`,
+      );
+    case "3D000":
+      return fail(
+        "UNKNOWN",
+        `${where} has no such database: ${message}. Create it, or correct the end of the URL`,
+      );
+    case "53300":
+      return fail(
+        "TOO_MANY_CONNECTIONS",
+        `${where} has no connection left: ${message}. Lower \`max\`, times all processes, below its max_connections`,
+      );
+  }
+  if (/CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/.test(code))
+    return fail(
+      "CERTIFICATE",
+      `the certificate of ${where} is not trusted: ${message}. Pass its authority: \`tls: { ca }\``,
+    );
+  if (/SASL|password must be a string/i.test(message ?? ""))
+    return fail("PASSWORD", `${where} wants a password: ${message}. Write one into the URL`);
+  if (/does not support SSL/.test(message ?? ""))
+    return fail("TLS", `${where} has no TLS, and sslmode asks for it`);
+  return fail("UNREACHABLE", `${where} cannot be reached: ${message || code}`);
+}
+
+function nameOf({ host, port }: Host): string {
+  return host.startsWith("/") ? `the server at ${host}` : `the server at ${host}:${port}`;
+}

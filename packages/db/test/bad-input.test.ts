@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as asyncio from "asyncio-ts";
+import { ConnectError, DatabaseError, sql } from "../src/index.ts";
+import { connect } from "../src/postgres.ts";
+import { describePostgres } from "./postgres.ts";
+
+const failureOf = async (...args: Parameters<typeof connect>): Promise<Error & { code?: string }> =>
+  await asyncio.run(async () => {
+    try {
+      await using db = await connect(...args);
+      return assert.fail(`connected to ${db.name}`);
+    } catch (error) {
+      return error as Error;
+    }
+  });
+
+test("arguments that cannot be right are refused at the call", async () => {
+  const url = "postgres://u:secret@h/d";
+  const wrong: readonly [Parameters<typeof connect>, RegExp][] = [
+    [[undefined], /expects a URL, got undefined. Is the environment variable set/],
+    [["mysql://u:secret@h/d"], /a URL of PostgreSQL, got 'mysql:\/\/u:\*\*\*@h\/d'/],
+    [["postgres://h:99999/d"], /hosts such as `db1`/],
+    [["postgres://h/d?sslmode=prefer"], /an sslmode of disable/],
+    [["postgres://h/d?poolsize=3"], /parameters it knows, got 'poolsize'/],
+    [["postgres://u:%zz@h/d"], /parts are encoded/],
+    [[url, { max: 0 }], /`max` to be a whole number from 1, got 0/],
+    [[url, { max: 1.5 }], /`max` to be a whole number/],
+    [[url, { max: 2, min: 3 }], /`min` to be at most `max`, 2, got 3/],
+    [[url, { idle: -1 }], /`idle` in seconds, 0 or more/],
+    [[url, { grace: Number.NaN }], /`grace` in seconds/],
+    [[url, { maxConnections: 3 } as never], /no option `maxConnections`/],
+    [[url, { target: "primary" as never }], /`target` to be/],
+    [[url, { hosts: [] }], /`hosts` to be a list/],
+    [[url, { types: { bigint: "number" } as never }], /names of types/],
+  ];
+  for (const [args, message] of wrong) {
+    const error = await failureOf(...args);
+    assert.match(error.message, message);
+    assert.doesNotMatch(error.message, /secret/);
+  }
+});
+
+test("a server that is not there", async () => {
+  const error = await failureOf("postgres://u:secret@127.0.0.1:1/d", { acquire: 5 });
+  assert.ok(error instanceof ConnectError);
+  assert.equal(error.code, "ERR_DATABASE_UNREACHABLE");
+  assert.match(error.message, /127\.0\.0\.1:1 cannot be reached/);
+});
+
+describePostgres(
+  "a server that does not let one in",
+  (bench) => {
+    const code = async (url: string, options = {}) => (await failureOf(url, options)).code;
+
+    test("says why: password, database", async () => {
+      const { url } = { url: bench.server.url() };
+      assert.equal(await code(url.replace("secret", "wrong")), "ERR_DATABASE_PASSWORD");
+      assert.equal(await code(url.replace(":secret", "")), "ERR_DATABASE_PASSWORD");
+      assert.equal(await code(bench.server.url("nothing")), "ERR_DATABASE_UNKNOWN");
+      assert.equal(await code(`${url}?sslmode=require`), "ERR_DATABASE_TLS");
+    });
+
+    test("has no connection left", async () => {
+      await asyncio.run(async () => {
+        await using db = await connect(bench.server.url(), { max: 30, acquire: 10 });
+        const outcomes = await asyncio.gather(
+          Array.from({ length: 20 }, () => () => db.query(sql`select pg_sleep(0.3)`)),
+          { returnExceptions: true },
+        );
+        const errors = outcomes.filter((outcome) => outcome instanceof ConnectError);
+        assert.ok(errors.length > 0);
+        assert.equal(errors[0]?.code, "ERR_DATABASE_TOO_MANY_CONNECTIONS");
+        assert.match(errors[0]?.message ?? "", /Lower `max`/);
+        assert.deepEqual(await db.query(sql`select 1 as one`), [{ one: 1 }]); // the others go on
+      });
+    });
+
+    test("a value that the column cannot take, or NUL in a text", () =>
+      bench.run(async (db) => {
+        await db.execute(sql`create table small (n int2 check (n > 0))`);
+        const big = await db
+          .execute(sql`insert into small values (${70_000})`)
+          .catch((error) => error);
+        const negative = await db
+          .execute(sql`insert into small values (${-1})`, { name: "store" })
+          .catch((error) => error);
+        const nul = await db.query(sql`select ${"a\0b"}`).catch((error) => error);
+        assert.ok(big instanceof DatabaseError && big.sqlstate === "22003");
+        assert.ok(negative instanceof DatabaseError);
+        assert.deepEqual(
+          [negative.sqlstate, negative.constraint, negative.table, negative.query],
+          ["23514", "small_n_check", "small", "store"],
+        );
+        assert.match(nul.message, /value 1 holds NUL/);
+      }));
+  },
+  { auth: "scram-sha-256", settings: { max_connections: 12, superuser_reserved_connections: 0 } },
+);

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import * as asyncio from "asyncio-ts";
+import { sql } from "../src/index.ts";
+import { startProxy } from "../src/testing.ts";
+import { describePostgres, running } from "./postgres.ts";
+
+/** A soak repeats more often. */
+const ROUNDS = Number(process.env.ASYNCIO_DB_ROUNDS ?? 300);
+
+const program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].find((path) => existsSync(path));
+const isNeeded = process.env.ASYNCIO_ALL_TOOLS === "1";
+
+describePostgres(
+  "through PgBouncer in transaction mode",
+  (bench) => {
+    let port = 0;
+    let folder = "";
+    let child: ReturnType<typeof spawn> | undefined;
+    const url = () => `postgres://postgres@127.0.0.1:${port}/postgres`;
+
+    before(async () => {
+      const proxy = await startProxy(1); // for a port that is free
+      ({ port } = proxy);
+      await proxy.stop();
+      folder = mkdtempSync(join(tmpdir(), "asyncio-ts-db-bouncer-"));
+      const settings = `[databases]
+postgres = host=127.0.0.1 port=${bench.server.port} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+auth_type = any
+unix_socket_dir =
+pool_mode = transaction
+default_pool_size = 2
+`;
+      writeFileSync(join(folder, "pgbouncer.ini"), settings);
+      const isRoot = process.getuid?.() === 0;
+      if (isRoot) chownSync(folder, 65_534, 65_534);
+      child = spawn(program ?? "pgbouncer", [join(folder, "pgbouncer.ini")], {
+        stdio: ["ignore", "ignore", "pipe"],
+        ...(isRoot ? { uid: 65_534, gid: 65_534 } : {}),
+      });
+      await new Promise<void>((resolve, reject) => {
+        child?.once("error", reject);
+        child?.once("close", () => reject(new Error("pgbouncer has ended")));
+        child?.stderr?.setEncoding("utf8").on("data", (text: string) => {
+          if (text.includes("process up")) resolve();
+        });
+      });
+    });
+    after(async () => {
+      if (child?.exitCode === null) {
+        const ended = new Promise((resolve) => child?.once("close", resolve));
+        child.kill("SIGKILL");
+        await ended;
+      }
+      rmSync(folder, { recursive: true, force: true });
+    });
+
+    test(
+      "a cancel that comes as the query ends hits nobody else's",
+      { timeout: 100_000 + 100 * ROUNDS },
+      () =>
+        bench.run(
+          async (db, observer) => {
+            const innocent: unknown[] = [];
+            let cancelled = 0;
+            await asyncio.taskGroup(async (group) => {
+              for (let lane = 0; lane < 4; lane++)
+                group.createTask(async () => {
+                  for (let n = lane; n < ROUNDS; n += 4) {
+                    const moved = await asyncio.moveOnAfter(0.001 + 0.006 * ((n * 0.618) % 1), () =>
+                      db.query(sql`select pg_sleep(0.003)`),
+                    );
+                    if (moved.cancelled) cancelled++;
+                    await db
+                      .query(sql`select pg_sleep(0.0005)`)
+                      .catch((error) => innocent.push(error));
+                  }
+                });
+            });
+            assert.deepEqual([innocent, await running(observer)], [[], []]);
+            assert.ok(cancelled > 0 && cancelled < ROUNDS, String(cancelled));
+          },
+          { url: url(), max: 4, prepare: false },
+        ),
+    );
+
+    test("told is what is found; transactions and streams are whole", () =>
+      bench.run(
+        async (db) => {
+          await db.execute(sql`create table if not exists t (n int primary key)`);
+          const wrong: number[] = [];
+          for (let n = 0; n < 100; n++) {
+            const told = await asyncio
+              .timeout(0.001 + 0.012 * ((n * 0.618) % 1), () =>
+                db.transaction(async (tx) => {
+                  await tx.execute(sql`insert into t values (${n})`);
+                  await tx.query(sql`select pg_sleep(0.002)`);
+                }),
+              )
+              .then(
+                () => true,
+                () => false,
+              );
+            const found = await db.query(sql`select 1 from t where n = ${n}`);
+            if ((found.length === 1) !== told) wrong.push(n);
+          }
+          let sum = 0;
+          for await (const { n } of db.stream<{ n: number }>(
+            sql`select generate_series(1, 100) as n`,
+            {
+              batch: 7,
+            },
+          ))
+            sum += n;
+          assert.deepEqual([wrong, sum], [[], 5050]);
+        },
+        { url: url(), prepare: false },
+      ));
+
+    test("plans that the pooler's other server does not have are made anew", () =>
+      bench.run(
+        async (db) => {
+          const rows = await asyncio.gather(
+            Array.from(
+              { length: 40 },
+              (_, n) => () => db.query(sql`select ${n}::int as n, pg_sleep(0.002)`),
+            ),
+          );
+          assert.equal(rows.length, 40);
+        },
+        { url: url(), max: 4 },
+      ));
+  },
+  { skip: program === undefined && !isNeeded ? "PgBouncer is not installed" : false },
+);

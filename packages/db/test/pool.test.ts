@@ -1,0 +1,228 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as asyncio from "asyncio-ts";
+import { PoolTimeoutError, sql } from "../src/index.ts";
+import { connect } from "../src/postgres.ts";
+import { describePostgres, running } from "./postgres.ts";
+
+/** A soak repeats more often. */
+const ROUNDS = Number(process.env.ASYNCIO_DB_ROUNDS ?? 600);
+
+const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
+  work.then(
+    () => assert.fail("it has not failed"),
+    (error: Error) => error,
+  );
+
+describePostgres("a pool of connections", (bench) => {
+  test("no more than `max` are open, and all are served", () =>
+    bench.run(
+      async (db, observer) => {
+        const counts: number[] = [];
+        await asyncio.taskGroup(async (group) => {
+          for (let n = 0; n < 30; n++)
+            group.createTask(() => db.query(sql`select pg_sleep(0.005)`));
+        });
+        const [row] = await observer(
+          "select count(*)::int as n from pg_stat_activity where application_name = 'asyncio-ts-db'",
+        );
+        counts.push(row?.n as number);
+        assert.deepEqual(counts, [3]);
+        assert.equal(db.stats().open, 3);
+      },
+      { max: 3 },
+    ));
+
+  test("nobody who is cancelled in line loses a place for others", () =>
+    bench.run(
+      async (db) => {
+        for (let round = 0; round < 20; round++)
+          await asyncio.taskGroup(async (group) => {
+            group.createTask(() => db.query(sql`select pg_sleep(0.02)`));
+            for (let n = 0; n < 5; n++)
+              group.createTask(() => asyncio.moveOnAfter(0.005, () => db.query(sql`select 1`)));
+          });
+        assert.deepEqual(await db.query(sql`select 1 as one`), [{ one: 1 }]);
+        assert.deepEqual(db.stats().holders, []);
+      },
+      { max: 1 },
+    ));
+
+  test("who has waited too long is told who holds the connections", () =>
+    bench.run(
+      async (db) => {
+        const busy = asyncio.createTask(() => db.query(sql`select pg_sleep(0.4)`), {
+          name: "report",
+        });
+        await asyncio.sleep(0.05);
+        const error = await failureOf(db.query(sql`select 1`));
+        assert.ok(error instanceof PoolTimeoutError);
+        assert.match(error.message, /within 0.1 s\. Of at most 1, they are held by task "report"/);
+        await busy;
+      },
+      { max: 1, acquire: 0.1 },
+    ));
+
+  test("transactions that each ask the pool for one more get a DeadlockError at once", () =>
+    bench.run(
+      async (db) => {
+        const greedy = () =>
+          db.transaction(async (tx) => {
+            await tx.query(sql`select pg_sleep(0.05)`);
+            return await db.query(sql`select 1 as one`);
+          });
+        const first = asyncio.createTask(greedy, { name: "ann" });
+        const second = asyncio.createTask(greedy, { name: "bob" });
+        const startedAt = performance.now();
+        const outcomes = await asyncio.gather([first, second], { returnExceptions: true });
+        const errors = outcomes.filter((outcome) => outcome instanceof asyncio.DeadlockError);
+        assert.equal(errors.length, 1);
+        assert.match(String(errors[0]), /ann/);
+        assert.match(String(errors[0]), /bob/);
+        assert.ok(performance.now() - startedAt < 5000);
+      },
+      { max: 2 },
+    ));
+
+  test("a connection that was lost while idle is replaced", () =>
+    bench.run(
+      async (db, observer) => {
+        const [first] = await db.query<{ pid: number }>(sql`select pg_backend_pid() as pid`);
+        await observer(`select pg_terminate_backend(${first?.pid})`);
+        await asyncio.sleep(0.05);
+        const [second] = await db.query<{ pid: number }>(sql`select pg_backend_pid() as pid`);
+        assert.notEqual(second?.pid, first?.pid);
+      },
+      { max: 1 },
+    ));
+
+  test("a BEGIN by hand does not reach the next borrower", () =>
+    bench.run(
+      async (db) => {
+        const pid = () => db.one<{ pid: number }>(sql`select pg_backend_pid() as pid`);
+        const first = await pid();
+        await db.execute(sql`begin`);
+        assert.notDeepEqual(await pid(), first); // it was cut off
+      },
+      { max: 1 },
+    ));
+
+  test("a session is one connection, and is given back as it was", () =>
+    bench.run(
+      async (db) => {
+        const pids = await db.session(async (session) => {
+          await session.execute(sql`set application_name to 'changed'`);
+          await session.execute(sql`create temporary table mine (n int)`);
+          await session.transaction((tx) => tx.execute(sql`insert into mine values (1)`));
+          const rows = await session.query(sql`select n from mine`);
+          assert.deepEqual(rows, [{ n: 1 }]);
+          return await session.one<{ pid: number }>(sql`select pg_backend_pid() as pid`);
+        });
+        const after = await db.one<{ pid: number; name: string }>(
+          sql`select pg_backend_pid() as pid, current_setting('application_name') as name`,
+        );
+        const temporary = await failureOf(db.query(sql`select * from mine`));
+        assert.deepEqual(after, { pid: pids.pid, name: "asyncio-ts-db" });
+        assert.match(temporary.message, /does not exist/);
+      },
+      { max: 1 },
+    ));
+
+  test("`lock` lets one after the other in", () =>
+    bench.run(
+      async (db) => {
+        let inside = 0;
+        let most = 0;
+        await asyncio.taskGroup(async (group) => {
+          for (let n = 0; n < 5; n++)
+            group.createTask(() =>
+              db.lock("migrate", async () => {
+                most = Math.max(most, ++inside);
+                await asyncio.sleep(0.01);
+                inside--;
+              }),
+            );
+        });
+        const { cancelled } = await asyncio.moveOnAfter(0.1, () =>
+          db.lock("a", () => db.lock("a", async () => {})),
+        );
+        assert.deepEqual([most, cancelled], [1, true]);
+      },
+      { max: 5 },
+    ));
+
+  test("`check` answers, or is over in time", () =>
+    bench.run(async (db) => {
+      await db.check(5);
+      const error = await failureOf(db.check(Number.NaN));
+      assert.match(error.message, /`seconds` in seconds, 0 or more/);
+    }));
+
+  test("`close` waits for those at work", () =>
+    bench.run(async (db) => {
+      const work = asyncio.createTask(() => db.query(sql`select pg_sleep(0.1), 1 as one`));
+      await asyncio.sleep(0.03);
+      await db.close();
+      assert.equal((await work).length, 1);
+      const late = await failureOf(db.query(sql`select 1`));
+      assert.ok(late instanceof asyncio.InvalidStateError);
+    }));
+
+  test("`close` with a drain cancels what is left, on the server too", () =>
+    bench.run(async (db, observer) => {
+      const work = asyncio.createTask(() => failureOf(db.query(sql`select pg_sleep(20)`)));
+      await asyncio.sleep(0.03);
+      await db.close({ drain: 0.05 });
+      assert.ok((await work) instanceof asyncio.InvalidStateError);
+      assert.deepEqual(await running(observer), []);
+    }));
+
+  test("a pool that is left open is closed by the run", async () => {
+    await asyncio.run(async () => {
+      const db = await connect(bench.server.url());
+      await db.check(5);
+    });
+    const alive = await asyncio.run(async () => {
+      await using db = await connect(bench.server.url(), { name: "observer" });
+      for (let n = 0; n < 50; n++) {
+        const row = await db.one<{ n: number }>(
+          sql`select count(*)::int as n from pg_stat_activity where application_name = 'asyncio-ts-db' and pid <> pg_backend_pid()`,
+        );
+        if (row.n === 0) return 0;
+        await asyncio.sleep(0.02);
+      }
+      return 1;
+    });
+    assert.equal(alive, 0);
+  });
+
+  test(
+    "a cancel that comes as the query ends hits nobody else's",
+    { timeout: 100_000 + 100 * ROUNDS },
+    () =>
+      bench.run(
+        async (db) => {
+          const innocent: unknown[] = [];
+          let cancelled = 0;
+          await asyncio.taskGroup(async (group) => {
+            for (let lane = 0; lane < 4; lane++)
+              group.createTask(async () => {
+                for (let n = lane; n < ROUNDS; n += 4) {
+                  const seconds = 0.001 + 0.003 * ((n * 0.618) % 1);
+                  const moved = await asyncio.moveOnAfter(seconds, () =>
+                    db.query(sql`select pg_sleep(0.002)`),
+                  );
+                  if (moved.cancelled) cancelled++;
+                  await db
+                    .query(sql`select pg_sleep(0.0005)`)
+                    .catch((error) => innocent.push(error));
+                }
+              });
+          });
+          assert.deepEqual(innocent, []);
+          assert.ok(cancelled > 0 && cancelled < ROUNDS, String(cancelled));
+        },
+        { max: 4 },
+      ),
+  );
+});

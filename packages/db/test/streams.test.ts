@@ -1,0 +1,275 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as asyncio from "asyncio-ts";
+import { sql } from "../src/index.ts";
+import { describePostgres, running } from "./postgres.ts";
+
+const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
+  work.then(
+    () => assert.fail("it has not failed"),
+    (error: Error) => error,
+  );
+
+describePostgres("streams", (bench) => {
+  test("gives all rows, a batch at a time", () =>
+    bench.run(
+      async (db) => {
+        let sum = 0;
+        for await (const { n } of db.stream<{ n: number }>(
+          sql`select generate_series(1, ${1000}) as n`,
+          {
+            batch: 7,
+          },
+        ))
+          sum += n;
+        assert.equal(sum, 500_500);
+        assert.deepEqual(db.stats().holders, []);
+      },
+      { max: 1 },
+    ));
+
+  test("break, throw and a deadline close the cursor; the connection is used again", () =>
+    bench.run(
+      async (db, observer) => {
+        const [first] = await db.query(sql`select pg_backend_pid() as pid`);
+        const rows = () =>
+          db.stream(sql`select n, pg_sleep(0.001) from generate_series(1, 100000) as n`, {
+            batch: 5,
+          });
+        for await (const _ of rows()) break;
+        const thrown = await failureOf(
+          (async () => {
+            for await (const _ of rows()) throw new Error("enough");
+          })(),
+        );
+        const late = await failureOf(
+          asyncio.timeout(0.1, async () => {
+            for await (const _ of rows());
+          }),
+        );
+        const [second] = await db.query(sql`select pg_backend_pid() as pid`);
+        assert.equal(thrown.message, "enough");
+        assert.ok(late instanceof asyncio.TimeoutError);
+        assert.deepEqual(await running(observer), []);
+        assert.deepEqual([second, db.stats().holders], [first, []]);
+      },
+      { max: 1 },
+    ));
+
+  test("a failure comes after the rows before it", () =>
+    bench.run(async (db) => {
+      const seen: unknown[] = [];
+      const error = await failureOf(
+        (async () => {
+          for await (const row of db.stream(
+            sql`select 1 / (3 - n) as q from generate_series(1, 5) as n`,
+            {
+              batch: 1,
+            },
+          ))
+            seen.push(row);
+        })(),
+      );
+      assert.deepEqual([seen.length, (error as { sqlstate?: string }).sqlstate], [2, "22012"]);
+      assert.deepEqual(db.stats().holders, []);
+    }));
+
+  test("a stream that changes rows is committed at its end, and undone when it is left", () =>
+    bench.run(async (db) => {
+      await db.execute(sql`create table queue as select generate_series(1, 10) as n`);
+      const left = db.stream(sql`delete from queue where n <= 5 returning n`, { batch: 2 });
+      for await (const _ of left) break;
+      let count = 0;
+      for await (const _ of db.stream(sql`delete from queue where n > 5 returning n`, { batch: 2 }))
+        count++;
+      assert.equal(count, 5);
+      assert.deepEqual(await db.one(sql`select count(*)::int as n from queue`), { n: 5 });
+    }));
+
+  test("in a transaction a stream that is left lets it go on", () =>
+    bench.run(async (db) => {
+      const value = await db.transaction(async (tx) => {
+        for await (const _ of tx.stream(sql`select generate_series(1, 1000)`, { batch: 10 })) break;
+        return await tx.one<{ n: number }>(
+          sql`select count(*)::int as n from pg_cursors where name <> ''`,
+        );
+      });
+      assert.deepEqual(value, { n: 0 });
+    }));
+
+  test("a million rows leave the memory flat", { timeout: 120_000 }, () =>
+    bench.run(async (db) => {
+      let count = 0;
+      let most = 0;
+      globalThis.gc?.();
+      const before = process.memoryUsage().rss;
+      for await (const _ of db.stream(
+        sql`select n, 'some text' as t from generate_series(1, 1000000) as n`,
+      )) {
+        if (++count % 10_000 === 0) most = Math.max(most, process.memoryUsage().rss - before);
+      }
+      assert.equal(count, 1_000_000);
+      assert.ok(most < 80e6, `${(most / 1e6).toFixed(0)} MB`);
+    }),
+  );
+
+  test("copyFrom counts its rows; a source that fails or is cancelled leaves none", () =>
+    bench.run(
+      async (db) => {
+        await db.execute(sql`create table log (n int, t text)`);
+        const [first] = await db.query(sql`select pg_backend_pid() as pid`);
+        const lines = async function* (count: number, then?: () => Promise<void>) {
+          for (let n = 0; n < count; n++) yield `${n}\tline ${n}\n`;
+          await then?.();
+        };
+        const copied = await db.copyFrom(sql`copy log from stdin`, lines(20_000));
+        const failed = await failureOf(
+          db.copyFrom(
+            sql`copy log from stdin`,
+            lines(10, () => Promise.reject(new Error("disk"))),
+          ),
+        );
+        const late = await failureOf(
+          asyncio.timeout(0.1, () =>
+            db.copyFrom(
+              sql`copy log from stdin`,
+              lines(10, () => asyncio.sleep(20)),
+            ),
+          ),
+        );
+        const refused = await failureOf(db.copyFrom(sql`copy log from stdin`, ["x\ty\n"]));
+        const [second] = await db.query(sql`select pg_backend_pid() as pid`);
+        assert.equal(copied, 20_000);
+        assert.equal(failed.message, "disk");
+        assert.ok(late instanceof asyncio.TimeoutError);
+        assert.equal((refused as { sqlstate?: string }).sqlstate, "22P02");
+        assert.deepEqual(await db.one(sql`select count(*)::int as n from log`), { n: 20_000 });
+        assert.deepEqual([second, db.stats().holders], [first, []]);
+      },
+      { max: 1 },
+    ));
+
+  test("copyTo gives the bytes; leaving the loop ends it", () =>
+    bench.run(
+      async (db, observer) => {
+        const [first] = await db.query(sql`select pg_backend_pid() as pid`);
+        let text = "";
+        for await (const bytes of db.copyTo(sql`copy (select generate_series(1, 3)) to stdout`))
+          text += Buffer.from(bytes).toString();
+        let some = 0;
+        for await (const bytes of db.copyTo(
+          sql`copy (select repeat('x', 1000) from generate_series(1, 1000000)) to stdout`,
+        )) {
+          some += bytes.length;
+          if (some > 1e6) break;
+        }
+        const late = await failureOf(
+          asyncio.timeout(0.1, async () => {
+            for await (const _ of db.copyTo(sql`copy (select pg_sleep(9)) to stdout`));
+          }),
+        );
+        const wrong = await failureOf(
+          (async () => {
+            for await (const _ of db.copyTo(sql`copy nothing to stdout`));
+          })(),
+        );
+        const [second] = await db.query(sql`select pg_backend_pid() as pid`);
+        assert.equal(text, "1\n2\n3\n");
+        assert.ok(late instanceof asyncio.TimeoutError);
+        assert.equal((wrong as { sqlstate?: string }).sqlstate, "42P01");
+        assert.deepEqual(await running(observer), []);
+        assert.deepEqual([second, db.stats().holders], [first, []]);
+      },
+      { max: 1 },
+    ));
+
+  test("listen hears what is notified, in order, and leaves no session", () =>
+    bench.run(async (db, observer) => {
+      const heard: string[] = [];
+      const task = asyncio.createTask(async () => {
+        for await (const event of db.listen('jobs "now"')) {
+          heard.push(event.kind === "gap" ? "gap" : event.payload);
+          if (heard.length === 3) break;
+        }
+      });
+      await listening(observer);
+      for (const payload of ["a", "b", "c"])
+        await db.execute(sql`select pg_notify('jobs "now"', ${payload})`);
+      await task;
+      assert.deepEqual(heard, ["a", "b", "c"]);
+      assert.equal((await sessions(observer)).length, 1); // that of the pool
+    }));
+
+  test("a listener whose session is lost tells one gap, and hears again", () =>
+    bench.run(async (db, observer) => {
+      const heard: string[] = [];
+      const task = asyncio.createTask(async () => {
+        for await (const event of db.listen("jobs")) {
+          heard.push(event.kind === "gap" ? "gap" : event.payload);
+          if (event.kind === "gap") await db.execute(sql`select pg_notify('jobs', 'after')`);
+          if (heard.at(-1) === "after") break;
+        }
+      });
+      await listening(observer);
+      await db.execute(sql`select pg_notify('jobs', 'before')`);
+      await asyncio.sleep(0.05);
+      await observer(
+        "select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen%' and pid <> pg_backend_pid()",
+      );
+      await task;
+      assert.deepEqual(heard, ["before", "gap", "after"]);
+    }));
+
+  test("a burst that is more than the consumer takes is one gap", () =>
+    bench.run(async (db, observer) => {
+      const heard: string[] = [];
+      const go = new asyncio.Event();
+      const task = asyncio.createTask(async () => {
+        for await (const event of db.listen("jobs", { limit: 100 })) {
+          heard.push(event.kind === "gap" ? "gap" : event.payload);
+          await go.wait();
+          if (heard.at(-1) === "last") break;
+        }
+      });
+      await listening(observer);
+      await db.execute(sql`select pg_notify('jobs', n::text) from generate_series(1, 10000) as n`);
+      await asyncio.sleep(0.2);
+      go.set();
+      await asyncio.sleep(0.1);
+      await db.execute(sql`select pg_notify('jobs', 'last')`);
+      await task;
+      assert.deepEqual(heard.slice(0, 3), ["1", "2", "3"]);
+      assert.deepEqual(heard.slice(-2), ["gap", "last"]);
+      assert.equal(heard.filter((event) => event === "gap").length, 1);
+      assert.ok(heard.length <= 105, String(heard.length));
+    }));
+
+  test("a listener that is cancelled closes its session", () =>
+    bench.run(async (db, observer) => {
+      const { cancelled } = await asyncio.moveOnAfter(0.2, async () => {
+        for await (const _ of db.listen("jobs"));
+      });
+      assert.equal(cancelled, true);
+      assert.equal((await sessions(observer)).length, 1);
+    }));
+});
+
+type Observer = (text: string) => Promise<Record<string, unknown>[]>;
+
+async function listening(observer: Observer): Promise<void> {
+  for (;;) {
+    const rows = await observer(
+      "select 1 from pg_stat_activity where query like 'listen%' and state = 'idle'",
+    );
+    if (rows.length > 0) return;
+    await asyncio.sleep(0.01);
+  }
+}
+
+/** Those of the library; one that was closed may take a moment to be gone. */
+async function sessions(observer: Observer): Promise<unknown[]> {
+  await asyncio.sleep(0.1);
+  return await observer(
+    "select pid from pg_stat_activity where application_name = 'asyncio-ts-db'",
+  );
+}

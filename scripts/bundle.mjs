@@ -1,0 +1,93 @@
+// Puts the code of the library into a few files: `node scripts/bundle.mjs packages/asyncio dist`.
+// With a file for each of a hundred modules, most of the time to import it is spent on finding and
+// linking them.
+//
+// Each door is an entry. What several of them need is in chunks, so that all doors share one
+// kernel. What a bundler leaves out most surely is a whole file of which nothing is used
+// (`sideEffects: false`), so what a program without locks and queues, or without streams, sockets
+// and processes, does not need has chunks of its own.
+
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { build } from "esbuild";
+
+/** Folders of the sources by part of the first door; all others are its first part. */
+const folders = {
+  primitives: ["sync", "queues"],
+  outside: ["streams", "net", "process", "executors"],
+};
+
+const [home, out] = process.argv.slice(2).map((folder) => resolve(folder));
+const source = join(home, "src");
+const { exports } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
+const doors = Object.values(exports)
+  .filter((door) => typeof door === "object")
+  .map((door) => door.default.replace(/^\.\/dist\/(.*)\.js$/, "$1"));
+
+// The parts of the first door, as entries that nobody imports: a chunk holds what the same entries
+// need.
+const exported = readFileSync(join(source, "index.ts"), "utf8").match(
+  /^export \{[^}]*\} from "\.\/[^"]+";$/gm,
+);
+const parts = { inside: "", primitives: "", outside: "" };
+for (const line of exported) {
+  const [, folder] = /from "\.\/([^/]+)\//.exec(line);
+  const [part] = Object.entries(folders).find(([, those]) => those.includes(folder)) ?? ["inside"];
+  parts[part] += `${line}\n`;
+}
+
+const { metafile } = await build({
+  absWorkingDir: home,
+  entryPoints: [
+    ...doors.map((door) => ({ in: join(source, `${door}.ts`), out: door })),
+    ...Object.keys(parts).map((part) => ({ in: `part:${part}`, out: `part-${part}` })),
+  ],
+  outdir: out,
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  platform: "neutral",
+  target: "es2022",
+  sourcemap: true,
+  sourcesContent: false, // src is in the package
+  metafile: true,
+  plugins: [{ name: "parts", setup: addParts }],
+});
+for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {
+  const file = resolve(home, output);
+  if (entryPoint?.startsWith("part:")) rmSync(file);
+  else if (file.endsWith(".js"))
+    writeFileSync(file, withoutBareImports(withNames(readFileSync(file, "utf8"))));
+}
+// The maps of the parts are empty.
+for (const part of Object.keys(parts)) rmSync(join(out, `part-${part}.js.map`));
+
+/**
+ * esbuild makes `var Task = class _Task` of a class that uses its own name, and then a task prints
+ * as `_Task`. The space keeps the columns of the source map.
+ */
+function withNames(code) {
+  const classes = [...code.matchAll(/^var (\w+) = class _\1\b/gm)].map(([, name]) => name);
+  if (classes.length === 0) return code;
+  return code.replaceAll(new RegExp(`\\b_(${classes.join("|")})\\b`, "g"), "$1 ");
+}
+
+/**
+ * An import of nothing would have the chunk loaded for what that does. No module of ours does
+ * anything then, and bundlers warn that they leave such an import out.
+ */
+function withoutBareImports(code) {
+  return code.replaceAll(/^import "\.\/chunk-\w+\.js";$/gm, "");
+}
+
+function addParts(build) {
+  build.onResolve({ filter: /^part:/ }, ({ path }) => ({
+    path: path.replace("part:", ""),
+    namespace: "part",
+  }));
+  build.onLoad({ filter: /.*/, namespace: "part" }, ({ path }) => ({
+    contents: parts[path],
+    loader: "ts",
+    resolveDir: source,
+  }));
+}

@@ -1,0 +1,124 @@
+// What is built (bundle.mjs), and what a program's own bundle takes of it.
+
+import assert from "node:assert/strict";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { root } from "./install.mjs";
+
+const library = join(root, "packages/asyncio");
+const dist = join(library, "dist");
+const { exports } = JSON.parse(readFileSync(join(library, "package.json"), "utf8"));
+const doors = Object.values(exports)
+  .filter((door) => typeof door === "object")
+  .map((door) => join(library, door.default));
+
+describe("the build", () => {
+  test("is a few files, and one for each door", () => {
+    const files = globSync("**/*.js", { cwd: dist });
+
+    assert.ok(files.length <= 3 * doors.length + 8, files.join(", "));
+    for (const door of doors) assert.ok(existsSync(door), door);
+  });
+
+  test("has classes with their own names: an object prints as one of its class", async () => {
+    for (const door of doors) {
+      const built = await import(door);
+      const source = await import(door.replace(/dist(.*)\.js$/, "src$1.ts"));
+
+      assert.deepEqual(namesIn(built), namesIn(source));
+    }
+  });
+
+  test("leads back to the sources by its maps", () => {
+    for (const map of globSync("*.js.map", { cwd: dist })) {
+      const { sources } = JSON.parse(readFileSync(join(dist, map), "utf8"));
+      const missing = sources.filter((source) => !existsSync(resolve(dist, source)));
+
+      assert.deepEqual(missing, [], map);
+    }
+  });
+});
+
+/** Of the classes that a door exports, what each calls itself. */
+function namesIn(door) {
+  const classes = Object.entries(door).filter(([, value]) => /^class\b/.test(String(value)));
+  return classes.map(([name, { name: own }]) => `${name}: ${own}`);
+}
+
+// Without streams, sockets, processes, signals as a stream; without context variables, requests,
+// locks and queues.
+describe("a program of `run`, `taskGroup` and `sleep`", () => {
+  test("adds no more than this to a bundle", async () => {
+    const { contents } = await bundleOf(doors[0]);
+
+    assert.ok(contents.byteLength <= 65_500, `${contents.byteLength} bytes`);
+    const gzipped = gzipSync(contents, { level: 9 }).byteLength;
+    assert.ok(gzipped <= 22_900, `${gzipped} bytes, gzipped`);
+  });
+
+  test("brings these modules along, beside the kernel and what is below it", async () => {
+    const { modules } = await bundleOf(join(library, "src/index.ts"));
+    const below = ["structures", "errors", "kernel"];
+
+    assert.deepEqual(modules.filter((module) => !below.includes(dirname(module))).sort(), [
+      "interop/dependents.ts",
+      "interop/draining.ts",
+      "ports/abort.ts",
+      "ports/context-storage.ts",
+      "ports/copies.ts",
+      "ports/js-host.ts",
+      "ports/races.ts",
+      "ports/uncaught.ts",
+      "runner/deadlock-watch.ts",
+      "runner/forgotten.ts",
+      "runner/main-run.ts",
+      "runner/options.ts",
+      "runner/runner.ts",
+      "runner/servers.ts",
+      "runner/session.ts",
+      "runner/shutdown.ts",
+      "runner/signals.ts",
+      "runner/under-way.ts",
+      "tasks/condense.ts",
+      "tasks/create-task.ts",
+      "tasks/deadlock.ts",
+      "tasks/debug-watch.ts",
+      "tasks/exception-group.ts",
+      "tasks/excuse.ts",
+      "tasks/fake-timers.ts",
+      "tasks/group-child.ts",
+      "tasks/owners.ts",
+      "tasks/sleep.ts",
+      "tasks/task-group-options.ts",
+      "tasks/task-group.ts",
+    ]);
+  });
+});
+
+/** What a bundler makes of a program that uses these of the door, minified. */
+async function bundleOf(door) {
+  const names = "run, sleep, taskGroup";
+  const program = `import { ${names} } from ${JSON.stringify(door)};\nconsole.log(${names});\n`;
+  const { outputFiles, metafile, warnings } = await build({
+    stdin: { contents: program, resolveDir: library },
+    absWorkingDir: join(library, "src"),
+    bundle: true,
+    minify: true,
+    write: false,
+    metafile: true,
+    logLevel: "silent",
+    format: "esm",
+    platform: "node",
+    target: "node20",
+  });
+  assert.deepEqual(warnings, []);
+  const [{ contents }] = outputFiles;
+  const [{ inputs }] = Object.values(metafile.outputs);
+  const modules = Object.entries(inputs)
+    .filter(([name, { bytesInOutput }]) => bytesInOutput > 0 && name !== "<stdin>")
+    .map(([name]) => name);
+  return { contents, modules };
+}
