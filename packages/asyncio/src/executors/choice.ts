@@ -3,9 +3,8 @@
 import type { PoolWorker } from "./pool-worker.ts";
 import type { Work } from "./work.ts";
 
-/** Seconds of work that a worker is handed at a time, and jobs. */
+/** Seconds of work that a worker is handed at a time. */
 const SECONDS_AHEAD = 0.002;
-const MOST_AHEAD = 64;
 
 /** An average that forgets; NaN before the first value. */
 export function average(before: number, value: number): number {
@@ -13,9 +12,9 @@ export function average(before: number, value: number): number {
 }
 
 /** How many jobs a worker may have, if each takes `seconds`; NaN while nobody knows. */
-export function jobsAhead(seconds: number): number {
+export function jobsAhead(seconds: number, most: number): number {
   const jobs = Math.floor(SECONDS_AHEAD / seconds);
-  return jobs > 1 ? Math.min(jobs, MOST_AHEAD) : 1; // NaN, too
+  return jobs > 1 ? Math.min(jobs, most) : 1; // NaN, too
 }
 
 /** The worker with the most room; undefined if none has any. */

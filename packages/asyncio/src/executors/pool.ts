@@ -43,6 +43,8 @@ export type MakeLink = (options: LinkOptions, listener: LinkListener) => Link;
 export class Pool extends Executor {
   readonly #options: CheckedPoolOptions;
   readonly #makeLink: MakeLink;
+  /** Jobs that a worker may have at a time. */
+  readonly #mostAhead: number;
   readonly #loop: EventLoop;
   readonly #setup: WorkerSetup;
   readonly #queue: Line = new Line();
@@ -63,12 +65,19 @@ export class Pool extends Executor {
   #broken: BrokenExecutorError | undefined = undefined;
   readonly #dependent: Dependent;
 
-  constructor(api: string, kind: string, options: ExecutorOptions | undefined, makeLink: MakeLink) {
+  constructor(
+    api: string,
+    kind: string,
+    options: ExecutorOptions | undefined,
+    mostAhead: number,
+    makeLink: MakeLink,
+  ) {
     const checked = checkedPoolOptions(api, options);
     super(kind, checked.name, checked.maxWorkers, checked.maxQueue);
     this.#options = checked;
     this.#setup = { ...checked.setup, pool: this.name };
     this.#makeLink = makeLink;
+    this.#mostAhead = mostAhead;
     this.#loop = here().loop;
     this.#hardStop = new HardStop(this.#loop, this.name);
     this.#dependent = {
@@ -176,7 +185,7 @@ export class Pool extends Executor {
 
   readonly #dispatch = (): void => {
     this.#isDispatchDue = false;
-    const ahead = jobsAhead(this.#runTime);
+    const ahead = jobsAhead(this.#runTime, this.#mostAhead);
     for (let work = this.#queue.first; work !== undefined; work = this.#queue.first) {
       const worker = roomiest(work, this.#workers, ahead, this.maxWorkers);
       if (worker === undefined) break;
