@@ -64,6 +64,11 @@ const parts = {
         env: { CONFORMANCE_SEEDS: settings.seeds, CONFORMANCE_SEED: seed },
       })),
     ),
+  // In turns: what is broken everywhere shows early, and neighbours change.
+  files: (wanted) =>
+    Array.from({ length: settings.times }, () =>
+      findTestFiles(wanted).map((file) => ({ part: "files", file, env: {} })),
+    ).flat(),
   database: () =>
     ["chaos", "pool", "transactions", "pgbouncer", "fake-server"]
       .flatMap((name) => findTestFiles([`db/test/${name}.test`]))
@@ -76,11 +81,6 @@ const parts = {
           ASYNCIO_DB_CHAOS: settings.chaos,
         },
       })),
-  // In turns: what is broken everywhere shows early, and neighbours change.
-  files: (wanted) =>
-    Array.from({ length: settings.times }, () =>
-      findTestFiles(wanted).map((file) => ({ part: "files", file, env: {} })),
-    ).flat(),
 };
 
 /** What one process does, for the table; a file otherwise. */
