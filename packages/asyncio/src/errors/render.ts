@@ -3,10 +3,8 @@
  * an error whose `stack` is a getter that throws. Nothing in here throws, whatever is shown.
  */
 
-/** How deep errors in errors are shown; they may contain themselves. */
-const DEEPEST = 8;
-/** Characters of a plain object that a report shows. */
-const LONGEST_OBJECT = 200;
+const DEEPEST = 8; // how deep errors in errors are shown; they may contain themselves
+const LONGEST_OBJECT = 200; // characters of a plain object that a report shows
 
 /** What `read` gives; undefined if it throws. */
 function attempt<T>(read: () => T): T | undefined {

@@ -74,14 +74,12 @@ function waitsIn(scope: Scope): Wait[] {
   return waits;
 }
 
-/**
- * Where somebody is parked, a scope in which nobody is belongs to a branch that is elsewhere:
- *
- *     await race(
- *       () => sleep(100),                                          // <- parked: cancelled at once
- *       async () => { await cleanup(2, save); await sleep(100); }, // <- in a shield: has missed it
- *     );
- */
+// Where somebody is parked, a scope in which nobody is belongs to a branch that is elsewhere:
+//
+//     await race(
+//       () => sleep(100),                                          // <- parked: cancelled at once
+//       async () => { await cleanup(2, save); await sleep(100); }, // <- in a shield: has missed it
+//     );
 function markMissed(scopes: readonly Scope[], cancellation: Cancellation): void {
   const [top] = scopes;
   const hearing = new Set<Scope | undefined>();
@@ -150,10 +148,8 @@ export function findDue(branch: Scope): Cancellation | undefined {
   return found;
 }
 
-/**
- * Cancels scopes whose deadline has passed before its timer has fired: no operation slips past one.
- * Whether a deadline is still ahead. Those around the owner of a task count too.
- */
+// Cancels scopes whose deadline has passed before its timer has fired: no operation slips past one.
+// Whether a deadline is still ahead. Those around the owner of a task count too.
 function checkDeadlines(branch: Scope): boolean {
   let now: number | undefined; // the clock is read for finite deadlines alone, and once
   let isAhead = false;

@@ -69,7 +69,6 @@ export function recordFailure(future: Future<unknown>): FailureRecord {
 export function forgetFailure(record: FailureRecord): void {
   if (record.loop.unobserved.delete(record)) collected.unregister(record);
 }
-
 /** Reports every failure on `loop` that nobody has observed. */
 export function reportUnobserved(loop: EventLoop): void {
   for (const record of loop.unobserved) reportFailure(record);

@@ -3,9 +3,9 @@
  * group runs in one. A scope knows the waits parked in it and the scopes nested in it, so
  * cancelling is a walk over plain objects, without promise races and abort listeners.
  *
- * A cancellation is delivered once, so that code can await while it cleans up. `cancelGrace`
- * seconds later the scope insists: every operation in it rejects from then on. A scope closes when
- * its body has settled. What still waits in it is cut off, and what begins in it later rejects.
+ * A cancellation is delivered once, so that code can await while it cleans up; `cancelGrace`
+ * seconds later the scope insists. It closes when its body has settled: what still waits in it is
+ * cut off, and what begins in it later rejects.
  *
  * Invariant: if an operation may have to reject, `mayBeDue` is true in its scope. So operations
  * look at one flag. Whatever makes a cancellation due marks all scopes below, up to shields.
@@ -35,22 +35,17 @@ export class Scope implements Ends<Wait> {
   readonly loop: EventLoop;
   readonly label: string;
   readonly shield: boolean;
-  /** Only the values until the context itself is asked for: few tasks use it (bench: memory). */
-  #context: Context | ContextValues;
-  /** The task whose body runs here, however deep; undefined in callbacks and outside all tasks. */
-  task: Task<unknown> | undefined;
+  #context: Context | ContextValues; // the values until it is asked for: few are (bench: memory)
+  task: Task<unknown> | undefined; // whose body runs here, however deep; undefined in callbacks
   parent: Scope | undefined = undefined;
   closed = false;
   cancelState: Readonly<CancelState> = CALM;
-  /** What `loop.deadlinesSet` was when nothing was due here; -1 if something may be. */
-  #clearAt: number;
-  /** Tells the deadline also when it has fired, or has come too late to be set. */
-  #deadlineTimer: Timer | undefined = undefined;
+  #clearAt: number; // `loop.deadlinesSet` when nothing was due here; -1 if something may be
+  #deadlineTimer: Timer | undefined = undefined; // also one that has fired, or came too late
   // The waits parked here, and those that are complete and have not had their turn.
   first: Wait | undefined = undefined;
   last: Wait | undefined = undefined;
-  /** The open scopes nested directly in this one. */
-  nested: LinkedList<Scope> | undefined = undefined;
+  nested: LinkedList<Scope> | undefined = undefined; // the open ones, directly in this one
   // Links of the parent's list of nested scopes.
   previous: Scope | undefined = undefined;
   next: Scope | undefined = undefined;
@@ -72,7 +67,6 @@ export class Scope implements Ends<Wait> {
   get mayBeDue(): boolean {
     return this.#clearAt !== this.loop.deadlinesSet;
   }
-
   set mayBeDue(mayBe: boolean) {
     this.#clearAt = mayBe ? -1 : this.loop.deadlinesSet;
   }
@@ -88,8 +82,6 @@ export class Scope implements Ends<Wait> {
     return this.cancelState;
   }
 
-  // --- cancelling
-
   /** Cancels every wait at or below this scope. `by` is a task; `from` is what is forwarded. */
   cancel(
     reason?: unknown,
@@ -103,10 +95,7 @@ export class Scope implements Ends<Wait> {
     const state = this.ownCancelState();
     state.cancelCalled = true;
     if (state.count++ === 0) state.first = cancellation;
-    if (grace === 0) {
-      this.#insist();
-      return;
-    }
+    if (grace === 0) return void this.#insist();
     if (state.graceTimer === undefined && grace !== Number.POSITIVE_INFINITY)
       state.graceTimer = this.loop.addTimer(this.loop.time() + grace, this);
     deliver(cancellation);
@@ -165,8 +154,6 @@ export class Scope implements Ends<Wait> {
     this.ownCancelState().watchers.push(watcher);
   }
 
-  // --- the deadline
-
   get deadline(): number {
     return this.#deadlineTimer?.when ?? Number.POSITIVE_INFINITY;
   }
@@ -177,11 +164,11 @@ export class Scope implements Ends<Wait> {
     this.#stopDeadline();
     this.#deadlineTimer = undefined;
     if (when === Number.POSITIVE_INFINITY) return;
-    if (this.closed || this.cancelState.expired) {
-      this.#deadlineTimer = new Timer(when, 0, undefined);
-      return;
-    }
-    this.#deadlineTimer = this.loop.addTimer(when, this);
+    const isTooLate = this.closed || this.cancelState.expired;
+    this.#deadlineTimer = isTooLate
+      ? new Timer(when, 0, undefined)
+      : this.loop.addTimer(when, this);
+    if (isTooLate) return;
     this.mayBeDue = true;
     if (!hadOne && (this.parent !== undefined || this.task?.scope === this))
       this.loop.deadlinesSet++;
@@ -204,8 +191,6 @@ export class Scope implements Ends<Wait> {
     else this.#insist();
   }
 
-  // --- what is due
-
   /** Makes a cancellation of this scope end the next operation; `isUnheard` if no wait got it. */
   makeDue(cancellation: Cancellation, isUnheard = false): void {
     if (this.closed || this.cancelState.count === 0) return;
@@ -219,16 +204,13 @@ export class Scope implements Ends<Wait> {
     if (due === cancellation && !insists) this.ownCancelState().due = undefined;
   }
 
-  /**
-   * The cancellation that has to end an operation that begins here; it is thereby delivered. If
-   * several are due, the outermost: the scopes inside it are being left anyway.
-   */
+  /** What ends an operation that begins here, thereby delivered: the outermost that is due. */
   takeDue(): Cancellation | undefined {
     const found = findDue(this);
     if (found === undefined) return undefined;
     const { scope } = found;
-    // An endless `catch` in a scope like this must not starve the host.
-    if (scope.closed || scope.cancelState.insists) this.loop.exhaustBudget();
+    if (scope.closed || scope.cancelState.insists)
+      this.loop.exhaustBudget(); // an endless `catch` must not starve the host
     else scope.wasDelivered(found);
     markHeard(this, scope);
     return found;
@@ -249,10 +231,7 @@ export class Scope implements Ends<Wait> {
     return wait.promise;
   }
 
-  /**
-   * What leaves a body in place of `error`. If that is this scope's own cancellation, and a scope
-   * around it was cancelled meanwhile, the outer one goes first.
-   */
+  /** What leaves a body for `error`: a cancellation around this scope goes before its own. */
   outermost(error: unknown): unknown {
     if (!this.owns(error) || this.shield || !this.parent?.mayBeDue) return error;
     const outer = this.parent.takeDue();
@@ -263,8 +242,6 @@ export class Scope implements Ends<Wait> {
   owns(error: unknown): error is CancelledError {
     return error instanceof CancelledError && error.scope === this;
   }
-
-  // --- the tree
 
   isInside(other: Scope): boolean {
     for (let scope = this.parent; scope !== undefined; scope = scope.parent)

@@ -52,8 +52,7 @@ export interface Operation<T> {
   withdraw?(place: Place<T>): void;
   /** Places have left unserved, the others of their `select` with them: some behind may fit now. */
   left?(): void;
-  /** @internal Makes of what a line hands out what the case gives. */
-  convert?(value: unknown): T;
+  /** @internal Makes of what a line hands out what the case gives. */ convert?(value: unknown): T;
   /** @internal Makes a value of an error that is no failure. */
   recover?(error: unknown): Got<T> | undefined;
 }

@@ -173,7 +173,6 @@ export class Task<T> extends Future<T> {
   cancelling(): number {
     return this.scope.cancelling();
   }
-
   /** Takes one cancellation back and gives how many remain. At 0 an undelivered one is gone. */
   uncancel(): number {
     return this.scope.uncancel();
@@ -189,17 +188,14 @@ export class Task<T> extends Future<T> {
   setName(name: string): void {
     this.#name = String(name);
   }
-
   /** The context variables that it runs with. */
   getContext(): Context {
     return this.scope.context;
   }
-
   /** Not for tasks. @throws InvalidStateError always: the body's outcome is the task's. */
   override setResult(_value: T): never {
     throw notSettable("setResult", "returns");
   }
-
   /** Not for tasks. @throws InvalidStateError always: the body's outcome is the task's. */
   override setException(_error: unknown): never {
     throw notSettable("setException", "throws");

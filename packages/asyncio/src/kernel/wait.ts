@@ -19,13 +19,7 @@ import { CancelledError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
-import {
-  captureSettlers,
-  forgetSettlers,
-  ignore,
-  latest,
-  type Settle,
-} from "../structures/settlers.ts";
+import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
 import { creationSites, describeCut, noteCut, watchForLostValues } from "./reports.ts";
@@ -96,10 +90,10 @@ export class Wait<T = unknown> implements Place<T> {
     this.subject = subject;
     this.onCancel = onCancel;
     if (resolve === undefined || reject === undefined) {
-      this.promise = new Promise<T>(captureSettlers);
+      this.promise = new Promise<T>(keepSettlers);
       this.#resolve = latest.resolve;
       this.#reject = latest.reject;
-      forgetSettlers();
+      dropSettlers();
     } else {
       this.promise = settled as Promise<never>; // nobody sees it
       this.#resolve = resolve;
@@ -186,7 +180,6 @@ export class Wait<T = unknown> implements Place<T> {
   waitsOn(): Iterable<Task<unknown>> {
     return typeof this.subject === "string" ? [] : (this.subject.waitsOn?.() ?? []);
   }
-
   /** @internal For waits that a timer ends, with `offer` as their value. */
   timerDue(): void {
     this.resume(this.offer as T); // put there by the operation that set the timer
@@ -254,10 +247,8 @@ export class Wait<T = unknown> implements Place<T> {
     }
   }
 
-  /**
-   * Two scopes may cancel one join: an inner deadline, then the scope around it. The join delivers
-   * the outer one. The other is due in its own scope, in case the join has a value.
-   */
+  // Two scopes may cancel one join: an inner deadline, then the scope around it. The join delivers
+  // the outer one. The other is due in its own scope, in case the join has a value.
   #hold(cancellation: Cancellation): void {
     const held = this.cancellation;
     if (held === undefined) this.cancellation = cancellation;
@@ -274,20 +265,16 @@ export class Wait<T = unknown> implements Place<T> {
 /** The waits whose error is to be made, one for each `makeCancelled` that will run, in order. */
 const cancelled: RingBuffer<Wait> = new RingBuffer();
 
-/**
- * A reaction whose promise passes its error on to that of the wait. So the engine finds the
- * awaiters of that one, and the stack that it records is the victim's and not the canceller's
- * (bench: cancel). It only throws: the engine never compiles such a function.
- */
+// A reaction whose promise passes its error on to that of the wait. So the engine finds the
+// awaiters of that one, and the stack that it records is the victim's and not the canceller's
+// (bench: cancel). It only throws: the engine never compiles such a function.
 function makeCancelled(): never {
   throw nextCancelled();
 }
 makeCancelled.prototype = CancelledError.prototype;
 
-/**
- * The error is constructed as if `makeCancelled` were its class: the engine leaves all frames down
- * to that one out of the stack. Capturing the stack a second time would cost twice.
- */
+// The error is constructed as if `makeCancelled` were its class: the engine leaves all frames down
+// to that one out of the stack. Capturing the stack a second time would cost twice.
 function nextCancelled(): CancelledError {
   const wait = cancelled.shift();
   const details = wait.cancellation as Cancellation; // it was cancelled
@@ -312,7 +299,6 @@ export class WaitList<P extends Place = Place> {
   get length(): number {
     return this.#length;
   }
-
   /** The one that has waited longest; undefined if nobody waits. */
   get first(): P | undefined {
     return this.#first;
@@ -351,7 +337,6 @@ export class WaitList<P extends Place = Place> {
   resumeAll(value: unknown): void {
     while (this.#first !== undefined) this.#first.resume(value);
   }
-
   /** Fails each wait with an error of its own, in the order of the line. */
   failAll(makeError: () => unknown): void {
     while (this.#first !== undefined) this.#first.fail(makeError());

@@ -8,10 +8,8 @@
  */
 
 interface Copy {
-  /** Where it was loaded from: the folder, or the file of a bundle. */
-  readonly home: string;
-  /** Whether the running code is in a scope of that copy. */
-  isCurrent(): boolean;
+  readonly home: string; // where it was loaded from: the folder, or the file of a bundle
+  isCurrent(): boolean; // whether the running code is in a scope of that copy
 }
 
 interface Copies {

@@ -1,7 +1,6 @@
 /** The causes of an error, which anybody's code may have thrown. */
 
-/** How far down to look: some errors are their own cause. */
-const MAX_DEPTH = 64;
+const MAX_DEPTH = 64; // how far down to look: some errors are their own cause
 
 /**
  * The first answer of `judge` about `error`, its cause, the cause of that, and so on; null ends the

@@ -13,11 +13,9 @@ export interface TimerTarget {
 }
 
 export class Timer {
-  /** In seconds on the clock of the loop. */
-  readonly when: number;
+  readonly when: number; // in seconds on the clock of the loop
   readonly sequence: number;
-  /** Undefined once the timer has fired or was cancelled. */
-  target: TimerTarget | undefined;
+  target: TimerTarget | undefined; // undefined once the timer has fired or was cancelled
 
   constructor(when: number, sequence: number, target: TimerTarget | undefined) {
     this.when = when;
@@ -37,8 +35,7 @@ export function formatSeconds(seconds: number): string {
   return `${Math.round(Math.max(seconds, 0) * 1000) / 1000} s`;
 }
 
-/** Half the levels of a binary heap, and siblings share cache lines (bench: timers). */
-const ARITY = 4;
+const ARITY = 4; // half the levels of a binary heap, and siblings share cache lines (bench: timers)
 const COMPACT_ABOVE = 512;
 
 export class TimerHeap {
@@ -50,7 +47,6 @@ export class TimerHeap {
   get live(): number {
     return this.#heap.length - this.#cancelled;
   }
-
   /** How many entries the heap holds, the cancelled ones included. */
   get size(): number {
     return this.#heap.length;
