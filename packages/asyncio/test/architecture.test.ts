@@ -31,7 +31,7 @@ const layers = [
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
 // These only fall.
-const kernelLines = { file: 344, total: 2542 };
+const kernelLines = { file: 338, total: 2469 };
 const linesBelow = 1241;
 const linesOfAFile = 495;
 
