@@ -57,8 +57,7 @@ export class Handle {
   cancelled(): boolean {
     return this.#callback === undefined;
   }
-  /** @internal Puts the call at the end of the ready queue. */
-  timerDue(): void {
+  /** @internal Puts the call at the end of the ready queue. */ timerDue(): void {
     this.scope.loop.enqueue(this.#gate);
   }
 

@@ -60,8 +60,7 @@ export class CancelState {
   watchers: ScopeWatcher[] = [];
 }
 
-/** That of every scope that nothing has happened to. Nobody changes it. */
-export const CALM: Readonly<CancelState> = new CancelState();
+export const CALM: Readonly<CancelState> = new CancelState(); // of scopes that nothing happened to
 
 const MAX_REFUSALS = 10_000; // rejections that code may swallow in a scope past its grace or end
 

@@ -35,7 +35,6 @@ export function enterScope(scope: Scope): void {
 }
 
 const outside: Context = new Context();
-
 /** The context variables of the running code. */
 export function currentContext(): Context {
   return enteredContext() ?? currentScope()?.context ?? outside;

@@ -69,12 +69,8 @@ function waitsIn(scope: Scope): Wait[] {
   return waits;
 }
 
-// Where somebody is parked, a scope in which nobody is belongs to a branch that is elsewhere:
-//
-//     await race(
-//       () => sleep(100),                                          // <- parked: cancelled at once
-//       async () => { await cleanup(2, save); await sleep(100); }, // <- in a shield: has missed it
-//     );
+// Where somebody is parked, a scope in which nobody is belongs to a branch that is elsewhere, as in
+// a shield: it has missed the cancellation.
 function markMissed(scopes: readonly Scope[], cancellation: Cancellation): void {
   const [top] = scopes;
   const hearing = new Set<Scope | undefined>();

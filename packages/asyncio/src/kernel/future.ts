@@ -39,7 +39,6 @@ export interface FutureListener {
 }
 
 type Listener<T> = Wait<T> | FutureListener;
-
 let doneCount = 0;
 const NO_EXECUTOR =
   "It is settled by `setResult` and `setException`; an executor is for `new Promise`";
@@ -68,7 +67,12 @@ export class Future<T> extends Promise<T> {
     Object.defineProperty(Future.prototype, "constructor", {
       configurable: true,
       get(this: object): unknown {
-        return #state in this && (this as Future<unknown>).#isAwaitedNatively() ? Promise : Future;
+        const future = this as Future<unknown>; // or its prototype
+        if (!(#state in future) || future.#state === "pending") return Future;
+        // All that we see of an await of one that is done: so it counts here, and as a look at its
+        // failure. Where the budget has room, the engine awaits it by itself.
+        future.observe();
+        return future.#loop.spend() ? Promise : Future;
       },
     });
   }
@@ -95,10 +99,7 @@ export class Future<T> extends Promise<T> {
     return this.#state === "cancelled";
   }
 
-  /**
-   * The value. Throws the failure or CancelledError it ended with; the failure counts as observed.
-   * @throws InvalidStateError when it is pending.
-   */
+  /** Its value; throws what it ended with, then observed. @throws InvalidStateError if pending. */
   result(): T {
     const error = this.exception();
     if (this.#state === "rejected") throw error;
@@ -117,16 +118,11 @@ export class Future<T> extends Promise<T> {
     return this.failure;
   }
 
-  /**
-   * Ends it with a value.
-   * @throws InvalidStateError when it is done; TypeError for a promise, which `await` would unwrap.
-   */
+  /** Ends it with a value. @throws InvalidStateError when it is done; TypeError for a promise. */
   setResult(value: T): void {
     this.#checkPending("setResult");
-    if (isThenable(value)) {
-      const cure = "Await it first, or box it: `{ task }`";
-      throw argumentError("`future.setResult`", "a value", value, cure);
-    }
+    const cure = "Await it first, or box it: `{ task }`";
+    if (isThenable(value)) throw argumentError("`future.setResult`", "a value", value, cure);
     this.settle("fulfilled", value);
   }
 
@@ -187,7 +183,6 @@ export class Future<T> extends Promise<T> {
   override finally(onFinally?: (() => void) | null): Promise<T> {
     return this.then().finally(onFinally);
   }
-
   /** @internal What reports call it. */ describe(): string {
     return "a future";
   }
@@ -198,8 +193,7 @@ export class Future<T> extends Promise<T> {
     return [];
   }
 
-  /** @internal Somebody has seen its failure, or will. */
-  observe(): void {
+  /** @internal Somebody has seen its failure, or will. */ observe(): void {
     if (typeof this.#observed === "object") forgetFailure(this.#observed);
     this.#observed = true;
   }
@@ -215,9 +209,8 @@ export class Future<T> extends Promise<T> {
 
   /** @internal */ unlisten(listener: Wait<never> | FutureListener | Wait<T>): void {
     if (this.#listeners === listener) this.#listeners = undefined;
-    else if (this.#listeners instanceof Set) this.#listeners.delete(listener as Listener<T>); // the same object
+    else if (this.#listeners instanceof Set) this.#listeners.delete(listener as Listener<T>);
   }
-
   /** @internal No copy: a task asks for its owner in each operation under a deadline. */
   allListeners(): Iterable<Listener<T>> {
     const present = this.#listeners;
@@ -246,22 +239,18 @@ export class Future<T> extends Promise<T> {
       this.#observed = recordFailure(this as Future<unknown>);
   }
 
-  /** @internal Reports its failure now, if nobody has looked at it. */
-  reportIfUnobserved(): void {
+  /** @internal Reports its failure now, if nobody has looked at it. */ reportIfUnobserved(): void {
     if (typeof this.#observed === "object") reportFailure(this.#observed);
   }
-
   /** @internal */ get state(): FutureState {
     return this.#state;
   }
-
   /** @internal That of a failed or cancelled one. Does not observe. */ get failure(): unknown {
     return this.#state === "fulfilled" ? undefined : this.#outcome;
   }
   /** @internal Undefined unless it has a value. */ get value(): T | undefined {
     return this.#state === "fulfilled" ? (this.#outcome as T) : undefined;
   }
-
   /** @internal In which the failure is reported. */ get variables(): Context {
     return currentContext();
   }
@@ -277,14 +266,6 @@ export class Future<T> extends Promise<T> {
     if (scope.loop !== this.#loop) wait.waitsOutside();
     this.listen(wait);
     if (due !== undefined) wait.cancel(due);
-  }
-
-  // Whether the engine awaits it by itself: it is done, and the budget has room. All that we see of
-  // such an await is that it reads `constructor`: so it counts here, as a look at the failure too.
-  #isAwaitedNatively(): boolean {
-    if (this.#state === "pending") return false;
-    this.observe();
-    return this.#loop.spend();
   }
 
   /** @internal The error for an await that could never end. */
@@ -316,8 +297,7 @@ export class Future<T> extends Promise<T> {
   toJSON(): string {
     return this[inspectCustom]();
   }
-  /** @internal How Node, Deno and Bun print it. */
-  [inspectCustom](): string {
+  /** @internal How Node, Deno and Bun print it. */ [inspectCustom](): string {
     return `<${this.describe()}: ${this.#state}>`;
   }
 }
@@ -325,12 +305,10 @@ export class Future<T> extends Promise<T> {
 /** The onCancel of `await future`. The end of the awaiter's scope lets the future go (R16). */
 function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
   const future = wait.subject as unknown as Future<unknown>; // #awaitIn made the wait with it
-  if (cancellation.source !== "closed") {
-    future.forwardCancel(cancellation);
-    return false;
-  }
-  future.unlisten(wait);
-  return true;
+  const isCutOff = cancellation.source === "closed";
+  if (isCutOff) future.unlisten(wait);
+  else future.forwardCancel(cancellation);
+  return isCutOff;
 }
 
 // That of an await that has begun under a cancellation. It rejects also if the future gives a

@@ -20,17 +20,12 @@ import { type Callback, Handle } from "./callback.ts";
 import { currentContext } from "./context.ts";
 import { Gate, type Ready } from "./gate.ts";
 import { type EventLoopOptions, type Host, type HostTimer, realHost } from "./host.ts";
-import {
-  type ExceptionContext,
-  type ExceptionHandler,
-  type FailureRecord,
-  reportIfSlow,
-} from "./reports.ts";
+import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./reports.ts";
+import { reportIfSlow } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 
 const KNOWN: Names<EventLoopOptions> = { debug: 1, cancelGrace: 1 };
-
 const BUDGET = 512; // completions between two macrotasks
 const BUDGET_SECONDS = 0.001; // between two macrotasks
 const CLOCK_EVERY = 64; // completions between two looks at the clock: one costs 90 ns
@@ -57,8 +52,7 @@ export class EventLoop {
   /** @internal How many tasks were made without a name. */ unnamed = 0;
   /** @internal The run that has ended, in words. */ endedRun: string | undefined = undefined;
   /** @internal Whether a scope has cut branches off. */ hasCutBranches = false;
-  /** @internal Shielded scopes, for which a run waits. */ readonly shielded: Set<Scope> =
-    new Set();
+  /** @internal Shields, for which a run waits. */ readonly shielded: Set<Scope> = new Set();
   /** @internal Failures not looked at. */ readonly unobserved: Set<FailureRecord> = new Set();
   /** @internal */ readonly timers: TimerHeap = new TimerHeap();
   /** @internal How many deadlines were set in scopes whose bodies ran already. */ deadlinesSet = 0;
@@ -265,8 +259,7 @@ export class EventLoop {
     if (this.timers.live === 0) this.#hostTimer?.unref(); // one early wake-up is cheaper than clearing it
   }
 
-  /** @internal Whether no step is ready or running. */
-  get isIdle(): boolean {
+  /** @internal Whether no step is ready or running. */ get isIdle(): boolean {
     return !this.#drainDue;
   }
 

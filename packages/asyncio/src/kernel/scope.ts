@@ -13,16 +13,10 @@
 
 import { CancelledError, type CancelSource } from "../errors/errors.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
-import { type Ends, LinkedList, link, unlink } from "../structures/linked-list.ts";
+import { type Ends, LinkedList, link } from "../structures/linked-list.ts";
 import { Timer } from "../structures/timers.ts";
-import {
-  CALM,
-  type Cancellation,
-  CancelState,
-  hasPoint,
-  type ScopeOptions,
-  type ScopeWatcher,
-} from "./cancellation.ts";
+import type { Cancellation, ScopeOptions, ScopeWatcher } from "./cancellation.ts";
+import { CALM, CancelState, hasPoint } from "./cancellation.ts";
 import { deliver, findDue, markHeard, reach, renew } from "./delivery.ts";
 import type { EventLoop } from "./loop.ts";
 import { reportFloating, reportInsisted } from "./reports.ts";
@@ -46,7 +40,6 @@ export class Scope implements Ends<Wait> {
   first: Wait | undefined = undefined;
   last: Wait | undefined = undefined;
   nested: LinkedList<Scope> | undefined = undefined; // the open ones, directly in this one
-  // Links of the parent's list of nested scopes.
   previous: Scope | undefined = undefined;
   next: Scope | undefined = undefined;
 
@@ -60,10 +53,7 @@ export class Scope implements Ends<Wait> {
     if (options.cancelGrace !== undefined) this.ownCancelState().cancelGrace = options.cancelGrace;
   }
 
-  /**
-   * Whether an operation that begins here has to ask `takeDue`. False positives are allowed. A new
-   * deadline may be around any scope, by way of the owners of tasks: so all look once after it.
-   */
+  /** Whether operations have to ask `takeDue`: also once after a new deadline, as it may count. */
   get mayBeDue(): boolean {
     return this.#clearAt !== this.loop.deadlinesSet;
   }
@@ -153,7 +143,6 @@ export class Scope implements Ends<Wait> {
   watch(watcher: ScopeWatcher): void {
     this.ownCancelState().watchers.push(watcher);
   }
-
   get deadline(): number {
     return this.#deadlineTimer?.when ?? Number.POSITIVE_INFINITY;
   }
@@ -165,16 +154,14 @@ export class Scope implements Ends<Wait> {
     this.#deadlineTimer = undefined;
     if (when === Number.POSITIVE_INFINITY) return;
     const isTooLate = this.closed || this.cancelState.expired;
-    this.#deadlineTimer = isTooLate
-      ? new Timer(when, 0, undefined)
-      : this.loop.addTimer(when, this);
+    const timer = isTooLate ? new Timer(when, 0, undefined) : this.loop.addTimer(when, this);
+    this.#deadlineTimer = timer;
     if (isTooLate) return;
     this.mayBeDue = true;
     if (!hadOne && (this.parent !== undefined || this.task?.scope === this))
       this.loop.deadlinesSet++;
   }
 
-  /** The deadline has passed. */
   expire(): void {
     this.ownCancelState().expired = true;
     this.#stopDeadline();
@@ -262,11 +249,6 @@ export class Scope implements Ends<Wait> {
     if (this.loop.isExact) this.loop.host.parked?.(wait);
   }
 
-  /** Does nothing for a wait that was never parked here. */
-  removeWait(wait: Wait): void {
-    unlink(this, wait);
-  }
-
   /** The waits parked here and in all scopes nested below: at most `most`, for reports. */
   parkedWaits(most = 100): Wait[] {
     const waits: Wait[] = [];
@@ -299,19 +281,17 @@ export class Scope implements Ends<Wait> {
     this.#stopDeadline();
     if (this.parent !== undefined) this.parent.nested?.remove(this);
     if (this.shield) this.loop.shielded.delete(this);
-    if (this.cancelState !== CALM) this.#closeState();
+    if (this.cancelState !== CALM) {
+      this.#stopGrace();
+      const { missed, watchers } = this.ownCancelState();
+      for (const watcher of watchers.splice(0)) watcher.closed?.();
+      if (missed !== undefined && this.parent !== undefined) renew(this.parent, missed); // its branch goes on
+    }
     this.mayBeDue = true;
     if (this.first === undefined && (this.nested === undefined || this.nested.size === 0)) return;
     this.loop.hasCutBranches = true;
     reportFloating(this);
     deliver(this.cutOff());
-  }
-
-  #closeState(): void {
-    this.#stopGrace();
-    const { missed, watchers } = this.ownCancelState();
-    for (const watcher of watchers.splice(0)) watcher.closed?.();
-    if (missed !== undefined && this.parent !== undefined) renew(this.parent, missed); // its branch goes on there
   }
 
   /** What ends the operations of a closed scope: made on demand, for few need it (bench: spawn). */

@@ -3,12 +3,8 @@
  * its own. A task is a Future that its body settles, and that its scope cancels.
  */
 
-import {
-  argumentError,
-  CancelledError,
-  type CancelSource,
-  InvalidStateError,
-} from "../errors/errors.ts";
+import type { CancelSource } from "../errors/errors.ts";
+import { argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
 import { bindSignal } from "../ports/abort.ts";
 import type { Context } from "../structures/context-values.ts";
@@ -60,10 +56,13 @@ export class Task<T> extends Future<T> {
 
   /** @internal With `held` it waits for `start()`: its group limits how many run. */
   constructor(loop: EventLoop, coroutine: Coroutine<T>, options: TaskOptions = {}, held = false) {
-    if (typeof coroutine !== "function") {
-      const cure = "Use `createTask(() => ...)`";
-      throw argumentError("`new Task`", "a loop and a function", loop, cure);
-    }
+    if (typeof coroutine !== "function")
+      throw argumentError(
+        "`new Task`",
+        "a loop and a function",
+        loop,
+        "Use `createTask(() => ...)`",
+      );
     super({ loop });
     const { context, name, cancelGrace, signal, eagerStart } = options;
     this.#name = name === undefined ? ++loop.unnamed : String(name);
@@ -87,16 +86,14 @@ export class Task<T> extends Future<T> {
     if (isAborted) this.cancelFor("abort", signal?.reason); // the gate stays closed: it does not start
   }
 
-  /** @internal Makes the body run in the next iteration. */
-  start(): void {
+  /** @internal Makes the body run in the next iteration. */ start(): void {
     if (this.#gate !== undefined) this.getLoop().enqueue(this.#gate);
     this.#gate = undefined;
   }
 
   /**
    * Asks the task to stop: its waits end with a CancelledError; if it has none right now, its next
-   * one does. A task that has not started yet starts, and gets the CancelledError at its first
-   * wait. Returns false if it is done.
+   * one does. A task that has not started yet gets it at its first wait. False if it is done.
    */
   override cancel(reason?: unknown): boolean {
     return this.cancelFor("cancel", reason, here().task?.getName());
@@ -127,9 +124,8 @@ export class Task<T> extends Future<T> {
   }
 
   /**
-   * Cancels it and waits until it has ended. Throws nothing of the task's: its failure counts as
-   * seen. Cancelled meanwhile, it rejects when the task has ended. Refused for a task that waits
-   * for it.
+   * Cancels it and waits until it has ended; its failure counts as seen. Cancelled meanwhile, it
+   * rejects when the task has ended. Refused if the task waits for the caller.
    */
   cancelAndWait(reason?: unknown): Promise<void> {
     const scope = here();
@@ -285,8 +281,7 @@ const staysInContext = /^function then\(\)\s*\{\s*\[native code\]\s*\}$/.test(
   Function.prototype.toString.call(nativeThen),
 );
 
-// The reactions to all bodies. They find their task in the context in which they were made, so no
-// task has functions of its own (bench: spawn, memory).
+// The same reactions to all bodies: they find their task by the context (bench: spawn, memory).
 const taskOfBody = (): Task<unknown> => currentScope()?.task as Task<unknown>; // entered by #begin
 const bodyReturned = (value: unknown): void => taskOfBody().settle("fulfilled", value);
 const bodyThrew = (error: unknown): void => taskOfBody().failed(error);

@@ -7,14 +7,17 @@
  *       └ ────cancel(c)───────▶ cancelled┘
  *
  * A wait leaves `parked` once, and its wait list in the same moment; what it stands for (an item, a
- * lock) has changed by then. So a completed wait wins: a cancellation that comes later ends
- * the next operation of the branch instead. A join is a wait for a task, to which its onCancel
- * forwards a cancellation. It stays parked and holds it, until `joined` or `fail` delivers it.
+ * lock) has changed by then. So a completed wait wins: a later cancellation ends the next
+ * operation of the branch instead.
+ *
+ * A join is a wait for a task, to which its onCancel forwards a cancellation. It stays parked and
+ * holds it; `joined`, or `fail` with a CancelledError, delivers it. `resume` does not.
  */
 
 import { CancelledError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
+import { unlink } from "../structures/linked-list.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 import type { Cancellation } from "./cancellation.ts";
@@ -59,7 +62,6 @@ export class Wait<T = unknown> implements Place<T> {
   /** @internal Whether it waits for what is outside: virtual time stops. */ isOutside = false;
   readonly #resolve: Settle;
   readonly #reject: Settle;
-  // Links of the scope's list of waits, and of the WaitList that it stands in.
   /** @internal */ previous: Wait | undefined = undefined;
   /** @internal */ next: Wait | undefined = undefined;
   /** @internal */ list: WaitList | undefined = undefined;
@@ -163,13 +165,11 @@ export class Wait<T = unknown> implements Place<T> {
   waitsOn(): Iterable<Task<unknown>> {
     return typeof this.subject === "string" ? [] : (this.subject.waitsOn?.() ?? []);
   }
-  /** @internal For waits that a timer ends, with `offer` as their value. */
-  timerDue(): void {
+  /** @internal For waits that a timer ends, with `offer` as their value. */ timerDue(): void {
     this.resume(this.offer as T); // put there by the operation that set the timer
   }
 
-  /** @internal Its turn has come: settles the promise. */
-  step(): void {
+  /** @internal Its turn has come: settles the promise. */ step(): void {
     if (this.state === "cancelled") {
       const { cancellation, scope } = this;
       if (cancellation !== undefined && freshIn(cancellation.scope) !== undefined) {
@@ -181,7 +181,7 @@ export class Wait<T = unknown> implements Place<T> {
       settled.then(makeCancelled).then(this.#resolve, this.#reject);
       return;
     }
-    this.scope.removeWait(this as Wait);
+    unlink(this.scope, this as Wait);
     if (this.cancellation !== undefined) renew(this.scope, this.cancellation);
     if (this.state === "resumed") this.#resolve(this.offer);
     else {
@@ -200,8 +200,7 @@ export class Wait<T = unknown> implements Place<T> {
       owe(this.scope, this.cancellation); // it was forwarded, and an answer came all the same
       this.cancellation = undefined;
     }
-    if (this.isComplete) this.scope.loop.enqueue(this);
-    else this.scope.loop.enqueue(this, true); // a cancellation may still take its place
+    this.scope.loop.enqueue(this, !this.isComplete); // a cancellation may still take its place
     return true;
   }
 
@@ -212,7 +211,7 @@ export class Wait<T = unknown> implements Place<T> {
   }
 
   #deliver(cancellation: Cancellation): void {
-    this.scope.removeWait(this as Wait);
+    unlink(this.scope, this as Wait); // nothing if it was never parked
     this.cancellation = cancellation;
     cancellation.scope.ownCancelState().undelivered++;
   }

@@ -1,10 +1,8 @@
 /**
  * Other copies of the library in the program: another version, one in a bundle. A copy sees its own
- * scopes alone, so nothing of one is cancelled by a scope of the other. A program that mixes them
- * is told so, once.
- *
- * A list on `globalThis` makes copies known to each other. What is in it is a contract between
- * versions. It is held weakly, since a module registry that is reset leaves its copy behind.
+ * scopes alone, and a program that mixes them is told so, once. A list on `globalThis`, a contract
+ * between versions, makes copies known to each other. It holds them weakly: a module registry that
+ * is reset leaves its copy behind.
  */
 
 interface Copy {

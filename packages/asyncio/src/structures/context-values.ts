@@ -4,7 +4,6 @@
  * original until one of the two writes, so creating a task copies nothing.
  */
 
-/** Values that a context starts with. A context that changes any copies the map first. */
 export type ContextValues = Map<Variable<unknown>, unknown>;
 
 /** A ContextVar, as its context sees it: a key, and the type of its values. */

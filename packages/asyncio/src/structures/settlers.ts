@@ -4,10 +4,8 @@
  */
 
 export type Settle = (outcome: unknown) => void;
-
 /** Marks a rejection as handled: `promise.then(undefined, ignore)`. */
 export const ignore: Settle = () => {};
-
 /** Those of the promise that was made last, until they are forgotten. */
 export const latest: { resolve: Settle; reject: Settle } = { resolve: ignore, reject: ignore };
 

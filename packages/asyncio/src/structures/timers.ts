@@ -1,8 +1,6 @@
 /**
  * The timers of a loop: a heap ordered by deadline, then by the order in which they were set
- * (stronger than asyncio, S162). No parent comes up later than one of its ARITY children.
- *
- * A cancelled timer stays in the heap until it comes up, or until more than half of the heap is
+ * (S162). A cancelled timer stays in it until it comes up, or until more than half of the heap is
  * cancelled and it is rebuilt. So cancelling costs no search, and a million timeouts set and
  * cancelled leave fewer than COMPACT_ABOVE entries behind.
  */
@@ -25,9 +23,8 @@ export class Timer {
 
   /** What a sleep waits for. */
   describeWait(now: number): string {
-    return this.when === Number.POSITIVE_INFINITY
-      ? "sleep, for ever"
-      : `sleep, ${formatSeconds(this.when - now)} left`;
+    if (this.when === Number.POSITIVE_INFINITY) return "sleep, for ever";
+    return `sleep, ${formatSeconds(this.when - now)} left`;
   }
 }
 
