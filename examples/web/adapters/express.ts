@@ -33,8 +33,7 @@ export const scopeUntilClosed: RequestHandler = (request, response, next) => {
 function answerErrors(app: Express): void {
   // Express knows handlers of errors by their four parameters.
   app.use((error: Error, _request: Request, response: Response, _next: () => void) => {
-    // The client has left, or the server is going down: no failure. By itself Express would print
-    // it.
+    // The client has left, or the server goes down: no failure. By itself Express would print it.
     if (error instanceof asyncio.CancelledError) response.status(503).end();
     else response.status(500).send(error.message);
   });

@@ -19,8 +19,7 @@ export const fastify: Adapter = async (service) => {
     route.handler = scoped(route.handler);
   });
   app.setErrorHandler((error, _request, reply) => {
-    // The client has left, or the server is going down: no failure. A logger of Fastify would print
-    // it.
+    // The client has left, or the server goes down: no failure. Fastify's logger would print it.
     if (error instanceof asyncio.CancelledError) return reply.code(503).send();
     return reply.send(error);
   });

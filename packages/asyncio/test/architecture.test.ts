@@ -31,8 +31,8 @@ const layers = [
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
 // These only fall.
-const kernelLines = { file: 378, total: 2713 };
-const linesBelow = 1261;
+const kernelLines = { file: 324, total: 2400 };
+const linesBelow = 1213;
 const linesOfAFile = 479;
 
 interface Import {

@@ -66,22 +66,18 @@ export class CancelledError extends Error {
   get scope(): object | undefined {
     return this.#details.scope;
   }
-
   /** What was passed to `cancel(reason)`. */
   get reason(): unknown {
     return this.#details.reason;
   }
-
   /** Why the scope was cancelled. */
   get source(): CancelSource {
     return this.#details.source ?? "cancel";
   }
-
   /** The name of the task that asked for it; undefined for a timer, a signal or plain code. */
   get requestedBy(): string | undefined {
     return this.#details.requestedBy;
   }
-
   /** @internal The cancellation that was delivered. */
   static detailsOf(error: CancelledError): CancelDetails | undefined {
     return #details in error ? error.#details : undefined;
@@ -142,16 +138,13 @@ export function argumentError(
 ): TypeError {
   return withCode(new TypeError(argumentMessage(api, expected, found, cure)));
 }
-
 /** An argument of the right type and an impossible value. */
 export function rangeError(api: string, expected: string, found: unknown): RangeError {
   return withCode(new RangeError(argumentMessage(api, expected, found)));
 }
-
 function argumentMessage(api: string, expected: string, found: unknown, cure?: string): string {
   return `${api} expects ${expected}, got ${render(found)}${cure === undefined ? "" : `. ${cure}`}`;
 }
-
 function withCode<E extends Error>(error: E): E {
   return Object.assign(error, { code: "ERR_ASYNCIO_INVALID_ARGUMENT" });
 }

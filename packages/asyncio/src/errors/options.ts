@@ -4,8 +4,6 @@ import { isThenable, render } from "./render.ts";
 
 /** The names of the options `O`. A list that lacks one, or has one too many, does not compile. */
 export type Names<O> = Readonly<Record<keyof O, 1>>;
-
-/** Names of options, for code that only looks them up. */
 export type AnyNames = Readonly<Record<string, 1>>;
 
 /**
@@ -80,11 +78,10 @@ function nearestTo(name: string, known: readonly string[]): string | undefined {
   return nearest?.known;
 }
 
-/** `return_exceptions` and `returnExceptions` are the same. */
+// `return_exceptions` and `returnExceptions` are the same.
 function flat(name: string): string {
   return name.slice(0, 40).replaceAll(/[_-]/g, "").toLowerCase();
 }
-
 /** How many letters have to be put in, taken out, replaced, or swapped with the next one. */
 function distanceOf(a: string, b: string): number {
   let before: number[] = [];

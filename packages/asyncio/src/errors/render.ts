@@ -3,10 +3,8 @@
  * an error whose `stack` is a getter that throws. Nothing in here throws, whatever is shown.
  */
 
-/** How deep errors in errors are shown; they may contain themselves. */
-const DEEPEST = 8;
-/** Characters of a plain object that a report shows. */
-const LONGEST_OBJECT = 200;
+const DEEPEST = 8; // how deep errors in errors are shown; they may contain themselves
+const LONGEST_OBJECT = 200; // characters of a plain object that a report shows
 
 /** What `read` gives; undefined if it throws. */
 function attempt<T>(read: () => T): T | undefined {
@@ -23,11 +21,8 @@ export function isA<T>(value: unknown, type: abstract new (...args: never[]) => 
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    typeof (value as { then?: unknown }).then === "function"
-  );
+  if (typeof value !== "object" || value === null) return false;
+  return typeof (value as { then?: unknown }).then === "function";
 }
 
 /** A value in a message: short, and its own text only where that cannot run code. */
@@ -46,10 +41,8 @@ export function render(value: unknown): string {
 function renderObject(value: object): string {
   if (isThenable(value)) return "a promise";
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  const className = Object.getPrototypeOf(value)?.constructor?.name;
-  return typeof className === "string" && className !== "Object"
-    ? `an instance of ${className}`
-    : "an object";
+  const name = Object.getPrototypeOf(value)?.constructor?.name;
+  return typeof name === "string" && name !== "Object" ? `an instance of ${name}` : "an object";
 }
 
 /** Why something was cancelled: the message of an error, any other value as it is rendered. */
@@ -64,15 +57,13 @@ export function stackOf(thrown: unknown): string | undefined {
   return typeof stack === "string" && stack !== "" ? stack : undefined;
 }
 
-/** V8's control of stacks; other engines lack it. */
-const stackErrors = Error as unknown as {
-  captureStackTrace?(target: object, above: unknown): void;
-};
+// V8's control of stacks; other engines lack it.
+const V8 = Error as unknown as { captureStackTrace?(target: object, above: unknown): void };
 
 /** The stack of the callers of `above`, without the line of the error itself. */
 export function stackAbove(above: unknown): string {
   const holder: { stack?: string } = {};
-  stackErrors.captureStackTrace?.(holder, above);
+  V8.captureStackTrace?.(holder, above);
   return (holder.stack ?? new Error().stack ?? "").replace(/^.*\n/, "");
 }
 

@@ -26,13 +26,7 @@ import { type Coroutine, Task } from "../kernel/task.ts";
 import { type AbortTarget, bindSignal } from "../ports/abort.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import { Context } from "../structures/context-values.ts";
-import {
-  captureSettlers,
-  forgetSettlers,
-  ignore,
-  latest,
-  type Settle,
-} from "../structures/settlers.ts";
+import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 import type { Timer } from "../structures/timers.ts";
 import { type RunningRequest, type RunningRequests, requestsOn } from "./running-requests.ts";
 
@@ -191,10 +185,10 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
     this.drain = drain;
     this.#requests = requests;
     this.#client = client;
-    this.outcome = new Promise(captureSettlers);
+    this.outcome = new Promise(keepSettlers);
     this.#resolve = latest.resolve;
     this.#reject = latest.reject;
-    forgetSettlers();
+    dropSettlers();
     if (isSignal(client)) this.#release = bindSignal(this, client);
     else client.on("close", this.#responseClosed);
     requests.add(this);

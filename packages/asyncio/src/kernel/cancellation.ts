@@ -22,74 +22,51 @@ export interface Cancellation {
   readonly source: CancelSource;
   readonly reason: unknown;
   readonly requestedBy: string | undefined;
-  /** Seconds until the scope is cancelled again, for good. Passed on with the cancellation. */
-  readonly grace: number;
-  /** The number of the first one in a chain of forwards, so that none goes round a circle. */
-  readonly origin: number;
+  readonly grace: number; // seconds until the scope is cancelled again, for good
+  readonly origin: number; // that of the first in a chain of forwards: none goes round a circle
 }
 
 export interface ScopeOptions {
-  /** What reports call it: "timeout", "task group 'crawl'". */
-  readonly label: string;
+  readonly label: string; // what reports call it: "timeout", "task group 'crawl'"
   readonly context: Context | ContextValues;
   readonly task?: Task<unknown> | undefined;
-  /** Keeps the cancellations of the scopes around it out. */
-  readonly shield?: boolean | undefined;
+  readonly shield?: boolean | undefined; // keeps the cancellations of the scopes around it out
   readonly cancelGrace?: number | undefined;
 }
 
 /** Hears what becomes of a scope, inside the loop: it must not throw or call user code. */
 export interface ScopeWatcher {
-  /** A cancellation has reached the scope. */
-  cancelled?(cancellation: Cancellation): void;
-  /** The scope is closed. Nothing is told after that. */
-  closed?(): void;
+  cancelled?(cancellation: Cancellation): void; // a cancellation has reached the scope
+  closed?(): void; // the scope is closed. Nothing is told after that
 }
 
 /** What a scope knows of its cancellations. Made on demand: few are cancelled (bench: memory). */
 export class CancelState {
-  /** Whether the deadline has cancelled the scope. */
-  expired = false;
-  /** Whether a cancellation was asked for, taken back or not. */
-  cancelCalled = false;
-  /** Waits that a cancellation of the scope has ended, and that have not thrown yet. */
-  undelivered = 0;
-  /** Whether it had two waits or nested scopes at a time: so branches, which may not be parked. */
-  hasBranches = false;
-  /** Seconds of grace, if the scope has its own; else the cancellation or the loop decides. */
-  cancelGrace: number | undefined = undefined;
+  expired = false; // whether the deadline has cancelled the scope
+  cancelCalled = false; // whether a cancellation was asked for, taken back or not
+  undelivered = 0; // waits that a cancellation of the scope has ended, and that have not thrown yet
+  hasBranches = false; // two waits or nested scopes at a time; branches may also not be parked
+  cancelGrace: number | undefined = undefined; // seconds; else the cancellation or the loop decides
   graceTimer: Timer | undefined = undefined;
-  /** Cancellations asked for and not taken back by `uncancel`. */
-  count = 0;
-  /** The first cancellation since the count was 0: what insisting delivers again. */
-  first: Cancellation | undefined = undefined;
-  /** Ends the next operation here; if the scope insists or is closed, each of them. */
-  due: Cancellation | undefined = undefined;
-  /** Whether the grace period is over. */
-  insists = false;
-  /** One of a scope around, which this branch has not heard of: it was not parked, others were. */
-  missed: Cancellation | undefined = undefined;
-  /** The last cancellation: it ends what begins here, up to the end of turn `freshTurn`. */
-  fresh: Cancellation | undefined = undefined;
+  count = 0; // cancellations asked for and not taken back by `uncancel`
+  first: Cancellation | undefined = undefined; // since count was 0: what insisting delivers again
+  due: Cancellation | undefined = undefined; // ends the next operation; insisting or closed, each
+  insists = false; // whether the grace period is over
+  missed: Cancellation | undefined = undefined; // of a scope around: only branches that were parked heard it
+  fresh: Cancellation | undefined = undefined; // the last: ends what begins here in turn `freshTurn`
   freshTurn = 0;
-  /** The origin of the last cancellation that was forwarded to the task of this scope. */
-  origin = 0;
-  /** Operations rejected since the scope insists or is closed. */
-  refusals = 0;
+  origin = 0; // the origin of the last cancellation that was forwarded to the task of this scope
+  refusals = 0; // operations rejected since the scope insists or is closed
   watchers: ScopeWatcher[] = [];
 }
 
-/** That of every scope that nothing has happened to. Nobody changes it. */
-export const CALM: Readonly<CancelState> = new CancelState();
+export const CALM: Readonly<CancelState> = new CancelState(); // of scopes that nothing happened to
 
-/** Rejections that code may swallow in a scope past its grace or end. */
-const MAX_REFUSALS = 10_000;
+const MAX_REFUSALS = 10_000; // rejections that code may swallow in a scope past its grace or end
 
 /**
- * Whether to reject one more operation of `scope`. A loop that swallows every rejection would spin
- * for ever, so at last it is left suspended, and its task ends as cancelled:
- *
- *     for (;;) try { await sleep(1) } catch {}   // <- after the grace period it never sleeps again
+ * Whether to reject one more operation of `scope`. `for (;;) try { await sleep(1) } catch {}` would
+ * spin for ever after the grace period: at last it is left suspended, and its task ends cancelled.
  */
 export function hasPoint(scope: Scope): boolean {
   const { closed, loop, task } = scope;

@@ -1,9 +1,6 @@
 /**
- * The one `AsyncLocalStorage` slot of the library. It holds the scope of the running code, and
+ * The one `AsyncLocalStorage` slot of the library: it holds the scope of the running code, and
  * follows native `await`s, also across foreign promises.
- *
- * Only the start of a task calls `enterScope` (task.ts): its continuation has no caller into which
- * the scope could leak.
  */
 
 import { contextStorage, runInRoot } from "../ports/context-storage.ts";
@@ -13,9 +10,7 @@ import type { Scope } from "./scope.ts";
 
 const AsyncLocalStorage = contextStorage();
 const storage = new AsyncLocalStorage<Scope>();
-// Node 20 and 22 follow contexts only from the first `run` on. So that is here, before any program
-// can await something of ours.
-storage.run({} as Scope, () => {});
+storage.run({} as Scope, () => {}); // Node 20 and 22 follow contexts from the first `run` on
 runInRoot(() => {}); // the context of now is the root
 joinCopies(() => storage.getStore()?.closed === false);
 
@@ -30,19 +25,16 @@ export function currentScope(): Scope | undefined {
 export function scopeAround(): Scope | undefined {
   return storage.getStore();
 }
-
 /** Calls `fn(argument)` in `scope`. It costs about 0.5 us: once per scope, never per step. */
 export function runInScope<A, R>(scope: Scope, fn: (argument: A) => R, argument: A): R {
   return storage.run(scope, fn, argument);
 }
-
-/** Makes `scope` that of the continuation that runs now, and of what it calls. */
+/** Makes `scope` that of the continuation that runs now. Without a caller, it leaks into none. */
 export function enterScope(scope: Scope): void {
   storage.enterWith(scope);
 }
 
 const outside: Context = new Context();
-
 /** The context variables of the running code. */
 export function currentContext(): Context {
   return enteredContext() ?? currentScope()?.context ?? outside;

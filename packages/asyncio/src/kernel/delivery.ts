@@ -2,12 +2,10 @@
  * Who hears of a cancellation, and what ends an operation that begins.
  *
  * Every wait parked at or below the scope is told at once. If there is none, the cancellation is
- * `due`: it ends the next operation there, at its start, before that has changed anything.
- *
- * If some are parked, branches that are not have to hear of it as well. They cannot be listed, so
- * two things are known instead. Until the next turn of the loop the cancellation is `fresh`, and
- * ends what begins in its scope. A nested scope without a parked wait has `missed` it: its branch
- * is elsewhere, and its next operation gets it.
+ * `due`, and ends the next operation there at its start. If some are parked, branches that are not
+ * cannot be listed. Until the next turn of the loop the cancellation is `fresh`, and ends what
+ * begins in its scope. A nested scope without a parked wait has `missed` it: its branch is
+ * elsewhere, and its next operation gets it.
  */
 
 import type { Cancellation } from "./cancellation.ts";
@@ -17,10 +15,7 @@ import type { Wait } from "./wait.ts";
 const deliveries: Cancellation[] = [];
 let delivering = false;
 
-/**
- * Delivers `cancellation`, after the deliveries that are under way. A cancellation forwards itself
- * from task to awaited task; a list, and no recursion, so that a long chain needs no stack.
- */
+/** Delivers `cancellation` after those under way. A list: a long chain needs no deep stack. */
 export function deliver(cancellation: Cancellation): void {
   deliveries.push(cancellation);
   if (delivering) return;
@@ -53,7 +48,7 @@ function deliverNow(cancellation: Cancellation): void {
   for (const wait of waits) isHeard = wait.cancel(cancellation) || isHeard;
   if (!isHeard) scope.makeDue(cancellation, true);
   const mayBranch = scopes.some((one) => one.cancelState.hasBranches);
-  if (mayBranch && !scope.loop.isExact) scope.loop.exhaustBudget(); // those that are on their way come first
+  if (mayBranch && !scope.loop.isExact) scope.loop.exhaustBudget(); // those on their way come first
   if (mayBranch || isHeard) makeFresh(cancellation);
 }
 
@@ -74,14 +69,8 @@ function waitsIn(scope: Scope): Wait[] {
   return waits;
 }
 
-/**
- * Where somebody is parked, a scope in which nobody is belongs to a branch that is elsewhere:
- *
- *     await race(
- *       () => sleep(100),                                          // <- parked: cancelled at once
- *       async () => { await cleanup(2, save); await sleep(100); }, // <- in a shield: has missed it
- *     );
- */
+// Where somebody is parked, a scope in which nobody is belongs to a branch that is elsewhere, as in
+// a shield: it has missed the cancellation.
 function markMissed(scopes: readonly Scope[], cancellation: Cancellation): void {
   const [top] = scopes;
   const hearing = new Set<Scope | undefined>();
@@ -150,12 +139,10 @@ export function findDue(branch: Scope): Cancellation | undefined {
   return found;
 }
 
-/**
- * Cancels scopes whose deadline has passed before its timer has fired: no operation slips past one.
- * Whether a deadline is still ahead. Those around the owner of a task count too.
- */
+// Cancels scopes whose deadline has passed before its timer fired, those around the owner of a task
+// too. Gives whether a deadline is still ahead.
 function checkDeadlines(branch: Scope): boolean {
-  let now: number | undefined; // the clock is read for finite deadlines alone, and once
+  let now: number | undefined; // the clock is read once, for finite deadlines alone
   let isAhead = false;
   let isOwners = false;
   for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.around) {
@@ -165,8 +152,7 @@ function checkDeadlines(branch: Scope): boolean {
       if (deadline > now) isAhead = true;
       else {
         scope.expire();
-        // The owner may not have come to wait for its task yet, and passes nothing on.
-        const { first } = scope.cancelState;
+        const { first } = scope.cancelState; // the owner may not wait for its task yet
         if (isOwners && first !== undefined) branch.task?.forwardCancel(first);
       }
     }

@@ -1,37 +1,32 @@
 /**
- * Gates: promises that a step of the loop opens. What waits at a gate goes on in its turn, in the
- * async context in which it began to wait: so tasks start, callbacks are called, signals abort, and
- * `sleep(0)` lets others go first.
- *
- * Nothing can cancel it, so a gate is a tenth of a wait. Those who come one right after the other
- * wait at the same one: its promise remembers their order and contexts (bench: switch, spawn).
+ * Gates: promises that a step of the loop opens. What waits at one goes on in its turn, in the
+ * async context in which it began to wait: so tasks start, callbacks are called, `sleep(0)` lets
+ * others go first. Nothing can cancel it, so a gate is a tenth of a wait. Those who come one right
+ * after the other share one: its promise remembers their order and contexts (bench: switch, spawn).
  */
 
-import { captureSettlers, forgetSettlers, latest, type Settle } from "../structures/settlers.ts";
+import { dropSettlers, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 import type { Scope } from "./scope.ts";
 
 /** Something in the ready queue. `step` must not throw and must not call user code. */
 export interface Ready {
   step(): void;
-  /** Whose step it is, for the report of slow steps. */
-  readonly scope?: Scope;
+  readonly scope?: Scope; // whose step it is, for the report of slow steps
 }
 
 export class Gate<T = void> implements Ready {
   readonly scope: Scope;
-  /** Gets `value` when the gate opens. */
-  readonly promise: Promise<T>;
-  /** How many wait at it. */
-  waiting = 1;
+  readonly promise: Promise<T>; // gets `value` when the gate opens
+  waiting = 1; // how many wait at it
   readonly #open: Settle;
   readonly #value: T;
 
   constructor(scope: Scope, value?: T) {
     this.scope = scope;
-    this.promise = new Promise<T>(captureSettlers);
+    this.promise = new Promise<T>(keepSettlers);
     this.#open = latest.resolve;
     this.#value = value as T; // left out only where T is void
-    forgetSettlers();
+    dropSettlers();
   }
 
   step(): void {

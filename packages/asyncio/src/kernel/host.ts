@@ -1,9 +1,7 @@
 /**
  * What a loop asks of the JavaScript host: a clock, queues, one timer. Nothing else in the kernel
- * touches time, so a loop over another `Host` runs in another kind of time (testing/).
- *
- * Of the queues, microtasks are the nearest. Then comes the point where all microtasks have run,
- * and last come macrotasks, after timers and I/O have had their chance.
+ * touches time, so a loop over another `Host` runs in another kind of time (testing/). Microtasks
+ * are the nearest queue; macrotasks come last, after timers and I/O have had their chance.
  */
 
 import { type HostTimer, jsHost } from "../ports/js-host.ts";
@@ -44,7 +42,6 @@ export interface Host {
   readonly exact?: boolean;
 
   // --- for exact hosts
-
   /** Picks the ready step that comes next. @default the oldest, 0 */
   readonly choose?: ((ready: RingBuffer<Ready>) => number) | undefined;
   /** Whether an operation on `subject` in `scope` that could complete now lets others go first. */
@@ -63,10 +60,7 @@ export interface Host {
 
 /** What every loop takes. */
 export interface EventLoopOptions {
-  /**
-   * Reports slow steps, creation sites, cut-off branches, swallowed cancellations. @default
-   * ASYNCIO_DEBUG=1
-   */
+  /** Reports slow steps, creation sites, cut-off branches... @default ASYNCIO_DEBUG=1 */
   readonly debug?: boolean | undefined;
   /** Seconds until a cancelled scope that goes on is cancelled again, for good. @default 5 */
   readonly cancelGrace?: number | undefined;
@@ -79,6 +73,5 @@ export interface Watched {
 }
 
 export type { HostTimer };
-
 /** The host that the program runs on. */
 export const realHost: Host = jsHost;

@@ -1,27 +1,16 @@
 /**
  * The event loop: the ready queue, the timers, the clock, and the live tasks.
  *
- * To wake a task, something ends its wait (wait.ts). The wait joins the ready queue, and the loop
- * drains the queue in order. Each `step()` settles one promise, and the engine continues the task
- * in the microtask after it. One host timer is set for the earliest deadline; when it fires, all
- * that is due joins the ready queue.
- *
- * On the real host a step that nothing is ahead of happens at once: the microtasks of the engine
- * are the ready queue, at the speed of promises. When the budget is spent, steps wait for a drain,
- * and the drain for a macrotask, so that timers and I/O of the host have their turn (R9). Over an
- * exact host, and in debug mode, a drain is one step, and the next waits until all microtasks have
- * run.
+ * A wait that ends joins the ready queue, which a drain empties in order. Each `step()` settles one
+ * promise, and the engine continues the task in the microtask after it. On the real host a step
+ * that nothing is ahead of happens at once. When the budget is spent, steps wait for a drain, and
+ * the drain for a macrotask, so that timers and I/O of the host have their turn (R9). Over an exact
+ * host, and in debug mode, a drain is one step, and the next waits until all microtasks have run.
  */
 
-import {
-  argumentError,
-  checkOptions,
-  checkSeconds,
-  InvalidStateError,
-  isThenable,
-} from "../errors/errors.ts";
+import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { formatReport } from "../errors/render.ts";
+import { formatReport, isThenable } from "../errors/render.ts";
 import { environmentVariable } from "../ports/js-host.ts";
 import type { Context } from "../structures/context-values.ts";
 import { LinkedList } from "../structures/linked-list.ts";
@@ -31,24 +20,16 @@ import { type Callback, Handle } from "./callback.ts";
 import { currentContext } from "./context.ts";
 import { Gate, type Ready } from "./gate.ts";
 import { type EventLoopOptions, type Host, type HostTimer, realHost } from "./host.ts";
-import {
-  type ExceptionContext,
-  type ExceptionHandler,
-  type FailureRecord,
-  reportIfSlow,
-} from "./reports.ts";
+import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./reports.ts";
+import { reportIfSlow } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 
 const KNOWN: Names<EventLoopOptions> = { debug: 1, cancelGrace: 1 };
-
-/** Completions between two macrotasks. */
-const BUDGET = 512;
-/** Seconds between two macrotasks, looked at every CLOCK_EVERY completions: that costs 90 ns. */
-const BUDGET_SECONDS = 0.001;
-const CLOCK_EVERY = 64;
-/** How many wait at one gate, which a drain opens as one step: it has to keep to the budget. */
-const GATE_PLACES = 32;
+const BUDGET = 512; // completions between two macrotasks
+const BUDGET_SECONDS = 0.001; // between two macrotasks
+const CLOCK_EVERY = 64; // completions between two looks at the clock: one costs 90 ns
+const GATE_PLACES = 32; // a drain opens a gate as one step: it has to keep to the budget
 
 /**
  * The ready queue, the timers and the clock of a run: a `HostLoop`, or in tests a `VirtualLoop`.
@@ -71,26 +52,19 @@ export class EventLoop {
   /** @internal How many tasks were made without a name. */ unnamed = 0;
   /** @internal The run that has ended, in words. */ endedRun: string | undefined = undefined;
   /** @internal Whether a scope has cut branches off. */ hasCutBranches = false;
-  /** @internal Shielded scopes that have not ended: they are cleaning up, and a run waits. */
-  readonly shielded: Set<Scope> = new Set();
-  /** @internal Failures that nobody has looked at yet (failure.ts). */
-  readonly unobserved: Set<FailureRecord> = new Set();
+  /** @internal Shields, for which a run waits. */ readonly shielded: Set<Scope> = new Set();
+  /** @internal Failures not looked at. */ readonly unobserved: Set<FailureRecord> = new Set();
   /** @internal */ readonly timers: TimerHeap = new TimerHeap();
-  /** @internal How many deadlines were set in scopes whose bodies ran already. */
-  deadlinesSet = 0;
+  /** @internal How many deadlines were set in scopes whose bodies ran already. */ deadlinesSet = 0;
   /** @internal How many drains there were. */ turns = 0;
-
   #stepsAtOnce = false;
   readonly #ready: RingBuffer<Ready> = new RingBuffer();
-  /** The last step in the ready queue, if it is a gate that others may wait at too. */
-  #lastGate: Gate | undefined = undefined;
+  #lastGate: Gate | undefined = undefined; // the last in #ready, if others may wait at it too
   #hostTimer: HostTimer | undefined = undefined;
   #hostTimerWhen = 0;
-  /** Whether a drain is scheduled. Something is ready only if it is. */
-  #drainDue = false;
+  #drainDue = false; // whether a drain is scheduled. Something is ready only if it is
   #spent = 0;
-  /** What may be spent until the next look at the clock. */
-  #checkAt = CLOCK_EVERY;
+  #checkAt = CLOCK_EVERY; // what may be spent until the next look at the clock
   #hoppedAt = 0;
   #stepStartedAt = 0;
   #stepping: Ready | undefined = undefined;
@@ -175,10 +149,8 @@ export class EventLoop {
   /** Drops the timers; nothing starts after it. @throws InvalidStateError while tasks are alive. */
   close(): void {
     const { size } = this.tasks;
-    if (size > 0)
-      throw new InvalidStateError(
-        `\`loop.close\` found ${size} live tasks. Cancel and await them first`,
-      );
+    const found = `\`loop.close\` found ${size} live tasks. Cancel and await them first`;
+    if (size > 0) throw new InvalidStateError(found);
     this.#closed = true;
     this.timers.clear();
     this.#hostTimer?.clear();
@@ -188,12 +160,9 @@ export class EventLoop {
   /** @internal */ checkOpen(api: string): void {
     if (!this.#closed) return;
     const why = this.endedRun === undefined ? "" : `: ${this.endedRun} has ended`;
-    throw new InvalidStateError(
-      `${api} was called on a closed loop${why}. Each \`run\` has a loop of its own`,
-    );
+    const closed = `was called on a closed loop${why}. Each \`run\` has a loop of its own`;
+    throw new InvalidStateError(`${api} ${closed}`);
   }
-
-  // --- reports
 
   /** Reports to `handler`; undefined: to stderr. A handler that fails is reported itself. */
   setExceptionHandler(handler: ExceptionHandler | undefined): void {
@@ -203,10 +172,7 @@ export class EventLoop {
   /** Reports `context`, in the context variables of what has failed: `variables`, or its task's. */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {
     const handler = this.#exceptionHandler;
-    if (handler === undefined) {
-      this.defaultExceptionHandler(context);
-      return;
-    }
+    if (handler === undefined) return void this.defaultExceptionHandler(context);
     const failed = (exception: unknown): void => {
       this.defaultExceptionHandler({ message: "the exception handler has failed", exception });
       this.defaultExceptionHandler(context);
@@ -225,14 +191,9 @@ export class EventLoop {
     this.host.report(formatReport(context));
   }
 
-  // --- for operations
-
   /** @internal Lets a step have its turn: now, or behind what is ready. */
   enqueue(item: Ready, hasToWait = false): void {
-    if (!hasToWait && this.isNow()) {
-      item.step();
-      return;
-    }
+    if (!hasToWait && this.isNow()) return void item.step();
     this.#lastGate = undefined;
     this.#ready.push(item);
     if (!this.#drainDue) this.#scheduleDrain();
@@ -298,8 +259,7 @@ export class EventLoop {
     if (this.timers.live === 0) this.#hostTimer?.unref(); // one early wake-up is cheaper than clearing it
   }
 
-  /** @internal Whether no step is ready or running. */
-  get isIdle(): boolean {
+  /** @internal Whether no step is ready or running. */ get isIdle(): boolean {
     return !this.#drainDue;
   }
 
@@ -316,8 +276,6 @@ export class EventLoop {
     if (this.timers.live > 0) this.#armHostTimer(this.timers.next());
   };
 
-  // --- draining
-
   #scheduleDrain(): void {
     this.#drainDue = true;
     if (this.#spent >= BUDGET) this.host.macrotask(this.#drainAfterHop);
@@ -325,17 +283,17 @@ export class EventLoop {
     else this.host.microtask(this.#drain);
   }
 
-  readonly #drainAfterHop = (): void => {
-    this.#hopped();
-    if (this.isExact) this.#drainOneStep();
-    else this.#drain();
-  };
-
   #hopped(): void {
     this.#spent = 0;
     this.#checkAt = CLOCK_EVERY;
     this.#hoppedAt = this.time();
   }
+
+  readonly #drainAfterHop = (): void => {
+    this.#hopped();
+    if (this.isExact) this.#drainOneStep();
+    else this.#drain();
+  };
 
   readonly #drain = (): void => {
     if (this.#spent < BUDGET) this.turns++;

@@ -1,7 +1,4 @@
-/**
- * What every operation does: it asks where it is, and completes, waits for its turn, or is refused;
- * and how a body runs in a scope of its own.
- */
+/** What every operation does: completes, waits for its turn, or is refused; and runs bodies. */
 
 import { type CancelDetails, CancelledError } from "../errors/errors.ts";
 import { findCause } from "../structures/causes.ts";
@@ -77,8 +74,6 @@ export function refused(scope: Scope, subject: WaitSubject, error: unknown): Pro
   wait.fail(error);
   return wait.promise;
 }
-
-// --- bodies
 
 /**
  * Runs `body` in `scope`, nested in `parent`; the scope closes when the body has settled. An

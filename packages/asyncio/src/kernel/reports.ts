@@ -1,7 +1,6 @@
 /**
  * Reports: what the exception handler of a loop is told. Failures that nobody has looked at are
  * reported once: when the future is collected, or when the run ends, whichever is first (R20).
- * Branches that were cut off are reported at the end, and debug mode finds more.
  */
 
 import type { CancelledError } from "../errors/errors.ts";
@@ -35,13 +34,10 @@ export interface ExceptionContext {
 /** Gets what nobody else can be told. */
 export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => void;
 
-// --- failures that nobody has looked at
-
 /** What a report needs. It does not hold the future, which must stay collectable. */
 export interface FailureRecord {
   readonly future: WeakRef<Future<unknown>>;
-  /** Makes a pending future like that one, for when it has been collected. */
-  readonly twin: () => Future<unknown>;
+  readonly twin: () => Future<unknown>; // pending and like that one, for when it was collected
   readonly loop: EventLoop;
   readonly message: string;
   readonly exception: unknown;
@@ -50,9 +46,7 @@ export interface FailureRecord {
 }
 
 // The host may never call it, hence reportUnobserved at the end of a run.
-const collected: FinalizationRegistry<FailureRecord> = new FinalizationRegistry((record) =>
-  reportFailure(record),
-);
+const collected: FinalizationRegistry<FailureRecord> = new FinalizationRegistry(reportFailure);
 
 export function recordFailure(future: Future<unknown>): FailureRecord {
   const { failure: exception, variables, twin } = future;
@@ -69,7 +63,6 @@ export function recordFailure(future: Future<unknown>): FailureRecord {
 export function forgetFailure(record: FailureRecord): void {
   if (record.loop.unobserved.delete(record)) collected.unregister(record);
 }
-
 /** Reports every failure on `loop` that nobody has observed. */
 export function reportUnobserved(loop: EventLoop): void {
   for (const record of loop.unobserved) reportFailure(record);
@@ -79,20 +72,16 @@ export function reportFailure(record: FailureRecord): void {
   if (!record.loop.unobserved.has(record)) return;
   forgetFailure(record);
   const { message, exception, sourceTraceback } = record;
-  const future = record.future.deref() ?? failedTwin(record);
+  let future = record.future.deref();
+  if (future === undefined) {
+    future = record.twin();
+    future.observe();
+    future.settle("rejected", exception);
+  }
   const task = "getName" in future ? (future as Task<unknown>) : undefined;
   const context = { message, exception, future, task, sourceTraceback };
   record.loop.callExceptionHandler(context, record.variables);
 }
-
-function failedTwin({ twin, exception }: FailureRecord): Future<unknown> {
-  const future = twin();
-  future.observe();
-  future.settle("rejected", exception);
-  return future;
-}
-
-// --- scopes, waits and steps
 
 /** In debug mode: where tasks and waits were made. A field would cost always. */
 export const creationSites: WeakMap<object, string> = new WeakMap();
@@ -111,10 +100,9 @@ function report(message: string, { loop, task }: Scope, at?: object): void {
 export function reportInsisted(scope: Scope, grace: number): void {
   if (!scope.loop.debug) return;
   const [wait] = scope.parkedWaits(1);
-  const where =
-    wait === undefined
-      ? "it sits in a foreign await, which cannot be cancelled. Wrap foreign work in `cancellable`"
-      : `it swallowed the cancellation and is waiting for ${wait.describe()}. Every operation in it rejects from now on`;
+  const where = wait
+    ? `it swallowed the cancellation and is waiting for ${wait.describe()}. Every operation in it rejects from now on`
+    : "it sits in a foreign await, which cannot be cancelled. Wrap foreign work in `cancellable`";
   const message = `${describeScope(scope)} has not ended ${formatSeconds(grace)} after it was cancelled: ${where}`;
   report(message, scope, wait ?? scope.task);
 }

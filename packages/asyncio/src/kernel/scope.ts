@@ -3,9 +3,9 @@
  * group runs in one. A scope knows the waits parked in it and the scopes nested in it, so
  * cancelling is a walk over plain objects, without promise races and abort listeners.
  *
- * A cancellation is delivered once, so that code can await while it cleans up. `cancelGrace`
- * seconds later the scope insists: every operation in it rejects from then on. A scope closes when
- * its body has settled. What still waits in it is cut off, and what begins in it later rejects.
+ * A cancellation is delivered once, so that code can await while it cleans up; `cancelGrace`
+ * seconds later the scope insists. It closes when its body has settled: what still waits in it is
+ * cut off, and what begins in it later rejects.
  *
  * Invariant: if an operation may have to reject, `mayBeDue` is true in its scope. So operations
  * look at one flag. Whatever makes a cancellation due marks all scopes below, up to shields.
@@ -13,16 +13,10 @@
 
 import { CancelledError, type CancelSource } from "../errors/errors.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
-import { type Ends, LinkedList, link, unlink } from "../structures/linked-list.ts";
+import { type Ends, LinkedList, link } from "../structures/linked-list.ts";
 import { Timer } from "../structures/timers.ts";
-import {
-  CALM,
-  type Cancellation,
-  CancelState,
-  hasPoint,
-  type ScopeOptions,
-  type ScopeWatcher,
-} from "./cancellation.ts";
+import type { Cancellation, ScopeOptions, ScopeWatcher } from "./cancellation.ts";
+import { CALM, CancelState, hasPoint } from "./cancellation.ts";
 import { deliver, findDue, markHeard, reach, renew } from "./delivery.ts";
 import type { EventLoop } from "./loop.ts";
 import { reportFloating, reportInsisted } from "./reports.ts";
@@ -35,23 +29,17 @@ export class Scope implements Ends<Wait> {
   readonly loop: EventLoop;
   readonly label: string;
   readonly shield: boolean;
-  /** Only the values until the context itself is asked for: few tasks use it (bench: memory). */
-  #context: Context | ContextValues;
-  /** The task whose body runs here, however deep; undefined in callbacks and outside all tasks. */
-  task: Task<unknown> | undefined;
+  #context: Context | ContextValues; // the values until it is asked for: few are (bench: memory)
+  task: Task<unknown> | undefined; // whose body runs here, however deep; undefined in callbacks
   parent: Scope | undefined = undefined;
   closed = false;
   cancelState: Readonly<CancelState> = CALM;
-  /** What `loop.deadlinesSet` was when nothing was due here; -1 if something may be. */
-  #clearAt: number;
-  /** Tells the deadline also when it has fired, or has come too late to be set. */
-  #deadlineTimer: Timer | undefined = undefined;
+  #clearAt: number; // `loop.deadlinesSet` when nothing was due here; -1 if something may be
+  #deadlineTimer: Timer | undefined = undefined; // also one that has fired, or came too late
   // The waits parked here, and those that are complete and have not had their turn.
   first: Wait | undefined = undefined;
   last: Wait | undefined = undefined;
-  /** The open scopes nested directly in this one. */
-  nested: LinkedList<Scope> | undefined = undefined;
-  // Links of the parent's list of nested scopes.
+  nested: LinkedList<Scope> | undefined = undefined; // the open ones, directly in this one
   previous: Scope | undefined = undefined;
   next: Scope | undefined = undefined;
 
@@ -65,14 +53,10 @@ export class Scope implements Ends<Wait> {
     if (options.cancelGrace !== undefined) this.ownCancelState().cancelGrace = options.cancelGrace;
   }
 
-  /**
-   * Whether an operation that begins here has to ask `takeDue`. False positives are allowed. A new
-   * deadline may be around any scope, by way of the owners of tasks: so all look once after it.
-   */
+  /** Whether operations have to ask `takeDue`: also once after a new deadline, as it may count. */
   get mayBeDue(): boolean {
     return this.#clearAt !== this.loop.deadlinesSet;
   }
-
   set mayBeDue(mayBe: boolean) {
     this.#clearAt = mayBe ? -1 : this.loop.deadlinesSet;
   }
@@ -88,8 +72,6 @@ export class Scope implements Ends<Wait> {
     return this.cancelState;
   }
 
-  // --- cancelling
-
   /** Cancels every wait at or below this scope. `by` is a task; `from` is what is forwarded. */
   cancel(
     reason?: unknown,
@@ -103,10 +85,7 @@ export class Scope implements Ends<Wait> {
     const state = this.ownCancelState();
     state.cancelCalled = true;
     if (state.count++ === 0) state.first = cancellation;
-    if (grace === 0) {
-      this.#insist();
-      return;
-    }
+    if (grace === 0) return void this.#insist();
     if (state.graceTimer === undefined && grace !== Number.POSITIVE_INFINITY)
       state.graceTimer = this.loop.addTimer(this.loop.time() + grace, this);
     deliver(cancellation);
@@ -164,9 +143,6 @@ export class Scope implements Ends<Wait> {
   watch(watcher: ScopeWatcher): void {
     this.ownCancelState().watchers.push(watcher);
   }
-
-  // --- the deadline
-
   get deadline(): number {
     return this.#deadlineTimer?.when ?? Number.POSITIVE_INFINITY;
   }
@@ -177,17 +153,15 @@ export class Scope implements Ends<Wait> {
     this.#stopDeadline();
     this.#deadlineTimer = undefined;
     if (when === Number.POSITIVE_INFINITY) return;
-    if (this.closed || this.cancelState.expired) {
-      this.#deadlineTimer = new Timer(when, 0, undefined);
-      return;
-    }
-    this.#deadlineTimer = this.loop.addTimer(when, this);
+    const isTooLate = this.closed || this.cancelState.expired;
+    const timer = isTooLate ? new Timer(when, 0, undefined) : this.loop.addTimer(when, this);
+    this.#deadlineTimer = timer;
+    if (isTooLate) return;
     this.mayBeDue = true;
     if (!hadOne && (this.parent !== undefined || this.task?.scope === this))
       this.loop.deadlinesSet++;
   }
 
-  /** The deadline has passed. */
   expire(): void {
     this.ownCancelState().expired = true;
     this.#stopDeadline();
@@ -204,8 +178,6 @@ export class Scope implements Ends<Wait> {
     else this.#insist();
   }
 
-  // --- what is due
-
   /** Makes a cancellation of this scope end the next operation; `isUnheard` if no wait got it. */
   makeDue(cancellation: Cancellation, isUnheard = false): void {
     if (this.closed || this.cancelState.count === 0) return;
@@ -219,16 +191,13 @@ export class Scope implements Ends<Wait> {
     if (due === cancellation && !insists) this.ownCancelState().due = undefined;
   }
 
-  /**
-   * The cancellation that has to end an operation that begins here; it is thereby delivered. If
-   * several are due, the outermost: the scopes inside it are being left anyway.
-   */
+  /** What ends an operation that begins here, thereby delivered: the outermost that is due. */
   takeDue(): Cancellation | undefined {
     const found = findDue(this);
     if (found === undefined) return undefined;
     const { scope } = found;
-    // An endless `catch` in a scope like this must not starve the host.
-    if (scope.closed || scope.cancelState.insists) this.loop.exhaustBudget();
+    if (scope.closed || scope.cancelState.insists)
+      this.loop.exhaustBudget(); // an endless `catch` must not starve the host
     else scope.wasDelivered(found);
     markHeard(this, scope);
     return found;
@@ -249,10 +218,7 @@ export class Scope implements Ends<Wait> {
     return wait.promise;
   }
 
-  /**
-   * What leaves a body in place of `error`. If that is this scope's own cancellation, and a scope
-   * around it was cancelled meanwhile, the outer one goes first.
-   */
+  /** What leaves a body for `error`: a cancellation around this scope goes before its own. */
   outermost(error: unknown): unknown {
     if (!this.owns(error) || this.shield || !this.parent?.mayBeDue) return error;
     const outer = this.parent.takeDue();
@@ -263,8 +229,6 @@ export class Scope implements Ends<Wait> {
   owns(error: unknown): error is CancelledError {
     return error instanceof CancelledError && error.scope === this;
   }
-
-  // --- the tree
 
   isInside(other: Scope): boolean {
     for (let scope = this.parent; scope !== undefined; scope = scope.parent)
@@ -283,11 +247,6 @@ export class Scope implements Ends<Wait> {
       this.ownCancelState().hasBranches = true;
     link(this, wait);
     if (this.loop.isExact) this.loop.host.parked?.(wait);
-  }
-
-  /** Does nothing for a wait that was never parked here. */
-  removeWait(wait: Wait): void {
-    unlink(this, wait);
   }
 
   /** The waits parked here and in all scopes nested below: at most `most`, for reports. */
@@ -322,19 +281,17 @@ export class Scope implements Ends<Wait> {
     this.#stopDeadline();
     if (this.parent !== undefined) this.parent.nested?.remove(this);
     if (this.shield) this.loop.shielded.delete(this);
-    if (this.cancelState !== CALM) this.#closeState();
+    if (this.cancelState !== CALM) {
+      this.#stopGrace();
+      const { missed, watchers } = this.ownCancelState();
+      for (const watcher of watchers.splice(0)) watcher.closed?.();
+      if (missed !== undefined && this.parent !== undefined) renew(this.parent, missed); // its branch goes on
+    }
     this.mayBeDue = true;
     if (this.first === undefined && (this.nested === undefined || this.nested.size === 0)) return;
     this.loop.hasCutBranches = true;
     reportFloating(this);
     deliver(this.cutOff());
-  }
-
-  #closeState(): void {
-    this.#stopGrace();
-    const { missed, watchers } = this.ownCancelState();
-    for (const watcher of watchers.splice(0)) watcher.closed?.();
-    if (missed !== undefined && this.parent !== undefined) renew(this.parent, missed); // its branch goes on there
   }
 
   /** What ends the operations of a closed scope: made on demand, for few need it (bench: spawn). */

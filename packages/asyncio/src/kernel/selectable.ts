@@ -1,8 +1,7 @@
 /**
  * What `select` asks of a primitive: its main operation in two parts. It is tried; if it would have
  * to wait, it stands in line, together with the others of that select. Both happen in one step, and
- * what a line gives changes hands in one call: there is nothing to reserve, and nothing to give
- * back.
+ * what a line gives changes hands in one call: there is nothing to reserve or give back.
  */
 
 import type { EventLoop } from "./loop.ts";
@@ -34,7 +33,6 @@ export interface Place<T = unknown> {
   /** Ends it with `error` in the same way. */
   fail(error: unknown): boolean;
   /** @internal */ readonly scope: Scope;
-  // Links of the WaitList it stands in line in, kept by WaitList alone.
   /** @internal */ list: WaitList | undefined;
   /** @internal */ listPrevious: Place | undefined;
   /** @internal */ listNext: Place | undefined;
@@ -52,8 +50,7 @@ export interface Operation<T> {
   withdraw?(place: Place<T>): void;
   /** Places have left unserved, the others of their `select` with them: some behind may fit now. */
   left?(): void;
-  /** @internal Makes of what a line hands out what the case gives. */
-  convert?(value: unknown): T;
+  /** @internal Makes of what a line hands out what the case gives. */ convert?(value: unknown): T;
   /** @internal Makes a value of an error that is no failure. */
   recover?(error: unknown): Got<T> | undefined;
 }

@@ -3,12 +3,8 @@
  * its own. A task is a Future that its body settles, and that its scope cancels.
  */
 
-import {
-  argumentError,
-  CancelledError,
-  type CancelSource,
-  InvalidStateError,
-} from "../errors/errors.ts";
+import type { CancelSource } from "../errors/errors.ts";
+import { argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
 import { bindSignal } from "../ports/abort.ts";
 import type { Context } from "../structures/context-values.ts";
@@ -49,35 +45,30 @@ export interface TaskOptions {
  */
 export class Task<T> extends Future<T> {
   /** @internal */ readonly scope: Scope;
-  // Links of the loop's list of tasks.
   /** @internal */ previous: Task<unknown> | undefined = undefined;
   /** @internal */ next: Task<unknown> | undefined = undefined;
-  /** A number for a task without a name: the words are made on demand (bench: spawn). */
-  #name: string | number;
-  /** Starts the body of a task that waits for a place in its group. */
-  #gate: Gate | undefined = undefined;
+  #name: string | number; // a number if it has none: the words are made on demand (bench: spawn)
+  #gate: Gate | undefined = undefined; // starts the body, if that waits for a place in its group
 
   static {
-    // The one of Future.prototype must be seen instead.
-    delete (Task.prototype as { constructor?: unknown }).constructor;
+    delete (Task.prototype as { constructor?: unknown }).constructor; // to see that of Future.prototype
   }
 
   /** @internal With `held` it waits for `start()`: its group limits how many run. */
   constructor(loop: EventLoop, coroutine: Coroutine<T>, options: TaskOptions = {}, held = false) {
-    if (typeof coroutine !== "function") {
-      const cure = "Use `createTask(() => ...)`";
-      throw argumentError("`new Task`", "a loop and a function", loop, cure);
-    }
+    if (typeof coroutine !== "function")
+      throw argumentError(
+        "`new Task`",
+        "a loop and a function",
+        loop,
+        "Use `createTask(() => ...)`",
+      );
     super({ loop });
     const { context, name, cancelGrace, signal, eagerStart } = options;
     this.#name = name === undefined ? ++loop.unnamed : String(name);
     if (loop.debug) creationSites.set(this, stackAbove(Task));
-    this.scope = new Scope(loop, {
-      label: "task",
-      context: context ?? currentContext().share(),
-      task: this,
-      cancelGrace,
-    });
+    const values = context ?? currentContext().share();
+    this.scope = new Scope(loop, { label: "task", context: values, task: this, cancelGrace });
     if (signal !== undefined) {
       const target = { cancel: (reason: unknown) => void this.cancelFor("abort", reason) };
       this.scope.watch({ closed: bindSignal(target, signal) });
@@ -95,16 +86,14 @@ export class Task<T> extends Future<T> {
     if (isAborted) this.cancelFor("abort", signal?.reason); // the gate stays closed: it does not start
   }
 
-  /** @internal Makes the body run in the next iteration. */
-  start(): void {
+  /** @internal Makes the body run in the next iteration. */ start(): void {
     if (this.#gate !== undefined) this.getLoop().enqueue(this.#gate);
     this.#gate = undefined;
   }
 
   /**
    * Asks the task to stop: its waits end with a CancelledError; if it has none right now, its next
-   * one does. A task that has not started yet starts, and gets the CancelledError at its first
-   * wait. Returns false if it is done.
+   * one does. A task that has not started yet gets it at its first wait. False if it is done.
    */
   override cancel(reason?: unknown): boolean {
     return this.cancelFor("cancel", reason, here().task?.getName());
@@ -112,13 +101,12 @@ export class Task<T> extends Future<T> {
 
   /** @internal */ override forwardCancel(cancellation: Cancellation): void {
     const { reason, source, requestedBy, origin } = cancellation;
-    // It comes more than once: by the group and by an awaiter, round a circle, when it is insisted
-    // on. Only a task that has taken the first one back gets it again.
+    // It comes more than once, by the group and by an awaiter. Once taken back, it counts again.
     const cancelState = this.scope.ownCancelState();
     if (origin === cancelState.origin && this.cancelling() > 0) return;
     cancelState.origin = origin;
-    // "closed" is the end of its owner's scope, not of its own: it may clean up.
-    if (source === "closed") this.cancelFor("group", reason, requestedBy);
+    if (source === "closed")
+      this.cancelFor("group", reason, requestedBy); // the end of its owner's scope: it may clean up
     else this.cancelFor(source, reason, requestedBy, cancellation);
   }
 
@@ -127,7 +115,7 @@ export class Task<T> extends Future<T> {
     if (this.done()) return false;
     if (this.#gate === undefined) this.scope.cancel(reason, source, by, from);
     else {
-      // It has no place in its group yet, or its signal had aborted: it ends without a run (F10).
+      // No place in its group yet, or its signal had aborted: it ends without a run (F10).
       const details = { scope: this.scope, reason, source, requestedBy: by };
       const options = source === "abort" ? { cause: reason } : undefined;
       this.settle("cancelled", new CancelledError(details, options));
@@ -136,9 +124,8 @@ export class Task<T> extends Future<T> {
   }
 
   /**
-   * Cancels it and waits until it has ended. Throws nothing of the task's: its failure counts as
-   * seen. Cancelled meanwhile, it rejects when the task has ended. Refused for a task that waits
-   * for it.
+   * Cancels it and waits until it has ended; its failure counts as seen. Cancelled meanwhile, it
+   * rejects when the task has ended. Refused if the task waits for the caller.
    */
   cancelAndWait(reason?: unknown): Promise<void> {
     const scope = here();
@@ -158,10 +145,7 @@ export class Task<T> extends Future<T> {
     return wait.promise;
   }
 
-  /**
-   * @internal Ends the task although its body has not ended, which stays suspended for ever: the
-   * last resort against one that swallows every cancellation.
-   */
+  /** @internal Ends it without its body, which stays suspended: it swallows every cancellation. */
   abandon(): void {
     if (this.done()) return;
     const state = this.scope.ownCancelState();
@@ -173,7 +157,6 @@ export class Task<T> extends Future<T> {
   cancelling(): number {
     return this.scope.cancelling();
   }
-
   /** Takes one cancellation back and gives how many remain. At 0 an undelivered one is gone. */
   uncancel(): number {
     return this.scope.uncancel();
@@ -189,17 +172,14 @@ export class Task<T> extends Future<T> {
   setName(name: string): void {
     this.#name = String(name);
   }
-
   /** The context variables that it runs with. */
   getContext(): Context {
     return this.scope.context;
   }
-
   /** Not for tasks. @throws InvalidStateError always: the body's outcome is the task's. */
   override setResult(_value: T): never {
     throw notSettable("setResult", "returns");
   }
-
   /** Not for tasks. @throws InvalidStateError always: the body's outcome is the task's. */
   override setException(_error: unknown): never {
     throw notSettable("setException", "throws");
@@ -215,11 +195,9 @@ export class Task<T> extends Future<T> {
   /** @internal */ override describe(): string {
     return `task ${JSON.stringify(this.getName())}`;
   }
-
   /** @internal */ override waitsOn(): Iterable<Task<unknown>> {
     return [this];
   }
-
   /** @internal */ override listen(listener: Wait<T> | FutureListener): void {
     // An operation of the task may be the first to notice a deadline around its owner.
     if ((listener as Partial<FutureListener>).owner?.mayBeDue === true) this.scope.mayBeDue = true;
@@ -244,8 +222,7 @@ export class Task<T> extends Future<T> {
 
   /**
    * @internal Follows who waits for whom, through tasks with exactly one wait: of two, one may end
-   * the task however long the other waits. A task that nobody awaits closes no circle, so building
-   * a long chain of tasks from its end costs nothing.
+   * it. A task that nobody awaits closes no circle: so a chain built from its end costs nothing.
    */
   override cycleThrough(scope: Scope): Error | undefined {
     const awaiter = scope.task;
@@ -299,28 +276,20 @@ export class Task<T> extends Future<T> {
 }
 
 const nativeThen = Promise.prototype.then;
-/** Whether `then` is the engine's, whose reactions keep their context: zone.js replaces it. */
+// Whether `then` is the engine's, whose reactions keep their context: zone.js replaces it.
 const staysInContext = /^function then\(\)\s*\{\s*\[native code\]\s*\}$/.test(
   Function.prototype.toString.call(nativeThen),
 );
 
-// The reactions to all bodies. They find their task in the context in which they were made, so no
-// task has functions of its own (bench: spawn, memory).
+// The same reactions to all bodies: they find their task by the context (bench: spawn, memory).
+const taskOfBody = (): Task<unknown> => currentScope()?.task as Task<unknown>; // entered by #begin
 const bodyReturned = (value: unknown): void => taskOfBody().settle("fulfilled", value);
 const bodyThrew = (error: unknown): void => taskOfBody().failed(error);
 
-function taskOfBody(): Task<unknown> {
-  return currentScope()?.task as Task<unknown>; // `#begin` has entered its scope
-}
-
-/** For tasks that would wait for each other for ever, in the order in which they do. */
 function cycleError(path: readonly string[]): InvalidStateError {
-  const circle = [path.at(-1), ...path].join(" -> ");
-  return new InvalidStateError(
-    path.length === 1
-      ? `task ${path.join()} awaits itself, and would wait for ever`
-      : `tasks await each other in a circle, and would wait for ever: ${circle}`,
-  );
+  const itself = `task ${path.join()} awaits itself, and would wait for ever`;
+  const circle = `tasks await each other in a circle, and would wait for ever: ${[path.at(-1), ...path].join(" -> ")}`;
+  return new InvalidStateError(path.length === 1 ? itself : circle);
 }
 
 function notSettable(call: string, does: string): InvalidStateError {

@@ -6,26 +6,20 @@
  *       │ ────fail(error)─────▶ failed  ─┼─ step(), on its turn ─▶ the promise settles
  *       └ ────cancel(c)───────▶ cancelled┘
  *
- * A wait leaves `parked` once, and its wait list in the same moment. The state that it stands for
- * (item taken, lock granted) has changed by then. So a completed wait wins: a cancellation that
- * comes later takes nothing away, and ends the next operation of the branch instead.
+ * A wait leaves `parked` once, and its wait list in the same moment; what it stands for (an item, a
+ * lock) has changed by then. So a completed wait wins: a later cancellation ends the next
+ * operation of the branch instead.
  *
- * A join is a wait for a task. Its onCancel forwards a cancellation to the task, and the join stays
- * parked and holds the cancellation. When the task has ended, `joined(value)`, or `fail(error)`
- * with a CancelledError, delivers what is held; `resume` and `fail` with another error do not.
+ * A join is a wait for a task, to which its onCancel forwards a cancellation. It stays parked and
+ * holds it; `joined`, or `fail` with a CancelledError, delivers it. `resume` does not.
  */
 
 import { CancelledError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
+import { unlink } from "../structures/linked-list.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
-import {
-  captureSettlers,
-  forgetSettlers,
-  ignore,
-  latest,
-  type Settle,
-} from "../structures/settlers.ts";
+import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
 import { creationSites, describeCut, noteCut, watchForLostValues } from "./reports.ts";
@@ -44,12 +38,10 @@ export type WaitSubject =
 
 /**
  * Called when a parked wait is to be cancelled: withdraws what the operation has registered. False
- * keeps it parked: a join. Runs inside the loop: it must not throw and must not call user code.
+ * keeps it parked: a join. Runs inside the loop: it must not throw or call user code.
  */
 export type OnCancel = (wait: Wait<never>, cancellation: Cancellation) => boolean;
-
 export type WaitState = "parked" | "resumed" | "failed" | "cancelled";
-
 const settled: Promise<void> = Promise.resolve();
 
 /** One suspension of one operation: `park` makes it; `resume`, `fail` or a cancellation ends it. */
@@ -61,25 +53,17 @@ export class Wait<T = unknown> implements Place<T> {
   /** @internal */ readonly onCancel: OnCancel | undefined;
   /** Whether it waits still, and else how it has ended. */
   state: WaitState = "parked";
-  /** @internal Whether it is handed something that would be lost with it: an item, a lock. */
-  handsOver = false;
+  /** @internal Whether it gets what would be lost with it: an item, a lock. */ handsOver = false;
   /** While parked: what it brings along, as the item of a `put`. Then its outcome. */
   offer: unknown = undefined;
-  /**
-   * @internal While parked: a cancellation that was forwarded. Cancelled: the one that it ends
-   * with. Completed: one that came before its turn, and ends the next operation of the branch.
-   */
+  /** @internal One forwarded while it was parked, one that it ends with, or one that came after. */
   cancellation: Cancellation | undefined = undefined;
-  /** @internal Whether a bare promise may end it: nobody can tell that it waits in vain. */
-  isForeign = false;
-  /** @internal Whether it waits for something outside its loop: virtual time holds still. */
-  isOutside = false;
+  /** @internal Whether a bare promise may end it, unknown to the loop. */ isForeign = false;
+  /** @internal Whether it waits for what is outside: virtual time stops. */ isOutside = false;
   readonly #resolve: Settle;
   readonly #reject: Settle;
-  // Links of the scope's list of waits, kept by Scope.
   /** @internal */ previous: Wait | undefined = undefined;
   /** @internal */ next: Wait | undefined = undefined;
-  // Links of the WaitList that it stands in, kept by WaitList.
   /** @internal */ list: WaitList | undefined = undefined;
   /** @internal */ listPrevious: Place | undefined = undefined;
   /** @internal */ listNext: Place | undefined = undefined;
@@ -96,10 +80,10 @@ export class Wait<T = unknown> implements Place<T> {
     this.subject = subject;
     this.onCancel = onCancel;
     if (resolve === undefined || reject === undefined) {
-      this.promise = new Promise<T>(captureSettlers);
+      this.promise = new Promise<T>(keepSettlers);
       this.#resolve = latest.resolve;
       this.#reject = latest.reject;
-      forgetSettlers();
+      dropSettlers();
     } else {
       this.promise = settled as Promise<never>; // nobody sees it
       this.#resolve = resolve;
@@ -117,9 +101,8 @@ export class Wait<T = unknown> implements Place<T> {
   }
 
   /**
-   * Ends the wait with `error`; false if it has ended already. The CancelledError of what it waited
-   * for gives way: if the wait itself is cancelled before its turn, that is delivered instead, with
-   * `error` as the cause.
+   * Ends the wait with `error`; false if it has ended already. A CancelledError gives way: if the
+   * wait itself is cancelled before its turn, that is delivered instead, with `error` as the cause.
    */
   fail(error: unknown): boolean {
     const { cancellation } = this;
@@ -142,9 +125,7 @@ export class Wait<T = unknown> implements Place<T> {
       if (this.onCancel !== undefined) this.#hold(cancellation);
       if (this.#withdraw(cancellation)) this.#endCancelled(cancellation);
     } else if (this.state === "failed" && !this.isComplete) {
-      // The first of two tasks that await one future was cancelled, and has cancelled the future.
-      // The cancellation of the second takes the place of that one's error, its cause.
-      this.state = "cancelled";
+      this.state = "cancelled"; // its own takes the place of that of what it waited for, the cause
       this.#deliver(cancellation);
     }
     if (this.isComplete) this.cancellation ??= cancellation;
@@ -153,13 +134,11 @@ export class Wait<T = unknown> implements Place<T> {
 
   /** @internal Whether it has an outcome that no cancellation takes away. */
   get isComplete(): boolean {
-    return (
-      this.state === "resumed" ||
-      (this.state === "failed" && !(this.offer instanceof CancelledError))
-    );
+    if (this.state === "resumed") return true;
+    return this.state === "failed" && !(this.offer instanceof CancelledError);
   }
 
-  /** @internal Says that it waits for something outside its loop: foreign work, another loop. */
+  /** @internal What it waits for is outside its loop: foreign work, another loop. */
   waitsOutside(): void {
     if (this.state !== "parked" || this.isOutside) return;
     this.isOutside = true;
@@ -186,28 +165,23 @@ export class Wait<T = unknown> implements Place<T> {
   waitsOn(): Iterable<Task<unknown>> {
     return typeof this.subject === "string" ? [] : (this.subject.waitsOn?.() ?? []);
   }
-
-  /** @internal For waits that a timer ends, with `offer` as their value. */
-  timerDue(): void {
+  /** @internal For waits that a timer ends, with `offer` as their value. */ timerDue(): void {
     this.resume(this.offer as T); // put there by the operation that set the timer
   }
 
-  /** @internal Its turn has come: settles the promise. */
-  step(): void {
+  /** @internal Its turn has come: settles the promise. */ step(): void {
     if (this.state === "cancelled") {
       const { cancellation, scope } = this;
       if (cancellation !== undefined && freshIn(cancellation.scope) !== undefined) {
-        // Branches whose turn was in this very drain come to their next operation first.
-        scope.loop.exhaustBudget();
-        scope.loop.enqueue(this, true);
-        return;
+        scope.loop.exhaustBudget(); // branches that had their turn in this drain go on first
+        return void scope.loop.enqueue(this, true);
       }
       guardAbandonedBranches();
       cancelled.push(this as Wait);
       settled.then(makeCancelled).then(this.#resolve, this.#reject);
       return;
     }
-    this.scope.removeWait(this as Wait);
+    unlink(this.scope, this as Wait);
     if (this.cancellation !== undefined) renew(this.scope, this.cancellation);
     if (this.state === "resumed") this.#resolve(this.offer);
     else {
@@ -226,8 +200,7 @@ export class Wait<T = unknown> implements Place<T> {
       owe(this.scope, this.cancellation); // it was forwarded, and an answer came all the same
       this.cancellation = undefined;
     }
-    if (this.isComplete) this.scope.loop.enqueue(this);
-    else this.scope.loop.enqueue(this, true); // a cancellation may still take its place
+    this.scope.loop.enqueue(this, !this.isComplete); // a cancellation may still take its place
     return true;
   }
 
@@ -238,7 +211,7 @@ export class Wait<T = unknown> implements Place<T> {
   }
 
   #deliver(cancellation: Cancellation): void {
-    this.scope.removeWait(this as Wait);
+    unlink(this.scope, this as Wait); // nothing if it was never parked
     this.cancellation = cancellation;
     cancellation.scope.ownCancelState().undelivered++;
   }
@@ -254,10 +227,7 @@ export class Wait<T = unknown> implements Place<T> {
     }
   }
 
-  /**
-   * Two scopes may cancel one join: an inner deadline, then the scope around it. The join delivers
-   * the outer one. The other is due in its own scope, in case the join has a value.
-   */
+  // Two scopes may cancel one join: it delivers the outer one, and the other is due in its scope.
   #hold(cancellation: Cancellation): void {
     const held = this.cancellation;
     if (held === undefined) this.cancellation = cancellation;
@@ -269,25 +239,16 @@ export class Wait<T = unknown> implements Place<T> {
   }
 }
 
-// --- the error of a cancelled wait
+const cancelled: RingBuffer<Wait> = new RingBuffer(); // one for each `makeCancelled` that will run
 
-/** The waits whose error is to be made, one for each `makeCancelled` that will run, in order. */
-const cancelled: RingBuffer<Wait> = new RingBuffer();
-
-/**
- * A reaction whose promise passes its error on to that of the wait. So the engine finds the
- * awaiters of that one, and the stack that it records is the victim's and not the canceller's
- * (bench: cancel). It only throws: the engine never compiles such a function.
- */
+// A reaction whose promise passes its error on to that of the wait: so the engine records the stack
+// of the victim, not of the canceller (bench: cancel), and never compiles a function that throws.
 function makeCancelled(): never {
   throw nextCancelled();
 }
 makeCancelled.prototype = CancelledError.prototype;
 
-/**
- * The error is constructed as if `makeCancelled` were its class: the engine leaves all frames down
- * to that one out of the stack. Capturing the stack a second time would cost twice.
- */
+// As if `makeCancelled` were the error's class: its stack begins above that one, captured once.
 function nextCancelled(): CancelledError {
   const wait = cancelled.shift();
   const details = wait.cancellation as Cancellation; // it was cancelled
@@ -296,8 +257,7 @@ function nextCancelled(): CancelledError {
   const args = [details, options];
   const error: CancelledError = Reflect.construct(CancelledError, args, makeCancelled);
   const isLeft = details.source === "closed" && noteCut(error, wait);
-  // Not earlier: the engine follows only promises that have one reaction.
-  if (!isLeft) wait.promise.then(undefined, ignore);
+  if (!isLeft) wait.promise.then(undefined, ignore); // now: the engine follows single reactions only
   details.scope.ownCancelState().undelivered--;
   return error;
 }
@@ -312,7 +272,6 @@ export class WaitList<P extends Place = Place> {
   get length(): number {
     return this.#length;
   }
-
   /** The one that has waited longest; undefined if nobody waits. */
   get first(): P | undefined {
     return this.#first;
@@ -331,8 +290,7 @@ export class WaitList<P extends Place = Place> {
   /** Takes a wait out of the line without ending it. */
   remove(wait: P): void {
     if (wait.list !== this) return;
-    if (wait.listPrevious === undefined)
-      this.#first = wait.listNext as P | undefined; // a line holds what was added to it
+    if (wait.listPrevious === undefined) this.#first = wait.listNext as P | undefined;
     else wait.listPrevious.listNext = wait.listNext;
     if (wait.listNext === undefined) this.#last = wait.listPrevious as P | undefined;
     else wait.listNext.listPrevious = wait.listPrevious;
@@ -351,7 +309,6 @@ export class WaitList<P extends Place = Place> {
   resumeAll(value: unknown): void {
     while (this.#first !== undefined) this.#first.resume(value);
   }
-
   /** Fails each wait with an error of its own, in the order of the line. */
   failAll(makeError: () => unknown): void {
     while (this.#first !== undefined) this.#first.fail(makeError());

@@ -17,7 +17,7 @@ import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
-import { captureSettlers, forgetSettlers, latest, type Settle } from "../structures/settlers.ts";
+import { dropSettlers, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 
 /** The queue, as its jobs see it. */
 export interface JobOwner {
@@ -113,9 +113,9 @@ export class Job<T> extends Future<T> {
 
   /** @internal It stands in line: keeps the async context. */
   wait(): void {
-    const turn = new Promise<{ readonly job: Job<unknown> }>(captureSettlers);
+    const turn = new Promise<{ readonly job: Job<unknown> }>(keepSettlers);
     this.#open = latest.resolve;
-    forgetSettlers();
+    dropSettlers();
     turn.then(beginJob);
   }
 

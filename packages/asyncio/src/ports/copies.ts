@@ -1,17 +1,13 @@
 /**
  * Other copies of the library in the program: another version, one in a bundle. A copy sees its own
- * scopes alone, so nothing of one is cancelled by a scope of the other. A program that mixes them
- * is told so, once.
- *
- * A list on `globalThis` makes copies known to each other. What is in it is a contract between
- * versions. It is held weakly, since a module registry that is reset leaves its copy behind.
+ * scopes alone, and a program that mixes them is told so, once. A list on `globalThis`, a contract
+ * between versions, makes copies known to each other. It holds them weakly: a module registry that
+ * is reset leaves its copy behind.
  */
 
 interface Copy {
-  /** Where it was loaded from: the folder, or the file of a bundle. */
-  readonly home: string;
-  /** Whether the running code is in a scope of that copy. */
-  isCurrent(): boolean;
+  readonly home: string; // where it was loaded from: the folder, or the file of a bundle
+  isCurrent(): boolean; // whether the running code is in a scope of that copy
 }
 
 interface Copies {

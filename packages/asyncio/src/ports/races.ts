@@ -7,8 +7,7 @@
  * Races that a foreign promise decides, and promises inside async functions, are not seen.
  */
 
-/** Functions of races that are decided. */
-const decided: WeakSet<object> = new WeakSet();
+const decided: WeakSet<object> = new WeakSet(); // functions of races that are decided
 
 /** Calls `lost` if `promise` gets a value when it has lost a race. */
 export function watchRaces(promise: Promise<unknown>, lost: () => void): void {

@@ -40,15 +40,12 @@ function guardRejections(answers: (reason: unknown) => boolean): void {
 
 /** Asked whether the library answers for a rejection, in the context in which it came about. */
 export const rejectionHooks: Set<(reason: unknown) => boolean> = new Set();
-
 /** Told of unhandled CancelledErrors. */
 export const abandonedHooks: Set<(error: CancelledError) => void> = new Set();
-
 /** The CancelledErrors that a run has ended with: only the program answers for these. */
 export const leftRun: WeakSet<object> = new WeakSet();
 
 let guarded = false;
-
 /**
  * From now on the CancelledError of a branch that is not awaited does not crash the process, nor an
  * AbortError that it has caused. An async function of the program has made the branch's promise, so

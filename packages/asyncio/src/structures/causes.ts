@@ -1,12 +1,10 @@
 /** The causes of an error, which anybody's code may have thrown. */
 
-/** How far down to look: some errors are their own cause. */
-const MAX_DEPTH = 64;
+const MAX_DEPTH = 64; // how far down to look: some errors are their own cause
 
 /**
  * The first answer of `judge` about `error`, its cause, the cause of that, and so on; null ends the
- * search without one. An AggregateError has the answer of its first error, if each of them has one.
- * So has a SuppressedError, which the end of a `using` block makes of two.
+ * search. An AggregateError or SuppressedError has that of its first error, if each has one.
  */
 export function findCause<A>(
   error: unknown,
@@ -36,14 +34,10 @@ export function findCause<A>(
 
 function errorsIn(error: object): readonly unknown[] | undefined {
   if (error instanceof AggregateError && error.errors.length > 0) return error.errors;
-  return isSuppressing(error) ? [error.error, error.suppressed] : undefined;
-}
-
-/** By its name: compilers make one of an Error where the language lacks it. */
-function isSuppressing(
-  error: object,
-): error is { readonly error: unknown; readonly suppressed: unknown } {
-  return (error as Error).name === "SuppressedError" && "error" in error && "suppressed" in error;
+  // By its name: compilers make one of an Error where the language lacks it.
+  const isSuppressing = (error as Error).name === "SuppressedError";
+  if (!isSuppressing || !("error" in error) || !("suppressed" in error)) return undefined;
+  return [error.error, error.suppressed];
 }
 
 function answerOfAll<A>(

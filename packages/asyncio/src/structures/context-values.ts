@@ -4,7 +4,6 @@
  * original until one of the two writes, so creating a task copies nothing.
  */
 
-/** Values that a context starts with. A context that changes any copies the map first. */
 export type ContextValues = Map<Variable<unknown>, unknown>;
 
 /** A ContextVar, as its context sees it: a key, and the type of its values. */
@@ -24,8 +23,7 @@ export interface Variable<T> {
  */
 export class Context {
   #values: ContextValues;
-  /** Whether another context may hold the same map. */
-  #shared: boolean;
+  #shared: boolean; // whether another context may hold the same map
 
   /** @internal */
   constructor(values?: ContextValues) {
@@ -62,12 +60,10 @@ export class Context {
   has(variable: Variable<unknown>): boolean {
     return this.#values.has(variable);
   }
-
   /** The value of `variable` here; undefined if it has none of its own. */
   get<T>(variable: Variable<T>): T | undefined {
     return this.#values.get(variable as Variable<unknown>) as T | undefined; // its own type
   }
-
   /** How many variables are set. */
   get size(): number {
     return this.#values.size;

@@ -1,7 +1,7 @@
 /**
  * Doubly linked lists through the elements themselves. A member costs no allocation, leaves in
- * constant time, and then keeps no neighbour alive. The outgrown tables of a large Set would: they
- * stay linked to one another (bench: spawn). An element is in one such list at a time.
+ * constant time, and then keeps no neighbour alive, as the outgrown tables of a large Set do
+ * (bench: spawn). An element is in one such list at a time.
  */
 
 export interface Links<T> {

@@ -35,9 +35,8 @@ export class RingBuffer<T> {
   take(index: number): T {
     const mask = this.#slots.length - 1;
     const item = this.at(index);
-    for (let i = index; i > 0; i--) {
+    for (let i = index; i > 0; i--)
       this.#slots[(this.#head + i) & mask] = this.#slots[(this.#head + i - 1) & mask];
-    }
     this.shift();
     return item;
   }
@@ -46,8 +45,7 @@ export class RingBuffer<T> {
   clear(): number {
     const { length } = this;
     this.#slots = new Array(16);
-    this.#head = 0;
-    this.#length = 0;
+    this.#head = this.#length = 0;
     return length;
   }
 

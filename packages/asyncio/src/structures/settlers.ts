@@ -4,20 +4,18 @@
  */
 
 export type Settle = (outcome: unknown) => void;
-
 /** Marks a rejection as handled: `promise.then(undefined, ignore)`. */
 export const ignore: Settle = () => {};
-
 /** Those of the promise that was made last, until they are forgotten. */
 export const latest: { resolve: Settle; reject: Settle } = { resolve: ignore, reject: ignore };
 
-/** For `new Promise(captureSettlers)`. */
-export const captureSettlers = (resolve: (value: never) => void, reject: Settle): void => {
+/** For `new Promise(keepSettlers)`. */
+export const keepSettlers = (resolve: (value: never) => void, reject: Settle): void => {
   latest.resolve = resolve as Settle; // the code that takes it knows the type
   latest.reject = reject;
 };
 
 /** They would keep the last promise, and what awaits it, alive. */
-export function forgetSettlers(): void {
+export function dropSettlers(): void {
   latest.resolve = latest.reject = ignore;
 }

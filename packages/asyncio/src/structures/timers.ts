@@ -1,8 +1,6 @@
 /**
  * The timers of a loop: a heap ordered by deadline, then by the order in which they were set
- * (stronger than asyncio, S162). No parent comes up later than one of its ARITY children.
- *
- * A cancelled timer stays in the heap until it comes up, or until more than half of the heap is
+ * (S162). A cancelled timer stays in it until it comes up, or until more than half of the heap is
  * cancelled and it is rebuilt. So cancelling costs no search, and a million timeouts set and
  * cancelled leave fewer than COMPACT_ABOVE entries behind.
  */
@@ -13,11 +11,9 @@ export interface TimerTarget {
 }
 
 export class Timer {
-  /** In seconds on the clock of the loop. */
-  readonly when: number;
+  readonly when: number; // in seconds on the clock of the loop
   readonly sequence: number;
-  /** Undefined once the timer has fired or was cancelled. */
-  target: TimerTarget | undefined;
+  target: TimerTarget | undefined; // undefined once the timer has fired or was cancelled
 
   constructor(when: number, sequence: number, target: TimerTarget | undefined) {
     this.when = when;
@@ -27,9 +23,8 @@ export class Timer {
 
   /** What a sleep waits for. */
   describeWait(now: number): string {
-    return this.when === Number.POSITIVE_INFINITY
-      ? "sleep, for ever"
-      : `sleep, ${formatSeconds(this.when - now)} left`;
+    if (this.when === Number.POSITIVE_INFINITY) return "sleep, for ever";
+    return `sleep, ${formatSeconds(this.when - now)} left`;
   }
 }
 
@@ -37,8 +32,7 @@ export function formatSeconds(seconds: number): string {
   return `${Math.round(Math.max(seconds, 0) * 1000) / 1000} s`;
 }
 
-/** Half the levels of a binary heap, and siblings share cache lines (bench: timers). */
-const ARITY = 4;
+const ARITY = 4; // half the levels of a binary heap, and siblings share cache lines (bench: timers)
 const COMPACT_ABOVE = 512;
 
 export class TimerHeap {
@@ -50,7 +44,6 @@ export class TimerHeap {
   get live(): number {
     return this.#heap.length - this.#cancelled;
   }
-
   /** How many entries the heap holds, the cancelled ones included. */
   get size(): number {
     return this.#heap.length;

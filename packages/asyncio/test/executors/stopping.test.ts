@@ -118,7 +118,7 @@ describe("a job that is asked to end", () => {
     "inside a native call, ends with it, and its thread is replaced (2)",
     threads(async (pool) => {
       const at = board();
-      const job = pool.submit(jobs.native.with({ stop: "keep", stopDelay: 0 }), at, 20);
+      const job = pool.submit(jobs.native.with({ stop: "keep", stopDelay: 0 }), at, 8);
       await begun(at);
       job.cancel();
       await rejection(job).catch(() => {}); // or it was through
