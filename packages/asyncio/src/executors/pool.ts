@@ -23,6 +23,7 @@ import { HardStop } from "./hard-stop.ts";
 import { Line } from "./line.ts";
 import type { Link, LinkListener, LinkOptions } from "./link.ts";
 import { Losses } from "./losses.ts";
+import { nextSeq } from "./memory.ts";
 import { deadlockAmong } from "./pool-deadlock.ts";
 import {
   type CheckedPoolOptions,
@@ -222,7 +223,8 @@ export class Pool extends Executor {
     work.place = worker.describe();
     work.startedAt = now;
     this.#waitTime = average(this.#waitTime, now - work.madeAt);
-    worker.add(work, ++this.#seq);
+    this.#seq = nextSeq(this.#seq);
+    worker.add(work, this.#seq);
     if (worker.quota > 0) return;
     worker.state = "retiring"; // another one is started before it goes
   }
