@@ -290,16 +290,14 @@ export class Pool extends Executor {
 
   #received(worker: PoolWorker, message: FromWorker): void {
     switch (message[0]) {
-      case fromWorker.done:
-        return void this.#ended(worker, message[1], message[2], {
-          state: "value",
-          value: message[3],
-        });
-      case fromWorker.failed:
-        return void this.#ended(worker, message[1], message[2], {
-          state: "failed",
-          table: message[3],
-        });
+      case fromWorker.done: {
+        const [, seq, seconds, value] = message;
+        return void this.#ended(worker, seq, seconds, { state: "value", value });
+      }
+      case fromWorker.failed: {
+        const [, seq, seconds, table] = message;
+        return void this.#ended(worker, seq, seconds, { state: "failed", table });
+      }
       case fromWorker.cancelled: {
         const [, seq, seconds, source] = message;
         return void this.#ended(worker, seq, seconds, { state: "cancelled", source });
