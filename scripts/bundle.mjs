@@ -36,10 +36,13 @@ for (const line of exported) {
   parts[part] += `${line}\n`;
 }
 
+/** What workers begin with: loaded by their files, and imported by nobody. */
+const workers = ["executors/thread-main", "executors/process-main"];
+
 const { metafile } = await build({
   absWorkingDir: home,
   entryPoints: [
-    ...doors.map((door) => ({ in: join(source, `${door}.ts`), out: door })),
+    ...[...doors, ...workers].map((name) => ({ in: join(source, `${name}.ts`), out: name })),
     ...Object.keys(parts).map((part) => ({ in: `part:${part}`, out: `part-${part}` })),
   ],
   outdir: out,
@@ -77,7 +80,7 @@ function withNames(code) {
  * anything then, and bundlers warn that they leave such an import out.
  */
 function withoutBareImports(code) {
-  return code.replaceAll(/^import "\.\/chunk-\w+\.js";$/gm, "");
+  return code.replaceAll(/^import "\.\.?\/chunk-\w+\.js";$/gm, "");
 }
 
 function addParts(build) {

@@ -86,6 +86,8 @@ const parts = {
     },
   ],
   // In turns: what is broken everywhere shows early, and neighbours change.
+
+  // In turns: what is broken everywhere shows early, and neighbours change.
   files: (wanted) =>
     Array.from({ length: settings.times }, () =>
       findTestFiles(wanted).map((file) => ({ part: "files", file, env: {} })),

@@ -4,7 +4,7 @@
 import {
   callback,
   type Executor,
-  type Job,
+  type ExecutorJob,
   module,
   type Sendable,
   toThread,
@@ -37,7 +37,7 @@ expectType<Equal<typeof bytes, Uint8Array>>();
 const inLoop = await getRunningLoop().runInExecutor(null, work.later, "name");
 expectType<Equal<typeof inLoop, Uint8Array>>();
 const job = pool.submit(work.later, "name");
-expectType<Equal<typeof job, Job<Uint8Array>>>();
+expectType<Equal<typeof job, ExecutorJob<Uint8Array>>>();
 const stopped = await pool.run(work.add.with({ stop: "keep", stopDelay: 0 }), 1, 2);
 expectType<Equal<typeof stopped, number>>();
 

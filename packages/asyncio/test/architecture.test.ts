@@ -33,7 +33,7 @@ const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? []
 // These only fall.
 const kernelLines = { file: 378, total: 2713 };
 const linesBelow = 1261;
-const linesOfAFile = 495;
+const linesOfAFile = 479;
 
 interface Import {
   readonly from: string;
@@ -85,7 +85,7 @@ test("the kernel imports nothing but itself and the rows below it", () => {
 });
 
 test("what the host has is asked for when it is needed, and not imported", () => {
-  const loads = /^\s*(?:import|export)\s+(?!type\b)[^;"]*"node:|\bawait\s+import\(/m;
+  const loads = /^\s*(?:import|export)\s+(?!type\b)[^;"(]*"node:|\bawait\s+import\(/m;
 
   assert.deepEqual(filesWith(loads), []); // a bundle for any place can be made, and says what is missing there
 });

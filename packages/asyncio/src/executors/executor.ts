@@ -3,7 +3,7 @@
  * say who extend it: `accept` takes a job, `withdraw` asks it to end.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import { checkCount, checkOptions, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
@@ -196,8 +196,7 @@ export abstract class Executor implements AsyncDisposable {
     checkedFunction(api, fn);
     checkOptions(api, options, MAP);
     const { limit = 2 * this.maxWorkers, ordered = true } = options ?? {};
-    if (typeof limit !== "number") throw argumentError(api, "`limit` as a number of items", limit);
-    if (!(limit >= 1)) throw rangeError(api, "`limit` of 1 or more", limit);
+    checkCount(api, "`limit`", limit);
     return mapConcurrent(items, (item) => this.run(fn, item), { limit, ordered });
   }
 

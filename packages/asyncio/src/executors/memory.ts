@@ -25,8 +25,8 @@ const BELL = 3;
 const MEGABYTES = 4;
 /** The job whose function was called and has not returned; 0 if there is none. */
 const IN_CALL = 5;
-const FIRST_SLOT = 8;
-const SLOTS = 128;
+const FIRST_SLOT = 8; // even, as SLOTS is: the ring begins at a multiple of 8 bytes
+const SLOTS = 1024;
 /** Units of 8 bytes. */
 const RING_UNITS = 8192;
 const RING_BYTES = (FIRST_SLOT + SLOTS) * 4;

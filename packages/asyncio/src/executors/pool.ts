@@ -16,6 +16,7 @@ import { type Dependent, dependents } from "../interop/dependents.ts";
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
+import { average, jobsAhead, roomiest } from "./choice.ts";
 import { errorOf } from "./error-table.ts";
 import { BrokenExecutorError, type WorkerEnd, WorkerLostError } from "./errors.ts";
 import { Executor, type ExecutorStats } from "./executor.ts";
@@ -34,9 +35,6 @@ import { PoolWorker } from "./pool-worker.ts";
 import { type FromWorker, fromWorker, type WorkerSetup } from "./protocol.ts";
 import type { Outcome, Work, WorkCancellation } from "./work.ts";
 
-/** Seconds of work that a worker is handed at a time, and jobs. */
-const SECONDS_AHEAD = 0.002;
-const MOST_AHEAD = 64;
 /** Seconds after which jobs behind one that runs are given to a worker that has nothing to do. */
 const PATIENCE = 0.001;
 
@@ -46,6 +44,8 @@ export type MakeLink = (options: LinkOptions, listener: LinkListener) => Link;
 export class Pool extends Executor {
   readonly #options: CheckedPoolOptions;
   readonly #makeLink: MakeLink;
+  /** Jobs that a worker may have at a time. */
+  readonly #mostAhead: number;
   readonly #loop: EventLoop;
   readonly #setup: WorkerSetup;
   readonly #queue: Line = new Line();
@@ -66,12 +66,19 @@ export class Pool extends Executor {
   #broken: BrokenExecutorError | undefined = undefined;
   readonly #dependent: Dependent;
 
-  constructor(api: string, kind: string, options: ExecutorOptions | undefined, makeLink: MakeLink) {
+  constructor(
+    api: string,
+    kind: string,
+    options: ExecutorOptions | undefined,
+    mostAhead: number,
+    makeLink: MakeLink,
+  ) {
     const checked = checkedPoolOptions(api, options);
     super(kind, checked.name, checked.maxWorkers, checked.maxQueue);
     this.#options = checked;
     this.#setup = { ...checked.setup, pool: this.name };
     this.#makeLink = makeLink;
+    this.#mostAhead = mostAhead;
     this.#loop = here().loop;
     this.#hardStop = new HardStop(this.#loop, this.name);
     this.#dependent = {
@@ -179,9 +186,9 @@ export class Pool extends Executor {
 
   readonly #dispatch = (): void => {
     this.#isDispatchDue = false;
-    const ahead = this.#jobsAhead();
+    const ahead = jobsAhead(this.#runTime, this.#mostAhead);
     for (let work = this.#queue.first; work !== undefined; work = this.#queue.first) {
-      const worker = this.#roomiest(work, ahead);
+      const worker = roomiest(work, this.#workers, ahead, this.maxWorkers);
       if (worker === undefined) break;
       this.#queue.remove(work);
       this.#assign(work, worker);
@@ -197,25 +204,6 @@ export class Pool extends Executor {
     work.settle({ state: "error", error });
     this.#idle(worker);
   };
-
-  #jobsAhead(): number {
-    const jobs = Math.floor(SECONDS_AHEAD / this.#runTime);
-    return jobs > 1 ? Math.min(jobs, MOST_AHEAD) : 1; // NaN, too
-  }
-
-  #roomiest(work: Work, ahead: number): PoolWorker | undefined {
-    let found: PoolWorker | undefined;
-    let busy = 0;
-    for (const worker of this.#workers) {
-      if (worker.works.size > 0) busy++;
-      if (!worker.hasRoom(ahead)) continue;
-      if (found === undefined || worker.works.size < found.works.size) found = worker;
-    }
-    if (found === undefined) return undefined;
-    const isFree = found.works.size === 0;
-    if (work.fn.settings.transfer.length > 0 && !isFree) return undefined; // it could not be taken back
-    return isFree && busy >= this.maxWorkers ? undefined : found;
-  }
 
   #assign(work: Work, worker: PoolWorker): void {
     const now = realHost.now();
@@ -488,8 +476,4 @@ export class Pool extends Executor {
   stopped(worker: PoolWorker): void {
     this.#gone(worker, { exitCode: undefined, signal: undefined, cause: undefined });
   }
-}
-
-function average(before: number, value: number): number {
-  return Number.isNaN(before) ? value : before + (value - before) / 8;
 }

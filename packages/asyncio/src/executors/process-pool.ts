@@ -4,6 +4,9 @@ import { Pool } from "./pool.ts";
 import type { ExecutorOptions } from "./pool-options.ts";
 import { ProcessLink } from "./process-link.ts";
 
+/** Jobs that a process may have at a time: all of them are lost with it. */
+const MOST_AHEAD = 64;
+
 /**
  * Runs functions in processes of their own: what `ThreadPoolExecutor` does, with the same methods,
  * for jobs that may take all memory, crash, or call native code that does not come back. A worker
@@ -19,7 +22,7 @@ import { ProcessLink } from "./process-link.ts";
  */
 export class ProcessPoolExecutor extends Pool {
   constructor(options?: ExecutorOptions) {
-    super("`new ProcessPoolExecutor`", "processes", options, (given, listener) => {
+    super("`new ProcessPoolExecutor`", "processes", options, MOST_AHEAD, (given, listener) => {
       return new ProcessLink(given, listener);
     });
   }

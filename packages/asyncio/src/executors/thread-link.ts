@@ -227,15 +227,20 @@ export class ThreadLink implements Link {
   }
 }
 
-/** A module of ours that a worker begins with: as this one, in TypeScript or compiled. */
+/**
+ * A module of ours that a worker begins with: beside this one in the sources; where we are built,
+ * this code is in a file of another folder.
+ */
 export function entry(name: string): URL {
-  const extension = /\.ts$/.test(import.meta.url) ? "ts" : "js";
-  const url = new URL(`./${name}.${extension}`, import.meta.url);
   const { existsSync } = process.getBuiltinModule("node:fs");
-  if (existsSync(url)) return url;
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  const places = [`./${name}.${extension}`, `./executors/${name}.${extension}`];
+  const urls = places.map((place) => new URL(place, import.meta.url));
+  const found = urls.find((url) => existsSync(url));
+  if (found !== undefined) return found;
   throw Object.assign(
     new Error(
-      `${url.pathname} is not there: the program was bundled, and a worker begins with a file of its own. Leave asyncio-ts out of the bundle (external), so that it is loaded from node_modules`,
+      `${urls[1]?.pathname} is not there: the program was bundled, and a worker begins with a file of its own. Leave asyncio-ts out of the bundle (external), so that it is loaded from node_modules`,
     ),
     { code: "ERR_ASYNCIO_BUNDLED" },
   );

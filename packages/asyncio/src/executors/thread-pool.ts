@@ -4,6 +4,9 @@ import { Pool } from "./pool.ts";
 import type { ExecutorOptions } from "./pool-options.ts";
 import { ThreadLink } from "./thread-link.ts";
 
+/** Jobs that a thread may have at a time: those that it has not begun are not lost with it. */
+const MOST_AHEAD = 512;
+
 /**
  * Runs functions in threads of this process. Threads are started when there are jobs for them, and
  * end with the run in which the pool was made, or with `shutdown`: write `await using`.
@@ -22,7 +25,7 @@ import { ThreadLink } from "./thread-link.ts";
  */
 export class ThreadPoolExecutor extends Pool {
   constructor(options?: ExecutorOptions) {
-    super("`new ThreadPoolExecutor`", "threads", options, (given, listener) => {
+    super("`new ThreadPoolExecutor`", "threads", options, MOST_AHEAD, (given, listener) => {
       return new ThreadLink(given, listener);
     });
   }

@@ -18,15 +18,14 @@ import { completed, HostLoop, here } from "../kernel/operation.ts";
 import { reportUnobserved } from "../kernel/reports.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import { type Wait, WaitList } from "../kernel/wait.ts";
+import { WaitList } from "../kernel/wait.ts";
 import { Context } from "../structures/context-values.ts";
 import { setSharedValues } from "./carried-variables.ts";
-import { errorOf, tableOf } from "./error-table.ts";
+import { tableOf } from "./error-table.ts";
 import { type RunningJob, setOnlyJob } from "./job-context.ts";
 import { SharedMemory } from "./memory.ts";
 import { loadFunction, loadModule } from "./modules.ts";
 import {
-  type CallOutcome,
   type FromWorker,
   fromWorker,
   type JobMessage,
@@ -35,6 +34,7 @@ import {
   type WorkerSetup,
 } from "./protocol.ts";
 import { refusal, transferOf, unpack } from "./sending.ts";
+import { CallbackCalls } from "./worker-callbacks.ts";
 
 type AnyCall = (...args: readonly unknown[]) => unknown;
 
@@ -58,12 +58,6 @@ interface Running extends RunningJob {
   hasSent: boolean;
 }
 
-/** A call of a callback that has not been answered. */
-interface Calling {
-  outcome: CallOutcome | undefined;
-  wait: Wait<CallOutcome> | undefined;
-}
-
 export class WorkerSide {
   readonly #port: MessagePort;
   readonly #memory: SharedMemory;
@@ -73,8 +67,7 @@ export class WorkerSide {
   #pool = "";
   #loop: EventLoop = new HostLoop();
   #current: Running | undefined = undefined;
-  readonly #calls: Map<number, Calling> = new Map();
-  #lastCall = 0;
+  readonly #calls: CallbackCalls;
   #lookedAt = 0;
   /** What the host is to call, and the port by which it is made to. */
   readonly #due: (() => void)[] = [];
@@ -90,6 +83,7 @@ export class WorkerSide {
     this.#port = port;
     this.#memory = memory;
     this.#receive = receive;
+    this.#calls = new CallbackCalls(port, memory, this.#hear, () => this.#current);
   }
 
   /** Loads what the worker is set up with, and begins to listen. */
@@ -143,14 +137,9 @@ export class WorkerSide {
         if (this.#current?.seq === seq) this.#current.task?.cancelFor(source, reason, requestedBy);
         return;
       }
-      case toWorker.reply: {
-        const calling = this.#calls.get(message[2]);
-        if (calling === undefined) return;
-        calling.outcome = message[3];
-        this.#calls.delete(message[2]);
-        calling.wait?.joined(message[3]);
+      case toWorker.reply:
+        this.#calls.answered(message[2], message[3]);
         return;
-      }
       case toWorker.credit:
         if (this.#current?.seq !== message[1]) return;
         this.#current.credit += message[2];
@@ -229,7 +218,9 @@ export class WorkerSide {
     const args =
       callbacks === undefined
         ? plainArgs
-        : unpack(plainArgs, callbacks, (callback, isSync) => this.#callback(seq, callback, isSync));
+        : unpack(plainArgs, callbacks, (callback, isSync) =>
+            this.#calls.callback(seq, callback, isSync),
+          );
     const isInterruptible = extras?.isInterruptible === true;
     const context = new Context();
     if (variables !== undefined) setSharedValues(context, variables);
@@ -380,65 +371,6 @@ export class WorkerSide {
     }
   }
 
-  // --- callbacks
-
-  #callback(seq: number, callback: number, isSync: boolean): AnyCall {
-    return (...args) => {
-      if (this.#current?.seq !== seq) {
-        const error = new Error("a callback was called after its job had ended");
-        if (isSync) throw error;
-        return Promise.reject(error);
-      }
-      return isSync ? this.#callSync(seq, callback, args) : this.#callAsync(seq, callback, args);
-    };
-  }
-
-  #ask(seq: number, callback: number, args: readonly unknown[], calling: Calling): number {
-    const call = ++this.#lastCall;
-    if (this.#current !== undefined) this.#current.hasSent = true;
-    try {
-      this.#port.postMessage([fromWorker.call, seq, call, callback, args]);
-    } catch (error) {
-      throw refusal("args", args, error);
-    }
-    this.#calls.set(call, calling);
-    return call;
-  }
-
-  async #callAsync(seq: number, callback: number, args: readonly unknown[]): Promise<unknown> {
-    const scope = here();
-    const stop = scope.interruption("a callback");
-    if (stop !== undefined) return stop;
-    const calling: Calling = { outcome: undefined, wait: undefined };
-    const call = this.#ask(seq, callback, args, calling);
-    // It goes on in the caller's thread, and is waited for: nothing of a job outlives it.
-    calling.wait = park<CallOutcome>(scope, "a callback", () => {
-      this.#post([fromWorker.uncall, seq, call]);
-      return false;
-    });
-    return answerIn(await calling.wait.promise);
-  }
-
-  #callSync(seq: number, callback: number, args: readonly unknown[]): unknown {
-    const { words } = this.#memory;
-    const slot = this.#current?.slot ?? 0;
-    const calling: Calling = { outcome: undefined, wait: undefined };
-    const call = this.#ask(seq, callback, args, calling);
-    for (;;) {
-      const { bell } = this.#memory;
-      this.#hear();
-      if (calling.outcome !== undefined) return answerIn(calling.outcome);
-      if (Atomics.load(words, slot) === SharedMemory.asked(seq)) {
-        const cancellation = here().takeDue();
-        if (cancellation !== undefined) {
-          this.#calls.delete(call);
-          throw new CancelledError(cancellation);
-        }
-      }
-      this.#memory.waitForBell(bell);
-    }
-  }
-
   // --- interruptions
 
   /**
@@ -480,10 +412,4 @@ function isIterable(value: unknown): value is Iterable<unknown> | AsyncIterable<
     value !== null &&
     (Symbol.asyncIterator in value || Symbol.iterator in value)
   );
-}
-
-function answerIn(outcome: CallOutcome): unknown {
-  if (outcome[0] === "value") return outcome[1];
-  if (outcome[0] === "failed") throw errorOf(outcome[1]);
-  throw new CancelledError({ reason: outcome[1] });
 }
