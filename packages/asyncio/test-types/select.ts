@@ -56,9 +56,7 @@ expectType<
   Equal<typeof worded, ["n", IteratorResult<number, undefined>] | ["permits", Disposable]>
 >();
 
-// @ts-expect-error: a lock has no number of permits
-acquiring(new Lock(), 1);
-// @ts-expect-error: nor has a limiter, whose loans have borrowers
+// @ts-expect-error: the loans of a limiter have borrowers
 acquiring(new CapacityLimiter(1), 1);
 
 expectType<Equal<Selected<{ a: Queue<1>; b: undefined }>, ["a", 1]>>();
