@@ -15,6 +15,7 @@ import {
   type Task,
 } from "../src/index.ts";
 import type { Operation, Selectable } from "../src/lowlevel.ts";
+import { CapacityLimiter } from "../src/patterns.ts";
 import { type Equal, expectType } from "./equal.ts";
 
 interface Job {
@@ -54,6 +55,9 @@ const worded = await select({ n: next(numbers), permits: acquiring(semaphore, 2)
 expectType<
   Equal<typeof worded, ["n", IteratorResult<number, undefined>] | ["permits", Disposable]>
 >();
+
+// @ts-expect-error: the loans of a limiter have borrowers
+acquiring(new CapacityLimiter(1), 1);
 
 expectType<Equal<Selected<{ a: Queue<1>; b: undefined }>, ["a", 1]>>();
 expectType<Equal<Selected<readonly [Rendezvous<1>, Queue<2>]>, [0, 1] | [1, 2]>>();

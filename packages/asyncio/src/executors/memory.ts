@@ -37,6 +37,14 @@ const STARTED = 1;
 const ASKED = 2;
 const REVOKED = 3;
 
+/** The greatest number of a job that fits into a word together with its state. */
+export const LAST_SEQ: number = 2 ** 29 - 1;
+
+/** The number of the job after `seq`. They begin anew: a pool has few jobs under way at a time. */
+export function nextSeq(seq: number): number {
+  return seq >= LAST_SEQ ? 1 : seq + 1;
+}
+
 const enumerated = [undefined, null, false, true] as const;
 const NUMBER = 4;
 const TEXT = 5;

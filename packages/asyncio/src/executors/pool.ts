@@ -24,6 +24,7 @@ import { HardStop } from "./hard-stop.ts";
 import { Line } from "./line.ts";
 import type { Link, LinkListener, LinkOptions } from "./link.ts";
 import { Losses } from "./losses.ts";
+import { nextSeq } from "./memory.ts";
 import { deadlockAmong } from "./pool-deadlock.ts";
 import {
   type CheckedPoolOptions,
@@ -210,7 +211,8 @@ export class Pool extends Executor {
     work.place = worker.describe();
     work.startedAt = now;
     this.#waitTime = average(this.#waitTime, now - work.madeAt);
-    worker.add(work, ++this.#seq);
+    this.#seq = nextSeq(this.#seq);
+    worker.add(work, this.#seq);
     if (worker.quota > 0) return;
     worker.state = "retiring"; // another one is started before it goes
   }
@@ -276,16 +278,14 @@ export class Pool extends Executor {
 
   #received(worker: PoolWorker, message: FromWorker): void {
     switch (message[0]) {
-      case fromWorker.done:
-        return void this.#ended(worker, message[1], message[2], {
-          state: "value",
-          value: message[3],
-        });
-      case fromWorker.failed:
-        return void this.#ended(worker, message[1], message[2], {
-          state: "failed",
-          table: message[3],
-        });
+      case fromWorker.done: {
+        const [, seq, seconds, value] = message;
+        return void this.#ended(worker, seq, seconds, { state: "value", value });
+      }
+      case fromWorker.failed: {
+        const [, seq, seconds, table] = message;
+        return void this.#ended(worker, seq, seconds, { state: "failed", table });
+      }
       case fromWorker.cancelled: {
         const [, seq, seconds, source] = message;
         return void this.#ended(worker, seq, seconds, { state: "cancelled", source });

@@ -8,6 +8,7 @@ import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { channel, checkCapacity, checkOnDrop } from "./channel.ts";
+import { whenClosed } from "./scope-end.ts";
 import { Stream } from "./stream.ts";
 
 /** An EventEmitter, by its shape. */
@@ -170,7 +171,8 @@ export function events(
     onDrop: onDrop && (({ event }) => onDrop(event)),
   });
 
-  const { loop, task } = here();
+  const scope = here();
+  const { loop, task } = scope;
   let failure: { readonly error: unknown } | undefined;
   const releases: (() => void)[] = [];
   const end = (): void => {
@@ -191,14 +193,12 @@ export function events(
       }),
     );
   if (options?.until !== undefined) releases.push(listen(target, options.until, end));
-  here().watch({
-    closed: () => {
-      end();
-      const { error: exception } = failure ?? {};
-      const message = `an emitter has failed, and nobody has read its events to the end`;
-      if (failure !== undefined) loop.callExceptionHandler({ message, exception, task });
-      failure = undefined;
-    },
+  const release = whenClosed(scope, () => {
+    end();
+    const { error: exception } = failure ?? {};
+    const message = `an emitter has failed, and nobody has read its events to the end`;
+    if (failure !== undefined) loop.callExceptionHandler({ message, exception, task });
+    failure = undefined;
   });
 
   return new Stream(async (emit) => {
@@ -210,6 +210,7 @@ export function events(
     } finally {
       end();
       receiver.close();
+      if (failure === undefined) release();
     }
   });
 }

@@ -92,7 +92,9 @@ export class Keyed<K, V extends Idling> {
 
   /** Drops the idle ones that are old or too many. An old one in use counts as used now. */
   #sweep(now: number): void {
+    let ahead = this.#entries.size; // those that are moved to the end are not looked at again
     for (const [key, entry] of this.#entries) {
+      if (ahead-- === 0) return;
       const isOld = entry.usedAt + this.#idle <= now;
       if (!isOld && this.#entries.size < this.#max) return;
       if (entry.value.idle) this.#entries.delete(key);

@@ -13,6 +13,7 @@ import { completed, here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
+import { whenClosed } from "./scope-end.ts";
 
 /** Gives an item to the loop, and waits until another one is asked for. */
 export type Emit<T> = (item: T) => Promise<void>;
@@ -92,8 +93,12 @@ export class Run<T> implements AsyncIterableIterator<T> {
       name: "a stream",
     });
     this.#pump = pump;
-    scope.watch({ closed: () => pump.done() || pump.cancelFor("group") });
-    pump.listen({ owner: scope, futureDone: () => this.#ended(pump) });
+    const release = whenClosed(scope, () => void pump.cancelFor("group"));
+    const futureDone = (): void => {
+      release();
+      this.#ended(pump);
+    };
+    pump.listen({ owner: scope, futureDone });
   }
 
   /** Tells those who wait how the pump has ended; a failure once. */

@@ -351,7 +351,8 @@ export interface Wordy {
 }
 
 /**
- * The case that puts `item` into `target`: a Queue, a Rendezvous, or the Sender of a channel.
+ * The case that puts `item` into `target`: a Queue, a Rendezvous, the Sender of a channel, or a
+ * Broadcast.
  *
  * @example
  * const full = new asyncio.Queue<number>(1);
@@ -365,7 +366,7 @@ export function putting<T>(
 ): Selectable<undefined> {
   const { putOperation } = target as Wordy;
   if (putOperation === undefined)
-    throw argumentError("`putting`", "a Queue, a Rendezvous or a Sender", target);
+    throw argumentError("`putting`", "a Queue, a Rendezvous, a Sender or a Broadcast", target);
   return { [operation]: () => putOperation.call(target, item) };
 }
 
@@ -378,12 +379,11 @@ export function putting<T>(
  * assert.equal(which, "none");
  */
 export function acquiring(
-  target: { acquire(count: never): Promise<Disposable> },
+  target: { acquire(count: number): Promise<Disposable>; tryAcquire(count: number): unknown },
   count: number,
 ): Selectable<Disposable> {
   const { acquireOperation } = target as Wordy;
-  if (acquireOperation === undefined)
-    throw argumentError("`acquiring`", "a Semaphore or a CapacityLimiter", target);
+  if (acquireOperation === undefined) throw argumentError("`acquiring`", "a Semaphore", target);
   return { [operation]: () => acquireOperation.call(target, count) };
 }
 

@@ -1,9 +1,10 @@
 /** What a task group takes, and what becomes of what fails in it. */
 
-import { argumentError, type CancelledError, checkCount, checkOptions } from "../errors/errors.ts";
+import { argumentError, CancelledError, checkCount, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { runInScope } from "../kernel/context.ts";
-import type { Scope } from "../kernel/scope.ts";
+import { recognised } from "../kernel/operation.ts";
+import { Scope } from "../kernel/scope.ts";
 import type { Task, TaskOptions } from "../kernel/task.ts";
 import { checkSignal } from "../ports/abort.ts";
 import { ExceptionGroup } from "./exception-group.ts";
@@ -117,11 +118,19 @@ export class Failures {
       await settled; // no code of the program runs inside the loop
       await runInScope(this.#group.scopeAround, () => onError(task.failure, task), undefined);
     } catch (error) {
-      this.add(-1, error);
+      if (!this.#isFromOutside(error)) this.add(-1, error);
     } finally {
       this.telling--;
       this.#group.endJoin();
     }
+  }
+
+  /** Whether a cancellation has cut `onError` off that the group hears of itself. */
+  #isFromOutside(error: unknown): boolean {
+    const { scopeAround } = this.#group;
+    const found = recognised(error, scopeAround);
+    if (!(found instanceof CancelledError) || !(found.scope instanceof Scope)) return false;
+    return found.scope === scopeAround || scopeAround.isInside(found.scope);
   }
 
   get any(): boolean {

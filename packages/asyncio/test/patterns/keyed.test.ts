@@ -128,3 +128,17 @@ test("wrong arguments are refused", () => {
   assert.throws(() => new Keyed(make, { idle: Number.NaN }), RangeError);
   for (const max of [0, 1.5, Number.NaN]) assert.throws(() => new Keyed(make, { max }), RangeError);
 });
+
+test(
+  "with no idle time at all, those in use stay, and the others go at the next use",
+  virtual(async () => {
+    const locks = new Keyed((_key: string) => new asyncio.Lock(), { idle: 0 });
+    using _a = await locks.for("a").acquire();
+    using _b = await locks.for("b").acquire();
+    locks.for("c");
+
+    locks.for("d");
+
+    assert.deepEqual(keysOf(locks), ["a", "b", "d"]);
+  }),
+);

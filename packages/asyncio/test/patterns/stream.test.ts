@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { describe, test } from "node:test";
 import { createTask, getRunningLoop, moveOnAfter, Queue, sleep, timeout } from "../../src/index.ts";
+import { here } from "../../src/kernel/operation.ts";
 import { events, once, type Stream, stream } from "../../src/patterns.ts";
 import { cancelSweep, explore } from "../../src/testing.ts";
 import { conforms } from "../conformance.ts";
@@ -382,3 +383,24 @@ test("no generator is left open when a loop is left, in any schedule", async () 
 test("nor wherever it is cancelled", async () => {
   await cancelSweep(pipeline);
 });
+
+test(
+  "a task that reads stream after stream keeps nothing of those that have ended",
+  virtual(async () => {
+    const emitter = new EventEmitter();
+    const watchers = () => here().cancelState.watchers.length;
+    let before = -1;
+    for (let round = 0; round < 3; round++) {
+      await stream([1, 2]).toArray();
+      for await (const _ of stream([1, 2])) break;
+      const failing = stream([1]).map(() => Promise.reject(new Error("no")));
+      await assert.rejects(failing.toArray(), /no/);
+      const read = events(emitter, "data", { until: "end" });
+      emitter.emit("end");
+      await read.toArray();
+      if (round === 0) before = watchers();
+    }
+
+    assert.equal(watchers(), before); // one for all
+  }),
+);

@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
+  CancelledError,
+  createTask,
   currentTask,
   ExceptionGroup,
   type OnError,
@@ -268,3 +270,37 @@ for (const onError of ["bare", "isolate", () => {}] as OnError[]) {
     await cancelSweep(body);
   });
 }
+
+describe("a cancellation while `onError` waits", () => {
+  for (const [where, body] of [
+    ["the body runs", () => sleep(100)],
+    ["the body has returned", () => {}],
+  ] as const)
+    test(
+      `is delivered once, when ${where}`,
+      virtual(async () => {
+        const log: string[] = [];
+        const owner = createTask(async () => {
+          try {
+            await taskGroup(
+              async (group) => {
+                group.createTask(() => fail(0, "told"));
+                await body();
+              },
+              { onError: () => sleep(50) },
+            );
+          } finally {
+            await sleep(1);
+            log.push("cleaned up");
+          }
+        });
+        await sleep(1);
+
+        owner.cancel();
+
+        const error = await rejection(owner);
+        assert.ok(error instanceof CancelledError);
+        assert.deepEqual(log, ["cleaned up"]);
+      }),
+    );
+});

@@ -22,6 +22,7 @@ import {
   taskGroup,
 } from "../../src/index.ts";
 import { type Operation, operation, type Selectable, WaitList } from "../../src/lowlevel.ts";
+import { CapacityLimiter } from "../../src/patterns.ts";
 import { cancelSweep, explore } from "../../src/testing.ts";
 import { conforms } from "../conformance.ts";
 import { rejection, virtual } from "../virtual.ts";
@@ -398,7 +399,8 @@ describe("what is refused", () => {
 
   test("words for what has none", () => {
     assert.throws(() => putting(new Lock() as never, 1 as never), /`putting` expects a Queue/);
-    assert.throws(() => acquiring(new Lock(), 1), /`acquiring` expects a Semaphore/);
+    for (const other of [new Lock(), new CapacityLimiter(1)])
+      assert.throws(() => acquiring(other as never, 1), /`acquiring` expects a Semaphore, got/);
     assert.throws(() => next(new Lock() as never), /`next` expects a Queue/);
   });
 });
