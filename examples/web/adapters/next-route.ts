@@ -17,8 +17,7 @@ export function scoped(
     try {
       return await asyncio.requestScope(request, () => handler(request));
     } catch (error) {
-      // The client has left, or the server is going down: no failure. By itself Next would print
-      // it.
+      // The client has left, or the server goes down: no failure. By itself Next would print it.
       if (error instanceof asyncio.CancelledError) return new Response(null, { status: 503 });
       throw error;
     }
