@@ -6,6 +6,7 @@
 import { checkCoroutine, checkOptions, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
+import { Lock } from "../sync/lock.ts";
 import type { Loan } from "./loan.ts";
 import { Pool } from "./pool.ts";
 import type { Resource } from "./resource.ts";
@@ -44,10 +45,13 @@ export class Shared<T> implements AsyncDisposable {
     const { name, idle = 0 } = options ?? {};
     const pool = new Pool(resource, { max: 1, idle, name });
     this.#pool = pool;
+    // A flight that all have left may succeed all the same: the next one looks before it borrows.
+    const flying = new Lock();
     this.#open = singleFlight(
-      async () => {
-        this.#loan = await pool.acquire();
-      },
+      () =>
+        flying.run(async () => {
+          this.#loan ??= await pool.acquire();
+        }),
       { name: `open, ${pool.describe()}` },
     );
   }

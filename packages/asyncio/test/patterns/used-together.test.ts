@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createTask, InvalidStateError, moveOnAfter, sleep, taskGroup } from "../../src/index.ts";
+import {
+  createTask,
+  InvalidStateError,
+  moveOnAfter,
+  sleep,
+  taskGroup,
+  timeout,
+} from "../../src/index.ts";
 import { Keyed, resource, Shared } from "../../src/patterns.ts";
 import { cancelSweep, explore } from "../../src/testing.ts";
 import { virtual } from "../virtual.ts";
@@ -164,4 +171,21 @@ test("whichever user is cancelled, nothing is left open", async () => {
     { victims: /^user/, schedules: 3 },
   );
   assert.ok(sweep.complete);
+});
+
+test("who comes while the only other user leaves gets it, in any schedule", async () => {
+  await explore(
+    async () => {
+      await using shared = new Shared(makeThing().thing);
+      const leaving = createTask(() => shared.run(() => sleep(3)));
+      await taskGroup(async (group) => {
+        group.createTask(() => sleep(1).then(() => leaving.cancelAndWait()));
+        group.createTask(async () => {
+          await sleep(1);
+          await timeout(60, () => shared.run(() => {}));
+        });
+      });
+    },
+    { iterations: 300 },
+  );
 });
