@@ -164,8 +164,9 @@ export class CircuitBreaker implements Idling {
     if (before !== this.#state) this.#change(before);
     if (this.#state === "open" || (this.#state === "half-open" && this.#probing >= this.#probes)) {
       this.#rejected++;
+      const refusal = this.#refusal(); // what is so now
       await completed(scope, "breaker.run", undefined); // a loop of refusals must not hold the host up
-      throw this.#refusal();
+      throw refusal;
     }
     const changes = this.#changes;
     this.#running++;

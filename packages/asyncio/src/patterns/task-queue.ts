@@ -390,9 +390,17 @@ export class TaskQueue implements AsyncDisposable, Idling {
   }
 
   /** In a callback of the loop, as the code that a step runs must not be the user's. */
-  #tell(onError: (error: unknown, job: Job<unknown>) => void, job: Job<unknown>): void {
+  #tell(onError: (error: unknown, job: Job<unknown>) => unknown, job: Job<unknown>): void {
     job.observe();
-    job.getLoop().callSoon(() => onError(job.failure, job));
+    const loop = job.getLoop();
+    loop.callSoon(async () => {
+      try {
+        await onError(job.failure, job);
+      } catch (exception) {
+        const message = `\`onError\` of ${describeSync("TaskQueue", this.name)} has failed`;
+        loop.callExceptionHandler({ message, exception });
+      }
+    });
   }
 
   #unpause(pause: object): void {

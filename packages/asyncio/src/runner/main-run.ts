@@ -35,6 +35,8 @@ export class MainRun<T> implements FutureListener {
   readonly #join: Wait<void>;
   /** Set once main was cancelled: the run does not wait for it for ever. */
   #mainTimer: Timer | undefined = undefined;
+  /** True once main has ended: virtual time holds still until the caller goes on. */
+  #isHandedOver = false;
   /** Undefined until the caller waits. */
   #deadlocks: DeadlockWatch | undefined = undefined;
 
@@ -69,6 +71,7 @@ export class MainRun<T> implements FutureListener {
       await this.#join.promise;
     } finally {
       this.#deadlocks.stop();
+      if (this.#isHandedOver) this.#loop.host.io?.(-1);
       if (this.#mainTimer !== undefined) this.#loop.cancelTimer(this.#mainTimer);
     }
   }
@@ -94,10 +97,12 @@ export class MainRun<T> implements FutureListener {
     return this.#join.cancellation !== undefined;
   }
 
-  /** @internal Main has ended. */
+  /** @internal Main has ended. The caller's loop may take a turn to tell it: no time passes here. */
   futureDone(): void {
-    if (this.main.cancelled()) this.#join.joined(undefined, this.main.failure);
-    else this.#join.resume();
+    this.#isHandedOver = this.main.cancelled()
+      ? this.#join.joined(undefined, this.main.failure)
+      : this.#join.resume();
+    if (this.#isHandedOver) this.#loop.host.io?.(1);
   }
 
   /** Main was cancelled, by a signal, an abort or its caller: it has `shutdownDelay` to end. */

@@ -52,8 +52,10 @@ export function foreignOn(loop: EventLoop): Foreign {
 export async function runDueCallbacks(loop: EventLoop): Promise<void> {
   loop.timers.fireDue(loop.time());
   const turns = 2 + Math.ceil(loop.statistics().ready / LEAST_IN_A_TURN);
+  loop.host.io?.(1); // these are turns of the same moment: virtual time holds still
   for (let turn = 0; turn < turns && !loop.isIdle; turn++)
     await new Promise<void>((resolve) => loop.host.macrotask(resolve));
+  loop.host.io?.(-1);
 }
 
 export async function shutDown(loop: EventLoop, options: ShutdownOptions): Promise<void> {

@@ -317,6 +317,24 @@ suite("a job", () => {
     assert.deepEqual(reports, ['job "mail" has failed, and nobody has looked at its failure']);
   });
 
+  test("an `onError` that fails is reported, whether it throws or rejects", async () => {
+    const reports = await reportsOf(async () => {
+      const fail = () => Promise.reject(new Error("broken"));
+      const rejects = async () => Promise.reject(new Error("cannot log"));
+      const throws = () => {
+        throw new Error("cannot log");
+      };
+      new TaskQueue({ onError: rejects, name: "a" }).add(fail);
+      new TaskQueue({ onError: throws, name: "b" }).add(fail);
+      await sleep(1);
+    });
+
+    assert.deepEqual(reports, [
+      '`onError` of TaskQueue "a" has failed',
+      '`onError` of TaskQueue "b" has failed',
+    ]);
+  });
+
   test(
     "ends with its signal, in line, running, and if that has aborted already",
     virtual(async () => {

@@ -14,6 +14,7 @@ import {
   Runner,
   run,
   sleep,
+  type Task,
   TimeoutError,
   timeout,
 } from "../../src/index.ts";
@@ -659,6 +660,30 @@ describe("R28 and F19: a run inside a running program", () => {
 
     assert.deepEqual([log.at(-1) === "not reached", task.cancelled()], [false, true]);
   });
+});
+
+test("no virtual time passes when main has ended, however busy the loop of its caller is", async () => {
+  const queue = new Queue<number>();
+  const busy = createTask(async () => {
+    for (;;) {
+      queue.putNowait(1);
+      await queue.get();
+    }
+  });
+  const loop = new VirtualLoop();
+  let left: Task<void> | undefined;
+
+  await run(
+    async () => {
+      left = createTask(() => sleep(10));
+      await sleep(1);
+    },
+    { loop },
+  );
+  busy.cancel();
+  await rejection(busy);
+
+  assert.deepEqual([loop.time(), left?.cancelled()], [1, true]);
 });
 
 describe("a stuck program in virtual time", () => {
