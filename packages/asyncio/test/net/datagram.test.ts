@@ -268,7 +268,11 @@ describe("a datagram endpoint in virtual time", () => {
 describe("wrong arguments of datagrams", () => {
   for (const [what, options, message] of [
     ["what is no object", null, /expects an object of options, got null\. Leave it out/],
-    ["a queue that is no number", { queueSize: "3" }, /`queueSize`, a whole number of 1 or more, got "3"$/],
+    [
+      "a queue that is no number",
+      { queueSize: "3" },
+      /`queueSize`, a whole number of 1 or more, got "3"$/,
+    ],
     [
       "a buffer too large",
       { receiveBufferSize: 2 ** 31 },
