@@ -16,6 +16,7 @@ const projects = [
   },
   { config: "packages/db/tsconfig.json", needs: "packages/db/src/**/*.ts" },
   { config: "packages/db/tsconfig.test.json", needs: "packages/db/test/**/*.ts" },
+  { config: "apps/pagefetch/tsconfig.json", needs: "apps/pagefetch/src/**/*.ts" },
   { config: "examples/tsconfig.json", needs: "examples/**/*.ts" },
   { config: "bench/tsconfig.json", needs: "bench/**/*.ts" },
   { config: "docs/tsconfig.json", needs: "docs/**/*.ts" },

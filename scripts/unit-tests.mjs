@@ -12,6 +12,7 @@ import { reportProgress } from "./progress.mjs";
 
 const patterns = [
   "packages/*/test/**/*.test.ts",
+  "apps/*/test/**/*.test.ts",
   "examples/**/*.test.ts",
   "bench/**/*.test.ts",
   "docs/**/*.test.{ts,mjs}",
