@@ -135,7 +135,7 @@ asyncio.run(async () => {
         project.tsconfig({ ...settings, ...types, skipLibCheck: false, noEmit: true });
         const { output } = await project.run(node, [compiler, "-p", "."]);
         const errors = output.match(/error TS.*/g) ?? [];
-        const isRight = errors.length === 1 && output.startsWith("main.mts(5,14): error TS2322");
+        const isRight = errors.length === 1 && output.startsWith("main.mts(8,14): error TS2322");
         if (!isRight) throw new Error(`TypeScript ${version}, module ${module}:\n${output}`);
       }
     }
