@@ -43,10 +43,7 @@ const KNOWN: Names<IntervalOptions> = { aligned: 1, immediate: 1 };
  * }
  * assert.equal(seen.length, 3);
  */
-export function interval(
-  seconds: number,
-  options?: IntervalOptions,
-): AsyncIterableIterator<Tick, undefined> {
+export function interval(seconds: number, options?: IntervalOptions): AsyncIterableIterator<Tick> {
   checkAmount("`interval`", "a number of seconds", seconds);
   checkOptions("`interval`", options, KNOWN);
   const { aligned = false, immediate = false } = options ?? {};

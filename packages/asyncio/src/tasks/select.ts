@@ -350,6 +350,9 @@ export interface Wordy {
   nextOperation?(): Operation<IteratorResult<unknown, undefined>>;
 }
 
+/** `T`, and no place to infer it from: NoInfer, which came with TypeScript 5.4. */
+type Given<T> = [T][T extends unknown ? 0 : never];
+
 /**
  * The case that puts `item` into `target`: a Queue, a Rendezvous, the Sender of a channel, or a
  * Broadcast.
@@ -362,7 +365,7 @@ export interface Wordy {
  */
 export function putting<T>(
   target: { put(item: T): Promise<void> } | { send(item: T): Promise<void> },
-  item: NoInfer<T>,
+  item: Given<T>,
 ): Selectable<undefined> {
   const { putOperation } = target as Wordy;
   if (putOperation === undefined)
