@@ -97,7 +97,7 @@ export class MainRun<T> implements FutureListener {
     return this.#join.cancellation !== undefined;
   }
 
-  /** @internal Main has ended. The caller's loop may take a turn to tell it: no time passes here. */
+  /** @internal Main has ended. Its caller may take a turn to hear of it: no time passes here. */
   futureDone(): void {
     this.#isHandedOver = this.main.cancelled()
       ? this.#join.joined(undefined, this.main.failure)
