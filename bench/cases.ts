@@ -16,7 +16,7 @@ export interface Case {
   readonly quick: Size;
   /**
    * Who does only a part of the full work, and which: "5" is a fifth. For those whose full work
-   * takes so long that nobody would run the command. What makes a job hard (how many are alive, how
+   * takes too long to be measured. What makes a job hard (how many are alive, how
    * many wait in line) is left as it is.
    */
   readonly part?: Readonly<Partial<Record<Implementation, number>>>;

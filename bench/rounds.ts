@@ -115,8 +115,8 @@ async function measureOnce(
 
 /**
  * Compares the checksums of all who did the same amount of work, with that of the reference. Gives
- * the one of the full work. Where nobody but a slow one did so little, the reference does that too,
- * untimed.
+ * the checksum of the full work. If only a slow contender did a part of the work, the reference
+ * does that part, too, untimed.
  */
 async function checkTheWork(
   name: string,

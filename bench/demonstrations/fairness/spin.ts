@@ -16,8 +16,7 @@ export interface FairnessPlan {
   readonly timers: number;
   /**
    * The spinning ends when it has taken so much time of a processor, with or without a timer. Time
-   * that other programs take does not count: in it a timer becomes due, and nobody could let it
-   * fire.
+   * that other programs take does not count: a timer may become due in it, and cannot fire.
    */
   readonly limitMs: number;
 }
