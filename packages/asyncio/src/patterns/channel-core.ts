@@ -7,7 +7,7 @@
  */
 
 import { InvalidStateError } from "../errors/errors.ts";
-import { completed, getRunningLoop, here, refused } from "../kernel/operation.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Got, Operation } from "../kernel/selectable.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
@@ -207,7 +207,7 @@ export class Core<T> {
       this.#onDrop?.(item);
     } catch (exception) {
       const message = `\`onDrop\` of ${this.description} has failed`;
-      getRunningLoop().callExceptionHandler({ message, exception, task: here().task });
+      here().loop.callExceptionHandler({ message, exception, task: here().task });
     }
   }
 

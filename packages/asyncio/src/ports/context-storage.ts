@@ -1,28 +1,26 @@
-/**
- * The `AsyncLocalStorage` of the host, without which the library cannot run. It is asked for at run
- * time and not imported: so bundlers need not know it, and where there is none, an error says so.
- */
+// The `AsyncLocalStorage` of the host, without which the library cannot run. It is asked for at run
+// time and not imported: so bundlers need not know it, and where there is none, an error says so.
 
-type AsyncHooks = typeof import("node:async_hooks");
+type Hooks = typeof import("node:async_hooks");
 
 /** Declared here so that it compiles without the types of a host. */
 interface Surroundings {
   readonly process?: {
-    getBuiltinModule?(name: string): AsyncHooks | undefined;
+    getBuiltinModule?(name: string): Hooks | undefined;
     readonly versions?: { readonly node?: string };
   };
   readonly navigator?: { readonly userAgent?: string };
 }
 
 /** Throws where there is none, or one without `enterWith`, as in Cloudflare's workers. */
-export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
+export function contextHooks(): Pick<Hooks, "AsyncLocalStorage" | "AsyncResource"> {
   const { process } = globalThis as Surroundings;
   try {
-    const Storage = process?.getBuiltinModule?.("node:async_hooks")?.AsyncLocalStorage;
-    if (Storage !== undefined) {
-      const probe = new Storage<unknown>();
+    const hooks = process?.getBuiltinModule?.("node:async_hooks");
+    if (hooks !== undefined) {
+      const probe = new hooks.AsyncLocalStorage<unknown>();
       probe.run(undefined, () => probe.enterWith(undefined));
-      return Storage;
+      return hooks;
     }
   } catch {
     // it has the name and not the function
@@ -31,6 +29,8 @@ export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
     code: "ERR_ASYNCIO_NO_HOST",
   });
 }
+
+export const contextStorage = (): Hooks["AsyncLocalStorage"] => contextHooks().AsyncLocalStorage;
 
 let inRoot: (<R>(fn: () => R) => R) | undefined;
 
