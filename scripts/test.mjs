@@ -39,6 +39,11 @@ const fetches = [
     what: "pg, Kysely and Drizzle, about 5 MB",
   },
   {
+    step: "unit",
+    folder: "apps/pagefetch",
+    what: "undici and what else pagefetch stands on, about 10 MB",
+  },
+  {
     step: "frameworks",
     folder: "frameworks",
     what: "Vitest, Jest, TypeScript, bundlers, about 70 MB",

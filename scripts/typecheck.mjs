@@ -23,7 +23,7 @@ const projects = [
 ];
 
 ensureFoldersInstalled(
-  globSync("{examples,packages}/*/package-lock.json", { cwd: root }).map((lock) =>
+  globSync("{apps,examples,packages}/*/package-lock.json", { cwd: root }).map((lock) =>
     join(root, dirname(lock)),
   ),
 );
