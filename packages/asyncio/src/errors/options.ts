@@ -75,7 +75,7 @@ function flat(name: string): string {
   return name.replaceAll(/[_-]/g, "").toLowerCase();
 }
 
-/** How many letters stand between the equal beginnings and the equal ends; a swapped pair is one. */
+/** How many letters differ between what begins and what ends alike; a swapped pair is one. */
 function distanceOf(a: string, b: string): number {
   const most = Math.min(a.length, b.length);
   let start = 0;
