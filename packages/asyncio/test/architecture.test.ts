@@ -32,7 +32,7 @@ const layers = [
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
 // These only fall.
 const kernelLines = { file: 324, total: 2400 };
-const linesBelow = 1213;
+const linesBelow = 1195;
 const linesOfAFile = 479;
 
 interface Import {
