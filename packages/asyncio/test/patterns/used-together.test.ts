@@ -10,7 +10,23 @@ import {
 } from "../../src/index.ts";
 import { Keyed, resource, Shared } from "../../src/patterns.ts";
 import { cancelSweep, explore } from "../../src/testing.ts";
+import { conformsJoin } from "../conformance.ts";
 import { virtual } from "../virtual.ts";
+
+let open: Shared<object>;
+
+conformsJoin("Shared.run", (work) => open.run(work), {
+  runsInCaller: true,
+  async within(check) {
+    const thing = resource(
+      async () => ({}),
+      () => {},
+    );
+    await using shared = new Shared(thing);
+    open = shared;
+    await shared.run(check);
+  },
+});
 
 /** Writes down when it is opened and closed; both take a second. */
 function makeThing() {
