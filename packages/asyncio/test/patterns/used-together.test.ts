@@ -67,6 +67,20 @@ describe("a shared resource", () => {
   );
 
   test(
+    "belongs to its owner: a group that is cancelled closes it, and waits for that",
+    virtual(async (loop) => {
+      const { thing, log, open } = makeThing();
+      await taskGroup<void>(async (group) => {
+        const shared = new Shared(thing, { owner: group, idle: 60 });
+        await shared.run(() => {});
+        assert.equal(open.size, 1);
+        group.cancel();
+      });
+      assert.deepEqual([log, open.size, loop.time()], [["open 1", "close 1"], 0, 2]);
+    }),
+  );
+
+  test(
     "stays open for a while",
     virtual(async () => {
       const { thing, log } = makeThing();
