@@ -5,7 +5,13 @@
 
 import { argumentError, checkCoroutine, checkCount, rangeError } from "../errors/errors.ts";
 import { completed, here } from "../kernel/operation.ts";
-import { type Caller, type Got, type Operation, operation, type Selectable } from "../kernel/selectable.ts";
+import {
+  type Caller,
+  type Got,
+  type Operation,
+  operation,
+  type Selectable,
+} from "../kernel/selectable.ts";
 import { DeadlockError } from "../tasks/deadlock.ts";
 import { knotWith } from "../tasks/knot.ts";
 import type { TaskGroup } from "../tasks/task-group.ts";

@@ -75,7 +75,7 @@ const LATENESS = 0.002;
  * }
  * assert.ok((times[1] ?? 1) < 0.01 && (times[3] ?? 0) > 0.015); // two at once, then one in 0.01 s
  */
-export class RateLimiter implements Idling, Selectable<undefined> {
+export class RateLimiter implements Idling {
   /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #burst: number;
@@ -260,3 +260,5 @@ export class RateLimiter implements Idling, Selectable<undefined> {
     return `${name}, ${this.#waiters.length} waiting, the first for ${formatSeconds(due - now)} more`;
   }
 }
+
+export interface RateLimiter extends Selectable<undefined> {}
