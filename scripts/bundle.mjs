@@ -7,7 +7,7 @@
 // (`sideEffects: false`), so what a program without locks and queues, or without streams, sockets
 // and processes, does not need has chunks of its own.
 
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
 
@@ -37,7 +37,9 @@ for (const line of exported) {
 }
 
 /** What workers begin with: loaded by their files, and imported by nobody. */
-const workers = ["executors/thread-main", "executors/process-main"];
+const workers = ["executors/thread-main", "executors/process-main"].filter(
+  (name) => existsSync(join(source, `${name}.ts`)), // `npm run bench -- --compare` builds what is older
+);
 
 const { metafile } = await build({
   absWorkingDir: home,
@@ -50,6 +52,7 @@ const { metafile } = await build({
   splitting: true,
   format: "esm",
   platform: "neutral",
+  external: ["node:*"], // none today; older revisions have some
   target: "es2022",
   sourcemap: true,
   sourcesContent: false, // src is in the package

@@ -126,6 +126,8 @@ export interface Identity {
 /** What an answer looks like to who judges it. */
 export interface Answer {
   readonly url: URL;
+  /** What the caller asked for, where redirects have led elsewhere. A login page tells itself so. */
+  readonly requested?: URL | undefined;
   readonly status: number;
   readonly headers: HeaderList;
 }
@@ -152,6 +154,26 @@ export interface Classifier {
   wants(answer: Answer): number;
   /** `start` is decompressed, and shorter than wanted only where the body is. Not a wait. */
   judge(answer: Answer, start: Uint8Array): Verdict;
+}
+
+/**
+ * The operator's own way through a CAPTCHA: a person, a service, an agreement with the site. There
+ * is none in here. It runs in the request's scope, so it ends when the caller goes or the deadline
+ * comes.
+ */
+export interface Solver {
+  /** Whether it may be asked for this host at all. The operator lists the hosts. */
+  readonly hosts: ReadonlySet<string>;
+  /**
+   * Gives the cookies with which the page can be asked for again, once, in the same session and by
+   * the same route; undefined where it gives up.
+   */
+  solve(challenge: {
+    readonly url: URL;
+    readonly verdict: Verdict;
+    readonly session: Session;
+    readonly route: string;
+  }): Promise<{ readonly setCookies: readonly string[] } | undefined>;
 }
 
 /** What robots.txt says of a URL. */
