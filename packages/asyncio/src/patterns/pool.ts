@@ -137,7 +137,7 @@ export class Pool<T> implements AsyncDisposable {
 
   /**
    * Runs `body` with a borrowed item, and gives it back on every path. Waits and rejects as
-   * `acquire` does, then as `body` does.
+   * `acquire` does, then as `body` does. @throws DeadlockError where waiting would be in vain.
    */
   async run<R>(body: (item: T) => R | PromiseLike<R>): Promise<R> {
     checkCoroutine("`pool.run`", body);
