@@ -26,6 +26,7 @@ import { Task } from "../kernel/task.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
 import { contextStorage } from "../ports/context-storage.ts";
 import type { Timer } from "../structures/timers.ts";
+import { describeSync } from "../sync/lock.ts";
 import type { AnyHolder } from "../tasks/knot.ts";
 import type { TaskGroup } from "../tasks/task-group.ts";
 import { type Item, Lent } from "./loan.ts";
@@ -83,8 +84,7 @@ export class Stock<T> {
   constructor(resource: Resource<T>, options: StockOptions<T>) {
     this.#resource = resource;
     this.options = options;
-    const { name } = options;
-    this.description = name === undefined ? "a pool" : `pool ${JSON.stringify(name)}`;
+    this.description = describeSync("pool", options.name);
   }
 
   // --- lending
