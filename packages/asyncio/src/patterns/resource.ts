@@ -174,7 +174,9 @@ export async function resources<T>(
   return await enclosed("resources", body, group, stop);
 }
 
-/** Runs `body`, and closes what it has opened. Where only that fails, throws what `toThrow` makes. */
+/**
+ * Runs `body`, and closes what it has opened. Where only that fails, throws what `toThrow` makes.
+ */
 async function enclosed<T>(
   label: string,
   body: (scope: ResourceScope) => T | PromiseLike<T>,
