@@ -28,11 +28,15 @@ import { contextStorage } from "../ports/context-storage.ts";
 import type { Timer } from "../structures/timers.ts";
 import { describeSync } from "../sync/lock.ts";
 import type { AnyHolder } from "../tasks/knot.ts";
-import type { TaskGroup } from "../tasks/task-group.ts";
+import { TaskGroup } from "../tasks/task-group.ts";
 import { type Item, Lent } from "./loan.ts";
 import { type Ended, RETURNED } from "./release.ts";
 import type { Resource } from "./resource.ts";
 import { Course, type Delay } from "./schedule.ts";
+import { instanceOf, type Rule } from "./settings.ts";
+
+/** The option `owner`, wherever something is kept open. */
+export const OWNER: Rule = instanceOf(() => TaskGroup, "a task group");
 
 /** What a stock is to do; the options of the pool, each with a value. */
 interface StockOptions<T> {
