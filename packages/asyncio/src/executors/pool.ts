@@ -24,7 +24,6 @@ import { HardStop } from "./hard-stop.ts";
 import { Line } from "./line.ts";
 import type { Link, LinkListener, LinkOptions } from "./link.ts";
 import { Losses } from "./losses.ts";
-import { nextSeq } from "./memory.ts";
 import { deadlockAmong } from "./pool-deadlock.ts";
 import {
   type CheckedPoolOptions,
@@ -37,6 +36,9 @@ import type { Outcome, Work, WorkCancellation } from "./work.ts";
 
 /** Seconds after which jobs behind one that runs are given to a worker that has nothing to do. */
 const PATIENCE = 0.001;
+
+/** Seconds that a worker with nothing to do keeps the process alive. */
+const REST = 0.001;
 
 /** Makes a worker of the kind of the pool. */
 export type MakeLink = (options: LinkOptions, listener: LinkListener) => Link;
@@ -55,7 +57,6 @@ export class Pool extends Executor {
   #isDispatchDue = false;
   #isLookDue = false;
   #isReleaseDue = false;
-  #seq = 0;
   #made = 0;
   #completed = 0;
   #replaced = 0;
@@ -208,11 +209,10 @@ export class Pool extends Executor {
   #assign(work: Work, worker: PoolWorker): void {
     const now = realHost.now();
     work.state = "sent";
-    work.place = worker.describe();
+    work.place = worker;
     work.startedAt = now;
     this.#waitTime = average(this.#waitTime, now - work.madeAt);
-    this.#seq = nextSeq(this.#seq);
-    worker.add(work, this.#seq);
+    worker.add(work);
     if (worker.quota > 0) return;
     worker.state = "retiring"; // another one is started before it goes
   }
@@ -240,6 +240,7 @@ export class Pool extends Executor {
     const worker = new PoolWorker(name, this.#options.maxTasksPerWorker);
     const listener: LinkListener = {
       received: (message) => this.#received(worker, message),
+      done: (seq, seconds, value) => this.#ended(worker, seq, seconds, { state: "value", value }),
       exited: (end) => this.#exited(worker, end),
     };
     try {
@@ -342,7 +343,8 @@ export class Pool extends Executor {
       if (worker.state === "retiring") void this.#retire(worker);
       if (!this.#isReleaseDue) {
         this.#isReleaseDue = true;
-        realHost.macrotask(this.#letGo);
+        // Not in each turn: jobs that come one after the other would pay for it.
+        realHost.setTimer(realHost.now() + REST, this.#letGo);
       }
     }
     this.#dispatchSoon();
@@ -398,8 +400,8 @@ export class Pool extends Executor {
   #gone(worker: PoolWorker, end: WorkerEnd): void {
     if (!this.#workers.delete(worker)) return;
     worker.over();
-    for (const [seq, work] of [...worker.works]) {
-      const mayHaveRun = worker.link.mayHaveStarted(seq);
+    for (const work of [...worker.works.values()]) {
+      const mayHaveRun = worker.mayHaveStarted(work);
       worker.remove(work);
       if (work.isAsked) work.settle({ state: "cancelled", source: "cancel" });
       else if (this.isShutDown && end.exitCode === undefined && end.signal === undefined)

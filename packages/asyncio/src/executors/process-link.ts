@@ -31,8 +31,6 @@ const REST_SECONDS = 1;
 export class ProcessLink implements Link {
   readonly #child: ChildProcess;
   readonly #listener: LinkListener;
-  /** Jobs that were sent and are not through. */
-  readonly #sent: Set<number> = new Set();
   #megabytes = 0;
   #thread: { exitCode: number; cause: unknown } | undefined = undefined;
   #exit: { code: number | null; signal: string | null } | undefined = undefined;
@@ -87,7 +85,6 @@ export class ProcessLink implements Link {
 
   send(definitions: readonly Definition[], jobs: readonly JobMessage[]): void {
     this.#post([toWorker.jobs, definitions, jobs]);
-    for (const [seq] of jobs) this.#sent.add(seq);
   }
 
   cancel(seq: number, source: CancelSource, reason: unknown, by: string | undefined): void {
@@ -98,12 +95,8 @@ export class ProcessLink implements Link {
     this.#post([toWorker.revoke, seq]);
   }
 
-  mayHaveStarted(seq: number): boolean {
-    return this.#sent.has(seq);
-  }
-
-  forget(seq: number): void {
-    this.#sent.delete(seq);
+  mayHaveStarted(): boolean {
+    return true; // it is not known here
   }
 
   reply(seq: number, call: number, outcome: CallOutcome): void {

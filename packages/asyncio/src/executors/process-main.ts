@@ -45,11 +45,8 @@ function begin(name: string, setup: WorkerSetup): void {
   const thread = new ThreadLink(
     { name, setup, env: undefined, execArgv: undefined },
     {
-      received: (message) => {
-        const [kind, seq] = message;
-        if (kind <= fromWorker.revoked && seq !== undefined) thread.forget(seq as number);
-        post(message);
-      },
+      received: post,
+      done: (seq, seconds, value) => post([fromWorker.done, seq, seconds, value]),
       exited: ({ exitCode = 0, cause }) => {
         outgoing.push([
           fromWorker.gone,
@@ -93,7 +90,7 @@ function sendJobs(
   try {
     thread.send(definitions, jobs, []);
   } catch (cause) {
-    for (const [seq, , , args] of jobs)
+    for (const [seq, , args] of jobs)
       post([fromWorker.failed, seq, 0, tableOf(refusal("args", args, cause))]);
   }
 }

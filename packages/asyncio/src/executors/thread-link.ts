@@ -25,12 +25,11 @@ const PROBE_SECONDS = 0.001;
 const ANSWER_SECONDS = 0.25;
 
 export class ThreadLink implements Link {
+  readonly description: string;
   readonly #worker: Worker;
   readonly #port: MessagePort;
   readonly #memory: SharedMemory = new SharedMemory();
   readonly #listener: LinkListener;
-  /** The slots of the jobs that were sent. */
-  readonly #slots: Map<number, number> = new Map();
   #epoch = 0;
   #pong: ((isDropped: boolean) => void) | undefined = undefined;
   #error: unknown = undefined;
@@ -54,15 +53,12 @@ export class ThreadLink implements Link {
           ...(execArgv === undefined ? {} : { execArgv: [...execArgv] }),
         }),
     );
+    this.description = `thread ${this.#worker.threadId}`; // one that has gone has no number
     this.#worker.on("error", (error) => {
       this.#error = error;
     });
     this.#worker.on("exit", (code) => this.#exited(code));
     runInRoot(() => this.#port.on("message", (message) => this.#received(message)));
-  }
-
-  get description(): string {
-    return `thread ${this.#worker.threadId}`;
   }
 
   get pid(): number | undefined {
@@ -78,48 +74,28 @@ export class ThreadLink implements Link {
     jobs: readonly JobMessage[],
     transfer: readonly object[],
   ): void {
-    for (const job of jobs) {
-      job[1] = this.#memory.occupy(job[0]);
-      this.#slots.set(job[0], job[1]);
-    }
-    try {
-      const message: ToWorker = [toWorker.jobs, definitions, jobs];
-      if (transfer.length === 0) this.#port.postMessage(message);
-      else this.#port.postMessage(message, transfer as never);
-    } catch (error) {
-      for (const [seq] of jobs) this.forget(seq);
-      throw error;
-    }
+    for (const [seq] of jobs) this.#memory.sent(seq);
+    const message: ToWorker = [toWorker.jobs, definitions, jobs];
+    if (transfer.length === 0) this.#port.postMessage(message);
+    else this.#port.postMessage(message, transfer as never);
   }
 
   cancel(seq: number, source: CancelSource, reason: unknown, by: string | undefined): void {
-    const slot = this.#slots.get(seq);
-    if (slot === undefined) return;
-    if (this.#memory.revoke(slot, seq)) {
+    if (this.#memory.revoke(seq)) {
       this.#listener.received([fromWorker.revoked, seq]);
       return;
     }
     const sent = isSendable(reason) ? reason : render(reason);
     this.#port.postMessage([toWorker.cancel, seq, source, sent, by] satisfies ToWorker);
-    this.#memory.ask(slot, seq); // after the message, which whoever sees this may look for
+    this.#memory.ask(seq); // after the message, which whoever sees this may look for
   }
 
   revoke(seq: number): void {
-    const slot = this.#slots.get(seq);
-    if (slot !== undefined && this.#memory.revoke(slot, seq))
-      this.#listener.received([fromWorker.revoked, seq]);
+    if (this.#memory.revoke(seq)) this.#listener.received([fromWorker.revoked, seq]);
   }
 
   mayHaveStarted(seq: number): boolean {
-    const slot = this.#slots.get(seq);
-    return slot !== undefined && this.#memory.hasStarted(slot, seq);
-  }
-
-  forget(seq: number): void {
-    const slot = this.#slots.get(seq);
-    if (slot === undefined) return;
-    this.#slots.delete(seq);
-    this.#memory.free(slot);
+    return this.#memory.hasStarted(seq);
   }
 
   reply(seq: number, call: number, outcome: CallOutcome): void {
@@ -204,11 +180,12 @@ export class ThreadLink implements Link {
       return;
     }
     if (message[0] !== fromWorker.wake) this.#listener.received(message);
-    else
-      this.#memory.drain((seq, seconds, value) =>
-        this.#listener.received([fromWorker.done, seq, seconds, value]),
-      );
+    else this.#memory.drain(this.#done);
   }
+
+  readonly #done = (seq: number, seconds: number, value: unknown): void => {
+    this.#listener.done(seq, seconds, value);
+  };
 
   #exited(code: number): void {
     if (this.#hasExited) return;

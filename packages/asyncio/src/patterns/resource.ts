@@ -4,31 +4,19 @@
  * promise to close it: a completed wait wins, and there is no other wait in between.
  */
 
-import { checkCoroutine, checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
+import { checkCoroutine, InvalidStateError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { checkSignal } from "../ports/abort.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
-import { CancelScope, type SignalOption } from "../tasks/timeouts.ts";
-import {
-  type Ended,
-  endedBy,
-  RELEASE_DELAY,
-  RETURNED,
-  type ReleaseOptions,
-  releaseWithin,
-} from "./release.ts";
+import { type SignalOption, underSignal } from "../tasks/timeouts.ts";
+import { type Ended, endedBy, RETURNED, type ReleaseOptions, releaseWithin } from "./release.ts";
+import { report } from "./reports.ts";
+import { anything, seconds, settle, signal } from "./settings.ts";
 
 export type { Ended, ReleaseOptions };
 
-const RELEASE: Names<ReleaseOptions> = { name: 1, releaseDelay: 1 };
-
-function checkReleaseOptions(api: string, options: ReleaseOptions | undefined): void {
-  checkOptions(api, options, RELEASE);
-  if (options?.releaseDelay !== undefined)
-    checkSeconds(api, "`releaseDelay` in seconds", options.releaseDelay);
-}
+const RELEASE = { name: anything, releaseDelay: [seconds, 5] } as const;
+type Settings = Pick<ReleaseOptions, "name"> & { readonly releaseDelay: number };
 
 /** How something is opened and closed. Made by `resource`. */
 export class Resource<T> {
@@ -42,12 +30,12 @@ export class Resource<T> {
   constructor(
     acquire: Coroutine<T>,
     release: (item: T, ended: Ended) => unknown,
-    options: ReleaseOptions,
+    { name, releaseDelay }: Settings,
   ) {
-    this.name = options.name;
+    this.name = name;
     this.#acquire = acquire;
     this.#release = release;
-    this.#delay = options.releaseDelay ?? RELEASE_DELAY;
+    this.#delay = releaseDelay;
   }
 
   /**
@@ -64,7 +52,7 @@ export class Resource<T> {
     try {
       value = await body(item);
     } catch (error) {
-      await this.close(item, endedBy(error)).catch(report);
+      await this.close(item, endedBy(error)).catch(reportLate);
       throw error;
     }
     await this.close(item, RETURNED);
@@ -78,8 +66,7 @@ export class Resource<T> {
 
   /** @internal In a shield, for as long as it may take. */
   async close(item: T, ended: Ended): Promise<void> {
-    const what = this.name ?? "a resource";
-    await releaseWithin(this.#delay, what, () => this.#release(item, ended));
+    await releaseWithin(this.#delay, this.name ?? "a resource", () => this.#release(item, ended));
   }
 }
 
@@ -105,8 +92,7 @@ export function resource<T>(
 ): Resource<T> {
   checkCoroutine("`resource`", acquire);
   checkCoroutine("`resource`", release);
-  checkReleaseOptions("`resource`", options);
-  return new Resource(acquire, release, options ?? {});
+  return new Resource(acquire, release, settle("`resource`", options, RELEASE));
 }
 
 /** What the body of `resources` gets: opens things for the rest of the block. */
@@ -146,9 +132,8 @@ export class ResourceScope {
    */
   defer(release: (ended: Ended) => unknown, options?: ReleaseOptions): void {
     checkCoroutine("`scope.defer`", release);
-    checkReleaseOptions("`scope.defer`", options);
+    const { name = "what was deferred", releaseDelay } = settle("`scope.defer`", options, RELEASE);
     this.#checkOpen("defer");
-    const { name = "what was deferred", releaseDelay = RELEASE_DELAY } = options ?? {};
     this.#releases.push((ended) => releaseWithin(releaseDelay, name, () => release(ended)));
   }
 
@@ -193,8 +178,7 @@ export async function resources<T>(
   options?: SignalOption,
 ): Promise<T> {
   checkCoroutine("`resources`", body);
-  checkOptions("`resources`", options, { signal: 1 });
-  checkSignal("`resources`", options?.signal);
+  const { signal: stopSignal } = settle("`resources`", options, { signal });
   const stop = here().interruption("resources");
   if (stop !== undefined) await stop;
   const scope = new ResourceScope();
@@ -209,10 +193,9 @@ export async function resources<T>(
     }
   };
   try {
-    if (options?.signal === undefined) value = await run();
-    else value = (await new CancelScope(options).run(run)) as T; // nobody else cancels it
+    value = await underSignal("`resources`", stopSignal, run);
   } catch (error) {
-    for (const failure of await scope.close(ended)) report(failure);
+    for (const failure of await scope.close(ended)) reportLate(failure);
     throw error;
   }
   const failures = await scope.close(ended);
@@ -220,8 +203,6 @@ export async function resources<T>(
   return value;
 }
 
-function report(exception: unknown): void {
-  const { loop, task } = here();
-  const message = "a release has failed, after the body that it belongs to";
-  loop.callExceptionHandler({ message, exception, task });
+function reportLate(exception: unknown): void {
+  report("a release has failed, after the body that it belongs to", exception);
 }
