@@ -152,11 +152,11 @@ export class Fetcher {
 /**
  * `fetch` of a Fetcher that is opened for this one call, so that nothing at all is left of it.
  */
-export async function fetchPage(
+export async function fetchOnce(
   url: string | URL,
-  options: FetchOptions & { readonly with?: FetcherOptions } = {},
+  options?: FetchOptions,
+  parts?: FetcherOptions,
 ): Promise<FetchResult> {
-  const { with: parts, ...rest } = options;
   using fetcher = new Fetcher({ idleTime: 0, ...parts });
-  return await fetcher.fetch(url, rest);
+  return await fetcher.fetch(url, options);
 }

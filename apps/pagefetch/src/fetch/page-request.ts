@@ -218,7 +218,7 @@ export class PageRequest<T> {
   ): Promise<Verdict | undefined> {
     if (!this.#settings.judges) return undefined;
     const { classifier } = this.#parts;
-    const answer = { url, status, headers };
+    const answer = { url, requested: this.#options.url, status, headers };
     const verdict = classifier.judge(answer, await body.peek(classifier.wants(answer)));
     if (verdict.kind === "page") return undefined;
     const code = refusals[verdict.kind as keyof typeof refusals] as
