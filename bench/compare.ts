@@ -4,7 +4,15 @@
 // noise.
 
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { type Case, cases, implementationsOf, sizeFor } from "./cases.ts";
@@ -101,24 +109,16 @@ class BaseTree implements Disposable {
   }
 
   build(): void {
-    // Every package is the one installed here, but for the library: a link to the sources of the
-    // base.
-    const packages = join(this.folder, "node_modules");
-    const installed = join(root, "node_modules");
-    mkdirSync(packages);
-    for (const name of readdirSync(installed)) {
-      if (name.startsWith(".") || name.startsWith("asyncio-ts")) continue;
-      symlinkSync(join(installed, name), join(packages, name));
-    }
     const library = join(this.folder, "packages/asyncio");
-    symlinkSync(library, join(packages, "asyncio-ts"));
-
     const bench = join(this.folder, "bench");
     rmSync(bench, { recursive: true, force: true });
     cpSync(inThisFolder("."), bench, {
       recursive: true,
       filter: (source) => basename(source) !== "node_modules",
     });
+    for (const place of [".", "bench"]) {
+      linkPackages(join(root, place), join(this.folder, place), library);
+    }
     // The way it is built here, whatever the base did: what is compared is the sources.
     const args = [join(root, "scripts/bundle.mjs"), library, join(library, "dist")];
     execFileSync(process.execPath, args, {
@@ -132,6 +132,21 @@ class BaseTree implements Disposable {
     this.#disposed = true;
     rmSync(this.#holder, { recursive: true, force: true });
     git("worktree", "prune");
+  }
+}
+
+/**
+ * Gives `to` the packages that `from` has, as links, but for the library: that one is a link to
+ * `library`.
+ */
+function linkPackages(from: string, to: string, library: string): void {
+  const installed = join(from, "node_modules");
+  const packages = join(to, "node_modules");
+  mkdirSync(packages);
+  symlinkSync(library, join(packages, "asyncio-ts"));
+  for (const name of existsSync(installed) ? readdirSync(installed) : []) {
+    if (name.startsWith(".") || name.startsWith("asyncio-ts")) continue;
+    symlinkSync(join(installed, name), join(packages, name));
   }
 }
 

@@ -57,7 +57,7 @@ function findRevision(): string | undefined {
 }
 
 /** Tools of the bench, that nothing is measured of. */
-const tools = new Set(["mitata", "esbuild"]);
+const tools = new Set(["mitata"]);
 
 /** package.json pins them exactly. */
 function versionsOfLibraries(): Record<string, string> {

@@ -37,10 +37,7 @@ const frameworks = [
 ];
 
 export function installFrameworks() {
-  ensureInstalled(
-    home,
-    "test frameworks, compilers and bundlers: Vitest, Jest, TypeScript, webpack and others (about 70 MB to fetch, once)",
-  );
+  ensureInstalled(home);
 }
 
 // Gives { passed, failed }. Both print the same kind of JSON.

@@ -4,7 +4,7 @@
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { delimiter, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -25,13 +25,20 @@ function lockOf(folder) {
   return [lock, stamp, createHash("sha256").update(readFileSync(lock)).digest("hex")];
 }
 
-// Runs `npm ci` in `folder` unless its packages already match its lock file. `what` completes the
-// sentence "Installing ...". Throws SetupError with npm's own words when npm fails.
-export function ensureInstalled(folder, what) {
+// What is installed in a folder, and how much it is: it completes the sentence "Installing ...". It
+// is the description in its package.json, or `config.installs` where that is for the readers of npm.
+export function whatIsInstalledIn(folder) {
+  const { config, description } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  return config?.installs ?? description;
+}
+
+// Runs `npm ci` in `folder` unless its packages already match its lock file. Throws SetupError with
+// npm's own words when npm fails.
+export function ensureInstalled(folder) {
   const [lock, stamp, hash] = lockOf(folder);
   if (isInstalled(folder, lock, stamp, hash)) return;
 
-  process.stdout.write(`Installing ${what} ...`);
+  process.stdout.write(`Installing ${whatIsInstalledIn(folder)} ...`);
   const startedAt = Date.now();
   const result = npm(["ci", "--include=dev", "--include=optional"], folder);
   if (result.status !== 0) {
@@ -47,14 +54,15 @@ export function ensureInstalled(folder, what) {
   process.stdout.write(` ${((Date.now() - startedAt) / 1000).toFixed(0)} s\n`);
 }
 
-// Folders with a lock file of their own, as some examples are: what is installed stands in the
-// description of their package.json.
-export function ensureFoldersInstalled(folders) {
-  for (const folder of new Set(folders)) {
-    if (!existsSync(join(folder, "package-lock.json"))) continue;
-    const { description } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-    ensureInstalled(folder, description ?? `the packages of ${folder}`);
-  }
+// Those of the folders that have a lock file of their own, as some examples have.
+export function withLockFile(folders) {
+  return [...new Set(folders)].filter((folder) => existsSync(join(folder, "package-lock.json")));
+}
+
+// The folders with a lock file of their own whose TypeScript is checked with everything else.
+export function foldersWithTypes() {
+  const within = (name) => readdirSync(join(root, name)).map((entry) => join(root, name, entry));
+  return withLockFile([join(root, "bench"), ...["apps", "examples", "packages"].flatMap(within)]);
 }
 
 function isInstalled(folder, lock, stamp, hash) {

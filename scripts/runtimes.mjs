@@ -55,10 +55,7 @@ export function binaryOf(name) {
 }
 
 export function installRuntimes() {
-  ensureInstalled(
-    home,
-    "the other runtimes: Node 20, 22 and 26, Bun, Deno (about 250 MB to fetch, once)",
-  );
+  ensureInstalled(home);
 }
 
 // Gives { passed, failed }, after a table of all hosts and the output of what failed.

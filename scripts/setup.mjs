@@ -5,20 +5,22 @@
 //
 //   --install-only   leave the build out
 //   --rebuild        build also when nothing has changed
-//   --here           install also what the current folder's own lock file pins
+//   FOLDER           install also what this folder's own lock file pins
 //   --summary        on failure, end with the line that `npm test` ends with
 
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { buildLibrary } from "./build.mjs";
-import { ensureFoldersInstalled, ensureInstalled, root, SetupError } from "./install.mjs";
+import { ensureInstalled, root, SetupError } from "./install.mjs";
 
-const options = new Set(process.argv.slice(2));
+const args = process.argv.slice(2);
+const options = new Set(args.filter((arg) => arg.startsWith("--")));
+const folders = args.filter((arg) => !options.has(arg));
 
 try {
-  ensureInstalled(root, "the locked packages, Node 24 among them (about 100 MB to fetch, once)");
+  ensureInstalled(root);
   requireNode24();
-  if (options.has("--here")) ensureFoldersInstalled([process.cwd()]);
+  for (const folder of folders) ensureInstalled(resolve(folder));
   if (!options.has("--install-only")) buildLibrary({ force: options.has("--rebuild") });
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;

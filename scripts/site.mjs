@@ -20,7 +20,7 @@ const images = ["bench/charts/growth.svg", "bench/charts/ratios.svg"];
 
 // Gives how many pages there are. Throws SetupError with what the tools say.
 export async function buildSite() {
-  ensureInstalled(home, JSON.parse(readFileSync(join(home, "package.json"), "utf8")).description);
+  ensureInstalled(home);
   buildLibrary();
   rmSync(pagesFolder, { recursive: true, force: true });
   const pages = pagesWith("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "bench/README.md");

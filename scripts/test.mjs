@@ -4,15 +4,21 @@
 // Names of steps as arguments pick some (`npm test -- unit`); words after `unit` pick test files
 // (`npm test -- unit queue`).
 
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { buildLibrary } from "./build.mjs";
 import { testConsumers } from "./consumers.mjs";
 import { testFrameworks } from "./frameworks.mjs";
-import { isInstalledIn, root, SetupError } from "./install.mjs";
+import {
+  foldersWithTypes,
+  isInstalledIn,
+  root,
+  SetupError,
+  whatIsInstalledIn,
+} from "./install.mjs";
 import { runWithProgress } from "./progress.mjs";
 import { testRuntimes } from "./runtimes.mjs";
 import { buildSite } from "./site.mjs";
-import { runUnitTests } from "./unit-tests.mjs";
+import { findTestFiles, foldersNeededBy, runUnitTests } from "./unit-tests.mjs";
 
 process.env.CI = "true";
 
@@ -31,25 +37,14 @@ const steps = {
   site: once(buildSite),
 };
 
-/** What a step fetches before it runs for the first time. */
-const fetches = [
-  {
-    step: "unit",
-    folder: "packages/db",
-    what: "pg, Kysely and Drizzle, about 5 MB",
-  },
-  {
-    step: "frameworks",
-    folder: "frameworks",
-    what: "Vitest, Jest, TypeScript, bundlers, about 70 MB",
-  },
-  {
-    step: "runtimes",
-    folder: "runtimes",
-    what: "Node 20, 22 and 26, Bun and Deno, about 250 MB",
-  },
-  { step: "site", folder: "site", what: "VitePress and TypeDoc, about 70 MB" },
-];
+/** The folders whose packages a step fetches before it runs for the first time. */
+const fetches = {
+  types: foldersWithTypes,
+  unit: (words) => foldersNeededBy(findTestFiles(words)),
+  frameworks: () => [join(root, "frameworks")],
+  runtimes: () => [join(root, "runtimes")],
+  site: () => [join(root, "site")],
+};
 
 const args = process.argv.slice(2);
 const named = args.filter((arg) => arg in steps);
@@ -88,14 +83,13 @@ process.exitCode = total.failed > 0 ? 1 : 0;
 
 // Before anything is fetched, and before minutes have gone into the steps ahead of it.
 function announceFetches() {
-  const missing = fetches.filter(
-    ({ step, folder }) => chosen.includes(step) && !isInstalledIn(join(root, folder)),
-  );
-  if (missing.length === 0) return;
-  const without = chosen.filter((step) => !missing.some((fetch) => fetch.step === step));
+  const missingFor = (step) => (fetches[step]?.(rest) ?? []).filter((it) => !isInstalledIn(it));
+  const missing = new Set(chosen.flatMap(missingFor));
+  if (missing.size === 0) return;
+  const without = chosen.filter((step) => missingFor(step).length === 0);
   console.log("Not here yet, and fetched from the npm registry on the way, once:");
-  for (const { step, folder, what } of missing)
-    console.log(`  for "${step}": ${what}, into ${folder}/`);
+  for (const folder of missing)
+    console.log(`  into ${relative(root, folder)}/: ${whatIsInstalledIn(folder)}`);
   if (without.length > 0)
     console.log(`To fetch nothing, stop this and run \`npm test -- ${without.join(" ")}\`.`);
 }

@@ -3,8 +3,8 @@
 
 import { spawn } from "node:child_process";
 import { existsSync, globSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { ensureFoldersInstalled, root } from "./install.mjs";
+import { join } from "node:path";
+import { ensureInstalled, foldersWithTypes, root } from "./install.mjs";
 
 const projects = [
   { config: "packages/asyncio/tsconfig.json", needs: "packages/asyncio/src/**/*.ts" },
@@ -22,11 +22,7 @@ const projects = [
   { config: "docs/tsconfig.json", needs: "docs/**/*.ts" },
 ];
 
-ensureFoldersInstalled(
-  globSync("{examples,packages}/*/package-lock.json", { cwd: root }).map((lock) =>
-    join(root, dirname(lock)),
-  ),
-);
+for (const folder of foldersWithTypes()) ensureInstalled(folder);
 const results = await Promise.all(
   projects.filter(exists).map(async ({ config }) => ({ config, ...(await check(config)) })),
 );

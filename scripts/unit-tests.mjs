@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { run } from "node:test";
 import { inspect } from "node:util";
 import { buildLibrary } from "./build.mjs";
-import { ensureFoldersInstalled, root } from "./install.mjs";
+import { ensureInstalled, root, withLockFile } from "./install.mjs";
 import { reportProgress } from "./progress.mjs";
 
 const patterns = [
@@ -61,7 +61,7 @@ export async function runUnitTests(wanted = []) {
 // Installs what the files need besides the root's packages. All but the library's own tests use
 // what was built: an old build would answer for the sources of before.
 export function prepareFor(files) {
-  ensureFoldersInstalled(files.flatMap(foldersAbove).map((folder) => join(root, folder)));
+  for (const folder of foldersNeededBy(files)) ensureInstalled(folder);
   if (files.some((file) => !file.startsWith("packages/asyncio/"))) buildLibrary();
 }
 
@@ -70,6 +70,11 @@ export function findTestFiles(wanted) {
   return globSync(patterns, { cwd: root, exclude: (name) => name === "node_modules" })
     .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
     .sort();
+}
+
+// The folders whose packages these files need besides the root's.
+export function foldersNeededBy(files) {
+  return withLockFile(files.flatMap(foldersAbove).map((folder) => join(root, folder)));
 }
 
 // The folders that a file is in, without the root: an example may have its tests deeper than its

@@ -1,22 +1,12 @@
 // The `AsyncLocalStorage` of the host, without which the library cannot run. It is asked for at run
 // time and not imported: so bundlers need not know it, and where there is none, an error says so.
 
-type Hooks = typeof import("node:async_hooks");
-
-/** Declared here so that it compiles without the types of a host. */
-interface Surroundings {
-  readonly process?: {
-    getBuiltinModule?(name: string): Hooks | undefined;
-    readonly versions?: { readonly node?: string };
-  };
-  readonly navigator?: { readonly userAgent?: string };
-}
+import { type AsyncHooks as Hooks, globals } from "./globals.ts";
 
 /** Throws where there is none, or one without `enterWith`, as in Cloudflare's workers. */
 export function contextHooks(): Pick<Hooks, "AsyncLocalStorage" | "AsyncResource"> {
-  const { process } = globalThis as Surroundings;
   try {
-    const hooks = process?.getBuiltinModule?.("node:async_hooks");
+    const hooks = globals.process?.getBuiltinModule?.("node:async_hooks");
     if (hooks !== undefined) {
       const probe = new hooks.AsyncLocalStorage<unknown>();
       probe.run(undefined, () => probe.enterWith(undefined));
@@ -25,9 +15,7 @@ export function contextHooks(): Pick<Hooks, "AsyncLocalStorage" | "AsyncResource
   } catch {
     // it has the name and not the function
   }
-  throw Object.assign(new Error(noHost(globalThis as Surroundings)), {
-    code: "ERR_ASYNCIO_NO_HOST",
-  });
+  throw Object.assign(new Error(noHost()), { code: "ERR_ASYNCIO_NO_HOST" });
 }
 
 export const contextStorage = (): Hooks["AsyncLocalStorage"] => contextHooks().AsyncLocalStorage;
@@ -40,9 +28,10 @@ export function runInRoot<R>(fn: () => R): R {
   return inRoot(fn);
 }
 
-function noHost({ process, navigator }: Surroundings): string {
-  const version = process?.versions?.node;
-  const found = navigator?.userAgent ?? (version === undefined ? undefined : `Node ${version}`);
+function noHost(): string {
+  const version = globals.process?.versions?.node;
+  const found =
+    globals.navigator?.userAgent ?? (version === undefined ? undefined : `Node ${version}`);
   return (
     "asyncio-ts runs on Node 20.19 or newer, Deno 2 and Bun, and here is none of them" +
     `${found === undefined ? "" : ` (${found})`}: import it only in code that runs on a server`
