@@ -1,7 +1,7 @@
 // The `AsyncLocalStorage` of the host, without which the library cannot run. It is asked for at run
 // time and not imported: so bundlers need not know it, and where there is none, an error says so.
 
-import { type AsyncHooks as Hooks, globals } from "./globals.ts";
+import { globals, type AsyncHooks as Hooks } from "./globals.ts";
 
 /** Throws where there is none, or one without `enterWith`, as in Cloudflare's workers. */
 export function contextHooks(): Pick<Hooks, "AsyncLocalStorage" | "AsyncResource"> {
