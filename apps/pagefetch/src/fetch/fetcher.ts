@@ -20,6 +20,7 @@ import { RetryBudgets } from "../retry/policy.ts";
 import { checked } from "./check.ts";
 import { IdleLines, type IdleOptions } from "./idle-lines.ts";
 import { collect, joined, type LivePage, wholePage } from "./page.ts";
+import { PageCache } from "./page-cache.ts";
 import { PageRequest } from "./page-request.ts";
 import type { Parts } from "./parts.ts";
 import { noClassifier, noPoliteness, noProxies, noSessions, plainIdentities } from "./plain.ts";
@@ -42,6 +43,8 @@ export interface FetcherOptions extends IdleOptions {
    * asked for
    */
   readonly robots?: ((get: RobotsFetch) => Robots) | undefined;
+  /** Used by requests that ask for it. @default one of its own, of 64 MiB */
+  readonly cache?: PageCache | undefined;
   /** Spreads retries: from 0 up to 1. @default Math.random */
   readonly random?: (() => number) | undefined;
 }
@@ -63,6 +66,7 @@ export class Fetcher {
       classifier: options.classifier ?? noClassifier,
       robots: options.robots?.((url) => this.#getRobots(url)),
       idle: new IdleLines(options),
+      cache: options.cache ?? new PageCache(),
       budgets: new RetryBudgets(),
       random: options.random ?? Math.random,
     };
@@ -152,11 +156,11 @@ export class Fetcher {
 /**
  * `fetch` of a Fetcher that is opened for this one call, so that nothing at all is left of it.
  */
-export async function fetchPage(
+export async function fetchOnce(
   url: string | URL,
-  options: FetchOptions & { readonly with?: FetcherOptions } = {},
+  options?: FetchOptions,
+  parts?: FetcherOptions,
 ): Promise<FetchResult> {
-  const { with: parts, ...rest } = options;
   using fetcher = new Fetcher({ idleTime: 0, ...parts });
-  return await fetcher.fetch(url, rest);
+  return await fetcher.fetch(url, options);
 }

@@ -8,12 +8,22 @@ import { retry, type Step } from "asyncio-ts/patterns";
 import { PageError, type Phase } from "../contract/errors.ts";
 import { headerOf } from "../contract/headers.ts";
 import type { Identity, RobotsAnswer, Session, Verdict } from "../contract/parts.ts";
-import type { Attempt, Hop, PageHead, RobotsReceipt } from "../contract/result.ts";
+import type { Attempt, CacheOutcome, Hop, PageHead, RobotsReceipt } from "../contract/result.ts";
 import { isRepeatable, RetryPolicy } from "../retry/policy.ts";
-import { Again, type Answered, attempt } from "./attempt.ts";
+import { Again, type Answered, attempt, type HopOutcome } from "./attempt.ts";
+import {
+  bodyOf,
+  type CachedHop,
+  cachedHop,
+  headOf,
+  mayHaveChanged,
+  unconditional,
+} from "./cached-hop.ts";
 import type { Checked } from "./check.ts";
-import { decoded, encodingsOf } from "./decode.ts";
+import { type Body, decoded, encodingsOf } from "./decode.ts";
+import type { IncomingHead } from "./http-line.ts";
 import { type LivePage, livePage, PeekedBody, type Sums, tooLarge } from "./page.ts";
+import type { KeptPage } from "./page-cache.ts";
 import type { Parts } from "./parts.ts";
 import type { HopRequest } from "./redirect.ts";
 import { within } from "./within.ts";
@@ -34,6 +44,15 @@ const refusals = {
   block: "blocked",
   rate_limit: "target_rate_limited",
 } as const;
+
+/** One hop, and what was found out before its first attempt. */
+interface KnownHop {
+  readonly request: HopRequest;
+  readonly session: Session;
+  readonly identity: Identity;
+  readonly cached: CachedHop | undefined;
+  readonly robots: RobotsReceipt;
+}
 
 export class PageRequest<T> {
   readonly #parts: Parts;
@@ -97,19 +116,35 @@ export class PageRequest<T> {
     const { url, method, headers, bytes, maxRedirects, session: name } = this.#options;
     const session = await this.#parts.sessions.open(name);
     const identity = this.#parts.identities.get(this.#options.identity, session);
+    const { cache } = this.#parts;
     let request: HopRequest = { url, method, headers, body: bytes };
     for (let hop = 0; ; hop++) {
       this.#url = request.url.href;
-      const robots = await this.#askRobots(request.url, identity);
-      const outcome = await this.#tryHop(hop, request, session, identity, robots);
-      this.#tellHop(request, outcome.status, robots.receipt);
+      const cached = await cachedHop(cache, this.#options, request, identity, session);
+      const known: KnownHop = {
+        request,
+        session,
+        identity,
+        cached,
+        robots: { verdict: "not asked" },
+      };
+      const fresh = cached?.fresh;
+      if (fresh !== undefined) {
+        const value = await this.#servePage(known, fresh, "hit");
+        this.#tellHop(request, fresh.status, known.robots);
+        return value;
+      }
+      const { receipt: robots, crawlDelay } = await this.#askRobots(request.url, identity);
+      const outcome = await this.#tryHop(hop, { ...known, robots }, crawlDelay);
+      this.#tellHop(request, outcome.status, robots);
+      if (mayHaveChanged(request.method, outcome.status)) cache.forget(request.url.href);
       if ("value" in outcome) return outcome.value;
       if (hop >= maxRedirects)
         throw new PageError("too_many_redirects", `there are more than ${maxRedirects} redirects`, {
           phase: "headers",
           limit: { name: "maxRedirects", value: maxRedirects },
         });
-      request = outcome.next;
+      request = cached === undefined ? outcome.next : unconditional(outcome.next);
     }
   }
 
@@ -134,11 +169,11 @@ export class PageRequest<T> {
 
   async #tryHop(
     hop: number,
-    request: HopRequest,
-    session: Session,
-    identity: Identity,
-    { receipt, crawlDelay }: RobotsAnswer,
-  ) {
+    known: KnownHop,
+    crawlDelay: number | undefined,
+  ): Promise<HopOutcome<T>> {
+    const { session, identity, cached } = known;
+    const request = cached?.request ?? known.request;
     const { retries, retryUnsafe } = this.#options;
     const { budgets, random } = this.#parts;
     const { hostname } = request.url;
@@ -161,54 +196,73 @@ export class PageRequest<T> {
     try {
       return await retry(
         ({ error }: Step) => (error instanceof Again ? error.seconds : undefined),
-        () =>
-          attempt(context, (answered) =>
-            this.#readPage(request, answered, receipt, identity, session),
-          ),
+        () => attempt(context, (answered) => this.#readPage(known, answered)),
         { onRetry: () => this.#enter("retry_wait") },
       );
     } catch (error) {
-      throw error instanceof Again ? error.cause : error;
+      const failure: unknown = error instanceof Again ? error.cause : error;
+      const stale = cached?.goodIfError;
+      if (stale === undefined || !(failure instanceof PageError) || failure.fault !== "network")
+        throw failure;
+      if (failure.details.phase === "consume") throw failure;
+      return { value: await this.#servePage(known, stale, "stale"), status: stale.status };
     }
   }
 
   /** Decodes, judges and hands over what has come. */
-  async #readPage(
-    request: HopRequest,
-    { head, line }: Answered,
-    robots: RobotsReceipt,
-    identity: Identity,
-    session: Session,
-  ): Promise<T> {
+  async #readPage(known: KnownHop, { head, line }: Answered): Promise<T> {
     const { maxBytes } = this.#options;
-    const { url, method } = request;
+    const { request, cached } = known;
     this.#enter("body");
-    const hasBody = method !== "HEAD" && head.status !== 204 && head.status !== 304;
+    const kept = cached?.revalidated(head);
+    if (kept !== undefined) {
+      await line.read(); // it has no body; the connection is free behind it
+      return await this.#servePage(known, kept, "revalidated");
+    }
+    const hasBody = request.method !== "HEAD" && head.status !== 204 && head.status !== 304;
     const encodings = hasBody ? encodingsOf(head.headers) : [];
     const length = Number(headerOf(head.headers, "content-length") ?? 0);
     if (hasBody && encodings.length === 0 && length > maxBytes) throw tooLarge(maxBytes);
-    const body = new PeekedBody(decoded(line, encodings, maxBytes));
+    const whole = decoded(line, encodings, maxBytes);
+    const body = new PeekedBody(cached?.keeping(head, whole) ?? whole);
     try {
-      const verdict = await this.#judge(url, head, body);
-      const known: PageHead = {
-        url: this.#options.url.href,
-        finalUrl: url.href,
-        status: head.status,
-        statusText: head.statusText,
-        headers: head.headers,
-        hops: this.#hops,
-        failed: this.#attempts,
-        robots,
-        identity: identity.label,
-        session: session.name,
-        cache: "off",
-        ...(verdict === undefined ? {} : { verdict }),
-      };
-      this.#enter(this.#settings.reading);
-      return await this.#consume(livePage(known, body));
+      const verdict = await this.#judge(request.url, head, body);
+      const outcome = cached === undefined ? "off" : "miss";
+      return await this.#handOver(known, head, body, outcome, verdict);
     } finally {
       body.close();
     }
+  }
+
+  async #servePage(known: KnownHop, page: KeptPage, cache: CacheOutcome): Promise<T> {
+    const { maxBytes } = this.#options;
+    if (page.bytes.length > maxBytes) throw tooLarge(maxBytes);
+    return await this.#handOver(known, headOf(page), bodyOf(page), cache, undefined);
+  }
+
+  async #handOver(
+    { request, robots, identity, session }: KnownHop,
+    { status, statusText, headers }: IncomingHead,
+    body: Body,
+    cache: CacheOutcome,
+    verdict: Verdict | undefined,
+  ): Promise<T> {
+    const head: PageHead = {
+      url: this.#options.url.href,
+      finalUrl: request.url.href,
+      status,
+      statusText,
+      headers,
+      hops: this.#hops,
+      failed: this.#attempts,
+      robots,
+      identity: identity.label,
+      session: session.name,
+      cache,
+      ...(verdict === undefined ? {} : { verdict }),
+    };
+    this.#enter(this.#settings.reading);
+    return await this.#consume(livePage(head, body));
   }
 
   async #judge(
@@ -218,7 +272,7 @@ export class PageRequest<T> {
   ): Promise<Verdict | undefined> {
     if (!this.#settings.judges) return undefined;
     const { classifier } = this.#parts;
-    const answer = { url, status, headers };
+    const answer = { url, requested: this.#options.url, status, headers };
     const verdict = classifier.judge(answer, await body.peek(classifier.wants(answer)));
     if (verdict.kind === "page") return undefined;
     const code = refusals[verdict.kind as keyof typeof refusals] as

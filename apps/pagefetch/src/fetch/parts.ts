@@ -11,6 +11,7 @@ import type {
 import type { Egress } from "../egress/egress.ts";
 import type { RetryBudgets } from "../retry/policy.ts";
 import type { IdleLines } from "./idle-lines.ts";
+import type { PageCache } from "./page-cache.ts";
 
 export interface Parts {
   readonly egress: Egress;
@@ -22,6 +23,7 @@ export interface Parts {
   /** Undefined: robots.txt is not asked for. */
   readonly robots: Robots | undefined;
   readonly idle: IdleLines;
+  readonly cache: PageCache;
   readonly budgets: RetryBudgets;
   readonly random: () => number;
 }

@@ -4,7 +4,7 @@ import * as asyncio from "asyncio-ts";
 import { type Farm, openFarm } from "../../farm/farm.ts";
 import { exampleDomain } from "../../farm/sites/plain.ts";
 import type { FetchOptions } from "../../src/contract/options.ts";
-import { fetchPage } from "../../src/fetch/fetcher.ts";
+import { fetchOnce } from "../../src/fetch/fetcher.ts";
 import { egressTo, failure, withFetcher } from "../support/farm.ts";
 
 let farm: Farm;
@@ -31,9 +31,9 @@ describe("pages", () => {
     }
   });
 
-  test("`fetchPage` needs nothing to be opened or closed", async () => {
+  test("`fetchOnce` needs nothing to be opened or closed", async () => {
     const page = await asyncio.run(
-      () => fetchPage("https://example.com", { with: { egress: egressTo(farm) } }),
+      () => fetchOnce("https://example.com", {}, { egress: egressTo(farm) }),
       { signals: false },
     );
     assert.equal(page.text(), exampleDomain);

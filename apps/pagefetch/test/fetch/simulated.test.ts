@@ -7,7 +7,7 @@ import type { FetchOptions } from "../../src/contract/options.ts";
 import type { Outcome, Politeness, Proxies } from "../../src/contract/parts.ts";
 import { Egress } from "../../src/egress/egress.ts";
 import { zoneResolver } from "../../src/egress/resolve.ts";
-import { fetchPage } from "../../src/fetch/fetcher.ts";
+import { fetchOnce } from "../../src/fetch/fetcher.ts";
 import { simulatedWire } from "../support/simulated.ts";
 
 const host = "192.0.2.80";
@@ -20,7 +20,7 @@ function page(text: string, headers = ""): string {
 /** A host that gives `answer` on each connection, and a client that fetches from it. */
 async function withHost<T>(
   answer: Answer,
-  body: (get: (path: string, options?: FetchOptions) => ReturnType<typeof fetchPage>) => Promise<T>,
+  body: (get: (path: string, options?: FetchOptions) => ReturnType<typeof fetchOnce>) => Promise<T>,
   parts: { politeness?: Politeness; proxies?: Proxies } = {},
   network = new testing.SimulatedNetwork({ latency: 0.05 }),
 ): Promise<T> {
@@ -43,9 +43,10 @@ async function withHost<T>(
           resolver: zoneResolver({ "host.test": [host] }),
           allow: ["192.0.2.0/24"],
         });
-        return fetchPage(`http://host.test${path}`, {
-          ...options,
-          with: { egress, random: () => 0.5, ...parts },
+        return fetchOnce(`http://host.test${path}`, options, {
+          egress,
+          random: () => 0.5,
+          ...parts,
         });
       }),
     );
