@@ -1,6 +1,6 @@
-// `run` and `next` of a stream are joins: a cancellation goes to the job, and the call ends when the
-// job has. `map` calls `run` by `mapConcurrent`, and `submit` gives a task: both have this suite
-// elsewhere. `shutdown` ends the executor also where it is cancelled (threads.test.ts).
+// `run` and `next` of a stream are joins: a cancellation goes to the job, and the call ends when
+// the job has. `map` calls `run` by `mapConcurrent`, and `submit` gives a task: both have this
+// suite elsewhere. `shutdown` ends the executor also where it is cancelled (threads.test.ts).
 
 import assert from "node:assert/strict";
 import { InlineExecutor, module } from "../../src/executors.ts";
