@@ -105,6 +105,7 @@ class RunningFarm implements Farm {
   readonly #sockets = new Set<Socket>();
   readonly #counts = new Map<string, number>();
   readonly #quiet = new Set<() => void>();
+  readonly #gone = new WeakMap<Socket, AbortSignal>();
   #port = 0;
   #securePort = 0;
   #canaryPort = 0;
@@ -181,6 +182,15 @@ class RunningFarm implements Farm {
     }
   }
 
+  #goneOf(socket: Socket): AbortSignal {
+    const known = this.#gone.get(socket);
+    if (known !== undefined) return known;
+    const controller = new AbortController();
+    socket.once("close", () => controller.abort());
+    this.#gone.set(socket, controller.signal);
+    return controller.signal;
+  }
+
   #track(socket: Socket): void {
     this.#sockets.add(socket);
     socket.on("error", () => {});
@@ -209,12 +219,11 @@ class RunningFarm implements Farm {
     const key = `${host} ${request.url}`;
     const count = (this.#counts.get(key) ?? 0) + 1;
     this.#counts.set(key, count);
-    const gone = new AbortController();
-    socket.once("close", () => gone.abort());
+    const gone = this.#goneOf(socket);
     try {
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk);
-      const ask = { request, response, socket, url, client, count, gone: gone.signal };
+      const ask = { request, response, socket, url, client, count, gone };
       const site = this.#sites[host] ?? this.#sites[`*.${host.split(".").slice(1).join(".")}`];
       if (site === undefined) response.writeHead(404).end("no such site\n");
       else await site({ ...ask, body: Buffer.concat(chunks) });

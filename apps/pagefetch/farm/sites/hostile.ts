@@ -77,7 +77,7 @@ export const hostileSites: Sites = {
 
   /** A byte every 0.2 seconds, for ever: `?every=0.05`. */
   "drip.farm.test": async (ask) => {
-    ask.socket.write(`${head}content-length: 1000000000\r\n\r\n`);
+    ask.socket.write(`${head}content-length: 1000000\r\n\r\n`);
     await drip(ask, numberOf(ask.url, "every", 0.2), "x");
   },
 

@@ -84,7 +84,7 @@ interface Line extends Links<Line> {
  * const query = () => limiter.run(() => asyncio.sleep(0.001, limiter.statistics().borrowed));
  * assert.equal(Math.max(...(await asyncio.gather(query, query, query))), 2);
  */
-export class CapacityLimiter implements Idling, Selectable<Disposable> {
+export class CapacityLimiter implements Idling {
   /** What reports and errors call it. */
   readonly name: string | undefined;
   #limit = 0;
@@ -266,6 +266,8 @@ export class CapacityLimiter implements Idling, Selectable<Disposable> {
     return `${name}${this.#holders.size === 1 ? " by" : ", the oldest by"} ${describe(first.borrower)}`;
   }
 }
+
+export interface CapacityLimiter extends Selectable<Disposable> {}
 
 function describe(borrower: object): string {
   return borrower instanceof Task ? borrower.describe() : render(borrower);

@@ -3,22 +3,12 @@
  * time and not imported: so bundlers need not know it, and where there is none, an error says so.
  */
 
-type AsyncHooks = typeof import("node:async_hooks");
-
-/** Declared here so that it compiles without the types of a host. */
-interface Surroundings {
-  readonly process?: {
-    getBuiltinModule?(name: string): AsyncHooks | undefined;
-    readonly versions?: { readonly node?: string };
-  };
-  readonly navigator?: { readonly userAgent?: string };
-}
+import { globals } from "./globals.ts";
 
 /** Throws where there is none, or one without `enterWith`, as in Cloudflare's workers. */
-export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
-  const { process } = globalThis as Surroundings;
+export function contextStorage(): typeof import("node:async_hooks").AsyncLocalStorage {
   try {
-    const Storage = process?.getBuiltinModule?.("node:async_hooks")?.AsyncLocalStorage;
+    const Storage = globals.process?.getBuiltinModule?.("node:async_hooks")?.AsyncLocalStorage;
     if (Storage !== undefined) {
       const probe = new Storage<unknown>();
       probe.run(undefined, () => probe.enterWith(undefined));
@@ -27,9 +17,7 @@ export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
   } catch {
     // it has the name and not the function
   }
-  throw Object.assign(new Error(noHost(globalThis as Surroundings)), {
-    code: "ERR_ASYNCIO_NO_HOST",
-  });
+  throw Object.assign(new Error(noHost()), { code: "ERR_ASYNCIO_NO_HOST" });
 }
 
 let inRoot: (<R>(fn: () => R) => R) | undefined;
@@ -40,9 +28,10 @@ export function runInRoot<R>(fn: () => R): R {
   return inRoot(fn);
 }
 
-function noHost({ process, navigator }: Surroundings): string {
-  const version = process?.versions?.node;
-  const found = navigator?.userAgent ?? (version === undefined ? undefined : `Node ${version}`);
+function noHost(): string {
+  const version = globals.process?.versions?.node;
+  const found =
+    globals.navigator?.userAgent ?? (version === undefined ? undefined : `Node ${version}`);
   return (
     "asyncio-ts runs on Node 20.19 or newer, Deno 2 and Bun, and here is none of them" +
     `${found === undefined ? "" : ` (${found})`}: import it only in code that runs on a server`

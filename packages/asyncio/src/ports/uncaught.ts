@@ -7,18 +7,10 @@
 import { CancelledError } from "../errors/errors.ts";
 import { isA } from "../errors/render.ts";
 import { runInRoot } from "./context-storage.ts";
+import { globals } from "./globals.ts";
+import { jsHost } from "./js-host.ts";
 
-interface HostProcess {
-  nextTick(run: () => void): void;
-  on(event: string, listener: (reason: unknown) => void): void;
-  off(event: string, listener: (reason: unknown) => void): void;
-  listenerCount(event: string): number;
-}
-
-const { process, setImmediate } = globalThis as unknown as {
-  readonly process?: HostProcess;
-  setImmediate(run: () => void): unknown; // taken at load: fake timers must not reach it
-};
+const { process } = globals;
 
 /** Asked whether the library answers for a rejection, in the context in which it came about. */
 export const rejectionHooks: Set<(reason: unknown) => boolean> = new Set();
@@ -50,7 +42,7 @@ function handBack(): void {
   process?.off("unhandledRejection", rejected);
   for (const reason of others) Promise.reject(reason);
   others = [];
-  setImmediate(() => process?.on("unhandledRejection", rejected));
+  jsHost.macrotask(() => process?.on("unhandledRejection", rejected));
 }
 
 function answersFor(reason: unknown): boolean {

@@ -3,7 +3,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createTask, type Selectable, select, sleep, Task, taskGroup } from "../../src/index.ts";
+import { createTask, select, sleep, Task, taskGroup } from "../../src/index.ts";
+import type { Selectable } from "../../src/lowlevel.ts";
 import {
   CapacityLimiter,
   channel,
@@ -115,7 +116,7 @@ test(
     assert.deepEqual(await loser, ["late", undefined]);
     assert.deepEqual([await behind, loop.time()], [["turn", undefined], 1]);
     await third;
-    assert.deepEqual([loop.time(), limiter.statistics().taken], [2, 3]);
+    assert.deepEqual([loop.time(), limiter.statistics().taken, limiter.delay()], [2, 3, 1]);
   }),
 );
 
@@ -160,6 +161,21 @@ test(
     const [, guard] = await waiting;
     const [{ borrower } = {}] = limiter.holders();
     assert.ok(borrower instanceof Task && borrower === waiting);
+    guard[Symbol.dispose]();
+    assert.ok(limiter.idle);
+  }),
+);
+
+test(
+  "a limiter that is two cases of one select has one loan out, and knows its borrower",
+  virtual(async () => {
+    const limiter = new CapacityLimiter(0);
+    const waiting = createTask(() => select([limiter, limiter]));
+    await sleep(0);
+    limiter.limit = 2;
+    const [, guard] = await waiting;
+    assert.deepEqual([limiter.idle, limiter.statistics().borrowed], [false, 1]);
+    await assert.rejects(limiter.acquire({ borrower: waiting }), /which has a loan/);
     guard[Symbol.dispose]();
     assert.ok(limiter.idle);
   }),

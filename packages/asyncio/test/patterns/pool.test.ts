@@ -803,6 +803,25 @@ describe("explored", () => {
   });
 });
 
+test(
+  "the schedule of openings begins anew after a success",
+  virtual(async () => {
+    const attempts: number[] = [];
+    const plant = new Plant();
+    const reopen = ({ attempt }: { readonly attempt: number }): number => {
+      attempts.push(attempt);
+      return 0;
+    };
+    await using pool = plant.pool({ reopen, idle: 0 });
+    for (const failures of [2, 1]) {
+      plant.failures = failures;
+      for (let n = 0; n < failures; n++) await rejection(pool.acquire());
+      await use(pool, 1);
+    }
+    assert.deepEqual(attempts, [1, 2, 1]);
+  }),
+);
+
 describe("acquire with a timeout", () => {
   test(
     "rejects when it is over, and has borrowed nothing",
