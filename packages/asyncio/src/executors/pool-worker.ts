@@ -74,6 +74,18 @@ export class PoolWorker {
     return this.batch.length > 0 || this.works.size <= ahead / 2;
   }
 
+  /** It has loaded what it is set up with. */
+  ready(): void {
+    if (this.state === "starting") this.state = "ready";
+    this.readyAt = realHost.now();
+  }
+
+  /** A job of it is being cut off, and no other shall be hit. */
+  stopping(): void {
+    if (this.state === "ready") this.state = "stopping";
+    this.takeBack();
+  }
+
   add(work: Work): void {
     if (this.works.size === 0) this.turnedAt = work.startedAt;
     let seq = nextSeq(this.#seq);

@@ -20,7 +20,13 @@ const MEMORY_EVERY_MS = 100;
 
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("SIGINT", () => {}); // a terminal sends it to all; the pool says when this one ends
-process.once("message", ([name, setup]: [string, WorkerSetup]) => begin(name, setup));
+process.once("message", ([name, setup]: [string, WorkerSetup]) => {
+  try {
+    begin(name, setup);
+  } catch (error) {
+    process.send?.([[fromWorker.broken, tableOf(error)]]); // no thread can be started here
+  }
+});
 
 function begin(name: string, setup: WorkerSetup): void {
   const outgoing: FromWorker[] = [];

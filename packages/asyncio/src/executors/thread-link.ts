@@ -5,6 +5,7 @@ import type { CancelSource } from "../errors/errors.ts";
 import { render } from "../errors/render.ts";
 import { realHost } from "../kernel/host.ts";
 import { runInRoot } from "../ports/context-storage.ts";
+import { Exit } from "./exit.ts";
 import { terminateExecution } from "./interrupt.ts";
 import type { Link, LinkListener, LinkOptions } from "./link.ts";
 import { SharedMemory } from "./memory.ts";
@@ -33,8 +34,7 @@ export class ThreadLink implements Link {
   #epoch = 0;
   #pong: ((isDropped: boolean) => void) | undefined = undefined;
   #error: unknown = undefined;
-  #hasExited = false;
-  readonly #exits: (() => void)[] = [];
+  readonly #exit: Exit = new Exit();
 
   constructor({ name, setup, env, execArgv }: LinkOptions, listener: LinkListener) {
     this.#listener = listener;
@@ -123,7 +123,7 @@ export class ThreadLink implements Link {
         resolve(isDropped);
       };
       this.#pong = end;
-      this.#exits.push(() => end(undefined));
+      this.#exit.listen(() => end(undefined));
       const ping = (): void => this.#control([toWorker.ping, epoch, seq]);
       ping(); // one whose loop turns is not blocked, and an interruption would be in vain
       timer.clear();
@@ -147,16 +147,8 @@ export class ThreadLink implements Link {
     return (await answered) === true;
   }
 
-  async terminate(seconds: number): Promise<boolean> {
-    if (this.#hasExited) return true;
-    return new Promise((resolve) => {
-      const timer = realHost.setTimer(realHost.now() + seconds, () => resolve(false));
-      this.#exits.push(() => {
-        timer.clear();
-        resolve(true);
-      });
-      this.kill();
-    });
+  terminate(seconds: number): Promise<boolean> {
+    return this.#exit.force(() => this.kill(), seconds);
   }
 
   kill(): void {
@@ -188,8 +180,6 @@ export class ThreadLink implements Link {
   };
 
   #exited(code: number): void {
-    if (this.#hasExited) return;
-    this.#hasExited = true;
     // What it has sent before its end counts.
     const { receiveMessageOnPort } = process.getBuiltinModule("node:worker_threads");
     for (;;) {
@@ -199,7 +189,7 @@ export class ThreadLink implements Link {
     }
     this.#received([fromWorker.wake]);
     this.#port.close();
-    for (const tell of this.#exits.splice(0)) tell();
+    this.#exit.over();
     this.#listener.exited({ exitCode: code, signal: undefined, cause: this.#error });
   }
 }

@@ -20,6 +20,7 @@ import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { Context } from "../structures/context-values.ts";
+import { cancelLeftover } from "../tasks/leftovers.ts";
 import { setSharedValues } from "./carried-variables.ts";
 import { tableOf } from "./error-table.ts";
 import { type RunningJob, setOnlyJob } from "./job-context.ts";
@@ -270,8 +271,7 @@ export class WorkerSide {
           resolve(true);
         };
         for (const task of left) {
-          const { graceTimer, insists } = task.scope.cancelState;
-          if (graceTimer === undefined && !insists) task.cancelFor("shutdown");
+          cancelLeftover(task);
           task.listen({ futureDone });
         }
       });

@@ -10,14 +10,14 @@ import { InvalidStateError, rangeError } from "../errors/errors.ts";
 import type { Operation } from "../kernel/selectable.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import type { Overflow } from "../queues/queue.ts";
-import { describeSync } from "../sync/lock.ts";
+import { describeSync, type SyncOptions } from "../sync/lock.ts";
 import { Receiver } from "./channel.ts";
 import { Core } from "./channel-core.ts";
 import { DONE, perform } from "./perform.ts";
 import { anything, callback, count, countOr0, needed, oneOf, settle } from "./settings.ts";
 
 /** What `new Broadcast` takes. */
-export interface BroadcastOptions<T> {
+export interface BroadcastOptions<T> extends SyncOptions {
   /** How many items a subscriber may be behind: 1 or more, or Infinity. */
   readonly capacity: number;
   /**
@@ -29,8 +29,6 @@ export interface BroadcastOptions<T> {
   readonly replay?: number | undefined;
   /** Is called with each item that a subscriber misses. What it throws is reported. */
   readonly onDrop?: ((item: T) => void) | undefined;
-  /** What reports and errors call it. */
-  readonly name?: string | undefined;
 }
 
 const OPTIONS = {

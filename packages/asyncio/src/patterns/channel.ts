@@ -13,16 +13,14 @@ import {
   type Selectable,
 } from "../kernel/selectable.ts";
 import type { Overflow } from "../queues/queue.ts";
-import { describeSync } from "../sync/lock.ts";
+import { describeSync, type SyncOptions } from "../sync/lock.ts";
 import { type ChannelStatistics, Core } from "./channel-core.ts";
 import { EndOfChannel } from "./channel-errors.ts";
 import { DONE, iterate, perform } from "./perform.ts";
 import { anything, callback, oneOf, settle } from "./settings.ts";
 
 /** What `channel` takes. */
-export interface ChannelOptions<T> {
-  /** What reports and errors call it. */
-  readonly name?: string | undefined;
+export interface ChannelOptions<T> extends SyncOptions {
   /** What becomes of an item that is sent while the channel is full. @default "wait" */
   readonly overflow?: Overflow | undefined;
   /**

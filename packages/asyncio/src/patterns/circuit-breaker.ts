@@ -13,7 +13,7 @@ import { checkCoroutine, checkSeconds, register } from "../errors/errors.ts";
 import { completed, here } from "../kernel/operation.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { formatSeconds } from "../structures/timers.ts";
-import { describeSync } from "../sync/lock.ts";
+import { describeSync, type SyncOptions } from "../sync/lock.ts";
 import { type ErrorMatcher, predicateOf } from "../tasks/exception-group.ts";
 import { Clock } from "./clock.ts";
 import type { Idling } from "./keyed.ts";
@@ -27,7 +27,7 @@ import { amount, anything, callback, count, finiteCount, settle, share } from ".
 export type CircuitState = "closed" | "open" | "half-open";
 
 /** What `new CircuitBreaker` takes. */
-export interface CircuitBreakerOptions {
+export interface CircuitBreakerOptions extends SyncOptions {
   /** Opens at so many failures within `per` seconds. @default 5 */
   readonly failures?: number | undefined;
   /** Only if the failures are this share of the calls, from 0 to 1. @default 0 */
@@ -45,8 +45,6 @@ export interface CircuitBreakerOptions {
   readonly counts?: ErrorMatcher | undefined;
   /** Told of each change. */
   readonly onChange?: ((state: CircuitState, before: CircuitState) => void) | undefined;
-  /** What reports and errors call it. */
-  readonly name?: string | undefined;
 }
 
 const OPTIONS = {
@@ -151,15 +149,13 @@ export class CircuitBreaker implements Idling {
     const changes = this.#changes;
     this.#running++;
     if (this.#state === "half-open") this.#probing++;
-    let failure: { readonly error: unknown } | undefined;
     try {
-      return await body();
+      const value = await body();
+      this.#ended(changes, undefined);
+      return value;
     } catch (error) {
-      failure = { error };
+      this.#ended(changes, { error });
       throw error;
-    } finally {
-      this.#running--;
-      if (changes === this.#changes) this.#ended(failure);
     }
   }
 
@@ -193,7 +189,9 @@ export class CircuitBreaker implements Idling {
     return Object.freeze({ state, calls, failures, running, probing, rejected, retryAfter });
   }
 
-  #ended(failure: { readonly error: unknown } | undefined): void {
+  #ended(changes: number, failure: { readonly error: unknown } | undefined): void {
+    this.#running--;
+    if (changes !== this.#changes) return; // it began before the last change
     if (this.#state === "half-open") this.#probing--;
     if (failure !== undefined && isCancellation(failure.error)) return;
     const hasFailed = failure !== undefined && this.#counts(failure.error);

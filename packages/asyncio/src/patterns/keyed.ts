@@ -55,10 +55,9 @@ export class Keyed<K, V extends Idling> {
   });
 
   constructor(make: (key: K) => V, options?: KeyedOptions) {
-    const api = "`new Keyed`";
-    checkFunction(api, "a function that makes one", make);
+    checkFunction("`new Keyed`", "a function that makes one", make);
     this.#make = make;
-    this.#options = settle(api, options, OPTIONS);
+    this.#options = settle("`new Keyed`", options, OPTIONS);
   }
 
   /** The one of `key`. Use it at once: what is kept in a variable may be dropped here meanwhile. */

@@ -20,8 +20,8 @@ import type { Borrower, Lent, Loan } from "./loan.ts";
 import { perform } from "./perform.ts";
 import { Resource } from "./resource.ts";
 import { type Delays, delayOf, exponential } from "./schedule.ts";
-import { anything, count, countOr0, needed, owner, seconds, settle, work } from "./settings.ts";
-import { Stock } from "./stock.ts";
+import { anything, count, countOr0, needed, seconds, settle, work } from "./settings.ts";
+import { OWNER, Stock } from "./stock.ts";
 
 /** What `new Pool` takes. */
 export interface PoolOptions<T> {
@@ -75,7 +75,7 @@ const OPTIONS = {
   checkAfter: [seconds, 1],
   reset: work,
   reopen: [anything, exponential(0.1).capped(5).jittered(0.5)],
-  owner,
+  owner: OWNER,
 } as const;
 
 type Counted = "max" | "open" | "idle" | "lent" | "opening" | "closing" | "waiting";
@@ -137,7 +137,7 @@ export class Pool<T> implements AsyncDisposable {
 
   /**
    * Runs `body` with a borrowed item, and gives it back on every path. Waits and rejects as
-   * `acquire` does, then as `body` does.
+   * `acquire` does, then as `body` does. @throws DeadlockError where waiting would be in vain.
    */
   async run<R>(body: (item: T) => R | PromiseLike<R>): Promise<R> {
     checkCoroutine("`pool.run`", body);

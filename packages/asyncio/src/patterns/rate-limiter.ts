@@ -25,7 +25,7 @@ import { type Operation, operation, type Place, type Selectable } from "../kerne
 import type { Coroutine } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { formatSeconds } from "../structures/timers.ts";
-import { describeSync } from "../sync/lock.ts";
+import { describeSync, type SyncOptions } from "../sync/lock.ts";
 import { noticeFakeTimers } from "../tasks/fake-timers.ts";
 import { Clock } from "./clock.ts";
 import type { Idling } from "./keyed.ts";
@@ -33,15 +33,13 @@ import { DONE, perform } from "./perform.ts";
 import { amount, anything, finiteCount, needed, settle } from "./settings.ts";
 
 /** What `new RateLimiter` takes. */
-export interface RateLimiterOptions {
+export interface RateLimiterOptions extends SyncOptions {
   /** How many in `per` seconds. */
   readonly rate: number;
   /** Seconds. @default 1 */
   readonly per?: number | undefined;
   /** How many at once after a pause. @default 1 */
   readonly burst?: number | undefined;
-  /** What reports and errors call it. */
-  readonly name?: string | undefined;
 }
 
 /** What `limiter.run` takes. */

@@ -45,18 +45,8 @@ export class Resource<T> {
    */
   async use<R>(body: (item: T) => R | PromiseLike<R>): Promise<R> {
     checkCoroutine("`resource.use`", body);
-    const stop = here().interruption("resource.use");
-    if (stop !== undefined) await stop;
-    const item = await this.open();
-    let value: R;
-    try {
-      value = await body(item);
-    } catch (error) {
-      await this.close(item, endedBy(error)).catch(reportLate);
-      throw error;
-    }
-    await this.close(item, RETURNED);
-    return value;
+    const run = async (scope: ResourceScope): Promise<R> => await body(await scope.open(this));
+    return await enclosed("resource.use", run, ([failure]) => failure);
   }
 
   /** @internal */
@@ -178,8 +168,22 @@ export async function resources<T>(
   options?: SignalOption,
 ): Promise<T> {
   checkCoroutine("`resources`", body);
-  const { signal: stopSignal } = settle("`resources`", options, { signal });
-  const stop = here().interruption("resources");
+  const { signal: stop } = settle("`resources`", options, { signal });
+  const group = (failures: unknown[]): ExceptionGroup =>
+    new ExceptionGroup("closing resources has failed", failures);
+  return await enclosed("resources", body, group, stop);
+}
+
+/**
+ * Runs `body`, and closes what it has opened. Where only that fails, throws what `toThrow` makes.
+ */
+async function enclosed<T>(
+  label: string,
+  body: (scope: ResourceScope) => T | PromiseLike<T>,
+  toThrow: (failures: unknown[]) => unknown,
+  stopSignal?: AbortSignal,
+): Promise<T> {
+  const stop = here().interruption(label);
   if (stop !== undefined) await stop;
   const scope = new ResourceScope();
   let ended = RETURNED;
@@ -192,17 +196,14 @@ export async function resources<T>(
       throw error;
     }
   };
+  const message = "a release has failed, after the body that it belongs to";
   try {
-    value = await underSignal("`resources`", stopSignal, run);
+    value = await underSignal(`\`${label}\``, stopSignal, run);
   } catch (error) {
-    for (const failure of await scope.close(ended)) reportLate(failure);
+    for (const failure of await scope.close(ended)) report(message, failure);
     throw error;
   }
   const failures = await scope.close(ended);
-  if (failures.length > 0) throw new ExceptionGroup("closing resources has failed", failures);
+  if (failures.length > 0) throw toThrow(failures);
   return value;
-}
-
-function reportLate(exception: unknown): void {
-  report("a release has failed, after the body that it belongs to", exception);
 }

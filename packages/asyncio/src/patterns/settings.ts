@@ -14,7 +14,6 @@ import {
   rangeError,
 } from "../errors/errors.ts";
 import { checkSignalType } from "../ports/abort.ts";
-import { TaskGroup } from "../tasks/task-group.ts";
 
 /** What an option has to be. `needed`: undefined is looked at as well. */
 export interface Rule {
@@ -122,9 +121,6 @@ export function instanceOf(
     },
   };
 }
-
-/** The group that waits for what a part has running. */
-export const owner: Rule = instanceOf(() => TaskGroup, "a task group");
 
 export function checkFunction(api: string, expected: string, value: unknown): void {
   if (typeof value !== "function") throw argumentError(api, expected, value);

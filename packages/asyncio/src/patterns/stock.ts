@@ -26,12 +26,17 @@ import { Task } from "../kernel/task.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
 import { contextStorage } from "../ports/context-storage.ts";
 import type { Timer } from "../structures/timers.ts";
+import { describeSync } from "../sync/lock.ts";
 import type { AnyHolder } from "../tasks/knot.ts";
-import type { TaskGroup } from "../tasks/task-group.ts";
+import { TaskGroup } from "../tasks/task-group.ts";
 import { type Item, Lent } from "./loan.ts";
 import { type Ended, RETURNED } from "./release.ts";
 import type { Resource } from "./resource.ts";
 import { Course, type Delay } from "./schedule.ts";
+import { instanceOf, type Rule } from "./settings.ts";
+
+/** The option `owner`, wherever something is kept open. */
+export const OWNER: Rule = instanceOf(() => TaskGroup, "a task group");
 
 /** What a stock is to do; the options of the pool, each with a value. */
 interface StockOptions<T> {
@@ -83,8 +88,7 @@ export class Stock<T> {
   constructor(resource: Resource<T>, options: StockOptions<T>) {
     this.#resource = resource;
     this.options = options;
-    const { name } = options;
-    this.description = name === undefined ? "a pool" : `pool ${JSON.stringify(name)}`;
+    this.description = describeSync("pool", options.name);
   }
 
   // --- lending

@@ -20,6 +20,7 @@ import { park } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { describeSync } from "../sync/lock.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { checkIterable } from "../tasks/iterables.ts";
 import { sleep } from "../tasks/sleep.ts";
@@ -314,8 +315,7 @@ class Supervision {
   }
 
   #describe(): string {
-    const { name } = this.#settings;
-    return name === undefined ? "a supervisor" : `supervisor ${JSON.stringify(name)}`;
+    return describeSync("supervisor", this.#settings.name);
   }
 
   #report(what: string, exception?: unknown): void {

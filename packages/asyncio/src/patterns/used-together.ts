@@ -10,8 +10,9 @@ import type { TaskGroup } from "../tasks/task-group.ts";
 import type { Loan } from "./loan.ts";
 import { Pool } from "./pool.ts";
 import type { Resource } from "./resource.ts";
-import { anything, owner, seconds, settle } from "./settings.ts";
+import { anything, seconds, settle } from "./settings.ts";
 import { singleFlight } from "./single-flight.ts";
+import { OWNER } from "./stock.ts";
 
 /** What `new Shared` takes. */
 export interface SharedOptions {
@@ -26,7 +27,7 @@ export interface SharedOptions {
   readonly owner?: Pick<TaskGroup, "createTask"> | undefined;
 }
 
-const OPTIONS = { name: anything, idle: [seconds, 0], owner } as const;
+const OPTIONS = { name: anything, idle: [seconds, 0], owner: OWNER } as const;
 
 /**
  * Opens a resource for the first who uses it, lets all others use the same one meanwhile, and

@@ -7,15 +7,13 @@
 import { InvalidStateError } from "../errors/errors.ts";
 import { type Operation, operation, type Selectable } from "../kernel/selectable.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { describeSync } from "../sync/lock.ts";
+import { describeSync, type SyncOptions } from "../sync/lock.ts";
 import { EndOfChannel } from "./channel-errors.ts";
 import { iterate, perform } from "./perform.ts";
 import { anything, callback, checkFunction, settle } from "./settings.ts";
 
 /** What `new Watch` takes. */
-export interface WatchOptions<T> {
-  /** What reports and errors call it. */
-  readonly name?: string | undefined;
+export interface WatchOptions<T> extends SyncOptions {
   /**
    * Whether two values are the same, so that setting one after the other changes nothing.
    * @default Object.is

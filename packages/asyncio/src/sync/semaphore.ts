@@ -62,8 +62,9 @@ export class Semaphore {
 
   /**
    * Waits for a permit, takes it, and gives a guard whose disposal releases it. Takes `count`
-   * permits at once when all of them are free, and nobody stands before. Cancelled while it waits,
-   * it has taken none. @param count @default 1
+   * permits at once when all of them are free, and nobody stands before. More than there are in
+   * all are no mistake: it waits until `resize` or `release` has added some, and so do all behind
+   * it. Cancelled while it waits, it has taken none. @param count @default 1
    */
   acquire(count = 1): Promise<Disposable> {
     if (count !== 1) {
