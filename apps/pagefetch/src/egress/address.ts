@@ -46,7 +46,8 @@ export function isAllowed(address: string, allowed: readonly Range[]): boolean {
 /** The address of a literal host, as a URL has it; undefined if it is a name. */
 export function literalOf(hostname: string): string | undefined {
   if (hostname.startsWith("[")) return hostname.slice(1, -1);
-  return ipaddr.IPv4.isValidFourPartDecimal(hostname) ? hostname : undefined;
+  // A URL spells an IPv4 address in no other way, and no name looks like that (URL standard, 3.5).
+  return /^\d+\.\d+\.\d+\.\d+$/.test(hostname) ? hostname : undefined;
 }
 
 function has(range: Range, address: Parsed): boolean {

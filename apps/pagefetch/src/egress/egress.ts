@@ -58,11 +58,29 @@ const STAGGER = 0.25;
 
 const checked = new WeakSet<Target>();
 
+/** Addresses that were found good lately: reading one costs a twentieth of a small page. */
+class Checks {
+  readonly #ranges: readonly Range[];
+  #good = new Set<string>();
+
+  constructor(ranges: readonly Range[]) {
+    this.#ranges = ranges;
+  }
+
+  allows(address: string): boolean {
+    if (this.#good.has(address)) return true;
+    if (!isAllowed(address, this.#ranges)) return false;
+    if (this.#good.size >= 1000) this.#good = new Set();
+    this.#good.add(address);
+    return true;
+  }
+}
+
 export class Egress {
   readonly wire: Wire;
   readonly #resolver: Resolver;
-  readonly #allow: readonly Range[];
-  readonly #allowProxies: readonly Range[];
+  readonly #allowed: Checks;
+  readonly #allowedProxies: Checks;
   readonly #ports: ReadonlySet<number> | undefined;
   readonly #context: SecureContext | undefined;
 
@@ -71,8 +89,8 @@ export class Egress {
     const { ports = [80, 443], allow = [], allowProxies = [], authorities = [] } = options;
     this.wire = options.wire ?? machineWire();
     this.#resolver = options.resolver ?? dnsResolver();
-    this.#allow = allow.map(parseRange);
-    this.#allowProxies = allowProxies.map(parseRange);
+    this.#allowed = new Checks(allow.map(parseRange));
+    this.#allowedProxies = new Checks(allowProxies.map(parseRange));
     this.#ports = ports === "any" ? undefined : new Set(ports);
     this.#context = trusting(authorities);
   }
@@ -95,7 +113,7 @@ export class Egress {
         phase: "resolve",
         url: url.href,
       });
-    const addresses = await this.#lookUp(url.hostname, this.#allow, url.href);
+    const addresses = await this.#lookUp(url.hostname, this.#allowed, url.href);
     const target: Target = { url, port, isSecure, addresses };
     checked.add(target);
     return target;
@@ -126,13 +144,13 @@ export class Egress {
     }
   }
 
-  async #lookUp(host: string, allow: readonly Range[], url: string): Promise<readonly string[]> {
+  async #lookUp(host: string, checks: Checks, url: string): Promise<readonly string[]> {
     const literal = literalOf(host);
     const found = literal === undefined ? await this.#ask(host, url) : [literal];
     if (found.length === 0)
       throw new PageError("dns_failed", "there is no host of that name", { phase: "resolve", url });
     // One bad address condemns the name: a list with a private one in it is an attempt to get there.
-    if (!found.every((address) => isAllowed(address, allow))) throw blockedAddress(url);
+    if (!found.every((address) => checks.allows(address))) throw blockedAddress(url);
     return [...new Set(found)];
   }
 
@@ -173,7 +191,7 @@ export class Egress {
     const address = target.addresses.find((one) => !one.includes(":")) ?? target.addresses[0] ?? "";
     const host = proxy.resolve === "remote" ? url.hostname.replace(/^\[|\]$/g, "") : address;
     try {
-      const near = await this.#lookUp(bracketed(proxy.host), this.#allowProxies, url.href);
+      const near = await this.#lookUp(bracketed(proxy.host), this.#allowedProxies, url.href);
       const [raw] = await this.#connect(near, proxy.port, proxy.localAddress);
       opened.push(raw);
       const sent = (): void => this.wire.nudge?.();
