@@ -164,7 +164,7 @@ export class Egress {
       if (cause instanceof CancelledError || cause instanceof PageError) throw cause;
       const code = codeOf(cause);
       const message = `the name of the host could not be resolved${code}`;
-      throw new PageError("dns_failed", message, { phase: "resolve", url }, { cause });
+      throw new PageError("dns_failed", message, { phase: "resolve", url });
     }
   }
 
@@ -176,12 +176,7 @@ export class Egress {
     } catch (cause) {
       if (cause instanceof CancelledError) throw cause;
       const message = `the host could not be connected to${codeOf(cause)}`;
-      throw new PageError(
-        "connect_failed",
-        message,
-        { phase: "connect", url: url.href },
-        { cause },
-      );
+      throw new PageError("connect_failed", message, { phase: "connect", url: url.href });
     }
   }
 
@@ -210,7 +205,6 @@ export class Egress {
         ? `the host could not be connected to through a proxy${why}`
         : `the proxy has failed${why}`;
       const details = { phase: "connect", url: url.href } as const;
-      // Not as the cause: errors of sockets tell the address.
       throw new PageError(isTargets ? "connect_failed" : "proxy_failed", message, details);
     }
   }
@@ -221,7 +215,7 @@ export class Egress {
     } catch (cause) {
       if (cause instanceof CancelledError) throw cause;
       const message = `TLS with the host has failed${codeOf(cause)}`;
-      throw new PageError("tls_failed", message, { phase: "connect", url: url.href }, { cause });
+      throw new PageError("tls_failed", message, { phase: "connect", url: url.href });
     }
   }
 
@@ -262,7 +256,10 @@ function bracketed(host: string): string {
   return host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
 }
 
-/** ` (ECONNREFUSED)`: the code of an error of the host, which has no address in it. */
+/**
+ * ` (ECONNREFUSED)`: the code of an error of the host. The error itself, which has an address in it,
+ * is not passed on.
+ */
 function codeOf(cause: unknown): string {
   const first = cause instanceof AggregateError ? cause.errors[0] : cause;
   const { code } = (first ?? {}) as { readonly code?: unknown };
