@@ -103,7 +103,7 @@ export class Admission {
     let spent = this.#spent.get(key.id);
     if (spent?.month !== month) {
       const from = new Date(`${month}-01T00:00:00Z`);
-      const { cost } = await this.#store.ledger.usage(key.id, from, new Date(8.64e15));
+      const { cost } = await this.#store.ledger.usage(key.id, from, new Date("9999-12-31"));
       // Another request of the key may have asked at the same time.
       spent = this.#spent.get(key.id);
       if (spent?.month !== month) {

@@ -6,7 +6,7 @@
 import type { ServerResponse } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
-import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
+import { OpenAPIHono } from "@hono/zod-openapi";
 import * as asyncio from "asyncio-ts";
 import { once } from "asyncio-ts/patterns";
 import type { Context } from "hono";
@@ -139,12 +139,20 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     const isWhole = answer.envelope || request.json === true || request.extract !== undefined;
     const output = request.output ?? (request.extract === undefined ? "raw" : "extract");
     if (!isWhole && output === "raw" && c.env?.outgoing !== undefined) {
-      await service.stream(key, request, (page, id) =>
-        send(c.env.outgoing, page, statusFor(answer, page.head.status), {
+      const { outgoing } = c.env;
+      const sending = service.stream(key, request, (page, id) =>
+        send(outgoing, page, statusFor(answer, page.head.status), {
           ...receiptHeaders(page.head, id),
           ...named(dialect, page.head.status, page.head.finalUrl, page.head.failed.length + 1),
         }),
       );
+      try {
+        await sending;
+      } catch (error) {
+        // Once the head is out there is no other way to tell than to cut the connection.
+        if (!outgoing.headersSent) throw error;
+        outgoing.destroy();
+      }
       return RESPONSE_ALREADY_SENT;
     }
     const shaped = await service.fetch(key, { ...request, output });
@@ -199,28 +207,24 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
       content: { "application/json": { schema: errorAnswer } },
     },
   };
-  app.openapi(
-    createRoute({
-      method: "post",
-      path: "/v1/fetch",
-      summary: "Fetch a page",
-      request: { body: { content: { "application/json": { schema: fetchRequest } } } },
-      responses: {
-        200: {
-          description: "The page, with all receipts",
-          content: { "application/json": { schema: fetchAnswer } },
-        },
-        ...failures,
+  app.openAPIRegistry.registerPath({
+    method: "post",
+    path: "/v1/fetch",
+    summary: "Fetch a page",
+    request: { body: { content: { "application/json": { schema: fetchRequest } } } },
+    responses: {
+      200: {
+        description: "The page, with all receipts",
+        content: { "application/json": { schema: fetchAnswer } },
       },
-    }),
-    // The body is checked here, so that its errors have our form.
-    (async (c: Ask) => {
-      const key = await keyOf(c, own);
-      const request = checkedRequest(await jsonBody(c));
-      return c.json(jsonOf(await service.fetch(key, request), request));
-    }) as never,
-    () => undefined as never,
-  );
+      ...failures,
+    },
+  });
+  app.post("/v1/fetch", async (c) => {
+    const key = await keyOf(c, own);
+    const request = checkedRequest(await jsonBody(c));
+    return c.json(jsonOf(await service.fetch(key, request), request));
+  });
 
   app.post("/v1/batch", async (c) => {
     const key = await keyOf(c, own);
@@ -348,14 +352,8 @@ async function send(
     ...(type === undefined ? {} : { "content-type": type }),
   });
   outgoing.flushHeaders();
-  try {
-    for (let piece = await page.read(); piece !== undefined; piece = await page.read()) {
-      if (!outgoing.write(piece)) await once(outgoing, "drain");
-    }
-  } catch (error) {
-    // The head is out already: what is cut off must not look whole.
-    outgoing.destroy();
-    throw error;
+  for (let piece = await page.read(); piece !== undefined; piece = await page.read()) {
+    if (!outgoing.write(piece)) await once(outgoing, "drain");
   }
   outgoing.end();
 }

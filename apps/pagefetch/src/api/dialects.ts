@@ -72,6 +72,9 @@ function off(why: string): Parameter {
   };
 }
 
+/** By these a bot would say that it is something else; `x-sapi-` are parameters. */
+const telling = /^(from$|sec-|signature|x-sapi-)/;
+
 /** Takes the caller's own headers along. */
 function forwarded(prefix: string): Parameter {
   return {
@@ -87,7 +90,7 @@ function forwarded(prefix: string): Parameter {
       );
       const kept = [...draft.headers].flatMap(([name, text]) => {
         if (low !== "") return name.startsWith(low) ? [[name.slice(low.length), text]] : [];
-        return mine.has(name) || name.startsWith("x-sapi-") ? [] : [[name, text]];
+        return mine.has(name) || telling.test(name) ? [] : [[name, text]];
       });
       add(draft, Object.fromEntries(kept));
     },

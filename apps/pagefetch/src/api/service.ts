@@ -24,7 +24,7 @@ export interface ServiceParts {
   readonly store: Store;
   readonly outputs: Outputs;
   /** What is known of the proxies, for the cost of an attempt. @default none */
-  readonly proxies?: { list(): readonly (ProxyInfo & { readonly cost: number })[] } | undefined;
+  readonly proxies?: { list(): readonly ProxyInfo[] } | undefined;
   /** Keys that are not in the store, by their secret. */
   readonly keys?: ReadonlyMap<string, Key> | undefined;
   /** Requests that run at a time in all; above it `overloaded`. @default 500 */
