@@ -65,13 +65,9 @@ const LATENESS = 0.002;
  *
  * @example
  * const limiter = new patterns.RateLimiter({ rate: 100, burst: 2 });
- * const times: number[] = [];
  * const started = asyncio.getRunningLoop().time();
- * for (let n = 0; n < 4; n++) {
- *   await limiter.take();
- *   times.push(asyncio.getRunningLoop().time() - started);
- * }
- * assert.ok((times[1] ?? 1) < 0.01 && (times[3] ?? 0) > 0.015); // two at once, then one in 0.01 s
+ * for (let n = 0; n < 4; n++) await limiter.take(); // two at once, then one in 0.01 s
+ * assert.ok(asyncio.getRunningLoop().time() - started > 0.015);
  */
 export class RateLimiter implements Idling {
   /** What reports and errors call it. */

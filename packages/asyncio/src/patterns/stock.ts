@@ -11,8 +11,8 @@
  * left goes to the next in line. An item is idle, lent, or with one of these tasks, and never on
  * its way.
  *
- * The pool itself is a task as well, its keeper, while something is open, a child of its owner if it
- * has one. It waits until all is closed; cancelled, by the end of the run for example, it closes
+ * The pool itself is a task as well, its keeper, while something is open: a child of its owner if
+ * it has one. It waits until all is closed; cancelled, by the end of the run for example, it closes
  * the pool. So no run ends before its pools, a test sees one that was left open, and one that has
  * nothing open holds nobody up, and leaves nothing behind when it is dropped.
  *
@@ -279,7 +279,7 @@ export class Stock<T> {
 
   // --- the pool's own tasks, and its timer
 
-  /** Has a keeper from now on; false where the owner or the run has ended, of which all are told. */
+  /** Has a keeper from now on; false where the owner or the run has ended: all are told. */
   #begin(): boolean {
     const { description: name, options } = this;
     const { loop } = this.#home;
