@@ -15,36 +15,35 @@ interface Surroundings {
 }
 
 /** Throws where there is none, or one without `enterWith`, as in Cloudflare's workers. */
-export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
+export function contextHooks(): Pick<AsyncHooks, "AsyncLocalStorage" | "AsyncResource"> {
   const { process } = globalThis as Surroundings;
   try {
-    const Storage = process?.getBuiltinModule?.("node:async_hooks")?.AsyncLocalStorage;
-    if (Storage !== undefined) {
-      const probe = new Storage<unknown>();
+    const hooks = process?.getBuiltinModule?.("node:async_hooks");
+    if (hooks !== undefined) {
+      const probe = new hooks.AsyncLocalStorage<unknown>();
       probe.run(undefined, () => probe.enterWith(undefined));
-      return Storage;
+      return hooks;
     }
   } catch {
     // it has the name and not the function
   }
-  throw Object.assign(new Error(noHost(globalThis as Surroundings)), {
-    code: "ERR_ASYNCIO_NO_HOST",
-  });
+  const code = "ERR_ASYNCIO_NO_HOST";
+  throw Object.assign(new Error(noHost(globalThis as Surroundings)), { code });
 }
-
+/** The class alone. */
+export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
+  return contextHooks().AsyncLocalStorage;
+}
 let inRoot: (<R>(fn: () => R) => R) | undefined;
-
 /** Calls `fn` in the context of the first call, which is made when the library is loaded. */
 export function runInRoot<R>(fn: () => R): R {
   inRoot ??= contextStorage().snapshot();
   return inRoot(fn);
 }
-
 function noHost({ process, navigator }: Surroundings): string {
   const version = process?.versions?.node;
   const found = navigator?.userAgent ?? (version === undefined ? undefined : `Node ${version}`);
-  return (
-    "asyncio-ts runs on Node 20.19 or newer, Deno 2 and Bun, and here is none of them" +
-    `${found === undefined ? "" : ` (${found})`}: import it only in code that runs on a server`
-  );
+  const runsOn = "asyncio-ts runs on Node 20.19 or newer, Deno 2 and Bun, and here is none of them";
+  const here = found === undefined ? "" : ` (${found})`;
+  return `${runsOn}${here}: import it only in code that runs on a server`;
 }
