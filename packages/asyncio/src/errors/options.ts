@@ -21,7 +21,7 @@ export function complaintAbout(
   let isEmpty = true;
   for (const name in options) {
     if (names[name] === 1) isEmpty = false;
-    else if (Object.hasOwn(options, name)) return unknownOption(api, name, names);
+    else if (Object.hasOwn(options, name)) return unknownOption(api, name, Object.keys(names));
   }
   // An AbortSignal, a Map or a promise has no names of its own.
   if (!isEmpty || isPlain(options) || Object.keys(names).some((name) => name in options))
@@ -32,8 +32,7 @@ export function complaintAbout(
 /** Whether it was written as `{ ... }`, in any realm. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === Object.prototype || prototype === null) return true;
-  return Object.getPrototypeOf(prototype) === null;
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 function wrongShape(api: string, found: unknown, names: AnyNames, cure?: string): string {
@@ -58,45 +57,32 @@ function adviceFor(found: unknown, names: AnyNames): string | undefined {
   return found === null ? "Leave it out, or pass undefined" : undefined;
 }
 
-function unknownOption(api: string, name: string, names: AnyNames): string {
-  const known = Object.keys(names);
-  const nearest = nearestTo(name, known);
-  const list = known.map((one) => `\`${one}\``);
-  const all =
-    list.length === 1 ? list.join() : `${list.slice(0, -1).join(", ")} and ${list.at(-1)}`;
-  const advice = nearest === undefined ? `It has ${all}` : `Did you mean \`${nearest}\`?`;
-  return `${api} has no option \`${name}\`. ${advice}`;
-}
-
-/** The one of `known` that is most like `name`, if two letters of three are right. */
-function nearestTo(name: string, known: readonly string[]): string | undefined {
-  const wanted = flat(name);
+function unknownOption(api: string, name: string, known: readonly string[]): string {
   const [nearest] = known
-    .map((known) => ({ known, distance: distanceOf(wanted, flat(known)) }))
-    .filter((one) => one.distance <= Math.max(wanted.length, flat(one.known).length) / 3)
+    .map((one) => ({ one, distance: distanceOf(flat(name), flat(one)) }))
+    .filter(({ one, distance }) => distance <= Math.max(name.length, one.length) / 3)
     .sort((a, b) => a.distance - b.distance);
-  return nearest?.known;
+  const all = known.map((one) => `\`${one}\``).join(", ");
+  const advice =
+    nearest === undefined
+      ? `It has ${all.replace(/, (?=[^,]*$)/, " and ")}`
+      : `Did you mean \`${nearest.one}\`?`;
+  return `${api} has no option \`${name}\`. ${advice}`;
 }
 
 // `return_exceptions` and `returnExceptions` are the same.
 function flat(name: string): string {
-  return name.slice(0, 40).replaceAll(/[_-]/g, "").toLowerCase();
+  return name.replaceAll(/[_-]/g, "").toLowerCase();
 }
-/** How many letters have to be put in, taken out, replaced, or swapped with the next one. */
+
+/** How many letters differ between what begins and what ends alike; a swapped pair is one. */
 function distanceOf(a: string, b: string): number {
-  let before: number[] = [];
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const above = row;
-    row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const isSame = a[i - 1] === b[j - 1];
-      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      const [left = 0, diagonal = 0, up = 0] = [row[j - 1], above[j - 1], above[j]];
-      row[j] = Math.min(left + 1, up + 1, diagonal + (isSame ? 0 : 1));
-      if (isSwapped) row[j] = Math.min(row[j] as number, (before[j - 2] ?? 0) + 1);
-    }
-    before = above;
-  }
-  return row[b.length] as number;
+  const most = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < most && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < most - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  const [left, right] = [a.slice(start, a.length - end), b.slice(start, b.length - end)];
+  const isSwapped = left.length === 2 && left === right.slice(1) + right[0];
+  return isSwapped ? 1 : Math.max(left.length, right.length);
 }

@@ -23,7 +23,7 @@ export type Callback = (...args: never[]) => unknown;
  * await asyncio.sleep(0.01);
  */
 export class Handle {
-  /** The scope in which it was made. */
+  /** The scope that the callback runs in: one of its own, outside every task. */
   readonly scope: Scope;
   /** @internal Set by callAt. */ timer: Timer | undefined = undefined;
   /** @internal False for an `unref`ed timer: it may never be called. */ isAwaited = true;

@@ -25,7 +25,7 @@ const byHand = { requireManualDestroy: true }; // nothing is to be told of its e
 /** The queue, as its jobs see it. */
 export interface JobOwner {
   /** Where all jobs are waited for: the deadlines around it count for each. */
-  readonly keeper: Scope | undefined;
+  keeper(): Scope | undefined;
   /** That of all jobs in line: closed, and nothing waits in it. */
   readonly lineScope: Scope;
   /** What a job runs. */
@@ -147,7 +147,7 @@ export class Job<T> extends Task<T> {
 
   /** @internal */
   override get owner(): Scope | undefined {
-    return this.#queue.keeper;
+    return this.#queue.keeper();
   }
 
   /** @internal */
@@ -158,10 +158,5 @@ export class Job<T> extends Task<T> {
   /** @internal */
   override waitsOn(): Iterable<Task<unknown>> {
     return this.#isInLine ? [] : [this];
-  }
-
-  /** @internal */
-  override get variables(): Context {
-    return this.getContext();
   }
 }

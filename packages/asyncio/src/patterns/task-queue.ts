@@ -25,7 +25,7 @@ import { currentContext } from "../kernel/context.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task, TaskOptions } from "../kernel/task.ts";
-import { type Wait, WaitList } from "../kernel/wait.ts";
+import type { Wait } from "../kernel/wait.ts";
 import { bindSignal, checkSignalType } from "../ports/abort.ts";
 import { describeSync } from "../sync/lock.ts";
 import { createTask } from "../tasks/create-task.ts";
@@ -110,9 +110,8 @@ export class TaskQueue implements AsyncDisposable, Idling {
   #keeper: Task<void> | undefined = undefined;
   /** The keeper waits. */
   #join: Wait<void> | undefined = undefined;
-  readonly #joiners: WaitList = new WaitList();
-  /** Those who wait until fewer than `offer` are in line. */
-  readonly #belows: Set<Wait<void>> = new Set();
+  /** Those who wait until fewer than `offer` are in line, or until it is idle: 0. */
+  readonly #waits: Set<Wait<void>> = new Set();
   readonly #subject = {
     describeWait: (): string => this.#describe(),
     waitsOn: (): Task<unknown>[] => [...this.#running],
@@ -125,7 +124,6 @@ export class TaskQueue implements AsyncDisposable, Idling {
     const { limit = Number.POSITIVE_INFINITY, rate, onError, owner, name } = options ?? {};
     const { timeout = Number.POSITIVE_INFINITY, paused = false } = options ?? {};
     checkCount(api, "`limit`", limit, 0);
-    checkSeconds(api, "`timeout` in seconds", timeout);
     if (typeof paused !== "boolean") throw argumentError(api, "`paused` as a boolean", paused);
     if (rate !== undefined && !(rate instanceof RateLimiter))
       throw argumentError(api, "`rate` to be a RateLimiter", rate);
@@ -134,24 +132,15 @@ export class TaskQueue implements AsyncDisposable, Idling {
     if (owner !== undefined && !(owner instanceof TaskGroup))
       throw argumentError(api, "`owner` to be a task group", owner);
     this.#options = { ...options };
-    this.#details = {
-      priority: 0,
-      timeout,
-      name: undefined,
-      context: undefined,
-      cancelGrace: undefined,
-    };
+    this.#details = this.#detailsOf(api, { timeout });
     this.#limit = limit;
     this.name = name;
     if (paused) this.pause();
-    const queue = this;
     const { loop } = here();
     const lineScope = new Scope(loop, { label: "a job in line", context: currentContext() });
     lineScope.closed = true;
     this.#jobOwner = {
-      get keeper(): Scope | undefined {
-        return queue.#keeper?.scope;
-      },
+      keeper: () => this.#keeper?.scope,
       lineScope,
       bodyOf: (job, body) => this.#bodyOf(job, body),
       leave: (job) => this.#line.remove(job),
@@ -242,13 +231,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
 
   /** Waits until nothing runs and nothing stands in line. Cancelled, it changes nothing. */
   join(): Promise<void> {
-    const scope = here();
-    const stop = scope.interruption(this.#subject);
-    if (stop !== undefined) return stop;
-    if (this.idle) return completed(scope, this.#subject, undefined);
-    const wait = park<void>(scope, this.#subject);
-    this.#joiners.add(wait as Wait);
-    return wait.promise;
+    return this.#until(0);
   }
 
   /**
@@ -256,17 +239,23 @@ export class TaskQueue implements AsyncDisposable, Idling {
    */
   async whenBelow(size: number): Promise<void> {
     checkCount("`queue.whenBelow`", "a number of jobs", size);
+    await this.#until(size);
+  }
+
+  /** With 0, until it is idle. */
+  #until(size: number): Promise<void> {
     const scope = here();
     const stop = scope.interruption(this.#subject);
-    if (stop !== undefined) return await stop;
-    if (this.#line.size < size) return await completed(scope, this.#subject, undefined);
-    const wait = park<void>(scope, this.#subject, () => {
-      this.#belows.delete(wait);
-      return true;
-    });
+    if (stop !== undefined) return stop;
+    if (this.#isBelow(size)) return completed(scope, this.#subject, undefined);
+    const wait: Wait<void> = park<void>(scope, this.#subject, () => this.#waits.delete(wait));
     wait.offer = size;
-    this.#belows.add(wait);
-    await wait.promise;
+    this.#waits.add(wait);
+    return wait.promise;
+  }
+
+  #isBelow(size: number): boolean {
+    return size === 0 ? this.idle : this.#line.size < size;
   }
 
   /** Takes no more jobs, and waits for those that there are. */
@@ -322,20 +311,12 @@ export class TaskQueue implements AsyncDisposable, Idling {
       this.#line.remove(job);
       this.#start(job);
     }
-    if (this.#belows.size > 0) this.#tellBelows();
+    for (const wait of this.#waits)
+      if (this.#isBelow(wait.offer as number) && this.#waits.delete(wait)) wait.resume(); // see #until
     if (!this.idle) return;
-    this.#joiners.resumeAll(undefined);
     this.#keeper = undefined;
     this.#join?.joined();
     this.#join = undefined;
-  }
-
-  #tellBelows(): void {
-    for (const wait of this.#belows) {
-      if (this.#line.size >= (wait.offer as number)) continue; // put there by whenBelow
-      this.#belows.delete(wait);
-      wait.resume();
-    }
   }
 
   #bodyOf<T>(job: Job<T>, body: Coroutine<T>): Coroutine<T> {

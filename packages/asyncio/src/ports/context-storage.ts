@@ -3,22 +3,12 @@
  * time and not imported: so bundlers need not know it, and where there is none, an error says so.
  */
 
-type AsyncHooks = typeof import("node:async_hooks");
-
-/** Declared here so that it compiles without the types of a host. */
-interface Surroundings {
-  readonly process?: {
-    getBuiltinModule?(name: string): AsyncHooks | undefined;
-    readonly versions?: { readonly node?: string };
-  };
-  readonly navigator?: { readonly userAgent?: string };
-}
+import { type AsyncHooks, globals } from "./globals.ts";
 
 /** Throws where there is none, or one without `enterWith`, as in Cloudflare's workers. */
 export function contextHooks(): Pick<AsyncHooks, "AsyncLocalStorage" | "AsyncResource"> {
-  const { process } = globalThis as Surroundings;
   try {
-    const hooks = process?.getBuiltinModule?.("node:async_hooks");
+    const hooks = globals.process?.getBuiltinModule?.("node:async_hooks");
     if (hooks !== undefined) {
       const probe = new hooks.AsyncLocalStorage<unknown>();
       probe.run(undefined, () => probe.enterWith(undefined));
@@ -27,8 +17,7 @@ export function contextHooks(): Pick<AsyncHooks, "AsyncLocalStorage" | "AsyncRes
   } catch {
     // it has the name and not the function
   }
-  const code = "ERR_ASYNCIO_NO_HOST";
-  throw Object.assign(new Error(noHost(globalThis as Surroundings)), { code });
+  throw Object.assign(new Error(noHost()), { code: "ERR_ASYNCIO_NO_HOST" });
 }
 /** The class alone. */
 export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
@@ -40,10 +29,11 @@ export function runInRoot<R>(fn: () => R): R {
   inRoot ??= contextStorage().snapshot();
   return inRoot(fn);
 }
-function noHost({ process, navigator }: Surroundings): string {
-  const version = process?.versions?.node;
-  const found = navigator?.userAgent ?? (version === undefined ? undefined : `Node ${version}`);
+
+function noHost(): string {
+  const version = globals.process?.versions?.node;
+  const found = globals.navigator?.userAgent ?? (version && `Node ${version}`);
   const runsOn = "asyncio-ts runs on Node 20.19 or newer, Deno 2 and Bun, and here is none of them";
-  const here = found === undefined ? "" : ` (${found})`;
-  return `${runsOn}${here}: import it only in code that runs on a server`;
+  const which = found === undefined ? "" : ` (${found})`;
+  return `${runsOn}${which}: import it only in code that runs on a server`;
 }

@@ -5,6 +5,8 @@
  * is reset leaves its copy behind.
  */
 
+import { globals } from "./globals.ts";
+
 interface Copy {
   readonly home: string; // where it was loaded from: the folder, or the file of a bundle
   isCurrent(): boolean; // whether the running code is in a scope of that copy
@@ -16,10 +18,7 @@ interface Copies {
 }
 
 const key = Symbol.for("asyncio-ts.copies.1"); // the number of the contract
-const program = globalThis as unknown as {
-  [key]?: Copies;
-  readonly console: { error(text: string): void };
-};
+const program: { [key]?: Copies } = globals as object;
 if (program[key] === undefined) {
   const value: Copies = { all: [], isReported: false };
   Object.defineProperty(program, key, { value }); // not enumerable: test frameworks look for new globals
@@ -46,7 +45,7 @@ export function noticeOtherCopies(): void {
     const other = reference.deref();
     if (other === undefined || other === own || !other.isCurrent()) continue;
     copies.isReported = true;
-    program.console.error(describeMeeting(own, other, new Error().stack ?? ""));
+    globals.console.error(describeMeeting(own, other, new Error().stack ?? ""));
     return;
   }
 }

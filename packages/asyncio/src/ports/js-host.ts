@@ -1,6 +1,7 @@
 /** The JavaScript host in real time: clock, queues and timers of Node, Deno and Bun. */
 
 import { runInRoot } from "./context-storage.ts";
+import { globals, type HostTimers } from "./globals.ts";
 
 /** A timer of the host. */
 export interface HostTimer {
@@ -12,35 +13,13 @@ export interface HostTimer {
   clear(): void;
 }
 
-/** Declared here so that it compiles without the types of a host. */
-interface HostGlobals {
-  readonly performance: { now(): number };
-  readonly console: { error(text: string): void };
-  setTimeout(run: () => void, delayMs: number): unknown;
-  clearTimeout(timer: unknown): void;
-  setImmediate(run: () => void): unknown;
-  readonly process?: {
-    getBuiltinModule(name: "node:timers"): HostGlobals;
-    nextTick(run: () => void): void;
-    on(event: string, listener: () => void): void;
-    off(event: string, listener: () => void): void;
-    readonly env: Readonly<Record<string, string | undefined>>;
-  };
-  readonly Deno?: {
-    readonly permissions: {
-      querySync(permission: { name: "env"; variable: string }): { readonly state: string };
-    };
-  };
-}
-
-const globals = globalThis as unknown as HostGlobals; // the three hosts have these globals
 const settled: Promise<void> = Promise.resolve();
 // Taken at load: fake timers of a test framework, or of testing/bubble.ts, must not reach the real
 // loop. jsdom imitates a browser: there the timers of the Node below are taken.
 const hasTimers = globals.setImmediate !== undefined || globals.process === undefined;
-const { setTimeout, clearTimeout, setImmediate } = hasTimers
+const { setTimeout, clearTimeout, setImmediate }: HostTimers = hasTimers
   ? globals
-  : globals.process.getBuiltinModule("node:timers");
+  : (globals.process?.getBuiltinModule?.("node:timers") ?? globals);
 const nextTick = globals.process?.nextTick;
 const nowMs = globals.performance.now.bind(globals.performance);
 
@@ -70,10 +49,10 @@ export const jsHost = {
     // In the root context: a long timer must not keep the scopes of the code that sets it.
     const timer = runInRoot(() =>
       setTimeout(run, Math.min(Math.max(delayMs, 1), LONGEST_DELAY_MS)),
-    ) as { ref?(): void; unref?(): void };
+    );
     return {
       ref: () => timer.ref?.(),
-      unref: () => (timer.unref === undefined ? undefined : void timer.unref()),
+      unref: () => timer.unref?.(),
       clear: () => clearTimeout(timer),
     };
   },

@@ -7,36 +7,10 @@
 import { CancelledError } from "../errors/errors.ts";
 import { isA } from "../errors/render.ts";
 import { runInRoot } from "./context-storage.ts";
+import { globals } from "./globals.ts";
+import { jsHost } from "./js-host.ts";
 
-interface HostProcess {
-  nextTick(run: () => void): void;
-  on(event: string, listener: (reason: unknown) => void): void;
-  off(event: string, listener: (reason: unknown) => void): void;
-  listenerCount(event: string): number;
-}
-
-const { process, setImmediate } = globalThis as unknown as {
-  readonly process?: HostProcess;
-  setImmediate(run: () => void): unknown; // taken at load: fake timers must not reach it
-};
-
-/** Calls `answers` for each unhandled rejection: whether the library answers for it. */
-function guardRejections(answers: (reason: unknown) => boolean): void {
-  if (process === undefined) return;
-  let others: unknown[] = [];
-  const handBack = (): void => {
-    process.off("unhandledRejection", listener);
-    for (const reason of others) Promise.reject(reason);
-    others = [];
-    setImmediate(() => process.on("unhandledRejection", listener));
-  };
-  const listener = (reason: unknown): void => {
-    if (answers(reason) || process.listenerCount("unhandledRejection") > 1) return;
-    // After this batch, in which may be rejections of ours, and before anything else can happen.
-    if (others.push(reason) === 1) process.nextTick(handBack);
-  };
-  process.on("unhandledRejection", listener);
-}
+const { process } = globals;
 
 /** Asked whether the library answers for a rejection, in the context in which it came about. */
 export const rejectionHooks: Set<(reason: unknown) => boolean> = new Set();
@@ -45,7 +19,7 @@ export const abandonedHooks: Set<(error: CancelledError) => void> = new Set();
 /** The CancelledErrors that a run has ended with: only the program answers for these. */
 export const leftRun: WeakSet<object> = new WeakSet();
 
-let guarded = false;
+let guarded = process === undefined;
 /**
  * From now on the CancelledError of a branch that is not awaited does not crash the process, nor an
  * AbortError that it has caused. An async function of the program has made the branch's promise, so
@@ -54,7 +28,21 @@ let guarded = false;
 export function guardAbandonedBranches(): void {
   if (guarded) return;
   guarded = true;
-  runInRoot(() => guardRejections(answersFor));
+  runInRoot(() => process?.on("unhandledRejection", rejected));
+}
+
+let others: unknown[] = [];
+function rejected(reason: unknown): void {
+  if (answersFor(reason) || process?.listenerCount("unhandledRejection") !== 1) return;
+  // After this batch, in which may be rejections of ours, and before anything else can happen.
+  if (others.push(reason) === 1) process.nextTick(handBack);
+}
+
+function handBack(): void {
+  process?.off("unhandledRejection", rejected);
+  for (const reason of others) Promise.reject(reason);
+  others = [];
+  jsHost.macrotask(() => process?.on("unhandledRejection", rejected));
 }
 
 function answersFor(reason: unknown): boolean {

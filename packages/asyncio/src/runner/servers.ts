@@ -5,14 +5,11 @@
 
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
-
-const { process } = globalThis as {
-  process?: { getActiveResourcesInfo?(): string[] };
-};
+import { globals } from "../ports/globals.ts";
 
 /** How many servers of the process listen to ports; 0 where the host does not tell. */
 export function listeningServers(): number {
-  const kinds = process?.getActiveResourcesInfo?.() ?? [];
+  const kinds = globals.process?.getActiveResourcesInfo?.() ?? [];
   return kinds.filter((kind) => kind === "TCPServerWrap").length;
 }
 

@@ -14,6 +14,7 @@ import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { condense } from "../tasks/condense.ts";
+import { cancelLeftover } from "../tasks/leftovers.ts";
 
 /** Completions after which a loop looks at its budget: what it runs at least in one turn. */
 const LEAST_IN_A_TURN = 64;
@@ -97,10 +98,7 @@ class Shutdown {
     const cancelled = new Set<Task<unknown>>();
     for (let left = this.#leftovers(); left.length > 0; left = this.#leftovers()) {
       for (const task of left) {
-        // A task that was cancelled before may go on cleaning up: its grace period is running.
-        const { graceTimer, insists } = task.scope.cancelState;
-        const isEnding = graceTimer !== undefined || insists;
-        if (!cancelled.has(task) && !isEnding) task.cancelFor("shutdown");
+        if (!cancelled.has(task)) cancelLeftover(task);
         cancelled.add(task);
         if (this.#options.isDead && task.waitingFor().length === 0) task.abandon();
       }

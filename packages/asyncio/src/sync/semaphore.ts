@@ -62,8 +62,9 @@ export class Semaphore {
 
   /**
    * Waits for a permit, takes it, and gives a guard whose disposal releases it. Takes `count`
-   * permits at once when all of them are free, and nobody stands before. Cancelled while it waits,
-   * it has taken none. @param count @default 1
+   * permits at once when all of them are free, and nobody stands before. More than there are in
+   * all are no mistake: it waits until `resize` or `release` has added some, and so do all behind
+   * it. Cancelled while it waits, it has taken none. @param count @default 1
    */
   acquire(count = 1): Promise<Disposable> {
     if (count !== 1) {
@@ -254,6 +255,7 @@ export class BoundedSemaphore extends Semaphore {
 
   /** Gives `count` permits back. @throws InvalidStateError when all permits are back already. */
   override release(count = 1): void {
+    checkPermits("`semaphore.release`", count, 1);
     if (this.value + count > this.permits) {
       throw new InvalidStateError(
         `\`release\` of ${this.describe()} came once too often: all ${this.permits} permits are back. Release once for each acquire`,

@@ -1,10 +1,11 @@
 /** Starting tasks, and asking which there are. */
 
-import { checkCoroutine, checkOptions, checkSeconds } from "../errors/errors.ts";
+import { argumentError, checkCoroutine, checkOptions, checkSeconds } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
 import { checkSignalType } from "../ports/abort.ts";
+import { Context } from "../structures/context-values.ts";
 
 const KNOWN: Names<TaskOptions> = { name: 1, context: 1, eagerStart: 1, signal: 1, cancelGrace: 1 };
 
@@ -25,7 +26,9 @@ export function createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): T
 export function checkTaskOptions(api: string, options: TaskOptions | undefined): void {
   if (options === undefined) return;
   checkOptions(api, options, KNOWN);
-  const { cancelGrace = 0, signal } = options;
+  const { cancelGrace = 0, context, signal } = options;
+  if (context !== undefined && !(context instanceof Context))
+    throw argumentError(api, "`context` to be a Context", context, "Make one with `copyContext()`");
   checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
   checkSignalType(api, signal);
 }

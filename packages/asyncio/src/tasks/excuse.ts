@@ -3,17 +3,10 @@
  * nothing catches one, the library reports it and the process lives.
  */
 
-interface HostProcess {
-  nextTick(run: () => void): void;
-  on(event: string, listener: (error: unknown) => void): void;
-  off(event: string, listener: (error: unknown) => void): void;
-  listenerCount(event: string): number;
-}
+import { realHost } from "../kernel/host.ts";
+import { globals } from "../ports/globals.ts";
 
-const { process, setImmediate } = globalThis as unknown as {
-  readonly process?: HostProcess;
-  setImmediate(run: () => void): unknown; // taken at load: fake timers must not reach it
-};
+const { process } = globals;
 
 /** What was thrown since the host had its last turn, and its report. */
 const excused: Map<unknown, () => void> = new Map();
@@ -23,7 +16,7 @@ export function excuse<E extends Error>(error: E, report: () => void): E {
   if (process === undefined) return error;
   if (excused.size === 0) {
     process.on("uncaughtException", uncaught);
-    setImmediate(() => {
+    realHost.macrotask(() => {
       excused.clear();
       process.off("uncaughtException", uncaught);
     });

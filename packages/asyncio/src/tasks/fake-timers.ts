@@ -4,23 +4,19 @@
  * as it says. The reason would be hard to guess.
  */
 
-interface Timers {
-  readonly setTimeout: object;
-  readonly console: { error(text: string): void };
-}
+import { globals } from "../ports/globals.ts";
 
-const program = globalThis as unknown as Timers;
-const { setTimeout: original } = program;
+const { setTimeout: original } = globals;
 let isLookedFor = true;
 
 /** Called when something on a real loop begins to wait for time: reports fake timers, once. */
 export function noticeFakeTimers(): void {
-  const { setTimeout: current } = program;
+  const { setTimeout: current } = globals;
   if (!isLookedFor || (current === original && !wasFake)) return;
   const found = wasFake ? original : current;
   if (!isFake(found)) return;
   isLookedFor = false;
-  program.console.error(
+  globals.console.error(
     wasFake
       ? "asyncio-ts was loaded while the timers of the program were fake, and hangs until somebody moves their clock. " +
           "Import it before the timers are replaced, and test with `runTest` of asyncio-ts/testing, which has its own clock"
@@ -33,7 +29,7 @@ const wasFake = isFake(original);
 
 /** The fakes of sinon, so of Vitest and Jest; of Jest before; of node:test; of Deno's library. */
 function isFake(setTimeout: object): boolean {
-  const { clock, _isMockFunction, name } = setTimeout as Record<string, unknown>;
+  const { clock, _isMockFunction, name } = setTimeout as unknown as Record<string, unknown>;
   if (typeof clock === "object" || _isMockFunction === true) return true;
   return name === "bound #createTimer" || name === "fakeSetTimeout";
 }

@@ -19,6 +19,7 @@ import type { EventLoop } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
+import { globals } from "../ports/globals.ts";
 import type { Network } from "../streams/network.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
 
@@ -332,9 +333,7 @@ function isParked(task: Task<unknown>): boolean {
   return task.scope.parkedWaits().some((wait) => !wait.isForeign);
 }
 
-const { process } = globalThis as {
-  process?: { getActiveResourcesInfo?(): string[]; versions?: Record<string, string> };
-};
+const { process } = globals;
 
 /** False on Bun, whose list is always empty. */
 export const hostTellsWhatIsOpen: boolean =

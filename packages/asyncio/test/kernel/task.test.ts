@@ -158,6 +158,22 @@ describe("R21: createTask", () => {
     }),
   );
 
+  test(
+    "refuses a `context` that is none, and leaves no task behind",
+    virtual(async () => {
+      const context = new Map() as never;
+      for (const eagerStart of [false, true])
+        assert.throws(() => createTask(() => sleep(1), { context, eagerStart }), {
+          name: "TypeError",
+          code: "ERR_ASYNCIO_INVALID_ARGUMENT",
+          message:
+            "`createTask` expects `context` to be a Context, got an instance of Map. Make one with `copyContext()`",
+        });
+
+      assert.equal(allTasks().size, 1); // main
+    }),
+  );
+
   test("works anywhere, also outside run", async () => {
     const task = createTask(() => sleep(0, "value"));
 

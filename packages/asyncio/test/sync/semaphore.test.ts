@@ -106,6 +106,32 @@ describe("permits", () => {
   );
 });
 
+describe("more permits than there are", () => {
+  for (const [what, add] of [
+    ["resize", (semaphore: Semaphore) => semaphore.resize(3)],
+    ["release", (semaphore: Semaphore) => semaphore.release()],
+  ] as const) {
+    test(
+      `are waited for until \`${what}\` has added some, and nobody overtakes`,
+      virtual(async () => {
+        const semaphore = new Semaphore(2);
+        const many = createTask(() => semaphore.acquire(3));
+        await sleep(1);
+        const one = createTask(() => semaphore.acquire());
+        await sleep(1);
+        assert.deepEqual([many.done(), one.done(), semaphore.value], [false, false, 2]);
+
+        add(semaphore);
+
+        const guard = await many;
+        assert.ok(!one.done());
+        guard[Symbol.dispose]();
+        await one;
+      }),
+    );
+  }
+});
+
 describe("cancellation", () => {
   test(
     "right after the grant leaves the permit with the task, whose guard gives it back (S114)",
