@@ -1,5 +1,5 @@
-// Builds packages/asyncio to dist, if a source has changed since the last build: the declarations
-// by `tsc`, one file for each module, and the code by esbuild (bundle.mjs), in a few files. The new
+// Builds the packages to dist, if a source has changed since the last build: the declarations by
+// `tsc`, one file for each module, and the code by esbuild (bundle.mjs), in a few files. The new
 // build replaces the old one as a whole: files of deleted modules do not linger, and a program that
 // starts meanwhile does not find half a package. Runs on the machine's own Node, as setup does.
 
@@ -9,21 +9,35 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSyn
 import { join } from "node:path";
 import { root, SetupError } from "./install.mjs";
 
-const library = join(root, "packages/asyncio");
-const dist = join(library, "dist");
-const stamp = join(root, "node_modules/.built-sources");
+// A package that needs what its own lock file pins is built where that is installed: most commands
+// do without it.
+const packages = [
+  { name: "asyncio-ts", folder: "packages/asyncio", after: [] },
+  { name: "asyncio-ts-db", folder: "packages/db", after: ["packages/asyncio"], needs: "pg" },
+];
 
 // Throws SetupError with the compiler's output when a source does not compile.
 export function buildLibrary({ force = false } = {}) {
-  const hash = hashOfInputs();
+  for (const one of packages) {
+    const { folder, needs } = one;
+    if (needs === undefined || existsSync(join(root, folder, "node_modules", needs)))
+      build(one, force);
+  }
+}
+
+function build({ name, folder, after }, force) {
+  const home = join(root, folder);
+  const dist = join(home, "dist");
+  const stamp = join(root, `node_modules/.built-${folder.replace("/", "-")}`);
+  const hash = hashOfInputs([folder, ...after]);
   const isBuilt = existsSync(dist) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash;
   if (isBuilt && !force) return;
 
-  process.stdout.write("Building asyncio-ts ...");
+  process.stdout.write(`Building ${name} ...`);
   const startedAt = Date.now();
-  const next = join(library, `dist-${process.pid}`);
+  const next = join(home, `dist-${process.pid}`);
   try {
-    compileLibrary(library, next);
+    compileLibrary(home, next);
   } catch (error) {
     rmSync(next, { recursive: true, force: true });
     process.stdout.write(" failed\n");
@@ -55,13 +69,23 @@ function mustRun(args) {
   throw new SetupError(output.trim());
 }
 
-function hashOfInputs() {
-  const sources = readdirSync(join(library, "src"), { recursive: true })
-    .filter((name) => name.endsWith(".ts"))
-    .map((name) => join("packages/asyncio/src", name))
-    .sort();
-  const settings = ["tsconfig.base.json", "packages/asyncio/tsconfig.json", "package-lock.json"];
-  const tools = ["packages/asyncio/package.json", "scripts/build.mjs", "scripts/bundle.mjs"];
+function hashOfInputs(folders) {
+  const sources = folders.flatMap((folder) =>
+    readdirSync(join(root, folder, "src"), { recursive: true })
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => join(folder, "src", name))
+      .sort(),
+  );
+  const settings = folders.flatMap((folder) => [
+    `${folder}/tsconfig.json`,
+    `${folder}/package.json`,
+  ]);
+  const tools = [
+    "tsconfig.base.json",
+    "package-lock.json",
+    "scripts/build.mjs",
+    "scripts/bundle.mjs",
+  ];
   const hash = createHash("sha256");
   for (const name of [...settings, ...tools, ...sources]) {
     hash.update(`${name}\0${readFileSync(join(root, name), "utf8")}\0`);

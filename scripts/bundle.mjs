@@ -1,4 +1,4 @@
-// Puts the code of the library into a few files: `node scripts/bundle.mjs packages/asyncio dist`.
+// Puts the code of a package into a few files: `node scripts/bundle.mjs packages/asyncio dist`.
 // With a file for each of a hundred modules, most of the time to import it is spent on finding and
 // linking them.
 //
@@ -11,35 +11,36 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
 
-/** Folders of the sources by part of the first door; all others are its first part. */
-const folders = {
-  primitives: ["sync", "queues"],
-  outside: ["streams", "net", "process", "executors"],
+/**
+ * What is special about a package. `folders`: those of the sources by part of the first door; all
+ * others are its first part. `workers`: what workers begin with, loaded by their files, and
+ * imported by nobody. `platform`: "node" for one that imports modules of the host by name.
+ */
+const packages = {
+  "asyncio-ts": {
+    platform: "neutral",
+    folders: {
+      primitives: ["sync", "queues"],
+      outside: ["streams", "net", "process", "executors"],
+    },
+    workers: ["executors/thread-main", "executors/process-main"],
+  },
+  "asyncio-ts-db": { platform: "node", folders: undefined, workers: ["sqlite/worker"] },
 };
 
 const [home, out] = process.argv.slice(2).map((folder) => resolve(folder));
 const source = join(home, "src");
-const { exports } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
+const { name, exports } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
+const { platform, folders, workers: all } = packages[name];
+// `npm run bench -- --compare` builds what is older.
+const workers = all.filter((name) => existsSync(join(source, `${name}.ts`)));
 const doors = Object.values(exports)
   .filter((door) => typeof door === "object")
   .map((door) => door.default.replace(/^\.\/dist\/(.*)\.js$/, "$1"));
 
 // The parts of the first door, as entries that nobody imports: a chunk holds what the same entries
 // need.
-const exported = readFileSync(join(source, "index.ts"), "utf8").match(
-  /^export \{[^}]*\} from "\.\/[^"]+";$/gm,
-);
-const parts = { inside: "", primitives: "", outside: "" };
-for (const line of exported) {
-  const [, folder] = /from "\.\/([^/]+)\//.exec(line);
-  const [part] = Object.entries(folders).find(([, those]) => those.includes(folder)) ?? ["inside"];
-  parts[part] += `${line}\n`;
-}
-
-/** What workers begin with: loaded by their files, and imported by nobody. */
-const workers = ["executors/thread-main", "executors/process-main"].filter(
-  (name) => existsSync(join(source, `${name}.ts`)), // `npm run bench -- --compare` builds what is older
-);
+const parts = folders === undefined ? {} : partsOf(folders);
 
 const { metafile } = await build({
   absWorkingDir: home,
@@ -51,8 +52,9 @@ const { metafile } = await build({
   bundle: true,
   splitting: true,
   format: "esm",
-  platform: "neutral",
-  external: ["node:*"], // none today; older revisions have some
+  platform,
+  packages: "external",
+  external: ["node:*"], // of the first package older revisions only have some
   target: "es2022",
   sourcemap: true,
   sourcesContent: false, // src is in the package
@@ -67,6 +69,21 @@ for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {
 }
 // The maps of the parts are empty.
 for (const part of Object.keys(parts)) rmSync(join(out, `part-${part}.js.map`));
+
+function partsOf(folders) {
+  const exported = readFileSync(join(source, "index.ts"), "utf8").match(
+    /^export \{[^}]*\} from "\.\/[^"]+";$/gm,
+  );
+  const parts = { inside: "", primitives: "", outside: "" };
+  for (const line of exported) {
+    const [, folder] = /from "\.\/([^/]+)\//.exec(line);
+    const [part] = Object.entries(folders).find(([, those]) => those.includes(folder)) ?? [
+      "inside",
+    ];
+    parts[part] += `${line}\n`;
+  }
+  return parts;
+}
 
 /**
  * esbuild makes `var Task = class _Task` of a class that uses its own name, and then a task prints

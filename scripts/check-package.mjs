@@ -1,4 +1,4 @@
-// Packs the library as it would be published and looks at the result as its users would: publint
+// Packs the packages as they would be published and looks at the result as their users would: publint
 // for the manifest, attw for how the types resolve, and a consumer that imports every door with
 // all declarations checked. What it ships to be read has no dead links, and cites nothing that is
 // only here.
@@ -11,6 +11,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,18 +23,20 @@ import { root } from "./install.mjs";
 const citations =
   /\b[RFDS]\d+\b|\b8\.\d+\b|\b[Rr]ules? \d+|\b[Ff]ine points? \d+|\b(?:deviation|decision)s? \d+|\bbench:|\bdocs\/\S+|\bdesign\.md\b|(?<!\.\/)\b\w+\.(?:test\.)?ts\b/g;
 
+const packages = [
+  { name: "asyncio-ts", folder: "packages/asyncio", types: [], beside: [] },
+  // Two of its doors are for drivers and builders, whose types have to be there; it stands on Node.
+  {
+    name: "asyncio-ts-db",
+    folder: "packages/db",
+    types: ["node"],
+    beside: ["@types", "kysely", "pg", "undici-types"],
+  },
+];
+
 const work = mkdtempSync(join(tmpdir(), "asyncio-ts-package-"));
 try {
-  const pack = ["pack", "--silent", "--workspace=asyncio-ts", `--pack-destination=${work}`];
-  const tarball = run("npm", pack).trim().split("\n").at(-1);
-  const packed = join(work, tarball);
-
-  tool("publint/src/cli.js", [packed, "--strict"]);
-  tool("@arethetypeswrong/cli/dist/index.js", [packed, "--profile", "esm-only", "--no-emoji"]);
-  const home = unpack(packed);
-  checkTexts(home);
-  checkConsumer(home);
-  console.log(`${tarball} is ready to publish`);
+  for (const one of packages) check(one);
 } catch (error) {
   console.error(error.message);
   process.exitCode = 1;
@@ -41,8 +44,21 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 
-function unpack(packed) {
-  const home = join(work, "consumer/node_modules/asyncio-ts");
+function check(one) {
+  const pack = ["pack", "--silent", `--pack-destination=${work}`];
+  const tarball = run("npm", pack, join(root, one.folder)).trim().split("\n").at(-1);
+  const packed = join(work, tarball);
+
+  tool("publint/src/cli.js", [packed, "--strict"]);
+  tool("@arethetypeswrong/cli/dist/index.js", [packed, "--profile", "esm-only", "--no-emoji"]);
+  const home = unpack(packed, one.name);
+  checkTexts(home);
+  checkConsumer(home, one);
+  console.log(`${tarball} is ready to publish`);
+}
+
+function unpack(packed, name) {
+  const home = join(work, "consumer/node_modules", name);
   mkdirSync(home, { recursive: true });
   run("tar", ["-xzf", packed, "-C", home, "--strip-components=1"]);
   return home;
@@ -74,9 +90,9 @@ function checkTexts(home) {
 
 // The declarations of the modules from which a door exports something.
 function publicDeclarations(home) {
-  const doors = ["index", "executors", "lowlevel", "patterns", "testing", "worker"].map((door) =>
-    join(home, `dist/${door}.d.ts`),
-  );
+  const doors = globSync("dist/*.d.ts", { cwd: home })
+    .map((door) => join(home, door))
+    .filter((door) => readFileSync(door, "utf8").includes("@module"));
   const modules = doors.flatMap((door) =>
     [...readFileSync(door, "utf8").matchAll(/from "\.\/([^"]+)\.ts"/g)].map(([, name]) => name),
   );
@@ -86,11 +102,11 @@ function publicDeclarations(home) {
 // A program outside the repository, with the strictest reading of the declarations and no types
 // but its own: finds a declaration that stripInternal left dangling, or one that needs Node's
 // types.
-function checkConsumer(home) {
+function checkConsumer(home, { name, folder, types, beside }) {
   const { exports: doors } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
   const names = Object.keys(doors).filter((door) => !door.endsWith(".json"));
   const lines = names.map(
-    (door, index) => `import * as door${index} from "asyncio-ts${door.slice(1)}";`,
+    (door, index) => `import * as door${index} from "${name}${door.slice(1)}";`,
   );
   lines.push(
     `console.log(${names.map((_, index) => `Object.keys(door${index}).length`).join(", ")});`,
@@ -98,13 +114,17 @@ function checkConsumer(home) {
   const options = {
     target: "ES2022",
     lib: ["ES2023", "ESNext.Disposable", "DOM"],
-    types: [],
+    types,
     module: "nodenext",
     strict: true,
     exactOptionalPropertyTypes: true,
     skipLibCheck: false,
     outDir: "out",
   };
+  for (const more of beside) {
+    const there = join(root, folder, "node_modules", more);
+    symlinkSync(there, join(work, "consumer/node_modules", more));
+  }
   writeFileSync(join(work, "consumer/package.json"), '{ "type": "module" }\n');
   writeFileSync(join(work, "consumer/main.ts"), `${lines.join("\n")}\n`);
   writeFileSync(
@@ -119,9 +139,9 @@ function tool(path, args) {
   return run(process.execPath, [join(root, "node_modules", path), ...args]);
 }
 
-function run(command, args) {
+function run(command, args, cwd = root) {
   const result = spawnSync(command, args, {
-    cwd: root,
+    cwd,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, FORCE_COLOR: "0" },

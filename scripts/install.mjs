@@ -25,10 +25,11 @@ function lockOf(folder) {
   return [lock, stamp, createHash("sha256").update(readFileSync(lock)).digest("hex")];
 }
 
-// What is installed in a folder, and how much it is: the description in its package.json, which
-// completes the sentence "Installing ...".
+// What is installed in a folder, and how much it is: it completes the sentence "Installing ...". It
+// is the description in its package.json, or `config.installs` where that is for the readers of npm.
 export function whatIsInstalledIn(folder) {
-  return JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).description;
+  const { config, description } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  return config?.installs ?? description;
 }
 
 // Runs `npm ci` in `folder` unless its packages already match its lock file. Throws SetupError with

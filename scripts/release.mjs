@@ -10,7 +10,7 @@ import { spawnSync } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { buildLibrary } from "./build.mjs";
-import { root, SetupError } from "./install.mjs";
+import { ensureInstalled, root, SetupError, withLockFile } from "./install.mjs";
 
 const args = process.argv.slice(2);
 const isDry = args.includes("--dry-run");
@@ -41,7 +41,11 @@ try {
 
 function release(packages, version) {
   const tag = `v${version}`;
-  step("build", () => buildLibrary({ force: true }));
+  step("build", () => {
+    for (const folder of withLockFile(packages.map(({ folder }) => join(root, folder))))
+      ensureInstalled(folder);
+    buildLibrary({ force: true });
+  });
   step("package", () => show(process.execPath, [join(root, "scripts/check-package.mjs")]));
   if (!isDry) step("test", () => show(process.execPath, [join(root, "scripts/test.mjs")]));
   for (const { name, folder } of packages) {

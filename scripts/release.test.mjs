@@ -25,6 +25,7 @@ const clone = join(folder, "clone");
 const bin = join(folder, "bin");
 const published = join(folder, "published");
 const manifest = "packages/asyncio/package.json";
+const neighbour = "packages/db";
 const version = JSON.parse(readFileSync(join(root, manifest), "utf8")).version;
 const hasGit = spawnSync("git", ["ls-files"], { cwd: root }).status === 0;
 
@@ -43,7 +44,9 @@ describe("a release", { skip: hasGit ? false : "not a clone, or no git" }, () =>
 
     assert.equal(status, 0, output);
     assert.match(output, new RegExp(`asyncio-ts-${version}\\.tgz is ready to publish`));
-    assert.match(output, new RegExp(`asyncio-ts-${version}\\.tgz: \\d+ files, \\d+ kB packed`));
+    for (const name of ["asyncio-ts", "asyncio-ts-db"]) {
+      assert.match(output, new RegExp(`${name}-${version}\\.tgz: \\d+ files, \\d+ kB packed`));
+    }
     assert.match(output, /A dry run: nothing was published/);
     assert.equal(git("tag", "--list"), "ready\n");
     assert.equal(git("status", "--porcelain"), "");
@@ -57,7 +60,8 @@ describe("a release", { skip: hasGit ? false : "not a clone, or no git" }, () =>
 
     assert.equal(status, 0, output);
     assert.match(output, /all tests have run/);
-    assert.equal(readFileSync(published, "utf8"), "publish --provenance\n");
+    const both = "publish --provenance\npublish --provenance\n";
+    assert.equal(readFileSync(published, "utf8"), both);
     assert.equal(git("tag", "--list", "v*"), `v${version}\n`);
 
     const again = release({ ACTIONS_ID_TOKEN_REQUEST_URL: "https://example.org" });
@@ -103,7 +107,7 @@ describe("a release", { skip: hasGit ? false : "not a clone, or no git" }, () =>
         mkdirSync(join(clone, "packages/more"));
         writeFileSync(join(clone, "packages/more/package.json"), JSON.stringify(more));
       },
-      says: /versions are not in step: asyncio-ts is \S+, asyncio-ts-more is 9\.9\.9/,
+      says: /versions are not in step: asyncio-ts is \S+, asyncio-ts-db is \S+, asyncio-ts-more is 9\.9\.9/,
     },
     {
       name: "a package that wants another version of its neighbour",
@@ -208,17 +212,24 @@ function prepare() {
   // A folder of its own, for the build writes into it.
   mkdirSync(join(clone, "node_modules"));
   for (const name of readdirSync(join(root, "node_modules"))) {
-    if (name === ".built-sources") continue;
+    if (name.startsWith(".built-")) continue;
     const target =
       name === "asyncio-ts" ? join(clone, "packages/asyncio") : join(root, "node_modules", name);
     symlinkSync(target, join(clone, "node_modules", name));
   }
-  edit(manifest, (fields) => {
-    const directory = "packages/asyncio";
-    fields.repository = { type: "git", url: "git+https://example.org/asyncio-ts.git", directory };
-    fields.homepage = "https://example.org/asyncio-ts#readme";
-    fields.bugs = "https://example.org/asyncio-ts/issues";
-  });
+  // Its own packages; the one among them that is linked is that of the clone.
+  const theirs = join(root, neighbour, "node_modules");
+  mkdirSync(join(clone, neighbour, "node_modules"));
+  for (const name of readdirSync(theirs)) {
+    const target = name === "asyncio-ts" ? join(clone, "packages/asyncio") : join(theirs, name);
+    symlinkSync(target, join(clone, neighbour, "node_modules", name));
+  }
+  for (const directory of ["packages/asyncio", neighbour])
+    edit(`${directory}/package.json`, (fields) => {
+      fields.repository = { type: "git", url: "git+https://example.org/asyncio-ts.git", directory };
+      fields.homepage = "https://example.org/asyncio-ts#readme";
+      fields.bugs = "https://example.org/asyncio-ts/issues";
+    });
   replace("CHANGELOG.md", /^(## \S+ - ).*$/m, "$12026-01-01");
 
   mkdirSync(bin);

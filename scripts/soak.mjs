@@ -84,9 +84,12 @@ const parts = {
       file: "packages/asyncio/test/executors/soak.test.ts",
       env: { EXECUTORS_SECONDS: settings["executor-seconds"], EXECUTORS_SEED: settings.seed },
     },
+    {
+      part: "executors",
+      file: "packages/asyncio/test/executors/stopping.test.ts",
+      env: { EXECUTORS_ROUNDS: 1000 },
+    },
   ],
-  // In turns: what is broken everywhere shows early, and neighbours change.
-
   // In turns: what is broken everywhere shows early, and neighbours change.
   files: (wanted) =>
     Array.from({ length: settings.times }, () =>

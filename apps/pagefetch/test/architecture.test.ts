@@ -16,9 +16,10 @@ const below: Readonly<Record<string, readonly string[]>> = {
   sessions: ["contract"],
   identity: ["contract"],
   classify: ["contract"],
+  outputs: ["contract"],
   store: ["contract"],
   fetch: ["contract", "egress", "robots", "retry"],
-  api: "contract egress robots retry politeness proxies sessions identity classify store fetch".split(
+  api: "contract egress robots retry politeness proxies sessions identity classify outputs store fetch".split(
     " ",
   ),
 };

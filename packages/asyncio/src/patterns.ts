@@ -77,7 +77,7 @@ export {
   resources,
 } from "./patterns/resource.ts";
 export type { Borrower, Loan } from "./patterns/loan.ts";
-export { Pool, type PoolOptions } from "./patterns/pool.ts";
+export { type AcquireOptions, Pool, type PoolOptions } from "./patterns/pool.ts";
 export { Shared, type SharedOptions } from "./patterns/used-together.ts";
 export { type ChildSpec, supervise, type SuperviseOptions } from "./patterns/supervise.ts";
 export {

@@ -1,6 +1,6 @@
 // Compiled, never run: each statement is a claim about types.
 
-import { Event, Lock } from "../src/index.ts";
+import { Event, Lock, select } from "../src/index.ts";
 import { type CapacityLimiter, Keyed, type RateLimiter } from "../src/patterns.ts";
 import { type Equal, expectType } from "./equal.ts";
 
@@ -23,3 +23,7 @@ expectType<Equal<typeof lock, Lock>>();
 new Keyed(() => new Event());
 // @ts-expect-error: the work is running already
 rate.run(Promise.resolve(1));
+
+const [which, given] = await select({ turn: rate, loan: capacity, lock: locks.for(1) });
+if (which === "turn") expectType<Equal<typeof given, undefined>>();
+else expectType<Equal<typeof given, Disposable>>();

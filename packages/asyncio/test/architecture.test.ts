@@ -34,6 +34,7 @@ const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? []
 const kernelLines = { file: 324, total: 2400 };
 const linesBelow = 1195;
 const linesOfAFile = 479;
+const codeOfPatterns = 3687; // without comments and blank lines
 
 interface Import {
   readonly from: string;
@@ -120,6 +121,15 @@ test("what is below the kernel stays small", () => {
     .reduce((sum, file) => sum + linesOf(file), 0);
 
   assert.ok(total <= linesBelow, `${total} lines below kernel/, at most ${linesBelow}`);
+});
+
+test("the patterns stay small", () => {
+  const lines = files
+    .filter((file) => folder(file) === "patterns")
+    .flatMap((file) => (codes.get(file) ?? "").split("\n"))
+    .filter((line) => line.trim() !== "").length;
+
+  assert.ok(lines <= codeOfPatterns, `${lines} lines of code in patterns/`);
 });
 
 test("no source file is longer than can be read in one go", () => {

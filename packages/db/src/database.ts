@@ -1,30 +1,18 @@
-/**
- * A database: a pool of sessions, and everything that can be asked of one of them. The pool is that
- * of `asyncio-ts/patterns`: connecting is its business, so a borrower who is cancelled loses no
- * place in it and aborts no connect.
- */
+/** A database: its connections, and everything that can be asked of one of them. */
 
-import {
-  cleanup,
-  createTask,
-  getRunningLoop,
-  InvalidStateError,
-  type Task,
-  TimeoutError,
-  timeout,
-  wait,
-} from "asyncio-ts";
-import { type Loan, Pool, resource } from "asyncio-ts/patterns";
+import { timeout } from "asyncio-ts";
+import type { Loan } from "asyncio-ts/patterns";
 import { Borrowed } from "./borrowed.ts";
+import { Connections, giveBack } from "./connections.ts";
 import { type CopySource, copyIn, copyOut } from "./copy.ts";
 import type { Answer, Dialect, Driver, Request } from "./driver.ts";
-import { ConnectionLostError, PoolTimeoutError } from "./errors.ts";
+import { DatabaseError } from "./errors.ts";
 import { type Gap, type ListenOptions, listen, type Notification } from "./listen.ts";
 import { checkBody, checkCount, checkOptions, checkSeconds, type Names } from "./options.ts";
 import { Queries } from "./queries.ts";
 import { type Repeating, repeating } from "./repeating.ts";
 import type { QueryReport } from "./reports.ts";
-import { Session } from "./session.ts";
+import type { Session } from "./session.ts";
 import { SessionHandle } from "./session-handle.ts";
 import { type Sql, sql } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
@@ -94,34 +82,22 @@ export class Database extends Queries implements AsyncDisposable {
   readonly name: string;
   readonly #driver: Driver;
   readonly #options: DatabaseOptions;
-  readonly #grace: number;
-  readonly #pool: Pool<Session>;
-  /** Sessions that are open: those of the pool. */
-  readonly #sessions: Set<Session> = new Set();
-  #isClosed = false;
+  readonly #connections: Connections;
   readonly #repeating: Repeating;
 
   /** @internal */
   constructor(driver: Driver, options: DatabaseOptions) {
     super();
-    const { name = driver.engine, max = 10, min = 0, idle = 60, lifetime = 1800 } = options;
-    this.name = name;
+    this.name = options.name ?? driver.engine;
     this.#driver = driver;
     this.#options = options;
-    this.#grace = options.grace ?? 5;
     this.#repeating = repeating(this.prepares);
-    const connections = resource(
-      () => this.#open(),
-      (session) => this.#shut(session),
-    );
-    this.#pool = new Pool(connections, {
-      name,
-      max,
-      min,
-      idle,
-      lifetime,
-      check: (session) => isAlive(session),
-    });
+    this.#connections = new Connections(driver, this.name, options);
+  }
+
+  /** "postgres", "sqlite". */
+  get engine(): string {
+    return this.#driver.engine;
   }
 
   protected get dialect(): Dialect {
@@ -134,11 +110,11 @@ export class Database extends Queries implements AsyncDisposable {
 
   /** @internal Opens the first connection. */
   async open(): Promise<void> {
-    giveBack(await this.#borrow());
+    giveBack(await this.#connections.borrow());
   }
 
   protected async send(request: Request, title: string): Promise<readonly Answer[]> {
-    const loan = await this.#borrow();
+    const loan = await this.#connections.borrow(this.#driver.reads?.(request));
     try {
       return await loan.item.send(request, { title });
     } finally {
@@ -160,7 +136,7 @@ export class Database extends Queries implements AsyncDisposable {
   ): Promise<T> {
     checkTransaction("`transaction`", body, options);
     return await this.#repeating(options, async (transaction) => {
-      const loan = await this.#borrow();
+      const loan = await this.#connections.borrow(options.readOnly);
       try {
         return await runTransaction(loan.item, transaction(loan.item), body, options);
       } finally {
@@ -175,7 +151,7 @@ export class Database extends Queries implements AsyncDisposable {
    */
   async session<T>(body: (session: SessionHandle) => T | PromiseLike<T>): Promise<T> {
     checkBody("`session`", body);
-    const loan = await this.#borrow();
+    const loan = await this.#connections.borrow();
     const session = loan.item;
     const handle = new SessionHandle(session, this.prepares, this.#repeating);
     try {
@@ -196,12 +172,14 @@ export class Database extends Queries implements AsyncDisposable {
     options?: StreamOptions<Row>,
   ): AsyncIterableIterator<Row, undefined> {
     const { title, statement } = this.prepareQuery("`stream`", query, withoutBatch(options));
+    const request = { kind: "query", statement } as const;
+    const readOnly = this.#driver.reads?.(request); // undefined: as the server has it
     let loan: Loan<Session> | undefined;
     const source = {
       open: async () => {
-        loan = await this.#borrow();
+        loan = await this.#connections.borrow(readOnly);
         const session = loan.item;
-        const begin = this.dialect.begin({ seconds: Number.POSITIVE_INFINITY });
+        const begin = this.dialect.begin({ seconds: Number.POSITIVE_INFINITY, readOnly });
         await session.send({ kind: "script", text: begin }, { title });
         return (request: Request) => session.send(request, { title });
       },
@@ -227,8 +205,9 @@ export class Database extends Queries implements AsyncDisposable {
     source: CopySource,
     options?: { readonly name?: string },
   ): Promise<number> {
+    this.#refuseLack("`copyFrom`", "copy");
     const { title, statement } = this.prepareQuery("`copyFrom`", command, options);
-    const loan = await this.#borrow();
+    const loan = await this.#connections.borrow();
     try {
       return await copyIn(loan.item, statement, title, source);
     } finally {
@@ -241,8 +220,9 @@ export class Database extends Queries implements AsyncDisposable {
     command: Sql,
     options?: { readonly name?: string },
   ): AsyncIterableIterator<Uint8Array, undefined> {
+    this.#refuseLack("`copyTo`", "copy");
     const { title, statement } = this.prepareQuery("`copyTo`", command, options);
-    return copyOut(() => this.#borrow(), giveBack, statement, title);
+    return copyOut(() => this.#connections.borrow(), giveBack, statement, title);
   }
 
   /**
@@ -253,8 +233,8 @@ export class Database extends Queries implements AsyncDisposable {
     channel: string,
     options?: ListenOptions,
   ): AsyncIterableIterator<Notification | Gap, undefined> {
-    const open = async (): Promise<Session> => this.#newSession(await this.#driver.connect());
-    return listen(open, channel, options);
+    this.#refuseLack("`listen`", "listen");
+    return listen(() => this.#connections.open(), channel, options);
   }
 
   /**
@@ -268,12 +248,10 @@ export class Database extends Queries implements AsyncDisposable {
   ): Promise<T> {
     checkBody("`lock`", body);
     const title = `lock ${name}`;
+    const query = this.dialect.lock?.(String(name));
     return await this.transaction(
       async (transaction) => {
-        await transaction.execute(
-          sql`select pg_advisory_xact_lock(hashtextextended(${String(name)}, 0))`,
-          { name: title },
-        );
+        if (query !== undefined) await transaction.execute(query, { name: title });
         return await body(transaction);
       },
       { name: title, ...options },
@@ -291,12 +269,7 @@ export class Database extends Queries implements AsyncDisposable {
 
   /** How many connections there are, and who has them. */
   stats(): DatabaseStats {
-    const { max, open, idle, waiting } = this.#pool.statistics();
-    const now = getRunningLoop().time();
-    const holders = this.#pool
-      .holders()
-      .map(({ task, since }) => ({ task: task?.getName(), seconds: now - since }));
-    return { name: this.name, max, open, idle, waiting, holders };
+    return this.#connections.stats();
   }
 
   /**
@@ -308,13 +281,7 @@ export class Database extends Queries implements AsyncDisposable {
     checkOptions("`close`", options, { drain: 1 });
     const { drain = Number.POSITIVE_INFINITY } = options;
     checkSeconds("`close`", "drain", drain);
-    this.#isClosed = true;
-    const closing = createTask(() => this.#pool.close(), { name: `close ${this.name}` });
-    if (drain !== Number.POSITIVE_INFINITY) {
-      const { pending } = await wait([closing], { delay: drain });
-      if (pending.size > 0) await this.#endSessions(closing);
-    }
-    await closing;
+    await this.#connections.close(drain);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -323,100 +290,16 @@ export class Database extends Queries implements AsyncDisposable {
 
   /** @internal Lends a connection to foreign code, which gives it back by itself. */
   async borrow(): Promise<Borrowed> {
-    return new Borrowed(await this.#borrow(), giveBack);
+    return new Borrowed(await this.#connections.borrow(), giveBack);
   }
 
-  // --- sessions
-
-  async #endSessions(closing: Task<void>): Promise<void> {
-    const error = new InvalidStateError(`database ${JSON.stringify(this.name)} was closed`);
-    for (const session of this.#sessions) session.abandonAll(error);
-    const { pending } = await wait([closing], { delay: this.#grace });
-    if (pending.size === 0) return;
-    const reason = new ConnectionLostError(error.message);
-    for (const session of this.#sessions) session.destroy(reason);
-  }
-
-  async #open(): Promise<Session> {
-    const session = this.#newSession(await this.#driver.connect());
-    this.#sessions.add(session);
-    return session;
-  }
-
-  #newSession(connection: Awaited<ReturnType<Driver["connect"]>>): Session {
-    return new Session(connection, {
-      grace: this.#grace,
-      dialect: this.dialect,
-      database: this.name,
-      onQuery: this.#options.onQuery,
+  #refuseLack(api: string, what: "copy" | "listen"): void {
+    const cure = this.dialect.lacks?.[what];
+    if (cure === undefined) return;
+    throw new DatabaseError(`${api} is not there for ${this.engine}. ${cure}`, {
+      sqlstate: "0A000",
     });
   }
-
-  async #shut(session: Session): Promise<void> {
-    this.#sessions.delete(session);
-    await session.connection.close();
-  }
-
-  /** A connection that is there. */
-  async #borrow(): Promise<Loan<Session>> {
-    for (;;) {
-      const loan = this.#pool.tryAcquire() ?? (await this.#waitForOne());
-      if (loan.item.lost === undefined) return loan;
-      giveBack(loan);
-    }
-  }
-
-  async #waitForOne(): Promise<Loan<Session>> {
-    const { acquire = 30 } = this.#options;
-    if (this.#isClosed)
-      throw new InvalidStateError(`database ${JSON.stringify(this.name)} is closed`);
-    if (acquire === Number.POSITIVE_INFINITY) return await this.#pool.acquire();
-    try {
-      return await timeout(acquire, () => this.#pool.acquire());
-    } catch (error) {
-      if (!(error instanceof TimeoutError)) throw error;
-      throw new PoolTimeoutError(this.#describeShortage(acquire), { cause: error });
-    }
-  }
-
-  #describeShortage(seconds: number): string {
-    const { holders, max, open } = this.stats();
-    const names = holders.map(
-      ({ task, seconds }) =>
-        `${task === undefined ? "plain code" : `task ${JSON.stringify(task)}`} (for ${seconds.toFixed(1)} s)`,
-    );
-    const shown = names.length > 10 ? [...names.slice(0, 10), `${names.length - 10} more`] : names;
-    const who =
-      names.length === 0
-        ? `none is lent, ${open} are open: the server may be unreachable`
-        : `they are held by ${shown.join(", ")}`;
-    return `no connection of database ${JSON.stringify(this.name)} came free within ${seconds} s. Of at most ${max}, ${who}`;
-  }
-}
-
-/** @internal Only a session that is idle is lent again. */
-export function giveBack(loan: Loan<Session>): void {
-  const session = loan.item;
-  if (session.lost !== undefined) loan.discard(session.lost);
-  else if (session.isBusy || session.connection.status !== "idle") {
-    const reason = new ConnectionLostError(
-      `${session.connection.label} was cut off: it was given back in the middle of a transaction`,
-    );
-    session.destroy(reason);
-    loan.discard(reason);
-  }
-  loan[Symbol.dispose]();
-}
-
-/** A ping, for a connection that was idle for a while. */
-async function isAlive(session: Session): Promise<boolean> {
-  if (session.lost !== undefined) return false;
-  const statement = { text: "select 1", values: [], prepare: false };
-  const { grace } = session.options;
-  const answer = await cleanup(grace, () =>
-    session.send({ kind: "query", statement }, { title: "check", onCancel: "cut" }),
-  );
-  return answer !== undefined;
 }
 
 /** @internal Checks what all databases take. */

@@ -12,6 +12,8 @@
  * else's query.
  */
 
+import type { Sql } from "./sql.ts";
+
 /** What a connection is in, as its server tells. */
 export type Status = "idle" | "transaction" | "failed";
 
@@ -118,8 +120,13 @@ export interface DriverConnection {
 export interface Driver {
   /** "postgres", "sqlite", "fake". */
   readonly engine: string;
-  /** Opens a connection. Cancelled, it leaves none. */
-  connect(): Promise<DriverConnection>;
+  /** Opens a connection. Cancelled, it leaves none. @param reads - it need not write */
+  connect(reads?: boolean): Promise<DriverConnection>;
+  /**
+   * Where one connection writes and the others only read: whether one of those can take a request.
+   * Undefined where all connections are equal.
+   */
+  readonly reads?: ((request: Request) => boolean) | undefined;
   /** The words of this engine. */
   readonly dialect: Dialect;
 }
@@ -137,4 +144,11 @@ export interface Dialect {
   isCancelled(error: unknown): boolean;
   /** The text of a placeholder, by its place from 1. */
   placeholder(index: number): string;
+  /**
+   * The statement with which a transaction takes a lock with a name; undefined where whoever writes
+   * is alone already.
+   */
+  readonly lock: ((name: string) => Sql) | undefined;
+  /** What this engine has not, and what to do instead. */
+  readonly lacks?: Readonly<Partial<Record<"copy" | "listen", string>>>;
 }

@@ -2,7 +2,8 @@
  * Kysely on a database of this package: its own API, on our pool, with our cancellation and our
  * answers to "did it commit?". A transaction of Kysely's is one of ours; a `signal` of Kysely's
  * cancels the query on the server, in a transaction too. Values are read as the database reads them.
- * Kysely's Migrator works as it is: it takes its own lock.
+ * Kysely's Migrator works as it is: it takes its own lock. On SQLite all queries of Kysely go to the
+ * connection that writes, since Kysely does not say which of them only read.
  * @module asyncio-ts-db/kysely
  */
 
@@ -17,6 +18,9 @@ import {
   PostgresIntrospector,
   PostgresQueryCompiler,
   type QueryResult,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
   type TransactionSettings,
 } from "kysely";
 import type { Borrowed } from "./borrowed.ts";
@@ -30,9 +34,17 @@ import { RowStream } from "./stream.ts";
 export function dialect(database: Database): Dialect {
   if (!(database instanceof Database))
     throw argumentError("`dialect`", "a database made by `connect`", database);
+  const createDriver = (): Driver => new KyselyDriver(database);
+  if (database.engine === "sqlite")
+    return {
+      createAdapter: () => new SqliteAdapter(),
+      createDriver,
+      createIntrospector: (kysely) => new SqliteIntrospector(kysely),
+      createQueryCompiler: () => new SqliteQueryCompiler(),
+    };
   return {
     createAdapter: () => new PostgresAdapter(),
-    createDriver: () => new KyselyDriver(database),
+    createDriver,
     createIntrospector: (kysely) => new PostgresIntrospector(kysely),
     createQueryCompiler: () => new PostgresQueryCompiler(),
   };
@@ -55,6 +67,8 @@ class KyselyDriver implements Driver {
     connection: KyselyConnection,
     { isolationLevel, accessMode }: TransactionSettings,
   ): Promise<void> {
+    // SQLite has one level, and whoever writes is alone.
+    if (this.#database.engine === "sqlite") return await connection.say("begin");
     const level = isolationLevel === undefined ? "" : ` isolation level ${isolationLevel}`;
     await connection.say(`begin${level}${accessMode === undefined ? "" : ` ${accessMode}`}`);
   }

@@ -13,7 +13,8 @@ import { PgDriver } from "./postgres/driver.ts";
 import { parseHost, parseUrl, type Target } from "./postgres/target.ts";
 import { type TypeOptions, TypeTable } from "./postgres/values.ts";
 
-export { type Parser, PreciseDate, type TypeName, type TypeOptions } from "./postgres/values.ts";
+export type { Parser, TypeName, TypeOptions } from "./postgres/values.ts";
+export { PreciseDate } from "./precise-date.ts";
 
 /** What `connect` takes. */
 export interface PostgresOptions extends DatabaseOptions {

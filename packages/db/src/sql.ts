@@ -40,7 +40,7 @@ export class Sql {
 
   /** The text with placeholders, as PostgreSQL wants them. Values are not in it. */
   toString(): string {
-    return compile(this, (index) => `$${index}`).text;
+    return compile(this, dollar).text;
   }
 }
 
@@ -50,14 +50,29 @@ export interface Compiled {
   readonly values: readonly unknown[];
 }
 
-/** The texts of fixed templates, by the template, which the engine of JavaScript makes once. */
-const texts: WeakMap<readonly string[], string> = new WeakMap();
+/** How an engine writes the place of a value, by its number from 1. */
+export type Placeholder = (index: number) => string;
+
+/**
+ * The texts of fixed templates, by the template, which the engine of JavaScript makes once, for each
+ * way to write placeholders.
+ */
+const texts: Map<Placeholder, WeakMap<readonly string[], string>> = new Map();
+
+function textsFor(placeholder: Placeholder): WeakMap<readonly string[], string> {
+  let found = texts.get(placeholder);
+  if (found === undefined) {
+    found = new WeakMap();
+    texts.set(placeholder, found);
+  }
+  return found;
+}
 
 /** @internal The text of `query` with placeholders, and the values for them. */
-export function compile(query: Sql, placeholder: (index: number) => string): Compiled {
+export function compile(query: Sql, placeholder: Placeholder): Compiled {
   const values: unknown[] = [];
   const template = query.isFixed ? templateOf(query) : undefined;
-  const known = template === undefined ? undefined : texts.get(template);
+  const known = template === undefined ? undefined : textsFor(placeholder).get(template);
   if (known !== undefined) {
     for (const part of query.parts) if (part instanceof Value) values.push(part.value);
     return { text: known, values };
@@ -71,7 +86,7 @@ export function compile(query: Sql, placeholder: (index: number) => string): Com
     } else for (const inner of part.parts) visit(inner);
   };
   visit(query);
-  if (template !== undefined) texts.set(template, text);
+  if (template !== undefined) textsFor(placeholder).set(template, text);
   return { text, values };
 }
 
@@ -79,6 +94,10 @@ const templates: WeakMap<Sql, readonly string[]> = new WeakMap();
 
 function templateOf(query: Sql): readonly string[] | undefined {
   return templates.get(query);
+}
+
+function dollar(index: number): string {
+  return `$${index}`;
 }
 
 /** What `sql` is: a tag, with functions for what is no value. */

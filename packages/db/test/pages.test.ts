@@ -33,6 +33,7 @@ test("links of the pages lead somewhere", () => {
 test("the package uses the doors of asyncio-ts, and no driver but where it is asked for", () => {
   const doors = new Set([
     "asyncio-ts",
+    "asyncio-ts/executors",
     "asyncio-ts/lowlevel",
     "asyncio-ts/patterns",
     "asyncio-ts/testing",

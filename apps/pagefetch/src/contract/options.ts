@@ -49,7 +49,7 @@ export interface FetchOptions {
    * @default "off"
    */
   readonly cache?: "off" | "read" | "write" | "use" | undefined;
-  /** The greatest age at which a stored page is used, whatever it says of itself. */
+  /** A stored page that is older is asked about again, even if it says that it is fresh. */
   readonly maxAge?: number | undefined;
   /** Cancels the call; the caller gets the signal's reason. */
   readonly signal?: AbortSignal | undefined;

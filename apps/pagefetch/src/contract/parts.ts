@@ -188,3 +188,19 @@ export interface RobotsAnswer {
   readonly sent: number;
   readonly received: number;
 }
+
+/**
+ * How `robots/` gets a file: by a GET through the same egress and the same politeness, which follows
+ * five redirects and judges nothing. It has a deadline of its own.
+ * @throws PageError if there was no answer.
+ */
+export type RobotsFetch = (url: URL) => Promise<RobotsResponse>;
+
+export interface RobotsResponse {
+  readonly status: number;
+  readonly headers: HeaderList;
+  /** Decompressed. What comes behind the first 512,001 bytes is not read. */
+  readonly bytes: Uint8Array;
+  readonly sent: number;
+  readonly received: number;
+}

@@ -2,6 +2,7 @@
 
 import type { ErrorCode, Phase } from "./errors.ts";
 import type { HeaderList } from "./headers.ts";
+import type { Verdict } from "./parts.ts";
 
 /** Seconds, and how many bytes crossed the wire on both sides of it. */
 export interface Spent {
@@ -72,6 +73,8 @@ export interface PageHead {
   readonly identity: string;
   readonly session?: string | undefined;
   readonly cache: CacheOutcome;
+  /** What the classifier takes it for, where that is not simply a page. */
+  readonly verdict?: Verdict | undefined;
 }
 
 /** A page, whole. */

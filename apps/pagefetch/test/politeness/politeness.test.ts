@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as asyncio from "asyncio-ts";
-import { cancelSweep, explore, VirtualLoop } from "asyncio-ts/testing";
+import { cancelSweep, explore } from "asyncio-ts/testing";
 import { PageError } from "../../src/contract/errors.ts";
 import type { Turn } from "../../src/contract/parts.ts";
 import {
@@ -9,14 +9,7 @@ import {
   type PolitenessOptions,
   siteOf,
 } from "../../src/politeness/politeness.ts";
-
-/** Runs `body` in virtual time. */
-function virtual(body: (loop: asyncio.EventLoop) => Promise<void>): () => Promise<void> {
-  return async () => {
-    const loop = new VirtualLoop();
-    await asyncio.run(() => body(loop), { loop });
-  };
-}
+import { virtual } from "../support/virtual.ts";
 
 interface Visit {
   readonly host?: string;

@@ -14,7 +14,7 @@ import type { ConcurrentMap } from "../tasks/concurrent-map.ts";
 import { mapConcurrent } from "../tasks/map-concurrent.ts";
 import { ExecutorJob, JobStream } from "./job.ts";
 import { type AnyFunction, checkedFunction, type FunctionName, type Sendable } from "./sendable.ts";
-import { unwrap, Work, type WorkCancellation } from "./work.ts";
+import { Work, type WorkCancellation } from "./work.ts";
 
 /** Options of `executor.map`. */
 export interface ExecutorMapOptions {
@@ -144,17 +144,18 @@ export abstract class Executor implements AsyncDisposable {
    * InvalidStateError after `shutdown`. Source: Trio's to_thread.run_sync, and
    * concurrent.futures.Executor for the name of the class.
    */
-  async run<A extends unknown[], R>(
-    fn: Sendable<(...args: A) => R>,
-    ...args: A
-  ): Promise<Awaited<R>> {
-    const name = checkedFunction("`executor.run`", fn);
-    const scope = here();
-    const stop = scope.interruption(name.name);
-    if (stop !== undefined) await stop;
-    const work = this.#make("`executor.run`", name, args, scope);
-    this.accept(work);
-    return unwrap(work, await work.join()) as Awaited<R>;
+  run<A extends unknown[], R>(fn: Sendable<(...args: A) => R>, ...args: A): Promise<Awaited<R>> {
+    try {
+      const name = checkedFunction("`executor.run`", fn);
+      const scope = here();
+      const stop = scope.interruption(name.name);
+      if (stop !== undefined) return stop;
+      const work = this.#make("`executor.run`", name, args, scope);
+      this.accept(work);
+      return work.join() as Promise<Awaited<R>>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**

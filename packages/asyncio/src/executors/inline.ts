@@ -19,7 +19,7 @@ import { inJob } from "./job-context.ts";
 import { Line } from "./line.ts";
 import { loadedFunction, loadFunction, loadModule } from "./modules.ts";
 import { addressOf } from "./sendable.ts";
-import { pack, refusal, unpack } from "./sending.ts";
+import { type Callbacks, refusal, unpack } from "./sending.ts";
 import type { Outcome, Work, WorkCancellation } from "./work.ts";
 
 /** What `new InlineExecutor` takes. */
@@ -145,12 +145,17 @@ export class InlineExecutor extends Executor {
     });
   }
 
+  /** @internal */
+  describe(): string {
+    return `the loop of ${this.name}`;
+  }
+
   #startNext(): void {
     for (let work = this.#line.first; work !== undefined; work = this.#line.first) {
       if (this.#running.size >= this.maxWorkers) return;
       this.#line.remove(work);
       work.state = "sent";
-      work.place = `the loop of ${this.name}`;
+      work.place = this;
       work.startedAt = realHost.now();
       this.#waitTime = work.startedAt - work.madeAt;
       this.#start(work);
@@ -202,22 +207,19 @@ export class InlineExecutor extends Executor {
 
   /** As a worker would get them. */
   #argumentsOf(work: Work): readonly unknown[] {
-    let { packed } = work;
-    if (packed.places === undefined) {
+    if (work.callbacks === undefined) {
       try {
-        return structuredClone(packed.args, { transfer: [...work.fn.settings.transfer] as never });
+        return structuredClone(work.args, { transfer: [...work.fn.settings.transfer] as never });
       } catch (cause) {
-        packed = pack(packed.args, true);
-        work.packed = packed;
-        if (packed.places === undefined) throw refusal("args", packed.args, cause);
+        if (!work.searchCallbacks()) throw refusal("args", work.args, cause);
       }
     }
-    const places = packed.places ?? [];
-    const copies = copied("args", packed.args) as readonly unknown[];
+    const { places, functions } = work.callbacks as Callbacks;
+    const copies = copied("args", work.args) as readonly unknown[];
     let calls = 0;
     return unpack(copies, places, (index, isSync) => (...given: readonly unknown[]) => {
       if (isSync) {
-        const callback = packed.functions[index];
+        const callback = functions[index];
         return copied("result", callback?.fn(...(copied("args", given) as never[])));
       }
       return new Promise((resolve, reject) => {

@@ -42,7 +42,7 @@ export class ExecutorJob<T> extends Task<T> {
 
   /** @internal */
   constructor(loop: EventLoop, work: Work) {
-    super(loop, async () => unwrap(work, await work.join()) as T, { name: work.id });
+    super(loop, () => work.join() as Promise<T>, { name: work.id });
     this.id = work.id;
     const feed = new Feed(
       `the progress of ${work.describe()}`,

@@ -14,6 +14,8 @@ export interface LinkOptions {
 
 export interface LinkListener {
   received(message: FromWorker): void;
+  /** The same as that message, for results that come in bursts. */
+  done(seq: number, seconds: number, value: unknown): void;
   /** It has gone: nothing of it runs any more, and nothing comes after this. */
   exited(end: WorkerEnd): void;
 }
@@ -29,10 +31,8 @@ export interface Link {
   cancel(seq: number, source: CancelSource, reason: unknown, by: string | undefined): void;
   /** Takes a job back if it has not started. */
   revoke(seq: number): void;
-  /** Whether the job may have started. */
+  /** Whether a job that was sent may have started. */
   mayHaveStarted(seq: number): boolean;
-  /** The pool is through with a job. */
-  forget(seq: number): void;
   reply(seq: number, call: number, outcome: CallOutcome): void;
   grant(seq: number, count: number): void;
   /** Interrupts the job that runs; true if it was cut off and the worker can go on. */

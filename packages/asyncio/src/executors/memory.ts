@@ -9,7 +9,8 @@
  *       └────the pool takes it back──▶ revoked
  *
  * The word is the number of the job and its state, so a slot may be used again at once: what still
- * lies in the thread under an old number does not fit any more.
+ * lies in the thread under an old number does not fit any more. The number says which slot it is,
+ * and the pool gives out none whose slot is taken.
  *
  * The ring makes small jobs cheap: a result that waits in it costs no message. The thread sends one
  * that wakes the pool up, and no second one until that has been heard. A result is there for the
@@ -26,7 +27,8 @@ const MEGABYTES = 4;
 /** The job whose function was called and has not returned; 0 if there is none. */
 const IN_CALL = 5;
 const FIRST_SLOT = 8; // even, as SLOTS is: the ring begins at a multiple of 8 bytes
-const SLOTS = 1024;
+/** A thread never has as many jobs under way. */
+export const SLOTS = 1024;
 /** Units of 8 bytes. */
 const RING_UNITS = 8192;
 const RING_BYTES = (FIRST_SLOT + SLOTS) * 4;
@@ -39,6 +41,11 @@ const REVOKED = 3;
 
 /** The greatest number of a job that fits into a word together with its state. */
 export const LAST_SEQ: number = 2 ** 29 - 1;
+
+/** The slot of the job, among `SLOTS`. */
+export function slotOf(seq: number): number {
+  return seq % SLOTS;
+}
 
 /** The number of the job after `seq`. They begin anew: a pool has few jobs under way at a time. */
 export function nextSeq(seq: number): number {
@@ -56,7 +63,6 @@ export class SharedMemory {
   readonly #ring: Int32Array;
   readonly #numbers: Float64Array;
   readonly #bytes: Buffer;
-  readonly #free: number[] = [];
 
   constructor(buffer?: SharedArrayBuffer) {
     this.buffer = buffer ?? new SharedArrayBuffer(RING_BYTES + RING_UNITS * 8);
@@ -64,36 +70,29 @@ export class SharedMemory {
     this.#ring = new Int32Array(this.buffer, RING_BYTES);
     this.#numbers = new Float64Array(this.buffer, RING_BYTES);
     this.#bytes = Buffer.from(this.buffer, RING_BYTES);
-    for (let slot = SLOTS - 1; slot >= 0; slot--) this.#free.push(FIRST_SLOT + slot);
   }
 
   // --- the pool's side
 
-  /** A slot for the job, which counts as sent. A pool never has as many jobs under way as slots. */
-  occupy(seq: number): number {
-    const slot = this.#free.pop() as number;
-    Atomics.store(this.words, slot, seq * 4 + SENT);
-    return slot;
-  }
-
-  free(slot: number): void {
-    this.#free.push(slot);
+  /** The job is about to be sent. */
+  sent(seq: number): void {
+    Atomics.store(this.words, wordOf(seq), seq * 4 + SENT);
   }
 
   /** True if the job was taken back before it has started. */
-  revoke(slot: number, seq: number): boolean {
-    const before = Atomics.compareExchange(this.words, slot, seq * 4 + SENT, seq * 4 + REVOKED);
-    return before === seq * 4 + SENT;
+  revoke(seq: number): boolean {
+    return this.#change(seq, REVOKED);
   }
 
   /** Asks a job that has started to end. */
-  ask(slot: number, seq: number): void {
-    Atomics.compareExchange(this.words, slot, seq * 4 + STARTED, seq * 4 + ASKED);
+  ask(seq: number): void {
+    Atomics.compareExchange(this.words, wordOf(seq), seq * 4 + STARTED, seq * 4 + ASKED);
     this.ring();
   }
 
-  hasStarted(slot: number, seq: number): boolean {
-    return Atomics.load(this.words, slot) !== seq * 4 + SENT;
+  hasStarted(seq: number): boolean {
+    const word = Atomics.load(this.words, wordOf(seq));
+    return word === seq * 4 + STARTED || word === seq * 4 + ASKED;
   }
 
   /** Wakes a thread that waits for an answer. */
@@ -115,7 +114,7 @@ export class SharedMemory {
   drain(take: (seq: number, seconds: number, value: unknown) => void): void {
     Atomics.store(this.words, WOKEN, 0);
     let head = Atomics.load(this.words, HEAD);
-    while (head !== Atomics.load(this.words, TAIL)) {
+    for (let tail = Atomics.load(this.words, TAIL); head !== tail; ) {
       const seq = this.#ring[head * 2] as number;
       const shape = this.#ring[head * 2 + 1] as number;
       const kind = shape & 7;
@@ -140,12 +139,17 @@ export class SharedMemory {
   // --- the thread's side
 
   /** True if the job may start; false if it was taken back. */
-  start(slot: number, seq: number): boolean {
-    const before = Atomics.compareExchange(this.words, slot, seq * 4 + SENT, seq * 4 + STARTED);
-    return before === seq * 4 + SENT;
+  start(seq: number): boolean {
+    return this.#change(seq, STARTED);
   }
 
-  /** What the word in the slot is when the job was asked to end. */
+  /** From sent to `state`; false if the other side was first. */
+  #change(seq: number, state: number): boolean {
+    const sent = seq * 4 + SENT;
+    return Atomics.compareExchange(this.words, wordOf(seq), sent, seq * 4 + state) === sent;
+  }
+
+  /** What the word of the job is when it was asked to end. */
   static asked(seq: number): number {
     return seq * 4 + ASKED;
   }
@@ -189,6 +193,11 @@ export class SharedMemory {
     Atomics.store(this.words, TAIL, (tail + units) % RING_UNITS);
     return Atomics.exchange(this.words, WOKEN, 1) === 0;
   }
+}
+
+/** Where the word of the job is. */
+export function wordOf(seq: number): number {
+  return FIRST_SLOT + slotOf(seq);
 }
 
 function kindOf(value: unknown): number | undefined {

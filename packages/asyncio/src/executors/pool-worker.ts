@@ -4,8 +4,9 @@ import { type HostTimer, realHost } from "../kernel/host.ts";
 import { NotSendableError } from "./errors.ts";
 import type { WorkerStats } from "./executor.ts";
 import type { Link } from "./link.ts";
+import { nextSeq, SLOTS, slotOf } from "./memory.ts";
 import type { Definition, JobExtras, JobMessage } from "./protocol.ts";
-import { pack, refusal } from "./sending.ts";
+import { refusal } from "./sending.ts";
 import type { Work } from "./work.ts";
 
 /**
@@ -21,6 +22,9 @@ export class PoolWorker {
   state: WorkerState = "starting";
   /** In the order in which they were sent, which is that in which they run. */
   readonly works: Map<number, Work> = new Map();
+  #seq = 0;
+  /** By slot, whether a job that it has uses that. */
+  readonly #taken: Uint8Array = new Uint8Array(SLOTS);
   /** What is about to be sent. */
   readonly batch: Work[] = [];
   /** Functions that it knows by number. */
@@ -70,8 +74,24 @@ export class PoolWorker {
     return this.batch.length > 0 || this.works.size <= ahead / 2;
   }
 
-  add(work: Work, seq: number): void {
+  /** It has loaded what it is set up with. */
+  ready(): void {
+    if (this.state === "starting") this.state = "ready";
+    this.readyAt = realHost.now();
+  }
+
+  /** A job of it is being cut off, and no other shall be hit. */
+  stopping(): void {
+    if (this.state === "ready") this.state = "stopping";
+    this.takeBack();
+  }
+
+  add(work: Work): void {
     if (this.works.size === 0) this.turnedAt = work.startedAt;
+    let seq = nextSeq(this.#seq);
+    while (this.#taken[slotOf(seq)] === 1) seq = nextSeq(seq); // a long job has it
+    this.#seq = seq;
+    this.#taken[slotOf(seq)] = 1;
     this.works.set(seq, work);
     work.seq = seq;
     this.batch.push(work);
@@ -91,9 +111,14 @@ export class PoolWorker {
     const work = this.works.get(seq);
     if (work === undefined) return undefined;
     this.works.delete(seq);
-    this.link.forget(seq);
+    this.#taken[slotOf(seq)] = 0;
     this.turnedAt = realHost.now();
     return work;
+  }
+
+  /** Whether the job, which it has, may have started. */
+  mayHaveStarted(work: Work): boolean {
+    return !this.batch.includes(work) && this.link.mayHaveStarted(work.seq);
   }
 
   remove(work: Work): void {
@@ -152,28 +177,27 @@ export class PoolWorker {
   }
 
   #messageOf(work: Work, functions: ReadonlyMap<string, number>): JobMessage {
-    const { packed, variables, credit, attempt, deadline } = work;
+    const { args, callbacks, variables, credit, attempt, deadline } = work;
     const isPlain =
-      packed.places === undefined &&
+      callbacks === undefined &&
       variables === undefined &&
       credit === undefined &&
       attempt === 1 &&
       work.fn.settings.stop !== "keep" &&
-      deadline === Number.POSITIVE_INFINITY;
+      deadline === undefined;
     const extras: JobExtras | undefined = isPlain
       ? undefined
       : {
-          ...(packed.places === undefined ? {} : { callbacks: packed.places }),
+          ...(callbacks === undefined ? {} : { callbacks: callbacks.places }),
           ...(variables === undefined ? {} : { variables }),
           ...(credit === undefined ? {} : { credit }),
-          ...(deadline === Number.POSITIVE_INFINITY
-            ? {}
-            : { left: Math.max(deadline - realHost.now(), 0) }),
+          ...(deadline === undefined ? {} : { left: Math.max(deadline - realHost.now(), 0) }),
           attempt,
           isInterruptible: work.fn.settings.stop === "keep",
         };
     const number = functions.get(work.fn.key) as number;
-    return [work.seq, 0, number, packed.args, work.number, extras];
+    const { seq, number: job } = work;
+    return extras === undefined ? [seq, number, args, job] : [seq, number, args, job, extras];
   }
 
   // --- whether it keeps the process alive
@@ -214,16 +238,11 @@ export class PoolWorker {
 
 /** Why a job was refused; undefined if it can be tried again, without the callbacks deep in it. */
 function refusalOf(work: Work, cause: unknown): unknown {
-  const { packed } = work;
   try {
-    if (packed.places === undefined && !work.isThorough) {
-      work.isThorough = true;
-      work.packed = pack(packed.args, true);
-      if (work.packed.places !== undefined) return undefined;
-    }
+    if (work.searchCallbacks()) return undefined;
   } catch (error) {
     if (error instanceof NotSendableError) return error;
     // A getter has thrown, which the search finds again.
   }
-  return refusal("args", packed.args, cause);
+  return refusal("args", work.args, cause);
 }

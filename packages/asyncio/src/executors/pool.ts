@@ -17,14 +17,12 @@ import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
 import { average, jobsAhead, roomiest } from "./choice.ts";
-import { errorOf } from "./error-table.ts";
 import { BrokenExecutorError, type WorkerEnd, WorkerLostError } from "./errors.ts";
 import { Executor, type ExecutorStats } from "./executor.ts";
 import { HardStop } from "./hard-stop.ts";
 import { Line } from "./line.ts";
 import type { Link, LinkListener, LinkOptions } from "./link.ts";
 import { Losses } from "./losses.ts";
-import { nextSeq } from "./memory.ts";
 import { deadlockAmong } from "./pool-deadlock.ts";
 import {
   type CheckedPoolOptions,
@@ -32,11 +30,15 @@ import {
   type ExecutorOptions,
 } from "./pool-options.ts";
 import { PoolWorker } from "./pool-worker.ts";
-import { type FromWorker, fromWorker, type WorkerSetup } from "./protocol.ts";
+import type { WorkerSetup } from "./protocol.ts";
 import type { Outcome, Work, WorkCancellation } from "./work.ts";
+import { hear } from "./worker-messages.ts";
 
 /** Seconds after which jobs behind one that runs are given to a worker that has nothing to do. */
 const PATIENCE = 0.001;
+
+/** Seconds that a worker with nothing to do keeps the process alive. */
+const REST = 0.001;
 
 /** Makes a worker of the kind of the pool. */
 export type MakeLink = (options: LinkOptions, listener: LinkListener) => Link;
@@ -55,7 +57,6 @@ export class Pool extends Executor {
   #isDispatchDue = false;
   #isLookDue = false;
   #isReleaseDue = false;
-  #seq = 0;
   #made = 0;
   #completed = 0;
   #replaced = 0;
@@ -144,8 +145,7 @@ export class Pool extends Executor {
 
   /** @internal */
   grant(work: Work, count: number): void {
-    const worker = this.#workerOf(work);
-    if (worker !== undefined) worker.link.grant(work.seq, count);
+    this.#workerOf(work)?.link.grant(work.seq, count);
   }
 
   stats(): ExecutorStats {
@@ -208,11 +208,10 @@ export class Pool extends Executor {
   #assign(work: Work, worker: PoolWorker): void {
     const now = realHost.now();
     work.state = "sent";
-    work.place = worker.describe();
+    work.place = worker;
     work.startedAt = now;
     this.#waitTime = average(this.#waitTime, now - work.madeAt);
-    this.#seq = nextSeq(this.#seq);
-    worker.add(work, this.#seq);
+    worker.add(work);
     if (worker.quota > 0) return;
     worker.state = "retiring"; // another one is started before it goes
   }
@@ -239,7 +238,8 @@ export class Pool extends Executor {
     const name = `${this.name} worker ${++this.#made}`;
     const worker = new PoolWorker(name, this.#options.maxTasksPerWorker);
     const listener: LinkListener = {
-      received: (message) => this.#received(worker, message),
+      received: (message) => hear(worker, message, this),
+      done: (seq, seconds, value) => this.ended(worker, seq, seconds, { state: "value", value }),
       exited: (end) => this.#exited(worker, end),
     };
     try {
@@ -276,53 +276,8 @@ export class Pool extends Executor {
 
   // --- what workers say
 
-  #received(worker: PoolWorker, message: FromWorker): void {
-    switch (message[0]) {
-      case fromWorker.done: {
-        const [, seq, seconds, value] = message;
-        return void this.#ended(worker, seq, seconds, { state: "value", value });
-      }
-      case fromWorker.failed: {
-        const [, seq, seconds, table] = message;
-        return void this.#ended(worker, seq, seconds, { state: "failed", table });
-      }
-      case fromWorker.cancelled: {
-        const [, seq, seconds, source] = message;
-        return void this.#ended(worker, seq, seconds, { state: "cancelled", source });
-      }
-      case fromWorker.revoked: {
-        const work = worker.takeOut(message[1]);
-        if (work === undefined) return;
-        if (work.isAsked) work.settle({ state: "cancelled", source: "cancel" });
-        else this.#again(work);
-        return void this.#idle(worker);
-      }
-      case fromWorker.item:
-        return void worker.workAt(message[1])?.onItem?.(message[2]);
-      case fromWorker.progress:
-        return void worker.workAt(message[1])?.onProgress?.(message[2]);
-      case fromWorker.call: {
-        const [, seq, call, index, args] = message;
-        if (!Array.isArray(args)) return;
-        const reply = worker.link.reply.bind(worker.link, seq, call);
-        return void worker.workAt(seq)?.called(call, index, args, reply);
-      }
-      case fromWorker.uncall:
-        return void worker.workAt(message[1])?.uncalled(message[2]);
-      case fromWorker.ready:
-        if (worker.state === "starting") worker.state = "ready";
-        worker.readyAt = realHost.now();
-        this.#idle(worker);
-        return;
-      case fromWorker.broken: {
-        const cause = errorOf(message[1]);
-        const what = `no worker of ${this.name} gets ready: ${headline(cause)}`;
-        return void this.#breakDown(what, cause);
-      }
-    }
-  }
-
-  #ended(worker: PoolWorker, seq: number, seconds: number, outcome: Outcome): void {
+  /** @internal A job has its outcome. */
+  ended(worker: PoolWorker, seq: number, seconds: number, outcome: Outcome): void {
     const work = worker.takeOut(seq);
     if (work === undefined) return; // it was given up
     this.#completed++;
@@ -335,6 +290,24 @@ export class Pool extends Executor {
     this.#idle(worker);
   }
 
+  /** @internal A worker has loaded what it is set up with. */
+  ready(worker: PoolWorker): void {
+    worker.ready();
+    this.#idle(worker);
+  }
+
+  /** @internal No worker can be set up. */
+  broken(cause: unknown): void {
+    this.#breakDown(`no worker of ${this.name} gets ready: ${headline(cause)}`, cause);
+  }
+
+  /** @internal A job was taken back before it has begun. */
+  revoked(worker: PoolWorker, work: Work): void {
+    if (work.isAsked) work.settle({ state: "cancelled", source: "cancel" });
+    else this.#again(work);
+    this.#idle(worker);
+  }
+
   /** A worker has room, or nothing to do. */
   #idle(worker: PoolWorker): void {
     if (worker.works.size === 0) {
@@ -342,7 +315,8 @@ export class Pool extends Executor {
       if (worker.state === "retiring") void this.#retire(worker);
       if (!this.#isReleaseDue) {
         this.#isReleaseDue = true;
-        realHost.macrotask(this.#letGo);
+        // Not in each turn: jobs that come one after the other would pay for it.
+        realHost.setTimer(realHost.now() + REST, this.#letGo);
       }
     }
     this.#dispatchSoon();
@@ -398,8 +372,8 @@ export class Pool extends Executor {
   #gone(worker: PoolWorker, end: WorkerEnd): void {
     if (!this.#workers.delete(worker)) return;
     worker.over();
-    for (const [seq, work] of [...worker.works]) {
-      const mayHaveRun = worker.link.mayHaveStarted(seq);
+    for (const work of [...worker.works.values()]) {
+      const mayHaveRun = worker.mayHaveStarted(work);
       worker.remove(work);
       if (work.isAsked) work.settle({ state: "cancelled", source: "cancel" });
       else if (this.isShutDown && end.exitCode === undefined && end.signal === undefined)
@@ -436,26 +410,22 @@ export class Pool extends Executor {
   }
 
   #workerOf(work: Work): PoolWorker | undefined {
-    for (const worker of this.#workers) if (worker.has(work)) return worker;
-    return undefined;
+    return [...this.#workers].find((worker) => worker.has(work));
   }
 
-  // --- for HardStop
-
-  /** @internal */
+  /** @internal The rest is for HardStop. */
   isUsed(worker: PoolWorker): boolean {
     return worker.state !== "ending";
   }
 
   /** @internal Jobs that it was given and has not begun are given to others. */
   stopping(worker: PoolWorker): void {
-    if (worker.state === "ready") worker.state = "stopping";
-    worker.takeBack();
+    worker.stopping();
   }
 
   /** @internal The job was cut off, and the worker can go on. */
   kept(worker: PoolWorker, seq: number): void {
-    this.#ended(worker, seq, 0, { state: "cancelled", source: "cancel" });
+    this.ended(worker, seq, 0, { state: "cancelled", source: "cancel" });
     this.resume(worker);
   }
 

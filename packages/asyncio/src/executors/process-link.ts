@@ -11,6 +11,7 @@ import { type HostTimer, realHost } from "../kernel/host.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import { errorOf } from "./error-table.ts";
 import type { WorkerEnd } from "./errors.ts";
+import { Exit } from "./exit.ts";
 import type { Link, LinkListener, LinkOptions } from "./link.ts";
 import {
   type CallOutcome,
@@ -31,15 +32,12 @@ const REST_SECONDS = 1;
 export class ProcessLink implements Link {
   readonly #child: ChildProcess;
   readonly #listener: LinkListener;
-  /** Jobs that were sent and are not through. */
-  readonly #sent: Set<number> = new Set();
   #megabytes = 0;
   #thread: { exitCode: number; cause: unknown } | undefined = undefined;
-  #exit: { code: number | null; signal: string | null } | undefined = undefined;
+  #status: { code: number | null; signal: string | null } | undefined = undefined;
   #isClosed = false;
-  #isOver = false;
   #restTimer: HostTimer | undefined = undefined;
-  readonly #exits: (() => void)[] = [];
+  readonly #exit: Exit = new Exit();
   readonly #interruptions: Map<number, (isKept: boolean) => void> = new Map();
 
   constructor({ name, setup, env, execArgv }: LinkOptions, listener: LinkListener) {
@@ -61,13 +59,13 @@ export class ProcessLink implements Link {
         if (child.pid === undefined) this.#over({ exitCode: undefined, signal: undefined, cause });
       });
       child.on("exit", (code, signal) => {
-        this.#exit = { code, signal };
+        this.#status = { code, signal };
         this.#restTimer = realHost.setTimer(realHost.now() + REST_SECONDS, () => this.#finish());
         if (this.#isClosed) this.#finish();
       });
       child.on("disconnect", () => {
         this.#isClosed = true;
-        if (this.#exit !== undefined) this.#finish();
+        if (this.#status !== undefined) this.#finish();
       });
     });
     child.send([name, setup], () => {}); // what it cannot be sent is seen by its exit
@@ -87,7 +85,6 @@ export class ProcessLink implements Link {
 
   send(definitions: readonly Definition[], jobs: readonly JobMessage[]): void {
     this.#post([toWorker.jobs, definitions, jobs]);
-    for (const [seq] of jobs) this.#sent.add(seq);
   }
 
   cancel(seq: number, source: CancelSource, reason: unknown, by: string | undefined): void {
@@ -98,12 +95,8 @@ export class ProcessLink implements Link {
     this.#post([toWorker.revoke, seq]);
   }
 
-  mayHaveStarted(seq: number): boolean {
-    return this.#sent.has(seq);
-  }
-
-  forget(seq: number): void {
-    this.#sent.delete(seq);
+  mayHaveStarted(): boolean {
+    return true; // it is not known here
   }
 
   reply(seq: number, call: number, outcome: CallOutcome): void {
@@ -117,21 +110,13 @@ export class ProcessLink implements Link {
   interrupt(seq: number): Promise<boolean> {
     return new Promise((resolve) => {
       this.#interruptions.set(seq, resolve);
-      this.#exits.push(() => resolve(false));
+      this.#exit.listen(() => resolve(false));
       this.#post([toWorker.interrupt, seq]);
     });
   }
 
-  async terminate(seconds: number): Promise<boolean> {
-    if (this.#isOver) return true;
-    return new Promise((resolve) => {
-      const timer = realHost.setTimer(realHost.now() + seconds, () => resolve(false));
-      this.#exits.push(() => {
-        timer.clear();
-        resolve(true);
-      });
-      this.kill();
-    });
+  terminate(seconds: number): Promise<boolean> {
+    return this.#exit.force(() => this.kill(), seconds);
   }
 
   kill(): void {
@@ -169,16 +154,14 @@ export class ProcessLink implements Link {
   }
 
   #finish(): void {
-    const { code, signal } = this.#exit ?? { code: null, signal: null };
+    const { code, signal } = this.#status ?? { code: null, signal: null };
     const exitCode = this.#thread?.exitCode ?? code ?? undefined;
     this.#over({ exitCode, signal: signal ?? undefined, cause: this.#thread?.cause });
   }
 
   #over(end: WorkerEnd): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
+    if (!this.#exit.over()) return;
     this.#restTimer?.clear();
-    for (const tell of this.#exits.splice(0)) tell();
     this.#listener.exited(end);
   }
 }

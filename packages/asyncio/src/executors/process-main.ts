@@ -20,7 +20,13 @@ const MEMORY_EVERY_MS = 100;
 
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("SIGINT", () => {}); // a terminal sends it to all; the pool says when this one ends
-process.once("message", ([name, setup]: [string, WorkerSetup]) => begin(name, setup));
+process.once("message", ([name, setup]: [string, WorkerSetup]) => {
+  try {
+    begin(name, setup);
+  } catch (error) {
+    process.send?.([[fromWorker.broken, tableOf(error)]]); // no thread can be started here
+  }
+});
 
 function begin(name: string, setup: WorkerSetup): void {
   const outgoing: FromWorker[] = [];
@@ -45,11 +51,8 @@ function begin(name: string, setup: WorkerSetup): void {
   const thread = new ThreadLink(
     { name, setup, env: undefined, execArgv: undefined },
     {
-      received: (message) => {
-        const [kind, seq] = message;
-        if (kind <= fromWorker.revoked && seq !== undefined) thread.forget(seq as number);
-        post(message);
-      },
+      received: post,
+      done: (seq, seconds, value) => post([fromWorker.done, seq, seconds, value]),
       exited: ({ exitCode = 0, cause }) => {
         outgoing.push([
           fromWorker.gone,
@@ -93,7 +96,7 @@ function sendJobs(
   try {
     thread.send(definitions, jobs, []);
   } catch (cause) {
-    for (const [seq, , , args] of jobs)
+    for (const [seq, , args] of jobs)
       post([fromWorker.failed, seq, 0, tableOf(refusal("args", args, cause))]);
   }
 }

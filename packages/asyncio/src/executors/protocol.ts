@@ -34,12 +34,11 @@ export interface JobExtras {
 
 export type JobMessage = [
   seq: number,
-  slot: number,
   fn: number,
   args: readonly unknown[],
   /** Of the job, among those of its pool. */
   job: number,
-  extras: JobExtras | undefined,
+  extras?: JobExtras,
 ];
 
 /** Functions that the worker has not heard of: a number, where, and which. */

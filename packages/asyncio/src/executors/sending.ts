@@ -115,19 +115,23 @@ export function registerCallback(fn: object, callback: CallbackFunction): void {
   callbacks.set(fn, callback);
 }
 
-/** Arguments without their callbacks, and what those are. */
-export interface Packed {
-  readonly args: readonly unknown[];
-  readonly places: readonly CallbackPlace[] | undefined;
+/** The callbacks among the arguments of a job. */
+export interface Callbacks {
+  readonly places: readonly CallbackPlace[];
   readonly functions: readonly CallbackFunction[];
 }
 
+/** Arguments without their callbacks, and what those are. */
+export interface Packed {
+  readonly args: readonly unknown[];
+  readonly callbacks: Callbacks | undefined;
+}
+
 /**
- * Arguments as they can be sent. Callbacks among them are found at once; `isThorough` looks inside
- * of plain objects and arrays as well, which are copied where they hold one.
+ * Arguments as they can be sent. Callbacks are also found inside of plain objects and arrays, which
+ * are copied then.
  */
-export function pack(args: readonly unknown[], isThorough = false): Packed {
-  if (!isThorough && !hasFunction(args)) return { args, places: undefined, functions: NONE };
+export function pack(args: readonly unknown[]): Packed {
   const places: CallbackPlace[] = [];
   const functions: CallbackFunction[] = [];
   const take = (value: unknown, path: readonly (string | number)[], seen: object[]): unknown => {
@@ -138,10 +142,15 @@ export function pack(args: readonly unknown[], isThorough = false): Packed {
       places.push([path, functions.length - 1, callback.isSync]);
       return undefined;
     }
-    if (!isThorough || !isPlain(value) || seen.includes(value)) return value;
+    if (!isPlain(value) || seen.includes(value)) return value;
     let copy: Record<string, unknown> | unknown[] | undefined;
     for (const key of Object.keys(value)) {
-      const inner = (value as Record<string, unknown>)[key];
+      let inner: unknown;
+      try {
+        inner = (value as Record<string, unknown>)[key];
+      } catch {
+        continue; // the host meets that, too, and is asked why
+      }
       const taken = take(inner, [...path, key], [...seen, value]);
       if (taken === inner) continue;
       copy ??= Array.isArray(value) ? [...value] : { ...value };
@@ -150,13 +159,12 @@ export function pack(args: readonly unknown[], isThorough = false): Packed {
     return copy ?? value;
   };
   const taken = args.map((arg, index) => take(arg, [index], []));
-  const hasTaken = places.length > 0;
-  return { args: hasTaken ? taken : args, places: hasTaken ? places : undefined, functions };
+  if (places.length === 0) return { args, callbacks: undefined };
+  return { args: taken, callbacks: { places, functions } };
 }
 
-const NONE: readonly CallbackFunction[] = [];
-
-function hasFunction(args: readonly unknown[]): boolean {
+/** Whether `pack` has anything to do with the arguments themselves. */
+export function hasFunction(args: readonly unknown[]): boolean {
   for (let index = 0; index < args.length; index++)
     if (typeof args[index] === "function") return true;
   return false;

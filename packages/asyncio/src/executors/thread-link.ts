@@ -5,6 +5,7 @@ import type { CancelSource } from "../errors/errors.ts";
 import { render } from "../errors/render.ts";
 import { realHost } from "../kernel/host.ts";
 import { runInRoot } from "../ports/context-storage.ts";
+import { Exit } from "./exit.ts";
 import { terminateExecution } from "./interrupt.ts";
 import type { Link, LinkListener, LinkOptions } from "./link.ts";
 import { SharedMemory } from "./memory.ts";
@@ -25,17 +26,15 @@ const PROBE_SECONDS = 0.001;
 const ANSWER_SECONDS = 0.25;
 
 export class ThreadLink implements Link {
+  readonly description: string;
   readonly #worker: Worker;
   readonly #port: MessagePort;
   readonly #memory: SharedMemory = new SharedMemory();
   readonly #listener: LinkListener;
-  /** The slots of the jobs that were sent. */
-  readonly #slots: Map<number, number> = new Map();
   #epoch = 0;
   #pong: ((isDropped: boolean) => void) | undefined = undefined;
   #error: unknown = undefined;
-  #hasExited = false;
-  readonly #exits: (() => void)[] = [];
+  readonly #exit: Exit = new Exit();
 
   constructor({ name, setup, env, execArgv }: LinkOptions, listener: LinkListener) {
     this.#listener = listener;
@@ -54,15 +53,12 @@ export class ThreadLink implements Link {
           ...(execArgv === undefined ? {} : { execArgv: [...execArgv] }),
         }),
     );
+    this.description = `thread ${this.#worker.threadId}`; // one that has gone has no number
     this.#worker.on("error", (error) => {
       this.#error = error;
     });
     this.#worker.on("exit", (code) => this.#exited(code));
     runInRoot(() => this.#port.on("message", (message) => this.#received(message)));
-  }
-
-  get description(): string {
-    return `thread ${this.#worker.threadId}`;
   }
 
   get pid(): number | undefined {
@@ -78,48 +74,28 @@ export class ThreadLink implements Link {
     jobs: readonly JobMessage[],
     transfer: readonly object[],
   ): void {
-    for (const job of jobs) {
-      job[1] = this.#memory.occupy(job[0]);
-      this.#slots.set(job[0], job[1]);
-    }
-    try {
-      const message: ToWorker = [toWorker.jobs, definitions, jobs];
-      if (transfer.length === 0) this.#port.postMessage(message);
-      else this.#port.postMessage(message, transfer as never);
-    } catch (error) {
-      for (const [seq] of jobs) this.forget(seq);
-      throw error;
-    }
+    for (const [seq] of jobs) this.#memory.sent(seq);
+    const message: ToWorker = [toWorker.jobs, definitions, jobs];
+    if (transfer.length === 0) this.#port.postMessage(message);
+    else this.#port.postMessage(message, transfer as never);
   }
 
   cancel(seq: number, source: CancelSource, reason: unknown, by: string | undefined): void {
-    const slot = this.#slots.get(seq);
-    if (slot === undefined) return;
-    if (this.#memory.revoke(slot, seq)) {
+    if (this.#memory.revoke(seq)) {
       this.#listener.received([fromWorker.revoked, seq]);
       return;
     }
     const sent = isSendable(reason) ? reason : render(reason);
     this.#port.postMessage([toWorker.cancel, seq, source, sent, by] satisfies ToWorker);
-    this.#memory.ask(slot, seq); // after the message, which whoever sees this may look for
+    this.#memory.ask(seq); // after the message, which whoever sees this may look for
   }
 
   revoke(seq: number): void {
-    const slot = this.#slots.get(seq);
-    if (slot !== undefined && this.#memory.revoke(slot, seq))
-      this.#listener.received([fromWorker.revoked, seq]);
+    if (this.#memory.revoke(seq)) this.#listener.received([fromWorker.revoked, seq]);
   }
 
   mayHaveStarted(seq: number): boolean {
-    const slot = this.#slots.get(seq);
-    return slot !== undefined && this.#memory.hasStarted(slot, seq);
-  }
-
-  forget(seq: number): void {
-    const slot = this.#slots.get(seq);
-    if (slot === undefined) return;
-    this.#slots.delete(seq);
-    this.#memory.free(slot);
+    return this.#memory.hasStarted(seq);
   }
 
   reply(seq: number, call: number, outcome: CallOutcome): void {
@@ -147,7 +123,7 @@ export class ThreadLink implements Link {
         resolve(isDropped);
       };
       this.#pong = end;
-      this.#exits.push(() => end(undefined));
+      this.#exit.listen(() => end(undefined));
       const ping = (): void => this.#control([toWorker.ping, epoch, seq]);
       ping(); // one whose loop turns is not blocked, and an interruption would be in vain
       timer.clear();
@@ -171,16 +147,8 @@ export class ThreadLink implements Link {
     return (await answered) === true;
   }
 
-  async terminate(seconds: number): Promise<boolean> {
-    if (this.#hasExited) return true;
-    return new Promise((resolve) => {
-      const timer = realHost.setTimer(realHost.now() + seconds, () => resolve(false));
-      this.#exits.push(() => {
-        timer.clear();
-        resolve(true);
-      });
-      this.kill();
-    });
+  terminate(seconds: number): Promise<boolean> {
+    return this.#exit.force(() => this.kill(), seconds);
   }
 
   kill(): void {
@@ -204,15 +172,14 @@ export class ThreadLink implements Link {
       return;
     }
     if (message[0] !== fromWorker.wake) this.#listener.received(message);
-    else
-      this.#memory.drain((seq, seconds, value) =>
-        this.#listener.received([fromWorker.done, seq, seconds, value]),
-      );
+    else this.#memory.drain(this.#done);
   }
 
+  readonly #done = (seq: number, seconds: number, value: unknown): void => {
+    this.#listener.done(seq, seconds, value);
+  };
+
   #exited(code: number): void {
-    if (this.#hasExited) return;
-    this.#hasExited = true;
     // What it has sent before its end counts.
     const { receiveMessageOnPort } = process.getBuiltinModule("node:worker_threads");
     for (;;) {
@@ -222,7 +189,7 @@ export class ThreadLink implements Link {
     }
     this.#received([fromWorker.wake]);
     this.#port.close();
-    for (const tell of this.#exits.splice(0)) tell();
+    this.#exit.over();
     this.#listener.exited({ exitCode: code, signal: undefined, cause: this.#error });
   }
 }

@@ -11,7 +11,7 @@ import { currentContext, runInScope } from "../kernel/context.ts";
 import { realHost } from "../kernel/host.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
-import type { Wait } from "../kernel/wait.ts";
+import type { OnCancel, Wait } from "../kernel/wait.ts";
 import { contextStorage } from "../ports/context-storage.ts";
 import type { Links } from "../structures/linked-list.ts";
 import { formatSeconds } from "../structures/timers.ts";
@@ -20,7 +20,7 @@ import { sharedValues } from "./carried-variables.ts";
 import { addCallers, type ErrorTable, errorOf, tableOf } from "./error-table.ts";
 import type { CallOutcome } from "./protocol.ts";
 import type { FunctionName } from "./sendable.ts";
-import { isSendable, type Packed, pack, refusal } from "./sending.ts";
+import { type Callbacks, hasFunction, isSendable, pack, refusal } from "./sending.ts";
 
 /** How a job has ended. */
 export type Outcome =
@@ -42,6 +42,11 @@ export interface Runner {
   readonly isOutside: boolean;
 }
 
+/** Where a job runs, in words: asked for by reports and errors only. */
+export interface Place {
+  describe(): string;
+}
+
 export type WorkCancellation = Pick<Cancellation, "source" | "reason" | "requestedBy">;
 
 /** The job whose callback the running code belongs to. */
@@ -55,10 +60,12 @@ export class Work implements Links<Work> {
   readonly number: number;
   /** That in its worker; 0 while it has none. */
   seq = 0;
-  packed: Packed;
+  /** As they are sent: without the callbacks among them, if there are any. */
+  args: readonly unknown[];
+  callbacks: Callbacks | undefined;
   readonly variables: (readonly [name: string, value: unknown])[] | undefined;
-  /** On the clock of the host; Infinity if there is none. */
-  readonly deadline: number;
+  /** On the clock of the host. */
+  readonly deadline: number | undefined;
   /** The scope of its caller, in which its callbacks run. */
   readonly scope: Scope;
   readonly runner: Runner;
@@ -68,8 +75,8 @@ export class Work implements Links<Work> {
   attempt = 1;
   readonly madeAt: number = realHost.now();
   startedAt = 0;
-  /** Where it runs, in words. */
-  place: string | undefined = undefined;
+  /** Where it runs; undefined while it has no place. */
+  place: Place | undefined = undefined;
   /** Its items are wanted, so many ahead of the consumer. */
   credit: number | undefined = undefined;
   onItem: ((value: unknown) => void) | undefined = undefined;
@@ -77,12 +84,10 @@ export class Work implements Links<Work> {
   onOver: (() => void) | undefined = undefined;
   /** Nothing has to be done any more to end it. */
   onStopped: (() => void) | undefined = undefined;
-  /** True once its arguments were searched for callbacks. */
-  isThorough = false;
   /** True once it had to go back to the line. */
   isAgain = false;
   outcome: Outcome | undefined = undefined;
-  #wait: Wait<Outcome> | undefined = undefined;
+  #wait: Wait | undefined = undefined;
   /** The callbacks that are under way; made when one is called. */
   #calls: Map<number, Scope> | undefined = undefined;
   /** A job that was called for in a callback of this one, and has not ended. */
@@ -100,11 +105,25 @@ export class Work implements Links<Work> {
     this.runner = runner;
     this.fn = fn;
     this.number = number;
-    this.packed = pack(args);
+    const packed = hasFunction(args) ? pack(args) : undefined;
+    this.args = packed?.args ?? args;
+    this.callbacks = packed?.callbacks;
     this.variables = sharedValues();
     this.scope = scope;
     const left = scope.loop.host === realHost && scope.mayBeDue ? timeLeft() : Infinity;
-    this.deadline = left === Infinity ? left : this.madeAt + left;
+    this.deadline = left === Infinity ? undefined : this.madeAt + left;
+  }
+
+  /**
+   * The host has refused the arguments: takes out the callbacks that lie deep in them. False if
+   * there are none, or none any more.
+   */
+  searchCallbacks(): boolean {
+    if (this.callbacks !== undefined) return false;
+    const { args, callbacks } = pack(this.args);
+    this.args = args;
+    this.callbacks = callbacks;
+    return callbacks !== undefined;
   }
 
   get id(): string {
@@ -118,20 +137,20 @@ export class Work implements Links<Work> {
   describeWait(): string {
     const { place, startedAt } = this;
     if (place === undefined) return `${this.describe()}, which waits for a worker`;
-    return `${this.describe()}, for ${formatSeconds(realHost.now() - startedAt)} in ${place}`;
+    return `${this.describe()}, for ${formatSeconds(realHost.now() - startedAt)} in ${place.describe()}`;
   }
 
-  /** Waits in the current scope until it is over. Cancelled, it goes on until the job has ended. */
-  join(): Promise<Outcome> {
+  /**
+   * Waits in the current scope until it is over, and gives what it has given. Cancelled, it goes on
+   * until the job has ended.
+   */
+  join(): Promise<unknown> {
     const scope = here();
-    const wait = park<Outcome>(scope, this, (_wait, cancellation) => {
-      this.runner.withdraw(this, cancellation);
-      return false;
-    });
+    const wait = park<unknown>(scope, this, withdrawSubject);
     if (this.runner.isOutside) wait.waitsOutside();
     this.#wait = wait;
     if (this.outcome !== undefined) this.#finish();
-    else cancelIfDue(scope, wait as Wait);
+    else cancelIfDue(scope, wait);
     return wait.promise;
   }
 
@@ -153,12 +172,14 @@ export class Work implements Links<Work> {
     if (outcome === undefined) return;
     this.runner.left();
     this.onOver?.();
-    if (outcome.state !== "cancelled") wait?.resume(outcome);
+    if (wait === undefined) return;
+    if (outcome.state === "value") wait.resume(outcome.value);
+    else if (outcome.state !== "cancelled") wait.resume(new Failing(this, outcome));
     else {
       // A deadline that went along may strike there first.
-      if (outcome.source === "deadline" && wait?.cancellation === undefined && wait !== undefined)
-        cancelIfDue(wait.scope, wait as Wait);
-      wait?.joined(outcome);
+      if (outcome.source === "deadline" && wait.cancellation === undefined)
+        cancelIfDue(wait.scope, wait);
+      wait.joined(new Failing(this, outcome));
     }
   }
 
@@ -171,7 +192,7 @@ export class Work implements Links<Work> {
     args: readonly unknown[],
     reply: (outcome: CallOutcome) => void,
   ): void {
-    const callback = this.packed.functions[index];
+    const callback = this.callbacks?.functions[index];
     if (callback === undefined || this.outcome !== undefined) return;
     const { scope } = this;
     const inner = new Scope(scope.loop, {
@@ -214,6 +235,35 @@ export class Work implements Links<Work> {
   }
 }
 
+const withdrawSubject: OnCancel = ({ subject }, cancellation) => {
+  const work = subject as Work; // `join` has parked it
+  work.runner.withdraw(work, cancellation);
+  return false;
+};
+
+const settled: Promise<void> = Promise.resolve();
+
+/**
+ * What a wait is resumed with that is to reject. The error is made in a reaction whose promise
+ * passes it on to that of the wait, so its stack has those who await it; values need no promise
+ * beside that of the wait.
+ */
+class Failing implements PromiseLike<never> {
+  readonly #work: Work;
+  readonly #outcome: Outcome;
+
+  constructor(work: Work, outcome: Outcome) {
+    this.#work = work;
+    this.#outcome = outcome;
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: what a promise is resolved with
+  then(resolve: never, reject: never): Promise<never> {
+    const fail = (): never => unwrap(this.#work, this.#outcome) as never;
+    return settled.then(fail).then(resolve, reject);
+  }
+}
+
 /**
  * What the caller gets. Call it where the caller waits: the stack of an error gets the callers that
  * are there.
@@ -226,7 +276,11 @@ export function unwrap(work: Work, outcome: Outcome): unknown {
       throw outcome.error;
     case "failed": {
       const error = errorOf(outcome.table);
-      addCallers(error, `${work.fn.name} (in ${work.place ?? "a worker"})`, new Error().stack);
+      addCallers(
+        error,
+        `${work.fn.name} (in ${work.place?.describe() ?? "a worker"})`,
+        new Error().stack,
+      );
       throw error;
     }
     case "cancelled":

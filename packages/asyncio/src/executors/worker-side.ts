@@ -24,7 +24,7 @@ import { cancelLeftover } from "../tasks/leftovers.ts";
 import { setSharedValues } from "./carried-variables.ts";
 import { tableOf } from "./error-table.ts";
 import { type RunningJob, setOnlyJob } from "./job-context.ts";
-import { SharedMemory } from "./memory.ts";
+import { SharedMemory, wordOf } from "./memory.ts";
 import { loadFunction, loadModule } from "./modules.ts";
 import {
   type FromWorker,
@@ -166,16 +166,16 @@ export class WorkerSide {
   #next(): void {
     while (this.#current === undefined && this.#line.length > 0) {
       const job = this.#line.shift() as JobMessage;
-      if (this.#memory.start(job[1], job[0])) this.#start(job);
+      if (this.#memory.start(job[0])) this.#start(job);
     }
   }
 
   #start(job: JobMessage): void {
-    const [seq, slot, fn, , number, extras] = job;
+    const [seq, fn, , number, extras] = job;
     const id = `${this.#pool}-${number}`;
     const running: Running = {
       seq,
-      slot,
+      slot: wordOf(seq),
       id,
       attempt: extras?.attempt ?? 1,
       startedAt: performance.now(),
@@ -188,6 +188,7 @@ export class WorkerSide {
     };
     this.#current = running;
     const asked = SharedMemory.asked(seq);
+    const { slot } = running;
     setOnlyJob(running, { words: this.#memory.words, slot, asked, hear: this.#hear });
     const known = this.#functions.get(fn);
     if (typeof known === "function") this.#run(running, known, job);
@@ -209,7 +210,7 @@ export class WorkerSide {
    * where contexts follow promises (Node 20 and 22).
    */
   #run(running: Running, fn: AnyCall, job: JobMessage): void {
-    const [seq, , , plainArgs, , extras] = job;
+    const [seq, , plainArgs, , extras] = job;
     if (this.#current !== running) return; // it was dropped while its module was loading
     if (extras?.isInterruptible === true && !this.#isInHandler) {
       this.#fromHost(() => this.#run(running, fn, job));

@@ -6,26 +6,18 @@
  * Invariant: senders wait only while a subscriber has no room.
  */
 
-import {
-  argumentError,
-  checkCount,
-  checkOptions,
-  InvalidStateError,
-  rangeError,
-} from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
-import { completed, here, refused } from "../kernel/operation.ts";
-import { park } from "../kernel/scope.ts";
+import { InvalidStateError, rangeError } from "../errors/errors.ts";
 import type { Operation } from "../kernel/selectable.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import type { Overflow } from "../queues/queue.ts";
-import { describeSync } from "../sync/lock.ts";
-import { checkCapacity, checkOnDrop, Receiver } from "./channel.ts";
+import { describeSync, type SyncOptions } from "../sync/lock.ts";
+import { Receiver } from "./channel.ts";
 import { Core } from "./channel-core.ts";
-import { Lagged } from "./channel-errors.ts";
+import { DONE, perform } from "./perform.ts";
+import { anything, callback, count, countOr0, needed, oneOf, settle } from "./settings.ts";
 
 /** What `new Broadcast` takes. */
-export interface BroadcastOptions<T> {
+export interface BroadcastOptions<T> extends SyncOptions {
   /** How many items a subscriber may be behind: 1 or more, or Infinity. */
   readonly capacity: number;
   /**
@@ -37,17 +29,15 @@ export interface BroadcastOptions<T> {
   readonly replay?: number | undefined;
   /** Is called with each item that a subscriber misses. What it throws is reported. */
   readonly onDrop?: ((item: T) => void) | undefined;
-  /** What reports and errors call it. */
-  readonly name?: string | undefined;
 }
 
-const KNOWN: Names<BroadcastOptions<unknown>> = {
-  capacity: 1,
-  overflow: 1,
-  replay: 1,
-  onDrop: 1,
-  name: 1,
-};
+const OPTIONS = {
+  capacity: needed(count),
+  overflow: [oneOf("wait", "dropOldest", "dropNewest", "lag"), "wait"],
+  replay: [countOr0, 0],
+  onDrop: callback,
+  name: anything,
+} as const;
 
 /**
  * Passes each item to all who have subscribed before it was sent. Sources: `broadcast` of Tokio,
@@ -65,8 +55,7 @@ const KNOWN: Names<BroadcastOptions<unknown>> = {
 export class Broadcast<T> implements Disposable {
   /** What reports and errors call it. */
   readonly name: string | undefined;
-  readonly #options: BroadcastOptions<T>;
-  readonly #overflow: Overflow | "lag";
+  readonly #options;
   readonly #subscribers: Set<Core<T>> = new Set();
   readonly #senders: WaitList = new WaitList();
   readonly #subject: WaitSubject = {
@@ -80,19 +69,10 @@ export class Broadcast<T> implements Disposable {
 
   constructor(options: BroadcastOptions<T>) {
     const api = "`new Broadcast`";
-    checkOptions(api, options ?? {}, KNOWN);
-    const { capacity, overflow = "wait", replay = 0, onDrop, name } = options ?? {};
-    checkCapacity(api, capacity, 1);
-    if (!["wait", "dropOldest", "dropNewest", "lag"].includes(overflow)) {
-      const expected = '`overflow` to be "wait", "dropOldest", "dropNewest" or "lag"';
-      throw argumentError(api, expected, overflow);
-    }
-    checkCount(api, "`replay`", replay, 0);
+    this.#options = settle<BroadcastOptions<T>, typeof OPTIONS>(api, options, OPTIONS);
+    const { capacity, replay, name } = this.#options;
     if (replay > capacity)
       throw rangeError(api, "`replay` as a whole number of items, at most `capacity`", replay);
-    checkOnDrop(api, onDrop);
-    this.#options = options;
-    this.#overflow = overflow;
     this.name = name;
   }
 
@@ -101,15 +81,7 @@ export class Broadcast<T> implements Disposable {
    * room; cancelled meanwhile, nobody has got it. Rejects with InvalidStateError once it is closed.
    */
   send(item: T): Promise<void> {
-    const scope = here();
-    const stop = scope.interruption(this.#subject);
-    if (stop !== undefined) return stop;
-    if (this.#end !== undefined) return refused(scope, this.#subject, this.#closedError());
-    if (this.#pass(item)) return completed(scope, this.#subject, undefined);
-    const wait = park<void>(scope, this.#subject);
-    wait.offer = item;
-    this.#senders.add(wait);
-    return wait.promise;
+    return perform(this.putOperation(item));
   }
 
   /**
@@ -126,18 +98,17 @@ export class Broadcast<T> implements Disposable {
    * what it gives to leave (`using` does). It ends when the broadcast is closed.
    */
   subscribe(): Receiver<T> {
-    const { capacity, onDrop } = this.#options;
-    const core = new Core<T>(
-      `a subscription of ${this.#describe()}`,
-      capacity,
-      this.#overflow === "lag" ? "dropOldest" : this.#overflow,
-      (item) => {
+    const { onDrop } = this.#options;
+    const core = new Core<T>({
+      ...this.#options,
+      description: `a subscription of ${this.#describe()}`,
+      onDrop: (item) => {
         this.#dropped++;
         onDrop?.(item);
       },
-    );
+      onRoom: () => this.#serve(),
+    });
     core.senders = 1;
-    core.onRoom = () => this.#serve();
     const receiver = new Receiver(core, () => this.#subscribers.delete(core));
     for (const item of this.#last) core.trySend(item);
     if (this.#end === undefined) this.#subscribers.add(core);
@@ -182,7 +153,7 @@ export class Broadcast<T> implements Disposable {
   putOperation(item: T): Operation<undefined> {
     return {
       subject: this.#subject,
-      attempt: () => (this.trySend(item) ? { value: undefined } : undefined),
+      attempt: () => (this.trySend(item) ? DONE : undefined),
       enlist: (place) => {
         place.offer = item;
         this.#senders.add(place);
@@ -197,19 +168,16 @@ export class Broadcast<T> implements Disposable {
   }
 
   #hasRoom(): boolean {
-    if (this.#overflow !== "wait") return true;
+    if (this.#options.overflow !== "wait") return true;
     for (const core of this.#subscribers) if (core.isFull) return false;
     return true;
   }
 
   #deliver(item: T): void {
     this.#sent++;
-    const { replay = 0 } = this.#options;
+    const { replay } = this.#options;
     if (replay > 0 && this.#last.push(item) > replay) this.#last.shift();
-    for (const core of [...this.#subscribers]) {
-      if (this.#overflow === "lag" && core.isFull) core.lag((missed) => new Lagged(missed));
-      core.trySend(item);
-    }
+    for (const core of [...this.#subscribers]) core.trySend(item);
   }
 
   /** Lets those who wait to send go on, as far as there is room. */

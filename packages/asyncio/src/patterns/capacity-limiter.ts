@@ -8,16 +8,24 @@
  * one loan, or one place in line.
  */
 
-import { checkCoroutine, checkCount, checkOptions, InvalidStateError } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
+import { checkCoroutine, checkCount, InvalidStateError } from "../errors/errors.ts";
 import { render } from "../errors/render.ts";
-import { completed, here, refused } from "../kernel/operation.ts";
-import { park, type Scope } from "../kernel/scope.ts";
+import { here } from "../kernel/operation.ts";
+import {
+  type Caller,
+  type Got,
+  type Operation,
+  operation,
+  type Place,
+  type Selectable,
+} from "../kernel/selectable.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
-import { type Wait, WaitList } from "../kernel/wait.ts";
+import { WaitList } from "../kernel/wait.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
 import { checkSyncOptions, describeSync, type SyncOptions } from "../sync/lock.ts";
 import type { Idling } from "./keyed.ts";
+import { perform } from "./perform.ts";
+import { anything, finiteCount, settle } from "./settings.ts";
 
 /** What borrowing takes. */
 export interface BorrowOptions {
@@ -39,7 +47,7 @@ export interface Holder {
   readonly since: number;
 }
 
-const KNOWN: Names<BorrowOptions> = { weight: 1, key: 1, borrower: 1 };
+const OPTIONS = { weight: [finiteCount, 1], key: anything, borrower: anything } as const;
 
 /** One loan, granted or in line. Given back once. */
 class Loan implements Disposable, Holder {
@@ -60,21 +68,16 @@ class Loan implements Disposable, Holder {
 }
 
 /** Those who wait with one key. */
-class Line implements Links<Line> {
+interface Line extends Links<Line> {
   readonly key: unknown;
-  readonly waits: WaitList = new WaitList();
-  previous: Line | undefined = undefined;
-  next: Line | undefined = undefined;
-
-  constructor(key: unknown) {
-    this.key = key;
-  }
+  readonly waits: WaitList;
 }
 
 /**
  * Lets so many in at a time, or as much as their weights come to, and knows who they are. What
- * weighs more than the limit is let in alone. `limit` can be set at any time. Source: Trio's
- * CapacityLimiter; turns of keys as in Effect's PartitionedSemaphore.
+ * weighs more than the limit is let in alone. `limit` can be set at any time. As a case of a
+ * `select` it stands for `acquire()`. Sources: Trio's CapacityLimiter; Effect's
+ * PartitionedSemaphore, where keys take turns.
  *
  * @example
  * const limiter = new patterns.CapacityLimiter(2, { name: "queries" });
@@ -88,8 +91,10 @@ export class CapacityLimiter implements Idling {
   #borrowed = 0;
   #waiting = 0;
   readonly #holders: Set<Loan> = new Set();
-  /** Who has a loan or stands in line. */
-  readonly #borrowers: Set<object> = new Set();
+  /** Who has a loan or stands in line, and the loan. */
+  readonly #borrowers: Map<object, Loan> = new Map();
+  /** What borrowing without options is, by the name of the call. */
+  readonly #plain: Map<string, Operation<Disposable>> = new Map();
   readonly #lines: Map<unknown, Line> = new Map();
   /** The same lines in the order of their turns. None is empty. */
   readonly #turns: LinkedList<Line> = new LinkedList();
@@ -127,27 +132,18 @@ export class CapacityLimiter implements Idling {
    * one: two that wait for a second one would wait for ever.
    */
   async acquire(options?: BorrowOptions): Promise<Disposable> {
-    this.#check("`limiter.acquire`", options);
-    return await this.#acquire("`limiter.acquire`", options);
+    return await perform(this.#borrowing("`limiter.acquire`", options), true);
   }
 
   /** The guard, if there is room and nobody waits; else undefined. @throws as `acquire` rejects. */
   tryAcquire(options?: BorrowOptions): Disposable | undefined {
-    const api = "`limiter.tryAcquire`";
-    this.#check(api, options);
-    const scope = here();
-    const loan = this.#loanFor(scope, options);
-    if (this.#borrowers.has(loan.borrower)) throw this.#alreadyBorrowed(api, loan.borrower);
-    if (this.#waiting > 0 || !this.#fits(loan)) return undefined;
-    this.#lend(loan, scope);
-    return loan;
+    return this.#borrowing("`limiter.tryAcquire`", options).attempt(here())?.value;
   }
 
   /** Runs `body` with a loan, and gives it back on every path. */
   async run<T>(body: Coroutine<T>, options?: BorrowOptions): Promise<T> {
     checkCoroutine("`limiter.run`", body);
-    this.#check("`limiter.run`", options);
-    using _loan = await this.#acquire("`limiter.run`", options);
+    using _loan = await perform(this.#borrowing("`limiter.run`", options), true);
     return await body();
   }
 
@@ -168,31 +164,39 @@ export class CapacityLimiter implements Idling {
     return this.#holders.size === 0 ? undefined : this.#describeHolders();
   }
 
-  #acquire(api: string, options: BorrowOptions | undefined): Promise<Disposable> {
-    const scope = here();
-    const stop = scope.interruption(this.#subject);
-    if (stop !== undefined) return stop;
-    const loan = this.#loanFor(scope, options);
-    if (this.#borrowers.has(loan.borrower))
-      return refused(scope, this.#subject, this.#alreadyBorrowed(api, loan.borrower));
-    if (this.#waiting === 0 && this.#fits(loan)) {
-      this.#lend(loan, scope);
-      return completed(scope, this.#subject, loan);
-    }
-    const key = options?.key;
-    const line = this.#lines.get(key) ?? this.#newLine(key);
-    const wait = park<Disposable>(scope, this.#subject, (wait) => this.#left(line, wait));
-    wait.handsOver = true;
-    wait.offer = loan;
-    line.waits.add(wait as Wait);
-    this.#waiting++;
-    this.#borrowers.add(loan.borrower);
-    return wait.promise;
+  /** @internal For `select`: `acquire`. */
+  [operation](): Operation<Disposable> {
+    return this.#borrowing("`select`", undefined);
   }
 
-  #loanFor(scope: Scope, options: BorrowOptions = {}): Loan {
-    const { borrower = scope.task ?? {}, weight = 1 } = options;
-    return new Loan(borrower, weight, (loan) => this.#giveBack(loan));
+  #borrowing(api: string, options: BorrowOptions | undefined): Operation<Disposable> {
+    const known = options === undefined ? this.#plain.get(api) : undefined;
+    if (known !== undefined) return known;
+    const { weight, key, borrower } = settle(api, options, OPTIONS);
+    const loanFor = ({ task }: Pick<Caller, "task">): Loan =>
+      new Loan(borrower ?? task ?? {}, weight, this.#giveBack);
+    const borrowing: Operation<Disposable> = {
+      subject: this.#subject,
+      attempt: (caller): Got<Disposable> | undefined => {
+        const loan = loanFor(caller);
+        if (this.#borrowers.has(loan.borrower)) throw this.#alreadyBorrowed(api, loan.borrower);
+        if (this.#waiting > 0 || !this.#fits(loan)) return undefined;
+        this.#lend(loan, caller);
+        return { value: loan };
+      },
+      enlist: (place) => {
+        const loan = loanFor(place);
+        const line = this.#lines.get(key) ?? this.#newLine(key);
+        place.offer = loan;
+        line.waits.add(place as Place);
+        this.#waiting++;
+        this.#borrowers.set(loan.borrower, loan);
+      },
+      withdraw: (place) => this.#leave(this.#lines.get(key), place as Place),
+      left: () => this.#serve(), // those behind it may fit
+    };
+    if (options === undefined) this.#plain.set(api, borrowing);
+    return borrowing;
   }
 
   #fits({ weight }: Loan): boolean {
@@ -200,23 +204,23 @@ export class CapacityLimiter implements Idling {
     return this.#borrowed + weight <= this.#limit || this.#borrowed === 0;
   }
 
-  #lend(loan: Loan, { loop }: Scope): void {
+  #lend(loan: Loan, { loop }: Pick<Caller, "loop">): void {
     loan.since = loop.time();
     this.#borrowed += loan.weight;
     this.#holders.add(loan);
-    this.#borrowers.add(loan.borrower);
+    this.#borrowers.set(loan.borrower, loan);
     if (loop.isExact) loop.host.watch?.(this);
   }
 
-  #giveBack(loan: Loan): void {
+  readonly #giveBack = (loan: Loan): void => {
     if (!this.#holders.delete(loan)) return;
     this.#borrowers.delete(loan.borrower);
     this.#borrowed -= loan.weight;
     this.#serve();
-  }
+  };
 
   #newLine(key: unknown): Line {
-    const line = new Line(key);
+    const line = { key, waits: new WaitList(), previous: undefined, next: undefined };
     this.#lines.set(key, line);
     this.#turns.add(line);
     return line;
@@ -225,41 +229,33 @@ export class CapacityLimiter implements Idling {
   /** Lends to those whose turn it is, as long as they fit. */
   #serve(): void {
     for (let line = this.#turns.first; line !== undefined; line = this.#turns.first) {
-      const next = line.waits.first as Wait; // no line is empty
-      const loan = next.offer as Loan; // put there by #acquire
+      const next = line.waits.first as Place; // no line is empty
+      const loan = next.offer as Loan; // put there by #borrowing
       if (!this.#fits(loan)) return;
-      this.#waiting--;
       this.#turns.remove(line);
-      if (line.waits.length > 1) this.#turns.add(line);
-      else this.#lines.delete(line.key);
+      this.#turns.add(line);
+      this.#leave(line, next);
       this.#lend(loan, next.scope);
       next.resume(loan);
     }
   }
 
-  /** A wait is being cancelled: those behind it may fit. */
-  #left(line: Line, wait: Wait<never>): true {
-    line.waits.remove(wait as Wait);
+  /** Takes `place` out of its line, if it is in it. */
+  #leave(line: Line | undefined, place: Place): void {
+    if (line === undefined || place.list !== line.waits) return;
+    const loan = place.offer as Loan; // put there by #borrowing
+    line.waits.remove(place);
     this.#waiting--;
-    this.#borrowers.delete((wait.offer as Loan).borrower); // put there by #acquire
-    if (line.waits.length === 0) {
-      this.#turns.remove(line);
-      this.#lines.delete(line.key);
-    }
-    this.#serve();
-    return true;
-  }
-
-  #check(api: string, options: BorrowOptions | undefined): void {
-    checkOptions(api, options, KNOWN);
-    checkCount(api, "`weight`", options?.weight ?? 1, 1, Number.MAX_VALUE);
+    if (this.#borrowers.get(loan.borrower) === loan) this.#borrowers.delete(loan.borrower);
+    if (line.waits.length > 0) return;
+    this.#turns.remove(line);
+    this.#lines.delete(line.key);
   }
 
   #alreadyBorrowed(api: string, borrower: object): InvalidStateError {
-    const who = borrower instanceof Task ? borrower.describe() : render(borrower);
     const name = describeSync("CapacityLimiter", this.name);
     return new InvalidStateError(
-      `${api} was called for ${who}, which has a loan of ${name} already, or waits for one. Give that back first, or name another \`borrower\``,
+      `${api} was called for ${describe(borrower)}, which has a loan of ${name} already, or waits for one. Give that back first, or name another \`borrower\``,
     );
   }
 
@@ -267,8 +263,12 @@ export class CapacityLimiter implements Idling {
     const [first] = this.#holders;
     const name = `${describeSync("CapacityLimiter", this.name)}, ${this.#borrowed} of ${this.#limit} borrowed`;
     if (first === undefined) return name;
-    const { borrower } = first;
-    const who = borrower instanceof Task ? borrower.describe() : render(borrower);
-    return `${name}${this.#holders.size === 1 ? " by" : ", the oldest by"} ${who}`;
+    return `${name}${this.#holders.size === 1 ? " by" : ", the oldest by"} ${describe(first.borrower)}`;
   }
+}
+
+export interface CapacityLimiter extends Selectable<Disposable> {}
+
+function describe(borrower: object): string {
+  return borrower instanceof Task ? borrower.describe() : render(borrower);
 }

@@ -1,20 +1,26 @@
 /**
  * Channels: two halves that can be cloned and closed apart. When the last sender is closed, the
- * channel ends; when the last receiver is, it is broken.
+ * channel ends; when the last receiver is, it is broken. Closing a receiver ends its own waits;
+ * what a closed sender waits to send is sent.
  */
 
-import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
-import { here, refused } from "../kernel/operation.ts";
-import { type Got, type Operation, operation, type Selectable } from "../kernel/selectable.ts";
+import { checkCount, InvalidStateError, rangeError } from "../errors/errors.ts";
+import {
+  type Got,
+  type Operation,
+  operation,
+  type Place,
+  type Selectable,
+} from "../kernel/selectable.ts";
 import type { Overflow } from "../queues/queue.ts";
-import { describeSync } from "../sync/lock.ts";
-import { type ChannelStatistics, Core, closedError } from "./channel-core.ts";
+import { describeSync, type SyncOptions } from "../sync/lock.ts";
+import { type ChannelStatistics, Core } from "./channel-core.ts";
+import { EndOfChannel } from "./channel-errors.ts";
+import { DONE, iterate, perform } from "./perform.ts";
+import { anything, callback, oneOf, settle } from "./settings.ts";
 
 /** What `channel` takes. */
-export interface ChannelOptions<T> {
-  /** What reports and errors call it. */
-  readonly name?: string | undefined;
+export interface ChannelOptions<T> extends SyncOptions {
   /** What becomes of an item that is sent while the channel is full. @default "wait" */
   readonly overflow?: Overflow | undefined;
   /**
@@ -24,7 +30,7 @@ export interface ChannelOptions<T> {
   readonly onDrop?: ((item: T) => void) | undefined;
 }
 
-const KNOWN: Names<ChannelOptions<unknown>> = { name: 1, overflow: 1, onDrop: 1 };
+const OVERFLOW = oneOf("wait", "dropOldest", "dropNewest");
 
 /**
  * Makes a channel that holds `capacity` items, and gives its two halves. 0 makes senders wait until
@@ -45,31 +51,25 @@ export function channel<T>(
   capacity: number,
   options?: ChannelOptions<T>,
 ): [sender: Sender<T>, receiver: Receiver<T>] {
-  checkCapacity("`channel`", capacity, 0);
-  checkOptions("`channel`", options, KNOWN);
-  const { overflow = "wait", onDrop, name } = options ?? {};
-  if (!["wait", "dropOldest", "dropNewest"].includes(overflow)) {
-    const expected = '`overflow` to be "wait", "dropOldest" or "dropNewest"';
-    throw argumentError("`channel`", expected, overflow);
-  }
+  const api = "`channel`";
+  checkCount(api, "a capacity", capacity, 0);
+  const rules = { name: anything, overflow: [OVERFLOW, "wait"], onDrop: callback } as const;
+  const { overflow, onDrop, name } = settle(api, options, rules);
   if (capacity === 0 && overflow !== "wait")
-    throw rangeError("`channel`", `a capacity of 1 or more with \`overflow: "${overflow}"\``, 0);
-  checkOnDrop("`channel`", onDrop);
-  const core = new Core<T>(describeSync("channel", name), capacity, overflow, onDrop);
+    throw rangeError(api, `a capacity of 1 or more with \`overflow: "${overflow}"\``, 0);
+  const core = new Core<T>({
+    description: describeSync("channel", name),
+    capacity,
+    overflow,
+    onDrop,
+  });
   return [new Sender(core), new Receiver(core)];
 }
 
-/** @throws TypeError or RangeError unless it is a whole number from `least` on, or Infinity. */
-export function checkCapacity(api: string, capacity: unknown, least: 0 | 1): void {
-  const expected = `a capacity: a whole number of items, ${least} or more, or Infinity`;
-  checkSeconds(api, expected, capacity);
-  const isWhole = Number.isInteger(capacity) || capacity === Number.POSITIVE_INFINITY;
-  if (!isWhole || capacity < least) throw rangeError(api, expected, capacity);
-}
-
-export function checkOnDrop(api: string, onDrop: unknown): void {
-  if (onDrop !== undefined && typeof onDrop !== "function")
-    throw argumentError(api, "`onDrop` as a function", onDrop);
+/** What half of a channel was used after it had been closed. */
+function closedError<T>(half: string, { options: { description } }: Core<T>): InvalidStateError {
+  const cure = "Clone it before, for each task that uses it";
+  return new InvalidStateError(`this ${half} of ${description} is closed. ${cure}`);
 }
 
 /** The half of a channel that items go into. Made by `channel`, and by `clone`. */
@@ -89,9 +89,7 @@ export class Sender<T> implements Disposable {
    * while it waits, and with InvalidStateError when this half is.
    */
   send(item: T): Promise<void> {
-    if (!this.#isClosed) return this.#core.send(item);
-    const error = closedError("sender", this.#core.description);
-    return refused(here(), this.#core.putSubject, error);
+    return perform(this.putOperation(item));
   }
 
   /**
@@ -99,7 +97,7 @@ export class Sender<T> implements Disposable {
    * when all receivers are closed; InvalidStateError when this half is.
    */
   trySend(item: T): boolean {
-    if (this.#isClosed) throw closedError("sender", this.#core.description);
+    if (this.#isClosed) throw closedError("sender", this.#core);
     return this.#core.trySend(item);
   }
 
@@ -108,7 +106,7 @@ export class Sender<T> implements Disposable {
    * this one is.
    */
   clone(): Sender<T> {
-    if (this.#isClosed) throw closedError("sender", this.#core.description);
+    if (this.#isClosed) throw closedError("sender", this.#core);
     return new Sender(this.#core);
   }
 
@@ -139,8 +137,15 @@ export class Sender<T> implements Disposable {
 
   /** @internal */
   putOperation(item: T): Operation<undefined> {
-    if (this.#isClosed) throw closedError("sender", this.#core.description);
-    return this.#core.sending(item);
+    const { putSubject: subject, putters } = this.#core;
+    return {
+      subject,
+      attempt: () => (this.trySend(item) ? DONE : undefined),
+      enlist(place) {
+        place.offer = item;
+        putters.add(place);
+      },
+    };
   }
 }
 
@@ -160,12 +165,21 @@ export class Receiver<T> implements AsyncIterable<T>, Disposable {
   readonly #core: Core<T>;
   readonly #onClose: (() => void) | undefined;
   #isClosed = false;
+  readonly #receiving: Operation<T>;
 
   /** @internal */
   constructor(core: Core<T>, onClose?: () => void) {
     this.#core = core;
     this.#onClose = onClose;
     core.receivers++;
+    this.#receiving = {
+      subject: core.getSubject,
+      attempt: () => this.tryReceive(),
+      enlist: (place) => {
+        place.offer = this; // whose wait it is
+        core.getters.add(place);
+      },
+    };
   }
 
   /**
@@ -174,9 +188,7 @@ export class Receiver<T> implements AsyncIterable<T>, Disposable {
    * closed and nothing is left, and with InvalidStateError when this half is closed.
    */
   receive(): Promise<Awaited<T>> {
-    if (!this.#isClosed) return this.#core.receive();
-    const error = closedError("receiver", this.#core.description);
-    return refused(here(), this.#core.getSubject, error);
+    return perform(this.#receiving, true);
   }
 
   /**
@@ -184,7 +196,7 @@ export class Receiver<T> implements AsyncIterable<T>, Disposable {
    * InvalidStateError when this half is closed.
    */
   tryReceive(): Got<T> | undefined {
-    if (this.#isClosed) throw closedError("receiver", this.#core.description);
+    if (this.#isClosed) throw closedError("receiver", this.#core);
     return this.#core.tryReceive();
   }
 
@@ -193,18 +205,24 @@ export class Receiver<T> implements AsyncIterable<T>, Disposable {
    * this one is closed.
    */
   clone(): Receiver<T> {
-    if (this.#isClosed) throw closedError("receiver", this.#core.description);
+    if (this.#isClosed) throw closedError("receiver", this.#core);
     return new Receiver(this.#core, this.#onClose);
   }
 
   /**
-   * Closes this half. After the last one what is left is dropped, and senders get BrokenChannel.
+   * Closes this half: those who wait to receive by it get an InvalidStateError. After the last one
+   * what is left is dropped, and senders get BrokenChannel.
    */
   close(cause?: unknown): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#core.receivers === 1) this.#onClose?.();
-    this.#core.receiverClosed(cause);
+    const core = this.#core;
+    if (core.receivers === 1) this.#onClose?.();
+    const mine: Place[] = [];
+    for (let place = core.getters.first; place !== undefined; place = place.listNext)
+      if (place.offer === this) mine.push(place);
+    for (const place of mine) place.fail(closedError("receiver", core));
+    core.receiverClosed(cause);
   }
 
   /** True once it was closed. */
@@ -222,15 +240,8 @@ export class Receiver<T> implements AsyncIterable<T>, Disposable {
    * Leaving the loop closes nothing: another loop goes on.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Awaited<T>> {
-    const next = async (): Promise<IteratorResult<Awaited<T>, undefined>> => {
-      try {
-        return { done: false, value: await this.receive() };
-      } catch (error) {
-        if (!this.#core.isEnd(error)) throw error;
-        return { done: true, value: undefined };
-      }
-    };
-    return { next, [Symbol.asyncIterator]: () => this[Symbol.asyncIterator]() };
+    const isEnd = (error: unknown): boolean => this.#isEnd(error);
+    return iterate(() => this.receive(), isEnd);
   }
 
   /** The figures of the channel. */
@@ -240,31 +251,29 @@ export class Receiver<T> implements AsyncIterable<T>, Disposable {
 
   /** @internal For `select`: `receive`. */
   [operation](): Operation<T> {
-    if (this.#isClosed) throw closedError("receiver", this.#core.description);
-    return this.#core.receiving();
+    return this.#receiving;
   }
 
   /** @internal */
   nextOperation(): Operation<IteratorResult<T, undefined>> {
-    const { subject, attempt, enlist } = this[operation]();
-    const recover = (error: unknown): Got<IteratorResult<T, undefined>> | undefined =>
-      this.#core.isEnd(error) ? { value: { done: true, value: undefined } } : undefined;
+    const { subject, enlist } = this.#receiving;
+    const end = { value: { done: true, value: undefined } } as const;
     return {
       subject,
       enlist: enlist as (place: unknown) => void, // `convert` makes of an item what the place gives
-      attempt: (caller) => {
-        try {
-          const got = attempt(caller);
-          return got && { value: { done: false, value: got.value } };
-        } catch (error) {
-          const end = recover(error);
-          if (end === undefined) throw error;
-          return end;
-        }
+      attempt: () => {
+        if (this.#core.isAtEnd && !this.#isClosed) return end;
+        const got = this.tryReceive();
+        return got && { value: { done: false, value: got.value } };
       },
       convert: (value) => ({ done: false, value: value as T }), // it comes from a sender
-      recover,
+      recover: (error) => (this.#isEnd(error) ? end : undefined),
     };
+  }
+
+  /** Whether `error` says that all senders are closed, and none has left a cause. */
+  #isEnd(error: unknown): boolean {
+    return error instanceof EndOfChannel && this.#core.isAtEnd;
   }
 }
 

@@ -9,33 +9,25 @@
  * about the probe. A cancellation is no outcome, and gives the place of a probe back.
  */
 
-import {
-  argumentError,
-  checkAmount,
-  checkCoroutine,
-  checkCount,
-  checkOptions,
-  checkSeconds,
-  rangeError,
-  register,
-} from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
+import { checkCoroutine, checkSeconds, register } from "../errors/errors.ts";
 import { completed, here } from "../kernel/operation.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { formatSeconds } from "../structures/timers.ts";
-import { describeSync } from "../sync/lock.ts";
+import { describeSync, type SyncOptions } from "../sync/lock.ts";
 import { type ErrorMatcher, predicateOf } from "../tasks/exception-group.ts";
 import { Clock } from "./clock.ts";
 import type { Idling } from "./keyed.ts";
 import { Recent } from "./recent.ts";
+import { tell } from "./reports.ts";
 import { isCancellation } from "./retry.ts";
-import { checkedDelay, type Delay, type Delays, delayOf, random } from "./schedule.ts";
+import { Course, type Delay, type Delays, delayOf } from "./schedule.ts";
+import { amount, anything, callback, count, finiteCount, settle, share } from "./settings.ts";
 
 /** Whether calls go through (closed), are refused (open), or a few are let through to see. */
 export type CircuitState = "closed" | "open" | "half-open";
 
 /** What `new CircuitBreaker` takes. */
-export interface CircuitBreakerOptions {
+export interface CircuitBreakerOptions extends SyncOptions {
   /** Opens at so many failures within `per` seconds. @default 5 */
   readonly failures?: number | undefined;
   /** Only if the failures are this share of the calls, from 0 to 1. @default 0 */
@@ -53,20 +45,18 @@ export interface CircuitBreakerOptions {
   readonly counts?: ErrorMatcher | undefined;
   /** Told of each change. */
   readonly onChange?: ((state: CircuitState, before: CircuitState) => void) | undefined;
-  /** What reports and errors call it. */
-  readonly name?: string | undefined;
 }
 
-const KNOWN: Names<CircuitBreakerOptions> = {
-  failures: 1,
-  ratio: 1,
-  per: 1,
-  reset: 1,
-  probes: 1,
-  counts: 1,
-  onChange: 1,
-  name: 1,
-};
+const OPTIONS = {
+  failures: [count, 5],
+  ratio: [share, 0],
+  per: [amount, 10],
+  reset: [anything, 30],
+  probes: [finiteCount, 1],
+  counts: [anything, () => true],
+  onChange: callback,
+  name: anything,
+} as const;
 
 /** The breaker is open: the call was not made. A probe is let through in `retryAfter` seconds. */
 export class CircuitOpenError extends Error {
@@ -95,20 +85,17 @@ register(CircuitOpenError, "CircuitOpenError");
 export class CircuitBreaker implements Idling {
   /** What reports and errors call it. */
   readonly name: string | undefined;
-  readonly #failures: number;
-  readonly #ratio: number;
-  readonly #probes: number;
+  readonly #options;
   readonly #reset: Delay;
   readonly #counts: (error: unknown) => boolean;
-  readonly #onChange: CircuitBreakerOptions["onChange"];
   /** Calls and failures. */
   readonly #recent: Recent;
   readonly #clock = new Clock(() => this.#change("closed"));
   #state: CircuitState = "closed";
   /** How often it has changed: an outcome of before a change does not count. */
   #changes = 0;
-  /** How often in a row it has opened. */
-  #opened = 0;
+  /** Of the times that it has opened in a row. */
+  #course: Course | undefined = undefined;
   /** When probes are let through, while it is open. */
   #openUntil = 0;
   #lastError: unknown = undefined;
@@ -119,23 +106,11 @@ export class CircuitBreaker implements Idling {
 
   constructor(options?: CircuitBreakerOptions) {
     const api = "`new CircuitBreaker`";
-    checkOptions(api, options, KNOWN);
-    const { failures = 5, ratio = 0, per = 10, reset = 30, probes = 1 } = options ?? {};
-    const { counts = () => true, onChange, name } = options ?? {};
-    checkCount(api, "`failures`", failures);
-    checkCount(api, "`probes`", probes, 1, Number.MAX_VALUE);
-    checkAmount(api, "`per` in seconds", per);
-    checkSeconds(api, "`ratio` as a share from 0 to 1", ratio);
-    if (ratio < 0 || ratio > 1) throw rangeError(api, "`ratio` as a share from 0 to 1", ratio);
-    if (onChange !== undefined && typeof onChange !== "function")
-      throw argumentError(api, "`onChange` to be a function", onChange);
+    this.#options = settle<CircuitBreakerOptions, typeof OPTIONS>(api, options, OPTIONS);
+    const { reset, counts, per, name } = this.#options;
     if (typeof reset === "number") checkSeconds(api, "`reset` in seconds", reset);
-    this.#failures = failures;
-    this.#ratio = ratio;
-    this.#probes = probes;
     this.#reset = typeof reset === "number" ? () => reset : delayOf(api, reset);
     this.#counts = predicateOf(api, counts);
-    this.#onChange = onChange;
     this.#recent = new Recent(per);
     this.name = name;
   }
@@ -162,7 +137,10 @@ export class CircuitBreaker implements Idling {
     if (stop !== undefined) await stop;
     const before = this.state; // looks at the clock
     if (before !== this.#state) this.#change(before);
-    if (this.#state === "open" || (this.#state === "half-open" && this.#probing >= this.#probes)) {
+    if (
+      this.#state === "open" ||
+      (this.#state === "half-open" && this.#probing >= this.#options.probes)
+    ) {
       this.#rejected++;
       const refusal = this.#refusal(); // what is so now
       await completed(scope, "breaker.run", undefined); // a loop of refusals must not hold the host up
@@ -171,23 +149,21 @@ export class CircuitBreaker implements Idling {
     const changes = this.#changes;
     this.#running++;
     if (this.#state === "half-open") this.#probing++;
-    let failure: { readonly error: unknown } | undefined;
     try {
-      return await body();
+      const value = await body();
+      this.#ended(changes, undefined);
+      return value;
     } catch (error) {
-      failure = { error };
+      this.#ended(changes, { error });
       throw error;
-    } finally {
-      this.#running--;
-      if (changes === this.#changes) this.#ended(failure);
     }
   }
 
   /** Opens it by hand, as too many failures do. */
   open(): void {
-    const step = { attempt: ++this.#opened, elapsed: 0, error: this.#lastError, random };
-    const seconds = checkedDelay("`CircuitBreaker`", this.#reset, step);
-    this.#openUntil = this.#clock.now() + (seconds ?? Number.POSITIVE_INFINITY);
+    this.#course ??= new Course("`CircuitBreaker`", this.#reset);
+    const { delay = Number.POSITIVE_INFINITY } = this.#course.next(this.#lastError) ?? {};
+    this.#openUntil = this.#clock.now() + delay;
     this.#change("open");
   }
 
@@ -213,7 +189,9 @@ export class CircuitBreaker implements Idling {
     return Object.freeze({ state, calls, failures, running, probing, rejected, retryAfter });
   }
 
-  #ended(failure: { readonly error: unknown } | undefined): void {
+  #ended(changes: number, failure: { readonly error: unknown } | undefined): void {
+    this.#running--;
+    if (changes !== this.#changes) return; // it began before the last change
     if (this.#state === "half-open") this.#probing--;
     if (failure !== undefined && isCancellation(failure.error)) return;
     const hasFailed = failure !== undefined && this.#counts(failure.error);
@@ -221,18 +199,20 @@ export class CircuitBreaker implements Idling {
     if (hasFailed) {
       this.#lastError = failure.error;
       if (this.#state === "half-open" || this.#isTooMuch()) this.open();
-    } else if (this.#state === "half-open" && ++this.#succeeded >= this.#probes) this.close();
+    } else if (this.#state === "half-open" && ++this.#succeeded >= this.#options.probes)
+      this.close();
   }
 
   #isTooMuch(): boolean {
     const { first: calls, second: failures } = this.#recent.sums();
-    return failures >= this.#failures && failures >= calls * this.#ratio;
+    const { failures: most, ratio } = this.#options;
+    return failures >= most && failures >= calls * ratio;
   }
 
   #change(state: CircuitState): void {
     const before = this.#state;
     if (state === "closed") {
-      this.#opened = 0;
+      this.#course = undefined;
       this.#lastError = undefined;
       this.#recent.clear();
     }
@@ -240,12 +220,9 @@ export class CircuitBreaker implements Idling {
     this.#state = state;
     this.#changes++;
     this.#probing = this.#succeeded = 0;
-    try {
-      this.#onChange?.(state, before);
-    } catch (exception) {
-      const message = `\`onChange\` of ${describeSync("CircuitBreaker", this.name)} has failed`;
-      here().loop.callExceptionHandler({ message, exception });
-    }
+    const { onChange } = this.#options;
+    const what = `\`onChange\` of ${describeSync("CircuitBreaker", this.name)}`;
+    if (onChange !== undefined) tell(what, () => onChange(state, before));
   }
 
   #retryAfter(): number {

@@ -5,11 +5,11 @@
  * header of gRPC.
  */
 
-import { argumentError, checkCoroutine, checkOptions, checkSeconds } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
+import { argumentError, checkCoroutine } from "../errors/errors.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { timeLeft } from "../tasks/due.ts";
 import { timeout } from "../tasks/timeouts.ts";
+import { seconds, settle } from "./settings.ts";
 
 const HEADER = "time-left";
 
@@ -25,8 +25,6 @@ export interface WithDeadlineOptions {
   /** Seconds that `body` has at most, whatever the caller allows. @default Infinity */
   readonly max?: number | undefined;
 }
-
-const KNOWN: Names<WithDeadlineOptions> = { max: 1 };
 
 /**
  * The headers that tell the other side how much time is left until the nearest deadline here:
@@ -64,22 +62,17 @@ export async function withDeadlineOf<T>(
   if (typeof headers !== "object" || headers === null)
     throw argumentError(api, "the headers of a request", headers);
   checkCoroutine(api, body);
-  checkOptions(api, options, KNOWN);
-  const { max = Number.POSITIVE_INFINITY } = options ?? {};
-  checkSeconds(api, "`max` in seconds", max);
+  const { max } = settle(api, options, { max: [seconds, Number.POSITIVE_INFINITY] });
   return await timeout(Math.min(secondsIn(headers), max), body);
 }
 
 /** The least of what the headers say: a proxy may have added its own. */
 function secondsIn(headers: HeadersOf): number {
-  const found = typeof headers.get === "function" ? headers.get(HEADER) : fieldOf(headers);
+  const found =
+    typeof headers.get === "function"
+      ? headers.get(HEADER)
+      : (headers as Readonly<Record<string, unknown>>)[HEADER];
   const values = String(found ?? "").split(",");
-  const seconds = values.map((value) =>
-    /^\s*\d+(\.\d+)?\s*$/.test(value) ? Number(value) : 1 / 0,
-  );
-  return Math.min(...seconds);
-}
-
-function fieldOf(headers: object): unknown {
-  return (headers as Readonly<Record<string, unknown>>)[HEADER];
+  const isNumber = /^\s*\d+(\.\d+)?\s*$/;
+  return Math.min(...values.map((value) => (isNumber.test(value) ? Number(value) : 1 / 0)));
 }

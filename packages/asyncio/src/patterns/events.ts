@@ -3,12 +3,12 @@
  * call on, so no event is missed before the first wait, and they are gone on every path.
  */
 
-import { argumentError, checkOptions } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
+import { argumentError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
-import { channel, checkCapacity, checkOnDrop } from "./channel.ts";
+import { channel } from "./channel.ts";
 import { whenClosed } from "./scope-end.ts";
+import { anything, callback, count, oneOf, settle } from "./settings.ts";
 import { Stream } from "./stream.ts";
 
 /** An EventEmitter, by its shape. */
@@ -44,32 +44,42 @@ export interface EventsOptions<E> {
   readonly until?: string | undefined;
 }
 
-const KNOWN: Names<EventsOptions<unknown>> = { capacity: 1, overflow: 1, onDrop: 1, until: 1 };
+const OPTIONS = {
+  capacity: [count, Number.POSITIVE_INFINITY],
+  overflow: [oneOf("dropOldest", "dropNewest"), "dropOldest"],
+  onDrop: callback,
+  until: anything,
+} as const;
 
 type Listener = (...args: unknown[]) => void;
 
-/** Adds `listener`, and gives what takes it away. */
-function listen(target: unknown, name: unknown, listener: Listener): () => void {
-  if (isEmitter(target)) {
-    target.on(name, listener);
-    return () => void target.off(name, listener);
-  }
-  const events = target as TargetLike; // checked by the caller
-  events.addEventListener(name as string, listener);
-  return () => events.removeEventListener(name as string, listener);
-}
+/** Listens for an event, for the errors of an emitter, for what ends it; gives what stops that. */
+type Listen = (
+  event: (event: unknown) => void,
+  failed: (error: unknown) => void,
+  until?: readonly [name: string | undefined, end: () => void],
+) => () => void;
 
-function isEmitter(target: unknown): target is EmitterLike {
-  const { on, off } = (target ?? {}) as Partial<EmitterLike>;
-  return typeof on === "function" && typeof off === "function";
-}
-
-function checkTarget(api: string, target: unknown, name: unknown): void {
-  const { addEventListener } = (target ?? {}) as Partial<TargetLike>;
-  if (!isEmitter(target) && typeof addEventListener !== "function")
+/** What listens for the events `name`, as the target wants it. @throws TypeError. */
+function listenerFor(api: string, target: unknown, name: unknown): Listen {
+  const methods = (target ?? {}) as Partial<EmitterLike & TargetLike>;
+  const isEmitter = typeof methods.on === "function" && typeof methods.off === "function";
+  if (!isEmitter && typeof methods.addEventListener !== "function")
     throw argumentError(api, "an EventEmitter or an EventTarget", target);
   if (typeof name !== "string" && typeof name !== "symbol")
     throw argumentError(api, "the name of an event", name);
+  return (event, failed, [end, ended] = [undefined, () => {}]) => {
+    const listeners: [name: unknown, listener: Listener][] = [
+      [name, (...args) => event(isEmitter ? args : args[0])],
+    ];
+    if (isEmitter && name !== "error") listeners.push(["error", failed]);
+    if (end !== undefined) listeners.push([end, ended]);
+    const each = (method: keyof typeof methods): void => {
+      for (const one of listeners) (methods[method] as Listener).call(target, ...one);
+    };
+    each(isEmitter ? "on" : "addEventListener");
+    return () => each(isEmitter ? "off" : "removeEventListener");
+  };
 }
 
 /**
@@ -91,8 +101,9 @@ export function once<A extends readonly unknown[] = unknown[]>(
   name: string | symbol,
 ): Promise<A>;
 export function once(target: unknown, name: unknown): Promise<unknown> {
+  let listen: Listen;
   try {
-    checkTarget("`once`", target, name);
+    listen = listenerFor("`once`", target, name);
   } catch (error) {
     return Promise.reject(error);
   }
@@ -100,28 +111,22 @@ export function once(target: unknown, name: unknown): Promise<unknown> {
   const subject = `the event ${JSON.stringify(String(name))}`;
   const stop = scope.interruption(subject);
   if (stop !== undefined) return stop;
-  const releases: (() => void)[] = [];
-  const release = (): true => {
-    for (const undo of releases.splice(0)) undo();
+  const wait = park<unknown>(scope, subject, () => {
+    stopListening();
     return true;
-  };
-  const wait = park<unknown>(scope, subject, release);
+  });
   wait.isForeign = true; // anything may emit
   wait.handsOver = true;
-  const isArguments = isEmitter(target);
-  releases.push(
-    listen(target, name, (...args) => {
-      release();
-      wait.resume(isArguments ? args : args[0]);
-    }),
+  const stopListening = listen(
+    (event) => {
+      stopListening();
+      wait.resume(event);
+    },
+    (error) => {
+      stopListening();
+      wait.fail(error);
+    },
   );
-  if (isArguments && name !== "error")
-    releases.push(
-      listen(target, "error", (error) => {
-        release();
-        wait.fail(error);
-      }),
-    );
   return wait.promise;
 }
 
@@ -157,46 +162,33 @@ export function events(
   options?: EventsOptions<never>,
 ): Stream<unknown> {
   const api = "`events`";
-  checkTarget(api, target, name);
-  checkOptions(api, options, KNOWN);
-  const { capacity = Number.POSITIVE_INFINITY, overflow = "dropOldest" } = options ?? {};
-  checkCapacity(api, capacity, 1);
-  if (overflow !== "dropOldest" && overflow !== "dropNewest")
-    throw argumentError(api, '`overflow` to be "dropOldest" or "dropNewest"', overflow);
-  checkOnDrop(api, options?.onDrop);
-  const onDrop = options?.onDrop as ((event: unknown) => void) | undefined;
+  const listen = listenerFor(api, target, name);
+  const { capacity, overflow, onDrop, until } = settle(api, options, OPTIONS);
   const [sender, receiver] = channel<{ event: unknown }>(capacity, {
     name: String(name),
     overflow,
-    onDrop: onDrop && (({ event }) => onDrop(event)),
+    onDrop: onDrop && (({ event }) => onDrop(event as never)), // of this target
   });
 
   const scope = here();
   const { loop, task } = scope;
   let failure: { readonly error: unknown } | undefined;
-  const releases: (() => void)[] = [];
   const end = (): void => {
-    for (const undo of releases.splice(0)) undo();
+    stopListening();
     sender.close();
   };
-  const isArguments = isEmitter(target);
-  releases.push(
-    listen(target, name, (...args) => {
-      if (!receiver.closed) sender.trySend({ event: isArguments ? args : args[0] });
-    }),
-  );
-  if (isArguments && name !== "error")
-    releases.push(
-      listen(target, "error", (error) => {
-        failure = { error };
-        end();
-      }),
-    );
-  if (options?.until !== undefined) releases.push(listen(target, options.until, end));
+  const event = (event: unknown): void => {
+    if (!receiver.closed) sender.trySend({ event });
+  };
+  const failed = (error: unknown): void => {
+    failure = { error };
+    end();
+  };
+  const stopListening = listen(event, failed, [until, end]);
   const release = whenClosed(scope, () => {
     end();
     const { error: exception } = failure ?? {};
-    const message = `an emitter has failed, and nobody has read its events to the end`;
+    const message = "an emitter has failed, and nobody has read its events to the end";
     if (failure !== undefined) loop.callExceptionHandler({ message, exception, task });
     failure = undefined;
   });

@@ -1,19 +1,13 @@
 /** Several ways to one answer: the same one again where it is slow, or another where it fails. */
 
-import {
-  checkCoroutine,
-  checkCount,
-  checkOptions,
-  checkSeconds,
-  rangeError,
-} from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
+import { checkCoroutine, checkSeconds, rangeError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { stagger, type Winner } from "../tasks/race.ts";
 import type { SignalOption } from "../tasks/timeouts.ts";
-import { checkBudget, isCancellation, opened, type RetryBudget } from "./retry.ts";
+import { BUDGET, isCancellation, opened, type RetryBudget } from "./retry.ts";
+import { finiteCount, settle, signal } from "./settings.ts";
 
 /** What `hedge` takes. */
 export interface HedgeOptions extends SignalOption {
@@ -23,7 +17,7 @@ export interface HedgeOptions extends SignalOption {
   readonly budget?: RetryBudget | undefined;
 }
 
-const KNOWN: Names<HedgeOptions> = { max: 1, budget: 1, signal: 1 };
+const OPTIONS = { max: [finiteCount, 2], budget: BUDGET, signal } as const;
 /** In place of an attempt that the budget refuses. */
 const refusal = new Error("the budget allows no further attempt");
 
@@ -46,12 +40,9 @@ export async function hedge<T>(
   const api = "`hedge`";
   checkSeconds(api, "a number of seconds", after);
   checkCoroutine(api, body);
-  checkOptions(api, options, KNOWN);
-  const { max = 2, budget, signal } = options ?? {};
-  checkCount(api, "`max`", max, 1, Number.MAX_VALUE);
-  checkBudget(api, budget);
+  const { max, budget, signal } = settle(api, options, OPTIONS);
   let last: unknown;
-  const attempts = Array.from({ length: max }, (_, index) => async (): Promise<T> => {
+  const at = (index: number) => async (): Promise<T> => {
     if (index === 0) budget?.noteCall();
     else if (budget?.allows() === false) throw refusal;
     try {
@@ -60,11 +51,11 @@ export async function hedge<T>(
       last = error;
       throw error;
     }
-  });
+  };
   const delay = after === Number.POSITIVE_INFINITY ? null : after;
-  return await opened(api, signal, async () => {
+  return await opened(signal, async () => {
     try {
-      const [value] = await stagger(attempts, delay, undefined, "hedge");
+      const [value] = await stagger({ length: max, at }, delay, undefined, "hedge");
       return value;
     } catch (error) {
       throw error instanceof ExceptionGroup && error.errors.includes(last) ? last : error;

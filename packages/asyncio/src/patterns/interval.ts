@@ -1,10 +1,9 @@
 /** Ticks at fixed times, as a loop. */
 
-import { argumentError, checkAmount, checkOptions } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
-import type { EventLoop } from "../kernel/loop.ts";
+import { checkAmount } from "../errors/errors.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { sleep } from "../tasks/sleep.ts";
+import { flag, settle } from "./settings.ts";
 
 /** What `interval` takes. */
 export interface IntervalOptions {
@@ -27,7 +26,7 @@ export interface Tick {
   readonly missed: number;
 }
 
-const KNOWN: Names<IntervalOptions> = { aligned: 1, immediate: 1 };
+const OPTIONS = { aligned: [flag, false], immediate: [flag, false] } as const;
 
 /**
  * Ticks every so many `seconds`, counted from the beginning, so they do not drift, however long the
@@ -45,55 +44,35 @@ const KNOWN: Names<IntervalOptions> = { aligned: 1, immediate: 1 };
  */
 export function interval(seconds: number, options?: IntervalOptions): AsyncIterableIterator<Tick> {
   checkAmount("`interval`", "a number of seconds", seconds);
-  checkOptions("`interval`", options, KNOWN);
-  const { aligned = false, immediate = false } = options ?? {};
-  for (const [name, value] of Object.entries({ aligned, immediate }))
-    if (typeof value !== "boolean")
-      throw argumentError("`interval`", `\`${name}\` as a boolean`, value);
-  return new Interval(seconds, aligned, immediate);
+  const { aligned, immediate } = settle("`interval`", options, OPTIONS);
+  // When tick 0 is due: ticks are counted from it, and not from one another.
+  const start = here().loop.time() - (aligned ? (Date.now() / 1000) % seconds : 0);
+  return ticks(seconds, start, immediate ? 0 : 1);
 }
 
-class Interval implements AsyncIterableIterator<Tick, undefined> {
-  readonly #seconds: number;
-  readonly #loop: EventLoop = here().loop;
-  /** When tick 0 is due: ticks are counted from it, and not from one another. */
-  readonly #start: number;
-  /** The next tick. */
-  #index: number;
-  #isLeft = false;
-
-  constructor(seconds: number, aligned: boolean, immediate: boolean) {
-    this.#seconds = seconds;
-    this.#start = this.#loop.time() - (aligned ? (Date.now() / 1000) % seconds : 0);
-    this.#index = immediate ? 0 : 1;
-  }
-
-  async next(): Promise<IteratorResult<Tick, undefined>> {
-    if (this.#isLeft) return { done: true, value: undefined };
-    const now = this.#loop.time();
-    const wait = this.#start + this.#index * this.#seconds - now;
-    if (wait > 0) await sleep(wait);
-    else {
+function ticks(seconds: number, start: number, first: number): AsyncIterableIterator<Tick> {
+  const { loop } = here();
+  const end = { done: true, value: undefined } as const;
+  let next = first;
+  let isLeft = false;
+  const iterator: AsyncIterableIterator<Tick> = {
+    async next() {
+      if (isLeft) return end;
+      const wait = start + next * seconds - loop.time();
       const scope = here();
-      await (scope.interruption("interval") ?? completed(scope, "interval", undefined));
-    }
-    const latest = Math.floor((this.#loop.time() - this.#start) / this.#seconds + 1e-9);
-    const index = this.#index === 0 ? 0 : Math.max(this.#index, latest);
-    const tick = {
-      index,
-      due: this.#start + index * this.#seconds,
-      missed: index - this.#index,
-    };
-    this.#index = index + 1;
-    return { done: false, value: tick };
-  }
-
-  async return(): Promise<IteratorResult<Tick, undefined>> {
-    this.#isLeft = true;
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
+      if (wait > 0) await sleep(wait);
+      else await (scope.interruption("interval") ?? completed(scope, "interval", undefined));
+      const latest = Math.floor((loop.time() - start) / seconds + 1e-9);
+      const index = next === 0 ? 0 : Math.max(next, latest);
+      const value = { index, due: start + index * seconds, missed: index - next };
+      next = index + 1;
+      return { done: false, value };
+    },
+    async return() {
+      isLeft = true;
+      return end;
+    },
+    [Symbol.asyncIterator]: () => iterator,
+  };
+  return iterator;
 }

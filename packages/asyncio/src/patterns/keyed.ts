@@ -1,12 +1,12 @@
 /**
  * Things by key, made on demand and dropped when nobody has used them for a while: a limiter for
- * each host, a breaker for each service, a lock for each id. No timer: each use looks at the one
- * that was used least recently, so the cost of dropping is spread over the uses.
+ * each host, a breaker for each service, a lock for each id. No timer: each use looks at those that
+ * were used least recently, a few at most, so the cost of dropping is spread over the uses.
  */
 
-import { argumentError, checkCount, checkOptions, checkSeconds } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
+import { LinkedList, type Links } from "../structures/linked-list.ts";
 import { Clock } from "./clock.ts";
+import { checkFunction, count, seconds, settle } from "./settings.ts";
 
 /** Something that can be asked whether anybody would miss it. */
 export interface Idling {
@@ -24,9 +24,12 @@ export interface KeyedOptions {
   readonly max?: number | undefined;
 }
 
-const KNOWN: Names<KeyedOptions> = { idle: 1, max: 1 };
+const OPTIONS = { idle: [seconds, 60], max: [count, Number.POSITIVE_INFINITY] } as const;
+/** How many are looked at, at most, when one is used. */
+const LOOKS = 8;
 
-interface Entry<V> {
+interface Entry<K, V> extends Links<Entry<K, V>> {
+  readonly key: K;
   readonly value: V;
   /** On the clock of the loop. */
   usedAt: number;
@@ -43,40 +46,36 @@ interface Entry<V> {
  */
 export class Keyed<K, V extends Idling> {
   readonly #make: (key: K) => V;
-  readonly #idle: number;
-  readonly #max: number;
+  readonly #options;
+  readonly #entries: Map<K, Entry<K, V>> = new Map();
   /** The one that was used least recently comes first. */
-  readonly #entries: Map<K, Entry<V>> = new Map();
+  readonly #order: LinkedList<Entry<K, V>> = new LinkedList();
   readonly #clock = new Clock(() => {
-    for (const entry of this.#entries.values()) entry.usedAt = Number.NEGATIVE_INFINITY;
+    for (const entry of this.#order.toArray()) entry.usedAt = Number.NEGATIVE_INFINITY;
   });
 
   constructor(make: (key: K) => V, options?: KeyedOptions) {
-    const api = "`new Keyed`";
-    if (typeof make !== "function") throw argumentError(api, "a function that makes one", make);
-    checkOptions(api, options, KNOWN);
-    const { idle = 60, max = Number.POSITIVE_INFINITY } = options ?? {};
-    checkSeconds(api, "`idle` in seconds", idle);
-    checkCount(api, "`max`", max);
+    checkFunction("`new Keyed`", "a function that makes one", make);
     this.#make = make;
-    this.#idle = Math.max(idle, 0);
-    this.#max = max;
+    this.#options = settle("`new Keyed`", options, OPTIONS);
   }
 
   /** The one of `key`. Use it at once: what is kept in a variable may be dropped here meanwhile. */
   for(key: K): V {
     const now = this.#clock.now();
-    const known = this.#entries.get(key);
-    const entry = known ?? { value: this.#make(key), usedAt: now };
-    entry.usedAt = now;
-    this.#entries.delete(key);
+    let entry = this.#entries.get(key);
+    if (entry !== undefined) this.#order.remove(entry);
+    else entry = { key, value: this.#make(key), usedAt: now, previous: undefined, next: undefined };
     this.#sweep(now);
     this.#entries.set(key, entry);
+    this.#used(entry, now);
     return entry.value;
   }
 
   /** Drops the one of `key`, also if it is in use: whether there was one. */
   delete(key: K): boolean {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) this.#order.remove(entry);
     return this.#entries.delete(key);
   }
 
@@ -87,22 +86,25 @@ export class Keyed<K, V extends Idling> {
 
   /** Those that there are, the least recently used first. */
   *[Symbol.iterator](): IterableIterator<[key: K, value: V]> {
-    for (const [key, { value }] of this.#entries) yield [key, value];
+    for (const { key, value } of this.#order.toArray()) yield [key, value];
   }
 
-  /** Drops the idle ones that are old or too many. An old one in use counts as used now. */
+  /** Drops idle ones that are old or too many. One that is in use counts as used now. */
   #sweep(now: number): void {
-    let ahead = this.#entries.size; // those that are moved to the end are not looked at again
-    for (const [key, entry] of this.#entries) {
-      if (ahead-- === 0) return;
-      const isOld = entry.usedAt + this.#idle <= now;
-      if (!isOld && this.#entries.size < this.#max) return;
-      if (entry.value.idle) this.#entries.delete(key);
-      else if (isOld) {
-        entry.usedAt = now;
-        this.#entries.delete(key);
-        this.#entries.set(key, entry);
+    const { idle, max } = this.#options;
+    for (let looks = Math.min(this.#order.size, LOOKS); looks > 0; looks--) {
+      const entry = this.#order.first as Entry<K, V>; // there are as many as that
+      if (entry.usedAt + Math.max(idle, 0) > now && this.#order.size < max) return;
+      if (entry.value.idle) this.delete(entry.key);
+      else {
+        this.#order.remove(entry);
+        this.#used(entry, now);
       }
     }
+  }
+
+  #used(entry: Entry<K, V>, now: number): void {
+    entry.usedAt = now;
+    this.#order.add(entry);
   }
 }

@@ -3,7 +3,6 @@
 import { InvalidStateError } from "../errors/errors.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Ended } from "./release.ts";
-import type { Item } from "./stock.ts";
 
 /** What `pool.acquire` gives. Disposing of it gives the item back. */
 export interface Loan<T> extends Disposable {
@@ -24,10 +23,18 @@ export interface Borrower {
   readonly since: number;
 }
 
+/** Something that was opened. */
+export interface Item<T> {
+  readonly value: T;
+  /** When its life is over, on the clock of the loop. */
+  readonly until: number;
+  idleSince: number;
+}
+
 /** Where a loan comes back to. */
 interface Home<T> {
   cameBack(loan: Lent<T>, item: Item<T>, fault: Ended | undefined): void;
-  describe(): string;
+  readonly description: string;
 }
 
 export class Lent<T> implements Loan<T>, Borrower {
@@ -50,7 +57,7 @@ export class Lent<T> implements Loan<T>, Borrower {
   get item(): T {
     if (!this.#isBack) return this.#item.value;
     throw new InvalidStateError(
-      `\`loan.item\` was read when the loan had been given back to ${this.#home.describe()}. Use it before the end of the block`,
+      `\`loan.item\` was read when the loan had been given back to ${this.#home.description}. Use it before the end of the block`,
     );
   }
 

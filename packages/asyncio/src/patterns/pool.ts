@@ -1,32 +1,27 @@
 /**
  * Pools: things that are costly to open and can be used again, by one borrower at a time. Here is
- * the line of those who wait, and who holds what; the life of the items is in stock.ts.
- *
- * Invariant: somebody waits only while no item is idle that can be lent at once.
+ * what the program sees; the line of those who wait, and the life of the items are in stock.ts.
  */
 
+import { argumentError, checkCoroutine, checkCount, rangeError } from "../errors/errors.ts";
+import { completed, here } from "../kernel/operation.ts";
 import {
-  argumentError,
-  checkCoroutine,
-  checkCount,
-  checkOptions,
-  checkSeconds,
-  InvalidStateError,
-  rangeError,
-} from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
-import { completed, here, refused } from "../kernel/operation.ts";
-import { park, type Scope } from "../kernel/scope.ts";
-import { type Operation, operation, type Selectable } from "../kernel/selectable.ts";
-import type { Task } from "../kernel/task.ts";
-import { WaitList } from "../kernel/wait.ts";
+  type Caller,
+  type Got,
+  type Operation,
+  operation,
+  type Selectable,
+} from "../kernel/selectable.ts";
 import { DeadlockError } from "../tasks/deadlock.ts";
-import { type AnyHolder, knotWith } from "./knot.ts";
-import { type Borrower, Lent, type Loan } from "./loan.ts";
-import type { Ended } from "./release.ts";
+import { knotWith } from "../tasks/knot.ts";
+import type { TaskGroup } from "../tasks/task-group.ts";
+import { timeout } from "../tasks/timeouts.ts";
+import type { Borrower, Lent, Loan } from "./loan.ts";
+import { perform } from "./perform.ts";
 import { Resource } from "./resource.ts";
 import { type Delays, delayOf, exponential } from "./schedule.ts";
-import { type Item, type Lender, Stock } from "./stock.ts";
+import { anything, count, countOr0, needed, seconds, settle, work } from "./settings.ts";
+import { OWNER, Stock } from "./stock.ts";
 
 /** What `new Pool` takes. */
 export interface PoolOptions<T> {
@@ -57,19 +52,31 @@ export interface PoolOptions<T> {
    * ends, at once. @default exponential(0.1).capped(5).jittered(0.5)
    */
   readonly reopen?: Delays | undefined;
+  /**
+   * The group that it belongs to: one that is cancelled closes it, and none ends before it is
+   * closed. @default the run
+   */
+  readonly owner?: Pick<TaskGroup, "createTask"> | undefined;
 }
 
-const KNOWN: Names<PoolOptions<unknown>> = {
-  name: 1,
-  max: 1,
-  min: 1,
-  idle: 1,
-  lifetime: 1,
-  check: 1,
-  checkAfter: 1,
-  reset: 1,
-  reopen: 1,
-};
+/** What `pool.acquire` takes. */
+export interface AcquireOptions {
+  /** Seconds that it waits for an item; then it rejects with a TimeoutError. @default Infinity */
+  readonly timeout?: number | undefined;
+}
+
+const OPTIONS = {
+  name: anything,
+  max: needed(count),
+  min: [countOr0, 0],
+  idle: [seconds, 60],
+  lifetime: [seconds, Number.POSITIVE_INFINITY],
+  check: work,
+  checkAfter: [seconds, 1],
+  reset: work,
+  reopen: [anything, exponential(0.1).capped(5).jittered(0.5)],
+  owner: OWNER,
+} as const;
 
 type Counted = "max" | "open" | "idle" | "lent" | "opening" | "closing" | "waiting";
 
@@ -95,96 +102,57 @@ export class Pool<T> implements AsyncDisposable {
   /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #stock: Stock<T>;
-  readonly #waiters: WaitList = new WaitList();
-  readonly #lent: Set<Lent<T>> = new Set();
-  readonly #subject: AnyHolder & { describeWait(): string } = {
-    needsOne: true,
-    describeWait: () =>
-      `${this.describe()}, ${this.#waiters.length} waiting, ${this.#describeHolders()}`,
-    waitsOn: () => Array.from(this.#lent).flatMap(({ task }) => task ?? []),
-  };
+  #borrowing: Operation<Loan<T>> | undefined = undefined;
 
   constructor(resource: Resource<T>, options: PoolOptions<T>) {
     const api = "`new Pool`";
     if (!(resource instanceof Resource))
       throw argumentError(api, "a resource", resource, "Make one with `resource(open, close)`");
-    if (options === undefined) throw argumentError(api, "options with a `max`", options);
-    checkOptions(api, options, KNOWN);
-    const {
-      max,
-      min = 0,
-      idle = 60,
-      lifetime = Number.POSITIVE_INFINITY,
-      checkAfter = 1,
-    } = options;
-    const { check, reset } = options;
-    const reopen = delayOf(api, options.reopen ?? exponential(0.1).capped(5).jittered(0.5));
-    checkCount(api, "`max`", max);
-    checkCount(api, "`min`", min, 0);
+    const settings = settle<PoolOptions<T>, typeof OPTIONS>(api, options, OPTIONS);
+    const { min, max, name } = settings;
     if (min > max) throw rangeError(api, `\`min\` to be at most \`max\`, ${max}`, min);
-    for (const [name, seconds] of Object.entries({ idle, lifetime, checkAfter }))
-      checkSeconds(api, `\`${name}\` in seconds`, seconds);
-    for (const hook of [check, reset]) if (hook !== undefined) checkCoroutine(api, hook);
-    this.name = options.name;
-    const settings = { max, min, idle, lifetime, check, checkAfter, reset, reopen };
-    this.#stock = new Stock(resource, this.#makeLender(), settings);
+    this.name = name;
+    this.#stock = new Stock(resource, { ...settings, reopen: delayOf(api, settings.reopen) });
   }
 
   /**
    * Borrows an item: gives a loan whose disposal gives it back. First come, first served; waits
    * while `max` items are lent. Cancelled while it waits, it has borrowed nothing. A failure to
    * open is told to the one who has waited longest; then a while passes before the next attempt.
+   * Past its `timeout` it rejects with a TimeoutError, and has borrowed nothing.
    *
    * @throws DeadlockError where waiting would be in vain: each item is held by a task that waits
    * for one more, or for somebody who does. InvalidStateError once the pool is closed.
    */
-  acquire(): Promise<Loan<T>> {
-    const scope = here();
-    const stop = scope.interruption(this.#subject);
-    if (stop !== undefined) return stop;
-    const refusal = this.#refusal();
-    if (refusal !== undefined) return refused(scope, this.#subject, refusal);
-    if (scope.loop.isExact) scope.loop.host.watch?.(this);
-    const loan = this.#take(scope.task);
-    if (loan !== undefined) return this.#lendNow(scope, loan);
-    const knot = this.#knotWith(scope);
-    if (knot !== undefined) return refused(scope, this.#subject, knot);
-    const wait = park<Loan<T>>(scope, this.#subject);
-    wait.handsOver = true;
-    this.#waiters.add(wait);
-    this.#stock.serve();
-    return wait.promise;
+  acquire(options?: AcquireOptions): Promise<Loan<T>> {
+    return options === undefined ? this.#acquire() : this.#acquireWithin(options);
   }
 
   /** Borrows an item if one is idle and needs no check; else undefined. Overtakes nobody. */
   tryAcquire(): Loan<T> | undefined {
     const { loop, task } = here();
     if (loop.isExact) loop.host.watch?.(this);
-    return this.#take(task);
+    return this.#stock.lend(task);
   }
 
   /**
    * Runs `body` with a borrowed item, and gives it back on every path. Waits and rejects as
-   * `acquire` does, then as `body` does.
+   * `acquire` does, then as `body` does. @throws DeadlockError where waiting would be in vain.
    */
   async run<R>(body: (item: T) => R | PromiseLike<R>): Promise<R> {
     checkCoroutine("`pool.run`", body);
-    const loan = await this.acquire();
-    try {
-      return await body(loan.item);
-    } finally {
-      loan[Symbol.dispose]();
-    }
+    using loan = await this.#acquire();
+    return await body(loan.item);
   }
 
   /** Who has borrowed something, in the order in which they did. */
   holders(): Borrower[] {
-    return Array.from(this.#lent, ({ task, since }) => ({ task, since }));
+    return Array.from(this.#stock.lent, ({ task, since }) => ({ task, since }));
   }
 
   /** True iff nothing is lent and nobody waits. */
   get idle(): boolean {
-    return this.#lent.size === 0 && this.#waiters.length === 0;
+    return this.#stock.lent.size === 0 && this.#stock.waiters.length === 0;
   }
 
   /** How many items at most. */
@@ -206,10 +174,10 @@ export class Pool<T> implements AsyncDisposable {
    * rejects when everything is closed.
    */
   async close(): Promise<void> {
-    this.#beginClosing();
-    const { keeper } = this.#stock;
+    this.#stock.close();
+    const { keeper, subject } = this.#stock;
     if (keeper !== undefined) await keeper;
-    else await completed(here(), this.#subject, undefined);
+    else await completed(here(), subject, undefined);
   }
 
   /** Closes it. */
@@ -220,27 +188,22 @@ export class Pool<T> implements AsyncDisposable {
   /** How many items there are of each kind, how many wait for one, and how many there have been. */
   statistics(): Readonly<Record<Counted | "opened" | "closed" | "failed", number>> {
     const { opening, closing, busy, opened, closed, failed, idle } = this.#stock;
-    const [max, lent, waiting] = [this.max, this.#lent.size, this.#waiters.length];
+    const [max, lent, waiting] = [this.max, this.#stock.lent.size, this.#stock.waiters.length];
     const now = { max, open: idle.length + lent + busy, idle: idle.length, lent, waiting };
     return Object.freeze({ ...now, opening: opening.size, closing, opened, closed, failed });
   }
 
   /** @internal For `select`: `acquire`. It waits for others as well, so it ties no knot. */
   [operation](): Operation<Loan<T>> {
-    return {
-      subject: this.#subject,
-      attempt: (caller) => {
-        const refusal = this.#refusal();
-        if (refusal !== undefined) throw refusal;
-        if (caller.loop.isExact) caller.loop.host.watch?.(this);
-        const loan = this.#take(caller.task);
-        return loan === undefined ? undefined : { value: loan };
-      },
+    this.#borrowing ??= {
+      subject: this.#stock.subject,
+      attempt: (caller) => this.#attempt(caller),
       enlist: (place) => {
-        this.#waiters.add(place);
+        this.#stock.waiters.add(place);
         this.#stock.serve();
       },
     };
+    return this.#borrowing;
   }
 
   /** @internal */
@@ -250,98 +213,67 @@ export class Pool<T> implements AsyncDisposable {
 
   /** @internal */
   describe(): string {
-    return this.name === undefined ? "a pool" : `pool ${JSON.stringify(this.name)}`;
+    return this.#stock.description;
   }
 
   /** @internal */
   leftover(): string | undefined {
-    if (this.#lent.size === 0) return undefined;
-    return `${this.describe()}, ${this.#lent.size} of ${this.max} not given back, ${this.#describeHolders()}`;
+    const { lent, description } = this.#stock;
+    if (lent.size === 0) return undefined;
+    return `${description}, ${lent.size} of ${this.max} not given back, ${this.#stock.describeHolders()}`;
   }
 
-  /** @internal A loan was disposed of. */
-  cameBack(loan: Lent<T>, item: Item<T>, fault: Ended | undefined): void {
-    this.#lent.delete(loan);
-    this.#stock.cameBack(item, fault);
+  #attempt({ loop, task }: Caller): Got<Lent<T>> | undefined {
+    if (this.isClosed) throw this.#stock.refusal();
+    this.#stock.begin();
+    if (loop.isExact) loop.host.watch?.(this);
+    const value = this.#stock.lend(task);
+    return value === undefined ? undefined : { value };
   }
 
-  /** What the stock sees of the pool. */
-  #makeLender(): Lender<T> {
-    const line = this.#waiters;
-    const lent = this.#lent;
-    return {
-      get waiting() {
-        return line.length;
-      },
-      get lent() {
-        return lent.size;
-      },
-      lend: (item) => line.first?.resume(this.#lend(item, line.first.task)) ?? false,
-      openingFailed: (error) => line.first?.fail(error) ?? false,
-      beginClosing: () => this.#beginClosing(),
-      describe: () => this.describe(),
-      describeHolders: () => this.#describeHolders(),
-      waitsOn: () => this.#subject.waitsOn(),
+  #acquire(): Promise<Loan<T>> {
+    let fresh: Lent<T> | undefined;
+    const { subject, enlist } = this[operation]();
+    const attempt = (caller: Caller): Got<Lent<T>> | undefined => {
+      const got = this.#attempt(caller);
+      if (got === undefined) this.#checkKnot();
+      fresh = got?.value;
+      return got;
     };
-  }
-
-  #take(task: Task<unknown> | undefined): Lent<T> | undefined {
-    if (this.#waiters.length > 0) return undefined;
-    const item = this.#stock.take();
-    return item === undefined ? undefined : this.#lend(item, task);
-  }
-
-  #lend(item: Item<T>, task: Task<unknown> | undefined): Lent<T> {
-    const loan = new Lent(this, item, task, this.#stock.home.loop.time());
-    this.#lent.add(loan);
-    return loan;
-  }
-
-  /** What `acquire` returns that has not had to wait. */
-  #lendNow(scope: Scope, loan: Lent<T>): Promise<Loan<T>> {
-    const promise = completed<Loan<T>>(scope, this.#subject, loan);
-    if (this.#lent.size < this.max) return promise;
+    const borrowed = perform<Loan<T>>({ subject, enlist, attempt }, true);
+    if (fresh === undefined || this.#stock.lent.size < this.max) return borrowed;
     // Only now can somebody wait for this loan in vain.
+    const loan: Lent<T> = fresh;
     loan.isFresh = true;
-    promise.then(() => {
+    borrowed.then(() => {
       loan.isFresh = false;
     });
-    return promise;
+    return borrowed;
   }
 
-  #beginClosing(): void {
-    if (this.#stock.isClosed) return;
-    this.#stock.close();
-    this.#waiters.failAll(() => this.#refusal());
+  async #acquireWithin(options: AcquireOptions): Promise<Loan<T>> {
+    const { timeout: limit } = settle("`pool.acquire`", options, { timeout: seconds });
+    const { idle, waiters, description } = this.#stock;
+    const isFree = waiters.length === 0 && idle.length > 0;
+    if (limit === undefined || isFree) return await this.#acquire();
+    return await timeout(limit, () => this.#acquire(), { label: `an item of ${description}` });
   }
 
-  #refusal(): InvalidStateError | undefined {
-    if (!this.#stock.isClosed) return undefined;
-    return new InvalidStateError(
-      `\`pool.acquire\` cannot borrow from ${this.describe()}: it is closed. Close it when nobody needs it any more`,
-    );
-  }
-
-  #knotWith(scope: Scope): DeadlockError<Task<unknown>> | undefined {
-    if (this.#lent.size < this.max) return undefined;
-    const holders = this.#subject.waitsOn();
-    if (holders.length < this.#lent.size) return undefined;
-    for (const { isFresh, task } of this.#lent)
-      if (isFresh && task === scope.task) return undefined;
+  /** @throws DeadlockError where waiting would be in vain. */
+  #checkKnot(): void {
+    const { lent, subject, description } = this.#stock;
+    const holders = subject.waitsOn();
+    if (lent.size < this.max || holders.length < lent.size) return;
+    const scope = here();
+    for (const { isFresh, task } of lent) if (isFresh && task === scope.task) return;
     const tasks = knotWith(scope, holders);
-    if (tasks === undefined) return undefined;
+    if (tasks === undefined) return;
     const lines = tasks.map((task) => {
-      const waits = task === scope.task ? [this.#subject.describeWait()] : task.waitingFor();
+      const waits = task === scope.task ? [subject.describeWait()] : task.waitingFor();
       return `${task.describe()} waits for ${waits.join(", ")}`;
     });
-    const title = `everyone who holds an item of ${this.describe()} waits for one more, or for somebody who does`;
-    return new DeadlockError(tasks, lines, [], title);
-  }
-
-  #describeHolders(): string {
-    if (this.#lent.size === 0) return "held by nobody";
-    const names = [...new Set(this.holders().map(({ task }) => task?.describe() ?? "other code"))];
-    return `held by ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", ..." : ""}`;
+    const title = `everyone who holds an item of ${description} waits for one more, or for somebody who does`;
+    throw new DeadlockError(tasks, lines, [], title);
   }
 }
 

@@ -17,32 +17,29 @@ import {
   checkAmount,
   checkCoroutine,
   checkCount,
-  checkOptions,
   checkSeconds,
   rangeError,
 } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
 import { realHost } from "../kernel/host.ts";
-import { completed, here } from "../kernel/operation.ts";
-import { park } from "../kernel/scope.ts";
+import { type Operation, operation, type Place, type Selectable } from "../kernel/selectable.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { type Wait, WaitList } from "../kernel/wait.ts";
+import { WaitList } from "../kernel/wait.ts";
 import { formatSeconds } from "../structures/timers.ts";
-import { describeSync } from "../sync/lock.ts";
+import { describeSync, type SyncOptions } from "../sync/lock.ts";
 import { noticeFakeTimers } from "../tasks/fake-timers.ts";
 import { Clock } from "./clock.ts";
 import type { Idling } from "./keyed.ts";
+import { DONE, perform } from "./perform.ts";
+import { amount, anything, finiteCount, needed, settle } from "./settings.ts";
 
 /** What `new RateLimiter` takes. */
-export interface RateLimiterOptions {
+export interface RateLimiterOptions extends SyncOptions {
   /** How many in `per` seconds. */
   readonly rate: number;
   /** Seconds. @default 1 */
   readonly per?: number | undefined;
   /** How many at once after a pause. @default 1 */
   readonly burst?: number | undefined;
-  /** What reports and errors call it. */
-  readonly name?: string | undefined;
 }
 
 /** What `limiter.run` takes. */
@@ -51,15 +48,20 @@ export interface WeightOption {
   readonly weight?: number | undefined;
 }
 
-const KNOWN: Names<RateLimiterOptions> = { rate: 1, per: 1, burst: 1, name: 1 };
-const RUN: Names<WeightOption> = { weight: 1 };
+const OPTIONS = {
+  rate: needed(amount),
+  per: [amount, 1],
+  burst: [finiteCount, 1],
+  name: anything,
+} as const;
 /** Seconds. */
 const LATENESS = 0.002;
 
 /**
  * Lets so many through in so many seconds, evenly, and up to `burst` at once after a pause. First
  * come, first served, whatever their weights. It is no task and keeps nothing open: make it
- * anywhere, also at module level. Source: GCRA (ITU-T I.371).
+ * anywhere, also at module level. As a case of a `select` it stands for `take()`. Source: GCRA
+ * (ITU-T I.371).
  *
  * @example
  * const limiter = new patterns.RateLimiter({ rate: 100, burst: 2 });
@@ -89,15 +91,11 @@ export class RateLimiter implements Idling {
   /** Takes the timer for the first in line away; undefined iff nobody waits. */
   #stopTimer: (() => void) | undefined = undefined;
   readonly #subject = { describeWait: (now: number): string => this.#describeWait(now) };
+  readonly #one: Operation<undefined> = this.#taking(1);
 
   constructor(options: RateLimiterOptions) {
-    const api = "`new RateLimiter`";
-    checkOptions(api, options ?? undefined, KNOWN);
-    const { rate, per = 1, burst = 1, name }: Partial<RateLimiterOptions> = options ?? {};
-    checkAmount(api, "`rate`", rate);
-    checkAmount(api, "`per` in seconds", per);
-    checkCount(api, "`burst`", burst, 1, Number.MAX_VALUE);
-    this.#rate = rate as number; // checked
+    const { rate, per, burst, name } = settle("`new RateLimiter`", options, OPTIONS);
+    this.#rate = rate;
     this.#per = per;
     this.#burst = burst;
     this.name = name;
@@ -115,26 +113,22 @@ export class RateLimiter implements Idling {
    */
   async take(weight = 1): Promise<void> {
     this.#checkWeight("`limiter.take`", weight);
-    await this.#take(weight);
+    await perform(weight === 1 ? this.#one : this.#taking(weight));
   }
 
   /** Takes if that needs no wait: whether it has. Overtakes nobody. */
   tryTake(weight = 1): boolean {
     this.#checkWeight("`limiter.tryTake`", weight);
-    const now = this.#clock.now();
-    if (this.#waiters.length > 0 || this.#due(weight) > now) return false;
-    this.#grant(weight, now);
-    return true;
+    return this.#tryTake(weight);
   }
 
   /** Runs `body` once its turn has come. What is paid stays paid, also if `body` fails. */
   async run<T>(body: Coroutine<T>, options?: WeightOption): Promise<T> {
     const api = "`limiter.run`";
     checkCoroutine(api, body);
-    checkOptions(api, options, RUN);
-    const weight = options?.weight ?? 1;
+    const { weight } = settle(api, options, { weight: [finiteCount, 1] });
     this.#checkWeight(api, weight);
-    await this.#take(weight);
+    await perform(this.#taking(weight));
     return await body();
   }
 
@@ -177,22 +171,32 @@ export class RateLimiter implements Idling {
     return Object.freeze({ rate, per, burst, waiting, taken, delay });
   }
 
-  #take(weight: number): Promise<void> {
-    const scope = here();
-    const stop = scope.interruption(this.#subject);
-    if (stop !== undefined) return stop;
+  /** @internal For `select`: `take`. */
+  [operation](): Operation<undefined> {
+    return this.#one;
+  }
+
+  #taking(weight: number): Operation<undefined> {
+    return {
+      subject: this.#subject,
+      attempt: () => (this.#tryTake(weight) ? DONE : undefined),
+      enlist: (place) => {
+        if (place.scope.loop.host === realHost) noticeFakeTimers();
+        place.offer = weight;
+        this.#waiters.add(place);
+        this.#waitingWeight += weight;
+        if (this.#waiters.length === 1) this.#serve();
+      },
+      withdraw: (place) => this.#leave(place),
+      left: () => this.#serve(), // the next one may weigh less, and fit before
+    };
+  }
+
+  #tryTake(weight: number): boolean {
     const now = this.#clock.now();
-    if (this.#waiters.length === 0 && this.#due(weight) <= now) {
-      this.#grant(weight, now);
-      return completed(scope, this.#subject, undefined);
-    }
-    if (scope.loop.host === realHost) noticeFakeTimers();
-    const wait = park<void>(scope, this.#subject, (wait) => this.#left(wait));
-    wait.offer = weight;
-    this.#waiters.add(wait as Wait);
-    this.#waitingWeight += weight;
-    if (this.#waiters.length === 1) this.#serve();
-    return wait.promise;
+    if (this.#waiters.length > 0 || this.#due(weight) > now) return false;
+    this.#grant(weight, now);
+    return true;
   }
 
   /** When `weight` is granted, if nobody else takes before. */
@@ -207,32 +211,30 @@ export class RateLimiter implements Idling {
 
   /** Grants what is due, first come, first served, and sets the timer for the next one. */
   #serve(): void {
-    this.#stopTimer?.();
-    this.#stopTimer = undefined;
-    let next = this.#waiters.first;
-    for (; next !== undefined; next = this.#waiters.first) {
-      const weight = next.offer as number; // put there by #take
+    for (let next = this.#waiters.first; next !== undefined; next = this.#waiters.first) {
+      const weight = next.offer as number; // put there by #taking
       const due = this.#due(weight);
       const { loop } = next.scope;
       const now = loop.time();
       if (due > now) {
+        this.#stopTimer?.();
         const timer = loop.addTimer(due, { timerDue: () => this.#serve() });
         this.#stopTimer = () => loop.cancelTimer(timer);
         return;
       }
       this.#grant(weight, Math.max(due, now - LATENESS));
-      this.#waitingWeight -= weight;
+      this.#leave(next);
       next.resume(undefined);
     }
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
   }
 
-  /** A wait is being cancelled: the next one may weigh less, and fit before. */
-  #left(wait: Wait<never>): true {
-    this.#waitingWeight -= wait.offer as number; // put there by #take
-    const isFirst = this.#waiters.first === wait;
-    this.#waiters.remove(wait as Wait);
-    if (isFirst) this.#serve();
-    return true;
+  /** Takes `place` out of the line, if it is in it. */
+  #leave(place: Place): void {
+    if (place.list !== this.#waiters) return;
+    this.#waitingWeight -= place.offer as number; // put there by #taking
+    this.#waiters.remove(place);
   }
 
   get #secondsForOne(): number {
@@ -250,9 +252,11 @@ export class RateLimiter implements Idling {
   }
 
   #describeWait(now: number): string {
-    const [first] = [this.#waiters.first];
+    const { first } = this.#waiters;
     const due = first === undefined ? now : this.#due(first.offer as number);
     const name = describeSync("RateLimiter", this.name);
     return `${name}, ${this.#waiters.length} waiting, the first for ${formatSeconds(due - now)} more`;
   }
 }
+
+export interface RateLimiter extends Selectable<undefined> {}

@@ -37,7 +37,6 @@ export interface ReleaseOptions {
   readonly releaseDelay?: number | undefined;
 }
 
-export const RELEASE_DELAY = 5;
 /** Seconds that a release has to unwind, once its time is over. */
 const UNWIND = 1;
 

@@ -4,31 +4,19 @@
  * promise to close it: a completed wait wins, and there is no other wait in between.
  */
 
-import { checkCoroutine, checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
+import { checkCoroutine, InvalidStateError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { checkSignal } from "../ports/abort.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
-import { CancelScope, type SignalOption } from "../tasks/timeouts.ts";
-import {
-  type Ended,
-  endedBy,
-  RELEASE_DELAY,
-  RETURNED,
-  type ReleaseOptions,
-  releaseWithin,
-} from "./release.ts";
+import { type SignalOption, underSignal } from "../tasks/timeouts.ts";
+import { type Ended, endedBy, RETURNED, type ReleaseOptions, releaseWithin } from "./release.ts";
+import { report } from "./reports.ts";
+import { anything, seconds, settle, signal } from "./settings.ts";
 
 export type { Ended, ReleaseOptions };
 
-const RELEASE: Names<ReleaseOptions> = { name: 1, releaseDelay: 1 };
-
-function checkReleaseOptions(api: string, options: ReleaseOptions | undefined): void {
-  checkOptions(api, options, RELEASE);
-  if (options?.releaseDelay !== undefined)
-    checkSeconds(api, "`releaseDelay` in seconds", options.releaseDelay);
-}
+const RELEASE = { name: anything, releaseDelay: [seconds, 5] } as const;
+type Settings = Pick<ReleaseOptions, "name"> & { readonly releaseDelay: number };
 
 /** How something is opened and closed. Made by `resource`. */
 export class Resource<T> {
@@ -42,12 +30,12 @@ export class Resource<T> {
   constructor(
     acquire: Coroutine<T>,
     release: (item: T, ended: Ended) => unknown,
-    options: ReleaseOptions,
+    { name, releaseDelay }: Settings,
   ) {
-    this.name = options.name;
+    this.name = name;
     this.#acquire = acquire;
     this.#release = release;
-    this.#delay = options.releaseDelay ?? RELEASE_DELAY;
+    this.#delay = releaseDelay;
   }
 
   /**
@@ -57,18 +45,8 @@ export class Resource<T> {
    */
   async use<R>(body: (item: T) => R | PromiseLike<R>): Promise<R> {
     checkCoroutine("`resource.use`", body);
-    const stop = here().interruption("resource.use");
-    if (stop !== undefined) await stop;
-    const item = await this.open();
-    let value: R;
-    try {
-      value = await body(item);
-    } catch (error) {
-      await this.close(item, endedBy(error)).catch(report);
-      throw error;
-    }
-    await this.close(item, RETURNED);
-    return value;
+    const run = async (scope: ResourceScope): Promise<R> => await body(await scope.open(this));
+    return await enclosed("resource.use", run, ([failure]) => failure);
   }
 
   /** @internal */
@@ -78,8 +56,7 @@ export class Resource<T> {
 
   /** @internal In a shield, for as long as it may take. */
   async close(item: T, ended: Ended): Promise<void> {
-    const what = this.name ?? "a resource";
-    await releaseWithin(this.#delay, what, () => this.#release(item, ended));
+    await releaseWithin(this.#delay, this.name ?? "a resource", () => this.#release(item, ended));
   }
 }
 
@@ -105,8 +82,7 @@ export function resource<T>(
 ): Resource<T> {
   checkCoroutine("`resource`", acquire);
   checkCoroutine("`resource`", release);
-  checkReleaseOptions("`resource`", options);
-  return new Resource(acquire, release, options ?? {});
+  return new Resource(acquire, release, settle("`resource`", options, RELEASE));
 }
 
 /** What the body of `resources` gets: opens things for the rest of the block. */
@@ -146,9 +122,8 @@ export class ResourceScope {
    */
   defer(release: (ended: Ended) => unknown, options?: ReleaseOptions): void {
     checkCoroutine("`scope.defer`", release);
-    checkReleaseOptions("`scope.defer`", options);
+    const { name = "what was deferred", releaseDelay } = settle("`scope.defer`", options, RELEASE);
     this.#checkOpen("defer");
-    const { name = "what was deferred", releaseDelay = RELEASE_DELAY } = options ?? {};
     this.#releases.push((ended) => releaseWithin(releaseDelay, name, () => release(ended)));
   }
 
@@ -193,9 +168,22 @@ export async function resources<T>(
   options?: SignalOption,
 ): Promise<T> {
   checkCoroutine("`resources`", body);
-  checkOptions("`resources`", options, { signal: 1 });
-  checkSignal("`resources`", options?.signal);
-  const stop = here().interruption("resources");
+  const { signal: stop } = settle("`resources`", options, { signal });
+  const group = (failures: unknown[]): ExceptionGroup =>
+    new ExceptionGroup("closing resources has failed", failures);
+  return await enclosed("resources", body, group, stop);
+}
+
+/**
+ * Runs `body`, and closes what it has opened. Where only that fails, throws what `toThrow` makes.
+ */
+async function enclosed<T>(
+  label: string,
+  body: (scope: ResourceScope) => T | PromiseLike<T>,
+  toThrow: (failures: unknown[]) => unknown,
+  stopSignal?: AbortSignal,
+): Promise<T> {
+  const stop = here().interruption(label);
   if (stop !== undefined) await stop;
   const scope = new ResourceScope();
   let ended = RETURNED;
@@ -208,20 +196,14 @@ export async function resources<T>(
       throw error;
     }
   };
+  const message = "a release has failed, after the body that it belongs to";
   try {
-    if (options?.signal === undefined) value = await run();
-    else value = (await new CancelScope(options).run(run)) as T; // nobody else cancels it
+    value = await underSignal(`\`${label}\``, stopSignal, run);
   } catch (error) {
-    for (const failure of await scope.close(ended)) report(failure);
+    for (const failure of await scope.close(ended)) report(message, failure);
     throw error;
   }
   const failures = await scope.close(ended);
-  if (failures.length > 0) throw new ExceptionGroup("closing resources has failed", failures);
+  if (failures.length > 0) throw toThrow(failures);
   return value;
-}
-
-function report(exception: unknown): void {
-  const { loop, task } = here();
-  const message = "a release has failed, after the body that it belongs to";
-  loop.callExceptionHandler({ message, exception, task });
 }

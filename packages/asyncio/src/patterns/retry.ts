@@ -3,22 +3,14 @@
  * caller's task, one attempt after the other, and wait between them as their schedule says.
  */
 
-import {
-  argumentError,
-  CancelledError,
-  checkAmount,
-  checkCoroutine,
-  checkCount,
-  checkOptions,
-} from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
+import { CancelledError, checkCoroutine } from "../errors/errors.ts";
 import { here, recognised } from "../kernel/operation.ts";
-import { checkSignalType } from "../ports/abort.ts";
 import { timeLeft } from "../tasks/due.ts";
 import { sleep } from "../tasks/sleep.ts";
 import { type SignalOption, timeout } from "../tasks/timeouts.ts";
 import { Recent } from "./recent.ts";
-import { checkedDelay, type Delays, delayOf, random, type Step } from "./schedule.ts";
+import { Course, type Delays, delayOf, type Step } from "./schedule.ts";
+import { amount, callback, countOr0, instanceOf, type Rule, settle, signal } from "./settings.ts";
 
 /** What `retry` takes. */
 export interface RetryOptions extends SignalOption {
@@ -30,8 +22,9 @@ export interface RetryOptions extends SignalOption {
     | undefined;
 }
 
-const RETRY: Names<RetryOptions> = { budget: 1, onRetry: 1, signal: 1 };
-const REPEAT: Names<SignalOption> = { signal: 1 };
+/** The option `budget`, wherever it stands. */
+export const BUDGET: Rule = instanceOf(() => RetryBudget, "a RetryBudget");
+const RETRY = { budget: BUDGET, onRetry: callback, signal } as const;
 
 /**
  * Runs `body(attempt)`, and again after each failure, `delays` apart. Gives what the first attempt
@@ -57,25 +50,19 @@ export async function retry<T>(
   const api = "`retry`";
   const delay = delayOf(api, delays);
   checkCoroutine(api, body);
-  checkOptions(api, options, RETRY);
-  const { budget, onRetry, signal } = options ?? {};
-  checkBudget(api, budget);
-  if (onRetry !== undefined && typeof onRetry !== "function")
-    throw argumentError(api, "`onRetry` to be a function", onRetry);
-  return await opened(api, signal, async () => {
-    const { loop } = here();
-    const started = loop.time();
+  const { budget, onRetry, signal } = settle(api, options, RETRY);
+  return await opened(signal, async () => {
+    const course = new Course(api, delay);
     budget?.noteCall();
     for (let attempt = 1; ; attempt++) {
       try {
         return await body(attempt);
       } catch (error) {
         if (isCancellation(error)) throw error;
-        const step = { attempt, elapsed: loop.time() - started, error, random };
-        const seconds = checkedDelay(api, delay, step);
-        if (seconds === undefined || !fits(seconds) || budget?.allows() === false) throw error;
-        onRetry?.(error, { ...step, delay: seconds });
-        await sleep(seconds);
+        const step = course.next(error);
+        if (step === undefined || !fits(step.delay) || budget?.allows() === false) throw error;
+        onRetry?.(error, step);
+        await sleep(step.delay);
       }
     }
   });
@@ -107,16 +94,13 @@ export async function repeat<T>(
   const api = "`repeat`";
   const delay = delayOf(api, delays);
   checkCoroutine(api, body);
-  checkOptions(api, options, REPEAT);
-  return await opened(api, options?.signal, async () => {
-    const { loop } = here();
-    const started = loop.time();
-    for (let attempt = 1; ; attempt++) {
-      const value = await body(attempt);
-      const step = { attempt, elapsed: loop.time() - started, error: undefined, random };
-      const seconds = checkedDelay(api, delay, step);
-      if (seconds === undefined) return value;
-      await sleep(seconds);
+  return await opened(settle(api, options, { signal }).signal, async () => {
+    const course = new Course(api, delay);
+    for (let run = 1; ; run++) {
+      const value = await body(run);
+      const step = course.next();
+      if (step === undefined) return value;
+      await sleep(step.delay);
     }
   });
 }
@@ -131,7 +115,7 @@ export interface RetryBudgetOptions {
   readonly per?: number | undefined;
 }
 
-const BUDGET: Names<RetryBudgetOptions> = { ratio: 1, min: 1, per: 1 };
+const RATES = { ratio: [amount, 0.2], min: [countOr0, 10], per: [amount, 10] } as const;
 
 /**
  * Keeps retries a small part of all calls, so that they do not bring down what is slow already, and
@@ -145,21 +129,13 @@ const BUDGET: Names<RetryBudgetOptions> = { ratio: 1, min: 1, per: 1 };
  * assert.deepEqual([calls, retries, refused], [1, 1, 1]);
  */
 export class RetryBudget {
-  readonly #ratio: number;
-  readonly #min: number;
+  readonly #rates;
   readonly #recent: Recent;
   #refused = 0;
 
   constructor(options?: RetryBudgetOptions) {
-    const api = "`new RetryBudget`";
-    checkOptions(api, options, BUDGET);
-    const { ratio = 0.2, min = 10, per = 10 } = options ?? {};
-    checkAmount(api, "`ratio`", ratio);
-    checkCount(api, "`min`", min, 0);
-    checkAmount(api, "`per` in seconds", per);
-    this.#ratio = ratio;
-    this.#min = min;
-    this.#recent = new Recent(per);
+    this.#rates = settle("`new RetryBudget`", options, RATES);
+    this.#recent = new Recent(this.#rates.per);
   }
 
   /** Of the last `per` seconds, `refused` of all time. */
@@ -176,26 +152,16 @@ export class RetryBudget {
   /** @internal Whether another attempt may begin; counts it. */
   allows(): boolean {
     const { calls, retries } = this.statistics();
-    const isAllowed = retries < Math.max(this.#min, calls * this.#ratio);
+    const { min, ratio } = this.#rates;
+    const isAllowed = retries < Math.max(min, calls * ratio);
     if (isAllowed) this.#recent.add(0, 1);
     else this.#refused++;
     return isAllowed;
   }
 }
 
-/** @throws TypeError unless it is one, or undefined. */
-export function checkBudget(api: string, budget: unknown): void {
-  if (budget !== undefined && !(budget instanceof RetryBudget))
-    throw argumentError(api, "`budget` to be a RetryBudget", budget);
-}
-
 /** Runs `body` in a scope of its own, which `signal` cancels. */
-export function opened<T>(
-  api: string,
-  signal: AbortSignal | undefined,
-  body: () => Promise<T>,
-): Promise<T> {
-  checkSignalType(api, signal);
+export function opened<T>(signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
   return timeout(null, body, { signal });
 }
 

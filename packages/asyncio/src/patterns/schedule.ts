@@ -4,17 +4,11 @@
  * serves any number of calls at a time, can be looked at, and a test repeats its jitter.
  */
 
-import {
-  argumentError,
-  checkAmount,
-  checkCount,
-  checkOptions,
-  checkSeconds,
-  rangeError,
-} from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
+import { argumentError, checkAmount, checkCount, checkSeconds } from "../errors/errors.ts";
+import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
 import { type ErrorMatcher, predicateOf } from "../tasks/exception-group.ts";
+import { amount, checkFunction, checkShare, settle } from "./settings.ts";
 
 /** What a schedule is told when it is asked for the next delay: all that it may depend on. */
 export interface Step {
@@ -47,8 +41,7 @@ export class Schedule implements Iterable<number> {
   readonly delay: Delay;
 
   constructor(delay: Delay) {
-    if (typeof delay !== "function")
-      throw argumentError("`new Schedule`", "a function that gives the next delay", delay);
+    checkFunction("`new Schedule`", "a function that gives the next delay", delay);
     this.delay = delay;
   }
 
@@ -86,9 +79,7 @@ export class Schedule implements Iterable<number> {
    * do not come back together. @param share From 0 to 1. @default 1
    */
   jittered(share = 1): Schedule {
-    const what = "a share from 0 to 1";
-    checkSeconds("`schedule.jittered`", what, share);
-    if (share < 0 || share > 1) throw rangeError("`schedule.jittered`", what, share);
+    checkShare("`schedule.jittered`", "`share`", share);
     return this.#mapped((delay, { random }) => delay * (1 - share * random()));
   }
 
@@ -101,8 +92,7 @@ export class Schedule implements Iterable<number> {
 
   /** Waits for as many `seconds` as the failure asks for, if that is longer. */
   retryAfter(seconds: (error: unknown) => number | undefined): Schedule {
-    if (typeof seconds !== "function")
-      throw argumentError("`schedule.retryAfter`", "a function of the failure", seconds);
+    checkFunction("`schedule.retryAfter`", "a function of the failure", seconds);
     return this.#mapped((delay, { error }) =>
       error === undefined ? delay : Math.max(delay, seconds(error) ?? 0),
     );
@@ -122,16 +112,12 @@ export interface ExponentialOptions {
   readonly factor?: number | undefined;
 }
 
-const KNOWN: Names<ExponentialOptions> = { factor: 1 };
-
 /**
  * Delays that double each time, from `first` seconds on. They have no end: see `times`, `capped`.
  */
 export function exponential(first: number, options?: ExponentialOptions): Schedule {
   checkAmount("`exponential`", "the first delay in seconds", first);
-  checkOptions("`exponential`", options, KNOWN);
-  const { factor = 2 } = options ?? {};
-  checkAmount("`exponential`", "`factor`", factor);
+  const { factor } = settle("`exponential`", options, { factor: [amount, 2] });
   return new Schedule(({ attempt }) => first * factor ** (attempt - 1));
 }
 
@@ -176,20 +162,39 @@ export function delayOf(api: string, delays: Delays): Delay {
 }
 
 /** The next delay, 0 or more; undefined when there is none. */
-export function checkedDelay(api: string, delay: Delay, step: Step): number | undefined {
+function checkedDelay(api: string, delay: Delay, step: Step): number | undefined {
   const seconds = delay(step);
   if (seconds === undefined || seconds === Number.POSITIVE_INFINITY) return undefined;
   checkSeconds(api, "a schedule to give seconds or undefined", seconds);
   return Math.max(seconds, 0);
 }
 
-/** A host that draws itself: the hosts of tests, which repeat it. */
-interface DrawingHost {
-  random?(): number;
+/** One use of a schedule, from its beginning. */
+export class Course {
+  readonly #api: string;
+  readonly #delay: Delay;
+  readonly #loop: EventLoop;
+  readonly #started: number;
+  #attempt = 0;
+
+  constructor(api: string, delay: Delay, loop: EventLoop = here().loop) {
+    this.#api = api;
+    this.#delay = delay;
+    this.#loop = loop;
+    this.#started = loop.time();
+  }
+
+  /** The next step, `delay` seconds from now; undefined when there is none. */
+  next(error?: unknown): (Step & { readonly delay: number }) | undefined {
+    const elapsed = this.#loop.time() - this.#started;
+    const step = { attempt: ++this.#attempt, elapsed, error, random };
+    const delay = checkedDelay(this.#api, this.#delay, step);
+    return delay === undefined ? undefined : { ...step, delay };
+  }
 }
 
 /** From 0 up to 1. */
-export function random(): number {
-  const host: DrawingHost = here().loop.host as DrawingHost; // any host may
+function random(): number {
+  const host = here().loop.host as { random?(): number }; // those of tests draw it, and repeat it
   return host.random?.() ?? Math.random();
 }

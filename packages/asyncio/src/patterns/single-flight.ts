@@ -1,10 +1,10 @@
 /** One call for all who ask for the same thing at the same time. Nothing is kept after it. */
 
-import { argumentError, checkCoroutine, checkOptions } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
-import { here } from "../kernel/operation.ts";
+import { argumentError, checkCoroutine } from "../errors/errors.ts";
+import { here, refused } from "../kernel/operation.ts";
+import { park } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import { Joint } from "./joint.ts";
+import { anything, callback, settle } from "./settings.ts";
 
 /** What `singleFlight` takes. */
 export interface SingleFlightOptions<A extends readonly unknown[]> {
@@ -14,7 +14,7 @@ export interface SingleFlightOptions<A extends readonly unknown[]> {
   readonly key?: ((...args: A) => unknown) | undefined;
 }
 
-const KNOWN: Names<SingleFlightOptions<unknown[]>> = { name: 1, key: 1 };
+const RULES = { name: anything, key: callback } as const;
 
 /**
  * Gives a function that calls `fn` once for all who ask meanwhile: a call with the same key as one
@@ -42,13 +42,11 @@ export function singleFlight<A extends readonly unknown[], R>(
 ): (...args: A) => Promise<R> {
   const api = "`singleFlight`";
   checkCoroutine(api, fn);
-  checkOptions(api, options, KNOWN);
-  if (options?.key !== undefined) checkCoroutine(api, options.key);
-  const name = options?.name ?? (fn.name === "" ? undefined : fn.name);
+  const { name = fn.name || undefined, key: makeKey } = settle(api, options, RULES);
   const flights = new Map<unknown, Joint<R>>();
 
   function keyOf(args: A): unknown {
-    if (options?.key !== undefined) return options.key(...args);
+    if (makeKey !== undefined) return makeKey(...args);
     if (args.length < 2) return args[0];
     const cure = "Pass `{ key: (a, b) => ... }`, which says when two calls are the same";
     throw argumentError(api, "a `key` for calls with several arguments", undefined, cure);
@@ -80,4 +78,40 @@ export function singleFlight<A extends readonly unknown[], R>(
       return Promise.reject(error);
     }
   };
+}
+
+/**
+ * A task that belongs to all who wait for it. Whoever is cancelled leaves at once and the others go
+ * on; the last one cancels the task, and waits until it has ended, as an owner does.
+ */
+class Joint<T> {
+  readonly task: Task<T>;
+  #waiting = 0;
+  /** True once the last one has left: who comes now has to begin another. */
+  isLeft = false;
+
+  constructor(task: Task<T>) {
+    this.task = task;
+  }
+
+  /** Gives what the task gives. The caller has asked for an interruption. */
+  wait(): Promise<T> {
+    const { task } = this;
+    const scope = here();
+    const cycle = task.cycleThrough(scope);
+    if (cycle !== undefined) return refused(scope, task, cycle);
+    this.#waiting++;
+    const wait = park<T>(scope, task, (_wait, cancellation) => {
+      if (this.#waiting === 1) {
+        this.isLeft = true;
+        task.forwardCancel(cancellation);
+        return false;
+      }
+      this.#waiting--;
+      task.unlisten(wait);
+      return true;
+    });
+    task.listen(wait);
+    return wait.promise;
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * What a pool has open, and the life of each item:
+ * What a pool has open and lends, who waits for it, and the life of each item:
  *
  *             ┌──────────── opening ◀── fewer than `max`, and somebody waits
  *             ▼
@@ -11,33 +11,35 @@
  * left goes to the next in line. An item is idle, lent, or with one of these tasks, and never on
  * its way.
  *
- * The pool itself is a task as well, its keeper, from the first item on. It waits until all is
- * closed; cancelled, by the end of the run for example, it closes the pool. So no run ends before
- * its pools, and a test sees one that was left open.
+ * The pool itself is a task as well, its keeper, from the first item on, a child of its owner if it
+ * has one. It waits until all is closed; cancelled, by the end of the run for example, it closes
+ * the pool. So no run ends before its pools, and a test sees one that was left open.
  *
- * Invariant: idle + lent + busy + opening + closing <= max, unless `max` was lowered.
+ * Invariants: somebody waits only while no item is idle that can be lent at once.
+ * idle + lent + busy + opening + closing <= max, unless `max` was lowered.
  */
 
+import { InvalidStateError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import type { Wait } from "../kernel/wait.ts";
+import { type Wait, WaitList } from "../kernel/wait.ts";
 import { contextStorage } from "../ports/context-storage.ts";
 import type { Timer } from "../structures/timers.ts";
+import { describeSync } from "../sync/lock.ts";
+import type { AnyHolder } from "../tasks/knot.ts";
+import { TaskGroup } from "../tasks/task-group.ts";
+import { type Item, Lent } from "./loan.ts";
 import { type Ended, RETURNED } from "./release.ts";
 import type { Resource } from "./resource.ts";
-import { checkedDelay, type Delay, random } from "./schedule.ts";
+import { Course, type Delay } from "./schedule.ts";
+import { instanceOf, type Rule } from "./settings.ts";
 
-/** Something that was opened. */
-export interface Item<T> {
-  readonly value: T;
-  /** When its life is over, on the clock of the loop. */
-  readonly until: number;
-  idleSince: number;
-}
+/** The option `owner`, wherever something is kept open. */
+export const OWNER: Rule = instanceOf(() => TaskGroup, "a task group");
 
 /** What a stock is to do; the options of the pool, each with a value. */
-export interface StockOptions<T> {
+interface StockOptions<T> {
   max: number;
   readonly min: number;
   readonly idle: number;
@@ -46,31 +48,19 @@ export interface StockOptions<T> {
   readonly checkAfter: number;
   readonly reset: ((item: T) => unknown) | undefined;
   readonly reopen: Delay;
-}
-
-/** Who lends what is in stock. Called inside the loop: must not throw or call user code. */
-export interface Lender<T> {
-  readonly waiting: number;
-  readonly lent: number;
-  /** Gives an item to the first in line; false if nobody waits. */
-  lend(item: Item<T>): boolean;
-  /** Tells the first in line; false if nobody waits. */
-  openingFailed(error: unknown): boolean;
-  /** The pool is to be closed. */
-  beginClosing(): void;
-  describe(): string;
-  /** In words, and as tasks: what the keeper of a closed pool waits for. */
-  describeHolders(): string;
-  waitsOn(): Task<unknown>[];
+  readonly owner: Pick<TaskGroup, "createTask"> | undefined;
+  readonly name: string | undefined;
 }
 
 export class Stock<T> {
   readonly options: StockOptions<T>;
+  readonly description: string;
   readonly #resource: Resource<T>;
-  readonly #lender: Lender<T>;
   /** Where and in which context the pool was made. */
-  readonly home: Scope = here();
+  readonly #home: Scope = here();
   readonly #enterHome: <R>(fn: () => R) => R = contextStorage().snapshot();
+  readonly waiters: WaitList = new WaitList();
+  readonly lent: Set<Lent<T>> = new Set();
   /** The one that was used last is lent first, so that the others can grow old. */
   readonly idle: Item<T>[] = [];
   readonly opening: Set<Task<T>> = new Set();
@@ -81,27 +71,103 @@ export class Stock<T> {
   closed = 0;
   failed = 0;
   isClosed = false;
-  /** Failures to open since the last success; and nothing is opened before that time. */
-  #failures = 0;
-  #failingSince = 0;
+  /** Of the failures to open since the last success; and nothing is opened before that time. */
+  #course: Course | undefined = undefined;
   #reopensAt = Number.NEGATIVE_INFINITY;
   /** For the next idle item to go, or the next attempt to open. */
   #timer: Timer | undefined = undefined;
   keeper: Task<void> | undefined = undefined;
   #keeping: Wait<void> | undefined = undefined;
+  readonly subject: AnyHolder & { describeWait(): string } = {
+    needsOne: true,
+    describeWait: () =>
+      `${this.description}, ${this.waiters.length} waiting, ${this.describeHolders()}`,
+    waitsOn: () => Array.from(this.lent).flatMap(({ task }) => task ?? []),
+  };
 
-  constructor(resource: Resource<T>, lender: Lender<T>, options: StockOptions<T>) {
+  constructor(resource: Resource<T>, options: StockOptions<T>) {
     this.#resource = resource;
-    this.#lender = lender;
     this.options = options;
+    this.description = describeSync("pool", options.name);
   }
 
-  /** The item that was used last, unless it has to be checked; items whose time is over go. */
-  take(): Item<T> | undefined {
+  // --- lending
+
+  /** Lends the item that was used last, unless somebody waits, or it has to be checked. */
+  lend(task: Task<unknown> | undefined): Lent<T> | undefined {
+    if (this.waiters.length > 0) return undefined;
+    const now = this.#now();
+    const item = this.#take(now);
+    return item === undefined ? undefined : this.#lendTo(task, item, now);
+  }
+
+  /** An item that was lent has come back. */
+  cameBack(loan: Lent<T>, item: Item<T>, fault: Ended | undefined): void {
+    const { reset } = this.options;
+    const now = this.#now();
+    this.lent.delete(loan);
+    if (fault !== undefined || this.#isOver(item, now)) this.#close(item, fault);
+    else if (reset === undefined) this.#keep(item, now);
+    else this.#try("reset", item, async () => void (await reset(item.value)));
+    this.serve();
+  }
+
+  /** Begins what is needed for those who wait, and for `min`. */
+  serve(): void {
+    while (this.waiters.length > this.opening.size + this.busy) {
+      const now = this.#now();
+      const item = this.#take(now);
+      if (item !== undefined) this.#hand(item, now);
+      else {
+        const unsure = this.idle.pop();
+        if (unsure !== undefined)
+          this.#try("check", unsure, async () => await this.options.check?.(unsure.value));
+        else if (!this.#open()) break;
+      }
+    }
+    while (this.keeper !== undefined && this.#kept < this.options.min) if (!this.#open()) break;
+    if (!this.isClosed || this.#kept + this.closing > 0) return;
+    if (this.#timer !== undefined) this.#home.loop.cancelTimer(this.#timer);
+    this.#timer = undefined;
+    this.#keeping?.joined(undefined);
+  }
+
+  /** Lends and opens nothing any more, and closes what is not lent. */
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    for (const task of [...this.opening]) task.cancel("the pool is being closed");
+    this.sweep();
+    this.serve();
+    this.waiters.failAll(() => this.refusal());
+  }
+
+  /** Why nothing is lent any more. */
+  refusal(): InvalidStateError {
+    return new InvalidStateError(
+      `\`pool.acquire\` cannot borrow from ${this.description}: it is closed. Close it when nobody needs it any more`,
+    );
+  }
+
+  /** Closes idle items whose time is over, or which are more than `max` allows. */
+  sweep(): void {
+    const { idle, min } = this.options;
+    const now = this.#now();
+    for (const item of this.idle.splice(0)) {
+      const isUnused = item.idleSince + idle <= now && this.#kept >= min;
+      if (isUnused || this.#isOver(item, now)) this.#close(item);
+      else this.idle.push(item);
+    }
+    const times = this.idle.flatMap((item) => [item.until, item.idleSince + idle]);
+    this.#setTimer(Math.min(...times.filter((when) => when > now)));
+  }
+
+  /** Takes the item that was used last, unless it has to be checked; those that are over go. */
+  #take(now: number): Item<T> | undefined {
     const { check, checkAfter } = this.options;
     for (let item = this.idle.pop(); item !== undefined; item = this.idle.pop()) {
-      if (this.#isOver(item)) this.#close(item);
-      else if (check === undefined || this.#now() - item.idleSince < checkAfter) return item;
+      if (this.#isOver(item, now)) this.#close(item);
+      else if (check === undefined || now - item.idleSince < checkAfter) return item;
       else {
         this.idle.push(item);
         return undefined;
@@ -110,55 +176,16 @@ export class Stock<T> {
     return undefined;
   }
 
-  /** An item that was lent has come back. */
-  cameBack(item: Item<T>, fault: Ended | undefined): void {
-    const { reset } = this.options;
-    if (fault !== undefined || this.#isOver(item)) this.#close(item, fault);
-    else if (reset === undefined) this.#keep(item);
-    else this.#try("reset", item, async () => void (await reset(item.value)));
-    this.serve();
+  #lendTo(task: Task<unknown> | undefined, item: Item<T>, now: number): Lent<T> {
+    const loan = new Lent(this, item, task, now);
+    this.lent.add(loan);
+    return loan;
   }
 
-  /** Begins what is needed for those who wait, and for `min`. */
-  serve(): void {
-    while (this.#lender.waiting > this.opening.size + this.busy) {
-      const item = this.take();
-      if (item !== undefined) {
-        this.#lender.lend(item);
-        continue;
-      }
-      const unsure = this.idle.pop();
-      if (unsure !== undefined)
-        this.#try("check", unsure, async () => await this.options.check?.(unsure.value));
-      else if (!this.#open()) break;
-    }
-    while (this.keeper !== undefined && this.#kept < this.options.min) if (!this.#open()) break;
-    if (!this.isClosed || this.#kept + this.closing > 0) return;
-    if (this.#timer !== undefined) this.home.loop.cancelTimer(this.#timer);
-    this.#timer = undefined;
-    this.#keeping?.joined(undefined);
-  }
-
-  /** Opens nothing any more, and closes what is not lent. */
-  close(): void {
-    this.isClosed = true;
-    for (const task of [...this.opening]) task.cancel("the pool is being closed");
-    this.sweep();
-    this.serve();
-  }
-
-  /** Closes idle items whose time is over, or which are more than `max` allows. */
-  sweep(): void {
-    const { idle, min, max } = this.options;
-    const now = this.#now();
-    for (const item of this.idle.splice(0)) {
-      const isUnused = item.idleSince + idle <= now && this.#kept >= min;
-      const isOver = this.isClosed || now >= item.until || this.#kept >= max;
-      if (isUnused || isOver) this.#close(item);
-      else this.idle.push(item);
-    }
-    const times = this.idle.flatMap((item) => [item.until, item.idleSince + idle]);
-    this.#setTimer(Math.min(...times.filter((when) => when > now)));
+  /** Lends to the first in line; false if nobody waits. */
+  #hand(item: Item<T>, now: number): boolean {
+    const { first } = this.waiters;
+    return first?.resume(this.#lendTo(first.task, item, now)) ?? false;
   }
 
   // --- the life of an item
@@ -181,24 +208,22 @@ export class Stock<T> {
   }
 
   #hasOpened(value: T): void {
-    this.#failures = 0;
+    const now = this.#now();
+    this.#course = undefined;
     this.#reopensAt = Number.NEGATIVE_INFINITY;
     // The golden ratio spreads lives evenly, however many there are, and a test can be repeated.
     const share = (this.opened++ * 0.618033988749895) % 1;
-    const until = this.#now() + this.options.lifetime * (1 - share / 10);
-    this.#keep({ value, until, idleSince: 0 });
+    const until = now + this.options.lifetime * (1 - share / 10);
+    this.#keep({ value, until, idleSince: now }, now);
   }
 
   #openingFailed(error: unknown): void {
     this.failed++;
-    const isTold = this.#lender.openingFailed(error);
-    if (!isTold && this.#failures === 0) this.#report("opening an item of", error);
-    if (this.#failures++ === 0) this.#failingSince = this.#now();
-    const elapsed = this.#now() - this.#failingSince;
-    const step = { attempt: this.#failures, elapsed, error, random };
+    const isTold = this.waiters.first?.fail(error) ?? false;
+    if (!isTold && this.#course === undefined) this.#report("opening an item of", error);
+    this.#course ??= new Course("`reopen`", this.options.reopen, this.#home.loop);
     try {
-      const delay = checkedDelay("`reopen`", this.options.reopen, step);
-      this.#reopensAt = this.#now() + (delay ?? 0);
+      this.#reopensAt = this.#now() + (this.#course.next(error)?.delay ?? 0);
     } catch (exception) {
       this.#report("`reopen` of", exception);
     }
@@ -209,21 +234,22 @@ export class Stock<T> {
     this.busy++;
     const task = this.#start(what, body);
     this.#whenDone(task, () => {
+      const now = this.#now();
       this.busy--;
-      const isGood = task.state === "fulfilled" && task.value !== false && !this.#isOver(item);
-      if (isGood) this.#keep(item);
+      const isGood = task.state === "fulfilled" && task.value !== false;
+      if (isGood && !this.#isOver(item, now)) this.#keep(item, now);
       else if (task.state !== "rejected") this.#close(item);
       else this.#close(item, { how: "failed", error: task.failure });
     });
   }
 
   /** An item can be used: by the first in line, or later. */
-  #keep(item: Item<T>): void {
-    if (!this.#isOver(item) && this.#lender.lend(item)) return;
-    item.idleSince = this.#now();
+  #keep(item: Item<T>, now: number): void {
+    if (!this.#isOver(item, now) && this.#hand(item, now)) return;
+    item.idleSince = now;
     this.idle.push(item);
-    const until = Math.min(item.until, item.idleSince + this.options.idle);
-    if (this.isClosed || until <= item.idleSince) this.sweep();
+    const until = Math.min(item.until, now + this.options.idle);
+    if (this.isClosed || until <= now) this.sweep();
     else this.#setTimer(until);
   }
 
@@ -238,24 +264,30 @@ export class Stock<T> {
   }
 
   /** Whether an item, which is counted nowhere now, must not be lent any more. */
-  #isOver({ until }: Item<T>): boolean {
-    return this.isClosed || this.#now() >= until || this.#kept >= this.options.max;
+  #isOver({ until }: Item<T>, now: number): boolean {
+    return this.isClosed || now >= until || this.#kept >= this.options.max;
   }
 
   /** How many there are, but for those that are being closed. */
   get #kept(): number {
-    return this.idle.length + this.#lender.lent + this.busy + this.opening.size;
+    return this.idle.length + this.lent.size + this.busy + this.opening.size;
   }
 
   // --- the pool's own tasks, and its timer
 
+  /** Has a keeper from now on. @throws InvalidStateError where the owner has ended. */
+  begin(): void {
+    if (this.keeper !== undefined) return;
+    const { description: name, options } = this;
+    const keep = (): Promise<void> => this.#waitForEnd();
+    this.keeper = this.#enterHome(
+      () => options.owner?.createTask(keep, { name }) ?? new Task(this.#home.loop, keep, { name }),
+    );
+  }
+
   #start<R>(what: string, body: () => Promise<R>): Task<R> {
-    const { loop } = this.home;
-    const name = this.#lender.describe();
-    return this.#enterHome(() => {
-      this.keeper ??= new Task(loop, () => this.#waitForEnd(), { name });
-      return new Task(loop, body, { name: `${what}, ${name}` });
-    });
+    const name = `${what}, ${this.description}`;
+    return this.#enterHome(() => new Task(this.#home.loop, body, { name }));
   }
 
   /** Told inside the loop, also of a task that was left suspended. */
@@ -271,15 +303,16 @@ export class Stock<T> {
 
   async #waitForEnd(): Promise<void> {
     if (this.isClosed && this.#kept + this.closing === 0) return;
-    const name = this.#lender.describe();
     const subject = {
       describeWait: () =>
-        this.isClosed ? `${name} to end, ${this.#lender.describeHolders()}` : `the end of ${name}`,
-      waitsOn: () => (this.isClosed ? this.#lender.waitsOn() : []),
+        this.isClosed
+          ? `${this.description} to end, ${this.describeHolders()}`
+          : `the end of ${this.description}`,
+      waitsOn: () => (this.isClosed ? this.subject.waitsOn() : []),
     };
     const scope = here();
     const keeping = park<void>(scope, subject, () => {
-      this.#lender.beginClosing();
+      this.close();
       return false;
     });
     this.#keeping = keeping;
@@ -291,7 +324,7 @@ export class Stock<T> {
   /** One for all: where it is set for an earlier moment, it is set again then. */
   #setTimer(when: number): void {
     if (when === Number.POSITIVE_INFINITY || (this.#timer?.when ?? when + 1) <= when) return;
-    const { loop } = this.home;
+    const { loop } = this.#home;
     if (this.#timer !== undefined) loop.cancelTimer(this.#timer);
     this.#timer = loop.addTimer(when, this);
   }
@@ -304,11 +337,18 @@ export class Stock<T> {
   }
 
   #now(): number {
-    return this.home.loop.time();
+    return this.#home.loop.time();
   }
 
   #report(what: string, exception: unknown): void {
-    const message = `${what} ${this.#lender.describe()} has failed`;
-    this.home.loop.callExceptionHandler({ message, exception });
+    const message = `${what} ${this.description} has failed`;
+    this.#home.loop.callExceptionHandler({ message, exception });
+  }
+
+  describeHolders(): string {
+    if (this.lent.size === 0) return "held by nobody";
+    const all = Array.from(this.lent, ({ task }) => task?.describe() ?? "other code");
+    const names = [...new Set(all)];
+    return `held by ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", ..." : ""}`;
   }
 }

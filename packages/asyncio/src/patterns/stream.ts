@@ -4,21 +4,16 @@
  * runs the one before it, in a task group where it has to do two things at a time.
  */
 
-import {
-  argumentError,
-  checkOptions,
-  checkSeconds,
-  InvalidStateError,
-  rangeError,
-} from "../errors/errors.ts";
+import { argumentError, checkCount, checkSeconds, InvalidStateError } from "../errors/errors.ts";
 import { here, recognised } from "../kernel/operation.ts";
 import { Queue } from "../queues/queue.ts";
 import { Rendezvous } from "../queues/rendezvous.ts";
 import { next, select } from "../tasks/select.ts";
-import { sleepUntil } from "../tasks/sleep.ts";
+import { sleep } from "../tasks/sleep.ts";
 import { isAsyncIterable, isIterable, Source } from "../tasks/source.ts";
 import { taskGroup } from "../tasks/task-group.ts";
-import { type Body, Run } from "./stream-run.ts";
+import { checkFunction, countOr0, settle } from "./settings.ts";
+import { type Body, type Emit, Run } from "./stream-run.ts";
 
 /** What items can be read from. */
 export type Items<T> = Iterable<T> | AsyncIterable<T>;
@@ -49,9 +44,7 @@ export function stream<T>(
   source: Items<T> | (() => AsyncGenerator<T, unknown, undefined>),
   options?: StreamOptions,
 ): Stream<T> {
-  checkOptions("`stream`", options, { ahead: 1 });
-  const { ahead = 0 } = options ?? {};
-  checkCount("`stream`", "`ahead`", ahead, 0);
+  const { ahead } = settle("`stream`", options, { ahead: [countOr0, 0] });
   const made = new Stream<T>(bodyOf("`stream`", source));
   return ahead === 0 ? made : made.buffer(ahead);
 }
@@ -80,7 +73,7 @@ export class Stream<T> implements AsyncIterable<T> {
 
   /** What `fn(item, index)` makes of each item, one after the other. */
   map<R>(fn: (item: T, index: number) => R): Stream<Awaited<R>> {
-    checkFunction("`stream.map`", fn);
+    checkFunction("`stream.map`", "a function of an item", fn);
     return new Stream(async (emit) => {
       let index = 0;
       await this.#body(async (item) => await emit(await fn(item, index++)));
@@ -91,7 +84,7 @@ export class Stream<T> implements AsyncIterable<T> {
   filter<S extends T>(predicate: (item: T) => item is S): Stream<S>;
   filter(predicate: (item: T) => boolean | PromiseLike<boolean>): Stream<T>;
   filter(predicate: (item: T) => boolean | PromiseLike<boolean>): Stream<T> {
-    checkFunction("`stream.filter`", predicate);
+    checkFunction("`stream.filter`", "a function of an item", predicate);
     return new Stream(async (emit) => {
       await this.#body(async (item) => {
         if (await predicate(item)) await emit(item);
@@ -146,25 +139,7 @@ export class Stream<T> implements AsyncIterable<T> {
   /** Each item after which nothing came for `seconds`. The last one comes out at the end. */
   debounce(seconds: number): Stream<T> {
     checkSeconds("`stream.debounce`", "a number of seconds", seconds);
-    return new Stream(async (emit) => {
-      const items = new Rendezvous<{ item: T }>();
-      await alongside(this.#body, items, async () => {
-        let held: { item: T } | undefined;
-        for (;;) {
-          const [which, step] = await select({
-            step: next(items),
-            quiet: held === undefined ? undefined : seconds,
-          });
-          if (which === "step" && step.done !== true) held = step.value;
-          else {
-            const last = held;
-            held = undefined;
-            if (last !== undefined) await emit(last.item);
-            if (which === "step") return;
-          }
-        }
-      });
-    });
+    return new Stream((emit) => holding(this.#body, emit, () => seconds));
   }
 
   /**
@@ -173,29 +148,13 @@ export class Stream<T> implements AsyncIterable<T> {
    */
   throttle(seconds: number): Stream<T> {
     checkSeconds("`stream.throttle`", "a number of seconds", seconds);
-    return new Stream(async (emit) => {
+    return new Stream((emit) => {
       const { loop } = here();
-      const items = new Rendezvous<{ item: T }>();
-      await alongside(this.#body, items, async () => {
-        let held: { item: T } | undefined;
-        let opensAt = Number.NEGATIVE_INFINITY;
-        const give = async (): Promise<void> => {
-          const last = held;
-          held = undefined;
-          opensAt = loop.time() + seconds;
-          if (last !== undefined) await emit(last.item);
-        };
-        for (;;) {
-          const open = held === undefined ? undefined : opensAt - loop.time();
-          const [which, step] = await select({ step: next(items), open });
-          if (which === "step" && step.done === true) break;
-          if (which === "step") held = step.value;
-          if (which === "open" || loop.time() >= opensAt) await give();
-        }
-        if (held === undefined) return;
-        await sleepUntil(opensAt);
-        await give();
-      });
+      let opensAt = Number.NEGATIVE_INFINITY;
+      const given = (): void => {
+        opensAt = loop.time() + seconds;
+      };
+      return holding(this.#body, emit, () => opensAt - loop.time(), given);
     });
   }
 
@@ -236,21 +195,48 @@ async function alongside<T>(
   );
 }
 
+/**
+ * Holds the latest item back for `delay` seconds, and gives it then. Calls `given` before that; the
+ * last one has to wait as well if there is one.
+ */
+async function holding<T>(
+  body: Body<T>,
+  emit: Emit<T>,
+  delay: () => number,
+  given?: () => void,
+): Promise<void> {
+  const items = new Rendezvous<{ item: T }>();
+  await alongside(body, items, async () => {
+    for (let held: { item: T } | undefined; ; ) {
+      const due = held === undefined ? undefined : delay();
+      const [which, step] = await select({ step: next(items), due });
+      if (which === "step" && step.done !== true) held = step.value;
+      else {
+        if (which === "step" && held !== undefined && given !== undefined) await sleep(delay());
+        const last = held;
+        held = undefined;
+        given?.();
+        if (last !== undefined) await emit(last.item);
+        if (which === "step") return;
+      }
+    }
+  });
+}
+
 /** What reads `source` to its end, and closes it on every path. */
 function bodyOf<T>(
   api: string,
   source: Items<T> | (() => AsyncGenerator<T, unknown, undefined>),
 ): Body<T> {
-  if (source instanceof Stream) return (emit) => runOf(source, emit);
+  if (source instanceof Stream)
+    return async (emit) => {
+      for await (const item of source) await emit(item);
+    };
   const isFunction = typeof source === "function";
   if (!isFunction && !isAsyncIterable(source) && !isIterable(source)) {
     const cure = "Wrap a single value: `stream([value])`";
-    throw argumentError(
-      api,
-      "an iterable, an async iterable or a generator function",
-      source,
-      cure,
-    );
+    const expected = "an iterable, an async iterable or a generator function";
+    throw argumentError(api, expected, source, cure);
   }
   return async (emit) => {
     const scope = here();
@@ -268,10 +254,6 @@ function bodyOf<T>(
   };
 }
 
-async function runOf<T>(source: Stream<T>, emit: (item: T) => Promise<void>): Promise<void> {
-  for await (const item of source) await emit(item);
-}
-
 /**
  * A generator that yields while a scope is open in it would have two owners at a time: whoever
  * waits for the item may leave, and what runs in that scope is cut off.
@@ -280,15 +262,4 @@ function checkClosed(label: string | undefined): void {
   if (label === undefined) return;
   const what = `the generator of a stream has yielded while a scope was open in it: ${label}`;
   throw new InvalidStateError(`${what}. Await what you have begun before \`yield\``);
-}
-
-function checkFunction(api: string, fn: unknown): void {
-  if (typeof fn !== "function") throw argumentError(api, "a function of an item", fn);
-}
-
-function checkCount(api: string, what: string, count: unknown, least: 0 | 1): void {
-  const expected = `${what}: a whole number, ${least} or more, or Infinity`;
-  if (typeof count !== "number") throw argumentError(api, expected, count);
-  const isWhole = Number.isInteger(count) || count === Number.POSITIVE_INFINITY;
-  if (!isWhole || count < least) throw rangeError(api, expected, count);
 }

@@ -12,26 +12,32 @@
 import {
   argumentError,
   CancelledError,
-  checkCoroutine,
-  checkCount,
-  checkOptions,
-  checkSeconds,
   InvalidStateError,
-  rangeError,
   TimeoutError,
 } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { describeSync } from "../sync/lock.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { checkIterable } from "../tasks/iterables.ts";
 import { sleep } from "../tasks/sleep.ts";
 import { CancelScope, type SignalOption, underSignal } from "../tasks/timeouts.ts";
 import { wait } from "../tasks/wait.ts";
-import { checkedDelay, type Delay, type Delays, delayOf, exponential, random } from "./schedule.ts";
+import { Course, type Delay, type Delays, delayOf, exponential } from "./schedule.ts";
+import {
+  anything,
+  callback,
+  countOr0,
+  needed,
+  oneOf,
+  seconds,
+  settle,
+  signal,
+  work,
+} from "./settings.ts";
 
 /** One child of `supervise`. */
 export interface ChildSpec {
@@ -75,23 +81,22 @@ export interface SuperviseOptions extends SignalOption {
   readonly onRestart?: ((child: string, error: unknown) => void) | undefined;
 }
 
-const KNOWN: Names<SuperviseOptions> = {
-  name: 1,
-  intensity: 1,
-  period: 1,
-  onReady: 1,
-  onRestart: 1,
-  signal: 1,
-};
-const CHILD: Names<ChildSpec> = {
-  name: 1,
-  run: 1,
-  restart: 1,
-  startDelay: 1,
-  stopDelay: 1,
-  delays: 1,
-};
-const RESTARTS: readonly unknown[] = ["permanent", "transient", "temporary"];
+const OPTIONS = {
+  name: anything,
+  intensity: [countOr0, 3],
+  period: [seconds, 10],
+  onReady: callback,
+  onRestart: callback,
+  signal,
+} as const;
+const CHILD = {
+  name: anything,
+  run: needed(work),
+  restart: [oneOf("permanent", "transient", "temporary"), "permanent"],
+  startDelay: [seconds, Number.POSITIVE_INFINITY],
+  stopDelay: [seconds, 5],
+  delays: [anything, exponential(0.1).capped(10).jittered(0.5)],
+} as const;
 const api = "`supervise`";
 
 /**
@@ -119,23 +124,18 @@ export async function supervise(
   children: readonly ChildSpec[],
   options?: SuperviseOptions,
 ): Promise<void> {
-  checkOptions(api, options, KNOWN);
-  const { intensity = 3, period = 10, onReady, onRestart, signal } = options ?? {};
-  checkCount(api, "`intensity`", intensity, 0);
-  checkSeconds(api, "`period` in seconds", period);
-  for (const hook of [onReady, onRestart]) if (hook !== undefined) checkCoroutine(api, hook);
+  const settings = settle(api, options, OPTIONS);
   const list = checkIterable(api, "an array of children", children).map(checkChild);
   const stop = here().interruption("supervise");
   if (stop !== undefined) await stop;
-  const supervision = new Supervision(options ?? {}, intensity, period);
-  await underSignal(api, signal, () => supervision.run(list));
+  await underSignal(api, settings.signal, () => new Supervision(list, settings).run());
 }
 
 /** A child, with all that may be left out, and what has become of it. */
 interface Child extends Pick<ChildSpec, "name" | "run"> {
   readonly startDelay: number;
   readonly stopDelay: number;
-  readonly restart: unknown;
+  readonly restart: "permanent" | "transient" | "temporary";
   readonly delay: Delay;
   keeper: Task<void> | undefined;
   isReady: boolean;
@@ -143,17 +143,11 @@ interface Child extends Pick<ChildSpec, "name" | "run"> {
 
 function checkChild(spec: ChildSpec): Child {
   if (typeof spec?.name !== "string") throw argumentError(api, "children with a `name`", spec);
-  checkOptions(api, spec, CHILD);
-  const { name, run, restart = "permanent", startDelay = 1 / 0, stopDelay = 5, delays } = spec;
-  checkCoroutine(api, run);
-  if (!RESTARTS.includes(restart))
-    throw rangeError(api, "`restart` to be permanent, transient or temporary", restart);
-  checkSeconds(api, "`startDelay` in seconds", startDelay);
-  checkSeconds(api, "`stopDelay` in seconds", stopDelay);
-  const delay = delayOf(api, delays ?? exponential(0.1).capped(10).jittered(0.5));
-  const state = { keeper: undefined, isReady: false };
-  return { name, run, restart, startDelay, stopDelay, delay, ...state };
+  const settings = settle<ChildSpec, typeof CHILD>(api, spec, CHILD);
+  return { ...settings, delay: delayOf(api, settings.delays), keeper: undefined, isReady: false };
 }
+
+type Settings = SuperviseOptions & { readonly intensity: number; readonly period: number };
 
 /** How a run of a child has ended: it has returned, or failed with `error`. */
 interface End {
@@ -161,11 +155,9 @@ interface End {
 }
 
 class Supervision {
-  readonly #options: SuperviseOptions;
-  readonly #intensity: number;
-  readonly #period: number;
+  readonly #children: readonly Child[];
+  readonly #settings: Settings;
   readonly #loop = here().loop;
-  #children: readonly Child[] = [];
   /** When children were started again, in the last `period` seconds. */
   readonly #restarts: number[] = [];
   /** Why it gives up; and what fails while the children are stopped. */
@@ -176,21 +168,20 @@ class Supervision {
   /** The caller, until something has changed. */
   readonly #line: WaitList = new WaitList();
 
-  constructor(options: SuperviseOptions, intensity: number, period: number) {
-    this.#options = options;
-    this.#intensity = intensity;
-    this.#period = period;
+  constructor(children: readonly Child[], settings: Settings) {
+    this.#children = children;
+    this.#settings = settings;
   }
 
-  async run(children: readonly Child[]): Promise<void> {
-    this.#children = children;
+  async run(): Promise<void> {
+    const children = this.#children;
     let failure: { readonly error: unknown } | undefined;
     try {
       for (const child of children) {
         if (this.#verdict === undefined) this.#start(child);
         await this.#until(() => child.isReady || child.keeper?.done() === true);
       }
-      if (this.#verdict === undefined) this.#options.onReady?.();
+      if (this.#verdict === undefined) this.#settings.onReady?.();
       await this.#until(() => children.every(({ keeper }) => keeper?.done()));
     } catch (error) {
       failure = { error };
@@ -235,7 +226,8 @@ class Supervision {
   }
 
   async #keep(child: Child): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
+    let course = new Course(api, child.delay);
+    for (;;) {
       const begun = this.#loop.time();
       const end = await this.#runOnce(child);
       if (this.#isStopping || end === undefined) return;
@@ -244,20 +236,18 @@ class Supervision {
         if (hasFailed) this.#report(`${describe(child)} has failed`, end.error);
         return;
       }
-      const elapsed = this.#loop.time() - begun;
-      if (elapsed >= this.#period) attempt = 1;
-      const step = { attempt, elapsed, error: end.error, random };
-      const seconds = checkedDelay(api, child.delay, step);
+      const { intensity, period, onRestart } = this.#settings;
+      if (this.#loop.time() - begun >= period) course = new Course(api, child.delay);
+      const seconds = course.next(end.error)?.delay;
       const error = hasFailed
         ? end.error
         : new InvalidStateError(`${describe(child)} has returned`);
       if (seconds === undefined) return this.#giveUp(child, "is not to be started again", error);
       if (!this.#mayRestart()) {
-        const period = formatSeconds(this.#period);
-        const why = `has ended after ${this.#intensity} restarts within ${period}`;
-        return this.#giveUp(child, why, error);
+        const limit = `${intensity} restarts within ${formatSeconds(period)}`;
+        return this.#giveUp(child, `has ended after ${limit}`, error);
       }
-      if (this.#options.onRestart !== undefined) this.#options.onRestart(child.name, end.error);
+      if (onRestart !== undefined) onRestart(child.name, end.error);
       else if (hasFailed)
         this.#report(`${describe(child)} has failed, and is started again`, error);
       await sleep(seconds);
@@ -306,8 +296,9 @@ class Supervision {
 
   #mayRestart(): boolean {
     const now = this.#loop.time();
-    while (now - (this.#restarts[0] ?? now) > this.#period) this.#restarts.shift();
-    return this.#restarts.push(now) <= this.#intensity;
+    const { intensity, period } = this.#settings;
+    while (now - (this.#restarts[0] ?? now) > period) this.#restarts.shift();
+    return this.#restarts.push(now) <= intensity;
   }
 
   /** The last first, each when the one after it has ended. */
@@ -324,8 +315,7 @@ class Supervision {
   }
 
   #describe(): string {
-    const { name } = this.#options;
-    return name === undefined ? "a supervisor" : `supervisor ${JSON.stringify(name)}`;
+    return describeSync("supervisor", this.#settings.name);
   }
 
   #report(what: string, exception?: unknown): void {

@@ -3,14 +3,16 @@
  * the users together.
  */
 
-import { checkCoroutine, checkOptions, InvalidStateError } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
+import { checkCoroutine, InvalidStateError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import { Lock } from "../sync/lock.ts";
+import type { TaskGroup } from "../tasks/task-group.ts";
 import type { Loan } from "./loan.ts";
 import { Pool } from "./pool.ts";
 import type { Resource } from "./resource.ts";
+import { anything, seconds, settle } from "./settings.ts";
 import { singleFlight } from "./single-flight.ts";
+import { OWNER } from "./stock.ts";
 
 /** What `new Shared` takes. */
 export interface SharedOptions {
@@ -18,9 +20,14 @@ export interface SharedOptions {
   readonly name?: string | undefined;
   /** Seconds that it stays open when the last user has left. @default 0 */
   readonly idle?: number | undefined;
+  /**
+   * The group that it belongs to: one that is cancelled closes it, and none ends before it is
+   * closed. @default the run
+   */
+  readonly owner?: Pick<TaskGroup, "createTask"> | undefined;
 }
 
-const KNOWN: Names<SharedOptions> = { name: 1, idle: 1 };
+const OPTIONS = { name: anything, idle: [seconds, 0], owner: OWNER } as const;
 
 /**
  * Opens a resource for the first who uses it, lets all others use the same one meanwhile, and
@@ -41,9 +48,7 @@ export class Shared<T> implements AsyncDisposable {
   #users = 0;
 
   constructor(resource: Resource<T>, options?: SharedOptions) {
-    checkOptions("`new Shared`", options, KNOWN);
-    const { name, idle = 0 } = options ?? {};
-    const pool = new Pool(resource, { max: 1, idle, name });
+    const pool = new Pool(resource, { max: 1, ...settle("`new Shared`", options, OPTIONS) });
     this.#pool = pool;
     // A flight that all have left may succeed all the same: the next one looks before it borrows.
     const flying = new Lock();

@@ -4,27 +4,22 @@
  * of old ones.
  */
 
-import { argumentError, checkOptions, InvalidStateError } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
-import { completed, here, refused } from "../kernel/operation.ts";
-import { park } from "../kernel/scope.ts";
-import { operation, type Selectable } from "../kernel/selectable.ts";
+import { InvalidStateError } from "../errors/errors.ts";
+import { type Operation, operation, type Selectable } from "../kernel/selectable.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { describeSync } from "../sync/lock.ts";
+import { describeSync, type SyncOptions } from "../sync/lock.ts";
 import { EndOfChannel } from "./channel-errors.ts";
+import { iterate, perform } from "./perform.ts";
+import { anything, callback, checkFunction, settle } from "./settings.ts";
 
 /** What `new Watch` takes. */
-export interface WatchOptions<T> {
-  /** What reports and errors call it. */
-  readonly name?: string | undefined;
+export interface WatchOptions<T> extends SyncOptions {
   /**
    * Whether two values are the same, so that setting one after the other changes nothing.
    * @default Object.is
    */
   readonly equals?: ((before: T, now: T) => boolean) | undefined;
 }
-
-const KNOWN: Names<WatchOptions<unknown>> = { name: 1, equals: 1 };
 
 /**
  * A value whose changes can be followed: a state, a configuration, a progress. Whoever is slow sees
@@ -52,13 +47,11 @@ export class Watch<T> implements AsyncIterable<T>, Disposable {
   #end: { readonly cause: unknown } | undefined = undefined;
 
   constructor(value: T, options?: WatchOptions<T>) {
-    checkOptions("`new Watch`", options, KNOWN);
-    const equals = options?.equals ?? Object.is;
-    if (typeof equals !== "function")
-      throw argumentError("`new Watch`", "`equals` as a function", equals);
+    const rules = { name: anything, equals: [callback, Object.is] } as const;
+    const { name, equals } = settle("`new Watch`", options, rules);
     this.#value = value;
     this.#equals = equals;
-    this.name = options?.name;
+    this.name = name;
   }
 
   /** The present value. Setting another one wakes all followers, first come, first served. */
@@ -75,13 +68,12 @@ export class Watch<T> implements AsyncIterable<T>, Disposable {
     if (this.#equals(this.#value, value)) return;
     this.#value = value;
     this.#changes++;
-    this.#followers.resumeAll(undefined);
+    this.#followers.resumeAll(value);
   }
 
   /** Sets what `change` makes of the present value. @throws InvalidStateError once it is closed. */
   update(change: (value: T) => T): void {
-    if (typeof change !== "function")
-      throw argumentError("`watch.update`", "a function of the value", change);
+    checkFunction("`watch.update`", "a function of the value", change);
     this.value = change(this.#value);
   }
 
@@ -93,12 +85,10 @@ export class Watch<T> implements AsyncIterable<T>, Disposable {
   until<S extends T>(predicate: (value: T) => value is S): Promise<S>;
   until(predicate: (value: T) => boolean): Promise<T>;
   async until(predicate: (value: T) => boolean): Promise<T> {
-    if (typeof predicate !== "function")
-      throw argumentError("`watch.until`", "a function of the value", predicate);
-    for (let seen = -1; ; ) {
-      await this.#changeAfter(seen);
-      seen = this.#changes;
-      const value = this.#value;
+    checkFunction("`watch.until`", "a function of the value", predicate);
+    const take = this.#follow();
+    for (;;) {
+      const value = await take();
       if (predicate(value)) return value;
     }
   }
@@ -106,18 +96,7 @@ export class Watch<T> implements AsyncIterable<T>, Disposable {
   /** The case of a `select`: the next value that is set after this call. */
   changed(): Selectable<T> {
     const seen = this.#changes;
-    return {
-      [operation]: () => ({
-        subject: this.#subject,
-        attempt: () => {
-          if (this.#changes !== seen) return { value: this.#value };
-          if (this.#end !== undefined) throw this.#endError();
-          return undefined;
-        },
-        enlist: (place) => this.#followers.add(place),
-        convert: () => this.#value,
-      }),
-    };
+    return { [operation]: () => this.#changeAfter(seen) };
   }
 
   /**
@@ -125,18 +104,9 @@ export class Watch<T> implements AsyncIterable<T>, Disposable {
    * watch is closed, or throws the cause.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
-    let seen = -1;
-    const next = async (): Promise<IteratorResult<T, undefined>> => {
-      try {
-        await this.#changeAfter(seen);
-      } catch (error) {
-        if (!(error instanceof EndOfChannel) || this.#end?.cause !== undefined) throw error;
-        return { done: true, value: undefined };
-      }
-      seen = this.#changes;
-      return { done: false, value: this.#value };
-    };
-    return { next, [Symbol.asyncIterator]: () => this[Symbol.asyncIterator]() };
+    const isEnd = (error: unknown): boolean =>
+      error instanceof EndOfChannel && this.#end?.cause === undefined;
+    return iterate(this.#follow(), isEnd);
   }
 
   /**
@@ -163,15 +133,26 @@ export class Watch<T> implements AsyncIterable<T>, Disposable {
     });
   }
 
-  #changeAfter(seen: number): Promise<void> {
-    const scope = here();
-    const stop = scope.interruption(this.#subject);
-    if (stop !== undefined) return stop;
-    if (this.#changes !== seen) return completed(scope, this.#subject, undefined);
-    if (this.#end !== undefined) return refused(scope, this.#subject, this.#endError());
-    const wait = park<void>(scope, this.#subject);
-    this.#followers.add(wait);
-    return wait.promise;
+  /** What waits for the next value, one after the other: the present one first. */
+  #follow(): () => Promise<T> {
+    let seen = -1;
+    return async () => {
+      await perform(this.#changeAfter(seen));
+      seen = this.#changes;
+      return this.#value;
+    };
+  }
+
+  #changeAfter(seen: number): Operation<T> {
+    return {
+      subject: this.#subject,
+      attempt: () => {
+        if (this.#changes !== seen) return { value: this.#value };
+        if (this.#end !== undefined) throw this.#endError();
+        return undefined;
+      },
+      enlist: (place) => this.#followers.add(place),
+    };
   }
 
   #endError(): unknown {

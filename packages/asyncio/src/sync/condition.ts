@@ -8,7 +8,7 @@
  * has to be passed on (unlike S111).
  */
 
-import { argumentError, rangeError } from "../errors/errors.ts";
+import { argumentError, checkCoroutine, checkCount } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
@@ -93,6 +93,7 @@ export class Condition {
    * The lock is held when it looks.
    */
   async waitFor<T>(predicate: () => T): Promise<T> {
+    checkCoroutine("`condition.waitFor`", predicate);
     for (;;) {
       const result = predicate();
       if (result) return result;
@@ -106,8 +107,7 @@ export class Condition {
    */
   notify(count = 1): void {
     this.#lock.checkHeld("`condition.notify`");
-    if (Number.isNaN(count) || typeof count !== "number")
-      throw rangeError("`condition.notify`", "a number of waiters", count);
+    checkCount("`condition.notify`", "a number of waiters", count, 0);
     for (let left = count; left > 0 && this.#waiters.length > 0; left--)
       this.#waiters.resumeFirst(true);
   }

@@ -255,6 +255,7 @@ export class BoundedSemaphore extends Semaphore {
 
   /** Gives `count` permits back. @throws InvalidStateError when all permits are back already. */
   override release(count = 1): void {
+    checkPermits("`semaphore.release`", count, 1);
     if (this.value + count > this.permits) {
       throw new InvalidStateError(
         `\`release\` of ${this.describe()} came once too often: all ${this.permits} permits are back. Release once for each acquire`,

@@ -233,11 +233,21 @@ async function raceAll(thunks: readonly Coroutine<unknown>[]): Promise<unknown> 
  * const [value, index, errors] = await asyncio.staggeredRace(attempts, 0.25);
  * assert.deepEqual([value, index, errors.length], ["connected", 1, 1]);
  */
-export function staggeredRace<T>(
+export async function staggeredRace<T>(
   thunks: Iterable<Coroutine<T>>,
   delay: number | null,
 ): Promise<[value: T, index: number, errors: unknown[]]> {
-  return stagger(thunks, delay);
+  const attempts = checkIterable("`staggeredRace`", "a list of functions", thunks);
+  for (const thunk of attempts) checkCoroutine("`staggeredRace`", thunk);
+  if (attempts.length === 0) throw rangeError("`staggeredRace`", "at least one function", attempts);
+  if (delay !== null) checkSeconds("`staggeredRace`", "a delay in seconds, or null", delay);
+  return await stagger(attempts, delay);
+}
+
+/** An array of attempts, or what makes each when its turn comes. */
+interface Attempts<T> {
+  readonly length: number;
+  at(index: number): Coroutine<T> | undefined;
 }
 
 /**
@@ -245,15 +255,11 @@ export function staggeredRace<T>(
  * same step. Reports call it `label`.
  */
 export async function stagger<T>(
-  thunks: Iterable<Coroutine<T>>,
+  attempts: Attempts<T>,
   delay: number | null,
   discard?: (value: T) => void,
   label = "staggeredRace",
 ): Promise<[value: T, index: number, errors: unknown[]]> {
-  const attempts = checkIterable("`staggeredRace`", "a list of functions", thunks);
-  for (const thunk of attempts) checkCoroutine("`staggeredRace`", thunk);
-  if (attempts.length === 0) throw rangeError("`staggeredRace`", "at least one function", attempts);
-  if (delay !== null) checkSeconds("`staggeredRace`", "a delay in seconds, or null", delay);
   const scope = here();
   const stop = scope.interruption(label);
   if (stop !== undefined) await stop;
@@ -276,7 +282,7 @@ export async function stagger<T>(
     if (winner !== undefined || isNewest || branches.running === 0) bell?.resume();
   });
   while (winner === undefined && !branches.isCancelled) {
-    const attempt = attempts[started];
+    const attempt = started < attempts.length ? attempts.at(started) : undefined;
     if (attempt !== undefined) {
       started++;
       branches.start(attempt);

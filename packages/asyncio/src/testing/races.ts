@@ -13,7 +13,7 @@
  * Who is told apart? Tasks. Branches of one task (a bare Promise.all) look like one.
  */
 
-import { argumentError, checkOptions } from "../errors/errors.ts";
+import { argumentError, checkCoroutine, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import { nameOfFlow } from "./decider.ts";
@@ -299,6 +299,7 @@ export function tracked<T extends object>(target: T, options: TrackedOptions<T> 
     throw argumentError("`tracked`", "an object", target, "For a single value there is `cell`");
   checkOptions("`tracked`", options, TRACKED);
   const { name = "an object", invariant } = options;
+  if (invariant !== undefined) checkCoroutine("`tracked`", invariant);
   const isWhole = (): boolean => invariant?.(target) ?? false;
   if (target instanceof Map || target instanceof Set)
     return trackedCollection(target, name, isWhole);

@@ -2,21 +2,21 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LAST_SEQ, nextSeq, SharedMemory } from "../../src/executors/memory.ts";
+import { LAST_SEQ, nextSeq, SharedMemory, wordOf } from "../../src/executors/memory.ts";
 
 /** A job on its way through the memory: what each side sees of it. */
 function passJob(seq: number) {
   const pool = new SharedMemory();
   const thread = new SharedMemory(pool.buffer);
-  const slot = pool.occupy(seq);
-  const before = pool.hasStarted(slot, seq);
-  const isStarted = thread.start(slot, seq);
-  pool.ask(slot, seq);
-  const isAsked = Atomics.load(thread.words, slot) === SharedMemory.asked(seq);
+  pool.sent(seq);
+  const before = pool.hasStarted(seq);
+  const isStarted = thread.start(seq);
+  pool.ask(seq);
+  const isAsked = Atomics.load(thread.words, wordOf(seq)) === SharedMemory.asked(seq);
   thread.publish(seq, 0.5, "done");
   const results: unknown[] = [];
   pool.drain((...result) => results.push(result));
-  return { before, isStarted, isAsked, isRevoked: pool.revoke(slot, seq), results };
+  return { before, isStarted, isAsked, isRevoked: pool.revoke(seq), results };
 }
 
 test("a long-lived pool numbers its jobs anew before a number does not fit any more", () => {

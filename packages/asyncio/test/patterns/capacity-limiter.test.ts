@@ -3,7 +3,7 @@ import { suite, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import { type BorrowOptions, CapacityLimiter } from "../../src/patterns.ts";
 import * as testing from "../../src/testing.ts";
-import { conforms } from "../conformance.ts";
+import { conforms, conformsJoin } from "../conformance.ts";
 import { virtual } from "../virtual.ts";
 
 const { createTask, gather, moveOnAfter, sleep } = asyncio;
@@ -18,6 +18,10 @@ conforms("CapacityLimiter.acquire", { wakes: "one", hasFastPath: true }, () => {
     },
     check: ({ completed }) => assert.equal(limiter.statistics().borrowed, completed),
   };
+});
+
+conformsJoin("CapacityLimiter.run", (work) => new CapacityLimiter(1).run(work), {
+  runsInCaller: true,
 });
 
 /** A task that holds a loan for a second, and says when it got it. */

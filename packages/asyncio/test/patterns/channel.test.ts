@@ -140,6 +140,30 @@ describe("a channel is broken", () => {
   );
 
   test(
+    "a half that is closed ends its own waits, and those of its clones go on",
+    virtual(async () => {
+      const [sender, receiver] = channel<number>(1);
+      const other = receiver.clone();
+      const waits = [receiver, other, receiver].map((half) => createTask(() => half.receive()));
+      const chosen = createTask(() => select({ item: receiver, late: 5 }));
+      await sleep(0);
+
+      receiver.close();
+
+      const [first, second, third] = waits as [
+        (typeof waits)[0],
+        (typeof waits)[0],
+        (typeof waits)[0],
+      ];
+      for (const closed of [first, third, chosen])
+        assert.match(String(await rejection(closed)), /this receiver of a channel is closed/);
+      await sender.send(1);
+      assert.equal(await second, 1);
+      assert.equal(other.statistics().receiving, 0);
+    }),
+  );
+
+  test(
     "what `onDrop` throws is reported",
     virtual(async (loop) => {
       const reports = collectReports(loop);

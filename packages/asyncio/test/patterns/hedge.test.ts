@@ -176,3 +176,18 @@ test("wrong arguments are refused", async () => {
   await assert.rejects(fallback(), RangeError);
   await assert.rejects(fallback(Promise.resolve() as never), TypeError);
 });
+
+test(
+  "attempts are made when their turn comes, however many there may be",
+  virtual(async () => {
+    const answer = await hedge(
+      1,
+      async (attempt) => {
+        if (attempt < 3) throw new Error("busy");
+        return attempt;
+      },
+      { max: 1e9 },
+    );
+    assert.equal(answer, 3);
+  }),
+);

@@ -3,9 +3,16 @@ import { test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import { interval, type Tick } from "../../src/patterns.ts";
 import * as testing from "../../src/testing.ts";
+import { conforms } from "../conformance.ts";
 import { virtual } from "../virtual.ts";
 
 const { sleep } = asyncio;
+
+conforms("a tick of an interval", { wakes: "own" }, () => ({
+  begin: async () => (await interval(1).next()).value?.index,
+  delay: 1,
+  value: 1,
+}));
 
 /** The ticks of a loop whose body takes so long each time, as `[time, index, missed]`. */
 async function ticksOf(
@@ -92,6 +99,22 @@ test(
     assert.equal((await ticks.next()).value?.index, 5);
   }),
 );
+
+test("no tick comes twice, in any order of steps, wherever a cancellation comes", async () => {
+  const body = async (): Promise<void> => {
+    const ticks = interval(1);
+    const seen: number[] = [];
+    await asyncio.taskGroup(async (group) => {
+      group.createTask(async () => {
+        for await (const { index } of ticks) if (seen.push(index) === 3) break;
+      });
+      group.createTask(() => sleep(2.5));
+    });
+    assert.deepEqual(seen, [1, 2, 3]);
+  };
+  await testing.explore(body, { iterations: 200, seconds: Number.POSITIVE_INFINITY });
+  await testing.cancelSweep(body, { seconds: Number.POSITIVE_INFINITY });
+});
 
 test("wrong arguments are refused", () => {
   for (const seconds of [0, -1, Number.NaN, Number.POSITIVE_INFINITY])

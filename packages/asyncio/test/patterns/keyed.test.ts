@@ -94,6 +94,25 @@ test(
 );
 
 test(
+  "with more in use than `max`, a use looks at a few of them, and not at all",
+  virtual(async () => {
+    let looks = 0;
+    const busy = {
+      get idle() {
+        looks++;
+        return false;
+      },
+    };
+    const things = new Keyed((_key: number) => busy, { max: 10 });
+    for (let key = 0; key < 1000; key++) things.for(key);
+    assert.deepEqual([things.size, looks < 10_000], [1000, true]);
+    looks = 0;
+    things.for(500);
+    assert.ok(looks <= 8, `${looks} looks`);
+  }),
+);
+
+test(
   "delete drops by hand",
   virtual(async () => {
     const locks = new Keyed((_key: string) => new asyncio.Lock());

@@ -9,6 +9,7 @@ import {
   run,
   select,
   sleep,
+  TimeoutError,
   taskGroup,
   timeout,
 } from "../../src/index.ts";
@@ -802,11 +803,105 @@ describe("explored", () => {
   });
 });
 
+test(
+  "the schedule of openings begins anew after a success",
+  virtual(async () => {
+    const attempts: number[] = [];
+    const plant = new Plant();
+    const reopen = ({ attempt }: { readonly attempt: number }): number => {
+      attempts.push(attempt);
+      return 0;
+    };
+    await using pool = plant.pool({ reopen, idle: 0 });
+    for (const failures of [2, 1]) {
+      plant.failures = failures;
+      for (let n = 0; n < failures; n++) await rejection(pool.acquire());
+      await use(pool, 1);
+    }
+    assert.deepEqual(attempts, [1, 2, 1]);
+  }),
+);
+
+describe("acquire with a timeout", () => {
+  test(
+    "rejects when it is over, and has borrowed nothing",
+    virtual(async (loop) => {
+      const pool = new Plant().pool({ max: 1 });
+      const holder = createTask(() => use(pool, 5));
+      await sleep(2);
+
+      const error = await rejection(pool.acquire({ timeout: 2 }));
+
+      assert.ok(error instanceof TimeoutError);
+      assert.match(error.message, /for an item of pool "db"/);
+      assert.deepEqual([loop.time(), pool.statistics().waiting], [4, 0]);
+      await holder;
+      using loan = await pool.acquire({ timeout: 0 }); // needs no wait
+      assert.equal(loan.item, 1);
+      loan[Symbol.dispose]();
+      await pool.close();
+    }),
+  );
+});
+
+describe("a pool with an owner", () => {
+  test(
+    "is closed when the group is cancelled, which waits for that",
+    virtual(async (loop) => {
+      const plant = new Plant();
+      await taskGroup<void>(async (group) => {
+        const pool = plant.pool({ owner: group });
+        await use(pool, 1);
+        assert.deepEqual(
+          group.children().map((task) => task.getName()),
+          ['pool "db"'],
+        );
+        group.cancel();
+      });
+      assert.deepEqual([plant.open.size, plant.log, loop.time()], [0, ["1 returned"], 3]);
+    }),
+  );
+
+  test(
+    "keeps the group until it is closed",
+    virtual(async (loop) => {
+      const plant = new Plant();
+      const { pool } = await taskGroup(async (group) => {
+        const pool = plant.pool({ owner: group });
+        group.createTask(async () => {
+          await sleep(1);
+          await use(pool, 1);
+          await pool.close();
+        });
+        return { pool };
+      });
+      assert.deepEqual([plant.open.size, loop.time()], [0, 4]);
+      await assert.rejects(pool.acquire(), InvalidStateError);
+    }),
+  );
+
+  test(
+    "an owner that has ended opens nothing",
+    virtual(async () => {
+      const plant = new Plant();
+      let pool: Pool<number> | undefined;
+      await taskGroup(async (group) => {
+        pool = plant.pool({ owner: group });
+      });
+      await assert.rejects(pool?.acquire() ?? Promise.resolve(), /task group has ended/);
+      assert.equal(plant.opened, 0);
+    }),
+  );
+});
+
 describe("wrong arguments", () => {
   const { resource: good } = new Plant();
   const wrong: Record<string, [() => unknown, RegExp]> = {
     "no resource": [() => new Pool({} as never, { max: 1 }), /expects a resource, got/],
-    "no options": [() => new Pool(good, undefined as never), /options with a `max`/],
+    "no options": [
+      () => new Pool(good, undefined as never),
+      /`max`, a whole number of 1 or more, got undefined/,
+    ],
     "half an item": [() => new Pool(good, { max: 1.5 }), /`max`, a whole number of 1 or more/],
     "more min than max": [() => new Pool(good, { max: 1, min: 2 }), /`min` to be at most `max`, 1/],
     "no number": [() => new Pool(good, { max: "9" as never }), /`max`, a whole number/],

@@ -3,7 +3,7 @@ import { suite, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import { RateLimiter } from "../../src/patterns.ts";
 import * as testing from "../../src/testing.ts";
-import { conforms } from "../conformance.ts";
+import { conforms, conformsJoin } from "../conformance.ts";
 import { virtual } from "../virtual.ts";
 
 const { createTask, gather, moveOnAfter, sleep } = asyncio;
@@ -20,6 +20,10 @@ conforms("RateLimiter.take", { wakes: "own" }, () => {
     value: undefined,
     check: ({ completed }) => assert.ok(limiter.statistics().taken <= completed + 1),
   };
+});
+
+conformsJoin("RateLimiter.run", (work) => new RateLimiter({ rate: 1 }).run(work), {
+  runsInCaller: true,
 });
 
 /** When each of `weights` is granted, all asked for at once. */

@@ -257,7 +257,7 @@ test("wrong arguments are refused", async () => {
     [() => retry([Number.NaN], failing(0)), /`retry` expects delays in seconds, got NaN/],
     [() => retry([1], Promise.resolve(1) as never), /A promise is already running/],
     [() => retry([1], failing(0), { budget: {} as never }), /`budget` to be a RetryBudget/],
-    [() => retry([1], failing(0), { onRetry: 5 as never }), /`onRetry` to be a function/],
+    [() => retry([1], failing(0), { onRetry: 5 as never }), /`onRetry` as a function/],
     [() => retry([1], failing(0), { signal: {} as never }), /`retry` expects `signal`/],
     [() => repeat(new Set([1]) as never, failing(0)), /`repeat` expects a schedule/],
   ];

@@ -10,7 +10,23 @@ import {
 } from "../../src/index.ts";
 import { Keyed, resource, Shared } from "../../src/patterns.ts";
 import { cancelSweep, explore } from "../../src/testing.ts";
+import { conformsJoin } from "../conformance.ts";
 import { virtual } from "../virtual.ts";
+
+let open: Shared<object>;
+
+conformsJoin("Shared.run", (work) => open.run(work), {
+  runsInCaller: true,
+  async within(check) {
+    const thing = resource(
+      async () => ({}),
+      () => {},
+    );
+    await using shared = new Shared(thing);
+    open = shared;
+    await shared.run(check);
+  },
+});
 
 /** Writes down when it is opened and closed; both take a second. */
 function makeThing() {
@@ -47,6 +63,20 @@ describe("a shared resource", () => {
       assert.deepEqual([log, loop.time()], [["open 1", "close 1"], 5.5]);
       assert.equal(await use(0), 2);
       assert.deepEqual(shared.statistics(), { users: 0, open: false, opened: 2 });
+    }),
+  );
+
+  test(
+    "belongs to its owner: a group that is cancelled closes it, and waits for that",
+    virtual(async (loop) => {
+      const { thing, log, open } = makeThing();
+      await taskGroup<void>(async (group) => {
+        const shared = new Shared(thing, { owner: group, idle: 60 });
+        await shared.run(() => {});
+        assert.equal(open.size, 1);
+        group.cancel();
+      });
+      assert.deepEqual([log, open.size, loop.time()], [["open 1", "close 1"], 0, 2]);
     }),
   );
 

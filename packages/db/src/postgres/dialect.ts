@@ -2,6 +2,7 @@
 
 import type { Dialect } from "../driver.ts";
 import { DatabaseError } from "../errors.ts";
+import { sql } from "../sql.ts";
 
 const LEVELS: ReadonlySet<string> = new Set(["read committed", "repeatable read", "serializable"]);
 
@@ -20,4 +21,5 @@ export const dialect: Dialect = {
   },
   isCancelled: (error) => error instanceof DatabaseError && error.sqlstate === "57014",
   placeholder: (index) => `$${index}`,
+  lock: (name) => sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`,
 };

@@ -13,7 +13,9 @@
  */
 
 import { ValueError } from "../errors.ts";
+import { readJson } from "../json.ts";
 import { render } from "../options.ts";
+import { PreciseDate } from "../precise-date.ts";
 import { Json } from "../sql.ts";
 
 /** Reads the text of a column. */
@@ -118,22 +120,6 @@ export class TypeTable {
   }
 }
 
-/** A Date with the microseconds that a Date has no room for. Sent back, it is the same instant. */
-export class PreciseDate extends Date {
-  /** From 0 to 999, after the milliseconds. */
-  readonly microseconds: number;
-
-  constructor(milliseconds: number, microseconds: number) {
-    super(milliseconds);
-    this.microseconds = microseconds;
-  }
-
-  override toISOString(): string {
-    const text = super.toISOString();
-    return `${text.slice(0, -1)}${String(this.microseconds).padStart(3, "0")}Z`;
-  }
-}
-
 /** A number, if it can hold what the server has written. */
 function readNumber(text: string, type: string): number {
   const value = Number(text);
@@ -152,24 +138,6 @@ function readBytes(text: string): Uint8Array {
       "a value of the type bytea came in the format `escape`. Set `bytea_output` to hex, its default",
     );
   return Uint8Array.from(Buffer.from(text.slice(2), "hex"));
-}
-
-const LONG_NUMBER = /\d{16}/;
-const NUMBERS_AND_STRINGS = /"(?:[^"\\]|\\.)*"|-?\d+(?![\d.eE])/g;
-
-function readJson(text: string): unknown {
-  if (LONG_NUMBER.test(text)) refuseUnsafe(text);
-  return JSON.parse(text);
-}
-
-function refuseUnsafe(text: string): void {
-  for (const [found] of text.matchAll(NUMBERS_AND_STRINGS)) {
-    if (found.startsWith('"') || found.length < 16 || Number.isSafeInteger(Number(found))) continue;
-    throw new ValueError(
-      `JSON from the server has the number ${found}, which JavaScript would round. Ask for it as text: ` +
-        "`types: { json: (text) => ... }`, or a cast in the query",
-    );
-  }
 }
 
 const INSTANT =
@@ -234,6 +202,8 @@ function readArray(text: string, parser: Parser | undefined): unknown[] {
 
 // --- to the server
 
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
 /** What is sent for a value: text, bytes, or null. Throws a ValueError for what has no meaning. */
 export function encode(value: unknown, index: number): string | Buffer | null {
   switch (typeof value) {
@@ -241,6 +211,10 @@ export function encode(value: unknown, index: number): string | Buffer | null {
       if (value.includes("\0"))
         throw new ValueError(
           `value ${index + 1} holds NUL, which a text of PostgreSQL cannot. Send bytes (a Uint8Array) to a column of the type bytea`,
+        );
+      if (LONE_SURROGATE.test(value))
+        throw new ValueError(
+          `value ${index + 1} holds half of a surrogate pair, which UTF-8 cannot. Cut texts between characters, or send bytes`,
         );
       return value;
     case "number":

@@ -1,0 +1,166 @@
+/**
+ * The pipeline's front: what is kept between requests, and the calls that make one. Requests belong
+ * to the scopes of their callers; what a Fetcher owns is idle connections, which `close` ends.
+ */
+
+import { PageError } from "../contract/errors.ts";
+import type { FetchOptions } from "../contract/options.ts";
+import type {
+  Classifier,
+  Identities,
+  Politeness,
+  Proxies,
+  Robots,
+  RobotsFetch,
+  Sessions,
+} from "../contract/parts.ts";
+import type { FetchResult, PageHead } from "../contract/result.ts";
+import { Egress } from "../egress/egress.ts";
+import { RetryBudgets } from "../retry/policy.ts";
+import { checked } from "./check.ts";
+import { IdleLines, type IdleOptions } from "./idle-lines.ts";
+import { collect, joined, type LivePage, wholePage } from "./page.ts";
+import { PageCache } from "./page-cache.ts";
+import { PageRequest } from "./page-request.ts";
+import type { Parts } from "./parts.ts";
+import { noClassifier, noPoliteness, noProxies, noSessions, plainIdentities } from "./plain.ts";
+
+export interface FetcherOptions extends IdleOptions {
+  /** @default one that connects to public addresses, on the ports 80 and 443 */
+  readonly egress?: Egress | undefined;
+  /** @default nobody waits */
+  readonly politeness?: Politeness | undefined;
+  /** @default no proxy */
+  readonly proxies?: Proxies | undefined;
+  /** @default no cookies */
+  readonly sessions?: Sessions | undefined;
+  /** @default `pagefetch/0.1`, or the caller's headers */
+  readonly identities?: Identities | undefined;
+  /** @default every answer is a page */
+  readonly classifier?: Classifier | undefined;
+  /**
+   * Made with the call that gets robots files through this very Fetcher. @default robots.txt is not
+   * asked for
+   */
+  readonly robots?: ((get: RobotsFetch) => Robots) | undefined;
+  /** Used by requests that ask for it. @default one of its own, of 64 MiB */
+  readonly cache?: PageCache | undefined;
+  /** Spreads retries: from 0 up to 1. @default Math.random */
+  readonly random?: (() => number) | undefined;
+}
+
+/** RFC 9309, 2.5: at least so much of a robots.txt is to be read. One byte more tells that it is cut. */
+const ROBOTS_BYTES = 500 * 1024 + 1;
+
+export class Fetcher {
+  readonly #parts: Parts;
+  #isClosed = false;
+
+  constructor(options: FetcherOptions = {}) {
+    this.#parts = {
+      egress: options.egress ?? new Egress(),
+      politeness: options.politeness ?? noPoliteness,
+      proxies: options.proxies ?? noProxies,
+      sessions: options.sessions ?? noSessions,
+      identities: options.identities ?? plainIdentities,
+      classifier: options.classifier ?? noClassifier,
+      robots: options.robots?.((url) => this.#getRobots(url)),
+      idle: new IdleLines(options),
+      cache: options.cache ?? new PageCache(),
+      budgets: new RetryBudgets(),
+      random: options.random ?? Math.random,
+    };
+  }
+
+  /** Connections that are kept at the moment. */
+  get idle(): number {
+    return this.#parts.idle.size;
+  }
+
+  /**
+   * Fetches a page and waits until all of it is here. Cancelled, it ends its connections and waits
+   * before it leaves.
+   * @throws PageError, and nothing else but CancelledError and the reason of `signal`.
+   */
+  async fetch(url: string | URL, options?: FetchOptions): Promise<FetchResult> {
+    this.#checkOpen();
+    const request = new PageRequest(
+      this.#parts,
+      checked(url, options),
+      { reading: "body", asksRobots: true, judges: true },
+      async (page): Promise<[PageHead, Uint8Array]> => [page.head, await collect(page)],
+    );
+    const [head, bytes] = await request.run();
+    return wholePage(head, bytes, request.sums());
+  }
+
+  /**
+   * Fetches a page and hands it to `consume` when its head is there; the body comes as fast as it is
+   * read, no faster. When `consume` has ended, so has the connection, unless all was read. A body
+   * that breaks off is not begun again. Gives what `consume` gives.
+   */
+  async open<T>(
+    url: string | URL,
+    options: FetchOptions | undefined,
+    consume: (page: LivePage) => Promise<T>,
+  ): Promise<T> {
+    this.#checkOpen();
+    const settings = { reading: "consume", asksRobots: true, judges: true } as const;
+    return await new PageRequest(this.#parts, checked(url, options), settings, consume).run();
+  }
+
+  /** Ends what is kept. Requests that are under way end with their callers. */
+  close(): void {
+    this.#isClosed = true;
+    this.#parts.idle.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new PageError("shutting_down", "the fetcher is closed");
+  }
+
+  readonly #getRobots: RobotsFetch = async (url) => {
+    const options = checked(url, {
+      timeout: 20,
+      attemptTimeout: 10,
+      retries: 1,
+      maxRedirects: 5, // RFC 9309, 2.3.1.2
+      maxBytes: 64 * 2 ** 20, // what is read ends before
+      proxy: "auto",
+    });
+    const request = new PageRequest(
+      this.#parts,
+      options,
+      { reading: "body", asksRobots: false, judges: false },
+      async ({ head, read }) => {
+        const pieces: Uint8Array[] = [];
+        let size = 0;
+        for (let piece = await read(); piece !== undefined; piece = await read()) {
+          pieces.push(piece);
+          size += piece.length;
+          if (size >= ROBOTS_BYTES) break;
+        }
+        return { head, bytes: joined(pieces).subarray(0, ROBOTS_BYTES) };
+      },
+    );
+    const { head, bytes } = await request.run();
+    const { sent, received } = request.sums();
+    return { status: head.status, headers: head.headers, bytes, sent, received };
+  };
+}
+
+/**
+ * `fetch` of a Fetcher that is opened for this one call, so that nothing at all is left of it.
+ */
+export async function fetchOnce(
+  url: string | URL,
+  options?: FetchOptions,
+  parts?: FetcherOptions,
+): Promise<FetchResult> {
+  using fetcher = new Fetcher({ idleTime: 0, ...parts });
+  return await fetcher.fetch(url, options);
+}

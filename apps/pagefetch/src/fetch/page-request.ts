@@ -1,0 +1,307 @@
+/**
+ * One request for one page, from its options to its end: hop by hop, each with as many attempts as
+ * its retry policy allows.
+ */
+
+import { getRunningLoop } from "asyncio-ts";
+import { retry, type Step } from "asyncio-ts/patterns";
+import { PageError, type Phase } from "../contract/errors.ts";
+import { headerOf } from "../contract/headers.ts";
+import type { Identity, RobotsAnswer, Session, Verdict } from "../contract/parts.ts";
+import type { Attempt, CacheOutcome, Hop, PageHead, RobotsReceipt } from "../contract/result.ts";
+import { isRepeatable, RetryPolicy } from "../retry/policy.ts";
+import { Again, type Answered, attempt, type HopOutcome } from "./attempt.ts";
+import {
+  bodyOf,
+  type CachedHop,
+  cachedHop,
+  headOf,
+  mayHaveChanged,
+  unconditional,
+} from "./cached-hop.ts";
+import type { Checked } from "./check.ts";
+import { type Body, decoded, encodingsOf } from "./decode.ts";
+import type { IncomingHead } from "./http-line.ts";
+import { type LivePage, livePage, PeekedBody, type Sums, tooLarge } from "./page.ts";
+import type { KeptPage } from "./page-cache.ts";
+import type { Parts } from "./parts.ts";
+import type { HopRequest } from "./redirect.ts";
+import { within } from "./within.ts";
+
+export interface RequestSettings {
+  /** `body`: what reads the page is ours, and may be begun again; `consume`: it is the caller's. */
+  readonly reading: "body" | "consume";
+  /** False for robots.txt itself. */
+  readonly asksRobots: boolean;
+  /** False: whatever comes is a page. */
+  readonly judges: boolean;
+}
+
+/** Verdicts that stand for an error. The others are told with the page. */
+const refusals = {
+  captcha: "captcha",
+  challenge: "captcha",
+  block: "blocked",
+  rate_limit: "target_rate_limited",
+} as const;
+
+/** One hop, and what was found out before its first attempt. */
+interface KnownHop {
+  readonly request: HopRequest;
+  readonly session: Session;
+  readonly identity: Identity;
+  readonly cached: CachedHop | undefined;
+  readonly robots: RobotsReceipt;
+}
+
+export class PageRequest<T> {
+  readonly #parts: Parts;
+  readonly #options: Checked;
+  readonly #settings: RequestSettings;
+  readonly #consume: (page: LivePage) => Promise<T>;
+  readonly #attempts: Attempt[] = [];
+  readonly #hops: Hop[] = [];
+  readonly #startedAt = getRunningLoop().time();
+  #phase: Phase = "queue";
+  #url: string;
+  /** Bytes that were spent on robots.txt. */
+  #aside = { sent: 0, received: 0 };
+
+  constructor(
+    parts: Parts,
+    options: Checked,
+    settings: RequestSettings,
+    consume: (page: LivePage) => Promise<T>,
+  ) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#settings = settings;
+    this.#consume = consume;
+    this.#url = options.url.href;
+  }
+
+  /** @throws PageError with the attempts and hops that there were. */
+  async run(): Promise<T> {
+    const { timeout, signal } = this.#options;
+    try {
+      return await within(
+        timeout,
+        "timeout",
+        () => this.#phase,
+        () => this.#followHops(),
+        signal,
+      );
+    } catch (error) {
+      if (!(error instanceof PageError)) throw error;
+      const attempts = this.#attempts;
+      const hops = this.#hops;
+      throw error.with({ attempts, hops, url: this.#url, phase: this.#phase });
+    }
+  }
+
+  sums(): Sums {
+    const attempts = this.#attempts;
+    const sum = (of: (one: Attempt) => number): number =>
+      attempts.reduce((sum, one) => sum + of(one), 0);
+    return {
+      attempts,
+      seconds: getRunningLoop().time() - this.#startedAt,
+      politeWait: sum(({ politeWait }) => politeWait),
+      sent: sum(({ sent }) => sent) + this.#aside.sent,
+      received: sum(({ received }) => received) + this.#aside.received,
+    };
+  }
+
+  async #followHops(): Promise<T> {
+    const { url, method, headers, bytes, maxRedirects, session: name } = this.#options;
+    const session = await this.#parts.sessions.open(name);
+    const identity = this.#parts.identities.get(this.#options.identity, session);
+    const { cache } = this.#parts;
+    let request: HopRequest = { url, method, headers, body: bytes };
+    for (let hop = 0; ; hop++) {
+      this.#url = request.url.href;
+      const cached = await cachedHop(cache, this.#options, request, identity, session);
+      const known: KnownHop = {
+        request,
+        session,
+        identity,
+        cached,
+        robots: { verdict: "not asked" },
+      };
+      const fresh = cached?.fresh;
+      if (fresh !== undefined) {
+        const value = await this.#servePage(known, fresh, "hit");
+        this.#tellHop(request, fresh.status, known.robots);
+        return value;
+      }
+      const { receipt: robots, crawlDelay } = await this.#askRobots(request.url, identity);
+      const outcome = await this.#tryHop(hop, { ...known, robots }, crawlDelay);
+      this.#tellHop(request, outcome.status, robots);
+      if (mayHaveChanged(request.method, outcome.status)) cache.forget(request.url.href);
+      if ("value" in outcome) return outcome.value;
+      if (hop >= maxRedirects)
+        throw new PageError("too_many_redirects", `there are more than ${maxRedirects} redirects`, {
+          phase: "headers",
+          limit: { name: "maxRedirects", value: maxRedirects },
+        });
+      request = cached === undefined ? outcome.next : unconditional(outcome.next);
+    }
+  }
+
+  async #askRobots(url: URL, identity: Identity): Promise<RobotsAnswer> {
+    const nothing = { crawlDelay: undefined, sent: 0, received: 0 };
+    const { robots } = this.#parts;
+    if (robots === undefined || !this.#settings.asksRobots)
+      return { ...nothing, receipt: { verdict: "not asked" } };
+    if (this.#options.robots === "ignore") return { ...nothing, receipt: { verdict: "ignored" } };
+    this.#enter("robots");
+    const answer = await robots.check(url, identity.robotsToken);
+    const { sent, received } = this.#aside;
+    this.#aside = { sent: sent + answer.sent, received: received + answer.received };
+    const { verdict, line, text, because } = answer.receipt;
+    if (verdict !== "disallowed") return answer;
+    const why = line === undefined ? (because ?? "") : `line ${line}: ${text ?? ""}`;
+    throw new PageError("robots_disallowed", `robots.txt of ${url.host} forbids it (${why})`, {
+      phase: "robots",
+      evidence: [why],
+    });
+  }
+
+  async #tryHop(
+    hop: number,
+    known: KnownHop,
+    crawlDelay: number | undefined,
+  ): Promise<HopOutcome<T>> {
+    const { session, identity, cached } = known;
+    const request = cached?.request ?? known.request;
+    const { retries, retryUnsafe } = this.#options;
+    const { budgets, random } = this.#parts;
+    const { hostname } = request.url;
+    const repeats = retryUnsafe || isRepeatable(request.method);
+    const policy = new RetryPolicy({ retries, repeats, budget: budgets, host: hostname, random });
+    const context = {
+      parts: this.#parts,
+      options: this.#options,
+      session,
+      identity,
+      hop,
+      request,
+      crawlDelay,
+      policy,
+      avoid: [] as string[],
+      enter: (phase: Phase) => this.#enter(phase),
+      phase: () => this.#phase,
+      ended: (one: Attempt) => this.#tellAttempt(one),
+    };
+    try {
+      return await retry(
+        ({ error }: Step) => (error instanceof Again ? error.seconds : undefined),
+        () => attempt(context, (answered) => this.#readPage(known, answered)),
+        { onRetry: () => this.#enter("retry_wait") },
+      );
+    } catch (error) {
+      const failure: unknown = error instanceof Again ? error.cause : error;
+      const stale = cached?.goodIfError;
+      if (stale === undefined || !(failure instanceof PageError) || failure.fault !== "network")
+        throw failure;
+      if (failure.details.phase === "consume") throw failure;
+      return { value: await this.#servePage(known, stale, "stale"), status: stale.status };
+    }
+  }
+
+  /** Decodes, judges and hands over what has come. */
+  async #readPage(known: KnownHop, { head, line }: Answered): Promise<T> {
+    const { maxBytes } = this.#options;
+    const { request, cached } = known;
+    this.#enter("body");
+    const kept = cached?.revalidated(head);
+    if (kept !== undefined) {
+      await line.read(); // it has no body; the connection is free behind it
+      return await this.#servePage(known, kept, "revalidated");
+    }
+    const hasBody = request.method !== "HEAD" && head.status !== 204 && head.status !== 304;
+    const encodings = hasBody ? encodingsOf(head.headers) : [];
+    const length = Number(headerOf(head.headers, "content-length") ?? 0);
+    if (hasBody && encodings.length === 0 && length > maxBytes) throw tooLarge(maxBytes);
+    const whole = decoded(line, encodings, maxBytes);
+    const body = new PeekedBody(cached?.keeping(head, whole) ?? whole);
+    try {
+      const verdict = await this.#judge(request.url, head, body);
+      const outcome = cached === undefined ? "off" : "miss";
+      return await this.#handOver(known, head, body, outcome, verdict);
+    } finally {
+      body.close();
+    }
+  }
+
+  async #servePage(known: KnownHop, page: KeptPage, cache: CacheOutcome): Promise<T> {
+    const { maxBytes } = this.#options;
+    if (page.bytes.length > maxBytes) throw tooLarge(maxBytes);
+    return await this.#handOver(known, headOf(page), bodyOf(page), cache, undefined);
+  }
+
+  async #handOver(
+    { request, robots, identity, session }: KnownHop,
+    { status, statusText, headers }: IncomingHead,
+    body: Body,
+    cache: CacheOutcome,
+    verdict: Verdict | undefined,
+  ): Promise<T> {
+    const head: PageHead = {
+      url: this.#options.url.href,
+      finalUrl: request.url.href,
+      status,
+      statusText,
+      headers,
+      hops: this.#hops,
+      failed: this.#attempts,
+      robots,
+      identity: identity.label,
+      session: session.name,
+      cache,
+      ...(verdict === undefined ? {} : { verdict }),
+    };
+    this.#enter(this.#settings.reading);
+    return await this.#consume(livePage(head, body));
+  }
+
+  async #judge(
+    url: URL,
+    { status, headers }: Answered["head"],
+    body: PeekedBody,
+  ): Promise<Verdict | undefined> {
+    if (!this.#settings.judges) return undefined;
+    const { classifier } = this.#parts;
+    const answer = { url, requested: this.#options.url, status, headers };
+    const verdict = classifier.judge(answer, await body.peek(classifier.wants(answer)));
+    if (verdict.kind === "page") return undefined;
+    const code = refusals[verdict.kind as keyof typeof refusals] as
+      | (typeof refusals)[keyof typeof refusals]
+      | undefined;
+    if (code === undefined) return verdict;
+    const { vendor, evidence, kind } = verdict;
+    const whose = vendor === undefined ? "" : ` of ${vendor}`;
+    throw new PageError(code, `what has come is no page but a ${kind}${whose}`, {
+      phase: "body",
+      answer: { status, headers },
+      vendor,
+      evidence,
+    });
+  }
+
+  #enter(phase: Phase): void {
+    this.#phase = phase;
+    this.#options.onProgress?.({ kind: "phase", phase, url: this.#url });
+  }
+
+  #tellAttempt(attempt: Attempt): void {
+    this.#attempts.push(attempt);
+    this.#options.onProgress?.({ kind: "attempt", attempt });
+  }
+
+  #tellHop({ url, method }: HopRequest, status: number, robots: RobotsReceipt): void {
+    const hop: Hop = { url: url.href, method, status, robots };
+    this.#hops.push(hop);
+    this.#options.onProgress?.({ kind: "hop", hop });
+  }
+}

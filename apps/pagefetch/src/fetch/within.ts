@@ -1,0 +1,33 @@
+/** Deadlines that end in a PageError which says what took so long. */
+
+import { type Timeout, TimeoutError, timeout } from "asyncio-ts";
+import { PageError, type Phase } from "../contract/errors.ts";
+
+/** Runs `body`. When `seconds` have passed, it is cancelled; the phase of that moment is told. */
+export async function within<T>(
+  seconds: number,
+  name: string,
+  phase: () => Phase,
+  body: () => Promise<T>,
+  signal?: AbortSignal | undefined,
+): Promise<T> {
+  let deadline: Timeout | undefined;
+  try {
+    return await timeout(
+      seconds,
+      (scope) => {
+        deadline = scope;
+        return body();
+      },
+      signal === undefined ? {} : { signal },
+    );
+  } catch (error) {
+    // A TimeoutError of the caller's own function is the caller's.
+    if (!(error instanceof TimeoutError) || deadline?.expired() !== true) throw error;
+    const message = `\`${name}\` of ${seconds} s has passed in phase ${phase()}`;
+    throw new PageError("timeout", message, {
+      phase: phase(),
+      limit: { name, value: seconds },
+    });
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * The forms in which a page is given: text, markdown, links, and what rules take out of it. The
+ * work is done in processes of their own, with a limit of time and of memory. A page that goes
+ * beyond one costs its own worker, which is replaced, and gets its own error.
+ */
+
+import * as asyncio from "asyncio-ts";
+import { module, ProcessPoolExecutor, WorkerLostError } from "asyncio-ts/executors";
+import { PageError } from "../contract/errors.ts";
+import { type Extracted, type ExtractRules, refused } from "./rules.ts";
+import type { Link } from "./work.ts";
+
+export interface OutputOptions {
+  /** How many pages are worked on at a time. @default 2 */
+  readonly maxWorkers?: number | undefined;
+  /** Seconds for a page. @default 5 */
+  readonly timeout?: number | undefined;
+  /** Megabytes of heap for a page. @default 256 */
+  readonly memoryMb?: number | undefined;
+  /** Pages that may wait. Beyond it `overloaded`. @default 100 */
+  readonly maxQueue?: number | undefined;
+}
+
+/** Waits for a worker, and for its result. Cancelled, the work has ended when the caller goes on. */
+export interface Outputs extends AsyncDisposable {
+  text(html: string): Promise<string>;
+  markdown(html: string): Promise<string>;
+  /** `base` is the page's address, for links that are relative. */
+  links(html: string, base: string): Promise<readonly Link[]>;
+  extract(html: string, rules: ExtractRules, base: string): Promise<Extracted>;
+}
+
+const work = module<typeof import("./work.ts")>(new URL("./work.ts", import.meta.url));
+
+/** Belongs to the run that it is made in. No process is started before the first page. */
+export function createOutputs(options: OutputOptions = {}): Outputs {
+  const { maxWorkers = 2, timeout = 5, memoryMb = 256, maxQueue = 100 } = options;
+  for (const [name, value] of Object.entries({ maxWorkers, timeout, memoryMb, maxQueue })) {
+    if (!(typeof value === "number" && value > 0)) {
+      throw new RangeError(`outputs.${name}: expected a number above 0, got ${String(value)}`);
+    }
+  }
+  const pool = new ProcessPoolExecutor({
+    name: "outputs",
+    maxWorkers,
+    maxQueue,
+    execArgv: [`--max-old-space-size=${memoryMb}`, "--disable-warning=ExperimentalWarning"],
+  });
+  let inLine = 0;
+
+  async function within<T>(job: () => Promise<T>): Promise<T> {
+    if (inLine >= maxWorkers + maxQueue) {
+      throw new PageError("overloaded", "too many pages are being parsed", { retryAfter: 1 });
+    }
+    inLine++;
+    try {
+      return await asyncio.timeout(timeout, job);
+    } catch (error) {
+      throw asPageError(error, timeout, memoryMb);
+    } finally {
+      inLine--;
+    }
+  }
+
+  return {
+    text: (html) => within(() => pool.run(work.toText, html)),
+    markdown: (html) => within(() => pool.run(work.toMarkdown, html)),
+    links: (html, base) => within(() => pool.run(work.toLinks, html, base)),
+    extract: (html, rules, base) => within(() => pool.run(work.extract, html, rules, base)),
+    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
+  };
+}
+
+function asPageError(error: unknown, seconds: number, megabytes: number): unknown {
+  if (error instanceof asyncio.TimeoutError) {
+    return new PageError("timeout", `the page could not be parsed within ${seconds} s`, {
+      phase: "consume",
+      limit: { name: "outputs.timeout", value: seconds },
+    });
+  }
+  if (error instanceof WorkerLostError) {
+    return new PageError("too_large", `the page could not be parsed within ${megabytes} MB`, {
+      phase: "consume",
+      limit: { name: "outputs.memoryMb", value: megabytes },
+    });
+  }
+  if (error instanceof SyntaxError) return refused(error.message);
+  // A tree that is too deep for the libraries.
+  if (error instanceof RangeError) {
+    return new PageError("unsupported_content", "the page is nested too deeply to be parsed", {
+      phase: "consume",
+    });
+  }
+  return error;
+}

@@ -1,0 +1,316 @@
+/**
+ * Which way a request goes. Pools of proxies stand in order of their cost; in a pool the better of
+ * two healthy proxies, drawn at random, is taken. Health is kept for each proxy, and for each proxy
+ * and site: a proxy that cannot reach one site serves the others.
+ *
+ * Whose fault a failure is decides what is learned. `proxy_failed` is the proxy's. A connection
+ * that broke on the way counts for the proxy at this site. An answer, whatever its status, is the
+ * target's: it never burns a proxy.
+ */
+
+import * as asyncio from "asyncio-ts";
+import { PageError } from "../contract/errors.ts";
+import type { Outcome, Proxies, Route } from "../contract/parts.ts";
+import { Health } from "./health.ts";
+import type { ProxyEntry } from "./parse.ts";
+import { Tiers } from "./tiers.ts";
+
+export interface ProxyPool {
+  readonly name: string;
+  readonly proxies: readonly ProxyEntry[];
+}
+
+export interface ProxiesOptions {
+  /** The cheapest first. Without a pool everything goes directly. */
+  readonly pools?: readonly ProxyPool[] | undefined;
+  /** Whether `auto` goes directly first. @default true */
+  readonly directFirst?: boolean | undefined;
+  /** How many sites are remembered. @default 10,000 */
+  readonly maxSites?: number | undefined;
+  /** From 0 to below 1. @default Math.random */
+  readonly random?: (() => number) | undefined;
+}
+
+/** What is known of a proxy. No address and no password is in it. */
+export interface ProxyInfo {
+  readonly id: string;
+  readonly pool: string;
+  readonly country: string | undefined;
+  readonly inFlight: number;
+  /** From 0 to 1, weighted to what was last. */
+  readonly failing: number;
+  /** Seconds to an answer, the same way. */
+  readonly latency: number | undefined;
+  /** Seconds until it is tried again; 0 if it is in use. */
+  readonly restsFor: number;
+}
+
+class Upstream {
+  readonly entry: ProxyEntry;
+  readonly pool: string;
+  readonly health = new Health();
+  /** By site; the one that was used least recently comes first. */
+  readonly sites = new Map<string, Health>();
+  inFlight = 0;
+
+  constructor(entry: ProxyEntry, pool: string) {
+    this.entry = entry;
+    this.pool = pool;
+  }
+}
+
+interface Ask {
+  readonly host: string;
+  readonly country: string | undefined;
+  readonly avoid: readonly string[];
+}
+
+export interface ManagedProxies extends Proxies {
+  list(): readonly ProxyInfo[];
+}
+
+const networkFailures = new Set(["connect_failed", "tls_failed", "reset", "timeout", "dns_failed"]);
+
+export function createProxies(options: ProxiesOptions = {}): ManagedProxies {
+  const { pools = [], directFirst = true, maxSites = 10_000, random = Math.random } = options;
+  checkPools(pools);
+  const byPool = new Map(
+    pools.map(({ name, proxies }) => [name, proxies.map((entry) => new Upstream(entry, name))]),
+  );
+  const all = [...byPool.values()].flat();
+  const byId = new Map(all.map((proxy) => [proxy.entry.id, proxy]));
+  const tierNames = [...(directFirst || pools.length === 0 ? ["direct"] : []), ...byPool.keys()];
+  const tiers = new Map<string, Tiers>();
+  /** Set and replaced each time a place becomes free. */
+  let freed = new asyncio.Event();
+  const now = (): number => asyncio.getRunningLoop().time();
+
+  function siteHealth(proxy: Upstream, host: string): Health {
+    return remembered(proxy.sites, host, maxSites, () => new Health());
+  }
+
+  function fits(proxy: Upstream, ask: Ask): boolean {
+    const { id, country } = proxy.entry;
+    return (ask.country === undefined || country === ask.country) && !ask.avoid.includes(id);
+  }
+
+  function isHealthy(proxy: Upstream, host: string): boolean {
+    const at = now();
+    return proxy.health.isUsable(at) && (proxy.sites.get(host)?.isUsable(at) ?? true);
+  }
+
+  /** The better of two, by what a request is expected to take there, with its queue. */
+  function pick(candidates: readonly Upstream[], host: string): Upstream | undefined {
+    const draw = (): Upstream | undefined => candidates[Math.floor(random() * candidates.length)];
+    const cost = (proxy: Upstream): number => {
+      const own = proxy.sites.get(host)?.expectation ?? 0;
+      return (proxy.health.expectation + own) * (1 + proxy.inFlight);
+    };
+    const [one, other] = [draw(), draw()];
+    if (one === undefined || other === undefined) return one;
+    return cost(other) < cost(one) ? other : one;
+  }
+
+  /** Waits for a place at one of the healthy proxies of `candidates`. */
+  async function take(candidates: readonly Upstream[], ask: Ask, what: string): Promise<Upstream> {
+    for (;;) {
+      const healthy = candidates.filter((proxy) => isHealthy(proxy, ask.host));
+      if (healthy.length === 0) throw noneHealthy(candidates, ask.host, what);
+      const free = healthy.filter((proxy) => proxy.inFlight < proxy.entry.max);
+      const chosen = pick(free, ask.host);
+      if (chosen !== undefined) {
+        chosen.inFlight++;
+        chosen.health.begin();
+        siteHealth(chosen, ask.host).begin();
+        return chosen;
+      }
+      await freed.wait();
+    }
+  }
+
+  function noneHealthy(candidates: readonly Upstream[], host: string, what: string): PageError {
+    const at = now();
+    const waits = candidates.map((proxy) => {
+      const own = proxy.sites.get(host)?.restsUntil ?? Number.NEGATIVE_INFINITY;
+      return Math.max(proxy.health.restsUntil, own) - at;
+    });
+    const soonest = Math.min(...waits);
+    const retryAfter = Number.isFinite(soonest) ? Math.max(soonest, 0) : undefined;
+    const why = candidates.length === 0 ? "has been tried" : "rests after failures";
+    return new PageError("proxy_failed", `every proxy of ${what} ${why}`, {
+      phase: "proxy",
+      ...(retryAfter === undefined ? {} : { retryAfter }),
+    });
+  }
+
+  function routeBy(proxy: Upstream, host: string, tier: number | undefined): Route {
+    let isOver = false;
+    return {
+      id: proxy.entry.id,
+      proxy: proxy.entry.upstream,
+      end(outcome) {
+        if (isOver) throw new Error("this route has ended already");
+        isOver = true;
+        proxy.inFlight--;
+        learn(proxy, siteHealth(proxy, host), outcome);
+        if (tier !== undefined) learnTier(host, tier, outcome);
+        const before = freed;
+        freed = new asyncio.Event();
+        before.set();
+      },
+    };
+  }
+
+  function learn(proxy: Upstream, site: Health, outcome: Outcome): void {
+    const { failure, status, latency } = outcome;
+    if (outcome.cancelled === true) {
+      proxy.health.forget();
+      site.forget();
+    } else if (failure === "proxy_failed") {
+      proxy.health.failed(now());
+      site.forget();
+    } else if (status === undefined && failure !== undefined && networkFailures.has(failure)) {
+      proxy.health.forget();
+      site.failed(now());
+    } else if (status !== undefined) {
+      proxy.health.succeeded(latency);
+      site.succeeded(latency);
+    } else {
+      proxy.health.forget();
+      site.forget();
+    }
+  }
+
+  function learnTier(host: string, tier: number, { failure, status, cancelled }: Outcome): void {
+    if (cancelled === true || status !== undefined || failure === undefined) return;
+    if (failure === "proxy_failed" || networkFailures.has(failure)) tiersOf(host).failed(tier);
+  }
+
+  function tiersOf(host: string): Tiers {
+    return remembered(tiers, host, maxSites, () => new Tiers(tierNames.length));
+  }
+
+  function direct(host: string, tier: number | undefined): Route {
+    return {
+      id: "direct",
+      proxy: undefined,
+      end: (outcome) => {
+        if (tier !== undefined) learnTier(host, tier, outcome);
+      },
+    };
+  }
+
+  async function route(ask: Parameters<Proxies["route"]>[0]): Promise<Route> {
+    const { session, avoid, proxy: wish } = ask;
+    const country = ask.country?.toLowerCase();
+    const host = ask.url.hostname;
+    const wanted: Ask = { host, country, avoid };
+    const bound = session.name === undefined ? undefined : session.routeId;
+    if (bound !== undefined) return await routeOfSession(bound, wanted);
+
+    const chosen = await (wish === "auto" ? auto(wanted) : byName(wish, wanted));
+    session.routeId = chosen.id;
+    return chosen;
+  }
+
+  /** A session stays with its proxy: its cookies were given to that address. */
+  async function routeOfSession(id: string, ask: Ask): Promise<Route> {
+    if (id === "direct") return direct(ask.host, undefined);
+    const proxy = byId.get(id);
+    const known = proxy === undefined || !fits(proxy, ask) ? [] : [proxy];
+    return routeBy(await take(known, ask, "this session"), ask.host, undefined);
+  }
+
+  async function byName(name: string, ask: Ask): Promise<Route> {
+    if (name === "direct") {
+      if (ask.country !== undefined) {
+        throw new PageError("bad_request", "`country` needs a proxy", { parameter: "country" });
+      }
+      return direct(ask.host, undefined);
+    }
+    const pool = byPool.get(name);
+    if (pool === undefined) {
+      throw new PageError("bad_request", "there is no pool of that name", { parameter: "proxy" });
+    }
+    return routeBy(
+      await take(inCountry(pool, ask), ask, `the pool "${name}"`),
+      ask.host,
+      undefined,
+    );
+  }
+
+  async function auto(ask: Ask): Promise<Route> {
+    if (ask.country !== undefined) {
+      return routeBy(await take(inCountry(all, ask), ask, "that country"), ask.host, undefined);
+    }
+    const chosen = tiersOf(ask.host).choose();
+    // From the chosen tier on: a pool that has nobody left gives way to the dearer ones.
+    for (let tier = chosen; tier < tierNames.length; tier++) {
+      const name = tierNames[tier];
+      if (name === "direct") {
+        if (!ask.avoid.includes("direct") || tierNames.length === 1) return direct(ask.host, tier);
+        continue;
+      }
+      const pool = (byPool.get(name ?? "") ?? []).filter((proxy) => fits(proxy, ask));
+      if (!pool.some((proxy) => isHealthy(proxy, ask.host)) && tier + 1 < tierNames.length)
+        continue;
+      return routeBy(await take(pool, ask, `the pool "${name}"`), ask.host, tier);
+    }
+    return direct(ask.host, chosen); // only the direct way is left
+  }
+
+  /** Those of `pool` that fit. A country that nobody is in is the caller's mistake. */
+  function inCountry(pool: readonly Upstream[], ask: Ask): readonly Upstream[] {
+    if (ask.country !== undefined && !pool.some(({ entry }) => entry.country === ask.country)) {
+      throw new PageError("bad_request", "there is no proxy in that country", {
+        parameter: "country",
+      });
+    }
+    return pool.filter((proxy) => fits(proxy, ask));
+  }
+
+  return {
+    route,
+    list: () => {
+      const at = now();
+      return all.map(({ entry, pool, health, inFlight }) => ({
+        id: entry.id,
+        pool,
+        country: entry.country,
+        inFlight,
+        failing: health.failing,
+        latency: health.latency,
+        restsFor: Math.max(health.restsUntil - at, 0),
+      }));
+    },
+  };
+}
+
+/** The value of `key`, made where there is none; the least recently used ones above `max` go. */
+function remembered<V>(map: Map<string, V>, key: string, max: number, make: () => V): V {
+  const value = map.get(key) ?? make();
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > max) {
+    for (const oldest of map.keys()) {
+      map.delete(oldest);
+      break;
+    }
+  }
+  return value;
+}
+
+function checkPools(pools: readonly ProxyPool[]): void {
+  const names = new Set<string>(["direct", "auto"]);
+  const ids = new Set<string>(["direct"]);
+  for (const { name, proxies } of pools) {
+    if (!/^[\w.-]{1,64}$/.test(name)) throw new TypeError("a pool's name is a word");
+    if (names.has(name)) throw new TypeError(`the name "${name}" of a pool is taken`);
+    names.add(name);
+    if (proxies.length === 0) throw new TypeError(`the pool "${name}" is empty`);
+    for (const { id } of proxies) {
+      if (ids.has(id)) throw new TypeError(`two proxies have the id "${id}"`);
+      ids.add(id);
+    }
+  }
+}

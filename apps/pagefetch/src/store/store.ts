@@ -1,0 +1,63 @@
+/** The store: keys and ledger, in SQLite or in PostgreSQL. */
+
+import * as asyncio from "asyncio-ts";
+import type { Database } from "asyncio-ts-db";
+import { Keys } from "./keys.ts";
+import { Ledger } from "./ledger.ts";
+import { migrate } from "./schema.ts";
+
+export interface StoreOptions {
+  /**
+   * `postgres://…`, or the path of a file for SQLite; ":memory:" for one that is gone at the end.
+   * @default ":memory:"
+   */
+  readonly url?: string | undefined;
+  /** Told when the ledger cannot be written. @default nobody */
+  readonly onTrouble?: ((error: unknown) => void) | undefined;
+}
+
+export interface Store {
+  readonly keys: Keys;
+  readonly ledger: Ledger;
+  readonly engine: string;
+}
+
+/** Seconds that the last rows have to be written in. */
+const LAST_ROWS = 10;
+
+/**
+ * Opens the store, makes its tables what they have to be, and runs `body` with it. When `body` has
+ * ended, the rows that are left are written, within ten seconds, and the database is closed. The
+ * errors are those of asyncio-ts-db.
+ */
+export async function withStore<T>(
+  options: StoreOptions,
+  body: (store: Store) => Promise<T>,
+): Promise<T> {
+  const { url = ":memory:", onTrouble = () => undefined } = options;
+  await using db = await open(url);
+  await migrate(db);
+  const ledger = new Ledger(db, onTrouble);
+  const store = { keys: new Keys(db), ledger, engine: db.engine };
+  return await asyncio.taskGroup(async (group) => {
+    const writer = group.createTask(() => ledger.write(), { name: "ledger" });
+    try {
+      return await body(store);
+    } finally {
+      ledger.close();
+      await asyncio.shield(async () => {
+        const left = await asyncio.moveOnAfter(LAST_ROWS, () => asyncio.wait([writer]));
+        if (left.cancelled) writer.cancel();
+      });
+    }
+  });
+}
+
+async function open(url: string): Promise<Database> {
+  if (/^postgres(ql)?:/.test(url)) {
+    const { connect } = await import("asyncio-ts-db/postgres");
+    return await connect(url, { max: 10, name: "pagefetch" });
+  }
+  const { connect } = await import("asyncio-ts-db/sqlite");
+  return await connect(url, { synchronous: "normal", name: "pagefetch" });
+}
