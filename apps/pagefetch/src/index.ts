@@ -9,6 +9,15 @@ import { createPoliteness } from "./politeness/politeness.ts";
 import { createRobots } from "./robots/robots.ts";
 import { createSessions } from "./sessions/sessions.ts";
 
+export {
+  type Client,
+  type ClientFetchOptions,
+  type ClientOptions,
+  type ClientPage,
+  type Contents,
+  createClient,
+  ServiceError,
+} from "./client/client.ts";
 export type * from "./contract/errors.ts";
 export { errorKinds, PageError } from "./contract/errors.ts";
 export type * from "./contract/headers.ts";

@@ -19,6 +19,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
   outputs: ["contract"],
   store: ["contract"],
   fetch: ["contract", "egress", "robots", "retry"],
+  client: ["contract", "fetch"],
   api: "contract egress robots retry politeness proxies sessions identity classify outputs store fetch".split(
     " ",
   ),

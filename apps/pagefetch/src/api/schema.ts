@@ -5,9 +5,7 @@
  */
 
 import { z } from "@hono/zod-openapi";
-
-export const outputs = ["raw", "html", "text", "markdown", "links", "extract"] as const;
-export type Output = (typeof outputs)[number];
+import { outputs } from "../contract/options.ts";
 
 const seconds = (most: number) => z.number().positive().max(most);
 

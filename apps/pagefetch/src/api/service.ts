@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import * as asyncio from "asyncio-ts";
 import { PageError } from "../contract/errors.ts";
-import type { FetchOptions } from "../contract/options.ts";
+import type { FetchOptions, Output } from "../contract/options.ts";
 import type { Attempt, FetchResult, PageHead } from "../contract/result.ts";
 import type { Fetcher } from "../fetch/fetcher.ts";
 import type { LivePage } from "../fetch/page.ts";
@@ -17,7 +17,7 @@ import type { Key } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import { Admission, clock, requireScope } from "./admission.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import type { FetchRequest, Output } from "./schema.ts";
+import type { FetchRequest } from "./schema.ts";
 
 export interface ServiceParts {
   readonly fetcher: Fetcher;

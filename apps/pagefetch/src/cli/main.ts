@@ -7,7 +7,7 @@ import { type Fault, PageError } from "../contract/errors.ts";
 import type { FetchOptions, IdentityName } from "../contract/options.ts";
 import type { ProgressEvent } from "../contract/result.ts";
 import { checkedUrl } from "../fetch/check.ts";
-import type { Scope } from "../store/keys.ts";
+import type { KeySettings, Keys, Scope } from "../store/keys.ts";
 import { assemble } from "./assemble.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 
@@ -211,36 +211,52 @@ async function keys(config: Config, words: readonly string[], values: Values): P
   }
   const { withStore } = await import("../store/store.ts");
   const { scopes } = await import("../store/keys.ts");
-  return await withStore({ url: config.store }, async (store) => {
-    if (what === "new") {
-      const strange = values.scope?.find((scope) => !scopes.some((known) => known === scope));
-      if (strange !== undefined) throw new UsageError(`--scope is one of ${scopes.join(", ")}`);
-      const { key, secret } = await store.keys.create({
-        name: one(rest, "NAME"),
-        scopes: values.scope as Scope[] | undefined, // checked above
-        rate: numberOf(values, "rate"),
-        concurrency: numberOf(values, "concurrency"),
-        budget: numberOf(values, "budget"),
-      });
-      say(`the key ${key.id} was made. It is shown this once:`);
-      process.stdout.write(`${secret}\n`);
-      return 0;
-    }
-    if (what === "list") {
-      for (const key of await store.keys.list()) {
-        const state = key.revoked === null ? "active" : `revoked ${key.revoked.toISOString()}`;
-        process.stdout.write(`${key.id}  ${state}  ${key.scopes.join(",")}  ${key.name}\n`);
-      }
-      return 0;
-    }
+  const act = ((): ((keys: Keys) => Promise<number>) => {
+    if (what === "list") return listKeys;
     if (what === "revoke") {
       const id = one(rest, "ID");
-      if (await store.keys.revoke(id)) return 0;
-      say(`there is no active key ${id}`);
-      return 1;
+      return (keys) => revokeKey(keys, id);
     }
-    throw new UsageError("keys new NAME, keys list, or keys revoke ID");
-  });
+    if (what !== "new") throw new UsageError("keys new NAME, keys list, or keys revoke ID");
+    const strange = values.scope?.find((scope) => !scopes.some((known) => known === scope));
+    if (strange !== undefined) throw new UsageError(`--scope is one of ${scopes.join(", ")}`);
+    const settings = {
+      name: one(rest, "NAME"),
+      scopes: values.scope as Scope[] | undefined, // checked above
+      rate: numberOf(values, "rate"),
+      concurrency: numberOf(values, "concurrency"),
+      budget: numberOf(values, "budget"),
+    };
+    return (keys) => newKey(keys, settings);
+  })();
+  // What was asked for is checked by now: a mistake makes no database.
+  return await withStore({ url: config.store }, (store) => act(store.keys));
+}
+
+async function newKey(keys: Keys, settings: KeySettings): Promise<number> {
+  try {
+    const { key, secret } = await keys.create(settings);
+    say(`the key ${key.id} was made. It is shown this once:`);
+    process.stdout.write(`${secret}\n`);
+    return 0;
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(error.message); // a rate of 0, no name
+    throw error;
+  }
+}
+
+async function listKeys(keys: Keys): Promise<number> {
+  for (const key of await keys.list()) {
+    const state = key.revoked === null ? "active" : `revoked ${key.revoked.toISOString()}`;
+    process.stdout.write(`${key.id}  ${state}  ${key.scopes.join(",")}  ${key.name}\n`);
+  }
+  return 0;
+}
+
+async function revokeKey(keys: Keys, id: string): Promise<number> {
+  if (await keys.revoke(id)) return 0;
+  say(`there is no active key ${id}`);
+  return 1;
 }
 
 function listProxies(config: Config): number {

@@ -1,8 +1,6 @@
 /** The whole service: what fetches, the store and the HTTP API. */
 
-import { spawn } from "node:child_process";
 import * as asyncio from "asyncio-ts";
-import { once } from "asyncio-ts/patterns";
 import { createApp } from "../api/app.ts";
 import { Service } from "../api/service.ts";
 import type { EgressOptions } from "../egress/egress.ts";
@@ -67,16 +65,11 @@ function nameOf(error: unknown): string {
   return code === undefined ? error.name : `${error.name} (${code})`;
 }
 
-/** Waits until the command has ended, and ends it if it is cancelled. */
-function claimBy(command: readonly string[]) {
+/** Waits until the command has ended. Cancelled, it ends the command and waits until that is gone. */
+function claimBy([program = "", ...args]: readonly string[]) {
   return async (address: string, link: string): Promise<void> => {
-    const [program = "", ...args] = command;
-    const child = spawn(program, [...args, address, link], { stdio: "ignore" });
-    try {
-      const [code] = await asyncio.timeout(30, () => once(child, "exit"));
-      if (code !== 0) throw new Error(`the claim command has ended with ${String(code)}`);
-    } finally {
-      child.kill();
-    }
+    // Not by a shell: the address is somebody else's text. Its output may hold the link.
+    const options = { seconds: 30, stdout: "ignore", stderr: "ignore" } as const;
+    await asyncio.runProcess(program, [...args, address, link], options);
   };
 }

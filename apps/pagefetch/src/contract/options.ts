@@ -10,6 +10,10 @@ import type { ProgressEvent } from "./result.ts";
  */
 export type IdentityName = "bot" | "custom" | "browser";
 
+/** What may be made of a page. */
+export const outputs = ["raw", "html", "text", "markdown", "links", "extract"] as const;
+export type Output = (typeof outputs)[number];
+
 export interface FetchOptions {
   /** @default "GET" */
   readonly method?: string | undefined;

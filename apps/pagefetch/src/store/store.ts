@@ -39,18 +39,22 @@ export async function withStore<T>(
   await migrate(db);
   const ledger = new Ledger(db, onTrouble);
   const store = { keys: new Keys(db), ledger, engine: db.engine };
-  return await asyncio.taskGroup(async (group) => {
-    const writer = group.createTask(() => ledger.write(), { name: "ledger" });
-    try {
-      return await body(store);
-    } finally {
-      ledger.close();
-      await asyncio.shield(async () => {
-        const left = await asyncio.moveOnAfter(LAST_ROWS, () => asyncio.wait([writer]));
-        if (left.cancelled) writer.cancel();
-      });
-    }
-  });
+  return await asyncio.taskGroup(
+    async (group) => {
+      const writer = group.createTask(() => ledger.write(), { name: "ledger" });
+      try {
+        return await body(store);
+      } finally {
+        ledger.close();
+        await asyncio.shield(async () => {
+          const left = await asyncio.moveOnAfter(LAST_ROWS, () => asyncio.wait([writer]));
+          if (left.cancelled) writer.cancel();
+        });
+      }
+    },
+    // The writer is nothing that a caller knows of: what `body` throws comes out as it is.
+    { onError: "bare" },
+  );
 }
 
 async function open(url: string): Promise<Database> {

@@ -7,14 +7,8 @@ import * as asyncio from "asyncio-ts";
 import { type Farm, openFarm } from "../../farm/farm.ts";
 import { html } from "../../farm/site.ts";
 import { exampleDomain } from "../../farm/sites/plain.ts";
-import { serve } from "../../src/api/serve.ts";
-import type { Service } from "../../src/api/service.ts";
-import { type Config, check } from "../../src/cli/config.ts";
-import { withService } from "../../src/cli/running.ts";
-import { zoneResolver } from "../../src/egress/resolve.ts";
-import { machineWire } from "../../src/egress/wire.ts";
-import type { KeySettings } from "../../src/store/keys.ts";
-import { run } from "../support/farm.ts";
+import type { Config } from "../../src/cli/config.ts";
+import { codeOf, q, type World, withApi as withWorld } from "../support/api.ts";
 
 const captcha =
   '<html><body><h1>One more step</h1><div class="h-captcha"></div><script src="https://js.hcaptcha.com/1/api.js"></script></body></html>';
@@ -24,68 +18,8 @@ before(async () => {
 });
 after(() => farm.close());
 
-interface World {
-  readonly address: string;
-  readonly key: string;
-  readonly service: Service;
-  ask(path: string, init?: RequestInit & { readonly key?: string | null }): Promise<Response>;
-  post(path: string, json: unknown, key?: string | null): Promise<Response>;
-  newKey(settings?: Partial<KeySettings>): Promise<string>;
-}
-
-const fast = { interval: 0, inFlight: 100 };
-
-/** A service on a free port, until `body` has ended. */
-async function withApi(body: (world: World) => Promise<void>, config: Config = {}): Promise<void> {
-  await run(async () => {
-    const whole = check({
-      allow: [farm.range],
-      politeness: { domain: fast, address: fast },
-      ...config,
-    });
-    const egress = {
-      resolver: zoneResolver(farm.zone),
-      wire: machineWire(farm.portOf.bind(farm)),
-      authorities: [farm.authority],
-    };
-    const reports: string[] = [];
-    await withService(
-      whole,
-      { egress, report: (text) => reports.push(text) },
-      async ({ app, service }) => {
-        const newKey = async (settings: Partial<KeySettings> = {}): Promise<string> => {
-          const given = { name: "test", rate: 1000, burst: 1000, concurrency: 1000, ...settings };
-          return (await service.store.keys.create(given)).secret;
-        };
-        const key = await newKey();
-        await serve(app, service, { port: 0, drain: 2 }, async (address) => {
-          const ask: World["ask"] = async (path, { key: other, ...init } = {}) => {
-            const secret = other === undefined ? key : other;
-            const headers = new Headers(init.headers);
-            if (secret !== null) headers.set("authorization", `Bearer ${secret}`);
-            return await asyncio.fetch(`${address}${path}`, { ...init, headers });
-          };
-          const post: World["post"] = (path, json, other) =>
-            ask(path, {
-              method: "POST",
-              body: JSON.stringify(json),
-              headers: { "content-type": "application/json" },
-              ...(other === undefined ? {} : { key: other }),
-            });
-          await body({ address, key, service, ask, post, newKey });
-        });
-      },
-    );
-    assert.deepEqual(reports, []);
-  });
-  await farm.waitQuiet();
-}
-
-const q = encodeURIComponent;
-
-async function codeOf(response: Response): Promise<string> {
-  return ((await response.json()) as { error: { code: string } }).error.code;
-}
+const withApi = (body: (world: World) => Promise<void>, config?: Config): Promise<void> =>
+  withWorld(farm, body, config);
 
 describe("GET /", () => {
   test("gives the page byte for byte, with the target's status and our receipts", () =>

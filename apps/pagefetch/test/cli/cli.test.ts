@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -126,7 +126,15 @@ test("keys are made, listed and revoked", async () => {
   assert.equal((await pagefetch(["keys", "revoke", id], env)).code, 0);
   assert.equal((await pagefetch(["keys", "revoke", id], env)).code, 1);
   assert.match((await pagefetch(["keys", "list"], env)).out, /revoked/);
-  assert.equal((await pagefetch(["keys", "new", "b", "--scope", "all"], env)).code, 2);
+});
+
+test("a key that makes no sense is wrong use", async () => {
+  const store = join(folder, "none.db");
+  const scope = await pagefetch(["keys", "new", "b", "--scope", "all"], { PAGEFETCH_STORE: store });
+  assert.deepEqual([scope.code, existsSync(store)], [2, false], scope.err);
+  const rate = await pagefetch(["keys", "new", "b", "--rate", "0"], { PAGEFETCH_STORE: store });
+  assert.equal(rate.code, 2, rate.err);
+  assert.match(rate.err, /`rate` is a number above 0/);
 });
 
 test("proxies are listed without what is secret", async () => {
