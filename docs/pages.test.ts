@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })];
 const files = globSync(
-  "{.ci,packages,docs,examples,scripts,bench,frameworks,runtimes,site}/**/*.*",
+  "{.ci,apps,packages,docs,examples,scripts,bench,frameworks,runtimes,site}/**/*.*",
   {
     cwd: root,
     exclude: (name) => ["node_modules", "dist", ".examples"].includes(name),

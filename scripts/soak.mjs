@@ -14,6 +14,7 @@
 //   --times 20           files: how often each test file
 //   --repetitions 10000  db: cancels and deadlines at the worst moment
 //   --chaos 600          db: seconds in which servers, clients and connections are killed
+//   --pagefetch-seconds 600  pagefetch: how long random clients use it, and leave, and it is killed
 //   --seed 1             the first seed; by default one that no soak has had
 //   --at-once 4 processes beside each other; more than there are processors makes the machine busy
 
@@ -38,6 +39,7 @@ const numbers = {
   repetitions: 10_000,
   chaos: 600,
   "executor-seconds": 600,
+  "pagefetch-seconds": 600,
   seed: Math.floor(Date.now() / 1000) % 1_000_000_000,
   "at-once": availableParallelism(),
 };
@@ -88,6 +90,13 @@ const parts = {
       part: "executors",
       file: "packages/asyncio/test/executors/stopping.test.ts",
       env: { EXECUTORS_ROUNDS: 1000 },
+    },
+  ],
+  pagefetch: () => [
+    {
+      part: "pagefetch",
+      file: "apps/pagefetch/test/api/soak.test.ts",
+      env: { PAGEFETCH_SECONDS: settings["pagefetch-seconds"], PAGEFETCH_SEED: settings.seed },
     },
   ],
   // In turns: what is broken everywhere shows early, and neighbours change.

@@ -1,14 +1,30 @@
 /** The page of `/docs`: what to call, made from the schema. No script, and nothing from elsewhere. */
 
+import { OpenAPIHono } from "@hono/zod-openapi";
 import { errorKinds } from "../contract/errors.ts";
 import { fetchRequest } from "./schema.ts";
 
+/** Each parameter of a request, and what the schema says of it. README.md has the same. */
+export const parameters: readonly (readonly [name: string, description: string])[] = describe();
+
+function describe(): readonly (readonly [string, string])[] {
+  // Descriptions are only in the document that the schema is made into.
+  const app = new OpenAPIHono();
+  app.openAPIRegistry.register("FetchRequest", fetchRequest);
+  const info = { title: "pagefetch", version: "0" };
+  const { components } = app.getOpenAPI31Document({ openapi: "3.1.0", info });
+  const schema = components?.schemas?.FetchRequest ?? {};
+  const properties: Readonly<Record<string, { readonly description?: string }>> = {
+    ...("properties" in schema ? schema.properties : {}),
+  };
+  return Object.keys(fetchRequest.shape).map((name) => [name, properties[name]?.description ?? ""]);
+}
+
 export function docsPage(publicUrl = "http://127.0.0.1:8080"): string {
   const base = publicUrl.replace(/\/$/, "");
-  const rows = Object.entries(fetchRequest.shape).map(([name, schema]) => {
-    const { description = "" } = metaOf(schema);
-    return `<tr><td><code>${name}</code></td><td>${escaped(description)}</td></tr>`;
-  });
+  const rows = parameters.map(
+    ([name, text]) => `<tr><td><code>${name}</code></td><td>${escaped(text)}</td></tr>`,
+  );
   const codes = Object.entries(errorKinds).map(
     ([code, { status, fault }]) =>
       `<tr><td><code>${code}</code></td><td>${status}</td><td>${fault}</td></tr>`,
@@ -25,12 +41,6 @@ export function docsPage(publicUrl = "http://127.0.0.1:8080"): string {
 Where there is no page, the body is JSON, and <code>error.code</code> one of these:</p>
 <table><tr><th>code</th><th>status</th><th>whose fault</th></tr>${codes.join("")}</table>
 <p>Machines read <a href="/openapi.json">/openapi.json</a>.</p></body></html>`;
-}
-
-function metaOf(schema: { meta?: () => unknown; _zod?: unknown }): { description?: string } {
-  const internal = schema as { _def?: { openapi?: { metadata?: { description?: string } } } };
-  const { description } = internal._def?.openapi?.metadata ?? {};
-  return description === undefined ? {} : { description };
 }
 
 function escaped(text: string): string {

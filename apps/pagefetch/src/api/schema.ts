@@ -25,7 +25,11 @@ export const fetchRequest = z
       .record(z.string(), z.string())
       .optional()
       .openapi({ description: "Added to the bot's own, or all there are with identity=custom." }),
-    body: z.string().max(10_000_000).optional(),
+    body: z
+      .string()
+      .max(10_000_000)
+      .optional()
+      .openapi({ description: "What is sent to the page." }),
     timeout: seconds(300).optional().openapi({
       description: "Seconds for all of it: hops, polite waits, attempts, the body. 60 by default.",
     }),
@@ -37,7 +41,9 @@ export const fetchRequest = z
       .optional()
       .openapi({ description: "Seconds to the last header of the answer. 20." }),
     retries: z.int().min(0).max(10).optional().openapi({ description: "At most. 4." }),
-    retry_unsafe: z.boolean().optional(),
+    retry_unsafe: z.boolean().optional().openapi({
+      description: "Also tries again what may have had an effect (POST, PATCH). false.",
+    }),
     max_bytes: z
       .int()
       .min(1)
@@ -68,12 +74,20 @@ export const fetchRequest = z
     session: z.string().max(100).optional().openapi({
       description: "Cookies, proxy and identity are kept under this name, for your key alone.",
     }),
-    cache: z.enum(["off", "read", "write", "use"]).optional(),
-    max_age: z.number().min(0).optional().openapi({ description: "Seconds." }),
+    cache: z.enum(["off", "read", "write", "use"]).optional().openapi({
+      description:
+        "By RFC 9111. `use` reads what is stored and stores what comes. `off` by default.",
+    }),
+    max_age: z.number().min(0).optional().openapi({
+      description: "Seconds: a stored page that is older is asked about again.",
+    }),
     render: z.enum(["never", "auto", "always"]).optional().openapi({
       description: "There is no browser yet: `never` and `auto` fetch, `always` is refused.",
     }),
-    output: z.enum(outputs).optional(),
+    output: z.enum(outputs).optional().openapi({
+      description:
+        "`raw` (default of GET), `html` (default of POST), `text`, `markdown`, `links`, `extract`.",
+    }),
     extract: z.unknown().optional().openapi({
       type: "object",
       description: "Rules by name: a CSS selector each, or an object with selector, type, output.",

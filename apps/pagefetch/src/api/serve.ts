@@ -37,7 +37,10 @@ export async function serve(
     await body(`http://${family === "IPv6" ? `[${address}]` : address}:${found}`);
   } finally {
     service.beginShutdown();
-    await asyncio.shield(() => close(server, drain));
+    await asyncio.shield(async () => {
+      await close(server, drain);
+      await service.waitIdle(); // a request that was cut still has to give back what it took
+    });
   }
 }
 

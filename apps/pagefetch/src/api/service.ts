@@ -55,11 +55,14 @@ export class Service {
   readonly #parts: ServiceParts;
   readonly #maxRunning: number;
   #running = 0;
+  /** Set iff nothing runs. */
+  readonly #idle = new asyncio.Event();
   #isClosing = false;
 
   constructor(parts: ServiceParts) {
     this.#parts = parts;
     this.#maxRunning = parts.maxRunning ?? 500;
+    this.#idle.set();
     this.admission = new Admission(parts.store, parts.keys);
     this.metrics = createMetrics({
       idle_connections: () => parts.fetcher.idle,
@@ -86,6 +89,11 @@ export class Service {
   /** From now on requests are refused with `shutting_down`. Those that run go on. */
   beginShutdown(): void {
     this.#isClosing = true;
+  }
+
+  /** Waits until no request runs, and the rows of all are in line for the ledger. */
+  async waitIdle(): Promise<void> {
+    await this.#idle.wait();
   }
 
   /** The page, whole, in the form that was asked for. */
@@ -163,6 +171,7 @@ export class Service {
     const id = randomUUID();
     const began = clock();
     this.#running++;
+    this.#idle.clear();
     this.metrics.running.inc();
     let outcome = "cancelled";
     let attempts: readonly Attempt[] = [];
@@ -199,7 +208,11 @@ export class Service {
         cost,
         seconds,
       };
-      await asyncio.shield(() => this.store.ledger.record(row, LAST_ROW));
+      await asyncio.shield(() => {
+        const recorded = this.store.ledger.record(row, LAST_ROW);
+        if (this.#running === 0) this.#idle.set(); // the row is in line
+        return recorded;
+      });
     }
   }
 

@@ -39,16 +39,19 @@ export async function withStore<T>(
   await migrate(db);
   const ledger = new Ledger(db, onTrouble);
   const store = { keys: new Keys(db), ledger, engine: db.engine };
+  // A shutdown does not enter it: requests that are being drained have their rows written meanwhile.
+  const writing = new asyncio.CancelScope({ shield: true });
   return await asyncio.taskGroup(
     async (group) => {
-      const writer = group.createTask(() => ledger.write(), { name: "ledger" });
+      const write = (): Promise<unknown> => writing.run(() => ledger.write());
+      const writer = group.createTask(write, { name: "ledger", eagerStart: true });
       try {
         return await body(store);
       } finally {
         ledger.close();
         await asyncio.shield(async () => {
           const left = await asyncio.moveOnAfter(LAST_ROWS, () => asyncio.wait([writer]));
-          if (left.cancelled) writer.cancel();
+          if (left.cancelled) writing.cancel("the database has taken no rows");
         });
       }
     },

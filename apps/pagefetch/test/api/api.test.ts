@@ -64,6 +64,7 @@ describe("GET /", () => {
       const page = await (await ask("/", { key: null })).text();
       assert.match(page, /curl/);
       assert.match(page, /too_many_redirects/);
+      assert.match(page, /<code>timeout<\/code><\/td><td>Seconds for all of it/);
       const schema = (await (await ask("/openapi.json", { key: null })).json()) as {
         paths: Record<string, unknown>;
       };

@@ -81,7 +81,7 @@ test("failures are those of the pipeline, with all that is known of them", () =>
     const blocked = await failure(client("http://inside.farm.test/"));
     const late = await failure(client("http://slow.robots.test/", { timeout: 0.3 }));
     const limited = await failure(
-      client("http://limits.farm.test/429?after=400&times=9", { timeout: 2 }),
+      client("http://limits.farm.test/429?after=400&times=9", { timeout: 5 }),
     );
     const strange = await failure(createClient({ base, key: "pf_x" })("http://example.com/"));
     const unknown = await failure(client("http://example.com/", { colour: "red" } as object));

@@ -1,0 +1,253 @@
+/**
+ * Random clients of one service, for as long as PAGEFETCH_SECONDS says: they ask for whatever the
+ * farm has, leave when they like, and the proxies fail in turns. In the first quarter the service
+ * is killed from time to time, and begins again with the store that it had. After that it lives,
+ * and its descriptors and its memory are looked at whenever all clients rest. The figures are
+ * printed. `npm run soak -- pagefetch` runs it for ten minutes.
+ */
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import * as asyncio from "asyncio-ts";
+import { openFarm } from "../../farm/farm.ts";
+import { type FarmProxy, openProxy, type ProxyFault } from "../../farm/proxies.ts";
+import { html, pause } from "../../farm/site.ts";
+import { createClient, ServiceError } from "../../src/client/client.ts";
+import { type ErrorCode, errorKinds, PageError } from "../../src/contract/errors.ts";
+import { withStore } from "../../src/store/store.ts";
+import { run } from "../support/farm.ts";
+import { openService, type ServiceProcess } from "../support/service-process.ts";
+
+const seconds = Number(process.env.PAGEFETCH_SECONDS ?? 6);
+const seed = Number(process.env.PAGEFETCH_SEED ?? 1);
+const CLIENTS = 20;
+
+/** Numbers from 0 up to 1 that come again with the seed (mulberry32). */
+function randomFrom(start: number): () => number {
+  let state = start >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const ordinary = [
+  "http://example.com/",
+  "http://www.example.com/",
+  "http://pages.farm.test/bytes/20000",
+  "http://pages.farm.test/bytes/2000000",
+  "http://pages.farm.test/status/404",
+  "http://redirect.farm.test/chain/3",
+  "http://later.farm.test/",
+  "http://partly.robots.test/",
+];
+const odd = [
+  "http://redirect.farm.test/loop",
+  "http://redirect.farm.test/inside",
+  "http://flaky.farm.test/1?how=reset",
+  "http://flaky.farm.test/1?how=short",
+  "http://slow.farm.test/body",
+  "http://drip.farm.test/",
+  "http://endless.farm.test/body",
+  "http://bombs.farm.test/br",
+  "http://nowhere.farm.test/",
+  "http://closed.robots.test/",
+];
+const urls = [...ordinary, ...ordinary, ...ordinary, ...odd];
+const outputs = ["raw", "raw", "raw", "html", "text", "links"] as const;
+const faults: readonly ProxyFault[] = [
+  "none",
+  "none",
+  "refuses",
+  "bad-gateway",
+  "silent",
+  "garbage",
+  "closes",
+  "truncates",
+];
+
+const skip = process.platform !== "linux" && "it looks into /proc";
+
+test(
+  `clients that leave, proxies that fail, a service that is killed (seed ${seed})`,
+  {
+    skip,
+  },
+  () => run(soak),
+);
+
+async function soak(): Promise<void> {
+  const random = randomFrom(seed);
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T; // none is empty
+  const folder = mkdtempSync(join(tmpdir(), "pagefetch-soak-"));
+  const farm = await openFarm({
+    "later.farm.test": async (ask) =>
+      void ((await pause(0.2, ask.gone)) && html(ask, "<p>now</p>")),
+  });
+  const proxies = await Promise.all(
+    (["http", "https", "socks5", "http"] as const).map((protocol, index) =>
+      openProxy({
+        protocol,
+        from: `127.0.2.${index + 1}`,
+        portOf: farm.portOf.bind(farm),
+        zone: farm.zone,
+      }),
+    ),
+  );
+  const list = join(folder, "proxies.txt");
+  writeFileSync(list, proxies.map((proxy, at) => lineOf(proxy, at)).join(""));
+  const pace = { interval: 0, inFlight: 1000 };
+  const config = {
+    store: join(folder, "store.db"),
+    politeness: { domain: pace, address: pace, maxInterval: 0 },
+    pools: [{ name: "farm", file: list }],
+    allowProxies: ["127.0.3.0/24"],
+    directFirst: true,
+    drain: 2,
+  };
+  const ends = new Map<string, number>();
+  const count = (end: string): void => void ends.set(end, (ends.get(end) ?? 0) + 1);
+  const measures: { descriptors: number; memory: number }[] = [];
+  let kills = 0;
+  let service = await openService(farm, config);
+  const clock = asyncio.getRunningLoop();
+
+  async function oneCall(): Promise<void> {
+    const client = createClient({ base: service.address, key: service.key });
+    const options = {
+      timeout: 0.2 + random() * 3,
+      output: pick(outputs),
+      proxy: pick(["auto", "direct", "farm"]),
+      cache: pick(["off", "off", "use"] as const),
+      ...(random() < 0.2 ? { session: pick(["a", "b", "c"]) } : {}),
+    };
+    const patience = random() < 0.3 ? random() : 30;
+    const call = await asyncio.moveOnAfter(patience, async () => {
+      try {
+        await client(pick(urls), options);
+        count("page");
+      } catch (error) {
+        if (error instanceof PageError) return count(error.code);
+        if (error instanceof ServiceError) return count("no service");
+        throw error;
+      }
+    });
+    if (call.cancelled) count("left");
+  }
+
+  /** All clients at work for `length` seconds; the proxies change meanwhile. */
+  async function work(length: number): Promise<void> {
+    const until = clock.time() + length;
+    await asyncio.taskGroup(async (group) => {
+      for (let n = 0; n < CLIENTS; n++) {
+        group.createTask(async () => {
+          while (clock.time() < until) await oneCall();
+        });
+      }
+      group.createTask(async () => {
+        while (clock.time() < until) {
+          pick(proxies).fault = pick(faults);
+          await asyncio.sleep(0.1);
+        }
+      });
+    });
+  }
+
+  /** Waits until nothing runs, neither here nor there, and looks at what is left. */
+  async function rest(): Promise<void> {
+    await asyncio.timeout(30, async () => {
+      while ((await running(service)) > 0) await asyncio.sleep(0.05);
+      await farm.waitQuiet(); // kept connections go after four seconds
+    });
+    measures.push(service.measure());
+  }
+
+  try {
+    const began = clock.time();
+    while (clock.time() - began < seconds / 4) {
+      const busy = asyncio.createTask(() => work(1.5));
+      await asyncio.sleep(0.5 + random());
+      await service.end("SIGKILL");
+      kills++;
+      service = await openService(farm, config);
+      await busy;
+    }
+    const before = usedIds(service);
+    await work(Math.min(seconds / 4, 20)); // what is made once is made by then
+    await rest();
+    while (clock.time() - began < seconds) {
+      await work(Math.min(seconds / 8, 20));
+      await rest();
+    }
+    const served = await (await asyncio.fetch(`${service.address}/metrics`)).text();
+    const requests = [...served.matchAll(/^pagefetch_requests_total\{.*\} (\d+)$/gm)].reduce(
+      (sum, [, number]) => sum + Number(number),
+      0,
+    );
+    const { signal, last } = await service.end("SIGTERM");
+
+    assert.equal(signal, "SIGTERM", service.said());
+    assert.deepEqual(JSON.parse(last), { sockets: 0, running: 0 });
+    assert.doesNotMatch(service.said(), /has failed|cannot be written/);
+    assert.equal(farm.canaryHits, 0);
+    for (const end of ends.keys()) {
+      const isKnown = Object.hasOwn(errorKinds, end as ErrorCode);
+      assert.ok(isKnown || ["page", "left", "no service"].includes(end), end);
+    }
+    await withStore({ url: config.store }, async ({ ledger }) => {
+      const usage = await ledger.usage(before, new Date(0), new Date("2999-01-01"));
+      assert.equal(usage.requests, requests, "a row for each request");
+    });
+    tell(measures, ends, kills, requests);
+    const [first, ...others] = measures;
+    assert.ok(first !== undefined);
+    for (const { descriptors } of others) {
+      assert.ok(descriptors <= first.descriptors + 5, JSON.stringify(measures));
+    }
+    // A heap grows to what its collector thinks fit; what leaks grows from look to look.
+    const most = Math.max(...others.slice(0, 2).map(({ memory }) => memory), first.memory);
+    const at = others.at(-1)?.memory ?? 0;
+    assert.ok(at < most * 1.3 + 20, JSON.stringify(measures));
+  } finally {
+    await asyncio.shield(async () => {
+      await service.end("SIGKILL");
+      await Promise.all(proxies.map((proxy) => proxy.close()));
+      await farm.close();
+      rmSync(folder, { recursive: true });
+    });
+  }
+}
+
+function lineOf({ host, port }: FarmProxy, at: number): string {
+  const protocol = ["http", "https", "socks5", "http"][at];
+  return `${protocol}://${host}:${port} id=p${at}\n`;
+}
+
+function usedIds({ key }: ServiceProcess): string {
+  return key.split("_")[1] ?? "";
+}
+
+async function running({ address }: ServiceProcess): Promise<number> {
+  const health = await asyncio.fetch(`${address}/healthz`);
+  return ((await health.json()) as { running: number }).running;
+}
+
+function tell(
+  measures: readonly { descriptors: number; memory: number }[],
+  ends: ReadonlyMap<string, number>,
+  kills: number,
+  requests: number,
+): void {
+  const memory = measures.map((one) => one.memory.toFixed(0)).join(" ");
+  const descriptors = measures.map((one) => one.descriptors).join(" ");
+  const sorted = [...ends].sort(([, one], [, other]) => other - one);
+  const calls = sorted.map(([end, number]) => `${end} ${number}`).join(", ");
+  console.log(
+    `figures: pagefetch, ${kills} kills, then ${requests} requests; MiB ${memory}; descriptors ${descriptors}; all calls: ${calls}`,
+  );
+}
