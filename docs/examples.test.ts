@@ -6,8 +6,9 @@
 //
 // - `asyncio`, `patterns`, `testing` and `assert` need no import: they are added where an example has none. A
 //   ```js block, which shows what people write without the library, has `delay` and a few others.
-// - ```js effect: written for the package `effect`, which is not installed here. It is not run.
-// - ```js theirs: written for another library; examples/migration runs it.
+// - ```js effect, piscina, workerpool, comlink: written for that package, which is not installed
+//   here. It is not run.
+// - ```js theirs: the same for a page of guide/migration; examples/migration runs it.
 // - A line `...` in a ```text block stands for any number of lines, `...` within a line for any
 //   text.
 // - ```ts dies=SIGINT: the process has to end by that signal.
@@ -26,6 +27,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const secondsPerExample = 20;
+const foreignPackages = ["theirs", "effect", "piscina", "workerpool", "comlink"];
 
 interface Example {
   readonly file: string;
@@ -100,7 +102,7 @@ function blocksOf(file: string): Example[] {
   return [...text.matchAll(fences)].flatMap((match) => {
     const [, language, flags = "", code = "", output] = match;
     if (language !== "ts" && language !== "js") return [];
-    if (language === "js" && (flags === "effect" || flags === "theirs")) return [];
+    if (language === "js" && foreignPackages.includes(flags ?? "")) return [];
     const [, signal] = /^dies=(SIG\w+)$/.exec(flags) ?? [];
     const [, name] = /^file=([\w-]+\.ts)$/.exec(flags) ?? [];
     const isKnown = flags === "" || signal !== undefined || name !== undefined;

@@ -34,7 +34,13 @@ export function whatIsInstalledIn(folder) {
 
 // Runs `npm ci` in `folder` unless its packages already match its lock file. Throws SetupError with
 // npm's own words when npm fails.
+// Packages of this repository that it stands on, with a lock file of their own, come first.
 export function ensureInstalled(folder) {
+  const { dependencies = {} } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const links = Object.values(dependencies).filter((version) => version.startsWith("file:"));
+  const linked = links.map((version) => join(folder, version.slice("file:".length)));
+  for (const one of withLockFile(linked)) ensureInstalled(one);
+
   const [lock, stamp, hash] = lockOf(folder);
   if (isInstalled(folder, lock, stamp, hash)) return;
 

@@ -1,5 +1,5 @@
-// The programs of docs/guide/migration that are written for other libraries print what the pages say
-// that they print. docs/examples.test.ts runs ours, whose output stands in the same place.
+// The programs of docs/guide/migration that are written for other libraries print what the pages
+// say that they print. docs/examples.test.ts runs ours, whose output stands in the same place.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

@@ -3,7 +3,7 @@ import { after, before, test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { type Farm, openFarm } from "../farm/farm.ts";
 import { html } from "../farm/site.ts";
-import { type FetchOptions, fetchPage, openFetcher } from "../src/index.ts";
+import { type FetchOptions, fetchPage, openFetcher, type Solver } from "../src/index.ts";
 import { createPoliteness } from "../src/politeness/politeness.ts";
 import { egressTo, failure, run } from "./support/farm.ts";
 
@@ -14,7 +14,10 @@ const challenge = `<!doctype html><html><head><title>Just a moment...</title></h
 let farm: Farm;
 before(async () => {
   farm = await openFarm({
-    "guarded.farm.test": (ask) => html(ask, challenge, 403, { server: "cloudflare" }),
+    "guarded.farm.test": (ask) => {
+      if (ask.request.headers.cookie?.includes("passed=1") === true) html(ask, "<p>in</p>");
+      else html(ask, challenge, 403, { server: "cloudflare" });
+    },
   });
 });
 after(() => farm.close());
@@ -65,6 +68,34 @@ test("a challenge is no page", async () => {
   assert.deepEqual([error.code, error.details.answer?.status], ["captcha", 403]);
   assert.equal(error.details.attempts?.length, 1);
   assert.match(error.details.vendor ?? "", /cloudflare/i);
+});
+
+test("the operator's solver is asked once, for the hosts that it names", async () => {
+  const asked: string[] = [];
+  const solver = (hosts: readonly string[], value: string): Solver => ({
+    hosts: new Set(hosts),
+    async solve({ url, verdict, route }) {
+      asked.push(`${url.hostname} ${verdict.kind} ${route}`);
+      return { setCookies: [`passed=${value}; Path=/`] };
+    },
+  });
+  const get = (solver: Solver) =>
+    run(async () => {
+      using fetcher = openFetcher({
+        egress: egressTo(farm),
+        politeness: createPoliteness({ domain: { interval: 0, inFlight: 2 } }),
+        solver,
+      });
+      return await fetcher.fetch("http://guarded.farm.test/");
+    });
+
+  assert.equal((await get(solver(["guarded.farm.test"], "1"))).text(), "<p>in</p>");
+  assert.equal((await failure(get(solver(["guarded.farm.test"], "0")))).code, "captcha");
+  assert.equal((await failure(get(solver(["example.com"], "1")))).code, "captcha");
+  assert.deepEqual(
+    asked.map((line) => line.replace("captcha", "challenge")),
+    ["guarded.farm.test challenge direct", "guarded.farm.test challenge direct"],
+  );
 });
 
 test("a browser is not claimed", async () => {

@@ -21,6 +21,7 @@ export type Phase =
   | "headers"
   | "body"
   | "retry_wait"
+  | "solve"
   | "consume";
 
 interface Kind {

@@ -46,7 +46,8 @@ export function isAllowed(address: string, allowed: readonly Range[]): boolean {
 /** The address of a literal host, as a URL has it; undefined if it is a name. */
 export function literalOf(hostname: string): string | undefined {
   if (hostname.startsWith("[")) return hostname.slice(1, -1);
-  return ipaddr.IPv4.isValidFourPartDecimal(hostname) ? hostname : undefined;
+  // A URL spells an IPv4 address in no other way, and no name looks like that (URL standard, 3.5).
+  return /^\d+\.\d+\.\d+\.\d+$/.test(hostname) ? hostname : undefined;
 }
 
 function has(range: Range, address: Parsed): boolean {
@@ -78,13 +79,17 @@ function carriedBy(bytes: readonly number[]): ipaddr.IPv4 | undefined {
     return ipv4(bytes.slice(12));
   // IPv4-compatible, RFC 4291, 2.5.5.1, and IPv4-translated, RFC 2765. Both are out of use. `::`
   // and `::1` are neither.
-  if (bytes.slice(0, 8).every((byte) => byte === 0) && bytes.slice(8, 13).some((byte) => byte > 0))
-    return ipv4(bytes.slice(12));
+  const isLong = bytes.slice(8, 15).some((byte) => byte > 0) || (bytes[15] ?? 0) > 1;
+  if (bytes.slice(0, 8).every((byte) => byte === 0) && isLong) return ipv4(bytes.slice(12));
   return undefined;
 }
 
+/** Of IPv6, 2000::/3 is all that was ever given to hosts of the internet (RFC 4291, 2.4; IANA). */
+const globalUnicast = parseRange("2000::/3");
+
 function isPublic(address: Parsed): boolean {
-  return address.range() === "unicast";
+  if (address.range() !== "unicast") return false;
+  return address.kind() === "ipv4" || has(globalUnicast, address);
 }
 
 /** The one answer to a forbidden address, whichever it is and however it was found. */

@@ -58,11 +58,29 @@ const STAGGER = 0.25;
 
 const checked = new WeakSet<Target>();
 
+/** Addresses that were found good lately: reading one costs a twentieth of a small page. */
+class Checks {
+  readonly #ranges: readonly Range[];
+  #good = new Set<string>();
+
+  constructor(ranges: readonly Range[]) {
+    this.#ranges = ranges;
+  }
+
+  allows(address: string): boolean {
+    if (this.#good.has(address)) return true;
+    if (!isAllowed(address, this.#ranges)) return false;
+    if (this.#good.size >= 1000) this.#good = new Set();
+    this.#good.add(address);
+    return true;
+  }
+}
+
 export class Egress {
   readonly wire: Wire;
   readonly #resolver: Resolver;
-  readonly #allow: readonly Range[];
-  readonly #allowProxies: readonly Range[];
+  readonly #allowed: Checks;
+  readonly #allowedProxies: Checks;
   readonly #ports: ReadonlySet<number> | undefined;
   readonly #context: SecureContext | undefined;
 
@@ -71,8 +89,8 @@ export class Egress {
     const { ports = [80, 443], allow = [], allowProxies = [], authorities = [] } = options;
     this.wire = options.wire ?? machineWire();
     this.#resolver = options.resolver ?? dnsResolver();
-    this.#allow = allow.map(parseRange);
-    this.#allowProxies = allowProxies.map(parseRange);
+    this.#allowed = new Checks(allow.map(parseRange));
+    this.#allowedProxies = new Checks(allowProxies.map(parseRange));
     this.#ports = ports === "any" ? undefined : new Set(ports);
     this.#context = trusting(authorities);
   }
@@ -95,7 +113,7 @@ export class Egress {
         phase: "resolve",
         url: url.href,
       });
-    const addresses = await this.#lookUp(url.hostname, this.#allow, url.href);
+    const addresses = await this.#lookUp(url.hostname, this.#allowed, url.href);
     const target: Target = { url, port, isSecure, addresses };
     checked.add(target);
     return target;
@@ -126,13 +144,13 @@ export class Egress {
     }
   }
 
-  async #lookUp(host: string, allow: readonly Range[], url: string): Promise<readonly string[]> {
+  async #lookUp(host: string, checks: Checks, url: string): Promise<readonly string[]> {
     const literal = literalOf(host);
     const found = literal === undefined ? await this.#ask(host, url) : [literal];
     if (found.length === 0)
       throw new PageError("dns_failed", "there is no host of that name", { phase: "resolve", url });
     // One bad address condemns the name: a list with a private one in it is an attempt to get there.
-    if (!found.every((address) => isAllowed(address, allow))) throw blockedAddress(url);
+    if (!found.every((address) => checks.allows(address))) throw blockedAddress(url);
     return [...new Set(found)];
   }
 
@@ -146,7 +164,7 @@ export class Egress {
       if (cause instanceof CancelledError || cause instanceof PageError) throw cause;
       const code = codeOf(cause);
       const message = `the name of the host could not be resolved${code}`;
-      throw new PageError("dns_failed", message, { phase: "resolve", url }, { cause });
+      throw new PageError("dns_failed", message, { phase: "resolve", url });
     }
   }
 
@@ -158,12 +176,7 @@ export class Egress {
     } catch (cause) {
       if (cause instanceof CancelledError) throw cause;
       const message = `the host could not be connected to${codeOf(cause)}`;
-      throw new PageError(
-        "connect_failed",
-        message,
-        { phase: "connect", url: url.href },
-        { cause },
-      );
+      throw new PageError("connect_failed", message, { phase: "connect", url: url.href });
     }
   }
 
@@ -173,7 +186,7 @@ export class Egress {
     const address = target.addresses.find((one) => !one.includes(":")) ?? target.addresses[0] ?? "";
     const host = proxy.resolve === "remote" ? url.hostname.replace(/^\[|\]$/g, "") : address;
     try {
-      const near = await this.#lookUp(bracketed(proxy.host), this.#allowProxies, url.href);
+      const near = await this.#lookUp(bracketed(proxy.host), this.#allowedProxies, url.href);
       const [raw] = await this.#connect(near, proxy.port, proxy.localAddress);
       opened.push(raw);
       const sent = (): void => this.wire.nudge?.();
@@ -192,7 +205,6 @@ export class Egress {
         ? `the host could not be connected to through a proxy${why}`
         : `the proxy has failed${why}`;
       const details = { phase: "connect", url: url.href } as const;
-      // Not as the cause: errors of sockets tell the address.
       throw new PageError(isTargets ? "connect_failed" : "proxy_failed", message, details);
     }
   }
@@ -203,7 +215,7 @@ export class Egress {
     } catch (cause) {
       if (cause instanceof CancelledError) throw cause;
       const message = `TLS with the host has failed${codeOf(cause)}`;
-      throw new PageError("tls_failed", message, { phase: "connect", url: url.href }, { cause });
+      throw new PageError("tls_failed", message, { phase: "connect", url: url.href });
     }
   }
 
@@ -244,7 +256,10 @@ function bracketed(host: string): string {
   return host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
 }
 
-/** ` (ECONNREFUSED)`: the code of an error of the host, which has no address in it. */
+/**
+ * ` (ECONNREFUSED)`: the code of an error of the host. The error itself, which has an address in it,
+ * is not passed on.
+ */
 function codeOf(cause: unknown): string {
   const first = cause instanceof AggregateError ? cause.errors[0] : cause;
   const { code } = (first ?? {}) as { readonly code?: unknown };

@@ -13,6 +13,7 @@ import type {
   Robots,
   RobotsFetch,
   Sessions,
+  Solver,
 } from "../contract/parts.ts";
 import type { FetchResult, PageHead } from "../contract/result.ts";
 import { Egress } from "../egress/egress.ts";
@@ -38,6 +39,8 @@ export interface FetcherOptions extends IdleOptions {
   readonly identities?: Identities | undefined;
   /** @default every answer is a page */
   readonly classifier?: Classifier | undefined;
+  /** Asked about CAPTCHAs of the hosts that it names. @default a CAPTCHA is told and no more */
+  readonly solver?: Solver | undefined;
   /**
    * Made with the call that gets robots files through this very Fetcher. @default robots.txt is not
    * asked for
@@ -64,6 +67,7 @@ export class Fetcher {
       sessions: options.sessions ?? noSessions,
       identities: options.identities ?? plainIdentities,
       classifier: options.classifier ?? noClassifier,
+      solver: options.solver,
       robots: options.robots?.((url) => this.#getRobots(url)),
       idle: new IdleLines(options),
       cache: options.cache ?? new PageCache(),

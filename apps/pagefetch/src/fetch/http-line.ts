@@ -256,5 +256,6 @@ function failureOf(cause: Error): PageError {
     );
   const isHttp = code.startsWith("HPE_") || code.startsWith("UND_ERR_RES");
   const why = isHttp ? "the host has sent what is no HTTP" : "the connection was lost";
-  return new PageError("reset", why, {}, { cause });
+  // Not as its cause: errors of sockets know the address of the other side.
+  return new PageError("reset", code === "" ? why : `${why} (${code})`);
 }

@@ -22,8 +22,8 @@ interface Idle {
   readonly lost: () => void;
 }
 
-/** For one route and origin. */
-const MOST_OF_A_KIND = 8;
+/** For one route and origin. Fewer than are in use at a time would mean to connect again and again. */
+const MOST_OF_A_KIND = 64;
 
 export class IdleLines {
   readonly #time: number;

@@ -64,6 +64,9 @@ export class PageRequest<T> {
   readonly #startedAt = getRunningLoop().time();
   #phase: Phase = "queue";
   #url: string;
+  /** The last CAPTCHA, and whether the operator's solver was asked: once for a request. */
+  #challenge: Verdict | undefined = undefined;
+  #hasAsked = false;
   /** Bytes that were spent on robots.txt. */
   #aside = { sent: 0, received: 0 };
 
@@ -135,7 +138,7 @@ export class PageRequest<T> {
         return value;
       }
       const { receipt: robots, crawlDelay } = await this.#askRobots(request.url, identity);
-      const outcome = await this.#tryHop(hop, { ...known, robots }, crawlDelay);
+      const outcome = await this.#solveHop(hop, { ...known, robots }, crawlDelay);
       this.#tellHop(request, outcome.status, robots);
       if (mayHaveChanged(request.method, outcome.status)) cache.forget(request.url.href);
       if ("value" in outcome) return outcome.value;
@@ -165,6 +168,35 @@ export class PageRequest<T> {
       phase: "robots",
       evidence: [why],
     });
+  }
+
+  /** As `#tryHop`, and once more if the operator's solver has got past a CAPTCHA. */
+  async #solveHop(
+    hop: number,
+    known: KnownHop,
+    crawlDelay: number | undefined,
+  ): Promise<HopOutcome<T>> {
+    try {
+      return await this.#tryHop(hop, known, crawlDelay);
+    } catch (error) {
+      if (!(error instanceof PageError) || error.code !== "captcha") throw error;
+      if (!(await this.#isSolved(known))) throw error;
+      return await this.#tryHop(hop, known, crawlDelay);
+    }
+  }
+
+  async #isSolved({ request: { url }, session }: KnownHop): Promise<boolean> {
+    const { solver } = this.#parts;
+    const verdict = this.#challenge;
+    const mayTry = solver?.hosts.has(url.hostname) === true && !this.#hasAsked;
+    if (!mayTry || verdict === undefined) return false;
+    this.#hasAsked = true;
+    this.#enter("solve");
+    const route = this.#attempts.at(-1)?.via ?? "direct";
+    const solution = await solver.solve({ url, verdict, session, route });
+    if (solution === undefined) return false;
+    session.setCookies(url, solution.setCookies);
+    return true;
   }
 
   async #tryHop(
@@ -279,6 +311,7 @@ export class PageRequest<T> {
       | (typeof refusals)[keyof typeof refusals]
       | undefined;
     if (code === undefined) return verdict;
+    this.#challenge = verdict;
     const { vendor, evidence, kind } = verdict;
     const whose = vendor === undefined ? "" : ` of ${vendor}`;
     throw new PageError(code, `what has come is no page but a ${kind}${whose}`, {

@@ -7,6 +7,7 @@ import type {
   Proxies,
   Robots,
   Sessions,
+  Solver,
 } from "../contract/parts.ts";
 import type { Egress } from "../egress/egress.ts";
 import type { RetryBudgets } from "../retry/policy.ts";
@@ -20,6 +21,8 @@ export interface Parts {
   readonly sessions: Sessions;
   readonly identities: Identities;
   readonly classifier: Classifier;
+  /** Undefined: a CAPTCHA is told and no more. */
+  readonly solver: Solver | undefined;
   /** Undefined: robots.txt is not asked for. */
   readonly robots: Robots | undefined;
   readonly idle: IdleLines;

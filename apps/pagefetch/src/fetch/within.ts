@@ -25,9 +25,7 @@ export async function within<T>(
     // A TimeoutError of the caller's own function is the caller's.
     if (!(error instanceof TimeoutError) || deadline?.expired() !== true) throw error;
     const message = `\`${name}\` of ${seconds} s has passed in phase ${phase()}`;
-    throw new PageError("timeout", message, {
-      phase: phase(),
-      limit: { name, value: seconds },
-    });
+    const details = { phase: phase(), limit: { name, value: seconds } };
+    throw new PageError("timeout", message, details, { cause: error });
   }
 }

@@ -192,6 +192,19 @@ describe("swept", () => {
     });
   });
 
+  test("a failure of the network at any place is tried again, and a deadline at any place is kept", async () => {
+    const sweep = await testing.faultSweep(async () => {
+      const { politeness, proxies, open, ended } = leases();
+      const found = await withHost(steady, (get) => get("/a"), { politeness, proxies });
+      assert.equal(found.text(), "hello");
+      assert.equal(open(), 0);
+      const failed = found.attempts.filter(({ failure }) => failure !== undefined);
+      assert.equal(ended.filter(({ failure }) => failure !== undefined).length, 2 * failed.length);
+    });
+    assert.equal(sweep.complete, true);
+    assert.ok(sweep.places >= 6, `${sweep.places} places`);
+  });
+
   test("every end of a lease says how it went", async () => {
     await testing.runTest(async () => {
       const { politeness, proxies, ended } = leases();

@@ -8,6 +8,7 @@
 
 import { Duplex } from "node:stream";
 import * as asyncio from "asyncio-ts";
+import { fault } from "asyncio-ts/testing";
 import type { RawSocket, Wire } from "../../src/egress/wire.ts";
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -15,6 +16,10 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 async function holdClock(): Promise<void> {
   await asyncio.cancellable(turn);
   await asyncio.cancellable(turn);
+}
+
+function hostFailure(code: string, syscall: string): Error {
+  return Object.assign(new Error(`${syscall} ${code}`), { code, syscall });
 }
 
 /** They hold the clock, and end with the connection. */
@@ -37,6 +42,7 @@ class SimulatedSocket extends Duplex implements RawSocket {
     try {
       for (;;) {
         const chunk = await this.#connection.reader.read(65_536);
+        fault("read", () => hostFailure("ECONNRESET", "read"));
         this.bytesRead += chunk.length;
         this.push(chunk.length === 0 ? null : chunk);
         await holdClock();
@@ -51,7 +57,13 @@ class SimulatedSocket extends Duplex implements RawSocket {
 
   override _read(): void {}
 
-  override _write(chunk: Uint8Array, _encoding: string, done: () => void): void {
+  override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error) => void): void {
+    try {
+      fault("write", () => hostFailure("EPIPE", "write"));
+    } catch (error) {
+      done(error as Error); // it was made above
+      return;
+    }
     this.bytesWritten += chunk.length;
     void this.#connection.writer.write(chunk);
     done();
@@ -73,6 +85,7 @@ class SimulatedSocket extends Duplex implements RawSocket {
 /** Connects on the simulated host that the code runs on. */
 export const simulatedWire: Wire = {
   async connect({ address, port }) {
+    fault("connect", () => hostFailure("ECONNREFUSED", "connect"));
     const connection = await asyncio.openConnection(address, port);
     const socket = new SimulatedSocket(connection);
     socket.on("error", () => {});

@@ -1,12 +1,10 @@
-/**
- * The `AsyncLocalStorage` of the host, without which the library cannot run. It is asked for at run
- * time and not imported: so bundlers need not know it, and where there is none, an error says so.
- */
+// The `AsyncLocalStorage` of the host, without which the library cannot run. It is asked for at run
+// time and not imported: so bundlers need not know it, and where there is none, an error says so.
 
-import { type AsyncHooks, globals } from "./globals.ts";
+import { globals, type AsyncHooks as Hooks } from "./globals.ts";
 
 /** Throws where there is none, or one without `enterWith`, as in Cloudflare's workers. */
-export function contextHooks(): Pick<AsyncHooks, "AsyncLocalStorage" | "AsyncResource"> {
+export function contextHooks(): Pick<Hooks, "AsyncLocalStorage" | "AsyncResource"> {
   try {
     const hooks = globals.process?.getBuiltinModule?.("node:async_hooks");
     if (hooks !== undefined) {
@@ -19,11 +17,11 @@ export function contextHooks(): Pick<AsyncHooks, "AsyncLocalStorage" | "AsyncRes
   }
   throw Object.assign(new Error(noHost()), { code: "ERR_ASYNCIO_NO_HOST" });
 }
-/** The class alone. */
-export function contextStorage(): AsyncHooks["AsyncLocalStorage"] {
-  return contextHooks().AsyncLocalStorage;
-}
+
+export const contextStorage = (): Hooks["AsyncLocalStorage"] => contextHooks().AsyncLocalStorage;
+
 let inRoot: (<R>(fn: () => R) => R) | undefined;
+
 /** Calls `fn` in the context of the first call, which is made when the library is loaded. */
 export function runInRoot<R>(fn: () => R): R {
   inRoot ??= contextStorage().snapshot();
@@ -32,8 +30,10 @@ export function runInRoot<R>(fn: () => R): R {
 
 function noHost(): string {
   const version = globals.process?.versions?.node;
-  const found = globals.navigator?.userAgent ?? (version && `Node ${version}`);
-  const runsOn = "asyncio-ts runs on Node 20.19 or newer, Deno 2 and Bun, and here is none of them";
-  const which = found === undefined ? "" : ` (${found})`;
-  return `${runsOn}${which}: import it only in code that runs on a server`;
+  const found =
+    globals.navigator?.userAgent ?? (version === undefined ? undefined : `Node ${version}`);
+  return (
+    "asyncio-ts runs on Node 20.19 or newer, Deno 2 and Bun, and here is none of them" +
+    `${found === undefined ? "" : ` (${found})`}: import it only in code that runs on a server`
+  );
 }
