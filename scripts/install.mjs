@@ -26,7 +26,7 @@ function lockOf(folder) {
 }
 
 // What is installed in a folder, and how much it is: it completes the sentence "Installing ...". It
-// is the description in its package.json, or `config.installs` where that is for the readers of npm.
+// is the description in its package.json, or `config.installs` where the description is for npm.
 export function whatIsInstalledIn(folder) {
   const { config, description } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
   return config?.installs ?? description;
