@@ -6,7 +6,8 @@
 //
 // - `asyncio`, `patterns`, `testing` and `assert` need no import: they are added where an example has none. A
 //   ```js block, which shows what people write without the library, has `delay` and a few others.
-// - ```js effect: written for the package `effect`, which is not installed here. It is not run.
+// - ```js effect, piscina, workerpool, comlink: written for that package, which is not installed
+//   here. It is not run.
 // - A line `...` in a ```text block stands for any number of lines, `...` within a line for any
 //   text.
 // - ```ts dies=SIGINT: the process has to end by that signal.
@@ -25,6 +26,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const secondsPerExample = 20;
+const foreignPackages = ["effect", "piscina", "workerpool", "comlink"];
 
 interface Example {
   readonly file: string;
@@ -99,7 +101,7 @@ function blocksOf(file: string): Example[] {
   return [...text.matchAll(fences)].flatMap((match) => {
     const [, language, flags = "", code = "", output] = match;
     if (language !== "ts" && language !== "js") return [];
-    if (language === "js" && flags === "effect") return [];
+    if (language === "js" && foreignPackages.includes(flags ?? "")) return [];
     const [, signal] = /^dies=(SIG\w+)$/.exec(flags) ?? [];
     const [, name] = /^file=([\w-]+\.ts)$/.exec(flags) ?? [];
     const isKnown = flags === "" || signal !== undefined || name !== undefined;

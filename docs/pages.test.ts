@@ -22,6 +22,9 @@ const files = globSync(
 const foreignFiles: Record<string, readonly string[]> = {
   "README.md": ["main.mts"],
   "docs/design.md": ["zone.js"],
+  "docs/guide/from-comlink.md": ["worker.mjs"],
+  "docs/guide/from-piscina.md": ["jobs.mjs"],
+  "docs/guide/from-workerpool.md": ["worker.mjs"],
   "docs/guide/fifteen-minutes.md": ["main.mts"],
   "docs/install.md": ["babel.config.json", "jest.config.json", "main.mjs", "main.mts"],
 };

@@ -255,6 +255,8 @@ function printFigures() {
       console.log(`  ${file}: ${median.toFixed(1)} s, ${most.toFixed(1)} s`);
     }
   }
+  const told = ended.flatMap(({ output }) => output.match(/^figures: .*$/gm) ?? []);
+  if (told.length > 0) console.log(`\n${told.join("\n")}`);
   const leftOut = [...new Set(ended.filter(({ skipped }) => skipped > 0).map(({ file }) => file))];
   if (leftOut.length > 0) console.log(`\nLeft out tests: ${leftOut.sort().join(", ")}`);
 }

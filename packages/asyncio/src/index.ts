@@ -156,8 +156,8 @@ export { ProcessError } from "./process/errors.ts";
 export { Context } from "./structures/context-values.ts";
 export { ContextVar, copyContext, Token } from "./tasks/context-var.ts";
 // The loop
-export { getRunningLoop, HostLoop } from "./kernel/operation.ts";
 export { EventLoop } from "./kernel/loop.ts";
+export { getRunningLoop, HostLoop } from "./tasks/host-loop.ts";
 export type { EventLoopOptions } from "./kernel/host.ts";
 export type { ExceptionContext, ExceptionHandler } from "./kernel/reports.ts";
 export type { Handle } from "./kernel/callback.ts";

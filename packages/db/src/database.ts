@@ -1,6 +1,6 @@
 /** A database: its connections, and everything that can be asked of one of them. */
 
-import { timeout } from "asyncio-ts";
+import { cleanup, sleep, timeout } from "asyncio-ts";
 import type { Loan } from "asyncio-ts/patterns";
 import { Borrowed } from "./borrowed.ts";
 import { Connections, giveBack } from "./connections.ts";
@@ -14,7 +14,7 @@ import { type Repeating, repeating } from "./repeating.ts";
 import type { QueryReport } from "./reports.ts";
 import type { Session } from "./session.ts";
 import { SessionHandle } from "./session-handle.ts";
-import { type Sql, sql } from "./sql.ts";
+import { compile, type Sql, sql } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
 import {
   checkTransaction,
@@ -138,7 +138,8 @@ export class Database extends Queries implements AsyncDisposable {
     return await this.#repeating(options, async (transaction) => {
       const loan = await this.#connections.borrow(options.readOnly);
       try {
-        return await runTransaction(loan.item, transaction(loan.item), body, options);
+        const fate = (id: string): Promise<string | undefined> => this.#fateOf(id);
+        return await runTransaction(loan.item, transaction(loan.item), body, options, fate);
       } finally {
         giveBack(loan);
       }
@@ -291,6 +292,33 @@ export class Database extends Queries implements AsyncDisposable {
   /** @internal Lends a connection to foreign code, which gives it back by itself. */
   async borrow(): Promise<Borrowed> {
     return new Borrowed(await this.#connections.borrow(), giveBack);
+  }
+
+  /** @internal Lends a connection, until it is given back. */
+  async lend(): Promise<{ readonly session: Session; readonly giveBack: () => void }> {
+    const loan = await this.#connections.borrow();
+    return { session: loan.item, giveBack: () => giveBack(loan) };
+  }
+
+  /** What has become of a transaction whose COMMIT was not answered, as another connection sees it. */
+  async #fateOf(id: string): Promise<string | undefined> {
+    const query = this.dialect.fate?.of(id);
+    if (query === undefined) return undefined;
+    const { text, values } = compile(query, this.dialect.placeholder);
+    const statement = { text, values, prepare: false };
+    return await cleanup(2 * (this.#options.grace ?? 5), async () => {
+      const session = await this.#connections.open(); // the pool may have no other
+      try {
+        for (;;) {
+          const [answer] = await session.send({ kind: "query", statement }, { title: "verify" });
+          const [row] = (answer?.rows ?? []) as { readonly fate: string | null }[];
+          if (row?.fate !== "in progress") return row?.fate ?? undefined;
+          await sleep(0.05); // its server has not noticed yet that it has lost us
+        }
+      } finally {
+        await session.connection.close();
+      }
+    });
   }
 
   #refuseLack(api: string, what: "copy" | "listen"): void {

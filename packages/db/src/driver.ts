@@ -149,6 +149,12 @@ export interface Dialect {
    * is alone already.
    */
   readonly lock: ((name: string) => Sql) | undefined;
+  /**
+   * How to find out later whether a transaction has committed: the query, asked in it, that gives
+   * its `id`, null if it has written nothing; and the one, asked elsewhere, that gives its `fate`:
+   * "committed", "aborted", "in progress", or null where nobody knows any more.
+   */
+  readonly fate?: { readonly id: string; of(id: string): Sql };
   /** What this engine has not, and what to do instead. */
   readonly lacks?: Readonly<Partial<Record<"copy" | "listen", string>>>;
 }

@@ -14,3 +14,4 @@ export {
   startPostgres,
 } from "./testing/postgres-server.ts";
 export { startProxy, TcpProxy } from "./testing/tcp-proxy.ts";
+export { transactionPerTest } from "./testing/transaction-per-test.ts";

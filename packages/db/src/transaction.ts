@@ -39,6 +39,12 @@ export interface TransactionOptions {
    * with another (SerializationError). The body has to be repeatable then. @default 0
    */
   readonly retries?: number | undefined;
+  /**
+   * If the answer to COMMIT is lost, asks on another connection whether it has taken effect, which
+   * takes one query more before COMMIT. Then the call returns, or rejects with a
+   * ConnectionLostError; a CommitUnknownError is left for where nobody can be asked. @default false
+   */
+  readonly verify?: boolean | undefined;
 }
 
 export const TRANSACTION: Names<TransactionOptions> = {
@@ -47,6 +53,7 @@ export const TRANSACTION: Names<TransactionOptions> = {
   readOnly: 1,
   deferrable: 1,
   retries: 1,
+  verify: 1,
 };
 
 /** @internal Throws unless the options of a transaction make sense. */
@@ -308,6 +315,7 @@ export async function runTransaction<T>(
   transaction: Transaction,
   body: (transaction: Transaction) => T | PromiseLike<T>,
   options: TransactionOptions,
+  fateOf?: (id: string) => Promise<string | undefined>,
 ): Promise<T> {
   const { dialect, grace } = session.options;
   const { name } = transaction;
@@ -317,13 +325,43 @@ export async function runTransaction<T>(
     await session.send(begin, { title: `begin ${name}` });
     const value = await transaction.runTop(body);
     transaction.end(undefined);
-    await commit(session, name);
+    const verify = options.verify === true ? fateOf : undefined;
+    const id = verify === undefined ? undefined : await idOf(session, name);
+    try {
+      await commit(session, name);
+    } catch (error) {
+      if (!(error instanceof CommitUnknownError) || verify === undefined) throw error;
+      await checkFate(error, id, verify);
+    }
     return value;
   } catch (error) {
     transaction.end(error);
     await rollBack(session, name);
     throw error;
   }
+}
+
+/** What the server calls the transaction; undefined if it has written nothing, or has no name. */
+async function idOf(session: Session, name: string): Promise<string | undefined> {
+  const { fate } = session.options.dialect;
+  if (fate === undefined) return undefined;
+  const statement = { text: fate.id, values: [], prepare: false };
+  const [answer] = await session.send({ kind: "query", statement }, { title: `verify ${name}` });
+  const [row] = (answer?.rows ?? []) as { readonly id: string | null }[];
+  return row?.id ?? undefined;
+}
+
+/** Returns if the transaction has committed, or had nothing to commit. */
+async function checkFate(
+  error: CommitUnknownError,
+  id: string | undefined,
+  fateOf: (id: string) => Promise<string | undefined>,
+): Promise<void> {
+  const fate = id === undefined ? "committed" : await fateOf(id).catch(() => undefined);
+  if (fate === "committed") return;
+  if (fate !== "aborted") throw error;
+  const message = `transaction ${JSON.stringify(error.transaction)} was rolled back: the connection was lost in its COMMIT`;
+  throw new ConnectionLostError(message, { cause: error });
 }
 
 /** @internal Commits what is open; gives what the server says it has done. */

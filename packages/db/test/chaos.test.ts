@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import * as asyncio from "asyncio-ts";
 import { CommitUnknownError, sql } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
@@ -9,8 +11,10 @@ import { describePostgres } from "./postgres.ts";
 /** Seconds of it; a soak takes more. */
 const SECONDS = Number(process.env.ASYNCIO_DB_CHAOS ?? 8);
 
+const client = fileURLToPath(new URL("./chaos-client.ts", import.meta.url));
+
 describePostgres(
-  "under load, while connections, sessions and servers are killed at random",
+  "under load, while connections, sessions, clients and servers are killed at random",
   (bench) => {
     test(
       "no lie is told, no place is lost, no connection leaks",
@@ -22,6 +26,7 @@ describePostgres(
           const url = `postgres://postgres@127.0.0.1:${proxy.port}/postgres`;
           const told = new Map<number, "yes" | "no" | "unknown">();
           let ids = 0;
+          let killed = 0;
 
           {
             await using db = await connect(url, { max: 5, grace: 0.5, acquire: 5, name: "chaos" });
@@ -59,6 +64,28 @@ describePostgres(
                 }
               }
             };
+            /** Another process does the same, and is killed: what it was told it has written down. */
+            const victim = async (): Promise<void> => {
+              for (let n = 1; performance.now() < end; n++) {
+                const child = spawn(process.execPath, [client, url, String(n * 1_000_000)], {
+                  stdio: ["ignore", "pipe", "ignore"],
+                });
+                let said = "";
+                child.stdout.setEncoding("utf8").on("data", (text: string) => {
+                  said += text;
+                });
+                const closed = new asyncio.Event();
+                child.once("close", () => closed.set());
+                await asyncio.sleep(1 + 1.5 * ((n * 0.618) % 1));
+                child.kill("SIGKILL");
+                await closed.wait();
+                for (const line of said.split("\n").filter((one) => one.includes(" "))) {
+                  const [number, answer] = line.split(" ");
+                  told.set(Number(number), answer as "yes" | "no" | "unknown"); // as it is written there
+                }
+                if (said !== "") killed++;
+              }
+            };
             const terminateAll = async (): Promise<void> => {
               const kill = sql`select pg_terminate_backend(pid) from pg_stat_activity
             where query like '%chaos%' and pid <> pg_backend_pid()`;
@@ -67,6 +94,7 @@ describePostgres(
             await asyncio.taskGroup(async (group) => {
               for (let n = 0; n < 12; n++) group.createTask(worker);
               group.createTask(killer);
+              group.createTask(victim);
             });
             await asyncio.timeout(20, async () => {
               while (
@@ -92,8 +120,9 @@ describePostgres(
           const counts = { yes: 0, no: 0, unknown: 0 };
           for (const answer of told.values()) counts[answer]++;
           assert.deepEqual(lies, [], JSON.stringify(counts));
-          assert.ok(counts.yes > 0 && counts.no > 0, JSON.stringify(counts));
-          if (process.env.ASYNCIO_DB_CHAOS !== undefined) console.log(counts);
+          assert.ok(counts.yes > 0 && counts.no > 0 && killed > 0, JSON.stringify(counts));
+          if (process.env.ASYNCIO_DB_CHAOS !== undefined)
+            console.log({ ...counts, clientsKilled: killed, lies: lies.length });
         }),
     );
   },

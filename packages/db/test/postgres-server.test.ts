@@ -21,3 +21,19 @@ test("a server runs until it is stopped, and leaves nothing", {
   assert.deepEqual(answers, [1, 1]);
   assert.equal(existsSync(server.folder), false);
 });
+
+test("a database can be a copy of another one", { skip: lacksPostgres() }, async () => {
+  await using server = await startPostgres();
+  const made = new pg.Client(await server.createDatabase("app"));
+  await made.connect();
+  await made.query("create table users as select 'ann' as name");
+  await made.end();
+
+  const copy = new pg.Client(await server.createDatabase("test one", { template: "app" }));
+  await copy.connect();
+  const { rows } = await copy.query("select name from users");
+  await copy.end();
+
+  assert.deepEqual(rows, [{ name: "ann" }]);
+  await assert.rejects(server.createDatabase("app"), /"app" cannot be created: .*already exists/);
+});

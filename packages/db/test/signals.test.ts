@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import * as asyncio from "asyncio-ts";
-import { sql } from "../src/index.ts";
+import { type Database, sql } from "../src/index.ts";
+import { startProxy } from "../src/testing.ts";
 import { describePostgres } from "./postgres.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -28,16 +29,18 @@ await asyncio.run(async () => {
 });`,
 );
 
+/** How many queries of the program the server works on. */
+async function busy(db: Database): Promise<number> {
+  const row = await db.one<{ n: number }>(
+    sql`select count(*)::int as n from pg_stat_activity where query like '%pg_sleep(30)%' and pid <> pg_backend_pid() and state <> 'idle'`,
+  );
+  return row.n;
+}
+
 describePostgres("a program that is told to end", (bench) => {
   for (const signal of ["SIGTERM", "SIGINT"] as const)
     test(`with 200 queries in flight and in line, by ${signal}`, () =>
       bench.run(async (db) => {
-        const busy = async (): Promise<number> => {
-          const row = await db.one<{ n: number }>(
-            sql`select count(*)::int as n from pg_stat_activity where query like '%pg_sleep(30)%' and pid <> pg_backend_pid() and state <> 'idle'`,
-          );
-          return row.n;
-        };
         const child = spawn(process.execPath, [program], {
           env: { ...process.env, DATABASE_URL: bench.server.url() },
           stdio: ["ignore", "ignore", "pipe"],
@@ -48,11 +51,39 @@ describePostgres("a program that is told to end", (bench) => {
         });
         const ended = new asyncio.Future<unknown>();
         child.on("close", (code, by) => ended.setResult(by ?? code));
-        while ((await busy()) < 10) await asyncio.sleep(0.05);
+        while ((await busy(db)) < 10) await asyncio.sleep(0.05);
 
         child.kill(signal);
         const by = await asyncio.timeout(30, () => ended);
 
-        assert.deepEqual([by, await busy(), told], [signal, 0, ""]);
+        assert.deepEqual([by, await busy(db), told], [signal, 0, ""]);
       }));
+
+  test("by a second signal, while it waits for a server that does not answer: at once", () =>
+    bench.run(async (db) => {
+      await using proxy = await startProxy(bench.server.port);
+      const child = spawn(process.execPath, [program], {
+        env: {
+          ...process.env,
+          DATABASE_URL: `postgres://postgres@127.0.0.1:${proxy.port}/postgres`,
+        },
+        stdio: ["ignore", "ignore", "ignore"],
+      });
+      const ended = new asyncio.Future<unknown>();
+      child.on("close", (code, by) => ended.setResult(by ?? code));
+      while ((await busy(db)) < 10) await asyncio.sleep(0.05);
+      const before = proxy.accepted;
+      proxy.isSilent = true; // nothing comes of cancel requests
+      child.kill("SIGTERM");
+      while (proxy.accepted === before) await asyncio.sleep(0.01); // it asks for the first
+      await asyncio.sleep(1.2); // sooner it could be the first one, come twice
+      const startedAt = performance.now();
+      child.kill("SIGTERM");
+
+      const by = await asyncio.timeout(30, () => ended);
+
+      const seconds = (performance.now() - startedAt) / 1000;
+      assert.equal(by, "SIGTERM");
+      assert.ok(seconds < 2.5, String(seconds)); // `grace` would be five
+    }));
 });

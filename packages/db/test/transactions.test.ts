@@ -7,8 +7,11 @@ import {
   type Database,
   sql,
   type Transaction,
+  type TransactionOptions,
 } from "../src/index.ts";
-import { describePostgres, running } from "./postgres.ts";
+import { connect } from "../src/postgres.ts";
+import { startProxy } from "../src/testing.ts";
+import { describePostgres, type Observer, running } from "./postgres.ts";
 
 /** A soak repeats more often. */
 const ROUNDS = Number(process.env.ASYNCIO_DB_ROUNDS ?? 300);
@@ -267,38 +270,73 @@ describePostgres("transactions", (bench) => {
       assert.deepEqual(await rowsOf(db), []);
     }));
 
+  /** A transaction with a COMMIT that takes five seconds, or until its session is killed in it. */
+  async function killInCommit(
+    db: Database,
+    observer: Observer,
+    options: TransactionOptions,
+  ): Promise<unknown> {
+    await table(db);
+    await db.execute(
+      sql.raw(`create or replace function slow() returns trigger language plpgsql as
+        $$ begin perform pg_sleep(5); return null; end $$`),
+    );
+    await db.execute(
+      sql.raw(`create constraint trigger slow after insert on t deferrable initially deferred
+        for each row execute function slow()`),
+    );
+    const pids: number[] = [];
+    const work = db.transaction(async (tx) => {
+      pids.push((await tx.one<{ pid: number }>(sql`select pg_backend_pid() as pid`)).pid);
+      await add(tx, 1);
+    }, options);
+    const failure = failureOf(work);
+    for (;;) {
+      const rows = await observer(
+        `select 1 from pg_stat_activity where pid = ${pids[0] ?? 0} and wait_event = 'PgSleep'`,
+      );
+      if (rows.length > 0) break;
+      await asyncio.sleep(0.02);
+    }
+    await observer(`select pg_terminate_backend(${pids[0]})`);
+    const error = await failure;
+    await observer("drop trigger slow on t");
+    return error;
+  }
+
   test("a connection that is killed during COMMIT leaves its outcome unknown", () =>
     bench.run(async (db, observer) => {
-      await table(db);
-      await db.execute(
-        sql.raw(`create or replace function slow() returns trigger language plpgsql as
-          $$ begin perform pg_sleep(5); return null; end $$`),
-      );
-      await db.execute(
-        sql.raw(`create constraint trigger slow after insert on t deferrable initially deferred
-          for each row execute function slow()`),
-      );
-      const pids: number[] = [];
-      const work = db.transaction(
-        async (tx) => {
-          pids.push((await tx.one<{ pid: number }>(sql`select pg_backend_pid() as pid`)).pid);
-          await add(tx, 1);
-        },
-        { name: "pay" },
-      );
-      const failure = failureOf(work);
-      for (;;) {
-        const rows = await observer(
-          `select 1 from pg_stat_activity where pid = ${pids[0] ?? 0} and wait_event = 'PgSleep'`,
-        );
-        if (rows.length > 0) break;
-        await asyncio.sleep(0.02);
-      }
-      await observer(`select pg_terminate_backend(${pids[0]})`);
-      const error = await failure;
+      const error = await killInCommit(db, observer, { name: "pay" });
       assert.ok(error instanceof CommitUnknownError);
       assert.match(error.message, /whether transaction "pay" has taken effect is not known/);
-      await observer("drop trigger slow on t");
+    }));
+
+  test("with `verify` another connection is asked: it was rolled back", () =>
+    bench.run(
+      async (db, observer) => {
+        const error = await killInCommit(db, observer, { name: "pay", verify: true });
+        assert.ok(error instanceof ConnectionLostError, String(error));
+        assert.match(error.message, /"pay" was rolled back: the connection was lost in its COMMIT/);
+        assert.ok(error.cause instanceof CommitUnknownError);
+        assert.deepEqual(await rowsOf(db), []);
+      },
+      { max: 1 },
+    ));
+
+  test("with `verify` another connection is asked: it has committed", () =>
+    bench.run(async (direct) => {
+      await table(direct);
+      await using proxy = await startProxy(bench.server.port);
+      const url = `postgres://postgres@127.0.0.1:${proxy.port}/postgres`;
+      const onQuery = ({ name }: { readonly name: string }): void => {
+        if (name === "verify pay") proxy.deafen(); // COMMIT is next, and its answer never comes
+      };
+      await using db = await connect(url, { max: 1, grace: 0.3, onQuery });
+      const pay = { name: "pay", verify: true };
+      const value = await db.transaction((tx) => add(tx, 1), pay);
+      assert.deepEqual([value, await rowsOf(direct)], [1, [1]]);
+      const nothing = await db.transaction((tx) => tx.query(sql`select 1 as one`), pay);
+      assert.deepEqual(nothing, [{ one: 1 }]); // there was nothing to commit
     }));
 
   test("conflicts are run again, within the deadline, and the sum is right", () =>
@@ -308,7 +346,7 @@ describePostgres("transactions", (bench) => {
         await db.execute(sql`insert into counter values (0)`);
         let runs = 0;
         await asyncio.taskGroup(async (group) => {
-          for (let i = 0; i < 20; i++)
+          for (let i = 0; i < 50; i++)
             group.createTask(() =>
               db.transaction(
                 async (tx) => {
@@ -320,8 +358,8 @@ describePostgres("transactions", (bench) => {
               ),
             );
         });
-        assert.deepEqual(await db.one(sql`select n from counter`), { n: 20 });
-        assert.ok(runs > 20);
+        assert.deepEqual(await db.one(sql`select n from counter`), { n: 50 });
+        assert.ok(runs > 50);
       },
       { max: 8 },
     ));

@@ -82,6 +82,9 @@ export class JobStream<T> implements AsyncIterableIterator<T> {
    */
   async next(): Promise<IteratorResult<T>> {
     for (;;) {
+      const isAtRest = this.#isOver || this.#work === undefined;
+      const stop = isAtRest ? here().interruption("a stream") : undefined;
+      if (stop !== undefined) await stop; // nothing has begun
       if (this.#isOver) return { value: undefined, done: true };
       const work = this.#begun();
       if (this.#items.length > 0) {

@@ -26,6 +26,8 @@ import {
 import { isSendable } from "./sending.ts";
 import { entry } from "./thread-link.ts";
 
+/** Deno sends half of what it cannot send, and the process dies of that: so it is tried before. */
+const refusesLate = "Deno" in globalThis;
 /** Seconds between the exit of a process and the end of what it has sent. */
 const REST_SECONDS = 1;
 
@@ -136,6 +138,7 @@ export class ProcessLink implements Link {
 
   #post(message: ToWorker): void {
     if (!this.#child.connected) return; // it has gone, and that will be told
+    if (refusesLate && message[0] !== toWorker.cancel) structuredClone(message);
     this.#child.send(message, () => {});
   }
 

@@ -180,12 +180,17 @@ export class ThreadLink implements Link {
   };
 
   #exited(code: number): void {
+    if (this.#exit.isOver) return;
     // What it has sent before its end counts.
     const { receiveMessageOnPort } = process.getBuiltinModule("node:worker_threads");
-    for (;;) {
-      const received = receiveMessageOnPort(this.#port);
-      if (received === undefined) break;
-      this.#received(received.message);
+    try {
+      for (;;) {
+        const received = receiveMessageOnPort(this.#port);
+        if (received === undefined) break;
+        this.#received(received.message);
+      }
+    } catch {
+      // Deno has closed the port together with the thread.
     }
     this.#received([fromWorker.wake]);
     this.#port.close();

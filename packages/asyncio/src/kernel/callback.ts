@@ -46,13 +46,11 @@ export class Handle {
   when(): number | undefined {
     return this.timer?.when;
   }
-
   /** The callback is not called; nothing happens if it was. */
   cancel(): void {
     this.#callback = undefined;
     if (this.timer !== undefined) this.scope.loop.cancelTimer(this.timer);
   }
-
   /** True once `cancel` was called. */
   cancelled(): boolean {
     return this.#callback === undefined;
@@ -70,7 +68,6 @@ export class Handle {
       this.#report(exception);
     }
   }
-
   #report(exception: unknown): void {
     const report = { message: "a callback has failed", exception, handle: this };
     runInScope(this.scope, () => this.scope.loop.callExceptionHandler(report), undefined);

@@ -25,7 +25,6 @@ export interface Cancellation {
   readonly grace: number; // seconds until the scope is cancelled again, for good
   readonly origin: number; // that of the first in a chain of forwards: none goes round a circle
 }
-
 export interface ScopeOptions {
   readonly label: string; // what reports call it: "timeout", "task group 'crawl'"
   readonly context: Context | ContextValues;
@@ -33,7 +32,6 @@ export interface ScopeOptions {
   readonly shield?: boolean | undefined; // keeps the cancellations of the scopes around it out
   readonly cancelGrace?: number | undefined;
 }
-
 /** Hears what becomes of a scope, inside the loop: it must not throw or call user code. */
 export interface ScopeWatcher {
   cancelled?(cancellation: Cancellation): void; // a cancellation has reached the scope
@@ -57,7 +55,7 @@ export class CancelState {
   freshTurn = 0;
   origin = 0; // the origin of the last cancellation that was forwarded to the task of this scope
   refusals = 0; // operations rejected since the scope insists or is closed
-  watchers: ScopeWatcher[] = [];
+  watchers: ScopeWatcher[] | undefined = undefined;
 }
 
 export const CALM: Readonly<CancelState> = new CancelState(); // of scopes that nothing happened to

@@ -17,13 +17,13 @@ let delivering = false;
 
 /** Delivers `cancellation` after those under way. A list: a long chain needs no deep stack. */
 export function deliver(cancellation: Cancellation): void {
-  deliveries.push(cancellation);
-  if (delivering) return;
+  if (delivering) return void deliveries.push(cancellation);
   delivering = true;
   try {
+    deliverNow(cancellation);
     for (const next of deliveries) deliverNow(next); // it may grow meanwhile
   } finally {
-    deliveries.length = 0;
+    if (deliveries.length > 0) deliveries.length = 0;
     delivering = false;
   }
 }
@@ -33,7 +33,7 @@ function deliverNow(cancellation: Cancellation): void {
   const { first } = scope;
   const { undelivered, watchers, hasBranches } = scope.ownCancelState();
   const isAlone = first === scope.last && scope.nested === undefined && !hasBranches;
-  if (first?.isComplete === false && isAlone && watchers.length === 0) {
+  if (first?.isComplete === false && isAlone && watchers === undefined) {
     scope.mayBeDue = true; // the common case, without lists (bench: cancel)
     makeFresh(cancellation);
     first.cancel(cancellation);
@@ -43,7 +43,7 @@ function deliverNow(cancellation: Cancellation): void {
   const waits = scopes.flatMap(waitsIn);
   let isHeard = undelivered > 0; // several cancels before the first is delivered are one CancelledError (F21)
   if (scopes.length > 1 && !isHeard) markMissed(scopes, cancellation);
-  for (const watcher of scopes.flatMap((one) => one.cancelState.watchers))
+  for (const watcher of scopes.flatMap((one) => one.cancelState.watchers ?? []))
     watcher.cancelled?.(cancellation);
   for (const wait of waits) isHeard = wait.cancel(cancellation) || isHeard;
   if (!isHeard) scope.makeDue(cancellation, true);
@@ -107,7 +107,6 @@ export function renew(branch: Scope, cancellation: Cancellation): void {
   for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.parent)
     scope.mayBeDue = true;
 }
-
 function makeFresh(cancellation: Cancellation): void {
   const { loop } = cancellation.scope;
   const state = cancellation.scope.ownCancelState();
@@ -115,7 +114,6 @@ function makeFresh(cancellation: Cancellation): void {
   state.freshTurn = loop.turns;
   loop.ensureDrain();
 }
-
 /** The cancellation of `scope` that came since the last turn of the loop. */
 export function freshIn({ cancelState, loop }: Scope): Cancellation | undefined {
   return cancelState.freshTurn === loop.turns ? cancelState.fresh : undefined;

@@ -23,7 +23,7 @@ import { Handle } from "./callback.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { currentContext } from "./context.ts";
 import type { EventLoop } from "./loop.ts";
-import { getRunningLoop, here, turn } from "./operation.ts";
+import { here, turn } from "./operation.ts";
 import { type FailureRecord, forgetFailure, recordFailure, reportFailure } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
@@ -37,7 +37,6 @@ export interface FutureListener {
   /** The scope that waits for the future and owns it: its cancellation cancels the future. */
   readonly owner?: Scope | undefined;
 }
-
 type Listener<T> = Wait<T> | FutureListener;
 let doneCount = 0;
 const NO_EXECUTOR =
@@ -57,6 +56,7 @@ export class Future<T> extends Promise<T> {
   /** @internal Its place in the order in which futures ended; 0 while it is pending. */
   doneSequence = 0;
   #observed: boolean | FailureRecord = false; // seen by somebody, now or later; or its record
+  #isShown = false; // whether native code may see the host's promise: only then it is settled (bench: cancel)
   /** Told in the order in which they came. Most futures have one; of many, any may leave. */
   #listeners: Listener<T> | Set<Listener<T>> | undefined = undefined;
   readonly #loop: EventLoop;
@@ -68,7 +68,9 @@ export class Future<T> extends Promise<T> {
       configurable: true,
       get(this: object): unknown {
         const future = this as Future<unknown>; // or its prototype
-        if (!(#state in future) || future.#state === "pending") return Future;
+        if (!(#state in future)) return Future;
+        future.#show();
+        if (future.#state === "pending") return Future;
         // All that we see of an await of one that is done: so it counts here, and as a look at its
         // failure. Where the budget has room, the engine awaits it by itself.
         future.observe();
@@ -83,7 +85,7 @@ export class Future<T> extends Promise<T> {
     this.#resolve = latest.resolve;
     this.#reject = latest.reject;
     dropSettlers();
-    this.#loop = options?.loop ?? getRunningLoop();
+    this.#loop = options?.loop ?? here().loop;
   }
 
   /** The loop on which it was made. */
@@ -125,20 +127,17 @@ export class Future<T> extends Promise<T> {
     if (isThenable(value)) throw argumentError("`future.setResult`", "a value", value, cure);
     this.settle("fulfilled", value);
   }
-
   /** Ends it with a failure. @throws InvalidStateError when it is done. */
   setException(error: unknown): void {
     this.#checkPending("setException");
     this.settle(error instanceof CancelledError ? "cancelled" : "rejected", error);
   }
-
   /** Ends it with a CancelledError; false if it was done. Waits on it end with it. */
   cancel(reason?: unknown): boolean {
     if (this.done()) return false;
     this.settle("cancelled", new CancelledError({ reason, requestedBy: here().task?.getName() }));
     return true;
   }
-
   /** Calls `callback(this)` in a later iteration once it is done, in the order of registration. */
   addDoneCallback(callback: (future: this) => void, options?: { context?: Context }): void {
     checkOptions("`addDoneCallback`", options, { context: 1 });
@@ -170,6 +169,7 @@ export class Future<T> extends Promise<T> {
       return super.then(ignore, ignore) as Promise<never>; // the engine ignores it; a program may not
     }
     this.observe();
+    this.#show();
     if (isPending || this.#loop.spend()) return super.then(onFulfilled, onRejected);
     const later = turn<void>(here(), this, undefined); // the host has its turn first (R9)
     return later.then(() => super.then(onFulfilled, onRejected));
@@ -224,19 +224,27 @@ export class Future<T> extends Promise<T> {
   }
 
   /** @internal */ settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
-    // The report is ours to make, not the host's (R20). Once failed, this would be a look at it.
-    if (state !== "fulfilled") super.then(undefined, ignore);
+    if (this.#isShown) this.#settleHost(state, outcome);
     this.#state = state;
     this.doneSequence = ++doneCount;
     this.#outcome = outcome;
-    if (state === "fulfilled") this.#resolve(outcome);
-    else this.#reject(outcome);
     const listeners = this.#listeners;
     this.#listeners = undefined;
     if (listeners instanceof Set) for (const listener of listeners) this.#tell(listener);
     else if (listeners !== undefined) this.#tell(listeners);
     if (state === "rejected" && this.#observed === false)
       this.#observed = recordFailure(this as Future<unknown>);
+  }
+
+  #show(): void {
+    if (this.#isShown) return;
+    this.#isShown = true;
+    if (this.done()) this.#settleHost(this.#state, this.#outcome);
+  }
+  #settleHost(state: FutureState, outcome: unknown): void {
+    if (state === "fulfilled") return void this.#resolve(outcome);
+    super.then(undefined, ignore); // the report is ours to make, not the host's (R20)
+    this.#reject(outcome);
   }
 
   /** @internal Reports its failure now, if nobody has looked at it. */ reportIfUnobserved(): void {
@@ -272,7 +280,6 @@ export class Future<T> extends Promise<T> {
   cycleThrough(_scope: Scope): Error | undefined {
     return undefined;
   }
-
   #tell(listener: Listener<T>): void {
     if (!(listener instanceof Wait)) listener.futureDone(this as Future<unknown>);
     else if (this.#state !== "fulfilled") {
@@ -286,7 +293,6 @@ export class Future<T> extends Promise<T> {
     const why = `was called on ${this.describe()}, which is done already`;
     throw new InvalidStateError(`\`future.${call}\` ${why}`);
   }
-
   /** @internal Makes a pending future like this one, which it does not hold. */
   get twin(): () => Future<unknown> {
     const options = { loop: this.#loop };
@@ -310,7 +316,6 @@ function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
   else future.forwardCancel(cancellation);
   return isCutOff;
 }
-
 // That of an await that has begun under a cancellation. It rejects also if the future gives a
 // value, or `while (busy) await createTask(async () => 1)` would never hear of anything.
 const cancelJoin: OnCancel = (wait, cancellation) => cancelAwaited(wait, cancellation);

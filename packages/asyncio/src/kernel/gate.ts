@@ -1,8 +1,7 @@
 /**
- * Gates: promises that a step of the loop opens. What waits at one goes on in its turn, in the
- * async context in which it began to wait: so tasks start, callbacks are called, `sleep(0)` lets
- * others go first. Nothing can cancel it, so a gate is a tenth of a wait. Those who come one right
- * after the other share one: its promise remembers their order and contexts (bench: switch, spawn).
+ * Gates: promises that a step of the loop opens. What waits at one goes on in its turn, in its own
+ * async context: so tasks start, callbacks are called, `sleep(0)` lets others go first. Those who
+ * come one right after the other share one, in order (bench: switch, spawn). Nothing can cancel it.
  */
 
 import { dropSettlers, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
@@ -13,7 +12,6 @@ export interface Ready {
   step(): void;
   readonly scope?: Scope; // whose step it is, for the report of slow steps
 }
-
 export class Gate<T = void> implements Ready {
   readonly scope: Scope;
   readonly promise: Promise<T>; // gets `value` when the gate opens
@@ -28,7 +26,6 @@ export class Gate<T = void> implements Ready {
     this.#value = value as T; // left out only where T is void
     dropSettlers();
   }
-
   step(): void {
     if (this.waiting > 1) this.scope.loop.spend(this.waiting - 1); // the loop has counted one step
     this.#open(this.#value);

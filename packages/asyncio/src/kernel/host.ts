@@ -65,13 +65,11 @@ export interface EventLoopOptions {
   /** Seconds until a cancelled scope that goes on is cancelled again, for good. @default 5 */
   readonly cancelGrace?: number | undefined;
 }
-
 /** Something that has to be given back before a run ends: a lock, a permit, a connection. */
 export interface Watched {
   /** What is not given back, in words; undefined if all is. */
   leftover(): string | undefined;
 }
-
 export type { HostTimer };
 /** The host that the program runs on. */
 export const realHost: Host = jsHost;

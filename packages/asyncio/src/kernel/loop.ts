@@ -2,10 +2,9 @@
  * The event loop: the ready queue, the timers, the clock, and the live tasks.
  *
  * A wait that ends joins the ready queue, which a drain empties in order. Each `step()` settles one
- * promise, and the engine continues the task in the microtask after it. On the real host a step
- * that nothing is ahead of happens at once. When the budget is spent, steps wait for a drain, and
- * the drain for a macrotask, so that timers and I/O of the host have their turn (R9). Over an exact
- * host, and in debug mode, a drain is one step, and the next waits until all microtasks have run.
+ * promise, and the engine goes on in the microtask after it. On the real host a step that nothing
+ * is ahead of happens at once. When the budget is spent, the drain waits for a macrotask, so that
+ * the host has its turn (R9). Over an exact host, and in debug mode, a drain is one step.
  */
 
 import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
@@ -80,7 +79,6 @@ export class EventLoop {
     this.setDebug(Boolean(debug));
     this.cancelGrace = Math.max(cancelGrace, 0);
   }
-
   /** Whether debug mode is on. */
   getDebug(): boolean {
     return this.debug;
@@ -101,7 +99,6 @@ export class EventLoop {
   time(): number {
     return this.host.now();
   }
-
   /** Calls `callback` with `args` after all that is ready now, in a copy of the current context. */
   callSoon<A extends unknown[]>(callback: (...args: A) => void, ...args: A): Handle {
     this.checkOpen("`loop.callSoon`");
@@ -119,13 +116,11 @@ export class EventLoop {
     checkSeconds("`loop.callLater`", "a delay in seconds", delay);
     return this.#schedule("`loop.callLater`", this.time() + Math.max(delay, 0), callback, args);
   }
-
   /** Calls `callback` with `args` at `when`, in seconds on the clock of `time()`. */
   callAt<A extends unknown[]>(when: number, callback: (...args: A) => void, ...args: A): Handle {
     checkSeconds("`loop.callAt`", "a time in seconds on the clock of `loop.time()`", when);
     return this.#schedule("`loop.callAt`", when, callback, args);
   }
-
   #schedule(api: string, when: number, callback: Callback, args: unknown[]): Handle {
     this.checkOpen(api);
     const handle = new Handle(api, this, callback, args);
@@ -133,14 +128,12 @@ export class EventLoop {
     if (this.isExact) this.host.called?.(handle);
     return handle;
   }
-
   /** How many steps are ready, timers set, and entries in the timer heap. */
   statistics(): Readonly<Record<"ready" | "timers" | "heapSize" | "tasks", number>> {
     const { live: timers, size: heapSize } = this.timers;
     const [ready, tasks] = [this.#ready.length, this.tasks.size];
     return Object.freeze({ ready, timers, heapSize, tasks });
   }
-
   /** True once `close` was called. */
   isClosed(): boolean {
     return this.#closed;
@@ -163,7 +156,6 @@ export class EventLoop {
     const closed = `was called on a closed loop${why}. Each \`run\` has a loop of its own`;
     throw new InvalidStateError(`${api} ${closed}`);
   }
-
   /** Reports to `handler`; undefined: to stderr. A handler that fails is reported itself. */
   setExceptionHandler(handler: ExceptionHandler | undefined): void {
     this.#exceptionHandler = handler;
@@ -190,7 +182,6 @@ export class EventLoop {
   defaultExceptionHandler(context: ExceptionContext): void {
     this.host.report(formatReport(context));
   }
-
   /** @internal Lets a step have its turn: now, or behind what is ready. */
   enqueue(item: Ready, hasToWait = false): void {
     if (!hasToWait && this.isNow()) return void item.step();
@@ -198,7 +189,6 @@ export class EventLoop {
     this.#ready.push(item);
     if (!this.#drainDue) this.#scheduleDrain();
   }
-
   /** @internal Whether a step may happen now: nothing is ahead, and the budget has room for it. */
   isNow(): boolean {
     return !this.#drainDue && this.#stepsAtOnce && this.spend();
@@ -239,7 +229,6 @@ export class EventLoop {
     this.#spent = BUDGET;
     this.#checkAt = 0;
   }
-
   /** @internal Lets the turn end. On an exact host one begins with each step. */
   ensureDrain(): void {
     if (!this.#drainDue && !this.isExact) this.#scheduleDrain();
@@ -258,11 +247,9 @@ export class EventLoop {
     this.timers.cancel(timer);
     if (this.timers.live === 0) this.#hostTimer?.unref(); // one early wake-up is cheaper than clearing it
   }
-
   /** @internal Whether no step is ready or running. */ get isIdle(): boolean {
     return !this.#drainDue;
   }
-
   #armHostTimer(when: number): void {
     this.#hostTimer?.clear();
     this.#hostTimerWhen = when;
@@ -288,7 +275,6 @@ export class EventLoop {
     this.#checkAt = CLOCK_EVERY;
     this.#hoppedAt = this.time();
   }
-
   readonly #drainAfterHop = (): void => {
     this.#hopped();
     if (this.isExact) this.#drainOneStep();

@@ -6,24 +6,11 @@ import type { Cancellation } from "./cancellation.ts";
 import { currentContext, currentScope, runInScope } from "./context.ts";
 import { markHeard } from "./delivery.ts";
 import { Gate } from "./gate.ts";
-import { type EventLoopOptions, realHost } from "./host.ts";
+import { realHost } from "./host.ts";
 import { EventLoop } from "./loop.ts";
 import { reportUnobserved } from "./reports.ts";
 import { Scope } from "./scope.ts";
 import { Wait, type WaitSubject } from "./wait.ts";
-
-/**
- * A loop in real time, on the event loop of Node, Deno or Bun.
- *
- * @example
- * const loop = new asyncio.HostLoop({ cancelGrace: 2 });
- * assert.equal(await asyncio.run(() => asyncio.sleep(0.001, "done"), { loop }), "done");
- */
-export class HostLoop extends EventLoop {
-  constructor(options?: EventLoopOptions) {
-    super(realHost, options);
-  }
-}
 
 let outside: Scope | undefined;
 
@@ -32,16 +19,11 @@ export function here(): Scope {
   const scope = currentScope();
   if (scope !== undefined) return scope;
   if (outside === undefined) {
-    const loop = new HostLoop();
+    const loop = new EventLoop(realHost);
     outside = new Scope(loop, { label: "the program", context: currentContext() });
     loop.host.onDry(() => reportUnobserved(loop)); // no `run` ends on this loop
   }
   return outside;
-}
-
-/** The loop of the running code; outside every task the default loop, which real time drives. */
-export function getRunningLoop(): EventLoop {
-  return here().loop;
 }
 
 /** What an operation returns that has completed in the call; later if the budget is spent. */
@@ -88,7 +70,7 @@ export async function openScope<T>(
     const stop = scope.shield ? undefined : parent.interruption(scope.label);
     if (stop !== undefined) await stop;
     scope.openIn(parent);
-    const value = await runInScope(scope, awaitBody<T>, body);
+    const value = await runInScope(scope, callBody<T>, body);
     if (!scope.loop.spend()) await turn(parent, scope.label, undefined); // a spin of bodies that never wait
     return value;
   } catch (error) {
@@ -100,8 +82,17 @@ export async function openScope<T>(
   }
 }
 
-/** Awaits what `body` returns, which may be any thenable, in the scope that is entered. */
-export async function awaitBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
+// Whether `then` is the engine's, whose reactions keep their context: zone.js replaces it.
+export const staysInContext: boolean = /^function then\(\)\s*\{\s*\[native code\]\s*\}$/.test(
+  Function.prototype.toString.call(Promise.prototype.then),
+);
+
+/** Calls `body` in the scope that is entered, where also a thenable of it is awaited. */
+export function callBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
+  // As `await` does; an async function would be a frame more (bench: timers, spawn).
+  return staysInContext ? Promise.resolve(body()) : awaitBody(body);
+}
+async function awaitBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
   return await body();
 }
 
@@ -129,7 +120,6 @@ function causeIn(error: unknown, scope: Scope): CancelDetails | undefined {
     return isOver ? null : CancelledError.detailsOf(cause);
   });
 }
-
 /** Makes a cancellation that was caught come back at the next wait of its scope. */
 export function makeDueAgain(error: CancelledError): void {
   const details = CancelledError.detailsOf(error);

@@ -90,7 +90,6 @@ export function describeScope({ label, task }: Scope): string {
   if (task === undefined) return label;
   return label === "task" ? task.describe() : `${label} in ${task.describe()}`;
 }
-
 function report(message: string, { loop, task }: Scope, at?: object): void {
   const sourceTraceback = at && creationSites.get(at);
   loop.callExceptionHandler({ message, task, sourceTraceback });
@@ -114,7 +113,6 @@ export function reportIfSlow(loop: EventLoop, { scope }: Ready, duration: number
   const message = `a step of ${task?.describe() ?? "a callback"} held the loop for ${formatSeconds(duration)}`;
   loop.callExceptionHandler({ message, task });
 }
-
 /** What was cut off by the end of its scope, by wait and by error. "": it was reported. */
 export const cutOperations: WeakMap<Wait | CancelledError, string> = new WeakMap();
 /** Waits that own work. The host tells which were forgotten: their promises are not marked. */
@@ -129,12 +127,10 @@ export function reportFloating(scope: Scope): void {
     report(message, scope, wait);
   }
 }
-
 /** A wait is about to be cut off: what it waits for may go away. */
 export function describeCut(wait: Wait): void {
   if (!cutOperations.has(wait)) cutOperations.set(wait, wait.describe());
 }
-
 /** `error` ends a wait that was cut off. True if its promise is left to the host. */
 export function noteCut(error: CancelledError, wait: Wait): boolean {
   cutOperations.set(error, cutOperations.get(wait) ?? "");

@@ -52,7 +52,6 @@ export class Scope implements Ends<Wait> {
     this.shield = options.shield ?? false;
     if (options.cancelGrace !== undefined) this.ownCancelState().cancelGrace = options.cancelGrace;
   }
-
   /** Whether operations have to ask `takeDue`: also once after a new deadline, as it may count. */
   get mayBeDue(): boolean {
     return this.#clearAt !== this.loop.deadlinesSet;
@@ -65,7 +64,6 @@ export class Scope implements Ends<Wait> {
     if (this.#context instanceof Map) this.#context = new Context(this.#context);
     return this.#context;
   }
-
   /** The state to write to; the kernel and the owner of the scope may. */
   ownCancelState(): CancelState {
     if (this.cancelState === CALM) this.cancelState = new CancelState();
@@ -141,7 +139,9 @@ export class Scope implements Ends<Wait> {
 
   /** Tells `watcher` what becomes of this scope, until it is closed. */
   watch(watcher: ScopeWatcher): void {
-    this.ownCancelState().watchers.push(watcher);
+    const state = this.ownCancelState();
+    state.watchers ??= [];
+    state.watchers.push(watcher);
   }
   get deadline(): number {
     return this.#deadlineTimer?.when ?? Number.POSITIVE_INFINITY;
@@ -167,11 +167,9 @@ export class Scope implements Ends<Wait> {
     this.#stopDeadline();
     this.cancel(undefined, "deadline");
   }
-
   #stopDeadline(): void {
     if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
   }
-
   /** Called by the loop for both timers of a scope. */
   timerDue(timer: Timer): void {
     if (timer === this.#deadlineTimer) this.expire();
@@ -184,7 +182,6 @@ export class Scope implements Ends<Wait> {
     this.ownCancelState().due ??= isUnheard ? cancellation : { ...cancellation }; // `wasDelivered` tells them apart
     reach(this);
   }
-
   /** A cancellation that was due has reached its branch. */
   wasDelivered(cancellation: Cancellation): void {
     const { due, insists } = this.cancelState;
@@ -217,7 +214,6 @@ export class Scope implements Ends<Wait> {
     if (hasPoint(cancellation.scope)) wait.cancel(cancellation); // else it never settles
     return wait.promise;
   }
-
   /** What leaves a body for `error`: a cancellation around this scope goes before its own. */
   outermost(error: unknown): unknown {
     if (!this.owns(error) || this.shield || !this.parent?.mayBeDue) return error;
@@ -229,13 +225,11 @@ export class Scope implements Ends<Wait> {
   owns(error: unknown): error is CancelledError {
     return error instanceof CancelledError && error.scope === this;
   }
-
   isInside(other: Scope): boolean {
     for (let scope = this.parent; scope !== undefined; scope = scope.parent)
       if (scope === other) return true;
     return false;
   }
-
   /** The next scope whose deadline counts here: the parent; for a task, the scope of its owner. */
   get around(): Scope | undefined {
     if (this.shield || this.parent !== undefined) return this.shield ? undefined : this.parent;
@@ -284,7 +278,8 @@ export class Scope implements Ends<Wait> {
     if (this.cancelState !== CALM) {
       this.#stopGrace();
       const { missed, watchers } = this.ownCancelState();
-      for (const watcher of watchers.splice(0)) watcher.closed?.();
+      this.ownCancelState().watchers = undefined;
+      for (const watcher of watchers ?? []) watcher.closed?.();
       if (missed !== undefined && this.parent !== undefined) renew(this.parent, missed); // its branch goes on
     }
     this.mayBeDue = true;
@@ -301,7 +296,6 @@ export class Scope implements Ends<Wait> {
     return state.due;
   }
 }
-
 /** Parks a new wait. The caller has asked `scope.interruption` before it changed any state. */
 export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {
   const wait = new Wait<T>(scope, subject, onCancel);

@@ -14,7 +14,6 @@ export interface Got<T> {
   /** What was got. */
   readonly value: T;
 }
-
 /** Whoever begins an operation. */
 export interface Caller {
   /** Undefined outside every task. */

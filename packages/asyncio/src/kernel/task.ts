@@ -7,13 +7,13 @@ import type { CancelSource } from "../errors/errors.ts";
 import { argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
 import { bindSignal } from "../ports/abort.ts";
-import type { Context } from "../structures/context-values.ts";
+import { type Context, enteredContext } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { currentContext, currentScope, enterScope, runInScope } from "./context.ts";
 import { Future, type FutureListener, type FutureState } from "./future.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
-import { awaitBody, completed, here, recognised, refused } from "./operation.ts";
+import { callBody, completed, here, recognised, refused, staysInContext } from "./operation.ts";
 import { creationSites } from "./reports.ts";
 import { park, Scope } from "./scope.ts";
 import { Wait } from "./wait.ts";
@@ -76,8 +76,9 @@ export class Task<T> extends Future<T> {
     loop.tasks.add(this);
     const isAborted = signal?.aborted === true;
     if (eagerStart === true && !held && !isAborted) {
-      const body = (): Promise<T> => runInScope(this.scope, awaitBody<T>, coroutine);
-      this.#endsAs(this.scope.context.run(body));
+      const begin = (): void => runInScope(this.scope, (body) => this.#call(body), coroutine);
+      if (enteredContext() === undefined) begin();
+      else this.scope.context.run(begin);
     } else {
       if (held || isAborted) this.#gate = new Gate(this.scope);
       const turn = this.#gate?.promise ?? loop.turn(this.scope);
@@ -90,7 +91,6 @@ export class Task<T> extends Future<T> {
     if (this.#gate !== undefined) this.getLoop().enqueue(this.#gate);
     this.#gate = undefined;
   }
-
   /**
    * Asks the task to stop: its waits end with a CancelledError; if it has none right now, its next
    * one does. A task that has not started yet gets it at its first wait. False if it is done.
@@ -161,7 +161,6 @@ export class Task<T> extends Future<T> {
   uncancel(): number {
     return this.scope.uncancel();
   }
-
   /** Its name, in reports and errors. */
   getName(): string {
     if (typeof this.#name === "number") this.#name = `Task-${this.#name}`;
@@ -210,11 +209,9 @@ export class Task<T> extends Future<T> {
       if (!(listener instanceof Wait) && listener.owner !== undefined) return listener.owner;
     return undefined;
   }
-
   /** @internal */ override get variables(): Context {
     return this.scope.context;
   }
-
   /** @internal */ override get twin(): () => Task<unknown> {
     const [loop, options] = [this.getLoop(), { name: this.getName(), context: this.scope.context }];
     return () => new Task<unknown>(loop, () => {}, options, true); // held: it never starts
@@ -242,20 +239,19 @@ export class Task<T> extends Future<T> {
     for (const listener of this.allListeners()) if (listener instanceof Wait) return true;
     return false;
   }
-
   #begin(coroutine: Coroutine<T>): void {
     enterScope(this.scope);
-    try {
-      const result = coroutine();
-      // As `await` does; an async function would hold the coroutine meanwhile (bench: spawn).
-      if (staysInContext) nativeThen.call(Promise.resolve(result), bodyReturned, bodyThrew);
-      else this.#endsAs(awaitBody(() => result));
-    } catch (error) {
-      this.failed(error);
-    }
+    this.#call(coroutine);
   }
 
-  #endsAs(body: Promise<T>): void {
+  #call(coroutine: Coroutine<T>): void {
+    let body: Promise<T>;
+    try {
+      body = callBody(coroutine);
+    } catch (error) {
+      body = Promise.reject(error);
+    }
+    if (staysInContext) return void nativeThen.call(body, bodyReturned, bodyThrew);
     body.then(
       (value) => this.settle("fulfilled", value),
       (error) => this.failed(error),
@@ -266,7 +262,6 @@ export class Task<T> extends Future<T> {
     const error = recognised(thrown, this.scope);
     this.settle(error instanceof CancelledError ? "cancelled" : "rejected", error);
   }
-
   /** @internal */ override settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
     if (this.done()) return; // abandoned, and the body has ended after all
     this.scope.close();
@@ -274,13 +269,7 @@ export class Task<T> extends Future<T> {
     super.settle(state, outcome);
   }
 }
-
 const nativeThen = Promise.prototype.then;
-// Whether `then` is the engine's, whose reactions keep their context: zone.js replaces it.
-const staysInContext = /^function then\(\)\s*\{\s*\[native code\]\s*\}$/.test(
-  Function.prototype.toString.call(nativeThen),
-);
-
 // The same reactions to all bodies: they find their task by the context (bench: spawn, memory).
 const taskOfBody = (): Task<unknown> => currentScope()?.task as Task<unknown>; // entered by #begin
 const bodyReturned = (value: unknown): void => taskOfBody().settle("fulfilled", value);
@@ -291,7 +280,6 @@ function cycleError(path: readonly string[]): InvalidStateError {
   const circle = `tasks await each other in a circle, and would wait for ever: ${[path.at(-1), ...path].join(" -> ")}`;
   return new InvalidStateError(path.length === 1 ? itself : circle);
 }
-
 function notSettable(call: string, does: string): InvalidStateError {
   const why = `a task ends with what its body ${does}. Use a Future`;
   return new InvalidStateError(`\`task.${call}\` cannot be used: ${why}`);

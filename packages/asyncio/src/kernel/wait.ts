@@ -6,9 +6,8 @@
  *       │ ────fail(error)─────▶ failed  ─┼─ step(), on its turn ─▶ the promise settles
  *       └ ────cancel(c)───────▶ cancelled┘
  *
- * A wait leaves `parked` once, and its wait list in the same moment; what it stands for (an item, a
- * lock) has changed by then. So a completed wait wins: a later cancellation ends the next
- * operation of the branch instead.
+ * A wait leaves `parked` once, and its line in the same moment; what it stands for has changed by
+ * then. So a completed wait wins: a later cancellation ends the branch's next operation instead.
  *
  * A join is a wait for a task, to which its onCancel forwards a cancellation. It stays parked and
  * holds it; `joined`, or `fail` with a CancelledError, delivers it. `resume` does not.
@@ -18,11 +17,11 @@ import { CancelledError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { unlink } from "../structures/linked-list.ts";
-import { RingBuffer } from "../structures/ring-buffer.ts";
 import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
-import { creationSites, describeCut, noteCut, watchForLostValues } from "./reports.ts";
+import { rejectCancelled, settled } from "./rejection.ts";
+import { creationSites, describeCut, watchForLostValues } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Place } from "./selectable.ts";
 import type { Task } from "./task.ts";
@@ -42,7 +41,6 @@ export type WaitSubject =
  */
 export type OnCancel = (wait: Wait<never>, cancellation: Cancellation) => boolean;
 export type WaitState = "parked" | "resumed" | "failed" | "cancelled";
-const settled: Promise<void> = Promise.resolve();
 
 /** One suspension of one operation: `park` makes it; `resume`, `fail` or a cancellation ends it. */
 export class Wait<T = unknown> implements Place<T> {
@@ -85,7 +83,7 @@ export class Wait<T = unknown> implements Place<T> {
       this.#reject = latest.reject;
       dropSettlers();
     } else {
-      this.promise = settled as Promise<never>; // nobody sees it
+      this.promise = settled; // nobody sees it
       this.#resolve = resolve;
       this.#reject = reject;
     }
@@ -137,14 +135,12 @@ export class Wait<T = unknown> implements Place<T> {
     if (this.state === "resumed") return true;
     return this.state === "failed" && !(this.offer instanceof CancelledError);
   }
-
   /** @internal What it waits for is outside its loop: foreign work, another loop. */
   waitsOutside(): void {
     if (this.state !== "parked" || this.isOutside) return;
     this.isOutside = true;
     this.scope.loop.host.io?.(1);
   }
-
   /** Whose it is; undefined outside every task. */
   get task(): Task<unknown> | undefined {
     return this.scope.task;
@@ -177,9 +173,7 @@ export class Wait<T = unknown> implements Place<T> {
         return void scope.loop.enqueue(this, true);
       }
       guardAbandonedBranches();
-      cancelled.push(this as Wait);
-      settled.then(makeCancelled).then(this.#resolve, this.#reject);
-      return;
+      return void rejectCancelled(this as Wait, this.#resolve, this.#reject);
     }
     unlink(this.scope, this as Wait);
     if (this.cancellation !== undefined) renew(this.scope, this.cancellation);
@@ -188,6 +182,10 @@ export class Wait<T = unknown> implements Place<T> {
       this.promise.then(undefined, ignore); // an abandoned wait never crashes the process
       this.#reject(this.offer);
     }
+  }
+
+  /** @internal */ rejectNow(error: CancelledError): void {
+    this.#reject(error);
   }
 
   #end(state: WaitState, outcome: unknown): boolean {
@@ -209,7 +207,6 @@ export class Wait<T = unknown> implements Place<T> {
     this.#deliver(cancellation);
     return true;
   }
-
   #deliver(cancellation: Cancellation): void {
     unlink(this.scope, this as Wait); // nothing if it was never parked
     this.cancellation = cancellation;
@@ -237,29 +234,6 @@ export class Wait<T = unknown> implements Place<T> {
       this.cancellation = cancellation;
     } else cancellation.scope.makeDue(cancellation);
   }
-}
-
-const cancelled: RingBuffer<Wait> = new RingBuffer(); // one for each `makeCancelled` that will run
-
-// A reaction whose promise passes its error on to that of the wait: so the engine records the stack
-// of the victim, not of the canceller (bench: cancel), and never compiles a function that throws.
-function makeCancelled(): never {
-  throw nextCancelled();
-}
-makeCancelled.prototype = CancelledError.prototype;
-
-// As if `makeCancelled` were the error's class: its stack begins above that one, captured once.
-function nextCancelled(): CancelledError {
-  const wait = cancelled.shift();
-  const details = wait.cancellation as Cancellation; // it was cancelled
-  const cause = details.source === "abort" ? details.reason : wait.offer;
-  const options = cause === undefined ? undefined : { cause };
-  const args = [details, options];
-  const error: CancelledError = Reflect.construct(CancelledError, args, makeCancelled);
-  const isLeft = details.source === "closed" && noteCut(error, wait);
-  if (!isLeft) wait.promise.then(undefined, ignore); // now: the engine follows single reactions only
-  details.scope.ownCancelState().undelivered--;
-  return error;
 }
 
 /** Waits in line, first in, first out. Any of them leaves in constant time when it ends. */

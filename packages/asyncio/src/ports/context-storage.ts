@@ -1,24 +1,24 @@
-/**
- * The `AsyncLocalStorage` of the host, without which the library cannot run. It is asked for at run
- * time and not imported: so bundlers need not know it, and where there is none, an error says so.
- */
+// The `AsyncLocalStorage` of the host, without which the library cannot run. It is asked for at run
+// time and not imported: so bundlers need not know it, and where there is none, an error says so.
 
-import { globals } from "./globals.ts";
+import { globals, type AsyncHooks as Hooks } from "./globals.ts";
 
 /** Throws where there is none, or one without `enterWith`, as in Cloudflare's workers. */
-export function contextStorage(): typeof import("node:async_hooks").AsyncLocalStorage {
+export function contextHooks(): Pick<Hooks, "AsyncLocalStorage" | "AsyncResource"> {
   try {
-    const Storage = globals.process?.getBuiltinModule?.("node:async_hooks")?.AsyncLocalStorage;
-    if (Storage !== undefined) {
-      const probe = new Storage<unknown>();
+    const hooks = globals.process?.getBuiltinModule?.("node:async_hooks");
+    if (hooks !== undefined) {
+      const probe = new hooks.AsyncLocalStorage<unknown>();
       probe.run(undefined, () => probe.enterWith(undefined));
-      return Storage;
+      return hooks;
     }
   } catch {
     // it has the name and not the function
   }
   throw Object.assign(new Error(noHost()), { code: "ERR_ASYNCIO_NO_HOST" });
 }
+
+export const contextStorage = (): Hooks["AsyncLocalStorage"] => contextHooks().AsyncLocalStorage;
 
 let inRoot: (<R>(fn: () => R) => R) | undefined;
 

@@ -3,7 +3,7 @@
  * types of a host; what one of them may lack is optional.
  */
 
-type AsyncHooks = typeof import("node:async_hooks");
+export type AsyncHooks = typeof import("node:async_hooks");
 
 export interface HostTimers {
   setTimeout(run: () => void, delayMs: number): { ref?(): void; unref?(): void };

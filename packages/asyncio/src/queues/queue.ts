@@ -11,7 +11,7 @@
 
 import { argumentError, checkCount, checkOptions, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { completed, getRunningLoop, here, refused } from "../kernel/operation.ts";
+import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { type Got, type Operation, operation, type Selectable } from "../kernel/selectable.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
@@ -389,7 +389,7 @@ export class Queue<T> {
       this.#onDrop(item);
     } catch (exception) {
       const message = `\`onDrop\` of ${this.#describe()} has failed`;
-      getRunningLoop().callExceptionHandler({ message, exception, task: here().task });
+      here().loop.callExceptionHandler({ message, exception, task: here().task });
     }
   }
 

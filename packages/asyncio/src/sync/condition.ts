@@ -2,8 +2,9 @@
  * Conditions: wait, with a lock given up meanwhile, until another task says that something has
  * changed.
  *
- * A waiter always holds the lock again when `wait` returns or rejects; taking it again is a wait
- * that nothing ends early. A waiter that was notified returns normally; a cancellation that comes
+ * A waiter always holds the lock again when `wait` returns or rejects. One that is notified, or
+ * cancelled, moves into the line of the lock in that moment (bench: condition-notify-all), and
+ * nothing ends it early there. One that was notified returns normally; a cancellation that comes
  * between the notification and the lock stays pending (F14). So no notification is lost, and none
  * has to be passed on (unlike S111).
  */
@@ -12,7 +13,7 @@ import { argumentError, checkCoroutine, checkCount } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { type OnCancel, type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { checkSyncOptions, describeSync, Lock, type SyncOptions } from "./lock.ts";
 
 /**
@@ -35,7 +36,7 @@ export class Condition {
   /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #lock: Lock;
-  readonly #waiters: WaitList = new WaitList();
+  readonly #waiters: WaitList<Wait> = new WaitList();
   readonly #subject: WaitSubject = { describeWait: () => describeSync("Condition", this.name) };
 
   /** With a lock of its own, or one that is shared with other conditions. */
@@ -73,20 +74,30 @@ export class Condition {
    * while it waits, it takes the lock again and then rejects. Rejects with an InvalidStateError
    * when the caller does not hold the lock.
    */
-  async wait(): Promise<true> {
+  wait(): Promise<true> {
     const scope = here();
-    this.#lock.checkHeld("`condition.wait`");
-    const stop = scope.interruption(this.#subject);
-    if (stop !== undefined) await stop;
-    const wait = park<true>(scope, this.#subject);
-    this.#waiters.add(wait);
-    const holding = this.#lock.giveUp();
     try {
-      return await wait.promise;
-    } finally {
-      await this.#lock.reacquire(scope, holding);
+      this.#lock.checkHeld("`condition.wait`");
+    } catch (error) {
+      return Promise.reject(error);
     }
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) return stop;
+    const wait = park<true>(scope, this.#subject, this.#cancelled);
+    this.#lock.giveUpFor(wait);
+    this.#waiters.add(wait as Wait);
+    return wait.promise;
   }
+
+  readonly #cancelled: OnCancel = (wait, cancellation) => {
+    const held = wait.cancellation;
+    if (wait.list === this.#waiters) {
+      this.#waiters.remove(wait);
+      this.#lock.takeBackFor(wait, true);
+    } else if (held !== cancellation && held?.scope === cancellation.scope)
+      held.scope.makeDue(cancellation); // one more while it waits for the lock: it stays pending
+    return false; // the lock ends it
+  };
 
   /**
    * Waits until `predicate` gives something true, looking each time it is notified, and gives that.
@@ -108,8 +119,12 @@ export class Condition {
   notify(count = 1): void {
     this.#lock.checkHeld("`condition.notify`");
     checkCount("`condition.notify`", "a number of waiters", count, 0);
-    for (let left = count; left > 0 && this.#waiters.length > 0; left--)
-      this.#waiters.resumeFirst(true);
+    for (let left = count; left > 0; left--) {
+      const wait = this.#waiters.first;
+      if (wait === undefined) return;
+      this.#waiters.remove(wait);
+      this.#lock.takeBackFor(wait as Wait<never>, false);
+    }
   }
 
   /** Wakes all waiters. @throws InvalidStateError when the caller does not hold the lock. */

@@ -9,10 +9,10 @@
 import { checkCoroutine, checkOptions, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { completed, here } from "../kernel/operation.ts";
-import { park, type Scope } from "../kernel/scope.ts";
+import { park } from "../kernel/scope.ts";
 import { type Caller, type Operation, operation, type Selectable } from "../kernel/selectable.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
-import { WaitList, type WaitSubject } from "../kernel/wait.ts";
+import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 
 /** What every primitive of synchronisation takes. */
 export interface SyncOptions {
@@ -38,6 +38,8 @@ class Holding implements Disposable {
   readonly #lock: Lock;
   /** The task that acquired it; undefined outside every task. */
   readonly task: Task<unknown> | undefined;
+  /** Whether the wait on a condition, for which it was given up, has been cancelled. */
+  isCutShort = false;
 
   constructor(lock: Lock, task: Task<unknown> | undefined) {
     this.#lock = lock;
@@ -181,31 +183,23 @@ export class Lock {
     if (this.#holding === holding) this.#handOver();
   }
 
-  /**
-   * @internal Gives the lock up for a Condition; `reacquire` takes it back as the same acquisition,
-   * guard and all.
-   */
-  giveUp(): object | undefined {
-    const holding = this.#holding;
+  /** @internal Gives the lock up for `wait` on a Condition, which keeps the acquisition. */
+  giveUpFor(wait: Wait<true>): void {
+    wait.offer = this.#holding;
     this.#handOver();
-    return holding;
   }
 
   /**
-   * @internal Takes the lock again for a Condition: no cancellation ends this wait, so that the
-   * caller's block can rely on holding the lock; one that comes meanwhile is delivered at the next
-   * wait.
+   * @internal Puts `wait` on a Condition into line for the acquisition that it has given up, guard
+   * and all. It ends when it has it, and no earlier: so the caller's block can rely on holding the
+   * lock. `isCutShort`: then it rejects; else a cancellation that comes meanwhile stays pending.
    */
-  async reacquire(scope: Scope, holding: object | undefined): Promise<void> {
-    const again = holding as Holding | undefined; // what giveUp returned
-    if (this.#holding === undefined) {
-      this.#holding = again;
-      return;
-    }
-    const wait = park<Disposable>(scope, this.#subject, () => false);
-    wait.offer = again;
-    this.#waiters.add(wait);
-    await wait.promise;
+  takeBackFor(wait: Wait<never>, isCutShort: boolean): void {
+    const holding = wait.offer as Holding; // giveUpFor has put it there
+    holding.isCutShort = isCutShort;
+    wait.subject = this.#subject;
+    this.#waiters.add(wait as Wait);
+    if (this.#holding === undefined) this.#handOver();
   }
 
   #take(caller: Caller): Holding {
@@ -216,11 +210,15 @@ export class Lock {
 
   #handOver(): void {
     const next = this.#waiters.first;
-    if (next === undefined) this.#holding = undefined;
-    else {
-      this.#holding = (next.offer as Holding | undefined) ?? new Holding(this, next.scope.task); // left there by reacquire
-      next.resume(this.#holding);
+    if (next === undefined) {
+      this.#holding = undefined;
+      return;
     }
+    const again = next.offer as Holding | undefined; // of a wait on a condition
+    this.#holding = again ?? new Holding(this, next.scope.task);
+    if (again === undefined) next.resume(this.#holding);
+    else if (again.isCutShort) (next as Wait<unknown>).joined(true);
+    else next.resume(true);
   }
 
   /** @internal */

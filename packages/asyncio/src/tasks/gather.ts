@@ -144,24 +144,22 @@ class Gathering {
       waitsOn: () => this.#children.toArray().flatMap(({ future }) => [...future.waitsOn()]),
     };
     this.wait = park(scope, subject, (_wait, cancellation) => this.#cancel(cancellation));
-    const futures = new Map<Future<unknown>, Gathered>();
     for (const [index, awaitable] of awaitables.entries()) {
       if (typeof awaitable === "function")
         this.#adopt(new Gathered(this, new Task(scope.loop, awaitable), true, index));
       else if (!(awaitable instanceof Future)) this.#listenTo(awaitable, index);
-      else if (!futures.has(awaitable))
-        futures.set(awaitable, new Gathered(this, awaitable, false, index));
-      else futures.get(awaitable)?.isAlsoAt(index);
     }
-    for (const child of futures.values()) this.#adopt(child);
+    // After all others have begun. One that is given twice is listened to twice.
+    for (const [index, awaitable] of awaitables.entries())
+      if (awaitable instanceof Future) this.#adopt(new Gathered(this, awaitable, false, index));
     if (this.wait.state !== "parked") this.#letGo(); // one of them had failed already
   }
 
   #listenTo(promise: PromiseLike<unknown>, index: number): void {
     this.wait.isForeign = true;
     promise.then(
-      (value) => this.#succeeded(index, undefined, value),
-      (error) => this.#failed(index, undefined, recognised(error, this.scopeAround), undefined),
+      (value) => this.#succeeded(index, value),
+      (error) => this.#failed(index, recognised(error, this.scopeAround), undefined),
     );
   }
 
@@ -171,23 +169,18 @@ class Gathering {
   }
 
   childDone(child: Gathered): void {
-    const { future, index, others } = child;
+    const { future, index } = child;
     this.#children.remove(child);
-    if (future.state === "fulfilled") this.#succeeded(index, others, future.value);
-    else this.#failed(index, others, future.failure, child);
+    if (future.state === "fulfilled") this.#succeeded(index, future.value);
+    else this.#failed(index, future.failure, child);
   }
 
-  #succeeded(index: number, others: number[] | undefined, value: unknown): void {
-    this.#store(index, others, value);
+  #succeeded(index: number, value: unknown): void {
+    this.#store(index, value);
     this.#settle();
   }
 
-  #failed(
-    index: number,
-    others: number[] | undefined,
-    error: unknown,
-    child: Gathered | undefined,
-  ): void {
+  #failed(index: number, error: unknown, child: Gathered | undefined): void {
     const isCancellation = error instanceof CancelledError;
     if (this.wait.state !== "parked") {
       // Too late to reject the call. A future that the caller has too may still be looked at by
@@ -198,19 +191,15 @@ class Gathering {
       return;
     }
     child?.future.observe();
-    this.#store(index, others, error);
+    this.#store(index, error);
     if (this.wait.cancellation !== undefined && isCancellation) this.#cancelledError ??= error;
     else if (!this.#returnExceptions) this.#failure ??= { error };
     this.#settle();
   }
 
-  #store(index: number, others: number[] | undefined, outcome: unknown): void {
+  #store(index: number, outcome: unknown): void {
     this.#results[index] = outcome;
     this.#missing--;
-    for (const other of others ?? []) {
-      this.#results[other] = outcome;
-      this.#missing--;
-    }
   }
 
   /** Ends the wait if its outcome is known. Cancelled, it stays until every child has ended. */
@@ -267,18 +256,11 @@ class Gathered extends Child<Gathered> {
   readonly isOwned: boolean;
   /** The place of its result. */
   readonly index: number;
-  /** The other places of a future that was given more than once. */
-  others: number[] | undefined = undefined;
 
   constructor(gathering: Gathering, future: Future<unknown>, isOwned: boolean, index: number) {
     super(gathering);
     this.future = future;
     this.isOwned = isOwned;
     this.index = index;
-  }
-
-  isAlsoAt(index: number): void {
-    this.others ??= [];
-    this.others.push(index);
   }
 }

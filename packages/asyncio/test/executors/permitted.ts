@@ -1,5 +1,5 @@
-// A program under Node's permission model: it prints what came of a job of each kind of pool, and of
-// one that has to be stopped.
+// A program under Node's permission model: it prints what came of a job of each kind of pool, and
+// of one that has to be stopped.
 
 import { type Executor, ProcessPoolExecutor, ThreadPoolExecutor } from "../../src/executors.ts";
 import { moveOnAfter, run } from "../../src/index.ts";

@@ -100,7 +100,7 @@ for (const [kind, Pool] of Object.entries(pools)) {
     assert.ok((last?.heapMb ?? 0) - (first?.heapMb ?? 0) < 20, `the heap has grown: ${told}`);
     assert.ok((last?.threads ?? 0) - (first?.threads ?? 0) <= 6, `threads are left: ${told}`);
     console.log(
-      `${kind}: ${tally.settled} jobs, at most ${most} workers, ${replaced} replaced; in use: ${told}`,
+      `figures: ${kind}: ${tally.settled} jobs, at most ${most} workers, ${replaced} replaced; in use: ${told}`,
     );
   });
 }

@@ -388,7 +388,7 @@ test(
   "a task that reads stream after stream keeps nothing of those that have ended",
   virtual(async () => {
     const emitter = new EventEmitter();
-    const watchers = () => here().cancelState.watchers.length;
+    const watchers = () => here().cancelState.watchers?.length ?? 0;
     let before = -1;
     for (let round = 0; round < 3; round++) {
       await stream([1, 2]).toArray();

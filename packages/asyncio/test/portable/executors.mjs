@@ -75,6 +75,23 @@ for (const [kind, Pool] of Object.entries(pools)) {
     equal([await pool.run(jobs.add, 1, 2), pool.stats().replaced], [3, 0]);
   });
 
+  await check(`${kind} replace the worker of a job that exits`, Pool, async (pool) => {
+    equal(await pool.run(jobs.add, 1, 2), 3);
+    const error = await failureOf(pool.run(jobs.exit, 3));
+    equal(
+      [error.name, error.mayHaveRun, await pool.run(jobs.add, 2, 2)],
+      ["WorkerLostError", true, 4],
+    );
+  });
+
+  await check(`${kind} refuse what cannot be sent, and say what it was`, Pool, async (pool) => {
+    const error = await failureOf(pool.run(jobs.same, { on: [() => {}] }));
+    equal(
+      [error.name, error.path, await pool.run(jobs.add, 2, 2)],
+      ["NotSendableError", "args[0].on[0]", 4],
+    );
+  });
+
   // Threads can be stopped on Node only.
   if (kind === "processes" || isNode)
     await check(`${kind} stop a job that does not end`, Pool, async (pool) => {

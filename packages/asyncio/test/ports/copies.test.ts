@@ -106,8 +106,8 @@ test("a timer that a copy answers for in a scope of the other is not reported", 
   const { openBubble }: typeof import("../../src/testing/bubble.ts") = await import(
     pathToFileURL(join(home, "testing/bubble.ts")).href
   );
-  const { HostLoop }: typeof import("../../src/kernel/operation.ts") = await import(
-    pathToFileURL(join(home, "kernel/operation.ts")).href
+  const { HostLoop }: typeof import("../../src/tasks/host-loop.ts") = await import(
+    pathToFileURL(join(home, "tasks/host-loop.ts")).href
   );
   const close = openBubble(new HostLoop(), {}); // takes the place of the timers in the whole program
   const printed = await printedBy(() => a.run(async () => clearTimeout(setTimeout(() => {}, 1))));

@@ -13,13 +13,14 @@ import {
   type EventLoop,
   type ExceptionContext,
   gather,
+  HostLoop,
   requestScope,
   run,
   sleep,
   taskGroup,
   timeout,
 } from "../../src/index.ts";
-import { HostLoop, here } from "../../src/kernel/operation.ts";
+import { here } from "../../src/kernel/operation.ts";
 import { VirtualLoop } from "../../src/testing.ts";
 import { collectGarbage } from "../gc.ts";
 import { collectReports } from "../virtual.ts";

@@ -21,5 +21,9 @@ export const dialect: Dialect = {
   },
   isCancelled: (error) => error instanceof DatabaseError && error.sqlstate === "57014",
   placeholder: (index) => `$${index}`,
+  fate: {
+    id: "select txid_current_if_assigned()::text as id",
+    of: (id) => sql`select txid_status(${id}::bigint) as fate`,
+  },
   lock: (name) => sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`,
 };

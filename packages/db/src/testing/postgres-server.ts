@@ -113,6 +113,35 @@ export class PostgresServer implements AsyncDisposable {
     return `postgres://postgres:secret@${host}:${this.port}/${database}`;
   }
 
+  /**
+   * Makes a database, and gives its URL. `template` is one to copy, tables and rows, which takes a
+   * tenth of a second: migrate one, and give each file of tests a copy. Nobody may be connected to a
+   * template meanwhile.
+   */
+  async createDatabase(
+    name: string,
+    options: { readonly template?: string | undefined } = {},
+  ): Promise<string> {
+    checkOptions("`createDatabase`", options, { template: 1 });
+    const args = ["-h", this.folder, "-p", String(this.port), "-U", "postgres", "-w"];
+    if (options.template !== undefined) args.push(`--template=${options.template}`);
+    const env = { ...process.env, PGPASSWORD: "secret" };
+    const stdio = ["ignore", "pipe", "pipe"] as const;
+    const path = findProgram("createdb") ?? "createdb";
+    const child = spawn(path, [...args, "--", name], { env, stdio: [...stdio] });
+    let said = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream?.setEncoding("utf8").on("data", (text: string) => {
+        said += text;
+      });
+    const code = await new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", resolve);
+    });
+    if (code === 0) return this.url(name);
+    throw new Error(`database ${JSON.stringify(name)} cannot be created: ${said.trim()}`);
+  }
+
   /** What the server has written, the last part. */
   get log(): string {
     return this.#log;

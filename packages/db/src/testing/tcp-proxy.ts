@@ -62,6 +62,14 @@ export class TcpProxy implements AsyncDisposable {
     }
   }
 
+  /** Throws away what the server says on the connections that there are; what clients say arrives. */
+  deafen(): void {
+    for (const [client, server] of this.#pairs) {
+      server.unpipe(client);
+      server.resume();
+    }
+  }
+
   /** Ends it. */
   async stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));

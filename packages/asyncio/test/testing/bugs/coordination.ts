@@ -123,7 +123,7 @@ export const coordination: readonly Specimen[] = [
     bug: "condition checked once",
     name: "a woken consumer finds that another one was faster",
     finder: "explore",
-    deviations: 2,
+    deviations: 3,
     failure: "AssertionError",
     body: (fixed) => async () => {
       const condition = new Condition();

@@ -1,0 +1,72 @@
+/**
+ * How a cancelled wait rejects: in its turn, as handled. A stack costs more than all the rest of a
+ * cancellation (bench: cancel): of a burst the first have that of their victim, the others a line.
+ */
+
+import { CancelledError } from "../errors/errors.ts";
+import { RingBuffer } from "../structures/ring-buffer.ts";
+import { ignore, type Settle } from "../structures/settlers.ts";
+import type { Cancellation } from "./cancellation.ts";
+import type { EventLoop } from "./loop.ts";
+import { noteCut } from "./reports.ts";
+import type { Wait } from "./wait.ts";
+
+const STACKS = 32; // in one burst
+const LEFT_OUT = `\n    (stack left out: ${STACKS} others came just before it. Debug mode keeps all)`;
+let stacksLeft = STACKS;
+const traced: RingBuffer<Wait> = new RingBuffer(); // of the `makeCancelled` that will run
+let bare: Wait[] = []; // of the `rejectBare` that will run
+export const settled: Promise<never> = Promise.resolve() as Promise<never>; // of waits that have none
+
+/** Rejects `wait`, which was cancelled, two microtasks from now. */
+export function rejectCancelled(wait: Wait, resolve: Settle, reject: Settle): void {
+  const { loop } = wait.scope;
+  const isCut = wait.cancellation?.source === "closed"; // its report tells the place
+  if (stacksLeft > 0 || isCut || loop.isExact) {
+    if (!loop.isExact && !isCut && stacksLeft-- === STACKS) endBurst(loop);
+    traced.push(wait);
+    settled.then(makeCancelled).then(resolve, reject);
+  } else if (bare.push(wait) === 1) settled.then(ignore).then(rejectBare);
+}
+
+function endBurst(loop: EventLoop): void {
+  loop.host.macrotask(() => {
+    if (loop.isIdle) stacksLeft = STACKS;
+    else endBurst(loop);
+  });
+}
+// A reaction whose promise passes its error on to that of the wait: so the engine records the stack
+// of the victim, not of the canceller, and never compiles a function that throws.
+function makeCancelled(): never {
+  throw errorFor(traced.shift(), true);
+}
+makeCancelled.prototype = CancelledError.prototype;
+
+// One reaction for all of them, so they keep their order, and no stack is captured meanwhile.
+function rejectBare(): void {
+  const waits = bare;
+  bare = [];
+  const limit: unknown = Reflect.get(Error, "stackTraceLimit");
+  Reflect.set(Error, "stackTraceLimit", 0); // does nothing where it is frozen
+  for (const wait of waits) wait.rejectNow(errorFor(wait, false));
+  Reflect.set(Error, "stackTraceLimit", limit);
+}
+
+function errorFor(wait: Wait, hasStack: boolean): CancelledError {
+  const details = wait.cancellation as Cancellation; // it was cancelled
+  const cause = details.source === "abort" ? details.reason : wait.offer;
+  const options = cause === undefined ? undefined : { cause };
+  let error: CancelledError;
+  if (hasStack) {
+    // As if `makeCancelled` were its class: the stack begins above that one, captured once.
+    error = Reflect.construct(CancelledError, [details, options], makeCancelled);
+  } else {
+    error = new CancelledError(details, options);
+    error.stack = `CancelledError: ${error.message}${LEFT_OUT}`;
+  }
+  // Marked as handled now, with the stack captured: for that the engine follows single reactions.
+  const isLeft = details.source === "closed" && noteCut(error, wait);
+  if (!isLeft && wait.promise !== settled) wait.promise.then(undefined, ignore);
+  details.scope.ownCancelState().undelivered--;
+  return error;
+}
