@@ -1,7 +1,7 @@
-// Packs the packages as they would be published and looks at the result as their users would: publint
-// for the manifest, attw for how the types resolve, and a consumer that imports every door with
-// all declarations checked. What it ships to be read has no dead links, and cites nothing that is
-// only here.
+// Packs the packages as they would be published and looks at the result as their users would:
+// publint for the manifest, attw for how the types resolve, and a consumer that imports every door
+// with all declarations checked. What it ships to be read has no dead links, and cites nothing that
+// is only here.
 
 import { spawnSync } from "node:child_process";
 import {

@@ -26,7 +26,7 @@ function lockOf(folder) {
 }
 
 // What is installed in a folder, and how much it is: it completes the sentence "Installing ...". It
-// is the description in its package.json, or `config.installs` where that is for the readers of npm.
+// is the description in its package.json, or `config.installs` where the description is for npm.
 export function whatIsInstalledIn(folder) {
   const { config, description } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
   return config?.installs ?? description;
@@ -34,7 +34,13 @@ export function whatIsInstalledIn(folder) {
 
 // Runs `npm ci` in `folder` unless its packages already match its lock file. Throws SetupError with
 // npm's own words when npm fails.
+// Packages of this repository that it stands on, with a lock file of their own, come first.
 export function ensureInstalled(folder) {
+  const { dependencies = {} } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const links = Object.values(dependencies).filter((version) => version.startsWith("file:"));
+  const linked = links.map((version) => join(folder, version.slice("file:".length)));
+  for (const one of withLockFile(linked)) ensureInstalled(one);
+
   const [lock, stamp, hash] = lockOf(folder);
   if (isInstalled(folder, lock, stamp, hash)) return;
 

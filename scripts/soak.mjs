@@ -12,8 +12,8 @@
 //   --rounds 5           schedules, conformance: how often, from another seed each time
 //   --executor-seconds 600  executors: how long random jobs are run, cancelled and lost
 //   --times 20           files: how often each test file
-//   --repetitions 10000  database: cancels and deadlines at the worst moment
-//   --chaos 600          database: seconds in which servers and connections are killed
+//   --repetitions 10000  db: cancels and deadlines at the worst moment
+//   --chaos 600          db: seconds in which servers, clients and connections are killed
 //   --seed 1             the first seed; by default one that no soak has had
 //   --at-once 4 processes beside each other; more than there are processors makes the machine busy
 
@@ -66,11 +66,11 @@ const parts = {
         env: { CONFORMANCE_SEEDS: settings.seeds, CONFORMANCE_SEED: seed },
       })),
     ),
-  database: () =>
+  db: () =>
     ["chaos", "pool", "transactions", "pgbouncer", "fake-server"]
       .flatMap((name) => findTestFiles([`db/test/${name}.test`]))
       .map((file) => ({
-        part: "database",
+        part: "db",
         file,
         env: {
           ASYNCIO_DB_ROUNDS: settings.repetitions,

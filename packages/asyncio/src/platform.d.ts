@@ -15,6 +15,10 @@ declare class AbortController {
 }
 
 declare module "node:async_hooks" {
+  export class AsyncResource {
+    constructor(type: string, options?: { requireManualDestroy?: boolean });
+    runInAsyncScope<R, This>(fn: (this: This) => R, thisArg: This): R;
+  }
   export class AsyncLocalStorage<T> {
     static snapshot(): <R>(fn: () => R) => R;
     getStore(): T | undefined;

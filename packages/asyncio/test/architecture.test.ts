@@ -34,7 +34,7 @@ const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? []
 const kernelLines = { file: 324, total: 2400 };
 const linesBelow = 1195;
 const linesOfAFile = 479;
-const codeOfPatterns = 3687; // without comments and blank lines
+const codeOfPatterns = 3678; // without comments and blank lines
 
 interface Import {
   readonly from: string;

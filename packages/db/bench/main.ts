@@ -2,8 +2,12 @@
 // server of its own, all contenders in one run and in turns, medians of the rounds. Read the ratios:
 // the figures themselves are the machine's.
 
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import * as asyncio from "asyncio-ts";
 import pg from "pg";
+import { python, versionOfAsyncpg } from "../demo/python.ts";
 import { type Database, sql } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
 import { startPostgres } from "../src/testing.ts";
@@ -36,6 +40,26 @@ async function byHand(pool: pg.Pool): Promise<void> {
   }
 }
 
+/** asyncpg with uvloop, in a process of its own; undefined where it is not installed. */
+function withAsyncpg(url: string): (Contender & { end(): void }) | undefined {
+  if (versionOfAsyncpg("uvloop") === undefined) return undefined;
+  const program = fileURLToPath(new URL("with-asyncpg.py", import.meta.url));
+  const child = spawn(python, [program, url, String(QUERIES / 2), String(TASKS)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const lines = createInterface({ input: child.stdout });
+  return {
+    name: "asyncpg with uvloop",
+    run: () =>
+      new Promise((resolve, reject) => {
+        child.once("close", () => reject(new Error("asyncpg has ended")));
+        lines.once("line", () => resolve());
+        child.stdin.write("round\n");
+      }),
+    end: () => child.stdin.end(),
+  };
+}
+
 async function streamed(db: Database): Promise<void> {
   let count = 0;
   for await (const _ of db.stream(sql`select n from generate_series(1, 200000) as n`)) count++;
@@ -46,6 +70,7 @@ async function main(): Promise<void> {
   await using server = await startPostgres();
   const pool = new pg.Pool({ connectionString: server.url(), max: 8 });
   await using db = await connect(server.url(), { max: 8 });
+  const asyncpg = withAsyncpg(server.url());
   const text = "select $1::int as n";
   const plain = { prepare: false };
   const measures: readonly (readonly [string, readonly Contender[]])[] = [
@@ -83,6 +108,7 @@ async function main(): Promise<void> {
           run: () =>
             shared(QUERIES / 2, () => db.transaction((tx) => tx.query(sql`select ${1}::int as n`))),
         },
+        ...(asyncpg === undefined ? [] : [asyncpg]),
       ],
     ],
     [
@@ -110,8 +136,21 @@ async function main(): Promise<void> {
       console.log(`${name.padEnd(24)} ${who.padEnd(24)} ${ratio.toFixed(2)}`);
     }
   }
+  asyncpg?.end();
   await cancelLatency(db);
+  await memory(db);
   await pool.end();
+}
+
+/** How much more memory a million rows take, read one by one. */
+async function memory(db: Database): Promise<void> {
+  globalThis.gc?.();
+  const before = process.memoryUsage.rss();
+  let most = before;
+  let count = 0;
+  for await (const _ of db.stream(sql`select n, 'text' as t from generate_series(1, 1000000) as n`))
+    if (++count % 10_000 === 0) most = Math.max(most, process.memoryUsage.rss());
+  console.log(`${count} rows streamed         +${Math.round((most - before) / 1e6)} MB`);
 }
 
 /** From the cancellation to the moment at which its caller goes on. */

@@ -7,11 +7,13 @@
 //   3. What does the server still run after Ctrl-C?
 //
 // The contenders are written as people write them: `pg` with Promise.race and a cancel through the
-// pool, Kysely with its AbortSignal, Kysely and Drizzle with one line changed, and this library.
+// pool, Kysely with its AbortSignal, Kysely and Drizzle with one line changed, asyncpg in a process of
+// its own where Debian's python3-asyncpg is installed, and this library.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import * as asyncio from "asyncio-ts";
 import { sql as drizzleSql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
@@ -23,6 +25,7 @@ import { dialect } from "../src/kysely.ts";
 import { PgPool } from "../src/pg.ts";
 import { connect } from "../src/postgres.ts";
 import { startPostgres } from "../src/testing.ts";
+import { python, versionOfAsyncpg } from "./python.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 400);
 const LANES = 4;
@@ -162,11 +165,33 @@ async function countLies(contender: Contender, who: string, observer: pg.Client)
   await inLanes(async (n) => {
     answers.set(n, await contender.transfer(n, 0.0005 + 0.012 * ((n * 0.618) % 1)));
   });
+  return await compare(answers, who, observer);
+}
+
+async function compare(
+  answers: ReadonlyMap<number, boolean>,
+  who: string,
+  observer: pg.Client,
+): Promise<string> {
   await delay(200); // what was left behind may still commit
   const { rows } = await observer.query("select id from told where who = $1", [who]);
   const there = new Set(rows.map(({ id }) => id));
   const lies = [...answers].filter(([id, answer]) => there.has(id) !== answer).length;
   return `${lies} of ${answers.size}`;
+}
+
+/** Both counts of asyncpg, which is told the same deadlines. */
+async function countInPython(url: string, observer: pg.Client): Promise<readonly [string, string]> {
+  const who = "asyncpg";
+  const program = fileURLToPath(new URL("told-asyncpg.py", import.meta.url));
+  const args = [program, url, who, String(ROUNDS), String(LANES)];
+  const { stdout } = await promisify(execFile)(python, args);
+  const { answers, dead } = JSON.parse(stdout) as {
+    readonly answers: Readonly<Record<string, boolean>>;
+    readonly dead: number;
+  };
+  const told = new Map(Object.entries(answers).map(([id, answer]) => [Number(id), answer]));
+  return [await compare(told, who, observer), `${dead} of ${ROUNDS}`];
 }
 
 /** How many queries died that nobody had cancelled. */
@@ -182,10 +207,11 @@ async function countInnocents({ query, innocent }: Contender): Promise<string> {
 
 /** What the server still runs 100 ms after SIGINT, and how the program has ended. */
 async function interrupt(program: string, url: string, observer: pg.Client): Promise<string> {
-  const path = fileURLToPath(new URL(`interrupted-${program}.ts`, import.meta.url));
-  const child = spawn(process.execPath, [path], {
+  const path = fileURLToPath(new URL(`interrupted-${program}`, import.meta.url));
+  const isPython = program.endsWith(".py"); // which prints a traceback
+  const child = spawn(isPython ? python : process.execPath, [path], {
     env: { ...process.env, DATABASE_URL: url },
-    stdio: ["ignore", "ignore", "inherit"],
+    stdio: ["ignore", "ignore", isPython ? "ignore" : "inherit"],
   });
   const ended = new Promise<string>((resolve) =>
     child.on("close", (code, signal) => resolve(signal ?? `exit code ${code}`)),
@@ -196,7 +222,10 @@ async function interrupt(program: string, url: string, observer: pg.Client): Pro
     );
     return rows[0].n;
   };
-  while ((await count()) < 3) await delay(20);
+  while ((await count()) < 3) {
+    if (child.exitCode !== null) throw new Error(`${program} has ended: ${await ended}`);
+    await delay(20);
+  }
   child.kill("SIGINT");
   await delay(100);
   const soon = await count();
@@ -232,14 +261,21 @@ async function main(): Promise<void> {
     const dead = await countInnocents(contender);
     console.log(`${contender.name.padEnd(26)}${lies.padEnd(16)}${dead}`);
   }
+  const asyncpg = versionOfAsyncpg();
+  if (asyncpg !== undefined) {
+    const [lies, dead] = await countInPython(server.url(), observer);
+    console.log(`${`asyncpg ${asyncpg}`.padEnd(26)}${lies.padEnd(16)}${dead}`);
+  }
   console.log(
     `\n${"Ctrl-C".padEnd(26)}${"100 ms after".padEnd(16)}${"when it has ended".padEnd(21)}by`,
   );
   for (const [program, name] of [
-    ["pg", "pg"],
-    ["ours", "asyncio-ts-db"],
+    ["pg.ts", "pg"],
+    ...(asyncpg === undefined ? [] : [["asyncpg.py", `asyncpg ${asyncpg}`] as const]),
+    ["ours.ts", "asyncio-ts-db"],
   ] as const)
     console.log(`${name.padEnd(26)}${await interrupt(program, server.url(), observer)}`);
+  if (asyncpg === undefined) console.log("\nleft out: asyncpg (apt-get install python3-asyncpg)");
   await pool.end();
   await observer.end();
 }

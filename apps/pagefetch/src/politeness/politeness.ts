@@ -15,17 +15,20 @@ import { PageError } from "../contract/errors.ts";
 import type { Outcome, Politeness, Turn } from "../contract/parts.ts";
 import { type Bounds, Lane, type Pace } from "./lane.ts";
 
+/** What is left out is as it stands beside. */
+export type GivenPace = { readonly [K in keyof Pace]?: Pace[K] | undefined };
+
 /** How politely. Times are seconds. */
 export interface PolitenessOptions extends Bounds {
   /** For each registrable domain. @default one request a second, two at a time */
-  readonly domain?: Partial<Pace> | undefined;
+  readonly domain?: GivenPace | undefined;
   /** For each address behind a name. @default as `domain` */
-  readonly address?: Partial<Pace> | undefined;
+  readonly address?: GivenPace | undefined;
   /**
    * Another pace for a site, by the operator's agreement with it. Keys are registrable domains, or
    * addresses for sites without a name. The addresses behind such a site are not looked at.
    */
-  readonly sites?: Readonly<Record<string, Partial<Pace>>> | undefined;
+  readonly sites?: Readonly<Record<string, GivenPace>> | undefined;
   /** The longest crawl-delay that is kept to. @default 60 */
   readonly maxCrawlDelay?: number | undefined;
   /** For how long a lane is remembered that nobody uses. @default 300 */
@@ -148,7 +151,7 @@ function refuseIfTooLate(lane: Lane, url: URL): void {
   });
 }
 
-function checkPace(name: string, given: Partial<Pace> | undefined, standard: Pace): Pace {
+function checkPace(name: string, given: GivenPace | undefined, standard: Pace): Pace {
   const { interval = standard.interval, inFlight = standard.inFlight } = given ?? {};
   checkSeconds(`${name}.interval`, interval);
   if (!Number.isInteger(inFlight) || inFlight < 1) {

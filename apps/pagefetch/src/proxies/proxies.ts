@@ -36,6 +36,8 @@ export interface ProxyInfo {
   readonly id: string;
   readonly pool: string;
   readonly country: string | undefined;
+  /** What a request costs by it, in the operator's unit. */
+  readonly cost: number;
   readonly inFlight: number;
   /** From 0 to 1, weighted to what was last. */
   readonly failing: number;
@@ -277,6 +279,7 @@ export function createProxies(options: ProxiesOptions = {}): ManagedProxies {
         id: entry.id,
         pool,
         country: entry.country,
+        cost: entry.cost,
         inFlight,
         failing: health.failing,
         latency: health.latency,

@@ -12,7 +12,7 @@ import { runInRoot } from "../ports/context-storage.ts";
 interface Attached {
   readonly params: {
     readonly sessionId: string;
-    readonly workerInfo: { readonly workerId: string };
+    readonly workerInfo: { readonly title: string };
   };
 }
 
@@ -26,9 +26,16 @@ class Interrupter {
     this.#session = session;
     session.connect(); // throws under --permission
     const attached = ({ params }: Attached): void => {
-      this.#threads.set(params.workerInfo.workerId, params.sessionId);
+      // Its `workerId` counts what this session has seen; only the title has the number.
+      const [, threadId] = /^\[worker (\d+)\]/.exec(params.workerInfo.title) ?? [];
+      if (threadId !== undefined) this.#threads.set(threadId, params.sessionId);
+    };
+    const detached = ({ params }: { params: { sessionId: string } }): void => {
+      for (const [threadId, sessionId] of this.#threads)
+        if (sessionId === params.sessionId) this.#threads.delete(threadId);
     };
     session.on("NodeWorker.attachedToWorker", attached as never);
+    session.on("NodeWorker.detachedFromWorker", detached as never);
   }
 
   async terminate(threadId: number): Promise<boolean> {

@@ -258,7 +258,7 @@ export class EventLoop {
 
   readonly #timersDue = (): void => {
     this.#hostTimer = undefined;
-    this.#hopped();
+    this.hostTurned();
     this.timers.fireDue(this.time());
     if (this.timers.live > 0) this.#armHostTimer(this.timers.next());
   };
@@ -270,13 +270,13 @@ export class EventLoop {
     else this.host.microtask(this.#drain);
   }
 
-  #hopped(): void {
+  /** @internal The host had its turn, and calls. */ hostTurned(): void {
     this.#spent = 0;
     this.#checkAt = CLOCK_EVERY;
     this.#hoppedAt = this.time();
   }
   readonly #drainAfterHop = (): void => {
-    this.#hopped();
+    this.hostTurned();
     if (this.isExact) this.#drainOneStep();
     else this.#drain();
   };

@@ -19,13 +19,13 @@ let bare: Wait[] = []; // of the `rejectBare` that will run
 export const settled: Promise<never> = Promise.resolve() as Promise<never>; // of waits that have none
 
 /** Rejects `wait`, which was cancelled, two microtasks from now. */
-export function rejectCancelled(wait: Wait, resolve: Settle, reject: Settle): void {
+export function rejectCancelled(wait: Wait, resolve: Settle): void {
   const { loop } = wait.scope;
   const isCut = wait.cancellation?.source === "closed"; // its report tells the place
   if (stacksLeft > 0 || isCut || loop.isExact) {
     if (!loop.isExact && !isCut && stacksLeft-- === STACKS) endBurst(loop);
     traced.push(wait);
-    settled.then(makeCancelled).then(resolve, reject);
+    settled.then(makeCancelled).then(resolve, wait.reject);
   } else if (bare.push(wait) === 1) settled.then(ignore).then(rejectBare);
 }
 
@@ -41,14 +41,13 @@ function makeCancelled(): never {
   throw errorFor(traced.shift(), true);
 }
 makeCancelled.prototype = CancelledError.prototype;
-
 // One reaction for all of them, so they keep their order, and no stack is captured meanwhile.
 function rejectBare(): void {
   const waits = bare;
   bare = [];
   const limit: unknown = Reflect.get(Error, "stackTraceLimit");
   Reflect.set(Error, "stackTraceLimit", 0); // does nothing where it is frozen
-  for (const wait of waits) wait.rejectNow(errorFor(wait, false));
+  for (const wait of waits) wait.reject(errorFor(wait, false)); // a message never throws
   Reflect.set(Error, "stackTraceLimit", limit);
 }
 
@@ -62,7 +61,9 @@ function errorFor(wait: Wait, hasStack: boolean): CancelledError {
     error = Reflect.construct(CancelledError, [details, options], makeCancelled);
   } else {
     error = new CancelledError(details, options);
-    error.stack = `CancelledError: ${error.message}${LEFT_OUT}`;
+    if (Object.hasOwn(error, "stack"))
+      // not on Bun, where it would become enumerable
+      error.stack = `CancelledError: ${error.message}${LEFT_OUT}`;
   }
   // Marked as handled now, with the stack captured: for that the engine follows single reactions.
   const isLeft = details.source === "closed" && noteCut(error, wait);

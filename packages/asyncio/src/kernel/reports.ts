@@ -37,7 +37,7 @@ export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => v
 /** What a report needs. It does not hold the future, which must stay collectable. */
 export interface FailureRecord {
   readonly future: WeakRef<Future<unknown>>;
-  readonly twin: () => Future<unknown>; // pending and like that one, for when it was collected
+  readonly twin: () => Future<unknown>; // makes one of its kind, to report when it was collected
   readonly loop: EventLoop;
   readonly message: string;
   readonly exception: unknown;

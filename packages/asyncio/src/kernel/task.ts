@@ -7,7 +7,7 @@ import type { CancelSource } from "../errors/errors.ts";
 import { argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
 import { bindSignal } from "../ports/abort.ts";
-import { type Context, enteredContext } from "../structures/context-values.ts";
+import { type Context, type ContextValues, enteredContext } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { currentContext, currentScope, enterScope, runInScope } from "./context.ts";
 import { Future, type FutureListener, type FutureState } from "./future.ts";
@@ -38,13 +38,15 @@ export interface TaskOptions {
   readonly cancelGrace?: number | undefined;
 }
 
+/** For a subclass, which sets `scope` and calls `launch` when the task is to begin. */
+export const later: TaskOptions = {};
 /**
  * A running piece of work: await it for its result, `cancel()` it. Made by `createTask`.
  * Awaiting it and being cancelled meanwhile cancels it as well, and waits until it has ended.
  * Source: asyncio.Task; the design page lists what differs.
  */
 export class Task<T> extends Future<T> {
-  /** @internal */ readonly scope: Scope;
+  /** @internal */ scope!: Scope;
   /** @internal */ previous: Task<unknown> | undefined = undefined;
   /** @internal */ next: Task<unknown> | undefined = undefined;
   #name: string | number; // a number if it has none: the words are made on demand (bench: spawn)
@@ -56,18 +58,19 @@ export class Task<T> extends Future<T> {
 
   /** @internal With `held` it waits for `start()`: its group limits how many run. */
   constructor(loop: EventLoop, coroutine: Coroutine<T>, options: TaskOptions = {}, held = false) {
+    const cure = "Use `createTask(() => ...)`";
     if (typeof coroutine !== "function")
-      throw argumentError(
-        "`new Task`",
-        "a loop and a function",
-        loop,
-        "Use `createTask(() => ...)`",
-      );
+      throw argumentError("`new Task`", "a loop and a function", loop, cure);
     super({ loop });
-    const { context, name, cancelGrace, signal, eagerStart } = options;
-    this.#name = name === undefined ? ++loop.unnamed : String(name);
+    this.#name = options.name === undefined ? ++loop.unnamed : String(options.name);
     if (loop.debug) creationSites.set(this, stackAbove(Task));
-    const values = context ?? currentContext().share();
+    if (options !== later) this.launch(coroutine, options, held);
+  }
+  /** @internal The rest of it, in the async context of the creator; `kept` are his variables. */
+  launch(coroutine: Coroutine<T>, options: TaskOptions, held = false, kept?: ContextValues): void {
+    const { context, cancelGrace, signal, eagerStart } = options;
+    const values = context ?? kept ?? currentContext().share();
+    const loop = this.getLoop();
     this.scope = new Scope(loop, { label: "task", context: values, task: this, cancelGrace });
     if (signal !== undefined) {
       const target = { cancel: (reason: unknown) => void this.cancelFor("abort", reason) };
@@ -152,7 +155,6 @@ export class Task<T> extends Future<T> {
     state.refusals = Number.POSITIVE_INFINITY;
     this.settle("cancelled", new CancelledError(state.first ?? { scope: this.scope }));
   }
-
   /** How many cancellations are in force. */
   cancelling(): number {
     return this.scope.cancelling();
@@ -166,7 +168,6 @@ export class Task<T> extends Future<T> {
     if (typeof this.#name === "number") this.#name = `Task-${this.#name}`;
     return this.#name;
   }
-
   /** Gives it another name. */
   setName(name: string): void {
     this.#name = String(name);
@@ -183,7 +184,6 @@ export class Task<T> extends Future<T> {
   override setException(_error: unknown): never {
     throw notSettable("setException", "throws");
   }
-
   /** What it waits for, a line for each branch; empty while it runs or sits in a foreign await. */
   waitingFor(): string[] {
     if (this.done()) return [];

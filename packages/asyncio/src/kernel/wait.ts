@@ -59,7 +59,7 @@ export class Wait<T = unknown> implements Place<T> {
   /** @internal Whether a bare promise may end it, unknown to the loop. */ isForeign = false;
   /** @internal Whether it waits for what is outside: virtual time stops. */ isOutside = false;
   readonly #resolve: Settle;
-  readonly #reject: Settle;
+  /** @internal */ readonly reject: Settle;
   /** @internal */ previous: Wait | undefined = undefined;
   /** @internal */ next: Wait | undefined = undefined;
   /** @internal */ list: WaitList | undefined = undefined;
@@ -80,12 +80,12 @@ export class Wait<T = unknown> implements Place<T> {
     if (resolve === undefined || reject === undefined) {
       this.promise = new Promise<T>(keepSettlers);
       this.#resolve = latest.resolve;
-      this.#reject = latest.reject;
+      this.reject = latest.reject;
       dropSettlers();
     } else {
       this.promise = settled; // nobody sees it
       this.#resolve = resolve;
-      this.#reject = reject;
+      this.reject = reject;
     }
     if (scope.loop.debug) {
       creationSites.set(this, stackAbove(Wait));
@@ -173,19 +173,15 @@ export class Wait<T = unknown> implements Place<T> {
         return void scope.loop.enqueue(this, true);
       }
       guardAbandonedBranches();
-      return void rejectCancelled(this as Wait, this.#resolve, this.#reject);
+      return void rejectCancelled(this as Wait, this.#resolve);
     }
     unlink(this.scope, this as Wait);
     if (this.cancellation !== undefined) renew(this.scope, this.cancellation);
     if (this.state === "resumed") this.#resolve(this.offer);
     else {
       this.promise.then(undefined, ignore); // an abandoned wait never crashes the process
-      this.#reject(this.offer);
+      this.reject(this.offer);
     }
-  }
-
-  /** @internal */ rejectNow(error: CancelledError): void {
-    this.#reject(error);
   }
 
   #end(state: WaitState, outcome: unknown): boolean {

@@ -159,6 +159,10 @@ class SocketSource implements NodeStreamSource, Securable {
     return this.readable;
   }
 
+  get isSocketOfOurs(): boolean {
+    return true;
+  }
+
   localAddress(): Address {
     const { localAddress: host = "", localPort: port = 0 } = this.readable;
     return { host, port };

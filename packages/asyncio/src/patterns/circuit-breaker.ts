@@ -15,12 +15,12 @@ import type { Coroutine } from "../kernel/task.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { describeSync, type SyncOptions } from "../sync/lock.ts";
 import { type ErrorMatcher, predicateOf } from "../tasks/exception-group.ts";
-import { Clock } from "./clock.ts";
+import { clockOf } from "./clock.ts";
 import type { Idling } from "./keyed.ts";
 import { Recent } from "./recent.ts";
 import { tell } from "./reports.ts";
 import { isCancellation } from "./retry.ts";
-import { Course, type Delay, type Delays, delayOf } from "./schedule.ts";
+import { type Course, courseOf, type Delay, type Delays, delayOf } from "./schedule.ts";
 import { amount, anything, callback, count, finiteCount, settle, share } from "./settings.ts";
 
 /** Whether calls go through (closed), are refused (open), or a few are let through to see. */
@@ -90,7 +90,7 @@ export class CircuitBreaker implements Idling {
   readonly #counts: (error: unknown) => boolean;
   /** Calls and failures. */
   readonly #recent: Recent;
-  readonly #clock = new Clock(() => this.#change("closed"));
+  readonly #now = clockOf(() => this.#change("closed"));
   #state: CircuitState = "closed";
   /** How often it has changed: an outcome of before a change does not count. */
   #changes = 0;
@@ -117,7 +117,7 @@ export class CircuitBreaker implements Idling {
 
   /** As a call that came now would find it. */
   get state(): CircuitState {
-    const isOver = this.#state === "open" && this.#clock.now() >= this.#openUntil;
+    const isOver = this.#state === "open" && this.#now() >= this.#openUntil;
     return isOver ? "half-open" : this.#state;
   }
 
@@ -161,9 +161,9 @@ export class CircuitBreaker implements Idling {
 
   /** Opens it by hand, as too many failures do. */
   open(): void {
-    this.#course ??= new Course("`CircuitBreaker`", this.#reset);
-    const { delay = Number.POSITIVE_INFINITY } = this.#course.next(this.#lastError) ?? {};
-    this.#openUntil = this.#clock.now() + delay;
+    this.#course ??= courseOf("`CircuitBreaker`", this.#reset);
+    const { delay = Number.POSITIVE_INFINITY } = this.#course(this.#lastError) ?? {};
+    this.#openUntil = this.#now() + delay;
     this.#change("open");
   }
 
@@ -226,7 +226,7 @@ export class CircuitBreaker implements Idling {
   }
 
   #retryAfter(): number {
-    return this.#state === "open" ? Math.max(this.#openUntil - this.#clock.now(), 0) : 0;
+    return this.#state === "open" ? Math.max(this.#openUntil - this.#now(), 0) : 0;
   }
 
   #refusal(): CircuitOpenError {

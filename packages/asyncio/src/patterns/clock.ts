@@ -7,20 +7,16 @@
 import type { Host } from "../kernel/host.ts";
 import { here } from "../kernel/operation.ts";
 
-export class Clock {
-  readonly #changed: () => void;
-  #host: Host | undefined = undefined;
-
-  /** `changed` forgets what was noted; it is called before the first time of another clock. */
-  constructor(changed: () => void) {
-    this.#changed = changed;
-  }
-
-  /** Seconds on the clock of the running loop. */
-  now(): number {
+/**
+ * Gives the seconds on the clock of the running loop. `changed` forgets what was noted: it is
+ * called before the first time of another clock.
+ */
+export function clockOf(changed: () => void): () => number {
+  let known: Host | undefined;
+  return () => {
     const { host } = here().loop;
-    if (host !== this.#host && this.#host !== undefined) this.#changed();
-    this.#host = host;
+    if (host !== known && known !== undefined) changed();
+    known = host;
     return host.now();
-  }
+  };
 }

@@ -1,30 +1,37 @@
 /**
- * A job of a TaskQueue. In line it is a future and a promise that keeps the async context of the
- * code that added it. A task, with its scope and its context, is made when its turn comes: so
- * 100,000 jobs in line cost about half of as many tasks (bench: map).
+ * A job of a TaskQueue: a task that is launched when its turn comes. In line it has no scope of its
+ * own, and no step; what it keeps is the async context of the code that added it, and the context
+ * variables: so 100,000 jobs in line cost half of as many held tasks (bench: task-queue).
  *
- *     in line ──start()──▶ starting ──microtask──▶ running ──its task has ended──▶ done
- *        └────────cancel────────┴──────────────────────────────────────────────────▲
+ *     in line ──start()──▶ running ──its body has ended──▶ done
+ *        └───────cancel──────────────────────────────────────▲
  *
  * The queue is told once, when the job is done.
  */
 
-import { CancelledError } from "../errors/errors.ts";
+import { CancelledError, type CancelSource } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { currentContext } from "../kernel/context.ts";
-import { Future, type FutureListener } from "../kernel/future.ts";
+import type { FutureState } from "../kernel/future.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { type Coroutine, Task } from "../kernel/task.ts";
+import { type Coroutine, later, Task } from "../kernel/task.ts";
+import { contextHooks } from "../ports/context-storage.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
-import { dropSettlers, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
+
+const { AsyncResource } = contextHooks();
+const byHand = { requireManualDestroy: true }; // nothing is to be told of its end
 
 /** The queue, as its jobs see it. */
 export interface JobOwner {
-  /** Where all jobs are waited for. */
-  readonly keeper: Scope | undefined;
-  /** What the task of a job runs. */
+  /** Where all jobs are waited for: the deadlines around it count for each. */
+  keeper(): Scope | undefined;
+  /** That of all jobs in line: closed, and nothing waits in it. */
+  readonly lineScope: Scope;
+  /** What a job runs. */
   bodyOf<T>(job: Job<T>, body: Coroutine<T>): Coroutine<T>;
+  /** A job leaves the line without a turn. */
+  leave(job: Job<unknown>): void;
   jobDone(job: Job<unknown>): void;
 }
 
@@ -39,28 +46,24 @@ export interface JobDetails {
 }
 
 /**
- * What `queue.add` gives: await it for the result of the job, `cancel()` it. Awaiting it and being
- * cancelled meanwhile cancels it as well, and waits until it has ended. `TaskQueue` makes them.
+ * What `queue.add` gives, a task: await it for the result of the job, `cancel()` it. Awaiting it
+ * and being cancelled meanwhile cancels it as well, and waits until it has ended. `TaskQueue` makes
+ * them.
  *
  * @example
  * const queue = new patterns.TaskQueue({ limit: 1 });
  * const job: patterns.Job<string> = queue.add(() => asyncio.sleep(0.001, "sent"));
  * assert.equal(await job, "sent");
  */
-export class Job<T> extends Future<T> {
+export class Job<T> extends Task<T> {
   /** @internal */ readonly details: JobDetails;
-  /** @internal Links of its line. */
-  previous: Job<T> | undefined = undefined;
-  /** @internal */
-  next: Job<T> | undefined = undefined;
   /** @internal True once it has a place. */
   hasPlace = false;
   readonly #queue: JobOwner;
-  readonly #body: Coroutine<T>;
-  readonly #values: ContextValues | undefined;
-  #task: Task<T> | undefined = undefined;
-  /** Lets the reaction run that starts it, in the async context of `add`. */
-  #open: Settle | undefined = undefined;
+  #body: Coroutine<T> | undefined;
+  /** Both of who added it, while it stands in line. */
+  #variables: ContextValues | undefined = undefined;
+  #context: InstanceType<typeof AsyncResource> | undefined = undefined;
 
   static {
     // That of Future.prototype must be seen instead (kernel/future.ts).
@@ -69,105 +72,91 @@ export class Job<T> extends Future<T> {
 
   /** @internal Made by `queue.add`. */
   constructor(queue: JobOwner, body: Coroutine<T>, details: JobDetails) {
-    super();
+    super(here().loop, body, later);
+    this.scope = queue.lineScope;
     this.#queue = queue;
     this.#body = body;
     this.details = details;
-    this.#values = details.context === undefined ? currentContext().share() : undefined;
+    if (details.name !== undefined) this.setName(details.name);
   }
 
-  /**
-   * What it waits for: its turn, or what its task waits for. Empty while it runs, and when done.
-   */
-  waitingFor(): string[] {
-    if (this.done()) return [];
-    return this.hasPlace ? (this.#task?.waitingFor() ?? []) : ["its turn"];
+  /** @internal It stands in line. */
+  wait(): void {
+    this.#variables = currentContext().share();
+    this.#context = new AsyncResource("asyncio-ts", byHand);
   }
 
-  /**
-   * Asks it to stop. One that has not begun ends without having run. Returns false if it is done.
-   */
-  override cancel(reason?: unknown): boolean {
-    if (this.done()) return false;
-    if (this.#task !== undefined) return this.#task.cancel(reason);
-    this.#end("cancelled", new CancelledError({ reason, requestedBy: here().task?.getName() }));
-    return true;
+  /** @internal Its turn has come: of one that has not waited, in the call of `add`. */
+  override start(): void {
+    this.hasPlace = true;
+    const context = this.#context;
+    if (context === undefined) this.#launch();
+    else context.runInAsyncScope(this.#launch, this);
+  }
+
+  #launch(): void {
+    const body = this.#queue.bodyOf(this, this.#body as Coroutine<T>); // it is there until here
+    this.launch(body, this.details, false, this.#variables);
+    this.#body = this.#variables = this.#context = undefined;
+    if (this.owner?.mayBeDue === true) this.scope.mayBeDue = true;
+  }
+
+  /** What it waits for: its turn, or as any task. Empty while it runs, and when done. */
+  override waitingFor(): string[] {
+    return this.#isInLine ? ["its turn"] : super.waitingFor();
+  }
+
+  /** The context variables that it runs with. In line, those without `context` are a copy. */
+  override getContext(): Context {
+    if (!this.#isInLine) return super.getContext();
+    return this.details.context ?? new Context(this.#variables);
   }
 
   /** @internal */
   override forwardCancel(cancellation: Cancellation): void {
-    if (this.#task !== undefined) this.#task.forwardCancel(cancellation);
-    else if (!this.done()) {
-      const { reason, source, requestedBy } = cancellation;
-      const why = source === "closed" ? "group" : source;
-      this.#end("cancelled", new CancelledError({ reason, source: why, requestedBy }));
-    }
+    if (!this.#isInLine) return void super.forwardCancel(cancellation);
+    const { reason, source, requestedBy } = cancellation;
+    this.cancelFor(source === "closed" ? "group" : source, reason, requestedBy);
   }
 
-  /** @internal Its signal has aborted. */
-  aborted(reason: unknown): void {
-    if (this.#task !== undefined) this.#task.cancelFor("abort", reason);
-    else if (!this.done())
-      this.#end("cancelled", new CancelledError({ reason, source: "abort" }, { cause: reason }));
+  /** @internal In line it ends without having run. */
+  override cancelFor(
+    source: CancelSource,
+    reason?: unknown,
+    by?: string,
+    from?: Cancellation,
+  ): boolean {
+    if (!this.#isInLine) return super.cancelFor(source, reason, by, from);
+    const options = source === "abort" ? { cause: reason } : undefined;
+    this.settle("cancelled", new CancelledError({ reason, source, requestedBy: by }, options));
+    return true;
   }
 
-  /** @internal It stands in line: keeps the async context. */
-  wait(): void {
-    const turn = new Promise<{ readonly job: Job<unknown> }>(keepSettlers);
-    this.#open = latest.resolve;
-    dropSettlers();
-    turn.then(beginJob);
-  }
-
-  /** @internal Its turn has come. */
-  start(): void {
-    this.hasPlace = true;
-    const open = this.#open;
-    this.#open = undefined;
-    if (open === undefined) this.begin();
-    else open({ job: this });
-  }
-
-  /** @internal */ begin(): void {
-    if (this.done()) return; // cancelled meanwhile
-    const { name, cancelGrace, context = new Context(this.#values) } = this.details;
-    const body = this.#queue.bodyOf(this, this.#body);
-    this.#task = new Task(this.getLoop(), body, { name, cancelGrace, context });
-    this.#task.listen(this as FutureListener);
-  }
-
-  /** @internal Its task has ended. */
-  futureDone(): void {
-    const task = this.#task as Task<T>; // whose listener it is
-    task.observe();
-    if (task.state === "fulfilled") this.#end("fulfilled", task.value);
-    else this.#end(task.state as "rejected" | "cancelled", task.failure); // it has ended
-  }
-
-  /** @internal The deadlines around its owner count for its task. */
-  get owner(): Scope | undefined {
-    return this.#queue.keeper;
-  }
-
-  #end(state: "fulfilled" | "rejected" | "cancelled", outcome: unknown): void {
-    this.settle(state, outcome);
+  /** @internal */
+  override settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
+    if (this.done()) return;
+    if (!this.hasPlace) this.#queue.leave(this as Job<unknown>);
+    this.#body = this.#variables = this.#context = undefined;
+    super.settle(state, outcome);
     this.#queue.jobDone(this as Job<unknown>);
+  }
+
+  get #isInLine(): boolean {
+    return !this.hasPlace && !this.done();
+  }
+
+  /** @internal */
+  override get owner(): Scope | undefined {
+    return this.#queue.keeper();
   }
 
   /** @internal */
   override describe(): string {
-    return this.details.name === undefined ? "a job" : `job ${JSON.stringify(this.details.name)}`;
+    return `job ${JSON.stringify(this.getName())}`;
   }
 
   /** @internal */
   override waitsOn(): Iterable<Task<unknown>> {
-    return this.#task === undefined ? [] : [this.#task];
-  }
-
-  /** @internal */ override get variables(): Context {
-    return this.#task?.getContext() ?? this.details.context ?? new Context(this.#values);
+    return this.#isInLine ? [] : [this];
   }
 }
-
-/** One for all jobs, so that none in line has a function of its own (bench: map). */
-const beginJob = ({ job }: { readonly job: Job<unknown> }): void => job.begin();

@@ -5,7 +5,7 @@
  */
 
 import { LinkedList, type Links } from "../structures/linked-list.ts";
-import { Clock } from "./clock.ts";
+import { clockOf } from "./clock.ts";
 import { checkFunction, count, seconds, settle } from "./settings.ts";
 
 /** Something that can be asked whether anybody would miss it. */
@@ -50,7 +50,7 @@ export class Keyed<K, V extends Idling> {
   readonly #entries: Map<K, Entry<K, V>> = new Map();
   /** The one that was used least recently comes first. */
   readonly #order: LinkedList<Entry<K, V>> = new LinkedList();
-  readonly #clock = new Clock(() => {
+  readonly #now = clockOf(() => {
     for (const entry of this.#order.toArray()) entry.usedAt = Number.NEGATIVE_INFINITY;
   });
 
@@ -62,7 +62,7 @@ export class Keyed<K, V extends Idling> {
 
   /** The one of `key`. Use it at once: what is kept in a variable may be dropped here meanwhile. */
   for(key: K): V {
-    const now = this.#clock.now();
+    const now = this.#now();
     let entry = this.#entries.get(key);
     if (entry !== undefined) this.#order.remove(entry);
     else entry = { key, value: this.#make(key), usedAt: now, previous: undefined, next: undefined };

@@ -53,8 +53,8 @@ export interface PoolOptions<T> {
    */
   readonly reopen?: Delays | undefined;
   /**
-   * The group that it belongs to: one that is cancelled closes it, and none ends before it is
-   * closed. @default the run
+   * The group that it belongs to: one that is cancelled closes it, and none ends while something is
+   * open. @default the run
    */
   readonly owner?: Pick<TaskGroup, "createTask"> | undefined;
 }
@@ -225,7 +225,6 @@ export class Pool<T> implements AsyncDisposable {
 
   #attempt({ loop, task }: Caller): Got<Lent<T>> | undefined {
     if (this.isClosed) throw this.#stock.refusal();
-    this.#stock.begin();
     if (loop.isExact) loop.host.watch?.(this);
     const value = this.#stock.lend(task);
     return value === undefined ? undefined : { value };

@@ -3,14 +3,14 @@
  * a tenth of it. Constant in time and space, however much is counted.
  */
 
-import { Clock } from "./clock.ts";
+import { clockOf } from "./clock.ts";
 
 const SLOTS = 10;
 
 export class Recent {
   readonly #seconds: number;
   readonly #slots: { index: number; first: number; second: number }[] = [];
-  readonly #clock = new Clock(() => this.clear());
+  readonly #now = clockOf(() => this.clear());
 
   /** `seconds` is how long something counts. */
   constructor(seconds: number) {
@@ -42,6 +42,6 @@ export class Recent {
   }
 
   #index(): number {
-    return Math.floor((this.#clock.now() / this.#seconds) * SLOTS);
+    return Math.floor((this.#now() / this.#seconds) * SLOTS);
   }
 }

@@ -9,7 +9,7 @@ import { timeLeft } from "../tasks/due.ts";
 import { sleep } from "../tasks/sleep.ts";
 import { type SignalOption, timeout } from "../tasks/timeouts.ts";
 import { Recent } from "./recent.ts";
-import { Course, type Delays, delayOf, type Step } from "./schedule.ts";
+import { courseOf, type Delays, delayOf, type Step } from "./schedule.ts";
 import { amount, callback, countOr0, instanceOf, type Rule, settle, signal } from "./settings.ts";
 
 /** What `retry` takes. */
@@ -52,14 +52,14 @@ export async function retry<T>(
   checkCoroutine(api, body);
   const { budget, onRetry, signal } = settle(api, options, RETRY);
   return await opened(signal, async () => {
-    const course = new Course(api, delay);
+    const course = courseOf(api, delay);
     budget?.noteCall();
     for (let attempt = 1; ; attempt++) {
       try {
         return await body(attempt);
       } catch (error) {
         if (isCancellation(error)) throw error;
-        const step = course.next(error);
+        const step = course(error);
         if (step === undefined || !fits(step.delay) || budget?.allows() === false) throw error;
         onRetry?.(error, step);
         await sleep(step.delay);
@@ -95,10 +95,10 @@ export async function repeat<T>(
   const delay = delayOf(api, delays);
   checkCoroutine(api, body);
   return await opened(settle(api, options, { signal }).signal, async () => {
-    const course = new Course(api, delay);
+    const course = courseOf(api, delay);
     for (let run = 1; ; run++) {
       const value = await body(run);
-      const step = course.next();
+      const step = course();
       if (step === undefined) return value;
       await sleep(step.delay);
     }

@@ -169,28 +169,18 @@ function checkedDelay(api: string, delay: Delay, step: Step): number | undefined
   return Math.max(seconds, 0);
 }
 
-/** One use of a schedule, from its beginning. */
-export class Course {
-  readonly #api: string;
-  readonly #delay: Delay;
-  readonly #loop: EventLoop;
-  readonly #started: number;
-  #attempt = 0;
+/** Gives the next step, `delay` seconds from now; undefined when there is none. */
+export type Course = (error?: unknown) => (Step & { readonly delay: number }) | undefined;
 
-  constructor(api: string, delay: Delay, loop: EventLoop = here().loop) {
-    this.#api = api;
-    this.#delay = delay;
-    this.#loop = loop;
-    this.#started = loop.time();
-  }
-
-  /** The next step, `delay` seconds from now; undefined when there is none. */
-  next(error?: unknown): (Step & { readonly delay: number }) | undefined {
-    const elapsed = this.#loop.time() - this.#started;
-    const step = { attempt: ++this.#attempt, elapsed, error, random };
-    const delay = checkedDelay(this.#api, this.#delay, step);
-    return delay === undefined ? undefined : { ...step, delay };
-  }
+/** One use of a schedule, from its beginning, which is now. */
+export function courseOf(api: string, delay: Delay, loop: EventLoop = here().loop): Course {
+  const started = loop.time();
+  let attempt = 0;
+  return (error) => {
+    const step = { attempt: ++attempt, elapsed: loop.time() - started, error, random };
+    const seconds = checkedDelay(api, delay, step);
+    return seconds === undefined ? undefined : { ...step, delay: seconds };
+  };
 }
 
 /** From 0 up to 1. */

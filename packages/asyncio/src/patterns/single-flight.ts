@@ -17,6 +17,18 @@ export interface SingleFlightOptions<A extends readonly unknown[]> {
 const RULES = { name: anything, key: callback } as const;
 
 /**
+ * A task that belongs to all who wait for it. Whoever is cancelled leaves at once and the others go
+ * on; the last one cancels the task, and waits until it has ended, as an owner does.
+ */
+interface Flight<R> {
+  readonly task: Task<R>;
+  /** True once the last one has left: who comes now has to begin another. */
+  isLeft: boolean;
+  /** Gives what the task gives. The caller has asked for an interruption. */
+  wait(): Promise<R>;
+}
+
+/**
  * Gives a function that calls `fn` once for all who ask meanwhile: a call with the same key as one
  * that is under way waits for that one. Its value or its failure goes to all of them; nothing is
  * kept. Each caller can be cancelled by itself and leaves at once; the last one cancels the work,
@@ -43,7 +55,7 @@ export function singleFlight<A extends readonly unknown[], R>(
   const api = "`singleFlight`";
   checkCoroutine(api, fn);
   const { name = fn.name || undefined, key: makeKey } = settle(api, options, RULES);
-  const flights = new Map<unknown, Joint<R>>();
+  const flights = new Map<unknown, Flight<R>>();
 
   function keyOf(args: A): unknown {
     if (makeKey !== undefined) return makeKey(...args);
@@ -52,9 +64,31 @@ export function singleFlight<A extends readonly unknown[], R>(
     throw argumentError(api, "a `key` for calls with several arguments", undefined, cure);
   }
 
-  function begin(key: unknown, args: A): Joint<R> {
+  function begin(key: unknown, args: A): Flight<R> {
     const task = new Task(here().loop, () => fn(...args), { name });
-    const flight = new Joint(task);
+    let waiting = 0;
+    const flight: Flight<R> = {
+      task,
+      isLeft: false,
+      wait() {
+        const scope = here();
+        const cycle = task.cycleThrough(scope);
+        if (cycle !== undefined) return refused(scope, task, cycle);
+        waiting++;
+        const wait = park<R>(scope, task, (_wait, cancellation) => {
+          if (waiting === 1) {
+            flight.isLeft = true;
+            task.forwardCancel(cancellation);
+            return false;
+          }
+          waiting--;
+          task.unlisten(wait);
+          return true;
+        });
+        task.listen(wait);
+        return wait.promise;
+      },
+    };
     flights.set(key, flight);
     task.listen({
       futureDone() {
@@ -78,40 +112,4 @@ export function singleFlight<A extends readonly unknown[], R>(
       return Promise.reject(error);
     }
   };
-}
-
-/**
- * A task that belongs to all who wait for it. Whoever is cancelled leaves at once and the others go
- * on; the last one cancels the task, and waits until it has ended, as an owner does.
- */
-class Joint<T> {
-  readonly task: Task<T>;
-  #waiting = 0;
-  /** True once the last one has left: who comes now has to begin another. */
-  isLeft = false;
-
-  constructor(task: Task<T>) {
-    this.task = task;
-  }
-
-  /** Gives what the task gives. The caller has asked for an interruption. */
-  wait(): Promise<T> {
-    const { task } = this;
-    const scope = here();
-    const cycle = task.cycleThrough(scope);
-    if (cycle !== undefined) return refused(scope, task, cycle);
-    this.#waiting++;
-    const wait = park<T>(scope, task, (_wait, cancellation) => {
-      if (this.#waiting === 1) {
-        this.isLeft = true;
-        task.forwardCancel(cancellation);
-        return false;
-      }
-      this.#waiting--;
-      task.unlisten(wait);
-      return true;
-    });
-    task.listen(wait);
-    return wait.promise;
-  }
 }

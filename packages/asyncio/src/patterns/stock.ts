@@ -11,9 +11,10 @@
  * left goes to the next in line. An item is idle, lent, or with one of these tasks, and never on
  * its way.
  *
- * The pool itself is a task as well, its keeper, from the first item on, a child of its owner if it
- * has one. It waits until all is closed; cancelled, by the end of the run for example, it closes
- * the pool. So no run ends before its pools, and a test sees one that was left open.
+ * The pool itself is a task as well, its keeper, while something is open: a child of its owner if
+ * it has one. It waits until all is closed; cancelled, by the end of the run for example, it closes
+ * the pool. So no run ends before its pools, a test sees one that was left open, and one that has
+ * nothing open holds nobody up, and leaves nothing behind when it is dropped.
  *
  * Invariants: somebody waits only while no item is idle that can be lent at once.
  * idle + lent + busy + opening + closing <= max, unless `max` was lowered.
@@ -32,7 +33,7 @@ import { TaskGroup } from "../tasks/task-group.ts";
 import { type Item, Lent } from "./loan.ts";
 import { type Ended, RETURNED } from "./release.ts";
 import type { Resource } from "./resource.ts";
-import { Course, type Delay } from "./schedule.ts";
+import { type Course, courseOf, type Delay } from "./schedule.ts";
 import { instanceOf, type Rule } from "./settings.ts";
 
 /** The option `owner`, wherever something is kept open. */
@@ -126,9 +127,11 @@ export class Stock<T> {
       }
     }
     while (this.keeper !== undefined && this.#kept < this.options.min) if (!this.#open()) break;
-    if (!this.isClosed || this.#kept + this.closing > 0) return;
+    const isWanted = !this.isClosed && this.waiters.length + this.options.min > 0;
+    if (isWanted || this.#kept + this.closing > 0) return;
     if (this.#timer !== undefined) this.#home.loop.cancelTimer(this.#timer);
     this.#timer = undefined;
+    if (!this.isClosed) this.keeper = undefined; // the next one who wants an item brings another
     this.#keeping?.joined(undefined);
   }
 
@@ -197,6 +200,7 @@ export class Stock<T> {
       this.#setTimer(this.#reopensAt);
       return false;
     }
+    if (!this.#begin()) return false;
     const task = this.#start("open", () => this.#resource.open());
     this.opening.add(task);
     this.#whenDone(task, () => {
@@ -221,9 +225,9 @@ export class Stock<T> {
     this.failed++;
     const isTold = this.waiters.first?.fail(error) ?? false;
     if (!isTold && this.#course === undefined) this.#report("opening an item of", error);
-    this.#course ??= new Course("`reopen`", this.options.reopen, this.#home.loop);
+    this.#course ??= courseOf("`reopen`", this.options.reopen, this.#home.loop);
     try {
-      this.#reopensAt = this.#now() + (this.#course.next(error)?.delay ?? 0);
+      this.#reopensAt = this.#now() + (this.#course(error)?.delay ?? 0);
     } catch (exception) {
       this.#report("`reopen` of", exception);
     }
@@ -275,14 +279,21 @@ export class Stock<T> {
 
   // --- the pool's own tasks, and its timer
 
-  /** Has a keeper from now on. @throws InvalidStateError where the owner has ended. */
-  begin(): void {
-    if (this.keeper !== undefined) return;
+  /** Has a keeper from now on; false where the owner or the run has ended: all are told. */
+  #begin(): boolean {
     const { description: name, options } = this;
+    const { loop } = this.#home;
     const keep = (): Promise<void> => this.#waitForEnd();
-    this.keeper = this.#enterHome(
-      () => options.owner?.createTask(keep, { name }) ?? new Task(this.#home.loop, keep, { name }),
-    );
+    try {
+      loop.checkOpen("`pool.acquire`");
+      this.keeper ??= this.#enterHome(
+        () => options.owner?.createTask(keep, { name }) ?? new Task(loop, keep, { name }),
+      );
+      return true;
+    } catch (error) {
+      this.waiters.failAll(() => error);
+      return false;
+    }
   }
 
   #start<R>(what: string, body: () => Promise<R>): Task<R> {
@@ -302,7 +313,9 @@ export class Stock<T> {
   }
 
   async #waitForEnd(): Promise<void> {
-    if (this.isClosed && this.#kept + this.closing === 0) return;
+    const scope = here();
+    const isOver = this.isClosed && this.#kept + this.closing === 0;
+    if (isOver || this.keeper !== scope.task) return; // it was not needed for long
     const subject = {
       describeWait: () =>
         this.isClosed
@@ -310,7 +323,6 @@ export class Stock<T> {
           : `the end of ${this.description}`,
       waitsOn: () => (this.isClosed ? this.subject.waitsOn() : []),
     };
-    const scope = here();
     const keeping = park<void>(scope, subject, () => {
       this.close();
       return false;

@@ -26,7 +26,7 @@ import { checkIterable } from "../tasks/iterables.ts";
 import { sleep } from "../tasks/sleep.ts";
 import { CancelScope, type SignalOption, underSignal } from "../tasks/timeouts.ts";
 import { wait } from "../tasks/wait.ts";
-import { Course, type Delay, type Delays, delayOf, exponential } from "./schedule.ts";
+import { courseOf, type Delay, type Delays, delayOf, exponential } from "./schedule.ts";
 import {
   anything,
   callback,
@@ -157,6 +157,7 @@ interface End {
 class Supervision {
   readonly #children: readonly Child[];
   readonly #settings: Settings;
+  readonly #label: string;
   readonly #loop = here().loop;
   /** When children were started again, in the last `period` seconds. */
   readonly #restarts: number[] = [];
@@ -171,6 +172,7 @@ class Supervision {
   constructor(children: readonly Child[], settings: Settings) {
     this.#children = children;
     this.#settings = settings;
+    this.#label = describeSync("supervisor", settings.name);
   }
 
   async run(): Promise<void> {
@@ -199,7 +201,7 @@ class Supervision {
   /** Waits until that is so, or it gives up. */
   async #until(isSo: () => boolean): Promise<void> {
     const subject = {
-      describeWait: () => `the children of ${this.#describe()}`,
+      describeWait: () => `the children of ${this.#label}`,
       waitsOn: () => this.#children.flatMap(({ keeper }) => (keeper?.done() ? [] : (keeper ?? []))),
     };
     while (this.#verdict === undefined && !isSo()) {
@@ -226,7 +228,7 @@ class Supervision {
   }
 
   async #keep(child: Child): Promise<void> {
-    let course = new Course(api, child.delay);
+    let course = courseOf(api, child.delay);
     for (;;) {
       const begun = this.#loop.time();
       const end = await this.#runOnce(child);
@@ -237,16 +239,17 @@ class Supervision {
         return;
       }
       const { intensity, period, onRestart } = this.#settings;
-      if (this.#loop.time() - begun >= period) course = new Course(api, child.delay);
-      const seconds = course.next(end.error)?.delay;
+      if (this.#loop.time() - begun >= period) course = courseOf(api, child.delay);
+      const seconds = course(end.error)?.delay;
       const error = hasFailed
         ? end.error
         : new InvalidStateError(`${describe(child)} has returned`);
       if (seconds === undefined) return this.#giveUp(child, "is not to be started again", error);
-      if (!this.#mayRestart()) {
-        const limit = `${intensity} restarts within ${formatSeconds(period)}`;
+      const now = this.#loop.time();
+      while (now - (this.#restarts[0] ?? now) > period) this.#restarts.shift();
+      const limit = `${intensity} restarts within ${formatSeconds(period)}`;
+      if (this.#restarts.push(now) > intensity)
         return this.#giveUp(child, `has ended after ${limit}`, error);
-      }
       if (onRestart !== undefined) onRestart(child.name, end.error);
       else if (hasFailed)
         this.#report(`${describe(child)} has failed, and is started again`, error);
@@ -288,17 +291,10 @@ class Supervision {
   #giveUp(child: Child, why: string, error: unknown): void {
     if (this.#verdict !== undefined) this.#failedLate(child, error);
     else {
-      this.#verdict = `${this.#describe()} gives up: ${describe(child)} ${why}`;
+      this.#verdict = `${this.#label} gives up: ${describe(child)} ${why}`;
       this.#failures.push(error);
       this.#changed();
     }
-  }
-
-  #mayRestart(): boolean {
-    const now = this.#loop.time();
-    const { intensity, period } = this.#settings;
-    while (now - (this.#restarts[0] ?? now) > period) this.#restarts.shift();
-    return this.#restarts.push(now) <= intensity;
   }
 
   /** The last first, each when the one after it has ended. */
@@ -306,7 +302,7 @@ class Supervision {
     for (const child of [...this.#children].reverse()) {
       const { keeper, stopDelay } = child;
       if (keeper === undefined || keeper.done()) continue;
-      keeper.cancel(`${this.#describe()} is stopping`);
+      keeper.cancel(`${this.#label} is stopping`);
       await wait([keeper], { delay: stopDelay });
       if (keeper.done()) continue;
       const late = `has not ended ${formatSeconds(stopDelay)} after it was stopped, and is left behind`;
@@ -314,12 +310,8 @@ class Supervision {
     }
   }
 
-  #describe(): string {
-    return describeSync("supervisor", this.#settings.name);
-  }
-
   #report(what: string, exception?: unknown): void {
-    const message = `${this.#describe()}: ${what}`;
+    const message = `${this.#label}: ${what}`;
     this.#loop.callExceptionHandler({ message, exception });
   }
 }

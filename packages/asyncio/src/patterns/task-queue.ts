@@ -21,17 +21,18 @@ import {
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
+import { currentContext } from "../kernel/context.ts";
 import { completed, here } from "../kernel/operation.ts";
-import { park, type Scope } from "../kernel/scope.ts";
+import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task, TaskOptions } from "../kernel/task.ts";
-import { type Wait, WaitList } from "../kernel/wait.ts";
+import type { Wait } from "../kernel/wait.ts";
 import { bindSignal, checkSignalType } from "../ports/abort.ts";
-import { LinkedList } from "../structures/linked-list.ts";
 import { describeSync } from "../sync/lock.ts";
 import { createTask } from "../tasks/create-task.ts";
 import { TaskGroup } from "../tasks/task-group.ts";
 import { timeout } from "../tasks/timeouts.ts";
 import { Job, type JobDetails, type JobOwner } from "./job.ts";
+import { JobLine } from "./job-line.ts";
 import type { Idling } from "./keyed.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 
@@ -79,12 +80,6 @@ const JOB: Names<JobOptions> = {
   cancelGrace: 1,
 };
 
-/** Jobs of one priority. */
-interface Line {
-  readonly priority: number;
-  readonly jobs: LinkedList<Job<unknown>>;
-}
-
 /**
  * Runs jobs, so many at a time, as long as its owner lives. A failure belongs to whoever awaits the
  * job, and cancels nobody else. When the owner's body has returned, the owner waits for the jobs;
@@ -104,9 +99,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
   /** Of jobs without options. */
   readonly #details: JobDetails;
   #limit: number;
-  /** In the order of their priorities. None is empty. */
-  readonly #lines: Line[] = [];
-  #waiting = 0;
+  readonly #line = new JobLine();
   readonly #running: Set<Job<unknown>> = new Set();
   readonly #counts = { done: 0, failed: 0, cancelled: 0 };
   /** Pauses that are in force: nothing begins while there are any. */
@@ -117,12 +110,11 @@ export class TaskQueue implements AsyncDisposable, Idling {
   #keeper: Task<void> | undefined = undefined;
   /** The keeper waits. */
   #join: Wait<void> | undefined = undefined;
-  readonly #joiners: WaitList = new WaitList();
-  /** Those who wait until fewer than `offer` are in line. */
-  readonly #belows: Set<Wait<void>> = new Set();
+  /** Those who wait until fewer than `offer` are in line, or until it is idle: 0. */
+  readonly #waits: Set<Wait<void>> = new Set();
   readonly #subject = {
     describeWait: (): string => this.#describe(),
-    waitsOn: (): Task<unknown>[] => [...this.#running].flatMap((job) => [...job.waitsOn()]),
+    waitsOn: (): Task<unknown>[] => [...this.#running],
   };
   readonly #jobOwner: JobOwner;
 
@@ -132,7 +124,6 @@ export class TaskQueue implements AsyncDisposable, Idling {
     const { limit = Number.POSITIVE_INFINITY, rate, onError, owner, name } = options ?? {};
     const { timeout = Number.POSITIVE_INFINITY, paused = false } = options ?? {};
     checkCount(api, "`limit`", limit, 0);
-    checkSeconds(api, "`timeout` in seconds", timeout);
     if (typeof paused !== "boolean") throw argumentError(api, "`paused` as a boolean", paused);
     if (rate !== undefined && !(rate instanceof RateLimiter))
       throw argumentError(api, "`rate` to be a RateLimiter", rate);
@@ -141,22 +132,18 @@ export class TaskQueue implements AsyncDisposable, Idling {
     if (owner !== undefined && !(owner instanceof TaskGroup))
       throw argumentError(api, "`owner` to be a task group", owner);
     this.#options = { ...options };
-    this.#details = {
-      priority: 0,
-      timeout,
-      name: undefined,
-      context: undefined,
-      cancelGrace: undefined,
-    };
+    this.#details = this.#detailsOf(api, { timeout });
     this.#limit = limit;
     this.name = name;
     if (paused) this.pause();
-    const queue = this;
+    const { loop } = here();
+    const lineScope = new Scope(loop, { label: "a job in line", context: currentContext() });
+    lineScope.closed = true;
     this.#jobOwner = {
-      get keeper(): Scope | undefined {
-        return queue.#keeper?.scope;
-      },
+      keeper: () => this.#keeper?.scope,
+      lineScope,
       bodyOf: (job, body) => this.#bodyOf(job, body),
+      leave: (job) => this.#line.remove(job),
       jobDone: (job) => this.#jobDone(job),
     };
   }
@@ -174,7 +161,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
 
   /** True if nothing runs and nothing stands in line. */
   get idle(): boolean {
-    return this.#running.size === 0 && this.#waiting === 0;
+    return this.#running.size === 0 && this.#line.size === 0;
   }
 
   /** True while a pause is in force. */
@@ -203,14 +190,16 @@ export class TaskQueue implements AsyncDisposable, Idling {
     if (this.#keeper === undefined) this.#startKeeper();
     const added = new Job<T>(this.#jobOwner, job, details);
     const member = added as unknown as Job<unknown>; // what it gives is nothing to the queue
-    this.#enter(member);
-    if (signal?.aborted === true) added.aborted(signal.reason);
-    else if (signal !== undefined) {
-      const futureDone = bindSignal({ cancel: (reason) => added.aborted(reason) }, signal);
-      added.listen({ futureDone });
+    if (this.#line.size === 0 && this.#hasRoom && signal?.aborted !== true) this.#start(member);
+    else {
+      this.#line.add(member);
+      added.wait();
     }
-    if (!added.done()) this.#serve();
-    if (!added.done() && !added.hasPlace) added.wait();
+    if (signal !== undefined) {
+      const target = { cancel: (reason: unknown) => void added.cancelFor("abort", reason) };
+      if (signal.aborted) target.cancel(signal.reason);
+      else added.listen({ futureDone: bindSignal(target, signal) });
+    }
     return added;
   }
 
@@ -228,7 +217,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
 
   /** Cancels the jobs that have not begun, for `reason`: how many. */
   clear(reason?: unknown): number {
-    const jobs = this.#lines.flatMap((line) => line.jobs.toArray());
+    const jobs = this.#line.toArray();
     for (const job of jobs) job.cancel(reason);
     return jobs.length;
   }
@@ -242,13 +231,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
 
   /** Waits until nothing runs and nothing stands in line. Cancelled, it changes nothing. */
   join(): Promise<void> {
-    const scope = here();
-    const stop = scope.interruption(this.#subject);
-    if (stop !== undefined) return stop;
-    if (this.idle) return completed(scope, this.#subject, undefined);
-    const wait = park<void>(scope, this.#subject);
-    this.#joiners.add(wait as Wait);
-    return wait.promise;
+    return this.#until(0);
   }
 
   /**
@@ -256,17 +239,23 @@ export class TaskQueue implements AsyncDisposable, Idling {
    */
   async whenBelow(size: number): Promise<void> {
     checkCount("`queue.whenBelow`", "a number of jobs", size);
+    await this.#until(size);
+  }
+
+  /** With 0, until it is idle. */
+  #until(size: number): Promise<void> {
     const scope = here();
     const stop = scope.interruption(this.#subject);
-    if (stop !== undefined) return await stop;
-    if (this.#waiting < size) return await completed(scope, this.#subject, undefined);
-    const wait = park<void>(scope, this.#subject, () => {
-      this.#belows.delete(wait);
-      return true;
-    });
+    if (stop !== undefined) return stop;
+    if (this.#isBelow(size)) return completed(scope, this.#subject, undefined);
+    const wait: Wait<void> = park<void>(scope, this.#subject, () => this.#waits.delete(wait));
     wait.offer = size;
-    this.#belows.add(wait);
-    await wait.promise;
+    this.#waits.add(wait);
+    return wait.promise;
+  }
+
+  #isBelow(size: number): boolean {
+    return size === 0 ? this.idle : this.#line.size < size;
   }
 
   /** Takes no more jobs, and waits for those that there are. */
@@ -287,7 +276,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
       number
     >
   > {
-    const [limit, running, waiting] = [this.#limit, this.#running.size, this.#waiting];
+    const [limit, running, waiting] = [this.#limit, this.#running.size, this.#line.size];
     return Object.freeze({ limit, running, waiting, paused: this.paused, ...this.#counts });
   }
 
@@ -303,63 +292,31 @@ export class TaskQueue implements AsyncDisposable, Idling {
     return { priority, timeout, name, context, cancelGrace };
   }
 
-  #enter(job: Job<unknown>): void {
-    const { priority } = job.details;
-    const place = this.#placeOf(priority);
-    let line = this.#lines[place];
-    if (line?.priority !== priority) {
-      line = { priority, jobs: new LinkedList() };
-      this.#lines.splice(place, 0, line);
-    }
-    line.jobs.add(job);
-    this.#waiting++;
+  /** Whether the next job may begin. */
+  get #hasRoom(): boolean {
+    return this.#running.size < this.#limit && !this.paused && this.#pacing === undefined;
   }
 
-  /** Where the line of `priority` is, or is to be. */
-  #placeOf(priority: number): number {
-    let [low, high] = [0, this.#lines.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.#lines[middle] as Line).priority < priority) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  #leave(job: Job<unknown>): void {
-    const place = this.#placeOf(job.details.priority);
-    const { jobs } = this.#lines[place] as Line; // it stands there
-    jobs.remove(job);
-    if (jobs.size === 0 && place === 0)
-      this.#lines.shift(); // much faster than `splice`
-    else if (jobs.size === 0) this.#lines.splice(place, 1);
-    this.#waiting--;
+  #start(job: Job<unknown>): void {
+    this.#running.add(job);
+    if (this.#options.rate !== undefined) this.#pacing = job;
+    job.start();
   }
 
   /** Begins those whose turn it is. Tells those who wait for the queue how it stands. */
   #serve(): void {
-    while (this.#running.size < this.#limit && !this.paused && this.#pacing === undefined) {
-      const job = this.#lines[0]?.jobs.first;
+    while (this.#hasRoom) {
+      const job = this.#line.first;
       if (job === undefined) break;
-      this.#leave(job);
-      this.#running.add(job);
-      if (this.#options.rate !== undefined) this.#pacing = job;
-      job.start();
+      this.#line.remove(job);
+      this.#start(job);
     }
-    if (this.#belows.size > 0) this.#tellBelows();
+    for (const wait of this.#waits)
+      if (this.#isBelow(wait.offer as number) && this.#waits.delete(wait)) wait.resume(); // see #until
     if (!this.idle) return;
-    this.#joiners.resumeAll(undefined);
     this.#keeper = undefined;
     this.#join?.joined();
     this.#join = undefined;
-  }
-
-  #tellBelows(): void {
-    for (const wait of this.#belows) {
-      if (this.#waiting >= (wait.offer as number)) continue; // put there by whenBelow
-      this.#belows.delete(wait);
-      wait.resume();
-    }
   }
 
   #bodyOf<T>(job: Job<T>, body: Coroutine<T>): Coroutine<T> {
@@ -381,8 +338,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
   #jobDone(job: Job<unknown>): void {
     const { state } = job;
     this.#counts[state === "fulfilled" ? "done" : state === "rejected" ? "failed" : "cancelled"]++;
-    if (!job.hasPlace) this.#leave(job);
-    else this.#running.delete(job);
+    if (job.hasPlace) this.#running.delete(job);
     if (this.#pacing === job) this.#pacing = undefined; // cancelled before its body ran
     const { onError } = this.#options;
     if (state === "rejected" && onError !== undefined) this.#tell(onError, job);
@@ -437,9 +393,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
   }
 
   #cancelJobs(cancellation: Cancellation): void {
-    for (const { jobs } of [...this.#lines])
-      for (const job of jobs.toArray()) job.forwardCancel(cancellation);
-    for (const job of [...this.#running]) job.forwardCancel(cancellation);
+    for (const job of [...this.#line.toArray(), ...this.#running]) job.forwardCancel(cancellation);
   }
 
   #checkOpen(api: string): void {
@@ -454,7 +408,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
   }
 
   #describe(): string {
-    const [running, waiting] = [this.#running.size, this.#waiting];
+    const [running, waiting] = [this.#running.size, this.#line.size];
     const why = this.paused ? ", paused" : "";
     return `the jobs of ${describeSync("TaskQueue", this.name)}${why}, ${running} running, ${waiting} in line`;
   }

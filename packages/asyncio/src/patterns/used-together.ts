@@ -21,8 +21,8 @@ export interface SharedOptions {
   /** Seconds that it stays open when the last user has left. @default 0 */
   readonly idle?: number | undefined;
   /**
-   * The group that it belongs to: one that is cancelled closes it, and none ends before it is
-   * closed. @default the run
+   * The group that it belongs to: one that is cancelled closes it, and none ends while something is
+   * open. @default the run
    */
   readonly owner?: Pick<TaskGroup, "createTask"> | undefined;
 }

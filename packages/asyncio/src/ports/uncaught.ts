@@ -1,7 +1,7 @@
 /**
- * Rejections that reach the host unhandled. The library answers for its own, and hands every other
- * one back: with the listener off, it is rejected again, and the host does what it would have done
- * without us. If the program listens itself, it decides.
+ * Rejections that reach the host unhandled. A listener of ours takes those of the library out.
+ * Every other one is rejected a second time while the listener is off, so that the host does what
+ * it would have done without us. Where the program listens as well, its listener decides.
  */
 
 import { CancelledError } from "../errors/errors.ts";

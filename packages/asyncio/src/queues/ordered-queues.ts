@@ -100,7 +100,7 @@ interface Entry<T> {
  * A binary heap that stays as it was when `compare` throws: an operation first finds the path along
  * which entries move, comparing only, and then moves them.
  */
-class Heap<T> implements ItemStore<T> {
+export class Heap<T> implements ItemStore<T> {
   readonly #compare: Compare<T>;
   #entries: Entry<T>[] = [];
   #sequence = 0;

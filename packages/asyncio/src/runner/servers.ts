@@ -25,6 +25,6 @@ export async function reportServers(loop: EventLoop, before: number): Promise<vo
     count === 1
       ? "a server that was opened meanwhile still listens"
       : `${count} servers that were opened meanwhile still listen`;
-  const message = `main has ended, and ${what}: operations of this run in the handlers are cut off from now on. Let main wait until the server may be closed`;
+  const message = `main has ended, and ${what}: from now on its handlers cannot use operations of this run. Let main wait until the server may be closed`;
   loop.callExceptionHandler({ message });
 }

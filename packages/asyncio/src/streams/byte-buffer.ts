@@ -12,6 +12,11 @@ const MOST_KEPT = 4;
 /** So many bytes are looked at one by one: a call of the engine costs more. */
 const SHORT = 24;
 const LAST_ASCII = 0x7f;
+/**
+ * Bytes that are decoded together for short pieces of text that follow each other, as lines do: a
+ * call of the decoder costs more than a line (bench: lines). No more, for a piece keeps all of it.
+ */
+const TOGETHER = 1024;
 
 export class ByteBuffer {
   #bytes: Uint8Array = EMPTY;
@@ -20,6 +25,14 @@ export class ByteBuffer {
   #end = 0;
   /** True if `#bytes` was made here: what lies behind `#end` is free. */
   #isOwn = false;
+  /** True if a part of `#bytes` was given away. */
+  #isShared = false;
+  /** The text of the bytes of `#bytes` from `#textFrom` on, each of which is one character. */
+  #text = "";
+  #textFrom = 0;
+  /** No piece of text that begins before it is decoded together with others: that was tried. */
+  #triedTo = 0;
+  #textDecoder: PieceDecoder | undefined = undefined;
 
   get length(): number {
     return this.#end - this.#start;
@@ -28,23 +41,36 @@ export class ByteBuffer {
   append(chunk: Uint8Array): void {
     const { length } = this;
     if (length === 0) {
+      this.#forgetText();
       this.#bytes = chunk;
       this.#start = 0;
       this.#end = chunk.length;
       this.#isOwn = false;
       return;
     }
-    if (!this.#isOwn || this.#end + chunk.length > this.#bytes.length) {
-      // A new array, never the old one again: pieces of it may have been given away.
-      const grown = new Uint8Array(2 * (length + chunk.length));
-      grown.set(this.#bytes.subarray(this.#start, this.#end));
-      this.#bytes = grown;
-      this.#start = 0;
-      this.#end = length;
-      this.#isOwn = true;
-    }
+    if (!this.#isOwn || this.#end + chunk.length > this.#bytes.length)
+      this.#makeRoom(length + chunk.length);
     this.#bytes.set(chunk, this.#end);
     this.#end += chunk.length;
+  }
+
+  /** Moves the bytes to the front of an array of ours that has room for `size`. */
+  #makeRoom(size: number): void {
+    const { length } = this;
+    // Its own array again if that is large enough, and no part of it was given away: lines as text
+    // are copies (bench: lines).
+    const isReused = this.#isOwn && !this.#isShared && size <= this.#bytes.length;
+    if (isReused) this.#bytes.copyWithin(0, this.#start, this.#end);
+    else {
+      const grown = new Uint8Array(2 * size);
+      grown.set(this.#bytes.subarray(this.#start, this.#end));
+      this.#bytes = grown;
+      this.#isOwn = true;
+      this.#isShared = false;
+    }
+    this.#forgetText();
+    this.#start = 0;
+    this.#end = length;
   }
 
   /** Removes the first `length` bytes, of at least as many. */
@@ -57,12 +83,15 @@ export class ByteBuffer {
   /** The bytes from `from` to `to`, which stay. They are never written to again. */
   piece(from: number, to: number): Uint8Array {
     const [start, end] = [this.#start + from, this.#start + to];
-    const isSmall = (to - from) * MOST_KEPT < this.#bytes.buffer.byteLength;
-    return isSmall ? this.#bytes.slice(start, end) : this.#bytes.subarray(start, end);
+    const isSmall = (to - from) * MOST_KEPT < this.#bytes.length;
+    if (isSmall) return this.#bytes.slice(start, end);
+    this.#isShared = true;
+    return this.#bytes.subarray(start, end);
   }
 
   /** The text of the bytes from `from` to `to`, which stay. */
-  text(from: number, to: number, { decoder, isAscii }: PieceDecoder): string {
+  text(from: number, to: number, pieceDecoder: PieceDecoder): string {
+    const { decoder, isAscii } = pieceDecoder;
     const bytes = this.#bytes;
     const [start, end] = [this.#start + from, this.#start + to];
     if (isAscii && end - start <= SHORT) {
@@ -76,7 +105,30 @@ export class ByteBuffer {
       }
       if (at === end) return text;
     }
+    if (isAscii && this.#isInText(start, end, pieceDecoder))
+      return this.#text.slice(start - this.#textFrom, end - this.#textFrom);
     return decoder.decode(bytes.subarray(start, end));
+  }
+
+  /** Whether `#text` has the bytes from `start` to `end`; tries to make it so, once for each. */
+  #isInText(start: number, end: number, pieceDecoder: PieceDecoder): boolean {
+    const isSame = pieceDecoder === this.#textDecoder;
+    if (isSame && start >= this.#textFrom && end <= this.#textFrom + this.#text.length) return true;
+    const until = Math.min(start + TOGETHER, this.#end);
+    if ((isSame && start < this.#triedTo) || until - start < 2 * (end - start)) return false;
+    const text = pieceDecoder.decoder.decode(this.#bytes.subarray(start, until));
+    this.#textDecoder = pieceDecoder;
+    this.#triedTo = until;
+    this.#textFrom = start;
+    // As many characters as bytes: then each byte is one, and both can be cut at the same places.
+    this.#text = text.length === until - start ? text : "";
+    return this.#text.length >= end - start;
+  }
+
+  #forgetText(): void {
+    this.#text = "";
+    this.#triedTo = 0;
+    this.#textDecoder = undefined;
   }
 
   /** The byte at `index`, of those that there are. */
@@ -90,6 +142,7 @@ export class ByteBuffer {
   }
 
   clear(): void {
+    this.#forgetText();
     this.#bytes = EMPTY;
     this.#start = this.#end = 0;
     this.#isOwn = false;

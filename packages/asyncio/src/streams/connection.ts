@@ -17,6 +17,28 @@ export interface Connection extends ReaderAndWriter, AsyncDisposable {
   readonly writer: StreamWriter;
 }
 
+/**
+ * What a connection has beyond an array of two. It stands here, and not in each of them: idle
+ * connections are many.
+ */
+const connectionPrototype: object = Object.create(Array.prototype, {
+  reader: {
+    get(this: ReaderAndWriter): StreamReader {
+      return this[0];
+    },
+  },
+  writer: {
+    get(this: ReaderAndWriter): StreamWriter {
+      return this[1];
+    },
+  },
+  [Symbol.asyncDispose]: {
+    value(this: ReaderAndWriter): Promise<void> {
+      return this[1][Symbol.asyncDispose]();
+    },
+  },
+});
+
 /** A reader and a writer of `stream`, which is aborted if the options are wrong. */
 export function connectionOf(
   stream: ByteStream,
@@ -32,12 +54,6 @@ export function connectionOf(
     stream.abort();
     throw error;
   }
-  const connection = [reader, writer];
-  // Not enumerable: it is an array of two.
-  Object.defineProperties(connection, {
-    reader: { value: reader },
-    writer: { value: writer },
-    [Symbol.asyncDispose]: { value: () => writer[Symbol.asyncDispose]() },
-  });
-  return connection as unknown as Connection; // it has just become one
+  const connection: unknown = Object.setPrototypeOf([reader, writer], connectionPrototype);
+  return connection as Connection; // it has just become one
 }

@@ -13,6 +13,7 @@
 
 import { here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
+import type { Wait } from "../kernel/wait.ts";
 import { ignore } from "../structures/settlers.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { EofWatch, type WatchedReader } from "./eof-watch.ts";
@@ -20,6 +21,7 @@ import { busyError, IncompleteReadError } from "./errors.ts";
 import type { ByteStream } from "./network.ts";
 import { type Parser, ParserInput, readSoon, worthwhile } from "./parsing.ts";
 import { find, type Match, overrun, type Search, searchedIn } from "./separators.ts";
+import type { DirectStream, Receiver } from "./sides.ts";
 
 /**
  * Takes the first bytes, up to the separator `match`; it is undefined at the end of the stream.
@@ -28,9 +30,18 @@ export type Take<T> = (incoming: Incoming, match: Match | undefined) => T;
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-export class Incoming implements WatchedReader {
+interface Reactions {
+  arrived(chunk: Uint8Array | undefined): Uint8Array;
+  failed(error: unknown): never;
+  kept(chunk: Uint8Array | undefined): boolean;
+}
+
+export class Incoming implements WatchedReader, Receiver {
   readonly stream: ByteStream;
-  readonly buffer: ByteBuffer = new ByteBuffer();
+  /** The same, if it can be read directly. */
+  readonly #direct: DirectStream | undefined;
+  /** Made when bytes have come that no read takes at once. */
+  #buffer: ByteBuffer | undefined = undefined;
   /** True once a read has met the end. */
   hasEnded = false;
   /**
@@ -40,6 +51,7 @@ export class Incoming implements WatchedReader {
   #reading: Scope | undefined = undefined;
   /**
    * Reads under way that take what comes: one, but for those that the stream is about to refuse.
+   * Direct ones are not counted.
    */
   #readingSome = 0;
   /**
@@ -52,29 +64,40 @@ export class Incoming implements WatchedReader {
   /** Undefined until a task waits for the end. */
   #watch: EofWatch | undefined = undefined;
   #parserInput: ParserInput | undefined = undefined;
-  // What becomes of a chunk. Made once, at the first read that waits, and for all of them: a
-  // closure for each read, or an async function, would cost more than the read (bench: echo).
-  #chunkArrived: ((chunk: Uint8Array | undefined) => Uint8Array) | undefined = undefined;
-  #chunkFailed: ((error: unknown) => never) | undefined = undefined;
-  #chunkKept: ((chunk: Uint8Array | undefined) => boolean) | undefined = undefined;
+  /**
+   * What becomes of a chunk that is not read directly. Made once, at the first read that waits, and
+   * for all of them.
+   */
+  #reactions: Reactions | undefined = undefined;
 
   constructor(stream: ByteStream) {
     this.stream = stream;
+    this.#direct = "readFor" in stream ? (stream as ByteStream & DirectStream) : undefined;
   }
 
   /** Bytes that were not taken. */
   get buffered(): number {
-    return this.buffer.length;
+    return this.#buffer?.length ?? 0;
+  }
+
+  get buffer(): ByteBuffer {
+    this.#buffer ??= new ByteBuffer();
+    return this.#buffer;
   }
 
   get isReading(): boolean {
-    return this.#reading !== undefined || this.#readingSome > 0;
+    return this.#reading !== undefined || this.#readingSome > 0 || this.#directRead !== undefined;
+  }
+
+  get #directRead(): Wait | undefined {
+    return this.#direct?.waitOf(this);
   }
 
   /** Refuses a read while another one is under way. */
   busy(scope: Scope, api: string): Promise<never> | undefined {
-    if (this.#reading === undefined) return undefined;
-    return refused(scope, "StreamReader", busyError(api, scope, this.#reading, "the same stream"));
+    const other = this.#reading ?? this.#directRead?.scope;
+    if (other === undefined) return undefined;
+    return refused(scope, "StreamReader", busyError(api, scope, other, "the same stream"));
   }
 
   /** Takes a chunk that has come; undefined is the end. */
@@ -91,7 +114,7 @@ export class Incoming implements WatchedReader {
   }
 
   takeAll(): Uint8Array {
-    return this.take(this.buffer.length);
+    return this.take(this.buffered);
   }
 
   drop(length: number): void {
@@ -108,22 +131,12 @@ export class Incoming implements WatchedReader {
   readSome(scope: Scope, most: number): Promise<Uint8Array> {
     if (this.#watch?.isPulling === true)
       return this.#pending(this.#readWatched(scope, this.#watch, most));
-    this.#chunkArrived ??= (chunk) => {
-      this.#readingSome--;
-      this.#promise = undefined;
-      this.hasEnded = chunk === undefined;
-      this.#watch?.readEnded();
-      return chunk ?? NOTHING;
-    };
-    this.#chunkFailed ??= (error) => {
-      this.#readingSome--;
-      this.#promise?.catch(ignore);
-      this.#watch?.readEnded(error);
-      throw error;
-    };
+    if (this.#direct !== undefined && this.#watch === undefined)
+      return this.#direct.readFor<Uint8Array>(this, most);
+    const { arrived, failed } = this.#ownReactions();
     const other = this.#promise;
     this.#readingSome++;
-    const promise = this.stream.read(most).then(this.#chunkArrived, this.#chunkFailed);
+    const promise = this.stream.read(most).then(arrived, failed);
     if (other !== undefined) {
       // The stream refuses one of the two, or one was cancelled just now. Both are marked here,
       // since `#promise` has room for one.
@@ -131,6 +144,38 @@ export class Incoming implements WatchedReader {
       promise.catch(ignore);
     }
     return this.#pending(promise);
+  }
+
+  /** @internal Of a read that is direct. */
+  chunkCame(chunk: Uint8Array | undefined): unknown {
+    if (this.#reading !== undefined) return this.#kept(chunk);
+    if (chunk === undefined) this.hasEnded = true;
+    return chunk ?? NOTHING;
+  }
+
+  #kept(chunk: Uint8Array | undefined): boolean {
+    this.keep(chunk);
+    return chunk !== undefined;
+  }
+
+  #ownReactions(): Reactions {
+    this.#reactions ??= {
+      arrived: (chunk) => {
+        this.#readingSome--;
+        this.#promise = undefined;
+        this.hasEnded = chunk === undefined;
+        this.#watch?.readEnded();
+        return chunk ?? NOTHING;
+      },
+      failed: (error) => {
+        this.#readingSome--;
+        this.#promise?.catch(ignore);
+        this.#watch?.readEnded(error);
+        throw error;
+      },
+      kept: (chunk) => this.#kept(chunk),
+    };
+    return this.#reactions;
   }
 
   /** A chunk is under way already, because a task waits for the end. */
@@ -309,11 +354,9 @@ export class Incoming implements WatchedReader {
   #pull(scope: Scope, subject: string): Promise<boolean> {
     if (this.hasEnded) return Promise.resolve(false);
     if (this.#watch?.isPulling === true) return this.#watch.next(scope, subject);
-    this.#chunkKept ??= (chunk) => {
-      this.keep(chunk);
-      return chunk !== undefined;
-    };
-    return this.stream.read().then(this.#chunkKept);
+    if (this.#direct !== undefined)
+      return this.#direct.readFor<boolean>(this, Number.POSITIVE_INFINITY);
+    return this.stream.read().then(this.#ownReactions().kept);
   }
 
   /** The read that is under way has what it wanted, and is about to take it. */
@@ -335,14 +378,23 @@ export class Incoming implements WatchedReader {
 
   /** Looks out for the end between reads. `scope` gives the loop. */
   watchIn(scope: Scope): EofWatch {
-    this.#watch ??= new EofWatch(this, scope);
-    return this.#watch;
+    if (this.#watch !== undefined) return this.#watch;
+    const watch = new EofWatch(this, scope);
+    this.#watch = watch;
+    // One that takes what comes is not told of otherwise.
+    if (this.#reading === undefined)
+      this.#directRead?.promise.then(
+        () => watch.readEnded(),
+        (error) => watch.readEnded(error),
+      );
+    return watch;
   }
 
   /** Keeps all reads away until the function that it gives is called. Not during a read. */
   reserve(api: string): () => void {
     const scope = here();
-    if (this.#reading !== undefined) throw busyError(api, scope, this.#reading, "the same stream");
+    const other = this.#reading ?? this.#directRead?.scope;
+    if (other !== undefined) throw busyError(api, scope, other, "the same stream");
     this.#reading = scope;
     return () => {
       this.#reading = undefined;

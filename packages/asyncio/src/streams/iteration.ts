@@ -7,15 +7,20 @@ import type { Decoder } from "./text.ts";
 
 const END: IteratorResult<never, undefined> = { done: true, value: undefined };
 
+/** What `next` gives when a read gave no bytes, or no text, is the end. */
+export function resultOf<T extends Uint8Array | string>(
+  value: T | undefined,
+): IteratorResult<T, undefined> {
+  return value === undefined || (typeof value !== "string" && value.length === 0)
+    ? END
+    : { done: false, value };
+}
+
 /** Until `next` gives nothing: no bytes, or no text. */
 export function iterate<T extends Uint8Array | string>(
   read: () => Promise<T | undefined>,
 ): AsyncIterableIterator<T, undefined> {
-  const result = (value: T | undefined): IteratorResult<T, undefined> =>
-    value === undefined || (typeof value !== "string" && value.length === 0)
-      ? END
-      : { done: false, value };
-  return iteratorOf(() => read().then(result));
+  return iteratorOf(() => read().then(resultOf));
 }
 
 /** The text of chunks, whose characters are never cut. */
@@ -34,7 +39,7 @@ export function iterateText(
   });
 }
 
-function iteratorOf<T>(
+export function iteratorOf<T>(
   next: () => Promise<IteratorResult<T, undefined>>,
 ): AsyncIterableIterator<T, undefined> {
   return { next, [Symbol.asyncIterator]: () => iteratorOf(next) };

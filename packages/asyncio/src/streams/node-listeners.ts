@@ -6,6 +6,7 @@
 import type { Readable, Writable } from "node:stream";
 import { ignore } from "../structures/settlers.ts";
 import { afterDestroy, isSilent } from "./node-quirks.ts";
+import { readIntoMemory, takeOut } from "./socket-reads.ts";
 
 const OWNER: unique symbol = Symbol("asyncio-ts stream");
 
@@ -53,6 +54,18 @@ export function ownReadable(readable: Readable, owner: StreamOwner): void {
   readable.on("data", onData);
   readable.on("end", onEnd);
   own(readable, owner);
+}
+
+function onRead(this: Owned, count: number, memory: Uint8Array): void {
+  this[OWNER]?.dataArrived(takeOut(count, memory));
+}
+
+/**
+ * What comes on a socket that no other code listens to is told without "data", where that can be
+ * done: so it costs less.
+ */
+export function listenBelow(socket: Readable): void {
+  readIntoMemory(socket, onRead as (this: object, count: number, memory: Uint8Array) => void); // it is owned
 }
 
 /** Other code may use the stream again. */

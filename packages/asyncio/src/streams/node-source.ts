@@ -23,6 +23,8 @@ export interface NodeStreamSource {
    * @default false
    */
   readonly isKept?: boolean | undefined;
+  /** True if it is a socket that no other code reads. @default false */
+  readonly isSocketOfOurs?: boolean | undefined;
   /** True if nothing empty may be written to it. @default false */
   readonly refusesEmpty?: boolean | undefined;
   /** What reports call it: "connection to example.org:80". */

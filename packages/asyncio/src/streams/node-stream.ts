@@ -21,6 +21,7 @@ import { Closing } from "./closing.ts";
 import { type Address, hostError } from "./network.ts";
 import {
   disown,
+  listenBelow,
   listenToCloseOnly,
   own,
   ownReadable,
@@ -29,8 +30,8 @@ import {
 } from "./node-listeners.ts";
 import { copyOf, resetOrDestroy } from "./node-quirks.ts";
 import type { NodeStreamSource } from "./node-source.ts";
-import { PieceWriter } from "./piece-writer.ts";
-import { ReadSide, type Sided, WriteSide } from "./sides.ts";
+import { firstWrite, type PieceOwner, type PieceWriter } from "./piece-writer.ts";
+import { type DirectStream, ReadSide, type Receiver, type Sided, WriteSide } from "./sides.ts";
 
 const HIGH_WATER_MARK = 65_536;
 /** Bytes that are read ahead of the reader, at least; then the host is told to pause. */
@@ -38,7 +39,7 @@ const READ_AHEAD = 65_536;
 const NOWHERE: Address = { host: "", port: 0 };
 const EMPTY: Uint8Array = new Uint8Array(0);
 
-export class NodeStream implements Sided, StreamOwner, Watched {
+export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner, Watched {
   readonly highWaterMark: number;
   #source: NodeStreamSource;
   #readable: Readable | undefined;
@@ -56,7 +57,7 @@ export class NodeStream implements Sided, StreamOwner, Watched {
   #hasEnded = false;
 
   readonly #writing: WriteSide = new WriteSide(this);
-  /** Made by the first write. */
+  /** Made by the first write that the host does not take in the call. */
   #pieces: PieceWriter | undefined = undefined;
   #hasWrittenEof = false;
 
@@ -119,22 +120,34 @@ export class NodeStream implements Sided, StreamOwner, Watched {
   // --- reading
 
   read(most: number = Number.POSITIVE_INFINITY): Promise<Uint8Array | undefined> {
+    return this.readFor(undefined, most);
+  }
+
+  /** @internal */
+  readFor<T>(receiver: Receiver | undefined, most: number): Promise<T> {
     const scope = here();
     const reading = this.#reading;
-    const atOnce = reading.atOnce(scope, most);
+    const atOnce = reading.atOnce<T>(scope, most, receiver);
     if (atOnce !== undefined) return atOnce;
     const readable = this.#readable;
-    if (this.#hasEnded || readable === undefined) return completed(scope, reading, undefined);
-    if (this.#lost !== undefined) return refused(scope, reading, this.#lost);
-    if (this.#isClosed) return completed(scope, reading, undefined);
-    const read = reading.wait(scope, most);
+    const isAtEnd = this.#hasEnded || readable === undefined;
+    if (!isAtEnd && this.#lost !== undefined) return refused(scope, reading, this.#lost);
+    if (isAtEnd || this.#isClosed)
+      return completed(scope, reading, receiver?.chunkCame(undefined) as T); // what its reads give
+    const read = reading.wait<T>(scope, most, receiver);
     this.#flow(readable);
     return read;
+  }
+
+  /** @internal */
+  waitOf(receiver: Receiver): Wait | undefined {
+    return this.#reading.waitOf(receiver);
   }
 
   #flow(readable: Readable): void {
     if (this.#isFlowing) return;
     this.#isFlowing = true;
+    if (this.#source.isSocketOfOurs === true) listenBelow(readable);
     readable.resume();
   }
 
@@ -153,6 +166,8 @@ export class NodeStream implements Sided, StreamOwner, Watched {
   /** @internal */
   dataArrived(chunk: Uint8Array): void {
     if (this.#isClosed || chunk.length === 0) return;
+    // Streams of the program may be fed by code that runs in a turn of ours.
+    if (this.#source.isForeign !== true) this.#reading.hostTurned();
     // Plain bytes: `slice` of a Buffer would not copy, and its text would look different from that
     // of other streams.
     this.#reading.arrived(
@@ -175,10 +190,9 @@ export class NodeStream implements Sided, StreamOwner, Watched {
     const writable = this.#writable;
     const isOver = this.#isClosed || this.#hasWrittenEof || this.#lost !== undefined;
     if (writable === undefined || isOver || bytes.length === 0) return;
-    this.#pieces ??= new PieceWriter(writable, this.#source.refusesEmpty === true, () =>
-      this.#wentOut(),
-    );
-    this.#pieces.send(bytes);
+    const pieces = this.#pieces;
+    if (pieces !== undefined) pieces.send(bytes);
+    else this.#pieces = firstWrite(writable, this.#source.refusesEmpty === true, this, bytes);
   }
 
   drain(most: number): Promise<void> {
@@ -206,7 +220,8 @@ export class NodeStream implements Sided, StreamOwner, Watched {
     return this.#pieces?.isHandedOver ?? true;
   }
 
-  #wentOut(): void {
+  /** @internal */
+  pieceWentOut(): void {
     if (this.#pieces?.isSending === false) {
       if (this.#isClosed) this.#finish();
       else if (this.#hasWrittenEof) this.#endWriting();

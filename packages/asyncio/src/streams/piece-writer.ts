@@ -5,18 +5,51 @@
 
 import type { Writable } from "node:stream";
 import { ChunkQueue } from "./chunk-queue.ts";
+import { keepLent, LENT, lend } from "./lent-bytes.ts";
 import { copyOf, isSocket } from "./node-quirks.ts";
 
 /** Bytes that the host is given at a time when it cannot take everything at once. */
-const PIECE = 65_536;
+const PIECE: number = LENT;
 const EMPTY: Uint8Array = new Uint8Array(0);
+
+/** Whose pieces they are. */
+export interface PieceOwner {
+  /** A piece has gone out. */
+  pieceWentOut(): void;
+}
+
+/**
+ * The usual write: a socket takes all of it in the call. A callback for each would cost a tick, and
+ * a PieceWriter would be there for nothing (bench: echo, idle). Otherwise gives the PieceWriter
+ * that has the rest.
+ */
+export function firstWrite(
+  writable: Writable,
+  refusesEmpty: boolean,
+  owner: PieceOwner,
+  bytes: Uint8Array,
+): PieceWriter | undefined {
+  const isUsual = !refusesEmpty && bytes.length <= PIECE && isSocket(writable);
+  if (isUsual && writeAtOnce(writable, bytes)) return undefined;
+  const pieces = new PieceWriter(writable, refusesEmpty, owner);
+  if (isUsual) pieces.awaitHost();
+  else pieces.send(bytes);
+  return pieces;
+}
+
+/** False if the host has not passed everything on when the call returns. */
+function writeAtOnce(writable: Writable, bytes: Uint8Array): boolean {
+  writable.write(lend(bytes));
+  if (writable.writableLength === 0) return true;
+  keepLent();
+  return false;
+}
 
 export class PieceWriter {
   readonly #writable: Writable;
   /** True if nothing empty may be written. */
   readonly #refusesEmpty: boolean;
-  /** Called when a piece has gone out. */
-  readonly #wentOut: () => void;
+  readonly #owner: PieceOwner;
   /** What the host has not been given yet; undefined is nothing. */
   #queue: ChunkQueue | undefined = undefined;
   /**
@@ -26,10 +59,10 @@ export class PieceWriter {
   isSending = false;
   #isDropped = false;
 
-  constructor(writable: Writable, refusesEmpty: boolean, wentOut: () => void) {
+  constructor(writable: Writable, refusesEmpty: boolean, owner: PieceOwner) {
     this.#writable = writable;
     this.#refusesEmpty = refusesEmpty || !isSocket(writable); // code of the program would see it
-    this.#wentOut = wentOut;
+    this.#owner = owner;
   }
 
   /** True if the host has been given everything. */
@@ -52,14 +85,13 @@ export class PieceWriter {
       if (!this.isSending) this.#sendNext(this.#queue);
       return;
     }
-    const copy = copyOf(bytes);
-    if (this.#refusesEmpty) this.#send(copy);
-    else {
-      // The usual case: the host takes it in the call. A callback for each write would cost a tick
-      // (bench: echo).
-      writable.write(copy);
-      if (writable.writableLength > 0) this.#send(EMPTY);
-    }
+    if (this.#refusesEmpty) this.#send(copyOf(bytes));
+    else if (!writeAtOnce(writable, bytes)) this.awaitHost();
+  }
+
+  /** The host has not passed on all that it was given: an empty piece behind it tells when. */
+  awaitHost(): void {
+    this.#send(EMPTY);
   }
 
   /** Nothing goes out any more: drops what the host has not been given. */
@@ -75,7 +107,7 @@ export class PieceWriter {
       if (error || this.#isDropped) return; // "error" or "close" tells; or it was aborted
       this.isSending = false;
       if (this.#queue !== undefined) this.#sendNext(this.#queue);
-      this.#wentOut();
+      this.#owner.pieceWentOut();
     });
   }
 

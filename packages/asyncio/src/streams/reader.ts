@@ -11,7 +11,7 @@ import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { disposeOf } from "./dispose.ts";
 import { Incoming, subjectOf, type Take } from "./incoming.ts";
-import { iterate, iterateText } from "./iteration.ts";
+import { iterate, iterateText, iteratorOf, resultOf } from "./iteration.ts";
 import type { ByteStream } from "./network.ts";
 import type { Parser } from "./parsing.ts";
 import {
@@ -272,7 +272,7 @@ export class StreamReader implements AsyncDisposable {
 
   /** Lines with their "\n", as bytes, until the end. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
-    return iterate(() => this.readLine());
+    return this.#iterateLines(undefined, takeBytes);
   }
 
   /**
@@ -283,8 +283,17 @@ export class StreamReader implements AsyncDisposable {
   lines(options: TextOptions & LimitOption = {}): AsyncIterableIterator<string> {
     checkOptions("`reader.lines`", options, READING);
     const { encoding = "utf-8", limit } = options;
-    pieceDecoders("`reader.lines`", encoding);
-    return iterate(() => this.readLine({ encoding, limit }));
+    return this.#iterateLines(limit, this.#takeLineAs("`reader.lines`", encoding));
+  }
+
+  /** A line becomes a result when it is taken: a promise for that costs as much as the line. */
+  #iterateLines<T extends Uint8Array | string>(
+    limit: number | undefined,
+    take: Take<T | undefined>,
+  ): AsyncIterableIterator<T, undefined> {
+    const takeResult: Take<IteratorResult<T, undefined>> = (incoming, match) =>
+      resultOf(take(incoming, match));
+    return iteratorOf(() => this.#search("`reader.readLine`", LINE, limit, takeResult));
   }
 
   /**

@@ -1,6 +1,7 @@
 /**
- * Errors that a call throws into code that may be foreign: an emitter, a timer of the host. If
- * nothing catches one, the library reports it and the process lives.
+ * Errors that a call of ours throws, where the caller may be a listener of an emitter or a timer of
+ * the host. Nothing catches an error there, and it would end the process. So the library reports it
+ * instead.
  */
 
 import { realHost } from "../kernel/host.ts";

@@ -144,14 +144,15 @@ class Gathering {
       waitsOn: () => this.#children.toArray().flatMap(({ future }) => [...future.waitsOn()]),
     };
     this.wait = park(scope, subject, (_wait, cancellation) => this.#cancel(cancellation));
-    for (const [index, awaitable] of awaitables.entries()) {
+    awaitables.forEach((awaitable, index) => {
       if (typeof awaitable === "function")
         this.#adopt(new Gathered(this, new Task(scope.loop, awaitable), true, index));
       else if (!(awaitable instanceof Future)) this.#listenTo(awaitable, index);
-    }
+    });
     // After all others have begun. One that is given twice is listened to twice.
-    for (const [index, awaitable] of awaitables.entries())
+    awaitables.forEach((awaitable, index) => {
       if (awaitable instanceof Future) this.#adopt(new Gathered(this, awaitable, false, index));
+    });
     if (this.wait.state !== "parked") this.#letGo(); // one of them had failed already
   }
 

@@ -367,7 +367,7 @@ function watchOrphan(inner: Future<unknown>): void {
       if (inner.state !== "rejected") return;
       inner.observe();
       inner.getLoop().callExceptionHandler({
-        message: `${inner.describe()} has failed after the shield round it was cancelled`,
+        message: `${inner.describe()} has failed after the shield around it was cancelled`,
         exception: inner.failure,
         future: inner,
         task: inner instanceof Task ? inner : undefined,

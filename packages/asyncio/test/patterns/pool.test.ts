@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
+  allTasks,
   createTask,
   DeadlockError,
   InvalidStateError,
@@ -804,6 +805,45 @@ describe("explored", () => {
 });
 
 test(
+  "while nothing is open it has no task, so one that is forgotten costs nothing",
+  virtual(async () => {
+    const pool = new Plant().pool({ idle: 5 });
+    assert.equal(await use(pool, 1), 1);
+    assert.equal(allTasks().size, 2);
+    await sleep(10);
+    assert.equal(allTasks().size, 1);
+
+    assert.equal(await use(pool, 1), 2);
+    await pool.close();
+    assert.equal(allTasks().size, 1);
+    await assert.rejects(pool.acquire(), /it is closed/);
+  }),
+);
+
+test("one that had nothing open at the end of its run opens nothing in the next one", async () => {
+  const plant = new Plant();
+  const loop = new VirtualLoop();
+  const pool = await run(
+    async () => {
+      const pool = plant.pool({ idle: 0 });
+      await use(pool, 1);
+      await sleep(2);
+      return pool;
+    },
+    { loop },
+  );
+  loop.close();
+  await run(
+    async () => {
+      const error = await rejection(pool.acquire());
+      assert.ok(error instanceof InvalidStateError && /loop/.test(error.message), String(error));
+    },
+    { loop: new VirtualLoop() },
+  );
+  assert.equal(plant.opened, 1);
+});
+
+test(
   "the schedule of openings begins anew after a success",
   virtual(async () => {
     const attempts: number[] = [];
@@ -877,6 +917,17 @@ describe("a pool with an owner", () => {
       });
       assert.deepEqual([plant.open.size, loop.time()], [0, 4]);
       await assert.rejects(pool.acquire(), InvalidStateError);
+    }),
+  );
+
+  test(
+    "lets the group end once nothing is open",
+    virtual(async (loop) => {
+      const plant = new Plant();
+      await taskGroup(async (group) => {
+        await use(plant.pool({ owner: group, idle: 5 }), 1);
+      });
+      assert.deepEqual([plant.open.size, loop.time()], [0, 8]);
     }),
   );
 

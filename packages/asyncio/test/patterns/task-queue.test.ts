@@ -100,6 +100,37 @@ suite("the line", () => {
   );
 
   test(
+    "many priorities keep their order, whoever leaves the line",
+    virtual(async () => {
+      let seed = 7;
+      const random = () => {
+        seed = (seed * 48_271) % 2_147_483_647;
+        return seed / 2_147_483_647;
+      };
+      const queue = new TaskQueue({ limit: 0 });
+      const expected: { priority: number; index: number }[] = [];
+      const log: number[] = [];
+      for (let index = 0; index < 3000; index++) {
+        const priority = Math.floor(random() * 1000) - 500;
+        const job = queue.add(async () => void log.push(index), { priority });
+        if (random() < 0.8)
+          job.cancel(); // most ranks become empty
+        else expected.push({ priority, index });
+      }
+
+      assert.equal(queue.statistics().waiting, expected.length);
+      queue.limit = 1;
+      await queue.join();
+
+      const inOrder = expected.toSorted((a, b) => a.priority - b.priority || a.index - b.index);
+      assert.deepEqual(
+        log,
+        inOrder.map(({ index }) => index),
+      );
+    }),
+  );
+
+  test(
     "the limit can be changed: 0 starts none, more starts those in line",
     virtual(async () => {
       const log: string[] = [];
@@ -229,6 +260,59 @@ suite("the line", () => {
 });
 
 suite("a job", () => {
+  test(
+    "is the task that runs, has its name, and its context variables from the start",
+    virtual(async () => {
+      const user = new asyncio.ContextVar("user", { default: "nobody" });
+      const queue = new TaskQueue({ limit: 1 });
+      user.set("ann");
+      const first = queue.add(async () => [asyncio.currentTask()], { name: "first" });
+      const second: Job<string> = queue.add(async () => asyncio.currentTask()?.getName() ?? "");
+      const inLine = [second.getContext().get(user), asyncio.allTasks().has(second)];
+      user.set("bob");
+
+      assert.deepEqual(await first, [first]);
+      assert.equal(await second, second.getName());
+      assert.deepEqual([first.getName(), ...inLine], ["first", "ann", false]);
+    }),
+  );
+
+  test(
+    "that awaits itself is told so",
+    virtual(async () => {
+      const queue = new TaskQueue();
+      const job: Job<void> = queue.add(async () => {
+        await sleep(1);
+        await job;
+      });
+
+      assert.match(String(await rejection(job)), /awaits itself/);
+    }),
+  );
+
+  test("in line and awaited by the job that runs is reported as a deadlock", async () => {
+    const queue = new TaskQueue({ limit: 1, name: "mail" });
+    const main = async () => await queue.add(async () => await queue.add(async () => {}));
+
+    const error = await rejection(asyncio.run(main, { loop: new testing.VirtualLoop() }));
+
+    assert.ok(error instanceof asyncio.DeadlockError);
+    assert.match(error.message, /its turn|TaskQueue "mail"/);
+  });
+
+  test(
+    "is cancelled and awaited with `cancelAndWait`, in line and running",
+    virtual(async (loop) => {
+      const queue = new TaskQueue({ limit: 1 });
+      const jobs = [queue.add(() => sleep(10)), queue.add(() => sleep(10))];
+      await sleep(1);
+
+      for (const job of jobs.toReversed()) await job.cancelAndWait("enough");
+
+      assert.deepEqual([jobs.map((job) => job.cancelled()), loop.time()], [[true, true], 1]);
+    }),
+  );
+
   test(
     "runs with the context variables and the async context of who added it",
     virtual(async () => {

@@ -32,7 +32,7 @@ export class WeightedSemaphore {
     const stop = interruption(subject);
     if (stop !== undefined) return stop;
     if (this.#wants.size === 0 && units <= this.#free) return complete(subject, this.#take(units));
-    const wait: Wait<Disposable> = park<Disposable>(subject, () => {
+    const wait = park<Disposable>(subject, (wait) => {
       this.#wants.delete(wait);
       this.#letIn(); // it may have been the first, and what is free too little for it alone
       return true;

@@ -64,35 +64,42 @@ conforms("NodeListener.accept", { wakes: "one", hasFastPath: true, holdsTime: tr
   };
 });
 
-/** Both ends of a TCP connection: a stream of ours, and the bare socket of its peer. */
+/**
+ * Both ends of a TCP connection: a stream of ours, and the bare socket of its peer. Once with bytes
+ * that come as "data", and once with the host reading into memory of ours.
+ */
 function connected(
   body: (stream: NodeStream, peer: Socket, socket: Socket) => Promise<void>,
+  ways: readonly boolean[] = [false, true],
 ): () => Promise<void> {
-  return () =>
-    run(async () => {
-      const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
-      await once(server, "listening");
-      const { port } = server.address() as AddressInfo;
-      const accepted = once(server, "connection");
-      const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
-      socket.pause();
-      const [peer] = (await accepted) as [Socket];
-      if (socket.connecting) await once(socket, "connect");
-      peer.on("error", () => {});
-      const stream = new NodeStream({
-        readable: socket,
-        writable: socket,
-        describe: () => "a test connection",
+  return async () => {
+    for (const isSocketOfOurs of ways)
+      await run(async () => {
+        const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
+        await once(server, "listening");
+        const { port } = server.address() as AddressInfo;
+        const accepted = once(server, "connection");
+        const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+        socket.pause();
+        const [peer] = (await accepted) as [Socket];
+        if (socket.connecting) await once(socket, "connect");
+        peer.on("error", () => {});
+        const stream = new NodeStream({
+          readable: socket,
+          writable: socket,
+          isSocketOfOurs,
+          describe: () => "a test connection",
+        });
+        try {
+          await body(stream, peer, socket);
+        } finally {
+          stream.abort();
+          peer.destroy();
+          server.close();
+          await stream.waitClosed();
+        }
       });
-      try {
-        await body(stream, peer, socket);
-      } finally {
-        stream.abort();
-        peer.destroy();
-        server.close();
-        await stream.waitClosed();
-      }
-    });
+  };
 }
 
 test(
@@ -122,6 +129,46 @@ test(
 
     assert.deepEqual(chunk, bytes("abc"));
     assert.notEqual(chunk?.slice().buffer, chunk?.buffer);
+  }),
+);
+
+test(
+  "a chunk is not written to again, whatever comes after it",
+  connected(async (stream, peer) => {
+    peer.write("first");
+    const first = await stream.read();
+    peer.write("other");
+    const other = await stream.read();
+
+    assert.deepEqual([text(first), text(other)], ["first", "other"]);
+  }),
+);
+
+test(
+  "a write takes its bytes in the call, also those that the host keeps",
+  connected(async (stream, peer) => {
+    peer.pause();
+    const size = 1024;
+    const chunk = new Uint8Array(size);
+    let count = 0;
+    for (; stream.unsent < 65_536 && count < 100_000; count++) {
+      chunk.fill(count);
+      stream.send(chunk);
+    }
+    chunk.fill(0xff);
+    stream.writeEof();
+
+    const received: Uint8Array[] = [];
+    peer.on("data", (data: Uint8Array) => received.push(data));
+    peer.resume();
+    await once(peer, "end");
+
+    const all = Buffer.concat(received);
+    assert.equal(all.length, count * size);
+    for (let index = 0; index < count; index++) {
+      const piece = all.subarray(index * size, (index + 1) * size);
+      assert.ok(piece.every((byte) => byte === index % 256));
+    }
   }),
 );
 
@@ -191,6 +238,44 @@ test(
     assert.ok(peer.writableLength > 32 * 1024 * 1024);
 
     await reader.readExactly(64 * 1024 * 1024 - 1);
+  }),
+);
+
+test(
+  "who waits for the end is told by a read that had begun before, or by one that was cancelled",
+  connected(async (stream, peer) => {
+    const reader = new StreamReader(stream);
+    const read = createTask(() => reader.read(10));
+    await asyncio.sleep(0);
+    const end = createTask(() => reader.waitEof());
+    await asyncio.sleep(0);
+    peer.write("some");
+    assert.equal(text(await read), "some");
+    const cancelled = createTask(() => reader.read(10));
+    await asyncio.sleep(0);
+    cancelled.cancel();
+    await asyncio.wait([cancelled]);
+    peer.end();
+    await asyncio.timeout(5, () => end);
+
+    assert.equal((await reader.read(10)).length, 0);
+    assert.ok(reader.atEof());
+  }),
+);
+
+test(
+  "a read is refused while another one waits, and that one goes on",
+  connected(async (stream, peer) => {
+    const reader = new StreamReader(stream);
+    const first = createTask(() => reader.read(10), { name: "first" });
+    await asyncio.sleep(0);
+    const refusals = { read: () => reader.read(10), line: () => reader.readLine() };
+    for (const refused of Object.values(refusals))
+      await assert.rejects(refused, /while task "first" is reading from the same stream/);
+    assert.throws(() => reader.reserve("`startTls`"), /while task "first" is reading/);
+    peer.write("line\n");
+
+    assert.equal(text(await first), "line\n");
   }),
 );
 
@@ -397,17 +482,20 @@ test("small writes behind a backlog leave as few pieces, and a program's own str
 
 test(
   "an answer that comes while a write waits can be read after a reset",
-  connected(async (stream, peer, socket) => {
-    const write = stream.write(new Uint8Array(20_000_000)).catch((error: unknown) => error);
-    peer.write("too large");
-    await once(socket, "data");
-    peer.resetAndDestroy();
+  connected(
+    async (stream, peer, socket) => {
+      const write = stream.write(new Uint8Array(20_000_000)).catch((error: unknown) => error);
+      peer.write("too large");
+      await once(socket, "data");
+      peer.resetAndDestroy();
 
-    assert.match(String(((await write) as NodeJS.ErrnoException).code), /^(ECONNRESET|EPIPE)$/);
+      assert.match(String(((await write) as NodeJS.ErrnoException).code), /^(ECONNRESET|EPIPE)$/);
 
-    assert.equal(text(await stream.read()), "too large");
-    await assert.rejects(stream.read(), { code: /^(ECONNRESET|EPIPE)$/ });
-  }),
+      assert.equal(text(await stream.read()), "too large");
+      await assert.rejects(stream.read(), { code: /^(ECONNRESET|EPIPE)$/ });
+    },
+    [false],
+  ), // else nothing tells from outside when the answer has come
 );
 
 test(
@@ -415,7 +503,7 @@ test(
   connected(async (stream, peer, socket) => {
     const write = stream.write(new Uint8Array(20_000_000)).catch((error: unknown) => error);
     peer.write(new Uint8Array(20_000_000));
-    while (!socket.isPaused()) await once(socket, "data");
+    if (!socket.isPaused()) await once(socket, "pause");
     for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
 
     assert.ok(socket.bytesRead < 300_000, `${socket.bytesRead} bytes read`);

@@ -716,7 +716,7 @@ describe("shield", () => {
 
       assert.deepEqual(
         reports.map(({ message, task }) => [message, task]),
-        [['task "saving" has failed after the shield round it was cancelled', inner]],
+        [['task "saving" has failed after the shield around it was cancelled', inner]],
       );
       assert.match(String(reports[0]?.exception), /broken/);
       for (const each of shields) await rejection(each);

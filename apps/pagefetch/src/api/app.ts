@@ -1,0 +1,438 @@
+/**
+ * The HTTP API. Each request is a scope that ends when its client leaves; with it end the fetch, its
+ * connections and its waits. Nothing of a key or of a proxy is in any answer or log.
+ */
+
+import type { ServerResponse } from "node:http";
+import type { HttpBindings } from "@hono/node-server";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import { OpenAPIHono } from "@hono/zod-openapi";
+import * as asyncio from "asyncio-ts";
+import { once } from "asyncio-ts/patterns";
+import type { Context } from "hono";
+import { PageError } from "../contract/errors.ts";
+import { headerOf } from "../contract/headers.ts";
+import type { FetchResult } from "../contract/result.ts";
+import type { LivePage } from "../fetch/page.ts";
+import { directoryPath, directoryType, type PublicKeyJwk } from "../identity/signature.ts";
+import type { Key } from "../store/keys.ts";
+import { requireScope } from "./admission.ts";
+import { envelope, errorBody, errorHeaders, receiptHeaders } from "./answers.ts";
+import {
+  type Dialect,
+  type Draft,
+  proxiesApi,
+  scraperApi,
+  scrapingBee,
+  translate,
+  zyte,
+} from "./dialects.ts";
+import { docsPage } from "./docs-page.ts";
+import { checkedBy, checkedRequest, ownParameter, secretOf } from "./requests.ts";
+import {
+  batchRequest,
+  claimRequest,
+  errorAnswer,
+  type FetchRequest,
+  fetchAnswer,
+  fetchRequest,
+} from "./schema.ts";
+import { outputOf, type Service, type Shaped } from "./service.ts";
+
+export interface AppOptions {
+  readonly service: Service;
+  /** Serves dialects that render by default without rendering. @default false */
+  readonly rendersNever?: boolean | undefined;
+  /** Whether a key may come in the query. It stands in the logs of proxies then. @default true */
+  readonly queryKeys?: boolean | undefined;
+  /** Sends the link of a claim. Without it nobody can claim a key. */
+  readonly sendClaim?: ((address: string, link: string) => Promise<void>) | undefined;
+  /** Where this service is seen from outside, for links. */
+  readonly publicUrl?: string | undefined;
+  /** Public keys of the bot's signatures. */
+  readonly directory?: { readonly keys: readonly PublicKeyJwk[] } | undefined;
+  /** Told of each failure that is ours, without anything secret. */
+  readonly onError?: ((error: unknown, id: string) => void) | undefined;
+}
+
+interface Env {
+  Bindings: HttpBindings;
+}
+type Ask = Context<Env>;
+
+const MAX_BODY = 12 * 2 ** 20;
+const textTypes: Readonly<Record<string, string>> = {
+  html: "text/html; charset=utf-8",
+  text: "text/plain; charset=utf-8",
+  markdown: "text/markdown; charset=utf-8",
+};
+
+export function createApp(options: AppOptions): OpenAPIHono<Env> {
+  const { service, queryKeys = true, rendersNever = false } = options;
+  const app = new OpenAPIHono<Env>();
+
+  app.use((c, next) =>
+    // Tests call the app without a connection.
+    c.env?.incoming === undefined
+      ? next()
+      : asyncio.requestScope({ request: c.env.incoming, response: c.env.outgoing }, next),
+  );
+  app.onError((error, c) => {
+    if (error instanceof asyncio.CancelledError) return new Response(null, { status: 503 });
+    const id = crypto.randomUUID();
+    if (error instanceof PageError) {
+      return new Response(JSON.stringify(errorBody(error, id)), {
+        status: error.status,
+        headers: errorHeaders(error, id),
+      });
+    }
+    options.onError?.(error, id);
+    return c.json(
+      { error: { code: "failed", message: "this is our fault", fault: "us" }, id },
+      500,
+    );
+  });
+  app.notFound((c) =>
+    c.json({ error: { code: "bad_request", message: "there is nothing here: see /docs" } }, 404),
+  );
+
+  const keyOf = (c: Ask, names: readonly string[]): Promise<Key> =>
+    service.admission.keyOf(secretOf(headersOf(c), queryOf(c), queryKeys ? names : []));
+  const own = ["key", "api_key", "auth_key", "token"];
+
+  // The advert's call, and the same with another service's parameters.
+  const simple = (dialect: Dialect) => async (c: Ask) => {
+    const query = queryOf(c);
+    if (dialect === proxiesApi && [...query].length === 0)
+      return c.html(docsPage(options.publicUrl));
+    const key = await keyOf(c, [...own, ...dialect.keys]);
+    const headers = headersOf(c);
+    const parameters = [...query].filter(([name]) => !own.includes(name));
+    for (const [name, value] of headers) {
+      if (dialect === scraperApi && name.startsWith("x-sapi-") && name !== "x-sapi-api_key") {
+        parameters.push([name.slice("x-sapi-".length), value]);
+      }
+    }
+    const ownOnes = dialect === proxiesApi ? { own: ownParameter } : {};
+    const { request, answer } = translate(dialect, parameters, headers, {
+      rendersNever,
+      ...ownOnes,
+    });
+    if (c.req.method !== "GET") {
+      request.method = c.req.method;
+      request.body = await textOf(c);
+      const contentType = headers.get("content-type");
+      if (contentType !== undefined) {
+        request.headers = { "content-type": contentType, ...(request.headers as object) };
+      }
+    }
+    return await answered(c, key, checkedRequest(request), dialect, answer);
+  };
+
+  async function answered(
+    c: Ask,
+    key: Key,
+    request: FetchRequest,
+    dialect: Dialect,
+    answer: Draft["answer"],
+  ): Promise<Response> {
+    const isWhole = answer.envelope || request.json === true || request.extract !== undefined;
+    const output = request.output ?? (request.extract === undefined ? "raw" : "extract");
+    if (!isWhole && output === "raw" && c.env?.outgoing !== undefined) {
+      const { outgoing } = c.env;
+      const sending = service.stream(key, request, (page, id) =>
+        send(outgoing, page, statusFor(answer, page.head.status), {
+          ...receiptHeaders(page.head, id),
+          ...named(dialect, page.head.status, page.head.finalUrl, page.head.failed.length + 1),
+        }),
+      );
+      try {
+        await sending;
+      } catch (error) {
+        // Once the head is out there is no other way to tell than to cut the connection.
+        if (!outgoing.headersSent) throw error;
+        outgoing.destroy();
+      }
+      return RESPONSE_ALREADY_SENT;
+    }
+    const shaped = await service.fetch(key, { ...request, output });
+    if (answer.envelope || request.json === true) return c.json(jsonOf(shaped, request));
+    const { page, content, id } = shaped;
+    const headers = {
+      ...receiptHeaders(page, id),
+      "x-fetch-attempts": String(page.attempts.length),
+      "x-fetch-polite-wait": page.politeWait.toFixed(3),
+      "x-fetch-cost": String(shaped.cost),
+      ...named(dialect, page.status, page.finalUrl, shaped.cost),
+      "content-type":
+        textTypes[output] ?? (output === "raw" ? typeOf(page) : "application/json; charset=utf-8"),
+    };
+    const body =
+      content instanceof Uint8Array || typeof content === "string"
+        ? content
+        : JSON.stringify(content);
+    const status = statusFor(answer, page.status);
+    return new Response(isEmpty(status) ? null : (body as string), { status, headers });
+  }
+
+  app.get("/", simple(proxiesApi));
+  app.post("/", simple(proxiesApi));
+  app.on(["GET", "POST", "PUT"], "/api/v1", simple(scrapingBee));
+  app.on(["GET", "POST", "PUT"], "/scraperapi", simple(scraperApi));
+
+  app.post("/v1/extract", async (c) => {
+    const key = await keyOf(c, []);
+    const json = await jsonBody(c);
+    if (typeof json !== "object" || json === null || Array.isArray(json)) {
+      throw new PageError("bad_request", "expected a JSON object");
+    }
+    const parameters = Object.entries(json).map(
+      ([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)] as const,
+    );
+    const { request } = translate(zyte, parameters, headersOf(c), { rendersNever });
+    const { page } = await service.fetch(key, checkedRequest({ ...request, output: "raw" }));
+    const echoed = (json as { echoData?: unknown }).echoData;
+    return c.json({
+      url: page.finalUrl,
+      statusCode: page.status,
+      httpResponseBody: Buffer.from(page.bytes).toString("base64"),
+      httpResponseHeaders: page.headers.map(([name, value]) => ({ name, value })),
+      ...(echoed === undefined ? {} : { echoData: echoed }),
+    });
+  });
+
+  const failures = {
+    default: {
+      description: "No page. `error.code` is one of a closed set.",
+      content: { "application/json": { schema: errorAnswer } },
+    },
+  };
+  app.openAPIRegistry.registerPath({
+    method: "post",
+    path: "/v1/fetch",
+    summary: "Fetch a page",
+    request: { body: { content: { "application/json": { schema: fetchRequest } } } },
+    responses: {
+      200: {
+        description: "The page, with all receipts",
+        content: { "application/json": { schema: fetchAnswer } },
+      },
+      ...failures,
+    },
+  });
+  app.post("/v1/fetch", async (c) => {
+    const key = await keyOf(c, own);
+    const request = checkedRequest(await jsonBody(c));
+    return c.json(jsonOf(await service.fetch(key, request), request));
+  });
+
+  app.post("/v1/batch", async (c) => {
+    const key = await keyOf(c, own);
+    const { requests, concurrency = 5 } = checkedBy(batchRequest, await jsonBody(c));
+    // One cancel for all: the client that leaves ends each of them.
+    const results = await asyncio
+      .mapConcurrent(
+        requests,
+        async (request) => {
+          try {
+            return jsonOf(await service.fetch(key, request), request);
+          } catch (error) {
+            if (!(error instanceof PageError)) throw error;
+            return errorBody(error, crypto.randomUUID());
+          }
+        },
+        { limit: concurrency },
+      )
+      .toArray();
+    return c.json({ results });
+  });
+
+  app.get("/v1/usage", async (c) => {
+    const key = await keyOf(c, own);
+    requireScope(key, "usage", "reading the ledger");
+    const query = queryOf(c);
+    const from =
+      dateOf(query.get("from"), "from") ?? new Date(`${today().slice(0, 7)}-01T00:00:00Z`);
+    const to = dateOf(query.get("to"), "to") ?? new Date(Date.now() + 1000);
+    const usage = await service.store.ledger.usage(key.id, from, to);
+    return c.json({ key: key.id, name: key.name, from, to, budget: key.budget, ...usage });
+  });
+
+  app.post("/v1/keys/claim", async (c) => {
+    const { sendClaim, publicUrl } = options;
+    if (sendClaim === undefined || publicUrl === undefined) {
+      throw new PageError("policy_denied", "keys are given by the operator here, and not claimed");
+    }
+    const { address } = checkedBy(claimRequest, await jsonBody(c));
+    claims.check();
+    const token = await service.store.keys.claim(address.toLowerCase());
+    if (token !== undefined) {
+      await sendClaim(address, new URL(`/v1/keys/confirm?token=${token}`, publicUrl).href);
+    }
+    // The same answer for an address that has a key: nobody learns whose keys there are.
+    return c.json({ sent: true }, 202);
+  });
+  const claims = claimLimit();
+
+  app.get("/v1/keys/confirm", (c) => c.html(confirmPage));
+  app.post("/v1/keys/confirm", async (c) => {
+    const token = queryOf(c).get("token") ?? "";
+    const address = await service.store.keys.confirm(token);
+    if (address === undefined) {
+      throw new PageError("unauthorized", "this link was used before, or is too old");
+    }
+    const name = `claimed by ${address}`;
+    const { key, secret } = await service.store.keys.create({ name, address, rate: 1, burst: 5 });
+    return c.json({ id: key.id, key: secret }, 201);
+  });
+
+  app.get("/healthz", (c) => c.json({ status: "ok", running: service.running }));
+  app.get("/readyz", (c) => {
+    const why = service.unready;
+    return why === undefined ? c.json({ status: "ready" }) : c.json({ status: why }, 503);
+  });
+  app.get("/metrics", async (c) =>
+    c.text(await service.metrics.registry.metrics(), 200, {
+      "content-type": service.metrics.registry.contentType,
+    }),
+  );
+  app.get("/docs", (c) => c.html(docsPage(options.publicUrl)));
+  app.doc31("/openapi.json", {
+    openapi: "3.1.0",
+    info: { title: "pagefetch", version: "0.1.0", description: "Any page's HTML by one call." },
+  });
+  if (options.directory !== undefined) {
+    const { directory } = options;
+    app.get(directoryPath, (c) => c.json(directory, 200, { "content-type": directoryType }));
+  }
+  return app;
+}
+
+/** Ten claims a minute in all: each of them sends a mail. */
+function claimLimit(): { check(): void } {
+  let tokens = 10;
+  let at = Number.NEGATIVE_INFINITY;
+  return {
+    check() {
+      const now = asyncio.getRunningLoop().time();
+      tokens = Math.min(10, tokens + Math.max((now - at) / 6, 0));
+      at = now;
+      if (tokens < 1) {
+        throw new PageError("rate_limited", "too many keys are being claimed", { retryAfter: 6 });
+      }
+      tokens--;
+    },
+  };
+}
+
+/** A mail program that opens links must not use them up: the button does. */
+const confirmPage = `<!doctype html><html lang="en"><title>pagefetch: your key</title>
+<form method="post"><p>One click makes your API key. It is shown once.</p><button>Make my key</button></form>`;
+
+function jsonOf(shaped: Shaped & { readonly id: string }, request: FetchRequest): object {
+  const { content } = shaped;
+  return envelope(shaped.page, {
+    id: shaped.id,
+    output: outputOf(request),
+    cost: shaped.cost,
+    content: content instanceof Uint8Array ? Buffer.from(content).toString("base64") : content,
+  });
+}
+
+/** Writes a page as it comes, no faster than the client reads. Waits for its end. */
+async function send(
+  outgoing: ServerResponse,
+  page: LivePage,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+): Promise<void> {
+  const type = headerOf(page.head.headers, "content-type");
+  outgoing.writeHead(status, {
+    ...headers,
+    ...(type === undefined ? {} : { "content-type": type }),
+  });
+  outgoing.flushHeaders();
+  for (let piece = await page.read(); piece !== undefined; piece = await page.read()) {
+    if (!outgoing.write(piece)) await once(outgoing, "drain");
+  }
+  outgoing.end();
+}
+
+function named(
+  dialect: Dialect,
+  status: number,
+  finalUrl: string,
+  cost: number,
+): Record<string, string> {
+  const values: Record<string, string> = {
+    status: String(status),
+    final_url: finalUrl,
+    cost: String(cost),
+  };
+  return Object.fromEntries(
+    Object.entries(dialect.headers).map(([header, what]) => [header, values[what] ?? ""]),
+  );
+}
+
+function statusFor({ status: how }: Draft["answer"], status: number): number {
+  if (how === "always 200") return 200;
+  if (how === "target") return status;
+  return (status >= 200 && status < 300) || status === 404 ? status : 500;
+}
+
+/** A Response may not have a body with these. */
+function isEmpty(status: number): boolean {
+  return status === 204 || status === 205 || status === 304;
+}
+
+function typeOf(page: FetchResult): string {
+  return headerOf(page.headers, "content-type") ?? "application/octet-stream";
+}
+
+function headersOf(c: Ask): ReadonlyMap<string, string> {
+  return new Map(c.req.raw.headers);
+}
+
+function queryOf(c: Ask): URLSearchParams {
+  return new URL(c.req.url).searchParams;
+}
+
+/** Waits for the body, of which so much is taken and no more. */
+async function textOf(c: Ask): Promise<string> {
+  const { body } = c.req.raw;
+  if (body === null) return "";
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of body as unknown as AsyncIterable<Uint8Array>) {
+    size += piece.length;
+    if (size > MAX_BODY) {
+      throw new PageError("bad_request", `a request has ${MAX_BODY} bytes at most`, {
+        limit: { name: "body", value: MAX_BODY },
+      });
+    }
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString("utf8");
+}
+
+async function jsonBody(c: Ask): Promise<unknown> {
+  try {
+    return JSON.parse(await textOf(c));
+  } catch (error) {
+    if (error instanceof PageError || error instanceof asyncio.CancelledError) throw error;
+    throw new PageError("bad_request", "the body is no JSON");
+  }
+}
+
+function today(): string {
+  return new Date().toISOString();
+}
+
+function dateOf(text: string | null, name: string): Date | undefined {
+  if (text === null) return undefined;
+  const date = new Date(text);
+  if (!Number.isNaN(date.getTime())) return date;
+  throw new PageError("bad_request", `\`${name}\` is no date, as in 2026-11-29`, {
+    parameter: name,
+  });
+}

@@ -1,0 +1,432 @@
+/**
+ * The parameters of ProxiesAPI, ScrapingBee, ScraperAPI and Zyte API, so that a program which uses
+ * one of them changes its address and nothing else. Each parameter is translated, or refused by
+ * name with what takes its place: none is passed over in silence. What they do by the names of
+ * their documentation is in README.md, as a table that a test holds against this file.
+ */
+
+import { PageError } from "../contract/errors.ts";
+import type { FetchRequest } from "./schema.ts";
+
+/** A request under translation. */
+export interface Draft {
+  /** Of our own request, unchecked: the schema comes next. */
+  readonly request: Record<string, unknown>;
+  /** The headers that the caller has sent to us. */
+  readonly headers: ReadonlyMap<string, string>;
+  /** How the answer is to look. */
+  readonly answer: { status: "target" | "200 or 500" | "always 200"; envelope: boolean };
+}
+
+export interface Dialect {
+  readonly name: string;
+  /** The names under which the key may come. */
+  readonly keys: readonly string[];
+  readonly parameters: Readonly<Record<string, Parameter>>;
+  /** Headers of the answer by the names that users of this service look for. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** True if pages are rendered unless the caller says no. */
+  readonly rendersByDefault: boolean;
+  readonly answer: Draft["answer"];
+}
+
+export type Parameter =
+  | { readonly does: string; readonly apply: (value: string, draft: Draft) => void }
+  | { readonly refused: string };
+
+const noBrowser = "needs a browser, and this service has none yet";
+const noDisguise = "there is no disguise here: identity=bot says what it is";
+const noModels = "no models here: extract takes values out by CSS selectors";
+const refused = (why: string): Parameter => ({ refused: why });
+
+/** Translates to our parameter of the same meaning. */
+function to(name: keyof FetchRequest, read: (value: string) => unknown = String): Parameter {
+  const does = `\`${name}\``;
+  return {
+    does,
+    apply: (value, { request }) => {
+      request[name] = read(value);
+    },
+  };
+}
+
+/** Does nothing, for what happens here anyway. */
+function anyway(does: string, only?: string): Parameter {
+  return {
+    does,
+    apply: (value) => {
+      if (only !== undefined && value.toLowerCase() !== only) {
+        throw unsupported(`only "${only}" is supported`, only);
+      }
+    },
+  };
+}
+
+/** Refused unless it says no. */
+function off(why: string): Parameter {
+  return {
+    does: "refused unless it is false",
+    apply: (value) => {
+      if (isTrue(value)) throw unsupported(why, "");
+    },
+  };
+}
+
+/** By these a bot would say that it is something else; `x-sapi-` are parameters. */
+const telling = /^(from$|sec-|signature|x-sapi-)/;
+
+/** Takes the caller's own headers along. */
+function forwarded(prefix: string): Parameter {
+  return {
+    does:
+      prefix === "" ? "`headers`, from yours" : `\`headers\`, from yours that begin with ${prefix}`,
+    apply: (value, draft) => {
+      if (!isTrue(value)) return;
+      const low = prefix.toLowerCase();
+      const mine = new Set(
+        "host connection content-length transfer-encoding accept-encoding user-agent authorization x-api-key expect te trailer upgrade keep-alive proxy-authorization proxy-connection".split(
+          " ",
+        ),
+      );
+      const kept = [...draft.headers].flatMap(([name, text]) => {
+        if (low !== "") return name.startsWith(low) ? [[name.slice(low.length), text]] : [];
+        return mine.has(name) || telling.test(name) ? [] : [[name, text]];
+      });
+      add(draft, Object.fromEntries(kept));
+    },
+  };
+}
+
+function add({ request }: Draft, headers: Record<string, string>): void {
+  const before = request.headers as Record<string, string> | undefined; // put there by us
+  request.headers = { ...before, ...headers };
+}
+
+const cookies: Parameter = {
+  does: "`headers.cookie`",
+  apply: (value, draft) =>
+    add(draft, { cookie: value.replaceAll(";", "; ").replaceAll(";  ", "; ") }),
+};
+
+function pool(name: string): Parameter {
+  return {
+    does: `\`proxy=${name}\`, if the operator has a pool of that name`,
+    apply: (value, { request }) => {
+      if (isTrue(value)) request.proxy = name;
+    },
+  };
+}
+
+const render: Parameter = {
+  does: "`render=never` if it is false, otherwise refused",
+  apply: (value, { request }) => {
+    if (isTrue(value)) throw unsupported(noBrowser, "");
+    request.render = "never";
+  },
+};
+
+const milliseconds = (value: string): number => Number(value) / 1000;
+const json = (value: string): unknown => {
+  try {
+    return JSON.parse(value);
+  } catch {
+    throw unsupported("this is no JSON", "");
+  }
+};
+
+export const proxiesApi: Dialect = {
+  name: "ProxiesAPI",
+  keys: ["key", "auth_key"],
+  headers: {},
+  rendersByDefault: false,
+  answer: { status: "target", envelope: false },
+  parameters: {
+    url: to("url"),
+    render,
+    country: to("country"),
+    session: to("session"),
+    use_headers: forwarded(""),
+  },
+};
+
+export const scrapingBee: Dialect = {
+  name: "ScrapingBee",
+  keys: ["api_key"],
+  headers: {
+    "spb-cost": "cost",
+    "spb-initial-status-code": "status",
+    "spb-resolved-url": "final_url",
+  },
+  rendersByDefault: true,
+  answer: { status: "200 or 500", envelope: false },
+  parameters: {
+    url: to("url"),
+    render_js: render,
+    mode: refused(noBrowser),
+    wait: refused(noBrowser),
+    wait_for: refused(noBrowser),
+    wait_browser: refused(noBrowser),
+    js_scenario: refused(noBrowser),
+    js_snippet: refused(noBrowser),
+    block_ads: refused(noBrowser),
+    block_resources: refused(noBrowser),
+    window_width: refused(noBrowser),
+    window_height: refused(noBrowser),
+    device: refused(noDisguise),
+    screenshot: off(noBrowser),
+    screenshot_full_page: off(noBrowser),
+    screenshot_selector: refused(noBrowser),
+    return_page_source: anyway("nothing: it is what you get"),
+    return_page_markdown: {
+      does: "`output=markdown`",
+      apply: (value, { request }) => {
+        if (isTrue(value)) request.output = "markdown";
+      },
+    },
+    return_page_text: {
+      does: "`output=text`",
+      apply: (value, { request }) => {
+        if (isTrue(value)) request.output = "text";
+      },
+    },
+    premium_proxy: pool("premium"),
+    stealth_proxy: off(noDisguise),
+    own_proxy: refused("proxies are the operator's: `proxy` names one of their pools"),
+    country_code: to("country"),
+    session_id: to("session"),
+    forward_headers: forwarded("Spb-"),
+    forward_headers_pure: {
+      does: "`headers` from yours that begin with Spb-, and `identity=custom`",
+      apply: (value, draft) => {
+        if (!isTrue(value)) return;
+        const inner = forwarded("Spb-");
+        if ("apply" in inner) inner.apply(value, draft);
+        draft.request.identity = "custom";
+      },
+    },
+    cookies,
+    timeout: to("timeout", milliseconds),
+    json_response: {
+      does: "`json=true`",
+      apply: (value, draft) => {
+        if (isTrue(value)) draft.answer.envelope = true;
+      },
+    },
+    extract_rules: to("extract", json),
+    ai_query: refused(noModels),
+    ai_selector: refused(noModels),
+    ai_extract_rules: refused(noModels),
+    transparent_status_code: {
+      does: "the target's status; without it 500 for what is neither 2xx nor 404",
+      apply: (value, draft) => {
+        if (isTrue(value)) draft.answer.status = "target";
+      },
+    },
+    custom_google: off("a site's own rules are not known here: send its URL"),
+    scraping_config: refused("there are no stored configurations: send the parameters"),
+    tag: refused("there are no tags: `X-Fetch-Id` of the answer names a request"),
+  },
+};
+
+export const scraperApi: Dialect = {
+  name: "ScraperAPI",
+  keys: ["api_key"],
+  headers: { "sa-statuscode": "status", "sa-final-url": "final_url", "sa-credit-cost": "cost" },
+  rendersByDefault: false,
+  answer: { status: "200 or 500", envelope: false },
+  parameters: {
+    url: to("url"),
+    render,
+    wait_for_selector: refused(noBrowser),
+    instruction_set: refused(noBrowser),
+    screenshot: off(noBrowser),
+    premium: pool("premium"),
+    ultra_premium: off(noDisguise),
+    country_code: to("country"),
+    session_number: to("session"),
+    keep_headers: forwarded(""),
+    device_type: refused(noDisguise),
+    follow_redirect: {
+      does: "`max_redirects=0` if it is false",
+      apply: (value, { request }) => {
+        if (!isTrue(value)) request.max_redirects = 0;
+      },
+    },
+    retry_404: off("a 404 is an answer, and is given at once"),
+    binary_target: anyway("nothing: bytes are given as they come"),
+    autoparse: off("a site's own rules are not known here: `extract` takes rules"),
+    output_format: {
+      does: "`output`, for markdown and text",
+      apply: (value, { request }) => {
+        if (value !== "markdown" && value !== "text") {
+          throw unsupported("markdown and text; `extract` takes rules", "");
+        }
+        request.output = value;
+      },
+    },
+    max_cost: refused("budgets belong to keys here: `pagefetch keys new --budget`"),
+    callback: refused("there are no jobs yet: the answer comes on this connection"),
+  },
+};
+
+/** The names of Zyte's JSON. Values that are no text come as JSON text. */
+export const zyte: Dialect = {
+  name: "Zyte API",
+  keys: [],
+  headers: {},
+  rendersByDefault: false,
+  answer: { status: "always 200", envelope: true },
+  parameters: {
+    url: to("url"),
+    httpResponseBody: anyway("`output=raw`, base64 in the answer", "true"),
+    httpResponseHeaders: anyway("nothing: they are in the answer"),
+    browserHtml: off(noBrowser),
+    javascript: off(noBrowser),
+    actions: refused(noBrowser),
+    screenshot: off(noBrowser),
+    screenshotOptions: refused(noBrowser),
+    networkCapture: refused(noBrowser),
+    ipType: {
+      does: "`proxy=datacenter` or `proxy=residential`, if the operator has such a pool",
+      apply: (value, { request }) => {
+        request.proxy = value;
+      },
+    },
+    geolocation: to("country"),
+    session: {
+      does: "`session`, by its `id`",
+      apply: (value, { request }) => {
+        const id = (json(value) as { id?: unknown } | null)?.id;
+        if (typeof id !== "string") throw unsupported("expected an object with an `id`", "");
+        request.session = id;
+      },
+    },
+    sessionContext: refused("sessions begin with their first use: send `session.id`"),
+    sessionContextParameters: refused("sessions begin with their first use: send `session.id`"),
+    customHttpRequestHeaders: {
+      does: "`headers`",
+      apply: (value, draft) => add(draft, namesAndValues(json(value))),
+    },
+    requestHeaders: {
+      does: "`headers.referer`",
+      apply: (value, draft) => {
+        const headers = json(value) as Record<string, unknown> | null;
+        const { referer } = headers ?? {};
+        if (typeof referer !== "string" || Object.keys(headers ?? {}).length !== 1) {
+          throw unsupported("only `referer`; customHttpRequestHeaders takes others", "");
+        }
+        add(draft, { referer });
+      },
+    },
+    requestCookies: {
+      does: "`headers.cookie`",
+      apply: (value, draft) => {
+        const pairs = Object.entries(namesAndValues(json(value)));
+        add(draft, { cookie: pairs.map(([name, text]) => `${name}=${text}`).join("; ") });
+      },
+    },
+    responseCookies: refused("they are in the answer's headers, as `set-cookie`"),
+    device: refused(noDisguise),
+    httpRequestMethod: to("method"),
+    httpRequestText: to("body"),
+    httpRequestBody: {
+      does: "`body`, from base64",
+      apply: (value, { request }) => {
+        request.body = Buffer.from(value, "base64").toString("utf8");
+      },
+    },
+    followRedirect: {
+      does: "`max_redirects=0` if it is false",
+      apply: (value, { request }) => {
+        if (!isTrue(value)) request.max_redirects = 0;
+      },
+    },
+    echoData: anyway("is in the answer"),
+    tags: refused("there are no tags: `id` of the answer names a request"),
+    jobId: refused("there are no jobs yet"),
+    product: refused(noModels),
+    productList: refused(noModels),
+    article: refused(noModels),
+    articleList: refused(noModels),
+    jobPosting: refused(noModels),
+    serp: refused(noModels),
+    pageContent: refused(noModels),
+    customAttributes: refused(noModels),
+  },
+};
+
+export interface Translated {
+  readonly request: Record<string, unknown>;
+  readonly answer: Draft["answer"];
+}
+
+/**
+ * Our own request for one of `dialect`. `own` are parameters of ours that may stand beside.
+ * @throws PageError `unsupported_parameter` with what takes its place, `unknown_parameter`.
+ */
+export function translate(
+  dialect: Dialect,
+  parameters: Iterable<readonly [name: string, value: string]>,
+  headers: ReadonlyMap<string, string>,
+  options: {
+    readonly rendersNever: boolean;
+    readonly own?: (name: string, value: string) => unknown;
+  },
+): Translated {
+  const draft: Draft = { request: {}, headers, answer: { ...dialect.answer } };
+  const seen = new Set<string>();
+  for (const [name, value] of parameters) {
+    if (dialect.keys.includes(name)) continue;
+    if (seen.has(name)) throw bad(`\`${name}\` is given twice`, name);
+    seen.add(name);
+    const parameter = Object.hasOwn(dialect.parameters, name)
+      ? dialect.parameters[name]
+      : undefined;
+    if (parameter === undefined) {
+      const own = options.own?.(name, value);
+      if (own === undefined) {
+        const text = `${dialect.name} has no parameter \`${name.slice(0, 64)}\``;
+        throw new PageError("unknown_parameter", text, { parameter: name.slice(0, 64) });
+      }
+      draft.request[name] = own;
+    } else if ("refused" in parameter) throw unsupported(parameter.refused, name);
+    else {
+      try {
+        parameter.apply(value, draft);
+      } catch (error) {
+        if (!(error instanceof PageError)) throw error;
+        throw unsupported(error.message, name);
+      }
+    }
+  }
+  if (dialect.rendersByDefault && draft.request.render === undefined && !options.rendersNever) {
+    throw unsupported(
+      `${dialect.name} renders pages unless you say render_js=false; the operator may allow what is not rendered, by render=never`,
+      "render_js",
+    );
+  }
+  return { request: draft.request, answer: draft.answer };
+}
+
+function namesAndValues(list: unknown): Record<string, string> {
+  if (!Array.isArray(list)) throw unsupported("expected a list of objects with name and value", "");
+  return Object.fromEntries(
+    list.map((one: { name?: unknown; value?: unknown } | null) => [
+      String(one?.name),
+      String(one?.value),
+    ]),
+  );
+}
+
+export function isTrue(value: string): boolean {
+  return /^(true|1|yes|on)$/i.test(value);
+}
+
+function unsupported(message: string, parameter: string): PageError {
+  const text = parameter === "" ? message : `\`${parameter}\`: ${message}`;
+  return new PageError("unsupported_parameter", text, { parameter });
+}
+
+function bad(message: string, parameter: string): PageError {
+  return new PageError("bad_request", message, { parameter });
+}

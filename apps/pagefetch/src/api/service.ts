@@ -1,0 +1,288 @@
+/**
+ * One request from admission to ledger. What `run` opens belongs to the caller's scope; a client
+ * that leaves cancels it, and the ledger gets its row all the same.
+ */
+
+import { randomUUID } from "node:crypto";
+import * as asyncio from "asyncio-ts";
+import { PageError } from "../contract/errors.ts";
+import type { FetchOptions } from "../contract/options.ts";
+import type { Attempt, FetchResult, PageHead } from "../contract/result.ts";
+import type { Fetcher } from "../fetch/fetcher.ts";
+import type { LivePage } from "../fetch/page.ts";
+import type { Outputs } from "../outputs/outputs.ts";
+import { type ExtractRules, readExtractRules } from "../outputs/rules.ts";
+import type { ProxyInfo } from "../proxies/proxies.ts";
+import type { Key } from "../store/keys.ts";
+import type { Store } from "../store/store.ts";
+import { Admission, clock, requireScope } from "./admission.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import type { FetchRequest, Output } from "./schema.ts";
+
+export interface ServiceParts {
+  readonly fetcher: Fetcher;
+  readonly store: Store;
+  readonly outputs: Outputs;
+  /** What is known of the proxies, for the cost of an attempt. @default none */
+  readonly proxies?: { list(): readonly ProxyInfo[] } | undefined;
+  /** Keys that are not in the store, by their secret. */
+  readonly keys?: ReadonlyMap<string, Key> | undefined;
+  /** Requests that run at a time in all; above it `overloaded`. @default 500 */
+  readonly maxRunning?: number | undefined;
+}
+
+/** A page in the form that was asked for. */
+export interface Shaped {
+  readonly page: FetchResult;
+  readonly content: unknown;
+  readonly cost: number;
+}
+
+/** A call of the service, as it runs. */
+export interface Call {
+  readonly id: string;
+  readonly key: Key;
+  readonly request: FetchRequest;
+}
+
+/** Seconds that a cancelled request has to write its row. */
+const LAST_ROW = 2;
+const unsafe = new Set(["POST", "PUT", "PATCH", "DELETE"]);
+
+export class Service {
+  readonly metrics: Metrics;
+  readonly admission: Admission;
+  readonly #parts: ServiceParts;
+  readonly #maxRunning: number;
+  #running = 0;
+  #isClosing = false;
+
+  constructor(parts: ServiceParts) {
+    this.#parts = parts;
+    this.#maxRunning = parts.maxRunning ?? 500;
+    this.admission = new Admission(parts.store, parts.keys);
+    this.metrics = createMetrics({
+      idle_connections: () => parts.fetcher.idle,
+      ledger_waiting: () => parts.store.ledger.statistics().waiting,
+      ledger_dropped: () => parts.store.ledger.statistics().dropped,
+    });
+  }
+
+  get store(): Store {
+    return this.#parts.store;
+  }
+
+  /** Requests that run at the moment. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Why no request should be sent here; undefined if one may. */
+  get unready(): string | undefined {
+    if (this.#isClosing) return "shutting down";
+    return this.#parts.store.ledger.statistics().isWell ? undefined : "the store cannot be written";
+  }
+
+  /** From now on requests are refused with `shutting_down`. Those that run go on. */
+  beginShutdown(): void {
+    this.#isClosing = true;
+  }
+
+  /** The page, whole, in the form that was asked for. */
+  async fetch(key: Key, request: FetchRequest): Promise<Shaped & { readonly id: string }> {
+    const rules = rulesOf(request);
+    return await this.#run(key, request, async (options, id) => {
+      const page = await this.#parts.fetcher.fetch(request.url, options);
+      const content = await this.#shape(page, outputOf(request), rules);
+      const cost = this.#costOf(page.attempts);
+      return { result: { id, page, content, cost }, attempts: page.attempts, status: page.status };
+    });
+  }
+
+  /** The page as it comes, handed to `consume`. Nothing of it is kept. */
+  async stream<T>(
+    key: Key,
+    request: FetchRequest,
+    consume: (page: LivePage, id: string) => Promise<T>,
+  ): Promise<T> {
+    return await this.#run(key, request, async (options, id) => {
+      let head: PageHead | undefined;
+      let received = 0;
+      const began = clock();
+      const result = await this.#parts.fetcher.open(request.url, options, async (page) => {
+        head = page.head;
+        const counted: LivePage = {
+          head: page.head,
+          read: async () => {
+            const piece = await page.read();
+            received += piece?.length ?? 0;
+            return piece;
+          },
+          async *[Symbol.asyncIterator]() {
+            for (let piece = await this.read(); piece !== undefined; piece = await this.read()) {
+              yield piece;
+            }
+          },
+        };
+        return await consume(counted, id);
+      });
+      const last: Attempt = {
+        hop: (head?.hops.length ?? 1) - 1,
+        url: head?.finalUrl ?? request.url,
+        via: "direct",
+        status: head?.status,
+        politeWait: 0,
+        reused: false,
+        seconds: clock() - began,
+        sent: 0,
+        received,
+      };
+      return { result, attempts: [...(head?.failed ?? []), last], status: head?.status };
+    });
+  }
+
+  async #run<T>(
+    key: Key,
+    request: FetchRequest,
+    body: (
+      options: FetchOptions,
+      id: string,
+    ) => Promise<{ result: T; attempts: readonly Attempt[]; status: number | undefined }>,
+  ): Promise<T> {
+    if (this.#isClosing) {
+      throw new PageError("shutting_down", "the service is shutting down", { retryAfter: 5 });
+    }
+    const options = optionsOf(key, request);
+    if (this.#running >= this.#maxRunning) {
+      throw new PageError("overloaded", "the service has as much to do as it can", {
+        retryAfter: 1,
+        limit: { name: "maxRunning", value: this.#maxRunning },
+      });
+    }
+    using _place = await this.admission.enter(key);
+    const id = randomUUID();
+    const began = clock();
+    this.#running++;
+    this.metrics.running.inc();
+    let outcome = "cancelled";
+    let attempts: readonly Attempt[] = [];
+    let status: number | undefined;
+    try {
+      const ended = await body(options, id);
+      outcome = "ok";
+      attempts = ended.attempts;
+      status = ended.status;
+      return ended.result;
+    } catch (error) {
+      if (error instanceof PageError) {
+        outcome = error.code;
+        attempts = error.details.attempts ?? [];
+        status = error.details.answer?.status;
+      } else if (!(error instanceof asyncio.CancelledError)) outcome = "failed";
+      throw error;
+    } finally {
+      this.#running--;
+      this.metrics.running.dec();
+      const seconds = clock() - began;
+      const received = sum(attempts, "received");
+      const cost = this.#costOf(attempts);
+      this.metrics.ended(outcome, seconds, attempts.length, received);
+      this.admission.spend(key, cost);
+      const row = {
+        keyId: key.id,
+        host: hostOf(request.url),
+        status: status ?? null,
+        code: outcome === "ok" ? null : outcome,
+        attempts: attempts.length,
+        sent: sum(attempts, "sent"),
+        received,
+        cost,
+        seconds,
+      };
+      await asyncio.shield(() => this.store.ledger.record(row, LAST_ROW));
+    }
+  }
+
+  #costOf(attempts: readonly Attempt[]): number {
+    const costs = new Map(this.#parts.proxies?.list().map(({ id, cost }) => [id, cost]));
+    return attempts.reduce((cost, { via }) => cost + (costs.get(via) ?? 1), 0);
+  }
+
+  async #shape(
+    page: FetchResult,
+    output: Output,
+    rules: ExtractRules | undefined,
+  ): Promise<unknown> {
+    const { outputs } = this.#parts;
+    switch (output) {
+      case "raw":
+        return page.bytes;
+      case "html":
+        return page.text();
+      case "text":
+        return await outputs.text(page.text());
+      case "markdown":
+        return await outputs.markdown(page.text());
+      case "links":
+        return await outputs.links(page.text(), page.finalUrl);
+      case "extract":
+        return await outputs.extract(page.text(), rules ?? {}, page.finalUrl);
+    }
+  }
+}
+
+export function outputOf(request: FetchRequest): Output {
+  return request.output ?? (request.extract === undefined ? "html" : "extract");
+}
+
+function rulesOf(request: FetchRequest): ExtractRules | undefined {
+  if (request.extract !== undefined) return readExtractRules(request.extract);
+  if (request.output !== "extract") return undefined;
+  throw new PageError("bad_request", "output=extract needs rules in `extract`", {
+    parameter: "extract",
+  });
+}
+
+/** What the pipeline is asked for. A session's name is the key's own. */
+function optionsOf(key: Key, request: FetchRequest): FetchOptions {
+  requireScope(key, "fetch", "fetching");
+  if (request.robots === "ignore") requireScope(key, "ignore_robots", "robots=ignore");
+  const method = request.method ?? "GET";
+  if (unsafe.has(method)) requireScope(key, "unsafe", `the method ${method}`);
+  if (request.render === "always") {
+    throw new PageError(
+      "unsupported_parameter",
+      "render=always needs a browser, and this service has none: render=never gets the page as the server sends it",
+      { parameter: "render" },
+    );
+  }
+  return {
+    method,
+    headers: request.headers,
+    body: request.body,
+    timeout: request.timeout,
+    attemptTimeout: request.attempt_timeout,
+    connectTimeout: request.connect_timeout,
+    headersTimeout: request.headers_timeout,
+    retries: request.retries,
+    retryUnsafe: request.retry_unsafe,
+    maxBytes: request.max_bytes,
+    maxRedirects: request.max_redirects,
+    allowDowngrade: request.allow_downgrade,
+    robots: request.robots,
+    identity: request.identity,
+    proxy: request.proxy,
+    country: request.country,
+    session: request.session === undefined ? undefined : `${key.id}.${request.session}`,
+    cache: request.cache,
+    maxAge: request.max_age,
+  };
+}
+
+function sum(attempts: readonly Attempt[], what: "sent" | "received"): number {
+  return attempts.reduce((bytes, attempt) => bytes + attempt[what], 0);
+}
+
+function hostOf(url: string): string {
+  return URL.parse(url)?.hostname.slice(0, 253) ?? "";
+}

@@ -1,0 +1,95 @@
+/** Puts the rooms that fetch together, as the configuration says. */
+
+import { createClassifier } from "../classify/classifier.ts";
+import { builtInRules } from "../classify/classify.ts";
+import { readRules } from "../classify/rules.ts";
+import type { Robots } from "../contract/parts.ts";
+import { Egress, type EgressOptions } from "../egress/egress.ts";
+import { Fetcher } from "../fetch/fetcher.ts";
+import { createIdentities } from "../identity/identity.ts";
+import { createSigner, type Signer } from "../identity/signature.ts";
+import { createPoliteness } from "../politeness/politeness.ts";
+import { parseProxies } from "../proxies/parse.ts";
+import { createProxies, type ManagedProxies, type ProxyPool } from "../proxies/proxies.ts";
+import { createRobots } from "../robots/robots.ts";
+import { createSessions } from "../sessions/sessions.ts";
+import { type Config, ConfigError, readText } from "./config.ts";
+
+export interface Assembled {
+  readonly fetcher: Fetcher;
+  readonly proxies: ManagedProxies;
+  readonly signer: Signer | undefined;
+  readonly robots: Robots;
+}
+
+/** What fetches, without store and API. The caller closes `fetcher`. */
+export function assemble(config: Config, egress: Partial<EgressOptions> = {}): Assembled {
+  const pools = poolsOf(config);
+  const proxies = createProxies({ pools, directFirst: config.directFirst });
+  const signer = signerOf(config);
+  const { product, version, contact } = config.identity ?? {};
+  let robots: Robots | undefined;
+  const fetcher = new Fetcher({
+    egress: new Egress({
+      allow: config.allow,
+      allowProxies: config.allowProxies,
+      ports: config.ports,
+      ...egress,
+    }),
+    politeness: createPoliteness(config.politeness),
+    sessions: createSessions(),
+    identities: createIdentities({
+      product,
+      version,
+      contact: contact ?? config.publicUrl,
+      signer,
+    }),
+    classifier: createClassifier(rulesOf(config)),
+    proxies,
+    robots: (get) => {
+      robots = createRobots(get);
+      return robots;
+    },
+  });
+  if (robots === undefined) throw new Error("a Fetcher makes its robots at once");
+  return { fetcher, proxies, signer, robots };
+}
+
+function poolsOf({ pools = [] }: Config): readonly ProxyPool[] {
+  return pools.map(({ name, file }) => {
+    try {
+      return { name, proxies: parseProxies(readText(file, `the pool "${name}"`), name) };
+    } catch (error) {
+      if (error instanceof ConfigError || !(error instanceof Error)) throw error;
+      throw new ConfigError(`the pool "${name}": ${error.message}`);
+    }
+  });
+}
+
+function rulesOf({ rules }: Config): typeof builtInRules {
+  if (rules === undefined) return builtInRules;
+  try {
+    return readRules(JSON.parse(readText(rules, "the rules")));
+  } catch (error) {
+    if (error instanceof ConfigError || !(error instanceof Error)) throw error;
+    throw new ConfigError(`the rules: ${error.message}`);
+  }
+}
+
+function signerOf({ identity, publicUrl }: Config): Signer | undefined {
+  if (identity?.signingKey === undefined) return undefined;
+  if (publicUrl === undefined) {
+    throw new ConfigError(
+      "`identity.signingKey` needs `publicUrl`, where the public keys are shown",
+    );
+  }
+  try {
+    return createSigner({
+      key: readText(identity.signingKey, "the signing key"),
+      agent: publicUrl,
+    });
+  } catch (error) {
+    if (error instanceof ConfigError || !(error instanceof Error)) throw error;
+    throw new ConfigError(error.message);
+  }
+}

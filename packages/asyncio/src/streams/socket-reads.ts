@@ -1,0 +1,60 @@
+/**
+ * Reading a socket into memory that is always the same. Node allocates 64 KiB for each read of a
+ * socket and copies what has come out of them; for a small message that costs as much as the
+ * message (bench: echo). Its option `onread` avoids it, and is there for the sockets of clients
+ * alone. This does the same to a socket that a server has accepted, with the fields that the option
+ * sets. Where they are missing, as on Deno and Bun, bytes come as "data" as always.
+ */
+
+import type { Readable } from "node:stream";
+import { copyOf } from "./node-quirks.ts";
+
+/** As much as Node reads at once. */
+const MOST = 65_536;
+
+/** What Node has under symbols of its own: the memory, who is told, and who gives new memory. */
+const NAMES = ["kBuffer", "kBufferCb", "kBufferGen"] as const;
+
+/** `count` bytes have come into `memory`. */
+type Told = (this: object, count: number, memory: Uint8Array) => void;
+
+interface Handle {
+  useUserBuffer?(memory: Uint8Array): void;
+}
+
+let memory: Uint8Array | undefined;
+/** Undefined before the first socket was looked at; empty where this cannot be done. */
+let symbols: readonly symbol[] | undefined;
+
+function symbolsOf(socket: object): readonly symbol[] {
+  if ("Deno" in globalThis || "Bun" in globalThis) return [];
+  const all = Object.getOwnPropertySymbols(socket);
+  const found = NAMES.map((name) => all.find(({ description }) => description === name));
+  const areKnown = found.every((symbol) => symbol !== undefined);
+  return areKnown ? (found as symbol[]) : []; // none is undefined
+}
+
+/**
+ * From now on `told` is called with a copy of what comes, on the socket, instead of "data".
+ * False if that cannot be done. It is done once; nothing undoes it.
+ */
+export function readIntoMemory(socket: Readable, told: Told): boolean {
+  symbols ??= symbolsOf(socket);
+  const [buffer, callback, generator] = symbols;
+  if (buffer === undefined || callback === undefined || generator === undefined) return false;
+  const fields = socket as unknown as Record<symbol, unknown> & { _handle?: Handle | null };
+  const handle = fields._handle;
+  const isFree = fields[buffer] === null && fields[generator] === null;
+  if (!isFree || typeof handle?.useUserBuffer !== "function") return false;
+  // One for all sockets: nothing comes between a read of the host and the call that tells of it.
+  memory ??= process.getBuiltinModule("node:buffer").Buffer.allocUnsafeSlow(MOST);
+  handle.useUserBuffer(memory);
+  fields[buffer] = memory;
+  fields[callback] = told;
+  return true;
+}
+
+/** A copy of the first `count` bytes of what `told` was called with. */
+export function takeOut(count: number, from: Uint8Array): Uint8Array {
+  return copyOf(count === from.length ? from : from.subarray(0, count));
+}

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ByteBuffer } from "../../src/streams/byte-buffer.ts";
+import { pieceDecoders } from "../../src/streams/text.ts";
+import { drawer } from "../../src/testing/random.ts";
+
+const NEWLINE = 10;
+
+/** Text of ASCII, of other characters, broken at will; with line ends in it. */
+function someBytes(random: () => number, length: number): Uint8Array {
+  const kinds = [
+    () => Uint8Array.of(32 + random() * 90),
+    () => new TextEncoder().encode(random() < 0.5 ? "é" : "日"),
+    () => new TextEncoder().encode("🙂"),
+    () => Uint8Array.of(128 + random() * 128),
+  ];
+  const all: number[] = [];
+  while (all.length < length) {
+    // Long runs of one kind: a run of ASCII is decoded together, others are not.
+    const kind = kinds[Math.floor(random() * kinds.length)];
+    for (let left = random() * 1500; left > 0 && kind !== undefined; left--) {
+      all.push(...kind());
+      if (random() < 0.02) all.push(NEWLINE);
+    }
+  }
+  return Uint8Array.from(all);
+}
+
+test("pieces of text are those of their bytes, whatever comes in which chunks", () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const draw = drawer(seed);
+    const random = () => draw(1e6) / 1e6;
+    const encoding = seed % 4 === 0 ? "latin1" : "utf-8";
+    const { first, others } = pieceDecoders("`test`", encoding);
+    const all = someBytes(random, 6000);
+    const buffer = new ByteBuffer();
+    let [came, taken] = [0, 0];
+    while (taken < all.length) {
+      if (came < all.length && (buffer.length === 0 || random() < 0.3)) {
+        const size = Math.min(1 + Math.floor(random() * 3000), all.length - came);
+        buffer.append(all.slice(came, came + size));
+        came += size;
+        continue;
+      }
+      const lineEnd = all.indexOf(NEWLINE, taken);
+      const end = lineEnd === -1 || lineEnd >= came ? came : lineEnd + 1;
+      const pieceDecoder = random() < 0.1 ? first : others;
+      const text = buffer.text(0, end - taken, pieceDecoder);
+      assert.equal(text, pieceDecoder.decoder.decode(all.subarray(taken, end)), `seed ${seed}`);
+      buffer.drop(end - taken);
+      taken = end;
+    }
+  }
+});
+
+test("pieces that were given away are not written to, whatever comes after them", () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const draw = drawer(seed);
+    const buffer = new ByteBuffer();
+    const given: { readonly piece: Uint8Array; readonly first: number }[] = [];
+    let [came, taken] = [0, 0];
+    for (let round = 0; round < 200; round++) {
+      const chunk = Uint8Array.from({ length: 1 + draw(300) }, (_, index) => came + index);
+      buffer.append(chunk);
+      came += chunk.length;
+      // Mostly text, which gives nothing away.
+      const size = Math.min(draw(400), buffer.length);
+      if (draw(5) === 0) given.push({ piece: buffer.take(size), first: taken });
+      else buffer.drop(size);
+      taken += size;
+    }
+    for (const { piece, first } of given)
+      assert.ok(
+        piece.every((byte, index) => byte === ((first + index) & 0xff)),
+        `seed ${seed}`,
+      );
+  }
+});
+
+test("a small piece of a large chunk does not keep it alive", () => {
+  const buffer = new ByteBuffer();
+  buffer.append(new Uint8Array(65_536));
+
+  assert.equal(buffer.take(10).buffer.byteLength, 10);
+});

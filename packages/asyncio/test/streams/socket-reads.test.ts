@@ -1,0 +1,99 @@
+// What is asked of Node's sockets here is not documented. These tests tell when it has changed.
+// Then bytes come as "data": the library works as before, and is slower.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { PassThrough } from "node:stream";
+import { test } from "node:test";
+import { readIntoMemory, takeOut } from "../../src/streams/socket-reads.ts";
+
+const isNode = !("Deno" in globalThis || "Bun" in globalThis);
+const skip = isNode ? false : "this is what Node alone has";
+
+/** A socket of a server, which has read nothing, and its peer. */
+async function withSockets(body: (socket: Socket, peer: Socket) => Promise<void>): Promise<void> {
+  const server = createServer({ pauseOnConnect: true }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const accepted = once(server, "connection");
+  const peer = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const [socket] = (await accepted) as [Socket];
+  try {
+    await body(socket, peer);
+  } finally {
+    socket.destroy();
+    peer.destroy();
+    server.close();
+  }
+}
+
+test("an accepted socket is read into one memory, with its pauses and its end", { skip }, () =>
+  withSockets(async (socket, peer) => {
+    const ended = once(socket, "end");
+    const memories = new Set<Uint8Array>();
+    const texts: string[] = [];
+    let told = Promise.withResolvers<void>();
+    const done = readIntoMemory(socket, function (count, memory) {
+      assert.equal(this, socket);
+      memories.add(memory);
+      texts.push(new TextDecoder().decode(takeOut(count, memory)));
+      told.resolve();
+    });
+    assert.equal(done, true);
+
+    for (const word of ["one", "two"]) {
+      told = Promise.withResolvers();
+      peer.write(word);
+      socket.resume();
+      await told.promise;
+      socket.pause();
+    }
+    peer.end("three");
+    await once(peer, "finish");
+    assert.deepEqual(texts, ["one", "two"]);
+    socket.resume();
+    await ended;
+
+    assert.deepEqual([texts, memories.size], [["one", "two", "three"], 1]);
+  }),
+);
+
+test("it is done once, and not to a socket that has memory of its own", { skip }, () =>
+  withSockets(async (socket, peer) => {
+    const { port } = socket.address() as AddressInfo;
+    const onread = { buffer: new Uint8Array(8), callback: () => true };
+    const other = connect({ port, host: "127.0.0.1", onread });
+    await once(other, "connect");
+    try {
+      assert.equal(
+        readIntoMemory(socket, () => {}),
+        true,
+      );
+      assert.equal(
+        readIntoMemory(socket, () => {}),
+        false,
+      );
+      assert.equal(
+        readIntoMemory(other, () => {}),
+        false,
+      );
+      assert.equal(
+        readIntoMemory(new PassThrough(), () => {}),
+        false,
+      );
+      assert.equal(peer.destroyed, false);
+    } finally {
+      other.destroy();
+    }
+  }),
+);
+
+test("what is taken out is a copy", () => {
+  const memory = new Uint8Array(65_536).fill(1);
+  const [some, all] = [takeOut(3, memory), takeOut(memory.length, memory)];
+  memory.fill(2);
+
+  assert.deepEqual([...some], [1, 1, 1]);
+  assert.equal(all.length, memory.length);
+  assert.ok(all.every((byte) => byte === 1));
+});
