@@ -55,6 +55,7 @@ describe("a smoke run of the cases", () => {
       "effection",
       "fast-check",
       "p-limit",
+      "p-map",
       "p-queue",
     ]);
     const versions = Object.entries({ ...machine.libraries, ...machine.guests });

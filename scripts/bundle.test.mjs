@@ -91,6 +91,7 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
       "tasks/excuse.ts",
       "tasks/fake-timers.ts",
       "tasks/group-child.ts",
+      "tasks/host-loop.ts",
       "tasks/leftovers.ts",
       "tasks/owners.ts",
       "tasks/sleep.ts",
