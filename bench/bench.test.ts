@@ -55,6 +55,7 @@ describe("a smoke run of the cases", () => {
       "effection",
       "fast-check",
       "p-limit",
+      "p-map",
       "p-queue",
     ]);
     const versions = Object.entries({ ...machine.libraries, ...machine.guests });
@@ -135,6 +136,7 @@ describe("the command", () => {
       only: ["queue-1-1", "queue-100-100", "lock", "condition-ping-pong", "condition-notify-all"],
       quick: false,
       by: [],
+      merge: [],
       rounds: 3,
       json: undefined,
       charts: undefined,

@@ -189,6 +189,7 @@ export const cases: readonly Case[] = [
       "ours-task-queue",
       "async-mutex",
       "p-limit",
+      "p-map",
       "p-queue",
       "effect",
       "effection",

@@ -18,6 +18,7 @@ export type Implementation =
   | "abort-controller"
   | "async-mutex"
   | "p-limit"
+  | "p-map"
   | "p-queue"
   | "bluebird"
   | "web-stream"

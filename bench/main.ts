@@ -20,6 +20,7 @@ import { type FetchesResult, measureFetches } from "./fetches.ts";
 import { type GrowthResult, measureGrowth } from "./growth.ts";
 import { currentLoad, describeMachine, type Machine } from "./machine.ts";
 import { type MemoryResult, measureMemory } from "./memory.ts";
+import { mergeReports, readReports } from "./merge.ts";
 import { type EchoResult, type IdleResult, measureEcho, measureIdle } from "./network.ts";
 import { type Options, parseOptions, UsageError, usage } from "./options.ts";
 import { disposeOnSignal } from "./program.ts";
@@ -54,11 +55,16 @@ export interface Report {
 
 async function main(options: Options): Promise<number> {
   if (options.compare !== undefined) return await compareRevisions(options, options.compare);
+  if (options.merge.length > 0) return show(mergeReports(readReports(options.merge)), options);
   if (options.quick) rememberCompiledCode();
   const guests = await findGuests(wantedGuests(options.by));
   using selection = new Selection(guests, options.by);
   using _watch = disposeOnSignal(selection);
-  const report = await measureAll(options, selection);
+  return show(await measureAll(options, selection), options);
+}
+
+/** Prints a report, and writes it where it is to go. Gives the exit status. */
+function show(report: Report, options: Options): number {
   console.log(formatReport(report));
   console.log(formatEnd(report));
   if (options.json !== undefined) writeJson(report, options.json);

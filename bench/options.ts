@@ -17,6 +17,8 @@ export interface Options {
   readonly charts: string | undefined;
   /** The figures, the tables and the charts are put into the repository. */
   readonly publish: boolean;
+  /** Files that `--json` has written, to be put together instead of measuring. */
+  readonly merge: readonly string[];
   /** The revision that the library is compared with, instead of the others. */
   readonly compare: string | undefined;
 }
@@ -39,6 +41,8 @@ implementations in turn, several rounds. The whole takes some ten minutes.
   --charts DIR   write the charts to DIR (ratios.svg, growth.svg)
   --publish      put figures, tables and charts into the repository: bench/results.json,
                  bench/charts/, and the tables in bench/README.md. A full run only
+  --merge FILE   put together what runs with --only have written with --json, instead of
+                 measuring: for --publish in parts; repeatable
   --compare REV  compare the library with what it was at REV, in the same cases: which
                  differences are noise? (default: 10 rounds; some eight minutes,
                  less with --only)
@@ -62,9 +66,15 @@ export class UsageError extends Error {
  * @throws {UsageError} if they are wrong.
  */
 export function parseOptions(args: readonly string[]): Options | "help" {
-  const { only, by, rounds, quick, json, charts, publish, compare, help } = parseValues(args);
+  const { only, by, rounds, quick, json, charts, publish, merge, compare, help } =
+    parseValues(args);
   if (help) return "help";
-  if (publish && (quick || only.length > 0 || by.length > 0 || compare !== undefined)) {
+  const isPart = quick || only.length > 0 || by.length > 0 || compare !== undefined;
+  if (merge.length > 0 && isPart) {
+    const found = "found it with --quick, --only, --by or --compare";
+    throw new UsageError(`--merge stands alone, for nothing is measured: ${found}`);
+  }
+  if (publish && isPart) {
     const found = "found it with --quick, --only, --by or --compare";
     throw new UsageError(`--publish expects a full run, ${found}`);
   }
@@ -77,6 +87,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     json,
     charts,
     publish,
+    merge,
     compare,
   };
 }
@@ -93,6 +104,7 @@ function parseValues(args: readonly string[]) {
         json: { type: "string" },
         charts: { type: "string" },
         publish: { type: "boolean", default: false },
+        merge: { type: "string", multiple: true, default: [] },
         compare: { type: "string" },
         help: { type: "boolean", short: "h", default: false },
       },

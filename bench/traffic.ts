@@ -1,11 +1,12 @@
 // More of the network than the one echo of network.ts: messages of other sizes on other numbers of
-// connections, TLS, a gibibyte through one connection, and a Redis-like server. What is compared is
-// how much comes through in a second, ours with native round by round.
+// connections, TLS, a gibibyte through one connection, lines of text, and a Redis-like server. What
+// is compared is how much comes through in a second, ours with native round by round.
 
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { type Implementation, reference } from "./contenders.ts";
 import { Conversation } from "./conversation.ts";
+import { readLines } from "./lines.ts";
 import { type EchoPlan, echo } from "./network.ts";
 import { inThisFolder, trackProgram } from "./program.ts";
 import type { Selection } from "./selection.ts";
@@ -14,7 +15,7 @@ const kibibyte = 1024;
 
 interface Line {
   readonly what: string;
-  readonly unit: "messages/s" | "MB/s" | "commands/s";
+  readonly unit: "messages/s" | "MB/s" | "lines/s" | "commands/s";
   /** The least that ours may do, as a part of native. */
   readonly aim: number;
   readonly plan: EchoPlan;
@@ -65,7 +66,8 @@ const by: readonly Implementation[] = [reference, "ours", "uvloop"];
 const redisLines = [1, 16].flatMap((pipelined) =>
   ["SET", "GET"].map((command) => ({ command, pipelined })),
 );
-const redisBy = [reference, "ours"] as const;
+/** For what has no program in Python. */
+const onNode = [reference, "ours"] as const;
 
 export interface TrafficResult {
   readonly what: string;
@@ -92,6 +94,13 @@ export async function measureTraffic(
     });
     results.push({ what, unit, aim, rounds: measured });
   }
+  const rates = await inTurn(
+    rounds,
+    onNode.filter((found) => selection.includes(found)),
+    (implementation) => readLines(implementation, quick),
+  );
+  const what = "lines of 80 bytes, one after the other";
+  results.push({ what, unit: "lines/s", aim: 1, rounds: rates });
   return [...results, ...(await measureRedis(quick, rounds, selection))];
 }
 
@@ -108,7 +117,7 @@ async function measureRedis(
   if (!(await hasRedisBenchmark())) return [];
   const results: TrafficResult[] = [];
   for (const { command, pipelined } of quick ? redisLines.slice(-1) : redisLines) {
-    const wanted = redisBy.filter((found) => selection.includes(found));
+    const wanted = onNode.filter((found) => selection.includes(found));
     const requests = quick ? 500 : 100_000 * Math.sqrt(pipelined);
     const measured = await inTurn(rounds, wanted, async (implementation) => {
       const program = inThisFolder(`network/redis/${implementation}.ts`);
@@ -151,10 +160,10 @@ async function askRedis(
 }
 
 /** Who goes first changes from round to round. */
-async function inTurn(
+async function inTurn<By extends Implementation>(
   rounds: number,
-  implementations: readonly Implementation[],
-  measure: (implementation: Implementation) => Promise<number>,
+  implementations: readonly By[],
+  measure: (implementation: By) => Promise<number>,
 ): Promise<TrafficResult["rounds"]> {
   const found: Partial<Record<Implementation, number[]>> = {};
   for (const implementation of implementations) found[implementation] = [];

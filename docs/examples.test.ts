@@ -8,6 +8,7 @@
 //   ```js block, which shows what people write without the library, has `delay` and a few others.
 // - ```js effect, piscina, workerpool, comlink: written for that package, which is not installed
 //   here. It is not run.
+// - ```js theirs: the same for a page of guide/migration; examples/migration runs it.
 // - A line `...` in a ```text block stands for any number of lines, `...` within a line for any
 //   text.
 // - ```ts dies=SIGINT: the process has to end by that signal.
@@ -26,7 +27,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const secondsPerExample = 20;
-const foreignPackages = ["effect", "piscina", "workerpool", "comlink"];
+const foreignPackages = ["theirs", "effect", "piscina", "workerpool", "comlink"];
 
 interface Example {
   readonly file: string;

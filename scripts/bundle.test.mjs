@@ -54,9 +54,9 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
   test("adds no more than this to a bundle", async () => {
     const { contents } = await bundleOf(doors[0]);
 
-    assert.ok(contents.byteLength <= 65_000, `${contents.byteLength} bytes`);
+    assert.ok(contents.byteLength <= 66_200, `${contents.byteLength} bytes`);
     const gzipped = gzipSync(contents, { level: 9 }).byteLength;
-    assert.ok(gzipped <= 22_900, `${gzipped} bytes, gzipped`);
+    assert.ok(gzipped <= 23_400, `${gzipped} bytes, gzipped`);
   });
 
   test("brings these modules along, beside the kernel and what is below it", async () => {
@@ -91,6 +91,7 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
       "tasks/excuse.ts",
       "tasks/fake-timers.ts",
       "tasks/group-child.ts",
+      "tasks/host-loop.ts",
       "tasks/leftovers.ts",
       "tasks/owners.ts",
       "tasks/sleep.ts",

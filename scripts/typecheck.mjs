@@ -4,6 +4,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, globSync } from "node:fs";
 import { join } from "node:path";
+import { buildLibrary } from "./build.mjs";
 import { ensureInstalled, foldersWithTypes, root } from "./install.mjs";
 
 const projects = [
@@ -23,6 +24,7 @@ const projects = [
 ];
 
 for (const folder of foldersWithTypes()) ensureInstalled(folder);
+buildLibrary(); // apps are checked against what is built of the databases, which needs pg
 const results = await Promise.all(
   projects.filter(exists).map(async ({ config }) => ({ config, ...(await check(config)) })),
 );

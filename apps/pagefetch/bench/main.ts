@@ -40,6 +40,24 @@ async function load(count: number, get: () => Promise<number>): Promise<Round> {
   return { perSecond: count / seconds, p99: quantile(times, 0.99) };
 }
 
+/** Asks at a steady rate for two seconds, whether answers come or not: the p99 in milliseconds. */
+async function steady(perSecond: number, get: () => Promise<number>): Promise<number> {
+  const times: number[] = [];
+  const began = performance.now();
+  await asyncio.taskGroup(async (group) => {
+    for (let count = 0; count < perSecond * (quick ? 0.2 : 2); count++) {
+      const due = began + (count * 1000) / perSecond;
+      if (due > performance.now()) await asyncio.sleep((due - performance.now()) / 1000);
+      group.createTask(async () => {
+        const at = performance.now();
+        await get();
+        times.push(performance.now() - at);
+      });
+    }
+  });
+  return quantile(times, 0.99);
+}
+
 function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
@@ -65,6 +83,12 @@ async function throughput(farm: FarmProcess): Promise<void> {
     found.bare.push(await load(pages, bare));
     found.ours.push(await load(pages, ours));
   }
+  const quarter = median(found.ours.map((one) => one.perSecond)) / 4;
+  const added: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const least = await steady(quarter, bare);
+    added.push((await steady(quarter, ours)) - least);
+  }
   await agent.close();
   const ratios = found.ours.map(
     ({ perSecond }, at) => perSecond / (found.bare[at]?.perSecond ?? 1),
@@ -75,6 +99,10 @@ async function throughput(farm: FarmProcess): Promise<void> {
     console.log(`${name}: ${perSecond} pages/s, p99 ${p99} ms`);
   }
   console.log(`ours / bare undici: ${median(ratios).toFixed(2)}`);
+  const rate = quarter.toFixed(0);
+  console.log(
+    `at ${rate} pages/s: p99 is ${median(added).toFixed(1)} ms above that of bare undici`,
+  );
 }
 
 /** From the cancellation to the next turn of the host after the end of the call. */

@@ -17,7 +17,11 @@ declare class AbortController {
 declare module "node:async_hooks" {
   export class AsyncResource {
     constructor(type: string, options?: { requireManualDestroy?: boolean });
-    runInAsyncScope<R, This>(fn: (this: This) => R, thisArg: This): R;
+    runInAsyncScope<R, This, A extends unknown[]>(
+      fn: (this: This, ...args: A) => R,
+      thisArg: This,
+      ...args: A
+    ): R;
   }
   export class AsyncLocalStorage<T> {
     static snapshot(): <R>(fn: () => R) => R;

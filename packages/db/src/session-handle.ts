@@ -1,11 +1,11 @@
 /** A session as its body sees it: one connection, for as long as the body runs. */
 
-import { CancelScope, cleanup, InvalidStateError } from "asyncio-ts";
+import { cleanup, InvalidStateError } from "asyncio-ts";
 import type { Answer, Dialect, Request } from "./driver.ts";
 import { ConnectionLostError } from "./errors.ts";
 import { Queries } from "./queries.ts";
 import type { Repeating } from "./repeating.ts";
-import type { Session } from "./session.ts";
+import { type Session, whileConnected } from "./session.ts";
 import {
   checkTransaction,
   rollBack,
@@ -62,17 +62,11 @@ export class SessionHandle extends Queries {
 
   /** @internal Runs the body in a scope that ends with the connection. */
   async runBody<T>(body: (session: SessionHandle) => T | PromiseLike<T>): Promise<T> {
-    const scope = new CancelScope();
-    const lose = (reason: Error): void => scope.cancel(reason.message);
-    this.#session.losses.add(lose);
-    try {
-      const done = await scope.run(async () => ({ value: await body(this) }));
-      if (done !== undefined) return done.value;
-      const cause = this.#session.lost;
-      throw new ConnectionLostError(cause?.message ?? "the connection is lost", { cause });
-    } finally {
-      this.#session.losses.delete(lose);
-    }
+    return await whileConnected(
+      this.#session,
+      async () => await body(this),
+      (cause) => new ConnectionLostError(cause?.message ?? "the connection is lost", { cause }),
+    );
   }
 
   /** @internal Leaves the connection as it was when it was opened, or cut off. */

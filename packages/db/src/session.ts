@@ -11,7 +11,7 @@
  *       └ cancelled: left the line     └── grace ─▶ the connection is cut off
  */
 
-import { currentTask, getRunningLoop, InvalidStateError } from "asyncio-ts";
+import { CancelScope, currentTask, getRunningLoop, InvalidStateError } from "asyncio-ts";
 import { interruption, park, refuse, type Wait } from "asyncio-ts/lowlevel";
 import type { Answer, Dialect, DriverConnection, Request } from "./driver.ts";
 import { ConnectionLostError } from "./errors.ts";
@@ -147,6 +147,28 @@ export class Session {
     const told = this.#whenIdle;
     this.#whenIdle = [];
     for (const callback of told) callback();
+  }
+}
+
+/**
+ * Runs `body` in a scope that ends with the connection; rejects with what `lossOf` makes of the loss
+ * then, also if the body has caught its cancellation.
+ */
+export async function whileConnected<T>(
+  session: Session,
+  body: () => Promise<T>,
+  lossOf: (reason: Error | undefined) => Error,
+): Promise<T> {
+  if (session.lost !== undefined) throw lossOf(session.lost);
+  const scope = new CancelScope();
+  const lose = (reason: Error): void => scope.cancel(reason.message);
+  session.losses.add(lose);
+  try {
+    const done = await scope.run(async () => ({ value: await body() }));
+    if (session.lost !== undefined || done === undefined) throw lossOf(session.lost);
+    return done.value;
+  } finally {
+    session.losses.delete(lose);
   }
 }
 

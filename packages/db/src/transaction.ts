@@ -20,7 +20,7 @@ import {
 } from "./errors.ts";
 import { argumentError, checkBody, checkCount, checkOptions, type Names } from "./options.ts";
 import { Queries } from "./queries.ts";
-import type { Session } from "./session.ts";
+import { type Session, whileConnected } from "./session.ts";
 import type { Sql } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
 
@@ -197,19 +197,13 @@ export class Transaction extends Queries {
 
   /** @internal Runs `body` in a scope that ends with the connection; then nothing is under way. */
   async runTop<T>(body: (transaction: Transaction) => T | PromiseLike<T>): Promise<T> {
-    const scope = new CancelScope();
-    const session = this.#session;
-    const lose = (reason: Error): void => scope.cancel(reason.message);
-    session.losses.add(lose);
-    try {
-      if (session.lost !== undefined) throw this.#lossOf(session.lost);
-      const done = await scope.run(async () => ({ value: await this.#body(body) }));
-      if (session.lost !== undefined || done === undefined) throw this.#lossOf(session.lost);
-      this.#checkSound();
-      return done.value;
-    } finally {
-      session.losses.delete(lose);
-    }
+    const value = await whileConnected(
+      this.#session,
+      () => this.#body(body),
+      (reason) => this.#lossOf(reason),
+    );
+    this.#checkSound();
+    return value;
   }
 
   /** @internal Closes the handle, and ends what is under way on its account. */

@@ -71,12 +71,15 @@ describePostgres(
                   stdio: ["ignore", "pipe", "ignore"],
                 });
                 let said = "";
+                const begun = new asyncio.Event();
                 child.stdout.setEncoding("utf8").on("data", (text: string) => {
                   said += text;
+                  begun.set();
                 });
                 const closed = new asyncio.Event();
                 child.once("close", () => closed.set());
-                await asyncio.sleep(1 + 1.5 * ((n * 0.618) % 1));
+                await asyncio.moveOnAfter(10, () => begun.wait()); // the server may be down
+                await asyncio.sleep(1.5 * ((n * 0.618) % 1));
                 child.kill("SIGKILL");
                 await closed.wait();
                 for (const line of said.split("\n").filter((one) => one.includes(" "))) {

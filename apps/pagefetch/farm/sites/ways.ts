@@ -2,8 +2,10 @@
 
 import { html, type Site, type Sites } from "../site.ts";
 
-function redirect(to: string, status = 302, headers: object = {}): Site {
-  return (ask) => html(ask, "<p>elsewhere</p>", status, { location: to, ...headers });
+/** What is no ASCII in `to` goes out as bytes of UTF-8, as hosts send it. */
+export function redirect(to: string, status = 302, headers: object = {}): Site {
+  const location = Buffer.from(to).toString("latin1");
+  return (ask) => html(ask, "<p>elsewhere</p>", status, { location, ...headers });
 }
 
 const ways: Readonly<Record<string, Site>> = {

@@ -39,6 +39,8 @@ export interface AttemptContext {
   readonly policy: RetryPolicy;
   /** Ids of routes that have failed. */
   readonly avoid: string[];
+  /** Ids of routes by which something has failed, whosever fault it was. */
+  readonly doubtful: string[];
   /** Notes what the request is doing. */
   enter(phase: Phase): void;
   phase(): Phase;
@@ -101,13 +103,12 @@ class RunningAttempt {
   }
 
   async run<T>(consume: (answered: Answered) => Promise<T>): Promise<HopOutcome<T>> {
-    const { parts, options, session, request, crawlDelay, avoid } = this.#context;
+    const { parts, options, request, crawlDelay } = this.#context;
     const { url } = request;
     this.#context.enter("resolve");
     const target = await parts.egress.resolve(url);
     this.#context.enter("proxy");
-    const { proxy, country } = options;
-    const route = await parts.proxies.route({ url, proxy, country, session, avoid });
+    const route = await this.#chooseRoute();
     this.#route = route;
     this.#context.enter("polite_wait");
     const { addresses } = target;
@@ -118,9 +119,24 @@ class RunningAttempt {
     );
   }
 
+  /** Another way than those that are in doubt, if there is one. A session keeps to its own. */
+  async #chooseRoute(): Promise<Route> {
+    const { parts, options, session, request, avoid, doubtful } = this.#context;
+    const { proxy, country } = options;
+    const ask = { url: request.url, proxy, country, session };
+    if (doubtful.length > 0 && session.name === undefined) {
+      try {
+        return await parts.proxies.route({ ...ask, avoid: [...avoid, ...doubtful] });
+      } catch (error) {
+        if (!(error instanceof PageError) || error.code !== "proxy_failed") throw error;
+      }
+    }
+    return await parts.proxies.route({ ...ask, avoid });
+  }
+
   /** What comes out of the attempt for `error`. */
   failed(error: unknown): unknown {
-    const { policy, avoid } = this.#context;
+    const { policy, avoid, doubtful } = this.#context;
     if (error instanceof CancelledError) this.#outcome = { ...this.#outcome, cancelled: true };
     if (!(error instanceof PageError)) {
       if (error instanceof Again && error.cause instanceof PageError) this.#failure = error.cause;
@@ -131,7 +147,10 @@ class RunningAttempt {
     const known = error.with({ phase, url: this.#context.request.url.href });
     this.#failure = known;
     this.#outcome = { ...this.#outcome, failure: code };
-    if (code === "proxy_failed" && this.#route !== undefined) avoid.push(this.#route.id);
+    const id = this.#route?.id;
+    if (id !== undefined && code === "proxy_failed") avoid.push(id);
+    else if (id !== undefined && (error.fault === "network" || code === "timeout"))
+      doubtful.push(id);
     // What has come to the caller's own function cannot be taken back.
     const fault = phase === "consume" ? undefined : classOf(code, phase);
     const delay = fault && policy.next(fault, { wasSent: this.#wasSent });

@@ -68,7 +68,7 @@ export function checked(url: string | URL, options: FetchOptions = {}): Checked 
   if (typeof options !== "object" || options === null)
     throw bad("options", "`options` has to be an object");
   for (const name of Object.keys(options))
-    if (!(name in defaults) && !(name in others))
+    if (!Object.hasOwn(defaults, name) && !Object.hasOwn(others, name))
       throw new PageError("unknown_parameter", `there is no option \`${name}\``, {
         parameter: name,
       });

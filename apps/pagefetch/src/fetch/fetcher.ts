@@ -165,6 +165,10 @@ export async function fetchOnce(
   options?: FetchOptions,
   parts?: FetcherOptions,
 ): Promise<FetchResult> {
-  using fetcher = new Fetcher({ idleTime: 0, ...parts });
-  return await fetcher.fetch(url, options);
+  const fetcher = new Fetcher({ idleTime: 0, ...parts }); // Node 22 has no `using`
+  try {
+    return await fetcher.fetch(url, options);
+  } finally {
+    fetcher.close();
+  }
 }

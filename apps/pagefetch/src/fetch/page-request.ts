@@ -221,6 +221,7 @@ export class PageRequest<T> {
       crawlDelay,
       policy,
       avoid: [] as string[],
+      doubtful: [] as string[],
       enter: (phase: Phase) => this.#enter(phase),
       phase: () => this.#phase,
       ended: (one: Attempt) => this.#tellAttempt(one),

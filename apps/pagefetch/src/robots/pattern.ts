@@ -56,8 +56,11 @@ export function fits(pattern: Pattern, path: string, steps: Steps): boolean {
   return path.length - end.length >= from && path.endsWith(end);
 }
 
-/** Below so many characters the engine's own search is quicker than building a table. */
-const SHORT = 8;
+/**
+ * Up to so many characters the engine's own search is quicker than building a table. It may read a
+ * character as often as that; the limit of steps is low enough for it.
+ */
+const SHORT = 32;
 
 function indexOf(path: string, part: string, from: number, steps: Steps): number {
   if (part === "") return from;

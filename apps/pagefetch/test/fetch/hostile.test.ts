@@ -68,8 +68,8 @@ describe("hosts that take their time", () => {
   test("each phase has its own deadline, and is told", async () => {
     const cases = [
       ["http://slow.farm.test/head", { headersTimeout: 0.05 }, "headers", "headersTimeout"],
-      ["http://slow.farm.test/body", { attemptTimeout: 0.05 }, "body", "attemptTimeout"],
-      ["http://drip.farm.test/", { timeout: 0.3 }, "body", "timeout"],
+      ["http://slow.farm.test/body", { attemptTimeout: 1 }, "body", "attemptTimeout"],
+      ["http://drip.farm.test/", { timeout: 1 }, "body", "timeout"],
       ["http://endless.farm.test/interim", { headersTimeout: 0.1 }, "headers", "headersTimeout"],
     ] as const;
     for (const [url, options, phase, limit] of cases) {

@@ -205,6 +205,34 @@ describe("swept", () => {
     assert.ok(sweep.places >= 6, `${sweep.places} places`);
   });
 
+  test("three at a time, in any order of steps, with one who leaves", async () => {
+    await testing.explore(
+      async () => {
+        const { politeness, proxies, open } = leases();
+        const texts = await withHost(
+          steady,
+          async (get) => {
+            const leaver = asyncio.createTask(() => get("/b"));
+            const [first, second] = await asyncio.gather(
+              () => get("/a"),
+              () => get("/b"),
+              async () => {
+                await asyncio.sleep(1.2);
+                leaver.cancel();
+                await asyncio.wait([leaver]);
+              },
+            );
+            return [first.text(), second.text()];
+          },
+          { politeness, proxies },
+        );
+        assert.deepEqual(texts, ["hello", "hello"]);
+        assert.equal(open(), 0);
+      },
+      { seconds: 5 },
+    );
+  });
+
   test("every end of a lease says how it went", async () => {
     await testing.runTest(async () => {
       const { politeness, proxies, ended } = leases();

@@ -238,13 +238,17 @@ export class WorkerSide {
       }
     };
     const body = credit === undefined ? call : () => this.#sendItems(running, call);
+    const called = isInterruptible ? new Called() : undefined;
     const options = { context, name: running.id, eagerStart: isInterruptible };
-    const task = new Task<unknown>(this.#loop, body, options);
+    const task = new Task<unknown>(this.#loop, called?.outcome ?? body, options);
     running.task = task;
     if (left !== undefined) task.scope.deadline = this.#loop.time() + left;
     const { words } = this.#memory;
     if (Atomics.load(words, running.slot) === SharedMemory.asked(seq)) this.#hear(); // while it was loading
     task.listen({ futureDone: () => this.#ended(running, task) });
+    if (called === undefined) return;
+    enterScope(task.scope); // a task would begin its body inside of hooks
+    called.call(body);
   }
 
   /** By a message: timers and immediates have hooks around them, which would not be undone. */
@@ -401,6 +405,24 @@ export class WorkerSide {
 
   #post(message: FromWorker): void {
     this.#port.postMessage(message);
+  }
+}
+
+/** A call whose outcome is that of a task which began before it. */
+class Called {
+  #resolve: (value: unknown) => void = () => {};
+  readonly #promise: Promise<unknown> = new Promise((resolve) => {
+    this.#resolve = resolve;
+  });
+
+  readonly outcome = (): Promise<unknown> => this.#promise;
+
+  call(body: () => unknown): void {
+    try {
+      this.#resolve(body());
+    } catch (error) {
+      this.#resolve(Promise.reject(error));
+    }
   }
 }
 

@@ -6,7 +6,7 @@
 import type { Readable, Writable } from "node:stream";
 import { ignore } from "../structures/settlers.ts";
 import { afterDestroy, isSilent } from "./node-quirks.ts";
-import { readIntoMemory, takeOut } from "./socket-reads.ts";
+import { readIntoMemory, takeOut, tellNoMore } from "./socket-reads.ts";
 
 const OWNER: unique symbol = Symbol("asyncio-ts stream");
 
@@ -79,6 +79,7 @@ export function disown(stream: Readable | Writable): void {
 export function listenToCloseOnly(readable: Readable): void {
   readable.pause();
   readable.off("data", onData);
+  tellNoMore(readable);
   readable.off("end", onEnd);
   readable.off("error", onError);
   readable.on("error", ignore);

@@ -7,6 +7,7 @@
  */
 
 import type { Readable } from "node:stream";
+import { ignore } from "../structures/settlers.ts";
 import { copyOf } from "./node-quirks.ts";
 
 /** As much as Node reads at once. */
@@ -52,6 +53,13 @@ export function readIntoMemory(socket: Readable, told: Told): boolean {
   fields[buffer] = memory;
   fields[callback] = told;
   return true;
+}
+
+/** What comes on the socket is told no more: other code reads it now, as TLS does. */
+export function tellNoMore(socket: object): void {
+  const callback = symbols?.[1];
+  const fields = socket as Record<symbol, unknown>;
+  if (callback !== undefined && typeof fields[callback] === "function") fields[callback] = ignore;
 }
 
 /** A copy of the first `count` bytes of what `told` was called with. */

@@ -10,6 +10,7 @@ import {
   InvalidStateError,
   moveOnAfter,
   run,
+  sleep,
   TimeoutError,
   timeout,
 } from "../../src/index.ts";
@@ -193,12 +194,15 @@ test(
     let stopped = 0;
     for (let round = 0; round < rounds; round++) {
       const at = board();
-      // Some are cancelled before they begin, some in the loop, some are through.
-      const delay = round % 3 === 0 ? 0 : 0.003;
       const endless = jobs.backtrack.with({ stop: "keep", stopDelay: 0 });
-      const moved = await moveOnAfter(delay, () => pool.run(endless, at));
+      const job = pool.submit(endless, at);
+      // Some are cancelled before they begin, some at any time, some in the loop.
+      if (round % 3 === 1) await sleep(0.003);
+      if (round % 3 === 2) await begun(at);
+      job.cancel();
+      await rejection(job);
       assert.equal(await pool.run(jobs.add, round, 1), round + 1);
-      if (moved.cancelled) stopped++;
+      if (job.cancelled()) stopped++;
     }
 
     assert.deepEqual([stopped, pool.stats().replaced], [rounds, 0]);

@@ -96,7 +96,7 @@ for (const [kind, Pool] of Object.entries(pools)) {
   if (kind === "processes" || isNode)
     await check(`${kind} stop a job that does not end`, Pool, async (pool) => {
       equal(await pool.run(jobs.add, 1, 2), 3);
-      for (const stop of ["replace", "keep"]) {
+      for (const stop of ["keep", "keep", "replace", "keep"]) {
         const endless = jobs.spin.with({ stop, stopDelay: 0 });
         const moved = await asyncio.moveOnAfter(0.1, () => pool.run(endless));
         equal([moved.cancelled, await pool.run(jobs.add, 1, 2)], [true, 3]);

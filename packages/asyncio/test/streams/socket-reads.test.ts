@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
-import { readIntoMemory, takeOut } from "../../src/streams/socket-reads.ts";
+import { readIntoMemory, takeOut, tellNoMore } from "../../src/streams/socket-reads.ts";
 
 const isNode = !("Deno" in globalThis || "Bun" in globalThis);
 const skip = isNode ? false : "this is what Node alone has";
@@ -55,6 +55,26 @@ test("an accepted socket is read into one memory, with its pauses and its end", 
     await ended;
 
     assert.deepEqual([texts, memories.size], [["one", "two", "three"], 1]);
+  }),
+);
+
+test("what comes for other code is told no more", { skip }, () =>
+  withSockets(async (socket, peer) => {
+    const texts: string[] = [];
+    const told = Promise.withResolvers<void>();
+    readIntoMemory(socket, (count, memory) => {
+      texts.push(new TextDecoder().decode(takeOut(count, memory)));
+      told.resolve();
+    });
+    peer.write("ours");
+    socket.resume();
+    await told.promise;
+    const ended = once(socket, "end");
+    tellNoMore(socket);
+    peer.end("theirs");
+    await ended;
+
+    assert.deepEqual([texts, socket.bytesRead], [["ours"], "ourstheirs".length]);
   }),
 );
 
