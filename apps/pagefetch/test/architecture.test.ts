@@ -60,3 +60,8 @@ test("no file has more than 450 lines", () => {
   );
   assert.deepEqual(long, []);
 });
+
+test("the service has no `using` in it, which Node 22 cannot parse", () => {
+  for (const file of globSync("{src,farm,first-run}/**/*.ts", { cwd: home }))
+    assert.doesNotMatch(readFileSync(join(home, file), "utf8"), /^\s*(await )?using \w+ =/m, file);
+});

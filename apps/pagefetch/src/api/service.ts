@@ -167,7 +167,7 @@ export class Service {
         limit: { name: "maxRunning", value: this.#maxRunning },
       });
     }
-    using _place = await this.admission.enter(key);
+    const place = await this.admission.enter(key);
     const id = randomUUID();
     const began = clock();
     this.#running++;
@@ -190,6 +190,7 @@ export class Service {
       } else if (!(error instanceof asyncio.CancelledError)) outcome = "failed";
       throw error;
     } finally {
+      place[Symbol.dispose]();
       this.#running--;
       this.metrics.running.dec();
       const seconds = clock() - began;

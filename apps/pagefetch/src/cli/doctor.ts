@@ -4,6 +4,7 @@ import { lookup } from "node:dns/promises";
 import { createServer } from "node:net";
 import * as asyncio from "asyncio-ts";
 import { once } from "asyncio-ts/patterns";
+import { use } from "../contract/use.ts";
 import { createOutputs } from "../outputs/outputs.ts";
 import { withStore } from "../store/store.ts";
 import { assemble } from "./assemble.ts";
@@ -70,7 +71,6 @@ async function port({ host = "127.0.0.1", port: wanted = 8080 }: Config): Promis
 }
 
 async function workers(): Promise<string> {
-  await using outputs = createOutputs({ maxWorkers: 1 });
-  await outputs.text("<p>a</p>");
+  await use(createOutputs({ maxWorkers: 1 }), (outputs) => outputs.text("<p>a</p>"));
   return "a page was parsed in a process of its own";
 }

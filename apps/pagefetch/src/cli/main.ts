@@ -6,6 +6,7 @@ import * as asyncio from "asyncio-ts";
 import { type Fault, PageError } from "../contract/errors.ts";
 import type { FetchOptions, IdentityName } from "../contract/options.ts";
 import type { ProgressEvent } from "../contract/result.ts";
+import { use } from "../contract/use.ts";
 import { checkedUrl } from "../fetch/check.ts";
 import type { KeySettings, Keys, Scope } from "../store/keys.ts";
 import { assemble } from "./assemble.ts";
@@ -128,8 +129,7 @@ async function get(config: Config, url: string, values: Values): Promise<number>
     identity: values.identity as IdentityName | undefined, // checked by the pipeline
     onProgress: values.quiet === true ? undefined : progress,
   };
-  using fetcher = assemble(config).fetcher;
-  const page = await fetcher.fetch(url, wishes);
+  const page = await use(assemble(config).fetcher, (fetcher) => fetcher.fetch(url, wishes));
   if (values.quiet !== true) {
     say(
       `${page.status} ${page.finalUrl}  ${page.bytes.length} bytes in ${page.seconds.toFixed(2)} s`,
@@ -150,11 +150,12 @@ async function shaped(
   if (output === "raw") return page.bytes;
   if (output === "html") return page.text();
   const { createOutputs } = await import("../outputs/outputs.ts");
-  await using outputs = createOutputs({ maxWorkers: 1 });
-  if (output === "text") return `${await outputs.text(page.text())}\n`;
-  if (output === "markdown") return `${await outputs.markdown(page.text())}\n`;
-  const links = await outputs.links(page.text(), page.finalUrl);
-  return links.map((link) => `${link.url}\n`).join("");
+  return await use(createOutputs({ maxWorkers: 1 }), async (outputs) => {
+    if (output === "text") return `${await outputs.text(page.text())}\n`;
+    if (output === "markdown") return `${await outputs.markdown(page.text())}\n`;
+    const links = await outputs.links(page.text(), page.finalUrl);
+    return links.map((link) => `${link.url}\n`).join("");
+  });
 }
 
 function headersOf(lines: readonly string[]): Record<string, string> {
@@ -271,9 +272,8 @@ function listProxies(config: Config): number {
 
 async function askRobots(config: Config, url: string): Promise<number> {
   const { fetcher, robots } = assemble(config);
-  using _closed = fetcher;
   const token = config.identity?.product ?? "pagefetch";
-  const answer = await robots.check(checkedUrl(url), token);
+  const answer = await use(fetcher, () => robots.check(checkedUrl(url), token));
   const { verdict, line, text, because } = answer.receipt;
   const why = line === undefined ? (because ?? "") : `line ${line}: ${text ?? ""}`;
   process.stdout.write(`${verdict}  ${why}\n`);

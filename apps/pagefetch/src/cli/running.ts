@@ -3,8 +3,9 @@
 import * as asyncio from "asyncio-ts";
 import { createApp } from "../api/app.ts";
 import { Service } from "../api/service.ts";
+import { use } from "../contract/use.ts";
 import type { EgressOptions } from "../egress/egress.ts";
-import { createOutputs } from "../outputs/outputs.ts";
+import { createOutputs, type Outputs } from "../outputs/outputs.ts";
 import type { Key } from "../store/keys.ts";
 import { withStore } from "../store/store.ts";
 import { assemble } from "./assemble.ts";
@@ -30,32 +31,32 @@ export async function withService<T>(
   body: (running: Running) => Promise<T>,
 ): Promise<T> {
   const { fetcher, proxies, signer } = assemble(config, extras.egress);
-  using _closed = fetcher;
-  await using outputs = createOutputs();
   const onTrouble = (error: unknown): void => {
     extras.report(`the ledger cannot be written: ${nameOf(error)}`);
   };
-  return await withStore({ url: config.store, onTrouble }, async (store) => {
-    const { maxRunning } = config;
-    const service = new Service({
-      fetcher,
-      store,
-      outputs,
-      proxies,
-      keys: extras.keys,
-      maxRunning,
+  const open = (outputs: Outputs): Promise<T> =>
+    withStore({ url: config.store, onTrouble }, async (store) => {
+      const { maxRunning } = config;
+      const service = new Service({
+        fetcher,
+        store,
+        outputs,
+        proxies,
+        keys: extras.keys,
+        maxRunning,
+      });
+      const app = createApp({
+        service,
+        rendersNever: config.render === "never",
+        queryKeys: config.queryKeys,
+        publicUrl: config.publicUrl,
+        sendClaim: config.claimCommand && claimBy(config.claimCommand),
+        directory: signer?.directory,
+        onError: (error, id) => extras.report(`request ${id} has failed: ${nameOf(error)}`),
+      });
+      return await body({ app, service });
     });
-    const app = createApp({
-      service,
-      rendersNever: config.render === "never",
-      queryKeys: config.queryKeys,
-      publicUrl: config.publicUrl,
-      sendClaim: config.claimCommand && claimBy(config.claimCommand),
-      directory: signer?.directory,
-      onError: (error, id) => extras.report(`request ${id} has failed: ${nameOf(error)}`),
-    });
-    return await body({ app, service });
-  });
+  return await use(fetcher, () => use(createOutputs(), open));
 }
 
 /** Names of errors only: a message may hold a URL with a password in it. */

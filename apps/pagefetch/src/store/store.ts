@@ -2,6 +2,7 @@
 
 import * as asyncio from "asyncio-ts";
 import type { Database } from "asyncio-ts-db";
+import { use } from "../contract/use.ts";
 import { Keys } from "./keys.ts";
 import { Ledger } from "./ledger.ts";
 import { migrate } from "./schema.ts";
@@ -35,7 +36,14 @@ export async function withStore<T>(
   body: (store: Store) => Promise<T>,
 ): Promise<T> {
   const { url = ":memory:", onTrouble = () => undefined } = options;
-  await using db = await open(url);
+  return await use(await open(url), (db) => withLedger(db, onTrouble, body));
+}
+
+async function withLedger<T>(
+  db: Database,
+  onTrouble: (error: unknown) => void,
+  body: (store: Store) => Promise<T>,
+): Promise<T> {
   await migrate(db);
   const ledger = new Ledger(db, onTrouble);
   const store = { keys: new Keys(db), ledger, engine: db.engine };
