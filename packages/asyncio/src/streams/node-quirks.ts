@@ -1,5 +1,6 @@
 /** What Node's streams do that their interface does not say. */
 
+import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 
 type BufferConstructor = { from(bytes: Uint8Array): Uint8Array };
@@ -18,8 +19,18 @@ export function copyOf(bytes: Uint8Array): Uint8Array {
   return nodeBuffer().from(bytes);
 }
 
+let socketClass: typeof Socket | undefined;
+
+/** Whether it is a socket of the host. Programs have streams of their own that look like one. */
 export function isSocket(stream: object): boolean {
-  return "setNoDelay" in stream;
+  if (!("setNoDelay" in stream)) return false;
+  socketClass ??= process.getBuiltinModule("node:net").Socket;
+  return stream instanceof socketClass;
+}
+
+/** Whether what is written to it goes to the host, and not to code that may keep it. */
+export function writesToHost(stream: Writable): boolean {
+  return isSocket(stream) && stream._write === socketClass?.prototype._write;
 }
 
 /** Only TCP connections can be reset; asking a pipe for it throws. */

@@ -6,7 +6,7 @@
 import type { Writable } from "node:stream";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { keepLent, LENT, lend } from "./lent-bytes.ts";
-import { copyOf, isSocket } from "./node-quirks.ts";
+import { copyOf, writesToHost } from "./node-quirks.ts";
 
 /** Bytes that the host is given at a time when it cannot take everything at once. */
 const PIECE: number = LENT;
@@ -29,7 +29,7 @@ export function firstWrite(
   owner: PieceOwner,
   bytes: Uint8Array,
 ): PieceWriter | undefined {
-  const isUsual = !refusesEmpty && bytes.length <= PIECE && isSocket(writable);
+  const isUsual = !refusesEmpty && bytes.length <= PIECE && writesToHost(writable);
   if (isUsual && writeAtOnce(writable, bytes)) return undefined;
   const pieces = new PieceWriter(writable, refusesEmpty, owner);
   if (isUsual) pieces.awaitHost();
@@ -61,7 +61,7 @@ export class PieceWriter {
 
   constructor(writable: Writable, refusesEmpty: boolean, owner: PieceOwner) {
     this.#writable = writable;
-    this.#refusesEmpty = refusesEmpty || !isSocket(writable); // code of the program would see it
+    this.#refusesEmpty = refusesEmpty || !writesToHost(writable); // code of the program would see it
     this.#owner = owner;
   }
 
@@ -81,7 +81,7 @@ export class PieceWriter {
     if (this.isSending || bytes.length > PIECE) {
       this.#queue ??= new ChunkQueue();
       // What code of the program takes keeps its chunks.
-      if (!isSocket(writable) || !this.#queue.append(bytes)) this.#queue.push(copyOf(bytes));
+      if (!writesToHost(writable) || !this.#queue.append(bytes)) this.#queue.push(copyOf(bytes));
       if (!this.isSending) this.#sendNext(this.#queue);
       return;
     }
@@ -112,7 +112,7 @@ export class PieceWriter {
   }
 
   #sendNext(queue: ChunkQueue): void {
-    const piece = isSocket(this.#writable) ? queue.take(PIECE) : queue.shift(PIECE);
+    const piece = writesToHost(this.#writable) ? queue.take(PIECE) : queue.shift(PIECE);
     if (queue.size === 0) this.#queue = undefined;
     this.#send(piece);
   }

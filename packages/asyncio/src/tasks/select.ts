@@ -96,6 +96,7 @@ class Choosable implements Place {
   }
 
   leave(): void {
+    if (this.#choice === undefined) return; // it is in no line yet
     if (this.operation.withdraw !== undefined) this.operation.withdraw(this);
     else this.list?.remove(this);
   }
@@ -130,7 +131,10 @@ class Choice {
     this.wait = park(scope, this, cancelChoice);
     this.wait.handsOver = true;
     this.wait.offer = this;
-    for (const one of cases) one.enlist(this);
+    for (const one of cases) {
+      if (this.wait.state !== "parked") return; // the line of the last one has served it at once
+      one.enlist(this);
+    }
   }
 
   describeWait(now: number): string {

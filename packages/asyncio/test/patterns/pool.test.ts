@@ -7,6 +7,7 @@ import {
   InvalidStateError,
   Lock,
   moveOnAfter,
+  Queue,
   run,
   select,
   sleep,
@@ -256,6 +257,21 @@ describe("in a select", () => {
       loan?.[Symbol.dispose]();
 
       assert.deepEqual([plant.opened, loop.time(), pool.idle], [1, 10, true]);
+    }),
+  );
+
+  test(
+    "one that can open nothing ends the select in the call, which is in no line then",
+    virtual(async (loop) => {
+      const owner = await taskGroup(async (group) => group);
+      const pool = new Plant().pool({ owner });
+      const queue = new Queue<string>();
+      const error = await rejection(select({ loan: pool, item: queue, late: 9 }));
+      assert.ok(error instanceof InvalidStateError);
+      assert.match(error.message, /a task group has ended/);
+      queue.putNowait("kept");
+      assert.equal(queue.getNowait(), "kept");
+      assert.equal(loop.statistics().timers, 0);
     }),
   );
 

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { Socket } from "node:net";
+import { Duplex } from "node:stream";
 import { test } from "node:test";
+import { run, writerFrom } from "../../src/index.ts";
 import { keepLent, LENT, lend } from "../../src/streams/lent-bytes.ts";
 
 const bytes = (...values: number[]) => Uint8Array.from(values);
@@ -41,3 +44,37 @@ test("the longest write has room, also behind what was kept", () => {
   assert.deepEqual([...lend(bytes(8))], [8]);
   assert.ok(long.every((byte) => byte === 7));
 });
+
+/** What many libraries have instead of a socket: it looks like one, and keeps what it is given. */
+class SocketOfProgram extends Duplex {
+  readonly kept: Uint8Array[] = [];
+  setNoDelay(): void {}
+  override _read(): void {}
+  override _write(chunk: Uint8Array, _encoding: string, done: () => void): void {
+    this.kept.push(chunk);
+    done();
+  }
+}
+
+/** A socket that a program has made its own. */
+class ClaimedSocket extends Socket {
+  readonly kept: Uint8Array[] = [];
+  override _write(chunk: Uint8Array, _encoding: string, done: () => void): void {
+    this.kept.push(chunk);
+    done();
+  }
+}
+
+for (const Kept of [SocketOfProgram, ClaimedSocket]) {
+  test(`nothing is lent to a ${Kept.name}, which keeps what it is given`, async () => {
+    const stream = new Kept();
+    await run(async () => {
+      const writer = writerFrom(stream);
+      for (const word of ["one ", "two ", "six"]) await writer.write(word);
+      writer.close();
+      await writer.waitClosed();
+    });
+
+    assert.equal(Buffer.concat(stream.kept).toString(), "one two six");
+  });
+}
