@@ -180,10 +180,10 @@ async function soak(): Promise<void> {
     const before = usedIds(service);
     await work(Math.min(seconds / 4, 20)); // what is made once is made by then
     await rest();
-    while (clock.time() - began < seconds) {
+    do {
       await work(Math.min(seconds / 8, 20));
       await rest();
-    }
+    } while (clock.time() - began < seconds);
     const served = await (await asyncio.fetch(`${service.address}/metrics`)).text();
     const requests = [...served.matchAll(/^pagefetch_requests_total\{.*\} (\d+)$/gm)].reduce(
       (sum, [, number]) => sum + Number(number),
