@@ -3,6 +3,7 @@
  * that off. An operator may add authorities.
  */
 
+import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect, createSecureContext, rootCertificates, type SecureContext } from "node:tls";
 import { interruption, park } from "asyncio-ts/lowlevel";
@@ -32,7 +33,8 @@ export function startTls(
     connect({
       socket: below,
       host: name, // what the certificate is compared with
-      ...(name === hostname ? { servername: hostname.replace(/\.$/, "") } : {}),
+      // RFC 6066, 3: an address is no server name.
+      ...(isIP(name) === 0 ? { servername: hostname.replace(/\.$/, "") } : {}),
       ALPNProtocols: ["http/1.1"],
       ...(context === undefined ? {} : { secureContext: context }),
     }),

@@ -1,5 +1,8 @@
 /** The store: keys and ledger, in SQLite or in PostgreSQL. */
 
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as asyncio from "asyncio-ts";
 import type { Database } from "asyncio-ts-db";
 import { use } from "../contract/use.ts";
@@ -9,7 +12,8 @@ import { migrate } from "./schema.ts";
 
 export interface StoreOptions {
   /**
-   * `postgres://…`, or the path of a file for SQLite; ":memory:" for one that is gone at the end.
+   * `postgres://…`, or the path of a file for SQLite; ":memory:" for one that is gone at the end,
+   * a file in the folder for temporary ones.
    * @default ":memory:"
    */
   readonly url?: string | undefined;
@@ -36,7 +40,16 @@ export async function withStore<T>(
   body: (store: Store) => Promise<T>,
 ): Promise<T> {
   const { url = ":memory:", onTrouble = () => undefined } = options;
-  return await use(await open(url), (db) => withLedger(db, onTrouble, body));
+  const within = async (path: string): Promise<T> =>
+    await use(await open(path), (db) => withLedger(db, onTrouble, body));
+  if (url !== ":memory:") return await within(url);
+  // A database in memory goes with its thread. A file outlives a thread that had to be given up.
+  const folder = mkdtempSync(join(tmpdir(), "pagefetch-store-"));
+  try {
+    return await within(join(folder, "store.db"));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 async function withLedger<T>(
