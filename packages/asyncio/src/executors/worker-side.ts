@@ -155,12 +155,13 @@ export class WorkerSide {
     }
   }
 
-  /** Takes in what has come while this thread was busy. */
+  /** Takes in what has come while this thread was busy. It still is, so a ping is not answered. */
   readonly #hear = (): void => {
     for (;;) {
       const received = this.#receive(this.#port);
       if (received === undefined) return;
-      this.#handle(received.message as ToWorker);
+      const message = received.message as ToWorker;
+      if (message[0] !== toWorker.ping) this.#handle(message);
     }
   };
 
