@@ -58,6 +58,8 @@ interface Running extends RunningJob {
   readonly room: WaitList;
   /** True once something was sent that has to arrive before the outcome. */
   hasSent: boolean;
+  /** True from the moment in which the outcome is about to be sent. */
+  isSettling: boolean;
 }
 
 export class WorkerSide {
@@ -153,12 +155,13 @@ export class WorkerSide {
     }
   }
 
-  /** Takes in what has come while this thread was busy. */
+  /** Takes in what has come while this thread was busy. It still is, so a ping is not answered. */
   readonly #hear = (): void => {
     for (;;) {
       const received = this.#receive(this.#port);
       if (received === undefined) return;
-      this.#handle(received.message as ToWorker);
+      const message = received.message as ToWorker;
+      if (message[0] !== toWorker.ping) this.#handle(message);
     }
   };
 
@@ -185,6 +188,7 @@ export class WorkerSide {
       credit: extras?.credit ?? 0,
       room: new WaitList(),
       hasSent: false,
+      isSettling: false,
       progress: (value) => this.#send(running, fromWorker.progress, value, "progress"),
     };
     this.#current = running;
@@ -291,6 +295,7 @@ export class WorkerSide {
 
   #settle(running: Running, task: Task<unknown>): void {
     if (this.#current !== running) return;
+    running.isSettling = true;
     const { seq } = running;
     if (this.#loop.unobserved.size > 0) reportUnobserved(this.#loop);
     const seconds = secondsOf(running);
@@ -382,12 +387,14 @@ export class WorkerSide {
   /**
    * The pool has seen no turn of this thread, and may have interrupted it. If it was the job's own
    * code that was cut off, the job is dropped, and the thread shows on a new loop that it can go
-   * on.
+   * on. The same if the job had ended, and what was cut off is the sending of its outcome: that may
+   * lie in the ring, and nobody was woken up.
    */
   async #answer(epoch: number, seq: number): Promise<void> {
     const running = this.#current;
-    const isDropped = running?.seq === seq && running.isInCall;
+    const isDropped = running?.seq === seq && (running.isInCall || running.isSettling);
     if (isDropped) {
+      if (running.isSettling) this.#post([fromWorker.wake]);
       this.#memory.setInCall(0);
       this.#current = undefined;
       setOnlyJob(undefined, undefined);

@@ -6,7 +6,7 @@
 import type { Writable } from "node:stream";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { keepLent, LENT, lend } from "./lent-bytes.ts";
-import { copyOf, writesToHost } from "./node-quirks.ts";
+import { copyOf, isSocket, writesToHost } from "./node-quirks.ts";
 
 /** Bytes that the host is given at a time when it cannot take everything at once. */
 const PIECE: number = LENT;
@@ -81,7 +81,7 @@ export class PieceWriter {
     if (this.isSending || bytes.length > PIECE) {
       this.#queue ??= new ChunkQueue();
       // What code of the program takes keeps its chunks.
-      if (!writesToHost(writable) || !this.#queue.append(bytes)) this.#queue.push(copyOf(bytes));
+      if (!isSocket(writable) || !this.#queue.append(bytes)) this.#queue.push(copyOf(bytes));
       if (!this.isSending) this.#sendNext(this.#queue);
       return;
     }
@@ -112,7 +112,7 @@ export class PieceWriter {
   }
 
   #sendNext(queue: ChunkQueue): void {
-    const piece = writesToHost(this.#writable) ? queue.take(PIECE) : queue.shift(PIECE);
+    const piece = isSocket(this.#writable) ? queue.take(PIECE) : queue.shift(PIECE);
     if (queue.size === 0) this.#queue = undefined;
     this.#send(piece);
   }

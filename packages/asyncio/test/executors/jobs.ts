@@ -61,6 +61,26 @@ export function spinInFinally(at: Int32Array): void {
   }
 }
 
+/** Hears of the cancellation again and again, and goes on. */
+export function spinDeaf(at: Int32Array): never {
+  for (;;) {
+    Atomics.add(at, 0, 1);
+    try {
+      checkCancelled();
+    } catch {}
+  }
+}
+
+/** Calls back again and again, also when it was cancelled. */
+export function callDeaf(at: Int32Array, call: () => void): never {
+  for (;;) {
+    Atomics.add(at, 0, 1);
+    try {
+      call();
+    } catch {}
+  }
+}
+
 /** Catastrophic for a text of many a's and a b. */
 export function backtrack(at: Int32Array): boolean {
   Atomics.store(at, 0, 1);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ThreadPoolExecutor } from "../../src/executors.ts";
+import { callback, type ExecutorJob, ThreadPoolExecutor } from "../../src/executors.ts";
 import {
   CancelledError,
   createTask,
@@ -22,6 +22,29 @@ const rounds = Number(process.env.EXECUTORS_ROUNDS ?? 20);
 
 type OnBoard = Extract<keyof typeof jobs, "spin" | "backtrack" | "blocked" | "spinInWasm">;
 const endless: readonly OnBoard[] = ["spin", "backtrack", "blocked", "spinInWasm"];
+
+const deaf = { stop: "keep", stopDelay: 0.01 } as const;
+const nothing = callback(() => {}, { sync: true });
+for (const [name, start] of [
+  ["looks", (pool, at) => pool.submit(jobs.spinDeaf.with(deaf), at)],
+  ["calls back", (pool, at) => pool.submit(jobs.callDeaf.with(deaf), at, nothing)],
+] satisfies [string, (pool: ThreadPoolExecutor, at: Int32Array) => ExecutorJob<never>][]) {
+  test(
+    `a job that ${name} and goes on is cut off, and its worker is kept`,
+    threads(async (pool) => {
+      for (let round = 1; round <= 3; round++) {
+        const at = board();
+        const job = start(pool, at);
+        await begun(at);
+        job.cancel();
+        await rejection(job);
+
+        assert.ok(await isQuiet(at));
+        assert.deepEqual([await pool.run(jobs.countCalls), pool.stats().replaced], [round, 0]);
+      }
+    }),
+  );
+}
 
 for (const stop of ["keep", "replace"] as const) {
   describe(`a job that never ends, stopped with "${stop}" (1)`, () => {
