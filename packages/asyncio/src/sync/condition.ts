@@ -6,7 +6,8 @@
  * cancelled, moves into the line of the lock in that moment (bench: condition-notify-all), and
  * nothing ends it early there. One that was notified returns normally; a cancellation that comes
  * between the notification and the lock stays pending (F14). So no notification is lost, and none
- * has to be passed on (unlike S111).
+ * has to be passed on (unlike S111). Only where the guard was disposed of meanwhile, the wait ends
+ * in its turn without the lock, which was given back for good.
  */
 
 import { argumentError, checkCoroutine, checkCount } from "../errors/errors.ts";

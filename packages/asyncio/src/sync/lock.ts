@@ -40,6 +40,8 @@ class Holding implements Disposable {
   readonly task: Task<unknown> | undefined;
   /** Whether the wait on a condition, for which it was given up, has been cancelled. */
   isCutShort = false;
+  /** Whether the guard was disposed of during that wait, which then ends without the lock. */
+  isOver = false;
 
   constructor(lock: Lock, task: Task<unknown> | undefined) {
     this.#lock = lock;
@@ -179,8 +181,9 @@ export class Lock {
   }
 
   /** @internal Releases the lock if it is still this acquisition that holds it. */
-  releaseHolding(holding: object): void {
+  releaseHolding(holding: Holding): void {
     if (this.#holding === holding) this.#handOver();
+    else holding.isOver = true;
   }
 
   /** @internal Gives the lock up for `wait` on a Condition, which keeps the acquisition. */
@@ -209,16 +212,15 @@ export class Lock {
   }
 
   #handOver(): void {
-    const next = this.#waiters.first;
-    if (next === undefined) {
-      this.#holding = undefined;
-      return;
+    let next = this.#waiters.first;
+    this.#holding = undefined;
+    for (; next !== undefined && this.#holding === undefined; next = this.#waiters.first) {
+      const again = next.offer as Holding | undefined; // of a wait on a condition
+      if (again?.isOver !== true) this.#holding = again ?? new Holding(this, next.scope.task);
+      if (again === undefined) next.resume(this.#holding);
+      else if (again.isCutShort) (next as Wait<unknown>).joined(true);
+      else next.resume(true);
     }
-    const again = next.offer as Holding | undefined; // of a wait on a condition
-    this.#holding = again ?? new Holding(this, next.scope.task);
-    if (again === undefined) next.resume(this.#holding);
-    else if (again.isCutShort) (next as Wait<unknown>).joined(true);
-    else next.resume(true);
   }
 
   /** @internal */

@@ -387,6 +387,33 @@ test(
 );
 
 test(
+  "a guard that is disposed of during wait gives the lock back for good",
+  virtual(async () => {
+    const condition = new Condition();
+    const waits: Promise<true>[] = [];
+    const leave = (): Promise<void> =>
+      condition.run(async () => {
+        waits.push(condition.wait()); // not awaited inside
+      });
+    await leave();
+    await leave();
+    const cutOff = createTask(leave);
+    await cutOff;
+    assert.equal(condition.locked(), false); // the end of its task has ended the third wait
+    const next = createTask(() => condition.run(async () => "next"));
+
+    await condition.run(async () => {
+      condition.notify(2);
+      await sleep(1);
+    });
+
+    assert.deepEqual(await Promise.all(waits.slice(0, 2)), [true, true]);
+    assert.ok((await rejection(waits[2] as Promise<true>)) instanceof CancelledError);
+    assert.deepEqual([await next, condition.locked()], ["next", false]);
+  }),
+);
+
+test(
   "waits tell what they wait for, and who holds the lock",
   virtual(async () => {
     const condition = new Condition(undefined, { name: "items" });
