@@ -82,14 +82,14 @@ function problemsOfTree() {
 function problemsOfVersions(packages) {
   const versions = new Set(packages.map(({ version }) => version));
   if (versions.size === 0) return ["packages/ has no package to publish"];
+  const problems = packages
+    .filter(({ version }) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
+    .map(({ file, version }) => `${file}: "${version}" is no version, such as 1.2.3`);
   if (versions.size > 1) {
     const list = packages.map(({ name, version }) => `${name} is ${version}`).join(", ");
-    return [`the versions are not in step: ${list}`];
+    return [...problems, `the versions are not in step: ${list}`];
   }
   const [version] = versions;
-  const problems = [];
-  if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version))
-    problems.push(`${packages[0].file}: "${version}" is no version, such as 1.2.3`);
   const names = packages.map(({ name }) => name);
   for (const { file, dependencies, peerDependencies } of packages) {
     for (const [name, range] of Object.entries({ ...dependencies, ...peerDependencies })) {
