@@ -32,7 +32,7 @@ const key: Key = {
 interface Stop {
   readonly title: string;
   readonly query: Readonly<Record<string, string>>;
-  readonly tell: (response: Response, body: string) => string;
+  readonly tell: (response: Response, body: string, seconds: number) => string;
 }
 
 const header = (response: Response, name: string): string => response.headers.get(name) ?? "-";
@@ -57,8 +57,8 @@ const tour: readonly Stop[] = [
   {
     title: "A site that says 429, and to come back in two seconds",
     query: { url: "http://limits.farm.test/429?after=2" },
-    tell: (response) =>
-      `${response.status} after ${header(response, "x-fetch-attempts")} attempts, ${header(response, "x-fetch-polite-wait")} s of them polite waiting`,
+    tell: (response, _body, seconds) =>
+      `${response.status} after ${header(response, "x-fetch-attempts")} attempts and ${seconds.toFixed(1)} s`,
   },
   {
     title: "A bomb: a few hundred bytes that unpack to a hundred megabytes",
@@ -74,13 +74,14 @@ const tour: readonly Stop[] = [
 
 async function show(address: string, secret: string): Promise<void> {
   for (const [index, { title, query, tell }] of tour.entries()) {
+    const began = asyncio.getRunningLoop().time();
     const response = await asyncio.fetch(`${address}/?${new URLSearchParams(query)}`, {
       headers: { authorization: `Bearer ${secret}` },
     });
     const body = await response.text();
     say(`${index + 1}. ${title}`);
     say(`   ${query.url}`);
-    say(`   ${tell(response, body)}`);
+    say(`   ${tell(response, body, asyncio.getRunningLoop().time() - began)}`);
     say();
   }
 }
