@@ -1,8 +1,8 @@
 /**
  * The farm: sites that misbehave in every way that we know of, each on an address of its own in
  * 127.0.1.0/24, which Linux has without being asked. Names are found by `zone`; the ports 80 and
- * 443 are found by `portOf`, as nobody but root may listen there. It is not reachable from
- * outside of the machine.
+ * 443 are found by `portOf`, as nobody but root may listen there. No other machine
+ * can reach it.
  *
  *     const farm = await openFarm();
  *     const egress = new Egress({ resolver: zoneResolver(farm.zone), wire: machineWire(farm.portOf),
@@ -47,7 +47,7 @@ export interface Farm {
   readonly seen: readonly Seen[];
   /** Connections that are open. */
   readonly open: number;
-  /** How often something knocked at 127.0.0.1, where nobody should. */
+  /** How many connections came to 127.0.0.1. There should be none. */
   readonly canaryHits: number;
   /** Forgets requests and counts. */
   reset(): void;
