@@ -8,7 +8,7 @@ import type { HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import * as asyncio from "asyncio-ts";
-import { once } from "asyncio-ts/patterns";
+import { once, RateLimiter } from "asyncio-ts/patterns";
 import type { Context } from "hono";
 import { PageError } from "../contract/errors.ts";
 import { headerOf } from "../contract/headers.ts";
@@ -264,7 +264,9 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
       throw new PageError("policy_denied", "keys are given by the operator here, and not claimed");
     }
     const { address } = checkedBy(claimRequest, await jsonBody(c));
-    claims.check();
+    if (!claims.tryTake()) {
+      throw new PageError("rate_limited", "too many keys are being claimed", { retryAfter: 6 });
+    }
     const token = await service.store.keys.claim(address.toLowerCase());
     if (token !== undefined) {
       await sendClaim(address, new URL(`/v1/keys/confirm?token=${token}`, publicUrl).href);
@@ -272,7 +274,8 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     // The same answer for an address that has a key: nobody learns whose keys there are.
     return c.json({ sent: true }, 202);
   });
-  const claims = claimLimit();
+  /** Each claim sends a mail. */
+  const claims = new RateLimiter({ rate: 10, per: 60, burst: 10 });
 
   app.get("/v1/keys/confirm", (c) => c.html(confirmPage));
   app.post("/v1/keys/confirm", async (c) => {
@@ -306,23 +309,6 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     app.get(directoryPath, (c) => c.json(directory, 200, { "content-type": directoryType }));
   }
   return app;
-}
-
-/** Ten claims a minute in all: each of them sends a mail. */
-function claimLimit(): { check(): void } {
-  let tokens = 10;
-  let at = Number.NEGATIVE_INFINITY;
-  return {
-    check() {
-      const now = asyncio.getRunningLoop().time();
-      tokens = Math.min(10, tokens + Math.max((now - at) / 6, 0));
-      at = now;
-      if (tokens < 1) {
-        throw new PageError("rate_limited", "too many keys are being claimed", { retryAfter: 6 });
-      }
-      tokens--;
-    },
-  };
 }
 
 /** A mail program that opens links must not use them up: the button does. */

@@ -53,6 +53,8 @@ export class Service {
   readonly metrics: Metrics;
   readonly admission: Admission;
   readonly #parts: ServiceParts;
+  /** What an attempt costs, by the id of its proxy. Proxies do not change while it runs. */
+  readonly #costs: ReadonlyMap<string, number>;
   readonly #maxRunning: number;
   #running = 0;
   /** Set iff nothing runs. */
@@ -62,6 +64,7 @@ export class Service {
   constructor(parts: ServiceParts) {
     this.#parts = parts;
     this.#maxRunning = parts.maxRunning ?? 500;
+    this.#costs = new Map(parts.proxies?.list().map(({ id, cost }) => [id, cost]));
     this.#idle.set();
     this.admission = new Admission(parts.store, parts.keys);
     this.metrics = createMetrics({
@@ -218,8 +221,7 @@ export class Service {
   }
 
   #costOf(attempts: readonly Attempt[]): number {
-    const costs = new Map(this.#parts.proxies?.list().map(({ id, cost }) => [id, cost]));
-    return attempts.reduce((cost, { via }) => cost + (costs.get(via) ?? 1), 0);
+    return attempts.reduce((cost, { via }) => cost + (this.#costs.get(via) ?? 1), 0);
   }
 
   async #shape(
