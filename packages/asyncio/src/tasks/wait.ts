@@ -9,11 +9,11 @@ import {
   CancelledError,
   checkOptions,
   checkSeconds,
-  isThenable,
   rangeError,
   TimeoutError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { isThenable } from "../errors/render.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
