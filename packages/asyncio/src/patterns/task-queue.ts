@@ -22,6 +22,7 @@ import {
 import type { Names } from "../errors/options.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { currentContext } from "../kernel/context.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task, TaskOptions } from "../kernel/task.ts";
@@ -382,8 +383,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
       return false;
     });
     this.#join = join;
-    const due = scope.mayBeDue ? scope.takeDue() : undefined;
-    if (due !== undefined) join.cancel(due);
+    cancelIfDue(join as Wait);
     await join.promise;
   }
 
