@@ -6,6 +6,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import * as asyncio from "asyncio-ts";
 import { type Database, sql } from "asyncio-ts-db";
+import { Recent } from "../contract/recent.ts";
 
 /**
  * What a key may be used for. `ignore_robots` lets a request say `robots=ignore`, `usage` reads the
@@ -55,7 +56,7 @@ interface Cached {
 
 export class Keys {
   readonly #db: Database;
-  readonly #cache = new Map<string, Cached>();
+  readonly #cache = new Recent<string, Cached>(MAX_CACHED);
 
   constructor(db: Database) {
     this.#db = db;
@@ -105,14 +106,7 @@ export class Keys {
       select id, name, scopes, rate, burst, concurrency, budget, address, created, revoked
       from keys where hash = ${hash}`);
     const key = found === undefined || found.revoked !== null ? undefined : found;
-    this.#cache.delete(hash);
     this.#cache.set(hash, { key, until: now + BELIEVED });
-    if (this.#cache.size > MAX_CACHED) {
-      for (const oldest of this.#cache.keys()) {
-        this.#cache.delete(oldest);
-        break;
-      }
-    }
     return key;
   }
 
