@@ -44,11 +44,17 @@ export interface ServiceProcess {
   end(signal: NodeJS.Signals): Promise<{ signal: NodeJS.Signals | null; last: string }>;
 }
 
-/** Starts it, and waits until it listens. `limit` is for descriptors. */
+export interface Limits {
+  readonly descriptors?: number;
+  /** A disk of its own for `folder`, of so many MiB, which goes with the process. */
+  readonly disk?: { readonly folder: string; readonly size: number };
+}
+
+/** Starts it, and waits until it listens. */
 export async function openService(
   farm: Farm,
   config: Config,
-  limit?: number,
+  limits: Limits = {},
 ): Promise<ServiceProcess> {
   const told: Told = {
     zone: farm.zone,
@@ -60,8 +66,16 @@ export async function openService(
     },
     config: { allow: [farm.range], ...config },
   };
-  const limits = limit === undefined ? "" : `ulimit -n ${limit}; `;
-  const child = spawn("sh", ["-c", `${limits}exec "$0" "$1"`, process.execPath, script], {
+  const { descriptors, disk } = limits;
+  const steps = [
+    ...(descriptors === undefined ? [] : [`ulimit -n ${descriptors}`]),
+    ...(disk === undefined ? [] : [`mount -t tmpfs -o size=${disk.size}m tmpfs '${disk.folder}'`]),
+    'exec "$0" "$1"',
+  ];
+  const apart = disk === undefined ? [] : ["unshare", "--mount", "--map-root-user"];
+  const command = [...apart, "sh", "-c", steps.join(" && "), process.execPath, script];
+  const [program = "", ...args] = command;
+  const child = spawn(program, args, {
     env: { ...process.env, PAGEFETCH_TOLD: JSON.stringify(told) },
     stdio: ["ignore", "pipe", "pipe"],
   });
