@@ -380,8 +380,8 @@ function watchOrphan(inner: Future<unknown>): void {
 /**
  * Waits for work without passing cancellations on to it: cancelled, the call rejects at once and
  * the work goes on. If it fails after that, the failure is reported to the exception handler, once.
- * A thunk becomes a task of its own, also if a cancellation is pending already; it ends with the
- * run at the latest. Prefer a shielded CancelScope, or `cleanup`, which do not orphan anything.
+ * A thunk becomes a task of its own, also under a pending cancellation; it ends with the run at the
+ * latest. Prefer a shielded CancelScope, or `cleanup`, which do not orphan anything.
  *
  * @example
  * const disk = new asyncio.Event();
