@@ -92,10 +92,13 @@ export function takeOut(count: number, from: Uint8Array): Uint8Array {
   return copy;
 }
 
+let keepHere: ((buffer: ArrayBuffer) => void) | undefined;
+
 function newShared(): ArrayBuffer {
   used = 0;
   const buffer = new ArrayBuffer(SHARED);
   // As Node does with its own: who sent one of the copies away would take the others along.
-  process.getBuiltinModule("node:worker_threads").markAsUntransferable(buffer);
+  keepHere ??= process.getBuiltinModule("node:worker_threads").markAsUntransferable;
+  keepHere(buffer);
   return buffer;
 }

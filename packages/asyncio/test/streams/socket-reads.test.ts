@@ -129,7 +129,7 @@ test("copies of few bytes share memory, which nobody can send away", { skip }, (
     assert.equal(copy.length, count);
     assert.ok(copy.every((byte) => byte === value));
     assert.throws(
-      () => structuredClone(copy, { transfer: [copy.buffer] }),
+      () => structuredClone(copy, { transfer: [copy.buffer as ArrayBuffer] }),
       /DataCloneError|transfer/i,
     );
   }
