@@ -45,7 +45,7 @@ export interface Call {
   readonly request: FetchRequest;
 }
 
-/** Seconds that a cancelled request has to write its row. */
+/** Seconds that a request has to write its row. After that the row is still in line. */
 const LAST_ROW = 2;
 const unsafe = new Set(["POST", "PUT", "PATCH", "DELETE"]);
 
@@ -212,7 +212,7 @@ export class Service {
         cost,
         seconds,
       };
-      await asyncio.shield(() => {
+      await asyncio.cleanup(LAST_ROW, () => {
         const recorded = this.store.ledger.record(row, LAST_ROW);
         if (this.#running === 0) this.#idle.set(); // the row is in line
         return recorded;
