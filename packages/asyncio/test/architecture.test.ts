@@ -31,8 +31,8 @@ const layers = [
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
 // These only fall.
-const kernelLines = { file: 324, total: 2397 };
-const linesBelow = 1195;
+const kernelLines = { file: 324, total: 2392 };
+const linesBelow = 1099;
 const linesOfAFile = 450;
 const codeOfPatterns = 3678; // without comments and blank lines
 

@@ -45,7 +45,7 @@ export interface Call {
   readonly request: FetchRequest;
 }
 
-/** Seconds that a cancelled request has to write its row. */
+/** Seconds that a request has to write its row. After that the row is still in line. */
 const LAST_ROW = 2;
 const unsafe = new Set(["POST", "PUT", "PATCH", "DELETE"]);
 
@@ -214,7 +214,7 @@ export class Service {
         cost,
         seconds,
       };
-      await asyncio.shield(() => {
+      await asyncio.cleanup(LAST_ROW, () => {
         // A store that is known to be away is not waited for.
         const patience = this.store.ledger.statistics().isWell ? LAST_ROW : 0;
         const recorded = this.store.ledger.record(row, patience);

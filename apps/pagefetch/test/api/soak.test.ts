@@ -216,10 +216,12 @@ async function soak(): Promise<void> {
       await rest();
     } while (clock.time() - began < seconds);
     const served = await (await asyncio.fetch(`${service.address}/metrics`)).text();
-    const requests = [...served.matchAll(/^pagefetch_requests_total\{.*\} (\d+)$/gm)].reduce(
-      (sum, [, number]) => sum + Number(number),
-      0,
+    const outcomes = Object.fromEntries(
+      [...served.matchAll(/^pagefetch_requests_total\{outcome="(.*)"\} (\d+)$/gm)].map(
+        ([, outcome, number]) => [outcome, Number(number)] as [string, number], // both are there
+      ),
     );
+    const requests = Object.values(outcomes).reduce((sum, number) => sum + number, 0);
     const { signal, last } = await service.end("SIGTERM");
 
     assert.equal(signal, "SIGTERM", service.said());
@@ -232,7 +234,8 @@ async function soak(): Promise<void> {
     }
     await withStore({ url: config.store }, async ({ ledger }) => {
       const usage = await ledger.usage(before, new Date(0), new Date("2999-01-01"));
-      assert.equal(usage.requests, requests, "a row for each request");
+      const { pages: ok, failures } = usage;
+      assert.deepEqual({ ...(ok > 0 && { ok }), ...failures }, outcomes, "a row for each request");
     });
     tell(measures, ends, kills, requests);
     const [first, ...others] = measures;

@@ -3,7 +3,8 @@
  * by itself.
  */
 
-import { argumentError, checkCoroutine, checkOptions, isThenable } from "../errors/errors.ts";
+import { argumentError, checkCoroutine, checkOptions } from "../errors/errors.ts";
+import { isThenable } from "../errors/render.ts";
 import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";

@@ -10,7 +10,8 @@
  * of a request that is over, however long its scope lives.
  */
 
-import { CancelledError, InvalidStateError, isThenable } from "../errors/errors.ts";
+import { CancelledError, InvalidStateError } from "../errors/errors.ts";
+import { isThenable } from "../errors/render.ts";
 import { Aborting } from "../interop/abort-signal.ts";
 import { cancelIfDue } from "../interop/cancellable.ts";
 import { failureCameLate } from "../interop/late.ts";
@@ -18,10 +19,10 @@ import type { Cancellation } from "../kernel/cancellation.ts";
 import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { bindSignal, checkSignal } from "../ports/abort.ts";
 import { readerFrom, type WebReadable } from "../streams/from-foreign.ts";
 import type { StreamReader } from "../streams/reader.ts";
 import { toWebStream } from "../streams/to-foreign.ts";
+import { bindSignal, checkSignal } from "../tasks/abort.ts";
 
 type HostFetch = typeof globalThis.fetch;
 type FetchArguments = Parameters<HostFetch>;

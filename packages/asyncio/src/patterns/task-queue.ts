@@ -26,8 +26,8 @@ import { completed, here } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Coroutine, Task, TaskOptions } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { bindSignal, checkSignalType } from "../ports/abort.ts";
 import { describeSync } from "../sync/lock.ts";
+import { bindTask, checkSignalType } from "../tasks/abort.ts";
 import { createTask } from "../tasks/create-task.ts";
 import { TaskGroup } from "../tasks/task-group.ts";
 import { timeout } from "../tasks/timeouts.ts";
@@ -187,7 +187,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
     const details = options === undefined ? this.#details : this.#detailsOf(api, options);
     const signal = options?.signal;
     this.#checkOpen(api);
-    if (this.#keeper === undefined) this.#startKeeper();
+    if (this.#keeper === undefined) this.#startKeeper(api);
     const added = new Job<T>(this.#jobOwner, job, details);
     const member = added as unknown as Job<unknown>; // what it gives is nothing to the queue
     if (this.#line.size === 0 && this.#hasRoom && signal?.aborted !== true) this.#start(member);
@@ -195,11 +195,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
       this.#line.add(member);
       added.wait();
     }
-    if (signal !== undefined) {
-      const target = { cancel: (reason: unknown) => void added.cancelFor("abort", reason) };
-      if (signal.aborted) target.cancel(signal.reason);
-      else added.listen({ futureDone: bindSignal(target, signal) });
-    }
+    bindTask(added, signal);
     return added;
   }
 
@@ -365,12 +361,11 @@ export class TaskQueue implements AsyncDisposable, Idling {
 
   // --- the keeper
 
-  #startKeeper(): void {
-    const { owner } = this.#options;
-    const name = this.name ?? "a TaskQueue";
+  #startKeeper(api: string): void {
+    const owner = this.#options.owner as TaskGroup | undefined; // it was checked
+    const options = { name: this.name ?? "a TaskQueue" };
     const keep = (): Promise<void> => this.#keep();
-    const keeper =
-      owner === undefined ? createTask(keep, { name }) : owner.createTask(keep, { name });
+    const keeper = owner?.createTaskFor(api, keep, options) ?? createTask(keep, options);
     this.#keeper = keeper;
     // One that never began, as a group with a limit had no place for it, has cancelled nobody.
     const ended = (): void => {

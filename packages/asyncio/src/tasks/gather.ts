@@ -7,8 +7,9 @@
  * ones, and the call goes on waiting until they have ended (F22).
  */
 
-import { argumentError, CancelledError, checkOptions, isThenable } from "../errors/errors.ts";
+import { argumentError, CancelledError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { isThenable } from "../errors/render.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";

@@ -9,11 +9,11 @@ import {
   CancelledError,
   checkOptions,
   checkSeconds,
-  isThenable,
   rangeError,
   TimeoutError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { isThenable } from "../errors/render.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
@@ -379,8 +379,8 @@ function watchOrphan(inner: Future<unknown>): void {
 /**
  * Waits for work without passing cancellations on to it: cancelled, the call rejects at once and
  * the work goes on. If it fails after that, the failure is reported to the exception handler, once.
- * A thunk becomes a task of its own; it ends with the run at the latest. Prefer a shielded
- * CancelScope, or `cleanup`, which do not orphan anything.
+ * A thunk becomes a task of its own, also if a cancellation is pending already; it ends with the run
+ * at the latest. Prefer a shielded CancelScope, or `cleanup`, which do not orphan anything.
  *
  * @example
  * const disk = new asyncio.Event();
@@ -393,15 +393,12 @@ export async function shield<T>(work: Awaitable<T>): Promise<T> {
   if (typeof work !== "function" && !isThenable(work))
     throw argumentError("`shield`", "a task, a future, a function or a promise", work);
   const scope = here();
-  // A bare promise runs already: should the call be rejected, its failure must not end as an
-  // unhandled one.
-  const known = typeof work === "function" ? undefined : toFuture(work);
+  const inner = toFuture(work); // in any case: what a `finally` shields must be done, as in CPython
   const stop = scope.interruption("shield");
   if (stop !== undefined) {
-    if (known !== undefined) watchOrphan(known);
+    watchOrphan(inner);
     await stop;
   }
-  const inner = known ?? toFuture(work);
   if (inner.done()) return await inner;
   const subject = {
     describeWait: () => `shield of ${inner.describe()}`,

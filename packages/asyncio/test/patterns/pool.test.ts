@@ -955,7 +955,10 @@ describe("a pool with an owner", () => {
       await taskGroup(async (group) => {
         pool = plant.pool({ owner: group });
       });
-      await assert.rejects(pool?.acquire() ?? Promise.resolve(), /task group has ended/);
+      await assert.rejects(
+        pool?.acquire() ?? Promise.resolve(),
+        /^InvalidStateError: `pool\.acquire` .*task group has ended/,
+      );
       assert.equal(plant.opened, 0);
     }),
   );

@@ -531,7 +531,10 @@ suite("its owner", () => {
         queue = new TaskQueue({ owner: group });
         queue.add(() => sleep(1));
       });
-      assert.throws(() => queue?.add(async () => {}), { name: "InvalidStateError" });
+      assert.throws(
+        () => queue?.add(async () => {}),
+        /^InvalidStateError: `queue\.add` .*group has ended/,
+      );
 
       const errors: unknown[] = [];
       const group = taskGroup(async (group) => {
