@@ -19,6 +19,7 @@ import {
 } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { currentContext } from "../kernel/context.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import { here } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Place } from "../kernel/selectable.ts";
@@ -381,8 +382,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
       return false;
     });
     this.#join = join;
-    const due = scope.mayBeDue ? scope.takeDue() : undefined;
-    if (due !== undefined) join.cancel(due);
+    cancelIfDue(join as Wait);
     await join.promise;
   }
 
