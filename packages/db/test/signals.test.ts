@@ -42,7 +42,7 @@ describePostgres("a program that is told to end", (bench) => {
     test(`with 200 queries in flight and in line, by ${signal}`, () =>
       bench.run(async (db) => {
         const child = spawn(process.execPath, [program], {
-          env: { ...process.env, DATABASE_URL: bench.server.url() },
+          env: { ...process.env, DATABASE_URL: bench.url() },
           stdio: ["ignore", "ignore", "pipe"],
         });
         let told = "";
@@ -61,7 +61,7 @@ describePostgres("a program that is told to end", (bench) => {
 
   test("by a second signal, while it waits for a server that does not answer: at once", () =>
     bench.run(async (db) => {
-      await using proxy = await startProxy(bench.server.port);
+      await using proxy = await startProxy(bench.port);
       const child = spawn(process.execPath, [program], {
         env: {
           ...process.env,
