@@ -66,7 +66,6 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
     assert.deepEqual(modules.filter((module) => !below.includes(dirname(module))).sort(), [
       "interop/dependents.ts",
       "interop/draining.ts",
-      "ports/abort.ts",
       "ports/context-storage.ts",
       "ports/copies.ts",
       "ports/globals.ts",
@@ -83,6 +82,7 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
       "runner/shutdown.ts",
       "runner/signals.ts",
       "runner/under-way.ts",
+      "tasks/abort.ts",
       "tasks/condense.ts",
       "tasks/create-task.ts",
       "tasks/deadlock.ts",

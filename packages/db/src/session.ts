@@ -47,6 +47,8 @@ export class Session {
   readonly options: SessionOptions;
   /** Statements of the program may have changed its settings. */
   isTouched = false;
+  /** How many bodies of the program have it, one in the other. */
+  bodies = 0;
   /** Told when the connection is lost. */
   readonly losses: Set<(reason: Error) => void> = new Set();
   readonly #line: Exchange[] = [];
@@ -70,6 +72,11 @@ export class Session {
   /** Whether a request is on its way, or stands in line. */
   get isBusy(): boolean {
     return this.#running !== undefined || this.#line.length > 0;
+  }
+
+  /** Whether it is kept for a body of the program: other requests give it back by themselves. */
+  get isHeld(): boolean {
+    return this.bodies > 0 || this.connection.status !== "idle";
   }
 
   /** Puts a request into the line; gives the answers to it. An operation. */
@@ -163,11 +170,13 @@ export async function whileConnected<T>(
   const scope = new CancelScope();
   const lose = (reason: Error): void => scope.cancel(reason.message);
   session.losses.add(lose);
+  session.bodies++;
   try {
     const done = await scope.run(async () => ({ value: await body() }));
     if (session.lost !== undefined || done === undefined) throw lossOf(session.lost);
     return done.value;
   } finally {
+    session.bodies--;
     session.losses.delete(lose);
   }
 }

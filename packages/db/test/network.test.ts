@@ -1,13 +1,10 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { chownSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { ConnectError, ConnectionLostError, sql } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
 import { startProxy, type TcpProxy } from "../src/testing.ts";
+import { makeCertificate } from "./certificate.ts";
 import { describePostgres, running } from "./postgres.ts";
 
 const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
@@ -189,15 +186,11 @@ describePostgres("a network that fails", (bench) => {
   );
 });
 
-const folder = mkdtempSync(join(tmpdir(), "asyncio-ts-db-tls-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
-const lacksOpenssl = makeCertificate(join(folder, "server"));
+const certificate = makeCertificate();
 
 describePostgres(
   "TLS",
   (bench) => {
-    const tls = () => ({ ca: readFileSync(join(folder, "server.crt")), servername: "localhost" });
-
     test("cancels over TLS as it queries over TLS, and hits nobody else", () =>
       bench.run(
         async (db, observer) => {
@@ -216,7 +209,7 @@ describePostgres(
           assert.deepEqual([row, innocent, await running(observer)], [{ ssl: true }, [], []]);
           assert.deepEqual(second, first);
         },
-        { max: 1, tls: tls() },
+        { max: 1, tls: certificate.tls() },
       ));
 
     test("a certificate that is not trusted is told", () =>
@@ -227,33 +220,7 @@ describePostgres(
       }));
   },
   {
-    skip: lacksOpenssl,
-    settings: {
-      ssl: "on",
-      ssl_cert_file: join(folder, "server.crt"),
-      ssl_key_file: join(folder, "server.key"),
-    },
+    skip: certificate.lacks,
+    settings: certificate.settings,
   },
 );
-
-/**
- * A certificate of its own authority, with a key that is the server's alone. Gives the reason why
- * there is none, or false.
- */
-function makeCertificate(path: string): string | false {
-  const subject = [
-    "-subj",
-    "/CN=localhost",
-    "-addext",
-    "subjectAltName=DNS:localhost,IP:127.0.0.1",
-  ];
-  const args = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", ...subject];
-  const files = [`${path}.key`, `${path}.crt`];
-  const made = spawnSync("openssl", [...args, "-keyout", `${path}.key`, "-out", `${path}.crt`]);
-  if (made.error !== undefined && process.env.ASYNCIO_ALL_TOOLS !== "1")
-    return "openssl is not installed";
-  assert.equal(made.status, 0, String(made.error ?? made.stderr));
-  if (process.getuid?.() === 0)
-    for (const file of [folder, ...files]) chownSync(file, 65_534, 65_534);
-  return false;
-}

@@ -5,6 +5,7 @@
 
 import { checkCount, checkOptions, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
@@ -124,6 +125,10 @@ export abstract class Executor implements AsyncDisposable {
   abstract works(): Work[];
   /** @internal */
   abstract get queued(): number;
+  /** @internal Seconds on the clock of the host, now or a moment ago. */
+  now(): number {
+    return realHost.now();
+  }
   /** @internal True if jobs run outside the loop of their callers. */
   abstract get isOutside(): boolean;
 
@@ -281,7 +286,7 @@ export abstract class Executor implements AsyncDisposable {
   #make(api: string, fn: FunctionName, args: readonly unknown[], scope: Scope): Work {
     if (this.#isShutDown)
       throw new InvalidStateError(`${api} was called on ${this.name}, which was shut down`);
-    return new Work(this, fn, args, ++this.#jobs, scope);
+    return new Work(this, fn, args, ++this.#jobs, scope, this.now());
   }
 
   /** @internal A job was taken. */

@@ -45,8 +45,9 @@ export class HardStop {
     const timer: HostTimer = realHost.setTimer(realHost.now() + Math.max(stopDelay, 0), () => {
       void this.#stop(worker, work, seq, pool);
     });
-    const tell = work.onStopped;
-    work.onStopped = () => {
+    const own = work.ownRare();
+    const tell = own.onStopped;
+    own.onStopped = () => {
       timer.clear();
       tell?.();
     };
@@ -54,7 +55,7 @@ export class HardStop {
 
   async #stop(worker: PoolWorker, work: Work, seq: number, pool: Stopping): Promise<void> {
     if (work.outcome !== undefined || !pool.isUsed(worker)) return;
-    const isRunning = [...worker.works.keys()][0] === seq;
+    const isRunning = worker.works.first?.seq === seq;
     pool.stopping(worker);
     if (isRunning && work.fn.settings.stop === "keep") {
       const isCutOff = await worker.link.interrupt(seq);

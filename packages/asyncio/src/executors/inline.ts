@@ -163,7 +163,7 @@ export class InlineExecutor extends Executor {
   }
 
   #start(work: Work): void {
-    const inside: Inside = { task: undefined, credit: work.credit ?? 0, room: undefined };
+    const inside: Inside = { task: undefined, credit: work.rare.credit ?? 0, room: undefined };
     this.#running.set(work, inside);
     const { url, name } = work.fn;
     const present = loadedFunction(url, name);
@@ -188,11 +188,12 @@ export class InlineExecutor extends Executor {
       return void this.#over(work, { state: "error", error });
     }
     const context = new Context();
-    if (work.variables !== undefined) setSharedValues(context, work.variables);
-    const { attempt, id } = work;
-    const progress = (value: unknown): void => work.onProgress?.(copied("progress", value));
+    const { id, rare } = work;
+    if (rare.variables !== undefined) setSharedValues(context, rare.variables);
+    const { attempt, credit } = rare;
+    const progress = (value: unknown): void => rare.onProgress?.(copied("progress", value));
     const call = (): unknown => inJob({ id, attempt, progress }, () => fn(...args));
-    const body = work.credit === undefined ? call : () => this.#sendItems(work, inside, call);
+    const body = credit === undefined ? call : () => this.#sendItems(work, inside, call);
     const { loop } = work.scope;
     // In the root: neither the scope nor the job of the caller is that of this one.
     const task = runInRoot(() => new Task<unknown>(loop, body, { context, name: id }));
@@ -207,14 +208,14 @@ export class InlineExecutor extends Executor {
 
   /** As a worker would get them. */
   #argumentsOf(work: Work): readonly unknown[] {
-    if (work.callbacks === undefined) {
+    if (work.rare.callbacks === undefined) {
       try {
         return structuredClone(work.args, { transfer: [...work.fn.settings.transfer] as never });
       } catch (cause) {
         if (!work.searchCallbacks()) throw refusal("args", work.args, cause);
       }
     }
-    const { places, functions } = work.callbacks as Callbacks;
+    const { places, functions } = work.rare.callbacks as Callbacks;
     const copies = copied("args", work.args) as readonly unknown[];
     let calls = 0;
     return unpack(copies, places, (index, isSync) => (...given: readonly unknown[]) => {
@@ -235,7 +236,7 @@ export class InlineExecutor extends Executor {
   async #sendItems(work: Work, inside: Inside, call: () => unknown): Promise<void> {
     const items = (await call()) as AsyncIterable<unknown>;
     for await (const item of items) {
-      work.onItem?.(copied("item", item));
+      work.rare.onItem?.(copied("item", item));
       inside.credit--;
       while (inside.credit <= 0) {
         const wait = park<void>(here(), `room for another item of ${work.describe()}`);

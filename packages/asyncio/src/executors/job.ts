@@ -1,7 +1,7 @@
 /** What `submit` gives, and what `stream` gives. */
 
 import { CancelledError } from "../errors/errors.ts";
-import { cancelIfDue } from "../interop/cancellable.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
@@ -50,7 +50,7 @@ export class ExecutorJob<T> extends Task<T> {
       MOST_PROGRESS,
     );
     this.progress = feed;
-    work.onProgress = (value) => feed.push(value);
+    work.ownRare().onProgress = (value) => feed.push(value);
     this.listen({ futureDone: () => feed.end() });
   }
 }
@@ -123,13 +123,14 @@ export class JobStream<T> implements AsyncIterableIterator<T> {
     if (this.#work !== undefined) return this.#work;
     const work = this.#begin();
     this.#work = work;
-    work.credit = this.#ahead;
-    work.onItem = (value) => {
+    const own = work.ownRare();
+    own.credit = this.#ahead;
+    own.onItem = (value) => {
       if (this.#isOver) return; // nobody takes it, and what waits now waits for the end
       this.#items.push(value);
       this.#wait?.resume(undefined as never);
     };
-    work.onOver = () => this.#wait?.joined(undefined as never);
+    own.onOver = () => this.#wait?.joined(undefined as never);
     work.runner.accept(work);
     return work;
   }
@@ -143,7 +144,7 @@ export class JobStream<T> implements AsyncIterableIterator<T> {
     });
     if (work.runner.isOutside) wait.waitsOutside();
     this.#wait = wait;
-    cancelIfDue(scope, wait as Wait);
+    cancelIfDue(wait as Wait);
     return wait.promise;
   }
 

@@ -2,7 +2,14 @@
 
 import type { CancelSource } from "../errors/errors.ts";
 import type { WorkerEnd } from "./errors.ts";
-import type { CallOutcome, Definition, FromWorker, JobMessage, WorkerSetup } from "./protocol.ts";
+import type {
+  CallOutcome,
+  Definition,
+  FromWorker,
+  JobMessage,
+  PlainJobs,
+  WorkerSetup,
+} from "./protocol.ts";
 
 /** What a worker is started with. */
 export interface LinkOptions {
@@ -21,12 +28,10 @@ export interface LinkListener {
 }
 
 export interface Link {
-  /** Hands jobs over. Throws, and has handed over none, if the host cannot copy them. */
-  send(
-    definitions: readonly Definition[],
-    jobs: readonly JobMessage[],
-    transfer: readonly object[],
-  ): void;
+  /** Hands jobs over whose arguments are primitive. */
+  sendPlain(definitions: readonly Definition[], jobs: PlainJobs): void;
+  /** Hands a job over. Throws, and has not handed it over, if the host cannot copy it. */
+  send(definitions: readonly Definition[], job: JobMessage, transfer: readonly object[]): void;
   /** Asks a job to end; one that has not started is taken back, and never does. */
   cancel(seq: number, source: CancelSource, reason: unknown, by: string | undefined): void;
   /** Takes a job back if it has not started. */

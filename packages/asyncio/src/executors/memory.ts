@@ -112,7 +112,13 @@ export class SharedMemory {
 
   /** Calls back with each result that lies in the ring: the number of its job, seconds, value. */
   drain(take: (seq: number, seconds: number, value: unknown) => void): void {
-    Atomics.store(this.words, WOKEN, 0);
+    do {
+      this.#drainOnce(take);
+      Atomics.store(this.words, WOKEN, 0); // from here on, the next result is a message
+    } while (Atomics.load(this.words, HEAD) !== Atomics.load(this.words, TAIL));
+  }
+
+  #drainOnce(take: (seq: number, seconds: number, value: unknown) => void): void {
     let head = Atomics.load(this.words, HEAD);
     for (let tail = Atomics.load(this.words, TAIL); head !== tail; ) {
       const seq = this.#ring[head * 2] as number;

@@ -13,28 +13,28 @@ export function deadlockAmong(
   maxWorkers: number,
   workers: ReadonlySet<PoolWorker>,
 ): DeadlockError<Work> | undefined {
-  const caller = work.calledFor;
+  const caller = work.rare.calledFor;
   if (caller === undefined) return undefined;
-  caller.blockedBy = work;
+  caller.ownRare().blockedBy = work;
   const running: Work[] = [];
   for (const worker of workers) {
-    const [first] = worker.works.values();
+    const { first } = worker.works;
     if (first !== undefined) running.push(first);
   }
   if (running.length < maxWorkers) return undefined;
   const isStuck = running.every(
-    ({ blockedBy }) =>
+    ({ rare: { blockedBy } }) =>
       blockedBy !== undefined && blockedBy.state !== "over" && blockedBy.state !== "sent",
   );
   if (!isStuck) return undefined;
-  caller.blockedBy = undefined;
+  caller.ownRare().blockedBy = undefined;
   const stuck = [...running, work];
   return new DeadlockError(
     stuck,
     stuck.map((one) =>
-      one.blockedBy === undefined && one !== caller
+      one.rare.blockedBy === undefined && one !== caller
         ? `${one.describe()} waits for a worker, and all are taken`
-        : `${one.describe()} has a worker, and waits in a callback for ${(one.blockedBy ?? work).describe()}`,
+        : `${one.describe()} has a worker, and waits in a callback for ${(one.rare.blockedBy ?? work).describe()}`,
     ),
   );
 }

@@ -1,11 +1,13 @@
 /** One worker of a pool: what it was given, and what is known of it. */
 
 import { type HostTimer, realHost } from "../kernel/host.ts";
+import { LinkedList } from "../structures/linked-list.ts";
 import { NotSendableError } from "./errors.ts";
 import type { WorkerStats } from "./executor.ts";
 import type { Link } from "./link.ts";
 import { nextSeq, SLOTS, slotOf } from "./memory.ts";
-import type { Definition, JobExtras, JobMessage } from "./protocol.ts";
+import type { Definition, JobExtras } from "./protocol.ts";
+import type { FunctionName } from "./sendable.ts";
 import { refusal } from "./sending.ts";
 import type { Work } from "./work.ts";
 
@@ -21,19 +23,21 @@ export class PoolWorker {
   declare link: Link; // set right after it is made: the link needs its listener
   state: WorkerState = "starting";
   /** In the order in which they were sent, which is that in which they run. */
-  readonly works: Map<number, Work> = new Map();
+  readonly works: LinkedList<Work> = new LinkedList();
   #seq = 0;
-  /** By slot, whether a job that it has uses that. */
-  readonly #taken: Uint8Array = new Uint8Array(SLOTS);
+  /** The same by their slots. */
+  readonly #slots: (Work | undefined)[] = new Array(SLOTS).fill(undefined);
   /** What is about to be sent. */
-  readonly batch: Work[] = [];
+  batch: Work[] = [];
   /** Functions that it knows by number. */
-  readonly defined: Set<string> = new Set();
+  readonly #known: Set<string> = new Set();
   /** Jobs that it may still be given. */
   quota: number;
   readyAt: number | undefined = undefined;
   /** When it began with the job that it has now, as far as can be seen from here. */
   turnedAt = 0;
+  /** True if it has ended a job since. */
+  #hasTurned = false;
   idleSince = 0;
   idleTimer: HostTimer | undefined = undefined;
   #isHeld = false;
@@ -53,7 +57,7 @@ export class PoolWorker {
   stats(now: number): WorkerStats {
     const { state } = this;
     const age = now - this.#madeAt;
-    const running = this.works.size > 0 ? now - this.turnedAt : 0;
+    const running = this.works.size > 0 && !this.#hasTurned ? now - this.turnedAt : 0;
     const busy = this.works.size > 0 ? "busy" : "idle";
     return Object.freeze({
       name: this.name,
@@ -89,31 +93,38 @@ export class PoolWorker {
   add(work: Work): void {
     if (this.works.size === 0) this.turnedAt = work.startedAt;
     let seq = nextSeq(this.#seq);
-    while (this.#taken[slotOf(seq)] === 1) seq = nextSeq(seq); // a long job has it
+    while (this.#slots[slotOf(seq)] !== undefined) seq = nextSeq(seq); // a long job has it
     this.#seq = seq;
-    this.#taken[slotOf(seq)] = 1;
-    this.works.set(seq, work);
+    this.#slots[slotOf(seq)] = work;
+    this.works.add(work);
     work.seq = seq;
     this.batch.push(work);
     this.quota--;
   }
 
   has(work: Work): boolean {
-    return this.works.get(work.seq) === work;
+    return this.#slots[slotOf(work.seq)] === work;
   }
 
   workAt(seq: number): Work | undefined {
-    return this.works.get(seq);
+    const work = this.#slots[slotOf(seq)];
+    return work?.seq === seq ? work : undefined;
   }
 
   /** The job is through here. */
   takeOut(seq: number): Work | undefined {
-    const work = this.works.get(seq);
+    const work = this.workAt(seq);
     if (work === undefined) return undefined;
-    this.works.delete(seq);
-    this.#taken[slotOf(seq)] = 0;
-    this.turnedAt = realHost.now();
+    this.works.remove(work);
+    this.#slots[slotOf(seq)] = undefined;
+    this.#hasTurned = true;
     return work;
+  }
+
+  /** Takes down when it has turned to the job that it has now: once for many, as clocks cost. */
+  look(now: number): void {
+    if (this.#hasTurned) this.turnedAt = now;
+    this.#hasTurned = false;
   }
 
   /** Whether the job, which it has, may have started. */
@@ -132,72 +143,65 @@ export class PoolWorker {
 
   /** Asks for all jobs that have not begun; what was moved to it cannot come back. */
   takeBack(): void {
-    const [, ...behind] = [...this.works];
-    for (const [seq, work] of behind.reverse())
-      if (work.fn.settings.transfer.length === 0 && !work.isAsked) this.link.revoke(seq);
+    const [, ...behind] = this.works.toArray();
+    for (const work of behind.reverse())
+      if (work.fn.settings.transfer.length === 0 && !work.isAsked) this.link.revoke(work.seq);
   }
 
   /** Sends what it was given; tells of what the host cannot copy. */
   sendBatch(
-    functions: Map<string, number>,
+    functions: Functions,
     refused: (worker: PoolWorker, work: Work, error: unknown) => void,
   ): void {
     if (this.batch.length === 0) return;
-    const batch = this.batch.splice(0);
+    const { batch } = this;
+    this.batch = [];
     this.hold();
-    const definitions = this.#definitionsFor(batch, functions);
-    const transfer = batch.flatMap((work) => work.fn.settings.transfer as object[]);
-    try {
-      const messages = batch.map((work) => this.#messageOf(work, functions));
-      this.link.send(definitions, messages, transfer);
-      for (const work of batch) this.defined.add(work.fn.key);
-    } catch (cause) {
-      // One of them cannot be copied: each by itself, to find which.
-      for (const work of batch) {
-        const error = batch.length === 1 ? refusalOf(work, cause) : undefined;
-        if (error !== undefined) refused(this, work, error);
-        else {
-          this.batch.push(work);
-          this.sendBatch(functions, refused);
-        }
-      }
-    }
-  }
-
-  #definitionsFor(batch: readonly Work[], functions: Map<string, number>): Definition[] {
-    const definitions: Definition[] = [];
+    let plain: unknown[] = [];
+    let definitions: Definition[] = [];
+    const sendPlain = (): void => {
+      if (plain.length > 0) this.link.sendPlain(definitions, plain);
+      [plain, definitions] = [[], []];
+    };
     for (const work of batch) {
-      const { key, url, name } = work.fn;
-      const number = functions.get(key) ?? functions.size;
-      functions.set(key, number);
-      if (this.defined.has(key) || definitions.some(([known]) => known === number)) continue;
-      definitions.push([number, url, name]);
+      const { fn, seq, number, args } = work;
+      if (!work.isPlain) {
+        sendPlain(); // they come over in the order in which they run
+        this.#sendAlone(work, functions, refused);
+        continue;
+      }
+      if (this.#learns(fn)) definitions.push(functions.define(fn));
+      plain.push(seq, functions.numberOf(fn), number, extrasOf(work) ?? 0, args.length);
+      for (let index = 0; index < args.length; index++) plain.push(args[index]);
     }
-    return definitions;
+    sendPlain();
   }
 
-  #messageOf(work: Work, functions: ReadonlyMap<string, number>): JobMessage {
-    const { args, callbacks, variables, credit, attempt, deadline } = work;
-    const isPlain =
-      callbacks === undefined &&
-      variables === undefined &&
-      credit === undefined &&
-      attempt === 1 &&
-      work.fn.settings.stop !== "keep" &&
-      deadline === undefined;
-    const extras: JobExtras | undefined = isPlain
-      ? undefined
-      : {
-          ...(callbacks === undefined ? {} : { callbacks: callbacks.places }),
-          ...(variables === undefined ? {} : { variables }),
-          ...(credit === undefined ? {} : { credit }),
-          ...(deadline === undefined ? {} : { left: Math.max(deadline - realHost.now(), 0) }),
-          attempt,
-          isInterruptible: work.fn.settings.stop === "keep",
-        };
-    const number = functions.get(work.fn.key) as number;
-    const { seq, number: job } = work;
-    return extras === undefined ? [seq, number, args, job] : [seq, number, args, job, extras];
+  #sendAlone(
+    work: Work,
+    functions: Functions,
+    refused: (worker: PoolWorker, work: Work, error: unknown) => void,
+  ): void {
+    const { fn, seq, number } = work;
+    const isNew = this.#learns(fn);
+    const definitions = isNew ? [functions.define(fn)] : [];
+    const transfer = fn.settings.transfer as readonly object[]; // checked by the host
+    try {
+      const message = [seq, functions.numberOf(fn), number, work.args, extrasOf(work)] as const;
+      this.link.send(definitions, message, transfer);
+    } catch (cause) {
+      if (isNew) this.#known.delete(fn.key);
+      const error = refusalOf(work, cause);
+      if (error === undefined) this.#sendAlone(work, functions, refused);
+      else refused(this, work, error);
+    }
+  }
+
+  /** True if it has to be told what the function is. */
+  #learns(fn: FunctionName): boolean {
+    if (this.#known.has(fn.key)) return false;
+    this.#known.add(fn.key);
+    return true;
   }
 
   // --- whether it keeps the process alive
@@ -234,6 +238,40 @@ export class PoolWorker {
     this.idleTimer?.clear();
     this.idleTimer = undefined;
   }
+}
+
+/** The functions of a pool, by numbers. */
+export class Functions {
+  readonly #numbers: Map<string, number> = new Map();
+
+  numberOf({ key }: FunctionName): number {
+    const number = this.#numbers.get(key) ?? this.#numbers.size;
+    if (number === this.#numbers.size) this.#numbers.set(key, number);
+    return number;
+  }
+
+  define(fn: FunctionName): Definition {
+    return [this.numberOf(fn), fn.url, fn.name];
+  }
+}
+
+function extrasOf({ rare, fn }: Work): JobExtras | undefined {
+  const { callbacks, variables, credit, attempt, deadline } = rare;
+  const isInterruptible = fn.settings.stop === "keep";
+  const hasNone =
+    callbacks === undefined &&
+    variables === undefined &&
+    credit === undefined &&
+    deadline === undefined;
+  if (hasNone && attempt === 1 && !isInterruptible) return undefined;
+  return {
+    ...(callbacks === undefined ? {} : { callbacks: callbacks.places }),
+    ...(variables === undefined ? {} : { variables }),
+    ...(credit === undefined ? {} : { credit }),
+    ...(deadline === undefined ? {} : { left: Math.max(deadline - realHost.now(), 0) }),
+    attempt,
+    isInterruptible,
+  };
 }
 
 /** Why a job was refused; undefined if it can be tried again, without the callbacks deep in it. */

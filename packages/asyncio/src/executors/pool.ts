@@ -16,6 +16,7 @@ import { type Dependent, dependents } from "../interop/dependents.ts";
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
+import { Balance } from "./balance.ts";
 import { average, jobsAhead, roomiest } from "./choice.ts";
 import { BrokenExecutorError, type WorkerEnd, WorkerLostError } from "./errors.ts";
 import { Executor, type ExecutorStats } from "./executor.ts";
@@ -29,13 +30,13 @@ import {
   checkedPoolOptions,
   type ExecutorOptions,
 } from "./pool-options.ts";
-import { PoolWorker } from "./pool-worker.ts";
+import { Functions, PoolWorker } from "./pool-worker.ts";
 import type { WorkerSetup } from "./protocol.ts";
 import type { Outcome, Work, WorkCancellation } from "./work.ts";
 import { hear } from "./worker-messages.ts";
 
-/** Seconds after which jobs behind one that runs are given to a worker that has nothing to do. */
-const PATIENCE = 0.001;
+/** Jobs that come in one turn of the program after which the workers are handed the first. */
+const AT_ONCE = 64;
 
 /** Seconds that a worker with nothing to do keeps the process alive. */
 const REST = 0.001;
@@ -52,10 +53,14 @@ export class Pool extends Executor {
   readonly #setup: WorkerSetup;
   readonly #queue: Line = new Line();
   readonly #workers: Set<PoolWorker> = new Set();
-  readonly #functions: Map<string, number> = new Map();
+  readonly #functions: Functions = new Functions();
+  readonly #balance: Balance = new Balance(this.#queue, this.#workers);
   readonly #hardStop: HardStop;
   #isDispatchDue = false;
-  #isLookDue = false;
+  /** Since the last dispatch. */
+  #accepted = 0;
+  /** On the clock of the host: the time of this turn. */
+  #now = 0;
   #isReleaseDue = false;
   #made = 0;
   #completed = 0;
@@ -108,7 +113,7 @@ export class Pool extends Executor {
   works(): Work[] {
     return [
       ...this.#queue.toArray(),
-      ...[...this.#workers].flatMap(({ works }) => [...works.values()]),
+      ...[...this.#workers].flatMap(({ works }) => works.toArray()),
     ];
   }
 
@@ -124,7 +129,9 @@ export class Pool extends Executor {
       this.#queue.remove(work);
       return void work.settle({ state: "error", error: deadlock });
     }
-    this.#dispatchSoon();
+    // Workers begin while the program is still busy with asking for more.
+    if (++this.#accepted >= AT_ONCE) this.#dispatch();
+    else this.#dispatchSoon();
   }
 
   /** @internal */
@@ -178,25 +185,39 @@ export class Pool extends Executor {
 
   // --- dispatching
 
+  /** @internal One look at the clock does for the jobs of a turn. */
+  override now(): number {
+    if (!this.#isDispatchDue) this.#now = realHost.now();
+    return this.#now;
+  }
+
   #dispatchSoon(): void {
     if (this.#isDispatchDue) return;
     this.#isDispatchDue = true;
-    realHost.microtask(this.#dispatch);
+    realHost.microtask(this.#dispatchDue);
   }
 
-  readonly #dispatch = (): void => {
+  readonly #dispatchDue = (): void => {
     this.#isDispatchDue = false;
+    this.#dispatch();
+  };
+
+  #dispatch(): void {
+    const now = realHost.now();
+    this.#now = now;
+    this.#accepted = 0;
+    for (const worker of this.#workers) worker.look(now);
     const ahead = jobsAhead(this.#runTime, this.#mostAhead);
     for (let work = this.#queue.first; work !== undefined; work = this.#queue.first) {
       const worker = roomiest(work, this.#workers, ahead, this.maxWorkers);
       if (worker === undefined) break;
       this.#queue.remove(work);
-      this.#assign(work, worker);
+      this.#assign(work, worker, now);
     }
     for (const worker of this.#workers) worker.sendBatch(this.#functions, this.#refused);
     this.#grow();
-    this.#balance();
-  };
+    this.#balance.look(now);
+  }
 
   /** What cannot be sent costs its own job. */
   readonly #refused = (worker: PoolWorker, work: Work, error: unknown): void => {
@@ -205,8 +226,7 @@ export class Pool extends Executor {
     this.#idle(worker);
   };
 
-  #assign(work: Work, worker: PoolWorker): void {
-    const now = realHost.now();
+  #assign(work: Work, worker: PoolWorker, now: number): void {
     work.state = "sent";
     work.place = worker;
     work.startedAt = now;
@@ -251,27 +271,6 @@ export class Pool extends Executor {
     this.#workers.add(worker);
     worker.hold();
     return true;
-  }
-
-  /** What lies behind a long job goes to workers that have nothing to do. */
-  #balance(): void {
-    if (this.#queue.size > 0) return;
-    let isOneFree = false;
-    let crowded: PoolWorker | undefined;
-    for (const worker of this.#workers) {
-      if (worker.state === "ready" && worker.works.size === 0) isOneFree = true;
-      if (worker.works.size > 1 && worker.state !== "ending") crowded = worker;
-    }
-    if (crowded === undefined || !isOneFree) return;
-    const now = realHost.now();
-    for (const worker of this.#workers)
-      if (worker.works.size > 1 && now - worker.turnedAt > PATIENCE) worker.takeBack();
-    if (this.#isLookDue) return;
-    this.#isLookDue = true;
-    realHost.setTimer(now + PATIENCE, () => {
-      this.#isLookDue = false;
-      this.#balance();
-    });
   }
 
   // --- what workers say
@@ -354,7 +353,7 @@ export class Pool extends Executor {
   #exited(worker: PoolWorker, end: WorkerEnd): void {
     const wasWanted = worker.state === "ending";
     if (!this.#workers.has(worker)) return;
-    const works = [...worker.works.values()];
+    const works = worker.works.toArray();
     if (!wasWanted) {
       this.#replaced++;
       const message = this.#losses.add(end);
@@ -372,15 +371,15 @@ export class Pool extends Executor {
   #gone(worker: PoolWorker, end: WorkerEnd): void {
     if (!this.#workers.delete(worker)) return;
     worker.over();
-    for (const work of [...worker.works.values()]) {
+    for (const work of worker.works.toArray()) {
       const mayHaveRun = worker.mayHaveStarted(work);
       worker.remove(work);
       if (work.isAsked) work.settle({ state: "cancelled", source: "cancel" });
       else if (this.isShutDown && end.exitCode === undefined && end.signal === undefined)
         work.settle({ state: "cancelled", source: "shutdown" });
       else if (!mayHaveRun && work.fn.settings.transfer.length === 0) this.#again(work);
-      else if (mayHaveRun && work.attempt < work.fn.settings.attempts) {
-        work.attempt++;
+      else if (mayHaveRun && work.rare.attempt < work.fn.settings.attempts) {
+        work.ownRare().attempt++;
         this.#again(work);
       } else {
         const error = new WorkerLostError(work.describe(), end, mayHaveRun);

@@ -20,6 +20,7 @@ import {
   fromWorker,
   isFromWorker,
   type JobMessage,
+  type PlainJobs,
   type ToWorker,
   toWorker,
 } from "./protocol.ts";
@@ -85,8 +86,12 @@ export class ProcessLink implements Link {
     return this.#megabytes;
   }
 
-  send(definitions: readonly Definition[], jobs: readonly JobMessage[]): void {
-    this.#post([toWorker.jobs, definitions, jobs]);
+  sendPlain(definitions: readonly Definition[], jobs: PlainJobs): void {
+    this.#post([toWorker.plainJobs, definitions, jobs]);
+  }
+
+  send(definitions: readonly Definition[], job: JobMessage): void {
+    this.#post([toWorker.job, definitions, job]);
   }
 
   cancel(seq: number, source: CancelSource, reason: unknown, by: string | undefined): void {

@@ -72,8 +72,10 @@ async function handle(
   post: (message: FromWorker) => void,
 ): Promise<void> {
   switch (message[0]) {
-    case toWorker.jobs:
-      return sendJobs(thread, message, post);
+    case toWorker.plainJobs:
+      return thread.sendPlain(message[1], message[2]);
+    case toWorker.job:
+      return sendJob(thread, message, post);
     case toWorker.cancel:
       return thread.cancel(message[1], message[2], message[3], message[4]);
     case toWorker.reply:
@@ -88,16 +90,16 @@ async function handle(
 }
 
 /** What has come through the channel can be copied once more, as far as anybody knows. */
-function sendJobs(
+function sendJob(
   thread: ThreadLink,
-  [, definitions, jobs]: Extract<ToWorker, [0, ...unknown[]]>,
+  [, definitions, job]: Extract<ToWorker, [7, ...unknown[]]>,
   post: (message: FromWorker) => void,
 ): void {
   try {
-    thread.send(definitions, jobs, []);
+    thread.send(definitions, job, []);
   } catch (cause) {
-    for (const [seq, , args] of jobs)
-      post([fromWorker.failed, seq, 0, tableOf(refusal("args", args, cause))]);
+    const [seq, , , args] = job;
+    post([fromWorker.failed, seq, 0, tableOf(refusal("args", args, cause))]);
   }
 }
 

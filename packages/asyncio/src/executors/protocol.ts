@@ -8,7 +8,7 @@ import type { ErrorTable } from "./error-table.ts";
 import type { CallbackPlace } from "./sending.ts";
 
 export const toWorker = {
-  jobs: 0,
+  plainJobs: 0,
   cancel: 1,
   reply: 2,
   credit: 3,
@@ -16,6 +16,8 @@ export const toWorker = {
   // To the main thread of a process only.
   revoke: 5,
   interrupt: 6,
+  // To both.
+  job: 7,
 } as const;
 
 /** What a job has beyond its arguments, where it has any of that. */
@@ -32,26 +34,38 @@ export interface JobExtras {
   readonly isInterruptible?: boolean;
 }
 
-export type JobMessage = [
+export type JobMessage = readonly [
   seq: number,
   fn: number,
-  args: readonly unknown[],
   /** Of the job, among those of its pool. */
   job: number,
-  extras?: JobExtras,
+  args: readonly unknown[],
+  extras: JobExtras | undefined,
 ];
+
+/**
+ * Jobs in one array, each as `seq, fn, job, extras or 0, number of arguments, ...arguments`: an
+ * array for each job would make the message seven times as dear, and the host copies one that has
+ * nothing but small integers the fastest. All arguments are primitive. An object that two jobs of a
+ * message have in common would be one object for both of them over there, so jobs with objects go
+ * by themselves.
+ */
+export type PlainJobs = readonly unknown[];
+/** What a job takes in there, beside its arguments. */
+export const PLAIN_HEAD = 5;
 
 /** Functions that the worker has not heard of: a number, where, and which. */
 export type Definition = readonly [fn: number, url: string, name: string];
 
 export type ToWorker =
-  | [kind: 0, definitions: readonly Definition[], jobs: readonly JobMessage[]]
+  | [kind: 0, definitions: readonly Definition[], jobs: PlainJobs]
   | [kind: 1, seq: number, source: CancelSource, reason: unknown, requestedBy: string | undefined]
   | [kind: 2, seq: number, call: number, outcome: CallOutcome]
   | [kind: 3, seq: number, count: number]
   | [kind: 4, epoch: number, seq: number]
   | [kind: 5, seq: number]
-  | [kind: 6, seq: number];
+  | [kind: 6, seq: number]
+  | [kind: 7, definitions: readonly Definition[], job: JobMessage];
 
 /** How a callback has ended. */
 export type CallOutcome =

@@ -170,6 +170,12 @@ export function hasFunction(args: readonly unknown[]): boolean {
   return false;
 }
 
+/** Whether it is copied whenever it is passed: no object. A symbol or function cannot be sent. */
+export function isPrimitive(value: unknown): boolean {
+  if (typeof value === "object") return value === null;
+  return typeof value !== "function" && typeof value !== "symbol";
+}
+
 function isPlain(value: unknown): value is object {
   if (typeof value !== "object" || value === null) return false;
   if (Array.isArray(value)) return true;

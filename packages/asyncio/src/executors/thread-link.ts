@@ -15,6 +15,8 @@ import {
   fromWorker,
   isFromWorker,
   type JobMessage,
+  PLAIN_HEAD,
+  type PlainJobs,
   type ToWorker,
   toWorker,
 } from "./protocol.ts";
@@ -69,13 +71,15 @@ export class ThreadLink implements Link {
     return this.#memory.megabytes;
   }
 
-  send(
-    definitions: readonly Definition[],
-    jobs: readonly JobMessage[],
-    transfer: readonly object[],
-  ): void {
-    for (const [seq] of jobs) this.#memory.sent(seq);
-    const message: ToWorker = [toWorker.jobs, definitions, jobs];
+  sendPlain(definitions: readonly Definition[], jobs: PlainJobs): void {
+    for (let at = 0; at < jobs.length; at += PLAIN_HEAD + (jobs[at + PLAIN_HEAD - 1] as number))
+      this.#memory.sent(jobs[at] as number);
+    this.#port.postMessage([toWorker.plainJobs, definitions, jobs] satisfies ToWorker);
+  }
+
+  send(definitions: readonly Definition[], job: JobMessage, transfer: readonly object[]): void {
+    this.#memory.sent(job[0]);
+    const message: ToWorker = [toWorker.job, definitions, job];
     if (transfer.length === 0) this.#port.postMessage(message);
     else this.#port.postMessage(message, transfer as never);
   }

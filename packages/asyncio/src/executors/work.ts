@@ -5,9 +5,9 @@
  */
 
 import { CancelledError, TimeoutError } from "../errors/errors.ts";
-import { cancelIfDue } from "../interop/cancellable.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { currentContext, runInScope } from "../kernel/context.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import { realHost } from "../kernel/host.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
@@ -20,7 +20,15 @@ import { sharedValues } from "./carried-variables.ts";
 import { addCallers, type ErrorTable, errorOf, tableOf } from "./error-table.ts";
 import type { CallOutcome } from "./protocol.ts";
 import type { FunctionName } from "./sendable.ts";
-import { type Callbacks, hasFunction, isSendable, pack, refusal } from "./sending.ts";
+import {
+  type Callbacks,
+  hasFunction,
+  isPrimitive,
+  isSendable,
+  type Packed,
+  pack,
+  refusal,
+} from "./sending.ts";
 
 /** How a job has ended. */
 export type Outcome =
@@ -52,6 +60,29 @@ export type WorkCancellation = Pick<Cancellation, "source" | "reason" | "request
 /** The job whose callback the running code belongs to. */
 const callingJobs = new (contextStorage())<Work>();
 
+/** What few jobs have. The others share one of these, for ten thousand of them may wait at once. */
+class Rarities {
+  callbacks: Callbacks | undefined = undefined;
+  variables: readonly (readonly [name: string, value: unknown])[] | undefined = undefined;
+  /** On the clock of the host. */
+  deadline: number | undefined = undefined;
+  /** Its items are wanted, so many ahead of the consumer. */
+  credit: number | undefined = undefined;
+  attempt = 1;
+  onItem: ((value: unknown) => void) | undefined = undefined;
+  onProgress: ((value: unknown) => void) | undefined = undefined;
+  onOver: (() => void) | undefined = undefined;
+  /** Nothing has to be done any more to end it. */
+  onStopped: (() => void) | undefined = undefined;
+  /** The callbacks that are under way; made when one is called. */
+  calls: Map<number, Scope> | undefined = undefined;
+  /** The job in whose callback this one was called for. */
+  calledFor: Work | undefined = undefined;
+  /** A job that was called for in a callback of this one, and has not ended. */
+  blockedBy: Work | undefined = undefined;
+}
+const NONE: Readonly<Rarities> = new Rarities();
+
 export class Work implements Links<Work> {
   previous: Work | undefined = undefined;
   next: Work | undefined = undefined;
@@ -62,38 +93,23 @@ export class Work implements Links<Work> {
   seq = 0;
   /** As they are sent: without the callbacks among them, if there are any. */
   args: readonly unknown[];
-  callbacks: Callbacks | undefined;
-  readonly variables: (readonly [name: string, value: unknown])[] | undefined;
-  /** On the clock of the host. */
-  readonly deadline: number | undefined;
+  /** What it has beyond that; written to by way of `ownRare`. */
+  rare: Readonly<Rarities> = NONE;
   /** The scope of its caller, in which its callbacks run. */
   readonly scope: Scope;
   readonly runner: Runner;
   state: "new" | "queued" | "sent" | "over" = "new";
   /** True once it was asked to end. */
   isAsked = false;
-  attempt = 1;
-  readonly madeAt: number = realHost.now();
+  /** On the clock of the host, as the next one. */
+  readonly madeAt: number;
   startedAt = 0;
   /** Where it runs; undefined while it has no place. */
   place: Place | undefined = undefined;
-  /** Its items are wanted, so many ahead of the consumer. */
-  credit: number | undefined = undefined;
-  onItem: ((value: unknown) => void) | undefined = undefined;
-  onProgress: ((value: unknown) => void) | undefined = undefined;
-  onOver: (() => void) | undefined = undefined;
-  /** Nothing has to be done any more to end it. */
-  onStopped: (() => void) | undefined = undefined;
   /** True once it had to go back to the line. */
   isAgain = false;
   outcome: Outcome | undefined = undefined;
   #wait: Wait | undefined = undefined;
-  /** The callbacks that are under way; made when one is called. */
-  #calls: Map<number, Scope> | undefined = undefined;
-  /** A job that was called for in a callback of this one, and has not ended. */
-  blockedBy: Work | undefined = undefined;
-  /** The job in whose callback this one was called for. */
-  readonly calledFor: Work | undefined = callingJobs.getStore();
 
   constructor(
     runner: Runner,
@@ -101,17 +117,39 @@ export class Work implements Links<Work> {
     args: readonly unknown[],
     number: number,
     scope: Scope,
+    now: number,
   ) {
     this.runner = runner;
     this.fn = fn;
     this.number = number;
-    const packed = hasFunction(args) ? pack(args) : undefined;
-    this.args = packed?.args ?? args;
-    this.callbacks = packed?.callbacks;
-    this.variables = sharedValues();
+    this.args = args;
     this.scope = scope;
+    this.madeAt = now;
+    if (hasFunction(args)) this.#setPacked(pack(args));
+    const variables = sharedValues();
+    if (variables !== undefined) this.ownRare().variables = variables;
     const left = scope.loop.host === realHost && scope.mayBeDue ? timeLeft() : Infinity;
-    this.deadline = left === Infinity ? undefined : this.madeAt + left;
+    if (left !== Infinity) this.ownRare().deadline = realHost.now() + left;
+    const calledFor = callingJobs.getStore();
+    if (calledFor !== undefined) this.ownRare().calledFor = calledFor;
+  }
+
+  ownRare(): Rarities {
+    if (this.rare === NONE) this.rare = new Rarities();
+    return this.rare;
+  }
+
+  #setPacked({ args, callbacks }: Packed): void {
+    this.args = args;
+    if (callbacks !== undefined) this.ownRare().callbacks = callbacks;
+  }
+
+  /** Whether no object of the caller goes along. */
+  get isPlain(): boolean {
+    const { args } = this;
+    if (this.rare.variables !== undefined || this.fn.settings.transfer.length > 0) return false;
+    for (let index = 0; index < args.length; index++) if (!isPrimitive(args[index])) return false;
+    return true;
   }
 
   /**
@@ -119,11 +157,9 @@ export class Work implements Links<Work> {
    * there are none, or none any more.
    */
   searchCallbacks(): boolean {
-    if (this.callbacks !== undefined) return false;
-    const { args, callbacks } = pack(this.args);
-    this.args = args;
-    this.callbacks = callbacks;
-    return callbacks !== undefined;
+    if (this.rare.callbacks !== undefined) return false;
+    this.#setPacked(pack(this.args));
+    return this.rare.callbacks !== undefined;
   }
 
   get id(): string {
@@ -150,7 +186,7 @@ export class Work implements Links<Work> {
     if (this.runner.isOutside) wait.waitsOutside();
     this.#wait = wait;
     if (this.outcome !== undefined) this.#finish();
-    else cancelIfDue(scope, wait);
+    else cancelIfDue(wait);
     return wait.promise;
   }
 
@@ -159,9 +195,9 @@ export class Work implements Links<Work> {
     if (this.outcome !== undefined) return;
     this.outcome = outcome;
     this.state = "over";
-    this.onStopped?.();
-    if (this.calledFor?.blockedBy === this) this.calledFor.blockedBy = undefined;
-    const calls = this.#calls;
+    const { onStopped, calledFor, calls } = this.rare;
+    onStopped?.();
+    if (calledFor?.rare.blockedBy === this) calledFor.ownRare().blockedBy = undefined;
     if (calls === undefined || calls.size === 0) this.#finish();
     else for (const scope of calls.values()) scope.cancel("the job has ended");
   }
@@ -171,14 +207,13 @@ export class Work implements Links<Work> {
     const { outcome } = this;
     if (outcome === undefined) return;
     this.runner.left();
-    this.onOver?.();
+    this.rare.onOver?.();
     if (wait === undefined) return;
     if (outcome.state === "value") wait.resume(outcome.value);
     else if (outcome.state !== "cancelled") wait.resume(new Failing(this, outcome));
     else {
       // A deadline that went along may strike there first.
-      if (outcome.source === "deadline" && wait.cancellation === undefined)
-        cancelIfDue(wait.scope, wait);
+      if (outcome.source === "deadline" && wait.cancellation === undefined) cancelIfDue(wait);
       wait.joined(new Failing(this, outcome));
     }
   }
@@ -192,7 +227,7 @@ export class Work implements Links<Work> {
     args: readonly unknown[],
     reply: (outcome: CallOutcome) => void,
   ): void {
-    const callback = this.callbacks?.functions[index];
+    const callback = this.rare.callbacks?.functions[index];
     if (callback === undefined || this.outcome !== undefined) return;
     const { scope } = this;
     const inner = new Scope(scope.loop, {
@@ -200,8 +235,9 @@ export class Work implements Links<Work> {
       task: scope.task,
       context: currentContext().copy(),
     });
-    this.#calls ??= new Map();
-    this.#calls.set(call, inner);
+    const own = this.ownRare();
+    own.calls ??= new Map();
+    own.calls.set(call, inner);
     const body = () => callback.fn(...(args as never[]));
     const run = (): Promise<unknown> =>
       callingJobs.run(this, () => openScope(inner, scope, async () => await body()));
@@ -220,18 +256,19 @@ export class Work implements Links<Work> {
 
   /** The job does not want the answer any more. */
   uncalled(call: number): void {
-    this.#calls?.get(call)?.cancel("the job was cancelled");
+    this.rare.calls?.get(call)?.cancel("the job was cancelled");
   }
 
   #answered(call: number, reply: (outcome: CallOutcome) => void, outcome: CallOutcome): void {
-    this.#calls?.delete(call);
+    const { calls } = this.rare;
+    calls?.delete(call);
     if (this.outcome === undefined) {
       try {
         reply(outcome);
       } catch (error) {
         reply(["failed", tableOf(refusal("result", outcome[1], error))]);
       }
-    } else if (this.#calls?.size === 0) this.#finish();
+    } else if (calls?.size === 0) this.#finish();
   }
 }
 

@@ -34,9 +34,9 @@ export function hear(worker: PoolWorker, message: FromWorker, pool: Hearing): vo
       return;
     }
     case fromWorker.item:
-      return void worker.workAt(message[1])?.onItem?.(message[2]);
+      return void worker.workAt(message[1])?.rare.onItem?.(message[2]);
     case fromWorker.progress:
-      return void worker.workAt(message[1])?.onProgress?.(message[2]);
+      return void worker.workAt(message[1])?.rare.onProgress?.(message[2]);
     case fromWorker.call: {
       const [, seq, call, index, args] = message;
       if (!Array.isArray(args)) return;

@@ -24,10 +24,12 @@ import { HostLoop } from "../tasks/host-loop.ts";
 import { cancelLeftover } from "../tasks/leftovers.ts";
 import { setSharedValues } from "./carried-variables.ts";
 import { tableOf } from "./error-table.ts";
+import { Inbox } from "./inbox.ts";
 import { type RunningJob, setOnlyJob } from "./job-context.ts";
 import { SharedMemory, wordOf } from "./memory.ts";
 import { loadFunction, loadModule } from "./modules.ts";
 import {
+  type Definition,
   type FromWorker,
   fromWorker,
   type JobMessage,
@@ -67,7 +69,7 @@ export class WorkerSide {
   readonly #memory: SharedMemory;
   readonly #receive: (port: MessagePort) => { message: unknown } | undefined;
   readonly #functions: Map<number, AnyCall | { url: string; name: string }> = new Map();
-  readonly #line: JobMessage[] = [];
+  readonly #inbox: Inbox = new Inbox();
   #pool = "";
   #loop: EventLoop = new HostLoop();
   #current: Running | undefined = undefined;
@@ -131,9 +133,14 @@ export class WorkerSide {
 
   #handle(message: ToWorker): void {
     switch (message[0]) {
-      case toWorker.jobs:
-        for (const [fn, url, name] of message[1]) this.#functions.set(fn, { url, name });
-        this.#line.push(...message[2]);
+      case toWorker.plainJobs:
+        this.#define(message[1]);
+        this.#inbox.addPlain(message[2]);
+        this.#next();
+        return;
+      case toWorker.job:
+        this.#define(message[1]);
+        this.#inbox.add(message[2]);
         this.#next();
         return;
       case toWorker.cancel: {
@@ -155,6 +162,10 @@ export class WorkerSide {
     }
   }
 
+  #define(definitions: readonly Definition[]): void {
+    for (const [fn, url, name] of definitions) this.#functions.set(fn, { url, name });
+  }
+
   /** Takes in what has come while this thread was busy. It still is, so a ping is not answered. */
   readonly #hear = (): void => {
     for (;;) {
@@ -168,14 +179,15 @@ export class WorkerSide {
   // --- one job after the other
 
   #next(): void {
-    while (this.#current === undefined && this.#line.length > 0) {
-      const job = this.#line.shift() as JobMessage;
+    while (this.#current === undefined) {
+      const job = this.#inbox.take();
+      if (job === undefined) return;
       if (this.#memory.start(job[0])) this.#start(job);
     }
   }
 
   #start(job: JobMessage): void {
-    const [seq, fn, , number, extras] = job;
+    const [seq, fn, number, , extras] = job;
     const id = `${this.#pool}-${number}`;
     const running: Running = {
       seq,
@@ -215,7 +227,7 @@ export class WorkerSide {
    * where contexts follow promises (Node 20 and 22).
    */
   #run(running: Running, fn: AnyCall, job: JobMessage): void {
-    const [seq, , plainArgs, , extras] = job;
+    const [seq, , , plainArgs, extras] = job;
     if (this.#current !== running) return; // it was dropped while its module was loading
     if (extras?.isInterruptible === true && !this.#isInHandler) {
       this.#fromHost(() => this.#run(running, fn, job));

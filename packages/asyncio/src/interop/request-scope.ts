@@ -84,8 +84,8 @@ const api = "`requestScope`";
  * the body does not run. Waits until the body has ended, whatever ends it.
  *
  * A failure of the body goes to the caller, and nowhere else; after a cancellation that is the
- * CancelledError. Call it in the callback of a framework, where it belongs to no task: it is no
- * wait of the task that started the server.
+ * CancelledError. Call it in the callback of a framework. It belongs to no task there: the task
+ * that started the server does not wait for it.
  *
  * When the run shuts down, its requests go on for `drain` seconds, before the other tasks are
  * cancelled; then they are cancelled, and further ones are refused. A cancellation of the scope

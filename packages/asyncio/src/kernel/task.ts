@@ -9,6 +9,7 @@ import { stackAbove } from "../errors/render.ts";
 import { type Context, type ContextValues, enteredContext } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { currentContext, currentScope, enterScope, runInScope } from "./context.ts";
+import { cancelIfDue } from "./delivery.ts";
 import { Future, type FutureListener, type FutureState } from "./future.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
@@ -138,8 +139,7 @@ export class Task<T> extends Future<T> {
       return source === "closed"; // a join: it ends with the task, which is cancelled already
     });
     this.listen(listener);
-    const due = scope.mayBeDue ? scope.takeDue() : undefined;
-    if (due !== undefined) wait.cancel(due);
+    cancelIfDue(wait as Wait);
     return wait.promise;
   }
 

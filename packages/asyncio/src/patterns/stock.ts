@@ -21,6 +21,7 @@
  */
 
 import { InvalidStateError } from "../errors/errors.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
@@ -331,8 +332,7 @@ export class Stock<T> {
       return false;
     });
     this.#keeping = keeping;
-    const due = scope.mayBeDue ? scope.takeDue() : undefined;
-    if (due !== undefined) keeping.cancel(due);
+    cancelIfDue(keeping as Wait);
     await keeping.promise.catch(() => {}); // it has done what it was told to
   }
 

@@ -25,6 +25,7 @@ import {
 } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { currentContext } from "../kernel/context.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import { here, makeDueAgain, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
@@ -305,8 +306,7 @@ export class TaskGroup<R = unknown> {
       forwardCancel,
     );
     this.#join = join;
-    const interruption = this.#outer.mayBeDue ? this.#outer.takeDue() : undefined;
-    if (interruption !== undefined) join.cancel(interruption);
+    cancelIfDue(join as Wait);
     try {
       await join.promise;
     } catch (error) {

@@ -8,6 +8,7 @@ import {
   callback,
   module,
   NotSendableError,
+  ProcessPoolExecutor,
   ThreadPoolExecutor,
   WorkerLostError,
   WorkerModuleError,
@@ -27,6 +28,21 @@ import {
 import { checkCancelled, currentJob, progress, sharedContextVar } from "../../src/worker.ts";
 import { rejection } from "../virtual.ts";
 import { begun, board, isQuiet, jobs, threads } from "./pools.ts";
+
+for (const kind of ["threads", "processes"] as const)
+  test(`an object that many jobs get is a copy of its own in each of them, in ${kind}`, () =>
+    run(async () => {
+      const Executor = kind === "threads" ? ThreadPoolExecutor : ProcessPoolExecutor;
+      await using pool = new Executor({ maxWorkers: 1 });
+      for (let n = 0; n < 20; n++) await pool.run(jobs.add, n, n); // from now on it gets many at a time
+      const list: number[] = [];
+      const calls = Array.from({ length: 6 }, (_, n) =>
+        n % 3 === 0 ? pool.run(jobs.add, n, 1) : pool.run(jobs.pushOne, list),
+      );
+
+      assert.deepEqual(await Promise.all(calls), [1, 1, 1, 4, 1, 1]);
+      assert.deepEqual(list, []);
+    }));
 
 describe("an error", () => {
   test(

@@ -22,6 +22,7 @@ export const left = (): number => timeLeft();
 export const countCalls = (): number => ++calls;
 export const notAFunction = 5;
 export const nap = (seconds: number): Promise<void> => sleep(seconds);
+export const pushOne = (list: number[]): number => list.push(1);
 export const pid = (): number => process.pid;
 
 export function prepare(): void {

@@ -52,7 +52,7 @@ test("a thread that is interrupted while it sends an outcome goes on, and the ou
     memory.sent(seq);
     const extras = { attempt: 1, isInterruptible: true };
     const definitions = [[0, "node:path", basename.name]];
-    port.emit("message", [toWorker.jobs, definitions, [[seq, 0, ["/a/b"], seq, extras]]]);
+    port.emit("message", [toWorker.job, definitions, [seq, 0, seq, ["/a/b"], extras]]);
   };
   port.cutsOff = fromWorker.wake;
   const others = process.listeners("unhandledRejection"); // the test runner's

@@ -117,12 +117,12 @@ export class PgDriver implements Driver {
 const LOOKOUT = `set client_connection_check_interval = ${LOOKOUT_MS}`;
 
 /** `discard all`, in words that may stand in one message with others. */
-const RESET =
+export const RESET: string =
   "close all; set session authorization default; reset all; deallocate all; unlisten *; " +
   "select pg_advisory_unlock_all(); discard temp; discard sequences; ";
 
 /** Connects, or leaves nothing behind. */
-function connected(client: PgClient): Promise<void> {
+export function connected(client: PgClient): Promise<void> {
   return asyncio.joined(
     (signal) =>
       new Promise<void>((resolve, reject) => {
