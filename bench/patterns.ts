@@ -120,11 +120,9 @@ ensureInstalled(inThisFolder("."));
 const rounds = options.quick ? 1 : Number(options.rounds);
 const wanted = (name: string): boolean => options.only.length === 0 || options.only.includes(name);
 const before = currentLoad();
-const tables = new Map<string, string>();
 for (const comparison of comparisons)
   if (wanted(comparison.name)) show(comparison.name, await compare(comparison));
 if (wanted("rate")) show("rate", await compareRates());
-if (options.publish) publish();
 
 function show(name: string, table: string): void {
   const { node, cores, processor, libraries } = describeMachine(new Map());
@@ -132,7 +130,7 @@ function show(name: string, table: string): void {
   const versions = names.map((name) => `${name} ${libraries[name]}`).join(", ");
   const machine = `Node ${node}, ${cores} x ${processor}, ${rounds} rounds, load average ${before} before; ${versions}`;
   console.log(`\n${table}`);
-  tables.set(name, `${table}\n\n${machine}`);
+  if (options.publish) publish(name, `${table}\n\n${machine}`);
 }
 
 async function compare({ name, operation, count, arms }: Comparison): Promise<string> {
@@ -186,15 +184,13 @@ async function compareRates(): Promise<string> {
   return formatTable(header, rows, 2);
 }
 
-/** Between the marks of each table that was measured. */
-function publish(): void {
+/** Between the marks of the table. At once, so that a run that is cut off has lost nothing. */
+function publish(name: string, table: string): void {
   const file = inThisFolder("README.md");
-  let page = readFileSync(file, "utf8");
-  for (const [name, table] of tables)
-    page = page.replace(
-      new RegExp(`(<!-- bench:patterns ${name} -->\\n)[\\s\\S]*?(<!-- end -->)`),
-      (_match, start: string, end: string) => `${start}\n${table}\n\n${end}`,
-    );
+  const page = readFileSync(file, "utf8").replace(
+    new RegExp(`(<!-- bench:patterns ${name} -->\\n)[\\s\\S]*?(<!-- end -->)`),
+    (_match, start: string, end: string) => `${start}\n${table}\n\n${end}`,
+  );
   writeFileSync(file, page);
 }
 
