@@ -51,12 +51,15 @@ describe("a smoke run of the cases", () => {
     assert.deepEqual(Object.keys(machine.libraries).toSorted(), [
       "async-mutex",
       "bluebird",
+      "bottleneck",
       "effect",
       "effection",
       "fast-check",
+      "generic-pool",
       "p-limit",
       "p-map",
       "p-queue",
+      "tarn",
     ]);
     const versions = Object.entries({ ...machine.libraries, ...machine.guests });
     const shown = versions.map((pair) => pair.join(" "));

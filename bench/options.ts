@@ -38,7 +38,7 @@ implementations in turn, several rounds. The whole takes some ten minutes.
   --rounds N     processes per case and implementation, 1 to 100 (default: 3)
   --quick        everything once and tiny, to see that it works; a few seconds
   --json FILE    write the figures to FILE as well
-  --charts DIR   write the charts to DIR (ratios.svg, growth.svg)
+  --charts DIR   write the charts to DIR (ratios.svg, growth.svg, traffic.svg)
   --publish      put figures, tables and charts into the repository: bench/results.json,
                  bench/charts/, and the tables in bench/README.md. A full run only
   --merge FILE   put together what runs with --only have written with --json, instead of

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { drawGrowth } from "./drawing/growth-chart.ts";
 import { drawRatios } from "./drawing/ratio-chart.ts";
+import { drawTraffic } from "./drawing/traffic-chart.ts";
 import type { Report } from "./main.ts";
 import { inThisFolder } from "./program.ts";
 import {
@@ -29,7 +30,11 @@ export function writeJson(report: Report, file: string): void {
 
 /** Writes what charts there can be for what was measured. */
 export function writeCharts(report: Report, folder: string): void {
-  const charts = { "ratios.svg": drawRatios(report), "growth.svg": drawGrowth(report) };
+  const charts = {
+    "ratios.svg": drawRatios(report),
+    "growth.svg": drawGrowth(report),
+    "traffic.svg": drawTraffic(report),
+  };
   mkdirSync(folder, { recursive: true });
   for (const [name, chart] of Object.entries(charts))
     if (chart !== undefined) writeFileSync(join(folder, name), chart);
@@ -62,6 +67,8 @@ export function replaceTables(page: string, report: Report): string {
   );
 }
 
+const trafficChart = "![What comes through in a second, against bare node:net](charts/traffic.svg)";
+
 function blocksOf(report: Report): Readonly<Record<string, string | undefined>> {
   const { machine, date, load, demonstrations } = report;
   const { growth, memory, weight, echo, idle, traffic, fetches, timerHeap, fairness } =
@@ -77,7 +84,7 @@ function blocksOf(report: Report): Readonly<Record<string, string | undefined>> 
     weight: weight && formatWeight(weight),
     echo: echo && formatEcho(echo),
     idle: idle && formatIdle(idle),
-    traffic: traffic && formatTraffic(traffic),
+    traffic: traffic && `${trafficChart}\n\n${formatTraffic(traffic)}`,
     fetches: fetches && formatFetches(fetches),
     "timer-heap": timerHeap && formatTimerHeap(timerHeap),
     fairness: fairness && formatFairness(fairness),

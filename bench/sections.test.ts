@@ -107,6 +107,13 @@ describe("a smoke run of the demonstrations", () => {
     assert.doesNotMatch(chart, /NaN|undefined|Infinity/);
   });
 
+  it("draws a chart of the traffic", () => {
+    const chart = readFileSync(join(folder, "traffic.svg"), "utf8");
+    for (const { what } of report.demonstrations.traffic ?? [])
+      assert.ok(chart.includes(`>${what}</text>`), what);
+    assert.doesNotMatch(chart, /NaN|undefined|Infinity/);
+  });
+
   it("shows that cancelled timers do not pile up", () => {
     const { timeouts, mostEntries, entriesLeft, held } = report.demonstrations.timerHeap ?? {};
     assert.equal(timeouts, 20_000);

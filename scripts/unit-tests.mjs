@@ -11,7 +11,7 @@ import { ensureInstalled, root, withLockFile } from "./install.mjs";
 import { reportProgress } from "./progress.mjs";
 
 const patterns = [
-  "packages/*/test/**/*.test.ts",
+  "packages/*/{test,demo}/**/*.test.ts",
   "apps/*/test/**/*.test.ts",
   "examples/**/*.test.ts",
   "bench/**/*.test.ts",

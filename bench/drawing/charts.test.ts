@@ -9,6 +9,7 @@ import type { Report } from "../main.ts";
 import { drawGrowth } from "./growth-chart.ts";
 import { drawRatios } from "./ratio-chart.ts";
 import { type Style, widthOf } from "./svg.ts";
+import { drawTraffic } from "./traffic-chart.ts";
 
 /** What the charts look at, with everybody there, and figures as wide as they come. */
 const report = {
@@ -43,12 +44,25 @@ const report = {
         ]),
       ),
     })),
+    traffic: [
+      "echo of 64 KiB, 1,000 at a time",
+      "Redis-like: SET, 16 at a time on each of 50",
+      "lines of 80 bytes, one after the other",
+    ].flatMap((what) =>
+      [0.02, 0.9, 1, 2.37].map((share) => ({
+        what,
+        unit: "commands/s",
+        aim: 0.9,
+        rounds: { native: [100], ours: [100 * share], uvloop: [100 / share] },
+      })),
+    ),
   },
 } as unknown as Report; // nothing else of a report is drawn
 
 for (const [name, chart = ""] of Object.entries({
   ratios: drawRatios(report),
   growth: drawGrowth(report),
+  traffic: drawTraffic(report),
 })) {
   describe(`the chart of ${name}`, () => {
     const width = Number(/viewBox="0 0 (\d+) /.exec(chart)?.[1]);

@@ -17,10 +17,11 @@ import { createServer as createSecureServer } from "node:https";
 import { type Server as BareServer, createServer as createBareServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
-import type { Site, Sites } from "./site.ts";
+import { type Site, type Sites, withoutRobots } from "./site.ts";
+import { guardedSites } from "./sites/guarded.ts";
 import { hostileSites } from "./sites/hostile.ts";
 import { plainSites } from "./sites/plain.ts";
-import { waySites } from "./sites/ways.ts";
+import { robotSites, waySites } from "./sites/ways.ts";
 
 /** One request, as the farm saw it. */
 export interface Seen {
@@ -80,11 +81,20 @@ const certificateSites: Sites = {
   "self-signed.farm.test": plainPage,
 };
 
-export const farmSites: Sites = {
+/** What a site does is met at its pages: only those of `robotSites` have a robots.txt. */
+const sitesWithoutRobots: Sites = {
   ...plainSites,
   ...hostileSites,
   ...waySites,
+  ...guardedSites,
   ...certificateSites,
+};
+
+export const farmSites: Sites = {
+  ...Object.fromEntries(
+    Object.entries(sitesWithoutRobots).map(([name, site]) => [name, withoutRobots(site)]),
+  ),
+  ...robotSites,
 };
 
 /** Starts all sites. `more` are sites of a test. */
@@ -104,6 +114,8 @@ class RunningFarm implements Farm {
   readonly #servers: BareServer[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #counts = new Map<string, number>();
+  /** Of sites by their address: a program that has no such resolver asks for them by it. */
+  readonly #names = new Map<string, string>();
   readonly #quiet = new Set<() => void>();
   readonly #gone = new WeakMap<Socket, AbortSignal>();
   #port = 0;
@@ -122,7 +134,9 @@ class RunningFarm implements Farm {
     const names = Object.keys(this.#sites);
     const addresses = names.map((_, index) => `127.0.1.${index + 1}`);
     names.forEach((name, index) => {
-      this.zone[name] = [addresses[index] ?? ""];
+      const address = addresses[index] ?? "";
+      this.zone[name] = [address];
+      this.#names.set(address, name);
     });
     this.#port = await this.#listenOn(addresses, () => createServer(this.#answer));
     this.#securePort = await this.#listenOn(addresses, () =>
@@ -182,6 +196,10 @@ class RunningFarm implements Farm {
     }
   }
 
+  #siteOf(name: string): Site | undefined {
+    return this.#sites[name] ?? this.#sites[`*.${name.split(".").slice(1).join(".")}`];
+  }
+
   #goneOf(socket: Socket): AbortSignal {
     const known = this.#gone.get(socket);
     if (known !== undefined) return known;
@@ -224,7 +242,7 @@ class RunningFarm implements Farm {
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk);
       const ask = { request, response, socket, url, client, count, gone };
-      const site = this.#sites[host] ?? this.#sites[`*.${host.split(".").slice(1).join(".")}`];
+      const site = this.#siteOf(this.#names.get(host) ?? host);
       if (site === undefined) response.writeHead(404).end("no such site\n");
       else await site({ ...ask, body: Buffer.concat(chunks) });
     } catch {

@@ -35,6 +35,12 @@ export function html(ask: Ask, body: string | Buffer, status = 200, headers: obj
   ask.response.end(ask.request.method === "HEAD" ? undefined : bytes);
 }
 
+/** The same site, which has no robots.txt. */
+export function withoutRobots(site: Site): Site {
+  return (ask) =>
+    ask.url.pathname === "/robots.txt" ? html(ask, "<p>not here</p>", 404) : site(ask);
+}
+
 /** A page of about `bytes` bytes, with text in it that compresses as text does. */
 export function pageOf(bytes: number): string {
   const head = "<!doctype html>\n<html><head><title>A page</title></head><body>\n";

@@ -67,7 +67,7 @@ const tour: readonly Stop[] = [
   },
   {
     title: "An address inside of the operator's network",
-    query: { url: "http://127.0.0.1:8080/" },
+    query: { url: "http://127.0.0.1/" },
     tell: (response, body) => `${response.status} ${codeOf(body)}`,
   },
 ];

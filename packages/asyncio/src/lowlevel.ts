@@ -17,6 +17,7 @@ export {
   park,
   refuse,
   type Scope,
+  taskPath,
   watchHeld,
 } from "./interop/operation.ts";
 export type { Host, HostTimer } from "./kernel/host.ts";

@@ -28,5 +28,6 @@ declare module "node:async_hooks" {
     getStore(): T | undefined;
     run<R, A extends unknown[]>(store: T, fn: (...args: A) => R, ...args: A): R;
     enterWith(store: T): void;
+    disable(): void;
   }
 }

@@ -7,10 +7,12 @@
 //   3. What does the server still run after Ctrl-C?
 //
 // The contenders are written as people write them: `pg` with Promise.race and a cancel through the
-// pool, Kysely with its AbortSignal, Kysely and Drizzle with one line changed, asyncpg in a process of
-// its own where Debian's python3-asyncpg is installed, and this library.
+// pool, Kysely with its AbortSignal, Kysely and Drizzle with one line changed, Effect with
+// `Effect.timeout` (its packages have a lock file in this folder), asyncpg in a process of its own
+// where Debian's python3-asyncpg is installed, and this library.
 
 import { execFile, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -143,6 +145,21 @@ function withOurs(db: Database, who: string): Contender {
   };
 }
 
+/** Effect, where its packages are installed: they are not among those of this package. */
+async function withEffect(url: string, who: string): Promise<Closing | undefined> {
+  if (!hasEffect) return undefined;
+  const module: { withEffect(url: string, who: string, max: number): Closing } = await import(
+    new URL("with-effect.ts", import.meta.url).href
+  );
+  return module.withEffect(url, who, LANES);
+}
+
+const hasEffect = existsSync(new URL("node_modules/effect", import.meta.url));
+
+interface Closing extends Contender {
+  close(): Promise<void>;
+}
+
 function yes(work: Promise<unknown>): Promise<boolean> {
   return work.then(
     () => true,
@@ -244,6 +261,7 @@ async function main(): Promise<void> {
   await observer.query("create table told (id int, who text)");
   const pool = new pg.Pool({ connectionString: server.url(), max: LANES });
   await using db = await connect(server.url(), { max: LANES });
+  const effect = await withEffect(server.url(), "5");
   const contenders: Contender[] = [
     withPg(pool, "0"),
     withKysely(
@@ -254,6 +272,7 @@ async function main(): Promise<void> {
     withKysely(new Kysely({ dialect: dialect(db) }), "2", "Kysely's signal, on ours"),
     withDrizzle(db, "3"),
     withOurs(db, "4"),
+    ...(effect === undefined ? [] : [effect]),
   ];
   console.log(`${"".padEnd(26)}${"told wrong".padEnd(16)}innocents killed`);
   for (const [who, contender] of contenders.entries()) {
@@ -271,11 +290,14 @@ async function main(): Promise<void> {
   );
   for (const [program, name] of [
     ["pg.ts", "pg"],
+    ...(hasEffect ? [["effect.ts", "Effect"] as const] : []),
     ...(asyncpg === undefined ? [] : [["asyncpg.py", `asyncpg ${asyncpg}`] as const]),
     ["ours.ts", "asyncio-ts-db"],
   ] as const)
     console.log(`${name.padEnd(26)}${await interrupt(program, server.url(), observer)}`);
   if (asyncpg === undefined) console.log("\nleft out: asyncpg (apt-get install python3-asyncpg)");
+  if (!hasEffect) console.log("\nleft out: Effect (npm run demo installs it)");
+  await effect?.close();
   await pool.end();
   await observer.end();
 }

@@ -7,17 +7,21 @@
 import {
   cleanup,
   createTask,
+  DeadlockError,
   getRunningLoop,
   InvalidStateError,
+  select,
   type Task,
   TimeoutError,
   timeout,
   wait,
 } from "asyncio-ts";
+import { belongToRun } from "asyncio-ts/lowlevel";
 import { type Loan, Pool, resource } from "asyncio-ts/patterns";
 import type { DatabaseOptions, DatabaseStats } from "./database.ts";
 import type { Driver } from "./driver.ts";
 import { ConnectionLostError, PoolTimeoutError } from "./errors.ts";
+import { callerPlace } from "./place.ts";
 import { Session } from "./session.ts";
 
 /** All connections of a database. */
@@ -31,7 +35,11 @@ export class Connections {
   /** Those that only read, where they are others. */
   readonly #readers: Pool<Session> | undefined;
   /** Sessions that are open: those of the pools. */
-  readonly #sessions: Set<Session> = new Set();
+  readonly #sessions: Map<Session, Pool<Session>> = new Map();
+  /** Where it was opened, in the program. */
+  readonly #place: string | undefined = callerPlace();
+  /** It need not be ended by its run any more. */
+  readonly #gone: () => void;
   #isClosed = false;
 
   constructor(driver: Driver, name: string, options: DatabaseOptions) {
@@ -47,6 +55,7 @@ export class Connections {
       this.#writers = this.#pool(`${name}, writing`, 1, 1, false);
       this.#readers = this.#pool(`${name}, reading`, Math.max(max - 1, 1), min, true);
     }
+    this.#gone = belongToRun({ describe: () => this.#describe(), end: () => this.#cutOff() });
   }
 
   /** A connection that is there. @param reads - it need not write */
@@ -86,6 +95,7 @@ export class Connections {
   /** Waits until those under way have ended; after `drain` seconds they are ended. */
   async close(drain: number): Promise<void> {
     this.#isClosed = true;
+    this.#gone();
     const close = async (): Promise<void> => {
       await Promise.all(this.#pools().map((pool) => pool.close()));
     };
@@ -106,7 +116,7 @@ export class Connections {
     const connections = resource(
       async () => {
         const session = this.#newSession(await this.#driver.connect(reads));
-        this.#sessions.add(session);
+        this.#sessions.set(session, pool);
         return session;
       },
       async (session) => {
@@ -115,16 +125,34 @@ export class Connections {
       },
     );
     const check = (session: Session): Promise<boolean> => isAlive(session);
-    return new Pool(connections, { name, max, min, idle, lifetime, check });
+    const pool = new Pool(connections, { name, max, min, idle, lifetime, check });
+    return pool;
   }
 
   async #endSessions(closing: Task<void>): Promise<void> {
     const error = new InvalidStateError(`database ${JSON.stringify(this.#name)} was closed`);
-    for (const session of this.#sessions) session.abandonAll(error);
+    for (const session of this.#sessions.keys()) session.abandonAll(error);
     const { pending } = await wait([closing], { delay: this.#grace });
     if (pending.size === 0) return;
     const reason = new ConnectionLostError(error.message);
-    for (const session of this.#sessions) session.destroy(reason);
+    for (const session of this.#sessions.keys()) session.destroy(reason);
+  }
+
+  /** What a run says that has ended, and finds it open. */
+  #describe(): string {
+    const at = this.#place === undefined ? "" : `, opened at ${this.#place}`;
+    const names = this.stats().holders.map(({ task }) => (task === undefined ? "?" : task));
+    const lent =
+      names.length === 0
+        ? ""
+        : `; not given back by ${names.map((n) => JSON.stringify(n)).join(", ")}`;
+    return `database ${JSON.stringify(this.#name)}${at}${lent}`;
+  }
+
+  /** The pools have closed what they had; what is lent to tasks that are gone is left. */
+  async #cutOff(): Promise<void> {
+    const reason = new ConnectionLostError(`the run of database ${this.#name} has ended`);
+    for (const session of this.#sessions.keys()) session.destroy(reason);
   }
 
   #newSession(connection: Awaited<ReturnType<Driver["connect"]>>): Session {
@@ -140,12 +168,30 @@ export class Connections {
     const { acquire = 30 } = this.#options;
     if (this.#isClosed)
       throw new InvalidStateError(`database ${JSON.stringify(this.#name)} is closed`);
-    if (acquire === Number.POSITIVE_INFINITY) return await pool.acquire();
+    if (acquire === Number.POSITIVE_INFINITY) return await this.#acquire(pool);
     try {
-      return await timeout(acquire, () => pool.acquire());
+      return await timeout(acquire, () => this.#acquire(pool));
     } catch (error) {
       if (!(error instanceof TimeoutError)) throw error;
       throw new PoolTimeoutError(this.#describeShortage(acquire), { cause: error });
+    }
+  }
+
+  /**
+   * The pool knows tasks, and not their branches: another branch of a task that waits here may have
+   * a connection, and be on its way to give it back. Only what a body of the program holds can be
+   * held by somebody who waits for one more.
+   */
+  async #acquire(pool: Pool<Session>): Promise<Loan<Session>> {
+    try {
+      return await pool.acquire();
+    } catch (error) {
+      if (!(error instanceof DeadlockError)) throw error;
+      let held = 0;
+      for (const [session, its] of this.#sessions) if (its === pool && session.isHeld) held++;
+      if (held === pool.statistics().lent) throw error;
+      const [, loan] = await select({ loan: pool });
+      return loan;
     }
   }
 

@@ -24,7 +24,7 @@ export {
 } from "./errors.ts";
 export type { Gap, ListenOptions, Notification } from "./listen.ts";
 export type { QueryOptions, RowSchema, SchemaResult } from "./queries.ts";
-export type { QueryReport } from "./reports.ts";
+export type { QueryReport, QuerySpan } from "./reports.ts";
 export type { SessionHandle } from "./session-handle.ts";
 export { type Json, type Sql, type SqlTag, sql } from "./sql.ts";
 export type { StreamOptions } from "./stream.ts";

@@ -1,10 +1,17 @@
 /**
- * What is told about each query: to the `onQuery` of its database, and to whoever listens to the
- * channel "asyncio-ts-db:query" of node:diagnostics_channel. Where nobody listens nothing is made.
+ * What is told about each query: to the `onQuery` of its database, and to whoever listens on
+ * node:diagnostics_channel. One object tells of a query, and is filled in when the query has ended:
+ *
+ *     tracing:asyncio-ts-db:query:start      when it is asked for, in the caller's async context
+ *     asyncio-ts-db:query, onQuery           when it has ended, unless it never left the line
+ *     tracing:asyncio-ts-db:query:asyncEnd   when it has ended
+ *
+ * Where nobody listens nothing is made.
  */
 
 import { channel } from "node:diagnostics_channel";
-import { getRunningLoop } from "asyncio-ts";
+import { getRunningLoop, type Task } from "asyncio-ts";
+import { taskPath } from "asyncio-ts/lowlevel";
 
 /** A request that has ended. */
 export interface QueryReport {
@@ -18,6 +25,8 @@ export interface QueryReport {
   readonly rows: number;
   /** The name of the task that has asked for it. */
   readonly task: string | undefined;
+  /** The names of that task and of those that it is part of, from the outermost on. */
+  readonly path: readonly string[];
   /** The connection. */
   readonly connection: string;
   /** "cancelled" if the server has ended it because it was asked to. */
@@ -26,19 +35,84 @@ export interface QueryReport {
   readonly error: unknown;
 }
 
-const reports = channel("asyncio-ts-db:query");
+/** What the tracing channels have: a query from the moment on in which it is asked for. */
+export interface QuerySpan extends Omit<QueryReport, "outcome"> {
+  /** As in a report; "running" until it has ended. */
+  readonly outcome: QueryReport["outcome"] | "running";
+}
 
-/** Tells of a query; `make` is called if anybody listens. What listeners throw is reported. */
-export function reportQuery(
-  told: ((report: QueryReport) => void) | undefined,
-  make: () => QueryReport,
-): void {
-  if (told === undefined && !reports.hasSubscribers) return;
-  const report = make();
-  if (reports.hasSubscribers) reports.publish(report);
-  try {
-    told?.(report);
-  } catch (exception) {
-    getRunningLoop().callExceptionHandler({ message: "`onQuery` has failed", exception });
+/** How a request has ended. */
+export type QueryEnd = Pick<QueryReport, "seconds" | "rows" | "outcome" | "error">;
+
+const reports = channel("asyncio-ts-db:query");
+// The names that node's `tracingChannel("asyncio-ts-db:query")` subscribes to.
+const [start, end, failure, asyncStart, asyncEnd] = (
+  ["start", "end", "error", "asyncStart", "asyncEnd"] as const
+).map((event) => channel(`tracing:asyncio-ts-db:query:${event}`)) as [
+  Channel,
+  Channel,
+  Channel,
+  Channel,
+  Channel,
+];
+type Channel = ReturnType<typeof channel>;
+
+/** Tells of one query. */
+export class Reporter {
+  readonly #told: ((report: QueryReport) => void) | undefined;
+  readonly #span: { -readonly [Key in keyof QuerySpan]: QuerySpan[Key] };
+
+  /** Begins to tell of a query; undefined if nobody listens. Called where it is asked for. */
+  static open(
+    told: ((report: QueryReport) => void) | undefined,
+    task: Task<unknown> | undefined,
+    about: Pick<QuerySpan, "database" | "name" | "connection">,
+  ): Reporter | undefined {
+    const isHeard =
+      told !== undefined ||
+      reports.hasSubscribers ||
+      start.hasSubscribers ||
+      asyncEnd.hasSubscribers;
+    return isHeard ? new Reporter(told, task, about) : undefined;
+  }
+
+  private constructor(
+    told: ((report: QueryReport) => void) | undefined,
+    task: Task<unknown> | undefined,
+    about: Pick<QuerySpan, "database" | "name" | "connection">,
+  ) {
+    this.#told = told;
+    const path = task === undefined ? [] : taskPath(task).map((one) => one.getName());
+    const { database, name, connection } = about;
+    this.#span = {
+      ...{ database, name, seconds: 0, rows: 0, task: path.at(-1), path, connection },
+      ...{ outcome: "running", error: undefined },
+    };
+    start.publish(this.#span);
+    end.publish(this.#span); // of the call, says node: the query itself ends with "asyncEnd"
+  }
+
+  /** It has ended on the server. What listeners throw is reported. */
+  close(how: QueryEnd): void {
+    const report = Object.assign(this.#span, how) as QueryReport;
+    this.#finish();
+    reports.publish(report);
+    try {
+      this.#told?.(report);
+    } catch (exception) {
+      getRunningLoop().callExceptionHandler({ message: "`onQuery` has failed", exception });
+    }
+  }
+
+  /** It has left the line, and was never sent. */
+  drop(outcome: "cancelled" | "failed", error: unknown): void {
+    Object.assign(this.#span, { outcome, error });
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#span.error !== undefined) failure.publish(this.#span);
+    asyncStart.publish(this.#span);
+    asyncEnd.publish(this.#span);
   }
 }

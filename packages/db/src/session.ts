@@ -15,7 +15,7 @@ import { CancelScope, currentTask, getRunningLoop, InvalidStateError } from "asy
 import { interruption, park, refuse, type Wait } from "asyncio-ts/lowlevel";
 import type { Answer, Dialect, DriverConnection, Request } from "./driver.ts";
 import { ConnectionLostError } from "./errors.ts";
-import { type QueryReport, reportQuery } from "./reports.ts";
+import { type QueryReport, Reporter } from "./reports.ts";
 
 /** What a request is about, for reports, and what becomes of it when its caller is cancelled. */
 export interface RequestOptions {
@@ -47,6 +47,8 @@ export class Session {
   readonly options: SessionOptions;
   /** Statements of the program may have changed its settings. */
   isTouched = false;
+  /** How many bodies of the program have it, one in the other. */
+  bodies = 0;
   /** Told when the connection is lost. */
   readonly losses: Set<(reason: Error) => void> = new Set();
   readonly #line: Exchange[] = [];
@@ -72,6 +74,11 @@ export class Session {
     return this.#running !== undefined || this.#line.length > 0;
   }
 
+  /** Whether it is kept for a body of the program: other requests give it back by themselves. */
+  get isHeld(): boolean {
+    return this.bodies > 0 || this.connection.status !== "idle";
+  }
+
   /** Puts a request into the line; gives the answers to it. An operation. */
   send(request: Request, options: RequestOptions): Promise<readonly Answer[]> {
     const stop = interruption(options.title);
@@ -87,7 +94,7 @@ export class Session {
   abandon(owner: object, error: Error): void {
     for (const exchange of this.#line.filter((one) => one.options.owner === owner)) {
       this.#leave(exchange);
-      exchange.wait.fail(error);
+      exchange.refuse(error);
     }
     if (this.#running?.options.owner === owner) this.#running.abandon(error);
   }
@@ -96,7 +103,7 @@ export class Session {
   abandonAll(error: Error): void {
     for (const exchange of [...this.#line]) {
       this.#leave(exchange);
-      exchange.wait.fail(error);
+      exchange.refuse(error);
     }
     this.#running?.abandon(error);
   }
@@ -163,11 +170,13 @@ export async function whileConnected<T>(
   const scope = new CancelScope();
   const lose = (reason: Error): void => scope.cancel(reason.message);
   session.losses.add(lose);
+  session.bodies++;
   try {
     const done = await scope.run(async () => ({ value: await body() }));
     if (session.lost !== undefined || done === undefined) throw lossOf(session.lost);
     return done.value;
   } finally {
+    session.bodies--;
     session.losses.delete(lose);
   }
 }
@@ -181,7 +190,7 @@ class Exchange {
   readonly options: RequestOptions;
   readonly #session: Session;
   readonly #request: Request;
-  readonly #task: string | undefined = currentTask()?.getName();
+  readonly #reporter: Reporter | undefined;
   readonly #loop = getRunningLoop();
   #startedAt = 0;
   #state: "queued" | "running" | "ended" = "queued";
@@ -207,6 +216,11 @@ class Exchange {
     this.#session = session;
     this.#request = request;
     this.options = options;
+    this.#reporter = Reporter.open(session.options.onQuery, currentTask(), {
+      database: session.options.database,
+      name: options.title,
+      connection: session.connection.label,
+    });
     this.wait = park<readonly Answer[]>(this, () => this.#cancel());
   }
 
@@ -227,6 +241,13 @@ class Exchange {
     });
   }
 
+  /** It has left the line. */
+  refuse(error: Error): void {
+    this.#state = "ended";
+    this.#reporter?.drop("failed", error);
+    this.wait.fail(error);
+  }
+
   abandon(error: Error): void {
     this.#abandoned ??= error;
     this.#stop();
@@ -236,6 +257,7 @@ class Exchange {
     this.#isCancelled = true;
     if (this.#session.leave(this)) {
       this.#state = "ended";
+      this.#reporter?.drop("cancelled", undefined);
       return true;
     }
     this.#stop();
@@ -307,26 +329,17 @@ class Exchange {
     }
     const isAsked = this.#isCancelled || this.#abandoned !== undefined;
     const outcome = error === undefined ? "ok" : isAsked && isStopped ? "cancelled" : "failed";
-    this.#report(outcome, error, answers);
+    this.#reporter?.close({
+      seconds: this.#loop.time() - this.#startedAt,
+      rows: answers.reduce((sum, { count }) => sum + count, 0),
+      outcome,
+      error,
+    });
     if (error === undefined) this.wait.resume(answers);
     else if (this.#isCancelled && isStopped) this.wait.joined([], error);
     else if (error === connection.lost) this.wait.fail(this.#abandoned ?? lossFor(connection.lost));
     else this.wait.fail(this.#abandoned ?? named(error, this.options.title));
     this.#session.next();
-  }
-
-  #report(outcome: QueryReport["outcome"], error: unknown, answers: readonly Answer[]): void {
-    const { options, connection } = this.#session;
-    reportQuery(options.onQuery, () => ({
-      database: options.database,
-      name: this.options.title,
-      seconds: this.#loop.time() - this.#startedAt,
-      rows: answers.reduce((sum, { count }) => sum + count, 0),
-      task: this.#task,
-      connection: connection.label,
-      outcome,
-      error,
-    }));
   }
 }
 

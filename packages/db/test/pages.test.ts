@@ -40,6 +40,7 @@ test("the package uses the doors of asyncio-ts, and no driver but where it is as
   ]);
   const drivers: Record<string, string> = {
     "src/kysely.ts": "kysely",
+    "src/pglite/driver.ts": "pg",
     "src/pg.ts": "pg",
     "src/postgres/driver.ts": "pg",
   };

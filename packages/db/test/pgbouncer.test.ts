@@ -1,66 +1,22 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { sql } from "../src/index.ts";
-import { startProxy } from "../src/testing.ts";
+import { lacksPgBouncer, type PgBouncer, startPgBouncer } from "./pgbouncer.ts";
 import { describePostgres, running } from "./postgres.ts";
 
 /** A soak repeats more often. */
 const ROUNDS = Number(process.env.ASYNCIO_DB_ROUNDS ?? 300);
 
-const program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].find((path) => existsSync(path));
-const isNeeded = process.env.ASYNCIO_ALL_TOOLS === "1";
-
 describePostgres(
   "through PgBouncer in transaction mode",
   (bench) => {
-    let port = 0;
-    let folder = "";
-    let child: ReturnType<typeof spawn> | undefined;
-    const url = () => `postgres://postgres@127.0.0.1:${port}/postgres`;
-
+    let pooler: PgBouncer | undefined;
+    const url = () => (pooler as PgBouncer).url; // it runs while the tests do
     before(async () => {
-      const proxy = await startProxy(1); // for a port that is free
-      ({ port } = proxy);
-      await proxy.stop();
-      folder = mkdtempSync(join(tmpdir(), "asyncio-ts-db-bouncer-"));
-      const settings = `[databases]
-postgres = host=127.0.0.1 port=${bench.server.port} user=postgres
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-auth_type = any
-unix_socket_dir =
-pool_mode = transaction
-default_pool_size = 2
-`;
-      writeFileSync(join(folder, "pgbouncer.ini"), settings);
-      const isRoot = process.getuid?.() === 0;
-      if (isRoot) chownSync(folder, 65_534, 65_534);
-      child = spawn(program ?? "pgbouncer", [join(folder, "pgbouncer.ini")], {
-        stdio: ["ignore", "ignore", "pipe"],
-        ...(isRoot ? { uid: 65_534, gid: 65_534 } : {}),
-      });
-      await new Promise<void>((resolve, reject) => {
-        child?.once("error", reject);
-        child?.once("close", () => reject(new Error("pgbouncer has ended")));
-        child?.stderr?.setEncoding("utf8").on("data", (text: string) => {
-          if (text.includes("process up")) resolve();
-        });
-      });
+      pooler = await startPgBouncer(bench.server.port, 2);
     });
-    after(async () => {
-      if (child?.exitCode === null) {
-        const ended = new Promise((resolve) => child?.once("close", resolve));
-        child.kill("SIGKILL");
-        await ended;
-      }
-      rmSync(folder, { recursive: true, force: true });
-    });
+    after(() => pooler?.stop());
 
     test(
       "a cancel that comes as the query ends hits nobody else's",
@@ -138,5 +94,5 @@ default_pool_size = 2
         { url: url(), max: 4 },
       ));
   },
-  { skip: program === undefined && !isNeeded ? "PgBouncer is not installed" : false },
+  { skip: lacksPgBouncer },
 );

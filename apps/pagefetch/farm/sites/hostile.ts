@@ -56,7 +56,7 @@ function isEncoding(text: string): text is Encoding {
 const bombs = new Map<string, Buffer>();
 
 /** `size` MiB of zeros, encoded once or several times. */
-function bombOf(encodings: readonly Encoding[], size: number): Buffer {
+export function bombOf(encodings: readonly Encoding[], size: number): Buffer {
   const key = `${encodings} ${size}`;
   const bomb =
     bombs.get(key) ??

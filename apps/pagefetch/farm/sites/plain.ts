@@ -67,7 +67,7 @@ export const plainSites: Sites = {
   /** `/2?how=503&key=x` fails the first two times, then answers. */
   "flaky.farm.test": (ask) => {
     const failures = Number(ask.url.pathname.slice(1));
-    if (!(ask.count <= failures)) return html(ask, `<p>answer ${ask.count}</p>`); // robots.txt, too
+    if (!(ask.count <= failures)) return html(ask, `<p>answer ${ask.count}</p>`); // no number, too
     const how = ask.url.searchParams.get("how") ?? "503";
     if (how === "reset") ask.socket.resetAndDestroy();
     else if (how === "short") {

@@ -1,6 +1,7 @@
 /** Sites that lead elsewhere, speak in other charsets, or have a robots.txt. */
 
 import { html, type Site, type Sites } from "../site.ts";
+import { bombOf } from "./hostile.ts";
 
 /** What is no ASCII in `to` goes out as bytes of UTF-8, as hosts send it. */
 export function redirect(to: string, status = 302, headers: object = {}): Site {
@@ -65,6 +66,7 @@ const robots: Readonly<Record<string, Site>> = {
   big: (ask) =>
     html(ask, `${"# filler\n".repeat(120_000)}User-agent: *\nDisallow: /\n`, 200, plain),
   slow: ({ socket }) => void socket.write("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nUser"),
+  bomb: (ask) => html(ask, bombOf(["br"], 100), 200, { ...plain, "content-encoding": "br" }),
   page: (ask) => html(ask, "<html><body>Not a robots file</body></html>"),
 };
 const plain = { "content-type": "text/plain" };
@@ -93,7 +95,9 @@ export const waySites: Sites = {
     const [type, body] = charsets[ask.url.pathname] ?? ["text/html", "<p>?</p>"];
     html(ask, body, 200, { "content-type": type });
   },
+};
 
+export const robotSites: Sites = {
   "*.robots.test": (ask) => {
     const site = robots[ask.url.hostname.split(".")[0] ?? ""];
     if (ask.url.pathname === "/robots.txt" && site !== undefined) return site(ask);

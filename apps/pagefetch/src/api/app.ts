@@ -16,6 +16,7 @@ import type { FetchResult } from "../contract/result.ts";
 import type { LivePage } from "../fetch/page.ts";
 import { directoryPath, directoryType, type PublicKeyJwk } from "../identity/signature.ts";
 import type { Key } from "../store/keys.ts";
+import { storeIsAway } from "../store/trouble.ts";
 import { requireScope } from "./admission.ts";
 import { envelope, errorBody, errorHeaders, receiptHeaders } from "./answers.ts";
 import {
@@ -80,13 +81,14 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
   app.onError((error, c) => {
     if (error instanceof asyncio.CancelledError) return new Response(null, { status: 503 });
     const id = crypto.randomUUID();
-    if (error instanceof PageError) {
-      return new Response(JSON.stringify(errorBody(error, id)), {
-        status: error.status,
-        headers: errorHeaders(error, id),
+    const told = error instanceof PageError ? error : storeIsAway(error);
+    if (told !== error) options.onError?.(error, id);
+    if (told !== undefined) {
+      return new Response(JSON.stringify(errorBody(told, id)), {
+        status: told.status,
+        headers: errorHeaders(told, id),
       });
     }
-    options.onError?.(error, id);
     return c.json(
       { error: { code: "failed", message: "this is our fault", fault: "us" }, id },
       500,
@@ -290,8 +292,8 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
   });
 
   app.get("/healthz", (c) => c.json({ status: "ok", running: service.running }));
-  app.get("/readyz", (c) => {
-    const why = service.unready;
+  app.get("/readyz", async (c) => {
+    const why = await service.unready();
     return why === undefined ? c.json({ status: "ready" }) : c.json({ status: why }, 503);
   });
   app.get("/metrics", async (c) =>

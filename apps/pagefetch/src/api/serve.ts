@@ -37,7 +37,7 @@ export async function serve(
     await body(`http://${family === "IPv6" ? `[${address}]` : address}:${found}`);
   } finally {
     service.beginShutdown();
-    await asyncio.shield(async () => {
+    await new asyncio.CancelScope({ shield: true }).run(async () => {
       await close(server, drain);
       await service.waitIdle(); // a request that was cut still has to give back what it took
     });

@@ -45,7 +45,7 @@ export interface Call {
   readonly request: FetchRequest;
 }
 
-/** Seconds that a cancelled request has to write its row. */
+/** Seconds that a request has to write its row. After that the row is still in line. */
 const LAST_ROW = 2;
 const unsafe = new Set(["POST", "PUT", "PATCH", "DELETE"]);
 
@@ -84,9 +84,11 @@ export class Service {
   }
 
   /** Why no request should be sent here; undefined if one may. */
-  get unready(): string | undefined {
+  async unready(): Promise<string | undefined> {
     if (this.#isClosing) return "shutting down";
-    return this.#parts.store.ledger.statistics().isWell ? undefined : "the store cannot be written";
+    const { ledger, keys } = this.#parts.store;
+    if (!(await keys.isWell())) return "the store cannot be asked for keys";
+    return ledger.statistics().isWell ? undefined : "the store cannot be written";
   }
 
   /** From now on requests are refused with `shutting_down`. Those that run go on. */
@@ -212,8 +214,10 @@ export class Service {
         cost,
         seconds,
       };
-      await asyncio.shield(() => {
-        const recorded = this.store.ledger.record(row, LAST_ROW);
+      await asyncio.cleanup(LAST_ROW, () => {
+        // A store that is known to be away is not waited for.
+        const patience = this.store.ledger.statistics().isWell ? LAST_ROW : 0;
+        const recorded = this.store.ledger.record(row, patience);
         if (this.#running === 0) this.#idle.set(); // the row is in line
         return recorded;
       });

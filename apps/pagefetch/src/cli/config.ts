@@ -79,7 +79,7 @@ export function check(json: unknown): Config {
 }
 
 function parse(file: string): Config {
-  const config = check(JSON.parse(readText(file, "the configuration")));
+  const config = check(jsonOf(readText(file, "the configuration"), file));
   const at = (name: string): string => resolve(dirname(file), name);
   const { identity, pools, rules, store } = config;
   return {
@@ -91,6 +91,14 @@ function parse(file: string): Config {
       ? {}
       : { identity: { ...identity, signingKey: at(identity.signingKey) } }),
   };
+}
+
+function jsonOf(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ConfigError(`the configuration is no JSON: ${file}`);
+  }
 }
 
 /** @throws ConfigError that names the file and what it was to be. */

@@ -13,7 +13,10 @@ import type { Config } from "./config.ts";
 type Check = readonly [what: string, look: () => Promise<string>];
 
 /** 0 if all is well, 1 if something that is needed is missing. */
-export async function examine(config: Config, print: (line: string) => void): Promise<number> {
+export async function examine(
+  config: Config,
+  print: (line: string) => Promise<void>,
+): Promise<number> {
   const checks: readonly Check[] = [
     ["Node", async () => node()],
     ["configuration", async () => configuration(config)],
@@ -24,16 +27,16 @@ export async function examine(config: Config, print: (line: string) => void): Pr
   let failed = 0;
   for (const [what, look] of checks) {
     try {
-      print(`ok    ${what}: ${await asyncio.timeout(20, look)}`);
+      await print(`ok    ${what}: ${await asyncio.timeout(20, look)}`);
     } catch (error) {
       if (error instanceof asyncio.CancelledError) throw error;
       failed++;
-      print(`FAIL  ${what}: ${error instanceof Error ? error.message : String(error)}`);
+      await print(`FAIL  ${what}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
   // A machine without the internet can still fetch from what it is allowed to.
   const names = await asyncio.moveOnAfter(5, () => lookup("example.com").catch(() => undefined));
-  print(
+  await print(
     names.cancelled || names.value === undefined
       ? "note  names: example.com is not found from here"
       : "ok    names",

@@ -7,6 +7,7 @@
 import { Resolver as NodeResolver } from "node:dns/promises";
 import { cancellable, getRunningLoop } from "asyncio-ts";
 import { singleFlight } from "asyncio-ts/patterns";
+import { Recent } from "../contract/recent.ts";
 
 /**
  * Gives the addresses of `name`, which is no literal address. An empty list means that there is no
@@ -30,19 +31,14 @@ interface Answer {
  * stands there is for the machine, not for who fetches through it.
  */
 export function dnsResolver(servers?: readonly string[]): Resolver {
-  const known = new Map<string, Answer>();
+  const known = new Recent<string, Answer>(MOST_NAMES);
   const asked = singleFlight((name: string) => ask(name, servers), { name: "a name" });
   return async (name) => {
     const now = getRunningLoop().time();
     const found = known.get(name);
     if (found !== undefined && found.until > now) return found.addresses;
     const { addresses, ttl } = await asked(name);
-    known.delete(name);
     known.set(name, { addresses, until: now + Math.min(ttl, LONGEST) });
-    for (const oldest of known.keys()) {
-      if (known.size <= MOST_NAMES) break;
-      known.delete(oldest);
-    }
     return addresses;
   };
 }

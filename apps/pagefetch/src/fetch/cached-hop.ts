@@ -31,6 +31,16 @@ export class CachedHop {
     this.#found = reads ? cache.find(request.url.href, sent) : undefined;
   }
 
+  /**
+   * What another request has to ask for, and with which headers, for its page to be this one;
+   * undefined if pages are only read here, or only stored.
+   */
+  get key(): string | undefined {
+    if (this.#options.cache !== "use") return undefined;
+    const sent = this.#sent.filter(([name]) => !name.startsWith("signature"));
+    return JSON.stringify([this.#request.url.href, sent]);
+  }
+
   /** The page, if nobody has to be asked for it. */
   get fresh(): KeptPage | undefined {
     const { maxAge = Number.POSITIVE_INFINITY } = this.#options;

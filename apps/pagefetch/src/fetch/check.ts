@@ -1,7 +1,7 @@
 /** What a caller asks for, checked and completed. What makes no sense is refused by name. */
 
 import { PageError } from "../contract/errors.ts";
-import type { Header, HeaderList } from "../contract/headers.ts";
+import { type Header, type HeaderList, isToken, wrongWithHeader } from "../contract/headers.ts";
 import type { FetchOptions } from "../contract/options.ts";
 
 type Given = "body" | "country" | "session" | "maxAge" | "signal" | "onProgress";
@@ -48,16 +48,6 @@ const others: Readonly<Record<Given | "headers", 1>> = {
   onProgress: 1,
   headers: 1,
 };
-
-/** Belong to the connection, or say how long the body is: ours to set. */
-const ours = new Set(
-  "connection content-length expect host keep-alive proxy-authorization proxy-connection te trailer transfer-encoding upgrade".split(
-    " ",
-  ),
-);
-const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** Latin-1 without control characters. */
-const value = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 function bad(parameter: string, message: string): PageError {
   return new PageError("bad_request", message, { parameter });
@@ -121,7 +111,7 @@ export function checkedUrl(given: string | URL): URL {
 
 function checkedMethod(given: unknown): string {
   const method = typeof given === "string" ? given.toUpperCase() : "";
-  if (!token.test(method)) throw bad("method", "`method` is no method of HTTP");
+  if (!isToken(method)) throw bad("method", "`method` is no method of HTTP");
   if (["CONNECT", "TRACE", "TRACK"].includes(method))
     throw bad("method", `\`method\` cannot be ${method}`);
   return method;
@@ -148,11 +138,8 @@ function checkedHeader(pair: unknown): Header {
   const [name, text] = Array.isArray(pair) ? (pair as readonly unknown[]) : [];
   if (typeof name !== "string" || typeof text !== "string")
     throw bad("headers", "a header is a pair of texts");
-  if (!token.test(name)) throw bad("headers", `${JSON.stringify(name)} is no name of a header`);
-  if (!value.test(text))
-    throw bad("headers", `the value of \`${name}\` has characters that no header has`);
-  if (ours.has(name.toLowerCase()))
-    throw bad("headers", `\`${name}\` belongs to the connection, and is not the caller's to set`);
+  const wrong = wrongWithHeader(name, text);
+  if (wrong !== undefined) throw bad("headers", wrong);
   return [name.toLowerCase(), text.trim()];
 }
 

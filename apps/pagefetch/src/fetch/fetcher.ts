@@ -19,6 +19,7 @@ import type { FetchResult, PageHead } from "../contract/result.ts";
 import { Egress } from "../egress/egress.ts";
 import { RetryBudgets } from "../retry/policy.ts";
 import { checked } from "./check.ts";
+import { Collapsed } from "./collapsed.ts";
 import { IdleLines, type IdleOptions } from "./idle-lines.ts";
 import { collect, joined, type LivePage, wholePage } from "./page.ts";
 import { PageCache } from "./page-cache.ts";
@@ -71,6 +72,7 @@ export class Fetcher {
       robots: options.robots?.((url) => this.#getRobots(url)),
       idle: new IdleLines(options),
       cache: options.cache ?? new PageCache(),
+      collapsed: new Collapsed(),
       budgets: new RetryBudgets(),
       random: options.random ?? Math.random,
     };

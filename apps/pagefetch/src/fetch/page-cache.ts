@@ -4,6 +4,7 @@
  */
 
 import { type HeaderList, headersOf } from "../contract/headers.ts";
+import { Recent } from "../contract/recent.ts";
 import {
   freshened,
   initialAge,
@@ -49,18 +50,18 @@ const OVERHEAD = 1000;
 export class PageCache {
   readonly #memory: number;
   readonly #now: () => number;
-  /** By URL; the one that was used least recently comes first. */
-  readonly #pages = new Map<string, readonly KeptPage[]>();
-  #size = 0;
+  /** By URL. */
+  readonly #pages: Recent<string, readonly KeptPage[]>;
 
   constructor({ memory = 64 * 2 ** 20, now = () => Date.now() / 1000 }: PageCacheOptions = {}) {
     this.#memory = memory;
+    this.#pages = new Recent(memory, costOf);
     this.#now = now;
   }
 
   /** Bytes that are kept. */
   get size(): number {
-    return this.#size;
+    return this.#pages.weight;
   }
 
   now(): number {
@@ -78,9 +79,7 @@ export class PageCache {
     const page = variants?.find(({ vary }) =>
       vary.every(([name, value]) => sentValue(sent, name) === value),
     );
-    if (variants === undefined || page === undefined) return undefined;
-    this.#pages.delete(url);
-    this.#pages.set(url, variants);
+    if (page === undefined) return undefined;
     const { status, headers } = page;
     const age = page.age + Math.max(0, this.#now() - page.cameAt);
     return {
@@ -116,7 +115,6 @@ export class PageCache {
 
   /** Forgets `url`: something may have changed it (RFC 9111, 4.4). */
   forget(url: string): void {
-    for (const page of this.#pages.get(url) ?? []) this.#size -= costOf(page);
     this.#pages.delete(url);
   }
 
@@ -124,19 +122,12 @@ export class PageCache {
     const others = (this.#pages.get(url) ?? []).filter(
       ({ vary }) => JSON.stringify(vary) !== JSON.stringify(page.vary),
     );
-    const variants = [page, ...others].slice(0, MOST_VARIANTS);
-    this.forget(url);
-    this.#pages.set(url, variants);
-    for (const one of variants) this.#size += costOf(one);
-    for (const oldest of this.#pages.keys()) {
-      if (this.#size <= this.#memory) break;
-      this.forget(oldest);
-    }
+    this.#pages.set(url, [page, ...others].slice(0, MOST_VARIANTS));
   }
 }
 
-function costOf({ bytes }: KeptPage): number {
-  return bytes.length + OVERHEAD;
+function costOf(pages: readonly KeptPage[]): number {
+  return pages.reduce((cost, { bytes }) => cost + bytes.length + OVERHEAD, 0);
 }
 
 function sentValue(headers: HeaderList, name: string): string {

@@ -119,28 +119,17 @@ export class PageRequest<T> {
     const { url, method, headers, bytes, maxRedirects, session: name } = this.#options;
     const session = await this.#parts.sessions.open(name);
     const identity = this.#parts.identities.get(this.#options.identity, session);
-    const { cache } = this.#parts;
     let request: HopRequest = { url, method, headers, body: bytes };
     for (let hop = 0; ; hop++) {
       this.#url = request.url.href;
-      const cached = await cachedHop(cache, this.#options, request, identity, session);
-      const known: KnownHop = {
+      const look = async (): Promise<KnownHop> => ({
         request,
         session,
         identity,
-        cached,
+        cached: await cachedHop(this.#parts.cache, this.#options, request, identity, session),
         robots: { verdict: "not asked" },
-      };
-      const fresh = cached?.fresh;
-      if (fresh !== undefined) {
-        const value = await this.#servePage(known, fresh, "hit");
-        this.#tellHop(request, fresh.status, known.robots);
-        return value;
-      }
-      const { receipt: robots, crawlDelay } = await this.#askRobots(request.url, identity);
-      const outcome = await this.#solveHop(hop, { ...known, robots }, crawlDelay);
-      this.#tellHop(request, outcome.status, robots);
-      if (mayHaveChanged(request.method, outcome.status)) cache.forget(request.url.href);
+      });
+      const { cached, outcome } = await this.#makeHop(hop, await look(), look);
       if ("value" in outcome) return outcome.value;
       if (hop >= maxRedirects)
         throw new PageError("too_many_redirects", `there are more than ${maxRedirects} redirects`, {
@@ -149,6 +138,52 @@ export class PageRequest<T> {
         });
       request = cached === undefined ? outcome.next : unconditional(outcome.next);
     }
+  }
+
+  /** Out of the cache, or by asking. Of many who want the same for the cache, one asks. */
+  async #makeHop(
+    hop: number,
+    known: KnownHop,
+    look: () => Promise<KnownHop>,
+  ): Promise<{ readonly cached: CachedHop | undefined; readonly outcome: HopOutcome<T> }> {
+    const { cached } = known;
+    if (cached?.fresh !== undefined) return { cached, outcome: await this.#serveFresh(known) };
+    if (cached?.key === undefined) return { cached, outcome: await this.#askHop(hop, known) };
+    this.#enter("queue");
+    const lead = await this.#parts.collapsed.join(cached.key);
+    if (lead === undefined) {
+      const again = await look();
+      const isHere = again.cached?.fresh !== undefined;
+      const outcome = await (isHere ? this.#serveFresh(again) : this.#askHop(hop, again));
+      return { cached: again.cached, outcome };
+    }
+    let hasLeft = false;
+    try {
+      return { cached, outcome: await this.#askHop(hop, known) };
+    } catch (error) {
+      hasLeft = !(error instanceof PageError); // a cancellation, or the caller's own failure
+      throw error;
+    } finally {
+      lead.end(hasLeft);
+    }
+  }
+
+  async #serveFresh(known: KnownHop): Promise<HopOutcome<T>> {
+    const page = known.cached?.fresh;
+    if (page === undefined) throw new Error("it was fresh a moment ago");
+    const value = await this.#servePage(known, page, "hit");
+    this.#tellHop(known.request, page.status, known.robots);
+    return { value, status: page.status };
+  }
+
+  async #askHop(hop: number, known: KnownHop): Promise<HopOutcome<T>> {
+    const { request, identity } = known;
+    const { receipt: robots, crawlDelay } = await this.#askRobots(request.url, identity);
+    const outcome = await this.#solveHop(hop, { ...known, robots }, crawlDelay);
+    this.#tellHop(request, outcome.status, robots);
+    const { cache } = this.#parts;
+    if (mayHaveChanged(request.method, outcome.status)) cache.forget(request.url.href);
+    return outcome;
   }
 
   async #askRobots(url: URL, identity: Identity): Promise<RobotsAnswer> {

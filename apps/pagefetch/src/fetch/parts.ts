@@ -11,6 +11,7 @@ import type {
 } from "../contract/parts.ts";
 import type { Egress } from "../egress/egress.ts";
 import type { RetryBudgets } from "../retry/policy.ts";
+import type { Collapsed } from "./collapsed.ts";
 import type { IdleLines } from "./idle-lines.ts";
 import type { PageCache } from "./page-cache.ts";
 
@@ -27,6 +28,7 @@ export interface Parts {
   readonly robots: Robots | undefined;
   readonly idle: IdleLines;
   readonly cache: PageCache;
+  readonly collapsed: Collapsed;
   readonly budgets: RetryBudgets;
   readonly random: () => number;
 }

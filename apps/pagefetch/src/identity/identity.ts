@@ -6,7 +6,7 @@
  */
 
 import { PageError } from "../contract/errors.ts";
-import { type HeaderList, headerOf } from "../contract/headers.ts";
+import { type HeaderList, headerOf, wrongWithHeader } from "../contract/headers.ts";
 import type { Identities, Identity, Session } from "../contract/parts.ts";
 import type { Signer } from "./signature.ts";
 
@@ -25,12 +25,6 @@ export interface IdentityOptions {
 
 const ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 const ENCODINGS = "gzip, deflate, br, zstd";
-/** What belongs to the connection, to the body, or to the session. */
-const ours = new Set(
-  "host connection keep-alive proxy-connection transfer-encoding te trailer upgrade content-length expect proxy-authorization proxy-authenticate".split(
-    " ",
-  ),
-);
 /** By these a bot would say that it is something else. */
 const telling = /^(user-agent|from|sec-.*|signature.*)$/;
 
@@ -105,19 +99,7 @@ export function createIdentities(options: IdentityOptions = {}): Identities {
 
 function checkGiven(given: HeaderList): void {
   for (const [name, value] of given) {
-    if (!/^[!#$%&'*+.^_`|~0-9a-z-]{1,256}$/.test(name)) {
-      throw new PageError("bad_request", "a header's name is no token", { parameter: "headers" });
-    }
-    if (ours.has(name)) {
-      throw new PageError("bad_request", `the header "${name}" is set here, not by callers`, {
-        parameter: "headers",
-      });
-    }
-    // RFC 9110, 5.5: visible characters, space and tab; no line may end in a value.
-    if (value.length > 16 * 1024 || !/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
-      throw new PageError("bad_request", `the value of the header "${name}" cannot be sent`, {
-        parameter: "headers",
-      });
-    }
+    const wrong = wrongWithHeader(name, value);
+    if (wrong !== undefined) throw new PageError("bad_request", wrong, { parameter: "headers" });
   }
 }

@@ -11,6 +11,7 @@
 import * as asyncio from "asyncio-ts";
 import { PageError } from "../contract/errors.ts";
 import type { Outcome, Proxies, Route } from "../contract/parts.ts";
+import { Recent } from "../contract/recent.ts";
 import { Health } from "./health.ts";
 import type { ProxyEntry } from "./parse.ts";
 import { Tiers } from "./tiers.ts";
@@ -51,13 +52,14 @@ class Upstream {
   readonly entry: ProxyEntry;
   readonly pool: string;
   readonly health = new Health();
-  /** By site; the one that was used least recently comes first. */
-  readonly sites = new Map<string, Health>();
+  /** By site. */
+  readonly sites: Recent<string, Health>;
   inFlight = 0;
 
-  constructor(entry: ProxyEntry, pool: string) {
+  constructor(entry: ProxyEntry, pool: string, maxSites: number) {
     this.entry = entry;
     this.pool = pool;
+    this.sites = new Recent(maxSites);
   }
 }
 
@@ -77,18 +79,21 @@ export function createProxies(options: ProxiesOptions = {}): ManagedProxies {
   const { pools = [], directFirst = true, maxSites = 10_000, random = Math.random } = options;
   checkPools(pools);
   const byPool = new Map(
-    pools.map(({ name, proxies }) => [name, proxies.map((entry) => new Upstream(entry, name))]),
+    pools.map(({ name, proxies }) => [
+      name,
+      proxies.map((entry) => new Upstream(entry, name, maxSites)),
+    ]),
   );
   const all = [...byPool.values()].flat();
   const byId = new Map(all.map((proxy) => [proxy.entry.id, proxy]));
   const tierNames = [...(directFirst || pools.length === 0 ? ["direct"] : []), ...byPool.keys()];
-  const tiers = new Map<string, Tiers>();
+  const tiers = new Recent<string, Tiers>(maxSites);
   /** Set and replaced each time a place becomes free. */
   let freed = new asyncio.Event();
   const now = (): number => asyncio.getRunningLoop().time();
 
   function siteHealth(proxy: Upstream, host: string): Health {
-    return remembered(proxy.sites, host, maxSites, () => new Health());
+    return proxy.sites.getOrMake(host, () => new Health());
   }
 
   function fits(proxy: Upstream, ask: Ask): boolean {
@@ -189,7 +194,7 @@ export function createProxies(options: ProxiesOptions = {}): ManagedProxies {
   }
 
   function tiersOf(host: string): Tiers {
-    return remembered(tiers, host, maxSites, () => new Tiers(tierNames.length));
+    return tiers.getOrMake(host, () => new Tiers(tierNames.length));
   }
 
   function direct(host: string, tier: number | undefined): Route {
@@ -287,20 +292,6 @@ export function createProxies(options: ProxiesOptions = {}): ManagedProxies {
       }));
     },
   };
-}
-
-/** The value of `key`, made where there is none; the least recently used ones above `max` go. */
-function remembered<V>(map: Map<string, V>, key: string, max: number, make: () => V): V {
-  const value = map.get(key) ?? make();
-  map.delete(key);
-  map.set(key, value);
-  if (map.size > max) {
-    for (const oldest of map.keys()) {
-      map.delete(oldest);
-      break;
-    }
-  }
-  return value;
 }
 
 function checkPools(pools: readonly ProxyPool[]): void {

@@ -9,6 +9,7 @@
 
 import { timeLeft } from "asyncio-ts";
 import type { ErrorCode } from "../contract/errors.ts";
+import { Recent } from "../contract/recent.ts";
 
 /** What went wrong, as far as trying again is concerned. */
 export type FaultClass = "network" | "proxy" | "status" | "asked" | "body";
@@ -130,18 +131,13 @@ const MOST_HOSTS = 10_000;
  * Finagle's RetryBudget.
  */
 export class RetryBudgets {
-  /** The host that was used least recently comes first. */
-  readonly #hosts = new Map<string, number>();
+  readonly #hosts = new Recent<string, number>(MOST_HOSTS);
   #all = SAVED_BY_ALL;
 
   noteCall(host: string): void {
     const tokens = this.#hosts.get(host) ?? SAVED;
-    this.#hosts.delete(host);
     this.#hosts.set(host, Math.min(tokens + RATIO, SAVED));
     this.#all = Math.min(this.#all + RATIO, SAVED_BY_ALL);
-    if (this.#hosts.size <= MOST_HOSTS) return;
-    const [oldest] = this.#hosts.keys();
-    if (oldest !== undefined) this.#hosts.delete(oldest);
   }
 
   allows(host: string): boolean {

@@ -13,6 +13,7 @@ import { singleFlight } from "asyncio-ts/patterns";
 import { PageError } from "../contract/errors.ts";
 import { headersOf } from "../contract/headers.ts";
 import type { Robots, RobotsAnswer, RobotsFetch, RobotsResponse } from "../contract/parts.ts";
+import { Recent } from "../contract/recent.ts";
 import { parseRobots, type RobotsFile } from "./parse.ts";
 import { type Rules, rulesFor, verdict } from "./verdict.ts";
 
@@ -48,26 +49,13 @@ interface Known {
 
 export function createRobots(get: RobotsFetch, options: RobotsOptions = {}): Robots {
   const { memory = 64 * 2 ** 20 } = options;
-  /** The origin that was asked for least recently comes first. */
-  const origins = new Map<string, Known>();
-  let size = 0;
-
-  function keep(origin: string, known: Known): void {
-    size += known.size - (origins.get(origin)?.size ?? 0);
-    origins.delete(origin);
-    origins.set(origin, known);
-    for (const [oldest, { size: freed }] of origins) {
-      if (size <= memory || oldest === origin) break;
-      origins.delete(oldest);
-      size -= freed;
-    }
-  }
+  const origins = new Recent<string, Known>(memory, ({ size }) => size);
 
   const fetched = singleFlight(
     async (origin: string) => {
       const spent = { sent: 0, received: 0 };
       const known = await read(origin, origins.get(origin), get, spent);
-      keep(origin, known);
+      origins.set(origin, known);
       return { known, spent };
     },
     { name: "robots.txt" },
@@ -77,10 +65,8 @@ export function createRobots(get: RobotsFetch, options: RobotsOptions = {}): Rob
     async check(url, token): Promise<RobotsAnswer> {
       const { origin } = url;
       const found = origins.get(origin);
-      if (found !== undefined && found.until > getRunningLoop().time()) {
-        keep(origin, found);
+      if (found !== undefined && found.until > getRunningLoop().time())
         return { ...answerOf(found, url, token), sent: 0, received: 0 };
-      }
       const { known, spent } = await fetched(origin);
       // Of all who waited for it, the first one has the bill.
       const { sent, received } = spent;

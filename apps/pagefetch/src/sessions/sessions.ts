@@ -8,6 +8,7 @@ import * as asyncio from "asyncio-ts";
 import { CookieJar } from "tough-cookie";
 import { PageError } from "../contract/errors.ts";
 import type { Session, Sessions } from "../contract/parts.ts";
+import { Recent } from "../contract/recent.ts";
 
 export interface SessionOptions {
   /** Seconds without a use after which it is forgotten. @default 600 */
@@ -79,8 +80,7 @@ export function createSessions(options: SessionOptions = {}): KeptSessions {
       throw new RangeError(`sessions.${name}: expected a number above 0, got ${String(value)}`);
     }
   }
-  /** The one that was used least recently comes first. */
-  const entries = new Map<string, Entry>();
+  const entries = new Recent<string, Entry>(max);
   const now = (): number => asyncio.getRunningLoop().time();
   const isOver = (entry: Entry, at: number): boolean =>
     entry.usedAt + idle <= at || entry.madeAt + maxAge <= at;
@@ -89,7 +89,7 @@ export function createSessions(options: SessionOptions = {}): KeptSessions {
   function sweep(at: number): void {
     let looked = 0;
     for (const [name, entry] of entries) {
-      if (entries.size > max || isOver(entry, at)) entries.delete(name);
+      if (isOver(entry, at)) entries.delete(name);
       else if (++looked === 2) return;
     }
   }
@@ -106,7 +106,6 @@ export function createSessions(options: SessionOptions = {}): KeptSessions {
         : { session: new CookieSession(name), madeAt: at, usedAt: at, uses: 0 };
       entry.usedAt = at;
       entry.uses++;
-      entries.delete(name);
       entries.set(name, entry);
       sweep(at);
       return entry.session;

@@ -6,6 +6,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import * as asyncio from "asyncio-ts";
 import { type Database, sql } from "asyncio-ts-db";
+import { Recent } from "../contract/recent.ts";
 
 /**
  * What a key may be used for. `ignore_robots` lets a request say `robots=ignore`, `usage` reads the
@@ -46,19 +47,29 @@ export interface Key {
 
 /** Seconds for which a key is believed to be what the store said. So long a revoked one works on. */
 const BELIEVED = 5;
+/** The same while the store cannot be asked. */
+const BELIEVED_ALONE = 600;
+/** Seconds that a known key waits for a store that does not answer. */
+const PATIENCE = 2;
 const MAX_CACHED = 10_000;
 
 interface Cached {
   readonly key: Key | undefined;
+  /** Until when nobody asks, and until when it is believed if nobody can be asked. */
   readonly until: number;
+  readonly atMost: number;
 }
 
 export class Keys {
   readonly #db: Database;
-  readonly #cache = new Map<string, Cached>();
+  readonly #cache = new Recent<string, Cached>(MAX_CACHED);
+  readonly #now: () => number;
+  #isWell = true;
 
-  constructor(db: Database) {
+  /** @param now - seconds, on a clock that does not jump. @default that of the loop */
+  constructor(db: Database, now = (): number => asyncio.getRunningLoop().time()) {
     this.#db = db;
+    this.#now = now;
   }
 
   /** Makes one. The secret is in the answer, and nowhere else from then on. */
@@ -94,26 +105,48 @@ export class Keys {
     return { key: { ...shown, scopes: granted, revoked: null }, secret };
   }
 
-  /** The key of that secret; undefined if there is none, or it was revoked. */
+  /** Whether the store can be asked for keys. It is asked if it could not be the last time. */
+  async isWell(): Promise<boolean> {
+    if (this.#isWell) return true;
+    try {
+      await asyncio.timeout(PATIENCE, () => this.#look(""));
+      this.#isWell = true;
+    } catch (error) {
+      if (error instanceof asyncio.CancelledError) throw error;
+    }
+    return this.#isWell;
+  }
+
+  /**
+   * The key of that secret; undefined if there is none, or it was revoked. A key that was known is
+   * believed for ten minutes while the store cannot be asked; others get the store's error.
+   */
   async find(secret: string): Promise<Key | undefined> {
     if (!/^pf_[0-9a-f]{12}_[\w-]{43}$/.test(secret)) return undefined;
     const hash = hashOf(secret);
-    const now = asyncio.getRunningLoop().time();
+    const now = this.#now();
     const cached = this.#cache.get(hash);
     if (cached !== undefined && cached.until > now) return cached.key;
+    const isKnown = cached?.key !== undefined && cached.atMost > now;
+    try {
+      const key = await asyncio.timeout(isKnown ? PATIENCE : null, () => this.#look(hash));
+      this.#isWell = true;
+      this.#cache.set(hash, { key, until: now + BELIEVED, atMost: now + BELIEVED_ALONE });
+      return key;
+    } catch (error) {
+      if (error instanceof asyncio.CancelledError) throw error;
+      this.#isWell = false;
+      if (!isKnown) throw error;
+      this.#cache.set(hash, { ...cached, until: now + BELIEVED });
+      return cached.key;
+    }
+  }
+
+  async #look(hash: string): Promise<Key | undefined> {
     const [found] = await this.#db.query<Key>(sql`
       select id, name, scopes, rate, burst, concurrency, budget, address, created, revoked
       from keys where hash = ${hash}`);
-    const key = found === undefined || found.revoked !== null ? undefined : found;
-    this.#cache.delete(hash);
-    this.#cache.set(hash, { key, until: now + BELIEVED });
-    if (this.#cache.size > MAX_CACHED) {
-      for (const oldest of this.#cache.keys()) {
-        this.#cache.delete(oldest);
-        break;
-      }
-    }
-    return key;
+    return found === undefined || found.revoked !== null ? undefined : found;
   }
 
   /** All of them, the oldest first. */

@@ -70,10 +70,8 @@ async function withLedger<T>(
         return await body(store);
       } finally {
         ledger.close();
-        await asyncio.shield(async () => {
-          const left = await asyncio.moveOnAfter(LAST_ROWS, () => asyncio.wait([writer]));
-          if (left.cancelled) writing.cancel("the database has taken no rows");
-        });
+        await asyncio.cleanup(LAST_ROWS, () => asyncio.wait([writer]));
+        if (!writer.done()) writing.cancel("the database has taken no rows");
       }
     },
     // The writer is nothing that a caller knows of: what `body` throws comes out as it is.

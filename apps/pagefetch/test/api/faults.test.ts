@@ -11,6 +11,7 @@ import * as asyncio from "asyncio-ts";
 import { sql } from "asyncio-ts-db";
 import { connect as connectSqlite } from "asyncio-ts-db/sqlite";
 import { type Farm, openFarm } from "../../farm/farm.ts";
+import { PageError } from "../../src/contract/errors.ts";
 import { codeOf, q, usageOf, type World, withApi } from "../support/api.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pagefetch-"));
@@ -83,6 +84,24 @@ describe("a client that leaves", () => {
       const { requests, failures } = await usageOf(world);
       assert.equal(requests, 15);
       assert.deepEqual(Object.keys(failures), ["cancelled"]);
+    }));
+
+  test("in the moment in which its page is whole, or has failed, has its row", () =>
+    withApi(farm, async (world) => {
+      const { service } = world;
+      const key = await service.admission.keyOf(world.key);
+      const leaving = async (fails: boolean): Promise<void> => {
+        asyncio.currentTask()?.cancel(); // nothing waits after this, so it stays pending
+        if (fails) throw new PageError("connect_failed", "nobody is there");
+      };
+      for (const fails of [false, true]) {
+        const request = { url: "http://example.com/" };
+        const call = asyncio.createTask(() => service.stream(key, request, () => leaving(fails)));
+        await asyncio.wait([call]);
+        if (!call.cancelled()) call.exception();
+      }
+      const { requests } = await usageOf(world);
+      assert.deepEqual([requests, await counted(world)], [2, 2]);
     }));
 });
 

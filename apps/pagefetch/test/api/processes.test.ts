@@ -80,7 +80,7 @@ test("SIGTERM under load answers who can be, cuts the rest, and leaves nothing",
 
 test("256 descriptors are too few for 300 requests, and the service survives it", { skip }, () =>
   run(async () => {
-    const service = await openService(farm, { politeness, drain: 1 }, 256);
+    const service = await openService(farm, { politeness, drain: 1 }, { descriptors: 256 });
     try {
       const client = createClient({ base: service.address, key: service.key });
       await client("http://later.farm.test/");

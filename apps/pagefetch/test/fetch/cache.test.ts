@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import * as asyncio from "asyncio-ts";
 import { type Farm, openFarm } from "../../farm/farm.ts";
 import { html } from "../../farm/site.ts";
 import type { HeaderList } from "../../src/contract/headers.ts";
@@ -119,6 +120,8 @@ describe("for how long it is fresh (4.2)", () => {
 describe("through the pipeline", () => {
   let farm: Farm;
   let isDown = false;
+  /** Set when the first request has come to held.farm.test. */
+  const held = new asyncio.Event();
   before(async () => {
     farm = await openFarm({
       "varied.farm.test": (ask) =>
@@ -126,6 +129,11 @@ describe("through the pipeline", () => {
           "cache-control": "max-age=60",
           vary: "Accept-Language",
         }),
+      "held.farm.test": (ask) => {
+        if (ask.count === 1)
+          held.set(); // and no answer
+        else html(ask, "<p>here</p>", 200, { "cache-control": "max-age=60" });
+      },
       "failing.farm.test": (ask) => {
         if (isDown) ask.socket.resetAndDestroy();
         else html(ask, "<p>up</p>", 200, { "cache-control": "max-age=10, stale-if-error=100" });
@@ -256,6 +264,49 @@ describe("through the pipeline", () => {
       const url = "http://varied.farm.test/half";
       await fetcher.open(url, { cache: "use" }, async () => {});
       assert.equal((await get(url)).cache, "miss");
+    });
+  });
+
+  describe("many who ask at the same time", () => {
+    const together = <T>(count: number, call: () => Promise<T>): Promise<T[]> =>
+      asyncio.gather(Array.from({ length: count }, () => call));
+    const outcomes = (pages: readonly FetchResult[]) => pages.map(({ cache }) => cache).sort();
+
+    test("ask once, and only the first one pays", async () => {
+      await withCache(async (get) => {
+        const pages = await together(5, () => get(fresh));
+        assert.deepEqual(outcomes(pages), ["hit", "hit", "hit", "hit", "miss"]);
+        assert.equal(farm.seen.length, 1);
+        const paid = pages.filter(({ attempts }) => attempts.length > 0);
+        assert.equal(paid.length, 1);
+      });
+    });
+
+    test("each ask for what cannot be kept, and for what differs", async () => {
+      await withCache(async (get) => {
+        await together(3, () => get("http://pages.farm.test/cache?control=no-store"));
+        assert.equal(farm.seen.length, 3);
+        const languages = ["de", "en"].map(
+          (language) => () => get(fresh, { headers: { "accept-language": language } }),
+        );
+        assert.deepEqual(outcomes(await asyncio.gather(languages)), ["miss", "miss"]);
+      });
+    });
+
+    test("do not lose the page with the first one, who leaves", async () => {
+      await withCache(async (get) => {
+        const slow = "http://held.farm.test/";
+        const first = asyncio.createTask(() => get(slow));
+        await held.wait();
+        const others = asyncio.createTask(() => together(3, () => get(slow)));
+        await asyncio.sleep(0);
+
+        first.cancel();
+        await asyncio.wait([first]);
+
+        assert.deepEqual(outcomes(await others), ["hit", "hit", "miss"]);
+        assert.equal(farm.seen.length, 2);
+      });
     });
   });
 

@@ -215,6 +215,11 @@ describe("through the pipeline", () => {
     assert.ok(got.received < 900 * 1024, `${got.received}`);
   });
 
+  test("so it is of a bomb, which has no rule at its beginning", async () => {
+    const got = await get("http://bomb.robots.test/x");
+    assert.equal(got.hops[0]?.robots.because, "no line is about it");
+  });
+
   test("each hop is asked for", async () => {
     const to = encodeURIComponent("http://closed.robots.test/x");
     const error = await failure(get(`http://redirect.farm.test/to?url=${to}`));

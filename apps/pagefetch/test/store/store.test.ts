@@ -216,6 +216,34 @@ describe("a database that goes away", () => {
         assert.ok(troubles.length > 0);
       }),
     ));
+
+  test("leaves keys that were known to work for ten minutes, and no others", () =>
+    withFile((path) =>
+      asyncio.run(async () => {
+        const { connect } = await import("asyncio-ts-db/sqlite");
+        const { migrate } = await import("../../src/store/schema.ts");
+        await using db = await connect(path);
+        await migrate(db);
+        let now = 1000;
+        const keys = new Keys(db, () => now);
+        const known = await keys.create({ name: "ann" });
+        const other = await keys.create({ name: "bob" });
+        await keys.find(known.secret);
+        await db.execute(sql`alter table keys rename to away`);
+
+        now += 100;
+        assert.equal((await keys.find(known.secret))?.id, known.key.id);
+        await assert.rejects(keys.find(other.secret), { code: "ERR_DATABASE" });
+        assert.equal(await keys.isWell(), false);
+        now += 501;
+        await assert.rejects(keys.find(known.secret), { code: "ERR_DATABASE" });
+
+        await db.execute(sql`alter table away rename to keys`);
+        assert.equal(await keys.isWell(), true);
+        await keys.revoke(known.key.id);
+        assert.equal(await keys.find(known.secret), undefined);
+      }),
+    ));
 });
 
 describe("settings that make no sense are refused by name", () => {

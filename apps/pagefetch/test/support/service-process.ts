@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Farm } from "../../farm/farm.ts";
@@ -17,6 +17,20 @@ export interface Told {
   readonly config: Config;
 }
 
+/** What a process holds. */
+export interface Measure {
+  /** Descriptors that are open. */
+  readonly descriptors: number;
+  /** How many of them are connections over TCP. The socket that listens is not counted. */
+  readonly connections: number;
+  /** The paths of the files among them. A file that was opened twice is here twice. */
+  readonly files: readonly string[];
+  /** Processes that it has started, and that have not ended. */
+  readonly children: number;
+  /** What it occupies, in MiB. */
+  readonly memory: number;
+}
+
 export interface ServiceProcess {
   readonly pid: number;
   readonly address: string;
@@ -24,17 +38,23 @@ export interface ServiceProcess {
   readonly key: string;
   /** What it has said on standard error, so far. */
   readonly said: () => string;
-  /** Descriptors that are open, and the memory that it occupies, in MiB. Linux only. */
-  measure(): { readonly descriptors: number; readonly memory: number };
+  /** Linux only. */
+  measure(): Measure;
   /** Sends the signal, and waits until the process has ended: by what, and what it said at last. */
   end(signal: NodeJS.Signals): Promise<{ signal: NodeJS.Signals | null; last: string }>;
 }
 
-/** Starts it, and waits until it listens. `limit` is for descriptors. */
+export interface Limits {
+  readonly descriptors?: number;
+  /** A disk of its own for `folder`, of so many MiB, which goes with the process. */
+  readonly disk?: { readonly folder: string; readonly size: number };
+}
+
+/** Starts it, and waits until it listens. */
 export async function openService(
   farm: Farm,
   config: Config,
-  limit?: number,
+  limits: Limits = {},
 ): Promise<ServiceProcess> {
   const told: Told = {
     zone: farm.zone,
@@ -46,8 +66,16 @@ export async function openService(
     },
     config: { allow: [farm.range], ...config },
   };
-  const limits = limit === undefined ? "" : `ulimit -n ${limit}; `;
-  const child = spawn("sh", ["-c", `${limits}exec "$0" "$1"`, process.execPath, script], {
+  const { descriptors, disk } = limits;
+  const steps = [
+    ...(descriptors === undefined ? [] : [`ulimit -n ${descriptors}`]),
+    ...(disk === undefined ? [] : [`mount -t tmpfs -o size=${disk.size}m tmpfs '${disk.folder}'`]),
+    'exec "$0" "$1"',
+  ];
+  const apart = disk === undefined ? [] : ["unshare", "--mount", "--map-root-user"];
+  const command = [...apart, "sh", "-c", steps.join(" && "), process.execPath, script];
+  const [program = "", ...args] = command;
+  const child = spawn(program, args, {
     env: { ...process.env, PAGEFETCH_TOLD: JSON.stringify(told) },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -61,23 +89,47 @@ export async function openService(
   await Promise.race([once(reader, "line"), ended]);
   const [first] = lines;
   if (first === undefined) throw new Error(`the service has not begun: ${said}`);
-  const { address, key } = JSON.parse(first) as { address: string; key: string };
+  const { address, key } = JSON.parse(first) as { address?: string; key: string };
+  if (address === undefined) throw new Error(`the service has not begun: ${said}`);
   const pid = child.pid ?? 0;
   return {
     pid,
     address,
     key,
     said: () => said,
-    measure: () => ({
-      descriptors: readdirSync(`/proc/${pid}/fd`).length,
-      memory:
-        Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024,
-    }),
+    measure: () => measureOf(pid),
     end: async (signal) => {
       child.kill(signal);
       const [, by] = await ended;
       return { signal: by, last: lines.at(-1) ?? "" };
     },
+  };
+}
+
+function measureOf(pid: number): Measure {
+  const home = `/proc/${pid}`;
+  const targets = readdirSync(`${home}/fd`).flatMap((name) => {
+    try {
+      return [readlinkSync(`${home}/fd/${name}`)];
+    } catch {
+      return []; // closed meanwhile
+    }
+  });
+  const table = readFileSync(`${home}/net/tcp`, "utf8") + readFileSync(`${home}/net/tcp6`, "utf8");
+  const rows = table.split("\n").map((line) => line.trim().split(/\s+/));
+  const isListening = (state: string | undefined): boolean => state === "0A";
+  const open = rows.filter(([, , , state]) => !isListening(state)).map((row) => row[9]);
+  const connections = new Set(open.map((inode) => `socket:[${inode}]`));
+  const tasks = readdirSync(`${home}/task`);
+  const children = tasks.flatMap((task) =>
+    readFileSync(`${home}/task/${task}/children`, "utf8").split(" ").filter(Boolean),
+  );
+  return {
+    descriptors: targets.length,
+    connections: targets.filter((target) => connections.has(target)).length,
+    files: targets.filter((target) => target.startsWith("/")),
+    children: children.length,
+    memory: Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`${home}/status`, "utf8"))?.[1]) / 1024,
   };
 }
 

@@ -8,8 +8,6 @@
 import { type AnyNames, complaintAbout } from "./options.ts";
 import { isThenable, render, renderReason } from "./render.ts";
 
-export { isThenable };
-
 /** Who asked: code, a clock, a failing sibling, the end of a run, a signal, a scope that ends. */
 export type CancelSource = "cancel" | "deadline" | "group" | "shutdown" | "abort" | "closed";
 
@@ -152,8 +150,8 @@ function withCode<E extends Error>(error: E): E {
 /** Throws unless `options` is undefined, or an object that has no other options than `names`. */
 export function checkOptions(api: string, options: unknown, names: AnyNames, cure?: string): void {
   if (options === undefined) return;
-  const complaint = complaintAbout(api, options, names, cure);
-  if (complaint !== undefined) throw withCode(new TypeError(complaint));
+  const complaint = complaintAbout(options, names, cure);
+  if (complaint !== undefined) throw withCode(new TypeError(`${api} ${complaint}`));
 }
 
 /** Throws unless `coroutine` can be called. */

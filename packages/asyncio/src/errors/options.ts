@@ -7,37 +7,32 @@ export type Names<O> = Readonly<Record<keyof O, 1>>;
 export type AnyNames = Readonly<Record<string, 1>>;
 
 /**
- * What is wrong with `options`, as a message; undefined if nothing is. Looks at names and not at
- * values, so no code of the program runs. `cure` is for what is no object at all.
+ * What is wrong with `options`, in words that follow the name of the call; undefined if nothing is.
+ * Looks at names and not at values, so no code of the program runs.
  */
 export function complaintAbout(
-  api: string,
   options: unknown,
   names: AnyNames,
   cure?: string,
 ): string | undefined {
-  if (typeof options !== "object" || options === null || Array.isArray(options))
-    return wrongShape(api, options, names, cure);
-  let isEmpty = true;
-  for (const name in options) {
-    if (names[name] === 1) isEmpty = false;
-    else if (Object.hasOwn(options, name)) return unknownOption(api, name, Object.keys(names));
+  let isKnown = false;
+  if (typeof options === "object" && options !== null && !Array.isArray(options)) {
+    for (const name in options) {
+      if (names[name] === 1) isKnown = true;
+      else if (Object.hasOwn(options, name)) return unknownOption(name, Object.keys(names));
+    }
+    // An AbortSignal, a Map or a promise has no names of its own.
+    isKnown ||= isPlain(options) || Object.keys(names).some((name) => name in options);
   }
-  // An AbortSignal, a Map or a promise has no names of its own.
-  if (!isEmpty || isPlain(options) || Object.keys(names).some((name) => name in options))
-    return undefined;
-  return wrongShape(api, options, names, cure);
+  if (isKnown) return undefined;
+  const advice = cure ?? adviceFor(options, names);
+  return `expects an object of options, got ${render(options)}${advice === undefined ? "" : `. ${advice}`}`;
 }
 
 /** Whether it was written as `{ ... }`, in any realm. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
-}
-
-function wrongShape(api: string, found: unknown, names: AnyNames, cure?: string): string {
-  const advice = cure ?? adviceFor(found, names);
-  return `${api} expects an object of options, got ${render(found)}${advice === undefined ? "" : `. ${advice}`}`;
 }
 
 /** Options that are often given without the object around them, by their type. */
@@ -57,7 +52,7 @@ function adviceFor(found: unknown, names: AnyNames): string | undefined {
   return found === null ? "Leave it out, or pass undefined" : undefined;
 }
 
-function unknownOption(api: string, name: string, known: readonly string[]): string {
+function unknownOption(name: string, known: readonly string[]): string {
   const [nearest] = known
     .map((one) => ({ one, distance: distanceOf(flat(name), flat(one)) }))
     .filter(({ one, distance }) => distance <= Math.max(name.length, one.length) / 3)
@@ -67,7 +62,7 @@ function unknownOption(api: string, name: string, known: readonly string[]): str
     nearest === undefined
       ? `It has ${all.replace(/, (?=[^,]*$)/, " and ")}`
       : `Did you mean \`${nearest.one}\`?`;
-  return `${api} has no option \`${name}\`. ${advice}`;
+  return `has no option \`${name}\`. ${advice}`;
 }
 
 // `return_exceptions` and `returnExceptions` are the same.

@@ -1,7 +1,7 @@
 /** What `submit` gives, and what `stream` gives. */
 
 import { CancelledError } from "../errors/errors.ts";
-import { cancelIfDue } from "../interop/cancellable.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
@@ -144,7 +144,7 @@ export class JobStream<T> implements AsyncIterableIterator<T> {
     });
     if (work.runner.isOutside) wait.waitsOutside();
     this.#wait = wait;
-    cancelIfDue(scope, wait as Wait);
+    cancelIfDue(wait as Wait);
     return wait.promise;
   }
 

@@ -5,9 +5,9 @@
  */
 
 import { CancelledError, TimeoutError } from "../errors/errors.ts";
-import { cancelIfDue } from "../interop/cancellable.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { currentContext, runInScope } from "../kernel/context.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import { realHost } from "../kernel/host.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
@@ -186,7 +186,7 @@ export class Work implements Links<Work> {
     if (this.runner.isOutside) wait.waitsOutside();
     this.#wait = wait;
     if (this.outcome !== undefined) this.#finish();
-    else cancelIfDue(scope, wait);
+    else cancelIfDue(wait);
     return wait.promise;
   }
 
@@ -213,8 +213,7 @@ export class Work implements Links<Work> {
     else if (outcome.state !== "cancelled") wait.resume(new Failing(this, outcome));
     else {
       // A deadline that went along may strike there first.
-      if (outcome.source === "deadline" && wait.cancellation === undefined)
-        cancelIfDue(wait.scope, wait);
+      if (outcome.source === "deadline" && wait.cancellation === undefined) cancelIfDue(wait);
       wait.joined(new Failing(this, outcome));
     }
   }

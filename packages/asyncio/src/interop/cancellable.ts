@@ -3,9 +3,11 @@
  * by itself.
  */
 
-import { argumentError, checkCoroutine, checkOptions, isThenable } from "../errors/errors.ts";
+import { argumentError, checkCoroutine, checkOptions } from "../errors/errors.ts";
+import { isThenable } from "../errors/render.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import { here } from "../kernel/operation.ts";
-import { park, type Scope } from "../kernel/scope.ts";
+import { park } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { Aborting } from "./abort-signal.ts";
 import {
@@ -52,7 +54,7 @@ export async function cancellable<T>(
     return true;
   });
   wait.waitsOutside();
-  cancelIfDue(scope, wait as Wait);
+  cancelIfDue(wait as Wait); // `start` may have cancelled the scope
   work.then(
     (value) => {
       if (!wait.resume(value)) valueCameLate(scope, name, value, discard);
@@ -73,13 +75,4 @@ export function begin<T>(
   const work = start(aborting.controller.signal);
   if (!isThenable(work)) throw argumentError(api, "`start` to return a promise", work);
   return work;
-}
-
-/**
- * `start` may have taken its time, or cancelled the scope itself: then the wait for its work is
- * cancelled as it begins.
- */
-export function cancelIfDue(scope: Scope, wait: Wait): void {
-  const interruption = scope.mayBeDue ? scope.takeDue() : undefined;
-  if (interruption !== undefined) wait.cancel(interruption);
 }

@@ -14,6 +14,7 @@ import {
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import { Gate } from "../kernel/gate.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { here } from "../kernel/operation.ts";
@@ -21,7 +22,7 @@ import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { formatSeconds, type Timer } from "../structures/timers.ts";
 import { Aborting } from "./abort-signal.ts";
-import { begin, cancelIfDue } from "./cancellable.ts";
+import { begin } from "./cancellable.ts";
 import {
   checkCallback,
   type DiscardOption,
@@ -128,7 +129,7 @@ class Joining<T> {
     }
     this.wait = park<T>(scope, this, (_wait, cancellation) => this.#cancel(cancellation));
     this.wait.waitsOutside();
-    cancelIfDue(scope, this.wait as Wait);
+    cancelIfDue(this.wait as Wait);
     work.then(
       (value) => this.#succeeded(value),
       (error) => this.#failed(error),

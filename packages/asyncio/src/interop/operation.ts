@@ -64,6 +64,30 @@ export interface Scope {
 export const currentScope: () => Scope | undefined = currentScopeOfKernel;
 
 /**
+ * A task and those it is part of, from the outermost on: what a report calls it when its own name
+ * says too little. A task is part of the one that owns it, by a task group, a `gather` or a queue
+ * of jobs. One that is merely awaited is part of none, and comes first.
+ *
+ * @example
+ * import { taskPath } from "asyncio-ts/lowlevel";
+ * const work = asyncio.createTask(
+ *   () =>
+ *     asyncio.taskGroup(async (group) => {
+ *       const job = group.createTask(() => asyncio.sleep(0.01), { name: "job" });
+ *       return taskPath(job).map((task) => task.getName());
+ *     }),
+ *   { name: "work" },
+ * );
+ * assert.deepEqual(await work, ["work", "job"]);
+ */
+export function taskPath(task: Task<unknown>): Task<unknown>[] {
+  const path = [task];
+  for (let around = task.owner?.task; around !== undefined; around = around.owner?.task)
+    path.unshift(around);
+  return path;
+}
+
+/**
  * The rejection of an operation that is begun now, if the current scope was cancelled; the
  * operation returns it. Undefined if it may begin. Asks only, and waits for nothing.
  */

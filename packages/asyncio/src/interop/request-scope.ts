@@ -23,7 +23,6 @@ import type { FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
-import { type AbortTarget, bindSignal } from "../ports/abort.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import { Context } from "../structures/context-values.ts";
 import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
@@ -85,8 +84,8 @@ const api = "`requestScope`";
  * the body does not run. Waits until the body has ended, whatever ends it.
  *
  * A failure of the body goes to the caller, and nowhere else; after a cancellation that is the
- * CancelledError. Call it in the callback of a framework, where it belongs to no task: it is no
- * wait of the task that started the server.
+ * CancelledError. Call it in the callback of a framework. It belongs to no task there: the task
+ * that started the server does not wait for it.
  *
  * When the run shuts down, its requests go on for `drain` seconds, before the other tasks are
  * cancelled; then they are cancelled, and further ones are refused. A cancellation of the scope
@@ -154,7 +153,7 @@ function interruptionOf(caller: Scope): Promise<never> | undefined {
 }
 
 /** One running request: what ends it, and what has to be let go when it has ended. */
-class Request implements RunningRequest, FutureListener, AbortTarget {
+class Request implements RunningRequest, FutureListener {
   readonly task: Task<unknown>;
   readonly caller: Scope;
   /**
@@ -167,7 +166,6 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
   next: RunningRequest | undefined = undefined;
   readonly #requests: RunningRequests;
   readonly #client: Client;
-  readonly #release: (() => void) | undefined;
   readonly #resolve: Settle;
   readonly #reject: Settle;
   /** The cancellation of the caller's scope that was passed on to the task. */
@@ -189,16 +187,11 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
     this.#resolve = latest.resolve;
     this.#reject = latest.reject;
     dropSettlers();
-    if (isSignal(client)) this.#release = bindSignal(this, client);
+    if (isSignal(client)) client.addEventListener("abort", this.#clientLeft);
     else client.on("close", this.#responseClosed);
     requests.add(this);
     task.observe();
     task.listen(this);
-  }
-
-  /** The client has left. */
-  cancel(reason: unknown): void {
-    this.task.cancelFor("abort", reason);
   }
 
   /** The scope that it was called in is cancelled. */
@@ -222,7 +215,7 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
   futureDone(): void {
     const { task } = this;
     this.#requests.remove(this);
-    if (isSignal(this.#client)) this.#release?.();
+    if (isSignal(this.#client)) this.#client.removeEventListener("abort", this.#clientLeft);
     else this.#client.off("close", this.#responseClosed);
     if (task.state === "fulfilled") this.#resolve(task.value);
     else if (task.state === "rejected") this.#reject(task.failure);
@@ -241,8 +234,12 @@ class Request implements RunningRequest, FutureListener, AbortTarget {
     return new CancelledError(cancellation, { cause: failure });
   }
 
+  readonly #clientLeft = (): void => {
+    this.task.cancelFor("abort", reasonOf(this.#client));
+  };
+
   readonly #responseClosed = (): void => {
-    if (!isFinished(this.#client as ResponseSource)) this.cancel(reasonOf(this.#client)); // only a response is listened to so
+    if (!isFinished(this.#client as ResponseSource)) this.#clientLeft(); // only a response is listened to so
   };
 }
 

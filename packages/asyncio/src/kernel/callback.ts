@@ -4,7 +4,8 @@
  * own outside every task, with a copy of the context variables as they were then (S185).
  */
 
-import { argumentError, isThenable } from "../errors/errors.ts";
+import { argumentError } from "../errors/errors.ts";
+import { isThenable } from "../errors/render.ts";
 import type { Context } from "../structures/context-values.ts";
 import type { Timer } from "../structures/timers.ts";
 import { currentContext, runInScope } from "./context.ts";

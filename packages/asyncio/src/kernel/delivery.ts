@@ -28,6 +28,11 @@ export function deliver(cancellation: Cancellation): void {
   }
 }
 
+/** For a wait that was just parked, without asking before: what is due there is told to it. */
+export function cancelIfDue(wait: Wait): void {
+  const due = wait.scope.mayBeDue ? wait.scope.takeDue() : undefined;
+  if (due !== undefined) wait.cancel(due);
+}
 function deliverNow(cancellation: Cancellation): void {
   const { scope } = cancellation;
   const { first } = scope;

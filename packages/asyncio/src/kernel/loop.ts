@@ -128,11 +128,10 @@ export class EventLoop {
     if (this.isExact) this.host.called?.(handle);
     return handle;
   }
-  /** How many steps are ready, timers set, and entries in the timer heap. */
-  statistics(): Readonly<Record<"ready" | "timers" | "heapSize" | "tasks", number>> {
-    const { live: timers, size: heapSize } = this.timers;
-    const [ready, tasks] = [this.#ready.length, this.tasks.size];
-    return Object.freeze({ ready, timers, heapSize, tasks });
+  /** How many steps are ready, timers set, and tasks alive. */
+  statistics(): Readonly<Record<"ready" | "timers" | "tasks", number>> {
+    const [ready, timers, tasks] = [this.#ready.length, this.timers.live, this.tasks.size];
+    return Object.freeze({ ready, timers, tasks });
   }
   /** True once `close` was called. */
   isClosed(): boolean {

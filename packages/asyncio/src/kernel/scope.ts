@@ -61,7 +61,7 @@ export class Scope implements Ends<Wait> {
   }
 
   get context(): Context {
-    if (this.#context instanceof Map) this.#context = new Context(this.#context);
+    if (!(this.#context instanceof Context)) this.#context = new Context(this.#context);
     return this.#context;
   }
   /** The state to write to; the kernel and the owner of the scope may. */

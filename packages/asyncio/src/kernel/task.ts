@@ -6,10 +6,10 @@
 import type { CancelSource } from "../errors/errors.ts";
 import { argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
-import { bindSignal } from "../ports/abort.ts";
 import { type Context, type ContextValues, enteredContext } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { currentContext, currentScope, enterScope, runInScope } from "./context.ts";
+import { cancelIfDue } from "./delivery.ts";
 import { Future, type FutureListener, type FutureState } from "./future.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
@@ -69,13 +69,9 @@ export class Task<T> extends Future<T> {
   /** @internal The rest of it, in the async context of the creator; `kept` are his variables. */
   launch(coroutine: Coroutine<T>, options: TaskOptions, held = false, kept?: ContextValues): void {
     const { context, cancelGrace, signal, eagerStart } = options;
-    const values = context ?? kept ?? currentContext().share();
+    const values = context ?? kept ?? currentContext().values;
     const loop = this.getLoop();
     this.scope = new Scope(loop, { label: "task", context: values, task: this, cancelGrace });
-    if (signal !== undefined) {
-      const target = { cancel: (reason: unknown) => void this.cancelFor("abort", reason) };
-      this.scope.watch({ closed: bindSignal(target, signal) });
-    }
     loop.tasks.add(this);
     const isAborted = signal?.aborted === true;
     if (eagerStart === true && !held && !isAborted) {
@@ -143,8 +139,7 @@ export class Task<T> extends Future<T> {
       return source === "closed"; // a join: it ends with the task, which is cancelled already
     });
     this.listen(listener);
-    const due = scope.mayBeDue ? scope.takeDue() : undefined;
-    if (due !== undefined) wait.cancel(due);
+    cancelIfDue(wait as Wait);
     return wait.promise;
   }
 

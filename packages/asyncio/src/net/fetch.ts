@@ -10,18 +10,19 @@
  * of a request that is over, however long its scope lives.
  */
 
-import { CancelledError, InvalidStateError, isThenable } from "../errors/errors.ts";
+import { CancelledError, InvalidStateError } from "../errors/errors.ts";
+import { isThenable } from "../errors/render.ts";
 import { Aborting } from "../interop/abort-signal.ts";
-import { cancelIfDue } from "../interop/cancellable.ts";
 import { failureCameLate } from "../interop/late.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { bindSignal, checkSignal } from "../ports/abort.ts";
 import { readerFrom, type WebReadable } from "../streams/from-foreign.ts";
 import type { StreamReader } from "../streams/reader.ts";
 import { toWebStream } from "../streams/to-foreign.ts";
+import { bindSignal, checkSignal } from "../tasks/abort.ts";
 
 type HostFetch = typeof globalThis.fetch;
 type FetchArguments = Parameters<HostFetch>;
@@ -176,7 +177,7 @@ class Exchange {
       const wait = park<Response>(scope, this, () => true); // the scope tells us of cancellations
       this.#wait = wait;
       wait.waitsOutside();
-      cancelIfDue(scope, wait as Wait);
+      cancelIfDue(wait as Wait);
       answer.then(
         (response) => {
           this.#wait = undefined; // it would keep the response alive

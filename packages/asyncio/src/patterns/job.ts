@@ -82,7 +82,7 @@ export class Job<T> extends Task<T> {
 
   /** @internal It stands in line. */
   wait(): void {
-    this.#variables = currentContext().share();
+    this.#variables = currentContext().values;
     this.#context = new AsyncResource("asyncio-ts", byHand);
   }
 

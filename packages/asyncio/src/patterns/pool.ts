@@ -115,6 +115,11 @@ export class Pool<T> implements AsyncDisposable {
     this.#stock = new Stock(resource, { ...settings, reopen: delayOf(api, settings.reopen) });
   }
 
+  /** @internal For `Shared`: what the program calls to borrow. */
+  set call(api: string) {
+    this.#stock.call = api;
+  }
+
   /**
    * Borrows an item: gives a loan whose disposal gives it back. First come, first served; waits
    * while `max` items are lent. Cancelled while it waits, it has borrowed nothing. A failure to

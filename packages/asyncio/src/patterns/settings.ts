@@ -13,7 +13,7 @@ import {
   checkSeconds,
   rangeError,
 } from "../errors/errors.ts";
-import { checkSignalType } from "../ports/abort.ts";
+import { checkSignalType } from "../tasks/abort.ts";
 
 /** What an option has to be. `needed`: undefined is looked at as well. */
 export interface Rule {

@@ -21,6 +21,7 @@
  */
 
 import { InvalidStateError } from "../errors/errors.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import { here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
@@ -56,6 +57,8 @@ interface StockOptions<T> {
 export class Stock<T> {
   readonly options: StockOptions<T>;
   readonly description: string;
+  /** What the program calls to borrow, for errors. */
+  call = "`pool.acquire`";
   readonly #resource: Resource<T>;
   /** Where and in which context the pool was made. */
   readonly #home: Scope = here();
@@ -284,10 +287,11 @@ export class Stock<T> {
     const { description: name, options } = this;
     const { loop } = this.#home;
     const keep = (): Promise<void> => this.#waitForEnd();
+    const owner = options.owner as TaskGroup | undefined; // OWNER has checked it
     try {
-      loop.checkOpen("`pool.acquire`");
+      loop.checkOpen(this.call);
       this.keeper ??= this.#enterHome(
-        () => options.owner?.createTask(keep, { name }) ?? new Task(loop, keep, { name }),
+        () => owner?.createTaskFor(this.call, keep, { name }) ?? new Task(loop, keep, { name }),
       );
       return true;
     } catch (error) {
@@ -328,8 +332,7 @@ export class Stock<T> {
       return false;
     });
     this.#keeping = keeping;
-    const due = scope.mayBeDue ? scope.takeDue() : undefined;
-    if (due !== undefined) keeping.cancel(due);
+    cancelIfDue(keeping as Wait);
     await keeping.promise.catch(() => {}); // it has done what it was told to
   }
 

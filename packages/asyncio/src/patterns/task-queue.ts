@@ -11,30 +11,41 @@
  */
 
 import {
-  argumentError,
   CancelledError,
   checkCoroutine,
   checkCount,
-  checkOptions,
   checkSeconds,
   InvalidStateError,
 } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { currentContext } from "../kernel/context.ts";
-import { completed, here } from "../kernel/operation.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
+import { here } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
+import type { Place } from "../kernel/selectable.ts";
 import type { Coroutine, Task, TaskOptions } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { bindSignal, checkSignalType } from "../ports/abort.ts";
 import { describeSync } from "../sync/lock.ts";
+import { bindTask } from "../tasks/abort.ts";
 import { createTask } from "../tasks/create-task.ts";
 import { TaskGroup } from "../tasks/task-group.ts";
 import { timeout } from "../tasks/timeouts.ts";
 import { Job, type JobDetails, type JobOwner } from "./job.ts";
 import { JobLine } from "./job-line.ts";
 import type { Idling } from "./keyed.ts";
+import { DONE, perform } from "./perform.ts";
 import { RateLimiter } from "./rate-limiter.ts";
+import {
+  anything,
+  callback,
+  countOr0,
+  flag,
+  instanceOf,
+  type Rule,
+  seconds,
+  settle,
+  signal,
+} from "./settings.ts";
 
 /** What `new TaskQueue` takes. */
 export interface TaskQueueOptions {
@@ -62,23 +73,26 @@ export interface JobOptions extends Omit<TaskOptions, "eagerStart"> {
   readonly timeout?: number | undefined;
 }
 
-const KNOWN: Names<TaskQueueOptions> = {
-  limit: 1,
-  rate: 1,
-  timeout: 1,
-  paused: 1,
-  onError: 1,
-  owner: 1,
-  name: 1,
+const OPTIONS = {
+  limit: [countOr0, Number.POSITIVE_INFINITY],
+  rate: instanceOf(() => RateLimiter, "a RateLimiter"),
+  timeout: [seconds, Number.POSITIVE_INFINITY],
+  paused: [flag, false],
+  onError: callback,
+  owner: instanceOf(() => TaskGroup, "a task group"),
+  name: anything,
+} as const;
+const priority: Rule = {
+  check: (api, what, value) => checkSeconds(api, `${what} as a number`, value),
 };
-const JOB: Names<JobOptions> = {
-  priority: 1,
-  timeout: 1,
-  name: 1,
-  context: 1,
-  signal: 1,
-  cancelGrace: 1,
-};
+const JOB = {
+  priority: [priority, 0],
+  timeout: seconds,
+  name: anything,
+  context: anything,
+  signal,
+  cancelGrace: seconds,
+} as const;
 
 /**
  * Runs jobs, so many at a time, as long as its owner lives. A failure belongs to whoever awaits the
@@ -111,7 +125,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
   /** The keeper waits. */
   #join: Wait<void> | undefined = undefined;
   /** Those who wait until fewer than `offer` are in line, or until it is idle: 0. */
-  readonly #waits: Set<Wait<void>> = new Set();
+  readonly #waits: Set<Place> = new Set();
   readonly #subject = {
     describeWait: (): string => this.#describe(),
     waitsOn: (): Task<unknown>[] => [...this.#running],
@@ -120,18 +134,9 @@ export class TaskQueue implements AsyncDisposable, Idling {
 
   constructor(options?: TaskQueueOptions) {
     const api = "`new TaskQueue`";
-    checkOptions(api, options, KNOWN);
-    const { limit = Number.POSITIVE_INFINITY, rate, onError, owner, name } = options ?? {};
-    const { timeout = Number.POSITIVE_INFINITY, paused = false } = options ?? {};
-    checkCount(api, "`limit`", limit, 0);
-    if (typeof paused !== "boolean") throw argumentError(api, "`paused` as a boolean", paused);
-    if (rate !== undefined && !(rate instanceof RateLimiter))
-      throw argumentError(api, "`rate` to be a RateLimiter", rate);
-    if (onError !== undefined && typeof onError !== "function")
-      throw argumentError(api, "`onError` to be a function", onError);
-    if (owner !== undefined && !(owner instanceof TaskGroup))
-      throw argumentError(api, "`owner` to be a task group", owner);
-    this.#options = { ...options };
+    const settled = settle(api, options, OPTIONS);
+    const { limit, timeout, paused, name } = settled;
+    this.#options = settled;
     this.#details = this.#detailsOf(api, { timeout });
     this.#limit = limit;
     this.name = name;
@@ -183,11 +188,10 @@ export class TaskQueue implements AsyncDisposable, Idling {
   add<T>(job: Coroutine<T>, options?: JobOptions): Job<T> {
     const api = "`queue.add`";
     checkCoroutine(api, job);
-    checkOptions(api, options, JOB);
     const details = options === undefined ? this.#details : this.#detailsOf(api, options);
     const signal = options?.signal;
     this.#checkOpen(api);
-    if (this.#keeper === undefined) this.#startKeeper();
+    if (this.#keeper === undefined) this.#startKeeper(api);
     const added = new Job<T>(this.#jobOwner, job, details);
     const member = added as unknown as Job<unknown>; // what it gives is nothing to the queue
     if (this.#line.size === 0 && this.#hasRoom && signal?.aborted !== true) this.#start(member);
@@ -195,11 +199,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
       this.#line.add(member);
       added.wait();
     }
-    if (signal !== undefined) {
-      const target = { cancel: (reason: unknown) => void added.cancelFor("abort", reason) };
-      if (signal.aborted) target.cancel(signal.reason);
-      else added.listen({ futureDone: bindSignal(target, signal) });
-    }
+    bindTask(added, signal);
     return added;
   }
 
@@ -230,8 +230,8 @@ export class TaskQueue implements AsyncDisposable, Idling {
   }
 
   /** Waits until nothing runs and nothing stands in line. Cancelled, it changes nothing. */
-  join(): Promise<void> {
-    return this.#until(0);
+  async join(): Promise<void> {
+    await this.#until(0);
   }
 
   /**
@@ -243,15 +243,16 @@ export class TaskQueue implements AsyncDisposable, Idling {
   }
 
   /** With 0, until it is idle. */
-  #until(size: number): Promise<void> {
-    const scope = here();
-    const stop = scope.interruption(this.#subject);
-    if (stop !== undefined) return stop;
-    if (this.#isBelow(size)) return completed(scope, this.#subject, undefined);
-    const wait: Wait<void> = park<void>(scope, this.#subject, () => this.#waits.delete(wait));
-    wait.offer = size;
-    this.#waits.add(wait);
-    return wait.promise;
+  async #until(size: number): Promise<void> {
+    await perform<undefined>({
+      subject: this.#subject,
+      attempt: () => (this.#isBelow(size) ? DONE : undefined),
+      enlist: (place) => {
+        place.offer = size;
+        this.#waits.add(place);
+      },
+      withdraw: (place) => this.#waits.delete(place),
+    });
   }
 
   #isBelow(size: number): boolean {
@@ -283,13 +284,8 @@ export class TaskQueue implements AsyncDisposable, Idling {
   // --- jobs
 
   #detailsOf(api: string, options: JobOptions): JobDetails {
-    const { priority = 0, timeout = this.#details.timeout, signal } = options;
-    const { name, context, cancelGrace } = options;
-    checkSeconds(api, "`priority` as a number", priority);
-    checkSeconds(api, "`timeout` in seconds", timeout);
-    if (cancelGrace !== undefined) checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
-    checkSignalType(api, signal);
-    return { priority, timeout, name, context, cancelGrace };
+    const { signal: _, ...details } = settle(api, options, JOB);
+    return { ...details, timeout: details.timeout ?? this.#details.timeout };
   }
 
   /** Whether the next job may begin. */
@@ -312,7 +308,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
       this.#start(job);
     }
     for (const wait of this.#waits)
-      if (this.#isBelow(wait.offer as number) && this.#waits.delete(wait)) wait.resume(); // see #until
+      if (this.#isBelow(wait.offer as number) && this.#waits.delete(wait)) wait.resume(undefined); // see #until
     if (!this.idle) return;
     this.#keeper = undefined;
     this.#join?.joined();
@@ -320,15 +316,15 @@ export class TaskQueue implements AsyncDisposable, Idling {
   }
 
   #bodyOf<T>(job: Job<T>, body: Coroutine<T>): Coroutine<T> {
-    const { timeout: seconds } = job.details;
+    const limit = job.details.timeout;
     const { rate } = this.#options;
-    const run = seconds === Number.POSITIVE_INFINITY ? body : () => timeout(seconds, body);
+    const run = limit === Number.POSITIVE_INFINITY ? body : () => timeout(limit, body);
     if (rate === undefined) return run;
     return async () => {
       try {
         await rate.take();
       } finally {
-        this.#pacing = undefined;
+        if (this.#pacing === job) this.#pacing = undefined; // one that was given up has another behind it
         this.#serve();
       }
       return await run();
@@ -365,12 +361,11 @@ export class TaskQueue implements AsyncDisposable, Idling {
 
   // --- the keeper
 
-  #startKeeper(): void {
-    const { owner } = this.#options;
-    const name = this.name ?? "a TaskQueue";
+  #startKeeper(api: string): void {
+    const owner = this.#options.owner as TaskGroup | undefined; // it was checked
+    const options = { name: this.name ?? "a TaskQueue" };
     const keep = (): Promise<void> => this.#keep();
-    const keeper =
-      owner === undefined ? createTask(keep, { name }) : owner.createTask(keep, { name });
+    const keeper = owner?.createTaskFor(api, keep, options) ?? createTask(keep, options);
     this.#keeper = keeper;
     // One that never began, as a group with a limit had no place for it, has cancelled nobody.
     const ended = (): void => {
@@ -387,8 +382,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
       return false;
     });
     this.#join = join;
-    const due = scope.mayBeDue ? scope.takeDue() : undefined;
-    if (due !== undefined) join.cancel(due);
+    cancelIfDue(join as Wait);
     await join.promise;
   }
 

@@ -49,6 +49,7 @@ export class Shared<T> implements AsyncDisposable {
 
   constructor(resource: Resource<T>, options?: SharedOptions) {
     const pool = new Pool(resource, { max: 1, ...settle("`new Shared`", options, OPTIONS) });
+    pool.call = "`shared.run`";
     this.#pool = pool;
     // A flight that all have left may succeed all the same: the next one looks before it borrows.
     const flying = new Lock();

@@ -10,11 +10,10 @@ export function contextHooks(): Pick<Hooks, "AsyncLocalStorage" | "AsyncResource
     if (hooks !== undefined) {
       const probe = new hooks.AsyncLocalStorage<unknown>();
       probe.run(undefined, () => probe.enterWith(undefined));
+      probe.disable(); // it would be in each context that follows, and each task copies its own
       return hooks;
     }
-  } catch {
-    // it has the name and not the function
-  }
+  } catch {} // it has the name and not the function
   throw Object.assign(new Error(noHost()), { code: "ERR_ASYNCIO_NO_HOST" });
 }
 

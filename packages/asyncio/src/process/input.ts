@@ -1,6 +1,7 @@
 /** What is fed to the standard input of a process. */
 
-import { argumentError, isThenable } from "../errors/errors.ts";
+import { argumentError } from "../errors/errors.ts";
+import { isThenable } from "../errors/render.ts";
 import { here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { StreamWriter } from "../streams/writer.ts";

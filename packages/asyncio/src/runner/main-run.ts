@@ -15,6 +15,7 @@ import { type Coroutine, Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
 import type { Context } from "../structures/context-values.ts";
 import type { Timer } from "../structures/timers.ts";
+import { bindTask } from "../tasks/abort.ts";
 import { DeadlockWatch, type OtherRuns } from "./deadlock-watch.ts";
 import { abandonTasks } from "./shutdown.ts";
 
@@ -56,6 +57,7 @@ export class MainRun<T> implements FutureListener {
     );
     const { context, signal } = options;
     this.main = new Task(loop, main, { name: "main", context, signal });
+    bindTask(this.main, signal);
     this.main.listen(this);
     this.main.scope.watch({ cancelled: (cancellation) => this.#mainCancelled(cancellation) });
   }

@@ -3,7 +3,7 @@
 import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { EventLoop } from "../kernel/loop.ts";
-import { checkSignal } from "../ports/abort.ts";
+import { checkSignal } from "../tasks/abort.ts";
 import { checkSignalNames, type SignalName } from "./signals.ts";
 
 /** Options of `run` and `new Runner`. */

@@ -12,11 +12,29 @@ const MOST_KEPT = 4;
 /** So many bytes are looked at one by one: a call of the engine costs more. */
 const SHORT = 24;
 const LAST_ASCII = 0x7f;
+const CARRIAGE_RETURN = 13;
 /**
  * Bytes that are decoded together for short pieces of text that follow each other, as lines do: a
- * call of the decoder costs more than a line (bench: lines). No more, for a piece keeps all of it.
+ * call of the decoder costs more than a line (bench: lines). No more, for a piece keeps all of it,
+ * as a small Buffer of Node's keeps as much.
  */
-const TOGETHER = 1024;
+const TOGETHER = 8192;
+/** Bytes: fewer may be one line, and no text is decoded of which nothing else may come. */
+const SOME = 256;
+/** Bytes that are not decoded together when those before them had no end of a line. */
+const LONG = 4 * TOGETHER;
+/** Bytes: a larger array is left to the collector. */
+const MOST_SPARE = 262_144;
+
+/** An array that a buffer had: to allocate one for each chunk costs more than to copy the chunk. */
+let spare: Uint8Array | undefined;
+
+function arrayFor(size: number): Uint8Array {
+  const found = spare;
+  if (found === undefined || found.length < size) return new Uint8Array(2 * size);
+  spare = undefined;
+  return found;
+}
 
 export class ByteBuffer {
   #bytes: Uint8Array = EMPTY;
@@ -38,9 +56,10 @@ export class ByteBuffer {
     return this.#end - this.#start;
   }
 
-  append(chunk: Uint8Array): void {
+  /** What is lent is copied in any case. */
+  append(chunk: Uint8Array, isLent = false): void {
     const { length } = this;
-    if (length === 0) {
+    if (length === 0 && !isLent) {
       this.#forgetText();
       this.#bytes = chunk;
       this.#start = 0;
@@ -62,8 +81,9 @@ export class ByteBuffer {
     const isReused = this.#isOwn && !this.#isShared && size <= this.#bytes.length;
     if (isReused) this.#bytes.copyWithin(0, this.#start, this.#end);
     else {
-      const grown = new Uint8Array(2 * size);
+      const grown = arrayFor(size);
       grown.set(this.#bytes.subarray(this.#start, this.#end));
+      this.#recycle();
       this.#bytes = grown;
       this.#isOwn = true;
       this.#isShared = false;
@@ -116,13 +136,65 @@ export class ByteBuffer {
     if (isSame && start >= this.#textFrom && end <= this.#textFrom + this.#text.length) return true;
     const until = Math.min(start + TOGETHER, this.#end);
     if ((isSame && start < this.#triedTo) || until - start < 2 * (end - start)) return false;
+    this.#decodeFrom(start, pieceDecoder);
+    return this.#text.length >= end - start;
+  }
+
+  /**
+   * Takes a line, of at most `limit` bytes before its "\n", as text without "\n" or "\r\n". It
+   * looks into text that is decoded already, or decodes some: to look for the "\n" there costs less
+   * than among bytes (bench: lines). Undefined, and nothing is taken, where that finds no line.
+   */
+  takeLine(limit: number, pieceDecoder: PieceDecoder): string | undefined {
+    let end = this.#newlineInText(pieceDecoder);
+    if (end === -1) {
+      if (this.length < SOME || !this.#decodeTogether(pieceDecoder)) return undefined;
+      end = this.#newlineInText(pieceDecoder);
+      if (end === -1 && this.#text.length === TOGETHER) {
+        this.#text = ""; // such lines do not get faster by it
+        this.#triedTo = this.#start + LONG;
+      }
+    }
+    const start = this.#start - this.#textFrom;
+    if (end === -1 || end - start > limit) return undefined;
+    const text = this.#text;
+    const isLonger = end > start && text.charCodeAt(end - 1) === CARRIAGE_RETURN;
+    const line = text.slice(start, isLonger ? end - 1 : end);
+    this.drop(end + 1 - start);
+    return line;
+  }
+
+  /** Where the next "\n" is in `#text`; -1 without one, or if another decoder has made the text. */
+  #newlineInText(pieceDecoder: PieceDecoder): number {
+    if (pieceDecoder !== this.#textDecoder) return -1;
+    return this.#text.indexOf("\n", this.#start - this.#textFrom);
+  }
+
+  /** Makes `#text` that of the next bytes; false if each of them is not one character. */
+  #decodeTogether(pieceDecoder: PieceDecoder): boolean {
+    const start = this.#start;
+    const isSame = pieceDecoder === this.#textDecoder;
+    const isNext = this.#text !== "" && start > this.#textFrom; // there were lines
+    const isTried = isSame && start < this.#triedTo && !isNext;
+    if (isTried || !pieceDecoder.isAscii) return false;
+    this.#decodeFrom(start, pieceDecoder);
+    return this.#text !== "";
+  }
+
+  #decodeFrom(start: number, pieceDecoder: PieceDecoder): void {
+    const until = Math.min(start + TOGETHER, this.#end);
     const text = pieceDecoder.decoder.decode(this.#bytes.subarray(start, until));
     this.#textDecoder = pieceDecoder;
     this.#triedTo = until;
     this.#textFrom = start;
     // As many characters as bytes: then each byte is one, and both can be cut at the same places.
     this.#text = text.length === until - start ? text : "";
-    return this.#text.length >= end - start;
+  }
+
+  /** Leaves `#bytes` to the next buffer that needs as much, if nobody else has a part of it. */
+  #recycle(): void {
+    const { length } = this.#bytes;
+    if (this.#isOwn && !this.#isShared && length <= MOST_SPARE) spare = this.#bytes;
   }
 
   #forgetText(): void {
@@ -143,6 +215,7 @@ export class ByteBuffer {
 
   clear(): void {
     this.#forgetText();
+    this.#recycle();
     this.#bytes = EMPTY;
     this.#start = this.#end = 0;
     this.#isOwn = false;

@@ -22,6 +22,7 @@ import type { ByteStream } from "./network.ts";
 import { type Parser, ParserInput, readSoon, worthwhile } from "./parsing.ts";
 import { find, type Match, overrun, type Search, searchedIn } from "./separators.ts";
 import type { DirectStream, Receiver } from "./sides.ts";
+import type { PieceDecoder } from "./text.ts";
 
 /**
  * Takes the first bytes, up to the separator `match`; it is undefined at the end of the stream.
@@ -95,15 +96,16 @@ export class Incoming implements WatchedReader, Receiver {
 
   /** Refuses a read while another one is under way. */
   busy(scope: Scope, api: string): Promise<never> | undefined {
-    const other = this.#reading ?? this.#directRead?.scope;
+    // No direct read waits while there are bytes.
+    const other = this.#reading ?? (this.buffered > 0 ? undefined : this.#directRead?.scope);
     if (other === undefined) return undefined;
     return refused(scope, "StreamReader", busyError(api, scope, other, "the same stream"));
   }
 
   /** Takes a chunk that has come; undefined is the end. */
-  keep(chunk: Uint8Array | undefined): void {
+  keep(chunk: Uint8Array | undefined, isLent = false): void {
     if (chunk === undefined) this.hasEnded = true;
-    else this.buffer.append(chunk);
+    else this.buffer.append(chunk, isLent);
   }
 
   take(length: number): Uint8Array {
@@ -115,6 +117,13 @@ export class Incoming implements WatchedReader, Receiver {
 
   takeAll(): Uint8Array {
     return this.take(this.buffered);
+  }
+
+  /** Takes a line as text, if one is at hand that need not be searched for. */
+  takeLine(limit: number, decoder: PieceDecoder): string | undefined {
+    const line = this.#buffer?.takeLine(limit, decoder);
+    if (line !== undefined) this.#watch?.look(); // there is room again
+    return line;
   }
 
   drop(length: number): void {
@@ -147,14 +156,19 @@ export class Incoming implements WatchedReader, Receiver {
   }
 
   /** @internal Of a read that is direct. */
-  chunkCame(chunk: Uint8Array | undefined): unknown {
-    if (this.#reading !== undefined) return this.#kept(chunk);
+  chunkCame(chunk: Uint8Array | undefined, isLent?: boolean): unknown {
+    if (this.#reading !== undefined) return this.#kept(chunk, isLent);
     if (chunk === undefined) this.hasEnded = true;
     return chunk ?? NOTHING;
   }
 
-  #kept(chunk: Uint8Array | undefined): boolean {
-    this.keep(chunk);
+  /** @internal Whether the read takes several chunks, into the buffer. */
+  get copies(): boolean {
+    return this.#reading !== undefined;
+  }
+
+  #kept(chunk: Uint8Array | undefined, isLent?: boolean): boolean {
+    this.keep(chunk, isLent);
     return chunk !== undefined;
   }
 

@@ -6,13 +6,16 @@
 import type { Readable, Writable } from "node:stream";
 import { ignore } from "../structures/settlers.ts";
 import { afterDestroy, isSilent } from "./node-quirks.ts";
-import { readIntoMemory, takeOut, tellNoMore } from "./socket-reads.ts";
+import { FEW, lookAt, readIntoMemory, takeOut, tellNoMore } from "./socket-reads.ts";
 
 const OWNER: unique symbol = Symbol("asyncio-ts stream");
 
 /** What is told. A stream has one owner. */
 export interface StreamOwner {
-  dataArrived(chunk: Uint8Array): void;
+  /** What is lent is overwritten after the call. */
+  dataArrived(bytes: Uint8Array, isLent?: boolean): void;
+  /** Whether it copies now what it is lent. */
+  readonly copies: boolean;
   endArrived(): void;
   hostFailed(error: Error): void;
   hostClosed(): void;
@@ -23,7 +26,10 @@ interface Owned {
 }
 
 function onData(this: Owned, chunk: Uint8Array): void {
-  this[OWNER]?.dataArrived(chunk);
+  // Plain bytes: `slice` of a Buffer would not copy, and its text would look different from that of
+  // other streams.
+  const { buffer, byteOffset, length } = chunk;
+  this[OWNER]?.dataArrived(new Uint8Array(buffer as ArrayBuffer, byteOffset, length));
 }
 function onEnd(this: Owned): void {
   this[OWNER]?.endArrived();
@@ -57,7 +63,9 @@ export function ownReadable(readable: Readable, owner: StreamOwner): void {
 }
 
 function onRead(this: Owned, count: number, memory: Uint8Array): void {
-  this[OWNER]?.dataArrived(takeOut(count, memory));
+  const owner = this[OWNER];
+  const isLent = count > FEW && owner?.copies === true;
+  owner?.dataArrived(isLent ? lookAt(count, memory) : takeOut(count, memory), isLent);
 }
 
 /**

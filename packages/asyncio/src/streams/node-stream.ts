@@ -164,15 +164,16 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
   }
 
   /** @internal */
-  dataArrived(chunk: Uint8Array): void {
-    if (this.#isClosed || chunk.length === 0) return;
+  get copies(): boolean {
+    return this.#reading.copies;
+  }
+
+  /** @internal */
+  dataArrived(bytes: Uint8Array, isLent?: boolean): void {
+    if (this.#isClosed || bytes.length === 0) return;
     // Streams of the program may be fed by code that runs in a turn of ours.
     if (this.#source.isForeign !== true) this.#reading.hostTurned();
-    // Plain bytes: `slice` of a Buffer would not copy, and its text would look different from that
-    // of other streams.
-    this.#reading.arrived(
-      new Uint8Array(chunk.buffer as ArrayBuffer, chunk.byteOffset, chunk.length),
-    );
+    this.#reading.arrived(bytes, isLent);
     if (this.#reading.ahead < READ_AHEAD) return;
     this.#isFlowing = false;
     this.#readable?.pause();

@@ -9,13 +9,8 @@
  * in the time of an attempt is read first, up to half as much again.
  */
 
-import {
-  argumentError,
-  checkOptions,
-  InvalidStateError,
-  isThenable,
-  rangeError,
-} from "../errors/errors.ts";
+import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import { isThenable } from "../errors/render.ts";
 import { openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import { ignore } from "../structures/settlers.ts";

@@ -9,6 +9,7 @@
 import { argumentError, checkOptions, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
+import type { Scope } from "../kernel/scope.ts";
 import { disposeOf } from "./dispose.ts";
 import { Incoming, subjectOf, type Take } from "./incoming.ts";
 import { iterate, iterateText, iteratorOf, resultOf } from "./iteration.ts";
@@ -32,6 +33,7 @@ import {
   type BytesOption,
   decoderFor,
   type EncodingOption,
+  type PieceDecoders,
   pieceDecoders,
   TEXT,
   type TextOptions,
@@ -45,8 +47,24 @@ export interface ReaderOptions {
 
 export const READER: Names<ReaderOptions> = { limit: 1 };
 
+const READ_LINE = "`reader.readLine`";
+const LINE_SUBJECT = subjectOf(LINE);
+
+/**
+ * Of lines that are at hand so many count as one completion of the budget of a turn (R9): a turn
+ * of the host for fewer than have come at once costs more than they do (bench: lines).
+ */
+const LINES_A_COMPLETION = 4;
+let nLines = 0;
+
+type MakeOfLine<T> = (line: string | undefined) => T;
+const itself: MakeOfLine<string | undefined> = (line) => line;
+
 const takeBytes: Take<Uint8Array> = (incoming, match) =>
   incoming.take(match?.end ?? incoming.buffered);
+/** A line becomes a result when it is taken: a promise for that costs as much as the line. */
+const takeResult: Take<IteratorResult<Uint8Array, undefined>> = (incoming, match) =>
+  resultOf(takeBytes(incoming, match));
 
 /**
  * Reads from a connection, a pipe, or any ByteStream. One task reads at a time. All reads are
@@ -136,13 +154,14 @@ export class StreamReader implements AsyncDisposable {
   readLine(options: LimitOption & EncodingOption): Promise<string | undefined>;
   readLine(options?: LimitOption & BytesOption): Promise<Uint8Array>;
   readLine(options?: LimitOption & TextOptions): Promise<Uint8Array | string | undefined> {
-    const api = "`reader.readLine`";
+    const api = READ_LINE;
     if (options === undefined) return this.#search(api, LINE, undefined, takeBytes);
     try {
       checkOptions(api, options, READING);
       const { encoding, limit } = options;
       if (encoding === undefined) return this.#search(api, LINE, limit, takeBytes);
-      return this.#search(api, LINE, limit, this.#takeLineAs(api, encoding));
+      if (limit !== undefined) checkLimit(api, limit);
+      return this.#line(limit ?? this.limit, pieceDecoders(api, encoding), itself);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -174,7 +193,12 @@ export class StreamReader implements AsyncDisposable {
       const { encoding, limit } = options ?? NO_OPTIONS;
       const search = searchFor(api, separator);
       if (encoding === undefined) return this.#search(api, search, limit, takeBytes);
-      return this.#search(api, search, limit, this.#takeTextAs(api, encoding, search));
+      return this.#search(
+        api,
+        search,
+        limit,
+        this.#takeTextAs(pieceDecoders(api, encoding), search),
+      );
     } catch (error) {
       return Promise.reject(error);
     }
@@ -272,7 +296,7 @@ export class StreamReader implements AsyncDisposable {
 
   /** Lines with their "\n", as bytes, until the end. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
-    return this.#iterateLines(undefined, takeBytes);
+    return iteratorOf(() => this.#search(READ_LINE, LINE, undefined, takeResult));
   }
 
   /**
@@ -282,18 +306,10 @@ export class StreamReader implements AsyncDisposable {
    */
   lines(options: TextOptions & LimitOption = {}): AsyncIterableIterator<string> {
     checkOptions("`reader.lines`", options, READING);
-    const { encoding = "utf-8", limit } = options;
-    return this.#iterateLines(limit, this.#takeLineAs("`reader.lines`", encoding));
-  }
-
-  /** A line becomes a result when it is taken: a promise for that costs as much as the line. */
-  #iterateLines<T extends Uint8Array | string>(
-    limit: number | undefined,
-    take: Take<T | undefined>,
-  ): AsyncIterableIterator<T, undefined> {
-    const takeResult: Take<IteratorResult<T, undefined>> = (incoming, match) =>
-      resultOf(take(incoming, match));
-    return iteratorOf(() => this.#search("`reader.readLine`", LINE, limit, takeResult));
+    const { encoding = "utf-8", limit = this.limit } = options;
+    checkLimit("`reader.lines`", limit);
+    const decoders = pieceDecoders("`reader.lines`", encoding);
+    return iteratorOf(() => this.#line(limit, decoders, resultOf));
   }
 
   /**
@@ -373,19 +389,51 @@ export class StreamReader implements AsyncDisposable {
     const subject = subjectOf(search);
     const stop = scope.interruption(subject) ?? incoming.busy(scope, api);
     if (stop !== undefined) return stop;
+    return this.#searchIn(scope, api, search, limit, take);
+  }
+
+  #searchIn<T>(
+    scope: Scope,
+    api: string,
+    search: Search,
+    limit: number,
+    take: Take<T>,
+  ): Promise<T> {
+    const incoming = this.#incoming;
     const match = find(incoming.buffer, search, 0);
     if (match !== undefined && match.start <= limit)
-      return completed(scope, subject, take(incoming, match));
+      return completed(scope, subjectOf(search), take(incoming, match));
     return incoming.readUntil(scope, api, search, limit, take);
   }
 
-  #takeLineAs(api: string, encoding: string): Take<string | undefined> {
-    const take = this.#takeTextAs(api, encoding, LINE);
-    return (incoming, match) => (incoming.buffered === 0 ? undefined : take(incoming, match));
+  /** Reads a line as text; what `make` makes of it is the result. Undefined is the end. */
+  #line<T>(limit: number, decoders: PieceDecoders, make: MakeOfLine<T>): Promise<T> {
+    const scope = here();
+    const incoming = this.#incoming;
+    const stop = scope.interruption(LINE_SUBJECT) ?? incoming.busy(scope, READ_LINE);
+    if (stop !== undefined) return stop;
+    const decoder = this.#hasReadText ? decoders.others : decoders.first;
+    const line = incoming.takeLine(limit, decoder);
+    if (line === undefined) return this.#searchLine(scope, limit, decoders, make);
+    this.#hasReadText = true;
+    const isFree = !scope.loop.isExact && ++nLines % LINES_A_COMPLETION !== 0;
+    return isFree ? Promise.resolve(make(line)) : completed(scope, LINE_SUBJECT, make(line));
   }
 
-  #takeTextAs(api: string, encoding: string, search: Search): Take<string> {
-    const decoders = pieceDecoders(api, encoding);
+  /** Apart from `#line`, for functions cost what is around them also where they are not made. */
+  #searchLine<T>(
+    scope: Scope,
+    limit: number,
+    decoders: PieceDecoders,
+    make: MakeOfLine<T>,
+  ): Promise<T> {
+    const take = this.#takeTextAs(decoders, LINE);
+    return this.#searchIn(scope, READ_LINE, LINE, limit, (incoming, match) =>
+      make(incoming.buffered === 0 ? undefined : take(incoming, match)),
+    );
+  }
+
+  #takeTextAs(decoders: PieceDecoders, search: Search): Take<string> {
     return (incoming, match) => {
       const { buffer } = incoming;
       const end = match === undefined ? buffer.length : endOfText(buffer, search, match, 0);

@@ -22,8 +22,13 @@ export interface Sided extends ByteStream {
 
 /** For whom a read is: who reads may want something else than the chunk. */
 export interface Receiver {
-  /** Makes what the read gives of the chunk that it has got; undefined is the end. */
-  chunkCame(chunk: Uint8Array | undefined): unknown;
+  /**
+   * Makes what the read gives of the chunk that it has got; undefined is the end. What is lent is
+   * overwritten after the call.
+   */
+  chunkCame(chunk: Uint8Array | undefined, isLent?: boolean): unknown;
+  /** Whether it copies now what it is lent. */
+  readonly copies: boolean;
 }
 
 /** A stream of which a reader hands on the promises, without one of its own (bench: echo, idle). */
@@ -35,7 +40,7 @@ export interface DirectStream {
 }
 
 /** Of those who read the stream itself. */
-const PLAIN: Receiver = { chunkCame: (chunk) => chunk };
+const PLAIN: Receiver = { chunkCame: (chunk) => chunk, copies: false };
 
 /** What has come and was not read, and the read that waits: one at a time. */
 export class ReadSide {
@@ -114,8 +119,16 @@ export class ReadSide {
     if (loop?.isExact === false) loop.hostTurned();
   }
 
-  /** Bytes have come. They are kept, and not copied unless they are few. */
-  arrived(bytes: Uint8Array): void {
+  /** Whether a read waits that takes all that comes, and copies it. */
+  get copies(): boolean {
+    return this.#receiver.copies && this.isWaiting && this.#reader?.offer === Infinity;
+  }
+
+  /**
+   * Bytes have come. They are kept, and not copied unless they are few, or lent, as they are only
+   * where `copies` says so.
+   */
+  arrived(bytes: Uint8Array, isLent?: boolean): void {
     const reader = this.#reader;
     if (reader?.state !== "parked") {
       this.#keep(bytes);
@@ -123,7 +136,8 @@ export class ReadSide {
     }
     const most = reader.offer as number; // left there by `wait`
     if (bytes.length > most) this.#keep(bytes.subarray(most));
-    reader.resume(this.#receiver.chunkCame(bytes.length > most ? bytes.subarray(0, most) : bytes));
+    const taken = bytes.length > most ? bytes.subarray(0, most) : bytes;
+    reader.resume(this.#receiver.chunkCame(taken, isLent));
   }
 
   #keep(bytes: Uint8Array): void {

@@ -1,10 +1,10 @@
 /**
  * Contexts: the values of context variables (tasks/context-var.ts). A task starts with a copy of
- * its creator's; all branches of a task share one (S184 to S186). A copy shares the map of its
- * original until one of the two writes, so creating a task copies nothing.
+ * its creator's; all branches of a task share one (S184 to S186). A map of values never changes, so
+ * copies share it, and creating a task copies nothing: a write makes another map.
  */
 
-export type ContextValues = Map<Variable<unknown>, unknown>;
+export type ContextValues = ReadonlyMap<Variable<unknown>, unknown>;
 
 /** A ContextVar, as its context sees it: a key, and the type of its values. */
 export interface Variable<T> {
@@ -23,23 +23,20 @@ export interface Variable<T> {
  */
 export class Context {
   #values: ContextValues;
-  #shared: boolean; // whether another context may hold the same map
 
   /** @internal */
-  constructor(values?: ContextValues) {
-    this.#values = values ?? new Map();
-    this.#shared = values !== undefined;
-  }
-
-  /** A context of its own with the values of this one. Cheap: copied when one of them changes. */
-  copy(): Context {
-    return new Context(this.share());
+  constructor(values: ContextValues = new Map()) {
+    this.#values = values;
   }
 
   /** @internal What a copy starts with, if one is ever needed (bench: memory). */
-  share(): ContextValues {
-    this.#shared = true;
+  get values(): ContextValues {
     return this.#values;
+  }
+
+  /** A context of its own with the values of this one. Cheap: they share what does not change. */
+  copy(): Context {
+    return new Context(this.#values);
   }
 
   /**
@@ -71,12 +68,10 @@ export class Context {
 
   /** @internal A value that is `undefined` is not an absent one, hence `present`. */
   write(variable: Variable<unknown>, present: boolean, value: unknown): void {
-    if (this.#shared) {
-      this.#values = new Map(this.#values);
-      this.#shared = false;
-    }
-    if (present) this.#values.set(variable, value);
-    else this.#values.delete(variable);
+    const values = new Map(this.#values);
+    if (present) values.set(variable, value);
+    else values.delete(variable);
+    this.#values = values;
   }
 }
 

@@ -1,8 +1,6 @@
 /**
  * The timers of a loop: a heap ordered by deadline, then by the order in which they were set
- * (S162). A cancelled timer stays in it until it comes up, or until more than half of the heap is
- * cancelled and it is rebuilt. So cancelling costs no search, and a million timeouts set and
- * cancelled leave fewer than COMPACT_ABOVE entries behind.
+ * (S162). Each timer knows its place in it, so a cancelled one leaves at once and without a search.
  */
 
 /** What a timer wakes, inside the loop: it must not throw and must not call user code. */
@@ -14,6 +12,7 @@ export class Timer {
   readonly when: number; // in seconds on the clock of the loop
   readonly sequence: number;
   target: TimerTarget | undefined; // undefined once the timer has fired or was cancelled
+  place = 0; // in the heap, while it has a target
 
   constructor(when: number, sequence: number, target: TimerTarget | undefined) {
     this.when = when;
@@ -33,19 +32,13 @@ export function formatSeconds(seconds: number): string {
 }
 
 const ARITY = 4; // half the levels of a binary heap, and siblings share cache lines (bench: timers)
-const COMPACT_ABOVE = 512;
 
 export class TimerHeap {
   #heap: Timer[] = [];
   #sequence = 0;
-  #cancelled = 0;
 
   /** How many timers are still to fire. */
   get live(): number {
-    return this.#heap.length - this.#cancelled;
-  }
-  /** How many entries the heap holds, the cancelled ones included. */
-  get size(): number {
     return this.#heap.length;
   }
 
@@ -57,58 +50,40 @@ export class TimerHeap {
 
   /** Cancelling a timer that has fired or was cancelled does nothing. */
   cancel(timer: Timer): void {
-    if (timer.target === undefined) return;
-    timer.target = undefined;
-    this.#cancelled++;
-    const { size } = this;
-    if (size > COMPACT_ABOVE && this.#cancelled * 2 > size) this.#compact();
+    if (timer.target !== undefined) this.#remove(timer);
   }
 
   /** The deadline of the next timer that will fire, Infinity if there is none. */
   next(): number {
-    const heap = this.#heap;
-    while (heap.length > 0) {
-      const first = heap[0] as Timer; // length > 0
-      if (first.target !== undefined) return first.when;
-      this.#cancelled--;
-      this.#removeFirst();
-    }
-    return Number.POSITIVE_INFINITY;
+    return this.#heap[0]?.when ?? Number.POSITIVE_INFINITY;
   }
 
   /** Fires all timers that are due at `now`, also those that are set meanwhile. */
   fireDue(now: number): void {
     while (this.next() <= now) {
-      const timer = this.#heap[0] as Timer; // next() is finite, so there is a live first one
-      const target = timer.target as TimerTarget; // live: it has a target
-      timer.target = undefined;
-      this.#removeFirst();
-      target.timerDue(timer);
+      const first = this.#heap[0] as Timer; // next() is finite, so there is one
+      const target = first.target as TimerTarget; // it has one while it is in the heap
+      this.#remove(first);
+      target.timerDue(first);
     }
   }
 
   /** What the timers will wake, in no order. */
   targets(): TimerTarget[] {
-    return this.#heap.flatMap(({ target }) => (target === undefined ? [] : [target]));
+    return this.#heap.map(({ target }) => target as TimerTarget); // as above
   }
 
   clear(): void {
     for (const timer of this.#heap) timer.target = undefined;
     this.#heap = [];
-    this.#cancelled = 0;
   }
 
-  #compact(): void {
-    const live = this.#heap.filter((timer) => timer.target !== undefined);
-    this.#heap = live;
-    this.#cancelled = 0;
-    for (let index = Math.floor((live.length - 2) / ARITY); index >= 0; index--)
-      this.#siftDown(index, live[index] as Timer);
-  }
-
-  #removeFirst(): void {
-    const last = this.#heap.pop() as Timer;
-    if (this.#heap.length > 0) this.#siftDown(0, last);
+  #remove(timer: Timer): void {
+    timer.target = undefined;
+    const last = this.#heap.pop() as Timer; // there is at least this one
+    if (last === timer) return;
+    this.#siftDown(timer.place, last);
+    if (last.place === timer.place) this.#siftUp(last.place, last); // it may belong further up
   }
 
   #siftUp(start: number, timer: Timer): void {
@@ -119,9 +94,11 @@ export class TimerHeap {
       const parent = heap[parentIndex] as Timer;
       if (!comesBefore(timer, parent)) break;
       heap[index] = parent;
+      parent.place = index;
       index = parentIndex;
     }
     heap[index] = timer;
+    timer.place = index;
   }
 
   #siftDown(start: number, timer: Timer): void {
@@ -132,13 +109,16 @@ export class TimerHeap {
       const firstChild = index * ARITY + 1;
       if (firstChild >= length) break;
       let least = firstChild;
-      for (let child = firstChild + 1; child < Math.min(firstChild + ARITY, length); child++)
-        if (comesBefore(heap[child] as Timer, heap[least] as Timer)) least = child;
-      if (!comesBefore(heap[least] as Timer, timer)) break;
-      heap[index] = heap[least] as Timer;
+      for (let other = firstChild + 1; other < Math.min(firstChild + ARITY, length); other++)
+        if (comesBefore(heap[other] as Timer, heap[least] as Timer)) least = other;
+      const child = heap[least] as Timer;
+      if (!comesBefore(child, timer)) break;
+      heap[index] = child;
+      child.place = index;
       index = least;
     }
     heap[index] = timer;
+    timer.place = index;
   }
 }
 

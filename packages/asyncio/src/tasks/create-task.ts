@@ -4,8 +4,8 @@ import { argumentError, checkCoroutine, checkOptions, checkSeconds } from "../er
 import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
-import { checkSignalType } from "../ports/abort.ts";
 import { Context } from "../structures/context-values.ts";
+import { bindTask, checkSignalType } from "./abort.ts";
 
 const KNOWN: Names<TaskOptions> = { name: 1, context: 1, eagerStart: 1, signal: 1, cancelGrace: 1 };
 
@@ -19,7 +19,9 @@ export function createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): T
   const { loop } = here();
   loop.checkOpen("`createTask`");
   checkTaskOptions("`createTask`", options);
-  return new Task(loop, coroutine, options);
+  const task = new Task(loop, coroutine, options);
+  bindTask(task, options?.signal);
+  return task;
 }
 
 /** @throws TypeError or RangeError for wrong options, in the name of the call. */

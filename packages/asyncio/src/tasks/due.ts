@@ -52,9 +52,9 @@ export function isCancelled(): boolean {
 }
 
 /**
- * Throws the CancelledError that the next operation of the running code would reject with, if
- * there is one. It is delivered by that: code that catches it can await while it cleans up. For
- * loops that compute. Sources: `ensureActive` of Kotlin, Trio's `checkpoint_if_cancelled`.
+ * Throws the CancelledError that the next operation of the running code would reject with, if there
+ * is one. Throwing it counts as delivering it, so code that catches it can await while it cleans
+ * up. For loops that compute. Sources: `ensureActive` of Kotlin, Trio's `checkpoint_if_cancelled`.
  *
  * @example
  * const hashing = asyncio.createTask(async () => {

@@ -7,8 +7,9 @@
  * ones, and the call goes on waiting until they have ended (F22).
  */
 
-import { argumentError, CancelledError, checkOptions, isThenable } from "../errors/errors.ts";
+import { argumentError, CancelledError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { isThenable } from "../errors/render.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
@@ -45,11 +46,11 @@ export type Settled<A extends readonly Awaitable<unknown>[]> = {
 };
 
 /**
- * Runs or awaits all of them and gives their results in the order of the arguments. Takes them one
- * by one, or as an array with options. Thunks run as tasks of this call.
+ * Runs all thunks as tasks of this call, awaits all tasks and promises, and gives the results in
+ * the order of the arguments. Takes them one by one, or as an array with options.
  *
- * The first failure rejects the call at once; the others go on, and one that fails later is
- * reported to the exception handler, where asyncio is silent. With `returnExceptions` failures
+ * The first failure rejects the call at once. The others go on, and a failure that comes later is
+ * reported to the exception handler (asyncio is silent about it). With `returnExceptions` failures
  * stand among the results instead. Cancelled, it cancels what it started or awaits and waits until
  * all of it has ended; bare promises it stops waiting for at once. Prefer `taskGroup` when a
  * failure has to stop the others. Source: asyncio.gather.

@@ -6,7 +6,7 @@ import type { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { Child, type Parent } from "./owners.ts";
 
-export type AnyStarting = Pick<Starting<unknown>, "isStarted" | "child" | "ended">;
+export type AnyStarting = Pick<Starting<unknown>, "isStarted" | "hasBegun" | "ended">;
 
 /** A task in its group. */
 export class GroupChild extends Child<GroupChild> {
@@ -37,18 +37,25 @@ export class GroupChild extends Child<GroupChild> {
 /** One `group.start` on its way: until it is ready, the child answers to the caller of `start`. */
 export class Starting<V> {
   readonly wait: Wait<V>;
-  child: Task<unknown> | undefined = undefined;
+  #child: Task<unknown> | undefined = undefined;
   isStarted = false;
 
   constructor(scope: Scope) {
     const subject = {
-      describeWait: () => `${this.child?.describe() ?? "a task"} to be started`,
-      waitsOn: () => (this.child === undefined ? [] : [this.child]),
+      describeWait: () => `${this.#child?.describe() ?? "a task"} to be started`,
+      waitsOn: () => (this.#child === undefined ? [] : [this.#child]),
     };
     this.wait = park<V>(scope, subject, (_wait, cancellation) => {
-      if (this.child?.cancelling() === 0) this.child.forwardCancel(cancellation);
+      if (this.#child?.cancelling() === 0) this.#child.forwardCancel(cancellation);
       return false;
     });
+  }
+
+  /** An eager child has had its first step, in which it may have cancelled the caller. */
+  hasBegun(child: Task<unknown>): void {
+    this.#child = child;
+    const { state, cancellation } = this.wait;
+    if (state === "parked" && cancellation !== undefined) child.forwardCancel(cancellation);
   }
 
   started(value: V): void {
@@ -79,4 +86,17 @@ export function describeChildren(children: readonly Task<unknown>[], group: stri
   const more = children.length > names.length ? ", ..." : "";
   const count = children.length === 1 ? "one task" : `${children.length} tasks`;
   return `the ${count} of ${group} (${names.join(", ")}${more})`;
+}
+
+/** What refuses a child of a group that has ended, or is ending. */
+export function cannotStart(
+  api: string,
+  child: string,
+  group: string,
+  hasEnded: boolean,
+): InvalidStateError {
+  const what = child === "" ? "a task" : JSON.stringify(child);
+  const why = hasEnded ? "has ended" : "is being cancelled";
+  const cure = "Start it before that, or in a group that lives longer";
+  return new InvalidStateError(`${api} cannot start ${what}: ${group} ${why}. ${cure}`);
 }

@@ -46,9 +46,9 @@ const KNOWN: Names<MapConcurrentOptions> = { limit: 1, ordered: 1, onError: 1 };
  * Nothing is read before the first result is asked for, and never more than `limit` items ahead of
  * the results that were taken: a slow consumer slows the source down.
  *
- * A failure of `fn` or of the source comes out in the place of its item, after everything before
- * it, and bare; the items after it are cancelled, and have ended by then. Leaving the loop early,
- * or being cancelled in it, cancels all that is under way, waits until it has ended, and closes the
+ * A failure of `fn` or of the source comes out as it is, in the place of its item, after everything
+ * before it. The items after it are cancelled, and have ended by then. Leaving the loop early, or
+ * being cancelled in it, cancels all that is under way, waits until it has ended, and closes the
  * source. A source that gives nothing cannot hold the loop up: streams are destroyed, and what does
  * not answer within `cancelGrace` seconds is left and reported. A map that is never asked for a
  * result does nothing, and is reported with its line. Several tasks may take from one map: each

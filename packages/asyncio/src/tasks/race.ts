@@ -172,8 +172,8 @@ function isHeld(value: unknown): boolean {
 /**
  * Runs all thunks side by side; the first to end wins, with its value or its failure. The others
  * are cancelled and awaited before the call settles. Takes them one by one, or as an array with
- * options. A loser that fails while it ends is reported
- * to the exception handler. What Promise.race leaves running, this does not.
+ * options. A loser that fails while it ends is reported to the exception handler. Promise.race
+ * leaves the losers running; this does not.
  *
  * @example
  * const winner = await asyncio.race(() => asyncio.sleep(0.001, "fast"), () => asyncio.sleep(3600,

@@ -8,7 +8,8 @@
  * return, and has as long as a grace period to answer.
  */
 
-import { CancelledError, isThenable } from "../errors/errors.ts";
+import { CancelledError } from "../errors/errors.ts";
+import { isThenable } from "../errors/render.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { ignore } from "../structures/settlers.ts";

@@ -6,7 +6,7 @@ import { runInScope } from "../kernel/context.ts";
 import { recognised } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Task, TaskOptions } from "../kernel/task.ts";
-import { checkSignal } from "../ports/abort.ts";
+import { checkSignal } from "./abort.ts";
 import { ExceptionGroup } from "./exception-group.ts";
 import type { SignalOption } from "./timeouts.ts";
 

@@ -13,8 +13,7 @@
  * for the children with one wait in the scope around it; that wait is never rejected early, it
  * forwards the cancellation to the children (R15).
  *
- * Source of the semantics: asyncio.TaskGroup (S87 to S104), `limit` and `start` as in Trio and
- * AnyIO.
+ * Sources: asyncio.TaskGroup (S87 to S104); `limit` and `start` as in Trio and AnyIO.
  */
 
 import {
@@ -23,19 +22,25 @@ import {
   checkCoroutine,
   checkCount,
   checkOptions,
-  InvalidStateError,
 } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { currentContext } from "../kernel/context.ts";
+import { cancelIfDue } from "../kernel/delivery.ts";
 import { here, makeDueAgain, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { bindSignal } from "../ports/abort.ts";
 import { LinkedList } from "../structures/linked-list.ts";
+import { bindSignal, bindTask } from "./abort.ts";
 import { checkTaskOptions } from "./create-task.ts";
 import { excuse } from "./excuse.ts";
-import { type AnyStarting, describeChildren, GroupChild, Starting } from "./group-child.ts";
+import {
+  type AnyStarting,
+  cannotStart,
+  describeChildren,
+  GroupChild,
+  Starting,
+} from "./group-child.ts";
 import {
   type BodyOutcome,
   checkGroupOptions,
@@ -44,8 +49,6 @@ import {
   type StartOptions,
   type TaskGroupOptions,
 } from "./task-group-options.ts";
-
-const MADE_BY_CALL = "Use `taskGroup(async (group) => ...)`";
 
 /**
  * Runs `body` with a group that it can start tasks in, waits until the body and all the tasks have
@@ -134,8 +137,8 @@ export class TaskGroup<R = unknown> {
 
   /** @internal Groups are made by `taskGroup`. */
   constructor(options: TaskGroupOptions) {
-    if (options === undefined)
-      throw argumentError("`new TaskGroup`", "options", options, MADE_BY_CALL);
+    const cure = "Use `taskGroup(async (group) => ...)`";
+    if (options === undefined) throw argumentError("`new TaskGroup`", "options", options, cure);
     const { limit = Number.POSITIVE_INFINITY, name, signal, onError = "cancel" } = options;
     this.name = name;
     this.#failures = new Failures(this, onError);
@@ -162,9 +165,14 @@ export class TaskGroup<R = unknown> {
    * `coroutine` is not a function.
    */
   createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): Task<T> {
-    checkCoroutine("`group.createTask`", coroutine);
-    this.#checkOpen("`group.createTask`", options?.name ?? coroutine.name);
-    checkTaskOptions("`group.createTask`", options);
+    return this.createTaskFor("`group.createTask`", coroutine, options);
+  }
+
+  /** @internal The same for `api`, the call of the program that the child is started for. */
+  createTaskFor<T>(api: string, coroutine: Coroutine<T>, options?: TaskOptions): Task<T> {
+    checkCoroutine(api, coroutine);
+    this.#checkOpen(api, options?.name ?? coroutine.name);
+    checkTaskOptions(api, options);
     return this.#add(coroutine, options, undefined);
   }
 
@@ -298,8 +306,7 @@ export class TaskGroup<R = unknown> {
       forwardCancel,
     );
     this.#join = join;
-    const interruption = this.#outer.mayBeDue ? this.#outer.takeDue() : undefined;
-    if (interruption !== undefined) join.cancel(interruption);
+    cancelIfDue(join as Wait);
     try {
       await join.promise;
     } catch (error) {
@@ -366,10 +373,11 @@ export class TaskGroup<R = unknown> {
     if (hasPlace) this.#running++;
     const task = new Task(this.#scope.loop, coroutine, options, !hasPlace);
     const child = new GroupChild(this, task, place, hasPlace, starting);
-    if (starting !== undefined) starting.child = task;
     this.#children.add(child);
     if (!hasPlace) this.#firstHeld ??= child;
     task.listen(child);
+    starting?.hasBegun(task);
+    bindTask(task, options?.signal);
     // An eager child may have ended its own group in its first step.
     if (this.#state === "aborting") this.#cancelChildren(this.#scope.newCancellation("group"));
     return task;
@@ -420,14 +428,8 @@ export class TaskGroup<R = unknown> {
     // that it came too late.
     const interruption = this.#state === "aborting" ? here().takeDue() : undefined;
     if (interruption !== undefined) throw this.#excused(api, new CancelledError(interruption));
-    const found =
-      this.#state === "closed"
-        ? `${this.describeWait()} has ended`
-        : `${this.describeWait()} is being cancelled`;
-    const cure = "Start it before that, or in a group that lives longer";
-    const what = child === "" ? "a task" : JSON.stringify(child);
-    const error = new InvalidStateError(`${api} cannot start ${what}: ${found}. ${cure}`);
-    throw this.#excused(api, error);
+    const hasEnded = this.#state === "closed";
+    throw this.#excused(api, cannotStart(api, child, this.describeWait(), hasEnded));
   }
 
   /**

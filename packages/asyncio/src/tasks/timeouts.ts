@@ -18,8 +18,8 @@ import { realHost } from "../kernel/host.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
-import { bindSignal, checkSignal } from "../ports/abort.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { bindSignal, checkSignal } from "./abort.ts";
 import { noticeFakeTimers } from "./fake-timers.ts";
 
 /** Options of everything that opens a scope. */

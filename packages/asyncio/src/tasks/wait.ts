@@ -9,11 +9,11 @@ import {
   CancelledError,
   checkOptions,
   checkSeconds,
-  isThenable,
   rangeError,
   TimeoutError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { isThenable } from "../errors/render.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
@@ -47,8 +47,8 @@ const RETURN_WHEN: readonly ReturnWhen[] = ["FIRST_COMPLETED", "FIRST_EXCEPTION"
 /**
  * Waits for tasks and futures, and gives those that are done and those that are not. Cancels
  * nothing and throws none of their failures, also when `delay` is over, and also when it is
- * cancelled itself. A cancelled task is done, but not a failure. Looking at a result does not
- * become unnecessary: failures do not count as observed by `wait`.
+ * cancelled itself. A cancelled task is done, but not a failure. `wait` does not count as a look at
+ * a failure: one that no code looks at is still reported.
  *
  * @example
  * const quick = asyncio.createTask(() => asyncio.sleep(0.001));
@@ -139,9 +139,10 @@ async function untilEnough(
 
 /**
  * Awaits a task, a future or what a thunk does, for at most `seconds`. When the time is over the
- * work is cancelled, and when it has ended the call rejects with a TimeoutError; a failure or a
- * value that it ends with goes first. With 0 or less, work that is not done is cancelled without
- * being started. `null` means no limit. A bare promise is refused: it could not be cancelled.
+ * work is cancelled, and when it has ended by that, the call rejects with a TimeoutError. If it
+ * ends with a value or a failure all the same, the call ends with that. With 0 or less, work that
+ * is not done is cancelled without being started. `null` means no limit. A bare promise is refused:
+ * it could not be cancelled.
  *
  * @example
  * await assert.rejects(asyncio.waitFor(() => asyncio.sleep(3600), 0.01), asyncio.TimeoutError);
@@ -379,8 +380,8 @@ function watchOrphan(inner: Future<unknown>): void {
 /**
  * Waits for work without passing cancellations on to it: cancelled, the call rejects at once and
  * the work goes on. If it fails after that, the failure is reported to the exception handler, once.
- * A thunk becomes a task of its own; it ends with the run at the latest. Prefer a shielded
- * CancelScope, or `cleanup`, which do not orphan anything.
+ * A thunk becomes a task of its own, also under a pending cancellation; it ends with the run at the
+ * latest. Prefer a shielded CancelScope, or `cleanup`, which do not orphan anything.
  *
  * @example
  * const disk = new asyncio.Event();
@@ -393,15 +394,12 @@ export async function shield<T>(work: Awaitable<T>): Promise<T> {
   if (typeof work !== "function" && !isThenable(work))
     throw argumentError("`shield`", "a task, a future, a function or a promise", work);
   const scope = here();
-  // A bare promise runs already: should the call be rejected, its failure must not end as an
-  // unhandled one.
-  const known = typeof work === "function" ? undefined : toFuture(work);
+  const inner = toFuture(work); // in any case: what a `finally` shields must be done, as in CPython
   const stop = scope.interruption("shield");
   if (stop !== undefined) {
-    if (known !== undefined) watchOrphan(known);
+    watchOrphan(inner);
     await stop;
   }
-  const inner = known ?? toFuture(work);
   if (inner.done()) return await inner;
   const subject = {
     describeWait: () => `shield of ${inner.describe()}`,

@@ -2,15 +2,17 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
   createTask,
+  DeadlockError,
   InvalidStateError,
   next,
   putting,
+  run,
   select,
   sleep,
   taskGroup,
 } from "../../src/index.ts";
 import { BrokenChannel, channel, EndOfChannel, type Receiver } from "../../src/patterns.ts";
-import { cancelSweep, explore } from "../../src/testing.ts";
+import { cancelSweep, explore, VirtualLoop } from "../../src/testing.ts";
 import { conforms } from "../conformance.ts";
 import { collectReports, rejection, virtual } from "../virtual.ts";
 
@@ -253,3 +255,20 @@ for (const capacity of [0, 1, Number.POSITIVE_INFINITY]) {
     await cancelSweep(body);
   });
 }
+
+test("a sender that was forgotten is told by the deadlock, with how many are open", async () => {
+  const forgetful = run(
+    async () => {
+      const [sender, receiver] = channel<number>(1, { name: "readings" });
+      using clone = sender.clone();
+      await clone.send(1);
+      for await (const _ of receiver);
+    },
+    { loop: new VirtualLoop() },
+  );
+
+  const error = await rejection(forgetful);
+
+  assert.ok(error instanceof DeadlockError);
+  assert.match(error.message, /"readings", 2 senders open, to receive from/);
+});

@@ -81,6 +81,29 @@ test("aligned: at multiples on the wall clock", async () => {
 });
 
 test(
+  "aligned: a wall clock that is set while it ticks moves no tick",
+  virtual(async (loop) => {
+    const begun = loop.time();
+    const { now } = Date;
+    try {
+      Date.now = () => 42_000;
+      const ticks = interval(60, { aligned: true });
+      for (const [clock, due] of [
+        [0, 18],
+        [1e9, 78],
+        [42_000, 138],
+      ] as const) {
+        Date.now = () => clock;
+        await ticks.next();
+        assert.equal(loop.time() - begun, due);
+      }
+    } finally {
+      Date.now = now;
+    }
+  }),
+);
+
+test(
   "a deadline ends it where it waits, and where it is late",
   virtual(async (loop) => {
     const { timeout, TimeoutError } = asyncio;

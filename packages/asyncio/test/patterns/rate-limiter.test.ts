@@ -312,6 +312,23 @@ suite("what it tells", () => {
   );
 });
 
+test(
+  "the wall clock may be set: nobody looks at it",
+  virtual(async (loop) => {
+    const { now } = Date;
+    Date.now = () => assert.fail("it is looked at");
+    try {
+      const limiter = new RateLimiter({ rate: 1 });
+      for (const due of [0, 1, 2]) {
+        await limiter.take();
+        assert.equal(loop.time(), due);
+      }
+    } finally {
+      Date.now = now;
+    }
+  }),
+);
+
 test("wrong arguments are refused", async () => {
   const limiter = new RateLimiter({ rate: 1, burst: 2 });
 

@@ -81,6 +81,19 @@ describe("a shared resource", () => {
   );
 
   test(
+    "refuses users when its owner has ended, in the name of the call",
+    virtual(async () => {
+      const owner = await taskGroup(async (group) => group);
+      const shared = new Shared(makeThing().thing, { owner });
+
+      await assert.rejects(
+        shared.run(() => {}),
+        /^InvalidStateError: `shared\.run` cannot start .*: a task group has ended/,
+      );
+    }),
+  );
+
+  test(
     "stays open for a while",
     virtual(async () => {
       const { thing, log } = makeThing();

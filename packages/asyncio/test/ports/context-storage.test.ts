@@ -68,3 +68,19 @@ test("a page of a browser that a test framework imitates on Node has what it nee
     AsyncLocalStorage,
   );
 });
+
+test("what a place is tried with is in no context any more", () => {
+  let disabled = 0;
+  const process = {
+    getBuiltinModule: () => ({
+      AsyncLocalStorage: class extends AsyncLocalStorage<unknown> {
+        override disable(): void {
+          disabled++;
+        }
+      },
+    }),
+  };
+
+  assert.notEqual(inPlaceWith({ process }), undefined);
+  assert.equal(disabled, 1);
+});

@@ -5,6 +5,7 @@ import { pieceDecoders } from "../../src/streams/text.ts";
 import { drawer } from "../../src/testing/random.ts";
 
 const NEWLINE = 10;
+const CARRIAGE_RETURN = 13;
 
 /** Text of ASCII, of other characters, broken at will; with line ends in it. */
 function someBytes(random: () => number, length: number): Uint8Array {
@@ -50,6 +51,85 @@ test("pieces of text are those of their bytes, whatever comes in which chunks", 
       buffer.drop(end - taken);
       taken = end;
     }
+  }
+});
+
+/** The text of a line without its "\n". */
+function lineIn(bytes: Uint8Array, decoder: InstanceType<typeof TextDecoder>): string {
+  return decoder.decode(bytes.at(-1) === CARRIAGE_RETURN ? bytes.subarray(0, -1) : bytes);
+}
+
+test("lines that are taken as text are those of their bytes, whatever comes in which chunks", () => {
+  let [quick, slow] = [0, 0];
+  for (let seed = 1; seed <= 16; seed++) {
+    const draw = drawer(seed);
+    const random = () => draw(1e6) / 1e6;
+    const encoding = seed % 4 === 0 ? "latin1" : "utf-8";
+    const { first, others } = pieceDecoders("`test`", encoding);
+    // Also lines of more than is decoded at once, and some that end in "\r\n".
+    const longest = seed % 3 === 0 ? 30_000 : 200;
+    const all = someBytes(random, 30_000).filter((byte) => byte < 128 || seed % 2 === 0);
+    for (let at = 0; at < all.length; at += Math.ceil(random() * longest)) all[at] = NEWLINE;
+    for (let at = 1; at < all.length; at += 1 + Math.floor(random() * 400))
+      if (all[at] === NEWLINE) all[at - 1] = CARRIAGE_RETURN;
+    const buffer = new ByteBuffer();
+    let [came, taken] = [0, 0];
+    while (taken < all.length) {
+      if (came < all.length && (buffer.length === 0 || random() < 0.2)) {
+        const size = Math.min(1 + Math.floor(random() * 20_000), all.length - came);
+        buffer.append(all.slice(came, came + size), random() < 0.3);
+        came += size;
+        continue;
+      }
+      const pieceDecoder = random() < 0.05 ? first : others;
+      const found = all.subarray(taken, came).indexOf(NEWLINE);
+      const limit = random() < 0.1 ? 50 : all.length;
+      const line = buffer.takeLine(limit, pieceDecoder);
+      if (line === undefined) {
+        slow++;
+        const size = found === -1 ? buffer.length : found + 1;
+        buffer.drop(size);
+        taken += size;
+        continue;
+      }
+      quick++;
+      const expected = lineIn(all.subarray(taken, taken + found), pieceDecoder.decoder);
+      assert.equal(line, expected, `seed ${seed}`);
+      assert.ok(found !== -1 && found <= limit, `seed ${seed}`);
+      taken += found + 1;
+      assert.equal(buffer.length, came - taken);
+    }
+  }
+  assert.ok(quick > slow, `${quick} lines were taken, and ${slow} were not`);
+});
+
+test("what is lent is copied, and arrays that serve again take nothing from who has a part", () => {
+  for (let seed = 1; seed <= 16; seed++) {
+    const draw = drawer(seed);
+    const lent = new Uint8Array(9000);
+    const buffers = [new ByteBuffer(), new ByteBuffer(), new ByteBuffer()].map((buffer) => ({
+      buffer,
+      came: 0,
+      taken: 0,
+    }));
+    const given: { readonly piece: Uint8Array; readonly first: number }[] = [];
+    for (let round = 0; round < 300; round++) {
+      const one = buffers[draw(buffers.length)] ?? assert.fail();
+      const chunk = lent.subarray(0, 1 + draw(lent.length));
+      for (let index = 0; index < chunk.length; index++) chunk[index] = one.came + index;
+      one.buffer.append(chunk, true);
+      one.came += chunk.length;
+      lent.fill(0);
+      // Mostly to the end: then the array may serve another buffer.
+      const size = draw(3) === 0 ? draw(one.buffer.length) : one.buffer.length;
+      if (draw(3) > 0) one.buffer.drop(size);
+      else given.push({ piece: one.buffer.take(size), first: one.taken });
+      one.taken += size;
+    }
+    for (const { buffer, taken } of buffers)
+      given.push({ piece: buffer.take(buffer.length), first: taken });
+    for (const { piece, first } of given)
+      assert.ok(piece.every((byte, index) => byte === (first + index) % 256, `seed ${seed}`));
   }
 });
 

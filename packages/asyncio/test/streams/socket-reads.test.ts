@@ -117,3 +117,20 @@ test("what is taken out is a copy", () => {
   assert.equal(all.length, memory.length);
   assert.ok(all.every((byte) => byte === 1));
 });
+
+test("copies of few bytes share memory, which nobody can send away", { skip }, () => {
+  const memory = new Uint8Array(65_536);
+  const copies = [5, 5, 3000, 5, 4000, 4096, 5].map((count, index) => {
+    memory.fill(index + 1);
+    return { copy: takeOut(count, memory), count, value: index + 1 };
+  });
+
+  for (const { copy, count, value } of copies) {
+    assert.equal(copy.length, count);
+    assert.ok(copy.every((byte) => byte === value));
+    assert.throws(
+      () => structuredClone(copy, { transfer: [copy.buffer as ArrayBuffer] }),
+      /DataCloneError|transfer/i,
+    );
+  }
+});

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import {
   allTasks,
   CancelledError,
+  CancelScope,
   createTask,
   currentTask,
   Future,
@@ -13,6 +14,7 @@ import {
   TaskGroup,
   taskGroup,
 } from "../../src/index.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { rejection, virtual } from "../virtual.ts";
 import { failing, forever, messages } from "./groups.ts";
 
@@ -319,6 +321,27 @@ describe("start", () => {
       assert.deepEqual(log, ["child", "cancelled"]);
     }),
   );
+
+  onBothLoops("an eager child that cancels the caller of start is cancelled by that", async () => {
+    const log: string[] = [];
+    await taskGroup(async (group) => {
+      const scope = new CancelScope();
+      const body = async (started: () => void): Promise<void> => {
+        scope.cancel();
+        await sleep(0.001).catch((error) => {
+          log.push(String(error instanceof CancelledError));
+          throw error;
+        });
+        started();
+      };
+
+      await scope.run(() => group.start<void>(body, { eagerStart: true }));
+
+      log.push(`cancelled ${scope.cancelled}`, `${group.children().length} children`);
+    });
+
+    assert.deepEqual(log, ["true", "cancelled true", "0 children"]);
+  });
 
   test(
     "two starts at once each get their own value",

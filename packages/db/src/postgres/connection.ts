@@ -24,7 +24,7 @@ export interface PgConnectionOptions {
   readonly tls: ConnectionOptions | undefined;
   readonly address: Address;
   readonly reset: string;
-  readonly cancels: CancelLine;
+  readonly cancels: Pick<CancelLine, "send">;
 }
 
 /** What tells plans apart: rows may be read in two ways. */

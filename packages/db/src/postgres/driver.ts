@@ -40,14 +40,10 @@ export class PgDriver implements Driver {
 
   /** Tries the hosts in their order; the first that fits is taken. */
   async connect(): Promise<DriverConnection> {
-    const { target, role } = this.#options;
     let failure: Error | undefined;
-    for (const host of target.hosts) {
+    for (const host of this.#options.target.hosts) {
       try {
-        const connection = await this.#connectTo(host);
-        if (role === "any" || (await isIn(role, connection))) return connection;
-        await connection.close();
-        failure ??= new ConnectError("ERR_DATABASE_NO_SUCH_ROLE", `${nameOf(host)} is not ${role}`);
+        return await this.#connectTo(host);
       } catch (error) {
         if (!(error instanceof ConnectError)) throw error;
         failure ??= error;
@@ -56,9 +52,21 @@ export class PgDriver implements Driver {
     throw failure as Error; // there is at least one host
   }
 
+  /** One attempt. All that it asks of the server has to be answered within `connectTimeout`. */
   async #connectTo(host: Host): Promise<PgConnection> {
-    const { connectTimeout, types, target } = this.#options;
+    const { connectTimeout, target } = this.#options;
     const client = this.#clientFor(host);
+    try {
+      return await asyncio.timeout(connectTimeout, () => this.#open(host, client));
+    } catch (error) {
+      destroy(client);
+      if (error instanceof asyncio.CancelledError || error instanceof ConnectError) throw error;
+      throw connectError(host, target, error);
+    }
+  }
+
+  async #open(host: Host, client: PgClient): Promise<PgConnection> {
+    const { types, target, role } = this.#options;
     let version = "";
     client.connection.on(
       "parameterStatus",
@@ -66,13 +74,7 @@ export class PgDriver implements Driver {
         if (message.parameterName === "server_version") version = message.parameterValue;
       },
     );
-    try {
-      await asyncio.timeout(connectTimeout, () => connected(client));
-    } catch (error) {
-      destroy(client);
-      if (error instanceof asyncio.CancelledError) throw error;
-      throw connectError(host, target, error);
-    }
+    await connected(client);
     const { stream } = client.connection;
     const address = host.host.startsWith("/")
       ? { path: `${host.host}/.s.PGSQL.${host.port}` }
@@ -90,7 +92,9 @@ export class PgDriver implements Driver {
     // A process that is killed leaves no query behind. Poolers do not have it: that is no failure.
     if (lookout !== "")
       await ask(connection, { kind: "script", text: lookout }).catch(unlessLost(connection));
-    return connection;
+    if (role === "any" || (await isIn(role, connection))) return connection;
+    await connection.close();
+    throw new ConnectError("ERR_DATABASE_NO_SUCH_ROLE", `${nameOf(host)} is not ${role}`);
   }
 
   #clientFor({ host, port }: Host): PgClient {
@@ -113,12 +117,12 @@ export class PgDriver implements Driver {
 const LOOKOUT = `set client_connection_check_interval = ${LOOKOUT_MS}`;
 
 /** `discard all`, in words that may stand in one message with others. */
-const RESET =
+export const RESET: string =
   "close all; set session authorization default; reset all; deallocate all; unlisten *; " +
   "select pg_advisory_unlock_all(); discard temp; discard sequences; ";
 
 /** Connects, or leaves nothing behind. */
-function connected(client: PgClient): Promise<void> {
+export function connected(client: PgClient): Promise<void> {
   return asyncio.joined(
     (signal) =>
       new Promise<void>((resolve, reject) => {
@@ -142,13 +146,18 @@ function withServerName(tls: ConnectionOptions, host: string): ConnectionOptions
   return /^[\d.]+$|:/.test(host) ? { host, ...tls } : { servername: host, ...tls };
 }
 
-/** Runs a request of the driver's own. */
+/** Runs a request of the driver's own. Cancelled, it cuts the connection off. */
 function ask(connection: DriverConnection, request: Request): Promise<readonly Answer[]> {
-  return new Promise((resolve, reject) => {
-    connection.run(request, (error, answers) =>
-      error === undefined ? resolve(answers) : reject(error),
-    );
-  });
+  return asyncio.joined(
+    (signal) =>
+      new Promise<readonly Answer[]>((resolve, reject) => {
+        signal.addEventListener("abort", () => connection.destroy(signal.reason), { once: true });
+        connection.run(request, (error, answers) =>
+          error === undefined ? resolve(answers) : reject(error),
+        );
+      }),
+    { grace: CLOSING },
+  );
 }
 
 function unlessLost(connection: DriverConnection): (error: unknown) => void {

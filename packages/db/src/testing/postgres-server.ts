@@ -6,19 +6,11 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import {
-  chownSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { checkOptions, type Names } from "../options.ts";
+import { checkOptions, checkSeconds, type Names } from "../options.ts";
 
 /** What `startPostgres` takes. */
 export interface PostgresServerOptions {
@@ -26,13 +18,13 @@ export interface PostgresServerOptions {
   readonly settings?: Readonly<Record<string, string | number | boolean>> | undefined;
   /** How clients prove who they are: a method of pg_hba.conf. @default "trust" */
   readonly auth?: "trust" | "scram-sha-256" | undefined;
+  /** Seconds for each of: making a cluster or a database, starting, ending. @default 60 */
+  readonly patience?: number | undefined;
 }
 
-const KNOWN: Names<PostgresServerOptions> = { settings: 1, auth: 1 };
+const KNOWN: Names<PostgresServerOptions> = { settings: 1, auth: 1, patience: 1 };
 
 const NOBODY = 65_534;
-/** Seconds in which a server has to start. */
-const STARTING = 60;
 
 /**
  * Whether PostgreSQL's server is on this machine; the reason why a test is left out, or false:
@@ -59,6 +51,7 @@ function findProgram(name: string): string | undefined {
  */
 export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {
   checkOptions("`startPostgres`", options, KNOWN);
+  checkSeconds("`startPostgres`", "patience", options.patience);
   const folder = mkdtempSync(join(tmpdir(), "asyncio-ts-db-"));
   const guard = new Guard(folder);
   const user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
@@ -83,6 +76,7 @@ export class PostgresServer implements AsyncDisposable {
   readonly #user: { readonly uid?: number; readonly gid?: number };
   readonly #guard: Guard;
   readonly #options: PostgresServerOptions;
+  readonly #patience: number;
   #process: ChildProcess | undefined = undefined;
   #ended: Promise<void> = Promise.resolve();
   #log = "";
@@ -100,6 +94,7 @@ export class PostgresServer implements AsyncDisposable {
     this.#user = user;
     this.#guard = guard;
     this.#options = options;
+    this.#patience = options.patience ?? 60;
   }
 
   /** The URL of a database over TCP. @param database - @default "postgres" */
@@ -134,10 +129,7 @@ export class PostgresServer implements AsyncDisposable {
       stream?.setEncoding("utf8").on("data", (text: string) => {
         said += text;
       });
-    const code = await new Promise((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", resolve);
-    });
+    const code = await exitCode(child, `createdb ${name}`, this.#patience);
     if (code === 0) return this.url(name);
     throw new Error(`database ${JSON.stringify(name)} cannot be created: ${said.trim()}`);
   }
@@ -160,10 +152,7 @@ export class PostgresServer implements AsyncDisposable {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#collect(child);
-    const code = await new Promise((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", resolve);
-    });
+    const code = await exitCode(child, "initdb", this.#patience);
     if (code !== 0) throw new Error(`initdb has failed: ${this.#log}`);
   }
 
@@ -189,48 +178,52 @@ export class PostgresServer implements AsyncDisposable {
     this.#ended = new Promise((resolve) => child.once("close", () => resolve()));
     if (child.pid !== undefined) this.#guard.watch(child.pid);
     this.#log = "";
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(this.#doesNotStart()), STARTING * 1000);
+    const ready = new Promise<void>((resolve, reject) => {
       child.once("error", reject);
       child.once("close", () => reject(this.#doesNotStart()));
       this.#collect(child, () => {
-        if (!this.#log.includes("ready to accept connections")) return;
-        clearTimeout(timer);
-        resolve();
+        if (this.#log.includes("ready to accept connections")) resolve();
       });
     });
+    await within(this.#patience, ready, () => this.#doesNotStart());
   }
 
   /** Ends it as a crash would: every backend is killed. */
   async crash(): Promise<void> {
-    const pid = this.#postmaster();
-    if (pid !== undefined) process.kill(pid, "SIGQUIT");
-    await this.#ended;
-    this.#guard.rest();
+    await this.#end("SIGQUIT");
   }
 
   /** Ends it as an operator would: sessions are terminated, what is committed stays. */
   async shutDown(): Promise<void> {
-    this.#process?.kill("SIGINT");
-    await this.#ended;
+    await this.#end("SIGINT");
+  }
+
+  async #end(signal: "SIGINT" | "SIGQUIT"): Promise<void> {
+    const server = this.#process;
+    server?.kill(signal);
+    await within(this.#patience, this.#ended, () => {
+      server?.kill("SIGKILL");
+      return new Error(
+        `PostgreSQL has not ended within ${this.#patience} s after ${signal}, and was killed: ${this.#log}`,
+      );
+    });
     this.#guard.rest();
   }
 
   /** Ends it, and removes its folder. */
   async stop(): Promise<void> {
-    if (this.#process?.exitCode === null && this.#process.signalCode === null)
-      await this.shutDown();
-    rmSync(this.folder, { recursive: true, force: true });
-    this.#guard.dismiss();
+    try {
+      if (this.#process?.exitCode === null && this.#process.signalCode === null)
+        await this.shutDown();
+    } finally {
+      // A program that was killed has children, which may still write.
+      rmSync(this.folder, { recursive: true, force: true, maxRetries: 10 });
+      this.#guard.dismiss();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
-  }
-
-  #postmaster(): number | undefined {
-    const path = join(this.folder, "data", "postmaster.pid");
-    return existsSync(path) ? Number.parseInt(readFileSync(path, "utf8"), 10) : undefined;
   }
 
   #collect(child: ChildProcess, heard?: () => void): void {
@@ -244,6 +237,31 @@ export class PostgresServer implements AsyncDisposable {
 
   #doesNotStart(): Error {
     return new Error(`PostgreSQL does not start: ${this.#log}`);
+  }
+}
+
+/** How a program has ended. One that hangs is killed. */
+function exitCode(child: ChildProcess, name: string, seconds: number): Promise<unknown> {
+  const ended = new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", resolve);
+  });
+  return within(seconds, ended, () => {
+    child.kill("SIGKILL");
+    return new Error(`${name} has not ended within ${seconds} s, and was killed`);
+  });
+}
+
+/** What `work` gives; after so many seconds rejects with what `giveUp` returns. */
+async function within<T>(seconds: number, work: Promise<T>, giveUp: () => Error): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(giveUp()), seconds * 1000);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { lacksPostgres } from "../src/testing.ts";
 
-const demo = fileURLToPath(new URL("../demo/main.ts", import.meta.url));
+const demo = fileURLToPath(new URL("main.ts", import.meta.url));
 
 test("the demonstration counts nothing against us", { skip: lacksPostgres() }, () => {
   const { stdout, stderr, status } = spawnSync(process.execPath, [demo, "60"], {
@@ -27,5 +27,7 @@ test("the demonstration counts nothing against us", { skip: lacksPostgres() }, (
   assert.deepEqual(line("Drizzle, on ours"), [["0 of 60", "-"]]);
   assert.deepEqual(line("Kysely's signal, on ours"), [["0 of 60", "-"]]);
   assert.deepEqual(line("asyncio-ts-db")[1]?.slice(1), ["0 of 3", "SIGINT"]);
+  assert.match(line("Effect")[0]?.[0] ?? "", /^\d+ of 60$/);
+  assert.equal(line("Effect")[1]?.length, 3);
   assert.deepEqual(line("pg  ")[0]?.slice(1), ["3 of 3", "SIGINT"]);
 });

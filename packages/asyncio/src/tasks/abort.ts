@@ -5,9 +5,10 @@
  */
 
 import { argumentError } from "../errors/errors.ts";
+import type { Task } from "../kernel/task.ts";
 
 /** What a signal cancels: a scope, a task group. */
-export interface AbortTarget {
+interface AbortTarget {
   cancel(reason: unknown, source: "abort"): void;
 }
 
@@ -33,6 +34,15 @@ function aborted(this: AbortSignal): void {
     release(this, target);
     target.cancel(this.reason, "abort");
   }
+}
+
+/** Cancels `task`, which was made with `signal`, when that aborts. */
+export function bindTask(task: Task<unknown>, signal: AbortSignal | undefined): void {
+  if (signal === undefined || task.done()) return; // one that had aborted has ended it
+  const target = { cancel: (reason: unknown) => void task.cancelFor("abort", reason) };
+  if (signal.aborted)
+    target.cancel(signal.reason); // in the first step, which an eager one has had
+  else task.listen({ futureDone: bindSignal(target, signal) });
 }
 
 /** @throws TypeError unless `signal` is undefined or an AbortSignal. */

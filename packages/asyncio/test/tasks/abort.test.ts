@@ -252,6 +252,29 @@ describe("R29: a signal cancels what it is given to", () => {
     }),
   );
 
+  for (const started of ["a task", "a child of a group"] as const) {
+    test(
+      `${started} that starts in the call and aborts its own signal there is cancelled`,
+      virtual(async () => {
+        const controller = new AbortController();
+        const body = async (): Promise<void> => {
+          controller.abort("enough");
+          await sleep(100);
+        };
+        const options = { eagerStart: true, signal: controller.signal };
+
+        const error = await rejection(
+          started === "a task"
+            ? createTask(body, options)
+            : taskGroup(async (group) => group.createTask(body, options)),
+        );
+
+        assert.ok(error instanceof CancelledError);
+        assert.deepEqual([error.source, error.reason], ["abort", "enough"]);
+      }),
+    );
+  }
+
   test("what is no signal is refused", async () => {
     const options = { signal: "signal" as unknown as AbortSignal };
 

@@ -1,0 +1,2 @@
+/** For each job; none takes so long. */
+export const seconds = 60;

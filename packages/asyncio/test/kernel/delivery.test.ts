@@ -1,0 +1,335 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  cleanup,
+  createTask,
+  currentTask,
+  gather,
+  run,
+  sleep,
+  taskGroup,
+} from "../../src/index.ts";
+import { VirtualLoop } from "../../src/testing.ts";
+import { collectReports, rejection, virtual } from "../virtual.ts";
+
+const forEver = Number.POSITIVE_INFINITY;
+
+/** Never lets a cancellation end it. */
+async function swallowForEver(seconds: number): Promise<void> {
+  for (;;) {
+    try {
+      await sleep(seconds);
+    } catch {}
+  }
+}
+
+describe("R15: a cancellation is delivered once, and insisted on after the grace period", () => {
+  test(
+    "code may await in catch and finally to clean up",
+    virtual(async () => {
+      const log: string[] = [];
+      const task = createTask(async () => {
+        try {
+          await sleep(10);
+        } catch (error) {
+          log.push(await sleep(1, "catch"));
+          throw error;
+        } finally {
+          log.push(await sleep(1, "finally"));
+        }
+      });
+      await sleep(0);
+
+      task.cancel();
+      await rejection(task);
+
+      assert.deepEqual([log, task.cancelled()], [["catch", "finally"], true]);
+    }),
+  );
+
+  test(
+    "a scope that has not ended after its grace period is cancelled again (S34)",
+    virtual(async (loop) => {
+      const times: number[] = [];
+      const task = createTask(
+        async () => {
+          await sleep(100).catch(() => times.push(loop.time()));
+          await sleep(100).finally(() => times.push(loop.time()));
+        },
+        { cancelGrace: 3 },
+      );
+      await sleep(1);
+
+      task.cancel();
+      await rejection(task);
+
+      assert.deepEqual(times, [1, 4]);
+    }),
+  );
+
+  test(
+    "the grace period is 5 seconds if nobody says otherwise",
+    virtual(async (loop) => {
+      const task = createTask(async () => {
+        await sleep(100).catch(() => {});
+        await sleep(100);
+      });
+      await sleep(0);
+
+      task.cancel();
+      await rejection(task);
+
+      assert.equal(loop.time(), 5);
+    }),
+  );
+
+  test(
+    "from then on every operation rejects at once",
+    virtual(async (loop) => {
+      const log: unknown[] = [];
+      const task = createTask(
+        async () => {
+          for (let count = 0; count < 5; count++) {
+            await sleep(100).catch((error) => log.push([loop.time(), error.name]));
+          }
+        },
+        { cancelGrace: 2 },
+      );
+      await sleep(0);
+
+      task.cancel();
+      await task;
+
+      const at = (time: number): unknown[] => [time, "CancelledError"];
+      assert.deepEqual(log, [at(0), at(2), at(2), at(2), at(2)]);
+    }),
+  );
+
+  test(
+    "with a grace of 0 every operation rejects from the first cancellation on",
+    virtual(async (loop) => {
+      const log: unknown[] = [];
+      const task = createTask(
+        async () => {
+          for (let count = 0; count < 3; count++) {
+            await sleep(100).catch(() => log.push(loop.time()));
+          }
+        },
+        { cancelGrace: 0 },
+      );
+      await sleep(1);
+
+      task.cancel();
+      await task;
+
+      assert.deepEqual(log, [1, 1, 1]);
+    }),
+  );
+
+  test(
+    "with an endless grace a swallowed cancellation is forgotten (S34)",
+    virtual(async (loop) => {
+      const task = createTask(
+        async () => {
+          await sleep(10).catch(() => {});
+          await sleep(1000);
+          return "finished";
+        },
+        { cancelGrace: forEver },
+      );
+      await sleep(0);
+
+      task.cancel();
+
+      assert.equal(await task, "finished");
+      assert.equal(loop.time(), 1000);
+    }),
+  );
+
+  test(
+    "uncancel back to 0 ends the grace period",
+    virtual(async () => {
+      const task = createTask(async () => {
+        await sleep(10).catch(() => currentTask()?.uncancel());
+        return await sleep(1000, "finished");
+      });
+      await sleep(0);
+
+      task.cancel();
+
+      assert.equal(await task, "finished");
+    }),
+  );
+
+  test(
+    "uncancel that leaves a count does not end the grace period",
+    virtual(async (loop) => {
+      const task = createTask(async () => {
+        await sleep(10).catch(() => currentTask()?.uncancel());
+        await sleep(1000);
+      });
+      await sleep(0);
+
+      task.cancel();
+      task.cancel();
+      await rejection(task);
+
+      assert.equal(loop.time(), 5);
+    }),
+  );
+
+  test(
+    "a second cancellation during the cleanup is delivered too, and does not move the grace period (S38)",
+    virtual(async (loop) => {
+      const times: number[] = [];
+      const noteTime = (): number => times.push(loop.time());
+      const task = createTask(
+        async () => {
+          for (let count = 0; count < 3; count++) await sleep(100).catch(noteTime);
+        },
+        { cancelGrace: 4 },
+      );
+      await sleep(0);
+
+      task.cancel();
+      await sleep(1);
+      task.cancel();
+      await task;
+
+      assert.deepEqual(times, [0, 1, 4]);
+    }),
+  );
+
+  test("a task that swallows its cancellations in an endless loop is stopped", async () => {
+    const loop = new VirtualLoop();
+    const reports = collectReports(loop);
+
+    await run(
+      async () => {
+        const task = createTask(() => swallowForEver(1), { name: "stubborn" });
+        await sleep(0);
+        task.cancel();
+        await rejection(task);
+        assert.equal(task.cancelled(), true);
+      },
+      { loop },
+    );
+
+    assert.ok(reports.some(({ message }) => message.includes('"stubborn"')));
+  });
+
+  test("debug mode names a task that was cancelled and has not ended, and what it waits for", async () => {
+    const loop = new VirtualLoop({ debug: true });
+    const reports = collectReports(loop);
+
+    await run(
+      async () => {
+        const task = createTask(
+          async () => {
+            await sleep(1).catch(() => {});
+            await sleep(1000);
+          },
+          { name: "stubborn" },
+        );
+        await sleep(0);
+        task.cancel();
+        await rejection(task);
+      },
+      { loop },
+    );
+
+    assert.equal(reports.length, 1);
+    assert.match(
+      reports[0]?.message ?? "",
+      /"stubborn" has not ended 5 s after .*swallowed .*sleep/,
+    );
+    assert.match(reports[0]?.sourceTraceback ?? "", /delivery\.test\.ts/);
+  });
+
+  test("debug mode names a task that was cancelled and sits in a foreign await", async () => {
+    const loop = new VirtualLoop({ debug: true });
+    const reports = collectReports(loop);
+    let release: (() => void) | undefined;
+
+    await run(
+      async () => {
+        const task = createTask(() => new Promise<void>((resolve) => (release = resolve)), {
+          name: "foreign",
+        });
+        await sleep(0);
+        task.cancel();
+        await sleep(6);
+        release?.();
+        await task;
+      },
+      { loop },
+    );
+
+    assert.match(reports[0]?.message ?? "", /"foreign" has not ended .* foreign await/);
+  });
+
+  test(
+    "an endless catch after the grace period lets the host have its turn (F4)",
+    virtual(async () => {
+      let release = false;
+      const immediates: string[] = [];
+      const task = createTask(
+        async () => {
+          while (!release) await sleep(1).catch(() => {});
+        },
+        { cancelGrace: 0 },
+      );
+      await sleep(0);
+
+      task.cancel();
+      await new Promise((resolve) => setImmediate(resolve));
+      immediates.push("had its turn");
+      release = true;
+      await task;
+
+      assert.deepEqual(immediates, ["had its turn"]);
+    }),
+  );
+
+  const joins: Record<string, (child: () => Promise<void>) => Promise<unknown>> = {
+    "a task group": (child) => taskGroup(async (group) => void group.createTask(child)),
+    "gather of a thunk": (child) => gather(child),
+    "an awaited task": async (child) => await createTask(child, { cancelGrace: forEver }),
+  };
+  for (const [name, join] of Object.entries(joins)) {
+    test(
+      `the join of ${name} is not rejected before the child has ended, not even after the grace`,
+      virtual(async (loop) => {
+        let childEnded = 0;
+        const child = async (): Promise<void> => {
+          try {
+            await sleep(100);
+          } finally {
+            await cleanup(50, () => sleep(20));
+            childEnded = loop.time();
+          }
+        };
+        const task = createTask(() => join(child), { cancelGrace: 2 });
+        await sleep(1);
+
+        task.cancel();
+        await rejection(task);
+
+        assert.deepEqual([childEnded, loop.time(), task.cancelled()], [21, 21, true]);
+      }),
+    );
+
+    test(
+      `the join of ${name} forwards the cancellation to the child`,
+      virtual(async (loop) => {
+        const task = createTask(() => join(() => sleep(100)));
+        await sleep(1);
+
+        task.cancel();
+        await rejection(task);
+
+        assert.deepEqual([loop.time(), task.cancelled()], [1, true]);
+      }),
+    );
+  }
+});

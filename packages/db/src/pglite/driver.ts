@@ -1,0 +1,82 @@
+/**
+ * The driver of PGlite: PostgreSQL's protocol without a network. What is said on the wire, and how
+ * values are read, is that of PostgreSQL. PGlite has one session, on the thread of its caller.
+ */
+
+import { CancelledError, timeout } from "asyncio-ts";
+import pg from "pg";
+import type { Dialect, Driver, DriverConnection } from "../driver.ts";
+import { ConnectError } from "../errors.ts";
+import { PgConnection } from "../postgres/connection.ts";
+import { dialect } from "../postgres/dialect.ts";
+import { connected, RESET } from "../postgres/driver.ts";
+import type { PgClient } from "../postgres/shape.ts";
+import type { TypeTable } from "../postgres/values.ts";
+import { type Pglite, PgliteWire } from "./wire.ts";
+
+/** Seconds that a PGlite has to get ready. */
+const STARTING = 60;
+
+/** Those whose session is in use. */
+const sessions = new WeakSet<Pglite>();
+
+export class PgliteDriver implements Driver {
+  readonly engine = "pglite";
+  readonly dialect: Dialect = {
+    begin: dialect.begin,
+    isCancelled: dialect.isCancelled,
+    placeholder: dialect.placeholder,
+    lock: dialect.lock,
+    lacks: {
+      copy: "Write many rows by `sql.values(rows)`, in a transaction",
+      listen: "It has one session: use the `listen` of the PGlite itself",
+    },
+  };
+  readonly #pglite: Pglite;
+  readonly #types: TypeTable;
+
+  constructor(pglite: Pglite, types: TypeTable) {
+    this.#pglite = pglite;
+    this.#types = types;
+  }
+
+  async connect(): Promise<DriverConnection> {
+    if (sessions.has(this.#pglite))
+      throw new ConnectError(
+        "ERR_DATABASE_TOO_MANY_CONNECTIONS",
+        "a PGlite has one session, and this one's is in use. Close the other database first",
+      );
+    sessions.add(this.#pglite);
+    const wire = new PgliteWire(this.#pglite, RESET, () => sessions.delete(this.#pglite));
+    const client = new pg.Client({
+      stream: () => wire as never, // what pg asks of a socket, it has
+      user: "postgres",
+      database: "postgres",
+      password: "",
+    }) as unknown as PgClient; // its inside is not in its types: see shape.ts
+    client.on("error", () => {}); // told by the callback of `connect`, and by the connection later
+    try {
+      await timeout(STARTING, () => connected(client));
+    } catch (error) {
+      wire.destroy();
+      if (error instanceof CancelledError) throw error;
+      const message = `the PGlite does not answer: ${(error as Error).message}`;
+      throw new ConnectError("ERR_DATABASE_UNREACHABLE", message, { cause: error });
+    }
+    return new PgConnection(client, {
+      types: this.#types,
+      tls: undefined,
+      address: { path: "PGlite" },
+      reset: RESET,
+      cancels: NOBODY_TO_ASK,
+    });
+  }
+}
+
+/**
+ * While a statement runs the thread stands still: by the time at which somebody can ask for its end,
+ * it has ended.
+ */
+const NOBODY_TO_ASK = {
+  send: () => ({ ended: Promise.resolve(), destroy: () => {} }),
+};

@@ -1,0 +1,60 @@
+// For the tests: PgBouncer in transaction mode, in front of a server of the tests.
+
+import { spawn } from "node:child_process";
+import { chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startProxy } from "../src/testing.ts";
+
+const program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].find((path) => existsSync(path));
+const isNeeded = process.env.ASYNCIO_ALL_TOOLS === "1";
+
+/** Why tests with it are left out, or false. */
+export const lacksPgBouncer: string | false =
+  program === undefined && !isNeeded ? "PgBouncer is not installed" : false;
+
+export interface PgBouncer {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** Starts one. @param servers - how many connections to the server it has at most */
+export async function startPgBouncer(serverPort: number, servers: number): Promise<PgBouncer> {
+  const proxy = await startProxy(1); // for a port that is free
+  const { port } = proxy;
+  await proxy.stop();
+  const folder = mkdtempSync(join(tmpdir(), "asyncio-ts-db-bouncer-"));
+  const settings = `[databases]
+postgres = host=127.0.0.1 port=${serverPort} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+auth_type = any
+unix_socket_dir =
+pool_mode = transaction
+default_pool_size = ${servers}
+`;
+  writeFileSync(join(folder, "pgbouncer.ini"), settings);
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) chownSync(folder, 65_534, 65_534);
+  const child = spawn(program ?? "pgbouncer", [join(folder, "pgbouncer.ini")], {
+    stdio: ["ignore", "ignore", "pipe"],
+    ...(isRoot ? { uid: 65_534, gid: 65_534 } : {}),
+  });
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  await new Promise<void>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", () => reject(new Error("pgbouncer has ended")));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      if (text.includes("process up")) resolve();
+    });
+  });
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    async stop() {
+      if (child.exitCode === null) child.kill("SIGKILL");
+      await ended;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
