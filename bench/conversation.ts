@@ -16,6 +16,7 @@ export class Conversation implements AsyncDisposable {
   constructor(file: string, args: readonly string[]) {
     const child = spawn(file, args, { stdio: ["pipe", "pipe", "inherit"] });
     trackProgram(child);
+    child.stdin.on("error", () => {}); // it has ended, and `answer` says so
     this.#child = child;
     this.#answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   }

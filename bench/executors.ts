@@ -28,6 +28,8 @@ type Side = "ours" | "piscina" | "futures";
 
 interface Comparison extends JobPlan {
   readonly title: string;
+  /** How often it is done before it is measured. @default 1 */
+  readonly warmUps?: number;
   /** Who does the same, and the most that ours may take of it. */
   readonly aims: Readonly<Partial<Record<Side, number>>>;
 }
@@ -38,6 +40,7 @@ const comparisons: readonly Comparison[] = [
     what: "pipelined",
     on: "threads",
     count: 10_000,
+    warmUps: 6,
     aims: { piscina: 0.15, futures: 0.4 },
   },
   {
@@ -78,6 +81,10 @@ const { values: options } = parseArgs({
     publish: { type: "boolean", default: false },
   },
 });
+
+// Whoever reads the output may leave, as `head` does: that ends this program, and those it has
+// started end with their inputs.
+process.stdout.on("error", () => process.exit(0));
 
 ensureInstalled(inThisFolder("../examples/runaway"), "piscina into examples/runaway (3 MB)");
 const guests = await findGuests(["asyncio"]);
@@ -122,9 +129,12 @@ async function compareAll(): Promise<string> {
   return `${formatTable(header, rows, 1)}\n\n${machine}`;
 }
 
-/** All sides in turn, so many rounds; microseconds for one job in each. */
+/**
+ * All sides in turn, so many rounds; microseconds for one job in each. First each has done as many
+ * jobs as it takes until its heap and its compiled code are those of a program that runs.
+ */
 async function measure(comparison: Comparison): Promise<Map<Side, number[]>> {
-  const { aims, title: _, ...plan } = comparison;
+  const { aims, title: _, warmUps = 1, ...plan } = comparison;
   const wanted = [...sides].filter(([side]) => side === "ours" || side in aims);
   const found = new Map<Side, number[]>(wanted.map(([side]) => [side, []]));
   const count = options.quick ? 10 : plan.count;
@@ -132,7 +142,8 @@ async function measure(comparison: Comparison): Promise<Map<Side, number[]>> {
     const answer = await side.ask(JSON.stringify({ ...plan, count }));
     return (answer as JobFinding).microseconds; // this is what a program answers
   };
-  for (const [, side] of wanted) await ask(side); // starts the workers, and compiles
+  for (let round = 0; round < (options.quick ? 1 : warmUps); round++)
+    for (const [, side] of wanted) await ask(side);
   for (let round = 0; round < Number(options.quick ? 1 : options.rounds); round++)
     for (const [name, side] of round % 2 === 0 ? wanted : wanted.toReversed())
       found.get(name)?.push(await ask(side));

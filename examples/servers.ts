@@ -8,6 +8,7 @@ import { chownSync, existsSync, globSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import * as asyncio from "asyncio-ts";
+import { startPostgres } from "../packages/db/src/testing/postgres-server.ts";
 
 /** Options for `test`: `test("…", needs("curl"), …)`. */
 export function needs(...programs: readonly string[]): { readonly skip: string | false } {
@@ -57,30 +58,18 @@ export function withRedisServer(
 
 /**
  * PostgreSQL on a Unix socket in `host`, with a user `postgres` and its database; nothing is kept.
+ * It is the server with which `asyncio-ts-db` is tested.
  */
-export function withPostgres(
+export async function withPostgres(
   body: (at: {
     readonly host: string;
     readonly user: string;
     readonly database: string;
   }) => Promise<void>,
 ): Promise<void> {
-  return inFolder(async (host, user, guard) => {
-    const data = join(host, "data");
-    const init = ["-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"];
-    const { returncode, stderr } = await runTool("initdb", [...init, "--locale=C"], { ...user });
-    if (returncode !== 0) throw new Error(`initdb: ${stderr}`);
-    const settings = [
-      "listen_addresses=",
-      "fsync=off",
-      "max_connections=50",
-      "log_destination=stderr",
-    ];
-    const args = ["-D", data, "-k", host, ...settings.flatMap((setting) => ["-c", setting])];
-    await serving("postgres", args, user, guard, /ready to accept connections/, () =>
-      body({ host, user: "postgres", database: "postgres" }),
-    );
-  });
+  const settings = { listen_addresses: "", port: 5432 };
+  await using server = await startPostgres({ settings });
+  await body({ host: server.folder, user: "postgres", database: "postgres" });
 }
 
 interface User {

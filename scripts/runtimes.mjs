@@ -1,4 +1,4 @@
-// Runs the portable test programs (packages/asyncio/test/portable/*.mjs) on every host the library
+// Runs the portable test programs (packages/*/test/portable/*.mjs) on every host the library
 // promises to run on. Each program imports the built package, prints `ok - name` or
 // `not ok - name: why` per test and ends with `# N passed, N failed`.
 //
@@ -45,7 +45,9 @@ const hosts = [
     // The library asks for a variable or two, and has to do without; a child process needs an
     // environment.
     argsFor: (program) =>
-      ["executors.mjs", "outside.mjs"].includes(basename(program)) ? [] : ["--deny-env"],
+      ["executors.mjs", "outside.mjs", "sqlite.mjs"].includes(basename(program))
+        ? []
+        : ["--deny-env"],
   },
 ];
 
@@ -60,12 +62,13 @@ export function installRuntimes() {
 
 // Gives { passed, failed }, after a table of all hosts and the output of what failed.
 export async function testRuntimes(wanted = []) {
-  const programs = globSync("packages/asyncio/test/portable/*.mjs", { cwd: root }).sort();
+  const programs = globSync("packages/*/test/portable/*.mjs", { cwd: root }).sort();
   if (programs.length === 0) {
-    console.log("no programs in packages/asyncio/test/portable");
+    console.log("no programs in packages/*/test/portable");
     return { passed: 0, failed: 1 };
   }
   installRuntimes();
+  ensureInstalled(join(root, "packages/db")); // what is built there needs it
   buildLibrary();
 
   const parts = wanted.map((part) => part.toLowerCase());

@@ -7,8 +7,9 @@
  *     npm --prefix apps/pagefetch run compare [-- --quick] [-- --only pagefetch] [-- --part ends]
  */
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
@@ -29,15 +30,46 @@ const home = join(import.meta.dirname, "contenders");
 interface Contender {
   readonly title: string;
   readonly command: readonly string[];
+  /** Whether it can be run here. */
+  readonly isHere: () => boolean;
+  /** How it gets here. */
+  readonly cure: string;
 }
 
+const hasPackage = (name: string): boolean => existsSync(join(home, "node_modules", name));
+const byNpm = "npm --prefix apps/pagefetch run compare";
+const python = "/usr/bin/python3";
+
 const all: Readonly<Record<string, Contender>> = {
-  pagefetch: { title: "pagefetch", command: [process.execPath, "pagefetch.ts"] },
-  undici: { title: "undici, p-limit", command: [process.execPath, "undici.mjs"] },
-  crawlee: { title: "Crawlee", command: [process.execPath, "crawlee.mjs"] },
-  scrapy: { title: "Scrapy", command: ["/usr/bin/python3", "with_scrapy.py"] },
+  pagefetch: {
+    title: "pagefetch",
+    command: [process.execPath, "pagefetch.ts"],
+    isHere: () => true,
+    cure: "",
+  },
+  undici: {
+    title: "undici, p-limit",
+    command: [process.execPath, "undici.mjs"],
+    isHere: () => hasPackage("p-limit"),
+    cure: byNpm,
+  },
+  crawlee: {
+    title: "Crawlee",
+    command: [process.execPath, "crawlee.mjs"],
+    isHere: () => hasPackage("@crawlee/http"),
+    cure: byNpm,
+  },
+  scrapy: {
+    title: "Scrapy",
+    command: [python, "with_scrapy.py"],
+    isHere: () => spawnSync(python, ["-c", "import scrapy"]).status === 0,
+    cure: "apt-get install python3-scrapy",
+  },
 };
-const chosen = Object.entries(all).filter(([name]) => values.only?.includes(name) ?? true);
+const wanted = Object.entries(all).filter(([name]) => values.only?.includes(name) ?? true);
+const chosen = wanted.filter(([, { isHere }]) => isHere());
+for (const [, { title, isHere, cure }] of wanted)
+  if (!isHere()) console.log(`left out: ${title}, which is not installed (${cure})`);
 
 /** A program that talks in lines of JSON. */
 class Program {

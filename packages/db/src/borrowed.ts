@@ -39,8 +39,12 @@ export class Borrowed {
   #isEnding = false;
   #doom: Doom | undefined = undefined;
 
+  /** Whether servers keep plans for it. */
+  readonly prepares: boolean;
+
   /** @internal */
-  constructor(loan: Loan<Session>, giveBack: (loan: Loan<Session>) => void) {
+  constructor(loan: Loan<Session>, giveBack: (loan: Loan<Session>) => void, prepares: boolean) {
+    this.prepares = prepares;
     this.#loan = loan;
     this.#session = loan.item;
     this.#giveBack = giveBack;

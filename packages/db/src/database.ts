@@ -291,7 +291,7 @@ export class Database extends Queries implements AsyncDisposable {
 
   /** @internal Lends a connection to foreign code, which gives it back by itself. */
   async borrow(): Promise<Borrowed> {
-    return new Borrowed(await this.#connections.borrow(), giveBack);
+    return new Borrowed(await this.#connections.borrow(), giveBack, this.prepares);
   }
 
   /** @internal Lends a connection, until it is given back. */

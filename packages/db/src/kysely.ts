@@ -111,7 +111,8 @@ class KyselyConnection implements DatabaseConnection {
     { sql, parameters }: CompiledQuery,
     options?: AbortableOperationOptions,
   ): Promise<QueryResult<R>> {
-    const statement = { text: sql, values: parameters, prepare: parameters.length > 0 };
+    const prepare = this.#borrowed.prepares && parameters.length > 0;
+    const statement = { text: sql, values: parameters, prepare };
     const [answer] = await within(options, () => this.#send({ kind: "query", statement }, sql));
     const rows = [...(answer?.rows ?? [])] as R[]; // what they are, Kysely's types say
     const { command = "", count = 0 } = answer ?? {};

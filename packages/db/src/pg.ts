@@ -119,7 +119,7 @@ export class PgPoolClient extends EventEmitter implements PgQueryable {
           statement: {
             text,
             values: sent,
-            prepare: name !== undefined,
+            prepare: this.#borrowed.prepares && name !== undefined,
             arrays: rowMode === "array",
             parsers,
           },

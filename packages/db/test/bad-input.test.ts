@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as asyncio from "asyncio-ts";
-import { ConnectError, DatabaseError, sql } from "../src/index.ts";
+import { ConnectError, type Database, DatabaseError, sql } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
+import { connect as connectSqlite } from "../src/sqlite.ts";
 import { describePostgres } from "./postgres.ts";
+import { withSqlite } from "./sqlite.ts";
 
 const failureOf = async (...args: Parameters<typeof connect>): Promise<Error & { code?: string }> =>
   await asyncio.run(async () => {
@@ -48,6 +50,55 @@ test("a server that is not there", async () => {
   assert.match(error.message, /127\.0\.0\.1:1 cannot be reached/);
 });
 
+/** The error of each: its code, that of SQL's standard, and what it says. */
+const refusals = async (db: Database): Promise<readonly (readonly [string, string, string])[]> => {
+  const failure = async (work: Promise<unknown>) => {
+    const error = await work.then(
+      () => assert.fail("it has not failed"),
+      (error: Error & { code: string; sqlstate?: string }) => error,
+    );
+    return [error.code, error.sqlstate ?? "", error.message] as const;
+  };
+  return [
+    await failure(db.one(sql`select 1 where 1 = 0`, { name: "nobody" })),
+    await failure(db.one(sql`select 1 union all select 2`, { name: "both" })),
+    await failure(db.execute(sql`insert into narrow values (${"no number"}, ${1})`)),
+    await failure(db.execute(sql`insert into narrow values (${1}, ${-1})`)),
+    await failure(db.execute(sql`insert into narrow values (${1}, ${undefined})`)),
+    await failure(db.query(sql`select ${"half of \ud83d"}`)),
+    await failure(db.query(sql`select 1`, { nmae: "x" } as never)),
+    await failure(db.query("select 1" as never)),
+  ];
+};
+
+const expected = (wrongType: string) =>
+  [
+    ["ERR_DATABASE_NO_ROW", "", /"nobody"/],
+    ["ERR_DATABASE_TOO_MANY_ROWS", "", /"both"/],
+    ["ERR_DATABASE", wrongType, /no number|TEXT/],
+    ["ERR_DATABASE", "23514", /constraint/],
+    ["ERR_DATABASE_VALUE", "", /value 2 is undefined\. Send null/],
+    ["ERR_DATABASE_VALUE", "", /half of a surrogate pair/],
+    ["ERR_ASYNCIO_INVALID_ARGUMENT", "", /no option `nmae`\. Did you mean|no option `nmae`/],
+    ["ERR_ASYNCIO_INVALID_ARGUMENT", "", /Write it as sql`\.\.\.`/],
+  ] as const;
+
+async function testRefusals(db: Database, wrongType: string): Promise<void> {
+  const found = await refusals(db);
+  for (const [index, [code, sqlstate, text]] of expected(wrongType).entries()) {
+    assert.deepEqual(found[index]?.slice(0, 2), [code, sqlstate], String(found[index]));
+    assert.match(found[index]?.[2] ?? "", text);
+  }
+}
+
+test("what is asked wrong of SQLite has its own error each", () =>
+  withSqlite(async (db) => {
+    await db.execute(sql`create table narrow (n integer, m integer check (m > 0)) strict`);
+    await testRefusals(db, "42804");
+    const option = await connectSqlite("x.db", { maxConnections: 3 } as never).catch(String);
+    assert.match(String(option), /no option `maxConnections`/);
+  }));
+
 describePostgres(
   "a server that does not let one in",
   (bench) => {
@@ -75,6 +126,12 @@ describePostgres(
         assert.deepEqual(await db.query(sql`select 1 as one`), [{ one: 1 }]); // the others go on
       });
     });
+
+    test("what is asked wrong has its own error each", () =>
+      bench.run(async (db) => {
+        await db.execute(sql`create table narrow (n int, m int check (m > 0))`);
+        await testRefusals(db, "22P02");
+      }));
 
     test("a value that the column cannot take, or NUL in a text", () =>
       bench.run(async (db) => {

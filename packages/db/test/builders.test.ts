@@ -9,7 +9,7 @@ import { Migrator } from "kysely/migration";
 import { type Database, sql } from "../src/index.ts";
 import { dialect } from "../src/kysely.ts";
 import { PgPool } from "../src/pg.ts";
-import { describePostgres, type Observer, running } from "./postgres.ts";
+import { describeEveryWay, type Observer, running } from "./postgres.ts";
 
 const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
   work.then(
@@ -66,7 +66,7 @@ for (const [name, make] of [
   ["Drizzle", withDrizzle],
   ["Kysely", withKysely],
 ] as const)
-  describePostgres(`${name} on a database of ours`, (bench) => {
+  describeEveryWay(`${name} on a database of ours`, (bench) => {
     const run = (
       body: (builder: Builder, db: Database, observer: Observer) => Promise<void>,
       options = {},
@@ -202,7 +202,7 @@ for (const [name, make] of [
       }));
   });
 
-describePostgres("Kysely's own tools", (bench) => {
+describeEveryWay("Kysely's own tools", (bench) => {
   test("a signal reaches the server in a transaction, too", () =>
     bench.run(
       async (db, observer) => {
@@ -271,7 +271,7 @@ describePostgres("Kysely's own tools", (bench) => {
     }));
 });
 
-describePostgres("the shape of pg.Pool", (bench) => {
+describeEveryWay("the shape of pg.Pool", (bench) => {
   test("results are those of pg", () =>
     bench.run(async (db) => {
       const pool = new PgPool(db);

@@ -68,6 +68,16 @@ for (const [version, target] of [
       }),
   );
 
+test("a server that is too old is told by its version", { timeout: 20_000 }, () =>
+  withMuteServer("11.22", async (url, connectionsClosed) => {
+    const error: unknown = await connect(url, { acquire: 10 }).catch((error: unknown) => error);
+    assert.ok(error instanceof ConnectError, String(error));
+    assert.equal(error.code, "ERR_DATABASE_SERVER_TOO_OLD");
+    assert.match(error.message, /is PostgreSQL 11\.22; 12 is the oldest that is supported/);
+    await connectionsClosed();
+  }),
+);
+
 test("a call that is cancelled meanwhile leaves no connection", { timeout: 20_000 }, () =>
   withMuteServer("15.0", async (url, connectionsClosed) => {
     const { cancelled } = await asyncio.moveOnAfter(0.3, () => connect(url));

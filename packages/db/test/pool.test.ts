@@ -3,7 +3,7 @@ import { test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { sql } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
-import { describePostgres, running } from "./postgres.ts";
+import { describeEveryWay, running } from "./postgres.ts";
 
 /** A soak repeats more often. */
 const ROUNDS = Number(process.env.ASYNCIO_DB_ROUNDS ?? 600);
@@ -14,7 +14,7 @@ const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =
     (error: Error) => error,
   );
 
-describePostgres("a pool of connections", (bench) => {
+describeEveryWay("a pool of connections", (bench) => {
   test("no more than `max` are open, and all are served", () =>
     bench.run(
       async (db, observer) => {
@@ -92,7 +92,7 @@ describePostgres("a pool of connections", (bench) => {
       { max: 1 },
     ));
 
-  test("a session is one connection, and is given back as it was", () =>
+  test("a session is one connection, and is given back as it was", bench.needsSession, () =>
     bench.run(
       async (db) => {
         const pids = await db.session(async (session) => {
@@ -111,7 +111,8 @@ describePostgres("a pool of connections", (bench) => {
         assert.match(temporary.message, /does not exist/);
       },
       { max: 1 },
-    ));
+    ),
+  );
 
   test("`lock` lets one after the other in", () =>
     bench.run(
@@ -162,9 +163,9 @@ describePostgres("a pool of connections", (bench) => {
       assert.deepEqual(await running(observer), []);
     }));
 
-  test("a pool that is left open is closed by the run", async () => {
+  test("a pool that is left open is closed by the run", bench.needsSession, async () => {
     await asyncio.run(async () => {
-      const db = await connect(bench.server.url());
+      const db = await connect(bench.url(), bench.options);
       await db.check(5);
     });
     const alive = await asyncio.run(async () => {

@@ -12,9 +12,19 @@ import {
   type PostgresServerOptions,
   startPostgres,
 } from "../src/testing/postgres-server.ts";
+import { makeCertificate } from "./certificate.ts";
+import { lacksPgBouncer, type PgBouncer, startPgBouncer } from "./pgbouncer.ts";
 
 export interface Bench {
+  /** Options of a test that needs the same server for more than a transaction. */
+  readonly needsSession: { readonly skip: string | false };
   readonly server: PostgresServer;
+  /** What clients connect to; on another port, where a proxy is in between. */
+  url(port?: number): string;
+  /** Where a proxy leads to. */
+  readonly port: number;
+  /** What `connect` needs to get there. */
+  readonly options: PostgresOptions;
   /** Runs `body` in a run of its own, with a database that is closed after it. */
   run(
     body: (db: Database, observer: Observer) => Promise<void>,
@@ -25,26 +35,81 @@ export interface Bench {
 /** Rows as the server itself tells them. */
 export type Observer = (text: string) => Promise<Record<string, unknown>[]>;
 
+/** How the library gets to the server. */
+export type Way = "directly" | "over TLS" | "through PgBouncer in transaction mode";
+
+export interface BenchOptions extends PostgresServerOptions {
+  readonly skip?: string | false;
+  /** The tests are run once for each. @default ["directly"] */
+  readonly ways?: readonly Way[] | undefined;
+}
+
+/** Every way there is. */
+export const WAYS: readonly Way[] = [
+  "directly",
+  "over TLS",
+  "through PgBouncer in transaction mode",
+];
+
+/** The same tests in every way. */
+export function describeEveryWay(name: string, body: (bench: Bench) => void): void {
+  describePostgres(name, body, { ways: WAYS });
+}
+
 /** Tests that need PostgreSQL; left out, by name, where it is not installed. */
 export function describePostgres(
   name: string,
   body: (bench: Bench) => void,
-  { skip = false, ...options }: PostgresServerOptions & { readonly skip?: string | false } = {},
+  { ways = ["directly"], ...options }: BenchOptions = {},
 ): void {
-  describe(name, { skip: lacksPostgres() || skip }, () => {
+  for (const way of ways)
+    describeWay(ways.length === 1 ? name : `${name}, ${way}`, way, body, options);
+}
+
+function describeWay(
+  name: string,
+  way: Way,
+  body: (bench: Bench) => void,
+  { skip = false, settings, ...options }: BenchOptions,
+): void {
+  const certificate = way === "over TLS" ? makeCertificate() : undefined;
+  const bounces = way.startsWith("through");
+  const lacks = certificate?.lacks || (bounces && lacksPgBouncer);
+  describe(name, { skip: lacksPostgres() || lacks || skip }, () => {
     let server: PostgresServer | undefined;
+    let pooler: PgBouncer | undefined;
     before(async () => {
-      server = await startPostgres(options);
+      server = await startPostgres({
+        ...options,
+        settings: { ...certificate?.settings, ...settings },
+      });
+      if (bounces) pooler = await startPgBouncer(server.port, 20);
     });
-    after(() => server?.stop());
+    after(async () => {
+      await pooler?.stop();
+      await server?.stop();
+    });
     body({
+      needsSession: { skip: bounces && "a server is lent for a transaction, not for a session" },
       get server() {
         return server as PostgresServer; // it runs while the tests do
+      },
+      url(port) {
+        const url = new URL(pooler?.url ?? this.server.url());
+        if (port !== undefined) url.port = String(port);
+        return url.href;
+      },
+      get port() {
+        return Number(new URL(this.url()).port);
+      },
+      get options() {
+        const tls = certificate === undefined ? {} : { tls: certificate.tls() };
+        return { ...tls, ...(bounces ? { prepare: false } : {}) };
       },
       async run(body, { url, ...options } = {}) {
         const { server } = this;
         await asyncio.run(async () => {
-          await using db = await connect(url ?? server.url(), options);
+          await using db = await connect(url ?? this.url(), { ...this.options, ...options });
           const client = new pg.Client(server.url());
           await client.connect();
           client.on("error", () => {});

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { DatabaseError, NoRowError, RowError, sql, TooManyRowsError } from "../src/index.ts";
-import { describePostgres, running } from "./postgres.ts";
+import { describeEveryWay, running } from "./postgres.ts";
 
 const failureOf = (work: Promise<unknown>): Promise<Error> =>
   work.then(
@@ -10,7 +10,7 @@ const failureOf = (work: Promise<unknown>): Promise<Error> =>
     (error: Error) => error,
   );
 
-describePostgres("queries", (bench) => {
+describeEveryWay("queries", (bench) => {
   test("values go apart from the text", () =>
     bench.run(async (db) => {
       const name = "Robert'); drop table students;--";
@@ -99,42 +99,50 @@ describePostgres("queries", (bench) => {
       assert.deepEqual(await db.query(sql`select n from unsent`), []);
     }));
 
-  test("plans are kept by template, and made anew when the server has lost or outgrown them", () =>
-    bench.run(
-      async (db) => {
-        await db.execute(sql`create table plans (a int)`);
-        await db.execute(sql`insert into plans values (1)`);
-        const read = () => db.query(sql`select * from plans`);
-        const kept = () => db.query(sql`select count(*)::int as n from pg_prepared_statements`);
-        await read();
-        await read();
-        const [first] = await kept();
-        await db.execute(sql`deallocate all`, { prepare: false });
-        const healed = await read();
-        await db.execute(sql`alter table plans add column b int default 2`);
-        const grown = await read();
-        assert.deepEqual(first, { n: 4 }); // create, insert, select, and the one that counts
-        assert.deepEqual([healed, grown], [[{ a: 1 }], [{ a: 1, b: 2 }]]);
-      },
-      { max: 1 },
-    ));
+  test(
+    "plans are kept by template, and made anew when the server has lost or outgrown them",
+    bench.needsSession,
+    () =>
+      bench.run(
+        async (db) => {
+          await db.execute(sql`create table plans (a int)`);
+          await db.execute(sql`insert into plans values (1)`);
+          const read = () => db.query(sql`select * from plans`);
+          const kept = () => db.query(sql`select count(*)::int as n from pg_prepared_statements`);
+          await read();
+          await read();
+          const [first] = await kept();
+          await db.execute(sql`deallocate all`, { prepare: false });
+          const healed = await read();
+          await db.execute(sql`alter table plans add column b int default 2`);
+          const grown = await read();
+          assert.deepEqual(first, { n: 4 }); // create, insert, select, and the one that counts
+          assert.deepEqual([healed, grown], [[{ a: 1 }], [{ a: 1, b: 2 }]]);
+        },
+        { max: 1 },
+      ),
+  );
 
-  test("inside a transaction a plan that is gone is an error, and nothing is repeated", () =>
-    bench.run(
-      async (db) => {
-        const read = (to: { query: typeof db.query }) => to.query(sql`select 1 as one`);
-        await read(db);
-        const error = await failureOf(
-          db.transaction(async (tx) => {
-            await tx.execute(sql`do $$ begin execute 'deallocate all'; end $$`);
-            await read(tx);
-          }),
-        );
-        assert.ok(error instanceof DatabaseError && error.sqlstate === "26000");
-        assert.deepEqual(await read(db), [{ one: 1 }]);
-      },
-      { max: 1 },
-    ));
+  test(
+    "inside a transaction a plan that is gone is an error, and nothing is repeated",
+    bench.needsSession,
+    () =>
+      bench.run(
+        async (db) => {
+          const read = (to: { query: typeof db.query }) => to.query(sql`select 1 as one`);
+          await read(db);
+          const error = await failureOf(
+            db.transaction(async (tx) => {
+              await tx.execute(sql`do $$ begin execute 'deallocate all'; end $$`);
+              await read(tx);
+            }),
+          );
+          assert.ok(error instanceof DatabaseError && error.sqlstate === "26000");
+          assert.deepEqual(await read(db), [{ one: 1 }]);
+        },
+        { max: 1 },
+      ),
+  );
 
   test("more plans than are kept: the ones used least lately go", () =>
     bench.run(

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import * as asyncio from "asyncio-ts";
 import { type Database, sql } from "../src/index.ts";
 import { startProxy } from "../src/testing.ts";
-import { describePostgres } from "./postgres.ts";
+import { type Bench, describePostgres } from "./postgres.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const folder = mkdtempSync(join(here, ".examples-"));
@@ -21,13 +21,16 @@ writeFileSync(
 import { sql } from "asyncio-ts-db";
 import { connect } from "asyncio-ts-db/postgres";
 await asyncio.run(async () => {
-  await using db = await connect(process.env.DATABASE_URL, { max: 10 });
+  const prepare = process.env.PREPARE === "true";
+  await using db = await connect(process.env.DATABASE_URL, { max: 10, prepare });
   await asyncio.taskGroup(async (group) => {
     for (let n = 0; n < 200; n++)
       group.createTask(() => db.transaction((tx) => tx.query(sql\`select pg_sleep(30)\`)));
   });
 });`,
 );
+
+const prepares = (bench: Bench): string => String(bench.options.prepare ?? true);
 
 /** How many queries of the program the server works on. */
 async function busy(db: Database): Promise<number> {
@@ -37,53 +40,64 @@ async function busy(db: Database): Promise<number> {
   return row.n;
 }
 
-describePostgres("a program that is told to end", (bench) => {
-  for (const signal of ["SIGTERM", "SIGINT"] as const)
-    test(`with 200 queries in flight and in line, by ${signal}`, () =>
+describePostgres(
+  "a program that is told to end",
+  (bench) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const)
+      test(`with 200 queries in flight and in line, by ${signal}`, () =>
+        bench.run(async (db) => {
+          const child = spawn(process.execPath, [program], {
+            env: { ...process.env, DATABASE_URL: bench.url(), PREPARE: prepares(bench) },
+            stdio: ["ignore", "ignore", "pipe"],
+          });
+          let told = "";
+          child.stderr.setEncoding("utf8").on("data", (text: string) => {
+            told += text;
+          });
+          const ended = new asyncio.Future<unknown>();
+          child.on("close", (code, by) => ended.setResult(by ?? code));
+          while ((await busy(db)) < 10) {
+            assert.equal(child.exitCode, null);
+            await asyncio.sleep(0.05);
+          }
+
+          child.kill(signal);
+          const by = await asyncio.timeout(30, () => ended);
+
+          assert.deepEqual([by, await busy(db), told], [signal, 0, ""]);
+        }));
+
+    test("by a second signal, while it waits for a server that does not answer: at once", () =>
       bench.run(async (db) => {
+        await using proxy = await startProxy(bench.port);
         const child = spawn(process.execPath, [program], {
-          env: { ...process.env, DATABASE_URL: bench.server.url() },
-          stdio: ["ignore", "ignore", "pipe"],
-        });
-        let told = "";
-        child.stderr.setEncoding("utf8").on("data", (text: string) => {
-          told += text;
+          env: {
+            ...process.env,
+            DATABASE_URL: bench.url(proxy.port),
+            PREPARE: prepares(bench),
+          },
+          stdio: ["ignore", "ignore", "ignore"],
         });
         const ended = new asyncio.Future<unknown>();
         child.on("close", (code, by) => ended.setResult(by ?? code));
-        while ((await busy(db)) < 10) await asyncio.sleep(0.05);
+        while ((await busy(db)) < 10) {
+          assert.equal(child.exitCode, null);
+          await asyncio.sleep(0.05);
+        }
+        const before = proxy.accepted;
+        proxy.isSilent = true; // nothing comes of cancel requests
+        child.kill("SIGTERM");
+        while (proxy.accepted === before) await asyncio.sleep(0.01); // it asks for the first
+        await asyncio.sleep(1.2); // sooner it could be the first one, come twice
+        const startedAt = performance.now();
+        child.kill("SIGTERM");
 
-        child.kill(signal);
         const by = await asyncio.timeout(30, () => ended);
 
-        assert.deepEqual([by, await busy(db), told], [signal, 0, ""]);
+        const seconds = (performance.now() - startedAt) / 1000;
+        assert.equal(by, "SIGTERM");
+        assert.ok(seconds < 2.5, String(seconds)); // `grace` would be five
       }));
-
-  test("by a second signal, while it waits for a server that does not answer: at once", () =>
-    bench.run(async (db) => {
-      await using proxy = await startProxy(bench.server.port);
-      const child = spawn(process.execPath, [program], {
-        env: {
-          ...process.env,
-          DATABASE_URL: `postgres://postgres@127.0.0.1:${proxy.port}/postgres`,
-        },
-        stdio: ["ignore", "ignore", "ignore"],
-      });
-      const ended = new asyncio.Future<unknown>();
-      child.on("close", (code, by) => ended.setResult(by ?? code));
-      while ((await busy(db)) < 10) await asyncio.sleep(0.05);
-      const before = proxy.accepted;
-      proxy.isSilent = true; // nothing comes of cancel requests
-      child.kill("SIGTERM");
-      while (proxy.accepted === before) await asyncio.sleep(0.01); // it asks for the first
-      await asyncio.sleep(1.2); // sooner it could be the first one, come twice
-      const startedAt = performance.now();
-      child.kill("SIGTERM");
-
-      const by = await asyncio.timeout(30, () => ended);
-
-      const seconds = (performance.now() - startedAt) / 1000;
-      assert.equal(by, "SIGTERM");
-      assert.ok(seconds < 2.5, String(seconds)); // `grace` would be five
-    }));
-});
+  },
+  { ways: ["directly", "through PgBouncer in transaction mode"] },
+);

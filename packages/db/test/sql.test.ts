@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { sql } from "../src/index.ts";
 import { compile } from "../src/sql.ts";
-import { describePostgres } from "./postgres.ts";
+import { describeEveryWay } from "./postgres.ts";
 
 const compiled = (query: ReturnType<typeof sql>) => compile(query, (index) => `$${index}`);
 
@@ -57,7 +57,7 @@ const corpus = [
   "}); drop table victims",
 ];
 
-describePostgres("injection", (bench) => {
+describeEveryWay("injection", (bench) => {
   test("nothing of the corpus gets out of its place", () =>
     bench.run(async (db) => {
       await db.execute(sql`create table victims (t text)`);

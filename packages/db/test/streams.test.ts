@@ -4,7 +4,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import * as asyncio from "asyncio-ts";
 import { sql } from "../src/index.ts";
-import { describePostgres, running } from "./postgres.ts";
+import { describeEveryWay, running } from "./postgres.ts";
 
 const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
   work.then(
@@ -12,7 +12,7 @@ const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =
     (error: Error) => error,
   );
 
-describePostgres("streams", (bench) => {
+describeEveryWay("streams", (bench) => {
   test("gives all rows, a batch at a time", () =>
     bench.run(
       async (db) => {
@@ -184,7 +184,7 @@ describePostgres("streams", (bench) => {
       { max: 1 },
     ));
 
-  test("listen hears what is notified, in order, and leaves no session", () =>
+  test("listen hears what is notified, in order, and leaves no session", bench.needsSession, () =>
     bench.run(async (db, observer) => {
       const heard: string[] = [];
       const task = asyncio.createTask(async () => {
@@ -199,9 +199,10 @@ describePostgres("streams", (bench) => {
       await task;
       assert.deepEqual(heard, ["a", "b", "c"]);
       assert.equal((await sessions(observer)).length, 1); // that of the pool
-    }));
+    }),
+  );
 
-  test("a listener whose session is lost tells one gap, and hears again", () =>
+  test("a listener whose session is lost tells one gap, and hears again", bench.needsSession, () =>
     bench.run(async (db, observer) => {
       const heard: string[] = [];
       const task = asyncio.createTask(async () => {
@@ -219,9 +220,10 @@ describePostgres("streams", (bench) => {
       );
       await task;
       assert.deepEqual(heard, ["before", "gap", "after"]);
-    }));
+    }),
+  );
 
-  test("a burst that is more than the consumer takes is one gap", () =>
+  test("a burst that is more than the consumer takes is one gap", bench.needsSession, () =>
     bench.run(async (db, observer) => {
       const heard: string[] = [];
       const go = new asyncio.Event();
@@ -243,16 +245,18 @@ describePostgres("streams", (bench) => {
       assert.deepEqual(heard.slice(-2), ["gap", "last"]);
       assert.equal(heard.filter((event) => event === "gap").length, 1);
       assert.ok(heard.length <= 105, String(heard.length));
-    }));
+    }),
+  );
 
-  test("a listener that is cancelled closes its session", () =>
+  test("a listener that is cancelled closes its session", bench.needsSession, () =>
     bench.run(async (db, observer) => {
       const { cancelled } = await asyncio.moveOnAfter(0.2, async () => {
         for await (const _ of db.listen("jobs"));
       });
       assert.equal(cancelled, true);
       assert.equal((await sessions(observer)).length, 1);
-    }));
+    }),
+  );
 });
 
 type Observer = (text: string) => Promise<Record<string, unknown>[]>;

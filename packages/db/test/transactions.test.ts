@@ -11,7 +11,7 @@ import {
 } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
 import { startProxy } from "../src/testing.ts";
-import { describePostgres, type Observer, running } from "./postgres.ts";
+import { describeEveryWay, type Observer, running } from "./postgres.ts";
 
 /** A soak repeats more often. */
 const ROUNDS = Number(process.env.ASYNCIO_DB_ROUNDS ?? 300);
@@ -30,7 +30,7 @@ const add = (to: Database | Transaction, n: number) => to.execute(sql`insert int
 const rowsOf = async (db: Database): Promise<number[]> =>
   (await db.query<{ n: number }>(sql`select n from t order by n`)).map(({ n }) => n);
 
-describePostgres("transactions", (bench) => {
+describeEveryWay("transactions", (bench) => {
   test("commits what its body did, and gives what it returned", () =>
     bench.run(async (db) => {
       await table(db);
@@ -326,12 +326,12 @@ describePostgres("transactions", (bench) => {
   test("with `verify` another connection is asked: it has committed", () =>
     bench.run(async (direct) => {
       await table(direct);
-      await using proxy = await startProxy(bench.server.port);
-      const url = `postgres://postgres@127.0.0.1:${proxy.port}/postgres`;
+      await using proxy = await startProxy(bench.port);
+      const url = bench.url(proxy.port);
       const onQuery = ({ name }: { readonly name: string }): void => {
         if (name === "verify pay") proxy.deafen(); // COMMIT is next, and its answer never comes
       };
-      await using db = await connect(url, { max: 1, grace: 0.3, onQuery });
+      await using db = await connect(url, { ...bench.options, max: 1, grace: 0.3, onQuery });
       const pay = { name: "pay", verify: true };
       const value = await db.transaction((tx) => add(tx, 1), pay);
       assert.deepEqual([value, await rowsOf(direct)], [1, [1]]);

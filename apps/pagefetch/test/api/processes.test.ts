@@ -106,6 +106,22 @@ test("256 descriptors are too few for 300 requests, and the service survives it"
         await asyncio.sleep(0.2);
       }
       assert.equal((await client("http://example.com/")).status, 200);
+
+      // Whoever was answered is in the ledger, with the first and the last call.
+      const headers = { authorization: `Bearer ${service.key}` };
+      const answered = ends.filter((end) => end !== "cut");
+      const pages = answered.filter((end) => end === 200);
+      for (;;) {
+        const answer = await asyncio.fetch(`${service.address}/v1/usage`, { headers });
+        const usage = (await answer.json()) as { requests: number; pages: number };
+        if (usage.requests >= answered.length + 2) {
+          assert.ok(usage.pages >= pages.length + 2, JSON.stringify(usage));
+          break;
+        }
+        const late = asyncio.getRunningLoop().time() > patience + 20;
+        assert.ok(!late, `${JSON.stringify(usage)} ${service.said()}`);
+        await asyncio.sleep(0.2); // a writer that has failed tries again within five seconds
+      }
     } finally {
       await service.end("SIGKILL");
     }

@@ -4,6 +4,7 @@ import { type HostTimer, realHost } from "../kernel/host.ts";
 import { LinkedList } from "../structures/linked-list.ts";
 import { NotSendableError } from "./errors.ts";
 import type { WorkerStats } from "./executor.ts";
+import type { Functions } from "./functions.ts";
 import type { Link } from "./link.ts";
 import { nextSeq, SLOTS, slotOf } from "./memory.ts";
 import type { Definition, JobExtras } from "./protocol.ts";
@@ -237,21 +238,6 @@ export class PoolWorker {
   over(): void {
     this.idleTimer?.clear();
     this.idleTimer = undefined;
-  }
-}
-
-/** The functions of a pool, by numbers. */
-export class Functions {
-  readonly #numbers: Map<string, number> = new Map();
-
-  numberOf({ key }: FunctionName): number {
-    const number = this.#numbers.get(key) ?? this.#numbers.size;
-    if (number === this.#numbers.size) this.#numbers.set(key, number);
-    return number;
-  }
-
-  define(fn: FunctionName): Definition {
-    return [this.numberOf(fn), fn.url, fn.name];
   }
 }
 

@@ -20,6 +20,7 @@ import { Balance } from "./balance.ts";
 import { average, jobsAhead, roomiest } from "./choice.ts";
 import { BrokenExecutorError, type WorkerEnd, WorkerLostError } from "./errors.ts";
 import { Executor, type ExecutorStats } from "./executor.ts";
+import { Functions } from "./functions.ts";
 import { HardStop } from "./hard-stop.ts";
 import { Line } from "./line.ts";
 import type { Link, LinkListener, LinkOptions } from "./link.ts";
@@ -30,7 +31,7 @@ import {
   checkedPoolOptions,
   type ExecutorOptions,
 } from "./pool-options.ts";
-import { Functions, PoolWorker } from "./pool-worker.ts";
+import { PoolWorker } from "./pool-worker.ts";
 import type { WorkerSetup } from "./protocol.ts";
 import type { Outcome, Work, WorkCancellation } from "./work.ts";
 import { hear } from "./worker-messages.ts";

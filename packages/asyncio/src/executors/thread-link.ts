@@ -3,7 +3,7 @@
 import type { MessagePort, Worker } from "node:worker_threads";
 import type { CancelSource } from "../errors/errors.ts";
 import { render } from "../errors/render.ts";
-import { realHost } from "../kernel/host.ts";
+import { type HostTimer, realHost } from "../kernel/host.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import { Exit } from "./exit.ts";
 import { terminateExecution } from "./interrupt.ts";
@@ -22,8 +22,13 @@ import {
 } from "./protocol.ts";
 import { isSendable } from "./sending.ts";
 
-/** Seconds that a thread has to answer before it counts as blocked. */
+/** Seconds between two looks at a thread that does not answer. */
 const PROBE_SECONDS = 0.001;
+/**
+ * Seconds that it has to answer or to come into the call of the job, where alone it can be
+ * interrupted: it may be loading the module, or get no processor.
+ */
+const CALL_SECONDS = 0.05;
 /** Seconds that it has to answer after it was interrupted: a native call may have to end first. */
 const ANSWER_SECONDS = 0.25;
 
@@ -117,35 +122,44 @@ export class ThreadLink implements Link {
 
   async interrupt(seq: number): Promise<boolean> {
     const epoch = ++this.#epoch;
-    let timer = realHost.setTimer(realHost.now() + PROBE_SECONDS, () => {});
+    let timer: HostTimer | undefined;
     let isOver = false;
     const answered = new Promise<boolean | undefined>((resolve) => {
       const end = (isDropped: boolean | undefined): void => {
         isOver = true;
-        timer.clear();
+        timer?.clear();
         this.#pong = undefined;
         resolve(isDropped);
       };
       this.#pong = end;
       this.#exit.listen(() => end(undefined));
       const ping = (): void => this.#control([toWorker.ping, epoch, seq]);
-      ping(); // one whose loop turns is not blocked, and an interruption would be in vain
-      timer.clear();
-      timer = realHost.setTimer(realHost.now() + PROBE_SECONDS, async () => {
-        if (isOver) return;
-        if (!this.#memory.isInCall(seq)) return end(false);
+      /** Calls `look` now and then, until it gives false, or nothing has come of it. */
+      const watch = (seconds: number, look: () => boolean): void => {
+        const until = realHost.now() + seconds;
+        const again = (): void => {
+          if (isOver) return;
+          if (realHost.now() > until) return void end(false);
+          if (look()) timer = realHost.setTimer(realHost.now() + PROBE_SECONDS, again);
+        };
+        timer = realHost.setTimer(realHost.now() + PROBE_SECONDS, again);
+      };
+      const cutOff = async (): Promise<void> => {
         const isInterrupted = await terminateExecution(this.#worker.threadId);
         if (isOver) return;
         if (!isInterrupted) return end(false);
         // One that finds the thread idle swallows what comes next: so it is asked more than once.
-        const until = realHost.now() + ANSWER_SECONDS;
-        const again = (): void => {
-          if (isOver) return;
-          if (realHost.now() > until) return void end(false);
+        ping();
+        watch(ANSWER_SECONDS, () => {
           ping();
-          timer = realHost.setTimer(realHost.now() + PROBE_SECONDS, again);
-        };
-        again();
+          return true;
+        });
+      };
+      ping(); // one whose loop turns is not blocked, and an interruption would be in vain
+      watch(CALL_SECONDS, () => {
+        if (!this.#memory.isInCall(seq)) return true;
+        void cutOff();
+        return false;
       });
     });
     return (await answered) === true;

@@ -24,12 +24,12 @@ import { HostLoop } from "../tasks/host-loop.ts";
 import { cancelLeftover } from "../tasks/leftovers.ts";
 import { setSharedValues } from "./carried-variables.ts";
 import { tableOf } from "./error-table.ts";
+import { type AnyCall, LoadedFunctions } from "./functions.ts";
 import { Inbox } from "./inbox.ts";
 import { type RunningJob, setOnlyJob } from "./job-context.ts";
 import { SharedMemory, wordOf } from "./memory.ts";
 import { loadFunction, loadModule } from "./modules.ts";
 import {
-  type Definition,
   type FromWorker,
   fromWorker,
   type JobMessage,
@@ -39,8 +39,6 @@ import {
 } from "./protocol.ts";
 import { refusal, transferOf, unpack } from "./sending.ts";
 import { CallbackCalls } from "./worker-callbacks.ts";
-
-type AnyCall = (...args: readonly unknown[]) => unknown;
 
 /** Seconds that tasks which a job has left behind have to end. */
 const LEFTOVER_SECONDS = 5;
@@ -68,7 +66,7 @@ export class WorkerSide {
   readonly #port: MessagePort;
   readonly #memory: SharedMemory;
   readonly #receive: (port: MessagePort) => { message: unknown } | undefined;
-  readonly #functions: Map<number, AnyCall | { url: string; name: string }> = new Map();
+  readonly #functions: LoadedFunctions = new LoadedFunctions();
   readonly #inbox: Inbox = new Inbox();
   #pool = "";
   #loop: EventLoop = new HostLoop();
@@ -134,18 +132,21 @@ export class WorkerSide {
   #handle(message: ToWorker): void {
     switch (message[0]) {
       case toWorker.plainJobs:
-        this.#define(message[1]);
+        this.#functions.define(message[1]);
         this.#inbox.addPlain(message[2]);
         this.#next();
         return;
       case toWorker.job:
-        this.#define(message[1]);
+        this.#functions.define(message[1]);
         this.#inbox.add(message[2]);
         this.#next();
         return;
       case toWorker.cancel: {
         const [, seq, source, reason, requestedBy] = message;
-        if (this.#current?.seq === seq) this.#current.task?.cancelFor(source, reason, requestedBy);
+        const running = this.#current;
+        if (running?.seq !== seq) return;
+        if (running.task !== undefined) running.task.cancelFor(source, reason, requestedBy);
+        else this.#end(running, [fromWorker.cancelled, seq, 0, source]); // it never begins
         return;
       }
       case toWorker.reply:
@@ -160,10 +161,6 @@ export class WorkerSide {
         void this.#answer(message[1], message[2]);
         return;
     }
-  }
-
-  #define(definitions: readonly Definition[]): void {
-    for (const [fn, url, name] of definitions) this.#functions.set(fn, { url, name });
   }
 
   /** Takes in what has come while this thread was busy. It still is, so a ping is not answered. */
@@ -208,16 +205,11 @@ export class WorkerSide {
     const { slot } = running;
     setOnlyJob(running, { words: this.#memory.words, slot, asked, hear: this.#hear });
     const known = this.#functions.get(fn);
-    if (typeof known === "function") this.#run(running, known, job);
-    else if (known !== undefined) {
-      loadFunction(known.url, known.name).then(
-        (loaded) => {
-          this.#functions.set(fn, loaded);
-          this.#run(running, loaded, job);
-        },
-        (error) => this.#end(running, [fromWorker.failed, seq, secondsOf(running), tableOf(error)]),
-      );
-    }
+    if (typeof known === "function") return void this.#run(running, known, job);
+    known.then(
+      (loaded) => this.#run(running, loaded, job),
+      (error) => this.#end(running, [fromWorker.failed, seq, secondsOf(running), tableOf(error)]),
+    );
   }
 
   /**

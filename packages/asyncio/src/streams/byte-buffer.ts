@@ -164,7 +164,7 @@ export class ByteBuffer {
     return line;
   }
 
-  /** Where the next "\n" is in `#text`; -1 if nowhere, or if that is the text of another decoder. */
+  /** Where the next "\n" is in `#text`; -1 without one, or if another decoder has made the text. */
   #newlineInText(pieceDecoder: PieceDecoder): number {
     if (pieceDecoder !== this.#textDecoder) return -1;
     return this.#text.indexOf("\n", this.#start - this.#textFrom);

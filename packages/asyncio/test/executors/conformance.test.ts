@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { InlineExecutor, module } from "../../src/executors.ts";
 import { conforms, conformsJoin, Gate } from "../conformance.ts";
 import { numberOf } from "./conformance-jobs.ts";
+import "./leftovers.ts";
 
 const jobs = module<typeof import("./conformance-jobs.ts")>(
   new URL("./conformance-jobs.ts", import.meta.url),

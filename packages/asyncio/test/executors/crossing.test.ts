@@ -28,6 +28,7 @@ import {
 import { checkCancelled, currentJob, progress, sharedContextVar } from "../../src/worker.ts";
 import { rejection } from "../virtual.ts";
 import { begun, board, isQuiet, jobs, threads } from "./pools.ts";
+import "./leftovers.ts";
 
 for (const kind of ["threads", "processes"] as const)
   test(`an object that many jobs get is a copy of its own in each of them, in ${kind}`, () =>

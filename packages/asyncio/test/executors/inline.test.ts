@@ -12,6 +12,7 @@ import { CancelledError, createTask, getRunningLoop, sleep } from "../../src/ind
 import { cancelSweep, explore, runTest } from "../../src/testing.ts";
 import { rejection } from "../virtual.ts";
 import { jobs } from "./pools.ts";
+import "./leftovers.ts";
 
 await InlineExecutor.load(jobs);
 

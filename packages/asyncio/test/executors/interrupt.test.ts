@@ -7,6 +7,7 @@ import { ThreadPoolExecutor } from "../../src/executors.ts";
 import { createTask, run } from "../../src/index.ts";
 import { rejection } from "../virtual.ts";
 import { begun, board, jobs, threads } from "./pools.ts";
+import "./leftovers.ts";
 
 test("the first interruption hits the thread of the job after other threads have gone", async () => {
   await run(async () => {

@@ -150,6 +150,27 @@ export async function valueInTheLastMoment(at: Int32Array): Promise<string> {
   return "value";
 }
 
+/** Say that they have begun by `progress`, which processes can, too. */
+export async function answerLate(): Promise<string> {
+  progress("begun");
+  return await valueInTheLastMoment(new Int32Array(4));
+}
+
+export async function swallowAll(): Promise<void> {
+  progress("begun");
+  await swallow(new Int32Array(4));
+}
+
+export function spinAndSay(): never {
+  progress("begun");
+  return spin(new Int32Array(4));
+}
+
+export function parse(megabytes: number): number {
+  progress("begun");
+  return native(new Int32Array(4), megabytes);
+}
+
 // --- ends of workers
 
 export const exit = (code: number): void => process.exit(code);
@@ -159,6 +180,11 @@ export async function uncaughtLater(): Promise<never> {
   setTimeout(() => {
     throw new Error("thrown by a timer");
   }, 1);
+  return await new Promise(() => {});
+}
+
+export async function rejectUnseen(): Promise<never> {
+  void Promise.reject(new Error("seen by nobody"));
   return await new Promise(() => {});
 }
 
@@ -251,6 +277,9 @@ export async function askAndLeave(
   return asking.cancelled() ? "left" : "stayed";
 }
 
+let streamsEnded = 0;
+export const countStreamsEnded = (): number => streamsEnded;
+
 export function* numbers(count: number, at: Int32Array): Generator<number> {
   try {
     for (let n = 0; n < count; n++) {
@@ -259,6 +288,7 @@ export function* numbers(count: number, at: Int32Array): Generator<number> {
     }
   } finally {
     Atomics.store(at, 1, 1);
+    streamsEnded++;
   }
 }
 

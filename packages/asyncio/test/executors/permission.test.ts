@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import "./leftovers.ts";
 
 const program = fileURLToPath(new URL("./permitted.ts", import.meta.url));
 

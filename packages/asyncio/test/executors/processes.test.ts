@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { callback, NotSendableError, WorkerLostError } from "../../src/executors.ts";
@@ -10,6 +12,7 @@ import { CancelledError, createTask, moveOnAfter, sleep } from "../../src/index.
 import { allGone, isAlive } from "../process/alive.ts";
 import { rejection } from "../virtual.ts";
 import { jobs, processes } from "./pools.ts";
+import "./leftovers.ts";
 
 describe("a pool of processes", () => {
   test(
@@ -119,6 +122,21 @@ describe("a pool of processes", () => {
       readdirSync("/proc").filter((name) => isChildOf(name, parent.pid)),
       [],
     );
+  });
+
+  test("leaves nothing after a second signal (15)", { timeout: 60_000 }, async () => {
+    const program = fileURLToPath(new URL("./orphan.ts", import.meta.url));
+    const parent = spawn(process.execPath, [program], { stdio: ["ignore", "pipe", "ignore"] });
+    const closed = once(parent, "close"); // when nobody has its output any more
+    const lines = createInterface({ input: parent.stdout })[Symbol.asyncIterator]();
+    const child = Number((await lines.next()).value);
+    parent.kill("SIGINT");
+    assert.equal((await lines.next()).value, "asked to end");
+    assert.ok(isAlive(child));
+    parent.kill("SIGTERM"); // a second Ctrl-C within half a second would count as the first
+
+    await closed;
+    await allGone(child);
   });
 });
 

@@ -13,6 +13,7 @@ import {
 import { CancelledError, moveOnAfter, run, taskGroup } from "../../src/index.ts";
 import { collectGarbage } from "../gc.ts";
 import { board, jobs } from "./pools.ts";
+import "./leftovers.ts";
 
 const seconds = Number(process.env.EXECUTORS_SECONDS ?? 2);
 const parts = 4;

@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { callback, type ExecutorJob, ThreadPoolExecutor } from "../../src/executors.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { setEnvironmentData } from "node:worker_threads";
+import { callback, type ExecutorJob, module, ThreadPoolExecutor } from "../../src/executors.ts";
 import {
   CancelledError,
   createTask,
@@ -16,6 +18,7 @@ import {
 } from "../../src/index.ts";
 import { collectReports, rejection } from "../virtual.ts";
 import { begun, board, isQuiet, jobs, threads } from "./pools.ts";
+import "./leftovers.ts";
 
 /** `npm run soak -- executors` sets a thousand. */
 const rounds = Number(process.env.EXECUTORS_ROUNDS ?? 20);
@@ -242,3 +245,42 @@ test("a job that cannot be handed to a thread any more gives an error at once", 
     assert.deepEqual(reports, []);
   });
 });
+
+test("a job that is cancelled while its module is loading never begins, and its thread is kept", async () => {
+  const at = board();
+  setEnvironmentData("slow-start", at);
+  const slow = module<typeof import("./slow-start.ts")>(
+    new URL("./slow-start.ts", import.meta.url),
+  );
+  await threads(async (pool) => {
+    const spun = board();
+    const job = pool.submit(slow.spin.with({ stop: "keep", stopDelay: 0 }), spun);
+    await begun(at);
+    job.cancel();
+    await delay(5); // the thread does not answer meanwhile
+    Atomics.store(at, 1, 1);
+    Atomics.notify(at, 1);
+    await rejection(job);
+
+    assert.deepEqual([job.cancelled(), pool.stats().replaced], [true, 0]);
+    assert.deepEqual([Atomics.load(spun, 0), await pool.run(slow.countCalls)], [0, 1]);
+  })();
+});
+
+test(
+  "a job that is cancelled while its module waits for something never begins",
+  threads(async (pool) => {
+    const slow = module<typeof import("./waiting-start.ts")>(
+      new URL("./waiting-start.ts", import.meta.url),
+    );
+    const at = board();
+    setEnvironmentData("waiting-start", at);
+    const job = pool.submit(slow.spin.with({ stopDelay: 3600 }), board());
+    await begun(at);
+    job.cancel();
+    await rejection(job);
+
+    assert.deepEqual([job.cancelled(), await pool.run(jobs.add, 1, 2)], [true, 3]);
+    assert.equal(pool.stats().replaced, 0);
+  }),
+);

@@ -14,6 +14,7 @@ import {
 import { VirtualLoop } from "../../src/testing.ts";
 import { rejection } from "../virtual.ts";
 import { begun, board, jobs, threads } from "./pools.ts";
+import "./leftovers.ts";
 
 describe("run", () => {
   test(

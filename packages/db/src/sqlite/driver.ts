@@ -6,7 +6,7 @@ import type { Dialect, Driver, DriverConnection, Request } from "../driver.ts";
 import { ConnectError } from "../errors.ts";
 import { SqliteConnection, work } from "./connection.ts";
 import { dialect } from "./dialect.ts";
-import { type Failure, isBusy } from "./refusal.ts";
+import { type Failure, isBusy, NO_SQLITE } from "./refusal.ts";
 import { wordsOf } from "./text.ts";
 import type { TypeTable } from "./values.ts";
 
@@ -89,6 +89,8 @@ export class SqliteDriver implements Driver {
       return await executor.run(work.open, opening);
     } catch (error) {
       if (error instanceof CancelledError) throw error;
+      const { code, message: why } = error as Error & { code?: string };
+      if (code === NO_SQLITE) return { message: why, number: undefined, code };
       const message = `SQLite cannot be started: ${error instanceof Error ? error.message : error}`;
       throw new ConnectError("ERR_DATABASE_UNREACHABLE", message, { cause: error });
     }
@@ -115,7 +117,7 @@ function gone(): ConnectError {
 
 function connectError(path: string, { number = 0, message, code }: Failure): ConnectError {
   const what = JSON.stringify(path);
-  if (code === "ERR_UNKNOWN_BUILTIN_MODULE")
+  if (code === NO_SQLITE)
     return new ConnectError(
       "ERR_DATABASE_NO_SQLITE",
       `this host has no \`node:sqlite\` (${process.version}). It is there from Node 22.16, and on Deno and Bun`,

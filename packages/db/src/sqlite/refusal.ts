@@ -15,6 +15,8 @@ const BUSY = 5;
 /** A reader of an old state wants to write: no waiting helps. */
 const BUSY_SNAPSHOT = 517;
 export const INTERRUPTED = 9;
+/** What a host says that has no `node:sqlite`. */
+export const NO_SQLITE = "ERR_UNKNOWN_BUILTIN_MODULE";
 
 /** Codes of SQL's standard for SQLite's numbers: first those that are extended. */
 const states: Readonly<Record<number, string>> = {

@@ -143,6 +143,8 @@ export function encode(value: unknown, index: number): Cell {
     case "string":
       if (LONE_SURROGATE.test(value))
         fail("holds half of a surrogate pair, which UTF-8 cannot. Cut texts between characters");
+      if (value.includes("\0") && cutsAtNul())
+        fail("holds NUL, and this host cuts texts there when they are read. Send bytes");
       return value;
     case "number":
       if (Number.isNaN(value)) fail("is NaN, which SQLite would store as null. Send null");
@@ -161,6 +163,18 @@ export function encode(value: unknown, index: number): Cell {
     default:
       return fail(`is ${render(value)}, which no column can hold`);
   }
+}
+
+let cuts: boolean | undefined;
+
+/** Whether the host's `node:sqlite` reads a text only up to its first NUL: Node 22 and Deno do. */
+function cutsAtNul(): boolean {
+  if (cuts !== undefined) return cuts;
+  const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
+  const database = new DatabaseSync(":memory:");
+  cuts = database.prepare("select cast(x'610062' as text) as t").get()?.t !== "a\0b";
+  database.close();
+  return cuts;
 }
 
 function encodeObject(value: object | null, fail: (text: string) => never): Cell {

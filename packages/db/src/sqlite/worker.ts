@@ -12,7 +12,7 @@
  */
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { type Failure, INTERRUPTED } from "./refusal.ts";
+import { type Failure, INTERRUPTED, NO_SQLITE } from "./refusal.ts";
 import type { Words } from "./text.ts";
 import { type Cell, type Column, needsBigInts } from "./values.ts";
 
@@ -72,6 +72,9 @@ export interface Reply {
 /** Statements that are kept ready; the one that was used least lately goes. */
 const MOST_PREPARED = 100;
 
+/** Deno 2.9 ends an iteration at an integer that a number would round, and does not say so. */
+const LOSES_ERRORS: boolean = "Deno" in globalThis;
+
 const connections: Map<number, Connection> = new Map();
 let opened = 0;
 
@@ -81,6 +84,9 @@ export async function open(opening: Opening): Promise<number | Failure> {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(opening.path);
+    // Node 22.16: before that nobody can ask whether a transaction is open.
+    if ((database.isTransaction as boolean | undefined) === undefined)
+      throw Object.assign(new Error("its `node:sqlite` is too old"), { code: NO_SQLITE });
     database.exec(opening.script);
   } catch (error) {
     database?.close();
@@ -238,7 +244,7 @@ class Connection {
 
   #shape(statement: StatementSync, columns: readonly Column[]): void {
     statement.setReturnArrays(true);
-    statement.setReadBigInts(this.#opening.bigints || needsBigInts(columns));
+    statement.setReadBigInts(this.#opening.bigints || LOSES_ERRORS || needsBigInts(columns));
   }
 
   #script(text: string): WorkerAnswer {
