@@ -16,7 +16,7 @@ declare class AbortController {
 
 declare module "node:async_hooks" {
   export class AsyncResource {
-    constructor(type: string, options?: { requireManualDestroy?: boolean });
+    constructor(type: string, options?: number | { requireManualDestroy?: boolean });
     runInAsyncScope<R, This, A extends unknown[]>(
       fn: (this: This, ...args: A) => R,
       thisArg: This,

@@ -44,18 +44,18 @@ export class CancelState {
   cancelCalled = false; // whether a cancellation was asked for, taken back or not
   undelivered = 0; // waits that a cancellation of the scope has ended, and that have not thrown yet
   hasBranches = false; // two waits or nested scopes at a time; branches may also not be parked
-  cancelGrace: number | undefined = undefined; // seconds; else the cancellation or the loop decides
-  graceTimer: Timer | undefined = undefined;
+  cancelGrace: number | undefined; // seconds; else the cancellation or the loop decides
+  graceTimer: Timer | undefined;
   count = 0; // cancellations asked for and not taken back by `uncancel`
-  first: Cancellation | undefined = undefined; // since count was 0: what insisting delivers again
-  due: Cancellation | undefined = undefined; // ends the next operation; insisting or closed, each
+  first: Cancellation | undefined; // since count was 0: what insisting delivers again
+  due: Cancellation | undefined; // ends the next operation; insisting or closed, each
   insists = false; // whether the grace period is over
-  missed: Cancellation | undefined = undefined; // of a scope around: only branches that were parked heard it
-  fresh: Cancellation | undefined = undefined; // the last: ends what begins here in turn `freshTurn`
+  missed: Cancellation | undefined; // of a scope around: only branches that were parked heard it
+  fresh: Cancellation | undefined; // the last: ends what begins here in turn `freshTurn`
   freshTurn = 0;
   origin = 0; // the origin of the last cancellation that was forwarded to the task of this scope
   refusals = 0; // operations rejected since the scope insists or is closed
-  watchers: ScopeWatcher[] | undefined = undefined;
+  watchers: ScopeWatcher[] | undefined;
 }
 
 export const CALM: Readonly<CancelState> = new CancelState(); // of scopes that nothing happened to

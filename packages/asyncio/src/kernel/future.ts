@@ -4,9 +4,8 @@
  * `await future` reads `future.constructor`. A pending future answers with a class other than
  * Promise, so the engine calls our `then` with its own resolving functions, in the scope of the
  * awaiter, and the await becomes a wait like any other. Calls of the program, which has no such
- * functions, observe only. One that is done answers `Promise`, and is awaited as fast as a native
- * promise (Node 24: 100 ns; a plain subclass takes 581). No instance gets a `constructor` or `then`
- * of its own: it would slow `Promise.all` for the whole process.
+ * functions, observe only. One that is done answers `Promise`: awaiting it is as fast as natively.
+ * No instance has a `constructor` or `then` of its own: it would slow `Promise.all` everywhere.
  */
 
 import {
@@ -24,6 +23,7 @@ import type { Cancellation } from "./cancellation.ts";
 import { currentContext } from "./context.ts";
 import type { EventLoop } from "./loop.ts";
 import { here, turn } from "./operation.ts";
+import { thrower } from "./rejection.ts";
 import { type FailureRecord, forgetFailure, recordFailure, reportFailure } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
@@ -38,7 +38,9 @@ export interface FutureListener {
   readonly owner?: Scope | undefined;
 }
 type Listener<T> = Wait<T> | FutureListener;
+type Listeners<T> = Listener<T> | Set<Listener<T>> | undefined;
 let doneCount = 0;
+const SHOWN = Symbol(); // the outcome of a pending one whose promise native code may see
 const NO_EXECUTOR =
   "It is settled by `setResult` and `setException`; an executor is for `new Promise`";
 const inspectCustom: unique symbol = Symbol.for("nodejs.util.inspect.custom");
@@ -52,16 +54,12 @@ export class Future<T> extends Promise<T> {
     return Promise;
   }
   #state: FutureState = "pending";
-  #outcome: unknown = undefined; // its value, or what it failed with
-  /** @internal Its place in the order in which futures ended; 0 while it is pending. */
-  doneSequence = 0;
+  #outcome: unknown; // its value, or what it failed with; before that, SHOWN if it is
   #observed: boolean | FailureRecord = false; // seen by somebody, now or later; or its record
-  #isShown = false; // whether native code may see the host's promise: only then it is settled (bench: cancel)
-  /** Told in the order in which they came. Most futures have one; of many, any may leave. */
-  #listeners: Listener<T> | Set<Listener<T>> | undefined = undefined;
+  // Told in the order in which they came. Mostly one; of many, any may leave. Then `doneSequence`.
+  #listeners: Listeners<T> | number;
   readonly #loop: EventLoop;
-  readonly #resolve: Settle;
-  readonly #reject: Settle;
+  #resolve: Settle | undefined; // of the host's promise, until that is settled
 
   static {
     Object.defineProperty(Future.prototype, "constructor", {
@@ -69,7 +67,7 @@ export class Future<T> extends Promise<T> {
       get(this: object): unknown {
         const future = this as Future<unknown>; // or its prototype
         if (!(#state in future)) return Future;
-        future.#show();
+        future.show();
         if (future.#state === "pending") return Future;
         // All that we see of an await of one that is done: so it counts here, and as a look at its
         // failure. Where the budget has room, the engine awaits it by itself.
@@ -83,7 +81,6 @@ export class Future<T> extends Promise<T> {
     super(keepSettlers);
     if (new.target === Future) checkOptions("`new Future`", options, { loop: 1 }, NO_EXECUTOR);
     this.#resolve = latest.resolve;
-    this.#reject = latest.reject;
     dropSettlers();
     this.#loop = options?.loop ?? here().loop;
   }
@@ -119,17 +116,16 @@ export class Future<T> extends Promise<T> {
     if (this.#state === "cancelled") throw this.#outcome;
     return this.failure;
   }
-
   /** Ends it with a value. @throws InvalidStateError when it is done; TypeError for a promise. */
   setResult(value: T): void {
-    this.#checkPending("setResult");
+    checkPending(this as Future<unknown>, "setResult");
     const cure = "Await it first, or box it: `{ task }`";
     if (isThenable(value)) throw argumentError("`future.setResult`", "a value", value, cure);
     this.settle("fulfilled", value);
   }
   /** Ends it with a failure. @throws InvalidStateError when it is done. */
   setException(error: unknown): void {
-    this.#checkPending("setException");
+    checkPending(this as Future<unknown>, "setException");
     this.settle(error instanceof CancelledError ? "cancelled" : "rejected", error);
   }
   /** Ends it with a CancelledError; false if it was done. Waits on it end with it. */
@@ -165,11 +161,11 @@ export class Future<T> extends Promise<T> {
   ): Promise<A | B> {
     const isPending = this.#state === "pending";
     if (isPending && isResolvingFunction(onFulfilled) && isResolvingFunction(onRejected)) {
-      this.#awaitIn(here(), onFulfilled, onRejected);
+      awaitIn(this, here(), onFulfilled, onRejected);
       return super.then(ignore, ignore) as Promise<never>; // the engine ignores it; a program may not
     }
     this.observe();
-    this.#show();
+    this.show();
     if (isPending || this.#loop.spend()) return super.then(onFulfilled, onRejected);
     const later = turn<void>(here(), this, undefined); // the host has its turn first (R9)
     return later.then(() => super.then(onFulfilled, onRejected));
@@ -201,10 +197,10 @@ export class Future<T> extends Promise<T> {
   /** @internal Tells `listener` when it is done, at once if it is. Does not observe. */
   listen(listener: Listener<T>): void {
     const present = this.#listeners;
-    if (this.done()) this.#tell(listener);
+    if (this.done()) tell(this, listener);
     else if (present === undefined) this.#listeners = listener;
     else if (present instanceof Set) present.add(listener);
-    else this.#listeners = new Set<Listener<T>>().add(present).add(listener);
+    else this.#listeners = new Set<Listener<T>>().add(present as Listener<T>).add(listener);
   }
 
   /** @internal */ unlisten(listener: Wait<never> | FutureListener | Wait<T>): void {
@@ -215,7 +211,7 @@ export class Future<T> extends Promise<T> {
   allListeners(): Iterable<Listener<T>> {
     const present = this.#listeners;
     if (present instanceof Set) return present;
-    return present === undefined ? [] : [present];
+    return typeof present === "object" ? [present] : [];
   }
 
   /** @internal Passes the cancellation of a waiter on. */
@@ -224,27 +220,30 @@ export class Future<T> extends Promise<T> {
   }
 
   /** @internal */ settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
-    if (this.#isShown) this.#settleHost(state, outcome);
+    const isShown = this.#outcome === SHOWN;
+    const listeners = this.#listeners as Listeners<T>; // it was pending
     this.#state = state;
-    this.doneSequence = ++doneCount;
+    this.#listeners = ++doneCount;
     this.#outcome = outcome;
-    const listeners = this.#listeners;
-    this.#listeners = undefined;
-    if (listeners instanceof Set) for (const listener of listeners) this.#tell(listener);
-    else if (listeners !== undefined) this.#tell(listeners);
+    if (isShown) this.show();
+    if (listeners instanceof Set) for (const listener of listeners) tell(this, listener);
+    else if (listeners !== undefined) tell(this, listeners);
     if (state === "rejected" && this.#observed === false)
       this.#observed = recordFailure(this as Future<unknown>);
   }
 
-  #show(): void {
-    if (this.#isShown) return;
-    this.#isShown = true;
-    if (this.done()) this.#settleHost(this.#state, this.#outcome);
-  }
-  #settleHost(state: FutureState, outcome: unknown): void {
-    if (state === "fulfilled") return void this.#resolve(outcome);
-    super.then(undefined, ignore); // the report is ours to make, not the host's (R20)
-    this.#reject(outcome);
+  /** @internal Native code may see the host's promise: only then it is settled (bench: cancel). */
+  private show(): void {
+    const resolve = this.#resolve;
+    if (!this.done()) this.#outcome = SHOWN;
+    else if (resolve !== undefined) {
+      this.#resolve = undefined;
+      if (this.#state === "fulfilled") return void resolve(this.#outcome);
+      super.then(undefined, ignore); // the report is ours to make, not the host's (R20)
+      thrower.outcome = this.#outcome;
+      resolve(thrower);
+      thrower.outcome = undefined;
+    }
   }
 
   /** @internal Reports its failure now, if nobody has looked at it. */ reportIfUnobserved(): void {
@@ -259,39 +258,17 @@ export class Future<T> extends Promise<T> {
   /** @internal Undefined unless it has a value. */ get value(): T | undefined {
     return this.#state === "fulfilled" ? (this.#outcome as T) : undefined;
   }
+  /** @internal Its place in the order in which futures ended; 0 if it is pending. */
+  get doneSequence(): number {
+    return this.done() ? (this.#listeners as number) : 0;
+  }
   /** @internal In which the failure is reported. */ get variables(): Context {
     return currentContext();
-  }
-
-  /** The wait of one awaiter: a join, for a cancellation is passed on to this future (F1). */
-  #awaitIn(scope: Scope, resolve: Settle, reject: Settle): void {
-    const due = scope.mayBeDue ? scope.takeDue() : undefined;
-    const onCancel = due === undefined ? cancelAwaited : cancelJoin;
-    const wait = new Wait<T>(scope, this, onCancel, resolve, reject);
-    const cycle = this.cycleThrough(scope);
-    if (cycle !== undefined) return void wait.fail(cycle);
-    scope.addWait(wait as Wait);
-    if (scope.loop !== this.#loop) wait.waitsOutside();
-    this.listen(wait);
-    if (due !== undefined) wait.cancel(due);
   }
 
   /** @internal The error for an await that could never end. */
   cycleThrough(_scope: Scope): Error | undefined {
     return undefined;
-  }
-  #tell(listener: Listener<T>): void {
-    if (!(listener instanceof Wait)) listener.futureDone(this as Future<unknown>);
-    else if (this.#state !== "fulfilled") {
-      if (listener.fail(this.#outcome)) this.observe();
-    } else if (listener.onCancel === cancelJoin) listener.joined(this.#outcome as T);
-    else listener.resume(this.#outcome as T);
-  }
-
-  #checkPending(call: string): void {
-    if (!this.done()) return;
-    const why = `was called on ${this.describe()}, which is done already`;
-    throw new InvalidStateError(`\`future.${call}\` ${why}`);
   }
   /** @internal Makes a pending future like this one, which it does not hold. */
   get twin(): () => Future<unknown> {
@@ -308,9 +285,33 @@ export class Future<T> extends Promise<T> {
   }
 }
 
+/** The wait of one awaiter: a join, which passes a cancellation on to the future (F1). */
+function awaitIn<T>(future: Future<T>, scope: Scope, resolve: Settle, reject: Settle): void {
+  const due = scope.mayBeDue ? scope.takeDue() : undefined;
+  const onCancel = due === undefined ? cancelAwaited : cancelJoin;
+  const wait = new Wait<T>(scope, future, onCancel, resolve, reject);
+  const cycle = future.cycleThrough(scope);
+  if (cycle !== undefined) return void wait.fail(cycle);
+  scope.addWait(wait as Wait);
+  if (scope.loop !== future.getLoop()) wait.waitsOutside();
+  future.listen(wait);
+  if (due !== undefined) wait.cancel(due);
+}
+function tell<T>(future: Future<T>, listener: Listener<T>): void {
+  if (!(listener instanceof Wait)) listener.futureDone(future as Future<unknown>);
+  else if (future.state !== "fulfilled") {
+    if (listener.fail(future.failure)) future.observe();
+  } else if (listener.onCancel === cancelJoin) listener.joined(future.value as T);
+  else listener.resume(future.value as T);
+}
+function checkPending(future: Future<unknown>, call: string): void {
+  if (!future.done()) return;
+  const why = `was called on ${future.describe()}, which is done already`;
+  throw new InvalidStateError(`\`future.${call}\` ${why}`);
+}
 /** The onCancel of `await future`. The end of the awaiter's scope lets the future go (R16). */
 function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
-  const future = wait.subject as unknown as Future<unknown>; // #awaitIn made the wait with it
+  const future = wait.subject as unknown as Future<unknown>; // awaitIn made the wait with it
   const isCutOff = cancellation.source === "closed";
   if (isCutOff) future.unlisten(wait);
   else future.forwardCancel(cancellation);

@@ -49,7 +49,7 @@ export class EventLoop {
   /** @internal The live tasks, in the order of creation, held strongly: no task vanishes. */
   readonly tasks: LinkedList<Task<unknown>> = new LinkedList();
   /** @internal How many tasks were made without a name. */ unnamed = 0;
-  /** @internal The run that has ended, in words. */ endedRun: string | undefined = undefined;
+  /** @internal The run that has ended, in words. */ endedRun: string | undefined;
   /** @internal Whether a scope has cut branches off. */ hasCutBranches = false;
   /** @internal Shields, for which a run waits. */ readonly shielded: Set<Scope> = new Set();
   /** @internal Failures not looked at. */ readonly unobserved: Set<FailureRecord> = new Set();
@@ -58,17 +58,17 @@ export class EventLoop {
   /** @internal How many drains there were. */ turns = 0;
   #stepsAtOnce = false;
   readonly #ready: RingBuffer<Ready> = new RingBuffer();
-  #lastGate: Gate | undefined = undefined; // the last in #ready, if others may wait at it too
-  #hostTimer: HostTimer | undefined = undefined;
+  #lastGate: Gate | undefined; // the last in #ready, if others may wait at it too
+  #hostTimer: HostTimer | undefined;
   #hostTimerWhen = 0;
   #drainDue = false; // whether a drain is scheduled. Something is ready only if it is
   #spent = 0;
   #checkAt = CLOCK_EVERY; // what may be spent until the next look at the clock
   #hoppedAt = 0;
   #stepStartedAt = 0;
-  #stepping: Ready | undefined = undefined;
+  #stepping: Ready | undefined;
   #closed = false;
-  #exceptionHandler: ExceptionHandler | undefined = undefined;
+  #exceptionHandler: ExceptionHandler | undefined;
 
   constructor(host: Host, options: EventLoopOptions = {}) {
     const api = `\`new ${new.target.name}\``;
@@ -242,7 +242,8 @@ export class EventLoop {
     return timer;
   }
 
-  /** @internal */ cancelTimer(timer: Timer): void {
+  /** @internal */ cancelTimer(timer: Timer | undefined): void {
+    if (timer === undefined) return;
     this.timers.cancel(timer);
     if (this.timers.live === 0) this.#hostTimer?.unref(); // one early wake-up is cheaper than clearing it
   }

@@ -51,6 +51,14 @@ function rejectBare(): void {
   Reflect.set(Error, "stackTraceLimit", limit);
 }
 
+/** What a `resolve` rejects with, at once: no future keeps its `reject` as well (bench: memory). */
+export const thrower = {
+  outcome: undefined as unknown,
+  // biome-ignore lint/suspicious/noThenProperty: the engine looks for one, and gets the outcome
+  get then(): never {
+    throw this.outcome;
+  },
+};
 function errorFor(wait: Wait, hasStack: boolean): CancelledError {
   const details = wait.cancellation as Cancellation; // it was cancelled
   const cause = details.source === "abort" ? details.reason : wait.offer;

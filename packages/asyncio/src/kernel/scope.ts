@@ -1,7 +1,6 @@
 /**
- * Scopes: the regions that are cancelled as a whole. The body of a task, of `timeout`, of a task
- * group runs in one. A scope knows the waits parked in it and the scopes nested in it, so
- * cancelling is a walk over plain objects, without promise races and abort listeners.
+ * Scopes: the regions that are cancelled as a whole, as the body of a task, a timeout, a group. One
+ * knows its parked waits and its nested scopes, so cancelling is a walk over plain objects.
  *
  * A cancellation is delivered once, so that code can await while it cleans up; `cancelGrace`
  * seconds later the scope insists. It closes when its body has settled: what still waits in it is
@@ -21,27 +20,27 @@ import { deliver, findDue, markHeard, reach, renew } from "./delivery.ts";
 import type { EventLoop } from "./loop.ts";
 import { reportFloating, reportInsisted } from "./reports.ts";
 import type { Task } from "./task.ts";
-import { type OnCancel, Wait, type WaitSubject } from "./wait.ts";
+import { LineWait, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
 
 let origins = 0;
 
 export class Scope implements Ends<Wait> {
   readonly loop: EventLoop;
   readonly label: string;
-  readonly shield: boolean;
+  declare readonly shield: true | undefined; // of a shield (bench: memory)
   #context: Context | ContextValues; // the values until it is asked for: few are (bench: memory)
   task: Task<unknown> | undefined; // whose body runs here, however deep; undefined in callbacks
-  parent: Scope | undefined = undefined;
+  parent: Scope | undefined;
   closed = false;
   cancelState: Readonly<CancelState> = CALM;
   #clearAt: number; // `loop.deadlinesSet` when nothing was due here; -1 if something may be
-  #deadlineTimer: Timer | undefined = undefined; // also one that has fired, or came too late
+  #deadlineTimer: Timer | undefined; // also one that has fired, or came too late
   // The waits parked here, and those that are complete and have not had their turn.
-  first: Wait | undefined = undefined;
-  last: Wait | undefined = undefined;
-  nested: LinkedList<Scope> | undefined = undefined; // the open ones, directly in this one
-  previous: Scope | undefined = undefined;
-  next: Scope | undefined = undefined;
+  first: Wait | undefined;
+  last: Wait | undefined;
+  nested: LinkedList<Scope> | undefined; // the open ones, directly in this one
+  previous: Scope | undefined;
+  next: Scope | undefined;
 
   constructor(loop: EventLoop, options: ScopeOptions) {
     this.loop = loop;
@@ -49,7 +48,7 @@ export class Scope implements Ends<Wait> {
     this.label = options.label;
     this.#context = options.context;
     this.task = options.task;
-    this.shield = options.shield ?? false;
+    if (options.shield === true) this.shield = true;
     if (options.cancelGrace !== undefined) this.ownCancelState().cancelGrace = options.cancelGrace;
   }
   /** Whether operations have to ask `takeDue`: also once after a new deadline, as it may count. */
@@ -83,7 +82,7 @@ export class Scope implements Ends<Wait> {
     const state = this.ownCancelState();
     state.cancelCalled = true;
     if (state.count++ === 0) state.first = cancellation;
-    if (grace === 0) return void this.#insist();
+    if (grace === 0) return void insist(this);
     if (state.graceTimer === undefined && grace !== Number.POSITIVE_INFINITY)
       state.graceTimer = this.loop.addTimer(this.loop.time() + grace, this);
     deliver(cancellation);
@@ -113,35 +112,16 @@ export class Scope implements Ends<Wait> {
     if (--state.count === 0) {
       state.due = state.first = state.fresh = undefined;
       state.insists = false;
-      this.#stopGrace();
+      this.loop.cancelTimer(state.graceTimer);
+      state.graceTimer = undefined;
     }
     return state.count;
-  }
-
-  #insist(): void {
-    const state = this.ownCancelState();
-    const { first } = state;
-    state.graceTimer = undefined;
-    if (first === undefined || this.closed) return;
-    state.due = first;
-    state.insists = true;
-    if (first.grace > 0) reportInsisted(this, first.grace);
-    reach(this);
-    deliver(first);
-  }
-
-  #stopGrace(): void {
-    const { graceTimer } = this.cancelState;
-    if (graceTimer === undefined) return;
-    this.loop.cancelTimer(graceTimer);
-    this.ownCancelState().graceTimer = undefined;
   }
 
   /** Tells `watcher` what becomes of this scope, until it is closed. */
   watch(watcher: ScopeWatcher): void {
     const state = this.ownCancelState();
-    state.watchers ??= [];
-    state.watchers.push(watcher);
+    state.watchers = [...(state.watchers ?? []), watcher];
   }
   get deadline(): number {
     return this.#deadlineTimer?.when ?? Number.POSITIVE_INFINITY;
@@ -150,7 +130,7 @@ export class Scope implements Ends<Wait> {
   /** Moves the deadline, on the clock of the loop. The next operation notices a passed one. */
   set deadline(when: number) {
     const hadOne = this.deadline !== Number.POSITIVE_INFINITY;
-    this.#stopDeadline();
+    this.loop.cancelTimer(this.#deadlineTimer);
     this.#deadlineTimer = undefined;
     if (when === Number.POSITIVE_INFINITY) return;
     const isTooLate = this.closed || this.cancelState.expired;
@@ -164,16 +144,13 @@ export class Scope implements Ends<Wait> {
 
   expire(): void {
     this.ownCancelState().expired = true;
-    this.#stopDeadline();
+    this.loop.cancelTimer(this.#deadlineTimer);
     this.cancel(undefined, "deadline");
-  }
-  #stopDeadline(): void {
-    if (this.#deadlineTimer !== undefined) this.loop.cancelTimer(this.#deadlineTimer);
   }
   /** Called by the loop for both timers of a scope. */
   timerDue(timer: Timer): void {
     if (timer === this.#deadlineTimer) this.expire();
-    else this.#insist();
+    else insist(this);
   }
 
   /** Makes a cancellation of this scope end the next operation; `isUnheard` if no wait got it. */
@@ -272,12 +249,12 @@ export class Scope implements Ends<Wait> {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.#stopDeadline();
+    this.loop.cancelTimer(this.#deadlineTimer);
     if (this.parent !== undefined) this.parent.nested?.remove(this);
     if (this.shield) this.loop.shielded.delete(this);
     if (this.cancelState !== CALM) {
-      this.#stopGrace();
-      const { missed, watchers } = this.ownCancelState();
+      const { missed, watchers, graceTimer } = this.ownCancelState();
+      this.loop.cancelTimer(graceTimer);
       this.ownCancelState().watchers = undefined;
       for (const watcher of watchers ?? []) watcher.closed?.();
       if (missed !== undefined && this.parent !== undefined) renew(this.parent, missed); // its branch goes on
@@ -296,9 +273,21 @@ export class Scope implements Ends<Wait> {
     return state.due;
   }
 }
+/** The grace period of `scope` is over. */
+function insist(scope: Scope): void {
+  const state = scope.ownCancelState();
+  const { first } = state;
+  state.graceTimer = undefined;
+  if (first === undefined || scope.closed) return;
+  state.due = first;
+  state.insists = true;
+  if (first.grace > 0) reportInsisted(scope, first.grace);
+  reach(scope);
+  deliver(first);
+}
 /** Parks a new wait. The caller has asked `scope.interruption` before it changed any state. */
 export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {
-  const wait = new Wait<T>(scope, subject, onCancel);
+  const wait = new LineWait<T>(scope, subject, onCancel);
   scope.addWait(wait as Wait);
   return wait;
 }

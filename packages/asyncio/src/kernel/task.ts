@@ -47,10 +47,11 @@ export const later: TaskOptions = {};
  */
 export class Task<T> extends Future<T> {
   /** @internal */ scope!: Scope;
-  /** @internal */ previous: Task<unknown> | undefined = undefined;
-  /** @internal */ next: Task<unknown> | undefined = undefined;
+  /** @internal */ previous: Task<unknown> | undefined;
+  /** @internal */ next: Task<unknown> | undefined;
   #name: string | number; // a number if it has none: the words are made on demand (bench: spawn)
-  #gate: Gate | undefined = undefined; // starts the body, if that waits for a place in its group
+  // Starts the body, if that waits for a place in its group. Others have none (bench: memory).
+  /** @internal */ declare gate: Gate | undefined;
 
   static {
     delete (Task.prototype as { constructor?: unknown }).constructor; // to see that of Future.prototype
@@ -75,20 +76,23 @@ export class Task<T> extends Future<T> {
     loop.tasks.add(this);
     const isAborted = signal?.aborted === true;
     if (eagerStart === true && !held && !isAborted) {
-      const begin = (): void => runInScope(this.scope, (body) => this.#call(body), coroutine);
+      const begin = (): void => runInScope(this.scope, (body) => call(this, body), coroutine);
       if (enteredContext() === undefined) begin();
       else this.scope.context.run(begin);
     } else {
-      if (held || isAborted) this.#gate = new Gate(this.scope);
-      const turn = this.#gate?.promise ?? loop.turn(this.scope);
-      turn.then(() => this.#begin(coroutine)); // in the async context of the creator (R2)
+      if (held || isAborted) this.gate = new Gate(this.scope);
+      const turn = this.gate?.promise ?? loop.turn(this.scope);
+      turn.then(() => {
+        enterScope(this.scope); // in the async context of the creator (R2)
+        call(this, coroutine);
+      });
     }
     if (isAborted) this.cancelFor("abort", signal?.reason); // the gate stays closed: it does not start
   }
 
   /** @internal Makes the body run in the next iteration. */ start(): void {
-    if (this.#gate !== undefined) this.getLoop().enqueue(this.#gate);
-    this.#gate = undefined;
+    if (this.gate !== undefined) this.getLoop().enqueue(this.gate);
+    this.gate = undefined;
   }
   /**
    * Asks the task to stop: its waits end with a CancelledError; if it has none right now, its next
@@ -112,7 +116,7 @@ export class Task<T> extends Future<T> {
   /** @internal `cancel` with another source than code that called it. */
   cancelFor(source: CancelSource, reason?: unknown, by?: string, from?: Cancellation): boolean {
     if (this.done()) return false;
-    if (this.#gate === undefined) this.scope.cancel(reason, source, by, from);
+    if (this.gate === undefined) this.scope.cancel(reason, source, by, from);
     else {
       // No place in its group yet, or its signal had aborted: it ends without a run (F10).
       const details = { scope: this.scope, reason, source, requestedBy: by };
@@ -182,7 +186,7 @@ export class Task<T> extends Future<T> {
   /** What it waits for, a line for each branch; empty while it runs or sits in a foreign await. */
   waitingFor(): string[] {
     if (this.done()) return [];
-    if (this.#gate !== undefined) return ["a free place in its task group"];
+    if (this.gate !== undefined) return ["a free place in its task group"];
     return this.scope.parkedWaits().map((wait) => wait.describe());
   }
 
@@ -219,7 +223,7 @@ export class Task<T> extends Future<T> {
   override cycleThrough(scope: Scope): Error | undefined {
     const awaiter = scope.task;
     if (awaiter === undefined || awaiter.scope.parkedWaits(1).length > 0) return undefined;
-    if (awaiter !== this && !awaiter.#isAwaited()) return undefined;
+    if (awaiter !== this && !isAwaited(awaiter)) return undefined;
     const path: string[] = [];
     for (let next: unknown = this; next instanceof Task; ) {
       path.push(JSON.stringify(next.getName()));
@@ -228,29 +232,6 @@ export class Task<T> extends Future<T> {
       next = second === undefined ? wait?.subject : undefined;
     }
     return undefined;
-  }
-
-  #isAwaited(): boolean {
-    for (const listener of this.allListeners()) if (listener instanceof Wait) return true;
-    return false;
-  }
-  #begin(coroutine: Coroutine<T>): void {
-    enterScope(this.scope);
-    this.#call(coroutine);
-  }
-
-  #call(coroutine: Coroutine<T>): void {
-    let body: Promise<T>;
-    try {
-      body = callBody(coroutine);
-    } catch (error) {
-      body = Promise.reject(error);
-    }
-    if (staysInContext) return void nativeThen.call(body, bodyReturned, bodyThrew);
-    body.then(
-      (value) => this.settle("fulfilled", value),
-      (error) => this.failed(error),
-    );
   }
 
   /** @internal */ failed(thrown: unknown): void {
@@ -264,12 +245,29 @@ export class Task<T> extends Future<T> {
     super.settle(state, outcome);
   }
 }
+function call<T>(task: Task<T>, coroutine: Coroutine<T>): void {
+  let body: Promise<T>;
+  try {
+    body = callBody(coroutine);
+  } catch (error) {
+    body = Promise.reject(error);
+  }
+  if (staysInContext) return void nativeThen.call(body, bodyReturned, bodyThrew);
+  body.then(
+    (value) => task.settle("fulfilled", value),
+    (error) => task.failed(error),
+  );
+}
 const nativeThen = Promise.prototype.then;
 // The same reactions to all bodies: they find their task by the context (bench: spawn, memory).
 const taskOfBody = (): Task<unknown> => currentScope()?.task as Task<unknown>; // entered by #begin
 const bodyReturned = (value: unknown): void => taskOfBody().settle("fulfilled", value);
 const bodyThrew = (error: unknown): void => taskOfBody().failed(error);
 
+function isAwaited(task: Task<unknown>): boolean {
+  for (const listener of task.allListeners()) if (listener instanceof Wait) return true;
+  return false;
+}
 function cycleError(path: readonly string[]): InvalidStateError {
   const itself = `task ${path.join()} awaits itself, and would wait for ever`;
   const circle = `tasks await each other in a circle, and would wait for ever: ${[path.at(-1), ...path].join(" -> ")}`;

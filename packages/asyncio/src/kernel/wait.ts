@@ -51,20 +51,21 @@ export class Wait<T = unknown> implements Place<T> {
   /** @internal */ readonly onCancel: OnCancel | undefined;
   /** Whether it waits still, and else how it has ended. */
   state: WaitState = "parked";
-  /** @internal Whether it gets what would be lost with it: an item, a lock. */ handsOver = false;
   /** While parked: what it brings along, as the item of a `put`. Then its outcome. */
-  offer: unknown = undefined;
+  offer: unknown;
   /** @internal One forwarded while it was parked, one that it ends with, or one that came after. */
-  cancellation: Cancellation | undefined = undefined;
-  /** @internal Whether a bare promise may end it, unknown to the loop. */ isForeign = false;
-  /** @internal Whether it waits for what is outside: virtual time stops. */ isOutside = false;
+  cancellation: Cancellation | undefined;
+  // Absent where it is not set, or in no line (bench: memory).
+  /** @internal Whether it gets what would be lost with it. */ declare handsOver: boolean;
+  /** @internal Whether a bare promise may end it. */ declare isForeign: boolean;
+  /** @internal Whether it waits for what is outside its loop. */ declare isOutside: boolean;
   readonly #resolve: Settle;
   /** @internal */ readonly reject: Settle;
-  /** @internal */ previous: Wait | undefined = undefined;
-  /** @internal */ next: Wait | undefined = undefined;
-  /** @internal */ list: WaitList | undefined = undefined;
-  /** @internal */ listPrevious: Place | undefined = undefined;
-  /** @internal */ listNext: Place | undefined = undefined;
+  /** @internal */ previous: Wait | undefined;
+  /** @internal */ next: Wait | undefined;
+  /** @internal */ declare list: WaitList | undefined;
+  /** @internal */ declare listPrevious: Place | undefined;
+  /** @internal */ declare listNext: Place | undefined;
 
   /** @internal With `resolve` and `reject` it settles a promise of the host: `await future`. */
   constructor(
@@ -77,16 +78,10 @@ export class Wait<T = unknown> implements Place<T> {
     this.scope = scope;
     this.subject = subject;
     this.onCancel = onCancel;
-    if (resolve === undefined || reject === undefined) {
-      this.promise = new Promise<T>(keepSettlers);
-      this.#resolve = latest.resolve;
-      this.reject = latest.reject;
-      dropSettlers();
-    } else {
-      this.promise = settled; // nobody sees it
-      this.#resolve = resolve;
-      this.reject = reject;
-    }
+    this.promise = resolve === undefined ? new Promise<T>(keepSettlers) : settled; // nobody sees it
+    this.#resolve = resolve ?? latest.resolve;
+    this.reject = reject ?? latest.reject;
+    dropSettlers();
     if (scope.loop.debug) {
       creationSites.set(this, stackAbove(Wait));
       if (resolve === undefined) watchForLostValues(this as Wait);
@@ -95,7 +90,7 @@ export class Wait<T = unknown> implements Place<T> {
 
   /** Ends the wait with `value`; false if it has ended already, and `value` was not handed over. */
   resume(value: T): boolean {
-    return this.#end("resumed", value);
+    return end(this as Wait, "resumed", value);
   }
 
   /**
@@ -105,26 +100,26 @@ export class Wait<T = unknown> implements Place<T> {
   fail(error: unknown): boolean {
     const { cancellation } = this;
     if (cancellation !== undefined && error instanceof CancelledError)
-      return this.#endCancelled(cancellation, error);
-    return this.#end("failed", error);
+      return endCancelled(this as Wait, cancellation, error);
+    return end(this as Wait, "failed", error);
   }
 
   /** Ends a join: with the cancellation that it holds, caused by `cause`, or else with `value`. */
   joined(value: T, cause?: unknown): boolean {
     const { cancellation } = this;
     if (cancellation === undefined) return this.resume(value);
-    return this.#endCancelled(cancellation, cause);
+    return endCancelled(this as Wait, cancellation, cause);
   }
 
   /** @internal Ends the wait, unless its onCancel forwards. False: its branch does not hear it. */
   cancel(cancellation: Cancellation): boolean {
     if (this.state === "parked") {
       if (cancellation.source === "closed") describeCut(this as Wait);
-      if (this.onCancel !== undefined) this.#hold(cancellation);
-      if (this.#withdraw(cancellation)) this.#endCancelled(cancellation);
+      if (this.onCancel !== undefined) hold(this as Wait, cancellation);
+      if (withdraw(this as Wait, cancellation)) endCancelled(this as Wait, cancellation);
     } else if (this.state === "failed" && !this.isComplete) {
       this.state = "cancelled"; // its own takes the place of that of what it waited for, the cause
-      this.#deliver(cancellation);
+      deliver(this as Wait, cancellation);
     }
     if (this.isComplete) this.cancellation ??= cancellation;
     return !this.isComplete;
@@ -183,59 +178,65 @@ export class Wait<T = unknown> implements Place<T> {
       this.reject(this.offer);
     }
   }
+}
 
-  #end(state: WaitState, outcome: unknown): boolean {
-    if (this.state !== "parked") return false;
-    this.state = state;
-    this.offer = outcome;
-    if (this.list !== undefined) this.list.remove(this as Wait);
-    if (this.isOutside) this.scope.loop.host.io?.(-1);
-    if (state !== "cancelled" && this.cancellation !== undefined) {
-      owe(this.scope, this.cancellation); // it was forwarded, and an answer came all the same
-      this.cancellation = undefined;
-    }
-    this.scope.loop.enqueue(this, !this.isComplete); // a cancellation may still take its place
+function end(wait: Wait, state: WaitState, outcome: unknown): boolean {
+  if (wait.state !== "parked") return false;
+  wait.state = state;
+  wait.offer = outcome;
+  if (wait.list !== undefined) wait.list.remove(wait);
+  if (wait.isOutside) wait.scope.loop.host.io?.(-1);
+  if (state !== "cancelled" && wait.cancellation !== undefined) {
+    owe(wait.scope, wait.cancellation); // it was forwarded, and an answer came all the same
+    wait.cancellation = undefined;
+  }
+  wait.scope.loop.enqueue(wait, !wait.isComplete); // a cancellation may still take its place
+  return true;
+}
+
+function endCancelled(wait: Wait, cancellation: Cancellation, cause?: unknown): boolean {
+  if (!end(wait, "cancelled", cause)) return false;
+  deliver(wait, cancellation);
+  return true;
+}
+function deliver(wait: Wait, cancellation: Cancellation): void {
+  unlink(wait.scope, wait); // nothing if it was never parked
+  wait.cancellation = cancellation;
+  cancellation.scope.ownCancelState().undelivered++;
+}
+function withdraw(wait: Wait, cancellation: Cancellation): boolean {
+  if (wait.onCancel === undefined) return true;
+  try {
+    return wait.onCancel(wait as Wait<never>, cancellation);
+  } catch (exception) {
+    const { loop, task } = wait.scope;
+    loop.callExceptionHandler({ message: "a cancel hook has failed", exception, task });
     return true;
   }
+}
+// Two scopes may cancel one join: it delivers the outer one, and the other is due in its scope.
+function hold(wait: Wait, cancellation: Cancellation): void {
+  const held = wait.cancellation;
+  if (held === undefined) wait.cancellation = cancellation;
+  else if (held.scope === cancellation.scope) return;
+  else if (held.scope.isInside(cancellation.scope)) {
+    held.scope.makeDue(held);
+    wait.cancellation = cancellation;
+  } else cancellation.scope.makeDue(cancellation);
+}
 
-  #endCancelled(cancellation: Cancellation, cause?: unknown): boolean {
-    if (!this.#end("cancelled", cause)) return false;
-    this.#deliver(cancellation);
-    return true;
-  }
-  #deliver(cancellation: Cancellation): void {
-    unlink(this.scope, this as Wait); // nothing if it was never parked
-    this.cancellation = cancellation;
-    cancellation.scope.ownCancelState().undelivered++;
-  }
-
-  #withdraw(cancellation: Cancellation): boolean {
-    if (this.onCancel === undefined) return true;
-    try {
-      return this.onCancel(this as unknown as Wait<never>, cancellation);
-    } catch (exception) {
-      const { loop, task } = this.scope;
-      loop.callExceptionHandler({ message: "a cancel hook has failed", exception, task });
-      return true;
-    }
-  }
-
-  // Two scopes may cancel one join: it delivers the outer one, and the other is due in its scope.
-  #hold(cancellation: Cancellation): void {
-    const held = this.cancellation;
-    if (held === undefined) this.cancellation = cancellation;
-    else if (held.scope === cancellation.scope) return;
-    else if (held.scope.isInside(cancellation.scope)) {
-      held.scope.makeDue(held);
-      this.cancellation = cancellation;
-    } else cancellation.scope.makeDue(cancellation);
-  }
+/** One that may stand in a line, as `park` makes it. Others do without (bench: memory). */
+export class LineWait<T> extends Wait<T> {
+  override handsOver = false;
+  override list: WaitList | undefined = undefined;
+  override listPrevious: Place | undefined = undefined;
+  override listNext: Place | undefined = undefined;
 }
 
 /** Waits in line, first in, first out. Any of them leaves in constant time when it ends. */
 export class WaitList<P extends Place = Place> {
-  #first: P | undefined = undefined;
-  #last: P | undefined = undefined;
+  #first: P | undefined;
+  #last: P | undefined;
   #length = 0;
 
   /** How many waits stand in line. Those that ended have left. */

@@ -8,36 +8,35 @@ import { Child, type Parent } from "./owners.ts";
 
 export type AnyStarting = Pick<Starting<unknown>, "isStarted" | "hasBegun" | "ended">;
 
-/** A task in its group. */
+/** A task in its group: it waits for one of the places that `limit` allows, runs, is cancelled. */
 export class GroupChild extends Child<GroupChild> {
   readonly task: Task<unknown>;
   /** Its place in the order of creation. */
   readonly place: number;
-  /** False if it waits for one of the places that `limit` allows. */
-  hasPlace: boolean;
-  /** True once the group has cancelled it. */
-  isCancelled = false;
-  readonly starting: AnyStarting | undefined;
+  /** "cancelled" is by the group, once it has run. One that is held ends at once. */
+  state: "held" | "running" | "cancelled";
+  /** Few are made by `group.start`: only they have it (bench: memory). */
+  declare starting?: AnyStarting;
 
   constructor(
     group: Parent<GroupChild>,
     task: Task<unknown>,
     place: number,
-    hasPlace: boolean,
+    isHeld: boolean,
     starting: AnyStarting | undefined,
   ) {
     super(group);
     this.task = task;
     this.place = place;
-    this.hasPlace = hasPlace;
-    this.starting = starting;
+    this.state = isHeld ? "held" : "running";
+    if (starting !== undefined) this.starting = starting;
   }
 }
 
 /** One `group.start` on its way: until it is ready, the child answers to the caller of `start`. */
 export class Starting<V> {
   readonly wait: Wait<V>;
-  #child: Task<unknown> | undefined = undefined;
+  #child: Task<unknown> | undefined;
   isStarted = false;
 
   constructor(scope: Scope) {

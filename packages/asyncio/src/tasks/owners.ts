@@ -29,8 +29,8 @@ export interface Parent<C> {
  */
 export abstract class Child<C extends Child<C>> implements Ownership, Links<C> {
   readonly #parent: Parent<C>;
-  previous: C | undefined = undefined;
-  next: C | undefined = undefined;
+  previous: C | undefined;
+  next: C | undefined;
 
   constructor(parent: Parent<C>) {
     this.#parent = parent;

@@ -3,8 +3,8 @@
 import { checkSeconds } from "../errors/errors.ts";
 import { realHost } from "../kernel/host.ts";
 import { here, turn } from "../kernel/operation.ts";
-import { park, type Scope } from "../kernel/scope.ts";
-import type { Wait } from "../kernel/wait.ts";
+import type { Scope } from "../kernel/scope.ts";
+import { Wait } from "../kernel/wait.ts";
 import type { Timer } from "../structures/timers.ts";
 import { noticeFakeTimers } from "./fake-timers.ts";
 
@@ -64,7 +64,8 @@ export function sleepUntil(when: number): Promise<void> {
 function sleepIn<T>(scope: Scope, when: number, result: T): Promise<T> {
   const { loop } = scope;
   if (loop.host === realHost) noticeFakeTimers();
-  const wait = park<T>(scope, "sleep", cancelSleep);
+  const wait = new Wait<T>(scope, "sleep", cancelSleep); // in no line
+  scope.addWait(wait as Wait);
   wait.offer = result;
   wait.subject = loop.addTimer(when, wait);
   return wait.promise;

@@ -121,19 +121,19 @@ export class TaskGroup<R = unknown> {
   /** How many of them have a place; the others are held. */
   #running = 0;
   /** The first of those that are held. They come last, since places are given in order. */
-  #firstHeld: GroupChild | undefined = undefined;
+  #firstHeld: GroupChild | undefined;
   #created = 0;
   readonly #failures: Failures;
   /** Set if `cancel` was called: what the call resolves to. */
-  #ended: { readonly value: R } | undefined = undefined;
+  #ended: { readonly value: R } | undefined;
   /** The latest cancellation from outside that reached the body. */
-  #outside: Cancellation | undefined = undefined;
+  #outside: Cancellation | undefined;
   /** Set if the signal aborted. */
-  #aborted: { readonly reason: unknown; readonly cutsChildren: boolean } | undefined = undefined;
+  #aborted: { readonly reason: unknown; readonly cutsChildren: boolean } | undefined;
   /** True once a listener was told that the group is ending. */
   #hasExcused = false;
   /** The caller, waiting for the children. */
-  #join: Wait<void> | undefined = undefined;
+  #join: Wait<void> | undefined;
 
   /** @internal Groups are made by `taskGroup`. */
   constructor(options: TaskGroupOptions) {
@@ -339,7 +339,7 @@ export class TaskGroup<R = unknown> {
   /** @internal A child has ended. */
   childDone(child: GroupChild): void {
     const { task, starting, place } = child;
-    if (child.hasPlace) this.#running--;
+    if (child.state !== "held") this.#running--;
     if (child === this.#firstHeld) this.#firstHeld = child.next;
     this.#children.remove(child);
     if (starting !== undefined && !starting.isStarted) starting.ended(task);
@@ -369,12 +369,12 @@ export class TaskGroup<R = unknown> {
     starting: AnyStarting | undefined,
   ): Task<T> {
     const place = this.#created++;
-    const hasPlace = this.#running < this.#limit;
-    if (hasPlace) this.#running++;
-    const task = new Task(this.#scope.loop, coroutine, options, !hasPlace);
-    const child = new GroupChild(this, task, place, hasPlace, starting);
+    const isHeld = this.#running >= this.#limit;
+    if (!isHeld) this.#running++;
+    const task = new Task(this.#scope.loop, coroutine, options, isHeld);
+    const child = new GroupChild(this, task, place, isHeld, starting);
     this.#children.add(child);
-    if (!hasPlace) this.#firstHeld ??= child;
+    if (isHeld) this.#firstHeld ??= child;
     task.listen(child);
     starting?.hasBegun(task);
     bindTask(task, options?.signal);
@@ -388,7 +388,8 @@ export class TaskGroup<R = unknown> {
     for (let child = this.#firstHeld; child !== undefined; child = this.#firstHeld) {
       if (this.#running >= this.#limit) return;
       this.#firstHeld = child.next;
-      child.hasPlace = true;
+      if (child.state !== "held") continue; // started in the call, and has made those before it
+      child.state = "running";
       this.#running++;
       child.task.start();
     }
@@ -416,8 +417,8 @@ export class TaskGroup<R = unknown> {
    */
   #cancelChildren(cancellation: Cancellation): void {
     for (const child of this.#children.toArray()) {
-      if (child.isCancelled && child.task.cancelling() > 0) continue;
-      child.isCancelled = true;
+      if (child.state === "cancelled" && child.task.cancelling() > 0) continue;
+      if (child.state === "running") child.state = "cancelled";
       child.task.forwardCancel(cancellation);
     }
   }

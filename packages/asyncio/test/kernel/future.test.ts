@@ -27,6 +27,31 @@ describe("R19: tasks and futures are promises", () => {
     }),
   );
 
+  for (const [when, wait] of [
+    ["registered before it", 0],
+    ["registered after it", 2],
+  ] as const) {
+    test(
+      `a reaction ${when} gets a failure as it is, also one that looks like a promise`,
+      virtual(async () => {
+        // biome-ignore lint/suspicious/noThenProperty: that is what it is about
+        const failure = { then: () => assert.fail("it was taken for a promise") };
+        const task = createTask(async () => {
+          await sleep(1);
+          throw failure;
+        });
+        await sleep(wait);
+
+        const [seen] = await task.then(
+          () => [],
+          (error: unknown) => [error],
+        );
+
+        assert.equal(seen, failure);
+      }),
+    );
+  }
+
   test(
     "no instance has a constructor or then of its own",
     virtual(async () => {

@@ -195,6 +195,38 @@ describe("limit", () => {
   );
 
   test(
+    "a child that starts in the call and makes another one takes one place, not two",
+    virtual(async (loop) => {
+      const starts: [string, number][] = [];
+      const work = (name: string) => async (): Promise<void> => {
+        starts.push([name, loop.time()]);
+        await sleep(1);
+      };
+
+      await taskGroup(
+        async (group) => {
+          group.createTask(work("a"));
+          const makeAnother = async (): Promise<void> => {
+            group.createTask(work("b"));
+            await sleep(10);
+          };
+          group.createTask(makeAnother, { eagerStart: true });
+          group.createTask(work("c"));
+          group.createTask(work("d"));
+        },
+        { limit: 2 },
+      );
+
+      assert.deepEqual(starts, [
+        ["a", 0],
+        ["b", 1],
+        ["c", 2],
+        ["d", 3],
+      ]);
+    }),
+  );
+
+  test(
     "limits that are no count are rejected",
     virtual(async () => {
       for (const limit of [0, 1.5, -1, Number.NaN]) {
