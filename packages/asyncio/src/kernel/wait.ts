@@ -225,7 +225,7 @@ function hold(wait: Wait, cancellation: Cancellation): void {
   } else cancellation.scope.makeDue(cancellation);
 }
 
-/** One that may stand in a line, as `park` makes it. Others do without (bench: memory). */
+// One that may stand in a line, as `park` makes it. Others do without (bench: memory).
 export class LineWait<T> extends Wait<T> {
   override handsOver = false;
   override list: WaitList | undefined = undefined;
