@@ -1,7 +1,7 @@
 /**
  * The farm: sites that misbehave in every way that we know of, each on an address of its own in
  * 127.0.1.0/24, which Linux has without being asked. Names are found by `zone`; the ports 80 and
- * 443 are found by `portOf`, as nobody but root may listen there. No other machine
+ * 443 are found by `portOf`, since only root may listen there. No other machine
  * can reach it.
  *
  *     const farm = await openFarm();

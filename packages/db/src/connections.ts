@@ -141,7 +141,7 @@ export class Connections {
   /** What a run says that has ended, and finds it open. */
   #describe(): string {
     const at = this.#place === undefined ? "" : `, opened at ${this.#place}`;
-    const names = this.stats().holders.map(({ task }) => (task === undefined ? "?" : task));
+    const names = this.stats().holders.map(({ task }) => task ?? "?");
     const lent =
       names.length === 0
         ? ""

@@ -19,7 +19,7 @@ export interface Violations {
 const GRACE = 50;
 const pause = 1000 - GRACE;
 
-/** Requests for robots.txt are nobody's violation. */
+/** Requests for robots.txt do not count: every client may send them. */
 export function violationsOf(requests: readonly Asked[]): Violations {
   const pages = requests.filter(({ path }) => path !== "/robots.txt");
   const busy = pages.findIndex(({ path }) => path === "/busy");

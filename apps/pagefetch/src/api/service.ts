@@ -57,7 +57,7 @@ export class Service {
   readonly #costs: ReadonlyMap<string, number>;
   readonly #maxRunning: number;
   #running = 0;
-  /** Set iff nothing runs. */
+  /** Set while nothing runs. */
   readonly #idle = new asyncio.Event();
   #isClosing = false;
 

@@ -31,7 +31,7 @@ export class Collapsed {
 
   /**
    * Undefined if somebody else has fetched what `key` names: the cache may have it now. Cancelled,
-   * the caller leaves and nobody else notices.
+   * the caller leaves, and the others go on waiting.
    */
   async join(key: string): Promise<Lead | undefined> {
     for (;;) {

@@ -55,8 +55,9 @@ const MAX_CACHED = 10_000;
 
 interface Cached {
   readonly key: Key | undefined;
-  /** Until when nobody asks, and until when it is believed if nobody can be asked. */
+  /** The store is not asked again before this. */
   readonly until: number;
+  /** A store that does not answer is done without until then. */
   readonly atMost: number;
 }
 
