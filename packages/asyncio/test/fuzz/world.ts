@@ -92,7 +92,10 @@ export class World {
     if (this.#broken !== undefined) throw this.#broken;
   }
 
-  /** Some swallow their cancellation: they get another one every second. */
+  /**
+   * Some swallow their cancellation: they get another one every second. A branch that nobody awaits
+   * may still make a task when its own has ended, without a wait: the sleep is for that one.
+   */
   async #cancelAll(): Promise<void> {
     for (let round = 0; ; round++) {
       const left = [...asyncio.allTasks()].filter((task) => task !== asyncio.currentTask());
@@ -100,6 +103,7 @@ export class World {
       assert.ok(round < 100, `tasks are left: ${left.map((task) => task.waitingFor())}`);
       for (const task of left) this.#cancel(task);
       await asyncio.wait(left, { delay: 1 });
+      await asyncio.sleep(0.1);
     }
   }
 
