@@ -3,7 +3,7 @@
  * what the program sees; the line of those who wait, and the life of the items are in stock.ts.
  */
 
-import { argumentError, checkCoroutine, checkCount, rangeError } from "../errors/errors.ts";
+import { checkCoroutine, checkCount, rangeError } from "../errors/errors.ts";
 import { completed, here } from "../kernel/operation.ts";
 import {
   type Caller,
@@ -13,12 +13,12 @@ import {
   type Selectable,
 } from "../kernel/selectable.ts";
 import { DeadlockError } from "../tasks/deadlock.ts";
-import { knotWith } from "../tasks/knot.ts";
+import { canGoOn, knotWith, onlyBranchOf } from "../tasks/knot.ts";
 import type { TaskGroup } from "../tasks/task-group.ts";
 import { timeout } from "../tasks/timeouts.ts";
 import type { Borrower, Lent, Loan } from "./loan.ts";
 import { perform } from "./perform.ts";
-import { Resource } from "./resource.ts";
+import { checkResource, type Resource } from "./resource.ts";
 import { type Delays, delayOf, exponential } from "./schedule.ts";
 import { anything, count, countOr0, needed, seconds, settle, work } from "./settings.ts";
 import { OWNER, Stock } from "./stock.ts";
@@ -102,17 +102,33 @@ export class Pool<T> implements AsyncDisposable {
   /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #stock: Stock<T>;
-  #borrowing: Operation<Loan<T>> | undefined = undefined;
+  /** What `acquire` does. */
+  readonly #acquiring: Operation<Loan<T>>;
+  /** What the last `acquire` has borrowed in its call. */
+  #lentNow: Lent<T> | undefined = undefined;
 
   constructor(resource: Resource<T>, options: PoolOptions<T>) {
     const api = "`new Pool`";
-    if (!(resource instanceof Resource))
-      throw argumentError(api, "a resource", resource, "Make one with `resource(open, close)`");
+    checkResource(api, resource);
     const settings = settle<PoolOptions<T>, typeof OPTIONS>(api, options, OPTIONS);
     const { min, max, name } = settings;
     if (min > max) throw rangeError(api, `\`min\` to be at most \`max\`, ${max}`, min);
     this.name = name;
-    this.#stock = new Stock(resource, { ...settings, reopen: delayOf(api, settings.reopen) });
+    const stock = new Stock(resource, { ...settings, reopen: delayOf(api, settings.reopen) });
+    this.#stock = stock;
+    this.#acquiring = {
+      subject: stock.subject,
+      attempt: (caller) => {
+        const got = this.#attempt(caller);
+        if (got === undefined) this.#checkKnot();
+        this.#lentNow = got?.value;
+        return got;
+      },
+      enlist: (place) => {
+        stock.waiters.add(place);
+        stock.serve();
+      },
+    };
   }
 
   /** @internal For `Shared`: what the program calls to borrow. */
@@ -146,8 +162,12 @@ export class Pool<T> implements AsyncDisposable {
    */
   async run<R>(body: (item: T) => R | PromiseLike<R>): Promise<R> {
     checkCoroutine("`pool.run`", body);
-    using loan = await this.#acquire();
-    return await body(loan.item);
+    const loan = await this.#acquire();
+    try {
+      return await body(loan.item);
+    } finally {
+      loan[Symbol.dispose](); // by hand: what `using` is compiled to costs more (bench: pool)
+    }
   }
 
   /** Who has borrowed something, in the order in which they did. */
@@ -200,15 +220,7 @@ export class Pool<T> implements AsyncDisposable {
 
   /** @internal For `select`: `acquire`. It waits for others as well, so it ties no knot. */
   [operation](): Operation<Loan<T>> {
-    this.#borrowing ??= {
-      subject: this.#stock.subject,
-      attempt: (caller) => this.#attempt(caller),
-      enlist: (place) => {
-        this.#stock.waiters.add(place);
-        this.#stock.serve();
-      },
-    };
-    return this.#borrowing;
+    return { ...this.#acquiring, attempt: (caller) => this.#attempt(caller) };
   }
 
   /** @internal */
@@ -236,18 +248,11 @@ export class Pool<T> implements AsyncDisposable {
   }
 
   #acquire(): Promise<Loan<T>> {
-    let fresh: Lent<T> | undefined;
-    const { subject, enlist } = this[operation]();
-    const attempt = (caller: Caller): Got<Lent<T>> | undefined => {
-      const got = this.#attempt(caller);
-      if (got === undefined) this.#checkKnot();
-      fresh = got?.value;
-      return got;
-    };
-    const borrowed = perform<Loan<T>>({ subject, enlist, attempt }, true);
-    if (fresh === undefined || this.#stock.lent.size < this.max) return borrowed;
+    this.#lentNow = undefined;
+    const borrowed = perform<Loan<T>>(this.#acquiring, true);
+    const loan = this.#lentNow as Lent<T> | undefined; // #acquiring sets it
+    if (loan === undefined || this.#stock.lent.size < this.max) return borrowed;
     // Only now can somebody wait for this loan in vain.
-    const loan: Lent<T> = fresh;
     loan.isFresh = true;
     borrowed.then(() => {
       loan.isFresh = false;
@@ -266,14 +271,14 @@ export class Pool<T> implements AsyncDisposable {
   /** @throws DeadlockError where waiting would be in vain. */
   #checkKnot(): void {
     const { lent, subject, description } = this.#stock;
-    const holders = subject.waitsOn();
-    if (lent.size < this.max || holders.length < lent.size) return;
-    const scope = here();
-    for (const { isFresh, task } of lent) if (isFresh && task === scope.task) return;
-    const tasks = knotWith(scope, holders);
+    const asking = lent.size < this.max ? undefined : onlyBranchOf(here());
+    if (asking === undefined) return;
+    for (const { isFresh, task } of lent)
+      if (task === asking ? isFresh : task === undefined || canGoOn(task)) return;
+    const tasks = knotWith(asking, subject.waitsOn());
     if (tasks === undefined) return;
     const lines = tasks.map((task) => {
-      const waits = task === scope.task ? [subject.describeWait()] : task.waitingFor();
+      const waits = task === asking ? [subject.describeWait()] : task.waitingFor();
       return `${task.describe()} waits for ${waits.join(", ")}`;
     });
     const title = `everyone who holds an item of ${description} waits for one more, or for somebody who does`;

@@ -118,17 +118,8 @@ export class Stock<T> {
 
   /** Begins what is needed for those who wait, and for `min`. */
   serve(): void {
-    while (this.waiters.length > this.opening.size + this.busy) {
-      const now = this.#now();
-      const item = this.#take(now);
-      if (item !== undefined) this.#hand(item, now);
-      else {
-        const unsure = this.idle.pop();
-        if (unsure !== undefined)
-          this.#try("check", unsure, async () => await this.options.check?.(unsure.value));
-        else if (!this.#open()) break;
-      }
-    }
+    while (this.waiters.length > this.opening.size + this.busy)
+      if (!this.#handIdle() && !this.#open()) break;
     while (this.keeper !== undefined && this.#kept < this.options.min) if (!this.#open()) break;
     const isWanted = !this.isClosed && this.waiters.length + this.options.min > 0;
     if (isWanted || this.#kept + this.closing > 0) return;
@@ -180,6 +171,18 @@ export class Stock<T> {
       }
     }
     return undefined;
+  }
+
+  /** Hands an idle item to the first in line, or checks one for him; false if none is idle. */
+  #handIdle(): boolean {
+    if (this.idle.length === 0) return false; // does not look at the clock (bench: pool)
+    const now = this.#now();
+    const item = this.#take(now);
+    if (item !== undefined) return this.#hand(item, now);
+    const unsure = this.idle.pop();
+    if (unsure === undefined) return false;
+    this.#try("check", unsure, async () => await this.options.check?.(unsure.value));
+    return true;
   }
 
   #lendTo(task: Task<unknown> | undefined, item: Item<T>, now: number): Lent<T> {

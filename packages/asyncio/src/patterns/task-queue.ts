@@ -29,7 +29,6 @@ import { describeSync } from "../sync/lock.ts";
 import { bindTask } from "../tasks/abort.ts";
 import { createTask } from "../tasks/create-task.ts";
 import { TaskGroup } from "../tasks/task-group.ts";
-import { timeout } from "../tasks/timeouts.ts";
 import { Job, type JobDetails, type JobOwner } from "./job.ts";
 import { JobLine } from "./job-line.ts";
 import type { Idling } from "./keyed.ts";
@@ -295,8 +294,10 @@ export class TaskQueue implements AsyncDisposable, Idling {
 
   #start(job: Job<unknown>): void {
     this.#running.add(job);
-    if (this.#options.rate !== undefined) this.#pacing = job;
+    const isPaced = this.#options.rate !== undefined;
+    if (isPaced) this.#pacing = job;
     job.start();
+    if (!isPaced) job.limitTime();
   }
 
   /** Begins those whose turn it is. Tells those who wait for the queue how it stands. */
@@ -316,10 +317,8 @@ export class TaskQueue implements AsyncDisposable, Idling {
   }
 
   #bodyOf<T>(job: Job<T>, body: Coroutine<T>): Coroutine<T> {
-    const limit = job.details.timeout;
     const { rate } = this.#options;
-    const run = limit === Number.POSITIVE_INFINITY ? body : () => timeout(limit, body);
-    if (rate === undefined) return run;
+    if (rate === undefined) return body;
     return async () => {
       try {
         await rate.take();
@@ -327,7 +326,8 @@ export class TaskQueue implements AsyncDisposable, Idling {
         if (this.#pacing === job) this.#pacing = undefined; // one that was given up has another behind it
         this.#serve();
       }
-      return await run();
+      job.limitTime();
+      return await body();
     };
   }
 
