@@ -15,7 +15,7 @@ import { currentContext } from "../kernel/context.ts";
 import type { FutureState } from "../kernel/future.ts";
 import { here, recognised } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { type Coroutine, later, Task } from "../kernel/task.ts";
+import { type Coroutine, later, Task, type TaskOptions } from "../kernel/task.ts";
 import { contextHooks } from "../ports/context-storage.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
 import { formatSeconds } from "../structures/timers.ts";
@@ -36,14 +36,18 @@ export interface JobOwner {
   jobDone(job: Job<unknown>): void;
 }
 
+/** What `queue.add` takes. */
+export interface JobOptions extends Omit<TaskOptions, "eagerStart"> {
+  /** The least first; of equal ones the one that was added first. @default 0 */
+  readonly priority?: number | undefined;
+  /** Seconds that it has, from its first step. @default that of the queue */
+  readonly timeout?: number | undefined;
+}
+
 /** Shared by jobs that say nothing else. */
-export interface JobDetails {
+export interface JobDetails extends Omit<JobOptions, "signal"> {
   readonly priority: number;
-  /** Seconds. */
   readonly timeout: number;
-  readonly name: string | undefined;
-  readonly context: Context | undefined;
-  readonly cancelGrace: number | undefined;
 }
 
 /**

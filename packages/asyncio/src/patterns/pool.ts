@@ -16,12 +16,13 @@ import { DeadlockError } from "../tasks/deadlock.ts";
 import { canGoOn, knotWith, onlyBranchOf } from "../tasks/knot.ts";
 import type { TaskGroup } from "../tasks/task-group.ts";
 import { timeout } from "../tasks/timeouts.ts";
+import { OWNER } from "./keeper.ts";
 import type { Borrower, Lent, Loan } from "./loan.ts";
 import { perform } from "./perform.ts";
 import { checkResource, type Resource } from "./resource.ts";
 import { type Delays, delayOf, exponential } from "./schedule.ts";
 import { anything, count, countOr0, needed, seconds, settle, work } from "./settings.ts";
-import { OWNER, Stock } from "./stock.ts";
+import { Stock } from "./stock.ts";
 
 /** What `new Pool` takes. */
 export interface PoolOptions<T> {
@@ -201,7 +202,7 @@ export class Pool<T> implements AsyncDisposable {
   async close(): Promise<void> {
     this.#stock.close();
     const { keeper, subject } = this.#stock;
-    if (keeper !== undefined) await keeper;
+    if (keeper !== undefined) await keeper.task;
     else await completed(here(), subject, undefined);
   }
 

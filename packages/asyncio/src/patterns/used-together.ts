@@ -7,12 +7,12 @@ import { checkCoroutine, InvalidStateError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import { Lock } from "../sync/lock.ts";
 import type { TaskGroup } from "../tasks/task-group.ts";
+import { OWNER } from "./keeper.ts";
 import type { Loan } from "./loan.ts";
 import { Pool } from "./pool.ts";
 import { checkResource, type Resource } from "./resource.ts";
 import { anything, seconds, settle } from "./settings.ts";
 import { singleFlight } from "./single-flight.ts";
-import { OWNER } from "./stock.ts";
 
 /** What `new Shared` takes. */
 export interface SharedOptions {
