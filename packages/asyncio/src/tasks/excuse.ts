@@ -26,6 +26,11 @@ export function excuse<E extends Error>(error: E, report: () => void): E {
   return error;
 }
 
+/** A run ends with `error`, so its caller has been told: whatever becomes of it is no callback's. */
+export function excuseNoMore(error: unknown): void {
+  excused.delete(error);
+}
+
 const uncaught = (error: unknown): void => {
   const report = excused.get(error);
   if (report !== undefined) report();
