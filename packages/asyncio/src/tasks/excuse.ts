@@ -26,7 +26,7 @@ export function excuse<E extends Error>(error: E, report: () => void): E {
   return error;
 }
 
-/** A run ends with `error`, so its caller has been told: whatever becomes of it is no callback's. */
+/** `error` is what a run ends with: its caller hears of it, so it is no callback's any more. */
 export function excuseNoMore(error: unknown): void {
   excused.delete(error);
 }
