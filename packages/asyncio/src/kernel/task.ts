@@ -67,7 +67,7 @@ export class Task<T> extends Future<T> {
     if (loop.debug) creationSites.set(this, stackAbove(Task));
     if (options !== later) this.launch(coroutine, options, held);
   }
-  /** @internal The rest of it, in the async context of the creator; `kept` are his variables. */
+  /** @internal The rest of it, in the async context of the creator, whose variables are `kept`. */
   launch(coroutine: Coroutine<T>, options: TaskOptions, held = false, kept?: ContextValues): void {
     const { context, cancelGrace, signal, eagerStart } = options;
     const values = context ?? kept ?? currentContext().values;
