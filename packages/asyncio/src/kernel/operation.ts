@@ -90,10 +90,7 @@ export const staysInContext: boolean = /^function then\(\)\s*\{\s*\[native code\
 /** Calls `body` in the scope that is entered, where also a thenable of it is awaited. */
 export function callBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
   // As `await` does; an async function would be a frame more (bench: timers, spawn).
-  return staysInContext ? Promise.resolve(body()) : awaitBody(body);
-}
-async function awaitBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
-  return await body();
+  return staysInContext ? Promise.resolve(body()) : (async () => await body())();
 }
 
 /**
