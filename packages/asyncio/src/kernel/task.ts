@@ -34,7 +34,7 @@ export interface TaskOptions {
    * it has aborted already, the task ends so without having started.
    */
   readonly signal?: AbortSignal | undefined;
-  /** Seconds that it has to clean up after a cancellation. @default that of the loop */
+  /** Seconds to clean up in after a cancellation. @default that of the loop */
   readonly cancelGrace?: number | undefined;
 }
 
