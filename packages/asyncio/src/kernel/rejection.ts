@@ -1,6 +1,6 @@
 /**
- * How a cancelled wait rejects: in its turn, as handled. A stack costs more than all the rest of a
- * cancellation (bench: cancel): of a burst the first have that of their victim, the others a line.
+ * How a cancelled wait rejects: in its turn, marked as handled. A stack costs more than the rest
+ * (bench: cancel), so of many at a time the first have one, of their victim, the others a line.
  */
 
 import { CancelledError } from "../errors/errors.ts";
