@@ -10,9 +10,9 @@
  *
  * The word is the number of the job and its state. One with the number of an earlier job says that
  * this one was only sent: so nobody has to write that down. One with the number of a later job says
- * that this one is over, so a slot may be used again at once, whatever still lies in the thread under
- * an old number. The number says which slot it is; the pool uses none that is taken, and the jobs of
- * a slot have numbers that follow each other.
+ * that this one is over. So a slot may be used again at once, whatever still lies in the thread
+ * under an old number. The number says which slot it is; the pool uses none that is taken, and the
+ * jobs of a slot have numbers that follow each other.
  *
  * The ring makes small jobs cheap: a result that waits in it costs no message. The thread sends one
  * that wakes the pool up, and no second one until that has been heard. A result is there for the

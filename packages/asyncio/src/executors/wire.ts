@@ -81,7 +81,7 @@ export class ThreadWire {
     pipe.on("error", () => {}); // the main thread hears of it, and ends this process
   }
 
-  /** Sends in the call. False, and nothing was sent, if the host cannot copy it, or not write it. */
+  /** Sends in the call. False, and nothing was sent, if the host cannot copy or write it. */
   send(message: unknown): boolean {
     const { writeSync } = process.getBuiltinModule("node:fs");
     let written = 0;
