@@ -38,7 +38,7 @@ export interface JobOwner {
 
 /** What `queue.add` takes. */
 export interface JobOptions extends Omit<TaskOptions, "eagerStart"> {
-  /** The least first; of equal ones the one that was added first. @default 0 */
+  /** The job with the least begins first, of equal ones the one added first. @default 0 */
   readonly priority?: number | undefined;
   /** Seconds that it has, from its first step. @default that of the queue */
   readonly timeout?: number | undefined;

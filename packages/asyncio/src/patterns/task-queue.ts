@@ -48,13 +48,13 @@ import {
 export interface TaskQueueOptions {
   /** How many jobs run at a time. 0 starts none. @default Infinity */
   readonly limit?: number | undefined;
-  /** Waited for before each job, which has its place meanwhile. */
+  /** How often jobs begin. A job that waits for the rate has its place already. */
   readonly rate?: RateLimiter | undefined;
   /** Seconds that each job has, from its first step. @default Infinity */
   readonly timeout?: number | undefined;
   /** Begins paused, until `resume`. @default false */
   readonly paused?: boolean | undefined;
-  /** Told of each failure, which then counts as seen. @default whoever awaits the job */
+  /** Called with each failure, which then counts as seen. @default whoever awaits the job */
   readonly onError?: ((error: unknown, job: Job<unknown>) => void) | undefined;
   /** The group that waits for the jobs, and cancels them with itself. @default the run */
   readonly owner?: Pick<TaskGroup, "createTask"> | undefined;
