@@ -34,7 +34,7 @@ export interface TaskOptions {
    * it has aborted already, the task ends so without having started.
    */
   readonly signal?: AbortSignal | undefined;
-  /** Seconds. @default that of the loop */
+  /** Seconds to clean up in after a cancellation. @default that of the loop */
   readonly cancelGrace?: number | undefined;
 }
 
@@ -81,7 +81,7 @@ export class Task<T> extends Future<T> {
       else this.scope.context.run(begin);
     } else {
       if (held || isAborted) this.gate = new Gate(this.scope);
-      const turn = this.gate?.promise ?? loop.turn(this.scope);
+      const turn = this.gate?.promise ?? loop.nextTurn(this.scope);
       turn.then(() => {
         enterScope(this.scope); // in the async context of the creator (R2)
         call(this, coroutine);
