@@ -182,6 +182,11 @@ export class SharedMemory {
     Atomics.store(this.words, MEGABYTES, Math.round(megabytes));
   }
 
+  /** Whether the pool is not about to take results out of the ring. */
+  get isQuiet(): boolean {
+    return Atomics.load(this.words, WOKEN) === 0;
+  }
+
   /** Puts a result into the ring; undefined if it does not go there. Gives if a message is due. */
   publish(seq: number, seconds: number, value: unknown): boolean | undefined {
     const kind = kindOf(value);

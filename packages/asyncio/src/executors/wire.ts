@@ -1,7 +1,7 @@
 /**
  * A wire: two pipes between a pool and the thread of a worker process, past the main thread of that
  * process, which would cost every job two more turns of a loop. Jobs go over it, and the result of
- * a job behind which no other waits. The rest goes by the main thread, which is never busy.
+ * a job that is alone. The rest goes by the main thread, which is never busy.
  *
  * A message is a frame: a mark, its length, and the value as the host writes it. The mark shows at
  * once that something else was written into the pipe; the code in a worker is code of others.

@@ -307,8 +307,9 @@ export class WorkerSide {
   #sendResult({ seq, hasSent }: Running, seconds: number, value: unknown): void {
     const message: FromWorker = [fromWorker.done, seq, seconds, value];
     if (!hasSent) {
-      // The main thread sends what lies in the ring, while this one goes on with the next job.
-      if (this.#inbox.isEmpty && this.#channel.wire?.send(message) === true) return;
+      // In a burst the main thread sends many at a time, while this one goes on with the next job.
+      const isAlone = this.#inbox.isEmpty && this.#memory.isQuiet;
+      if (isAlone && this.#channel.wire?.send(message) === true) return;
       const wakes = this.#memory.publish(seq, seconds, value);
       if (wakes === true) this.#post([fromWorker.wake]);
       if (wakes !== undefined) return;
