@@ -133,10 +133,10 @@ export class Borrowed {
 
   async #rollBack(): Promise<readonly Answer[]> {
     this.#isEnding = true;
-    const error = new InvalidStateError(
-      "the transaction was rolled back while a query was under way",
+    this.#session.abandon(
+      this,
+      () => new InvalidStateError("the transaction was rolled back while a query was under way"),
     );
-    this.#session.abandon(this, error);
     try {
       await rollBack(this.#session, "transaction");
     } finally {

@@ -130,9 +130,9 @@ export abstract class Queries {
   ): Prepared {
     checkSql(api, query);
     checkOptions(api, options, QUERY);
-    const { text, values } = compile(query, this.dialect.placeholder);
-    const prepare = this.prepares && (options?.prepare ?? query.isFixed);
-    return { statement: { text, values, prepare }, title: options?.name ?? titleOf(text) };
+    const { text, title, values } = compile(query, this.dialect.placeholder);
+    const prepare = this.prepares && (options?.prepare ?? query.template !== undefined);
+    return { statement: { text, values, prepare }, title: options?.name ?? title };
   }
 }
 

@@ -130,13 +130,14 @@ export class Session {
     return isThere;
   }
 
-  /** Ends what runs and stands in line on account of `owner`; `error` is what callers get. */
-  abandon(owner: object, error: Error): void {
+  /** Ends what runs and stands in line on account of `owner`; `errorFor` makes what callers get. */
+  abandon(owner: object, errorFor: () => Error): void {
+    if (!this.isBusy) return;
     for (const exchange of this.#line.filter((one) => one.options.owner === owner)) {
       this.#leave(exchange);
-      exchange.refuse(error);
+      exchange.refuse(errorFor());
     }
-    if (this.#running?.options.owner === owner) this.#running.abandon(error);
+    if (this.#running?.options.owner === owner) this.#running.abandon(errorFor());
   }
 
   /** Ends what runs and stands in line; `error` is what callers get. */

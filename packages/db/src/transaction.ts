@@ -244,7 +244,7 @@ export class Transaction extends Queries {
     if (this.#isOver) return;
     this.#isOver = true;
     if (this.#inner !== undefined) this.#inner.#end(error);
-    this.#session.abandon(this, this.#overError("a query", error));
+    this.#session.abandon(this, () => this.#overError("a query", error));
   }
 
   async #undo(mark: string, inner: Transaction): Promise<void> {

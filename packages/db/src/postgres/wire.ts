@@ -82,6 +82,7 @@ export class Wire {
     }
     const bytes = this.#parts.length === 0 ? chunk : Buffer.concat([...this.#parts, chunk]);
     this.#parts = [];
+    this.#missing = 0;
     let at = 0;
     while (bytes.length - at >= HEAD && !this.#isCut) {
       const length = bytes.readInt32BE(at + 1);
