@@ -13,7 +13,7 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 const folder = mkdtempSync(join(here, ".examples-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** 200 queries at a time, on ten connections. */
+/** 200 queries at a time, on ten connections; or a COPY that has no end. */
 const program = join(folder, "program.ts");
 writeFileSync(
   program,
@@ -23,7 +23,14 @@ import { connect } from "asyncio-ts-db/postgres";
 await asyncio.run(async () => {
   const options = JSON.parse(process.env.OPTIONS ?? "{}");
   await using db = await connect(process.env.DATABASE_URL, { max: 10, ...options });
-  await asyncio.taskGroup(async (group) => {
+  async function* lines() {
+    for (let n = 0; ; n++) {
+      yield n + "\\n";
+      await asyncio.sleep(0.001);
+    }
+  }
+  if (process.env.COPIES === "1") await db.copyFrom(sql\`copy lines from stdin\`, lines());
+  else await asyncio.taskGroup(async (group) => {
     for (let n = 0; n < 200; n++)
       group.createTask(() => db.transaction((tx) => tx.query(sql\`select pg_sleep(30)\`)));
   });
@@ -69,6 +76,37 @@ describeEveryWay("a program that is told to end", (bench) => {
 
         assert.deepEqual([by, await busy(db), told], [signal, 0, ""]);
       }));
+
+  test("in the middle of a COPY, by SIGINT: no row is kept", () =>
+    bench.run(async (db, observer) => {
+      await db.execute(sql`create table if not exists lines (n int)`);
+      const child = spawn(process.execPath, [program], {
+        env: { ...surroundings(bench), COPIES: "1" },
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      let told = "";
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        told += text;
+      });
+      const ended = new asyncio.Future<unknown>();
+      child.on("close", (code, by) => ended.setResult(by ?? code));
+      const copying = async () => {
+        const text =
+          "select 1 from pg_stat_activity where query like 'copy lines%' and state = 'active'";
+        return (await asyncio.cancellable(() => observer(text))).length;
+      };
+      while ((await copying()) === 0) {
+        assert.equal(child.exitCode, null);
+        await asyncio.sleep(0.05);
+      }
+      await asyncio.sleep(0.2);
+
+      child.kill("SIGINT");
+      const by = await asyncio.timeout(30, () => ended);
+
+      const { n } = await db.one<{ n: number }>(sql`select count(*)::int as n from lines`);
+      assert.deepEqual([by, n, await copying(), told], ["SIGINT", 0, 0, ""]);
+    }));
 
   test("by a second signal, while it waits for a server that does not answer: at once", () =>
     bench.run(async (db) => {
