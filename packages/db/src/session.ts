@@ -433,7 +433,10 @@ export class Exchange {
     else this.wait.fail(this.#abandoned ?? named(error, this.options.title));
   }
 
-  /** @internal Lets the next one go out, unless a cancel of this one may still come: it would hit that one. */
+  /**
+   * @internal Lets the next one go out, unless a cancel of this one may still come: it would hit that
+   * one.
+   */
   release(): void {
     const connection = this.#connection;
     if (this.#state !== "ended" || (this.#isCancelling && connection.lost === undefined)) return;
