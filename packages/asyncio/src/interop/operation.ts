@@ -45,6 +45,11 @@ export interface Scope {
   readonly deadline: number;
   /** True once its body has ended: what is begun in it from then on is cut off. */
   readonly closed: boolean;
+  /**
+   * Whether it lies in `other`, at whatever depth, and is not that one. For two scopes of one task:
+   * two branches of it have scopes of which neither lies in the other.
+   */
+  isInside(other: Scope): boolean;
   /** Cancels all that waits in it. */
   cancel(reason?: unknown): void;
 }
