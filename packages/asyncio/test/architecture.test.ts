@@ -116,13 +116,32 @@ test("the kernel stays small", () => {
 });
 
 test("the reading order of the design page has every file of the kernel", () => {
+  assert.deepEqual(readingOrder().sort(), files.filter(inKernel));
+});
+
+test("a file of the kernel calls only what comes before it in the reading order", () => {
+  const order = readingOrder();
+  const skipped = ["kernel/wait.ts", "kernel/scope.ts"].flatMap((from) =>
+    ["kernel/delivery.ts", "kernel/rejection.ts"].map((to) => `${from} -> ${to}`),
+  );
+  const forward = imports.filter(
+    ({ from, to, isType }) =>
+      !isType && inKernel(from) && inKernel(to) && order.indexOf(to) > order.indexOf(from),
+  );
+  const wrong = forward.filter((one) => one.to !== "kernel/reports.ts").map(show);
+
+  assert.deepEqual(
+    wrong.filter((one) => !skipped.includes(one)),
+    [],
+  );
+});
+
+function readingOrder(): string[] {
   const page = readFileSync(new URL("../../../docs/design.md", import.meta.url), "utf8");
   const [, rest = ""] = page.split("## The kernel, in reading order\n");
   const [order = ""] = rest.split(/\n(?!\d\.|\s|$)/);
-  const named = [...order.matchAll(/`([a-z-]+\.ts)` - /g)].map(([, file]) => `kernel/${file}`);
-
-  assert.deepEqual(named.sort(), files.filter(inKernel));
-});
+  return [...order.matchAll(/`([a-z-]+\.ts)` - /g)].map(([, file]) => `kernel/${file}`);
+}
 
 test("what is below the kernel stays small", () => {
   const below = layers.slice(0, 3).flat();

@@ -364,7 +364,8 @@ function named(
 
 function statusFor({ status: how }: Draft["answer"], status: number): number {
   if (how === "always 200") return 200;
-  if (how === "target") return status;
+  // RFC 9110, 15: what is of no class counts as an error of the server.
+  if (how === "target") return status > 599 ? 502 : status;
   return (status >= 200 && status < 300) || status === 404 ? status : 500;
 }
 

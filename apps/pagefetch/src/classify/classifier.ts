@@ -5,6 +5,7 @@ import type { Answer, Classifier, Verdict } from "../contract/parts.ts";
 import { builtInRules, classify } from "./classify.ts";
 import type { RuleSet } from "./rules.ts";
 
+const utf8 = new TextDecoder();
 /** What stands in place of a page shows within this. */
 const WANTED = 64 * 1024;
 
@@ -32,7 +33,7 @@ export function createClassifier(rules: RuleSet = builtInRules): ReplaceableClas
           status: answer.status,
           headers: answer.headers,
           // The words of the rules are ASCII, or UTF-8 in pages that are.
-          body: new TextDecoder().decode(start),
+          body: utf8.decode(start),
         },
         current,
       );

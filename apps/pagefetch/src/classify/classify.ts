@@ -8,16 +8,10 @@
  * certain the first of `verdictKinds` is taken: a captcha on the page of a refusal is a captcha.
  */
 
-import { type Answer, type Features, featuresOf } from "./features.ts";
+import { type Answer, featuresOf } from "./features.ts";
 import builtIn from "./rules.json" with { type: "json" };
-import {
-  type Condition,
-  type Rule,
-  type RuleSet,
-  readRules,
-  type VerdictKind,
-  verdictKinds,
-} from "./rules.ts";
+import { type Rule, type RuleSet, readRules, type VerdictKind, verdictKinds } from "./rules.ts";
+import { testsOf } from "./tests.ts";
 
 export interface Verdict {
   readonly kind: VerdictKind;
@@ -42,13 +36,14 @@ const certain = 0.9;
 
 /**
  * What `answer` is, or undefined if it looks like the page that was asked for. Time is bounded by
- * a constant: at most 512 Ki characters are read, and each rule looks at bounded texts.
+ * a constant: at most 512 Ki characters are read, of an ordinary page only its beginning, and each
+ * rule looks at bounded texts.
  */
 export function classify(answer: Answer, rules: RuleSet = builtInRules): Verdict | undefined {
   const features = featuresOf(answer);
   const cases = new Map<string, Case>();
-  for (const rule of rules.rules) {
-    if (!holds(rule, features)) continue;
+  for (const [rule, holds] of testsOf(rules)) {
+    if (!holds(features)) continue;
     const key = `${rule.kind} ${rule.vendor ?? ""}`;
     let known = cases.get(key);
     if (known === undefined) {
@@ -92,36 +87,4 @@ function byConfidence(a: Case, b: Case): number {
   const areCertain = 1 - a.doubt >= certain && 1 - b.doubt >= certain;
   if (!areCertain && a.doubt !== b.doubt) return a.doubt - b.doubt;
   return verdictKinds.indexOf(a.kind) - verdictKinds.indexOf(b.kind);
-}
-
-function holds(rule: Rule, features: Features): boolean {
-  if (!rule.when.every((condition) => isTrue(condition, features))) return false;
-  const any = rule.any ?? [];
-  return any.length === 0 || any.some((condition) => isTrue(condition, features));
-}
-
-function isTrue(condition: Condition, of: Features): boolean {
-  const { status, header, has, cookie, url, redirectedTo } = condition;
-  if (status !== undefined && !status.includes(of.status)) return false;
-  if (header !== undefined) {
-    const value = of.headers.get(header);
-    if (value === undefined || (has !== undefined && !value.includes(has))) return false;
-  }
-  if (cookie !== undefined && !of.cookies.some((name) => name.startsWith(cookie))) return false;
-  if (url !== undefined && !of.url.includes(url)) return false;
-  if (redirectedTo !== undefined) {
-    if (!of.url.includes(redirectedTo) || of.requestedUrl.includes(redirectedTo)) return false;
-  }
-  const { title, text, script, address, mark } = condition;
-  if (title !== undefined && !of.title.includes(title)) return false;
-  if (text !== undefined && !of.text.includes(text)) return false;
-  if (script !== undefined && !of.scripts.includes(script)) return false;
-  if (address !== undefined && !of.addresses.includes(address)) return false;
-  if (mark !== undefined && !of.marks.includes(mark)) return false;
-  const { passwordField, html, textBelow, linksBelow, scriptsFrom } = condition;
-  if (passwordField !== undefined && of.hasPasswordField !== passwordField) return false;
-  if (html !== undefined && of.isHtml !== html) return false;
-  if (textBelow !== undefined && of.textLength >= textBelow) return false;
-  if (linksBelow !== undefined && of.linkCount >= linksBelow) return false;
-  return scriptsFrom === undefined || of.scriptCount >= scriptsFrom;
 }

@@ -31,10 +31,18 @@ export interface Features {
   readonly headers: ReadonlyMap<string, string>;
   readonly cookies: readonly string[];
   readonly isHtml: boolean;
+  readonly page: PageFeatures;
+}
+
+/**
+ * Of what was read of the page. It ends where a reader has seen `ENOUGH` characters, or where
+ * elements nest too deep for a page.
+ */
+export interface PageFeatures {
   readonly title: string;
-  /** The first 8 Ki characters of what a reader sees. */
+  /** What a reader sees. */
   readonly text: string;
-  /** How many characters a reader sees in all, as far as the page was read. */
+  /** How many characters a reader sees: at least `ENOUGH` if the page is longer. */
   readonly textLength: number;
   /** Addresses and bodies of scripts, one after the other. */
   readonly scripts: string;
@@ -47,8 +55,14 @@ export interface Features {
   readonly hasPasswordField: boolean;
 }
 
+/**
+ * What comes in place of a page has little to read. So nothing is looked at behind so many visible
+ * characters, and an ordinary page costs no more than its beginning.
+ */
+export const ENOUGH = 4 * 1024;
 const MAX_PAGE = 512 * 1024;
-const MAX_TEXT = 8 * 1024;
+/** Browsers nest no deeper, and the parser's time grows with the square of the depth. */
+const MAX_DEPTH = 512;
 const MAX_SCRIPTS = 64 * 1024;
 const MAX_ADDRESSES = 16 * 1024;
 const MAX_MARKS = 32 * 1024;
@@ -73,7 +87,6 @@ export function featuresOf(answer: Answer): Features {
   }
   const contentType = headers.get("content-type") ?? "";
   const isHtml = contentType === "" ? looksLikeHtml(answer.body) : contentType.includes("html");
-  const page = isHtml ? readPage(answer.body) : readPlain(answer.body);
   const visible = answer.visibleText;
   return {
     status: answer.status,
@@ -82,17 +95,9 @@ export function featuresOf(answer: Answer): Features {
     headers,
     cookies,
     isHtml,
-    ...page,
-    ...(visible === undefined
-      ? {}
-      : { text: squeeze(visible.slice(0, MAX_TEXT)), textLength: visible.length }),
+    page: isHtml ? readPage(answer.body, visible) : readPlain(visible ?? answer.body),
   };
 }
-
-type PageFeatures = Omit<
-  Features,
-  "status" | "requestedUrl" | "url" | "headers" | "cookies" | "isHtml"
->;
 
 function looksLikeHtml(body: string): boolean {
   return body.slice(0, 512).trimStart().startsWith("<");
@@ -102,7 +107,7 @@ function looksLikeHtml(body: string): boolean {
 function readPlain(body: string): PageFeatures {
   return {
     title: "",
-    text: squeeze(body.slice(0, MAX_TEXT)),
+    text: squeeze(body.slice(0, ENOUGH)),
     textLength: body.length,
     scripts: "",
     scriptCount: 0,
@@ -113,74 +118,114 @@ function readPlain(body: string): PageFeatures {
   };
 }
 
-function readPage(body: string): PageFeatures {
-  const title = new Gathered(1024);
-  const text = new Gathered(MAX_TEXT);
-  const scripts = new Gathered(MAX_SCRIPTS);
-  const addresses = new Gathered(MAX_ADDRESSES);
-  const marks = new Gathered(MAX_MARKS);
-  let textLength = 0;
-  let scriptCount = 0;
-  let linkCount = 0;
-  let hasPasswordField = false;
-  let isTitle = false;
-  let isScript = false;
-  let hidden = 0; // how many elements that are not seen are open
-
-  const parser = new Parser({
-    onopentag(name, attributes) {
-      if (unseen.has(name)) hidden++;
-      if (name === "title") isTitle = true;
-      else if (name === "a") linkCount++;
-      else if (name === "script") {
-        isScript = true;
-        scriptCount++;
-        scripts.add(attributes.src);
-      } else if (name === "meta" && attributes["http-equiv"]?.toLowerCase() === "refresh") {
-        addresses.add(attributes.content);
-      } else if (name === "input" && attributes.type?.toLowerCase() === "password") {
-        hasPasswordField = true;
-      }
-      const holder = addressAttributes[name];
-      if (holder !== undefined) addresses.add(attributes[holder]);
-      marks.add(attributes.id);
-      marks.add(attributes.class);
-      marks.add(attributes.name);
-    },
-    ontext(piece) {
-      if (isScript) scripts.add(piece);
-      else if (isTitle) title.add(piece);
-      else if (hidden === 0) {
-        const seen = piece.trim();
-        textLength += seen.length;
-        text.add(seen);
-      }
-    },
-    onclosetag(name) {
-      if (name === "script") isScript = false;
-      else if (name === "title") isTitle = false;
-      if (unseen.has(name) && hidden > 0) hidden--;
-    },
-  });
+function readPage(body: string, visible: string | undefined): PageFeatures {
+  const reading = new Reading(visible);
+  const parser = new Parser(reading);
+  reading.stop = () => parser.pause(); // it is not resumed
   parser.write(body.slice(0, MAX_PAGE));
-  parser.end();
-  return {
-    title: title.end(),
-    text: text.end(),
-    textLength,
-    scripts: scripts.end(),
-    scriptCount,
-    addresses: addresses.end(),
-    marks: marks.end(),
-    linkCount,
-    hasPasswordField,
-  };
+  if (!reading.isEnough) parser.end();
+  return reading;
+}
+
+/** Takes the features out of a page while it is parsed. */
+class Reading implements PageFeatures {
+  readonly #title = new Gathered(1024);
+  readonly #text = new Gathered(ENOUGH);
+  readonly #scripts = new Gathered(MAX_SCRIPTS);
+  readonly #addresses = new Gathered(MAX_ADDRESSES);
+  readonly #marks = new Gathered(MAX_MARKS);
+  readonly #visible: string | undefined;
+  #read = 0;
+  #isTitle = false;
+  #isScript = false;
+  /** How many elements that are not seen are open. */
+  #hidden = 0;
+  #depth = 0;
+  scriptCount = 0;
+  linkCount = 0;
+  hasPasswordField = false;
+  /** Called when it is enough. */
+  stop: () => void = () => {};
+
+  /** `visible`: what a reader sees, where that is known already. */
+  constructor(visible: string | undefined) {
+    this.#visible = visible;
+  }
+
+  get isEnough(): boolean {
+    return this.#read >= ENOUGH || this.#depth >= MAX_DEPTH;
+  }
+
+  get title(): string {
+    return this.#title.words;
+  }
+
+  get text(): string {
+    return this.#visible === undefined ? this.#text.words : squeeze(this.#visible.slice(0, ENOUGH));
+  }
+
+  get textLength(): number {
+    return this.#visible?.length ?? this.#read;
+  }
+
+  get scripts(): string {
+    return this.#scripts.words;
+  }
+
+  get addresses(): string {
+    return this.#addresses.words;
+  }
+
+  get marks(): string {
+    return this.#marks.words;
+  }
+
+  onopentag(name: string, attributes: Readonly<Record<string, string>>): void {
+    this.#depth++;
+    if (this.isEnough) this.stop();
+    if (unseen.has(name)) this.#hidden++;
+    if (name === "title") this.#isTitle = true;
+    else if (name === "a") this.linkCount++;
+    else if (name === "script") {
+      this.#isScript = true;
+      this.scriptCount++;
+      this.#scripts.add(attributes.src);
+    } else if (name === "meta" && attributes["http-equiv"]?.toLowerCase() === "refresh") {
+      this.#addresses.add(attributes.content);
+    } else if (name === "input" && attributes.type?.toLowerCase() === "password") {
+      this.hasPasswordField = true;
+    }
+    const holder = addressAttributes[name];
+    if (holder !== undefined) this.#addresses.add(attributes[holder]);
+    this.#marks.add(attributes.id);
+    this.#marks.add(attributes.class);
+    this.#marks.add(attributes.name);
+  }
+
+  ontext(piece: string): void {
+    if (this.#isScript) this.#scripts.add(piece);
+    else if (this.#isTitle) this.#title.add(piece);
+    else if (this.#hidden === 0) {
+      const seen = piece.trim();
+      this.#read += seen.length;
+      this.#text.add(seen);
+      if (this.isEnough) this.stop();
+    }
+  }
+
+  onclosetag(name: string): void {
+    this.#depth--;
+    if (name === "script") this.#isScript = false;
+    else if (name === "title") this.#isTitle = false;
+    if (unseen.has(name) && this.#hidden > 0) this.#hidden--;
+  }
 }
 
 /** Gathers pieces up to a number of characters and lets go of the rest. */
 class Gathered {
   readonly #pieces: string[] = [];
   #room: number;
+  #words: string | undefined = undefined;
 
   constructor(room: number) {
     this.#room = room;
@@ -193,12 +238,18 @@ class Gathered {
     this.#pieces.push(kept);
   }
 
-  end(): string {
-    return squeeze(this.#pieces.join(" "));
+  /** All of it, when nothing is added any more. */
+  get words(): string {
+    this.#words ??= squeeze(this.#pieces.join(" "));
+    return this.#words;
   }
 }
 
 /** In lower case, with one space for each run of white space. */
 function squeeze(text: string): string {
-  return text.replace(/\s+/g, " ").trim().toLowerCase();
+  // A single space is no match, as it is what most of a text has.
+  return text
+    .replace(/\s{2,}|[^\S ]/g, " ")
+    .trim()
+    .toLowerCase();
 }

@@ -3,6 +3,8 @@
  * their own file, and a running service may take a new one.
  */
 
+import { ENOUGH } from "./features.ts";
+
 /** What an answer is, other than the page that was asked for. */
 export const verdictKinds = [
   "captcha",
@@ -52,8 +54,9 @@ export interface Condition {
   readonly mark?: string;
   readonly passwordField?: boolean;
   readonly html?: boolean;
-  /** A reader sees fewer characters than this. */
+  /** A reader sees fewer characters than this, which is `ENOUGH` at most. */
   readonly textBelow?: number;
+  /** Links, and scripts, are counted in what is read of the page: see `PageFeatures`. */
   readonly linksBelow?: number;
   readonly scriptsFrom?: number;
 }
@@ -172,6 +175,9 @@ function readCondition(value: unknown, at: string): Condition {
       throw new RuleError(`${at}: "${key}" must be a whole number`);
     }
   }
+  if (isCount(value.textBelow) && value.textBelow > ENOUGH) {
+    throw new RuleError(`${at}: "textBelow" is ${ENOUGH} at most, as no more of a page is read`);
+  }
   for (const key of flags) {
     if (value[key] !== undefined && typeof value[key] !== "boolean") {
       throw new RuleError(`${at}: "${key}" must be true or false`);
@@ -192,6 +198,6 @@ function isKind(value: unknown): value is VerdictKind {
   return verdictKinds.some((kind) => kind === value);
 }
 
-function isCount(value: unknown): boolean {
+function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0;
 }

@@ -87,8 +87,15 @@ function carriedBy(bytes: readonly number[]): ipaddr.IPv4 | undefined {
 /** Of IPv6, 2000::/3 is all that was ever given to hosts of the internet (RFC 4291, 2.4; IANA). */
 const globalUnicast = parseRange("2000::/3");
 
+/**
+ * Is given to the public internet by the registries, and is inside all the same: the host of a
+ * virtual machine of Azure answers there, and gives the machine its secrets.
+ */
+const insideOfClouds = [parseRange("168.63.129.16")];
+
 function isPublic(address: Parsed): boolean {
   if (address.range() !== "unicast") return false;
+  if (insideOfClouds.some((range) => has(range, address))) return false;
   return address.kind() === "ipv4" || has(globalUnicast, address);
 }
 

@@ -53,6 +53,8 @@ export interface Line {
   readonly address: string;
 }
 
+/** Of a name (RFC 1035, 2.3.4), as text. A tunnel has one byte for the length. */
+const LONGEST_NAME = 253;
 /** Seconds after which the next address is tried as well (RFC 8305). */
 const STAGGER = 0.25;
 
@@ -156,6 +158,7 @@ export class Egress {
 
   async #ask(host: string, url: string): Promise<readonly string[]> {
     const name = host.toLowerCase().replace(/\.$/, "");
+    if (name.length > LONGEST_NAME) return []; // a resolver that is given need not look
     // Such names are this machine, whatever a name server says (RFC 6761).
     if (name === "localhost" || name.endsWith(".localhost")) return ["127.0.0.1", "::1"];
     try {

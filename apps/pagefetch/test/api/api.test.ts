@@ -40,6 +40,17 @@ describe("GET /", () => {
       assert.equal(missing.status, 404);
     }));
 
+  test("a status that HTTP does not have is told, and is an error of the server", () =>
+    withApi(async ({ ask }) => {
+      for (const more of ["", "&output=text", "&json=1"]) {
+        const response = await ask(`/?url=${q("http://pages.farm.test/status/799")}${more}`);
+        assert.equal(response.status, more === "&json=1" ? 200 : 502);
+        if (more === "&json=1")
+          assert.equal(((await response.json()) as { status: number }).status, 799);
+        else assert.equal(response.headers.get("x-fetch-status"), "799");
+      }
+    }));
+
   test("gives other forms", () =>
     withApi(async ({ ask }) => {
       const url = q("http://example.com/");

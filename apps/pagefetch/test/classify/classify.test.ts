@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { builtInRules, classify, threshold } from "../../src/classify/classify.ts";
-import { featuresOf } from "../../src/classify/features.ts";
+import { ENOUGH, featuresOf } from "../../src/classify/features.ts";
 import { RuleError, readRules, verdictKinds } from "../../src/classify/rules.ts";
 import { corpus } from "./corpus.ts";
 
@@ -79,6 +79,35 @@ test("what a browser shows counts in place of what the source holds", () => {
   );
 });
 
+describe("a page is read until it cannot be anything else", () => {
+  const field = '<input type="password" id="late">';
+  const base = { requestedUrl: "https://a.example/", url: "https://a.example/", status: 200 };
+  const pageOf = (body: string) => featuresOf({ ...base, headers: [], body }).page;
+  const cases: [string, string, boolean][] = [
+    ["a short text", `<p>${"a b ".repeat(1000)}</p>`, true],
+    ["a long text", `<p>${"a b ".repeat(1100)}</p>`, false],
+    ["what nobody sees is no text", `<script>${"a b ".repeat(2000)}</script>`, true],
+    ["elements that end", "<div><br></div>".repeat(1000), true],
+    ["elements that nest too deep", "<div>".repeat(1000), false],
+  ];
+  for (const [name, body, isSeen] of cases) {
+    test(name, () => {
+      const page = pageOf(`<html>${body}${field}`);
+      assert.equal(page.hasPasswordField, isSeen);
+      assert.equal(page.marks.includes("late"), isSeen);
+    });
+  }
+
+  test("a text that is longer is as long as no rule asks for", () => {
+    const { text, textLength } = pageOf(`<p>${"a b ".repeat(4000)}</p>`);
+    assert.ok(text.length > 4000 && text.length <= ENOUGH);
+    assert.ok(textLength >= ENOUGH);
+    const condition = { textBelow: ENOUGH + 1 };
+    const rule = { id: "x", kind: "block", weight: 0.5, when: [condition] };
+    assert.throws(() => readRules({ version: "1", rules: [rule] }), /"textBelow" is 4096 at most/);
+  });
+});
+
 describe("pages that want to be expensive", () => {
   const nested = "<div>".repeat(200_000);
   const cases = {
@@ -99,7 +128,8 @@ describe("pages that want to be expensive", () => {
         headers: [["content-type", "text/html"]],
         body,
       });
-      const kept = [features.title, features.text, features.scripts, features.marks];
+      const { title, text, scripts, marks } = features.page;
+      const kept = [title, text, scripts, marks];
       assert.ok(kept.join("").length <= 120 * 1024);
     });
   }

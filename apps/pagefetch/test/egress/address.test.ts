@@ -11,6 +11,7 @@ const forbidden = [
   ["127.0.0.1", "loopback"],
   ["127.255.255.254", "loopback"],
   ["169.254.169.254", "link-local: the metadata of clouds"],
+  ["168.63.129.16", "public by the registry, and the host of a virtual machine in Azure"],
   ["172.16.0.1", "private: Docker"],
   ["172.31.255.255", "private"],
   ["192.0.0.1", "protocol assignments"],

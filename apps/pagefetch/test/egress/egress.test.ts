@@ -258,6 +258,17 @@ describe("proxies", () => {
       assert.deepEqual(proxy.asked, []);
     });
 
+    test(`${protocol}: a name that is too long for one does not reach the proxy`, async () => {
+      const { upstream, proxy } = await proxyOf(protocol, "none", { resolve: "remote" });
+      const way = egressTo(farm, { resolver: async () => farm.zone["example.com"] ?? [] });
+      const host = `${"inside.".repeat(40)}farm.test`;
+      const dialled = run(async () =>
+        way.dial(await way.resolve(new URL(`http://${host}/`)), upstream),
+      );
+      assert.equal(await code(dialled), "dns_failed");
+      assert.deepEqual(proxy.asked, []);
+    });
+
     test(`${protocol}: credentials`, async () => {
       const right = { username: "user", password: "secret:ü" };
       const { upstream } = await proxyOf(protocol, "none", right, right);

@@ -27,7 +27,10 @@ export interface Measure {
   readonly files: readonly string[];
   /** Processes that it has started, and that have not ended. */
   readonly children: number;
-  /** What it occupies, in MiB. */
+  /**
+   * What it occupies, in MiB. More than its heap: code, threads, and what the allocators of V8 and
+   * of the machine keep for later.
+   */
   readonly memory: number;
 }
 
@@ -40,6 +43,11 @@ export interface ServiceProcess {
   readonly said: () => string;
   /** Linux only. */
   measure(): Measure;
+  /**
+   * Waits until it has collected its garbage: what its objects and their buffers take, in MiB. What
+   * leaks in JavaScript is in here.
+   */
+  heap(): Promise<number>;
   /** Sends the signal, and waits until the process has ended: by what, and what it said at last. */
   end(signal: NodeJS.Signals): Promise<{ signal: NodeJS.Signals | null; last: string }>;
 }
@@ -70,10 +78,18 @@ export async function openService(
   const steps = [
     ...(descriptors === undefined ? [] : [`ulimit -n ${descriptors}`]),
     ...(disk === undefined ? [] : [`mount -t tmpfs -o size=${disk.size}m tmpfs '${disk.folder}'`]),
-    'exec "$0" "$1"',
+    'exec "$0" "$@"',
   ];
   const apart = disk === undefined ? [] : ["unshare", "--mount", "--map-root-user"];
-  const command = [...apart, "sh", "-c", steps.join(" && "), process.execPath, script];
+  const command = [
+    ...apart,
+    "sh",
+    "-c",
+    steps.join(" && "),
+    process.execPath,
+    "--expose-gc",
+    script,
+  ];
   const [program = "", ...args] = command;
   const child = spawn(program, args, {
     env: { ...process.env, PAGEFETCH_TOLD: JSON.stringify(told) },
@@ -98,6 +114,12 @@ export async function openService(
     key,
     said: () => said,
     measure: () => measureOf(pid),
+    heap: async () => {
+      const line = once(reader, "line") as Promise<[string]>;
+      child.kill("SIGUSR2");
+      const [said] = await line;
+      return (JSON.parse(said) as { heap: number }).heap; // service-main.ts says nothing else
+    },
     end: async (signal) => {
       child.kill(signal);
       const [, by] = await ended;

@@ -119,7 +119,8 @@ export function refuse(subject: WaitSubject, error: unknown): Promise<never> {
  * When the scope is cancelled, `onCancel` is called first, in that scope (other AsyncLocalStorage
  * stores are those of the code that cancels). It withdraws what the operation has registered and
  * returns true. Or it passes the cancellation on to what it waits for and returns false; then the
- * wait goes on, and ends with `joined` when that has ended.
+ * wait goes on, and ends with `joined` when that has ended. Meanwhile it still stands in its
+ * `WaitList`: remove it there before you serve others of that line.
  */
 export function park<T>(
   subject: WaitSubject,

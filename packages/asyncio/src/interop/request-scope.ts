@@ -230,7 +230,7 @@ class Request implements RunningRequest, FutureListener {
     const { failure } = this.task;
     const cancellation = this.#passedOn;
     if (cancellation === undefined) return failure;
-    cancellation.scope.wasDelivered(cancellation);
+    cancellation.scope.noteDelivered(cancellation);
     return new CancelledError(cancellation, { cause: failure });
   }
 

@@ -59,7 +59,6 @@ export class Handle {
   /** @internal Puts the call at the end of the ready queue. */ timerDue(): void {
     this.scope.loop.enqueue(this.#gate);
   }
-
   #run(): void {
     if (this.#callback === undefined || this.scope.loop.isClosed()) return;
     try {

@@ -1,18 +1,19 @@
 /**
- * What a cancellation is, and what a scope keeps once it was cancelled.
- *
- * | scope is | `cancel()` | operation begins | grace ends | `uncancel()` to 0 | body settles |
+ * What a cancellation is, and what a scope keeps once it was cancelled. Each row is a state of a
+ * scope, each column an event, each cell what happens and the next state, if it is another one.
+ * | scope is | `cancel()` | an operation begins | grace ends | `uncancel()` to 0 | body settles |
  * |---|---|---|---|---|---|
- * | calm | parked waits are told; without any, it is due | begins | - | - | closed |
- * | told | they are told again; without any, it is due | begins | insists | calm | closed |
- * | due | stays due | rejects; the scope is told | insists | calm | closed |
- * | insisting | they are told again | rejects, each of them | - | calm | closed |
- * | closed | nothing | rejects, each of them | - | - | - |
+ * | calm | ends parked waits: told; none parked: due | it begins | - | - | closed |
+ * | told | ends parked waits; none parked: due | it begins | insisting | calm | closed |
+ * | due | - | it rejects: told | insisting | calm | closed |
+ * | insisting | ends parked waits | it rejects | - | calm | closed |
+ * | closed | - | it rejects | - | - | - |
  */
 
 import type { CancelSource } from "../errors/errors.ts";
 import type { Context, ContextValues } from "../structures/context-values.ts";
 import type { Timer } from "../structures/timers.ts";
+import { describeScope } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 
@@ -23,7 +24,7 @@ export interface Cancellation {
   readonly reason: unknown;
   readonly requestedBy: string | undefined;
   readonly grace: number; // seconds until the scope is cancelled again, for good
-  readonly origin: number; // that of the first in a chain of forwards: none goes round a circle
+  readonly origin: number; // a number that forwards keep: a task takes each once, so no circle is endless
 }
 export interface ScopeOptions {
   readonly label: string; // what reports call it: "timeout", "task group 'crawl'"
@@ -47,11 +48,11 @@ export class CancelState {
   cancelGrace: number | undefined; // seconds; else the cancellation or the loop decides
   graceTimer: Timer | undefined;
   count = 0; // cancellations asked for and not taken back by `uncancel`
-  first: Cancellation | undefined; // since count was 0: what insisting delivers again
-  due: Cancellation | undefined; // ends the next operation; insisting or closed, each
+  first: Cancellation | undefined; // the first since count was 0: insisting delivers it again
+  due: Cancellation | undefined; // ends the next operation; if insisting or closed, every one
   insists = false; // whether the grace period is over
-  missed: Cancellation | undefined; // of a scope around: only branches that were parked heard it
-  fresh: Cancellation | undefined; // the last: ends what begins here in turn `freshTurn`
+  missed: Cancellation | undefined; // of a scope around: the branch here was not parked, and did not hear it
+  fresh: Cancellation | undefined; // the latest: during turn `freshTurn` it ends what begins here
   freshTurn = 0;
   origin = 0; // the origin of the last cancellation that was forwarded to the task of this scope
   refusals = 0; // operations rejected since the scope insists or is closed
@@ -63,18 +64,18 @@ export const CALM: Readonly<CancelState> = new CancelState(); // of scopes that 
 const MAX_REFUSALS = 10_000; // rejections that code may swallow in a scope past its grace or end
 
 /**
- * Whether to reject one more operation of `scope`. `for (;;) try { await sleep(1) } catch {}` would
- * spin for ever after the grace period: at last it is left suspended, and its task ends cancelled.
+ * Counts one more operation of `scope` that is to be rejected. False: it is left pending, and the
+ * task ends cancelled. `for (;;) try { await sleep(1) } catch {}` would reject for ever otherwise.
  */
-export function hasPoint(scope: Scope): boolean {
+export function countRefusal(scope: Scope): boolean {
   const { closed, loop, task } = scope;
   if (!closed && !scope.cancelState.insists) return true;
-  if (++scope.ownCancelState().refusals <= MAX_REFUSALS) return true;
-  const isWholeTask = task?.scope === scope;
-  if (isWholeTask && !closed) {
-    const message = `${task.describe()} has swallowed ${MAX_REFUSALS} cancellations after its grace period, and is left suspended`;
-    loop.callExceptionHandler({ message, task });
-    task.abandon();
-  }
-  return !isWholeTask && !closed; // code waits for the body of a nested scope: that must be able to end
+  const refusals = ++scope.ownCancelState().refusals;
+  if (refusals <= MAX_REFUSALS || closed) return refusals <= MAX_REFUSALS;
+  const isWholeTask = task?.scope === scope; // code waits for that of a nested one: it must be able to end
+  const outcome = isWholeTask ? "is left suspended" : "gets one more in each wait";
+  const message = `${describeScope(scope)} has swallowed ${MAX_REFUSALS} cancellations after its grace period, and ${outcome}. Let a CancelledError pass where it catches errors`;
+  if (refusals === MAX_REFUSALS + 1) loop.callExceptionHandler({ message, task });
+  if (isWholeTask) task.abandon();
+  return !isWholeTask;
 }

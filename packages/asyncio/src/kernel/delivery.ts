@@ -95,7 +95,7 @@ export function markHeard(branch: Scope, by: object | undefined): void {
       scope.ownCancelState().missed = undefined;
 }
 
-/** The branch in `scope` has not heard of `cancellation`: its next operation gets it. */
+/** A join passed `cancellation` on and has a value all the same: the next operation gets it. */
 export function owe(scope: Scope, cancellation: Cancellation): void {
   if (scope === cancellation.scope || scope.closed) cancellation.scope.makeDue(cancellation);
   else if (cancellation.scope.cancelling() > 0) {
@@ -104,7 +104,7 @@ export function owe(scope: Scope, cancellation: Cancellation): void {
   }
 }
 
-/** The branch that goes on now was elsewhere when `cancellation` came: it gets it next. */
+/** `cancellation` came before this branch, which goes on now, could hear it: it is fresh again. */
 export function renew(branch: Scope, cancellation: Cancellation): void {
   if (cancellation.scope.cancelling() === 0) return;
   if (!branch.loop.isExact) branch.loop.exhaustBudget(); // however deep the functions are that it comes from

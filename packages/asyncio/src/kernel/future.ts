@@ -97,7 +97,6 @@ export class Future<T> extends Promise<T> {
   cancelled(): boolean {
     return this.#state === "cancelled";
   }
-
   /** Its value; throws what it ended with, then observed. @throws InvalidStateError if pending. */
   result(): T {
     const error = this.exception();
@@ -144,13 +143,10 @@ export class Future<T> extends Promise<T> {
 
   /** Removes every registration of `callback` and gives how many there were. */
   removeDoneCallback(callback: (future: this) => void): number {
-    let removed = 0;
-    for (const entry of this.allListeners()) {
-      if ((entry as { callback?: unknown }).callback !== callback) continue;
-      this.unlisten(entry);
-      removed++;
-    }
-    return removed;
+    const entries = [...this.allListeners()] as (Listener<T> & { callback?: unknown })[];
+    const mine = entries.filter((entry) => entry.callback === callback);
+    for (const entry of mine) this.unlisten(entry);
+    return mine.length;
   }
 
   /** As every promise has it: `onFulfilled` gets the result, `onRejected` the failure. */
@@ -169,12 +165,6 @@ export class Future<T> extends Promise<T> {
     if (isPending || this.#loop.spend()) return super.then(onFulfilled, onRejected);
     const later = turn<void>(here(), this, undefined); // the host has its turn first (R9)
     return later.then(() => super.then(onFulfilled, onRejected));
-  }
-
-  override catch<B = never>(
-    onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<T | B> {
-    return this.then(undefined, onRejected);
   }
   override finally(onFinally?: (() => void) | null): Promise<T> {
     return this.then().finally(onFinally);
@@ -309,13 +299,22 @@ function checkPending(future: Future<unknown>, call: string): void {
   const why = `was called on ${future.describe()}, which is done already`;
   throw new InvalidStateError(`\`future.${call}\` ${why}`);
 }
-/** The onCancel of `await future`. The end of the awaiter's scope lets the future go (R16). */
 function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
   const future = wait.subject as unknown as Future<unknown>; // awaitIn made the wait with it
-  const isCutOff = cancellation.source === "closed";
-  if (isCutOff) future.unlisten(wait);
+  const isLetGo = letsGo(wait, cancellation);
+  if (isLetGo) future.unlisten(wait);
   else future.forwardCancel(cancellation);
-  return isCutOff;
+  return isLetGo;
+}
+/**
+ * Whether a cancelled join leaves what it waits for: at the end of its scope (R16); and past the
+ * grace period if that waits for the task of the join, so that neither could ever end (F29).
+ */
+export function letsGo(join: Wait<never>, { source, scope }: Cancellation): boolean {
+  const reached = new Set(scope.cancelState.insists ? join.waitsOn() : []);
+  for (const task of reached)
+    for (const wait of task.scope.parkedWaits()) for (const on of wait.waitsOn()) reached.add(on);
+  return source === "closed" || (join.task !== undefined && reached.has(join.task));
 }
 // That of an await that has begun under a cancellation. It rejects also if the future gives a
 // value, or `while (busy) await createTask(async () => 1)` would never hear of anything.

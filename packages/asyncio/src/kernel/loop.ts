@@ -183,19 +183,19 @@ export class EventLoop {
   }
   /** @internal Lets a step have its turn: now, or behind what is ready. */
   enqueue(item: Ready, hasToWait = false): void {
-    if (!hasToWait && this.isNow()) return void item.step();
+    if (!hasToWait && this.spendNow()) return void item.step();
     this.#lastGate = undefined;
     this.#ready.push(item);
     if (!this.#drainDue) this.#scheduleDrain();
   }
-  /** @internal Whether a step may happen now: nothing is ahead, and the budget has room for it. */
-  isNow(): boolean {
+  /** @internal Counts a completion that may happen now. False: something is ahead, or no room. */
+  spendNow(): boolean {
     return !this.#drainDue && this.#stepsAtOnce && this.spend();
   }
 
   /** @internal Fulfilled after all that is ready now. Calls in a row may give the same promise. */
-  turn(scope: Scope): Promise<void> {
-    if (this.isNow()) return Promise.resolve();
+  nextTurn(scope: Scope): Promise<void> {
+    if (this.spendNow()) return Promise.resolve();
     const last = this.#lastGate;
     if (last !== undefined && last.waiting < GATE_PLACES) {
       last.waiting++;

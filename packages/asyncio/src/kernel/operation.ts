@@ -43,8 +43,8 @@ export function turn<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T
     wait.resume(value);
     return wait.promise;
   }
-  if (value === undefined) return loop.turn(scope) as Promise<T>; // T has undefined
-  if (loop.isNow()) return Promise.resolve(value);
+  if (value === undefined) return loop.nextTurn(scope) as Promise<T>; // T has undefined
+  if (loop.spendNow()) return Promise.resolve(value);
   const gate = new Gate(scope, value);
   loop.enqueue(gate, true);
   return gate.promise;
@@ -90,10 +90,7 @@ export const staysInContext: boolean = /^function then\(\)\s*\{\s*\[native code\
 /** Calls `body` in the scope that is entered, where also a thenable of it is awaited. */
 export function callBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
   // As `await` does; an async function would be a frame more (bench: timers, spawn).
-  return staysInContext ? Promise.resolve(body()) : awaitBody(body);
-}
-async function awaitBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
-  return await body();
+  return staysInContext ? Promise.resolve(body()) : (async () => await body())();
 }
 
 /**
@@ -105,7 +102,7 @@ export function recognised(error: unknown, scope: Scope): unknown {
   const details = isOurs ? CancelledError.detailsOf(error) : causeIn(error, scope);
   if (!(details?.scope instanceof Scope)) return error;
   const cancellation = details as Cancellation; // a scope has made it
-  cancellation.scope.wasDelivered(cancellation); // by its abort signal
+  cancellation.scope.noteDelivered(cancellation); // by its abort signal
   if (isOurs) return error;
   const cause = cancellation.source === "abort" ? cancellation.reason : error;
   return new CancelledError(cancellation, { cause });

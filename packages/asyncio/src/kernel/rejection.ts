@@ -1,6 +1,6 @@
 /**
- * How a cancelled wait rejects: in its turn, as handled. A stack costs more than all the rest of a
- * cancellation (bench: cancel): of a burst the first have that of their victim, the others a line.
+ * How a cancelled wait rejects: in its turn, marked as handled. A stack costs more than the rest
+ * (bench: cancel), so of many at a time the first have one, of their victim, the others a line.
  */
 
 import { CancelledError } from "../errors/errors.ts";
@@ -51,7 +51,7 @@ function rejectBare(): void {
   Reflect.set(Error, "stackTraceLimit", limit);
 }
 
-/** What a `resolve` rejects with, at once: no future keeps its `reject` as well (bench: memory). */
+/** To `resolve` with it rejects, at once: so no future has to keep a `reject` (bench: memory). */
 export const thrower = {
   outcome: undefined as unknown,
   // biome-ignore lint/suspicious/noThenProperty: the engine looks for one, and gets the outcome

@@ -15,7 +15,7 @@ import { Context, type ContextValues } from "../structures/context-values.ts";
 import { type Ends, LinkedList, link } from "../structures/linked-list.ts";
 import { Timer } from "../structures/timers.ts";
 import type { Cancellation, ScopeOptions, ScopeWatcher } from "./cancellation.ts";
-import { CALM, CancelState, hasPoint } from "./cancellation.ts";
+import { CALM, CancelState, countRefusal } from "./cancellation.ts";
 import { deliver, findDue, markHeard, reach, renew } from "./delivery.ts";
 import type { EventLoop } from "./loop.ts";
 import { reportFloating, reportInsisted } from "./reports.ts";
@@ -51,7 +51,7 @@ export class Scope implements Ends<Wait> {
     if (options.shield === true) this.shield = true;
     if (options.cancelGrace !== undefined) this.ownCancelState().cancelGrace = options.cancelGrace;
   }
-  /** Whether operations have to ask `takeDue`: also once after a new deadline, as it may count. */
+  /** Whether operations have to ask `takeDue`. A new deadline may be around: true once after it. */
   get mayBeDue(): boolean {
     return this.#clearAt !== this.loop.deadlinesSet;
   }
@@ -156,11 +156,11 @@ export class Scope implements Ends<Wait> {
   /** Makes a cancellation of this scope end the next operation; `isUnheard` if no wait got it. */
   makeDue(cancellation: Cancellation, isUnheard = false): void {
     if (this.closed || this.cancelState.count === 0) return;
-    this.ownCancelState().due ??= isUnheard ? cancellation : { ...cancellation }; // `wasDelivered` tells them apart
+    this.ownCancelState().due ??= isUnheard ? cancellation : { ...cancellation }; // a copy outlasts the delivery of the other
     reach(this);
   }
   /** A cancellation that was due has reached its branch. */
-  wasDelivered(cancellation: Cancellation): void {
+  noteDelivered(cancellation: Cancellation): void {
     const { due, insists } = this.cancelState;
     if (due === cancellation && !insists) this.ownCancelState().due = undefined;
   }
@@ -172,7 +172,7 @@ export class Scope implements Ends<Wait> {
     const { scope } = found;
     if (scope.closed || scope.cancelState.insists)
       this.loop.exhaustBudget(); // an endless `catch` must not starve the host
-    else scope.wasDelivered(found);
+    else scope.noteDelivered(found);
     markHeard(this, scope);
     return found;
   }
@@ -188,7 +188,7 @@ export class Scope implements Ends<Wait> {
     const cancellation = this.takeDue();
     if (cancellation === undefined) return undefined;
     const wait = new Wait<never>(this, subject);
-    if (hasPoint(cancellation.scope)) wait.cancel(cancellation); // else it never settles
+    if (countRefusal(cancellation.scope)) wait.cancel(cancellation); // else it never settles
     return wait.promise;
   }
   /** What leaves a body for `error`: a cancellation around this scope goes before its own. */

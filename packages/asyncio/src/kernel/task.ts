@@ -10,7 +10,7 @@ import { type Context, type ContextValues, enteredContext } from "../structures/
 import type { Cancellation } from "./cancellation.ts";
 import { currentContext, currentScope, enterScope, runInScope } from "./context.ts";
 import { cancelIfDue } from "./delivery.ts";
-import { Future, type FutureListener, type FutureState } from "./future.ts";
+import { Future, type FutureListener, type FutureState, letsGo } from "./future.ts";
 import { Gate } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
 import { callBody, completed, here, recognised, refused, staysInContext } from "./operation.ts";
@@ -34,7 +34,7 @@ export interface TaskOptions {
    * it has aborted already, the task ends so without having started.
    */
   readonly signal?: AbortSignal | undefined;
-  /** Seconds. @default that of the loop */
+  /** Seconds to clean up in after a cancellation. @default that of the loop */
   readonly cancelGrace?: number | undefined;
 }
 
@@ -67,7 +67,7 @@ export class Task<T> extends Future<T> {
     if (loop.debug) creationSites.set(this, stackAbove(Task));
     if (options !== later) this.launch(coroutine, options, held);
   }
-  /** @internal The rest of it, in the async context of the creator; `kept` are his variables. */
+  /** @internal The rest of it, in the async context of the creator, whose variables are `kept`. */
   launch(coroutine: Coroutine<T>, options: TaskOptions, held = false, kept?: ContextValues): void {
     const { context, cancelGrace, signal, eagerStart } = options;
     const values = context ?? kept ?? currentContext().values;
@@ -81,7 +81,7 @@ export class Task<T> extends Future<T> {
       else this.scope.context.run(begin);
     } else {
       if (held || isAborted) this.gate = new Gate(this.scope);
-      const turn = this.gate?.promise ?? loop.turn(this.scope);
+      const turn = this.gate?.promise ?? loop.nextTurn(this.scope);
       turn.then(() => {
         enterScope(this.scope); // in the async context of the creator (R2)
         call(this, coroutine);
@@ -128,7 +128,7 @@ export class Task<T> extends Future<T> {
 
   /**
    * Cancels it and waits until it has ended; its failure counts as seen. Cancelled meanwhile, it
-   * rejects when the task has ended. Refused if the task waits for the caller.
+   * rejects when the task has ended. Refused if the task waits for the caller, as its owner does.
    */
   cancelAndWait(reason?: unknown): Promise<void> {
     const scope = here();
@@ -138,9 +138,10 @@ export class Task<T> extends Future<T> {
     if (cycle !== undefined) return refused(scope, this, cycle);
     this.cancel(reason);
     const listener = { futureDone: () => void wait.joined(undefined) };
-    const wait = park<void>(scope, this, (_wait, { source }) => {
-      if (source === "closed") this.unlisten(listener);
-      return source === "closed"; // a join: it ends with the task, which is cancelled already
+    const wait = park<void>(scope, this, (join, cancellation) => {
+      const isLetGo = letsGo(join, cancellation); // else it ends with the task, which is cancelled
+      if (isLetGo) this.unlisten(listener);
+      return isLetGo;
     });
     this.listen(listener);
     cancelIfDue(wait as Wait);
@@ -219,21 +220,23 @@ export class Task<T> extends Future<T> {
   /**
    * @internal Follows who waits for whom, through tasks with exactly one wait: of two, one may end
    * it. A task that nobody awaits closes no circle: so a chain built from its end costs nothing.
+   * One that owns the awaiter, or owns its owner, cannot end before it in any case.
    */
   override cycleThrough(scope: Scope): Error | undefined {
     const awaiter = scope.task;
     if (awaiter === undefined || awaiter.scope.parkedWaits(1).length > 0) return undefined;
-    if (awaiter !== this && !isAwaited(awaiter)) return undefined;
-    const path: string[] = [];
+    if (isOwner(this, awaiter)) return cycleError([this, awaiter]);
+    const listeners = [...awaiter.allListeners()];
+    if (awaiter !== this && !listeners.some((one) => one instanceof Wait)) return undefined;
+    const path: Task<unknown>[] = [];
     for (let next: unknown = this; next instanceof Task; ) {
-      path.push(JSON.stringify(next.getName()));
+      path.push(next);
       if (next === awaiter) return cycleError(path);
       const [wait, second]: Wait[] = next.scope.parkedWaits(2);
       next = second === undefined ? wait?.subject : undefined;
     }
     return undefined;
   }
-
   /** @internal */ failed(thrown: unknown): void {
     const error = recognised(thrown, this.scope);
     this.settle(error instanceof CancelledError ? "cancelled" : "rejected", error);
@@ -264,13 +267,15 @@ const taskOfBody = (): Task<unknown> => currentScope()?.task as Task<unknown>; /
 const bodyReturned = (value: unknown): void => taskOfBody().settle("fulfilled", value);
 const bodyThrew = (error: unknown): void => taskOfBody().failed(error);
 
-function isAwaited(task: Task<unknown>): boolean {
-  for (const listener of task.allListeners()) if (listener instanceof Wait) return true;
-  return false;
+function isOwner({ scope }: Task<unknown>, child: Task<unknown>): boolean {
+  let owner = (scope.first ?? scope.nested?.first) ? child.owner : undefined; // an owner waits
+  while (owner !== undefined && owner.task?.scope !== scope) owner = owner.task?.owner;
+  return owner !== undefined;
 }
-function cycleError(path: readonly string[]): InvalidStateError {
-  const itself = `task ${path.join()} awaits itself, and would wait for ever`;
-  const circle = `tasks await each other in a circle, and would wait for ever: ${[path.at(-1), ...path].join(" -> ")}`;
+function cycleError(path: readonly Task<unknown>[]): InvalidStateError {
+  const names = path.map((task) => JSON.stringify(task.getName()));
+  const itself = `task ${names.join()} awaits itself, and would wait for ever`;
+  const circle = `tasks await each other in a circle, and would wait for ever: ${[names.at(-1), ...names].join(" -> ")}`;
   return new InvalidStateError(path.length === 1 ? itself : circle);
 }
 function notSettable(call: string, does: string): InvalidStateError {

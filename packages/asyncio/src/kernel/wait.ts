@@ -6,11 +6,12 @@
  *       │ ────fail(error)─────▶ failed  ─┼─ step(), on its turn ─▶ the promise settles
  *       └ ────cancel(c)───────▶ cancelled┘
  *
- * A wait leaves `parked` once, and its line in the same moment; what it stands for has changed by
- * then. So a completed wait wins: a later cancellation ends the branch's next operation instead.
+ * A wait leaves `parked` once, and its line in the same moment. What it waited for has happened by
+ * then, so it wins: a later cancellation ends the next operation of the branch instead.
  *
- * A join is a wait for a task, to which its onCancel forwards a cancellation. It stays parked and
- * holds it; `joined`, or `fail` with a CancelledError, delivers it. `resume` does not.
+ * A join waits for work that it owns, such as a task. Its onCancel passes a cancellation on and it
+ * stays parked. Once the work has ended, `joined`, or `fail` with a CancelledError, rejects it with
+ * that cancellation; `resume` gives it the value instead.
  */
 
 import { CancelledError } from "../errors/errors.ts";
@@ -49,7 +50,7 @@ export class Wait<T = unknown> implements Place<T> {
   /** @internal */ readonly scope: Scope;
   /** @internal */ subject: WaitSubject;
   /** @internal */ readonly onCancel: OnCancel | undefined;
-  /** Whether it waits still, and else how it has ended. */
+  /** Whether it still waits, or how it has ended. */
   state: WaitState = "parked";
   /** While parked: what it brings along, as the item of a `put`. Then its outcome. */
   offer: unknown;
@@ -140,7 +141,6 @@ export class Wait<T = unknown> implements Place<T> {
   get task(): Task<unknown> | undefined {
     return this.scope.task;
   }
-
   /** What it waits for, in words. */
   describe(): string {
     const { subject } = this;
@@ -164,7 +164,7 @@ export class Wait<T = unknown> implements Place<T> {
     if (this.state === "cancelled") {
       const { cancellation, scope } = this;
       if (cancellation !== undefined && freshIn(cancellation.scope) !== undefined) {
-        scope.loop.exhaustBudget(); // branches that had their turn in this drain go on first
+        scope.loop.exhaustBudget(); // it rejects a turn later: the others come to an operation first
         return void scope.loop.enqueue(this, true);
       }
       guardAbandonedBranches();

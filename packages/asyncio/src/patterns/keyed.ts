@@ -16,10 +16,11 @@ export interface Idling {
 
 /** What `new Keyed` takes. */
 export interface KeyedOptions {
-  /** Seconds for which an idle one is kept. @default 60 */
+  /** Seconds that an idle object is kept. @default 60 */
   readonly idle?: number | undefined;
   /**
-   * How many are kept; above it the idle ones go, the least recently used first. @default Infinity
+   * How many objects are kept. Above that the idle ones are dropped, the least recently used first.
+   * @default Infinity
    */
   readonly max?: number | undefined;
 }

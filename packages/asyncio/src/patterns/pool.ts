@@ -29,32 +29,32 @@ export interface PoolOptions<T> {
   readonly name?: string | undefined;
   /** How many items at most, those included that are being opened or closed. */
   readonly max: number;
-  /** How many are kept open, from the first `acquire` on. @default 0 */
+  /** How many items are kept open, from the first `acquire` on. @default 0 */
   readonly min?: number | undefined;
-  /** Seconds after which an unused one is closed; 0 keeps none. @default 60 */
+  /** Seconds that an item may be unused before it is closed; 0 keeps none. @default 60 */
   readonly idle?: number | undefined;
   /**
-   * Seconds after which one is closed, when it is not lent. Each lives up to a tenth shorter, so
-   * that they are not all opened anew at the same time. @default Infinity
+   * Seconds after its opening at which an item is closed, once it is not lent. Each gets up to a
+   * tenth less, so that they are not all opened anew at the same time. @default Infinity
    */
   readonly lifetime?: number | undefined;
   /**
-   * Asked before one is lent that was idle for `checkAfter` seconds. False or a failure closes it,
-   * and another one takes its place.
+   * Called before an item is lent that was idle for `checkAfter` seconds. False or a failure closes
+   * the item, and another one takes its place.
    */
   readonly check?: ((item: T) => boolean | PromiseLike<boolean>) | undefined;
-  /** Seconds. @default 1 */
+  /** Seconds that an item may be idle without a `check`. @default 1 */
   readonly checkAfter?: number | undefined;
-  /** Called when one comes back, before it is lent again. A failure closes it. */
+  /** Called when an item comes back, before it is lent again. A failure closes the item. */
   readonly reset?: ((item: T) => unknown) | undefined;
   /**
-   * How long after each of several failures in a row the next attempt to open one is made; when it
-   * ends, at once. @default exponential(0.1).capped(5).jittered(0.5)
+   * How long the pool waits after a failure to open an item: a delay for each failure in a row.
+   * After its last delay it does not wait. @default exponential(0.1).capped(5).jittered(0.5)
    */
   readonly reopen?: Delays | undefined;
   /**
-   * The group that it belongs to: one that is cancelled closes it, and none ends while something is
-   * open. @default the run
+   * The group that the pool belongs to. It closes the pool when it is cancelled, and does not end
+   * while something is open. @default the run
    */
   readonly owner?: Pick<TaskGroup, "createTask"> | undefined;
 }

@@ -51,13 +51,13 @@ import {
 export interface TaskQueueOptions {
   /** How many jobs run at a time. 0 starts none. @default Infinity */
   readonly limit?: number | undefined;
-  /** Waited for before each job, which has its place meanwhile. */
+  /** How often jobs begin. A job that waits for the rate has its place already. */
   readonly rate?: RateLimiter | undefined;
   /** Seconds that each job has, from its first step. @default Infinity */
   readonly timeout?: number | undefined;
   /** Begins paused, until `resume`. @default false */
   readonly paused?: boolean | undefined;
-  /** Told of each failure, which then counts as seen. @default whoever awaits the job */
+  /** Called with each failure, which then counts as seen. @default whoever awaits the job */
   readonly onError?: ((error: unknown, job: Job<unknown>) => void) | undefined;
   /** The group that waits for the jobs, and cancels them with itself. @default the run */
   readonly owner?: Pick<TaskGroup, "createTask"> | undefined;
@@ -67,7 +67,7 @@ export interface TaskQueueOptions {
 
 /** What `queue.add` takes. */
 export interface JobOptions extends Omit<TaskOptions, "eagerStart"> {
-  /** The least first; of equal ones the one that was added first. @default 0 */
+  /** The job with the least begins first, of equal ones the one added first. @default 0 */
   readonly priority?: number | undefined;
   /** Seconds that it has, from its first step. @default that of the queue */
   readonly timeout?: number | undefined;

@@ -23,6 +23,7 @@ import type { Coroutine } from "../kernel/task.ts";
 import { abandonedHooks, leftRun } from "../ports/uncaught.ts";
 import type { Context } from "../structures/context-values.ts";
 import { watchInDebugMode } from "../tasks/debug-watch.ts";
+import { excuseNoMore } from "../tasks/excuse.ts";
 import { HostLoop } from "../tasks/host-loop.ts";
 import { reportForgotten } from "./forgotten.ts";
 import { MainRun } from "./main-run.ts";
@@ -130,6 +131,7 @@ export class Session implements SignalTarget, InnerRun {
       }
       return run.outcome();
     } catch (error) {
+      excuseNoMore(error);
       if (error instanceof CancelledError && run?.isCallerCancelled === false) await leaves(error);
       throw error;
     } finally {

@@ -26,6 +26,11 @@ export function excuse<E extends Error>(error: E, report: () => void): E {
   return error;
 }
 
+/** `error` is what a run ends with: its caller hears of it, so it is no callback's any more. */
+export function excuseNoMore(error: unknown): void {
+  excused.delete(error);
+}
+
 const uncaught = (error: unknown): void => {
   const report = excused.get(error);
   if (report !== undefined) report();

@@ -27,8 +27,7 @@ export async function runProgram(program: Program): Promise<void> {
       ? new asyncio.EventLoop(new HoppingHost(drawer(seed)), { cancelGrace })
       : new VirtualLoop({ seed, cancelGrace });
   loop.setExceptionHandler((_loop, context) => reports.push(context));
-  const world = new World(program);
-  await asyncio.run(() => world.main(), { loop, signals: false });
+  await asyncio.run(() => new World(program).main(), { loop, signals: false });
 
   for (const { message, exception } of reports) {
     if (!isExpected(exception)) throw new Error(`reported: ${message}`, { cause: exception });

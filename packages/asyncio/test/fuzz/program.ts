@@ -42,9 +42,36 @@ const kinds = {
   asCompleted: { weight: 1.5, bodies: 3 },
   promiseAll: { weight: 1.5, bodies: 2 },
   promiseRace: { weight: 1.5, bodies: 2 },
+  select: { weight: 3, bodies: 1 },
+  cancelAndWait: { weight: 1, bodies: 0 },
 } as const;
 
-export type Kind = keyof typeof kinds;
+/** The same for what stands in `asyncio-ts/patterns`. */
+const patternKinds = {
+  job: { weight: 3, bodies: 1 },
+  queueControl: { weight: 1, bodies: 0 },
+  limiter: { weight: 2, bodies: 1 },
+  limit: { weight: 0.5, bodies: 0 },
+  take: { weight: 2, bodies: 0 },
+  send: { weight: 2, bodies: 0 },
+  receive: { weight: 2, bodies: 0 },
+  borrow: { weight: 4, bodies: 1 },
+  share: { weight: 2, bodies: 1 },
+  fly: { weight: 2, bodies: 0 },
+  change: { weight: 1, bodies: 0 },
+  untilChanged: { weight: 1, bodies: 0 },
+  publish: { weight: 1.5, bodies: 0 },
+  subscribe: { weight: 1.5, bodies: 1 },
+  retry: { weight: 1, bodies: 1 },
+  hedge: { weight: 1, bodies: 1 },
+  mapAll: { weight: 1, bodies: 3 },
+  mapConcurrent: { weight: 1, bodies: 3 },
+} as const;
+
+const allKinds = { ...kinds, ...patternKinds };
+
+export type PatternKind = keyof typeof patternKinds;
+export type Kind = keyof typeof allKinds;
 export type Body = readonly Step[];
 
 export interface Step {
@@ -85,7 +112,7 @@ class Maker {
   constructor(draw: Draw) {
     this.#draw = draw;
     this.#spread = 1 + draw(12);
-    const entries = Object.entries(kinds) as [Kind, { weight: number }][];
+    const entries = Object.entries(allKinds) as [Kind, { weight: number }][];
     this.#weights = new Map(
       entries.map(([kind, { weight }]) => [kind, weight * pick([0, 0.3, 1, 6], draw(4))]),
     );
@@ -101,13 +128,15 @@ class Maker {
       do: kind,
       which: this.#draw(this.#spread),
       delay: this.#draw(8) / 10,
-      bodies: Array.from({ length: kinds[kind].bodies }, () => this.body(depth + 1, this.#draw(4))),
+      bodies: Array.from({ length: allKinds[kind].bodies }, () =>
+        this.body(depth + 1, this.#draw(4)),
+      ),
     };
   }
 
   #kind(depth: number): Kind {
     const possible = [...this.#weights].filter(
-      ([kind]) => depth < MAX_DEPTH || kinds[kind].bodies === 0,
+      ([kind]) => depth < MAX_DEPTH || allKinds[kind].bodies === 0,
     );
     const total = possible.reduce((sum, [, weight]) => sum + weight, 0);
     let rest = (this.#draw(1_000_000) / 1_000_000) * total;

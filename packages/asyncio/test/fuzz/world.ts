@@ -5,7 +5,16 @@ import * as asyncio from "../../src/index.ts";
 import { VirtualLoop } from "../../src/testing.ts";
 import { drawer } from "../hopping-host.ts";
 import { CountedBoundedSemaphore, CountedSemaphore, Guarded, type Item, Ledger } from "./known.ts";
-import { type Body, type Draw, type Kind, type Program, pick, type Step } from "./program.ts";
+import { Patterns } from "./patterns.ts";
+import {
+  type Body,
+  type Draw,
+  type Kind,
+  type PatternKind,
+  type Program,
+  pick,
+  type Step,
+} from "./program.ts";
 
 /** Virtual seconds after which main cancels what is left. */
 const END = 10;
@@ -60,10 +69,24 @@ export class World {
   #awaitingEvent = 0;
   readonly #barrier = new asyncio.Barrier(2);
   #atBarrier = 0;
+  readonly #patterns: Patterns;
+  readonly #steps: Record<Kind, (step: Step) => Promise<void>>;
 
   constructor(program: Program) {
     this.#program = program;
     this.#draw = drawer(program.seed + 0.5);
+    this.#patterns = new Patterns({
+      draw: this.#draw,
+      run: (body) => this.#run(body),
+      hop: () => this.#hop(),
+      op: (start, count) => this.#op(start, count),
+      alwaysHolds: (check) => this.#alwaysHolds(check),
+      nextTicket: () => this.#tickets++,
+      fail: () => {
+        throw new Boom();
+      },
+    });
+    this.#steps = { ...this.#ownSteps, ...this.#patterns.steps };
   }
 
   async main(): Promise<void> {
@@ -75,10 +98,12 @@ export class World {
       await asyncio.sleep(look === 0 ? 0.05 : 1);
       if (isExact) this.#checkAll();
     }
+    this.#patterns.beginToEnd();
     await this.#cancelAll();
     // A shielded branch may have swallowed its deadline: then its grace period ends it.
     const rest = Math.ceil(this.#program.cancelGrace) + 5;
     for (let turn = 0; turn < rest; turn++) await asyncio.sleep(1);
+    await this.#patterns.close();
 
     for (const actor of this.#actors) {
       assert.deepEqual(actor.scope.parkedWaits(), [], "waits are left");
@@ -92,7 +117,10 @@ export class World {
     if (this.#broken !== undefined) throw this.#broken;
   }
 
-  /** Some swallow their cancellation: they get another one every second. */
+  /**
+   * Some swallow their cancellation: they get another one every second. A branch that nobody awaits
+   * may still make a task when its own has ended, without a wait: the sleep is for that one.
+   */
   async #cancelAll(): Promise<void> {
     for (let round = 0; ; round++) {
       const left = [...asyncio.allTasks()].filter((task) => task !== asyncio.currentTask());
@@ -100,6 +128,7 @@ export class World {
       assert.ok(round < 100, `tasks are left: ${left.map((task) => task.waitingFor())}`);
       for (const task of left) this.#cancel(task);
       await asyncio.wait(left, { delay: 1 });
+      await asyncio.sleep(0.1);
     }
   }
 
@@ -124,6 +153,7 @@ export class World {
       if (this.#consuming > 0) assert.equal(this.#tokens, 0, "a notification was lost");
       if (this.#awaitingEvent > 0) assert.ok(!this.#event.isSet(), "an event was missed");
       assert.equal(this.#barrier.nWaiting, this.#atBarrier);
+      this.#patterns.check();
     });
   }
 
@@ -139,6 +169,7 @@ export class World {
     }
     for (const ledger of this.#queues) ledger.settle(({ id }) => id);
     assert.equal(this.#barrier.nWaiting, 0);
+    this.#patterns.checkEnd();
   }
 
   /**
@@ -264,7 +295,7 @@ export class World {
     return pick(this.#actors, which);
   }
 
-  readonly #steps: Record<Kind, (step: Step) => Promise<void>> = {
+  readonly #ownSteps: Record<Exclude<Kind, PatternKind>, (step: Step) => Promise<void>> = {
     sleep: ({ delay }) => this.#op(() => asyncio.sleep(delay)),
 
     lock: (step) => {
@@ -486,7 +517,59 @@ export class World {
     promiseAll: async (step) =>
       void (await Promise.all(this.#thunks(step).map((thunk) => thunk()))),
     promiseRace: (step) => Promise.race(this.#thunks(step).map((thunk) => thunk())),
+
+    select: (step) => this.#select(step),
+
+    cancelAndWait: async (step) => {
+      const actor = this.#actor(step);
+      const before = actor.cancelling();
+      const ended = this.#op(() => actor.cancelAndWait());
+      const more = actor.cancelling() - before;
+      this.#cancels.set(actor, (this.#cancels.get(actor) ?? 0) + more);
+      try {
+        await ended;
+      } catch (error) {
+        if (!(error instanceof asyncio.InvalidStateError)) throw error; // they wait for each other
+      }
+    },
   };
+
+  /** One of several operations: the others must have taken nothing. */
+  async #select(step: Step): Promise<void> {
+    const { which, delay } = step;
+    const [from, into] = [pick(this.#queues, which), pick(this.#queues, which + 1)];
+    const { lock, known } = pick(this.#locks, which);
+    const ticket = this.#tickets++;
+    const item = this.#item(step);
+    const uses = [1, 2, 4, 8].filter(() => this.#draw(2) === 0);
+    const has = (bit: number): boolean => uses.includes(bit);
+    const cases = {
+      got: has(1) ? from.queue : undefined,
+      put: has(2) ? asyncio.putting(into.queue, item) : undefined,
+      lock: has(4) ? lock : undefined,
+      event: has(8) ? this.#event : undefined,
+      actor: this.#draw(4) === 0 ? this.#actor(step) : undefined,
+      late: this.#draw(2) === 0 || uses.length === 0 ? delay : undefined,
+    };
+    const count = (change: 1 | -1): void => {
+      if (has(1)) from.getting += change;
+      if (has(2)) into.putting += change;
+      if (has(4)) known.waiting += change;
+      if (has(8)) this.#awaitingEvent += change;
+    };
+    const [won, value] = await this.#op(() => asyncio.select(cases), count);
+    if (won === "got") this.#took(from, ticket, value);
+    else if (won === "put") into.put.add(item.id);
+    else if (won === "lock") {
+      using _guard = value;
+      this.#alwaysHolds(() => known.enter(ticket));
+      try {
+        await this.#body(step);
+      } finally {
+        known.leave();
+      }
+    }
+  }
 
   async #awaitToken(): Promise<void> {
     this.#consuming++;

@@ -30,6 +30,14 @@ describe("a callback that asks an ending group for more does not end the process
     assert.doesNotMatch(stderr, told);
   });
 
+  test("an error that a run ends with is the program's failure, and no callback's", async () => {
+    const { code, stdout, stderr } = await runFixture("emitters", "main, after the end");
+
+    assert.deepEqual([code, stdout], [1, ""]);
+    assert.match(stderr, /InvalidStateError: `group\.createTask` cannot start a task/);
+    assert.doesNotMatch(stderr, told);
+  });
+
   test("what is caught is thrown as ever, and a listener of the program's own stays alone", async () => {
     const scenario = "caught, and a listener of the program's own";
     const { code, stdout } = await runFixture("emitters", scenario);
