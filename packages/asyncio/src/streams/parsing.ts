@@ -88,7 +88,7 @@ let checked: TextOptions | undefined;
 let checkedEncoding: string | undefined;
 let checkedDecoders: PieceDecoders | undefined;
 
-/** @throws TypeError, RangeError unless the options are some of `names`, and the encoding is one. */
+/** @throws TypeError, RangeError unless `options` are some of `names`, with an encoding. */
 function decodersOf(
   api: string,
   options: (TextOptions & LimitOption) | undefined,
