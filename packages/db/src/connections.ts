@@ -27,8 +27,9 @@ import { type Loan, Pool, resource } from "asyncio-ts/patterns";
 import type { DatabaseOptions, DatabaseStats } from "./database.ts";
 import type { Answer, Driver, Request } from "./driver.ts";
 import { ConnectionLostError, PoolTimeoutError } from "./errors.ts";
+import { Exchange, type RequestOptions, type SessionOptions } from "./exchange.ts";
 import { callerPlace } from "./place.ts";
-import { Exchange, type RequestOptions, Session, type SessionOptions } from "./session.ts";
+import { Session } from "./session.ts";
 import { Turn } from "./turn.ts";
 
 /** All connections of a database. */

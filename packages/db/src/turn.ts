@@ -7,7 +7,8 @@
 import type { Task } from "asyncio-ts";
 import type { Operation, Place, WaitList } from "asyncio-ts/lowlevel";
 import type { Loan } from "asyncio-ts/patterns";
-import type { Exchange, Session } from "./session.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Session } from "./session.ts";
 
 /** The place of a request in the line of a pool. */
 export class Turn implements Pick<Place<Loan<Session>>, "task" | "offer" | "resume" | "fail"> {

@@ -14,7 +14,7 @@ export interface Certificate {
   /** Settings of PostgreSQL. */
   readonly settings: Readonly<Record<string, string>>;
   /** Options of a client. */
-  readonly tls: () => { readonly ca: Buffer; readonly servername: string };
+  readonly tls: () => { readonly ca: string; readonly servername: string };
 }
 
 /** Makes a certificate for "localhost", with a key that is the server's alone. */
