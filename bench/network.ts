@@ -65,22 +65,60 @@ export async function echo(
   plan: EchoPlan,
   selection: Selection,
 ): Promise<EchoRound> {
-  const { connections, messageBytes, warmUp, messages, tls = false, streams = false } = plan;
-  const way = tls ? "tls" : streams ? "stream" : undefined;
-  await using server = startServer(implementation, selection, way);
-  const { port } = (await server.answer()) as { port: number }; // a server says so first
-  await using client = startClient({ port, connections, messageBytes, tls, streams });
-  await client.answer();
-  await client.ask(String(warmUp));
-  const before = (await server.ask("")) as Usage; // this is what it answers
-  const finding = (await client.ask(String(messages))) as EchoFinding; // and this the client
-  const after = (await server.ask("")) as Usage;
-  const all = connections * messages;
-  return {
-    ...finding,
-    messagesPerSecond: all / finding.seconds,
-    cpuMicroseconds: ((after.cpuMs - before.cpuMs) * 1000) / all,
-  };
+  await using pair = await EchoPair.start(implementation, plan, selection);
+  await pair.warmUp();
+  return await pair.exchange();
+}
+
+/** A server, and its client, which has opened its connections. They do nothing unless asked. */
+export class EchoPair implements AsyncDisposable {
+  readonly #plan: EchoPlan;
+  readonly #server: Conversation;
+  readonly #client: Conversation;
+
+  private constructor(plan: EchoPlan, server: Conversation, client: Conversation) {
+    this.#plan = plan;
+    this.#server = server;
+    this.#client = client;
+  }
+
+  static async start(
+    implementation: Implementation,
+    plan: EchoPlan,
+    selection: Selection,
+  ): Promise<EchoPair> {
+    const { connections, messageBytes, tls = false, streams = false } = plan;
+    await using started = new AsyncDisposableStack();
+    const way = tls ? "tls" : streams ? "stream" : undefined;
+    const server = started.use(startServer(implementation, selection, way));
+    const { port } = (await server.answer()) as { port: number }; // a server says so first
+    const client = started.use(startClient({ port, connections, messageBytes, tls, streams }));
+    await client.answer();
+    started.move();
+    return new EchoPair(plan, server, client);
+  }
+
+  async warmUp(): Promise<void> {
+    await this.#client.ask(String(this.#plan.warmUp));
+  }
+
+  async exchange(): Promise<EchoRound> {
+    const { connections, messages } = this.#plan;
+    const before = (await this.#server.ask("")) as Usage; // this is what it answers
+    const finding = (await this.#client.ask(String(messages))) as EchoFinding; // and this the client
+    const after = (await this.#server.ask("")) as Usage;
+    const all = connections * messages;
+    return {
+      ...finding,
+      messagesPerSecond: all / finding.seconds,
+      cpuMicroseconds: ((after.cpuMs - before.cpuMs) * 1000) / all,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client[Symbol.asyncDispose]();
+    await this.#server[Symbol.asyncDispose]();
+  }
 }
 
 export async function measureIdle(quick: boolean, selection: Selection): Promise<IdleResult> {

@@ -4,11 +4,12 @@
  *
  * Each measurement is a fresh process, all libraries in turn, so that whatever else the machine
  * does strikes all of them alike. A ratio is the median of those of the rounds. `--publish` puts
- * the tables into the README beside this file.
+ * the tables into the README beside this file, and draws the chart anew from all of them.
  */
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { drawPatterns } from "./drawing/patterns-chart.ts";
 import { currentLoad, describeMachine } from "./machine.ts";
 import type { Finding } from "./patterns/measure.ts";
 import type { RateFinding, RatePlan } from "./patterns/rate/stage.ts";
@@ -192,6 +193,7 @@ function publish(name: string, table: string): void {
     (_match, start: string, end: string) => `${start}\n${table}\n\n${end}`,
   );
   writeFileSync(file, page);
+  writeFileSync(inThisFolder("charts/patterns.svg"), drawPatterns(page));
 }
 
 function median(values: readonly number[]): number {

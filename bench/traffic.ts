@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { type Implementation, reference } from "./contenders.ts";
 import { Conversation } from "./conversation.ts";
 import { readLines } from "./lines.ts";
-import { type EchoPlan, echo } from "./network.ts";
+import { EchoPair, type EchoPlan } from "./network.ts";
 import { inThisFolder, trackProgram } from "./program.ts";
 import type { Selection } from "./selection.ts";
 
@@ -21,19 +21,27 @@ interface Line {
   readonly plan: EchoPlan;
 }
 
-/** Messages in all, so that each line takes a second or two. */
-const messagesAtMost = { 64: 80_000, 1024: 80_000, 65536: 16_000 };
+/**
+ * How often the servers of a line take turns in a round. All of them are up, warm, and idle but for
+ * one: what slows the machine for a moment then slows neighbours, whose ratio is what counts.
+ */
+const turns = 5;
+
+/** Messages in a turn, on all connections: so many that it takes some tenths of a second. */
+const messagesAtMost = { 64: 20_000, 1024: 20_000, 65536: 4000 };
+/** Turns that nobody measures, before the first: code is compiled and memory found by then. */
+const warmUpTurns = 3;
 
 const sizes: readonly Line[] = ([64, 1024, 65_536] as const).flatMap((messageBytes) =>
   [1, 50, 1000].map((connections): Line => {
-    const all = connections === 1 ? messagesAtMost[messageBytes] / 4 : messagesAtMost[messageBytes];
-    const messages = all / connections;
+    const all = messagesAtMost[messageBytes];
+    const messages = (connections === 1 ? all / 2 : all) / connections;
     const size = messageBytes < kibibyte ? `${messageBytes} B` : `${messageBytes / kibibyte} KiB`;
     return {
       what: `echo of ${size}, ${connections.toLocaleString("en")} at a time`,
       unit: "messages/s",
       aim: 0.9,
-      plan: { connections, messageBytes, warmUp: Math.ceil(messages / 4), messages },
+      plan: { connections, messageBytes, warmUp: warmUpTurns * messages, messages },
     };
   }),
 );
@@ -44,7 +52,7 @@ const lines: readonly Line[] = [
     what: "echo of 1 KiB, 50 at a time, TLS",
     unit: "messages/s",
     aim: 0.9,
-    plan: { connections: 50, messageBytes: kibibyte, warmUp: 200, messages: 800, tls: true },
+    plan: { connections: 50, messageBytes: kibibyte, warmUp: 600, messages: 200, tls: true },
   },
   {
     what: "1 GiB there and back, one connection",
@@ -53,7 +61,7 @@ const lines: readonly Line[] = [
     plan: {
       connections: 1,
       messageBytes: 64 * kibibyte,
-      warmUp: 1000,
+      warmUp: kibibyte,
       messages: 16 * kibibyte,
       streams: true,
     },
@@ -88,10 +96,9 @@ export async function measureTraffic(
   for (const { what, unit, aim, plan } of some) {
     const wanted = by.filter((found) => selection.includes(found));
     const planned = quick ? quickly(plan) : plan;
-    const measured = await inTurn(rounds, wanted, async (implementation) => {
-      const { messagesPerSecond } = await echo(implementation, planned, selection);
-      return unit === "MB/s" ? (messagesPerSecond * plan.messageBytes) / 1e6 : messagesPerSecond;
-    });
+    const messages = await echoInTurns(rounds, wanted, planned, selection);
+    const perUnit = unit === "MB/s" ? plan.messageBytes / 1e6 : 1;
+    const measured = mapFigures(messages, (found) => found * perUnit);
     results.push({ what, unit, aim, rounds: measured });
   }
   const rates = await inTurn(
@@ -157,6 +164,41 @@ async function askRedis(
   if (rate === undefined)
     throw new Error(`redis-benchmark gives no rate of ${command}:\n${stdout}`);
   return Number(rate);
+}
+
+/** Messages in a second, one figure for each turn of each round. In a round the servers are new. */
+async function echoInTurns(
+  rounds: number,
+  implementations: readonly Implementation[],
+  plan: EchoPlan,
+  selection: Selection,
+): Promise<TrafficResult["rounds"]> {
+  const found: Partial<Record<Implementation, number[]>> = {};
+  for (const implementation of implementations) found[implementation] = [];
+  for (let round = 0; round < rounds; round++) {
+    await using started = new AsyncDisposableStack();
+    const pairs = new Map<Implementation, EchoPair>();
+    for (const implementation of implementations) {
+      const pair = started.use(await EchoPair.start(implementation, plan, selection));
+      await pair.warmUp();
+      pairs.set(implementation, pair);
+    }
+    const inTurns = await inTurn(turns, implementations, async (implementation) => {
+      const pair = pairs.get(implementation) as EchoPair; // each has one
+      return (await pair.exchange()).messagesPerSecond;
+    });
+    for (const implementation of implementations)
+      found[implementation]?.push(...(inTurns[implementation] ?? []));
+  }
+  return found;
+}
+
+function mapFigures(
+  rounds: TrafficResult["rounds"],
+  change: (figure: number) => number,
+): TrafficResult["rounds"] {
+  const entries = Object.entries(rounds).map(([by, figures]) => [by, figures.map(change)]);
+  return Object.fromEntries(entries) as TrafficResult["rounds"]; // of the same implementations
 }
 
 /** Who goes first changes from round to round. */

@@ -2,11 +2,14 @@
 // those of the widest font that may be used.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { cases, implementationsOf } from "../cases.ts";
 import { growthSeries } from "../growth.ts";
 import type { Report } from "../main.ts";
+import { inThisFolder } from "../program.ts";
 import { drawGrowth } from "./growth-chart.ts";
+import { drawPatterns } from "./patterns-chart.ts";
 import { drawRatios } from "./ratio-chart.ts";
 import { type Style, widthOf } from "./svg.ts";
 import { drawTraffic } from "./traffic-chart.ts";
@@ -59,10 +62,13 @@ const report = {
   },
 } as unknown as Report; // nothing else of a report is drawn
 
+const page = readFileSync(inThisFolder("README.md"), "utf8");
+
 for (const [name, chart = ""] of Object.entries({
   ratios: drawRatios(report),
   growth: drawGrowth(report),
   traffic: drawTraffic(report),
+  patterns: drawPatterns(page),
 })) {
   describe(`the chart of ${name}`, () => {
     const width = Number(/viewBox="0 0 (\d+) /.exec(chart)?.[1]);
@@ -87,6 +93,10 @@ for (const [name, chart = ""] of Object.entries({
     });
   });
 }
+
+it("the chart of patterns is that of the tables of the page", () => {
+  assert.equal(readFileSync(inThisFolder("charts/patterns.svg"), "utf8"), drawPatterns(page));
+});
 
 interface Text {
   readonly content: string;

@@ -23,8 +23,10 @@ interface Round {
   readonly p99: number;
 }
 
+type Get = () => Promise<number>;
+
 /** Gets `count` pages, so many at a time. */
-async function load(count: number, get: () => Promise<number>): Promise<Round> {
+async function load(count: number, get: Get): Promise<Round> {
   const times: number[] = [];
   let left = count;
   const began = performance.now();
@@ -40,22 +42,26 @@ async function load(count: number, get: () => Promise<number>): Promise<Round> {
   return { perSecond: count / seconds, p99: quantile(times, 0.99) };
 }
 
-/** Asks at a steady rate for two seconds, whether answers come or not: the p99 in milliseconds. */
-async function steady(perSecond: number, get: () => Promise<number>): Promise<number> {
-  const times: number[] = [];
+/**
+ * Asks at a steady rate for two seconds, whether answers come or not, in turns by each of `gets`:
+ * what the machine does meanwhile happens to all of them. The p99 of each, in milliseconds.
+ */
+async function steady(perSecond: number, gets: readonly Get[]): Promise<readonly number[]> {
+  const times = gets.map(() => [] as number[]);
   const began = performance.now();
   await asyncio.taskGroup(async (group) => {
     for (let count = 0; count < perSecond * (quick ? 0.2 : 2); count++) {
       const due = began + (count * 1000) / perSecond;
       if (due > performance.now()) await asyncio.sleep((due - performance.now()) / 1000);
+      const turn = count % gets.length;
       group.createTask(async () => {
         const at = performance.now();
-        await get();
-        times.push(performance.now() - at);
+        await gets[turn]?.();
+        times[turn]?.push(performance.now() - at);
       });
     }
   });
-  return quantile(times, 0.99);
+  return times.map((some) => quantile(some, 0.99));
 }
 
 function quantile(values: readonly number[], share: number): number {
@@ -86,8 +92,8 @@ async function throughput(farm: FarmProcess): Promise<void> {
   const quarter = median(found.ours.map((one) => one.perSecond)) / 4;
   const added: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    const least = await steady(quarter, bare);
-    added.push((await steady(quarter, ours)) - least);
+    const [least = 0, most = 0] = await steady(quarter, [bare, ours]);
+    added.push(most - least);
   }
   await agent.close();
   const ratios = found.ours.map(

@@ -7,8 +7,8 @@
 // biome-ignore-all assist/source/organizeImports: the order is that of the documentation
 
 // Task queues
-export { Job } from "./patterns/job.ts";
-export { type JobOptions, TaskQueue, type TaskQueueOptions } from "./patterns/task-queue.ts";
+export { Job, type JobOptions } from "./patterns/job.ts";
+export { TaskQueue, type TaskQueueOptions } from "./patterns/task-queue.ts";
 // Limiters
 export {
   type BorrowOptions,

@@ -35,7 +35,7 @@ const kernelLines = { file: 324, total: 2397 };
 const linesBelow = 1099;
 const linesOfAFile = 450;
 const linesOfATest = 739;
-const codeOfPatterns = 3676; // without comments and blank lines
+const codeOfPatterns = 3721; // without comments and blank lines
 
 interface Import {
   readonly from: string;

@@ -104,10 +104,11 @@ export class Borrowed {
 
   async #begin(text: string, title: string): Promise<readonly Answer[]> {
     const { dialect, grace } = this.#session.options;
-    const limits = dialect.begin({ seconds: timeLeft() + grace }).replace(/^begin/, "");
+    const [, ...limits] = dialect.begin({ seconds: timeLeft() + grace });
     this.#doom = undefined;
     try {
-      const request = { kind: "script", text: text.replace(/;\s*$/, "") + limits } as const;
+      const begin = [text.replace(/;\s*$/, ""), ...limits].join("; ");
+      const request = { kind: "script", text: begin } as const;
       return await this.#session.send(request, { title, owner: this });
     } catch (error) {
       this.release();
@@ -132,10 +133,10 @@ export class Borrowed {
 
   async #rollBack(): Promise<readonly Answer[]> {
     this.#isEnding = true;
-    const error = new InvalidStateError(
-      "the transaction was rolled back while a query was under way",
+    this.#session.abandon(
+      this,
+      () => new InvalidStateError("the transaction was rolled back while a query was under way"),
     );
-    this.#session.abandon(this, error);
     try {
       await rollBack(this.#session, "transaction");
     } finally {

@@ -16,20 +16,27 @@ import {
   timeout,
   wait,
 } from "asyncio-ts";
-import { belongToRun } from "asyncio-ts/lowlevel";
+import {
+  belongToRun,
+  currentScope,
+  interruption,
+  operation,
+  type Scope,
+} from "asyncio-ts/lowlevel";
 import { type Loan, Pool, resource } from "asyncio-ts/patterns";
 import type { DatabaseOptions, DatabaseStats } from "./database.ts";
-import type { Driver } from "./driver.ts";
+import type { Answer, Driver, Request } from "./driver.ts";
 import { ConnectionLostError, PoolTimeoutError } from "./errors.ts";
 import { callerPlace } from "./place.ts";
-import { Session } from "./session.ts";
+import { Exchange, type RequestOptions, Session, type SessionOptions } from "./session.ts";
+import { Turn } from "./turn.ts";
 
 /** All connections of a database. */
 export class Connections {
   readonly #name: string;
   readonly #driver: Driver;
   readonly #options: DatabaseOptions;
-  readonly #grace: number;
+  readonly #settings: SessionOptions;
   /** Those that may write. */
   readonly #writers: Pool<Session>;
   /** Those that only read, where they are others. */
@@ -40,14 +47,23 @@ export class Connections {
   readonly #place: string | undefined = callerPlace();
   /** It need not be ended by its run any more. */
   readonly #gone: () => void;
+  readonly #overdue: Overdue;
+  /** The scopes in which a body's connections are waited for. */
+  readonly #asking: Set<Scope> = new Set();
   #isClosed = false;
 
   constructor(driver: Driver, name: string, options: DatabaseOptions) {
     this.#name = name;
     this.#driver = driver;
     this.#options = options;
-    this.#grace = options.grace ?? 5;
-    const { max = 10, min = 0 } = options;
+    this.#settings = {
+      grace: options.grace ?? 5,
+      dialect: driver.dialect,
+      database: name,
+      onQuery: options.onQuery,
+    };
+    const { acquire = 30, max = 10, min = 0 } = options;
+    this.#overdue = new Overdue(acquire, () => this.#shortage(acquire));
     if (driver.reads === undefined) {
       this.#writers = this.#pool(name, max, min, false);
       this.#readers = undefined;
@@ -62,10 +78,28 @@ export class Connections {
   async borrow(reads = false): Promise<Loan<Session>> {
     const pool = (reads ? this.#readers : undefined) ?? this.#writers;
     for (;;) {
-      const loan = pool.tryAcquire() ?? (await this.#waitForOne(pool));
+      const loan = lendNow(pool) ?? (await this.#waitForOne(pool));
       if (loan.item.lost === undefined) return loan;
       giveBack(loan);
     }
+  }
+
+  /**
+   * Sends a request on some connection, which is given back in the step in which its server is ready
+   * again. An operation.
+   * @param reads - it need not write
+   */
+  send(request: Request, options: RequestOptions, reads = false): Promise<readonly Answer[]> {
+    const pool = (reads ? this.#readers : undefined) ?? this.#writers;
+    const stop = interruption(options.title);
+    if (stop !== undefined) return stop;
+    const loan = lendNow(pool);
+    if (loan === undefined && (this.#isClosed || this.#isHeldByBodies(pool)))
+      return this.#sendLater(pool, request, options);
+    const exchange = new Exchange(this.#settings, request, options);
+    if (loan !== undefined) begin(exchange, loan);
+    else this.#waitInLine(pool, exchange);
+    return exchange.wait.promise;
   }
 
   /** A connection of its own, which no pool knows. */
@@ -121,7 +155,7 @@ export class Connections {
       },
       async (session) => {
         this.#sessions.delete(session);
-        await session.connection.close();
+        await session.close();
       },
     );
     const check = (session: Session): Promise<boolean> => isAlive(session);
@@ -132,7 +166,7 @@ export class Connections {
   async #endSessions(closing: Task<void>): Promise<void> {
     const error = new InvalidStateError(`database ${JSON.stringify(this.#name)} was closed`);
     for (const session of this.#sessions.keys()) session.abandonAll(error);
-    const { pending } = await wait([closing], { delay: this.#grace });
+    const { pending } = await wait([closing], { delay: this.#settings.grace });
     if (pending.size === 0) return;
     const reason = new ConnectionLostError(error.message);
     for (const session of this.#sessions.keys()) session.destroy(reason);
@@ -141,11 +175,8 @@ export class Connections {
   /** What a run says that has ended, and finds it open. */
   #describe(): string {
     const at = this.#place === undefined ? "" : `, opened at ${this.#place}`;
-    const names = this.stats().holders.map(({ task }) => task ?? "?");
-    const lent =
-      names.length === 0
-        ? ""
-        : `; not given back by ${names.map((n) => JSON.stringify(n)).join(", ")}`;
+    const { holders } = this.stats();
+    const lent = holders.length === 0 ? "" : `; not given back by ${namesOf(holders)}`;
     return `database ${JSON.stringify(this.#name)}${at}${lent}`;
   }
 
@@ -156,12 +187,38 @@ export class Connections {
   }
 
   #newSession(connection: Awaited<ReturnType<Driver["connect"]>>): Session {
-    return new Session(connection, {
-      grace: this.#grace,
-      dialect: this.#driver.dialect,
-      database: this.#name,
-      onQuery: this.#options.onQuery,
-    });
+    return new Session(connection, this.#settings);
+  }
+
+  /** Where somebody may wait in vain, or the database is closed: who asks is told. */
+  async #sendLater(
+    pool: Pool<Session>,
+    request: Request,
+    options: RequestOptions,
+  ): Promise<readonly Answer[]> {
+    const loan = await this.borrow(pool === this.#readers);
+    try {
+      return await loan.item.send(request, options);
+    } finally {
+      giveBack(loan);
+    }
+  }
+
+  #waitInLine(pool: Pool<Session>, exchange: Exchange): void {
+    const { acquire = 30 } = this.#options;
+    const take = (loan: Loan<Session>): boolean => begin(exchange, loan);
+    const turn = new Turn(exchange, pool[operation](), take, this.#overdue.left);
+    if (acquire !== Number.POSITIVE_INFINITY) this.#overdue.add(turn);
+    exchange.waitFor(turn);
+  }
+
+  /** True iff each connection that is lent is in the hands of a body of the program. */
+  #isHeldByBodies(pool: Pool<Session>): boolean {
+    for (const [session, its] of this.#sessions)
+      if (its === pool && session.isBusy && !session.isHeld) return false;
+    let held = 0;
+    for (const [session, its] of this.#sessions) if (its === pool && session.isHeld) held++;
+    return held > 0 && held === pool.statistics().lent;
   }
 
   async #waitForOne(pool: Pool<Session>): Promise<Loan<Session>> {
@@ -173,46 +230,89 @@ export class Connections {
       return await timeout(acquire, () => this.#acquire(pool));
     } catch (error) {
       if (!(error instanceof TimeoutError)) throw error;
-      throw new PoolTimeoutError(this.#describeShortage(acquire), { cause: error });
+      throw this.#shortage(acquire, error);
     }
   }
 
   /**
    * The pool knows tasks, and not their branches: another branch of a task that waits here may have
-   * a connection, and be on its way to give it back. Only what a body of the program holds can be
-   * held by somebody who waits for one more.
+   * a connection, and be on its way to give it back. So the pool is asked whether somebody waits in
+   * vain only where all connections are held by bodies, and each task that has one and waits here
+   * does so inside that body. A query gives its connection back by itself.
    */
   async #acquire(pool: Pool<Session>): Promise<Loan<Session>> {
+    const scope = currentScope();
+    if (scope !== undefined) this.#asking.add(scope);
     try {
       return await pool.acquire();
     } catch (error) {
-      if (!(error instanceof DeadlockError)) throw error;
-      let held = 0;
-      for (const [session, its] of this.#sessions) if (its === pool && session.isHeld) held++;
-      if (held === pool.statistics().lent) throw error;
+      const mayBeStuck = this.#isHeldByBodies(pool) && this.#waitsInsideBodies(pool);
+      if (!(error instanceof DeadlockError) || mayBeStuck) throw error;
       const [, loan] = await select({ loan: pool });
       return loan;
+    } finally {
+      if (scope !== undefined) this.#asking.delete(scope);
     }
   }
 
-  #describeShortage(seconds: number): string {
-    const { holders, max, open } = this.stats();
-    const names = holders.map(
-      ({ task, seconds }) =>
-        `${task === undefined ? "plain code" : `task ${JSON.stringify(task)}`} (for ${seconds.toFixed(1)} s)`,
-    );
-    const shown = names.length > 10 ? [...names.slice(0, 10), `${names.length - 10} more`] : names;
-    const who =
-      names.length === 0
-        ? `none is lent, ${open} are open: the server may be unreachable`
-        : `they are held by ${shown.join(", ")}`;
-    return `no connection of database ${JSON.stringify(this.#name)} came free within ${seconds} s. Of at most ${max}, ${who}`;
+  #waitsInsideBodies(pool: Pool<Session>): boolean {
+    for (const [session, its] of this.#sessions)
+      for (const body of its === pool ? session.bodies : []) {
+        const waits = [...this.#asking].filter(({ task }) => task === body.task);
+        if (waits.length > 0 && !waits.some((one) => one === body || one.isInside(body)))
+          return false;
+      }
+    return true;
   }
+
+  #shortage(seconds: number, cause?: Error): PoolTimeoutError {
+    const { holders, max, open } = this.stats();
+    const who =
+      holders.length === 0
+        ? `none is lent, ${open} are open: the server may be unreachable`
+        : `they are held by ${namesOf(holders)}`;
+    return new PoolTimeoutError(
+      `no connection of database ${JSON.stringify(this.#name)} came free within ${seconds} s. Of at most ${max}, ${who}`,
+      cause === undefined ? undefined : { cause },
+    );
+  }
+}
+
+/** Who has connections, and for how long: the first ten. */
+function namesOf(holders: DatabaseStats["holders"]): string {
+  const names = holders.map(
+    ({ task, seconds }) =>
+      `${task === undefined ? "plain code" : `task ${JSON.stringify(task)}`} (for ${seconds.toFixed(1)} s)`,
+  );
+  const more = names.length > 10 ? [`${names.length - 10} more`] : [];
+  return [...names.slice(0, 10), ...more].join(", ");
+}
+
+/** A connection that is idle, if there is one and nobody is in line for it. */
+function lendNow(pool: Pool<Session>): Loan<Session> | undefined {
+  for (;;) {
+    const loan = pool.tryAcquire();
+    if (loan === undefined || loan.item.lost === undefined) return loan;
+    giveBack(loan);
+  }
+}
+
+/** Begins a request on a connection that was lent for it; false if that is none any more. */
+function begin(exchange: Exchange, loan: Loan<Session>): boolean {
+  const session = loan.item;
+  const isThere = session.lost === undefined;
+  if (isThere) exchange.join(session, () => giveBack(loan));
+  else giveBack(loan);
+  return isThere;
 }
 
 /** @internal Only a session that is idle is lent again. */
 export function giveBack(loan: Loan<Session>): void {
   const session = loan.item;
+  if (session.lost === undefined && session.isSettling) {
+    session.whenIdle(() => giveBack(loan));
+    return;
+  }
   if (session.lost !== undefined) loan.discard(session.lost);
   else if (session.isBusy || session.connection.status !== "idle") {
     const reason = new ConnectionLostError(
@@ -233,4 +333,46 @@ async function isAlive(session: Session): Promise<boolean> {
     session.send({ kind: "query", statement }, { title: "check", onCancel: "cut" }),
   );
   return answer !== undefined;
+}
+
+/**
+ * Requests in line, in the order in which they came, and so in the order in which their time is up:
+ * one timer for all.
+ */
+class Overdue {
+  readonly #seconds: number;
+  readonly #errorFor: () => Error;
+  readonly #since: Map<Turn, number> = new Map();
+  readonly #loop = getRunningLoop();
+  #timer: { cancel(): void } | undefined = undefined;
+
+  constructor(seconds: number, errorFor: () => Error) {
+    this.#seconds = seconds;
+    this.#errorFor = errorFor;
+  }
+
+  add(turn: Turn): void {
+    this.#since.set(turn, this.#loop.time());
+    this.#timer ??= this.#loop.callLater(this.#seconds, () => this.#look());
+  }
+
+  readonly left = (turn: Turn): void => {
+    this.#since.delete(turn);
+    if (this.#since.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  };
+
+  #look(): void {
+    this.#timer = undefined;
+    const now = this.#loop.time();
+    for (const [turn, since] of this.#since) {
+      const when = since + this.#seconds;
+      if (when <= now) turn.fail(this.#errorFor());
+      else {
+        this.#timer = this.#loop.callAt(when, () => this.#look());
+        return;
+      }
+    }
+  }
 }

@@ -138,7 +138,7 @@ class CopyOut implements AsyncIterableIterator<Uint8Array, undefined> {
     const session = this.#loan?.item;
     if (session !== undefined && this.#end === undefined) {
       session.connection.resume?.();
-      session.abandon(this, new InvalidStateError(`${this.#title} was left`));
+      session.abandon(this, () => new InvalidStateError(`${this.#title} was left`));
       await ended(session);
     }
     this.#end ??= { error: undefined };

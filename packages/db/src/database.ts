@@ -17,6 +17,7 @@ import { SessionHandle } from "./session-handle.ts";
 import { compile, type Sql, sql } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
 import {
+  begin,
   checkTransaction,
   commit,
   rollBack,
@@ -113,13 +114,8 @@ export class Database extends Queries implements AsyncDisposable {
     giveBack(await this.#connections.borrow());
   }
 
-  protected async send(request: Request, title: string): Promise<readonly Answer[]> {
-    const loan = await this.#connections.borrow(this.#driver.reads?.(request));
-    try {
-      return await loan.item.send(request, { title });
-    } finally {
-      giveBack(loan);
-    }
+  protected send(request: Request, title: string): Promise<readonly Answer[]> {
+    return this.#connections.send(request, { title }, this.#driver.reads?.(request));
   }
 
   /**
@@ -180,12 +176,12 @@ export class Database extends Queries implements AsyncDisposable {
       open: async () => {
         loan = await this.#connections.borrow(readOnly);
         const session = loan.item;
-        const begin = this.dialect.begin({ seconds: Number.POSITIVE_INFINITY, readOnly });
-        await session.send({ kind: "script", text: begin }, { title });
-        return (request: Request) => session.send(request, { title });
+        await begin(session, source, { readOnly }, title, Number.POSITIVE_INFINITY);
+        return (request: Request) => session.send(request, { title, owner: source });
       },
       close: async (_cursor: string, isAtEnd: boolean, failure: unknown) => {
         if (loan === undefined) return; // it was never opened
+        loan.item.takeBack(source);
         try {
           if (isAtEnd && failure === undefined) await commit(loan.item, title);
         } finally {
@@ -316,7 +312,7 @@ export class Database extends Queries implements AsyncDisposable {
           await sleep(0.05); // its server has not noticed yet that it has lost us
         }
       } finally {
-        await session.connection.close();
+        await session.close();
       }
     });
   }

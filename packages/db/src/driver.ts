@@ -89,13 +89,24 @@ export interface DriverConnection {
   /** What reports call it. */
   readonly label: string;
   readonly status: Status;
+  /** Whether `run` takes statements that go before a request. */
+  readonly joins?: boolean;
   /**
    * Statements that bring it back to what it was when it was opened, after a session that may have
    * changed its settings; undefined if there is nothing to do.
    */
   readonly reset: string | undefined;
-  /** Takes a request. `done` comes once, when the next one may be sent; or when it is lost. */
-  run(request: Request, done: (error: unknown, answers: readonly Answer[]) => void): void;
+  /**
+   * Takes a request. `done` comes once, when the next one may be sent; or when it is lost.
+   * @param before - where the connection `joins`: statements without values that go before it in the
+   * same message, also when it has a value that cannot be sent. If one of them fails, the request is
+   * not begun. Their answers are not told.
+   */
+  run(
+    request: Request,
+    done: (error: unknown, answers: readonly Answer[]) => void,
+    before?: readonly string[],
+  ): void;
   /**
    * Asks the server to end what is running. Settles when the server has dealt with that: from then
    * on nothing of it can hit a later request. Rejects if it cannot be asked.
@@ -133,13 +144,13 @@ export interface Driver {
 
 /** What a transaction says in the engine's language. */
 export interface Dialect {
-  /** Begins a transaction, with limits in seconds (Infinity: none). */
+  /** The statements that begin a transaction, with limits in seconds (Infinity: none). */
   begin(options: {
     readonly isolation?: string | undefined;
     readonly readOnly?: boolean | undefined;
     readonly deferrable?: boolean | undefined;
     readonly seconds: number;
-  }): string;
+  }): readonly string[];
   /** Whether `error` says that the server has ended a statement because it was asked to. */
   isCancelled(error: unknown): boolean;
   /** The text of a placeholder, by its place from 1. */

@@ -99,8 +99,7 @@ class Listener implements AsyncIterableIterator<Notification | Gap, undefined> {
     this.#wait?.resume();
     const session = this.#session;
     this.#session = undefined;
-    if (session !== undefined)
-      await cleanup(session.options.grace, () => session.connection.close());
+    if (session !== undefined) await cleanup(session.options.grace, () => session.close());
     return { done: true, value: undefined };
   }
 

@@ -69,7 +69,9 @@ export abstract class Queries {
   ): Promise<Row[]> {
     const { statement, title } = this.prepareQuery("`query`", query, options);
     const [answer] = await this.send({ kind: "query", statement }, title);
-    return await rowsOf(answer, title, options?.row);
+    return options?.row === undefined
+      ? unchecked<Row>(answer)
+      : await rowsOf(answer, title, options.row);
   }
 
   /**
@@ -128,9 +130,9 @@ export abstract class Queries {
   ): Prepared {
     checkSql(api, query);
     checkOptions(api, options, QUERY);
-    const { text, values } = compile(query, this.dialect.placeholder);
-    const prepare = this.prepares && (options?.prepare ?? query.isFixed);
-    return { statement: { text, values, prepare }, title: options?.name ?? titleOf(text) };
+    const { text, title, values } = compile(query, this.dialect.placeholder);
+    const prepare = this.prepares && (options?.prepare ?? query.template !== undefined);
+    return { statement: { text, values, prepare }, title: options?.name ?? title };
   }
 }
 
@@ -140,11 +142,16 @@ export async function rowsOf<Row>(
   title: string,
   schema: RowSchema<Row> | undefined,
 ): Promise<Row[]> {
-  const rows = (answer?.rows ?? []) as Row[]; // the caller says what they are, unless a schema does
+  const rows = unchecked<Row>(answer);
   if (schema === undefined) return rows;
   const checked: Row[] = [];
   for (const row of rows) checked.push(await checkRow(row, title, schema));
   return checked;
+}
+
+/** The caller says what they are, unless a schema does. */
+function unchecked<Row>(answer: Answer | undefined): Row[] {
+  return (answer?.rows ?? []) as Row[];
 }
 
 async function checkRow<Row>(row: unknown, title: string, schema: RowSchema<Row>): Promise<Row> {

@@ -10,7 +10,7 @@
  */
 
 import { channel } from "node:diagnostics_channel";
-import { getRunningLoop, type Task } from "asyncio-ts";
+import { currentTask, getRunningLoop, type Task } from "asyncio-ts";
 import { taskPath } from "asyncio-ts/lowlevel";
 
 /** A request that has ended. */
@@ -27,7 +27,7 @@ export interface QueryReport {
   readonly task: string | undefined;
   /** The names of that task and of those that it is part of, from the outermost on. */
   readonly path: readonly string[];
-  /** The connection. */
+  /** The connection. A span has "" until the query has one. */
   readonly connection: string;
   /** "cancelled" if the server has ended it because it was asked to. */
   readonly outcome: "ok" | "failed" | "cancelled";
@@ -65,31 +65,36 @@ export class Reporter {
   /** Begins to tell of a query; undefined if nobody listens. Called where it is asked for. */
   static open(
     told: ((report: QueryReport) => void) | undefined,
-    task: Task<unknown> | undefined,
-    about: Pick<QuerySpan, "database" | "name" | "connection">,
+    database: string,
+    name: string,
   ): Reporter | undefined {
     const isHeard =
       told !== undefined ||
       reports.hasSubscribers ||
       start.hasSubscribers ||
       asyncEnd.hasSubscribers;
-    return isHeard ? new Reporter(told, task, about) : undefined;
+    return isHeard ? new Reporter(told, currentTask(), database, name) : undefined;
   }
 
   private constructor(
     told: ((report: QueryReport) => void) | undefined,
     task: Task<unknown> | undefined,
-    about: Pick<QuerySpan, "database" | "name" | "connection">,
+    database: string,
+    name: string,
   ) {
     this.#told = told;
     const path = task === undefined ? [] : taskPath(task).map((one) => one.getName());
-    const { database, name, connection } = about;
     this.#span = {
-      ...{ database, name, seconds: 0, rows: 0, task: path.at(-1), path, connection },
+      ...{ database, name, seconds: 0, rows: 0, task: path.at(-1), path, connection: "" },
       ...{ outcome: "running", error: undefined },
     };
     start.publish(this.#span);
     end.publish(this.#span); // of the call, says node: the query itself ends with "asyncEnd"
+  }
+
+  /** It is sent on a connection. */
+  runsOn(connection: string): void {
+    this.#span.connection = connection;
   }
 
   /** It has ended on the server. What listeners throw is reported. */

@@ -73,7 +73,7 @@ export class SessionHandle extends Queries {
   async end(): Promise<void> {
     this.#isOver = true;
     const session = this.#session;
-    session.abandon(this, overError("a query"));
+    session.abandon(this, () => overError("a query"));
     await rollBack(session, "session");
     const { reset } = session.connection;
     if (session.lost !== undefined || reset === undefined) return;

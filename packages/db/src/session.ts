@@ -2,20 +2,31 @@
  * One connection and the line of requests to it: first in, first out, one on the wire.
  *
  * Every request is a masked join. A cancellation that comes while it stands in line takes it out. One
- * that comes while the server works is passed on, and the caller waits until the server is ready for
- * the next request *and* the cancel request is over. Only then does the next one go out, so no
- * cancel ever hits a query that it was not meant for.
+ * that comes while the server works is passed on, and the caller waits until the server has ended the
+ * request. The next one goes out when the cancel request is over *as well*, so no cancel ever hits a
+ * query that it was not meant for.
  *
- *     queued ──▶ running ──────────── ready ─────────────▶ the answer, a failure
- *       │           └─ cancelled ─▶ ready and cancel over ▶ CancelledError, or the answer all the same
+ *     queued ──▶ running ────────── ended: the answer, a failure ─────────────────▶ released
+ *       │           └─ cancelled ─▶ ended: CancelledError, or the answer ─ cancel over ─▶ released
  *       └ cancelled: left the line     └── grace ─▶ the connection is cut off
+ *
+ * A request to the database itself, and not to a session of it, waits for a connection first, in the
+ * line of the pool (turn.ts). It is one wait from there to the answer.
  */
 
-import { CancelScope, currentTask, getRunningLoop, InvalidStateError } from "asyncio-ts";
-import { interruption, park, refuse, type Wait } from "asyncio-ts/lowlevel";
+import { CancelScope, getRunningLoop, InvalidStateError, type Task } from "asyncio-ts";
+import {
+  currentScope,
+  interruption,
+  park,
+  refuse,
+  type Scope,
+  type Wait,
+} from "asyncio-ts/lowlevel";
 import type { Answer, Dialect, DriverConnection, Request } from "./driver.ts";
 import { ConnectionLostError } from "./errors.ts";
 import { type QueryReport, Reporter } from "./reports.ts";
+import type { Turn } from "./turn.ts";
 
 /** What a request is about, for reports, and what becomes of it when its caller is cancelled. */
 export interface RequestOptions {
@@ -47,11 +58,13 @@ export class Session {
   readonly options: SessionOptions;
   /** Statements of the program may have changed its settings. */
   isTouched = false;
-  /** How many bodies of the program have it, one in the other. */
-  bodies = 0;
+  /** The scopes of the bodies of the program that have it, one in the other. */
+  readonly bodies: Set<Scope> = new Set();
   /** Told when the connection is lost. */
   readonly losses: Set<(reason: Error) => void> = new Set();
   readonly #line: Exchange[] = [];
+  #opening: { readonly owner: object; readonly statements: () => readonly string[] } | undefined =
+    undefined;
   #running: Exchange | undefined = undefined;
   /** Called when nothing runs any more and the line is empty. */
   #whenIdle: (() => void)[] = [];
@@ -61,6 +74,7 @@ export class Session {
     this.options = options;
     connection.onLost = (reason) => {
       for (const told of [...this.losses]) told(reason);
+      this.#running?.release(); // its cancel request can hit nothing any more
     };
   }
 
@@ -74,9 +88,14 @@ export class Session {
     return this.#running !== undefined || this.#line.length > 0;
   }
 
+  /** Whether all that is left of its last request is a cancel request that is not over. */
+  get isSettling(): boolean {
+    return this.#running?.isEnded === true && this.#line.length === 0;
+  }
+
   /** Whether it is kept for a body of the program: other requests give it back by themselves. */
   get isHeld(): boolean {
-    return this.bodies > 0 || this.connection.status !== "idle";
+    return this.bodies.size > 0 || this.connection.status !== "idle";
   }
 
   /** Puts a request into the line; gives the answers to it. An operation. */
@@ -84,19 +103,41 @@ export class Session {
     const stop = interruption(options.title);
     if (stop !== undefined) return stop;
     if (this.lost !== undefined) return refuse(options.title, lossFor(this.lost));
-    const exchange = new Exchange(this, request, options);
-    this.#line.push(exchange);
-    this.#pump();
+    const exchange = new Exchange(this.options, request, options);
+    exchange.join(this);
     return exchange.wait.promise;
   }
 
-  /** Ends what runs and stands in line on account of `owner`; `error` is what callers get. */
-  abandon(owner: object, error: Error): void {
+  /** @internal Takes an exchange into the line, at its end. */
+  enter(exchange: Exchange): void {
+    if (this.#running === undefined)
+      this.#start(exchange); // then nobody is in line
+    else this.#line.push(exchange);
+  }
+
+  /**
+   * What goes before the first request on account of `owner`, in one message with it: `statements` is
+   * asked when that is sent. For a connection that joins.
+   */
+  openWith(owner: object, statements: () => readonly string[]): void {
+    this.#opening = { owner, statements };
+  }
+
+  /** Takes that back. True iff it was not sent. */
+  takeBack(owner: object): boolean {
+    const isThere = this.#opening?.owner === owner;
+    if (isThere) this.#opening = undefined;
+    return isThere;
+  }
+
+  /** Ends what runs and stands in line on account of `owner`; `errorFor` makes what callers get. */
+  abandon(owner: object, errorFor: () => Error): void {
+    if (!this.isBusy) return;
     for (const exchange of this.#line.filter((one) => one.options.owner === owner)) {
       this.#leave(exchange);
-      exchange.refuse(error);
+      exchange.refuse(errorFor());
     }
-    if (this.#running?.options.owner === owner) this.#running.abandon(error);
+    if (this.#running?.options.owner === owner) this.#running.abandon(errorFor());
   }
 
   /** Ends what runs and stands in line; `error` is what callers get. */
@@ -112,6 +153,16 @@ export class Session {
   whenIdle(callback: () => void): void {
     if (this.isBusy) this.#whenIdle.push(callback);
     else callback();
+  }
+
+  /** Closes the connection, when no cancel of its last request is under way any more. */
+  async close(): Promise<void> {
+    if (this.isSettling) {
+      const wait = park<void>("the end of a cancel request");
+      this.whenIdle(() => wait.resume());
+      await wait.promise;
+    }
+    await this.connection.close();
   }
 
   /** Cuts the connection off. */
@@ -141,16 +192,21 @@ export class Session {
   #pump(): void {
     if (this.#running !== undefined) return;
     const exchange = this.#line.shift();
-    if (exchange === undefined) {
-      this.#tellIfIdle();
-      return;
-    }
+    if (exchange === undefined) this.#tellIfIdle();
+    else this.#start(exchange);
+  }
+
+  #start(exchange: Exchange): void {
     this.#running = exchange;
-    exchange.start();
+    const opening = this.#opening;
+    if (opening !== undefined && opening.owner === exchange.options.owner) {
+      this.#opening = undefined;
+      exchange.start(opening.statements());
+    } else exchange.start();
   }
 
   #tellIfIdle(): void {
-    if (this.isBusy) return;
+    if (this.#whenIdle.length === 0 || this.isBusy) return;
     const told = this.#whenIdle;
     this.#whenIdle = [];
     for (const callback of told) callback();
@@ -170,13 +226,17 @@ export async function whileConnected<T>(
   const scope = new CancelScope();
   const lose = (reason: Error): void => scope.cancel(reason.message);
   session.losses.add(lose);
-  session.bodies++;
+  let inside: Scope | undefined;
   try {
-    const done = await scope.run(async () => ({ value: await body() }));
+    const done = await scope.run(async () => {
+      inside = currentScope() as Scope; // a body has one
+      session.bodies.add(inside);
+      return { value: await body() };
+    });
     if (session.lost !== undefined || done === undefined) throw lossOf(session.lost);
     return done.value;
   } finally {
-    session.bodies--;
+    if (inside !== undefined) session.bodies.delete(inside);
     session.losses.delete(lose);
   }
 }
@@ -184,25 +244,29 @@ export async function whileConnected<T>(
 /** Seconds after which the server is asked again to end a query; doubled each time. */
 const FIRST_REPEAT = 0.1;
 
-/** One request of a session. */
-class Exchange {
+/** One request, from the moment in which it is asked for. */
+export class Exchange {
   readonly wait: Wait<readonly Answer[]>;
   readonly options: RequestOptions;
-  readonly #session: Session;
+  readonly #settings: SessionOptions;
   readonly #request: Request;
   readonly #reporter: Reporter | undefined;
   readonly #loop = getRunningLoop();
+  /** Its place in the line of the pool, while it waits for a connection. */
+  #turn: Turn | undefined = undefined;
+  #session: Session | undefined = undefined;
+  /** Called in the step in which the connection is ready for the next request. */
+  #whenReady: (() => void) | undefined = undefined;
   #startedAt = 0;
-  #state: "queued" | "running" | "ended" = "queued";
+  #state: "waiting" | "queued" | "running" | "ended" | "released" = "waiting";
   /** Its caller was cancelled. */
   #isCancelled = false;
   /** What its callers get instead of the answer: the block that it belongs to has ended. */
   #abandoned: Error | undefined = undefined;
   /** A cancel request of it is not over yet. */
   #isCancelling = false;
-  /** What the server has answered, while its cancel request is not over. */
-  #outcome: { readonly error: unknown; readonly answers: readonly Answer[] } | undefined =
-    undefined;
+  /** The server has ended it because it was asked to, or with the connection. */
+  #isStopped = false;
   /** Why the server could not be asked to end it, or may not have heard. */
   #whyNotAsked: unknown = undefined;
   /** Cuts the connection off when `grace` is over. */
@@ -212,37 +276,79 @@ class Exchange {
   #repeatAfter = FIRST_REPEAT;
   #asked = 0;
 
-  constructor(session: Session, request: Request, options: RequestOptions) {
-    this.#session = session;
+  constructor(settings: SessionOptions, request: Request, options: RequestOptions) {
+    this.#settings = settings;
     this.#request = request;
     this.options = options;
-    this.#reporter = Reporter.open(session.options.onQuery, currentTask(), {
-      database: session.options.database,
-      name: options.title,
-      connection: session.connection.label,
-    });
+    this.#reporter = Reporter.open(settings.onQuery, settings.database, options.title);
     this.wait = park<readonly Answer[]>(this, () => this.#cancel());
   }
 
-  describeWait(): string {
-    const where = this.#session.connection.label;
+  /** Waits for a connection, in the line of a pool. */
+  waitFor(turn: Turn): void {
+    this.#turn = turn;
+    turn.join();
+  }
+
+  /** Gets in line for a connection. @param whenReady - told when it is ready for the next request */
+  join(session: Session, whenReady?: () => void): void {
+    this.#turn = undefined;
+    this.#session = session;
+    this.#whenReady = whenReady;
+    this.#state = "queued";
+    session.enter(this);
+  }
+
+  /** While it waits for a connection, the pool's holders can end its wait: one is enough. */
+  get needsOne(): boolean {
+    return this.#turn !== undefined;
+  }
+
+  waitsOn(): Iterable<Task<unknown>> {
+    const subject = this.#turn?.subject;
+    return typeof subject === "object" ? (subject.waitsOn?.() ?? []) : [];
+  }
+
+  describeWait(now: number): string {
+    const subject = this.#turn?.subject;
+    if (subject !== undefined)
+      return typeof subject === "string" ? subject : subject.describeWait(now);
+    const where = this.#session?.connection.label ?? "a connection";
     const query = JSON.stringify(this.options.title);
     if (this.#state === "queued") return `its turn on ${where}, for query ${query}`;
     if (this.#isCancelling) return `${where} to cancel query ${query}`;
     return `query ${query} on ${where}`;
   }
 
-  start(): void {
+  start(before?: readonly string[]): void {
+    const connection = this.#connection;
     this.#state = "running";
-    this.#startedAt = this.#loop.time();
-    this.#session.connection.run(this.#request, (error, answers) => {
-      this.#outcome ??= { error, answers };
-      this.#settle();
-    });
+    if (this.#reporter !== undefined) {
+      this.#startedAt = this.#loop.time();
+      this.#reporter.runsOn(connection.label);
+    }
+    connection.run(
+      this.#request,
+      (error, answers) => {
+        if (this.#state !== "running") return;
+        this.#end(error, answers);
+        this.release();
+      },
+      before,
+    );
+  }
+
+  /** @internal The server has ended it, and it holds the connection still. */
+  get isEnded(): boolean {
+    return this.#state === "ended";
+  }
+
+  get #connection(): DriverConnection {
+    return (this.#session as Session).connection; // it has one from the queue on
   }
 
   /** It has left the line. */
-  refuse(error: Error): void {
+  refuse(error: unknown): void {
     this.#state = "ended";
     this.#reporter?.drop("failed", error);
     this.wait.fail(error);
@@ -255,7 +361,8 @@ class Exchange {
 
   #cancel(): boolean {
     this.#isCancelled = true;
-    if (this.#session.leave(this)) {
+    this.#turn?.leave();
+    if (this.#turn !== undefined || this.#session?.leave(this)) {
       this.#state = "ended";
       this.#reporter?.drop("cancelled", undefined);
       return true;
@@ -266,16 +373,17 @@ class Exchange {
 
   /** Asks the server to end it, once. */
   #stop(): void {
-    if (this.#state !== "running" || this.#isCancelling || this.#outcome !== undefined) return;
-    const { connection, options } = this.#session;
+    if (this.#state !== "running" || this.#isCancelling) return;
+    const connection = this.#connection;
+    const { grace } = this.#settings;
     if (this.options.onCancel === "cut") {
       connection.destroy(
         new ConnectionLostError(`${this.options.title} was not answered in time, and was cut off`),
       );
       return;
     }
-    if (options.grace !== Number.POSITIVE_INFINITY)
-      this.#patience ??= this.#loop.callLater(options.grace, () => this.#cutOff());
+    if (grace !== Number.POSITIVE_INFINITY)
+      this.#patience ??= this.#loop.callLater(grace, () => this.#cutOff());
     this.#ask();
   }
 
@@ -287,59 +395,72 @@ class Exchange {
     const over = (failure?: unknown): void => {
       this.#isCancelling = false;
       this.#whyNotAsked ??= failure;
-      this.#settle();
-      if (this.#state === "ended") return;
+      this.release();
+      if (this.#state !== "running") return;
       this.#again = this.#loop.callLater(this.#repeatAfter, () => this.#ask());
       this.#repeatAfter *= 2;
     };
-    this.#session.connection.cancel().then(() => over(), over);
+    this.#connection.cancel().then(() => over(), over);
   }
 
   /** The server has not answered, or the cancel request hangs: nothing may come of it later. */
   #cutOff(): void {
-    if (this.#state === "ended") return;
+    if (this.#state === "released") return;
     this.#isCancelling = false;
-    const { connection, options } = this.#session;
+    const connection = this.#connection;
+    const { grace } = this.#settings;
     const { title } = this.options;
     const cause = this.#whyNotAsked;
     connection.destroy(
       new ConnectionLostError(
-        `${connection.label} was cut off: it has not ended query ${JSON.stringify(title)} within ${options.grace} s after it was cancelled`,
+        `${connection.label} was cut off: it has not ended query ${JSON.stringify(title)} within ${grace} s after it was cancelled`,
         cause === undefined ? {} : { cause },
       ),
     );
-    this.#settle(); // if the server had answered, and the cancel request was what hung
+    this.release(); // if the server had answered, and the cancel request was what hung
   }
 
-  #settle(): void {
-    if (this.#state === "ended" || this.#outcome === undefined) return;
-    const { connection, options } = this.#session;
-    // What was asked for is still under way, unless the connection is gone, and it with it.
-    if (this.#isCancelling && connection.lost === undefined) return;
+  /** The server has ended it: its caller goes on. */
+  #end(error: unknown, answers: readonly Answer[]): void {
+    const { lost } = this.#connection;
     this.#state = "ended";
+    this.#isStopped =
+      error !== undefined && (lost !== undefined || this.#settings.dialect.isCancelled(error));
+    if (this.#reporter !== undefined) this.#report(this.#reporter, error, answers);
+    if (error === undefined) this.wait.resume(answers);
+    else if (this.#isCancelled && this.#isStopped) this.wait.joined([], error);
+    else if (lost !== undefined && error === lost) this.wait.fail(this.#abandoned ?? lossFor(lost));
+    else this.wait.fail(this.#abandoned ?? named(error, this.options.title));
+  }
+
+  /**
+   * @internal Lets the next one go out, unless a cancel of this one may still come: it would hit that
+   * one.
+   */
+  release(): void {
+    const connection = this.#connection;
+    if (this.#state !== "ended" || (this.#isCancelling && connection.lost === undefined)) return;
+    this.#state = "released";
     this.#patience?.cancel();
     this.#again?.cancel();
-    const { error, answers } = this.#outcome;
-    const isStopped = options.dialect.isCancelled(error) || connection.lost !== undefined;
     // A cancel request that broke off may still come, unless it was what has ended this query.
     const cause = this.#whyNotAsked;
-    if (cause !== undefined && !(isStopped && this.#asked === 1)) {
+    if (cause !== undefined && !(this.#isStopped && this.#asked === 1)) {
       const message = `${connection.label} was cut off: a cancel request of it broke off`;
       connection.destroy(new ConnectionLostError(message, { cause }));
     }
+    this.#session?.next();
+    this.#whenReady?.();
+  }
+
+  #report(reporter: Reporter, error: unknown, answers: readonly Answer[]): void {
     const isAsked = this.#isCancelled || this.#abandoned !== undefined;
-    const outcome = error === undefined ? "ok" : isAsked && isStopped ? "cancelled" : "failed";
-    this.#reporter?.close({
+    reporter.close({
       seconds: this.#loop.time() - this.#startedAt,
       rows: answers.reduce((sum, { count }) => sum + count, 0),
-      outcome,
+      outcome: error === undefined ? "ok" : isAsked && this.#isStopped ? "cancelled" : "failed",
       error,
     });
-    if (error === undefined) this.wait.resume(answers);
-    else if (this.#isCancelled && isStopped) this.wait.joined([], error);
-    else if (error === connection.lost) this.wait.fail(this.#abandoned ?? lossFor(connection.lost));
-    else this.wait.fail(this.#abandoned ?? named(error, this.options.title));
-    this.#session.next();
   }
 }
 

@@ -23,15 +23,15 @@ export class Sql {
   /** @internal Text and values in turn. */
   readonly parts: readonly Part[];
   /**
-   * @internal True iff its text is that of one template, with nothing but values put in: such a
-   * query has one plan for all its values, and is worth preparing.
+   * @internal The template, if its text is that of one, with nothing but values put in: such a query
+   * has one plan for all its values, and is worth preparing.
    */
-  readonly isFixed: boolean;
+  readonly template: readonly string[] | undefined;
 
   /** @internal */
-  constructor(parts: readonly Part[], isFixed = false) {
+  constructor(parts: readonly Part[], template?: readonly string[]) {
     this.parts = parts;
-    this.isFixed = isFixed;
+    this.template = template;
   }
 
   static [Symbol.hasInstance](value: unknown): boolean {
@@ -47,6 +47,8 @@ export class Sql {
 /** A query in an engine's notation. */
 export interface Compiled {
   readonly text: string;
+  /** What reports call it. */
+  readonly title: string;
   readonly values: readonly unknown[];
 }
 
@@ -57,9 +59,9 @@ export type Placeholder = (index: number) => string;
  * The texts of fixed templates, by the template, which the engine of JavaScript makes once, for each
  * way to write placeholders.
  */
-const texts: Map<Placeholder, WeakMap<readonly string[], string>> = new Map();
+const texts: Map<Placeholder, WeakMap<readonly string[], Omit<Compiled, "values">>> = new Map();
 
-function textsFor(placeholder: Placeholder): WeakMap<readonly string[], string> {
+function textsFor(placeholder: Placeholder): WeakMap<readonly string[], Omit<Compiled, "values">> {
   let found = texts.get(placeholder);
   if (found === undefined) {
     found = new WeakMap();
@@ -71,11 +73,11 @@ function textsFor(placeholder: Placeholder): WeakMap<readonly string[], string> 
 /** @internal The text of `query` with placeholders, and the values for them. */
 export function compile(query: Sql, placeholder: Placeholder): Compiled {
   const values: unknown[] = [];
-  const template = query.isFixed ? templateOf(query) : undefined;
+  const { template } = query;
   const known = template === undefined ? undefined : textsFor(placeholder).get(template);
   if (known !== undefined) {
     for (const part of query.parts) if (part instanceof Value) values.push(part.value);
-    return { text: known, values };
+    return { text: known.text, title: known.title, values };
   }
   let text = "";
   const visit = (part: Part): void => {
@@ -86,14 +88,9 @@ export function compile(query: Sql, placeholder: Placeholder): Compiled {
     } else for (const inner of part.parts) visit(inner);
   };
   visit(query);
-  if (template !== undefined) textsFor(placeholder).set(template, text);
-  return { text, values };
-}
-
-const templates: WeakMap<Sql, readonly string[]> = new WeakMap();
-
-function templateOf(query: Sql): readonly string[] | undefined {
-  return templates.get(query);
+  const title = titleOf(text);
+  if (template !== undefined) textsFor(placeholder).set(template, { text, title });
+  return { text, title, values };
 }
 
 function dollar(index: number): string {
@@ -142,17 +139,15 @@ function tag(strings: TemplateStringsArray, ...values: readonly unknown[]): Sql 
     );
   const parts: Part[] = [];
   let isFixed = true;
-  for (const [index, text] of strings.entries()) {
+  for (let index = 0; index < strings.length; index++) {
+    const text = strings[index] as string; // it is in range
     if (text !== "") parts.push(text);
-    if (index < values.length) {
-      const part = partOf(values[index]);
-      if (part instanceof Sql) isFixed = false;
-      parts.push(part);
-    }
+    if (index === values.length) break;
+    const part = partOf(values[index]);
+    if (part instanceof Sql) isFixed = false;
+    parts.push(part);
   }
-  const query = new Sql(parts, isFixed);
-  if (isFixed) templates.set(query, strings);
-  return query;
+  return new Sql(parts, isFixed ? strings : undefined);
 }
 
 function partOf(value: unknown): Sql | Value {

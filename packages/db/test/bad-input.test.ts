@@ -151,6 +151,25 @@ describePostgres(
         );
         assert.match(nul.message, /value 1 holds NUL/);
       }));
+
+    test("what the protocol cannot carry is refused, and the connection goes on", () =>
+      bench.run(
+        async (db) => {
+          const many = sql`select ${0}::int in (${sql.join(Array.from({ length: 65_535 }, (_, n) => n))})`;
+          const tooMany = await db.query(many).catch((error) => error);
+          const text = await db.query(sql.raw("select 1\0; drop table t")).catch((error) => error);
+          const script = await db
+            .copyFrom(sql.raw("copy t\0 from stdin"), [])
+            .catch((error) => error);
+          assert.match(tooMany.message, /at most 65535 values, got 65536\. Send an array/);
+          for (const error of [text, script]) {
+            assert.equal(error.code, "ERR_DATABASE_VALUE");
+            assert.match(error.message, /the text of a statement holds NUL/);
+          }
+          assert.deepEqual(await db.query(sql`select 1 as one`), [{ one: 1 }]);
+        },
+        { max: 1 },
+      ));
   },
   { auth: "scram-sha-256", settings: { max_connections: 12, superuser_reserved_connections: 0 } },
 );

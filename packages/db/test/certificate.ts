@@ -25,7 +25,7 @@ export function makeCertificate(): Certificate {
   return {
     lacks: write(folder, key, crt),
     settings: { ssl: "on", ssl_cert_file: crt, ssl_key_file: key },
-    tls: () => ({ ca: readFileSync(crt), servername: "localhost" }),
+    tls: () => ({ ca: readFileSync(crt, "utf8"), servername: "localhost" }),
   };
 }
 

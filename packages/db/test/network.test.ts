@@ -5,7 +5,7 @@ import { ConnectError, ConnectionLostError, sql } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
 import { startProxy, type TcpProxy } from "../src/testing.ts";
 import { makeCertificate } from "./certificate.ts";
-import { describePostgres, running } from "./postgres.ts";
+import { describePostgres, running, WAYS } from "./postgres.ts";
 
 const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
   work.then(
@@ -113,7 +113,7 @@ describePostgres(
         await db.check(5);
       }));
 
-    test("a listener on a half-open connection finds out by its probe", () =>
+    test("a listener on a half-open connection finds out by its probe", bench.needsSession, () =>
       through({ grace: 0.2 }, async (proxy, db) => {
         const heard: string[] = [];
         const ready = new asyncio.Event();
@@ -131,27 +131,32 @@ describePostgres(
         proxy.stall();
         await asyncio.timeout(10, () => task);
         assert.deepEqual(heard.slice(-2), ["hello", "gap"]);
-      }));
+      }),
+    );
 
-    test("hosts are tried in their order; one that is read-only is not the primary", () =>
-      bench.run(async (db) => {
-        const { port } = bench.server;
-        const hosts = ["127.0.0.1:1", `127.0.0.1:${port}`];
-        const { options } = bench;
-        const url = bench.url();
-        await using other = await connect(url, { ...options, hosts, target: "read-write" });
-        assert.deepEqual(await other.query(sql`select 1 as one`), [{ one: 1 }]);
-        await db.execute(sql`alter role postgres set default_transaction_read_only = on`);
-        const error = await failureOf(connect(url, { ...options, target: "read-write" }));
-        await using reader = await connect(url, { ...options, target: "read-only" });
-        await reader.check(5);
-        await reader.batch([
-          sql`set transaction read write`,
-          sql`alter role postgres reset default_transaction_read_only`,
-        ]);
-        assert.ok(error instanceof ConnectError);
-        assert.match(error.message, /is not read-write/);
-      }));
+    test(
+      "hosts are tried in their order; one that is read-only is not the primary",
+      bench.needsSession,
+      () =>
+        bench.run(async (db) => {
+          const { port } = bench.server;
+          const hosts = ["127.0.0.1:1", `127.0.0.1:${port}`];
+          const { options } = bench;
+          const url = bench.url();
+          await using other = await connect(url, { ...options, hosts, target: "read-write" });
+          assert.deepEqual(await other.query(sql`select 1 as one`), [{ one: 1 }]);
+          await db.execute(sql`alter role postgres set default_transaction_read_only = on`);
+          const error = await failureOf(connect(url, { ...options, target: "read-write" }));
+          await using reader = await connect(url, { ...options, target: "read-only" });
+          await reader.check(5);
+          await reader.batch([
+            sql`set transaction read write`,
+            sql`alter role postgres reset default_transaction_read_only`,
+          ]);
+          assert.ok(error instanceof ConnectError);
+          assert.match(error.message, /is not read-write/);
+        }),
+    );
 
     test(
       "a server that restarts under load: all are served again, without a storm",
@@ -196,7 +201,7 @@ describePostgres(
         }),
     );
   },
-  { ways: ["directly", "over TLS"] },
+  { ways: WAYS },
 );
 
 const certificate = makeCertificate();

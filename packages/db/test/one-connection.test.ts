@@ -45,6 +45,43 @@ for (const [what, ask] of Object.entries(inBranches))
     await testing.explore(program, { iterations: 50 });
   });
 
+/** So many steps of the host, in which nothing of the loop waits. */
+async function steps(count: number): Promise<void> {
+  for (let n = 0; n < count; n++) await undefined;
+}
+
+test("a branch that asks while a body of another branch is between two steps waits for it", () =>
+  testing.runTest(async () => {
+    await using db = server().database({ max: 1 });
+    await db.query(sql`one`);
+    for (let late = 0; late < 40; late++)
+      for (const ask of [
+        () => db.query(sql`one`),
+        () => db.transaction((tx) => tx.query(sql`one`)),
+        () => db.session((session) => session.query(sql`one`)),
+      ])
+        await Promise.all([
+          db.transaction(() => steps(20)),
+          steps(late).then(ask),
+          db.session(() => steps(20)),
+        ]);
+    assert.deepEqual(db.stats().holders, []);
+  }));
+
+test("so does a branch of a task that had to wait for another task's body before", () =>
+  testing.runTest(async () => {
+    await using db = server().database({ max: 2 });
+    const outer = asyncio.createTask(() =>
+      Promise.all([
+        db.transaction((tx) => tx.query(sql`one`).then(() => steps(20))),
+        steps(30).then(() => db.transaction((tx) => tx.query(sql`one`))),
+      ]),
+    );
+    const inner = asyncio.createTask(() => db.transaction(() => steps(25)));
+    await asyncio.gather([outer, inner]);
+    assert.deepEqual(db.stats().holders, []);
+  }));
+
 test("so do queries of SQLite in memory", () =>
   testing.runTest(async () => {
     await using db = await connect(":memory:", { thread: false });

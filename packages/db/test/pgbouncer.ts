@@ -18,7 +18,10 @@ export interface PgBouncer {
   stop(): Promise<void>;
 }
 
-/** Starts one. @param servers - how many connections to the server it has at most */
+/**
+ * Starts one, which comes back to a server that was down after a second, and not after fifteen.
+ * @param servers - how many connections to the server it has at most
+ */
 export async function startPgBouncer(serverPort: number, servers: number): Promise<PgBouncer> {
   const proxy = await startProxy(1); // for a port that is free
   const { port } = proxy;
@@ -33,6 +36,7 @@ auth_type = any
 unix_socket_dir =
 pool_mode = transaction
 default_pool_size = ${servers}
+server_login_retry = 1
 `;
   writeFileSync(join(folder, "pgbouncer.ini"), settings);
   const isRoot = process.getuid?.() === 0;

@@ -27,7 +27,10 @@ describeEveryWay("a pool of connections", (bench) => {
           "select count(*)::int as n from pg_stat_activity where application_name = 'asyncio-ts-db'",
         );
         counts.push(row?.n as number);
-        assert.deepEqual(counts, [3]);
+        // A pooler opens as many as it needs.
+        assert.ok(
+          counts.every((n) => n > 0 && n <= 3) && (bench.needsSession.skip || counts[0] === 3),
+        );
         assert.equal(db.stats().open, 3);
       },
       { max: 3 },

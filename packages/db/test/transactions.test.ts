@@ -87,6 +87,84 @@ describeEveryWay("transactions", (bench) => {
       assert.deepEqual(free, { statement_timeout: "0" });
     }));
 
+  test("BEGIN goes with the first query: until then no transaction is open", () =>
+    bench.run(
+      async (db, observer) => {
+        await table(db);
+        const open = async () => {
+          const [row] = await observer(
+            "select count(*)::int as n from pg_stat_activity where state like 'idle in transaction%'",
+          );
+          return row?.n;
+        };
+        const counts: unknown[] = [];
+        const nothing = await db.transaction(async () => {
+          counts.push(await asyncio.cancellable(open));
+          return "asked nothing";
+        });
+        await db.transaction(async (tx) => {
+          counts.push(await asyncio.cancellable(open));
+          await Promise.all([add(tx, 1), add(tx, 2)]);
+          counts.push(await asyncio.cancellable(open));
+        });
+        counts.push(await asyncio.cancellable(open));
+        assert.deepEqual(
+          [nothing, counts, await rowsOf(db)],
+          ["asked nothing", [0, 0, 1, 0], [1, 2]],
+        );
+      },
+      { max: 1 },
+    ));
+
+  test("what goes with BEGIN is in the transaction, whatever it is", () =>
+    bench.run(
+      async (db) => {
+        await table(db);
+        const firsts: Readonly<Record<string, (tx: Transaction) => Promise<unknown>>> = {
+          query: (tx) => add(tx, 1),
+          batch: (tx) => tx.batch([sql`insert into t values (1)`, sql`insert into t values (2)`]),
+          savepoint: (tx) => tx.savepoint((sp) => add(sp, 1)),
+          stream: async (tx) => {
+            for await (const _ of tx.stream(sql`insert into t values (1), (2) returning n`, {
+              batch: 1,
+            }));
+          },
+          "a value that cannot be sent": (tx) =>
+            failureOf(tx.query(sql`select ${"\0"}`)).then(() => add(tx, 1)),
+          "two at a time": (tx) => Promise.all([add(tx, 1), add(tx, 2)]),
+        };
+        for (const [what, first] of Object.entries(firsts)) {
+          const error = await failureOf(
+            db.transaction(async (tx) => {
+              await first(tx);
+              throw new RangeError("undo it");
+            }),
+          );
+          assert.ok(error instanceof RangeError, `${what}: ${error}`);
+          assert.deepEqual([what, await rowsOf(db)], [what, []]);
+        }
+      },
+      { max: 1 },
+    ));
+
+  test("where BEGIN is refused nothing runs, now or later", () =>
+    bench.run(
+      async (db) => {
+        await table(db);
+        const { session, giveBack } = await db.lend();
+        const owner = {};
+        session.openWith(owner, () => ["nonsense", "begin"]);
+        const statement = { text: "insert into t values (1)", values: [], prepare: false };
+        const error = await failureOf(
+          session.send({ kind: "query", statement }, { title: "first", owner }),
+        );
+        giveBack();
+        assert.match(error.message, /syntax error at or near "nonsense"/);
+        assert.deepEqual([session.connection.status, await rowsOf(db)], ["idle", []]);
+      },
+      { max: 1 },
+    ));
+
   test("siblings in a body: one fails, those under way are ended, those in line never run", () =>
     bench.run(async (db, observer) => {
       await table(db);

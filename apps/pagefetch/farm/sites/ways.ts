@@ -60,6 +60,8 @@ const robots: Readonly<Record<string, Site>> = {
   closed: (ask) => html(ask, "User-agent: *\nDisallow: /\n", 200, plain),
   partly: (ask) =>
     html(ask, "User-agent: *\nCrawl-delay: 2\nDisallow: /private\nAllow: /\n", 200, plain),
+  /** ESC c: a terminal that is shown this is reset. */
+  steering: (ask) => html(ask, "User-agent: *\nDisallow: /\x1bcprivate\n", 200, plain),
   away: redirect("http://closed.robots.test/robots.txt"),
   round: redirect("/robots.txt"),
   inside: redirect("http://inside.farm.test/robots.txt"),

@@ -1,6 +1,7 @@
 /**
  * Who may ask, how often, how much at once, and for how much in a month. What is counted is counted
- * in this process; the ledger is what it begins with.
+ * in this process. Where others have the same store, each allows its share of a rate. What was spent
+ * is read from the ledger, which all of them write, and what this one spends meanwhile is added.
  */
 
 import * as asyncio from "asyncio-ts";
@@ -14,10 +15,23 @@ export interface Admitted extends Disposable {
   readonly key: Key;
 }
 
+export interface AdmissionOptions {
+  readonly store: Store;
+  /** Keys from the command line, by their secret: they are not in the store. */
+  readonly keys?: ReadonlyMap<string, Key> | undefined;
+  /** How many processes have the same store, this one included. @default 1 */
+  readonly processes?: number | undefined;
+}
+
 interface Spent {
-  month: string;
+  readonly month: string;
+  /** When the ledger was read, on the clock of the loop. */
+  readonly at: number;
   cost: number;
 }
+
+/** Seconds for which the ledger is not asked again what a key has spent. */
+const SPENT_FOR = 60;
 
 /** What a key does at the moment. */
 class Doing {
@@ -32,16 +46,18 @@ export class Admission {
   /** A key's settings may change: a limiter is made anew when they have. */
   readonly #limiters = new Keyed((settings: string) => {
     const [, rate, burst] = settings.split(" ");
-    return new RateLimiter({ rate: Number(rate), burst: Number(burst) });
+    const ours = Math.max(1, Math.floor(Number(burst) / this.#processes));
+    return new RateLimiter({ rate: Number(rate) / this.#processes, burst: ours });
   });
   readonly #doing = new Keyed((_id: string) => new Doing());
   readonly #spent = new Map<string, Spent>();
-  /** Keys from the command line: they are not in the store. */
   readonly #given: ReadonlyMap<string, Key>;
+  readonly #processes: number;
 
-  constructor(store: Store, given: ReadonlyMap<string, Key> = new Map()) {
+  constructor({ store, keys = new Map(), processes = 1 }: AdmissionOptions) {
     this.#store = store;
-    this.#given = given;
+    this.#given = keys;
+    this.#processes = processes;
   }
 
   /** The key of `secret`. @throws PageError `unauthorized`. */
@@ -73,7 +89,7 @@ export class Admission {
       });
     }
     const doing = this.#doing.for(key.id);
-    if (doing.running >= key.concurrency) {
+    if (doing.running >= Math.max(1, Math.floor(key.concurrency / this.#processes))) {
       throw new PageError(
         "concurrency_limited",
         `this key may have ${key.concurrency} requests at a time`,
@@ -99,19 +115,8 @@ export class Admission {
 
   async #checkBudget(key: Key): Promise<void> {
     if (key.budget === null) return;
-    const month = monthOf(new Date());
-    let spent = this.#spent.get(key.id);
-    if (spent?.month !== month) {
-      const from = new Date(`${month}-01T00:00:00Z`);
-      const { cost } = await this.#store.ledger.usage(key.id, from, new Date("9999-12-31"));
-      // Another request of the key may have asked at the same time.
-      spent = this.#spent.get(key.id);
-      if (spent?.month !== month) {
-        spent = { month, cost };
-        this.#spent.set(key.id, spent);
-      }
-    }
-    if (spent.cost < key.budget) return;
+    const { cost, month } = await this.#spentBy(key);
+    if (cost < key.budget) return;
     throw new PageError(
       "over_budget",
       `this key has spent its budget of ${key.budget} in ${month}`,
@@ -119,6 +124,28 @@ export class Admission {
         limit: { name: "budget", value: key.budget },
       },
     );
+  }
+
+  /** What `key` has spent this month. Waits for the ledger where that was not read lately. */
+  async #spentBy(key: Key): Promise<Spent> {
+    const month = monthOf(new Date());
+    const known = this.#spent.get(key.id);
+    const isOfMonth = known?.month === month;
+    if (isOfMonth && known.at + SPENT_FOR > clock()) return known;
+    const from = new Date(`${month}-01T00:00:00Z`);
+    try {
+      const { cost } = await this.#store.ledger.usage(key.id, from, new Date("9999-12-31"));
+      // Another request of the key may have asked at the same time, and something was spent since.
+      const other = this.#spent.get(key.id);
+      if (other !== known && other?.month === month) return other;
+      const spent = { month, at: clock(), cost };
+      this.#spent.set(key.id, spent);
+      return spent;
+    } catch (error) {
+      // A ledger that is away costs no page: what was known goes on.
+      if (error instanceof asyncio.CancelledError || !isOfMonth) throw error;
+      return known;
+    }
   }
 }
 

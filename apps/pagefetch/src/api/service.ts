@@ -29,6 +29,8 @@ export interface ServiceParts {
   readonly keys?: ReadonlyMap<string, Key> | undefined;
   /** Requests that run at a time in all; above it `overloaded`. @default 500 */
   readonly maxRunning?: number | undefined;
+  /** How many processes have the same store, this one included. @default 1 */
+  readonly processes?: number | undefined;
 }
 
 /** A page in the form that was asked for. */
@@ -66,7 +68,7 @@ export class Service {
     this.#maxRunning = parts.maxRunning ?? 500;
     this.#costs = new Map(parts.proxies?.list().map(({ id, cost }) => [id, cost]));
     this.#idle.set();
-    this.admission = new Admission(parts.store, parts.keys);
+    this.admission = new Admission(parts);
     this.metrics = createMetrics({
       idle_connections: () => parts.fetcher.idle,
       ledger_waiting: () => parts.store.ledger.statistics().waiting,

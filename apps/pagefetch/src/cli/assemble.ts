@@ -32,18 +32,16 @@ export function assemble(config: Config, egress: Partial<EgressOptions> = {}): A
   const fetcher = new Fetcher({
     egress: new Egress({
       allow: config.allow,
+      deny: config.deny,
       allowProxies: config.allowProxies,
       ports: config.ports,
       ...egress,
     }),
-    politeness: createPoliteness(config.politeness),
+    politeness: createPoliteness({ ...config.politeness, processes: config.processes }),
     sessions: createSessions(),
-    identities: createIdentities({
-      product,
-      version,
-      contact: contact ?? config.publicUrl,
-      signer,
-    }),
+    identities: configured("configuration", () =>
+      createIdentities({ product, version, contact: contact ?? config.publicUrl, signer }),
+    ),
     classifier: createClassifier(rulesOf(config)),
     proxies,
     robots: (get) => {
@@ -55,41 +53,37 @@ export function assemble(config: Config, egress: Partial<EgressOptions> = {}): A
   return { fetcher, proxies, signer, robots };
 }
 
+/** What `make` makes. What the operator has said wrong is told as such, with its place. */
+function configured<T>(place: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof ConfigError || !(error instanceof Error)) throw error;
+    throw new ConfigError(`${place}: ${error.message}`);
+  }
+}
+
 function poolsOf({ pools = [] }: Config): readonly ProxyPool[] {
   return pools.map(({ name, file }) => {
-    try {
-      return { name, proxies: parseProxies(readText(file, `the pool "${name}"`), name) };
-    } catch (error) {
-      if (error instanceof ConfigError || !(error instanceof Error)) throw error;
-      throw new ConfigError(`the pool "${name}": ${error.message}`);
-    }
+    const what = `the pool "${name}"`;
+    return configured(what, () => ({ name, proxies: parseProxies(readText(file, what), name) }));
   });
 }
 
 function rulesOf({ rules }: Config): typeof builtInRules {
   if (rules === undefined) return builtInRules;
-  try {
-    return readRules(JSON.parse(readText(rules, "the rules")));
-  } catch (error) {
-    if (error instanceof ConfigError || !(error instanceof Error)) throw error;
-    throw new ConfigError(`the rules: ${error.message}`);
-  }
+  return configured("the rules", () => readRules(JSON.parse(readText(rules, "the rules"))));
 }
 
 function signerOf({ identity, publicUrl }: Config): Signer | undefined {
-  if (identity?.signingKey === undefined) return undefined;
+  const file = identity?.signingKey;
+  if (file === undefined) return undefined;
   if (publicUrl === undefined) {
     throw new ConfigError(
       "`identity.signingKey` needs `publicUrl`, where the public keys are shown",
     );
   }
-  try {
-    return createSigner({
-      key: readText(identity.signingKey, "the signing key"),
-      agent: publicUrl,
-    });
-  } catch (error) {
-    if (error instanceof ConfigError || !(error instanceof Error)) throw error;
-    throw new ConfigError(error.message);
-  }
+  return configured("configuration", () =>
+    createSigner({ key: readText(file, "the signing key"), agent: publicUrl }),
+  );
 }

@@ -10,7 +10,7 @@ import type { EgressOptions } from "../egress/egress.ts";
 import { checkedUrl } from "../fetch/check.ts";
 import type { KeySettings, Keys, Scope } from "../store/keys.ts";
 import { assemble } from "./assemble.ts";
-import { type Config, ConfigError, readConfig } from "./config.ts";
+import { type Config, ConfigError, check, readConfig } from "./config.ts";
 
 const help = `pagefetch: any page's HTML by one call
 
@@ -80,8 +80,14 @@ export interface World {
   readonly egress?: Partial<EgressOptions> | undefined;
 }
 
+/** What a site has sent must not steer the terminal: control characters are shown, and do nothing. */
+function harmless(text: string): string {
+  return text.replace(/[^\P{Cc}\n\t]/gu, "\u{fffd}");
+}
+
 /** Runs a command, and gives its exit code. It ends when it is cancelled, too. */
-export async function runCommand(args: readonly string[], world: World): Promise<number> {
+export async function runCommand(args: readonly string[], given: World): Promise<number> {
+  const world: World = { ...given, say: (line) => given.say(harmless(line)) };
   try {
     return await run(args, world);
   } catch (error) {
@@ -93,9 +99,13 @@ export async function runCommand(args: readonly string[], world: World): Promise
       world.say(`pagefetch: ${error.code}: ${error.message}`);
       return exitCodes[error.fault];
     }
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
     // Whoever read the output has left.
-    if (error instanceof Error && "code" in error && error.code === "EPIPE") return 0;
-    throw error;
+    if (code === "EPIPE") return 0;
+    if (!(error instanceof Error) || !code.startsWith("ERR_DATABASE_")) throw error;
+    // asyncio-ts-db's, which name the server or the file, and no password.
+    world.say(`pagefetch: the store: ${error.message}`);
+    return exitCodes.us;
   }
 }
 
@@ -167,7 +177,8 @@ async function get(world: World, config: Config, url: string, values: Values): P
   }
   if (values.head === true) {
     const lines = page.headers.map(([name, value]) => `${name}: ${value}`);
-    await world.out(`${page.status} ${page.statusText}\n${lines.join("\n")}\n\n`);
+    const head = [`${page.status} ${page.statusText}`, ...lines];
+    await world.out(harmless(`${head.join("\n")}\n\n`));
   }
   await world.out(await shaped(page, output));
   return page.status >= 400 ? 1 : 0;
@@ -213,20 +224,36 @@ async function serveUntilStopped(world: World, config: Config, values: Values): 
   // A single fetch has no use for a server and a database: they are loaded by who needs them.
   const { serve } = await import("../api/serve.ts");
   const { withService } = await import("./running.ts");
-  const host = values.host ?? config.host;
-  const port = numberOf(values, "port") ?? config.port;
+  const { host, port, drain } = check({
+    ...config,
+    host: values.host ?? config.host,
+    port: numberOf(values, "port") ?? config.port,
+  });
   await withService(config, { egress, report: say }, async ({ app, service }) => {
-    await serve(app, service, { host, port, drain: config.drain }, async (address) => {
-      say(
-        `pagefetch listens at ${address} (${service.store.engine}); documentation at ${address}/docs`,
-      );
-      if ((await service.store.keys.list()).length === 0) {
-        say("there is no key yet: pagefetch keys new NAME");
-      }
-      await new asyncio.Event().wait(); // until Ctrl-C or SIGTERM
-    });
+    await serving(
+      serve(app, service, { host, port, drain }, async (address) => {
+        say(
+          `pagefetch listens at ${address} (${service.store.engine}); documentation at ${address}/docs`,
+        );
+        if ((await service.store.keys.list()).length === 0) {
+          say("there is no key yet: pagefetch keys new NAME");
+        }
+        await new asyncio.Event().wait(); // until Ctrl-C or SIGTERM
+      }),
+    );
   });
   return 0;
+}
+
+/** Waits for what serves. An address that it cannot listen at is the operator's mistake. */
+async function serving(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    const { syscall, code, message } = error as NodeJS.ErrnoException;
+    if (syscall !== "listen" && syscall !== "getaddrinfo") throw error;
+    throw new ConfigError(`\`host\` and \`port\` cannot be listened at: ${message ?? code}`);
+  }
 }
 
 async function keys(
@@ -307,7 +334,7 @@ async function askRobots({ out, egress }: World, config: Config, url: string): P
   const answer = await use(fetcher, () => robots.check(checkedUrl(url), token));
   const { verdict, line, text, because } = answer.receipt;
   const why = line === undefined ? (because ?? "") : `line ${line}: ${text ?? ""}`;
-  await out(`${verdict}  ${why}\n`);
+  await out(harmless(`${verdict}  ${why}\n`));
   if (answer.crawlDelay !== undefined) await out(`crawl-delay ${answer.crawlDelay} s\n`);
   return verdict === "disallowed" ? 3 : 0;
 }

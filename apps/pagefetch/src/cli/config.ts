@@ -6,20 +6,36 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
+import { parseRange } from "../egress/address.ts";
 
 const pace = z.strictObject({
   interval: z.number().min(0).optional(),
   inFlight: z.int().min(1).optional(),
 });
 
+const range = z.string().refine((text) => {
+  try {
+    parseRange(text);
+    return true;
+  } catch {
+    return false;
+  }
+}, 'expected an address or a range such as "10.0.0.0/8"');
+
+/** A file whose name has a scheme in front is a mistake, and may have a password in it. */
+const isStore = (text: string): boolean =>
+  !/^[a-z][a-z0-9+.-]*:\/\//i.test(text) || /^postgres(ql)?:/.test(text);
+
 export const configSchema = z.strictObject({
   host: z.string().optional(),
   port: z.int().min(0).max(65_535).optional(),
   /** A file for SQLite, or `postgres://…`; DATABASE_URL in the environment wins. */
-  store: z.string().optional(),
+  store: z.string().refine(isStore, "expected a file, or postgres://...").optional(),
   publicUrl: z.url().optional(),
   drain: z.number().min(0).max(600).optional(),
   maxRunning: z.int().min(1).optional(),
+  /** How many processes have the same store: each takes its share of paces and rates. */
+  processes: z.int().min(1).max(1000).optional(),
   /** `never`: dialects that render by default are served without rendering. */
   render: z.enum(["never"]).optional(),
   queryKeys: z.boolean().optional(),
@@ -46,8 +62,10 @@ export const configSchema = z.strictObject({
   pools: z.array(z.strictObject({ name: z.string(), file: z.string() })).optional(),
   directFirst: z.boolean().optional(),
   /** Ranges that are not public and may be fetched from. */
-  allow: z.array(z.string()).optional(),
-  allowProxies: z.array(z.string()).optional(),
+  allow: z.array(range).optional(),
+  /** Ranges that are public and may not. */
+  deny: z.array(range).optional(),
+  allowProxies: z.array(range).optional(),
   ports: z.union([z.literal("any"), z.array(z.int().min(1).max(65_535))]).optional(),
   /** A file of rules for the classifier, in place of those that come with pagefetch. */
   rules: z.string().optional(),

@@ -41,7 +41,17 @@ export async function examine(
       ? "note  names: example.com is not found from here"
       : "ok    names",
   );
+  await print(company(config));
   return failed === 0 ? 0 : 1;
+}
+
+/** What a service in several processes has to know. */
+function company({ processes = 1, store: url }: Config): string {
+  if (processes > 1) {
+    return `ok    processes: one of ${processes} that have the same store, and takes its share of each pace and rate`;
+  }
+  const alone = "ok    processes: this one alone keeps to the pace of a site";
+  return url === undefined ? alone : `${alone}; say in \`processes\` how many have this store`;
 }
 
 function node(): string {

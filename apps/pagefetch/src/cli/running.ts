@@ -36,7 +36,7 @@ export async function withService<T>(
   };
   const open = (outputs: Outputs): Promise<T> =>
     withStore({ url: config.store, onTrouble }, async (store) => {
-      const { maxRunning } = config;
+      const { maxRunning, processes } = config;
       const service = new Service({
         fetcher,
         store,
@@ -44,6 +44,7 @@ export async function withService<T>(
         proxies,
         keys: extras.keys,
         maxRunning,
+        processes,
       });
       const app = createApp({
         service,

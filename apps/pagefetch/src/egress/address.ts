@@ -32,15 +32,23 @@ export function parseRange(text: string): Range {
 }
 
 /**
- * Whether a connection to `address` may be made: it is public, or in one of the `allowed` ranges.
- * What is no address is not allowed.
+ * Whether a connection to `address` may be made: it is public, or in one of the `allowed` ranges,
+ * and in none that is `denied`. What is no address is not allowed.
  */
-export function isAllowed(address: string, allowed: readonly Range[]): boolean {
+export function isAllowed(
+  address: string,
+  allowed: readonly Range[],
+  denied: readonly Range[] = [],
+): boolean {
   // ipaddr.js reads "127.1" and "0x7f000001"; an address of a name server is never spelt so.
   if (!ipaddr.IPv6.isValid(address) && !ipaddr.IPv4.isValidFourPartDecimal(address)) return false;
   const parsed = ipaddr.parse(address);
   if (parsed instanceof ipaddr.IPv6 && parsed.zoneId !== undefined) return false;
-  return faces(parsed).every((face) => isPublic(face) || allowed.some((range) => has(range, face)));
+  const isIn = (ranges: readonly Range[], face: Parsed): boolean =>
+    ranges.some((range) => has(range, face));
+  return faces(parsed).every(
+    (face) => (isPublic(face) || isIn(allowed, face)) && !isIn(denied, face),
+  );
 }
 
 /** The address of a literal host, as a URL has it; undefined if it is a name. */

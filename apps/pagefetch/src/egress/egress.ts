@@ -26,6 +26,11 @@ export interface EgressOptions {
   readonly wire?: Wire | undefined;
   /** Ranges that may be fetched from although they are not public: an intranet. @default none */
   readonly allow?: readonly string[] | undefined;
+  /**
+   * Ranges that nothing is fetched from although they are public: addresses of the operator's own,
+   * or a prefix of NAT64, behind which is the network inside. They win over `allow`. @default none
+   */
+  readonly deny?: readonly string[] | undefined;
   /** Ranges in which proxies may be, although they are not public. @default none */
   readonly allowProxies?: readonly string[] | undefined;
   /** Ports that may be connected to; "any" for all. Proxies may be anywhere. @default 80 and 443 */
@@ -62,16 +67,18 @@ const checked = new WeakSet<Target>();
 
 /** Addresses that were found good lately: reading one costs a twentieth of a small page. */
 class Checks {
-  readonly #ranges: readonly Range[];
+  readonly #allowed: readonly Range[];
+  readonly #denied: readonly Range[];
   #good = new Set<string>();
 
-  constructor(ranges: readonly Range[]) {
-    this.#ranges = ranges;
+  constructor(allowed: readonly string[], denied: readonly string[] = []) {
+    this.#allowed = allowed.map(parseRange);
+    this.#denied = denied.map(parseRange);
   }
 
   allows(address: string): boolean {
     if (this.#good.has(address)) return true;
-    if (!isAllowed(address, this.#ranges)) return false;
+    if (!isAllowed(address, this.#allowed, this.#denied)) return false;
     if (this.#good.size >= 1000) this.#good = new Set();
     this.#good.add(address);
     return true;
@@ -89,10 +96,11 @@ export class Egress {
   /** @throws RangeError for what is no range. */
   constructor(options: EgressOptions = {}) {
     const { ports = [80, 443], allow = [], allowProxies = [], authorities = [] } = options;
+    const { deny = [] } = options;
     this.wire = options.wire ?? machineWire();
     this.#resolver = options.resolver ?? dnsResolver();
-    this.#allowed = new Checks(allow.map(parseRange));
-    this.#allowedProxies = new Checks(allowProxies.map(parseRange));
+    this.#allowed = new Checks(allow, deny);
+    this.#allowedProxies = new Checks(allowProxies);
     this.#ports = ports === "any" ? undefined : new Set(ports);
     this.#context = trusting(authorities);
   }

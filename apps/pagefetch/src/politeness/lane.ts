@@ -17,12 +17,14 @@ export interface Pace {
   readonly inFlight: number;
 }
 
-/** The most that a `Retry-After`, a backoff or slow answers close or stretch a lane. */
+/** What bounds a lane, and with whom it shares its site. The most that a `Retry-After`, a backoff or slow answers close or stretch a lane. */
 export interface Bounds {
   /** @default 900 */
   readonly maxPause?: number | undefined;
   /** @default 60 */
   readonly maxInterval?: number | undefined;
+  /** How many processes ask the same sites, this one included. @default 1 */
+  readonly processes?: number | undefined;
 }
 
 /** The first pause after a refusal that does not say how long. */
@@ -37,6 +39,7 @@ export class Lane {
   readonly #pace: Pace;
   readonly #maxPause: number;
   readonly #maxInterval: number;
+  readonly #processes: number;
   /** What slow answers make of the interval. */
   #stretched: number;
   /** Refusals in a row. */
@@ -45,13 +48,16 @@ export class Lane {
   #pausedAt = Number.NEGATIVE_INFINITY;
   #pausedUntil = Number.NEGATIVE_INFINITY;
 
-  constructor(pace: Pace, { maxPause = 900, maxInterval = 60 }: Bounds, name: string) {
+  constructor(pace: Pace, bounds: Bounds, name: string) {
+    const { maxPause = 900, maxInterval = 60, processes = 1 } = bounds;
     this.#pace = pace;
     this.#maxPause = maxPause;
     this.#maxInterval = maxInterval;
+    this.#processes = processes;
     this.#stretched = pace.interval;
-    this.#limiter = new RateLimiter({ rate: 1, per: Math.max(pace.interval, MIN_INTERVAL), name });
-    this.#places = new asyncio.Semaphore(pace.inFlight, { name });
+    this.#limiter = new RateLimiter({ rate: 1, per: this.#share(pace.interval), name });
+    const inFlight = Math.max(1, Math.floor(pace.inFlight / processes));
+    this.#places = new asyncio.Semaphore(inFlight, { name });
   }
 
   /** Whether a new lane would do the same. */
@@ -83,7 +89,7 @@ export class Lane {
   keepApart(seconds: number): void {
     if (seconds <= this.#stretched) return;
     this.#stretched = Math.min(seconds, this.#maxInterval);
-    this.#limiter.setRate(1, Math.max(this.#stretched, MIN_INTERVAL));
+    this.#limiter.setRate(1, this.#share(this.#stretched));
   }
 
   /**
@@ -112,7 +118,12 @@ export class Lane {
     const next = Math.min(Math.max(mean, wanted, this.#pace.interval), this.#maxInterval);
     if (next === this.#stretched || (next < this.#stretched && !isGood)) return;
     this.#stretched = next;
-    this.#limiter.setRate(1, Math.max(next, MIN_INTERVAL));
+    this.#limiter.setRate(1, this.#share(next));
+  }
+
+  /** Seconds between two of our requests, where all processes together keep to `interval`. */
+  #share(interval: number): number {
+    return Math.max(interval * this.#processes, MIN_INTERVAL);
   }
 }
 

@@ -64,6 +64,10 @@ export function createPoliteness(
     ]),
   );
   const { maxCrawlDelay = 60, idle = 300 } = options;
+  const { processes = 1 } = options;
+  if (!Number.isInteger(processes) || processes < 1) {
+    throw new RangeError(`processes: expected a whole number from 1 on, got ${processes}`);
+  }
   checkSeconds("maxCrawlDelay", maxCrawlDelay);
   checkSeconds("idle", idle);
   checkSeconds("maxPause", options.maxPause ?? 0);

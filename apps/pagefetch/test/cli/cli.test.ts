@@ -85,6 +85,15 @@ describe("wrong use ends with 2 and a sentence", () => {
     [["get", "http://a.example", "--identity", "browser"], /unsupported_parameter|browser/],
     [["keys", "new", "a"], /need a store/],
     [["serve", "--config", "/nowhere.json"], /cannot be read/],
+    [["serve", "--port", "99999"], /configuration: port/],
+    [["serve", "--port", "1.5"], /configuration: port/],
+    [["serve", "--port", "0", "--host", "192.0.2.1"], /cannot be listened at.*EADDRNOTAVAIL/],
+    [["serve", "--config", file("deny.json", { deny: ["ours"] })], /deny\.0: expected an address/],
+    [["serve", "--config", file("name.json", { identity: { product: "a b" } })], /`product`/],
+    [
+      ["keys", "list", "--config", file("my.json", { store: "mysql://ann:hunter2@x/d" })],
+      /a file, or/,
+    ],
     [["serve", "--config", file("odd.json", { colour: "red" })], /colour/],
     [["serve", "--config", file("cut.json", '{ "port": ')], /is no JSON/],
     [
@@ -174,6 +183,28 @@ test("keys are made, listed and revoked", async () => {
   assert.match((await pagefetch(["keys", "list"], env)).out, /revoked/);
 });
 
+test("a store that cannot be opened is told without its password", async () => {
+  const tell = async (store: string): Promise<string> => {
+    const { code, err } = await pagefetch(["keys", "list"], { PAGEFETCH_STORE: store });
+    assert.equal(code, 6, err);
+    assert.doesNotMatch(err, /hunter2|at .*\.ts:/);
+    return err;
+  };
+  assert.match(await tell(join(folder, "no/such/folder.db")), /the store: .* cannot be opened/);
+  assert.match(
+    await tell("postgres://ann:hunter2@127.0.0.1:1/d"),
+    /the store: .* cannot be reached/,
+  );
+});
+
+test("what a site has sent does not steer the terminal", async () => {
+  const url = "http://steering.robots.test/%1Bcprivate";
+  const got = await pagefetch(["get", url]);
+  assert.match(got.err, /robots_disallowed: .*line 2: \/\ufffdcprivate/);
+  const asked = await pagefetch(["robots", url]);
+  assert.equal(asked.out, "disallowed  line 2: /\ufffdcprivate\n");
+});
+
 test("a key that makes no sense is wrong use", async () => {
   const store = join(folder, "none.db");
   const scope = await pagefetch(["keys", "new", "b", "--scope", "all"], { PAGEFETCH_STORE: store });
@@ -196,6 +227,10 @@ test("the doctor looks at everything", async () => {
   for (const what of ["Node", "configuration", "store", "port", "workers"]) {
     assert.match(out, new RegExp(`^ok    ${what}`, "m"));
   }
+  assert.match(out, /^ok {4}processes: this one alone keeps to the pace of a site$/m);
+  const three = file("three.json", { port: 0, processes: 3 });
+  const shared = await pagefetch(["doctor", "--config", three]);
+  assert.match(shared.out, /^ok {4}processes: one of 3 that have the same store/m);
 });
 
 test("serve runs until Ctrl-C, and ends by it", async () => {

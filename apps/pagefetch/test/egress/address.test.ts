@@ -101,6 +101,16 @@ test("an address that carries another one needs both to be allowed", () => {
   assert.equal(isAllowed("64:ff9b::10.0.0.1", [...nat64, parseRange("10.0.0.0/8")]), true);
 });
 
+test("what is denied is refused, whatever else it is", () => {
+  const denied = [parseRange("8.8.0.0/16"), parseRange("2606:2800::/32")];
+  const allowed = [parseRange("8.8.8.8")];
+
+  for (const address of ["8.8.8.8", "::ffff:8.8.8.8", "2606:2800:220:1::1", "168.63.129.16"])
+    assert.equal(isAllowed(address, allowed, denied), false, address);
+  assert.equal(isAllowed("8.9.8.8", [], denied), true);
+  assert.equal(isAllowed("168.63.129.16", [parseRange("168.63.129.16")]), true);
+});
+
 test("what is no range is refused with what one looks like", () => {
   for (const text of ["10.0.0.0/33", "ten", "", "10.0.0.0/"])
     assert.throws(

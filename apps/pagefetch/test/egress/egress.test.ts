@@ -44,6 +44,14 @@ async function ask(line: Line, host: string): Promise<string> {
 }
 
 describe("resolve", () => {
+  test("a host that the operator denies is refused, and so is what no range is", async () => {
+    const way = egressTo(farm, { deny: farm.zone["example.com"] ?? [] });
+    const ask = (url: string) => run(() => code(way.resolve(new URL(url))));
+    assert.equal(await ask("http://example.com/"), "blocked_address");
+    assert.equal(await ask("http://pages.farm.test/"), "none");
+    assert.throws(() => egressTo(farm, { deny: ["ours"] }), /expected an address or a range/);
+  });
+
   const blocked = [
     "http://127.0.0.1/",
     "http://localhost/",

@@ -96,6 +96,18 @@ describe("the pace", () => {
   );
 
   test(
+    "is kept by all processes that ask the same sites together",
+    virtual(async () => {
+      assert.deepEqual(await world({ processes: 3 }).begins([{}, {}, {}]), [0, 3, 6]);
+      const two = world({ domain: { interval: 0.1 }, processes: 2 });
+      const slow = { host: "a.example", crawlDelay: 5 };
+      assert.deepEqual(await two.begins([slow, slow]), [6, 16]);
+      assert.deepEqual(await two.begins([{}, {}], 10), [16, 26]);
+      assert.throws(() => createPoliteness({ processes: 0 }), /processes: expected a whole number/);
+    }),
+  );
+
+  test(
     "is slower for a host with a crawl-delay, and for no other",
     virtual(async () => {
       const { begins } = world({ domain: { interval: 0.1 }, maxCrawlDelay: 20 });

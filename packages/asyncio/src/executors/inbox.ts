@@ -6,6 +6,10 @@ import { type JobMessage, PLAIN_HEAD, type PlainJobs } from "./protocol.ts";
 export class Inbox {
   readonly #parts: RingBuffer<JobMessage | PlainPart> = new RingBuffer();
 
+  get isEmpty(): boolean {
+    return this.#parts.length === 0;
+  }
+
   add(job: JobMessage): void {
     this.#parts.push(job);
   }

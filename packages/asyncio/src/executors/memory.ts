@@ -8,9 +8,11 @@
  *     sent ──the thread takes it──▶ started ──the pool asks it to end──▶ asked
  *       └────the pool takes it back──▶ revoked
  *
- * The word is the number of the job and its state, so a slot may be used again at once: what still
- * lies in the thread under an old number does not fit any more. The number says which slot it is,
- * and the pool gives out none whose slot is taken.
+ * The word is the number of the job and its state. One with the number of an earlier job says that
+ * this one was only sent: so nobody has to write that down. One with the number of a later job says
+ * that this one is over. So a slot may be used again at once, whatever still lies in the thread
+ * under an old number. The number says which slot it is; the pool uses none that is taken, and the
+ * jobs of a slot have numbers that follow each other.
  *
  * The ring makes small jobs cheap: a result that waits in it costs no message. The thread sends one
  * that wakes the pool up, and no second one until that has been heard. A result is there for the
@@ -34,7 +36,6 @@ const RING_UNITS = 8192;
 const RING_BYTES = (FIRST_SLOT + SLOTS) * 4;
 const LONGEST_TEXT = 512;
 
-const SENT = 0;
 const STARTED = 1;
 const ASKED = 2;
 const REVOKED = 3;
@@ -47,9 +48,14 @@ export function slotOf(seq: number): number {
   return seq % SLOTS;
 }
 
-/** The number of the job after `seq`. They begin anew: a pool has few jobs under way at a time. */
+/** The number of the job that has the slot after `seq`. They begin anew when none fits any more. */
 export function nextSeq(seq: number): number {
-  return seq >= LAST_SEQ ? 1 : seq + 1;
+  return seq + SLOTS > LAST_SEQ ? slotOf(seq) + SLOTS : seq + SLOTS;
+}
+
+/** Whether the word is of this job, or of one that had its slot later. */
+function isKnown(word: number, seq: number): boolean {
+  return (((word >>> 2) - seq) & LAST_SEQ) <= LAST_SEQ / 2;
 }
 
 const enumerated = [undefined, null, false, true] as const;
@@ -73,11 +79,6 @@ export class SharedMemory {
   }
 
   // --- the pool's side
-
-  /** The job is about to be sent. */
-  sent(seq: number): void {
-    Atomics.store(this.words, wordOf(seq), seq * 4 + SENT);
-  }
 
   /** True if the job was taken back before it has started. */
   revoke(seq: number): boolean {
@@ -151,8 +152,12 @@ export class SharedMemory {
 
   /** From sent to `state`; false if the other side was first. */
   #change(seq: number, state: number): boolean {
-    const sent = seq * 4 + SENT;
-    return Atomics.compareExchange(this.words, wordOf(seq), sent, seq * 4 + state) === sent;
+    const place = wordOf(seq);
+    for (;;) {
+      const word = Atomics.load(this.words, place);
+      if (isKnown(word, seq)) return false;
+      if (Atomics.compareExchange(this.words, place, word, seq * 4 + state) === word) return true;
+    }
   }
 
   /** What the word of the job is when it was asked to end. */
@@ -175,6 +180,11 @@ export class SharedMemory {
 
   setMegabytes(megabytes: number): void {
     Atomics.store(this.words, MEGABYTES, Math.round(megabytes));
+  }
+
+  /** Whether the pool is not about to take results out of the ring. */
+  get isQuiet(): boolean {
+    return Atomics.load(this.words, WOKEN) === 0;
   }
 
   /** Puts a result into the ring; undefined if it does not go there. Gives if a message is due. */

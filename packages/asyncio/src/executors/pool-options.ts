@@ -16,7 +16,7 @@ import { addressOf, checkedFunction, type Sendable } from "./sendable.ts";
 export interface ExecutorOptions {
   /** What reports call it. */
   readonly name?: string | undefined;
-  /** How many jobs run at a time, at most. @default as many as there are processors for us */
+  /** How many jobs run at a time, at most. @default the processors we may use */
   readonly maxWorkers?: number | undefined;
   /** Workers that are started at once, and kept. @default 0 */
   readonly minWorkers?: number | undefined;

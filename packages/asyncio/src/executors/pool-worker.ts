@@ -25,9 +25,11 @@ export class PoolWorker {
   state: WorkerState = "starting";
   /** In the order in which they were sent, which is that in which they run. */
   readonly works: LinkedList<Work> = new LinkedList();
-  #seq = 0;
   /** The same by their slots. */
   readonly #slots: (Work | undefined)[] = new Array(SLOTS).fill(undefined);
+  /** The number that each slot was used with last, and the slot that was used last. */
+  readonly #seqs: Int32Array = new Int32Array(SLOTS).map((_, slot) => slot);
+  #slot = 0;
   /** What is about to be sent. */
   batch: Work[] = [];
   /** Functions that it knows by number. */
@@ -93,10 +95,11 @@ export class PoolWorker {
 
   add(work: Work): void {
     if (this.works.size === 0) this.turnedAt = work.startedAt;
-    let seq = nextSeq(this.#seq);
-    while (this.#slots[slotOf(seq)] !== undefined) seq = nextSeq(seq); // a long job has it
-    this.#seq = seq;
-    this.#slots[slotOf(seq)] = work;
+    do this.#slot = (this.#slot + 1) % SLOTS;
+    while (this.#slots[this.#slot] !== undefined); // a long job has it
+    const seq = nextSeq(this.#seqs[this.#slot] as number);
+    this.#seqs[this.#slot] = seq;
+    this.#slots[this.#slot] = work;
     this.works.add(work);
     work.seq = seq;
     this.batch.push(work);

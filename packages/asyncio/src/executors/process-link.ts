@@ -1,7 +1,7 @@
 /**
- * A worker that is a process of its own. Its main thread runs no jobs: it passes on what comes, to
- * one thread and back. So it hears of everything at once, and ends itself when this process has
- * gone, however that went.
+ * A worker that is a process of its own. Its main thread runs no jobs: so it hears of everything at
+ * once, and ends itself when this process has gone, however that went. Jobs go over a wire to its
+ * one other thread.
  */
 
 import type { ChildProcess } from "node:child_process";
@@ -26,6 +26,7 @@ import {
 } from "./protocol.ts";
 import { isSendable } from "./sending.ts";
 import { entry } from "./thread-link.ts";
+import { hasWires, PoolWire, wireStdio } from "./wire.ts";
 
 /** Deno sends half of what it cannot send, and the process dies of that: so it is tried before. */
 const refusesLate = "Deno" in globalThis;
@@ -38,7 +39,10 @@ export class ProcessLink implements Link {
   #megabytes = 0;
   #thread: { exitCode: number; cause: unknown } | undefined = undefined;
   #status: { code: number | null; signal: string | null } | undefined = undefined;
-  #isClosed = false;
+  /** Undefined where the host has none. */
+  readonly #wire: PoolWire | undefined;
+  /** Of the channel and the wire: from how many there may come more. */
+  #open = 1;
   #restTimer: HostTimer | undefined = undefined;
   readonly #exit: Exit = new Exit();
   readonly #interruptions: Map<number, (isKept: boolean) => void> = new Map();
@@ -50,13 +54,13 @@ export class ProcessLink implements Link {
     this.#child = runInRoot(() =>
       fork(entry("process-main"), [], {
         serialization: "advanced",
-        stdio: ["ignore", "inherit", "inherit", "ipc"],
+        stdio: ["ignore", "inherit", "inherit", "ipc", ...wireStdio],
         ...(env === undefined ? {} : { env: env as NodeJS.ProcessEnv }),
         ...(execArgv === undefined ? {} : { execArgv: [...execArgv] }),
       }),
     );
     const child = this.#child;
-    runInRoot(() => {
+    this.#wire = runInRoot(() => {
       child.on("message", (messages) => this.#received(messages));
       child.on("error", (cause) => {
         if (child.pid === undefined) this.#over({ exitCode: undefined, signal: undefined, cause });
@@ -64,12 +68,13 @@ export class ProcessLink implements Link {
       child.on("exit", (code, signal) => {
         this.#status = { code, signal };
         this.#restTimer = realHost.setTimer(realHost.now() + REST_SECONDS, () => this.#finish());
-        if (this.#isClosed) this.#finish();
+        if (this.#open === 0) this.#finish();
       });
-      child.on("disconnect", () => {
-        this.#isClosed = true;
-        if (this.#status !== undefined) this.#finish();
-      });
+      child.on("disconnect", this.#closed);
+      if (!hasWires || child.pid === undefined) return undefined;
+      this.#open++;
+      const take = (message: unknown): void => this.#take(message);
+      return new PoolWire(child, take, () => this.kill(), this.#closed);
     });
     child.send([name, setup], () => {}); // what it cannot be sent is seen by its exit
   }
@@ -87,11 +92,11 @@ export class ProcessLink implements Link {
   }
 
   sendPlain(definitions: readonly Definition[], jobs: PlainJobs): void {
-    this.#post([toWorker.plainJobs, definitions, jobs]);
+    this.#sendJobs([toWorker.plainJobs, definitions, jobs]);
   }
 
   send(definitions: readonly Definition[], job: JobMessage): void {
-    this.#post([toWorker.job, definitions, job]);
+    this.#sendJobs([toWorker.job, definitions, job]);
   }
 
   cancel(seq: number, source: CancelSource, reason: unknown, by: string | undefined): void {
@@ -131,6 +136,7 @@ export class ProcessLink implements Link {
   }
 
   hold(isHeld: boolean): void {
+    this.#wire?.hold(isHeld);
     const { channel } = this.#child as { channel?: { ref?(): void; unref?(): void } }; // not Bun
     if (isHeld) {
       this.#child.ref();
@@ -141,6 +147,11 @@ export class ProcessLink implements Link {
     }
   }
 
+  #sendJobs(message: ToWorker): void {
+    if (this.#wire === undefined) this.#post(message);
+    else this.#wire.send(message);
+  }
+
   #post(message: ToWorker): void {
     if (!this.#child.connected) return; // it has gone, and that will be told
     if (refusesLate && message[0] !== toWorker.cancel) structuredClone(message);
@@ -149,17 +160,27 @@ export class ProcessLink implements Link {
 
   #received(messages: unknown): void {
     if (!Array.isArray(messages)) return;
-    for (const message of messages as unknown[]) {
-      if (!isFromWorker(message)) continue;
-      if (message[0] === fromWorker.memory) this.#megabytes = message[1];
-      else if (message[0] === fromWorker.gone) {
-        this.#thread = { exitCode: message[1], cause: causeIn(message) };
-      } else if (message[0] === fromWorker.interrupted) {
-        this.#interruptions.get(message[1])?.(message[2]);
-        this.#interruptions.delete(message[1]);
-      } else this.#listener.received(message);
-    }
+    for (const message of messages as unknown[]) this.#take(message);
   }
+
+  #take(message: unknown): void {
+    if (!isFromWorker(message)) return;
+    if (message[0] === fromWorker.memory) this.#megabytes = message[1];
+    else if (message[0] === fromWorker.gone) {
+      this.#thread = { exitCode: message[1], cause: causeIn(message) };
+    } else if (message[0] === fromWorker.interrupted) {
+      const [, seq, isKept] = message;
+      const tell = this.#interruptions.get(seq);
+      this.#interruptions.delete(seq);
+      // A result that was sent before it may still lie in the wire, and is read in this turn.
+      if (tell !== undefined) realHost.macrotask(() => tell(isKept));
+    } else this.#listener.received(message);
+  }
+
+  readonly #closed = (): void => {
+    this.#open--;
+    if (this.#open === 0 && this.#status !== undefined) this.#finish();
+  };
 
   #finish(): void {
     const { code, signal } = this.#status ?? { code: null, signal: null };

@@ -1,7 +1,7 @@
 /**
- * The first module of a process of a pool. It has one thread, in which the jobs run, and stands
- * between that and the pool. When the pool's process has gone, the channel closes, and this process
- * ends in the same moment, whatever its thread does.
+ * The first module of a process of a pool. It has one thread, in which the jobs run, and passes on
+ * what does not go over the wire between that and the pool. When the pool's process has gone, the
+ * channel closes, and this process ends in the same moment, whatever its thread does.
  */
 
 import { tableOf } from "./error-table.ts";
@@ -15,9 +15,6 @@ import {
 import { refusal } from "./sending.ts";
 import { ThreadLink } from "./thread-link.ts";
 
-/** Milliseconds between two looks at the memory of the process. */
-const MEMORY_EVERY_MS = 100;
-
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("SIGINT", () => {}); // a terminal sends it to all; the pool says when this one ends
 process.once("message", ([name, setup]: [string, WorkerSetup]) => {
@@ -30,17 +27,11 @@ process.once("message", ([name, setup]: [string, WorkerSetup]) => {
 
 function begin(name: string, setup: WorkerSetup): void {
   const outgoing: FromWorker[] = [];
-  let lookedAt = 0;
   const post = (message: FromWorker): void => {
     outgoing.push(message);
     if (outgoing.length === 1) queueMicrotask(flush);
   };
   const flush = (): void => {
-    const now = performance.now();
-    if (now - lookedAt > MEMORY_EVERY_MS) {
-      lookedAt = now;
-      outgoing.push([fromWorker.memory, process.memoryUsage.rss() / 1_048_576]);
-    }
     const messages = outgoing.splice(0);
     try {
       process.send?.(messages);
@@ -62,6 +53,7 @@ function begin(name: string, setup: WorkerSetup): void {
         process.send?.(outgoing.splice(0), () => process.exit(exitCode));
       },
     },
+    true,
   );
   process.on("message", (message: ToWorker) => void handle(thread, message, post));
 }

@@ -15,8 +15,8 @@ import {
   fromWorker,
   isFromWorker,
   type JobMessage,
-  PLAIN_HEAD,
   type PlainJobs,
+  type ThreadData,
   type ToWorker,
   toWorker,
 } from "./protocol.ts";
@@ -43,7 +43,12 @@ export class ThreadLink implements Link {
   #error: unknown = undefined;
   readonly #exit: Exit = new Exit();
 
-  constructor({ name, setup, env, execArgv }: LinkOptions, listener: LinkListener) {
+  /** `isInProcess` if the thread is that of a worker process, and not one of this program. */
+  constructor(
+    { name, setup, env, execArgv }: LinkOptions,
+    listener: LinkListener,
+    isInProcess = false,
+  ) {
     this.#listener = listener;
     const threads = process.getBuiltinModule("node:worker_threads");
     const { port1, port2 } = new threads.MessageChannel();
@@ -54,7 +59,7 @@ export class ThreadLink implements Link {
       () =>
         new threads.Worker(entry("thread-main"), {
           name,
-          workerData: { port: port2, buffer, setup },
+          workerData: { port: port2, buffer, setup, isInProcess } satisfies ThreadData,
           transferList: [port2],
           ...(env === undefined ? {} : { env: env as NodeJS.ProcessEnv }),
           ...(execArgv === undefined ? {} : { execArgv: [...execArgv] }),
@@ -77,13 +82,10 @@ export class ThreadLink implements Link {
   }
 
   sendPlain(definitions: readonly Definition[], jobs: PlainJobs): void {
-    for (let at = 0; at < jobs.length; at += PLAIN_HEAD + (jobs[at + PLAIN_HEAD - 1] as number))
-      this.#memory.sent(jobs[at] as number);
     this.#port.postMessage([toWorker.plainJobs, definitions, jobs] satisfies ToWorker);
   }
 
   send(definitions: readonly Definition[], job: JobMessage, transfer: readonly object[]): void {
-    this.#memory.sent(job[0]);
     const message: ToWorker = [toWorker.job, definitions, job];
     if (transfer.length === 0) this.#port.postMessage(message);
     else this.#port.postMessage(message, transfer as never);

@@ -21,7 +21,6 @@ import { Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { Context } from "../structures/context-values.ts";
 import { HostLoop } from "../tasks/host-loop.ts";
-import { cancelLeftover } from "../tasks/leftovers.ts";
 import { setSharedValues } from "./carried-variables.ts";
 import { tableOf } from "./error-table.ts";
 import { type AnyCall, LoadedFunctions } from "./functions.ts";
@@ -38,12 +37,23 @@ import {
   type WorkerSetup,
 } from "./protocol.ts";
 import { refusal, transferOf, unpack } from "./sending.ts";
+import type { ThreadWire } from "./wire.ts";
 import { CallbackCalls } from "./worker-callbacks.ts";
+import { endLeftovers } from "./worker-leftovers.ts";
 
-/** Seconds that tasks which a job has left behind have to end. */
-const LEFTOVER_SECONDS = 5;
 /** Milliseconds between two looks at the memory in use. */
 const MEMORY_EVERY_MS = 100;
+/** How a thread hears of its pool, and answers. */
+export interface Channel {
+  readonly port: MessagePort;
+  readonly memory: SharedMemory;
+  /** Takes a message without a turn of the loop. */
+  readonly receive: (port: MessagePort) => { message: unknown } | undefined;
+  /** Whether it is the thread of a worker process. */
+  readonly isInProcess: boolean;
+  /** Undefined where jobs come by the port. */
+  readonly wire: ThreadWire | undefined;
+}
 
 interface Running extends RunningJob {
   readonly seq: number;
@@ -63,9 +73,9 @@ interface Running extends RunningJob {
 }
 
 export class WorkerSide {
+  readonly #channel: Channel;
   readonly #port: MessagePort;
   readonly #memory: SharedMemory;
-  readonly #receive: (port: MessagePort) => { message: unknown } | undefined;
   readonly #functions: LoadedFunctions = new LoadedFunctions();
   readonly #inbox: Inbox = new Inbox();
   #pool = "";
@@ -79,14 +89,11 @@ export class WorkerSide {
   /** True while the code that runs was called by the host with a message. */
   #isInHandler = false;
 
-  constructor(
-    port: MessagePort,
-    memory: SharedMemory,
-    receive: (port: MessagePort) => { message: unknown } | undefined,
-  ) {
+  constructor(channel: Channel) {
+    const { port, memory } = channel;
+    this.#channel = channel;
     this.#port = port;
     this.#memory = memory;
-    this.#receive = receive;
     this.#calls = new CallbackCalls(port, memory, this.#hear, () => this.#current);
   }
 
@@ -117,6 +124,11 @@ export class WorkerSide {
       this.#isInHandler = false;
     });
     this.#bell = port2;
+    this.#channel.wire?.listen((message) => {
+      this.#enter();
+      this.#isInHandler = false; // a pipe has hooks
+      this.#handle(message as ToWorker); // from our own pool
+    });
     this.#post([fromWorker.ready]);
   }
 
@@ -166,7 +178,7 @@ export class WorkerSide {
   /** Takes in what has come while this thread was busy. It still is, so a ping is not answered. */
   readonly #hear = (): void => {
     for (;;) {
-      const received = this.#receive(this.#port);
+      const received = this.#channel.receive(this.#port);
       if (received === undefined) return;
       const message = received.message as ToWorker;
       if (message[0] !== toWorker.ping) this.#handle(message);
@@ -268,33 +280,7 @@ export class WorkerSide {
   #ended(running: Running, task: Task<unknown>): void {
     task.observe();
     if (this.#loop.tasks.size === 0) this.#settle(running, task);
-    else void this.#endLeftovers().then(() => this.#settle(running, task));
-  }
-
-  /** A job owns what it has started: its outcome is sent when all of that has ended. */
-  async #endLeftovers(): Promise<void> {
-    const loop = this.#loop;
-    for (let left = loop.tasks.toArray(); left.length > 0; left = loop.tasks.toArray()) {
-      const ended = new Promise<boolean>((resolve) => {
-        let missing = left.length;
-        const timer = loop.callLater(LEFTOVER_SECONDS, () => resolve(false));
-        const futureDone = (): void => {
-          if (--missing > 0) return;
-          timer.cancel();
-          resolve(true);
-        };
-        for (const task of left) {
-          cancelLeftover(task);
-          task.listen({ futureDone });
-        }
-      });
-      if (await ended) continue;
-      for (const task of loop.tasks.toArray()) {
-        const message = `${task.describe()} has not ended ${LEFTOVER_SECONDS} s after the job that has started it, and is left behind`;
-        loop.callExceptionHandler({ message, task });
-        task.abandon();
-      }
-    }
+    else void endLeftovers(this.#loop).then(() => this.#settle(running, task));
   }
 
   #settle(running: Running, task: Task<unknown>): void {
@@ -304,13 +290,8 @@ export class WorkerSide {
     if (this.#loop.unobserved.size > 0) reportUnobserved(this.#loop);
     const seconds = secondsOf(running);
     if (task.state === "fulfilled") {
-      const { value } = task;
-      const wakes = running.hasSent ? undefined : this.#memory.publish(seq, seconds, value);
-      if (wakes === undefined) this.#sendResult(running, seconds, value);
-      else {
-        if (wakes) this.#post([fromWorker.wake]);
-        this.#over();
-      }
+      this.#sendResult(running, seconds, task.value);
+      this.#over();
       return;
     }
     const error = task.failure;
@@ -323,15 +304,22 @@ export class WorkerSide {
     );
   }
 
-  #sendResult(running: Running, seconds: number, value: unknown): void {
-    const { seq } = running;
+  #sendResult({ seq, hasSent }: Running, seconds: number, value: unknown): void {
+    const message: FromWorker = [fromWorker.done, seq, seconds, value];
+    if (!hasSent) {
+      // In a burst the main thread sends many at a time, while this one goes on with the next job.
+      const isAlone = this.#inbox.isEmpty && this.#memory.isQuiet;
+      if (isAlone && this.#channel.wire?.send(message) === true) return;
+      const wakes = this.#memory.publish(seq, seconds, value);
+      if (wakes === true) this.#post([fromWorker.wake]);
+      if (wakes !== undefined) return;
+    }
     try {
-      this.#port.postMessage([fromWorker.done, seq, seconds, value], transferOf(value) as never);
+      this.#port.postMessage(message, transferOf(value) as never);
     } catch (error) {
       const table = tableOf(refusal("result", value, error));
       this.#post([fromWorker.failed, seq, seconds, table]);
     }
-    this.#over();
   }
 
   #end(running: Running, message: FromWorker): void {
@@ -346,10 +334,18 @@ export class WorkerSide {
     const now = performance.now();
     if (now - this.#lookedAt > MEMORY_EVERY_MS) {
       this.#lookedAt = now;
-      const { heapTotal, external } = process.memoryUsage();
-      this.#memory.setMegabytes((heapTotal + external) / 1_048_576);
+      this.#tellMemory();
     }
     this.#next();
+  }
+
+  #tellMemory(): void {
+    if (this.#channel.isInProcess) {
+      this.#post([fromWorker.memory, process.memoryUsage.rss() / 1_048_576]);
+      return;
+    }
+    const { heapTotal, external } = process.memoryUsage();
+    this.#memory.setMegabytes((heapTotal + external) / 1_048_576);
   }
 
   // --- streams

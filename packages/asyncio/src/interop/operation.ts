@@ -45,6 +45,11 @@ export interface Scope {
   readonly deadline: number;
   /** True once its body has ended: what is begun in it from then on is cut off. */
   readonly closed: boolean;
+  /**
+   * Whether it lies in `other`, at whatever depth, and is not that one. For two scopes of one task:
+   * two branches of it have scopes of which neither lies in the other.
+   */
+  isInside(other: Scope): boolean;
   /** Cancels all that waits in it. */
   cancel(reason?: unknown): void;
 }
@@ -119,7 +124,8 @@ export function refuse(subject: WaitSubject, error: unknown): Promise<never> {
  * When the scope is cancelled, `onCancel` is called first, in that scope (other AsyncLocalStorage
  * stores are those of the code that cancels). It withdraws what the operation has registered and
  * returns true. Or it passes the cancellation on to what it waits for and returns false; then the
- * wait goes on, and ends with `joined` when that has ended.
+ * wait goes on, and ends with `joined` when that has ended. Meanwhile it still stands in its
+ * `WaitList`: remove it there before you serve others of that line.
  */
 export function park<T>(
   subject: WaitSubject,

@@ -13,6 +13,7 @@
 import type { CancelSource } from "../errors/errors.ts";
 import type { Context, ContextValues } from "../structures/context-values.ts";
 import type { Timer } from "../structures/timers.ts";
+import { describeScope } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 
@@ -69,12 +70,12 @@ const MAX_REFUSALS = 10_000; // rejections that code may swallow in a scope past
 export function countRefusal(scope: Scope): boolean {
   const { closed, loop, task } = scope;
   if (!closed && !scope.cancelState.insists) return true;
-  if (++scope.ownCancelState().refusals <= MAX_REFUSALS) return true;
-  const isWholeTask = task?.scope === scope;
-  if (isWholeTask && !closed) {
-    const message = `${task.describe()} has swallowed ${MAX_REFUSALS} cancellations after its grace period, and is left suspended. Let a CancelledError pass where it catches errors`;
-    loop.callExceptionHandler({ message, task });
-    task.abandon();
-  }
-  return !isWholeTask && !closed; // code waits for the body of a nested scope: that must be able to end
+  const refusals = ++scope.ownCancelState().refusals;
+  if (refusals <= MAX_REFUSALS || closed) return refusals <= MAX_REFUSALS;
+  const isWholeTask = task?.scope === scope; // code waits for that of a nested one: it must be able to end
+  const outcome = isWholeTask ? "is left suspended" : "gets one more in each wait";
+  const message = `${describeScope(scope)} has swallowed ${MAX_REFUSALS} cancellations after its grace period, and ${outcome}. Let a CancelledError pass where it catches errors`;
+  if (refusals === MAX_REFUSALS + 1) loop.callExceptionHandler({ message, task });
+  if (isWholeTask) task.abandon();
+  return !isWholeTask;
 }

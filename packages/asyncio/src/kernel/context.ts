@@ -36,9 +36,8 @@ export function scopeAround(): Scope | undefined {
 }
 /**
  * Calls `fn(argument)` in `scope`: once per scope, never per step. The resource brings the frame
- * back that was there before, where `storage.run` would make another one. It has no trigger, 0: to
- * look for that is a sixth of the cost of a scope. A frame with nothing but our slot is not copied,
- * only to be overwritten: that is half of the cost (bench: timers, spawn).
+ * back that was there before, where `storage.run` would make another one. It looks for no trigger,
+ * hence 0, and copies no frame that has our slot alone: half of the cost (bench: timers, spawn).
  */
 export function runInScope<A, R>(scope: Scope, fn: (argument: A) => R, argument: A): R {
   const resource = new AsyncResource("asyncio", 0) as Framed;

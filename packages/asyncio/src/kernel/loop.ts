@@ -194,7 +194,7 @@ export class EventLoop {
   }
 
   /** @internal Fulfilled after all that is ready now. Calls in a row may give the same promise. */
-  turn(scope: Scope): Promise<void> {
+  nextTurn(scope: Scope): Promise<void> {
     if (this.spendNow()) return Promise.resolve();
     const last = this.#lastGate;
     if (last !== undefined && last.waiting < GATE_PLACES) {

@@ -43,7 +43,7 @@ export function turn<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T
     wait.resume(value);
     return wait.promise;
   }
-  if (value === undefined) return loop.turn(scope) as Promise<T>; // T has undefined
+  if (value === undefined) return loop.nextTurn(scope) as Promise<T>; // T has undefined
   if (loop.spendNow()) return Promise.resolve(value);
   const gate = new Gate(scope, value);
   loop.enqueue(gate, true);

@@ -51,7 +51,7 @@ function rejectBare(): void {
   Reflect.set(Error, "stackTraceLimit", limit);
 }
 
-/** What a `resolve` rejects with, at once: no future keeps its `reject` as well (bench: memory). */
+/** To `resolve` with it rejects, at once: so no future has to keep a `reject` (bench: memory). */
 export const thrower = {
   outcome: undefined as unknown,
   // biome-ignore lint/suspicious/noThenProperty: the engine looks for one, and gets the outcome

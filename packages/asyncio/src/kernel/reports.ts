@@ -115,7 +115,7 @@ export function reportIfSlow(loop: EventLoop, { scope }: Ready, duration: number
 }
 /** What was cut off by the end of its scope, by wait and by error. "": it was reported. */
 export const cutOperations: WeakMap<Wait | CancelledError, string> = new WeakMap();
-/** Waits that own work. The host tells which were forgotten: their promises are not marked. */
+/** Waits that own work: not marked as handled, so the host tells which of them were forgotten. */
 export const leftToHost: WeakSet<Wait> = new WeakSet();
 
 /** In debug mode, and in tests: reports the branches that wait in a scope that has ended. */

@@ -27,7 +27,7 @@ export interface Place<T = unknown> {
   readonly task: Task<unknown> | undefined;
   /** What it brought along for whoever serves it. */
   offer: unknown;
-  /** Serves it, and with it its `select`; false, and `value` is not taken, if that was before. */
+  /** Serves it, and so decides its `select`. False: that was decided before, `value` is yours. */
   resume(value: T): boolean;
   /** Ends it with `error` in the same way. */
   fail(error: unknown): boolean;
@@ -47,7 +47,7 @@ export interface Operation<T> {
   enlist(place: Place<T>): void;
   /** Takes `place` out of the line again. @default what `WaitList.remove` does */
   withdraw?(place: Place<T>): void;
-  /** Places have left unserved, the others of their `select` with them: some behind may fit now. */
+  /** Called when places have left the line unserved: some that stood behind may fit now. */
   left?(): void;
   /** @internal Makes of what a line hands out what the case gives. */ convert?(value: unknown): T;
   /** @internal Makes a value of an error that is no failure. */

@@ -34,7 +34,7 @@ export interface TaskOptions {
    * it has aborted already, the task ends so without having started.
    */
   readonly signal?: AbortSignal | undefined;
-  /** Seconds. @default that of the loop */
+  /** Seconds to clean up in after a cancellation. @default that of the loop */
   readonly cancelGrace?: number | undefined;
 }
 
@@ -78,7 +78,7 @@ export class Task<T> extends Future<T> {
     const isEager = eagerStart === true && !held && !isAborted;
     const begin = (): void => runInScope(this.scope, call, coroutine); // in its creator's context (R2)
     if (held || isAborted) this.gate = new Gate(this.scope);
-    if (!isEager) (this.gate?.promise ?? loop.turn(this.scope)).then(begin);
+    if (!isEager) (this.gate?.promise ?? loop.nextTurn(this.scope)).then(begin);
     else if (enteredContext() === undefined) begin();
     else this.scope.context.run(begin);
     if (isAborted) this.cancelFor("abort", signal?.reason); // the gate stays closed: it does not start

@@ -50,7 +50,7 @@ export class Wait<T = unknown> implements Place<T> {
   /** @internal */ readonly scope: Scope;
   /** @internal */ subject: WaitSubject;
   /** @internal */ readonly onCancel: OnCancel | undefined;
-  /** Whether it waits still, and else how it has ended. */
+  /** Whether it still waits, or how it has ended. */
   state: WaitState = "parked";
   /** While parked: what it brings along, as the item of a `put`. Then its outcome. */
   offer: unknown;

@@ -26,6 +26,7 @@ import {
 import type { StreamReader } from "../streams/reader.ts";
 import type { StreamWriter } from "../streams/writer.ts";
 import { createTask } from "../tasks/create-task.ts";
+import { listenAfterGroup } from "../tasks/group-child.ts";
 import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { CancelScope, cleanup, moveOnAfter } from "../tasks/timeouts.ts";
@@ -327,7 +328,7 @@ export class Server implements AsyncDisposable {
     this.#served.add(served);
     try {
       served.task = group.createTask(() => this.#serve(served));
-      served.task.listen(served);
+      listenAfterGroup(served.task, served);
     } catch (error) {
       this.#served.delete(served);
       stream.abort(); // the group is being cancelled

@@ -33,7 +33,7 @@ export interface BorrowOptions {
   readonly weight?: number | undefined;
   /** Keys take turns; within one it is first come, first served. @default one key for all */
   readonly key?: unknown;
-  /** On whose behalf: one loan each. @default the running task */
+  /** Who borrows: anything, which can have one loan at a time. @default the running task */
   readonly borrower?: object | undefined;
 }
 

@@ -28,22 +28,22 @@ export type CircuitState = "closed" | "open" | "half-open";
 
 /** What `new CircuitBreaker` takes. */
 export interface CircuitBreakerOptions extends SyncOptions {
-  /** Opens at so many failures within `per` seconds. @default 5 */
+  /** How many failures within `per` seconds open it. @default 5 */
   readonly failures?: number | undefined;
-  /** Only if the failures are this share of the calls, from 0 to 1. @default 0 */
+  /** The share of calls that have to fail as well, from 0 to 1. @default 0 */
   readonly ratio?: number | undefined;
   /** Seconds for which calls and failures count. @default 10 */
   readonly per?: number | undefined;
   /**
-   * Seconds until probes are let through, or a schedule: its next delay each time a probe has
-   * failed. Infinity, or its end: until `close`. @default 30
+   * Seconds until probes are let through. A schedule gives the next delay each time a probe has
+   * failed. With Infinity, or when the schedule has ended, it is open until `close`. @default 30
    */
   readonly reset?: number | Delays | undefined;
-  /** How many probes at a time, and how many have to succeed. @default 1 */
+  /** How many probes are let through at a time, and have to succeed. @default 1 */
   readonly probes?: number | undefined;
   /** Which errors count: an error class or a predicate. A cancellation never does. @default all */
   readonly counts?: ErrorMatcher | undefined;
-  /** Told of each change. */
+  /** Called after each change of its state. */
   readonly onChange?: ((state: CircuitState, before: CircuitState) => void) | undefined;
 }
 

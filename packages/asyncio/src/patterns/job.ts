@@ -9,15 +9,16 @@
  * The queue is told once, when the job is done.
  */
 
-import { CancelledError, type CancelSource } from "../errors/errors.ts";
+import { CancelledError, type CancelSource, TimeoutError } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { currentContext } from "../kernel/context.ts";
 import type { FutureState } from "../kernel/future.ts";
-import { here } from "../kernel/operation.ts";
+import { here, recognised } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { type Coroutine, later, Task } from "../kernel/task.ts";
+import { type Coroutine, later, Task, type TaskOptions } from "../kernel/task.ts";
 import { contextHooks } from "../ports/context-storage.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
+import { formatSeconds } from "../structures/timers.ts";
 
 const { AsyncResource } = contextHooks();
 const byHand = { requireManualDestroy: true }; // nothing is to be told of its end
@@ -35,14 +36,18 @@ export interface JobOwner {
   jobDone(job: Job<unknown>): void;
 }
 
+/** What `queue.add` takes. */
+export interface JobOptions extends Omit<TaskOptions, "eagerStart"> {
+  /** The job with the least begins first, of equal ones the one added first. @default 0 */
+  readonly priority?: number | undefined;
+  /** Seconds that it has, from its first step. @default that of the queue */
+  readonly timeout?: number | undefined;
+}
+
 /** Shared by jobs that say nothing else. */
-export interface JobDetails {
+export interface JobDetails extends Omit<JobOptions, "signal"> {
   readonly priority: number;
-  /** Seconds. */
   readonly timeout: number;
-  readonly name: string | undefined;
-  readonly context: Context | undefined;
-  readonly cancelGrace: number | undefined;
 }
 
 /**
@@ -99,6 +104,21 @@ export class Job<T> extends Task<T> {
     this.launch(body, this.details, false, this.#variables);
     this.#body = this.#variables = this.#context = undefined;
     if (this.owner?.mayBeDue === true) this.scope.mayBeDue = true;
+  }
+
+  /** @internal Its time runs from now on. A deadline of its own scope: no second one is needed. */
+  limitTime(): void {
+    const { timeout } = this.details;
+    if (timeout !== Number.POSITIVE_INFINITY) this.scope.deadline = this.getLoop().time() + timeout;
+  }
+
+  /** @internal Where its deadline alone has cancelled it, it fails with a TimeoutError. */
+  override failed(thrown: unknown): void {
+    const error = recognised(thrown, this.scope);
+    const { expired, count } = this.scope.cancelState;
+    if (!expired || count > 1 || !this.scope.owns(error)) return void super.failed(error);
+    const message = `${this.describe()} was cancelled: its ${formatSeconds(this.details.timeout)} are over`;
+    this.settle("rejected", new TimeoutError(message, { cause: error }));
   }
 
   /** What it waits for: its turn, or as any task. Empty while it runs, and when done. */

@@ -4,6 +4,8 @@
  * were used least recently, a few at most, so the cost of dropping is spread over the uses.
  */
 
+import { argumentError } from "../errors/errors.ts";
+import { isThenable } from "../errors/render.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
 import { clockOf } from "./clock.ts";
 import { checkFunction, count, seconds, settle } from "./settings.ts";
@@ -16,10 +18,11 @@ export interface Idling {
 
 /** What `new Keyed` takes. */
 export interface KeyedOptions {
-  /** Seconds for which an idle one is kept. @default 60 */
+  /** Seconds that an idle object is kept. @default 60 */
   readonly idle?: number | undefined;
   /**
-   * How many are kept; above it the idle ones go, the least recently used first. @default Infinity
+   * How many objects are kept. Above that the idle ones are dropped, the least recently used first.
+   * @default Infinity
    */
   readonly max?: number | undefined;
 }
@@ -65,11 +68,21 @@ export class Keyed<K, V extends Idling> {
     const now = this.#now();
     let entry = this.#entries.get(key);
     if (entry !== undefined) this.#order.remove(entry);
-    else entry = { key, value: this.#make(key), usedAt: now, previous: undefined, next: undefined };
+    else entry = { key, value: this.#made(key), usedAt: now, previous: undefined, next: undefined };
     this.#sweep(now);
     this.#entries.set(key, entry);
     this.#used(entry, now);
     return entry.value;
+  }
+
+  #made(key: K): V {
+    const value = this.#make(key);
+    if (typeof (value as Partial<Idling> | null | undefined)?.idle === "boolean") return value;
+    const expected = "something from its function that tells whether it is `idle`";
+    const cure = isThenable(value)
+      ? "The function gives it at once: it cannot be async"
+      : undefined;
+    throw argumentError("`keyed.for`", expected, value, cure);
   }
 
   /** Drops the one of `key`, also if it is in use: whether there was one. */

@@ -3,6 +3,7 @@
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Operation } from "../kernel/selectable.ts";
+import type { OnCancel } from "../kernel/wait.ts";
 
 /** What an operation gives that has nothing to give. */
 export const DONE = { value: undefined } as const;
@@ -22,16 +23,20 @@ export function perform<T>(operation: Operation<T>, handsOver = false): Promise<
     return refused(scope, subject, error);
   }
   const isPlain = operation.withdraw === undefined && operation.left === undefined;
-  const leave = (): true => {
-    if (operation.withdraw === undefined) wait.list?.remove(wait as never);
-    else operation.withdraw(wait as never);
-    operation.left?.();
-    return true;
-  };
-  const wait = park<Awaited<T>>(scope, subject, isPlain ? undefined : leave);
+  const wait = park<Awaited<T>>(scope, subject, isPlain ? undefined : leaving(operation));
   wait.handsOver = handsOver;
   operation.enlist(wait as never); // whoever serves it resolves it with a T
   return wait.promise;
+}
+
+/** Where it has to do more than to leave its line. */
+function leaving<T>(operation: Operation<T>): OnCancel {
+  return (wait) => {
+    if (operation.withdraw === undefined) wait.list?.remove(wait);
+    else operation.withdraw(wait);
+    operation.left?.();
+    return true;
+  };
 }
 
 /** A loop: what `take` gives, until it fails with what `isEnd`. */

@@ -3,7 +3,7 @@
  * what the program sees; the line of those who wait, and the life of the items are in stock.ts.
  */
 
-import { argumentError, checkCoroutine, checkCount, rangeError } from "../errors/errors.ts";
+import { checkCoroutine, checkCount, rangeError } from "../errors/errors.ts";
 import { completed, here } from "../kernel/operation.ts";
 import {
   type Caller,
@@ -13,15 +13,16 @@ import {
   type Selectable,
 } from "../kernel/selectable.ts";
 import { DeadlockError } from "../tasks/deadlock.ts";
-import { knotWith } from "../tasks/knot.ts";
+import { canGoOn, knotWith, onlyBranchOf } from "../tasks/knot.ts";
 import type { TaskGroup } from "../tasks/task-group.ts";
 import { timeout } from "../tasks/timeouts.ts";
+import { OWNER } from "./keeper.ts";
 import type { Borrower, Lent, Loan } from "./loan.ts";
 import { perform } from "./perform.ts";
-import { Resource } from "./resource.ts";
+import { checkResource, type Resource } from "./resource.ts";
 import { type Delays, delayOf, exponential } from "./schedule.ts";
 import { anything, count, countOr0, needed, seconds, settle, work } from "./settings.ts";
-import { OWNER, Stock } from "./stock.ts";
+import { Stock } from "./stock.ts";
 
 /** What `new Pool` takes. */
 export interface PoolOptions<T> {
@@ -29,32 +30,32 @@ export interface PoolOptions<T> {
   readonly name?: string | undefined;
   /** How many items at most, those included that are being opened or closed. */
   readonly max: number;
-  /** How many are kept open, from the first `acquire` on. @default 0 */
+  /** How many items are kept open, from the first `acquire` on. @default 0 */
   readonly min?: number | undefined;
-  /** Seconds after which an unused one is closed; 0 keeps none. @default 60 */
+  /** Seconds that an item may be unused before it is closed; 0 keeps none. @default 60 */
   readonly idle?: number | undefined;
   /**
-   * Seconds after which one is closed, when it is not lent. Each lives up to a tenth shorter, so
-   * that they are not all opened anew at the same time. @default Infinity
+   * Seconds after its opening at which an item is closed, once it is not lent. Each gets up to a
+   * tenth less, so that they are not all opened anew at the same time. @default Infinity
    */
   readonly lifetime?: number | undefined;
   /**
-   * Asked before one is lent that was idle for `checkAfter` seconds. False or a failure closes it,
-   * and another one takes its place.
+   * Called before an item is lent that was idle for `checkAfter` seconds. False or a failure closes
+   * the item, and another one takes its place.
    */
   readonly check?: ((item: T) => boolean | PromiseLike<boolean>) | undefined;
-  /** Seconds. @default 1 */
+  /** Seconds that an item may be idle without a `check`. @default 1 */
   readonly checkAfter?: number | undefined;
-  /** Called when one comes back, before it is lent again. A failure closes it. */
+  /** Called when an item comes back, before it is lent again. A failure closes the item. */
   readonly reset?: ((item: T) => unknown) | undefined;
   /**
-   * How long after each of several failures in a row the next attempt to open one is made; when it
-   * ends, at once. @default exponential(0.1).capped(5).jittered(0.5)
+   * How long the pool waits after a failure to open an item: a delay for each failure in a row.
+   * After its last delay it does not wait. @default exponential(0.1).capped(5).jittered(0.5)
    */
   readonly reopen?: Delays | undefined;
   /**
-   * The group that it belongs to: one that is cancelled closes it, and none ends while something is
-   * open. @default the run
+   * The group that the pool belongs to. It closes the pool when it is cancelled, and does not end
+   * while something is open. @default the run
    */
   readonly owner?: Pick<TaskGroup, "createTask"> | undefined;
 }
@@ -102,17 +103,33 @@ export class Pool<T> implements AsyncDisposable {
   /** What reports and errors call it. */
   readonly name: string | undefined;
   readonly #stock: Stock<T>;
-  #borrowing: Operation<Loan<T>> | undefined = undefined;
+  /** What `acquire` does. */
+  readonly #acquiring: Operation<Loan<T>>;
+  /** What the last `acquire` has borrowed in its call. */
+  #lentNow: Lent<T> | undefined = undefined;
 
   constructor(resource: Resource<T>, options: PoolOptions<T>) {
     const api = "`new Pool`";
-    if (!(resource instanceof Resource))
-      throw argumentError(api, "a resource", resource, "Make one with `resource(open, close)`");
+    checkResource(api, resource);
     const settings = settle<PoolOptions<T>, typeof OPTIONS>(api, options, OPTIONS);
     const { min, max, name } = settings;
     if (min > max) throw rangeError(api, `\`min\` to be at most \`max\`, ${max}`, min);
     this.name = name;
-    this.#stock = new Stock(resource, { ...settings, reopen: delayOf(api, settings.reopen) });
+    const stock = new Stock(resource, { ...settings, reopen: delayOf(api, settings.reopen) });
+    this.#stock = stock;
+    this.#acquiring = {
+      subject: stock.subject,
+      attempt: (caller) => {
+        const got = this.#attempt(caller);
+        if (got === undefined) this.#checkKnot();
+        this.#lentNow = got?.value;
+        return got;
+      },
+      enlist: (place) => {
+        stock.waiters.add(place);
+        stock.serve();
+      },
+    };
   }
 
   /** @internal For `Shared`: what the program calls to borrow. */
@@ -146,8 +163,12 @@ export class Pool<T> implements AsyncDisposable {
    */
   async run<R>(body: (item: T) => R | PromiseLike<R>): Promise<R> {
     checkCoroutine("`pool.run`", body);
-    using loan = await this.#acquire();
-    return await body(loan.item);
+    const loan = await this.#acquire();
+    try {
+      return await body(loan.item);
+    } finally {
+      loan[Symbol.dispose](); // by hand: what `using` is compiled to costs more (bench: pool)
+    }
   }
 
   /** Who has borrowed something, in the order in which they did. */
@@ -181,7 +202,7 @@ export class Pool<T> implements AsyncDisposable {
   async close(): Promise<void> {
     this.#stock.close();
     const { keeper, subject } = this.#stock;
-    if (keeper !== undefined) await keeper;
+    if (keeper !== undefined) await keeper.task;
     else await completed(here(), subject, undefined);
   }
 
@@ -200,15 +221,7 @@ export class Pool<T> implements AsyncDisposable {
 
   /** @internal For `select`: `acquire`. It waits for others as well, so it ties no knot. */
   [operation](): Operation<Loan<T>> {
-    this.#borrowing ??= {
-      subject: this.#stock.subject,
-      attempt: (caller) => this.#attempt(caller),
-      enlist: (place) => {
-        this.#stock.waiters.add(place);
-        this.#stock.serve();
-      },
-    };
-    return this.#borrowing;
+    return { ...this.#acquiring, attempt: (caller) => this.#attempt(caller) };
   }
 
   /** @internal */
@@ -236,18 +249,11 @@ export class Pool<T> implements AsyncDisposable {
   }
 
   #acquire(): Promise<Loan<T>> {
-    let fresh: Lent<T> | undefined;
-    const { subject, enlist } = this[operation]();
-    const attempt = (caller: Caller): Got<Lent<T>> | undefined => {
-      const got = this.#attempt(caller);
-      if (got === undefined) this.#checkKnot();
-      fresh = got?.value;
-      return got;
-    };
-    const borrowed = perform<Loan<T>>({ subject, enlist, attempt }, true);
-    if (fresh === undefined || this.#stock.lent.size < this.max) return borrowed;
+    const borrowed = perform<Loan<T>>(this.#acquiring, true);
+    const loan = this.#lentNow; // #acquiring sets it
+    this.#lentNow = undefined;
+    if (loan === undefined || this.#stock.lent.size < this.max) return borrowed;
     // Only now can somebody wait for this loan in vain.
-    const loan: Lent<T> = fresh;
     loan.isFresh = true;
     borrowed.then(() => {
       loan.isFresh = false;
@@ -266,14 +272,14 @@ export class Pool<T> implements AsyncDisposable {
   /** @throws DeadlockError where waiting would be in vain. */
   #checkKnot(): void {
     const { lent, subject, description } = this.#stock;
-    const holders = subject.waitsOn();
-    if (lent.size < this.max || holders.length < lent.size) return;
-    const scope = here();
-    for (const { isFresh, task } of lent) if (isFresh && task === scope.task) return;
-    const tasks = knotWith(scope, holders);
+    const asking = lent.size < this.max ? undefined : onlyBranchOf(here());
+    if (asking === undefined) return;
+    for (const { isFresh, task } of lent)
+      if (task === asking ? isFresh : task === undefined || canGoOn(task)) return;
+    const tasks = knotWith(asking, subject.waitsOn());
     if (tasks === undefined) return;
     const lines = tasks.map((task) => {
-      const waits = task === scope.task ? [subject.describeWait()] : task.waitingFor();
+      const waits = task === asking ? [subject.describeWait()] : task.waitingFor();
       return `${task.describe()} waits for ${waits.join(", ")}`;
     });
     const title = `everyone who holds an item of ${description} waits for one more, or for somebody who does`;

@@ -34,17 +34,17 @@ import { amount, anything, finiteCount, needed, settle } from "./settings.ts";
 
 /** What `new RateLimiter` takes. */
 export interface RateLimiterOptions extends SyncOptions {
-  /** How many in `per` seconds. */
+  /** How many turns there are in `per` seconds. */
   readonly rate: number;
-  /** Seconds. @default 1 */
+  /** The seconds that `rate` is for. @default 1 */
   readonly per?: number | undefined;
-  /** How many at once after a pause. @default 1 */
+  /** How many turns may come at once after a pause. @default 1 */
   readonly burst?: number | undefined;
 }
 
 /** What `limiter.run` takes. */
 export interface WeightOption {
-  /** For how many it counts. @default 1 */
+  /** How many turns it takes. @default 1 */
   readonly weight?: number | undefined;
 }
 

@@ -4,7 +4,7 @@
  * promise to close it: a completed wait wins, and there is no other wait in between.
  */
 
-import { checkCoroutine, InvalidStateError } from "../errors/errors.ts";
+import { argumentError, checkCoroutine, InvalidStateError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
@@ -85,6 +85,12 @@ export function resource<T>(
   return new Resource(acquire, release, settle("`resource`", options, RELEASE));
 }
 
+/** @throws TypeError in the name of `api`. */
+export function checkResource(api: string, value: unknown): void {
+  const cure = "Make one with `resource(open, close)`";
+  if (!(value instanceof Resource)) throw argumentError(api, "a resource", value, cure);
+}
+
 /** What the body of `resources` gets: opens things for the rest of the block. */
 export class ResourceScope {
   readonly #releases: ((ended: Ended) => Promise<void>)[] = [];
@@ -95,6 +101,7 @@ export class ResourceScope {
    * nothing to close. Rejects with an InvalidStateError when the block has ended.
    */
   async open<T>(resource: Resource<T>): Promise<T> {
+    checkResource("`scope.open`", resource);
     this.#checkOpen("open");
     const item = await resource.open();
     if (this.#closed) {
@@ -110,9 +117,12 @@ export class ResourceScope {
    * @throws InvalidStateError when the block has ended.
    */
   use<T extends AsyncDisposable | Disposable>(item: T): T {
-    this.defer(() =>
-      Symbol.asyncDispose in item ? item[Symbol.asyncDispose]() : item[Symbol.dispose](),
-    );
+    const { [Symbol.asyncDispose]: asynchronous, [Symbol.dispose]: synchronous } = (item ??
+      {}) as Partial<AsyncDisposable & Disposable>;
+    const dispose: unknown = asynchronous ?? synchronous;
+    if (typeof dispose !== "function")
+      throw argumentError("`scope.use`", "something that can be disposed of", item);
+    this.defer(() => dispose.call(item));
     return item;
   }
 

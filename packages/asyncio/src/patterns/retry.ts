@@ -16,7 +16,7 @@ import { amount, callback, countOr0, instanceOf, type Rule, settle, signal } fro
 export interface RetryOptions extends SignalOption {
   /** Shared by many calls: it refuses a retry when too many of all calls are retries. */
   readonly budget?: RetryBudget | undefined;
-  /** Told of each failure after which there is another attempt, in `step.delay` seconds. */
+  /** Called with each failure after which there is another attempt, in `step.delay` seconds. */
   readonly onRetry?:
     | ((error: unknown, step: Step & { readonly delay: number }) => void)
     | undefined;
@@ -107,11 +107,11 @@ export async function repeat<T>(
 
 /** What `new RetryBudget` takes. */
 export interface RetryBudgetOptions {
-  /** How many retries there may be for each call. @default 0.2 */
+  /** How many retries are allowed for each call. @default 0.2 */
   readonly ratio?: number | undefined;
-  /** How many there may be in any case. @default 10 */
+  /** How many retries are allowed however few calls there are. @default 10 */
   readonly min?: number | undefined;
-  /** Seconds that calls and retries count. @default 10 */
+  /** Seconds for which a call or a retry counts. @default 10 */
   readonly per?: number | undefined;
 }
 

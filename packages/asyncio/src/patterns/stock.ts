@@ -21,24 +21,20 @@
  */
 
 import { InvalidStateError } from "../errors/errors.ts";
-import { cancelIfDue } from "../kernel/delivery.ts";
 import { here } from "../kernel/operation.ts";
-import { park, type Scope } from "../kernel/scope.ts";
+import type { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import { type Wait, WaitList } from "../kernel/wait.ts";
+import { WaitList } from "../kernel/wait.ts";
 import { contextStorage } from "../ports/context-storage.ts";
 import type { Timer } from "../structures/timers.ts";
 import { describeSync } from "../sync/lock.ts";
 import type { AnyHolder } from "../tasks/knot.ts";
-import { TaskGroup } from "../tasks/task-group.ts";
+import type { TaskGroup } from "../tasks/task-group.ts";
+import { Keeper, type Kept } from "./keeper.ts";
 import { type Item, Lent } from "./loan.ts";
 import { type Ended, RETURNED } from "./release.ts";
 import type { Resource } from "./resource.ts";
 import { type Course, courseOf, type Delay } from "./schedule.ts";
-import { instanceOf, type Rule } from "./settings.ts";
-
-/** The option `owner`, wherever something is kept open. */
-export const OWNER: Rule = instanceOf(() => TaskGroup, "a task group");
 
 /** What a stock is to do; the options of the pool, each with a value. */
 interface StockOptions<T> {
@@ -80,8 +76,8 @@ export class Stock<T> {
   #reopensAt = Number.NEGATIVE_INFINITY;
   /** For the next idle item to go, or the next attempt to open. */
   #timer: Timer | undefined = undefined;
-  keeper: Task<void> | undefined = undefined;
-  #keeping: Wait<void> | undefined = undefined;
+  keeper: Keeper | undefined = undefined;
+  readonly #role: Kept;
   readonly subject: AnyHolder & { describeWait(): string } = {
     needsOne: true,
     describeWait: () =>
@@ -93,6 +89,15 @@ export class Stock<T> {
     this.#resource = resource;
     this.options = options;
     this.description = describeSync("pool", options.name);
+    this.#role = {
+      name: this.description,
+      describeWait: () =>
+        this.isClosed
+          ? `${this.description} to end, ${this.describeHolders()}`
+          : `the end of ${this.description}`,
+      waitsOn: () => (this.isClosed ? this.subject.waitsOn() : []),
+      cancelled: () => this.close(),
+    };
   }
 
   // --- lending
@@ -118,24 +123,15 @@ export class Stock<T> {
 
   /** Begins what is needed for those who wait, and for `min`. */
   serve(): void {
-    while (this.waiters.length > this.opening.size + this.busy) {
-      const now = this.#now();
-      const item = this.#take(now);
-      if (item !== undefined) this.#hand(item, now);
-      else {
-        const unsure = this.idle.pop();
-        if (unsure !== undefined)
-          this.#try("check", unsure, async () => await this.options.check?.(unsure.value));
-        else if (!this.#open()) break;
-      }
-    }
+    while (this.waiters.length > this.opening.size + this.busy)
+      if (!this.#handIdle() && !this.#open()) break;
     while (this.keeper !== undefined && this.#kept < this.options.min) if (!this.#open()) break;
     const isWanted = !this.isClosed && this.waiters.length + this.options.min > 0;
     if (isWanted || this.#kept + this.closing > 0) return;
     if (this.#timer !== undefined) this.#home.loop.cancelTimer(this.#timer);
     this.#timer = undefined;
+    this.keeper?.end();
     if (!this.isClosed) this.keeper = undefined; // the next one who wants an item brings another
-    this.#keeping?.joined(undefined);
   }
 
   /** Lends and opens nothing any more, and closes what is not lent. */
@@ -180,6 +176,18 @@ export class Stock<T> {
       }
     }
     return undefined;
+  }
+
+  /** Hands an idle item to the first in line, or checks one for him; false if none is idle. */
+  #handIdle(): boolean {
+    if (this.idle.length === 0) return false; // does not look at the clock (bench: pool)
+    const now = this.#now();
+    const item = this.#take(now);
+    if (item !== undefined) return this.#hand(item, now);
+    const unsure = this.idle.pop();
+    if (unsure === undefined) return false;
+    this.#try("check", unsure, async () => await this.options.check?.(unsure.value));
+    return true;
   }
 
   #lendTo(task: Task<unknown> | undefined, item: Item<T>, now: number): Lent<T> {
@@ -284,15 +292,8 @@ export class Stock<T> {
 
   /** Has a keeper from now on; false where the owner or the run has ended: all are told. */
   #begin(): boolean {
-    const { description: name, options } = this;
-    const { loop } = this.#home;
-    const keep = (): Promise<void> => this.#waitForEnd();
-    const owner = options.owner as TaskGroup | undefined; // OWNER has checked it
     try {
-      loop.checkOpen(this.call);
-      this.keeper ??= this.#enterHome(
-        () => owner?.createTaskFor(this.call, keep, { name }) ?? new Task(loop, keep, { name }),
-      );
+      this.keeper ??= this.#enterHome(() => new Keeper(this.call, this.#role, this.options.owner));
       return true;
     } catch (error) {
       this.waiters.failAll(() => error);
@@ -314,26 +315,6 @@ export class Stock<T> {
         this.serve();
       },
     });
-  }
-
-  async #waitForEnd(): Promise<void> {
-    const scope = here();
-    const isOver = this.isClosed && this.#kept + this.closing === 0;
-    if (isOver || this.keeper !== scope.task) return; // it was not needed for long
-    const subject = {
-      describeWait: () =>
-        this.isClosed
-          ? `${this.description} to end, ${this.describeHolders()}`
-          : `the end of ${this.description}`,
-      waitsOn: () => (this.isClosed ? this.subject.waitsOn() : []),
-    };
-    const keeping = park<void>(scope, subject, () => {
-      this.close();
-      return false;
-    });
-    this.#keeping = keeping;
-    cancelIfDue(keeping as Wait);
-    await keeping.promise.catch(() => {}); // it has done what it was told to
   }
 
   /** One for all: where it is set for an earlier moment, it is set again then. */

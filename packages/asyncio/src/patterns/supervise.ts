@@ -53,13 +53,13 @@ export interface ChildSpec {
    * failure. @default "permanent"
    */
   readonly restart?: "permanent" | "transient" | "temporary" | undefined;
-  /** Seconds that it has to become ready; more are a failure. @default Infinity */
+  /** Seconds that the child has to become ready; then it has failed. @default Infinity */
   readonly startDelay?: number | undefined;
   /** Seconds that it has to end when it is stopped; then it is left behind. @default 5 */
   readonly stopDelay?: number | undefined;
   /**
-   * How long after each of several ends in a row it is started again, from the first one on when it
-   * has run for `period` seconds. @default exponential(0.1).capped(10).jittered(0.5)
+   * How long it takes until the child is started again: a delay for each end in a row. They begin
+   * anew once it has run for `period` seconds. @default exponential(0.1).capped(10).jittered(0.5)
    */
   readonly delays?: Delays | undefined;
 }
@@ -70,7 +70,7 @@ export interface SuperviseOptions extends SignalOption {
   readonly name?: string | undefined;
   /** How many restarts of all children it allows within `period` seconds. @default 3 */
   readonly intensity?: number | undefined;
-  /** Seconds. @default 10 */
+  /** The seconds that `intensity` is for. @default 10 */
   readonly period?: number | undefined;
   /** Called once, when all children are ready. */
   readonly onReady?: (() => void) | undefined;

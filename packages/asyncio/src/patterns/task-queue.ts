@@ -19,19 +19,16 @@ import {
 } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import { currentContext } from "../kernel/context.ts";
-import { cancelIfDue } from "../kernel/delivery.ts";
 import { here } from "../kernel/operation.ts";
-import { park, Scope } from "../kernel/scope.ts";
+import { Scope } from "../kernel/scope.ts";
 import type { Place } from "../kernel/selectable.ts";
-import type { Coroutine, Task, TaskOptions } from "../kernel/task.ts";
-import type { Wait } from "../kernel/wait.ts";
+import type { Coroutine } from "../kernel/task.ts";
 import { describeSync } from "../sync/lock.ts";
 import { bindTask } from "../tasks/abort.ts";
-import { createTask } from "../tasks/create-task.ts";
-import { TaskGroup } from "../tasks/task-group.ts";
-import { timeout } from "../tasks/timeouts.ts";
-import { Job, type JobDetails, type JobOwner } from "./job.ts";
+import type { TaskGroup } from "../tasks/task-group.ts";
+import { Job, type JobDetails, type JobOptions, type JobOwner } from "./job.ts";
 import { JobLine } from "./job-line.ts";
+import { Keeper, type Kept, OWNER } from "./keeper.ts";
 import type { Idling } from "./keyed.ts";
 import { DONE, perform } from "./perform.ts";
 import { RateLimiter } from "./rate-limiter.ts";
@@ -51,26 +48,18 @@ import {
 export interface TaskQueueOptions {
   /** How many jobs run at a time. 0 starts none. @default Infinity */
   readonly limit?: number | undefined;
-  /** Waited for before each job, which has its place meanwhile. */
+  /** How often jobs begin. A job that waits for the rate has its place already. */
   readonly rate?: RateLimiter | undefined;
   /** Seconds that each job has, from its first step. @default Infinity */
   readonly timeout?: number | undefined;
   /** Begins paused, until `resume`. @default false */
   readonly paused?: boolean | undefined;
-  /** Told of each failure, which then counts as seen. @default whoever awaits the job */
+  /** Called with each failure, which then counts as seen. @default whoever awaits the job */
   readonly onError?: ((error: unknown, job: Job<unknown>) => void) | undefined;
   /** The group that waits for the jobs, and cancels them with itself. @default the run */
   readonly owner?: Pick<TaskGroup, "createTask"> | undefined;
   /** What reports and errors call it. */
   readonly name?: string | undefined;
-}
-
-/** What `queue.add` takes. */
-export interface JobOptions extends Omit<TaskOptions, "eagerStart"> {
-  /** The least first; of equal ones the one that was added first. @default 0 */
-  readonly priority?: number | undefined;
-  /** Seconds that it has, from its first step. @default that of the queue */
-  readonly timeout?: number | undefined;
 }
 
 const OPTIONS = {
@@ -79,7 +68,7 @@ const OPTIONS = {
   timeout: [seconds, Number.POSITIVE_INFINITY],
   paused: [flag, false],
   onError: callback,
-  owner: instanceOf(() => TaskGroup, "a task group"),
+  owner: OWNER,
   name: anything,
 } as const;
 const priority: Rule = {
@@ -121,15 +110,10 @@ export class TaskQueue implements AsyncDisposable, Idling {
   /** The job that waits for the rate: no other one begins meanwhile. */
   #pacing: Job<unknown> | undefined = undefined;
   #closed = false;
-  #keeper: Task<void> | undefined = undefined;
-  /** The keeper waits. */
-  #join: Wait<void> | undefined = undefined;
+  #keeper: Keeper | undefined = undefined;
   /** Those who wait until fewer than `offer` are in line, or until it is idle: 0. */
   readonly #waits: Set<Place> = new Set();
-  readonly #subject = {
-    describeWait: (): string => this.#describe(),
-    waitsOn: (): Task<unknown>[] => [...this.#running],
-  };
+  readonly #kept: Kept;
   readonly #jobOwner: JobOwner;
 
   constructor(options?: TaskQueueOptions) {
@@ -140,12 +124,18 @@ export class TaskQueue implements AsyncDisposable, Idling {
     this.#details = this.#detailsOf(api, { timeout });
     this.#limit = limit;
     this.name = name;
+    this.#kept = {
+      name: name ?? "a TaskQueue",
+      describeWait: () => this.#describe(),
+      waitsOn: () => this.#running,
+      cancelled: (cancellation) => this.#cancelJobs(cancellation),
+    };
     if (paused) this.pause();
     const { loop } = here();
     const lineScope = new Scope(loop, { label: "a job in line", context: currentContext() });
     lineScope.closed = true;
     this.#jobOwner = {
-      keeper: () => this.#keeper?.scope,
+      keeper: () => this.#keeper?.task.scope,
       lineScope,
       bodyOf: (job, body) => this.#bodyOf(job, body),
       leave: (job) => this.#line.remove(job),
@@ -245,7 +235,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
   /** With 0, until it is idle. */
   async #until(size: number): Promise<void> {
     await perform<undefined>({
-      subject: this.#subject,
+      subject: this.#kept,
       attempt: () => (this.#isBelow(size) ? DONE : undefined),
       enlist: (place) => {
         place.offer = size;
@@ -295,8 +285,10 @@ export class TaskQueue implements AsyncDisposable, Idling {
 
   #start(job: Job<unknown>): void {
     this.#running.add(job);
-    if (this.#options.rate !== undefined) this.#pacing = job;
+    const isPaced = this.#options.rate !== undefined;
+    if (isPaced) this.#pacing = job;
     job.start();
+    if (!isPaced) job.limitTime();
   }
 
   /** Begins those whose turn it is. Tells those who wait for the queue how it stands. */
@@ -310,16 +302,13 @@ export class TaskQueue implements AsyncDisposable, Idling {
     for (const wait of this.#waits)
       if (this.#isBelow(wait.offer as number) && this.#waits.delete(wait)) wait.resume(undefined); // see #until
     if (!this.idle) return;
+    this.#keeper?.end();
     this.#keeper = undefined;
-    this.#join?.joined();
-    this.#join = undefined;
   }
 
   #bodyOf<T>(job: Job<T>, body: Coroutine<T>): Coroutine<T> {
-    const limit = job.details.timeout;
     const { rate } = this.#options;
-    const run = limit === Number.POSITIVE_INFINITY ? body : () => timeout(limit, body);
-    if (rate === undefined) return run;
+    if (rate === undefined) return body;
     return async () => {
       try {
         await rate.take();
@@ -327,7 +316,8 @@ export class TaskQueue implements AsyncDisposable, Idling {
         if (this.#pacing === job) this.#pacing = undefined; // one that was given up has another behind it
         this.#serve();
       }
-      return await run();
+      job.limitTime();
+      return await body();
     };
   }
 
@@ -362,28 +352,13 @@ export class TaskQueue implements AsyncDisposable, Idling {
   // --- the keeper
 
   #startKeeper(api: string): void {
-    const owner = this.#options.owner as TaskGroup | undefined; // it was checked
-    const options = { name: this.name ?? "a TaskQueue" };
-    const keep = (): Promise<void> => this.#keep();
-    const keeper = owner?.createTaskFor(api, keep, options) ?? createTask(keep, options);
+    const keeper = new Keeper(api, this.#kept, this.#options.owner);
     this.#keeper = keeper;
     // One that never began, as a group with a limit had no place for it, has cancelled nobody.
     const ended = (): void => {
-      if (this.#keeper === keeper) this.#cancelJobs(keeper.scope.newCancellation("group"));
+      if (this.#keeper === keeper) this.#cancelJobs(keeper.task.scope.newCancellation("group"));
     };
-    keeper.listen({ futureDone: ended });
-  }
-
-  async #keep(): Promise<void> {
-    const scope = here();
-    if (this.#keeper !== scope.task) return; // the jobs have ended before it began
-    const join = park<void>(scope, this.#subject, (_wait, cancellation) => {
-      this.#cancelJobs(cancellation);
-      return false;
-    });
-    this.#join = join;
-    cancelIfDue(join as Wait);
-    await join.promise;
+    keeper.task.listen({ futureDone: ended });
   }
 
   #cancelJobs(cancellation: Cancellation): void {
@@ -391,7 +366,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
   }
 
   #checkOpen(api: string): void {
-    const isEnding = (this.#keeper?.cancelling() ?? 0) > 0;
+    const isEnding = (this.#keeper?.task.cancelling() ?? 0) > 0;
     if (!this.#closed && !isEnding) return;
     const due = isEnding ? here().takeDue() : undefined;
     if (due !== undefined) throw new CancelledError(due);

@@ -7,12 +7,12 @@ import { checkCoroutine, InvalidStateError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import { Lock } from "../sync/lock.ts";
 import type { TaskGroup } from "../tasks/task-group.ts";
+import { OWNER } from "./keeper.ts";
 import type { Loan } from "./loan.ts";
 import { Pool } from "./pool.ts";
-import type { Resource } from "./resource.ts";
+import { checkResource, type Resource } from "./resource.ts";
 import { anything, seconds, settle } from "./settings.ts";
 import { singleFlight } from "./single-flight.ts";
-import { OWNER } from "./stock.ts";
 
 /** What `new Shared` takes. */
 export interface SharedOptions {
@@ -48,7 +48,9 @@ export class Shared<T> implements AsyncDisposable {
   #users = 0;
 
   constructor(resource: Resource<T>, options?: SharedOptions) {
-    const pool = new Pool(resource, { max: 1, ...settle("`new Shared`", options, OPTIONS) });
+    const api = "`new Shared`";
+    checkResource(api, resource);
+    const pool = new Pool(resource, { max: 1, ...settle(api, options, OPTIONS) });
     pool.call = "`shared.run`";
     this.#pool = pool;
     // A flight that all have left may succeed all the same: the next one looks before it borrows.

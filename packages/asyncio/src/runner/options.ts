@@ -17,7 +17,7 @@ export interface RunOptions {
   readonly loop?: EventLoop | undefined;
   /** Which signals cancel main; false for none. @default ["SIGINT", "SIGTERM"] */
   readonly signals?: readonly SignalName[] | false | undefined;
-  /** Seconds between a cancellation and its insisting repetition. @default 5 */
+  /** Seconds to clean up in after a cancellation; then each operation rejects. @default 5 */
   readonly cancelGrace?: number | undefined;
   /**
    * Seconds that tasks which main has left behind get to end, after they were cancelled. Then they

@@ -157,7 +157,7 @@ export class ForeignStream implements Sided, Watched {
    */
   #pullAgain(source: Source): void {
     this.#isPulling = true;
-    this.#sourceScope.loop.turn(this.#sourceScope).then(() => {
+    this.#sourceScope.loop.nextTurn(this.#sourceScope).then(() => {
       this.#isPulling = false;
       // The next read asks again, if the one that waited has given up.
       if (this.#source !== undefined && this.#reading.isWaiting) this.#pull(source);

@@ -10,6 +10,7 @@
  */
 
 import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import type { Names } from "../errors/options.ts";
 import { isThenable } from "../errors/render.ts";
 import { openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
@@ -32,6 +33,7 @@ import {
 import {
   type BytesOption,
   type EncodingOption,
+  type PieceDecoders,
   pieceDecoders,
   TEXT,
   type TextOptions,
@@ -76,6 +78,33 @@ export async function readSoon(
   } finally {
     loop.cancelTimer(timer);
   }
+}
+
+/**
+ * The options that were checked last, and what they gave. A parser has the same for all its calls,
+ * and to check them costs more than a field (bench: Redis-like). None with a limit.
+ */
+let checked: TextOptions | undefined;
+let checkedEncoding: string | undefined;
+let checkedDecoders: PieceDecoders | undefined;
+
+/** @throws TypeError, RangeError unless `options` are some of `names`, with an encoding. */
+function decodersOf(
+  api: string,
+  options: (TextOptions & LimitOption) | undefined,
+  names: Names<TextOptions>,
+): PieceDecoders | undefined {
+  if (options === undefined) return undefined;
+  if (options === checked && options.encoding === checkedEncoding && !("limit" in options))
+    return checkedDecoders;
+  checkOptions(api, options, names);
+  const { encoding } = options;
+  const decoders = encoding === undefined ? undefined : pieceDecoders(api, encoding);
+  if ("limit" in options) return decoders;
+  checked = options;
+  checkedEncoding = encoding;
+  checkedDecoders = decoders;
+  return decoders;
 }
 
 /** Makes a message of what is buffered. */
@@ -146,11 +175,10 @@ export class ParserInput {
   readExactly(count: number, options?: BytesOption): Uint8Array;
   readExactly(count: number, options?: TextOptions): Uint8Array | string {
     const api = "`input.readExactly`";
-    checkOptions(api, options, TEXT);
-    const encoding = options?.encoding;
+    const decoders = decodersOf(api, options, TEXT);
     const start = this.#skip(api, count);
-    if (encoding === undefined) return this.#buffer.piece(start, this.#at);
-    return this.#buffer.text(start, this.#at, pieceDecoders(api, encoding).others);
+    if (decoders === undefined) return this.#buffer.piece(start, this.#at);
+    return this.#buffer.text(start, this.#at, decoders.others);
   }
 
   /** Takes exactly `count` bytes, and gives none of them. */
@@ -224,10 +252,9 @@ export class ParserInput {
 
   #search(api: string, search: Search, options?: LimitOption & TextOptions): Uint8Array | string {
     this.#checkOpen();
-    checkOptions(api, options, READING);
-    const { limit = this.#limit, encoding } = options ?? NO_OPTIONS;
+    const decoders = decodersOf(api, options, READING);
+    const { limit = this.#limit } = options ?? NO_OPTIONS;
     if (limit !== this.#limit) checkLimit(api, limit);
-    const decoders = encoding === undefined ? undefined : pieceDecoders(api, encoding);
     const buffer = this.#buffer;
     const start = this.#at;
     const match = find(buffer, search, start);

@@ -26,15 +26,21 @@ interface Need {
   readonly on: readonly AnyTask[];
 }
 
-/**
- * The tasks of the knot that is tied when the running code of `scope` waits for one of `holders`,
- * itself first; undefined if somebody can go on. Where the first holder can, it costs next to
- * nothing.
- */
-export function knotWith(scope: Scope, holders: readonly AnyTask[]): AnyTask[] | undefined {
+/** The task whose only branch is the running code of `scope`: others can tie no knot. */
+export function onlyBranchOf(scope: Scope): AnyTask | undefined {
   const { task } = scope;
-  if (task === undefined || hasBranches(scope) || task.scope.parkedWaits(1).length > 0)
-    return undefined;
+  if (task === undefined || task.scope.parkedWaits(1).length > 0) return undefined;
+  return hasBranches(scope) ? undefined : task;
+}
+
+/** Whether `task` can go on, or that cannot be known. */
+export const canGoOn = (task: AnyTask): boolean => needOf(task) === undefined;
+
+/**
+ * The tasks of the knot that is tied when `task`, with its only branch, waits for one of `holders`,
+ * itself first; undefined if somebody can go on.
+ */
+export function knotWith(task: AnyTask, holders: readonly AnyTask[]): AnyTask[] | undefined {
   const needs = new Map<AnyTask, Need>([[task, { needsOne: true, on: holders }]]);
   const found: AnyTask[] = [...holders];
   for (const one of found) {

@@ -60,7 +60,8 @@ export type Selected<C> = C extends readonly unknown[]
 /** What `select` takes. */
 export interface SelectOptions extends SignalOption {
   /**
-   * Of several cases that can take effect, begins to look at another one each time. @default false
+   * Begins with another case in each call, so that none of several that can always take effect
+   * starves the others. @default false
    */
   readonly fair?: boolean | undefined;
 }

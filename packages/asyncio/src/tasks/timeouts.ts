@@ -287,7 +287,7 @@ export interface CancelScopeOptions extends SignalOption {
   readonly deadline?: number | undefined;
   /** Keeps the cancellations of the scopes around it out of the body. @default false */
   readonly shield?: boolean | undefined;
-  /** Seconds. @default that of the loop */
+  /** Seconds to clean up in after a cancellation. @default that of the loop */
   readonly cancelGrace?: number | undefined;
 }
 

@@ -1,5 +1,6 @@
 // What the tests of executors run in workers.
 
+import { writeSync } from "node:fs";
 import { ExceptionGroup, sleep, TimeoutError, timeLeft } from "../../src/index.ts";
 import {
   checkCancelled,
@@ -329,3 +330,10 @@ export async function sendGarbage(): Promise<string> {
   }
   return "still here";
 }
+
+/** Into the pipe that the thread of a process sends its results by. */
+export function writeGarbage(): void {
+  writeSync(5, Buffer.alloc(1000, 7));
+}
+
+export const call = async (fn: () => Promise<unknown>): Promise<boolean> => (await fn()) !== null;

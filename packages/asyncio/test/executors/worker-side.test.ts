@@ -46,10 +46,15 @@ test("a thread that is interrupted while it sends an outcome goes on, and the ou
   const memory = new SharedMemory();
   const results: unknown[] = [];
   const drain = () => memory.drain((seq, _seconds, value) => results.push([seq, value]));
-  const side = new WorkerSide(port as unknown as MessagePort, memory, () => undefined);
+  const side = new WorkerSide({
+    port: port as unknown as MessagePort,
+    memory,
+    receive: () => undefined,
+    isInProcess: false,
+    wire: undefined,
+  });
   await side.begin({ pool: "pool", warm: [], initializer: undefined });
   const job = (seq: number) => {
-    memory.sent(seq);
     const extras = { attempt: 1, isInterruptible: true };
     const definitions = [[0, "node:path", basename.name]];
     port.emit("message", [toWorker.job, definitions, [seq, 0, seq, ["/a/b"], extras]]);

@@ -287,7 +287,7 @@ export class Patterns {
         const ticket = this.#ways.nextTicket();
         const job = queue.add(() => this.#hold(known, ticket, () => this.#body(step)));
         // One that nobody awaits belongs to the queue, which reports its failure.
-        if (step.delay < 0.5) await this.#ways.op(() => job.then());
+        if (step.delay < 0.5) await this.#ways.op(async () => await job);
       }),
 
     queueControl: async ({ which, delay }) => {

@@ -146,6 +146,20 @@ test("wrong arguments are refused", () => {
   assert.throws(() => new Keyed(undefined as never), /a function that makes one/);
   assert.throws(() => new Keyed(make, { idle: Number.NaN }), RangeError);
   for (const max of [0, 1.5, Number.NaN]) assert.throws(() => new Keyed(make, { max }), RangeError);
+  const madeBy = (make: () => unknown) => () => new Keyed(make as () => asyncio.Lock).for("key");
+  const expects = /^TypeError: `keyed.for` expects something from its function that tells whether/;
+  assert.throws(
+    madeBy(() => undefined),
+    expects,
+  );
+  assert.throws(
+    madeBy(() => new Map()),
+    expects,
+  );
+  assert.throws(
+    madeBy(async () => new asyncio.Lock()),
+    /it cannot be async/,
+  );
 });
 
 test(

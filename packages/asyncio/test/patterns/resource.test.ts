@@ -303,3 +303,18 @@ test("two blocks side by side under every schedule", async () => {
     assert.equal(count("open"), count("close"));
   });
 });
+
+test("what cannot be opened or disposed of is refused in the call", async () => {
+  const inScope = (call: "open" | "use", value: unknown) =>
+    resources(async (scope) => await scope[call](value as never));
+
+  await assert.rejects(
+    inScope("open", async () => 5),
+    /^TypeError: `scope.open` expects a resource, got .*\. Make one with `resource\(open, close\)`/,
+  );
+  for (const value of [5, {}, undefined, null])
+    await assert.rejects(
+      inScope("use", value),
+      /^TypeError: `scope.use` expects something that can be disposed of, got /,
+    );
+});

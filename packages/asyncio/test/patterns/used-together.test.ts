@@ -232,3 +232,9 @@ test("who comes while the only other user leaves gets it, in any schedule", asyn
     { iterations: 300 },
   );
 });
+
+test("what is no resource is refused in its own name", () => {
+  const open = async () => 5;
+
+  assert.throws(() => new Shared(open as never), /^TypeError: `new Shared` expects a resource/);
+});

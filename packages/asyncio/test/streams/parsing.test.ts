@@ -137,6 +137,36 @@ test("what a parser does not take stays for the next read, whatever that is", as
   assert.equal(text(await reader.read()), "st");
 });
 
+test("options of several calls may be one object, and what is changed in it counts", async () => {
+  await run(async () => {
+    const options: { encoding?: string; limit?: number } = { encoding: "utf-8" };
+    const reader = readerFrom([new Uint8Array([0xe9, 10, 0xe9, 10, 0xe9, 0xe9, 10])]);
+
+    const [broken, right] = (await reader.parse((input) => {
+      const first = input.readLine(options as { encoding: string });
+      options.encoding = "latin1";
+      return [first, input.readLine(options as { encoding: string })];
+    })) as string[];
+    options.limit = 1;
+    const long = await rejection(
+      reader.parse((input) => input.readLine(options as { encoding: string })),
+    );
+    const unknown = await rejection(
+      reader.parse((input) => input.readExactly(1, options as { encoding: string })),
+    );
+    delete options.limit;
+    options.encoding = "klingon";
+    const wrong = await rejection(
+      reader.parse((input) => input.readLine(options as { encoding: string })),
+    );
+
+    assert.deepEqual([broken, right], ["\ufffd", "\u00e9"]);
+    assert.ok(long instanceof asyncio.LimitOverrunError);
+    assert.ok(unknown instanceof TypeError);
+    assert.ok(wrong instanceof RangeError);
+  });
+});
+
 test("fields are bytes, or text in any encoding, and may be skipped", async () => {
   const latin1 = { encoding: "latin1" } as const;
   const reader = readerFrom([new Uint8Array([0xe9, 59]), "a\r\nb\r\n", "one&;", "rest"]);

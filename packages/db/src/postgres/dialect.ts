@@ -12,12 +12,13 @@ export const dialect: Dialect = {
     if (isolation !== undefined && LEVELS.has(isolation)) text += ` isolation level ${isolation}`;
     if (readOnly !== undefined) text += readOnly ? " read only" : " read write";
     if (deferrable === true) text += " deferrable";
-    if (seconds === Number.POSITIVE_INFINITY) return text;
+    if (seconds === Number.POSITIVE_INFINITY) return [text];
     const milliseconds = Math.min(Math.max(Math.ceil(seconds * 1000), 1), 2_147_483_647);
-    return (
-      `${text}; set local statement_timeout = ${milliseconds}; ` +
-      `set local idle_in_transaction_session_timeout = ${milliseconds}`
-    );
+    return [
+      text,
+      `set local statement_timeout = ${milliseconds}`,
+      `set local idle_in_transaction_session_timeout = ${milliseconds}`,
+    ];
   },
   isCancelled: (error) => error instanceof DatabaseError && error.sqlstate === "57014",
   placeholder: (index) => `$${index}`,

@@ -4,10 +4,13 @@
  */
 
 import type { Answer, Request, Statement, Status } from "../driver.ts";
+import { ValueError } from "../errors.ts";
+import type { Packet } from "./packet.ts";
 import { refusal } from "./refusal.ts";
 import { RowReader } from "./rows.ts";
-import type { ServerError, Submittable, Wire, WireField } from "./shape.ts";
+import type { ServerError } from "./shape.ts";
 import { encode, type TypeTable } from "./values.ts";
+import type { Wire, WireField } from "./wire.ts";
 
 /** A statement that the server has prepared. */
 export interface Prepared {
@@ -21,8 +24,13 @@ export interface Prepared {
 /** What an exchange needs of its connection. */
 export interface Plans {
   readonly status: Status;
+  readonly wire: Wire;
+  readonly packet: Packet;
+  readonly types: TypeTable;
+  /** How the rows of open cursors are read. */
+  readonly cursors: Map<string, RowReader>;
   /** The statement as the server has it, or is to have it (`known` is false). */
-  preparedAs(statement: Statement): { readonly known: boolean; readonly statement: Prepared };
+  preparedAs(statement: Statement): { readonly known: boolean; readonly prepared: Prepared };
   /** The name of a statement that is to be closed to make room. */
   evicted(): string | undefined;
   forget(statement: Statement): void;
@@ -34,141 +42,182 @@ export interface Plans {
 
 export type Done = (error: unknown, answers: readonly Answer[]) => void;
 
+/** A statement of a request, as it was sent. */
+interface Step {
+  /** Undefined for one that only goes before the request. */
+  readonly statement: Statement | undefined;
+  readonly prepared: Prepared | undefined;
+  /** Whether the server was asked to parse it. */
+  readonly parses: boolean;
+}
+
+/** What has no values, and is not prepared. */
+type Encoded = readonly (string | Buffer | null)[];
+
+/** As many values as the protocol can count. */
+const MOST_VALUES = 65_535;
+
+const NOTHING: readonly never[] = [];
+
 /** One request. */
-export class Exchange implements Submittable {
+export class Exchange {
   /** What the server has refused; the connection is not ready for the next request yet. */
   refusal: ServerError | undefined = undefined;
   readonly #request: Request;
-  readonly #types: TypeTable;
+  /** What goes before it, in the same write. */
+  readonly #before: readonly string[];
   readonly #done: Done;
   readonly #connection: Plans;
-  readonly #answers: Answer[] = [];
-  /** The prepared statements of this request, in its order. */
-  #statements: (Prepared | undefined)[] = [];
-  /** The values of its statements, as they are sent. */
-  #values: readonly (readonly (string | Buffer | null)[])[] = [];
-  /** The statements that the server was asked to parse, in that order; and how many it has parsed. */
-  #parses: (Statement | undefined)[] = [];
+  #answers: Answer[] = [];
+  #steps: Step[] = [];
+  /** How many statements the server has answered, and parsed. */
+  #answered = 0;
   #parsed = 0;
   /** True the second time: whatever the server has under the names of its statements goes. */
   #parsesAnew = false;
   #rows: unknown[] = [];
   #reader: RowReader | undefined = undefined;
-  /** A value that could not be read; the rest is read away. */
+  /** A value that could not be sent or read; the rest is read away. */
   #misread: unknown = undefined;
   #isDone = false;
 
-  constructor(request: Request, types: TypeTable, done: Done, connection: Plans) {
+  constructor(request: Request, before: readonly string[], done: Done, connection: Plans) {
     this.#request = request;
-    this.#types = types;
+    this.#before = before;
     this.#done = done;
     this.#connection = connection;
   }
 
-  submit(wire: Wire): undefined {
-    const { stream } = wire;
-    stream.cork();
-    try {
-      this.#values = statementsOf(this.#request).map(({ values }) => values.map(encode));
-      this.#say(wire);
-    } catch (error) {
-      // A value that cannot be sent. Nothing was written yet: Sync alone brings the ReadyForQuery.
-      this.#misread = error;
-      wire.sync();
-    } finally {
-      stream.uncork();
+  /** Writes it. */
+  send(): void {
+    const { packet, wire } = this.#connection;
+    const request = this.#request;
+    if (request.kind === "script" || request.kind === "copyIn" || request.kind === "copyOut") {
+      const text = [...this.#before, request.text].join("; ");
+      try {
+        checkText(text);
+        packet.query(text); // brings its own ReadyForQuery
+      } catch (error) {
+        this.#misread = error;
+        packet.sync();
+      }
+    } else {
+      for (const text of this.#before) this.#askBefore(packet, text);
+      try {
+        this.#say(packet, request);
+      } catch (error) {
+        // A value that cannot be sent: nothing of the request was written. What goes before it goes.
+        this.#misread = error;
+      }
+      packet.sync();
     }
-    return undefined;
+    wire.send(packet);
   }
 
-  handleRowDescription(message: { readonly fields: readonly WireField[] }): void {
-    this.#reader = this.#readerFor(message.fields);
-    const prepared = this.#statements[this.#answers.length];
-    if (prepared !== undefined) prepared.reader = this.#reader;
+  parseComplete(): void {
+    this.#parsed++;
   }
 
-  handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
+  rowDescription(key: string, read: () => WireField[]): void {
+    const step = this.#steps[this.#answered];
+    const reader = this.#readerFor(step, key, read);
+    this.#reader = reader;
+    if (step?.prepared !== undefined) step.prepared.reader = reader;
+    if (this.#request.kind === "fetch") this.#connection.cursors.set(this.#request.cursor, reader);
+  }
+
+  dataRow(bytes: Buffer, at: number): void {
     if (this.#misread !== undefined) return;
-    this.#reader ??= this.#statements[this.#answers.length]?.reader;
+    this.#reader ??= this.#steps[this.#answered]?.prepared?.reader;
     try {
-      this.#rows.push((this.#reader as RowReader).read(message.fields)); // described before
+      this.#rows.push((this.#reader as RowReader).read(bytes, at)); // described before
     } catch (error) {
       this.#misread = error;
     }
   }
 
-  handlePortalSuspended(): void {
-    this.#answered("", true);
+  portalSuspended(): void {
+    this.#answer("", this.#rows.length, true);
   }
 
-  handleEmptyQuery(): void {
-    this.#answered("", false);
+  emptyQuery(): void {
+    this.#answer("", 0, false);
   }
 
-  handleCommandComplete(message: { readonly text: string }): void {
-    if (/^(?:DISCARD|DEALLOCATE) ALL/.test(message.text)) this.#connection.forgetAll();
-    this.#answered(message.text, false);
+  commandComplete(tag: string): void {
+    const first = tag.indexOf(" ");
+    const command = first < 0 ? tag : tag.slice(0, first);
+    const count = first < 0 ? 0 : Number(tag.slice(tag.lastIndexOf(" ") + 1));
+    if (tag === "DISCARD ALL" || tag === "DEALLOCATE ALL") this.#connection.forgetAll();
+    this.#answer(command, Number.isNaN(count) ? 0 : count, false);
   }
 
-  handleReadyForQuery(): void {
-    // The connection listens by itself: it also has to hear of this after an error.
+  refused(error: ServerError): void {
+    this.refusal ??= error;
   }
 
-  handleError(error: Error): void {
-    this.refusal ??= error as ServerError;
-  }
-
-  handleCopyInResponse(wire: Wire): void {
+  copyIn(): void {
+    const { packet, wire } = this.#connection;
     if (this.#request.kind !== "copyIn") {
-      wire.sendCopyFail("a copy has to be asked for by `copyFrom`");
+      packet.copyFail("a copy has to be asked for by `copyFrom`");
+      wire.send(packet);
       return;
     }
     const { stream } = wire;
+    const isOver = (): boolean => this.refusal !== undefined || this.#isDone;
     this.#request.ready({
       write: (bytes) => {
-        if (this.refusal === undefined && !this.#isDone) wire.sendCopyFromChunk(bytes);
+        if (!isOver()) {
+          packet.copyData(bytes);
+          wire.send(packet);
+        }
         return !stream.writableNeedDrain;
       },
       drained: (callback) => void stream.once("drain", callback),
-      end: () => this.refusal === undefined && !this.#isDone && wire.endCopyFrom(),
-      fail: (reason) => this.refusal === undefined && !this.#isDone && wire.sendCopyFail(reason),
+      end: () => {
+        if (isOver()) return;
+        packet.copyDone();
+        wire.send(packet);
+      },
+      fail: (reason) => {
+        if (isOver()) return;
+        packet.copyFail(reason);
+        wire.send(packet);
+      },
     });
   }
 
-  handleCopyData(message: { readonly chunk: Uint8Array }): void {
-    if (this.#request.kind === "copyOut") this.#request.chunk(message.chunk);
+  copyData(bytes: Uint8Array): void {
+    if (this.#request.kind === "copyOut") this.#request.chunk(bytes);
   }
 
   /** The server is ready for the next request. */
   finish(): void {
     if (this.#isDone) return;
-    if (this.#connection.status === "idle") cursors.delete(this.#connection); // they are closed
+    const { status, cursors } = this.#connection;
+    if (status === "idle" && cursors.size > 0) cursors.clear(); // the server has closed them
     if (this.refusal !== undefined) {
-      // What it has parsed it keeps, also when the statement has failed then.
-      for (const statement of this.#parses.slice(this.#parsed))
-        if (statement !== undefined) this.#connection.forget(statement);
-      if (this.#canHeal(this.refusal)) {
-        this.#heal();
-        return;
-      }
-      this.#isDone = true;
-      this.#done(refusal(this.refusal), []);
-      return;
-    }
-    this.#isDone = true;
-    if (this.#misread !== undefined) this.#done(this.#misread, []);
-    else this.#done(undefined, this.#answers);
+      this.#forgetUnparsed();
+      if (this.#canHeal(this.refusal)) this.#heal();
+      else this.#end(refusal(this.refusal), NOTHING);
+    } else if (this.#misread !== undefined) this.#end(this.#misread, NOTHING);
+    else this.#end(undefined, this.#answers);
   }
 
   lost(reason: Error): void {
-    if (this.#isDone) return;
-    this.#isDone = true;
-    this.#done(reason, []);
+    if (!this.#isDone) this.#end(reason, NOTHING);
   }
 
-  /** @internal The server has parsed a statement. */
-  parseComplete(): void {
-    this.#parsed++;
+  #end(error: unknown, answers: readonly Answer[]): void {
+    this.#isDone = true;
+    this.#done(error, answers);
+  }
+
+  /** What the server has parsed it keeps, also when the statement has failed then. */
+  #forgetUnparsed(): void {
+    const parses = this.#steps.filter((step) => step.parses);
+    for (const { prepared, statement } of parses.slice(this.#parsed))
+      if (prepared !== undefined && statement !== undefined) this.#connection.forget(statement);
   }
 
   /**
@@ -178,7 +227,7 @@ export class Exchange implements Submittable {
    */
   #canHeal({ code, routine }: ServerError): boolean {
     if (this.#parsesAnew || this.#connection.status !== "idle") return false;
-    if (!this.#statements.some((statement) => statement !== undefined)) return false;
+    if (!this.#steps.some(({ prepared }) => prepared !== undefined)) return false;
     const isOutgrown = code === "0A000" && routine === "RevalidateCachedQuery";
     return code === "26000" || code === "42P05" || isOutgrown;
   }
@@ -187,115 +236,122 @@ export class Exchange implements Submittable {
     for (const statement of statementsOf(this.#request)) this.#connection.forget(statement);
     this.refusal = undefined;
     this.#parsesAnew = true;
-    this.#statements = [];
-    this.#parses = [];
+    this.#steps = [];
+    this.#answered = 0;
     this.#parsed = 0;
-    this.#answers.length = 0;
+    this.#answers = [];
     this.#rows = [];
     this.#reader = undefined;
     this.#connection.again(this);
   }
 
-  #answered(tag: string, more: boolean): void {
-    const [command = "", ...numbers] = tag.split(" ");
-    const count = numbers.length === 0 ? 0 : Number(numbers.at(-1));
-    const fields = (this.#reader ?? this.#statements[this.#answers.length]?.reader)?.fields ?? [];
+  #answer(command: string, count: number, more: boolean): void {
+    const place = this.#answered++;
+    if (place < this.#before.length) return;
+    const prepared = this.#steps[place]?.prepared;
+    const reader = this.#reader ?? prepared?.reader;
+    if (prepared !== undefined) prepared.reader ??= NO_COLUMNS;
     const rows = this.#rows;
-    const prepared = this.#statements[this.#answers.length];
-    if (prepared !== undefined) prepared.reader ??= new RowReader([], this.#types);
-    this.#answers.push({
-      rows,
-      count: Number.isNaN(count) ? 0 : more ? rows.length : count,
-      command,
-      fields,
-      more,
-    });
+    this.#answers.push({ rows, count, command, fields: reader?.fields ?? NOTHING, more });
     this.#rows = [];
     this.#reader = undefined;
   }
 
-  #say(wire: Wire): void {
-    const request = this.#request;
+  #say(packet: Packet, request: Request): void {
     switch (request.kind) {
       case "query":
-        this.#ask(wire, request.statement, "", 0);
+        this.#ask(packet, request.statement, encodedValues(request.statement), "", 0);
         break;
-      case "batch":
-        for (const statement of request.statements) this.#ask(wire, statement, "", 0);
+      case "batch": {
+        const values = request.statements.map(encodedValues); // before anything is written
+        for (const [index, statement] of request.statements.entries())
+          this.#ask(packet, statement, values[index] ?? NOTHING, "", 0);
         break;
+      }
       case "fetch":
-        this.#fetch(wire, request);
+        this.#fetch(packet, request);
         break;
       case "close":
-        cursors.get(this.#connection)?.delete(request.cursor);
-        wire.close({ type: "P", name: request.cursor });
+        this.#connection.cursors.delete(request.cursor);
+        packet.closePortal(request.cursor);
         break;
-      default:
-        wire.query(request.text); // brings its own ReadyForQuery
-        return;
+      default: // the others are written as they are
     }
-    wire.sync();
   }
 
-  #fetch(wire: Wire, request: Request & { kind: "fetch" }): void {
+  #fetch(packet: Packet, request: Request & { kind: "fetch" }): void {
     const { cursor, statement, rows } = request;
+    const { cursors } = this.#connection;
     if (request.opens) {
-      this.#ask(wire, statement, cursor, rows);
-      const known = this.#statements[0]?.reader; // then the server does not tell the columns again
-      if (known !== undefined) this.#remember(cursor, known);
+      this.#ask(packet, statement, encodedValues(statement), cursor, rows);
+      const known = this.#steps[this.#before.length]?.prepared?.reader;
+      if (known !== undefined) cursors.set(cursor, known); // the server does not tell the columns again
     } else {
-      this.#reader = cursors.get(this.#connection)?.get(cursor);
-      wire.execute({ portal: cursor, rows });
+      this.#reader = cursors.get(cursor);
+      packet.execute(cursor, rows);
     }
   }
 
-  #ask(wire: Wire, statement: Statement, portal: string, rows: number): void {
-    const { text } = statement;
-    const values = this.#values[this.#statements.length] ?? [];
-    const isPrepared = statement.prepare && statement.parsers === undefined;
+  /** A statement that only goes before the request: its answer is not told, its failure is. */
+  #askBefore(packet: Packet, text: string): void {
+    packet.parse("", text);
+    packet.bind("", "", NOTHING);
+    packet.execute("", 0);
+    this.#steps.push({ statement: undefined, prepared: undefined, parses: true });
+  }
+
+  #ask(packet: Packet, statement: Statement, values: Encoded, portal: string, rows: number): void {
     let name = "";
     let knows = false;
-    if (isPrepared) {
-      const { known, statement: prepared } = this.#connection.preparedAs(statement);
-      ({ name } = prepared);
-      knows = known && prepared.reader !== undefined;
-      this.#statements.push(prepared);
-      if (!known) {
-        if (this.#parsesAnew) wire.close({ type: "S", name });
-        wire.parse({ name, text });
-        this.#parses.push(statement);
-      }
-      const evicted = this.#connection.evicted();
-      if (evicted !== undefined) wire.close({ type: "S", name: evicted });
-    } else {
-      this.#statements.push(undefined);
-      wire.parse({ name, text });
-      this.#parses.push(undefined);
+    let parses = true;
+    let prepared: Prepared | undefined;
+    if (statement.prepare && statement.parsers === undefined) {
+      const found = this.#connection.preparedAs(statement);
+      prepared = found.prepared;
+      name = prepared.name;
+      parses = !found.known;
+      knows = found.known && prepared.reader !== undefined;
     }
-    wire.bind({ portal, statement: name, values });
-    if (!knows) wire.describe({ type: "P", name: portal });
-    wire.execute({ portal, rows });
+    this.#steps.push({ statement, prepared, parses });
+    if (parses) {
+      if (prepared !== undefined && this.#parsesAnew) packet.closeStatement(name);
+      packet.parse(name, statement.text);
+      const evicted = prepared === undefined ? undefined : this.#connection.evicted();
+      if (evicted !== undefined) packet.closeStatement(evicted);
+    }
+    packet.bind(portal, name, values);
+    if (!knows) packet.describe(portal);
+    packet.execute(portal, rows);
   }
 
-  #readerFor(fields: readonly WireField[]): RowReader {
+  #readerFor(step: Step | undefined, key: string, read: () => WireField[]): RowReader {
     const request = this.#request;
-    const statement = statementsOf(request)[this.#answers.length];
-    const parsers = request.kind === "script" ? request.parsers : statement?.parsers;
-    const reader = new RowReader(fields, this.#types, parsers, statement?.arrays);
-    if (request.kind === "fetch") this.#remember(request.cursor, reader);
-    return reader;
-  }
-
-  #remember(cursor: string, reader: RowReader): void {
-    const known = cursors.get(this.#connection) ?? new Map();
-    cursors.set(this.#connection, known.set(cursor, reader));
+    const { types } = this.#connection;
+    const own = request.kind === "script" ? request.parsers : step?.statement?.parsers;
+    const arrays = step?.statement?.arrays === true;
+    if (own !== undefined) return new RowReader(read(), types, own, arrays);
+    return types.readerOf(key, arrays, () => new RowReader(read(), types, undefined, arrays));
   }
 }
 
-/** How the rows of open cursors are read. */
-const cursors: WeakMap<Plans, Map<string, RowReader>> = new WeakMap();
+const NO_COLUMNS: RowReader = new RowReader([], { parserOf: () => undefined });
+
+function encodedValues({ text, values }: Statement): Encoded {
+  checkText(text);
+  if (values.length > MOST_VALUES)
+    throw new ValueError(
+      `a statement takes at most ${MOST_VALUES} values, got ${values.length}. Send an array to \`any($1)\` or \`unnest($1)\`, or several statements in a \`batch\``,
+    );
+  return values.map(encode);
+}
+
+/** A text with NUL would end there, and what follows would be taken for something else. */
+function checkText(text: string): void {
+  if (text.includes("\0"))
+    throw new ValueError("the text of a statement holds NUL, which PostgreSQL cannot read");
+}
 
 function statementsOf(request: Request): readonly Statement[] {
   if (request.kind === "batch") return request.statements;
-  return request.kind === "query" || request.kind === "fetch" ? [request.statement] : [];
+  return request.kind === "query" || request.kind === "fetch" ? [request.statement] : NOTHING;
 }

@@ -1,12 +1,12 @@
-/** Rows of an answer, made of what the server sends. */
+/** Rows of an answer, made of the bytes that the server sends. */
 
 import type { Parsers } from "../driver.ts";
-import type { WireField } from "./shape.ts";
-import type { Parser, TypeTable } from "./values.ts";
+import { type Parser, readInteger, type TypeTable } from "./values.ts";
+import type { WireField } from "./wire.ts";
 
 /** Makes rows of what the server sends, for one list of columns. */
 export class RowReader {
-  readonly fields: readonly { readonly name: string; readonly type: number }[];
+  readonly fields: readonly WireField[];
   readonly #parsers: readonly (Parser | undefined)[];
   readonly #arrays: boolean;
   /** An object with all columns: copies of it share one shape. */
@@ -14,31 +14,55 @@ export class RowReader {
 
   constructor(
     fields: readonly WireField[],
-    types: TypeTable,
+    types: Pick<TypeTable, "parserOf">,
     own?: Parsers | undefined,
     arrays?: boolean | undefined,
   ) {
-    this.fields = fields.map(({ name, dataTypeID }) => ({ name, type: dataTypeID }));
-    this.#parsers = this.fields.map(({ type }) =>
+    this.fields = fields;
+    this.#parsers = fields.map(({ type }) =>
       own === undefined ? types.parserOf(type) : own(type),
     );
     this.#arrays = arrays === true;
-    this.#empty = Object.fromEntries(this.fields.map(({ name }) => [name, null]));
+    this.#empty = Object.fromEntries(fields.map(({ name }) => [name, null]));
   }
 
-  read(cells: readonly (string | null)[]): unknown {
-    if (this.#arrays) return cells.map((cell, index) => this.#value(cell, index));
-    const row: Record<string, unknown> = { ...this.#empty };
-    for (let index = 0; index < cells.length; index++) {
-      const cell = cells[index] as string | null; // as many as there are columns
-      row[(this.fields[index] as { name: string }).name] = this.#value(cell, index);
+  /** The row of a DataRow whose fields begin at `start`. */
+  read(bytes: Buffer, start: number): unknown {
+    const { fields } = this;
+    const cells: unknown[] = [];
+    const row: Record<string, unknown> = this.#arrays ? {} : { ...this.#empty };
+    const count = bytes.readInt16BE(start); // as many as there are columns
+    let at = start + 2;
+    for (let index = 0; index < count; index++) {
+      const length = bytes.readInt32BE(at);
+      at += 4;
+      let value: unknown = null;
+      if (length >= 0) {
+        value = this.#value(bytes, at, at + length, index);
+        at += length;
+      }
+      if (this.#arrays) cells.push(value);
+      else row[(fields[index] as WireField).name] = value;
     }
-    return row;
+    return this.#arrays ? cells : row;
   }
 
-  #value(cell: string | null, index: number): unknown {
-    if (cell === null) return null;
+  #value(bytes: Buffer, at: number, end: number, index: number): unknown {
     const parser = this.#parsers[index];
-    return parser === undefined ? cell : parser(cell);
+    if (parser === readInteger) return integerIn(bytes, at, end);
+    const text = bytes.toString("utf8", at, end);
+    return parser === undefined ? text : parser(text);
   }
 }
+
+/** What `readInteger` makes of the text, without the text. */
+function integerIn(bytes: Buffer, start: number, end: number): number {
+  const isNegative = bytes[start] === MINUS;
+  let value = 0;
+  for (let at = isNegative ? start + 1 : start; at < end; at++)
+    value = 10 * value + (bytes[at] as number) - ZERO; // it is in range
+  return isNegative ? -value : value;
+}
+
+const MINUS = 45;
+const ZERO = 48;

@@ -17,6 +17,7 @@ import { readJson } from "../json.ts";
 import { render } from "../options.ts";
 import { PreciseDate } from "../precise-date.ts";
 import { Json } from "../sql.ts";
+import type { RowReader } from "./rows.ts";
 
 /** Reads the text of a column. */
 export type Parser = (text: string) => unknown;
@@ -80,9 +81,9 @@ const usual: Readonly<Record<number, Parser>> = {
   [oids.bool]: (text) => text === "t",
   [oids.bytea]: readBytes,
   [oids.int8]: BigInt,
-  [oids.int2]: Number,
-  [oids.int4]: Number,
-  [oids.oid]: Number,
+  [oids.int2]: readInteger,
+  [oids.int4]: readInteger,
+  [oids.oid]: readInteger,
   [oids.float4]: Number,
   [oids.float8]: Number,
   [oids.json]: readJson,
@@ -90,9 +91,14 @@ const usual: Readonly<Record<number, Parser>> = {
   [oids.timestamptz]: readInstant,
 };
 
+/** How many readers are kept. */
+const MOST_READERS = 1000;
+
 /** Gives the parser of each type: the program's, or the usual one; undefined for text. */
 export class TypeTable {
   readonly #parsers: Map<number, Parser | undefined> = new Map();
+  /** The readers of rows that were made, by the columns as the server describes them. */
+  readonly #readers: Map<string, RowReader> = new Map();
 
   constructor(options: TypeOptions = {}) {
     for (const [type, parser] of Object.entries(usual)) this.#parsers.set(Number(type), parser);
@@ -107,6 +113,17 @@ export class TypeTable {
     return this.#parsers.get(type);
   }
 
+  /** How to read rows of the columns `key`: found out once for all who ask the same. */
+  readerOf(key: string, arrays: boolean, make: () => RowReader): RowReader {
+    const known = arrays ? `arrays${key}` : key;
+    const found = this.#readers.get(known);
+    if (found !== undefined) return found;
+    if (this.#readers.size === MOST_READERS) this.#readers.clear();
+    const made = make();
+    this.#readers.set(known, made);
+    return made;
+  }
+
   #set(name: string, how: "text" | "number" | Parser | undefined): void {
     const type = (oids as Readonly<Record<string, number>>)[name];
     const isKnown = how === "text" || how === "number" || typeof how === "function";
@@ -118,6 +135,11 @@ export class TypeTable {
     const numbered = how === "number" ? (text: string) => readNumber(text, name) : how;
     this.#parsers.set(type, numbered === "text" ? undefined : numbered);
   }
+}
+
+/** A whole number that a number of JavaScript holds for certain. */
+export function readInteger(text: string): number {
+  return Number(text);
 }
 
 /** A number, if it can hold what the server has written. */

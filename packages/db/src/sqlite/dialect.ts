@@ -6,7 +6,7 @@ import { DatabaseError } from "../errors.ts";
 export const dialect: Dialect = {
   // One transaction writes at a time, and from its beginning: none has to give up half-way because
   // another one was faster. That is serializable, whatever was asked for.
-  begin: ({ readOnly }) => (readOnly === true ? "begin" : "begin immediate"),
+  begin: ({ readOnly }) => [readOnly === true ? "begin" : "begin immediate"],
   isCancelled: (error) => error instanceof DatabaseError && error.sqlstate === "57014",
   placeholder: () => "?",
   // Whoever writes is alone already.

@@ -145,6 +145,7 @@ type Done = (error: unknown, answers: readonly Answer[]) => void;
 
 class FakeConnection implements DriverConnection {
   readonly label: string;
+  readonly joins = true;
   readonly reset = undefined;
   status: Status = "idle";
   lost: Error | undefined = undefined;
@@ -169,13 +170,15 @@ class FakeConnection implements DriverConnection {
     this.#surroundings = surroundings;
   }
 
-  run(request: Request, done: Done): void {
+  run(request: Request, done: Done, before: readonly string[] = []): void {
     if (this.lost !== undefined) {
       done(this.lost, []);
       return;
     }
     this.#done = done;
-    this.#work = createTask(() => this.#serve(request), { name: `the server, for ${this.label}` });
+    this.#work = createTask(() => this.#serve(request, before), {
+      name: `the server, for ${this.label}`,
+    });
   }
 
   cancel(): Promise<void> {
@@ -229,12 +232,12 @@ class FakeConnection implements DriverConnection {
   }
 
   /** One request, from the message that brings it to the one that answers it. */
-  async #serve(request: Request): Promise<void> {
+  async #serve(request: Request, before: readonly string[]): Promise<void> {
     let outcome: { error: unknown; answers: readonly Answer[] };
     try {
       await sleep(this.#latency);
       fault("the connection is lost before the server acts");
-      outcome = await this.#act(request);
+      outcome = await this.#act(request, before);
       fault("the connection is lost before the answer");
       await sleep(this.#latency);
     } catch (cause) {
@@ -246,9 +249,13 @@ class FakeConnection implements DriverConnection {
     this.#answer(outcome.error, outcome.answers);
   }
 
-  async #act(request: Request): Promise<{ error: unknown; answers: readonly Answer[] }> {
+  async #act(
+    request: Request,
+    before: readonly string[],
+  ): Promise<{ error: unknown; answers: readonly Answer[] }> {
     this.#stop = new Event();
     try {
+      for (const text of before) this.#control(text);
       return { error: undefined, answers: await this.#execute(request) };
     } catch (error) {
       if (error instanceof CancelledError || error instanceof InjectedFault) throw error;

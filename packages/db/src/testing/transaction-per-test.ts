@@ -48,7 +48,7 @@ export async function transactionPerTest<T>(
   checkBody(api, body);
   const { session, giveBack } = await database.lend();
   try {
-    const begin = session.options.dialect.begin({ seconds: Number.POSITIVE_INFINITY });
+    const begin = session.options.dialect.begin({ seconds: Number.POSITIVE_INFINITY }).join("; ");
     await session.send({ kind: "script", text: begin }, { title: "begin test" });
     const driver = new NestedDriver(session, database.engine);
     await using nested = new Database(driver, {
