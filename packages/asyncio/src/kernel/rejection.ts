@@ -47,7 +47,7 @@ function rejectBare(): void {
   bare = [];
   const limit: unknown = Reflect.get(Error, "stackTraceLimit");
   Reflect.set(Error, "stackTraceLimit", 0); // does nothing where it is frozen
-  for (const wait of waits) wait.reject(errorFor(wait, false)); // a message never throws
+  waits.forEach((wait) => void wait.reject(errorFor(wait, false))); // a message never throws
   Reflect.set(Error, "stackTraceLimit", limit);
 }
 

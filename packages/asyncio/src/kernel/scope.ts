@@ -256,7 +256,7 @@ export class Scope implements Ends<Wait> {
       const { missed, watchers, graceTimer } = this.ownCancelState();
       this.loop.cancelTimer(graceTimer);
       this.ownCancelState().watchers = undefined;
-      for (const watcher of watchers ?? []) watcher.closed?.();
+      watchers?.forEach((watcher) => void watcher.closed?.());
       if (missed !== undefined && this.parent !== undefined) renew(this.parent, missed); // its branch goes on
     }
     this.mayBeDue = true;

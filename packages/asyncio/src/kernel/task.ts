@@ -8,7 +8,7 @@ import { argumentError, CancelledError, InvalidStateError } from "../errors/erro
 import { stackAbove } from "../errors/render.ts";
 import { type Context, type ContextValues, enteredContext } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { currentContext, currentScope, enterScope, runInScope } from "./context.ts";
+import { currentContext, currentScope, runInScope } from "./context.ts";
 import { cancelIfDue } from "./delivery.ts";
 import { Future, type FutureListener, type FutureState, letsGo } from "./future.ts";
 import { Gate } from "./gate.ts";
@@ -75,18 +75,12 @@ export class Task<T> extends Future<T> {
     this.scope = new Scope(loop, { label: "task", context: values, task: this, cancelGrace });
     loop.tasks.add(this);
     const isAborted = signal?.aborted === true;
-    if (eagerStart === true && !held && !isAborted) {
-      const begin = (): void => runInScope(this.scope, (body) => call(this, body), coroutine);
-      if (enteredContext() === undefined) begin();
-      else this.scope.context.run(begin);
-    } else {
-      if (held || isAborted) this.gate = new Gate(this.scope);
-      const turn = this.gate?.promise ?? loop.nextTurn(this.scope);
-      turn.then(() => {
-        enterScope(this.scope); // in the async context of the creator (R2)
-        call(this, coroutine);
-      });
-    }
+    const isEager = eagerStart === true && !held && !isAborted;
+    const begin = (): void => runInScope(this.scope, call, coroutine); // in its creator's context (R2)
+    if (held || isAborted) this.gate = new Gate(this.scope);
+    if (!isEager) (this.gate?.promise ?? loop.nextTurn(this.scope)).then(begin);
+    else if (enteredContext() === undefined) begin();
+    else this.scope.context.run(begin);
     if (isAborted) this.cancelFor("abort", signal?.reason); // the gate stays closed: it does not start
   }
 
@@ -248,22 +242,20 @@ export class Task<T> extends Future<T> {
     super.settle(state, outcome);
   }
 }
-function call<T>(task: Task<T>, coroutine: Coroutine<T>): void {
-  let body: Promise<T>;
+function call(coroutine: Coroutine<unknown>): void {
+  let body: Promise<unknown>;
   try {
     body = callBody(coroutine);
   } catch (error) {
     body = Promise.reject(error);
   }
   if (staysInContext) return void nativeThen.call(body, bodyReturned, bodyThrew);
-  body.then(
-    (value) => task.settle("fulfilled", value),
-    (error) => task.failed(error),
-  );
+  const task = taskOfBody();
+  body.then(task.settle.bind(task, "fulfilled"), task.failed.bind(task));
 }
 const nativeThen = Promise.prototype.then;
 // The same reactions to all bodies: they find their task by the context (bench: spawn, memory).
-const taskOfBody = (): Task<unknown> => currentScope()?.task as Task<unknown>; // entered by #begin
+const taskOfBody = (): Task<unknown> => currentScope()?.task as Task<unknown>; // `call` runs in it
 const bodyReturned = (value: unknown): void => taskOfBody().settle("fulfilled", value);
 const bodyThrew = (error: unknown): void => taskOfBody().failed(error);
 

@@ -416,11 +416,11 @@ export class TaskGroup<R = unknown> {
    * they may take their time (F6).
    */
   #cancelChildren(cancellation: Cancellation): void {
-    for (const child of this.#children.toArray()) {
-      if (child.state === "cancelled" && child.task.cancelling() > 0) continue;
+    this.#children.toArray().forEach((child) => {
+      if (child.state === "cancelled" && child.task.cancelling() > 0) return;
       if (child.state === "running") child.state = "cancelled";
       child.task.forwardCancel(cancellation);
-    }
+    });
   }
 
   #checkOpen(api: string, child: string): void {

@@ -307,6 +307,27 @@ describe("R2: a task starts in the async context of its creator", () => {
   );
 
   test(
+    "a store that is set in a scope reaches what is begun where it is set, and nothing beside that",
+    virtual(async () => {
+      const inner = new AsyncLocalStorage<string>();
+      const read = async (): Promise<string | undefined> => {
+        await sleep(0);
+        return inner.getStore();
+      };
+
+      const seen = await timeout(1, async () => [
+        await createTask(read),
+        await inner.run("inside", () => createTask(read)),
+        await inner.run("inside", () => timeout(1, () => timeout(1, read))),
+        await timeout(1, read),
+        await read(),
+      ]);
+
+      assert.deepEqual(seen, [undefined, "inside", "inside", undefined, undefined]);
+    }),
+  );
+
+  test(
     "a store that a task enters stays inside it",
     virtual(async () => {
       await createTask(async () => store.enterWith("inside"), { eagerStart: false });
