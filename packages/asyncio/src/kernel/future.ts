@@ -307,13 +307,14 @@ function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
   return isLetGo;
 }
 /**
- * Whether a cancelled join leaves what it waits for: at the end of its scope (R16); and past the
- * grace period if that waits for the task of the join, so that neither could ever end (F29).
+ * Whether a cancelled join leaves what it waits for: at the end of its scope (R16), and in a circle
+ * past the grace period (F29). Looks at some 100 tasks: a long chain must not cost its square.
  */
 export function letsGo(join: Wait<never>, { source, scope }: Cancellation): boolean {
   const reached = new Set(scope.cancelState.insists ? join.waitsOn() : []);
   for (const task of reached)
-    for (const wait of task.scope.parkedWaits()) for (const on of wait.waitsOn()) reached.add(on);
+    for (const wait of reached.size < 100 ? task.scope.parkedWaits() : [])
+      for (const on of wait.waitsOn()) reached.add(on);
   return source === "closed" || (join.task !== undefined && reached.has(join.task));
 }
 // That of an await that has begun under a cancellation. It rejects also if the future gives a

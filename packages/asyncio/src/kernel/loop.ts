@@ -232,7 +232,6 @@ export class EventLoop {
   ensureDrain(): void {
     if (!this.#drainDue && !this.isExact) this.#scheduleDrain();
   }
-
   /** @internal With a `when` of Infinity it only keeps the process alive, until it is cancelled. */
   addTimer(when: number, target: TimerTarget): Timer {
     const timer = this.timers.add(when, target);

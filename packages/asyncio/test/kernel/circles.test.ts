@@ -118,4 +118,23 @@ describe("F29: what waits in a circle that no single call shows", () => {
     await Promise.allSettled([joins]);
     assert.deepEqual([log, slow.done()], [["the task has ended"], true]);
   });
+
+  onBothLoops(
+    "and is looked for so far only that a long chain does not cost its square",
+    async () => {
+      const tasks: AnyTask[] = [];
+      const chain = async (depth: number): Promise<void> => {
+        if (depth === 0) return await sleep(3600);
+        const next = createTask(() => chain(depth - 1), { cancelGrace: 0 });
+        tasks.push(next);
+        await next;
+      };
+      const top = createTask(() => chain(30_000), { cancelGrace: 0 });
+      while (tasks.length < 30_000) await sleep(0);
+      top.cancel();
+      await Promise.allSettled([top]);
+
+      assert.ok(tasks.every((task) => task.cancelled()));
+    },
+  );
 });
