@@ -28,7 +28,7 @@ import {
   translate,
   zyte,
 } from "./dialects.ts";
-import { docsPage } from "./docs-page.ts";
+import { type Bot, contactPage, docsPage } from "./docs-page.ts";
 import { checkedBy, checkedRequest, ownParameter, secretOf } from "./requests.ts";
 import {
   batchRequest,
@@ -50,6 +50,8 @@ export interface AppOptions {
   readonly sendClaim?: ((address: string, link: string) => Promise<void>) | undefined;
   /** Where this service is seen from outside, for links. */
   readonly publicUrl?: string | undefined;
+  /** Who fetches, as `/contact` says it. */
+  readonly bot?: Bot | undefined;
   /** Public keys of the bot's signatures. */
   readonly directory?: { readonly keys: readonly PublicKeyJwk[] } | undefined;
   /** Told of each failure that is ours, without anything secret. */
@@ -302,6 +304,11 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     }),
   );
   app.get("/docs", (c) => c.html(docsPage(options.publicUrl)));
+  app.get("/contact", (c) => c.html(contactPage(options.bot ?? {})));
+  app.get("/debug/tasks", async (c) => {
+    requireScope(await keyOf(c, own), "debug", "the list of tasks");
+    return c.text(taskList());
+  });
   app.doc31("/openapi.json", {
     openapi: "3.1.0",
     info: { title: "pagefetch", version: "0.1.0", description: "Any page's HTML by one call." },
@@ -311,6 +318,15 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     app.get(directoryPath, (c) => c.json(directory, 200, { "content-type": directoryType }));
   }
   return app;
+}
+
+/** What is alive in this process, a line each. Names and waits hold no URL and no secret. */
+function taskList(): string {
+  const lines = [...asyncio.allTasks()].map((task) => {
+    const waits = task.waitingFor();
+    return `${task.getName()}: ${waits.length === 0 ? "runs, or waits for the host" : waits.join("; ")}`;
+  });
+  return `${lines.length} tasks\n${lines.join("\n")}\n`;
 }
 
 /** A mail program that opens links must not use them up: the button does. */

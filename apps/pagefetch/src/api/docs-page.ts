@@ -40,7 +40,32 @@ export function docsPage(publicUrl = "http://127.0.0.1:8080"): string {
 <h2>Answers</h2><p>A page comes with its own status. What is known of it stands in headers that begin with <code>X-Fetch-</code>.
 Where there is no page, the body is JSON, and <code>error.code</code> one of these:</p>
 <table><tr><th>code</th><th>status</th><th>whose fault</th></tr>${codes.join("")}</table>
-<p>Machines read <a href="/openapi.json">/openapi.json</a>.</p></body></html>`;
+<p>Machines read <a href="/openapi.json">/openapi.json</a>. Owners of sites read <a href="/contact">/contact</a>.</p></body></html>`;
+}
+
+/** Who fetches, for owners of sites who have found us in their logs. */
+export interface Bot {
+  /** What robots.txt can name. @default "pagefetch" */
+  readonly product?: string | undefined;
+  /** A page, or a mail address. */
+  readonly contact?: string | undefined;
+}
+
+/** The page of `/contact`: who we are, and how to keep us away. */
+export function contactPage({ product = "pagefetch", contact }: Bot): string {
+  const whom =
+    contact === undefined
+      ? "The operator of this service has left no address."
+      : `The operator: <b>${escaped(contact)}</b>.`;
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${escaped(product)}</title>
+<style>body{font:16px/1.5 system-ui;max-width:48rem;margin:2rem auto;padding:0 1rem}pre{background:#f4f4f4;padding:.8rem}</style></head>
+<body><h1>For owners of sites</h1>
+<p>This service fetches pages for the people who call it, and says who it is: <code>${escaped(product)}</code>. ${whom}</p>
+<h2>To keep it away</h2><p>It reads <code>robots.txt</code> before it asks for a page, and does what that says:</p>
+<pre>User-agent: ${escaped(product)}
+Disallow: /</pre>
+<p>A page or a directory can be named as well. <code>Crawl-delay</code> and <code>Retry-After</code> are kept to.
+Write to the operator to be left alone altogether: the host is then put on a list, and no caller can fetch from it.</p></body></html>`;
 }
 
 function escaped(text: string): string {

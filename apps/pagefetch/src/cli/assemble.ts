@@ -30,13 +30,18 @@ export function assemble(config: Config, egress: Partial<EgressOptions> = {}): A
   const { product, version, contact } = config.identity ?? {};
   let robots: Robots | undefined;
   const fetcher = new Fetcher({
-    egress: new Egress({
-      allow: config.allow,
-      deny: config.deny,
-      allowProxies: config.allowProxies,
-      ports: config.ports,
-      ...egress,
-    }),
+    egress: configured(
+      "configuration",
+      () =>
+        new Egress({
+          allow: config.allow,
+          deny: config.deny,
+          refuse: config.refuse,
+          allowProxies: config.allowProxies,
+          ports: config.ports,
+          ...egress,
+        }),
+    ),
     politeness: createPoliteness({ ...config.politeness, processes: config.processes }),
     sessions: createSessions(),
     identities: configured("configuration", () =>

@@ -65,6 +65,8 @@ export const configSchema = z.strictObject({
   allow: z.array(range).optional(),
   /** Ranges that are public and may not. */
   deny: z.array(range).optional(),
+  /** Hosts whose owners have asked to be left alone, with all below them. */
+  refuse: z.array(z.string()).optional(),
   allowProxies: z.array(range).optional(),
   ports: z.union([z.literal("any"), z.array(z.int().min(1).max(65_535))]).optional(),
   /** A file of rules for the classifier, in place of those that come with pagefetch. */

@@ -53,6 +53,7 @@ export async function withService<T>(
         publicUrl: config.publicUrl,
         sendClaim: config.claimCommand && claimBy(config.claimCommand),
         directory: signer?.directory,
+        bot: { contact: config.publicUrl, ...config.identity },
         onError: (error, id) => extras.report(`request ${id} has failed: ${nameOf(error)}`),
       });
       return await body({ app, service });

@@ -31,6 +31,8 @@ export interface EgressOptions {
    * or a prefix of NAT64, behind which is the network inside. They win over `allow`. @default none
    */
   readonly deny?: readonly string[] | undefined;
+  /** Hosts that nothing is fetched from, with all below them: their owners have asked for it. */
+  readonly refuse?: readonly string[] | undefined;
   /** Ranges in which proxies may be, although they are not public. @default none */
   readonly allowProxies?: readonly string[] | undefined;
   /** Ports that may be connected to; "any" for all. Proxies may be anywhere. @default 80 and 443 */
@@ -65,6 +67,16 @@ const STAGGER = 0.25;
 
 const checked = new WeakSet<Target>();
 
+/** `example.com.` and `example.com` are one host. */
+const bare = (name: string): string => name.replace(/\.$/, "");
+
+/** The name of a host as URLs have it: small letters, and IDN as ASCII. */
+function hostOf(name: string): string {
+  const url = URL.parse(`http://${name}/`);
+  if (url !== null && url.href === `http://${url.hostname}/`) return bare(url.hostname);
+  throw new RangeError(`\`refuse\` expects names of hosts, got ${JSON.stringify(name)}`);
+}
+
 /** Addresses that were found good lately: reading one costs a twentieth of a small page. */
 class Checks {
   readonly #allowed: readonly Range[];
@@ -91,16 +103,18 @@ export class Egress {
   readonly #allowed: Checks;
   readonly #allowedProxies: Checks;
   readonly #ports: ReadonlySet<number> | undefined;
+  readonly #refused: ReadonlySet<string>;
   readonly #context: SecureContext | undefined;
 
-  /** @throws RangeError for what is no range. */
+  /** @throws RangeError for what is no range, or no name of a host. */
   constructor(options: EgressOptions = {}) {
     const { ports = [80, 443], allow = [], allowProxies = [], authorities = [] } = options;
-    const { deny = [] } = options;
+    const { deny = [], refuse = [] } = options;
     this.wire = options.wire ?? machineWire();
     this.#resolver = options.resolver ?? dnsResolver();
     this.#allowed = new Checks(allow, deny);
     this.#allowedProxies = new Checks(allowProxies);
+    this.#refused = new Set(refuse.map(hostOf));
     this.#ports = ports === "any" ? undefined : new Set(ports);
     this.#context = trusting(authorities);
   }
@@ -108,7 +122,7 @@ export class Egress {
   /**
    * Waits for the addresses of the host of `url`.
    * @throws PageError `blocked_address` if one of them, or the port, is not allowed; `dns_failed`;
-   * `bad_request` if it is no URL of HTTP.
+   * `policy_denied` for a host that is refused; `bad_request` if it is no URL of HTTP.
    */
   async resolve(url: URL): Promise<Target> {
     const isSecure = url.protocol === "https:";
@@ -123,10 +137,21 @@ export class Egress {
         phase: "resolve",
         url: url.href,
       });
+    this.#checkRefused(url);
     const addresses = await this.#lookUp(url.hostname, this.#allowed, url.href);
     const target: Target = { url, port, isSecure, addresses };
     checked.add(target);
     return target;
+  }
+
+  #checkRefused(url: URL): void {
+    if (this.#refused.size === 0) return;
+    for (let name = bare(url.hostname); name !== ""; name = name.replace(/^[^.]*\.?/, ""))
+      if (this.#refused.has(name))
+        throw new PageError("policy_denied", `this service does not fetch from ${name}`, {
+          phase: "resolve",
+          url: url.href,
+        });
   }
 
   /**

@@ -10,9 +10,9 @@ import { Recent } from "../contract/recent.ts";
 
 /**
  * What a key may be used for. `ignore_robots` lets a request say `robots=ignore`, `usage` reads the
- * ledger of this key, `unsafe` sends methods that change something.
+ * ledger of this key, `unsafe` sends methods that change something, `debug` sees all tasks.
  */
-export const scopes = ["fetch", "usage", "ignore_robots", "unsafe"] as const;
+export const scopes = ["fetch", "usage", "ignore_robots", "unsafe", "debug"] as const;
 export type Scope = (typeof scopes)[number];
 
 export interface KeySettings {
