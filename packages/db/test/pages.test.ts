@@ -43,6 +43,7 @@ test("the package uses the doors of asyncio-ts, and no driver but where it is as
     "src/pglite/driver.ts": "pg",
     "src/pg.ts": "pg",
     "src/postgres/driver.ts": "pg",
+    "src/postgres/wire.ts": "pg",
   };
   for (const file of sources)
     for (const [, module = ""] of read(file).matchAll(/^[^*\n]*from "([^"]+)"/gm)) {

@@ -423,13 +423,15 @@ describeEveryWay("transactions", (bench) => {
         await db.execute(sql`create table counter (n int)`);
         await db.execute(sql`insert into counter values (0)`);
         let runs = 0;
+        const twoHaveRead = new asyncio.Barrier(2); // so there is a conflict at least once
         await asyncio.taskGroup(async (group) => {
           for (let i = 0; i < 50; i++)
             group.createTask(() =>
               db.transaction(
                 async (tx) => {
-                  runs++;
+                  const isFirst = ++runs <= 2;
                   const { n } = await tx.one<{ n: number }>(sql`select n from counter`);
+                  if (isFirst) await twoHaveRead.wait();
                   await tx.execute(sql`update counter set n = ${n + 1}`);
                 },
                 { isolation: "serializable", retries: 100 },

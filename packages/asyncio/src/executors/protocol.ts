@@ -3,7 +3,6 @@
  * others, so the pool looks at the shape of all that comes (`isFromWorker`).
  */
 
-import type { MessagePort } from "node:worker_threads";
 import type { CancelSource } from "../errors/errors.ts";
 import type { ErrorTable } from "./error-table.ts";
 import type { CallbackPlace } from "./sending.ts";
@@ -147,12 +146,4 @@ export interface WorkerSetup {
   readonly warm: readonly string[];
   /** Called, and awaited, before it is ready. */
   readonly initializer: readonly [url: string, name: string] | undefined;
-}
-
-/** What a thread is started with. */
-export interface ThreadData {
-  readonly port: MessagePort;
-  readonly buffer: SharedArrayBuffer;
-  readonly setup: WorkerSetup;
-  readonly isInProcess: boolean;
 }

@@ -16,11 +16,11 @@ import {
   isFromWorker,
   type JobMessage,
   type PlainJobs,
-  type ThreadData,
   type ToWorker,
   toWorker,
 } from "./protocol.ts";
 import { isSendable } from "./sending.ts";
+import type { ThreadData } from "./thread-data.ts";
 
 /** Seconds between two looks at a thread that does not answer. */
 const PROBE_SECONDS = 0.001;

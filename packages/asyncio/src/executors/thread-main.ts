@@ -1,7 +1,7 @@
 /** The first module of a thread of a pool. */
 
 import { SharedMemory } from "./memory.ts";
-import type { ThreadData } from "./protocol.ts";
+import type { ThreadData } from "./thread-data.ts";
 import { hasWires, ThreadWire } from "./wire.ts";
 import { WorkerSide } from "./worker-side.ts";
 

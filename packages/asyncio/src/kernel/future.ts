@@ -306,10 +306,8 @@ function cancelAwaited(wait: Wait<never>, cancellation: Cancellation): boolean {
   else future.forwardCancel(cancellation);
   return isLetGo;
 }
-/**
- * Whether a cancelled join leaves what it waits for: at the end of its scope (R16), and in a circle
- * past the grace period (F29). Looks at some 100 tasks: a long chain must not cost its square.
- */
+// Whether a cancelled join leaves what it waits for: at the end of its scope (R16), and in a circle
+// past the grace period (F29). Looks at some 100 tasks: a long chain must not cost its square.
 export function letsGo(join: Wait<never>, { source, scope }: Cancellation): boolean {
   const reached = new Set(scope.cancelState.insists ? join.waitsOn() : []);
   for (const task of reached)
