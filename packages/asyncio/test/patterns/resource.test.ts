@@ -306,7 +306,10 @@ test("two blocks side by side under every schedule", async () => {
 
 test("what cannot be opened or disposed of is refused in the call", async () => {
   const inScope = (call: "open" | "use", value: unknown) =>
-    resources(async (scope) => await scope[call](value as never));
+    resources(async (scope) => {
+      if (call === "open") await scope.open(value as never);
+      else scope.use(value as never);
+    });
 
   await assert.rejects(
     inScope("open", async () => 5),
