@@ -29,8 +29,7 @@ export function docsPage(publicUrl = "http://127.0.0.1:8080"): string {
     ([code, { status, fault }]) =>
       `<tr><td><code>${code}</code></td><td>${status}</td><td>${fault}</td></tr>`,
   );
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>pagefetch</title>
-<style>body{font:16px/1.5 system-ui;max-width:48rem;margin:2rem auto;padding:0 1rem}td{padding:.2rem .8rem .2rem 0;vertical-align:top}pre{background:#f4f4f4;padding:.8rem;overflow:auto}</style></head>
+  return `${headOf("pagefetch")}
 <body><h1>pagefetch</h1><p>Any page's HTML by one call, and nothing outlives the call.</p>
 <pre>curl '${escaped(base)}/?key=KEY&amp;url=https://example.com/'</pre>
 <pre>curl ${escaped(base)}/v1/fetch -H 'Authorization: Bearer KEY' \\
@@ -57,8 +56,7 @@ export function contactPage({ product = "pagefetch", contact }: Bot): string {
     contact === undefined
       ? "The operator of this service has left no address."
       : `The operator: <b>${escaped(contact)}</b>.`;
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${escaped(product)}</title>
-<style>body{font:16px/1.5 system-ui;max-width:48rem;margin:2rem auto;padding:0 1rem}pre{background:#f4f4f4;padding:.8rem}</style></head>
+  return `${headOf(product)}
 <body><h1>For owners of sites</h1>
 <p>This service fetches pages for the people who call it, and says who it is: <code>${escaped(product)}</code>. ${whom}</p>
 <h2>To keep it away</h2><p>It reads <code>robots.txt</code> before it asks for a page, and does what that says:</p>
@@ -70,4 +68,9 @@ Write to the operator to be left alone altogether: the host is then put on a lis
 
 function escaped(text: string): string {
   return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+function headOf(title: string): string {
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${escaped(title)}</title>
+<style>body{font:16px/1.5 system-ui;max-width:48rem;margin:2rem auto;padding:0 1rem}td{padding:.2rem .8rem .2rem 0;vertical-align:top}pre{background:#f4f4f4;padding:.8rem;overflow:auto}</style></head>`;
 }
