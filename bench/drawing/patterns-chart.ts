@@ -1,7 +1,7 @@
 // The chart of the patterns: what one operation takes, in a panel for each table of the page that
 // has times. It is drawn from the page, so the two cannot say different things.
 
-import { bar, drawCard, line, text, widthOf } from "./svg.ts";
+import { bar, drawCard, legend, line, text, widthOf } from "./svg.ts";
 
 /** The tables that are shown, with the title of the panel. */
 const panels: Readonly<Record<string, string>> = {
@@ -68,15 +68,13 @@ function rowsOf(page: string, name: string): Row[] {
 const figureOf = ({ takes, ratio }: Row): string => `${takes}, ${ratio.toFixed(2)}`;
 
 function heading(): string[] {
-  const shapes = [text(margin, 34, "What one operation takes, and as a multiple of ours", "title")];
-  let x = margin;
-  for (const [style, label] of [
-    ["ours", "asyncio-ts"],
-    ["other", "the libraries that it replaces"],
-  ] as const) {
-    shapes.push(bar(x, 48, 10, 10, style), text(x + 15, 57, label, "small"));
-    x += 32 + widthOf(label, "small");
-  }
+  const shapes = [
+    text(margin, 34, "What one operation takes, and as a multiple of ours", "title"),
+    ...legend(margin, [
+      ["ours", "asyncio-ts"],
+      ["other", "the libraries that it replaces"],
+    ]),
+  ];
   const note = "shorter is cheaper; each panel has a scale of its own; the line is ours";
   shapes.push(text(width - margin, 57, note, "faint", "end"));
   return shapes;

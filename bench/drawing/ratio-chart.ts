@@ -5,7 +5,7 @@ import { type Implementation, isGuest, reference, titleOf } from "../contenders.
 import type { Report } from "../main.ts";
 import type { CaseResult } from "../rounds.ts";
 import { captionOf } from "./caption.ts";
-import { bar, drawCard, line, type Style, text, widthOf } from "./svg.ts";
+import { bar, drawCard, legend, line, type Style, text, widthOf } from "./svg.ts";
 
 /** The cases that the chart shows, with the title of the panel; the table has the others. */
 const panels: Readonly<Record<string, string>> = {
@@ -73,18 +73,13 @@ export function drawRatios(report: Report): string | undefined {
 function heading(): string[] {
   const shapes = [
     text(margin, 34, "What it costs, against promises written by hand (= 1)", "title"),
+    ...legend(margin, [
+      ["ours", "asyncio-ts"],
+      ["native", "native promises"],
+      ["other", "JavaScript libraries"],
+      ["guest", "Python and Go"],
+    ]),
   ];
-  const legend: readonly (readonly [Style, string])[] = [
-    ["ours", "asyncio-ts"],
-    ["native", "native promises"],
-    ["other", "JavaScript libraries"],
-    ["guest", "Python and Go"],
-  ];
-  let x = margin;
-  for (const [style, label] of legend) {
-    shapes.push(bar(x, 48, 10, 10, style), text(x + 15, 57, label, "small"));
-    x += 32 + widthOf(label, "small");
-  }
   const note = "logarithmic; shorter is cheaper; * does other work, see the page";
   shapes.push(text(width - margin, 57, note, "faint", "end"));
   return shapes;

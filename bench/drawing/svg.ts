@@ -118,3 +118,14 @@ function round(value: number): number {
 function escapeText(content: string): string {
   return content.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
+
+/** Under the title: what the colours of bars mean, beside each other from `x` on. */
+export function legend(x: number, entries: readonly (readonly [Style, string])[]): string[] {
+  const shapes: string[] = [];
+  let at = x;
+  for (const [style, label] of entries) {
+    shapes.push(bar(at, 48, 10, 10, style), text(at + 15, 57, label, "small"));
+    at += 32 + widthOf(label, "small");
+  }
+  return shapes;
+}
