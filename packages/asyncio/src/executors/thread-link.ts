@@ -25,12 +25,13 @@ import type { ThreadData } from "./thread-data.ts";
 /** Seconds between two looks at a thread that does not answer. */
 const PROBE_SECONDS = 0.001;
 /**
- * Seconds that it has to answer or to come into the call of the job, where alone it can be
- * interrupted: it may be loading the module, or get no processor.
+ * So many looks long it may answer or come into the call of the job, where alone it can be
+ * interrupted: it may be loading the module. Looks are counted, and not seconds: where this process
+ * gets no processor, the looks are late as well, and the thread is not replaced for it.
  */
-const CALL_SECONDS = 0.05;
-/** Seconds that it has to answer after it was interrupted: a native call may have to end first. */
-const ANSWER_SECONDS = 0.25;
+const CALL_LOOKS = 50;
+/** And so many after it was interrupted: a native call may have to end first. */
+const ANSWER_LOOKS = 250;
 
 export class ThreadLink implements Link {
   readonly description: string;
@@ -136,12 +137,12 @@ export class ThreadLink implements Link {
       this.#pong = end;
       this.#exit.listen(() => end(undefined));
       const ping = (): void => this.#control([toWorker.ping, epoch, seq]);
-      /** Calls `look` now and then, until it gives false, or nothing has come of it. */
-      const watch = (seconds: number, look: () => boolean): void => {
-        const until = realHost.now() + seconds;
+      /** Calls `look` so often, until it gives false, or nothing has come of it. */
+      const watch = (looks: number, look: () => boolean): void => {
+        let left = looks;
         const again = (): void => {
           if (isOver) return;
-          if (realHost.now() > until) return void end(false);
+          if (left-- === 0) return void end(false);
           if (look()) timer = realHost.setTimer(realHost.now() + PROBE_SECONDS, again);
         };
         timer = realHost.setTimer(realHost.now() + PROBE_SECONDS, again);
@@ -152,13 +153,13 @@ export class ThreadLink implements Link {
         if (!isInterrupted) return end(false);
         // One that finds the thread idle swallows what comes next: so it is asked more than once.
         ping();
-        watch(ANSWER_SECONDS, () => {
+        watch(ANSWER_LOOKS, () => {
           ping();
           return true;
         });
       };
       ping(); // one whose loop turns is not blocked, and an interruption would be in vain
-      watch(CALL_SECONDS, () => {
+      watch(CALL_LOOKS, () => {
         if (!this.#memory.isInCall(seq)) return true;
         void cutOff();
         return false;

@@ -161,7 +161,7 @@ await check("work is joined, or destroyed, before its caller goes on", async () 
     new Promise((_resolve, reject) => {
       signal.addEventListener("abort", () => setTimeout(() => reject(new Error("stopped")), 5));
     }).finally(() => log.push("ended"));
-  const error = await failureOf(asyncio.timeout(0.005, () => asyncio.joined(query, { grace: 10 })));
+  const error = await failureOf(asyncio.timeout(0.05, () => asyncio.joined(query, { grace: 10 })));
   log.push("goes on");
   equal([error.name, error.cause.cause.message], ["TimeoutError", "stopped"]);
   let hangUp;
@@ -170,7 +170,7 @@ await check("work is joined, or destroyed, before its caller goes on", async () 
       hangUp = () => reject(new Error("hung up"));
     });
   const destroyed = await failureOf(
-    asyncio.timeout(0.005, () => asyncio.joined(deaf, { grace: 0.005, destroy: () => hangUp() })),
+    asyncio.timeout(0.05, () => asyncio.joined(deaf, { grace: 0.005, destroy: () => hangUp() })),
   );
   equal(destroyed.cause.cause.message, "hung up");
   equal(log, ["ended", "goes on"]);
@@ -184,14 +184,21 @@ await check("a value that comes too late is discarded", async () => {
     const connecting = new Promise((resolve) => {
       arrive = resolve;
     });
-    await asyncio.moveOnAfter(0.002, () =>
-      asyncio.cancellable(() => connecting, {
-        discard(value) {
-          discarded.push(value);
-          isDiscarded.set();
+    const task = asyncio.createTask(() =>
+      asyncio.cancellable(
+        () => {
+          setTimeout(() => task.cancel()); // once it waits, however slow the machine is
+          return connecting;
         },
-      }),
+        {
+          discard(value) {
+            discarded.push(value);
+            isDiscarded.set();
+          },
+        },
+      ),
     );
+    await failureOf(task);
     arrive("connection");
     await isDiscarded.wait();
   });
