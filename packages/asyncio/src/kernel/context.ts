@@ -5,7 +5,7 @@
 
 import { contextHooks, runInRoot } from "../ports/context-storage.ts";
 import { joinCopies, noticeOtherCopies } from "../ports/copies.ts";
-import { Context, enteredContext } from "../structures/context-values.ts";
+import { Context } from "../structures/context-values.ts";
 import type { Scope } from "./scope.ts";
 
 const { AsyncLocalStorage, AsyncResource } = contextHooks();
@@ -54,5 +54,5 @@ export const enterScope = (scope: Scope): void => storage.enterWith(scope);
 const outside: Context = new Context();
 /** The context variables of the running code. */
 export function currentContext(): Context {
-  return enteredContext() ?? currentScope()?.context ?? outside;
+  return Context.entered ?? currentScope()?.context ?? outside;
 }

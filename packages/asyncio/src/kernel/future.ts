@@ -14,8 +14,7 @@ import {
   checkOptions,
   InvalidStateError,
 } from "../errors/errors.ts";
-import { isThenable } from "../errors/render.ts";
-import { isResolvingFunction } from "../ports/races.ts";
+import { isResolvingFunction, isThenable } from "../errors/render.ts";
 import type { Context } from "../structures/context-values.ts";
 import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 import { Handle } from "./callback.ts";

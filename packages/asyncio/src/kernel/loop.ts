@@ -9,7 +9,7 @@
 
 import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { formatReport, isThenable } from "../errors/render.ts";
+import { isThenable } from "../errors/render.ts";
 import { environmentVariable } from "../ports/js-host.ts";
 import type { Context } from "../structures/context-values.ts";
 import { LinkedList } from "../structures/linked-list.ts";
@@ -20,7 +20,7 @@ import { currentContext } from "./context.ts";
 import { Gate, type Ready } from "./gate.ts";
 import { type EventLoopOptions, type Host, type HostTimer, realHost } from "./host.ts";
 import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./reports.ts";
-import { reportIfSlow } from "./reports.ts";
+import { formatReport, reportIfSlow } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 

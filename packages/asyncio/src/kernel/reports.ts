@@ -4,8 +4,7 @@
  */
 
 import type { CancelledError } from "../errors/errors.ts";
-import { stackOf } from "../errors/render.ts";
-import { watchRaces } from "../ports/races.ts";
+import { formatThrown, stackOf } from "../errors/render.ts";
 import type { Context } from "../structures/context-values.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import type { Future } from "./future.ts";
@@ -29,6 +28,17 @@ export interface ExceptionContext {
   readonly handle?: object | undefined;
   /** In debug mode: where the task or the wait was created. */
   readonly sourceTraceback?: string | undefined;
+}
+
+/** The text of a report: the message, the task, the error with its stack and what hangs on it. */
+export function formatReport(context: ExceptionContext): string {
+  const { message, task, sourceTraceback } = context;
+  const lines = [`asyncio: ${message}`];
+  const name = task === undefined ? "" : JSON.stringify(task.getName());
+  if (!message.includes(name)) lines.push(`  task: ${name}`);
+  if (sourceTraceback !== undefined) lines.push(`  created\n${sourceTraceback}`);
+  if ("exception" in context) lines.push(formatThrown(context.exception));
+  return lines.join("\n");
 }
 
 /** Gets what nobody else can be told. */
@@ -85,6 +95,8 @@ export function reportFailure(record: FailureRecord): void {
 
 /** In debug mode: where tasks and waits were made. A field would cost always. */
 export const creationSites: WeakMap<object, string> = new WeakMap();
+/** In debug mode: told of each new wait with a promise of its own. */
+export const waitHooks: Set<(wait: Wait) => void> = new Set();
 
 export function describeScope({ label, task }: Scope): string {
   if (task === undefined) return label;
@@ -135,13 +147,4 @@ export function describeCut(wait: Wait): void {
 export function noteCut(error: CancelledError, wait: Wait): boolean {
   cutOperations.set(error, cutOperations.get(wait) ?? "");
   return leftToHost.has(wait);
-}
-
-/** Reports a value that goes to a wait which has lost a race: it has left its queue, for nobody. */
-export function watchForLostValues(wait: Wait): void {
-  watchRaces(wait.promise, () => {
-    if (!wait.handsOver) return;
-    const message = `a value went to a wait that had lost a race, and nobody will see it: ${wait.describe()}. Use \`race\`, whose losers are cancelled`;
-    report(message, wait.scope, wait);
-  });
 }

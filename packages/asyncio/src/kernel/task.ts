@@ -6,7 +6,7 @@
 import type { CancelSource } from "../errors/errors.ts";
 import { argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
-import { type Context, type ContextValues, enteredContext } from "../structures/context-values.ts";
+import { Context, type ContextValues } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { currentContext, currentScope, runInScope } from "./context.ts";
 import { cancelIfDue } from "./delivery.ts";
@@ -79,7 +79,7 @@ export class Task<T> extends Future<T> {
     const begin = (): void => runInScope(this.scope, call, coroutine); // in its creator's context (R2)
     if (held || isAborted) this.gate = new Gate(this.scope);
     if (!isEager) (this.gate?.promise ?? loop.nextTurn(this.scope)).then(begin);
-    else if (enteredContext() === undefined) begin();
+    else if (Context.entered === undefined) begin();
     else this.scope.context.run(begin);
     if (isAborted) this.cancelFor("abort", signal?.reason); // the gate stays closed: it does not start
   }

@@ -22,7 +22,7 @@ import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../stru
 import type { Cancellation } from "./cancellation.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
 import { rejectCancelled, settled } from "./rejection.ts";
-import { creationSites, describeCut, watchForLostValues } from "./reports.ts";
+import { creationSites, describeCut, waitHooks } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Place } from "./selectable.ts";
 import type { Task } from "./task.ts";
@@ -85,7 +85,7 @@ export class Wait<T = unknown> implements Place<T> {
     dropSettlers();
     if (scope.loop.debug) {
       creationSites.set(this, stackAbove(Wait));
-      if (resolve === undefined) watchForLostValues(this as Wait);
+      if (resolve === undefined) for (const watch of waitHooks) watch(this as Wait);
     }
   }
 
