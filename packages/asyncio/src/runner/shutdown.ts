@@ -115,15 +115,23 @@ class Shutdown {
     return this.#loop.tasks.toArray().filter((task) => !this.#options.foreign.tasks.has(task));
   }
 
-  /** Calls `begin` with a function to call when it is over; false if the time is over before. */
+  /**
+   * Calls `begin` with a function to call when it is over; false if the time is over before. In
+   * virtual time, which holds still while work outside goes on, the watchdog says so.
+   */
   #inTime(begin: (end: () => void) => void): Promise<boolean> {
     const loop = this.#loop;
     return new Promise((resolve) => {
-      const timer = loop.addTimer(this.#deadline, { timerDue: () => resolve(false) });
-      begin(() => {
+      const decide = (isInTime: boolean): void => {
         loop.cancelTimer(timer);
-        resolve(true);
+        stopListening();
+        resolve(isInTime);
+      };
+      const timer = loop.addTimer(this.#deadline, { timerDue: () => decide(false) });
+      const stopListening = loop.host.onDry((error) => {
+        if (error !== undefined) decide(false);
       });
+      begin(() => decide(true));
     });
   }
 
