@@ -32,8 +32,9 @@ function makeSource(): Source {
   const stream = new ReadableStream<string>(
     {
       pull(controller) {
-        if (given === LINES.length) controller.close();
-        else controller.enqueue(LINES[given++]);
+        const line = LINES[given++];
+        if (line === undefined) controller.close();
+        else controller.enqueue(line);
       },
       cancel() {
         isCancelled = true;
