@@ -13,6 +13,7 @@ import { dialect } from "./dialect.ts";
 import type { PgClient, ServerError } from "./shape.ts";
 import type { Host, Target } from "./target.ts";
 import type { TypeTable } from "./values.ts";
+import { sharingSocket } from "./wire.ts";
 
 /** The oldest server that is tested. */
 const OLDEST = 12;
@@ -127,6 +128,7 @@ export class PgDriver implements Driver {
       application_name: applicationName ?? "asyncio-ts-db",
       keepAlive: true,
       ssl: tls ?? false,
+      ...(tls === undefined ? { stream: sharingSocket } : {}),
     }) as unknown as PgClient; // its inside is not in its types: see shape.ts
     client.on("error", () => {}); // told by the callback of `connect`, and by the connection later
     return client;
