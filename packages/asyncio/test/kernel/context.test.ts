@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { AsyncLocalStorage } from "node:async_hooks";
+import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 import { describe, test } from "node:test";
 import {
   ContextVar,
@@ -211,6 +211,75 @@ describe("R1: one slot, and callbacks run in their owner's context", () => {
     await collectGarbage();
 
     assert.equal(kept.deref(), undefined);
+  });
+});
+
+describe("R4: the scope outlives what the program does with storages of its own", () => {
+  const inTask = (name: string, body: (other: AsyncLocalStorage<string>) => Promise<void>): void =>
+    void test(
+      name,
+      virtual(() => createTask(() => body(new AsyncLocalStorage<string>()))),
+    );
+
+  inTask("entering one, for a call and for good", async (other) => {
+    const task = currentTask();
+    const seen: unknown[] = [];
+
+    await other.run("called", async () => {
+      await sleep(1);
+      seen.push(other.getStore(), currentTask() === task);
+    });
+    seen.push(other.getStore());
+    other.enterWith("entered");
+    seen.push(other.getStore(), currentTask() === task);
+    await sleep(1);
+    seen.push(other.getStore(), currentTask() === task);
+    seen.push(await createTask(async () => [other.getStore(), currentTask() === task]));
+
+    assert.deepEqual(seen, [
+      "called",
+      true,
+      undefined,
+      "entered",
+      true,
+      "entered",
+      true,
+      ["entered", false],
+    ]);
+  });
+
+  inTask("leaving one, and disabling one, entered or not", async (other) => {
+    const task = currentTask();
+    const seen: unknown[] = [];
+
+    other.exit(() => seen.push(other.getStore(), currentTask() === task));
+    other.disable();
+    seen.push(currentTask() === task);
+    await other.run("called", async () => {
+      other.exit(() => seen.push(other.getStore(), currentTask() === task));
+      other.disable();
+      seen.push(other.getStore(), currentTask() === task);
+      await sleep(1);
+      seen.push(currentTask() === task);
+    });
+
+    assert.deepEqual(seen, [undefined, true, true, undefined, true, undefined, true, true]);
+  });
+
+  inTask("a resource and a snapshot that bring another context back", async (other) => {
+    const task = currentTask();
+    const seen: unknown[] = [];
+    const read = (): number => seen.push(other.getStore(), currentTask() === task);
+    const resource = new AsyncResource("test");
+    const inCalled = other.run("called", () => AsyncLocalStorage.snapshot());
+
+    await createTask(async () => {
+      resource.runInAsyncScope(read);
+      inCalled(read);
+      seen.push(currentTask() === task);
+    });
+
+    assert.deepEqual(seen, [undefined, true, "called", true, false]);
   });
 });
 
