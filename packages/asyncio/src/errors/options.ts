@@ -53,15 +53,12 @@ function adviceFor(found: unknown, names: AnyNames): string | undefined {
 }
 
 function unknownOption(name: string, known: readonly string[]): string {
+  const distance = (one: string): number => distanceOf(flat(name), flat(one));
   const [nearest] = known
-    .map((one) => ({ one, distance: distanceOf(flat(name), flat(one)) }))
-    .filter(({ one, distance }) => distance <= Math.max(name.length, one.length) / 3)
-    .sort((a, b) => a.distance - b.distance);
-  const all = known.map((one) => `\`${one}\``).join(", ");
+    .filter((one) => distance(one) <= Math.max(name.length, one.length) / 3)
+    .sort((a, b) => distance(a) - distance(b));
   const advice =
-    nearest === undefined
-      ? `It has ${all.replace(/, (?=[^,]*$)/, " and ")}`
-      : `Did you mean \`${nearest.one}\`?`;
+    nearest === undefined ? `It has \`${known.join("`, `")}\`` : `Did you mean \`${nearest}\`?`;
   return `has no option \`${name}\`. ${advice}`;
 }
 
@@ -72,12 +69,7 @@ function flat(name: string): string {
 
 /** How many letters differ between what begins and what ends alike; a swapped pair is one. */
 function distanceOf(a: string, b: string): number {
-  const most = Math.min(a.length, b.length);
-  let start = 0;
-  while (start < most && a[start] === b[start]) start++;
-  let end = 0;
-  while (end < most - start && a.at(-1 - end) === b.at(-1 - end)) end++;
-  const [left, right] = [a.slice(start, a.length - end), b.slice(start, b.length - end)];
+  const [, , left = "", , right = ""] = /^(.*)(.*?)(.*)\n\1(.*?)\3$/.exec(`${a}\n${b}`) ?? [];
   const isSwapped = left.length === 2 && left === right.slice(1) + right[0];
   return isSwapped ? 1 : Math.max(left.length, right.length);
 }
