@@ -475,7 +475,7 @@ suite("the words say how to write it", () => {
     [
       "something else altogether",
       () => asyncio.taskGroup(five, { concurrency: 5 } as never),
-      "It has `limit`, `name`, `onError`, `signal`",
+      "It has `limit`, `name`, `onError` and `signal`",
     ],
     ["the only one there is", () => new asyncio.Event({ label: "x" } as never), "It has `name`"],
     [

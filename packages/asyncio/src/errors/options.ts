@@ -53,12 +53,15 @@ function adviceFor(found: unknown, names: AnyNames): string | undefined {
 }
 
 function unknownOption(name: string, known: readonly string[]): string {
-  const distance = (one: string): number => distanceOf(flat(name), flat(one));
   const [nearest] = known
-    .filter((one) => distance(one) <= Math.max(name.length, one.length) / 3)
-    .sort((a, b) => distance(a) - distance(b));
+    .map((one) => ({ one, distance: distanceOf(flat(name), flat(one)) }))
+    .filter(({ one, distance }) => distance <= Math.max(name.length, one.length) / 3)
+    .sort((a, b) => a.distance - b.distance);
+  const all = known.map((one) => `\`${one}\``).join(", ");
   const advice =
-    nearest === undefined ? `It has \`${known.join("`, `")}\`` : `Did you mean \`${nearest}\`?`;
+    nearest === undefined
+      ? `It has ${all.replace(/, (?=[^,]*$)/, " and ")}`
+      : `Did you mean \`${nearest.one}\`?`;
   return `has no option \`${name}\`. ${advice}`;
 }
 

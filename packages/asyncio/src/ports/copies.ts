@@ -41,11 +41,13 @@ export function joinCopies(isCurrent: () => boolean): void {
 /** Called where the running code is in no scope of this copy: it may be in one of another. */
 export function noticeOtherCopies(): void {
   if (copies.all.length < 2 || copies.isReported || own === undefined) return;
-  const all = copies.all.map((copy) => copy.deref());
-  const other = all.find((copy) => copy !== own && copy?.isCurrent());
-  if (other === undefined) return;
-  copies.isReported = true;
-  globals.console.error(describeMeeting(own, other, new Error().stack ?? ""));
+  for (const reference of copies.all) {
+    const other = reference.deref();
+    if (other === undefined || other === own || !other.isCurrent()) continue;
+    copies.isReported = true;
+    globals.console.error(describeMeeting(own, other, new Error().stack ?? ""));
+    return;
+  }
 }
 
 function describeMeeting({ home }: Copy, other: Copy, stack: string): string {
