@@ -19,9 +19,9 @@ export function noticeFakeTimers(): void {
   globals.console.error(
     `asyncio-ts ${
       wasFake
-        ? "was loaded under fake timers, and hangs until somebody moves their clock. Import it before they are installed"
-        : "waits in real time, but the timers of the program are fake, and their clock ends no `sleep`"
-    }. Test with \`runTest\` of asyncio-ts/testing, or on a \`VirtualLoop\`: their clock jumps by itself`,
+        ? "was loaded under fake timers, and hangs until somebody moves their clock. Import it before them"
+        : "waits in real time, but the timers of the program are fake: their clock ends no `sleep`"
+    }. Test with \`runTest\` of asyncio-ts/testing, or on a \`VirtualLoop\``,
   );
 }
 
