@@ -12,7 +12,6 @@ const { AsyncLocalStorage, AsyncResource } = contextHooks();
 const storage = new AsyncLocalStorage<Scope>();
 /** The current scope, for code of ours: a scope of another copy of the library is no mistake. */
 export const scopeAround = (): Scope | undefined => storage.getStore();
-const inFrame = new AsyncLocalStorage<boolean>(); // true in a frame
 // A context with no storage but ours. On Node 24 the host's is a map with an entry for each, which
 // is half of the cost of a scope (bench: timers, spawn, memory). This does for it where it can.
 class Frame {
@@ -21,10 +20,10 @@ class Frame {
     this.scope = scope;
   }
   has(store: unknown): boolean {
-    return store === storage || store === inFrame;
+    return store === storage;
   }
   get(store: unknown): unknown {
-    return store === storage ? this.scope : true;
+    return store === storage ? this.scope : undefined;
   }
   [Symbol.iterator](): Iterator<unknown> {
     return [[storage, this.scope]].values(); // for a copy with one entry more
@@ -33,7 +32,6 @@ class Frame {
 }
 type Contexts = Record<symbol, (Frame & { size?: number }) | undefined>;
 type Resource = InstanceType<typeof AsyncResource> & Contexts;
-const root = new AsyncResource("asyncio", 0) as Resource;
 // By which key a resource keeps the context that it brings back, if that may be a frame. Also the
 // first `run`: from then on Node 20 follows contexts.
 const contextKey = storage.run({} as Scope, () => {
@@ -41,7 +39,8 @@ const contextKey = storage.run({} as Scope, () => {
   const key = Object.getOwnPropertySymbols(resource).find((one) => resource[one]?.has?.(storage));
   if (key !== undefined) resource[key] = new Frame({} as Scope);
   try {
-    const copied = (): unknown => inFrame.getStore() && inFrame.run(false, scopeAround);
+    const other = new AsyncLocalStorage<boolean>();
+    const copied = (): unknown => other.getStore() ?? other.run(false, scopeAround);
     return resource.runInAsyncScope(copied, undefined) ? key : undefined;
   } catch {} // this host wants its own
   return undefined;
@@ -58,18 +57,17 @@ export function currentScope(): Scope | undefined {
 /**
  * Calls `fn(argument)` in `scope`: once per scope, never per step. The resource brings the context
  * back that was there before, where `storage.run` would make another one. It looks for no trigger,
- * hence 0. From frame to frame, one resource does for all.
+ * hence 0. One for each scope: tools that follow `async_hooks` keep what is theirs on it.
  */
 export function runInScope<A, R>(scope: Scope, fn: (argument: A) => R, argument: A): R {
-  const isFramed = inFrame.getStore() === true;
-  const resource = isFramed ? root : (new AsyncResource("asyncio", 0) as Resource);
-  const context = contextKey && resource[contextKey];
-  const isOurs = isFramed || context === undefined || (context.size === 1 && context.has(storage));
-  if (contextKey && isOurs) resource[contextKey] = new Frame(scope);
+  const resource = new AsyncResource("asyncio", 0) as Resource;
+  if (contextKey && isOurs(resource[contextKey])) resource[contextKey] = new Frame(scope);
   return resource.runInAsyncScope(enterAndCall<A, R>, undefined, scope, fn, argument);
 }
+/** Whether a context has no entry but ours, or none. */
+const isOurs = (context: Contexts[symbol]): boolean =>
+  !context || context instanceof Frame || (context.size === 1 && context.has(storage));
 function enterAndCall<A, R>(scope: Scope, fn: (argument: A) => R, argument: A): R {
-  if (contextKey) root[contextKey] = undefined; // it would keep the scope
   if (storage.getStore() !== scope) storage.enterWith(scope);
   return fn(argument);
 }

@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
+import {
+  AsyncLocalStorage,
+  AsyncResource,
+  createHook,
+  executionAsyncResource,
+} from "node:async_hooks";
 import { describe, test } from "node:test";
 import {
   ContextVar,
@@ -17,6 +22,7 @@ import {
 } from "../../src/index.ts";
 import { park } from "../../src/lowlevel.ts";
 import { VirtualLoop } from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { collectGarbage } from "../gc.ts";
 import { virtual } from "../virtual.ts";
 
@@ -282,6 +288,39 @@ describe("R4: the scope outlives what the program does with storages of its own"
     assert.deepEqual(seen, [undefined, true, "called", true, false]);
   });
 });
+
+onBothLoops(
+  "a tool that follows `async_hooks` finds what it has left, in tasks and scopes",
+  async () => {
+    // As tools did before there was AsyncLocalStorage: each resource takes over what its maker has.
+    const trace = Symbol("trace");
+    type Traced = { [trace]?: string | undefined };
+    const hook = createHook({
+      init(_id, _type, _trigger, resource) {
+        (resource as Traced)[trace] = (executionAsyncResource() as Traced)[trace];
+      },
+    }).enable();
+    const seen: (string | undefined)[] = [];
+    const look = async (): Promise<void> => {
+      seen.push((executionAsyncResource() as Traced)[trace]);
+      await sleep(0);
+      seen.push((executionAsyncResource() as Traced)[trace]);
+    };
+    try {
+      await sleep(0);
+      (executionAsyncResource() as Traced)[trace] = "request 7";
+      await taskGroup(async (group) => {
+        group.createTask(look);
+        group.createTask(() => timeout(60, look));
+        await moveOnAfter(60, look);
+      });
+    } finally {
+      hook.disable();
+    }
+
+    assert.deepEqual(seen, new Array(6).fill("request 7"));
+  },
+);
 
 describe("the memory of what has ended", () => {
   test("is free once nobody holds a task: the library does not hold the last one", async () => {
