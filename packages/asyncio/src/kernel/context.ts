@@ -30,7 +30,7 @@ class Frame {
   }
   disable(): void {} // a storage that has no entry
 }
-type Contexts = Record<symbol, (Frame & { size?: number }) | undefined>;
+type Contexts = Record<symbol, Frame | ReadonlyMap<unknown, unknown> | undefined>;
 type Resource = InstanceType<typeof AsyncResource> & Contexts;
 // By which key a resource keeps the context that it brings back, if that may be a frame. Also the
 // first `run`: from then on Node 20 follows contexts.
@@ -66,7 +66,7 @@ export function runInScope<A, R>(scope: Scope, fn: (argument: A) => R, argument:
 }
 /** Whether a context has no entry but ours, or none. */
 const isOurs = (context: Contexts[symbol]): boolean =>
-  !context || context instanceof Frame || (context.size === 1 && context.has(storage));
+  !context || !("size" in context) || (context.size === 1 && context.has(storage));
 function enterAndCall<A, R>(scope: Scope, fn: (argument: A) => R, argument: A): R {
   if (storage.getStore() !== scope) storage.enterWith(scope);
   return fn(argument);
