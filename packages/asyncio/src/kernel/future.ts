@@ -182,7 +182,6 @@ export class Future<T> extends Promise<T> {
     if (typeof this.#observed === "object") forgetFailure(this.#observed);
     this.#observed = true;
   }
-
   /** @internal Tells `listener` when it is done, at once if it is. Does not observe. */
   listen(listener: Listener<T>): void {
     const present = this.#listeners;
@@ -191,7 +190,6 @@ export class Future<T> extends Promise<T> {
     else if (present instanceof Set) present.add(listener);
     else this.#listeners = new Set<Listener<T>>().add(present as Listener<T>).add(listener);
   }
-
   /** @internal */ unlisten(listener: Wait<never> | FutureListener | Wait<T>): void {
     if (this.#listeners === listener) this.#listeners = undefined;
     else if (this.#listeners instanceof Set) this.#listeners.delete(listener as Listener<T>);
@@ -207,7 +205,6 @@ export class Future<T> extends Promise<T> {
   forwardCancel(cancellation: Cancellation): void {
     this.cancel(cancellation.reason);
   }
-
   /** @internal */ settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
     const isShown = this.#outcome === SHOWN;
     const listeners = this.#listeners as Listeners<T>; // it was pending
@@ -264,7 +261,6 @@ export class Future<T> extends Promise<T> {
     const options = { loop: this.#loop };
     return () => new Future(options);
   }
-
   /** What loggers write: a task hangs together with all the others. */
   toJSON(): string {
     return this[inspectCustom]();

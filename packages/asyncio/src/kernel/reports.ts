@@ -54,7 +54,6 @@ export interface FailureRecord {
   readonly sourceTraceback: string | undefined;
   readonly variables: Context;
 }
-
 // The host may never call it, hence reportUnobserved at the end of a run.
 const collected: FinalizationRegistry<FailureRecord> = new FinalizationRegistry(reportFailure);
 
@@ -69,7 +68,6 @@ export function recordFailure(future: Future<unknown>): FailureRecord {
   collected.register(future, record, record);
   return record;
 }
-
 export function forgetFailure(record: FailureRecord): void {
   if (record.loop.unobserved.delete(record)) collected.unregister(record);
 }
@@ -106,7 +104,6 @@ function report(message: string, { loop, task }: Scope, at?: object): void {
   const sourceTraceback = at && creationSites.get(at);
   loop.callExceptionHandler({ message, task, sourceTraceback });
 }
-
 /** Reports a scope that has outlived its grace period. */
 export function reportInsisted(scope: Scope, grace: number): void {
   if (!scope.loop.debug) return;

@@ -93,7 +93,6 @@ export class Wait<T = unknown> implements Place<T> {
   resume(value: T): boolean {
     return end(this as Wait, "resumed", value);
   }
-
   /**
    * Ends the wait with `error`; false if it has ended already. A CancelledError gives way: if the
    * wait itself is cancelled before its turn, that is delivered instead, with `error` as the cause.
@@ -232,7 +231,6 @@ export class LineWait<T> extends Wait<T> {
   override listPrevious: Place | undefined = undefined;
   override listNext: Place | undefined = undefined;
 }
-
 /** Waits in line, first in, first out. Any of them leaves in constant time when it ends. */
 export class WaitList<P extends Place = Place> {
   #first: P | undefined;
@@ -247,7 +245,6 @@ export class WaitList<P extends Place = Place> {
   get first(): P | undefined {
     return this.#first;
   }
-
   /** Puts a wait at the end of the line; it leaves when it ends. */
   add(wait: P): void {
     wait.list = this;
@@ -275,7 +272,6 @@ export class WaitList<P extends Place = Place> {
     first?.resume(value);
     return first;
   }
-
   /** Ends all waits with `value`, in the order of the line. */
   resumeAll(value: unknown): void {
     while (this.#first !== undefined) this.#first.resume(value);

@@ -49,10 +49,9 @@ function describeMeeting({ home }: Copy, other: Copy, stack: string): string {
   const site = placesOf(stack).find((place) => !place.startsWith(home));
   const from = home === other.home ? `${home}, loaded twice` : `${home} and ${other.home}`;
   return (
-    `asyncio-ts: two copies are at work in one program, and neither sees the scopes and tasks of the other: ${from}. ` +
-    `A call to the first in a scope of the second${site === undefined ? "" : `, at ${site},`} is not cancelled ` +
-    "with that scope, nor does it keep its deadlines. Load one copy: `npm ls asyncio-ts` shows who brings another " +
-    "version, and bundles leave it external"
+    `asyncio-ts: two copies are at work, and neither sees the scopes of the other: ${from}. ` +
+    `A call to the first in a scope of the second${site === undefined ? "" : `, at ${site},`} is not cancelled with it, ` +
+    "and keeps no deadline of it. Load one: `npm ls asyncio-ts` shows who brings another, and bundles leave it external"
   );
 }
 

@@ -30,7 +30,14 @@ import { reportLostValue } from "./lost-values.ts";
 import { MainRun } from "./main-run.ts";
 import { DEFAULT_SHUTDOWN_DELAY, DEFAULT_SIGNALS, type RunOptions } from "./options.ts";
 import { listeningServers, reportServers } from "./servers.ts";
-import { type Foreign, foreignOn, type InnerRun, runDueCallbacks, shutDown } from "./shutdown.ts";
+import {
+  type Foreign,
+  foreignOn,
+  type InnerRun,
+  runDueCallbacks,
+  Shutdown,
+  turnOf,
+} from "./shutdown.ts";
 import { type SignalName, type SignalTarget, SignalWatch } from "./signals.ts";
 import {
   began,
@@ -244,12 +251,13 @@ export class Session implements SignalTarget, InnerRun {
   async #end(isDying: () => boolean): Promise<void> {
     const beginning = this.#beginning as Beginning; // a main has begun
     const { loop, around, foreign } = beginning;
-    await shutDown(loop, {
+    const shutdown = new Shutdown(loop, {
       delay: this.#shutdownDelay,
       foreign,
       isDead: this.#run?.isDead ?? false,
       innerRuns: () => this.#innerRuns(beginning),
     });
+    await shutdown.run();
     if (!isDying() && !beginning.isNested) await reportServers(loop, beginning.servers);
     if (this.#isRunning) this.#reportHiddenFailure(loop);
     this.#hasEnded = true;
@@ -316,6 +324,6 @@ export class Session implements SignalTarget, InnerRun {
  * branches that were cut off with the same error.
  */
 async function leaves(error: CancelledError): Promise<void> {
-  await new Promise<void>((resolve) => realHost.macrotask(resolve));
+  await turnOf(realHost);
   leftRun.add(error);
 }
