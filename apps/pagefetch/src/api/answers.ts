@@ -38,6 +38,11 @@ export function errorHeaders(error: PageError, id: string): Record<string, strin
   };
 }
 
+/** How many attempts there were for a page, of which the last may still be under way. */
+export function attemptsOf({ ended, cache }: PageHead): number {
+  return ended.length + (cache === "hit" || cache === "stale" ? 0 : 1);
+}
+
 /** What the answer's headers tell of a page, whose body may be on its way. */
 export function receiptHeaders(head: PageHead, id: string): Record<string, string> {
   const { robots } = head;
@@ -46,12 +51,12 @@ export function receiptHeaders(head: PageHead, id: string): Record<string, strin
     "x-fetch-id": id,
     "x-fetch-status": String(head.status),
     "x-fetch-final-url": visible(head.finalUrl),
-    "x-fetch-attempts": String(head.failed.length + 1),
+    "x-fetch-attempts": String(attemptsOf(head)),
     "x-fetch-redirects": String(head.hops.length - 1),
     "x-fetch-robots": `${robots.verdict}${line}`,
     "x-fetch-identity": head.identity,
     "x-fetch-cache": head.cache,
-    "x-fetch-polite-wait": head.failed.reduce((sum, one) => sum + one.politeWait, 0).toFixed(3),
+    "x-fetch-polite-wait": head.politeWait.toFixed(3),
     // The page is somebody else's: no browser may run it in the name of this service.
     "content-security-policy": "sandbox; default-src 'none'",
     "x-content-type-options": "nosniff",

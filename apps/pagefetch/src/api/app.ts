@@ -18,7 +18,7 @@ import { directoryPath, directoryType, type PublicKeyJwk } from "../identity/sig
 import type { Key } from "../store/keys.ts";
 import { storeIsAway } from "../store/trouble.ts";
 import { requireScope } from "./admission.ts";
-import { envelope, errorBody, errorHeaders, receiptHeaders } from "./answers.ts";
+import { attemptsOf, envelope, errorBody, errorHeaders, receiptHeaders } from "./answers.ts";
 import {
   type Dialect,
   type Draft,
@@ -147,7 +147,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
       const sending = service.stream(key, request, (page, id) =>
         send(outgoing, page, statusFor(answer, page.head.status), {
           ...receiptHeaders(page.head, id),
-          ...named(dialect, page.head.status, page.head.finalUrl, page.head.failed.length + 1),
+          ...named(dialect, page.head.status, page.head.finalUrl, attemptsOf(page.head)),
         }),
       );
       try {
@@ -164,8 +164,6 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     const { page, content, id } = shaped;
     const headers = {
       ...receiptHeaders(page, id),
-      "x-fetch-attempts": String(page.attempts.length),
-      "x-fetch-polite-wait": page.politeWait.toFixed(3),
       "x-fetch-cost": String(shaped.cost),
       ...named(dialect, page.status, page.finalUrl, shaped.cost),
       "content-type":

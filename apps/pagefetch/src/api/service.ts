@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto";
 import * as asyncio from "asyncio-ts";
 import { PageError } from "../contract/errors.ts";
 import type { FetchOptions, Output } from "../contract/options.ts";
-import type { Attempt, FetchResult, PageHead } from "../contract/result.ts";
+import type { Attempt, FetchResult, ProgressEvent } from "../contract/result.ts";
 import type { Fetcher } from "../fetch/fetcher.ts";
 import type { LivePage } from "../fetch/page.ts";
 import type { Outputs } from "../outputs/outputs.ts";
@@ -110,7 +110,7 @@ export class Service {
       const page = await this.#parts.fetcher.fetch(request.url, options);
       const content = await this.#shape(page, outputOf(request), rules);
       const cost = this.#costOf(page.attempts);
-      return { result: { id, page, content, cost }, attempts: page.attempts, status: page.status };
+      return { result: { id, page, content, cost }, status: page.status };
     });
   }
 
@@ -121,53 +121,29 @@ export class Service {
     consume: (page: LivePage, id: string) => Promise<T>,
   ): Promise<T> {
     return await this.#run(key, request, async (options, id) => {
-      let head: PageHead | undefined;
-      let received = 0;
-      const began = clock();
+      let status: number | undefined;
       const result = await this.#parts.fetcher.open(request.url, options, async (page) => {
-        head = page.head;
-        const counted: LivePage = {
-          head: page.head,
-          read: async () => {
-            const piece = await page.read();
-            received += piece?.length ?? 0;
-            return piece;
-          },
-          async *[Symbol.asyncIterator]() {
-            for (let piece = await this.read(); piece !== undefined; piece = await this.read()) {
-              yield piece;
-            }
-          },
-        };
-        return await consume(counted, id);
+        status = page.head.status;
+        return await consume(page, id);
       });
-      const last: Attempt = {
-        hop: (head?.hops.length ?? 1) - 1,
-        url: head?.finalUrl ?? request.url,
-        via: "direct",
-        status: head?.status,
-        politeWait: 0,
-        reused: false,
-        seconds: clock() - began,
-        sent: 0,
-        received,
-      };
-      return { result, attempts: [...(head?.failed ?? []), last], status: head?.status };
+      return { result, status };
     });
   }
 
   async #run<T>(
     key: Key,
     request: FetchRequest,
-    body: (
-      options: FetchOptions,
-      id: string,
-    ) => Promise<{ result: T; attempts: readonly Attempt[]; status: number | undefined }>,
+    body: (options: FetchOptions, id: string) => Promise<{ result: T; status: number | undefined }>,
   ): Promise<T> {
     if (this.#isClosing) {
       throw new PageError("shutting_down", "the service is shutting down", { retryAfter: 5 });
     }
-    const options = optionsOf(key, request);
+    // As they end, and so also those of a request whose caller has left.
+    const attempts: Attempt[] = [];
+    const onProgress = (event: ProgressEvent): void => {
+      if (event.kind === "attempt") attempts.push(event.attempt);
+    };
+    const options = { ...optionsOf(key, request), onProgress };
     if (this.#running >= this.#maxRunning) {
       throw new PageError("overloaded", "the service has as much to do as it can", {
         retryAfter: 1,
@@ -181,18 +157,15 @@ export class Service {
     this.#idle.clear();
     this.metrics.running.inc();
     let outcome = "cancelled";
-    let attempts: readonly Attempt[] = [];
     let status: number | undefined;
     try {
       const ended = await body(options, id);
       outcome = "ok";
-      attempts = ended.attempts;
       status = ended.status;
       return ended.result;
     } catch (error) {
       if (error instanceof PageError) {
         outcome = error.code;
-        attempts = error.details.attempts ?? [];
         status = error.details.answer?.status;
       } else if (!(error instanceof asyncio.CancelledError)) outcome = "failed";
       throw error;

@@ -66,9 +66,12 @@ export interface PageHead {
   readonly statusText: string;
   /** As the target has sent them, `content-encoding` included, although the body is decoded. */
   readonly headers: HeaderList;
+  /** The last one is this page's. */
   readonly hops: readonly Hop[];
   /** Those that ended before this page was there. */
-  readonly failed: readonly Attempt[];
+  readonly ended: readonly Attempt[];
+  /** Seconds that politeness has cost up to here. */
+  readonly politeWait: number;
   readonly robots: RobotsReceipt;
   readonly identity: string;
   readonly session?: string | undefined;
@@ -83,9 +86,8 @@ export interface FetchResult extends PageHead {
   readonly bytes: Uint8Array;
   readonly charset: Charset;
   readonly attempts: readonly Attempt[];
-  /** Seconds in all, and of these for politeness. */
+  /** Seconds in all. */
   readonly seconds: number;
-  readonly politeWait: number;
   /** Over all attempts, robots.txt included. */
   readonly sent: number;
   readonly received: number;

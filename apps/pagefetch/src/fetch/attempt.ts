@@ -51,6 +51,8 @@ export interface AttemptContext {
 export interface Answered {
   readonly head: IncomingHead;
   readonly line: HttpLine;
+  /** Seconds that this attempt has waited for its turn. */
+  readonly politeWait: number;
 }
 
 export type HopOutcome<T> =
@@ -228,7 +230,7 @@ class RunningAttempt {
         answer: { status, headers },
       });
     const line = this.#line as HttpLine; // `#ask` has set it
-    return { value: await consume({ head, line }), status };
+    return { value: await consume({ head, line, politeWait: this.#turn?.waited ?? 0 }), status };
   }
 
   /** Sends the request over a connection that is there, or over a new one. */

@@ -61,6 +61,8 @@ export class PageRequest<T> {
   readonly #consume: (page: LivePage) => Promise<T>;
   readonly #attempts: Attempt[] = [];
   readonly #hops: Hop[] = [];
+  /** Seconds that the attempt which runs has waited for its turn. */
+  #waitOfAttempt = 0;
   readonly #startedAt = getRunningLoop().time();
   #phase: Phase = "queue";
   #url: string;
@@ -172,15 +174,16 @@ export class PageRequest<T> {
     const page = known.cached?.fresh;
     if (page === undefined) throw new Error("it was fresh a moment ago");
     const value = await this.#servePage(known, page, "hit");
-    this.#tellHop(known.request, page.status, known.robots);
+    this.#tellHop(hopOf(known, page.status));
     return { value, status: page.status };
   }
 
   async #askHop(hop: number, known: KnownHop): Promise<HopOutcome<T>> {
     const { request, identity } = known;
     const { receipt: robots, crawlDelay } = await this.#askRobots(request.url, identity);
-    const outcome = await this.#solveHop(hop, { ...known, robots }, crawlDelay);
-    this.#tellHop(request, outcome.status, robots);
+    const asked = { ...known, robots };
+    const outcome = await this.#solveHop(hop, asked, crawlDelay);
+    this.#tellHop(hopOf(asked, outcome.status));
     const { cache } = this.#parts;
     if (mayHaveChanged(request.method, outcome.status)) cache.forget(request.url.href);
     return outcome;
@@ -193,7 +196,7 @@ export class PageRequest<T> {
       return { ...nothing, receipt: { verdict: "not asked" } };
     if (this.#options.robots === "ignore") return { ...nothing, receipt: { verdict: "ignored" } };
     this.#enter("robots");
-    const answer = await robots.check(url, identity.robotsToken);
+    const answer = await robots.check(url, identity.robotsToken).catch(notAsked(url.host));
     const { sent, received } = this.#aside;
     this.#aside = { sent: sent + answer.sent, received: received + answer.received };
     const { verdict, line, text, because } = answer.receipt;
@@ -278,8 +281,9 @@ export class PageRequest<T> {
   }
 
   /** Decodes, judges and hands over what has come. */
-  async #readPage(known: KnownHop, { head, line }: Answered): Promise<T> {
+  async #readPage(known: KnownHop, { head, line, politeWait }: Answered): Promise<T> {
     const { maxBytes } = this.#options;
+    this.#waitOfAttempt = politeWait;
     const { request, cached } = known;
     this.#enter("body");
     const kept = cached?.revalidated(head);
@@ -309,20 +313,23 @@ export class PageRequest<T> {
   }
 
   async #handOver(
-    { request, robots, identity, session }: KnownHop,
+    known: KnownHop,
     { status, statusText, headers }: IncomingHead,
     body: Body,
     cache: CacheOutcome,
     verdict: Verdict | undefined,
   ): Promise<T> {
+    const { request, robots, identity, session } = known;
+    const ended = [...this.#attempts];
     const head: PageHead = {
       url: this.#options.url.href,
       finalUrl: request.url.href,
       status,
       statusText,
       headers,
-      hops: this.#hops,
-      failed: this.#attempts,
+      hops: [...this.#hops, hopOf(known, status)],
+      ended,
+      politeWait: ended.reduce((sum, one) => sum + one.politeWait, this.#waitOfAttempt),
       robots,
       identity: identity.label,
       session: session.name,
@@ -365,12 +372,26 @@ export class PageRequest<T> {
 
   #tellAttempt(attempt: Attempt): void {
     this.#attempts.push(attempt);
+    this.#waitOfAttempt = 0;
     this.#options.onProgress?.({ kind: "attempt", attempt });
   }
 
-  #tellHop({ url, method }: HopRequest, status: number, robots: RobotsReceipt): void {
-    const hop: Hop = { url: url.href, method, status, robots };
+  #tellHop(hop: Hop): void {
     this.#hops.push(hop);
     this.#options.onProgress?.({ kind: "hop", hop });
   }
+}
+
+function hopOf({ request: { url, method }, robots }: KnownHop, status: number): Hop {
+  return { url: url.href, method, status, robots };
+}
+
+/** What was tried for robots.txt was not tried for the page, and another caller may have tried it. */
+function notAsked(host: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof PageError)) throw error;
+    const { attempts: _, hops: __, url: ___, ...details } = error.details;
+    const message = `robots.txt of ${host} cannot be asked for: ${error.message}`;
+    throw new PageError(error.code, message, { ...details, phase: "robots" }, { cause: error });
+  };
 }

@@ -19,11 +19,8 @@ interface Copies {
 
 const key = Symbol.for("asyncio-ts.copies.1"); // the number of the contract
 const program: { [key]?: Copies } = globals as object;
-if (program[key] === undefined) {
-  const value: Copies = { all: [], isReported: false };
-  Object.defineProperty(program, key, { value }); // not enumerable: test frameworks look for new globals
-}
-const copies = program[key] as Copies; // just made, if it was not there
+const copies: Copies = program[key] ?? { all: [], isReported: false };
+Object.defineProperty(program, key, { value: copies }); // not enumerable: test frameworks look for new globals
 
 /** This file: `import.meta` does not survive in a bundle or a transform to CommonJS. */
 const [birthplace = "a file without a name"] = placesOf(new Error().stack ?? "");
@@ -41,23 +38,20 @@ export function joinCopies(isCurrent: () => boolean): void {
 /** Called where the running code is in no scope of this copy: it may be in one of another. */
 export function noticeOtherCopies(): void {
   if (copies.all.length < 2 || copies.isReported || own === undefined) return;
-  for (const reference of copies.all) {
-    const other = reference.deref();
-    if (other === undefined || other === own || !other.isCurrent()) continue;
-    copies.isReported = true;
-    globals.console.error(describeMeeting(own, other, new Error().stack ?? ""));
-    return;
-  }
+  const others = copies.all.map((copy) => copy.deref()).filter((copy) => copy !== own);
+  const current = others.find((copy) => copy?.isCurrent());
+  if (current === undefined) return;
+  copies.isReported = true;
+  globals.console.error(describeMeeting(own, current, new Error().stack ?? ""));
 }
 
 function describeMeeting({ home }: Copy, other: Copy, stack: string): string {
   const site = placesOf(stack).find((place) => !place.startsWith(home));
   const from = home === other.home ? `${home}, loaded twice` : `${home} and ${other.home}`;
   return (
-    `asyncio-ts: two copies are at work in one program, and neither sees the scopes and tasks of the other: ${from}. ` +
-    `A call to the first in a scope of the second${site === undefined ? "" : `, at ${site},`} is not cancelled ` +
-    "with that scope, nor does it keep its deadlines. Load one copy: `npm ls asyncio-ts` shows who brings another " +
-    "version, and bundles leave it external"
+    `asyncio-ts: two copies are at work, and neither sees the scopes of the other: ${from}. ` +
+    `A call to the first in a scope of the second${site === undefined ? "" : `, at ${site},`} is not cancelled with it, ` +
+    "and keeps no deadline of it. Load one: `npm ls asyncio-ts` shows who brings another, and bundles leave it external"
   );
 }
 

@@ -6,6 +6,7 @@
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { globals } from "../ports/globals.ts";
+import { turnOf } from "./shutdown.ts";
 
 /** How many servers of the process listen to ports; 0 where the host does not tell. */
 export function listeningServers(): number {
@@ -17,14 +18,10 @@ export function listeningServers(): number {
 export async function reportServers(loop: EventLoop, before: number): Promise<void> {
   if (loop.host !== realHost || listeningServers() <= before) return;
   // What was closed just now counts until the host has had its turn.
-  for (let turn = 0; turn < 2; turn++)
-    await new Promise<void>((resolve) => realHost.macrotask(resolve));
+  for (let turn = 0; turn < 2; turn++) await turnOf(realHost);
   const count = listeningServers() - before;
   if (count <= 0) return;
-  const what =
-    count === 1
-      ? "a server that was opened meanwhile still listens"
-      : `${count} servers that were opened meanwhile still listen`;
-  const message = `main has ended, and ${what}: from now on its handlers cannot use operations of this run. Let main wait until the server may be closed`;
+  const what = count === 1 ? "a server still listens" : `${count} servers still listen`;
+  const message = `main has ended, and ${what}: handlers cannot use this run any more. Let main wait until the server may be closed`;
   loop.callExceptionHandler({ message });
 }

@@ -17,7 +17,7 @@ import { currentContext } from "../kernel/context.ts";
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
-import { reportUnobserved } from "../kernel/reports.ts";
+import { reportUnobserved, waitHooks } from "../kernel/reports.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { abandonedHooks, leftRun } from "../ports/uncaught.ts";
@@ -26,10 +26,18 @@ import { watchInDebugMode } from "../tasks/debug-watch.ts";
 import { excuseNoMore } from "../tasks/excuse.ts";
 import { HostLoop } from "../tasks/host-loop.ts";
 import { reportForgotten } from "./forgotten.ts";
+import { reportLostValue } from "./lost-values.ts";
 import { MainRun } from "./main-run.ts";
 import { DEFAULT_SHUTDOWN_DELAY, DEFAULT_SIGNALS, type RunOptions } from "./options.ts";
 import { listeningServers, reportServers } from "./servers.ts";
-import { type Foreign, foreignOn, type InnerRun, runDueCallbacks, shutDown } from "./shutdown.ts";
+import {
+  type Foreign,
+  foreignOn,
+  type InnerRun,
+  runDueCallbacks,
+  Shutdown,
+  turnOf,
+} from "./shutdown.ts";
 import { type SignalName, type SignalTarget, SignalWatch } from "./signals.ts";
 import {
   began,
@@ -42,6 +50,8 @@ import {
   occupy,
   scopeAround,
 } from "./under-way.ts";
+
+waitHooks.add(reportLostValue); // when the library is loaded: code outside every run may lose one
 
 /** How a main is started. */
 export interface Start {
@@ -241,12 +251,13 @@ export class Session implements SignalTarget, InnerRun {
   async #end(isDying: () => boolean): Promise<void> {
     const beginning = this.#beginning as Beginning; // a main has begun
     const { loop, around, foreign } = beginning;
-    await shutDown(loop, {
+    const shutdown = new Shutdown(loop, {
       delay: this.#shutdownDelay,
       foreign,
       isDead: this.#run?.isDead ?? false,
       innerRuns: () => this.#innerRuns(beginning),
     });
+    await shutdown.run();
     if (!isDying() && !beginning.isNested) await reportServers(loop, beginning.servers);
     if (this.#isRunning) this.#reportHiddenFailure(loop);
     this.#hasEnded = true;
@@ -313,6 +324,6 @@ export class Session implements SignalTarget, InnerRun {
  * branches that were cut off with the same error.
  */
 async function leaves(error: CancelledError): Promise<void> {
-  await new Promise<void>((resolve) => realHost.macrotask(resolve));
+  await turnOf(realHost);
   leftRun.add(error);
 }

@@ -7,10 +7,9 @@
 
 import { type Dependent, dependentsOf } from "../interop/dependents.ts";
 import { drainRequests, forgetRequests } from "../interop/draining.ts";
-import type { FutureListener } from "../kernel/future.ts";
+import type { Host } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { reportUnobserved } from "../kernel/reports.ts";
-import type { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { condense } from "../tasks/condense.ts";
@@ -46,6 +45,11 @@ export function foreignOn(loop: EventLoop): Foreign {
   return { tasks: new Set(loop.tasks.toArray()), dependents: new Set(dependentsOf(loop)) };
 }
 
+/** Fulfilled in the next turn of the host. */
+export function turnOf(host: Host): Promise<void> {
+  return new Promise((resolve) => host.macrotask(resolve));
+}
+
 /**
  * Lets the callbacks run that are due, as asyncio's loop does in its last iteration; they may make
  * others ready without end.
@@ -54,16 +58,11 @@ export async function runDueCallbacks(loop: EventLoop): Promise<void> {
   loop.timers.fireDue(loop.time());
   const turns = 2 + Math.ceil(loop.statistics().ready / LEAST_IN_A_TURN);
   loop.host.io?.(1); // these are turns of the same moment: virtual time holds still
-  for (let turn = 0; turn < turns && !loop.isIdle; turn++)
-    await new Promise<void>((resolve) => loop.host.macrotask(resolve));
+  for (let turn = 0; turn < turns && !loop.isIdle; turn++) await turnOf(loop.host);
   loop.host.io?.(-1);
 }
 
-export async function shutDown(loop: EventLoop, options: ShutdownOptions): Promise<void> {
-  await new Shutdown(loop, options).run();
-}
-
-class Shutdown {
+export class Shutdown {
   readonly #loop: EventLoop;
   readonly #options: ShutdownOptions;
   /** When the time for what is left is over: it begins when the requests have been drained. */
@@ -75,19 +74,48 @@ class Shutdown {
   }
 
   async run(): Promise<void> {
-    const { delay, foreign, isDead } = this.#options;
+    const loop = this.#loop;
     // Nothing is cancelled before that: a request may need what the other tasks do. After a
     // deadlock it would wait in vain.
-    const isOurs = (task: Task<unknown>): boolean => !isDead && !foreign.tasks.has(task);
-    const drained = drainRequests(this.#loop, isOurs);
+    const isOurs = (task: Task<unknown>): boolean => !this.#options.isDead && this.#isOurs(task);
+    const drained = drainRequests(loop, isOurs);
     if (drained !== undefined) await drained;
-    this.#deadline = this.#loop.time() + delay;
+    this.#deadline = loop.time() + this.#options.delay;
     await this.#tasksEnded();
-    await this.#cleanupsEnded();
+    if (loop.hasCutBranches) await this.#cleanupsEnded();
     await this.#innerRunsEnded();
     await this.#dependentsEnded();
-    forgetRequests(this.#loop);
-    reportUnobserved(this.#loop);
+    forgetRequests(loop);
+    reportUnobserved(loop);
+  }
+
+  /** Whether the run has to end it; what belongs to no task, is. */
+  #isOurs(task: Task<unknown> | undefined): boolean {
+    return task === undefined || !this.#options.foreign.tasks.has(task);
+  }
+
+  /**
+   * Waits until each of `all` has ended: `watch` calls a function then. False if the time is over
+   * before. In virtual time, which holds still while work outside goes on, the watchdog says so.
+   */
+  #ended<T>(all: readonly T[], watch: (one: T, end: () => void) => void): Promise<boolean> {
+    const loop = this.#loop;
+    return new Promise((resolve) => {
+      let missing = all.length;
+      const decide = (isInTime: boolean): void => {
+        loop.cancelTimer(timer);
+        stopListening();
+        resolve(isInTime);
+      };
+      const timer = loop.addTimer(this.#deadline, { timerDue: () => decide(false) });
+      const stopListening = loop.host.onDry((error) => {
+        if (error !== undefined) decide(false);
+      });
+      const end = (): void => {
+        if (--missing === 0) decide(true);
+      };
+      for (const one of all) watch(one, end);
+    });
   }
 
   /**
@@ -95,77 +123,49 @@ class Shutdown {
    * while they end.
    */
   async #tasksEnded(): Promise<void> {
-    const cancelled = new Set<Task<unknown>>();
-    for (let left = this.#leftovers(); left.length > 0; left = this.#leftovers()) {
+    const { isDead, delay } = this.#options;
+    const leftovers = (): Task<unknown>[] =>
+      this.#loop.tasks.toArray().filter((task) => this.#isOurs(task));
+    for (let left = leftovers(); left.length > 0; left = leftovers()) {
       for (const task of left) {
-        if (!cancelled.has(task)) cancelLeftover(task);
-        cancelled.add(task);
-        if (this.#options.isDead && task.waitingFor().length === 0) task.abandon();
+        cancelLeftover(task);
+        if (isDead && task.waitingFor().length === 0) task.abandon();
       }
-      const haveEnded = await this.#allEnded(left);
+      const haveEnded = await this.#ended(left, (task, end) => this.#watch(task, end));
       await runDueCallbacks(this.#loop);
       if (haveEnded) continue;
-      abandonTasks(this.#loop, this.#leftovers(), this.#options.delay);
+      abandonTasks(this.#loop, leftovers(), delay);
       await runDueCallbacks(this.#loop);
       return;
     }
   }
 
-  #leftovers(): Task<unknown>[] {
-    return this.#loop.tasks.toArray().filter((task) => !this.#options.foreign.tasks.has(task));
-  }
-
-  /** Calls `begin` with a function to call when it is over; false if the time is over before. */
-  #inTime(begin: (end: () => void) => void): Promise<boolean> {
-    const loop = this.#loop;
-    return new Promise((resolve) => {
-      const timer = loop.addTimer(this.#deadline, { timerDue: () => resolve(false) });
-      begin(() => {
-        loop.cancelTimer(timer);
-        resolve(true);
-      });
-    });
-  }
-
-  /** Waits until all `tasks` have ended. */
-  #allEnded(tasks: Task<unknown>[]): Promise<boolean> {
-    const loop = this.#loop;
-    return this.#inTime((end) => {
-      let missing = tasks.length;
-      const listener: FutureListener = {
-        futureDone(task) {
-          if (task.state === "rejected") {
-            task.observe();
-            const message = `${task.describe()} has failed while the run was shutting down`;
-            const context = { message, exception: task.failure, future: task };
-            loop.callExceptionHandler({ ...context, task: task as Task<unknown> });
-          }
-          if (--missing === 0) end();
-        },
-      };
-      for (const task of tasks) task.listen(listener);
-    });
+  /** Calls `end` when `task` has ended. Nobody else hears of a failure now. */
+  #watch(task: Task<unknown>, end: () => void): void {
+    const futureDone = (): void => {
+      if (task.state === "rejected") {
+        task.observe();
+        const message = `${task.describe()} has failed while the run was shutting down`;
+        this.#loop.callExceptionHandler({ message, exception: task.failure, future: task, task });
+      }
+      end();
+    };
+    task.listen({ futureDone });
   }
 
   /**
    * Waits for what floating branches do in `cleanup` after they were cut off, one after the other.
    */
   async #cleanupsEnded(): Promise<void> {
-    const loop = this.#loop;
-    if (!loop.hasCutBranches) return;
+    const { host, shielded } = this.#loop;
     for (;;) {
-      await new Promise<void>((resolve) => loop.host.macrotask(resolve)); // by then a branch that was cut off has come to its next `cleanup`
-      const { tasks } = this.#options.foreign;
-      const ours = [...loop.shielded].filter(({ task }) => task === undefined || !tasks.has(task));
+      await turnOf(host); // by then a branch that was cut off has come to its next `cleanup`
+      const ours = [...shielded].filter(({ task }) => this.#isOurs(task));
       if (ours.length === 0) return;
-      const closed = await Promise.all(ours.map((scope) => this.#closed(scope)));
-      if (closed.includes(false)) break;
+      if (await this.#ended(ours, (scope, closed) => scope.watch({ closed }))) continue;
+      this.#reportLate("branches that were cut off have not cleaned up");
+      return;
     }
-    this.#reportLate("branches that were cut off have not cleaned up");
-  }
-
-  #closed(scope: Scope): Promise<boolean> {
-    return this.#inTime((closed) => scope.watch({ closed }));
   }
 
   /** Cancels the runs that were called from this one and are not awaited, and waits for them. */
@@ -173,8 +173,7 @@ class Shutdown {
     const { innerRuns } = this.#options;
     for (let left = innerRuns(); left.length > 0; left = innerRuns()) {
       for (const run of left) run.cancel();
-      const ended = await Promise.all(left.map((run) => this.#inTime((end) => run.whenEnded(end))));
-      if (!ended.includes(false)) continue;
+      if (await this.#ended(left, (run, end) => run.whenEnded(end))) continue;
       this.#reportLate("a run has not ended", ": the run that it was called from is over");
       return;
     }
@@ -200,9 +199,7 @@ class Shutdown {
       loop.callExceptionHandler({ message });
     }
     loop.host.io?.(1); // what is waited for is outside: virtual time holds still
-    const haveEnded = await this.#inTime((end) => {
-      void Promise.all(left.map((dependent) => dependent.end())).then(end);
-    });
+    const haveEnded = await this.#ended(left, (one, end) => void one.end().then(end));
     if (!haveEnded) for (const dependent of left) dependent.kill?.();
     loop.host.io?.(-1);
   }

@@ -128,7 +128,10 @@ export class Signals implements AsyncIterableIterator<SignalName>, Disposable {
   }
 }
 
-const end: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
+const end: IteratorReturnResult<undefined> = /* @__PURE__ */ Object.freeze({
+  done: true,
+  value: undefined,
+});
 
 /**
  * One iterable has read it: the run does not need it any more, even if other iterables have not

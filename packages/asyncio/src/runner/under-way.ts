@@ -66,23 +66,19 @@ export function isLive(loop: EventLoop): boolean {
 }
 
 /** The sessions that code on the loop has begun, and that have not ended. */
-export function begunBy<S>(loop: EventLoop): ReadonlySet<S> {
-  return setOf<S>(loop);
+export function begunBy<S>(loop: EventLoop): Set<S> {
+  const known = begunOn.get(loop) ?? new Set();
+  begunOn.set(loop, known);
+  return known as Set<S>; // sessions have one class
 }
 
 /** `session`, which runs on `loop`, was begun by code on the loop `caller`. */
 export function began(session: unknown, loop: EventLoop, caller: EventLoop): void {
   liveLoops.add(loop);
-  setOf(caller).add(session);
+  begunBy(caller).add(session);
 }
 
 export function ended(session: unknown, loop: EventLoop, caller: EventLoop): void {
   liveLoops.delete(loop);
-  setOf(caller).delete(session);
-}
-
-function setOf<S>(loop: EventLoop): Set<S> {
-  const known = begunOn.get(loop) ?? new Set();
-  begunOn.set(loop, known);
-  return known as Set<S>; // sessions have one class
+  begunBy(caller).delete(session);
 }

@@ -50,12 +50,23 @@ export class ExceptionGroup extends AggregateError {
   split(
     matcher: ErrorMatcher,
   ): [matching: ExceptionGroup | undefined, rest: ExceptionGroup | undefined] {
-    return this.#split(predicateOf("`ExceptionGroup.split`", matcher));
+    const matches = predicateOf("`ExceptionGroup.split`", matcher);
+    if (matches(this)) return [this, undefined];
+    const matching: unknown[] = [];
+    const rest: unknown[] = [];
+    for (const error of this.errors) {
+      if (error instanceof ExceptionGroup) {
+        const [inside, outside] = error.split(matches);
+        if (inside !== undefined) matching.push(inside);
+        if (outside !== undefined) rest.push(outside);
+      } else (matches(error) ? matching : rest).push(error);
+    }
+    return [this.#derive(matching), this.#derive(rest)];
   }
 
   /** The matching errors as a group of the same shape, or undefined where there are none. */
   subgroup(matcher: ErrorMatcher): ExceptionGroup | undefined {
-    return this.#split(predicateOf("`ExceptionGroup.subgroup`", matcher))[0];
+    return this.split(predicateOf("`ExceptionGroup.subgroup`", matcher))[0];
   }
 
   /** The errors of this group and of the groups inside it, left to right. */
@@ -70,24 +81,6 @@ export class ExceptionGroup extends AggregateError {
           rest.push(error.errors[index]);
     }
     return leaves;
-  }
-
-  #split(
-    matches: (error: unknown) => boolean,
-  ): [ExceptionGroup | undefined, ExceptionGroup | undefined] {
-    if (matches(this)) return [this, undefined];
-    const matching: unknown[] = [];
-    const rest: unknown[] = [];
-    for (const error of this.errors) {
-      if (error instanceof ExceptionGroup) {
-        const other: ExceptionGroup = error;
-        const isOurs = #title in error; // else it is of another copy of this package
-        const [inside, outside] = isOurs ? error.#split(matches) : other.split(matches);
-        if (inside !== undefined) matching.push(inside);
-        if (outside !== undefined) rest.push(outside);
-      } else (matches(error) ? matching : rest).push(error);
-    }
-    return [this.#derive(matching), this.#derive(rest)];
   }
 
   #derive(errors: unknown[]): ExceptionGroup | undefined {

@@ -17,11 +17,11 @@ export function noticeFakeTimers(): void {
   if (!isFake(found)) return;
   isLookedFor = false;
   globals.console.error(
-    wasFake
-      ? "asyncio-ts was loaded while the timers of the program were fake, and hangs until somebody moves their clock. " +
-          "Import it before the timers are replaced, and test with `runTest` of asyncio-ts/testing, which has its own clock"
-      : "asyncio-ts waits in real time, but the timers of the program are fake: their clock ends no `sleep` of a real loop. " +
-          "Test with `runTest` of asyncio-ts/testing, or give `run` a `VirtualLoop`: their clock jumps by itself",
+    `asyncio-ts ${
+      wasFake
+        ? "was loaded under fake timers, and hangs until somebody moves their clock. Import it before them"
+        : "waits in real time, but the timers of the program are fake: their clock ends no `sleep`"
+    }. Test with \`runTest\` of asyncio-ts/testing, or on a \`VirtualLoop\``,
   );
 }
 

@@ -246,7 +246,7 @@ describe("R16: an abandoned CancelledError does not crash the process, anything 
       else
         assert.match(
           stderr,
-          /^asyncio: .* has ended, and a branch that no code awaits was cut off/,
+          /^asyncio: .* has ended, and a branch that nobody awaited was cut off/,
         );
       assert.match(stdout, scenario === "abandoned task" ? /^end$/m : /^finally\nend$/m);
     });

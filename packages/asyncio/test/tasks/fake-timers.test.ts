@@ -34,7 +34,7 @@ describe("fake timers are reported, once, when something on a real loop waits fo
     const reports = await reportsOf("before sinon start");
 
     assert.equal(reports.length, 1);
-    assert.match(reports[0] ?? "", /was loaded while the timers.*were fake/);
+    assert.match(reports[0] ?? "", /was loaded under fake timers.*Import it before/);
   });
 
   for (const [why, scenario] of [
