@@ -6,7 +6,7 @@
  */
 
 import { type AnyNames, complaintAbout } from "./options.ts";
-import { isThenable, render, renderReason } from "./render.ts";
+import { attempt, isThenable, render, renderReason } from "./render.ts";
 
 /** Who asked: code, a clock, a failing sibling, the end of a run, a signal, a scope that ends. */
 export type CancelSource = "cancel" | "deadline" | "group" | "shutdown" | "abort" | "closed";
@@ -38,11 +38,7 @@ export function register<C extends abstract new (...args: never[]) => Error>(
     value(this: unknown, value: unknown): boolean {
       if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this, value);
       if (typeof value !== "object" || value === null) return false;
-      try {
-        return brand in value;
-      } catch {
-        return false; // a proxy
-      }
+      return attempt(() => brand in value) === true; // a proxy may throw
     },
   });
   return errorClass; // for the build (scripts/bundle.mjs)
@@ -186,10 +182,4 @@ export function checkCount(
   if (typeof value !== "number") throw argumentError(api, expected, value);
   const isWhole = Number.isInteger(value) || value === 1 / 0;
   if (!isWhole || value < least || value > most) throw rangeError(api, expected, value);
-}
-
-/** Throws unless `value` is a number above 0, and no Infinity. */
-export function checkAmount(api: string, what: string, value: unknown): void {
-  if (typeof value !== "number") throw argumentError(api, `${what}, a number above 0`, value);
-  if (!(value > 0 && value < 1 / 0)) throw rangeError(api, `${what}, a number above 0`, value);
 }

@@ -96,17 +96,23 @@ export class Shutdown {
 
   /**
    * Waits until each of `all` has ended: `watch` calls a function then. False if the time is over
-   * before.
+   * before. In virtual time, which holds still while work outside goes on, the watchdog says so.
    */
   #ended<T>(all: readonly T[], watch: (one: T, end: () => void) => void): Promise<boolean> {
     const loop = this.#loop;
     return new Promise((resolve) => {
       let missing = all.length;
-      const timer = loop.addTimer(this.#deadline, { timerDue: () => resolve(false) });
-      const end = (): void => {
-        if (--missing > 0) return;
+      const decide = (isInTime: boolean): void => {
         loop.cancelTimer(timer);
-        resolve(true);
+        stopListening();
+        resolve(isInTime);
+      };
+      const timer = loop.addTimer(this.#deadline, { timerDue: () => decide(false) });
+      const stopListening = loop.host.onDry((error) => {
+        if (error !== undefined) decide(false);
+      });
+      const end = (): void => {
+        if (--missing === 0) decide(true);
       };
       for (const one of all) watch(one, end);
     });
