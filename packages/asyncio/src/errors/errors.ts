@@ -24,7 +24,10 @@ export interface CancelDetails {
 }
 
 /** @internal Gives `errorClass` its name, and an `instanceof` for all copies of this package. */
-export function register(errorClass: abstract new (...args: never[]) => Error, name: string): void {
+export function register<C extends abstract new (...args: never[]) => Error>(
+  errorClass: C,
+  name: string,
+): C {
   const brand = Symbol.for(`asyncio-ts.${name}`);
   Object.defineProperties(errorClass.prototype, {
     name: { value: name, configurable: true, writable: true },
@@ -38,6 +41,7 @@ export function register(errorClass: abstract new (...args: never[]) => Error, n
       return attempt(() => brand in value) === true; // a proxy may throw
     },
   });
+  return errorClass; // for the build (scripts/bundle.mjs)
 }
 
 /**
