@@ -54,9 +54,9 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
   test("adds no more than this to a bundle", async () => {
     const { contents } = await bundleOf(doors[0]);
 
-    assert.ok(contents.byteLength <= 65_750, `${contents.byteLength} bytes`);
+    assert.ok(contents.byteLength <= 66_100, `${contents.byteLength} bytes`);
     const gzipped = gzipSync(contents, { level: 9 }).byteLength;
-    assert.ok(gzipped <= 23_430, `${gzipped} bytes, gzipped`);
+    assert.ok(gzipped <= 23_560, `${gzipped} bytes, gzipped`);
   });
 
   test("brings these modules along, beside the kernel and what is below it", async () => {
@@ -70,10 +70,10 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
       "ports/copies.ts",
       "ports/globals.ts",
       "ports/js-host.ts",
-      "ports/races.ts",
       "ports/uncaught.ts",
       "runner/deadlock-watch.ts",
       "runner/forgotten.ts",
+      "runner/lost-values.ts",
       "runner/main-run.ts",
       "runner/options.ts",
       "runner/runner.ts",

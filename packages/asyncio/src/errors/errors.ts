@@ -23,17 +23,15 @@ export interface CancelDetails {
   readonly requestedBy?: string | undefined;
 }
 
-/** @internal Gives `errorClass` its name, and an `instanceof` for all copies of this package. */
-export function register<C extends abstract new (...args: never[]) => Error>(
-  errorClass: C,
-  name: string,
-): C {
+type ErrorClass = abstract new (...args: never[]) => Error;
+/** @internal Gives `errorClass` a name, and an `instanceof` for all copies of this package. */
+export function register<C extends ErrorClass>(errorClass: C, name: string): C {
   const brand = Symbol.for(`asyncio-ts.${name}`);
   Object.defineProperties(errorClass.prototype, {
     name: { value: name, configurable: true, writable: true },
     [brand]: { value: true },
   });
-  Object.defineProperty(errorClass, Symbol.hasInstance, {
+  return Object.defineProperty(errorClass, Symbol.hasInstance, {
     // A user's subclass inherits this function; for it only the prototype chain counts.
     value(this: unknown, value: unknown): boolean {
       if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this, value);
@@ -41,7 +39,6 @@ export function register<C extends abstract new (...args: never[]) => Error>(
       return attempt(() => brand in value) === true; // a proxy may throw
     },
   });
-  return errorClass; // for the build (scripts/bundle.mjs)
 }
 
 /**
