@@ -722,6 +722,9 @@ describe("a stuck program in virtual time", () => {
     );
 
     assert.deepEqual([value, loop.time(), reports.length], ["value", 0, 1]);
-    assert.match(reports[0]?.message ?? "", /^a task has not ended .*"deaf" is waiting for sleep/s);
+    assert.match(
+      reports[0]?.message ?? "",
+      /^a task has not ended when the watchdog .*"deaf" is waiting for sleep/s,
+    );
   });
 });
