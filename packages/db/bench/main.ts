@@ -12,6 +12,7 @@ import { python, versionOfAsyncpg } from "../demo/python.ts";
 import { type Database, sql } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
 import { type PostgresServer, startPostgres } from "../src/testing.ts";
+import { buildings, TABLE } from "./builders.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 7);
 const QUERIES = 3000;
@@ -74,6 +75,9 @@ async function main(): Promise<void> {
   const asyncpg = withAsyncpg(server.url());
   const text = "select $1::int as n";
   const plain = { prepare: false };
+  await db.execute(TABLE);
+  await db.execute(sql`create index on numbers (n)`);
+  const built = buildings(pool, db);
   const measures: readonly (readonly [string, readonly Contender[]])[] = [
     [
       "one query, unnamed",
@@ -112,6 +116,18 @@ async function main(): Promise<void> {
         ...(asyncpg === undefined ? [] : [asyncpg]),
       ],
     ],
+    ...["Kysely", "Drizzle"].flatMap((builder) => {
+      const both = built.filter((one) => one.builder === builder);
+      const contenders = (run: "query" | "transaction"): readonly Contender[] =>
+        both.map((one) => ({
+          name: one.on,
+          run: () => shared(QUERIES / 2, (n) => one[run](n % 3000)),
+        }));
+      return [
+        [`${builder}, one query`, contenders("query")],
+        [`${builder}, transaction`, contenders("transaction")],
+      ] as const;
+    }),
     [
       "200,000 rows",
       [

@@ -25,7 +25,7 @@ export function noticeFakeTimers(): void {
   );
 }
 
-const wasFake = isFake(original);
+const wasFake = /* @__PURE__ */ isFake(original);
 
 /** The fakes of sinon, so of Vitest and Jest; of Jest before; of node:test; of Deno's library. */
 function isFake(setTimeout: object): boolean {

@@ -30,9 +30,10 @@ export interface PgConnectionOptions {
   readonly cancels: Pick<CancelLine, "send" | "begun" | "unwatch">;
 }
 
-/** What tells plans apart: rows may be read in two ways. */
-function keyOf({ text, arrays }: Statement): string {
-  return arrays === true ? `${text}\0arrays` : text;
+/** What tells plans apart: rows may be read in several ways. */
+function keyOf({ text, arrays, parsers }: Statement): string {
+  const key = arrays === true ? `${text}\0arrays` : text;
+  return parsers === undefined ? key : `${key}\0parsers`;
 }
 
 /**
