@@ -280,7 +280,7 @@ describe("R8: an await of a task meets what is pending, and rejects also if the 
       await sleep(3600).catch(() => {});
       return "answer";
     });
-    const moved = await moveOnAfter(0.001, async () => await answering);
+    const moved = await moveOnAfter(0.05, async () => await answering);
 
     assert.deepEqual(moved, { cancelled: false, value: "answer" });
   });
