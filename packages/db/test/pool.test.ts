@@ -20,8 +20,7 @@ describeEveryWay("a pool of connections", (bench) => {
       async (db, observer) => {
         const counts: number[] = [];
         await asyncio.taskGroup(async (group) => {
-          for (let n = 0; n < 30; n++)
-            group.createTask(() => db.query(sql`select pg_sleep(0.005)`));
+          for (let n = 0; n < 30; n++) group.createTask(() => db.query(sql`select pg_sleep(0.03)`)); // time to connect
         });
         const [row] = await observer(
           "select count(*)::int as n from pg_stat_activity where application_name = 'asyncio-ts-db'",
