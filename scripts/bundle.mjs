@@ -65,7 +65,10 @@ for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {
   const file = resolve(home, output);
   if (entryPoint?.startsWith("part:")) rmSync(file);
   else if (file.endsWith(".js"))
-    writeFileSync(file, withoutBareImports(withNames(readFileSync(file, "utf8"))));
+    writeFileSync(
+      file,
+      withoutBareImports(withLooseClasses(withNames(readFileSync(file, "utf8")))),
+    );
 }
 // The maps of the parts are empty.
 for (const part of Object.keys(parts)) rmSync(join(out, `part-${part}.js.map`));
@@ -93,6 +96,27 @@ function withNames(code) {
   const classes = [...code.matchAll(/^var (\w+) = class _\1\b/gm)].map(([, name]) => name);
   if (classes.length === 0) return code;
   return code.replaceAll(new RegExp(`\\b_(${classes.join("|")})\\b`, "g"), "$1 ");
+}
+
+/**
+ * Makes loose what a bundler keeps whether it is used or not: a class with a computed name in it,
+ * and an error class, which is registered by a call after it. A program that has one queue would
+ * have all of them. Lines stay where they are.
+ */
+function withLooseClasses(code) {
+  const call = /^register\((\w+), ("\w+")\);$/gm;
+  const registered = new Map([...code.matchAll(call)].map(([, name, text]) => [name, text]));
+  const loose = code.replaceAll(
+    /^var (\w+) = class (\1 )?( ?extends \w+ )?\{\n([\s\S]*?)^\};$/gm,
+    (all, name, own = `${name} `, parent = "", body) => {
+      const text = registered.get(name);
+      if (text === undefined && !/^ {2}\[(?!Symbol\.)/m.test(body)) return all;
+      registered.delete(name);
+      const made = `class ${own}${parent}{\n${body}}`;
+      return `var ${name} = /* @__PURE__ */ (() => ${text === undefined ? made : `register(${made}, ${text})`})();`;
+    },
+  );
+  return loose.replaceAll(call, (all, name) => (registered.has(name) ? all : ""));
 }
 
 /**

@@ -45,7 +45,7 @@ const hosts = [
     // The library asks for a variable or two, and has to do without; a child process needs an
     // environment.
     argsFor: (program) =>
-      ["executors.mjs", "outside.mjs", "sqlite.mjs"].includes(basename(program))
+      ["executors.mjs", "outside.mjs", "postgres.mjs", "sqlite.mjs"].includes(basename(program))
         ? []
         : ["--deny-env"],
   },

@@ -11,7 +11,8 @@ import pg from "pg";
 import { python, versionOfAsyncpg } from "../demo/python.ts";
 import { type Database, sql } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
-import { startPostgres } from "../src/testing.ts";
+import { type PostgresServer, startPostgres } from "../src/testing.ts";
+import { buildings, TABLE } from "./builders.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 7);
 const QUERIES = 3000;
@@ -74,6 +75,9 @@ async function main(): Promise<void> {
   const asyncpg = withAsyncpg(server.url());
   const text = "select $1::int as n";
   const plain = { prepare: false };
+  await db.execute(TABLE);
+  await db.execute(sql`create index on numbers (n)`);
+  const built = buildings(pool, db);
   const measures: readonly (readonly [string, readonly Contender[]])[] = [
     [
       "one query, unnamed",
@@ -112,6 +116,18 @@ async function main(): Promise<void> {
         ...(asyncpg === undefined ? [] : [asyncpg]),
       ],
     ],
+    ...["Kysely", "Drizzle"].flatMap((builder) => {
+      const both = built.filter((one) => one.builder === builder);
+      const contenders = (run: "query" | "transaction"): readonly Contender[] =>
+        both.map((one) => ({
+          name: one.on,
+          run: () => shared(QUERIES / 2, (n) => one[run](n % 3000)),
+        }));
+      return [
+        [`${builder}, one query`, contenders("query")],
+        [`${builder}, transaction`, contenders("transaction")],
+      ] as const;
+    }),
     [
       "200,000 rows",
       [
@@ -138,8 +154,7 @@ async function main(): Promise<void> {
     }
   }
   asyncpg?.end();
-  await cancelLatency(db);
-  await farewellLatency(server.port);
+  await cancelLatency(server);
   await memory(db);
   await pool.end();
 }
@@ -155,45 +170,52 @@ async function memory(db: Database): Promise<void> {
   console.log(`${count} rows streamed         +${Math.round((most - before) / 1e6)} MB`);
 }
 
-/** From the cancellation to the moment at which its caller goes on. */
-async function cancelLatency(db: Database): Promise<void> {
-  const times: number[] = [];
-  for (let n = 0; n < 100; n++) {
-    const scope = new asyncio.CancelScope();
-    const done = scope.run(() => db.query(sql`select pg_sleep(10)`));
-    await asyncio.sleep(0.01);
-    const startedAt = performance.now();
-    scope.cancel();
-    await done;
-    times.push(performance.now() - startedAt);
+/**
+ * From the cancellation of a query that has run for a while to the moment at which its caller goes on:
+ * with the connection that stands by, and without. In turns with what the server alone takes for the
+ * connection of a cancel request that is for nobody: it starts a process, which closes it.
+ */
+async function cancelLatency(server: PostgresServer): Promise<void> {
+  await using ahead = await connect(server.url(), { max: 1 });
+  await using fresh = await connect(server.url(), { max: 1, standby: false });
+  const arms: readonly (readonly [string, () => Promise<number>])[] = [
+    ["ours", () => cancelled(ahead)],
+    ["ours, no standby", () => cancelled(fresh)],
+    ["the server alone", () => farewell(server.port)],
+  ];
+  const times = new Map(arms.map(([name]) => [name, [] as number[]]));
+  for (let n = 0; n < 50; n++) for (const [name, run] of arms) times.get(name)?.push(await run());
+  for (const [name, all] of times) {
+    const late = [...all].sort((a, b) => a - b)[Math.floor(0.95 * all.length)] ?? Number.NaN;
+    const figures = `median ${median(all).toFixed(1)} ms, 95 % within ${late.toFixed(1)} ms`;
+    console.log(`${"cancelled to joined".padEnd(24)} ${name.padEnd(24)} ${figures}`);
   }
-  times.sort((a, b) => a - b);
-  const at = (part: number) => (times[Math.floor(times.length * part)] ?? 0).toFixed(1);
-  console.log(`cancelled to joined       median ${at(0.5)} ms, 95 % within ${at(0.95)} ms`);
 }
 
-/**
- * What the server alone takes for the connection of a cancel request, which is for nobody: it starts
- * a process, which closes it. No cancellation that is waited for can be faster.
- */
-async function farewellLatency(port: number): Promise<void> {
+async function cancelled(db: Database): Promise<number> {
+  const scope = new asyncio.CancelScope();
+  const done = scope.run(() => db.query(sql`select pg_sleep(10)`));
+  await asyncio.sleep(0.1);
+  const startedAt = performance.now();
+  scope.cancel();
+  await done;
+  return performance.now() - startedAt;
+}
+
+async function farewell(port: number): Promise<number> {
   const message = Buffer.alloc(16);
   message.writeInt32BE(16, 0);
   message.writeInt32BE(80_877_102, 4);
   message.writeInt32BE(1, 8);
-  const times: number[] = [];
-  for (let n = 0; n < 50; n++) {
-    const startedAt = performance.now();
-    await new Promise<void>((resolve) => {
-      const socket = createConnection({ host: "127.0.0.1", port, noDelay: true });
-      socket.once("connect", () => socket.write(message));
-      socket.resume();
-      socket.on("error", () => {});
-      socket.on("close", () => resolve());
-    });
-    times.push(performance.now() - startedAt);
-  }
-  console.log(`the server's part of that median ${median(times).toFixed(1)} ms`);
+  const startedAt = performance.now();
+  await new Promise<void>((resolve) => {
+    const socket = createConnection({ host: "127.0.0.1", port, noDelay: true });
+    socket.once("connect", () => socket.write(message));
+    socket.resume();
+    socket.on("error", () => {});
+    socket.on("close", () => resolve());
+  });
+  return performance.now() - startedAt;
 }
 
 function median(times: readonly number[]): number {

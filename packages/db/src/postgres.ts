@@ -28,6 +28,12 @@ export interface PostgresOptions extends DatabaseOptions {
   readonly password?: string | undefined;
   /** Seconds that an attempt to connect may take. @default 10 */
   readonly connectTimeout?: number | undefined;
+  /**
+   * Whether a connection is opened before it is needed, so that a cancel reaches the server at once:
+   * one for each server, while a statement runs for longer than some 20 ms. Servers do not count it
+   * among their clients. Poolers would; there it is left out. @default true
+   */
+  readonly standby?: boolean | undefined;
   /** How columns of a type are read: `{ int8: "number", timestamptz: "text" }`. */
   readonly types?: TypeOptions | undefined;
 }
@@ -39,6 +45,7 @@ const KNOWN: Names<PostgresOptions> = {
   tls: 1,
   password: 1,
   connectTimeout: 1,
+  standby: 1,
   types: 1,
 };
 
@@ -59,7 +66,9 @@ export async function connect(
   const { target: role = "any" } = options;
   if (!["any", "read-write", "read-only"].includes(role))
     throw argumentError(api, '`target` to be "any", "read-write" or "read-only"', role);
-  const { max = 10, min = 0 } = options;
+  const { max = 10, min = 0, standby } = options;
+  if (standby !== undefined && typeof standby !== "boolean")
+    throw argumentError(api, "`standby` to be true or false", standby);
   if (min > max) throw rangeError(api, `\`min\` to be at most \`max\`, ${max}`, min);
   const target = targetOf(api, url, options);
   const driver = new PgDriver({
@@ -67,6 +76,7 @@ export async function connect(
     types: new TypeTable(options.types),
     role,
     connectTimeout: options.connectTimeout ?? 10,
+    standby: options.standby ?? true,
   });
   const database = new Database(driver, { ...options, name: options.name ?? target.database });
   try {

@@ -30,6 +30,7 @@ describe("a session of PostgreSQL", { skip: lacksPostgres() }, () => {
       types: new TypeTable(),
       role: "any",
       connectTimeout: 10,
+      standby: false,
     });
     await asyncio.run(async () => {
       const connection = await driver.connect();

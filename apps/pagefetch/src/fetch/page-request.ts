@@ -196,7 +196,7 @@ export class PageRequest<T> {
       return { ...nothing, receipt: { verdict: "not asked" } };
     if (this.#options.robots === "ignore") return { ...nothing, receipt: { verdict: "ignored" } };
     this.#enter("robots");
-    const answer = await robots.check(url, identity.robotsToken);
+    const answer = await robots.check(url, identity.robotsToken).catch(notAsked(url.host));
     const { sent, received } = this.#aside;
     this.#aside = { sent: sent + answer.sent, received: received + answer.received };
     const { verdict, line, text, because } = answer.receipt;
@@ -384,4 +384,14 @@ export class PageRequest<T> {
 
 function hopOf({ request: { url, method }, robots }: KnownHop, status: number): Hop {
   return { url: url.href, method, status, robots };
+}
+
+/** What was tried for robots.txt was not tried for the page, and another caller may have tried it. */
+function notAsked(host: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof PageError)) throw error;
+    const { attempts: _, hops: __, url: ___, ...details } = error.details;
+    const message = `robots.txt of ${host} cannot be asked for: ${error.message}`;
+    throw new PageError(error.code, message, { ...details, phase: "robots" }, { cause: error });
+  };
 }

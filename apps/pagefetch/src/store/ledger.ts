@@ -82,6 +82,11 @@ export class Ledger {
     return waiting.written.isSet();
   }
 
+  /** Waits until the rows that are in line now are written. */
+  async flushed(): Promise<void> {
+    await this.#waiting.at(-1)?.written.wait();
+  }
+
   /** Writes what comes, until `close`. Runs as a task of whoever opened the store. */
   async write(): Promise<void> {
     let pause = 0.1;

@@ -8,7 +8,7 @@ import { type Farm, openFarm } from "../../farm/farm.ts";
 import { html } from "../../farm/site.ts";
 import { exampleDomain } from "../../farm/sites/plain.ts";
 import type { Config } from "../../src/cli/config.ts";
-import { codeOf, q, type World, withApi as withWorld } from "../support/api.ts";
+import { codeOf, q, usageOf, type World, withApi as withWorld, written } from "../support/api.ts";
 
 const captcha =
   '<html><body><h1>One more step</h1><div class="h-captcha"></div><script src="https://js.hcaptcha.com/1/api.js"></script></body></html>';
@@ -218,10 +218,11 @@ describe("POST /v1/fetch and its kin", () => {
     }));
 
   test("usage adds up what the ledger has: a row for each request", () =>
-    withApi(async ({ ask }) => {
+    withApi(async ({ ask, service }) => {
       for (const host of ["example.com", "nowhere.farm.test", "example.com"]) {
         await (await ask(`/?url=${q(`http://${host}/`)}`)).text();
       }
+      await written(service);
       const usage = (await (await ask("/v1/usage")).json()) as Record<string, unknown>;
       assert.equal(usage.requests, 3);
       assert.equal(usage.pages, 2);
@@ -231,6 +232,7 @@ describe("POST /v1/fetch and its kin", () => {
   test("health, readiness and metrics need no key and tell no host", () =>
     withApi(async ({ ask, service }) => {
       await (await ask(`/?url=${q("http://example.com/")}`)).text();
+      await written(service);
       assert.equal((await ask("/healthz", { key: null })).status, 200);
       assert.equal((await ask("/readyz", { key: null })).status, 200);
       const metrics = await (await ask("/metrics", { key: null })).text();
@@ -327,11 +329,7 @@ describe("nothing outlives its request", () => {
         while (service.running > 0) await asyncio.sleep(0.005);
         await farm.waitQuiet();
       }
-      const usage = await service.store.ledger.usage(
-        key.split("_")[1] ?? "",
-        new Date(0),
-        new Date(Date.now() + 60_000),
-      );
+      const usage = await usageOf({ service, key });
       assert.deepEqual({ ...usage.failures }, { cancelled: 3 });
     }));
 

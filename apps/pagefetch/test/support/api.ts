@@ -76,8 +76,23 @@ export async function withApi(
   await farm.waitQuiet();
 }
 
-/** The sums of a key's rows. */
+/** The sums of a key's rows, once no request runs. */
 export async function usageOf({ service, key }: Pick<World, "service" | "key">) {
+  await written(service);
+  return await usageNow({ service, key });
+}
+
+/**
+ * Waits until no request runs and all have their rows. A page that is sent on while it comes has its
+ * row, and is counted, after its client has all of it.
+ */
+export async function written(service: Service): Promise<void> {
+  await service.waitIdle();
+  await service.store.ledger.flushed();
+}
+
+/** The sums of the rows that are written by now. */
+export async function usageNow({ service, key }: Pick<World, "service" | "key">) {
   const until = new Date(Date.now() + 60_000);
   return await service.store.ledger.usage(key.split("_")[1] ?? "", new Date(0), until);
 }

@@ -6,7 +6,7 @@
  */
 
 import { type AnyNames, complaintAbout } from "./options.ts";
-import { isThenable, render, renderReason } from "./render.ts";
+import { attempt, isThenable, render, renderReason } from "./render.ts";
 
 /** Who asked: code, a clock, a failing sibling, the end of a run, a signal, a scope that ends. */
 export type CancelSource = "cancel" | "deadline" | "group" | "shutdown" | "abort" | "closed";
@@ -23,23 +23,20 @@ export interface CancelDetails {
   readonly requestedBy?: string | undefined;
 }
 
-/** @internal Gives `errorClass` its name, and an `instanceof` for all copies of this package. */
-export function register(errorClass: abstract new (...args: never[]) => Error, name: string): void {
+type ErrorClass = abstract new (...args: never[]) => Error;
+/** @internal Gives `errorClass` a name, and an `instanceof` for all copies of this package. */
+export function register<C extends ErrorClass>(errorClass: C, name: string): C {
   const brand = Symbol.for(`asyncio-ts.${name}`);
   Object.defineProperties(errorClass.prototype, {
     name: { value: name, configurable: true, writable: true },
     [brand]: { value: true },
   });
-  Object.defineProperty(errorClass, Symbol.hasInstance, {
+  return Object.defineProperty(errorClass, Symbol.hasInstance, {
     // A user's subclass inherits this function; for it only the prototype chain counts.
     value(this: unknown, value: unknown): boolean {
       if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this, value);
       if (typeof value !== "object" || value === null) return false;
-      try {
-        return brand in value;
-      } catch {
-        return false; // a proxy
-      }
+      return attempt(() => brand in value) === true; // a proxy may throw
     },
   });
 }
@@ -182,10 +179,4 @@ export function checkCount(
   if (typeof value !== "number") throw argumentError(api, expected, value);
   const isWhole = Number.isInteger(value) || value === 1 / 0;
   if (!isWhole || value < least || value > most) throw rangeError(api, expected, value);
-}
-
-/** Throws unless `value` is a number above 0, and no Infinity. */
-export function checkAmount(api: string, what: string, value: unknown): void {
-  if (typeof value !== "number") throw argumentError(api, `${what}, a number above 0`, value);
-  if (!(value > 0 && value < 1 / 0)) throw rangeError(api, `${what}, a number above 0`, value);
 }

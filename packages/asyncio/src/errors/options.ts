@@ -15,16 +15,16 @@ export function complaintAbout(
   names: AnyNames,
   cure?: string,
 ): string | undefined {
-  let isKnown = false;
   if (typeof options === "object" && options !== null && !Array.isArray(options)) {
+    let isKnown = false;
     for (const name in options) {
       if (names[name] === 1) isKnown = true;
       else if (Object.hasOwn(options, name)) return unknownOption(name, Object.keys(names));
     }
-    // An AbortSignal, a Map or a promise has no names of its own.
+    // An AbortSignal, a Map or a promise is not plain, and has no options.
     isKnown ||= isPlain(options) || Object.keys(names).some((name) => name in options);
+    if (isKnown) return undefined;
   }
-  if (isKnown) return undefined;
   const advice = cure ?? adviceFor(options, names);
   return `expects an object of options, got ${render(options)}${advice === undefined ? "" : `. ${advice}`}`;
 }
@@ -53,15 +53,13 @@ function adviceFor(found: unknown, names: AnyNames): string | undefined {
 }
 
 function unknownOption(name: string, known: readonly string[]): string {
-  const [nearest] = known
-    .map((one) => ({ one, distance: distanceOf(flat(name), flat(one)) }))
-    .filter(({ one, distance }) => distance <= Math.max(name.length, one.length) / 3)
-    .sort((a, b) => a.distance - b.distance);
+  const distance = (one: string): number => distanceOf(flat(name), flat(one));
+  const [nearest = ""] = [...known].sort((a, b) => distance(a) - distance(b));
+  const isNear = distance(nearest) <= Math.max(name.length, nearest.length) / 3;
   const all = known.map((one) => `\`${one}\``).join(", ");
-  const advice =
-    nearest === undefined
-      ? `It has ${all.replace(/, (?=[^,]*$)/, " and ")}`
-      : `Did you mean \`${nearest.one}\`?`;
+  const advice = isNear
+    ? `Did you mean \`${nearest}\`?`
+    : `It has ${all.replace(/, (?=[^,]*$)/, " and ")}`;
   return `has no option \`${name}\`. ${advice}`;
 }
 
@@ -72,7 +70,12 @@ function flat(name: string): string {
 
 /** How many letters differ between what begins and what ends alike; a swapped pair is one. */
 function distanceOf(a: string, b: string): number {
-  const [, , left = "", , right = ""] = /^(.*)(.*?)(.*)\n\1(.*?)\3$/.exec(`${a}\n${b}`) ?? [];
+  const most = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < most && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < most - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  const [left, right] = [a.slice(start, a.length - end), b.slice(start, b.length - end)];
   const isSwapped = left.length === 2 && left === right.slice(1) + right[0];
   return isSwapped ? 1 : Math.max(left.length, right.length);
 }

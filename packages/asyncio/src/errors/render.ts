@@ -4,10 +4,10 @@
  */
 
 const DEEPEST = 8; // how deep errors in errors are shown; they may contain themselves
-const LONGEST_OBJECT = 200; // characters of a plain object that a report shows
+const LONGEST_LINE = 200; // characters
 
 /** What `read` gives; undefined if it throws. */
-function attempt<T>(read: () => T): T | undefined {
+export function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch {
@@ -25,10 +25,15 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown }).then === "function";
 }
 
+/** Whether `fn` looks like a function of the engine that settles a promise: it has no source. */
+export function isResolvingFunction(fn: unknown): fn is (outcome: unknown) => unknown {
+  if (typeof fn !== "function" || fn.name !== "") return false;
+  return Function.prototype.toString.call(fn).includes("[native code]");
+}
+
 /** A value in a message: short, and its own text only where that cannot run code. */
 export function render(value: unknown): string {
-  if (typeof value === "string")
-    return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value);
+  if (typeof value === "string") return JSON.stringify(cut(value, 80));
   if (typeof value === "function") {
     const name = attempt(() => value.name);
     return typeof name === "string" && name !== "" ? `function ${name}` : "a function";
@@ -36,6 +41,10 @@ export function render(value: unknown): string {
   if (typeof value !== "object" || value === null)
     return Object.is(value, -0) ? "-0" : String(value);
   return attempt(() => renderObject(value)) ?? "an object that cannot be looked at";
+}
+
+function cut(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most)}...` : text;
 }
 
 function renderObject(value: object): string {
@@ -73,22 +82,17 @@ export function summary(thrown: unknown): string {
   if (typeof thrown !== "object" || thrown === null) return text ?? "something without a text";
   if (text !== undefined && text !== "[object Object]") return text;
   const json = attempt(() => JSON.stringify(thrown));
-  if (json === undefined) return render(thrown);
-  return json.length > LONGEST_OBJECT ? `${json.slice(0, LONGEST_OBJECT)}...` : json;
+  return json === undefined ? render(thrown) : cut(json, LONGEST_LINE);
 }
 
 /** What was thrown, in one short line. */
 export function headline(thrown: unknown): string {
   const [line = ""] = summary(thrown).split("\n", 1);
-  return line.length > LONGEST_OBJECT ? `${line.slice(0, LONGEST_OBJECT)}...` : line;
+  return cut(line, LONGEST_LINE);
 }
 
 /** What was thrown, for a report: with its stack, the errors in it, and its cause. */
-export function formatThrown(thrown: unknown): string {
-  return format(thrown, 0, new Set());
-}
-
-function format(thrown: unknown, depth: number, shown: Set<unknown>): string {
+export function formatThrown(thrown: unknown, depth = 0, shown: Set<unknown> = new Set()): string {
   const pad = "  ".repeat(depth + 1);
   if (shown.has(thrown)) return `${pad}${summary(thrown)} (shown above)`;
   if (typeof thrown === "object") shown.add(thrown);
@@ -96,27 +100,8 @@ function format(thrown: unknown, depth: number, shown: Set<unknown>): string {
   if (depth >= DEEPEST) return lines.join("\n");
   const parts = isA(thrown, AggregateError) ? (attempt(() => [...thrown.errors]) ?? []) : [];
   for (const [index, part] of parts.entries())
-    lines.push(`${pad}[${index + 1}]\n${format(part, depth + 1, shown)}`);
+    lines.push(`${pad}[${index + 1}]\n${formatThrown(part, depth + 1, shown)}`);
   const cause = isA(thrown, Error) ? attempt(() => thrown.cause) : undefined;
-  if (cause !== undefined) lines.push(`${pad}caused by\n${format(cause, depth + 1, shown)}`);
-  return lines.join("\n");
-}
-
-/** A part of what an exception handler is told. */
-interface Report {
-  readonly message: string;
-  readonly exception?: unknown;
-  readonly task?: { getName(): string } | undefined;
-  readonly sourceTraceback?: string | undefined;
-}
-
-/** The text of a report: the message, the task, the error with its stack and what hangs on it. */
-export function formatReport(report: Report): string {
-  const { message, task, sourceTraceback } = report;
-  const lines = [`asyncio: ${message}`];
-  const name = task === undefined ? "" : JSON.stringify(task.getName());
-  if (!message.includes(name)) lines.push(`  task: ${name}`);
-  if (sourceTraceback !== undefined) lines.push(`  created\n${sourceTraceback}`);
-  if ("exception" in report) lines.push(formatThrown(report.exception));
+  if (cause !== undefined) lines.push(`${pad}caused by\n${formatThrown(cause, depth + 1, shown)}`);
   return lines.join("\n");
 }

@@ -22,7 +22,7 @@ export class NotSendableError extends Error {
 
   /** @internal */
   constructor(path: string, why: string, options?: ErrorOptions) {
-    super(`${path} cannot be sent between threads: ${why}`, options);
+    super(`${path} cannot be sent to or from a worker: ${why}`, options);
     this.path = path;
   }
 }

@@ -5,20 +5,45 @@
 
 import { contextHooks, runInRoot } from "../ports/context-storage.ts";
 import { joinCopies, noticeOtherCopies } from "../ports/copies.ts";
-import { Context, enteredContext } from "../structures/context-values.ts";
+import { Context } from "../structures/context-values.ts";
 import type { Scope } from "./scope.ts";
 
 const { AsyncLocalStorage, AsyncResource } = contextHooks();
 const storage = new AsyncLocalStorage<Scope>();
-// By which key a resource keeps the frame that it brings back, where that is seen, as on Node 24: a
-// map with an entry for each storage. Also the first `run`: from then on Node 20 follows contexts.
-type Frames = Record<symbol, ReadonlyMap<unknown, unknown> | undefined>;
-type Framed = InstanceType<typeof AsyncResource> & Frames;
-const frameKey = storage.run({} as Scope, () => {
-  const resource = new AsyncResource("asyncio", 0) as Framed;
+/** The current scope, for code of ours: a scope of another copy of the library is no mistake. */
+export const scopeAround = (): Scope | undefined => storage.getStore();
+// A context with no storage but ours. On Node 24 the host's is a map with an entry for each, which
+// is half of the cost of a scope (bench: timers, spawn, memory). This does for it where it can.
+class Frame {
+  readonly scope: Scope;
+  constructor(scope: Scope) {
+    this.scope = scope;
+  }
+  has(store: unknown): boolean {
+    return store === storage;
+  }
+  get(store: unknown): unknown {
+    return store === storage ? this.scope : undefined;
+  }
+  [Symbol.iterator](): Iterator<unknown> {
+    return [[storage, this.scope]].values(); // for a copy with one entry more
+  }
+  disable(): void {} // a storage that has no entry
+}
+type Contexts = Record<symbol, Frame | ReadonlyMap<unknown, unknown> | undefined>;
+type Resource = InstanceType<typeof AsyncResource> & Contexts;
+// By which key a resource keeps the context that it brings back, if that may be a frame. Also the
+// first `run`: from then on Node 20 follows contexts.
+const contextKey = storage.run({} as Scope, () => {
+  const resource = new AsyncResource("asyncio", 0) as Resource;
   const key = Object.getOwnPropertySymbols(resource).find((one) => resource[one]?.has?.(storage));
-  if (key !== undefined) resource[key] = undefined;
-  return resource.runInAsyncScope(scopeAround, undefined) === undefined ? key : undefined;
+  if (key !== undefined) resource[key] = new Frame({} as Scope);
+  try {
+    const other = new AsyncLocalStorage<boolean>();
+    const copied = (): unknown => other.getStore() ?? other.run(false, scopeAround);
+    return resource.runInAsyncScope(copied, undefined) ? key : undefined;
+  } catch {} // this host wants its own
+  return undefined;
 });
 runInRoot(() => {}); // the context of now is the root
 joinCopies(() => storage.getStore()?.closed === false);
@@ -29,30 +54,25 @@ export function currentScope(): Scope | undefined {
   if (scope === undefined) noticeOtherCopies();
   return scope;
 }
-
-/** The same, for code that the program has not called: a scope of another copy is no mistake. */
-export function scopeAround(): Scope | undefined {
-  return storage.getStore();
-}
 /**
- * Calls `fn(argument)` in `scope`: once per scope, never per step. The resource brings the frame
+ * Calls `fn(argument)` in `scope`: once per scope, never per step. The resource brings the context
  * back that was there before, where `storage.run` would make another one. It looks for no trigger,
- * hence 0, and copies no frame that has our slot alone: half of the cost (bench: timers, spawn).
+ * hence 0. One for each scope: tools that follow `async_hooks` keep what is theirs on it.
  */
 export function runInScope<A, R>(scope: Scope, fn: (argument: A) => R, argument: A): R {
-  const resource = new AsyncResource("asyncio", 0) as Framed;
-  const frame = frameKey && resource[frameKey];
-  if (frameKey && frame?.size === 1 && frame.has(storage)) resource[frameKey] = undefined;
+  const resource = new AsyncResource("asyncio", 0) as Resource;
+  if (contextKey && isOurs(resource[contextKey])) resource[contextKey] = new Frame(scope);
   return resource.runInAsyncScope(enterAndCall<A, R>, undefined, scope, fn, argument);
 }
+/** Whether a context has no entry but ours, or none. */
+const isOurs = (context: Contexts[symbol]): boolean =>
+  !context || !("size" in context) || (context.size === 1 && context.has(storage));
 function enterAndCall<A, R>(scope: Scope, fn: (argument: A) => R, argument: A): R {
-  storage.enterWith(scope);
+  if (storage.getStore() !== scope) storage.enterWith(scope);
   return fn(argument);
 }
 /** Makes `scope` that of the continuation that runs now. Without a caller, it leaks into none. */
 export const enterScope = (scope: Scope): void => storage.enterWith(scope);
 const outside: Context = new Context();
 /** The context variables of the running code. */
-export function currentContext(): Context {
-  return enteredContext() ?? currentScope()?.context ?? outside;
-}
+export const currentContext = (): Context => Context.entered ?? currentScope()?.context ?? outside;

@@ -14,8 +14,7 @@ import {
   checkOptions,
   InvalidStateError,
 } from "../errors/errors.ts";
-import { isThenable } from "../errors/render.ts";
-import { isResolvingFunction } from "../ports/races.ts";
+import { isResolvingFunction, isThenable } from "../errors/render.ts";
 import type { Context } from "../structures/context-values.ts";
 import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 import { Handle } from "./callback.ts";
@@ -183,7 +182,6 @@ export class Future<T> extends Promise<T> {
     if (typeof this.#observed === "object") forgetFailure(this.#observed);
     this.#observed = true;
   }
-
   /** @internal Tells `listener` when it is done, at once if it is. Does not observe. */
   listen(listener: Listener<T>): void {
     const present = this.#listeners;
@@ -192,7 +190,6 @@ export class Future<T> extends Promise<T> {
     else if (present instanceof Set) present.add(listener);
     else this.#listeners = new Set<Listener<T>>().add(present as Listener<T>).add(listener);
   }
-
   /** @internal */ unlisten(listener: Wait<never> | FutureListener | Wait<T>): void {
     if (this.#listeners === listener) this.#listeners = undefined;
     else if (this.#listeners instanceof Set) this.#listeners.delete(listener as Listener<T>);
@@ -208,7 +205,6 @@ export class Future<T> extends Promise<T> {
   forwardCancel(cancellation: Cancellation): void {
     this.cancel(cancellation.reason);
   }
-
   /** @internal */ settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
     const isShown = this.#outcome === SHOWN;
     const listeners = this.#listeners as Listeners<T>; // it was pending
@@ -265,7 +261,6 @@ export class Future<T> extends Promise<T> {
     const options = { loop: this.#loop };
     return () => new Future(options);
   }
-
   /** What loggers write: a task hangs together with all the others. */
   toJSON(): string {
     return this[inspectCustom]();

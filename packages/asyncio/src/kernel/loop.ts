@@ -9,7 +9,7 @@
 
 import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { formatReport, isThenable } from "../errors/render.ts";
+import { isThenable } from "../errors/render.ts";
 import { environmentVariable } from "../ports/js-host.ts";
 import type { Context } from "../structures/context-values.ts";
 import { LinkedList } from "../structures/linked-list.ts";
@@ -20,7 +20,7 @@ import { currentContext } from "./context.ts";
 import { Gate, type Ready } from "./gate.ts";
 import { type EventLoopOptions, type Host, type HostTimer, realHost } from "./host.ts";
 import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./reports.ts";
-import { reportIfSlow } from "./reports.ts";
+import { formatReport, reportIfSlow } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
 
@@ -28,6 +28,7 @@ const KNOWN: Names<EventLoopOptions> = { debug: 1, cancelGrace: 1 };
 const BUDGET = 512; // completions between two macrotasks
 const BUDGET_SECONDS = 0.001; // between two macrotasks
 const CLOCK_EVERY = 64; // completions between two looks at the clock: one costs 90 ns
+const BEGUN: Promise<void> = Promise.resolve(); // for a turn that is now (bench: spawn)
 const GATE_PLACES = 32; // a drain opens a gate as one step: it has to keep to the budget
 
 /**
@@ -94,7 +95,6 @@ export class EventLoop {
     this.reportsFloating = strict || enabled;
     this.#lastGate = undefined;
   }
-
   /** Seconds on the clock of this loop, which never goes back; its zero means nothing. */
   time(): number {
     return this.host.now();
@@ -148,7 +148,6 @@ export class EventLoop {
     this.#hostTimer?.clear();
     this.#hostTimer = undefined;
   }
-
   /** @internal */ checkOpen(api: string): void {
     if (!this.#closed) return;
     const why = this.endedRun === undefined ? "" : `: ${this.endedRun} has ended`;
@@ -195,7 +194,7 @@ export class EventLoop {
 
   /** @internal Fulfilled after all that is ready now. Calls in a row may give the same promise. */
   nextTurn(scope: Scope): Promise<void> {
-    if (this.spendNow()) return Promise.resolve();
+    if (this.spendNow()) return BEGUN;
     const last = this.#lastGate;
     if (last !== undefined && last.waiting < GATE_PLACES) {
       last.waiting++;
@@ -212,7 +211,6 @@ export class EventLoop {
     this.#spent += amount;
     return this.#spent < this.#checkAt || this.#checkBudget();
   }
-
   #checkBudget(): boolean {
     if (this.#spent >= BUDGET) return false;
     if (!this.isExact && this.time() - this.#hoppedAt > BUDGET_SECONDS) {
@@ -268,7 +266,6 @@ export class EventLoop {
     else if (this.isExact) this.host.afterMicrotasks(this.#drainOneStep);
     else this.host.microtask(this.#drain);
   }
-
   /** @internal The host had its turn, and calls. */ hostTurned(): void {
     this.#spent = 0;
     this.#checkAt = CLOCK_EVERY;

@@ -4,8 +4,7 @@
  */
 
 import type { CancelledError } from "../errors/errors.ts";
-import { stackOf } from "../errors/render.ts";
-import { watchRaces } from "../ports/races.ts";
+import { formatThrown, stackOf } from "../errors/render.ts";
 import type { Context } from "../structures/context-values.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import type { Future } from "./future.ts";
@@ -31,6 +30,17 @@ export interface ExceptionContext {
   readonly sourceTraceback?: string | undefined;
 }
 
+/** The text of a report: the message, the task, the error with its stack and what hangs on it. */
+export function formatReport(context: ExceptionContext): string {
+  const { message, task, sourceTraceback } = context;
+  const lines = [`asyncio: ${message}`];
+  const name = task === undefined ? "" : JSON.stringify(task.getName());
+  if (!message.includes(name)) lines.push(`  task: ${name}`);
+  if (sourceTraceback !== undefined) lines.push(`  created\n${sourceTraceback}`);
+  if ("exception" in context) lines.push(formatThrown(context.exception));
+  return lines.join("\n");
+}
+
 /** Gets what nobody else can be told. */
 export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => void;
 
@@ -44,7 +54,6 @@ export interface FailureRecord {
   readonly sourceTraceback: string | undefined;
   readonly variables: Context;
 }
-
 // The host may never call it, hence reportUnobserved at the end of a run.
 const collected: FinalizationRegistry<FailureRecord> = new FinalizationRegistry(reportFailure);
 
@@ -59,7 +68,6 @@ export function recordFailure(future: Future<unknown>): FailureRecord {
   collected.register(future, record, record);
   return record;
 }
-
 export function forgetFailure(record: FailureRecord): void {
   if (record.loop.unobserved.delete(record)) collected.unregister(record);
 }
@@ -85,6 +93,8 @@ export function reportFailure(record: FailureRecord): void {
 
 /** In debug mode: where tasks and waits were made. A field would cost always. */
 export const creationSites: WeakMap<object, string> = new WeakMap();
+/** In debug mode: told of each new wait with a promise of its own. */
+export const waitHooks: Set<(wait: Wait) => void> = new Set();
 
 export function describeScope({ label, task }: Scope): string {
   if (task === undefined) return label;
@@ -94,7 +104,6 @@ function report(message: string, { loop, task }: Scope, at?: object): void {
   const sourceTraceback = at && creationSites.get(at);
   loop.callExceptionHandler({ message, task, sourceTraceback });
 }
-
 /** Reports a scope that has outlived its grace period. */
 export function reportInsisted(scope: Scope, grace: number): void {
   if (!scope.loop.debug) return;
@@ -135,13 +144,4 @@ export function describeCut(wait: Wait): void {
 export function noteCut(error: CancelledError, wait: Wait): boolean {
   cutOperations.set(error, cutOperations.get(wait) ?? "");
   return leftToHost.has(wait);
-}
-
-/** Reports a value that goes to a wait which has lost a race: it has left its queue, for nobody. */
-export function watchForLostValues(wait: Wait): void {
-  watchRaces(wait.promise, () => {
-    if (!wait.handsOver) return;
-    const message = `a value went to a wait that had lost a race, and nobody will see it: ${wait.describe()}. Use \`race\`, whose losers are cancelled`;
-    report(message, wait.scope, wait);
-  });
 }

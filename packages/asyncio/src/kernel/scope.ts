@@ -69,15 +69,10 @@ export class Scope implements Ends<Wait> {
     return this.cancelState;
   }
 
-  /** Cancels every wait at or below this scope. `by` is a task; `from` is what is forwarded. */
-  cancel(
-    reason?: unknown,
-    source: CancelSource = "cancel",
-    by?: string,
-    from?: Cancellation,
-  ): void {
+  /** Cancels every wait at or below this scope. `by` is a task; `of` is what is forwarded. */
+  cancel(reason?: unknown, source: CancelSource = "cancel", by?: string, of?: Cancellation): void {
     if (this.closed) return;
-    const cancellation = this.newCancellation(source, reason, by, from);
+    const cancellation = this.newCancellation(source, reason, by, of);
     const { grace } = cancellation;
     const state = this.ownCancelState();
     state.cancelCalled = true;
@@ -99,7 +94,6 @@ export class Scope implements Ends<Wait> {
     const grace = own ?? from?.grace ?? this.loop.cancelGrace;
     return { scope: this, source, reason, requestedBy, grace, origin: from?.origin ?? ++origins };
   }
-
   /** How many cancellations are in force. */
   cancelling(): number {
     return this.cancelState.count;
@@ -117,7 +111,6 @@ export class Scope implements Ends<Wait> {
     }
     return state.count;
   }
-
   /** Tells `watcher` what becomes of this scope, until it is closed. */
   watch(watcher: ScopeWatcher): void {
     const state = this.ownCancelState();
@@ -138,7 +131,6 @@ export class Scope implements Ends<Wait> {
     if (timer === this.deadlineTimer) this.expire();
     else insist(this);
   }
-
   /** Makes a cancellation of this scope end the next operation; `isUnheard` if no wait got it. */
   makeDue(cancellation: Cancellation, isUnheard = false): void {
     if (this.closed || this.cancelState.count === 0) return;
@@ -162,7 +154,6 @@ export class Scope implements Ends<Wait> {
     markHeard(this, scope);
     return found;
   }
-
   /** The same, which stays undelivered. */
   peekDue(): Cancellation | undefined {
     return this.mayBeDue ? findDue(this) : undefined;

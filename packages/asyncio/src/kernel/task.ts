@@ -6,7 +6,7 @@
 import type { CancelSource } from "../errors/errors.ts";
 import { argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
-import { type Context, type ContextValues, enteredContext } from "../structures/context-values.ts";
+import { Context, type ContextValues } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { currentContext, currentScope, runInScope } from "./context.ts";
 import { cancelIfDue } from "./delivery.ts";
@@ -76,14 +76,17 @@ export class Task<T> extends Future<T> {
     loop.tasks.add(this);
     const isAborted = signal?.aborted === true;
     const isEager = eagerStart === true && !held && !isAborted;
-    const begin = (): void => runInScope(this.scope, call, coroutine); // in its creator's context (R2)
     if (held || isAborted) this.gate = new Gate(this.scope);
-    if (!isEager) (this.gate?.promise ?? loop.nextTurn(this.scope)).then(begin);
-    else if (enteredContext() === undefined) begin();
-    else this.scope.context.run(begin);
+    if (isEager && Context.entered === undefined) runInScope(this.scope, call, coroutine);
+    else this.#begin(coroutine, isEager);
     if (isAborted) this.cancelFor("abort", signal?.reason); // the gate stays closed: it does not start
   }
-
+  // The closure is made here alone: those that start at once need none (bench: spawn-eager).
+  #begin(coroutine: Coroutine<T>, isEager: boolean): void {
+    const begin = (): void => runInScope(this.scope, call, coroutine); // in its creator's context (R2)
+    if (isEager) this.scope.context.run(begin);
+    else (this.gate?.promise ?? this.getLoop().nextTurn(this.scope)).then(begin);
+  }
   /** @internal Makes the body run in the next iteration. */ start(): void {
     if (this.gate !== undefined) this.getLoop().enqueue(this.gate);
     this.gate = undefined;
@@ -106,7 +109,6 @@ export class Task<T> extends Future<T> {
       this.cancelFor("group", reason, requestedBy); // the end of its owner's scope: it may clean up
     else this.cancelFor(source, reason, requestedBy, cancellation);
   }
-
   /** @internal `cancel` with another source than code that called it. */
   cancelFor(source: CancelSource, reason?: unknown, by?: string, from?: Cancellation): boolean {
     if (this.done()) return false;

@@ -22,7 +22,7 @@ import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../stru
 import type { Cancellation } from "./cancellation.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
 import { rejectCancelled, settled } from "./rejection.ts";
-import { creationSites, describeCut, watchForLostValues } from "./reports.ts";
+import { creationSites, describeCut, waitHooks } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Place } from "./selectable.ts";
 import type { Task } from "./task.ts";
@@ -85,7 +85,7 @@ export class Wait<T = unknown> implements Place<T> {
     dropSettlers();
     if (scope.loop.debug) {
       creationSites.set(this, stackAbove(Wait));
-      if (resolve === undefined) watchForLostValues(this as Wait);
+      if (resolve === undefined) for (const watch of waitHooks) watch(this as Wait);
     }
   }
 
@@ -93,7 +93,6 @@ export class Wait<T = unknown> implements Place<T> {
   resume(value: T): boolean {
     return end(this as Wait, "resumed", value);
   }
-
   /**
    * Ends the wait with `error`; false if it has ended already. A CancelledError gives way: if the
    * wait itself is cancelled before its turn, that is delivered instead, with `error` as the cause.
@@ -232,7 +231,6 @@ export class LineWait<T> extends Wait<T> {
   override listPrevious: Place | undefined = undefined;
   override listNext: Place | undefined = undefined;
 }
-
 /** Waits in line, first in, first out. Any of them leaves in constant time when it ends. */
 export class WaitList<P extends Place = Place> {
   #first: P | undefined;
@@ -247,7 +245,6 @@ export class WaitList<P extends Place = Place> {
   get first(): P | undefined {
     return this.#first;
   }
-
   /** Puts a wait at the end of the line; it leaves when it ends. */
   add(wait: P): void {
     wait.list = this;
@@ -275,7 +272,6 @@ export class WaitList<P extends Place = Place> {
     first?.resume(value);
     return first;
   }
-
   /** Ends all waits with `value`, in the order of the line. */
   resumeAll(value: unknown): void {
     while (this.#first !== undefined) this.#first.resume(value);

@@ -121,8 +121,8 @@ function requestsOf(scope: Scope): Set<Exchange> {
 }
 
 /** Responses that are not referenced any more: their bodies will never be read. */
-const dropped: FinalizationRegistry<Exchange> = new FinalizationRegistry((exchange) =>
-  exchange.bodyEnded(true),
+const dropped: FinalizationRegistry<Exchange> = /* @__PURE__ */ new FinalizationRegistry(
+  (exchange) => exchange.bodyEnded(true),
 );
 
 /** One request. It must not refer to its response, which could not be collected then. */

@@ -1,9 +1,8 @@
 /** Ticks at fixed times, as a loop. */
 
-import { checkAmount } from "../errors/errors.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { sleep } from "../tasks/sleep.ts";
-import { flag, settle } from "./settings.ts";
+import { checkAmount, flag, settle } from "./settings.ts";
 
 /** What `interval` takes. */
 export interface IntervalOptions {

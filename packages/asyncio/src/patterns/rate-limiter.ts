@@ -13,13 +13,7 @@
  * Invariant: in any `t` seconds, on an exact clock, at most `burst + rate * t / per` are granted.
  */
 
-import {
-  checkAmount,
-  checkCoroutine,
-  checkCount,
-  checkSeconds,
-  rangeError,
-} from "../errors/errors.ts";
+import { checkCoroutine, checkCount, checkSeconds, rangeError } from "../errors/errors.ts";
 import { realHost } from "../kernel/host.ts";
 import { type Operation, operation, type Place, type Selectable } from "../kernel/selectable.ts";
 import type { Coroutine } from "../kernel/task.ts";
@@ -30,7 +24,7 @@ import { noticeFakeTimers } from "../tasks/fake-timers.ts";
 import { clockOf } from "./clock.ts";
 import type { Idling } from "./keyed.ts";
 import { DONE, perform } from "./perform.ts";
-import { amount, anything, finiteCount, needed, settle } from "./settings.ts";
+import { amount, anything, checkAmount, finiteCount, needed, settle } from "./settings.ts";
 
 /** What `new RateLimiter` takes. */
 export interface RateLimiterOptions extends SyncOptions {

@@ -4,11 +4,11 @@
  * serves any number of calls at a time, can be looked at, and a test repeats its jitter.
  */
 
-import { argumentError, checkAmount, checkCount, checkSeconds } from "../errors/errors.ts";
+import { argumentError, checkCount, checkSeconds } from "../errors/errors.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
 import { type ErrorMatcher, predicateOf } from "../tasks/exception-group.ts";
-import { amount, checkFunction, checkShare, settle } from "./settings.ts";
+import { amount, checkAmount, checkFunction, checkShare, settle } from "./settings.ts";
 
 /** What a schedule is told when it is asked for the next delay: all that it may depend on. */
 export interface Step {

@@ -6,7 +6,6 @@
 
 import {
   argumentError,
-  checkAmount,
   checkCoroutine,
   checkCount,
   checkOptions,
@@ -124,6 +123,13 @@ export function instanceOf(
 
 export function checkFunction(api: string, expected: string, value: unknown): void {
   if (typeof value !== "function") throw argumentError(api, expected, value);
+}
+
+/** Throws unless `value` is a number above 0, and no Infinity. */
+export function checkAmount(api: string, what: string, value: unknown): void {
+  const expected = `${what}, a number above 0`;
+  if (typeof value !== "number") throw argumentError(api, expected, value);
+  if (!(value > 0 && value < 1 / 0)) throw rangeError(api, expected, value);
 }
 
 export function checkShare(api: string, what: string, value: unknown): void {

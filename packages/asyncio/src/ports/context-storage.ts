@@ -28,11 +28,8 @@ export function runInRoot<R>(fn: () => R): R {
 }
 
 function noHost(): string {
-  const version = globals.process?.versions?.node;
-  const found =
-    globals.navigator?.userAgent ?? (version === undefined ? undefined : `Node ${version}`);
-  return (
-    "asyncio-ts runs on Node 20.19 or newer, Deno 2 and Bun, and here is none of them" +
-    `${found === undefined ? "" : ` (${found})`}: import it only in code that runs on a server`
-  );
+  const node = globals.process?.versions?.node;
+  const found = globals.navigator?.userAgent ?? (node && `Node ${node}`);
+  const here = found === undefined ? "here is none of them" : `here is none of them (${found})`;
+  return `asyncio-ts runs on Node 20.19 or newer, Deno 2 and Bun, and ${here}: import it only in code that runs on a server`;
 }

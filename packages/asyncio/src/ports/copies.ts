@@ -19,11 +19,8 @@ interface Copies {
 
 const key = Symbol.for("asyncio-ts.copies.1"); // the number of the contract
 const program: { [key]?: Copies } = globals as object;
-if (program[key] === undefined) {
-  const value: Copies = { all: [], isReported: false };
-  Object.defineProperty(program, key, { value }); // not enumerable: test frameworks look for new globals
-}
-const copies = program[key] as Copies; // just made, if it was not there
+const copies: Copies = program[key] ?? { all: [], isReported: false };
+Object.defineProperty(program, key, { value: copies }); // not enumerable: test frameworks look for new globals
 
 /** This file: `import.meta` does not survive in a bundle or a transform to CommonJS. */
 const [birthplace = "a file without a name"] = placesOf(new Error().stack ?? "");
@@ -41,13 +38,11 @@ export function joinCopies(isCurrent: () => boolean): void {
 /** Called where the running code is in no scope of this copy: it may be in one of another. */
 export function noticeOtherCopies(): void {
   if (copies.all.length < 2 || copies.isReported || own === undefined) return;
-  for (const reference of copies.all) {
-    const other = reference.deref();
-    if (other === undefined || other === own || !other.isCurrent()) continue;
-    copies.isReported = true;
-    globals.console.error(describeMeeting(own, other, new Error().stack ?? ""));
-    return;
-  }
+  const others = copies.all.map((copy) => copy.deref()).filter((copy) => copy !== own);
+  const current = others.find((copy) => copy?.isCurrent());
+  if (current === undefined) return;
+  copies.isReported = true;
+  globals.console.error(describeMeeting(own, current, new Error().stack ?? ""));
 }
 
 function describeMeeting({ home }: Copy, other: Copy, stack: string): string {

@@ -31,11 +31,7 @@ interface HostGlobals extends HostTimers {
   readonly console: { error(text: string): void };
   readonly process?: HostProcess;
   readonly navigator?: { readonly userAgent?: string };
-  readonly Deno?: {
-    readonly permissions: {
-      querySync(permission: { name: "env"; variable: string }): { readonly state: string };
-    };
-  };
+  readonly Deno?: { readonly permissions: { querySync(permission: object): { state: string } } };
 }
 
 export const globals = globalThis as unknown as HostGlobals;

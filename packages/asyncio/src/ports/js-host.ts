@@ -16,10 +16,9 @@ export interface HostTimer {
 const settled: Promise<void> = Promise.resolve();
 // Taken at load: fake timers of a test framework, or of testing/bubble.ts, must not reach the real
 // loop. jsdom imitates a browser: there the timers of the Node below are taken.
-const hasTimers = globals.setImmediate !== undefined || globals.process === undefined;
-const { setTimeout, clearTimeout, setImmediate }: HostTimers = hasTimers
-  ? globals
-  : (globals.process?.getBuiltinModule?.("node:timers") ?? globals);
+const hasTimers = globals.setImmediate !== undefined;
+const nodeTimers = hasTimers ? undefined : globals.process?.getBuiltinModule?.("node:timers");
+const { setTimeout, clearTimeout, setImmediate }: HostTimers = nodeTimers ?? globals;
 const nextTick = globals.process?.nextTick;
 const nowMs = globals.performance.now.bind(globals.performance);
 

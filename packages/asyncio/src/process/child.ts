@@ -68,7 +68,7 @@ const killLiving = (): void => {
  * Signals that end a process without listeners, each with a listener of ours that ends it just the
  * same.
  */
-const deadly = (["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const).map((name) => {
+const deadly = /* @__PURE__ */ (["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const).map((name) => {
   const listener = (): void => dieWithChildren(name);
   deathListeners.add(listener);
   return { name, listener };

@@ -42,7 +42,7 @@ export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "st
   readonly killDelay?: number | undefined;
 }
 
-const KNOWN: Names<RunProcessOptions> = (({ limit: _, ...others }) => ({
+const KNOWN: Names<RunProcessOptions> = /* @__PURE__ */ (({ limit: _, ...others }) => ({
   ...others,
   capture: 1 as const,
   check: 1 as const,

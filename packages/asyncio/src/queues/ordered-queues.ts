@@ -83,10 +83,8 @@ class Stack<T> implements ItemStore<T> {
     return this.#items.at(-1) as T; // as above
   }
 
-  clear(): number {
-    const { length } = this.#items;
+  clear(): void {
     this.#items = [];
-    return length;
   }
 }
 
@@ -149,10 +147,8 @@ export class Heap<T> implements ItemStore<T> {
     return this.#at(0).item;
   }
 
-  clear(): number {
-    const { length } = this.#entries;
+  clear(): void {
     this.#entries = [];
-    return length;
   }
 
   /** Moves each entry on `path` to the place before it, and `entry` to the last place. */

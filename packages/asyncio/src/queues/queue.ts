@@ -26,8 +26,8 @@ export interface ItemStore<T> {
   push(item: T): void;
   /** Only called when there is an item. May throw, and has then taken nothing. */
   shift(): T;
-  /** Drops all items and gives how many there were. */
-  clear(): number;
+  /** Drops all items. */
+  clear(): void;
   /** The item that `shift` would take, for `queue.peek`. Only called when there is an item. */
   at?(position: 0): T;
 }
@@ -401,7 +401,8 @@ export class Queue<T> {
     } catch {
       // Items that cannot be compared any more go without a word.
     }
-    this.#dropped += this.#items.clear();
+    this.#dropped += this.#items.length;
+    this.#items.clear();
     for (const item of dropped) this.#drop(item);
     this.#finish(length);
   }

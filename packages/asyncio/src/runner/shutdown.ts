@@ -62,11 +62,15 @@ export async function runDueCallbacks(loop: EventLoop): Promise<void> {
   loop.host.io?.(-1);
 }
 
+const ENDED = "when the watchdog of the loop ended the run";
+
 export class Shutdown {
   readonly #loop: EventLoop;
   readonly #options: ShutdownOptions;
   /** When the time for what is left is over: it begins when the requests have been drained. */
   #deadline = 0;
+  /** True once the watchdog has said that it has taken too long. */
+  #isTooLong = false;
 
   constructor(loop: EventLoop, options: ShutdownOptions) {
     this.#loop = loop;
@@ -96,17 +100,25 @@ export class Shutdown {
 
   /**
    * Waits until each of `all` has ended: `watch` calls a function then. False if the time is over
-   * before.
+   * before. In virtual time, which holds still while work outside goes on, the watchdog says so.
    */
   #ended<T>(all: readonly T[], watch: (one: T, end: () => void) => void): Promise<boolean> {
     const loop = this.#loop;
     return new Promise((resolve) => {
       let missing = all.length;
-      const timer = loop.addTimer(this.#deadline, { timerDue: () => resolve(false) });
-      const end = (): void => {
-        if (--missing > 0) return;
+      const decide = (isInTime: boolean): void => {
         loop.cancelTimer(timer);
-        resolve(true);
+        stopListening();
+        resolve(isInTime);
+      };
+      const timer = loop.addTimer(this.#deadline, { timerDue: () => decide(false) });
+      const stopListening = loop.host.onDry((error) => {
+        if (error === undefined) return;
+        this.#isTooLong = true;
+        decide(false);
+      });
+      const end = (): void => {
+        if (--missing === 0) decide(true);
       };
       for (const one of all) watch(one, end);
     });
@@ -128,7 +140,7 @@ export class Shutdown {
       const haveEnded = await this.#ended(left, (task, end) => this.#watch(task, end));
       await runDueCallbacks(this.#loop);
       if (haveEnded) continue;
-      abandonTasks(this.#loop, leftovers(), delay);
+      abandonTasks(this.#loop, leftovers(), this.#isTooLong ? "watchdog" : delay);
       await runDueCallbacks(this.#loop);
       return;
     }
@@ -174,7 +186,9 @@ export class Shutdown {
   }
 
   #reportLate(what: string, why = ""): void {
-    const message = `${what} within ${formatSeconds(this.#options.delay)}, and will be left behind${why}`;
+    const { delay } = this.#options;
+    const when = this.#isTooLong ? ENDED : `within ${formatSeconds(delay)}`;
+    const message = `${what} ${when}, and will be left behind${why}`;
     this.#loop.callExceptionHandler({ message });
   }
 
@@ -203,11 +217,16 @@ export class Shutdown {
  * Lists the tasks that would not end, and takes their waits away: nothing of them runs in this loop
  * any more.
  */
-export function abandonTasks(loop: EventLoop, tasks: Task<unknown>[], delay: number): void {
+export function abandonTasks(
+  loop: EventLoop,
+  tasks: Task<unknown>[],
+  after: number | "watchdog",
+): void {
   const [first, second] = tasks;
   if (first === undefined) return;
   const what = second === undefined ? "a task has" : `${tasks.length} tasks have`;
-  const message = `${what} not ended ${formatSeconds(delay)} after being cancelled, and will be left behind:`;
+  const when = after === "watchdog" ? ENDED : `${formatSeconds(after)} after being cancelled`;
+  const message = `${what} not ended ${when}, and will be left behind:`;
   const lines = condense(tasks.map(describeTask));
   const task = second === undefined ? first : undefined;
   loop.callExceptionHandler({ message: [message, ...lines].join("\n  "), task });

@@ -16,6 +16,8 @@ export class Closing {
   readonly #waiters: WaitList = new WaitList();
   readonly #home: Scope;
   readonly #name: string;
+  /** Why it may not have answered: the end of the report, or "". */
+  readonly #cause: string;
   #timer: Timer | undefined = undefined;
   /** When all was left to others; undefined before. */
   #askedAt: number | undefined = undefined;
@@ -26,9 +28,10 @@ export class Closing {
   readonly #onLeft: () => void;
 
   /** Of what is called `name`; `home` gives the loop. */
-  constructor(home: Scope, name: string, onLeft: () => void = () => {}) {
+  constructor(home: Scope, name: string, onLeft: () => void = () => {}, cause = "") {
     this.#home = home;
     this.#name = name;
+    this.#cause = cause;
     this.#onLeft = onLeft;
   }
 
@@ -70,7 +73,7 @@ export class Closing {
     this.isLeftBehind = true;
     const { loop } = this.#home;
     const time = formatSeconds(seconds ?? Math.round((loop.time() - this.#askedAt) * 10) / 10);
-    const message = `${this.#name} was closed, and has not answered for ${time}. It is left behind: what it holds may stay open`;
+    const message = `${this.#name} was closed, and has not answered for ${time}. It is left behind: what it holds may stay open${this.#cause}`;
     loop.callExceptionHandler({ message });
     this.#onLeft();
     this.#waiters.resumeAll(undefined);

@@ -21,7 +21,7 @@ export interface Connection extends ReaderAndWriter, AsyncDisposable {
  * What a connection has beyond an array of two. It stands here, and not in each of them: idle
  * connections are many.
  */
-const connectionPrototype: object = Object.create(Array.prototype, {
+const connectionPrototype: object = /* @__PURE__ */ Object.create(Array.prototype, {
   reader: {
     get(this: ReaderAndWriter): StreamReader {
       return this[0];

@@ -49,6 +49,8 @@ export interface Sink {
 export interface ForeignStreamOptions {
   /** What reports call it: "an async iterable". */
   readonly name: string;
+  /** What its report ends with if it does not answer when it is closed: why that may be. */
+  readonly whySilent?: string | undefined;
   readonly source?: Source | undefined;
   readonly sink?: Sink | undefined;
 }
@@ -84,17 +86,18 @@ export class ForeignStream implements Sided, Watched {
   #isPushing = false;
   #hasWrittenEof = false;
 
-  constructor({ name, source, sink }: ForeignStreamOptions) {
+  constructor({ name, whySilent, source, sink }: ForeignStreamOptions) {
     this.#name = name;
     this.#source = source;
     this.#sink = sink;
     const { loop, context } = here();
     this.#sourceScope = new Scope(loop, { label: name, context });
     this.#sinkScope = new Scope(loop, { label: name, context });
-    this.#closing = new Closing(this.#sourceScope, name, () => {
+    const leave = (): void => {
       this.#sourceScope.cancel(`${name} was closed`); // what waits in an operation of ours may end yet
       this.#sourceScope.close();
-    });
+    };
+    this.#closing = new Closing(this.#sourceScope, name, leave, whySilent);
     sink?.failed.then(undefined, (error) => this.#sinkFailed(error));
     if (loop.isExact) loop.host.watch?.(this);
   }

@@ -198,6 +198,9 @@ function checkUnlocked(api: string, stream: WebReadable | WebWritable): void {
     throw argumentError(api, `a ${kind} that is not locked`, stream, "Release its lock first");
 }
 
+/** The platform cancels the source of both halves when both are, and answers the first then. */
+const HALF = ". A half of `tee()` answers when the other half has ended, or is closed as well";
+
 function fromWeb(api: string, stream: WebReadable): ForeignStreamOptions {
   const reader = stream.getReader();
   const source = new ChunkSource(api, {
@@ -205,7 +208,7 @@ function fromWeb(api: string, stream: WebReadable): ForeignStreamOptions {
     cancel: () => reader.cancel(),
     release: () => reader.releaseLock(),
   });
-  return { name: "a ReadableStream", source };
+  return { name: "a ReadableStream", whySilent: HALF, source };
 }
 
 function toWeb(stream: WebWritable): ForeignStreamOptions {

@@ -48,7 +48,7 @@ export interface ReaderOptions {
 export const READER: Names<ReaderOptions> = { limit: 1 };
 
 const READ_LINE = "`reader.readLine`";
-const LINE_SUBJECT = subjectOf(LINE);
+const LINE_SUBJECT = /* @__PURE__ */ subjectOf(LINE);
 
 /**
  * Of lines that are at hand so many count as one completion of the budget of a turn (R9): a turn

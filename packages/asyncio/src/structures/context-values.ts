@@ -22,6 +22,8 @@ export interface Variable<T> {
  * assert.deepEqual([context.get(user), user.get()], ["ann", "nobody"]);
  */
 export class Context {
+  /** @internal The one that `run` has entered, during its call. */
+  static entered: Context | undefined;
   #values: ContextValues;
 
   /** @internal */
@@ -44,12 +46,12 @@ export class Context {
    * an `await` of its own `fn` sees the context of its task, as a coroutine does in Python.
    */
   run<R>(fn: () => R): R {
-    const previous = entered;
-    entered = this;
+    const previous = Context.entered;
+    Context.entered = this;
     try {
       return fn();
     } finally {
-      entered = previous;
+      Context.entered = previous;
     }
   }
 
@@ -73,11 +75,4 @@ export class Context {
     else values.delete(variable);
     this.#values = values;
   }
-}
-
-let entered: Context | undefined;
-
-/** The context that `Context.run` has entered, during its call. */
-export function enteredContext(): Context | undefined {
-  return entered;
 }

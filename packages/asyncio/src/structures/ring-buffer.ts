@@ -41,12 +41,10 @@ export class RingBuffer<T> {
     return item;
   }
 
-  /** Empties the buffer and gives how many items it held. */
-  clear(): number {
-    const { length } = this;
+  /** Drops all items. */
+  clear(): void {
     this.#slots = new Array(16);
     this.#head = this.#length = 0;
-    return length;
   }
 
   #grow(): void {

@@ -19,13 +19,13 @@ export function noticeFakeTimers(): void {
   globals.console.error(
     `asyncio-ts ${
       wasFake
-        ? "was loaded under fake timers, and hangs until somebody moves their clock. Import it before they are installed"
-        : "waits in real time, but the timers of the program are fake, and their clock ends no `sleep`"
-    }. Test with \`runTest\` of asyncio-ts/testing, or on a \`VirtualLoop\`: their clock jumps by itself`,
+        ? "was loaded under fake timers, and hangs until somebody moves their clock. Import it before them"
+        : "waits in real time, but the timers of the program are fake: their clock ends no `sleep`"
+    }. Test with \`runTest\` of asyncio-ts/testing, or on a \`VirtualLoop\``,
   );
 }
 
-const wasFake = isFake(original);
+const wasFake = /* @__PURE__ */ isFake(original);
 
 /** The fakes of sinon, so of Vitest and Jest; of Jest before; of node:test; of Deno's library. */
 function isFake(setTimeout: object): boolean {

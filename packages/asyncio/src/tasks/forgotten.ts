@@ -71,8 +71,8 @@ class Forgotten implements Expectation {
   }
 }
 
-const collected: FinalizationRegistry<Forgotten> = new FinalizationRegistry((forgotten) =>
-  forgotten.wasCollected(),
+const collected: FinalizationRegistry<Forgotten> = /* @__PURE__ */ new FinalizationRegistry(
+  (forgotten) => forgotten.wasCollected(),
 );
 
 /** What each task has made that was not used yet. */

@@ -171,7 +171,7 @@ export class TaskGroup<R = unknown> {
   /** @internal The same for `api`, the call of the program that the child is started for. */
   createTaskFor<T>(api: string, coroutine: Coroutine<T>, options?: TaskOptions): Task<T> {
     checkCoroutine(api, coroutine);
-    this.#checkOpen(api, options?.name ?? coroutine.name);
+    this.#checkOpen(api, coroutine, options);
     checkTaskOptions(api, options);
     return this.#add(coroutine, options, undefined);
   }
@@ -205,7 +205,7 @@ export class TaskGroup<R = unknown> {
     options?: StartOptions,
   ): Promise<unknown> {
     checkCoroutine("`group.start`", body);
-    this.#checkOpen("`group.start`", options?.name ?? body.name);
+    this.#checkOpen("`group.start`", body, options);
     checkOptions("`group.start`", options, START_OPTIONS);
     const { handle = false, ...taskOptions } = options ?? {};
     checkTaskOptions("`group.start`", taskOptions);
@@ -423,14 +423,14 @@ export class TaskGroup<R = unknown> {
     });
   }
 
-  #checkOpen(api: string, child: string): void {
+  #checkOpen(api: string, child: { readonly name: string }, options?: TaskOptions): void {
     if (this.#state === "open" || this.#state === "closing") return;
     // A child that was cancelled with its group and does not know yet: tell it that, rather than
     // that it came too late.
     const interruption = this.#state === "aborting" ? here().takeDue() : undefined;
     if (interruption !== undefined) throw this.#excused(api, new CancelledError(interruption));
-    const hasEnded = this.#state === "closed";
-    throw this.#excused(api, cannotStart(api, child, this.describeWait(), hasEnded));
+    const [what, hasEnded] = [options?.name ?? child.name, this.#state === "closed"];
+    throw this.#excused(api, cannotStart(api, what, this.describeWait(), hasEnded));
   }
 
   /**

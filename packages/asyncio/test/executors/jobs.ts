@@ -94,6 +94,13 @@ export function blocked(at: Int32Array): void {
   Atomics.wait(at, 2, 0);
 }
 
+/** Sleeps until it is woken, and then calls back: `at[1]` is 1 if that was refused. */
+export async function askWhenWoken(at: Int32Array, ask: () => Promise<void>): Promise<string> {
+  blocked(at);
+  await ask().catch(() => Atomics.store(at, 1, 1));
+  return "late";
+}
+
 export function spinInWasm(at: Int32Array): void {
   // (module (func (export "spin") (loop (br 0))))
   const bytes = [

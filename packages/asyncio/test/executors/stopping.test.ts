@@ -9,6 +9,7 @@ import {
   CancelledError,
   createTask,
   getRunningLoop,
+  HostLoop,
   InvalidStateError,
   moveOnAfter,
   run,
@@ -284,3 +285,31 @@ test(
     assert.equal(pool.stats().replaced, 0);
   }),
 );
+
+// In virtual time the run waits for the job, since time holds still while it runs.
+test("what a job gives or asks when its run has ended is for nobody, and the pool goes on", async () => {
+  const pool = new ThreadPoolExecutor({ maxWorkers: 1 }); // belongs to no run
+  const at = board();
+  const loop = new HostLoop();
+  const reports = collectReports(loop);
+  let asked = 0;
+  const ask = callback(async () => void asked++);
+
+  const given = await run(
+    async () => {
+      const job = pool.submit(jobs.askWhenWoken.with({ stopDelay: 3600 }), at, ask);
+      await begun(at);
+      return [job];
+    },
+    { loop, shutdownDelay: 0.01 },
+  );
+  Atomics.store(at, 2, 1);
+  Atomics.notify(at, 2);
+  const next = await run(() => pool.run(jobs.add, 1, 2));
+  await pool.shutdown();
+
+  assert.deepEqual([given[0]?.cancelled(), next, pool.stats().replaced], [true, 3, 0]);
+  assert.deepEqual([asked, Atomics.load(at, 1)], [0, 1]);
+  assert.equal(reports.length, 1);
+  assert.match(reports[0]?.message ?? "", /^a task has not ended .* job .* \(askWhenWoken\)/s);
+});

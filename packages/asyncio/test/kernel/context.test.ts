@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { AsyncLocalStorage } from "node:async_hooks";
+import {
+  AsyncLocalStorage,
+  AsyncResource,
+  createHook,
+  executionAsyncResource,
+} from "node:async_hooks";
 import { describe, test } from "node:test";
 import {
   ContextVar,
@@ -17,6 +22,7 @@ import {
 } from "../../src/index.ts";
 import { park } from "../../src/lowlevel.ts";
 import { VirtualLoop } from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { collectGarbage } from "../gc.ts";
 import { virtual } from "../virtual.ts";
 
@@ -213,6 +219,108 @@ describe("R1: one slot, and callbacks run in their owner's context", () => {
     assert.equal(kept.deref(), undefined);
   });
 });
+
+describe("R4: the scope outlives what the program does with storages of its own", () => {
+  const inTask = (name: string, body: (other: AsyncLocalStorage<string>) => Promise<void>): void =>
+    void test(
+      name,
+      virtual(() => createTask(() => body(new AsyncLocalStorage<string>()))),
+    );
+
+  inTask("entering one, for a call and for good", async (other) => {
+    const task = currentTask();
+    const seen: unknown[] = [];
+
+    await other.run("called", async () => {
+      await sleep(1);
+      seen.push(other.getStore(), currentTask() === task);
+    });
+    seen.push(other.getStore());
+    other.enterWith("entered");
+    seen.push(other.getStore(), currentTask() === task);
+    await sleep(1);
+    seen.push(other.getStore(), currentTask() === task);
+    seen.push(await createTask(async () => [other.getStore(), currentTask() === task]));
+
+    assert.deepEqual(seen, [
+      "called",
+      true,
+      undefined,
+      "entered",
+      true,
+      "entered",
+      true,
+      ["entered", false],
+    ]);
+  });
+
+  inTask("leaving one, and disabling one, entered or not", async (other) => {
+    const task = currentTask();
+    const seen: unknown[] = [];
+
+    other.exit(() => seen.push(other.getStore(), currentTask() === task));
+    other.disable();
+    seen.push(currentTask() === task);
+    await other.run("called", async () => {
+      other.exit(() => seen.push(other.getStore(), currentTask() === task));
+      other.disable();
+      seen.push(other.getStore(), currentTask() === task);
+      await sleep(1);
+      seen.push(currentTask() === task);
+    });
+
+    assert.deepEqual(seen, [undefined, true, true, undefined, true, undefined, true, true]);
+  });
+
+  inTask("a resource and a snapshot that bring another context back", async (other) => {
+    const task = currentTask();
+    const seen: unknown[] = [];
+    const read = (): number => seen.push(other.getStore(), currentTask() === task);
+    const resource = new AsyncResource("test");
+    const inCalled = other.run("called", () => AsyncLocalStorage.snapshot());
+
+    await createTask(async () => {
+      resource.runInAsyncScope(read);
+      inCalled(read);
+      seen.push(currentTask() === task);
+    });
+
+    assert.deepEqual(seen, [undefined, true, "called", true, false]);
+  });
+});
+
+onBothLoops(
+  "a tool that follows `async_hooks` finds what it has left, in tasks and scopes",
+  async () => {
+    // As tools did before there was AsyncLocalStorage: each resource takes over what its maker has.
+    const trace = Symbol("trace");
+    type Traced = { [trace]?: string | undefined };
+    const hook = createHook({
+      init(_id, _type, _trigger, resource) {
+        (resource as Traced)[trace] = (executionAsyncResource() as Traced)[trace];
+      },
+    }).enable();
+    const seen: (string | undefined)[] = [];
+    const look = async (): Promise<void> => {
+      seen.push((executionAsyncResource() as Traced)[trace]);
+      await sleep(0);
+      seen.push((executionAsyncResource() as Traced)[trace]);
+    };
+    try {
+      await sleep(0);
+      (executionAsyncResource() as Traced)[trace] = "request 7";
+      await taskGroup(async (group) => {
+        group.createTask(look);
+        group.createTask(() => timeout(60, look));
+        await moveOnAfter(60, look);
+      });
+    } finally {
+      hook.disable();
+    }
+
+    assert.deepEqual(seen, new Array(6).fill("request 7"));
+  },
+);
 
 describe("the memory of what has ended", () => {
   test("is free once nobody holds a task: the library does not hold the last one", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import dns from "node:dns";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import { type AddressOptions, connectToHost } from "../../src/net/happy-eyeballs.ts";
@@ -386,6 +387,28 @@ describe("on sockets", { skip: process.platform !== "linux" }, () => {
 
       assert.deepEqual(writer.getExtraInfo("peername"), { host: alsoLocal, port });
       writer.close();
+    }));
+
+  test("the host tries one address a time: it does not run an algorithm of its own below ours", (t) =>
+    asyncio.run(async () => {
+      await using server = await asyncio.startServer(async () => {}, { host: alsoLocal });
+      const asked: unknown[] = [];
+      type Found = (error: null, address: unknown, family?: number) => void;
+      const lookup = (_name: string, { all }: dns.LookupOptions, found: Found): void => {
+        asked.push(all ?? false);
+        const both = [local, alsoLocal].map((address) => ({ address, family: 4 }));
+        process.nextTick(() => (all ? found(null, both) : found(null, local, 4)));
+      };
+      t.mock.method(dns, "lookup", lookup as typeof dns.lookup);
+
+      const error = await rejection(
+        asyncio.openConnection("example.org", server.sockets[0].port, {
+          resolver: () => ["a-name-with-two-addresses.test"], // the host looks it up
+        }),
+      );
+
+      assert.equal((error as { code?: string }).code, "ECONNREFUSED");
+      assert.deepEqual(asked, [false]);
     }));
 
   test("all failures are in one error", () =>

@@ -703,4 +703,28 @@ describe("a stuck program in virtual time", () => {
     assert.ok(error instanceof TimeoutError);
     assert.match(error.message, /"main" is waiting for foreign work/);
   });
+
+  test("is ended by the watchdog, too, where main has ended, and work outside goes on", async () => {
+    const loop = new VirtualLoop({ watchdog: 0.005 });
+    const reports = collectReports(loop);
+    const deaf = async (): Promise<void> => {
+      for (;;) await sleep(1).catch(() => {});
+    };
+
+    const value = await run(
+      async () => {
+        loop.host.io?.(1); // as a job in a thread has: time holds still
+        createTask(deaf, { name: "deaf" });
+        await sleep(0);
+        return "value";
+      },
+      { loop, shutdownDelay: 1 },
+    );
+
+    assert.deepEqual([value, loop.time(), reports.length], ["value", 0, 1]);
+    assert.match(
+      reports[0]?.message ?? "",
+      /^a task has not ended when the watchdog .*"deaf" is waiting for sleep/s,
+    );
+  });
 });

@@ -178,10 +178,8 @@ describe("a source that does not answer", () => {
         { loop },
       );
 
-      assert.deepEqual(
-        reports.map(({ message }) => message.replace(/^.* was closed, and/, "it")),
-        ["it has not answered for 2 s. It is left behind: what it holds may stay open"],
-      );
+      assert.equal(reports.length, 1);
+      assert.match(reports[0]?.message ?? "", / was closed, and has not answered for 2 s\. It is/);
       assert.equal(loop.statistics().timers, 0);
     });
 

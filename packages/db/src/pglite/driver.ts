@@ -65,7 +65,6 @@ export class PgliteDriver implements Driver {
     }
     return new PgConnection(client, {
       types: this.#types,
-      tls: undefined,
       address: { path: "PGlite" },
       reset: RESET,
       cancels: NOBODY_TO_ASK,
@@ -79,4 +78,6 @@ export class PgliteDriver implements Driver {
  */
 const NOBODY_TO_ASK = {
   send: () => ({ ended: Promise.resolve(), destroy: () => {} }),
+  begun: () => {},
+  unwatch: () => {},
 };

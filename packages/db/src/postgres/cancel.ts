@@ -13,98 +13,101 @@ import { type ConnectionOptions, connect as connectTls } from "node:tls";
 /** Where a session is connected to. */
 export type Address = { readonly path: string } | { readonly host: string; readonly port: number };
 
-/** A cancel request that is under way. */
-export interface CancelRequest {
-  /** Settles when the server has closed its connection; rejects if it could not be asked. */
+/** A connection that brings one cancel request. */
+export interface CancelWire {
+  /** False once it is closed. */
+  readonly isOpen: boolean;
+  /** Settles when the server has closed it; rejects if it may not have got the request. */
   readonly ended: Promise<void>;
+  /** Sends the request of the session with this process and key: in the call, if it is connected. */
+  send(processId: number, secretKey: number): void;
   /** Gives it up in the call. */
   destroy(): void;
 }
 
 const SSL_REQUEST: Buffer = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 
-/** How many cancel requests of one database are under way at a time; the others wait. */
-const MOST = 8;
+/** Connects to the address, for one cancel request. */
+export function dialCancel(address: Address, tls: ConnectionOptions | undefined): CancelWire {
+  return new CancelSocket(address, tls);
+}
 
-/** The requests of one database: a server that has much to cancel is not flooded. */
-export class CancelLine {
-  #underWay = 0;
-  readonly #waiting: (() => void)[] = [];
+class CancelSocket implements CancelWire {
+  isOpen = true;
+  readonly ended: Promise<void>;
+  readonly #socket: Socket;
+  /** What the request goes on, once it is connected. */
+  #ready: Socket | undefined = undefined;
+  #message: Buffer | undefined = undefined;
+  #isSent = false;
 
-  /** Sends a request when its turn has come. */
-  send(address: Address, process: number, key: number, tls?: ConnectionOptions): CancelRequest {
-    let request: CancelRequest | undefined;
-    let isDropped = false;
-    const begin = async (): Promise<void> => {
-      if (isDropped) {
-        this.#waiting.shift()?.();
-        throw new Error("the connection was lost before the cancel request was sent");
-      }
-      this.#underWay++;
-      request = sendCancel(address, process, key, tls);
-      try {
-        await request.ended;
-      } finally {
-        this.#underWay--;
-        this.#waiting.shift()?.();
-      }
-    };
-    const ended =
-      this.#underWay < MOST
-        ? begin()
-        : new Promise<void>((resolve) => this.#waiting.push(resolve)).then(begin);
-    const destroy = (): void => {
-      isDropped = true;
-      request?.destroy();
-    };
-    return { ended, destroy };
+  constructor(address: Address, tls: ConnectionOptions | undefined) {
+    const socket = createConnection({ ...address, noDelay: true });
+    this.#socket = socket;
+    this.ended = new Promise<void>((resolve, reject) => {
+      const follow = (one: Socket): void => {
+        // After a reset nobody knows whether the server has read the request.
+        one.on("error", reject);
+        one.on("close", () => {
+          this.isOpen = false;
+          if (this.#isSent) resolve();
+          else reject(new Error(REFUSED));
+        });
+      };
+      follow(socket);
+      socket.once("connect", () => {
+        if (tls === undefined) this.#connected(socket);
+        else secured(socket, tls, follow, (secure) => this.#connected(secure));
+      });
+    });
+    this.ended.catch(() => {}); // one that nobody has used
+  }
+
+  send(processId: number, secretKey: number): void {
+    const message = Buffer.alloc(16);
+    message.writeInt32BE(16, 0);
+    message.writeInt32BE(80_877_102, 4); // 1234 and 5678
+    message.writeInt32BE(processId, 8);
+    message.writeInt32BE(secretKey, 12);
+    this.#message = message;
+    this.#flush();
+  }
+
+  destroy(): void {
+    this.isOpen = false;
+    this.#socket.destroy();
+  }
+
+  #connected(to: Socket): void {
+    to.resume(); // its end is not seen otherwise
+    this.#ready = to;
+    this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#ready === undefined || this.#message === undefined) return;
+    this.#isSent = true;
+    this.#ready.write(this.#message);
   }
 }
 
-/** Sends the request of the session with this process and key. */
-function sendCancel(
-  address: Address,
-  processId: number,
-  secretKey: number,
-  tls: ConnectionOptions | undefined,
-): CancelRequest {
-  const message = Buffer.alloc(16);
-  message.writeInt32BE(16, 0);
-  message.writeInt32BE(80_877_102, 4); // 1234 and 5678
-  message.writeInt32BE(processId, 8);
-  message.writeInt32BE(secretKey, 12);
-  const socket = createConnection({ ...address, noDelay: true });
-  const ended = new Promise<void>((resolve, reject) => {
-    let isSent = false;
-    const send = (to: Socket): void => {
-      isSent = true;
-      to.write(message);
-      to.resume(); // its end is not seen otherwise
-    };
-    const follow = (one: Socket): void => {
-      // After a reset nobody knows whether the server has read the request.
-      one.on("error", reject);
-      one.on("close", () => (isSent ? resolve() : reject(new Error(REFUSED))));
-    };
-    follow(socket);
-    socket.once("connect", () => {
-      if (tls === undefined) {
-        send(socket);
-        return;
-      }
-      socket.write(SSL_REQUEST);
-      socket.once("data", (answer) => {
-        if (answer[0] !== S) {
-          socket.destroy(new Error(REFUSED));
-          return;
-        }
-        const secure = connectTls({ ...tls, socket });
-        follow(secure);
-        secure.once("secureConnect", () => send(secure));
-      });
-    });
+/** Asks the server for TLS, as its clients do. */
+function secured(
+  socket: Socket,
+  tls: ConnectionOptions,
+  follow: (secure: Socket) => void,
+  done: (secure: Socket) => void,
+): void {
+  socket.write(SSL_REQUEST);
+  socket.once("data", (answer) => {
+    if (answer[0] !== S) {
+      socket.destroy(new Error(REFUSED));
+      return;
+    }
+    const secure = connectTls({ ...tls, socket });
+    follow(secure);
+    secure.once("secureConnect", () => done(secure));
   });
-  return { ended, destroy: () => socket.destroy() };
 }
 
 /** The server's answer to a client that asks for TLS, if it has it. */

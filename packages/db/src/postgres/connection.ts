@@ -6,10 +6,10 @@
  */
 
 import { createHash } from "node:crypto";
-import type { ConnectionOptions } from "node:tls";
 import type { DriverConnection, Request, Statement, Status } from "../driver.ts";
 import { ConnectionLostError } from "../errors.ts";
-import type { Address, CancelLine, CancelRequest } from "./cancel.ts";
+import type { Address } from "./cancel.ts";
+import type { CancelLine, CancelRequest, Watched } from "./cancel-line.ts";
 import { type Done, Exchange, type Plans, type Prepared } from "./exchange.ts";
 import { Packet } from "./packet.ts";
 import type { RowReader } from "./rows.ts";
@@ -24,15 +24,16 @@ const FAREWELL = 1;
 
 export interface PgConnectionOptions {
   readonly types: TypeTable;
-  readonly tls: ConnectionOptions | undefined;
   readonly address: Address;
   readonly reset: string;
-  readonly cancels: Pick<CancelLine, "send">;
+  /** The line of its server. */
+  readonly cancels: Pick<CancelLine, "send" | "begun" | "unwatch">;
 }
 
-/** What tells plans apart: rows may be read in two ways. */
-function keyOf({ text, arrays }: Statement): string {
-  return arrays === true ? `${text}\0arrays` : text;
+/** What tells plans apart: rows may be read in several ways. */
+function keyOf({ text, arrays, parsers }: Statement): string {
+  const key = arrays === true ? `${text}\0arrays` : text;
+  return parsers === undefined ? key : `${key}\0parsers`;
 }
 
 /**
@@ -49,11 +50,12 @@ const packet: Packet = new Packet();
 const NOTHING: readonly string[] = [];
 
 /** A session of PostgreSQL. */
-export class PgConnection implements DriverConnection, Plans, WireListener {
+export class PgConnection implements DriverConnection, Plans, WireListener, Watched {
   readonly label: string;
   readonly joins = true;
   readonly reset: string;
   status: Status = "idle";
+  running = 0;
   lost: Error | undefined = undefined;
   onLost: ((reason: Error) => void) | undefined = undefined;
   onNotification: ((channel: string, payload: string) => void) | undefined = undefined;
@@ -66,6 +68,8 @@ export class PgConnection implements DriverConnection, Plans, WireListener {
   readonly #prepared: Map<string, Prepared> = new Map();
   /** How many times plans were used so far. */
   #uses = 0;
+  /** How many requests were made so far. */
+  #requests = 0;
   /** The exchange that the server works on. */
   #exchange: Exchange | undefined = undefined;
   #cancel: CancelRequest | undefined = undefined;
@@ -103,6 +107,8 @@ export class PgConnection implements DriverConnection, Plans, WireListener {
       done(this.lost, []);
       return;
     }
+    this.running = ++this.#requests;
+    this.#options.cancels.begun();
     this.again(new Exchange(request, before, done, this));
   }
 
@@ -110,8 +116,7 @@ export class PgConnection implements DriverConnection, Plans, WireListener {
     const { processID, secretKey } = this.#client;
     if (processID === null || secretKey === null)
       return Promise.reject(new Error("the server has given no key to cancel with"));
-    const { address, tls, cancels } = this.#options;
-    const request = cancels.send(address, processID, secretKey, tls);
+    const request = this.#options.cancels.send(processID, secretKey);
     this.#cancel = request;
     return request.ended;
   }
@@ -128,6 +133,7 @@ export class PgConnection implements DriverConnection, Plans, WireListener {
     if (this.lost === undefined) {
       const timer = setTimeout(() => this.wire.cut(), FAREWELL * 1000);
       this.lost = new ConnectionLostError(`${this.label} is closed`);
+      this.#options.cancels.unwatch(this);
       this.#client.end(() => {});
       await this.#isGone;
       clearTimeout(timer);
@@ -220,6 +226,7 @@ export class PgConnection implements DriverConnection, Plans, WireListener {
 
   readyForQuery(status: string): void {
     this.status = status === "I" ? "idle" : status === "T" ? "transaction" : "failed";
+    this.running = 0;
     const exchange = this.#exchange;
     this.#exchange = undefined;
     exchange?.finish();
@@ -241,6 +248,8 @@ export class PgConnection implements DriverConnection, Plans, WireListener {
   #lose(reason: Error): void {
     const isNews = this.lost === undefined;
     this.lost ??= reason;
+    this.running = 0;
+    this.#options.cancels.unwatch(this);
     const exchange = this.#exchange;
     this.#exchange = undefined;
     if (isNews) this.wire.cut();

@@ -6,17 +6,21 @@ import * as asyncio from "asyncio-ts";
 import pg from "pg";
 import type { Answer, Dialect, Driver, DriverConnection, Request } from "../driver.ts";
 import { ConnectError } from "../errors.ts";
-import { type Address, CancelLine } from "./cancel.ts";
+import { type Address, dialCancel } from "./cancel.ts";
+import { CancelLine } from "./cancel-line.ts";
 import { PgConnection } from "./connection.ts";
 import { dialect } from "./dialect.ts";
 import type { PgClient, ServerError } from "./shape.ts";
 import type { Host, Target } from "./target.ts";
 import type { TypeTable } from "./values.ts";
+import { sharingSocket } from "./wire.ts";
 
 /** The oldest server that is tested. */
 const OLDEST = 12;
 /** Seconds that a connection which was given up has to close. */
 const CLOSING = 2;
+/** The largest number of a process that Linux gives. */
+const MOST_PROCESSES = 2 ** 22;
 /** The server looks as often whether the client of a running query is still there, in ms. */
 const LOOKOUT_MS = 5000;
 
@@ -26,13 +30,16 @@ export interface PgDriverOptions {
   readonly role: "any" | "read-write" | "read-only";
   /** Seconds that an attempt to connect may take. */
   readonly connectTimeout: number;
+  /** Whether a connection stands by for the cancel of a statement that runs for long. */
+  readonly standby: boolean;
 }
 
 export class PgDriver implements Driver {
   readonly engine = "postgres";
   readonly dialect: Dialect = dialect;
   readonly #options: PgDriverOptions;
-  readonly #cancels: CancelLine = new CancelLine();
+  /** The cancel requests to each server. */
+  readonly #lines: Map<string, CancelLine> = new Map();
 
   constructor(options: PgDriverOptions) {
     this.#options = options;
@@ -66,7 +73,7 @@ export class PgDriver implements Driver {
   }
 
   async #open(host: Host, client: PgClient): Promise<PgConnection> {
-    const { types, target, role } = this.#options;
+    const { types, role, standby } = this.#options;
     let version = "";
     client.connection.on(
       "parameterStatus",
@@ -79,11 +86,13 @@ export class PgDriver implements Driver {
     const address = host.host.startsWith("/")
       ? { path: `${host.host}/.s.PGSQL.${host.port}` }
       : addressOf(stream);
-    const tls = target.tls === undefined ? undefined : withServerName(target.tls, host.host);
+    const cancels = this.#lineTo(host, address);
     const major = Number.parseInt(version, 10);
     const lookout = major < 14 ? "" : LOOKOUT;
-    const settings = { types, tls, address, reset: RESET + lookout, cancels: this.#cancels };
+    const settings = { types, address, reset: RESET + lookout, cancels };
     const connection = new PgConnection(client, settings);
+    if (standby && connection.lost === undefined && isProcess(client.processID))
+      cancels.watch(connection);
     if (major < OLDEST) {
       await connection.close();
       const message = `${nameOf(host)} is PostgreSQL ${version}; ${OLDEST} is the oldest that is supported`;
@@ -97,6 +106,17 @@ export class PgDriver implements Driver {
     throw new ConnectError("ERR_DATABASE_NO_SUCH_ROLE", `${nameOf(host)} is not ${role}`);
   }
 
+  #lineTo(host: Host, address: Address): CancelLine {
+    const { target } = this.#options;
+    const name = JSON.stringify([host.host, address]);
+    const known = this.#lines.get(name);
+    if (known !== undefined) return known;
+    const tls = target.tls === undefined ? undefined : withServerName(target.tls, host.host);
+    const line = new CancelLine(() => dialCancel(address, tls));
+    this.#lines.set(name, line);
+    return line;
+  }
+
   #clientFor({ host, port }: Host): PgClient {
     const { user, password, database, applicationName, tls } = this.#options.target;
     const client = new pg.Client({
@@ -108,6 +128,7 @@ export class PgDriver implements Driver {
       application_name: applicationName ?? "asyncio-ts-db",
       keepAlive: true,
       ssl: tls ?? false,
+      ...(tls === undefined ? { stream: sharingSocket } : {}),
     }) as unknown as PgClient; // its inside is not in its types: see shape.ts
     client.on("error", () => {}); // told by the callback of `connect`, and by the connection later
     return client;
@@ -139,6 +160,14 @@ function destroy(client: PgClient): void {
 
 function addressOf(stream: Socket): Address {
   return { host: stream.remoteAddress ?? "", port: stream.remotePort ?? 0 };
+}
+
+/**
+ * Whether a session's number is that of a process. A pooler gives any 32 bits: it starts no process
+ * for a cancel, and counts a connection that stands by as a client.
+ */
+function isProcess(id: number | null): boolean {
+  return id !== null && id > 0 && id <= MOST_PROCESSES;
 }
 
 /** A name is checked against the certificate; the cancel request goes to the address. */

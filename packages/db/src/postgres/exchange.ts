@@ -128,7 +128,7 @@ export class Exchange {
 
   dataRow(bytes: Buffer, at: number): void {
     if (this.#misread !== undefined) return;
-    this.#reader ??= this.#steps[this.#answered]?.prepared?.reader;
+    this.#reader ??= this.#readerKnown(this.#steps[this.#answered]);
     try {
       this.#rows.push((this.#reader as RowReader).read(bytes, at)); // described before
     } catch (error) {
@@ -284,7 +284,7 @@ export class Exchange {
     const { cursors } = this.#connection;
     if (request.opens) {
       this.#ask(packet, statement, encodedValues(statement), cursor, rows);
-      const known = this.#steps[this.#before.length]?.prepared?.reader;
+      const known = this.#readerKnown(this.#steps[this.#before.length]);
       if (known !== undefined) cursors.set(cursor, known); // the server does not tell the columns again
     } else {
       this.#reader = cursors.get(cursor);
@@ -305,7 +305,7 @@ export class Exchange {
     let knows = false;
     let parses = true;
     let prepared: Prepared | undefined;
-    if (statement.prepare && statement.parsers === undefined) {
+    if (statement.prepare) {
       const found = this.#connection.preparedAs(statement);
       prepared = found.prepared;
       name = prepared.name;
@@ -322,6 +322,14 @@ export class Exchange {
     packet.bind(portal, name, values);
     if (!knows) packet.describe(portal);
     packet.execute(portal, rows);
+  }
+
+  /** How the rows of a plan are read whose columns the server has told before. */
+  #readerKnown(step: Step | undefined): RowReader | undefined {
+    const known = step?.prepared?.reader;
+    const own = step?.statement?.parsers; // they come with the query, and not with the plan
+    if (known === undefined || own === undefined) return known;
+    return new RowReader(known.fields, this.#connection.types, own, step?.statement?.arrays);
   }
 
   #readerFor(step: Step | undefined, key: string, read: () => WireField[]): RowReader {

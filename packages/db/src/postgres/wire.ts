@@ -6,9 +6,13 @@
  *     ┌──────┬────────────────┬────────────┐
  *     │ kind │ length, 4 bytes│ its fields │   the length counts itself, and not the kind
  *     └──────┴────────────────┴────────────┘
+ *
+ * The bytes are there until the call that brings them returns: they lie in memory that all sockets of
+ * the program's databases share. The host would allocate 64 KiB for each read, which costs more than
+ * a short answer.
  */
 
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import pg from "pg";
 import type { Packet } from "./packet.ts";
 import type { ServerError } from "./shape.ts";
@@ -22,9 +26,9 @@ export interface WireField {
 /** What is told of the messages that come, in their order. */
 export interface WireListener {
   parseComplete(): void;
-  /** @param key - the same for the same columns; @param read - gives them */
+  /** @param key - the same for the same columns; @param read - gives them, in the call */
   rowDescription(key: string, read: () => WireField[]): void;
-  /** The row lies in `bytes` from `at`, and is read in the call. */
+  /** The row lies in `bytes` from `at`, until the call returns. */
   dataRow(bytes: Buffer, at: number): void;
   portalSuspended(): void;
   emptyQuery(): void;
@@ -45,6 +49,31 @@ const HEAD = 5;
 /** The longest message that a server sends: a gigabyte. */
 const MOST = 0x4000_0000;
 
+/** Bytes that are read at once, as the host does it. */
+const READ = 65_536;
+
+/** What sockets are read into: nothing comes between a read and the call that tells of it. */
+let memory: Buffer | undefined;
+
+/**
+ * A socket that is not connected yet. What comes it tells as "bytes", in the shared memory; as "data",
+ * which may be kept, as long as nobody listens to those.
+ */
+export function sharingSocket(): Socket {
+  memory ??= Buffer.allocUnsafeSlow(READ);
+  const buffer = memory;
+  const onread = {
+    buffer,
+    callback: (count: number): boolean => {
+      const bytes = buffer.subarray(0, count);
+      if (!socket.emit("bytes", bytes)) socket.emit("data", Buffer.from(bytes));
+      return true;
+    },
+  };
+  const socket: Socket = new Socket({ onread });
+  return socket;
+}
+
 export class Wire {
   readonly stream: Socket;
   readonly #listener: WireListener;
@@ -58,7 +87,9 @@ export class Wire {
     this.stream = stream;
     this.#listener = listener;
     stream.removeAllListeners("data");
-    stream.on("data", (bytes: Buffer) => this.#take(bytes));
+    const take = (bytes: Buffer): void => this.#take(bytes);
+    stream.on("bytes", take);
+    stream.on("data", take); // with TLS, and where the host has no such sockets
   }
 
   /** Sends what was put together. A stream that is gone says so by its end. */
@@ -76,7 +107,7 @@ export class Wire {
   #take(chunk: Buffer): void {
     if (this.#isCut) return;
     if (chunk.length < this.#missing) {
-      this.#parts.push(chunk);
+      this.#parts.push(Buffer.from(chunk));
       this.#missing -= chunk.length;
       return;
     }
@@ -97,7 +128,7 @@ export class Wire {
       at = end;
     }
     if (at === bytes.length || this.#isCut) return;
-    const rest = bytes.subarray(at);
+    const rest = Buffer.from(bytes.subarray(at));
     this.#parts = [rest];
     this.#missing = rest.length < HEAD ? HEAD - rest.length : 1 + rest.readInt32BE(1) - rest.length;
   }
@@ -133,7 +164,7 @@ export class Wire {
         listener.copyIn();
         break;
       case COPY_DATA:
-        listener.copyData(bytes.subarray(at, end));
+        listener.copyData(Buffer.from(bytes.subarray(at, end)));
         break;
       case NOTIFICATION: {
         const channel = cstring(bytes, at + 4); // after the number of the process
