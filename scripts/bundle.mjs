@@ -100,8 +100,8 @@ function withNames(code) {
 
 /**
  * Makes loose what a bundler keeps whether it is used or not: a class with a computed name in it,
- * and an error class, which is registered by a call after it. A program that has one queue would
- * have all of them. Lines stay where they are.
+ * and an error class, which is registered by a call after it (`register` gives it back). A program
+ * that has one queue would have all of them. Lines stay where they are.
  */
 function withLooseClasses(code) {
   const call = /^register\((\w+), ("\w+")\);$/gm;

@@ -6,12 +6,14 @@
 
 import { render } from "./options.ts";
 
-function register(errorClass: abstract new (...args: never[]) => Error, name: string): void {
+type ErrorClass = abstract new (...args: never[]) => Error;
+
+function register<C extends ErrorClass>(errorClass: C, name: string): C {
   const brand = Symbol.for(`asyncio-ts-db.${name}`);
   const known = { value: name, configurable: true, writable: true };
   Object.defineProperty(errorClass.prototype, "name", known);
   Object.defineProperty(errorClass.prototype, brand, { value: true });
-  Object.defineProperty(errorClass, Symbol.hasInstance, {
+  return Object.defineProperty(errorClass, Symbol.hasInstance, {
     // A subclass inherits this function; for it only the prototype chain counts.
     value(this: unknown, value: unknown): boolean {
       if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this, value);

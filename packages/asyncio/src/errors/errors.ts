@@ -23,22 +23,22 @@ export interface CancelDetails {
   readonly requestedBy?: string | undefined;
 }
 
-type ErrorClass = abstract new (...args: never[]) => Error;
-/** @internal Gives `errorClass` a name, and an `instanceof` for all copies of this package. */
-export function register<C extends ErrorClass>(errorClass: C, name: string): C {
+/** @internal Gives `type` its name, and an `instanceof` for all copies of this package. */
+export function register<C extends new (...a: never[]) => Error>(type: C, name: string): C {
   const brand = Symbol.for(`asyncio-ts.${name}`);
-  Object.defineProperties(errorClass.prototype, {
+  Object.defineProperties(type.prototype, {
     name: { value: name, configurable: true, writable: true },
     [brand]: { value: true },
   });
-  return Object.defineProperty(errorClass, Symbol.hasInstance, {
+  Object.defineProperty(type, Symbol.hasInstance, {
     // A user's subclass inherits this function; for it only the prototype chain counts.
     value(this: unknown, value: unknown): boolean {
-      if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this, value);
+      if (this !== type) return Function.prototype[Symbol.hasInstance].call(this, value);
       if (typeof value !== "object" || value === null) return false;
       return attempt(() => brand in value) === true; // a proxy may throw
     },
   });
+  return type; // for the build (scripts/bundle.mjs)
 }
 
 /**

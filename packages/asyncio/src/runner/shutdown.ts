@@ -69,7 +69,7 @@ export class Shutdown {
   readonly #options: ShutdownOptions;
   /** When the time for what is left is over: it begins when the requests have been drained. */
   #deadline = 0;
-  /** True once the watchdog has said that it has taken too long. */
+  /** True once the watchdog has said that it takes too long. */
   #isTooLong = false;
 
   constructor(loop: EventLoop, options: ShutdownOptions) {
