@@ -20,6 +20,7 @@ import { park, type Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { Context } from "../structures/context-values.ts";
+import { setDeadline } from "../tasks/deadlines.ts";
 import { HostLoop } from "../tasks/host-loop.ts";
 import { setSharedValues } from "./carried-variables.ts";
 import { tableOf } from "./error-table.ts";
@@ -262,7 +263,7 @@ export class WorkerSide {
     const options = { context, name: running.id, eagerStart: isInterruptible };
     const task = new Task<unknown>(this.#loop, called?.outcome ?? body, options);
     running.task = task;
-    if (left !== undefined) task.scope.deadline = this.#loop.time() + left;
+    if (left !== undefined) setDeadline(task.scope, this.#loop.time() + left);
     const { words } = this.#memory;
     if (Atomics.load(words, running.slot) === SharedMemory.asked(seq)) this.#hear(); // while it was loading
     task.listen({ futureDone: () => this.#ended(running, task) });

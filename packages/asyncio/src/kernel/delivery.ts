@@ -124,9 +124,15 @@ export function freshIn({ cancelState, loop }: Scope): Cancellation | undefined 
   return cancelState.freshTurn === loop.turns ? cancelState.fresh : undefined;
 }
 
+/**
+ * Cancels scopes around `branch` whose deadline has passed before its timer fired. Gives whether
+ * one is still ahead. Set with the first deadline (tasks/deadlines.ts).
+ */
+export const deadlines: { check(branch: Scope): boolean } = { check: () => false };
+
 /** What has to end an operation that begins in `branch`. Keeps `mayBeDue` true while it has to. */
 export function findDue(branch: Scope): Cancellation | undefined {
-  const isTimed = checkDeadlines(branch);
+  const isTimed = deadlines.check(branch);
   let found: Cancellation | undefined;
   for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.parent) {
     const { due, insists, missed } = scope.cancelState;
@@ -140,26 +146,4 @@ export function findDue(branch: Scope): Cancellation | undefined {
   }
   branch.mayBeDue = isTimed || found !== undefined;
   return found;
-}
-
-// Cancels scopes whose deadline has passed before its timer fired, those around the owner of a task
-// too. Gives whether a deadline is still ahead.
-function checkDeadlines(branch: Scope): boolean {
-  let now: number | undefined; // the clock is read once, for finite deadlines alone
-  let isAhead = false;
-  let isOwners = false;
-  for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.around) {
-    const { deadline } = scope;
-    if (deadline !== Number.POSITIVE_INFINITY && !scope.closed && !scope.cancelState.expired) {
-      now ??= branch.loop.time();
-      if (deadline > now) isAhead = true;
-      else {
-        scope.expire();
-        const { first } = scope.cancelState; // the owner may not wait for its task yet
-        if (isOwners && first !== undefined) branch.task?.forwardCancel(first);
-      }
-    }
-    isOwners ||= scope.parent === undefined;
-  }
-  return isAhead;
 }

@@ -13,7 +13,7 @@
 import { CancelledError, type CancelSource } from "../errors/errors.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
 import { type Ends, LinkedList, link } from "../structures/linked-list.ts";
-import { Timer } from "../structures/timers.ts";
+import type { Timer } from "../structures/timers.ts";
 import type { Cancellation, ScopeOptions, ScopeWatcher } from "./cancellation.ts";
 import { CALM, CancelState, countRefusal } from "./cancellation.ts";
 import { deliver, findDue, markHeard, reach, renew } from "./delivery.ts";
@@ -34,7 +34,7 @@ export class Scope implements Ends<Wait> {
   closed = false;
   cancelState: Readonly<CancelState> = CALM;
   #clearAt: number; // `loop.deadlinesSet` when nothing was due here; -1 if something may be
-  #deadlineTimer: Timer | undefined; // also one that has fired, or came too late
+  deadlineTimer: Timer | undefined; // also one that has fired, or came too late
   // The waits parked here, and those that are complete and have not had their turn.
   first: Wait | undefined;
   last: Wait | undefined;
@@ -116,33 +116,19 @@ export class Scope implements Ends<Wait> {
     const state = this.ownCancelState();
     state.watchers = [...(state.watchers ?? []), watcher];
   }
+  /** When it is cancelled, on the clock of the loop. `setDeadline` of the tasks moves it. */
   get deadline(): number {
-    return this.#deadlineTimer?.when ?? Number.POSITIVE_INFINITY;
+    return this.deadlineTimer?.when ?? Number.POSITIVE_INFINITY;
   }
-
-  /** Moves the deadline, on the clock of the loop. The next operation notices a passed one. */
-  set deadline(when: number) {
-    const hadOne = this.deadline !== Number.POSITIVE_INFINITY;
-    this.loop.cancelTimer(this.#deadlineTimer);
-    this.#deadlineTimer = undefined;
-    if (when === Number.POSITIVE_INFINITY) return;
-    const isTooLate = this.closed || this.cancelState.expired;
-    const timer = isTooLate ? new Timer(when, 0, undefined) : this.loop.addTimer(when, this);
-    this.#deadlineTimer = timer;
-    if (isTooLate) return;
-    this.mayBeDue = true;
-    if (!hadOne && (this.parent !== undefined || this.task?.scope === this))
-      this.loop.deadlinesSet++;
-  }
-
+  /** The deadline has passed. */
   expire(): void {
     this.ownCancelState().expired = true;
-    this.loop.cancelTimer(this.#deadlineTimer);
+    this.loop.cancelTimer(this.deadlineTimer);
     this.cancel(undefined, "deadline");
   }
   /** Called by the loop for both timers of a scope. */
   timerDue(timer: Timer): void {
-    if (timer === this.#deadlineTimer) this.expire();
+    if (timer === this.deadlineTimer) this.expire();
     else insist(this);
   }
   /** Makes a cancellation of this scope end the next operation; `isUnheard` if no wait got it. */
@@ -198,11 +184,6 @@ export class Scope implements Ends<Wait> {
       if (scope === other) return true;
     return false;
   }
-  /** The next scope whose deadline counts here: the parent; for a task, the scope of its owner. */
-  get around(): Scope | undefined {
-    if (this.shield || this.parent !== undefined) return this.shield ? undefined : this.parent;
-    return this.task?.scope === this ? this.task.owner : undefined;
-  }
 
   addWait(wait: Wait): void {
     if (this.first !== undefined || this.nested?.first !== undefined)
@@ -240,7 +221,7 @@ export class Scope implements Ends<Wait> {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.loop.cancelTimer(this.#deadlineTimer);
+    this.loop.cancelTimer(this.deadlineTimer);
     if (this.parent !== undefined) this.parent.nested?.remove(this);
     if (this.shield) this.loop.shielded.delete(this);
     if (this.cancelState !== CALM) {

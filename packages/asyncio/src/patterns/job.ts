@@ -19,6 +19,7 @@ import { type Coroutine, later, Task, type TaskOptions } from "../kernel/task.ts
 import { contextHooks } from "../ports/context-storage.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { setDeadline } from "../tasks/deadlines.ts";
 
 const { AsyncResource } = contextHooks();
 const byHand = { requireManualDestroy: true }; // nothing is to be told of its end
@@ -108,8 +109,7 @@ export class Job<T> extends Task<T> {
 
   /** @internal Its time runs from now on. A deadline of its own scope: no second one is needed. */
   limitTime(): void {
-    const { timeout } = this.details;
-    if (timeout !== Number.POSITIVE_INFINITY) this.scope.deadline = this.getLoop().time() + timeout;
+    setDeadline(this.scope, this.getLoop().time() + this.details.timeout);
   }
 
   /** @internal Where its deadline alone has cancelled it, it fails with a TimeoutError. */

@@ -12,6 +12,7 @@ import { here, openScope } from "../kernel/operation.ts";
 import { park, Scope } from "../kernel/scope.ts";
 import type { Wait } from "../kernel/wait.ts";
 import { formatSeconds } from "../structures/timers.ts";
+import { setDeadline } from "../tasks/deadlines.ts";
 
 /** How the body ended for which something was opened. */
 export type Ended =
@@ -54,14 +55,10 @@ export async function releaseWithin(
   const context = currentContext();
   const label = `the release of ${what}`;
   const scope = new Scope(loop, { label, task, context, shield: true, cancelGrace: UNWIND });
-  scope.deadline = loop.time() + seconds;
-  let isLeft = false;
+  setDeadline(scope, loop.time() + seconds);
   const waitFor = (work: Promise<unknown>): Promise<unknown> => {
     // The second cancellation, the insisting one, ends the wait.
-    const wait: Wait = park(scope, label, () => {
-      isLeft = scope.cancelState.insists;
-      return isLeft;
-    });
+    const wait: Wait = park(scope, label, () => scope.cancelState.insists);
     wait.isForeign = true;
     work.then(
       () => wait.resume(undefined),
@@ -73,7 +70,7 @@ export async function releaseWithin(
     await openScope(scope, parent, () => waitFor((async () => await release())()));
   } catch (error) {
     if (!scope.owns(error)) throw error;
-    const end = isLeft ? "has not ended, and is left behind" : "was cancelled";
+    const end = scope.cancelState.insists ? "has not ended, and is left behind" : "was cancelled";
     const message = `${label} ${end}: its ${formatSeconds(Math.max(seconds, 0))} are over`;
     throw new TimeoutError(message, { cause: error });
   }

@@ -21,6 +21,7 @@ import { Task } from "../kernel/task.ts";
 import { WaitList } from "../kernel/wait.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { describeSync } from "../sync/lock.ts";
+import { setDeadline } from "../tasks/deadlines.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { checkIterable } from "../tasks/iterables.ts";
 import { sleep } from "../tasks/sleep.ts";
@@ -262,12 +263,12 @@ class Supervision {
     const scope = here();
     const started = (): void => {
       child.isReady = true;
-      task.scope.deadline = Number.POSITIVE_INFINITY;
+      setDeadline(task.scope, Number.POSITIVE_INFINITY);
       this.#changed();
     };
     const task = new Task(this.#loop, () => child.run(started), { name: child.name });
     if (child.run.length === 0) started();
-    else task.scope.deadline = this.#loop.time() + child.startDelay;
+    else setDeadline(task.scope, this.#loop.time() + child.startDelay);
     try {
       await task;
       return {};

@@ -3,6 +3,7 @@
 import { CancelledError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
+import { around } from "./deadlines.ts";
 
 /**
  * Seconds until the nearest deadline around the running code, those around the owner of the task
@@ -30,7 +31,7 @@ export function effectiveDeadline(): number {
   const start = here();
   if (start.peekDue() !== undefined) return Number.NEGATIVE_INFINITY;
   let deadline = Number.POSITIVE_INFINITY;
-  for (let scope: Scope | undefined = start; scope !== undefined; scope = scope.around)
+  for (let scope: Scope | undefined = start; scope !== undefined; scope = around(scope))
     if (!scope.closed) deadline = Math.min(deadline, scope.deadline);
   return deadline;
 }

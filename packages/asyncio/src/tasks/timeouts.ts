@@ -20,6 +20,7 @@ import { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { bindSignal, checkSignal } from "./abort.ts";
+import { setDeadline } from "./deadlines.ts";
 import { noticeFakeTimers } from "./fake-timers.ts";
 
 /** Options of everything that opens a scope. */
@@ -134,7 +135,7 @@ export class Timeout {
         : undefined;
     if (state !== undefined)
       throw new InvalidStateError(`\`timeout.reschedule\` came too late: ${state}`);
-    this.#scope.deadline = deadline;
+    setDeadline(this.#scope, deadline);
   }
 
   /** True once the deadline has cancelled the body, also if the body then swallowed that. */
@@ -199,7 +200,7 @@ async function runWithDeadline<T>(
   checkOptions(api, options, TIMEOUT);
   const parent = here();
   const scope = nestedScope(parent, "timeout");
-  if (seconds !== null) scope.deadline = isFromNow ? parent.loop.time() + seconds : seconds;
+  if (seconds !== null) setDeadline(scope, isFromNow ? parent.loop.time() + seconds : seconds);
   try {
     const run = (): T | PromiseLike<T> => body(new Timeout(scope));
     return await openWithSignal(api, scope, parent, run, options?.signal);
@@ -238,7 +239,7 @@ export async function moveOnAfter<T>(
   checkOptions(api, options, SIGNAL);
   const parent = here();
   const scope = nestedScope(parent, "moveOnAfter");
-  if (seconds !== null) scope.deadline = scope.loop.time() + seconds;
+  if (seconds !== null) setDeadline(scope, scope.loop.time() + seconds);
   try {
     const value = await openWithSignal(api, scope, parent, body, options?.signal);
     return { cancelled: false, value };
@@ -272,7 +273,7 @@ export async function cleanup<T>(seconds: number, body: Coroutine<T>): Promise<T
   checkCoroutine("`cleanup`", body);
   const parent = here();
   const scope = nestedScope(parent, "cleanup", { shield: true });
-  scope.deadline = scope.loop.time() + seconds;
+  setDeadline(scope, scope.loop.time() + seconds);
   try {
     return await openScope(scope, parent, body);
   } catch (error) {
@@ -339,7 +340,7 @@ export class CancelScope {
     const parent = here();
     const scope = nestedScope(parent, "cancel scope", { shield, cancelGrace });
     this.#scope = scope;
-    scope.deadline = this.#deadline;
+    setDeadline(scope, this.#deadline);
     if (this.#early !== undefined)
       scope.cancel(this.#early.reason, "cancel", this.#early.requestedBy);
     try {
@@ -378,6 +379,6 @@ export class CancelScope {
   set deadline(when: number) {
     checkSeconds("`CancelScope.deadline`", "seconds on the clock of `loop.time()`", when);
     this.#deadline = when;
-    if (this.#scope !== undefined) this.#scope.deadline = when;
+    if (this.#scope !== undefined) setDeadline(this.#scope, when);
   }
 }

@@ -7,6 +7,7 @@ import { CancelledError, TimeoutError } from "../errors/errors.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
+import { setDeadline } from "../tasks/deadlines.ts";
 import type { Decider } from "./decider.ts";
 import { InjectedFault } from "./errors.ts";
 import type { DecisionKind, Mode } from "./schedule.ts";
@@ -145,7 +146,7 @@ export class Injector {
     if (!isRunning(scope) || this.#decider.pick(kind, 2, scope.label) === 0) return;
     this.isUsed = true;
     this.#note(kind, `the deadline of the ${scope.label} ${what}`);
-    scope.deadline = this.#host.now();
+    setDeadline(scope, this.#host.now());
     this.#host.fireDueTimers();
   }
 

@@ -1,0 +1,56 @@
+/**
+ * Deadlines of scopes. One sets a timer of the loop, which is only as punctual as the host: so an
+ * operation that begins under a deadline that has passed notices it by itself, and does not slip
+ * past. The kernel asks here from the first deadline on: a program without any does not have this
+ * code.
+ */
+
+import { deadlines } from "../kernel/delivery.ts";
+import type { Scope } from "../kernel/scope.ts";
+import { Timer } from "../structures/timers.ts";
+
+/** Moves the deadline of `scope`. The next operation notices one that has passed. */
+export function setDeadline(scope: Scope, when: number): void {
+  deadlines.check = checkDeadlines;
+  const { loop, parent, task } = scope;
+  const hadOne = scope.deadline !== Number.POSITIVE_INFINITY;
+  loop.cancelTimer(scope.deadlineTimer);
+  scope.deadlineTimer = undefined;
+  if (when === Number.POSITIVE_INFINITY) return;
+  const isTooLate = scope.closed || scope.cancelState.expired;
+  scope.deadlineTimer = isTooLate ? new Timer(when, 0, undefined) : loop.addTimer(when, scope);
+  if (isTooLate) return;
+  scope.mayBeDue = true;
+  if (!hadOne && (parent !== undefined || task?.scope === scope)) loop.deadlinesSet++;
+}
+
+/** The next scope whose deadline counts in `scope`: the parent; for a task, that of its owner. */
+export function around(scope: Scope): Scope | undefined {
+  const { shield, parent, task } = scope;
+  if (shield || parent !== undefined) return shield ? undefined : parent;
+  return task?.scope === scope ? task.owner : undefined;
+}
+
+/**
+ * Cancels scopes whose deadline has passed before its timer fired, those around the owner of a task
+ * too. Gives whether a deadline is still ahead.
+ */
+function checkDeadlines(branch: Scope): boolean {
+  let now: number | undefined; // the clock is read once, for finite deadlines alone
+  let isAhead = false;
+  let isOwners = false;
+  for (let scope: Scope | undefined = branch; scope !== undefined; scope = around(scope)) {
+    const { deadline } = scope;
+    if (deadline !== Number.POSITIVE_INFINITY && !scope.closed && !scope.cancelState.expired) {
+      now ??= branch.loop.time();
+      if (deadline > now) isAhead = true;
+      else {
+        scope.expire();
+        const { first } = scope.cancelState; // the owner may not wait for its task yet
+        if (isOwners && first !== undefined) branch.task?.forwardCancel(first);
+      }
+    }
+    isOwners ||= scope.parent === undefined;
+  }
+  return isAhead;
+}
