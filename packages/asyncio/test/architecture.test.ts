@@ -31,8 +31,8 @@ const layers = [
 ];
 const doors = layers.at(-1)?.filter((door) => existsSync(join(src, door))) ?? [];
 // These only fall.
-const kernelLines = { file: 324, total: 2396 };
-const linesBelow = 1015;
+const kernelLines = { file: 324, total: 2382 };
+const linesBelow = 994;
 const linesOfAFile = 450;
 const linesOfATest = 739;
 const codeOfPatterns = 3721; // without comments and blank lines

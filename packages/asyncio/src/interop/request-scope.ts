@@ -22,10 +22,10 @@ import type { Cancellation } from "../kernel/cancellation.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
+import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../kernel/settlers.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import { Context } from "../structures/context-values.ts";
-import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 import type { Timer } from "../structures/timers.ts";
 import { type RunningRequest, type RunningRequests, requestsOn } from "./running-requests.ts";
 

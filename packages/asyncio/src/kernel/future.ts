@@ -16,7 +16,6 @@ import {
 } from "../errors/errors.ts";
 import { isResolvingFunction, isThenable } from "../errors/render.ts";
 import type { Context } from "../structures/context-values.ts";
-import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 import { Handle } from "./callback.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { currentContext } from "./context.ts";
@@ -25,6 +24,7 @@ import { here, turn } from "./operation.ts";
 import { thrower } from "./rejection.ts";
 import { type FailureRecord, forgetFailure, recordFailure, reportFailure } from "./reports.ts";
 import type { Scope } from "./scope.ts";
+import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "./settlers.ts";
 import type { Task } from "./task.ts";
 import { type OnCancel, Wait } from "./wait.ts";
 

@@ -4,8 +4,8 @@
  * come one right after the other share one, in order (bench: switch, spawn). Nothing can cancel it.
  */
 
-import { dropSettlers, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 import type { Scope } from "./scope.ts";
+import { dropSettlers, keepSettlers, latest, type Settle } from "./settlers.ts";
 
 /** Something in the ready queue. `step` must not throw and must not call user code. */
 export interface Ready {

@@ -5,10 +5,10 @@
 
 import { CancelledError } from "../errors/errors.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
-import { ignore, type Settle } from "../structures/settlers.ts";
 import type { Cancellation } from "./cancellation.ts";
 import type { EventLoop } from "./loop.ts";
 import { noteCut } from "./reports.ts";
+import { ignore, type Settle } from "./settlers.ts";
 import type { Wait } from "./wait.ts";
 
 const STACKS = 32; // in one burst

@@ -18,13 +18,13 @@ import { CancelledError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { unlink } from "../structures/linked-list.ts";
-import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../structures/settlers.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
 import { rejectCancelled, settled } from "./rejection.ts";
 import { creationSites, describeCut, waitHooks } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Place } from "./selectable.ts";
+import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "./settlers.ts";
 import type { Task } from "./task.ts";
 
 /** What a wait waits for: constant words, or an object that finds the words for a report. */

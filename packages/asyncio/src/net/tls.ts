@@ -17,6 +17,7 @@ import { argumentError, checkOptions, checkSeconds, TimeoutError } from "../erro
 import { realHost } from "../kernel/host.ts";
 import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
+import { ignore } from "../kernel/settlers.ts";
 import { runInRoot } from "../ports/context-storage.ts";
 import {
   type Address,
@@ -37,7 +38,6 @@ import {
   SERVER_TLS,
   type ServerTlsOptions,
 } from "../streams/tls-options.ts";
-import { ignore } from "../structures/settlers.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { timeout } from "../tasks/timeouts.ts";
 import { checkHost } from "./host-name.ts";

@@ -4,8 +4,8 @@ import { argumentError } from "../errors/errors.ts";
 import { isThenable } from "../errors/render.ts";
 import { here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
+import { ignore } from "../kernel/settlers.ts";
 import type { StreamWriter } from "../streams/writer.ts";
-import { ignore } from "../structures/settlers.ts";
 
 /** Text goes as UTF-8; pieces of an iterable as they come, at the pace of the process. */
 export type ProcessInput =

@@ -13,8 +13,8 @@
 
 import { here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
+import { ignore } from "../kernel/settlers.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { ignore } from "../structures/settlers.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { EofWatch, type WatchedReader } from "./eof-watch.ts";
 import { busyError, IncompleteReadError } from "./errors.ts";

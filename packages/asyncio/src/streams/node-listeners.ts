@@ -4,7 +4,7 @@
  */
 
 import type { Readable, Writable } from "node:stream";
-import { ignore } from "../structures/settlers.ts";
+import { ignore } from "../kernel/settlers.ts";
 import { afterDestroy, isSilent } from "./node-quirks.ts";
 import { FEW, lookAt, readIntoMemory, takeOut, tellNoMore } from "./socket-reads.ts";
 

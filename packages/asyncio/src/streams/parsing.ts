@@ -14,7 +14,7 @@ import type { Names } from "../errors/options.ts";
 import { isThenable } from "../errors/render.ts";
 import { openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
-import { ignore } from "../structures/settlers.ts";
+import { ignore } from "../kernel/settlers.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 import {
   checkLimit,

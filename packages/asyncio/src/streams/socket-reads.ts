@@ -12,7 +12,7 @@
  */
 
 import type { Readable } from "node:stream";
-import { ignore } from "../structures/settlers.ts";
+import { ignore } from "../kernel/settlers.ts";
 import { copyOf } from "./node-quirks.ts";
 
 /** As much as Node reads at once. */

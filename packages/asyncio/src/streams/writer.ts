@@ -21,7 +21,7 @@ import type { Names } from "../errors/options.ts";
 import { Future } from "../kernel/future.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { ignore } from "../structures/settlers.ts";
+import { ignore } from "../kernel/settlers.ts";
 import { Backpressure } from "./backpressure.ts";
 import { disposeOf } from "./dispose.ts";
 import { concatenate, encodeText } from "./encode.ts";

@@ -11,8 +11,8 @@
 import { CancelledError } from "../errors/errors.ts";
 import { isThenable } from "../errors/render.ts";
 import { park, type Scope } from "../kernel/scope.ts";
+import { ignore } from "../kernel/settlers.ts";
 import type { Wait } from "../kernel/wait.ts";
-import { ignore } from "../structures/settlers.ts";
 import { formatSeconds, type TimerTarget } from "../structures/timers.ts";
 
 type Step<T> = IteratorResult<T>;
