@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import * as testing from "asyncio-ts/testing";
@@ -160,6 +161,23 @@ describe("the connection that stands by for a cancel", () => {
       line.unwatch(session);
       assert.equal(open(), 0); // and no timer is left
     }));
+});
+
+test("looks outside of the context of whoever began a statement, and so keeps nothing of it", async () => {
+  const storage = new AsyncLocalStorage<string>();
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  const line = new CancelLine(() => {
+    resolve(storage.getStore());
+    return new ScriptedWire();
+  });
+  const session = { running: 1 };
+  line.watch(session);
+  const process = setTimeout(() => {}, 60_000); // the looks keep none
+  storage.run("a request", () => line.begun());
+
+  assert.equal(await promise, undefined);
+  clearTimeout(process);
+  line.unwatch(session);
 });
 
 test("at most eight cancel requests to one server are under way; the others follow", () =>

@@ -12,6 +12,7 @@
  *                   older than LIFETIME, or no session ──▶ closed
  */
 
+import { AsyncResource } from "node:async_hooks";
 import type { CancelWire } from "./cancel.ts";
 
 /** A cancel request that is under way. */
@@ -45,11 +46,14 @@ const LINGER = 1;
 /** Seconds after which it is closed: half of what a server gives a client to say who it is. */
 const LIFETIME = 30;
 
+/** In the context of the module, so that nothing of the code that began a statement is kept. */
+const root = new AsyncResource("asyncio-ts-db");
+
 /** The host's own timers: they say nothing of the program, and keep no process. */
 const HOST: Repeater = {
   now: () => performance.now() / 1000,
   every: (seconds, callback) => {
-    const timer = setInterval(callback, seconds * 1000).unref();
+    const timer = root.runInAsyncScope(() => setInterval(callback, seconds * 1000)).unref();
     return () => clearInterval(timer);
   },
 };
