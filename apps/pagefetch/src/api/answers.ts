@@ -38,7 +38,7 @@ export function errorHeaders(error: PageError, id: string): Record<string, strin
   };
 }
 
-/** How many attempts there were for a page, of which the last may still be under way. */
+/** How many attempts a page has taken. The last one counts while its body still comes. */
 export function attemptsOf({ ended, cache }: PageHead): number {
   return ended.length + (cache === "hit" || cache === "stale" ? 0 : 1);
 }
