@@ -120,7 +120,8 @@ class BaseTree implements Disposable {
       linkPackages(join(root, place), join(this.folder, place), library);
     }
     // The way it is built here, whatever the base did: what is compared is the sources.
-    const args = [join(root, "scripts/bundle.mjs"), library, join(library, "dist")];
+    const script = join(root, "scripts/bundle.mjs");
+    const args = [script, library, join(library, "dist"), "--leave-classes"];
     execFileSync(process.execPath, args, {
       cwd: this.folder,
       stdio: ["ignore", "pipe", "inherit"],

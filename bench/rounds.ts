@@ -9,6 +9,12 @@ import { inThisFolder, runCommand, runProgram } from "./program.ts";
 import type { Selection } from "./selection.ts";
 import type { Size } from "./workload.ts";
 
+/**
+ * Guests, in Python and Go, are measured in so many rounds at most: they take most of the time, and
+ * differ by more than a round could tell.
+ */
+const ROUNDS_OF_GUESTS = 2;
+
 /** How thoroughly a case is measured. */
 export interface Effort {
   readonly quick: boolean;
@@ -26,7 +32,7 @@ export interface Result {
   readonly nanosecondsPerOperation: number;
   /** How much slower the fastest sample of the worst round was, as a fraction. */
   readonly spread: number;
-  /** The samples of each round, the fastest first. */
+  /** The samples of each round that it took part in, the first rounds; the fastest first. */
   readonly rounds: readonly (readonly number[])[];
   /** This one to the reference, both at their fastest. */
   readonly ratio: number;
@@ -48,7 +54,7 @@ export interface CaseResult {
   readonly results: Readonly<Partial<Record<Implementation, Result>>>;
 }
 
-/** The measurements of each implementation, one for each round. */
+/** The measurements of each implementation, one for each round that it took part in. */
 export type Measurements = ReadonlyMap<Implementation, readonly Measurement[]>;
 
 /**
@@ -77,8 +83,9 @@ export async function measureCase(
     measurements.get(implementation)?.push(measured);
   };
   for (let round = 0; round < effort.rounds; round++) {
+    const present = implementations.filter((found) => round < ROUNDS_OF_GUESTS || !isGuest(found));
     // Who goes first changes: the later ones may find the processor warmer, or throttled.
-    const order = round % 2 === 0 ? implementations : implementations.toReversed();
+    const order = round % 2 === 0 ? present : present.toReversed();
     // A smoke run times nothing, so they need not wait for each other.
     if (effort.quick) await Promise.all(order.map(measureAgain));
     else for (const implementation of order) await measureAgain(implementation);
