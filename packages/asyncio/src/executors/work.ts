@@ -128,7 +128,8 @@ export class Work implements Links<Work> {
     if (hasFunction(args)) this.#setPacked(pack(args));
     const variables = sharedValues();
     if (variables !== undefined) this.ownRare().variables = variables;
-    const left = scope.loop.host === realHost && scope.mayBeDue ? timeLeft() : Infinity;
+    const isTimed = scope.nearest !== undefined || scope.mayBeDue;
+    const left = isTimed && scope.loop.host === realHost ? timeLeft() : Infinity;
     if (left !== Infinity) this.ownRare().deadline = realHost.now() + left;
     const calledFor = callingJobs.getStore();
     if (calledFor !== undefined) this.ownRare().calledFor = calledFor;

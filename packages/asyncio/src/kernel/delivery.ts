@@ -124,15 +124,12 @@ export function freshIn({ cancelState, loop }: Scope): Cancellation | undefined 
   return cancelState.freshTurn === loop.turns ? cancelState.fresh : undefined;
 }
 
-/**
- * Cancels scopes around `branch` whose deadline has passed before its timer fired. Gives whether
- * one is still ahead. Set with the first deadline (tasks/deadlines.ts).
- */
-export const deadlines: { check(branch: Scope): boolean } = { check: () => false };
+/** Expires what is late around `branch`, and notes there what is next: tasks/deadlines.ts. */
+export const deadlines: { check(branch: Scope): void } = { check: () => {} };
 
 /** What has to end an operation that begins in `branch`. Keeps `mayBeDue` true while it has to. */
 export function findDue(branch: Scope): Cancellation | undefined {
-  const isTimed = deadlines.check(branch);
+  deadlines.check(branch);
   let found: Cancellation | undefined;
   for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.parent) {
     const { due, insists, missed } = scope.cancelState;
@@ -144,6 +141,6 @@ export function findDue(branch: Scope): Cancellation | undefined {
     }
     if (scope.shield) break;
   }
-  branch.mayBeDue = isTimed || found !== undefined;
+  branch.mayBeDue = found !== undefined;
   return found;
 }

@@ -84,7 +84,6 @@ export class EventLoop {
   getDebug(): boolean {
     return this.debug;
   }
-
   /** Turns debug mode on or off, for what begins from now on. */
   setDebug(enabled: boolean): void {
     if (typeof enabled !== "boolean") throw argumentError("`loop.setDebug`", "a boolean", enabled);
@@ -137,7 +136,6 @@ export class EventLoop {
   isClosed(): boolean {
     return this.#closed;
   }
-
   /** Drops the timers; nothing starts after it. @throws InvalidStateError while tasks are alive. */
   close(): void {
     const { size } = this.tasks;
@@ -191,7 +189,6 @@ export class EventLoop {
   spendNow(): boolean {
     return !this.#drainDue && this.#stepsAtOnce && this.spend();
   }
-
   /** @internal Fulfilled after all that is ready now. Calls in a row may give the same promise. */
   nextTurn(scope: Scope): Promise<void> {
     if (this.spendNow()) return BEGUN;

@@ -7,7 +7,8 @@
  * cut off, and what begins in it later rejects.
  *
  * Invariant: if an operation may have to reject, `mayBeDue` is true in its scope. So operations
- * look at one flag. Whatever makes a cancellation due marks all scopes below, up to shields.
+ * look at one flag, and under a deadline at the clock. Whatever makes a cancellation due marks all
+ * scopes below, up to shields.
  */
 
 import { CancelledError, type CancelSource } from "../errors/errors.ts";
@@ -34,6 +35,7 @@ export class Scope implements Ends<Wait> {
   closed = false;
   cancelState: Readonly<CancelState> = CALM;
   #clearAt: number; // `loop.deadlinesSet` when nothing was due here; -1 if something may be
+  nearest: Timer | undefined; // the first of the deadlines around it, then (bench: deadline)
   deadlineTimer: Timer | undefined; // also one that has fired, or came too late
   // The waits parked here, and those that are complete and have not had their turn.
   first: Wait | undefined;
@@ -53,7 +55,8 @@ export class Scope implements Ends<Wait> {
   }
   /** Whether operations have to ask `takeDue`. A new deadline may be around: true once after it. */
   get mayBeDue(): boolean {
-    return this.#clearAt !== this.loop.deadlinesSet;
+    if (this.#clearAt !== this.loop.deadlinesSet) return true;
+    return this.nearest !== undefined && this.nearest.when <= this.loop.time();
   }
   set mayBeDue(mayBe: boolean) {
     this.#clearAt = mayBe ? -1 : this.loop.deadlinesSet;
@@ -98,7 +101,6 @@ export class Scope implements Ends<Wait> {
   cancelling(): number {
     return this.cancelState.count;
   }
-
   /** Takes one cancellation back. At 0 what was not delivered is forgotten, and the insistence. */
   uncancel(): number {
     if (this.cancelState.count === 0) return 0;
@@ -161,8 +163,7 @@ export class Scope implements Ends<Wait> {
 
   /** For the start of an operation: its rejection, if this scope does not let it begin. */
   interruption(subject: WaitSubject): Promise<never> | undefined {
-    if (!this.mayBeDue) return undefined;
-    const cancellation = this.takeDue();
+    const cancellation = this.mayBeDue ? this.takeDue() : undefined;
     if (cancellation === undefined) return undefined;
     const wait = new Wait<never>(this, subject);
     if (countRefusal(cancellation.scope)) wait.cancel(cancellation); // else it never settles
@@ -178,6 +179,12 @@ export class Scope implements Ends<Wait> {
   /** Whether `error` is the CancelledError of this scope, which it may swallow or convert. */
   owns(error: unknown): error is CancelledError {
     return error instanceof CancelledError && error.scope === this;
+  }
+  /** `other` is around this scope from now on: what may become due there may do so here. */
+  heed(other: Scope | undefined): void {
+    if (other?.nearest === undefined && !other?.mayBeDue) return;
+    this.mayBeDue = true;
+    if ((this.first ?? this.nested?.first) !== undefined) this.loop.deadlinesSet++; // and below
   }
   isInside(other: Scope): boolean {
     for (let scope = this.parent; scope !== undefined; scope = scope.parent)
@@ -209,7 +216,7 @@ export class Scope implements Ends<Wait> {
 
   openIn(parent: Scope): void {
     this.parent = parent;
-    if (!this.shield) this.mayBeDue ||= parent.mayBeDue;
+    if (!this.shield) this.heed(parent);
     else this.loop.shielded.add(this);
     parent.nested ??= new LinkedList();
     if (parent.first !== undefined || parent.nested.first !== undefined)

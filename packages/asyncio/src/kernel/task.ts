@@ -195,7 +195,7 @@ export class Task<T> extends Future<T> {
   }
   /** @internal */ override listen(listener: Wait<T> | FutureListener): void {
     // An operation of the task may be the first to notice a deadline around its owner.
-    if ((listener as Partial<FutureListener>).owner?.mayBeDue === true) this.scope.mayBeDue = true;
+    this.scope.heed((listener as Partial<FutureListener>).owner);
     super.listen(listener);
   }
 

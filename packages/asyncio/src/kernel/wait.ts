@@ -103,7 +103,6 @@ export class Wait<T = unknown> implements Place<T> {
       return endCancelled(this as Wait, cancellation, error);
     return end(this as Wait, "failed", error);
   }
-
   /** Ends a join: with the cancellation that it holds, caused by `cause`, or else with `value`. */
   joined(value: T, cause?: unknown): boolean {
     const { cancellation } = this;

@@ -104,7 +104,7 @@ export class Job<T> extends Task<T> {
     const body = this.#queue.bodyOf(this, this.#body as Coroutine<T>); // it is there until here
     this.launch(body, this.details, false, this.#variables);
     this.#body = this.#variables = this.#context = undefined;
-    if (this.owner?.mayBeDue === true) this.scope.mayBeDue = true;
+    this.scope.heed(this.owner);
   }
 
   /** @internal Its time runs from now on. A deadline of its own scope: no second one is needed. */

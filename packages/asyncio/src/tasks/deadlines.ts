@@ -13,7 +13,7 @@ import { Timer } from "../structures/timers.ts";
 export function setDeadline(scope: Scope, when: number): void {
   deadlines.check = checkDeadlines;
   const { loop, parent, task } = scope;
-  const hadOne = scope.deadline !== Number.POSITIVE_INFINITY;
+  const before = scope.deadline;
   loop.cancelTimer(scope.deadlineTimer);
   scope.deadlineTimer = undefined;
   if (when === Number.POSITIVE_INFINITY) return;
@@ -21,7 +21,7 @@ export function setDeadline(scope: Scope, when: number): void {
   scope.deadlineTimer = isTooLate ? new Timer(when, 0, undefined) : loop.addTimer(when, scope);
   if (isTooLate) return;
   scope.mayBeDue = true;
-  if (!hadOne && (parent !== undefined || task?.scope === scope)) loop.deadlinesSet++;
+  if (when < before && (parent !== undefined || task?.scope === scope)) loop.deadlinesSet++;
 }
 
 /** The next scope whose deadline counts in `scope`: the parent; for a task, that of its owner. */
@@ -33,17 +33,18 @@ export function around(scope: Scope): Scope | undefined {
 
 /**
  * Cancels scopes whose deadline has passed before its timer fired, those around the owner of a task
- * too. Gives whether a deadline is still ahead.
+ * too. Notes the nearest deadline that is ahead: until then operations in `branch` need not look
+ * again, and compare it with the clock.
  */
-function checkDeadlines(branch: Scope): boolean {
+function checkDeadlines(branch: Scope): void {
   let now: number | undefined; // the clock is read once, for finite deadlines alone
-  let isAhead = false;
+  let nearest: Timer | undefined;
   let isOwners = false;
   for (let scope: Scope | undefined = branch; scope !== undefined; scope = around(scope)) {
-    const { deadline } = scope;
-    if (deadline !== Number.POSITIVE_INFINITY && !scope.closed && !scope.cancelState.expired) {
+    const { deadlineTimer: timer } = scope;
+    if (timer !== undefined && !scope.closed && !scope.cancelState.expired) {
       now ??= branch.loop.time();
-      if (deadline > now) isAhead = true;
+      if (timer.when > now) nearest = timer.when < (nearest?.when ?? Infinity) ? timer : nearest;
       else {
         scope.expire();
         const { first } = scope.cancelState; // the owner may not wait for its task yet
@@ -52,5 +53,5 @@ function checkDeadlines(branch: Scope): boolean {
     }
     isOwners ||= scope.parent === undefined;
   }
-  return isAhead;
+  branch.nearest = nearest;
 }

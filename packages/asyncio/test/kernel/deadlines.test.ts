@@ -135,6 +135,83 @@ describe("R8: on the real loop, the first operation begun after a deadline notic
       }));
   }
 
+  const longAround: Record<string, (body: () => Promise<void>) => PromiseLike<unknown>> = {
+    itself: (body) => body(),
+    "an inner timeout": (body) => timeout(60, body),
+    "a task": (body) => taskGroup(async (group) => void group.createTask(body)),
+    "a task of a task": (body) =>
+      taskGroup(async (outer) => {
+        outer.createTask(() => taskGroup(async (inner) => void inner.createTask(body)));
+      }),
+  };
+  for (const [name, nest] of Object.entries(longAround)) {
+    test(`a deadline of a minute that is moved to now, by ${name}, when operations have looked`, () =>
+      run(async () => {
+        let isPast = false;
+        const scope = new CancelScope({ deadline: getRunningLoop().time() + 60 });
+        await scope.run(() =>
+          nest(async () => {
+            for (let turn = 0; turn < 3; turn++) await sleep(0);
+            scope.deadline = getRunningLoop().time() + 0.001;
+            burn(0.002);
+            await new Lock().acquire();
+            isPast = true;
+          }),
+        );
+
+        assert.deepEqual([scope.cancelCalled, isPast], [true, false]);
+      }));
+  }
+
+  test("the outer deadline, when the inner one that came first was moved behind it", () =>
+    run(async () => {
+      let isPast = false;
+      const outer = new CancelScope({ deadline: getRunningLoop().time() + 60 });
+      await outer.run(() =>
+        timeout(30, async (inner) => {
+          await sleep(0);
+          inner.reschedule(getRunningLoop().time() + 600);
+          await sleep(0);
+          outer.deadline = getRunningLoop().time() + 0.001;
+          burn(0.002);
+          await new Lock().acquire();
+          isPast = true;
+        }),
+      );
+
+      assert.deepEqual([outer.cancelCalled, isPast], [true, false]);
+    }));
+
+  test("that of an owner who comes late, by a child of a child", () =>
+    run(async () => {
+      let isPast = false;
+      const started = new Event();
+      const owned = new Event();
+      const task = createTask(() =>
+        timeout(60, () =>
+          taskGroup(async (group) => {
+            group.createTask(async () => {
+              await sleep(0);
+              started.set();
+              await owned.wait();
+              burn(0.002);
+              await new Lock().acquire();
+              isPast = true;
+            });
+          }),
+        ),
+      );
+      await started.wait();
+
+      const moved = await moveOnAfter(0.001, () => {
+        const both = gather([task]);
+        owned.set();
+        return both;
+      });
+
+      assert.deepEqual([moved.cancelled, isPast], [true, false]);
+    }));
+
   test("a deadline that is moved back in time does not strike", () =>
     run(async () => {
       const value = await timeout(0.001, async (limit) => {
