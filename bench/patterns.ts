@@ -21,7 +21,12 @@ interface Arm {
   /** The file in the folder of the table. */
   readonly by: string;
   readonly title: string;
+  /** What the others do, and this one does not, if that makes it cheaper. */
+  readonly lacks?: string;
 }
+
+const alone = "no owner that waits for the jobs and cancels them";
+const noQueue = "nothing stands in line, and nothing can be added";
 
 interface Comparison {
   /** The folder in patterns/, and the name of the table. */
@@ -40,11 +45,11 @@ const comparisons: readonly Comparison[] = [
     count: 100_000,
     arms: [
       { by: "ours", title: "TaskQueue" },
-      { by: "p-limit", title: "p-limit" },
-      { by: "p-queue", title: "p-queue" },
-      { by: "ours-map", title: "mapAll (no queue)" },
-      { by: "p-map", title: "p-map (no queue)" },
-      { by: "effect", title: "Effect 4, forEach (no queue)" },
+      { by: "p-limit", title: "p-limit", lacks: `${alone}, and no cancellation` },
+      { by: "p-queue", title: "p-queue", lacks: alone },
+      { by: "ours-map", title: "mapAll (no queue)", lacks: noQueue },
+      { by: "p-map", title: "p-map (no queue)", lacks: noQueue },
+      { by: "effect", title: "Effect 4, forEach (no queue)", lacks: noQueue },
     ],
   },
   {
@@ -63,7 +68,7 @@ const comparisons: readonly Comparison[] = [
     arms: [
       { by: "ours", title: "TaskQueue, `timeout`" },
       { by: "p-limit", title: "p-limit, AbortController and timer by hand" },
-      { by: "p-queue", title: "p-queue, `timeout`" },
+      { by: "p-queue", title: "p-queue, `timeout`", lacks: "a job whose time is up goes on" },
     ],
   },
   {
@@ -144,20 +149,26 @@ async function compare({ name, operation, count, arms }: Comparison): Promise<st
   const checksums = new Set([...found.values()].flat().map(({ checksum }) => checksum));
   if (checksums.size > 1) throw new Error(`${name} has the checksums ${[...checksums].join(", ")}`);
   const own = found.get(arms[0]?.by ?? "") ?? [];
-  const rows = arms.map(({ by, title }) => {
+  const rows = arms.map(({ by, title, lacks }) => {
     const findings = found.get(by) ?? [];
     const times = findings.map(({ microseconds }) => microseconds);
     const ratios = times.map((time, round) => time / (own[round]?.microseconds ?? Number.NaN));
     const peak = median(findings.map(({ peakBytes }) => peakBytes));
     const ratio = findings === own ? "1" : median(ratios).toFixed(2);
     return [
-      title,
+      lacks === undefined ? title : `${title} *`,
       `${median(times).toPrecision(3)} us`,
       ratio,
       `${Math.round(peak / 2 ** 20)} MiB`,
     ];
   });
-  return formatTable([operation, "takes", "of ours", "peak of the process"], rows, 1);
+  const table = formatTable([operation, "takes", "of ours", "peak of the process"], rows, 1);
+  const kinds = new Set(arms.flatMap(({ lacks }) => lacks ?? []));
+  const remarks = [...kinds].map((kind) => {
+    const those = arms.filter(({ lacks }) => lacks === kind);
+    return `${those.map(({ title }) => title).join(", ")}: ${kind}`;
+  });
+  return remarks.length === 0 ? table : `${table}\n\n\\* does less. ${remarks.join(". ")}.`;
 }
 
 async function compareRates(): Promise<string> {

@@ -31,7 +31,7 @@ class Frame {
   disable(): void {} // a storage that has no entry
 }
 type Contexts = Record<symbol, Frame | ReadonlyMap<unknown, unknown> | undefined>;
-type Resource = InstanceType<typeof AsyncResource> & Contexts;
+type Resource = Kept & Contexts;
 // By which key a resource keeps the context that it brings back, if that may be a frame. Also the
 // first `run`: from then on Node 20 follows contexts.
 const contextKey = storage.run({} as Scope, () => {
@@ -54,13 +54,16 @@ export function currentScope(): Scope | undefined {
   if (scope === undefined) noticeOtherCopies();
   return scope;
 }
+export type Kept = InstanceType<ReturnType<typeof contextHooks>["AsyncResource"]>;
+/** Keeps the context of now, for one call of `runInScope`. It looks for no trigger, hence 0. */
+export const keepContext = (): Kept => new AsyncResource("asyncio", 0);
 /**
  * Calls `fn(argument)` in `scope`: once per scope, never per step. The resource brings the context
- * back that was there before, where `storage.run` would make another one. It looks for no trigger,
- * hence 0. One for each scope: tools that follow `async_hooks` keep what is theirs on it.
+ * back that was there before, where `storage.run` would make another one. One for each scope: tools
+ * that follow `async_hooks` keep what is theirs on it.
  */
-export function runInScope<A, R>(scope: Scope, fn: (argument: A) => R, argument: A): R {
-  const resource = new AsyncResource("asyncio", 0) as Resource;
+export function runInScope<A, R>(scope: Scope, fn: (one: A) => R, argument: A, kept?: Kept): R {
+  const resource = (kept ?? keepContext()) as Resource;
   if (contextKey && isOurs(resource[contextKey])) resource[contextKey] = new Frame(scope);
   return resource.runInAsyncScope(enterAndCall<A, R>, undefined, scope, fn, argument);
 }

@@ -6,7 +6,7 @@
 import type { CancelSource } from "../errors/errors.ts";
 import { argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
-import { Context, type ContextValues } from "../structures/context-values.ts";
+import { Context } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { currentContext, currentScope, runInScope } from "./context.ts";
 import { cancelIfDue } from "./delivery.ts";
@@ -38,7 +38,7 @@ export interface TaskOptions {
   readonly cancelGrace?: number | undefined;
 }
 
-/** For a subclass, which sets `scope` and calls `launch` when the task is to begin. */
+/** For a subclass, which sets `scope`, and enters it with `call` when the task is to begin. */
 export const later: TaskOptions = {};
 /**
  * A running piece of work: await it for its result, `cancel()` it. Made by `createTask`.
@@ -56,7 +56,6 @@ export class Task<T> extends Future<T> {
   static {
     delete (Task.prototype as { constructor?: unknown }).constructor; // to see that of Future.prototype
   }
-
   /** @internal With `held` it waits for `start()`: its group limits how many run. */
   constructor(loop: EventLoop, coroutine: Coroutine<T>, options: TaskOptions = {}, held = false) {
     const cure = "Use `createTask(() => ...)`";
@@ -67,10 +66,10 @@ export class Task<T> extends Future<T> {
     if (loop.debug) creationSites.set(this, stackAbove(Task));
     if (options !== later) this.launch(coroutine, options, held);
   }
-  /** @internal The rest of it, in the async context of the creator, whose variables are `kept`. */
-  launch(coroutine: Coroutine<T>, options: TaskOptions, held = false, kept?: ContextValues): void {
+  /** @internal The rest of it, in the async context of the creator. */
+  launch(coroutine: Coroutine<T>, options: TaskOptions, held = false): void {
     const { context, cancelGrace, signal, eagerStart } = options;
-    const values = context ?? kept ?? currentContext().values;
+    const values = context ?? currentContext().values;
     const loop = this.getLoop();
     this.scope = new Scope(loop, { label: "task", context: values, task: this, cancelGrace });
     loop.tasks.add(this);
@@ -78,14 +77,8 @@ export class Task<T> extends Future<T> {
     const isEager = eagerStart === true && !held && !isAborted;
     if (held || isAborted) this.gate = new Gate(this.scope);
     if (isEager && Context.entered === undefined) runInScope(this.scope, call, coroutine);
-    else this.#begin(coroutine, isEager);
+    else begin(this, coroutine, isEager);
     if (isAborted) this.cancelFor("abort", signal?.reason); // the gate stays closed: it does not start
-  }
-  // The closure is made here alone: those that start at once need none (bench: spawn-eager).
-  #begin(coroutine: Coroutine<T>, isEager: boolean): void {
-    const begin = (): void => runInScope(this.scope, call, coroutine); // in its creator's context (R2)
-    if (isEager) this.scope.context.run(begin);
-    else (this.gate?.promise ?? this.getLoop().nextTurn(this.scope)).then(begin);
   }
   /** @internal Makes the body run in the next iteration. */ start(): void {
     if (this.gate !== undefined) this.getLoop().enqueue(this.gate);
@@ -98,7 +91,6 @@ export class Task<T> extends Future<T> {
   override cancel(reason?: unknown): boolean {
     return this.cancelFor("cancel", reason, here().task?.getName());
   }
-
   /** @internal */ override forwardCancel(cancellation: Cancellation): void {
     const { reason, source, requestedBy, origin } = cancellation;
     // It comes more than once, by the group and by an awaiter. Once taken back, it counts again.
@@ -121,7 +113,6 @@ export class Task<T> extends Future<T> {
     }
     return true;
   }
-
   /**
    * Cancels it and waits until it has ended; its failure counts as seen. Cancelled meanwhile, it
    * rejects when the task has ended. Refused if the task waits for the caller, as its owner does.
@@ -143,7 +134,6 @@ export class Task<T> extends Future<T> {
     cancelIfDue(wait as Wait);
     return wait.promise;
   }
-
   /** @internal Ends it without its body, which stays suspended: it swallows every cancellation. */
   abandon(): void {
     if (this.done()) return;
@@ -186,7 +176,6 @@ export class Task<T> extends Future<T> {
     if (this.gate !== undefined) return ["a free place in its task group"];
     return this.scope.parkedWaits().map((wait) => wait.describe());
   }
-
   /** @internal */ override describe(): string {
     return `task ${JSON.stringify(this.getName())}`;
   }
@@ -244,7 +233,15 @@ export class Task<T> extends Future<T> {
     super.settle(state, outcome);
   }
 }
-function call(coroutine: Coroutine<unknown>): void {
+// A private method would cost a field in each task. The closure is made here alone: those that
+// start at once need none (bench: spawn-eager).
+function begin<T>(task: Task<T>, coroutine: Coroutine<T>, isEager: boolean): void {
+  const enter = (): void => runInScope(task.scope, call, coroutine); // in its creator's context (R2)
+  if (isEager) task.scope.context.run(enter);
+  else (task.gate?.promise ?? task.getLoop().nextTurn(task.scope)).then(enter);
+}
+/** Calls the body of the task whose scope was entered, and lets that settle it. */
+export function call(coroutine: Coroutine<unknown>): void {
   let body: Promise<unknown>;
   try {
     body = callBody(coroutine);

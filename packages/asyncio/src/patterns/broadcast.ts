@@ -12,8 +12,8 @@ import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import type { Overflow } from "../queues/queue.ts";
 import { describeSync, type SyncOptions } from "../sync/lock.ts";
 import { Receiver } from "./channel.ts";
-import { Core } from "./channel-core.ts";
-import { DONE, perform } from "./perform.ts";
+import { Core, sending } from "./channel-core.ts";
+import { perform } from "./perform.ts";
 import { anything, callback, count, countOr0, needed, oneOf, settle } from "./settings.ts";
 
 /** What `new Broadcast` takes. */
@@ -151,14 +151,7 @@ export class Broadcast<T> implements Disposable {
 
   /** @internal */
   putOperation(item: T): Operation<undefined> {
-    return {
-      subject: this.#subject,
-      attempt: () => (this.trySend(item) ? DONE : undefined),
-      enlist: (place) => {
-        place.offer = item;
-        this.#senders.add(place);
-      },
-    };
+    return sending(this.#subject, this.#senders, item, (one) => this.trySend(one));
   }
 
   #pass(item: T): boolean {

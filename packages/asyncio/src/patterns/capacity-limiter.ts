@@ -50,21 +50,8 @@ export interface Holder {
 const OPTIONS = { weight: [finiteCount, 1], key: anything, borrower: anything } as const;
 
 /** One loan, granted or in line. Given back once. */
-class Loan implements Disposable, Holder {
-  readonly borrower: object;
-  readonly weight: number;
-  since = Number.NaN;
-  readonly #giveBack: (loan: Loan) => void;
-
-  constructor(borrower: object, weight: number, giveBack: (loan: Loan) => void) {
-    this.borrower = borrower;
-    this.weight = weight;
-    this.#giveBack = giveBack;
-  }
-
-  [Symbol.dispose](): void {
-    this.#giveBack(this);
-  }
+interface Loan extends Disposable, Holder {
+  since: number;
 }
 
 /** Those who wait with one key. */
@@ -173,8 +160,15 @@ export class CapacityLimiter implements Idling {
     const known = options === undefined ? this.#plain.get(api) : undefined;
     if (known !== undefined) return known;
     const { weight, key, borrower } = settle(api, options, OPTIONS);
-    const loanFor = ({ task }: Pick<Caller, "task">): Loan =>
-      new Loan(borrower ?? task ?? {}, weight, this.#giveBack);
+    const loanFor = ({ task }: Pick<Caller, "task">): Loan => ({
+      borrower: borrower ?? task ?? {},
+      weight,
+      since: Number.NaN,
+      [Symbol.dispose]() {
+        giveBack(this);
+      },
+    });
+    const giveBack = this.#giveBack;
     const borrowing: Operation<Disposable> = {
       subject: this.#subject,
       attempt: (caller): Got<Disposable> | undefined => {

@@ -6,29 +6,40 @@
  * wait only while it is full.
  */
 
-import type { Got } from "../kernel/selectable.ts";
+import type { Got, Operation } from "../kernel/selectable.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import type { Overflow } from "../queues/queue.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import { BrokenChannel, EndOfChannel, Lagged } from "./channel-errors.ts";
+import { DONE } from "./perform.ts";
 import { tell } from "./reports.ts";
 
-/** The figures of a channel. */
-export interface ChannelStatistics {
-  /** How many items it holds. */
-  readonly size: number;
-  /** How many it may hold. */
-  readonly capacity: number;
-  /** Halves that are open. */
-  readonly senders: number;
-  /** Halves that are open. */
-  readonly receivers: number;
-  /** Tasks that wait to send. */
-  readonly sending: number;
-  /** Tasks that wait to receive. */
-  readonly receiving: number;
-  /** Items that nobody got. */
-  readonly dropped: number;
+/**
+ * The figures of a channel: how many items it holds and may hold, halves that are open, tasks that
+ * wait to send and to receive, and items that nobody got.
+ */
+export type ChannelStatistics = Readonly<
+  Record<
+    "size" | "capacity" | "senders" | "receivers" | "sending" | "receiving" | "dropped",
+    number
+  >
+>;
+
+/** What sends `item`, at once by `trySend` or as one of those who wait in `line`. */
+export function sending<T>(
+  subject: WaitSubject,
+  line: WaitList,
+  item: T,
+  trySend: (item: T) => boolean,
+): Operation<undefined> {
+  return {
+    subject,
+    attempt: () => (trySend(item) ? DONE : undefined),
+    enlist(place) {
+      place.offer = item;
+      line.add(place);
+    },
+  };
 }
 
 /** What a core is made with. */

@@ -14,9 +14,9 @@ import {
 } from "../kernel/selectable.ts";
 import type { Overflow } from "../queues/queue.ts";
 import { describeSync, type SyncOptions } from "../sync/lock.ts";
-import { type ChannelStatistics, Core } from "./channel-core.ts";
+import { type ChannelStatistics, Core, sending } from "./channel-core.ts";
 import { EndOfChannel } from "./channel-errors.ts";
-import { DONE, iterate, perform } from "./perform.ts";
+import { iterate, perform } from "./perform.ts";
 import { anything, callback, oneOf, settle } from "./settings.ts";
 
 /** What `channel` takes. */
@@ -137,15 +137,8 @@ export class Sender<T> implements Disposable {
 
   /** @internal */
   putOperation(item: T): Operation<undefined> {
-    const { putSubject: subject, putters } = this.#core;
-    return {
-      subject,
-      attempt: () => (this.trySend(item) ? DONE : undefined),
-      enlist(place) {
-        place.offer = item;
-        putters.add(place);
-      },
-    };
+    const { putSubject, putters } = this.#core;
+    return sending(putSubject, putters, item, (one) => this.trySend(one));
   }
 }
 

@@ -11,25 +11,21 @@
 
 import { CancelledError, type CancelSource, TimeoutError } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
-import { currentContext } from "../kernel/context.ts";
+import { currentContext, type Kept, keepContext, runInScope } from "../kernel/context.ts";
 import type { FutureState } from "../kernel/future.ts";
 import { here, recognised } from "../kernel/operation.ts";
-import type { Scope } from "../kernel/scope.ts";
-import { type Coroutine, later, Task, type TaskOptions } from "../kernel/task.ts";
-import { contextHooks } from "../ports/context-storage.ts";
+import { Scope } from "../kernel/scope.ts";
+import { type Coroutine, call, later, Task, type TaskOptions } from "../kernel/task.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { setDeadline } from "../tasks/deadlines.ts";
-
-const { AsyncResource } = contextHooks();
-const byHand = { requireManualDestroy: true }; // nothing is to be told of its end
 
 /** The queue, as its jobs see it. */
 export interface JobOwner {
   /** Where all jobs are waited for: the deadlines around it count for each. */
   keeper(): Scope | undefined;
-  /** That of all jobs in line: closed, and nothing waits in it. */
-  readonly lineScope: Scope;
+  /** That of all jobs that do not run: closed, and nothing waits in it. */
+  readonly idleScope: Scope;
   /** What a job runs. */
   bodyOf<T>(job: Job<T>, body: Coroutine<T>): Coroutine<T>;
   /** A job leaves the line without a turn. */
@@ -47,6 +43,7 @@ export interface JobOptions extends Omit<TaskOptions, "eagerStart"> {
 
 /** Shared by jobs that say nothing else. */
 export interface JobDetails extends Omit<JobOptions, "signal"> {
+  readonly queue: JobOwner;
   readonly priority: number;
   readonly timeout: number;
 }
@@ -62,14 +59,14 @@ export interface JobDetails extends Omit<JobOptions, "signal"> {
  * assert.equal(await job, "sent");
  */
 export class Job<T> extends Task<T> {
+  // No private methods: each class with one costs a field in every object (bench: task-queue).
   /** @internal */ readonly details: JobDetails;
-  /** @internal True once it has a place. */
-  hasPlace = false;
-  readonly #queue: JobOwner;
+  /** @internal Among those that run; -1 before that. */ place = -1;
+  /** Undefined once it has begun, or has ended in line. */
   #body: Coroutine<T> | undefined;
-  /** Both of who added it, while it stands in line. */
-  #variables: ContextValues | undefined = undefined;
-  #context: InstanceType<typeof AsyncResource> | undefined = undefined;
+  /** Of who added it, until it begins. When it has ended, its own. */
+  #variables: Context | ContextValues | undefined;
+  #context: Kept | undefined;
 
   static {
     // That of Future.prototype must be seen instead (kernel/future.ts).
@@ -77,39 +74,39 @@ export class Job<T> extends Task<T> {
   }
 
   /** @internal Made by `queue.add`. */
-  constructor(queue: JobOwner, body: Coroutine<T>, details: JobDetails) {
+  constructor(body: Coroutine<T>, details: JobDetails) {
     super(here().loop, body, later);
-    this.scope = queue.lineScope;
-    this.#queue = queue;
+    this.scope = details.queue.idleScope;
     this.#body = body;
     this.details = details;
+    this.#variables = currentContext().values;
+    this.#context = keepContext();
     if (details.name !== undefined) this.setName(details.name);
   }
 
-  /** @internal It stands in line. */
-  wait(): void {
-    this.#variables = currentContext().values;
-    this.#context = new AsyncResource("asyncio-ts", byHand);
-  }
-
-  /** @internal Its turn has come: of one that has not waited, in the call of `add`. */
+  /** @internal Its turn has come: its body is to be called by `begin`. */
   override start(): void {
-    this.hasPlace = true;
-    const context = this.#context;
-    if (context === undefined) this.#launch();
-    else context.runInAsyncScope(this.#launch, this);
+    const { context: given, cancelGrace } = this.details;
+    const context = given ?? (this.#variables as ContextValues); // it is there until it begins
+    const loop = this.getLoop();
+    this.scope = new Scope(loop, { label: "task", context, task: this, cancelGrace });
+    loop.tasks.add(this);
+    this.scope.heed(this.owner);
   }
 
-  #launch(): void {
-    const body = this.#queue.bodyOf(this, this.#body as Coroutine<T>); // it is there until here
-    this.launch(body, this.details, false, this.#variables);
+  /** @internal Calls its body, in the async context of who added it. */
+  begin(): void {
+    const [body, context] = [this.#body, this.#context];
+    if (body === undefined) return; // it was given up before that
     this.#body = this.#variables = this.#context = undefined;
-    this.scope.heed(this.owner);
+    runInScope(this.scope, call, this.details.queue.bodyOf(this, body), context);
   }
 
   /** @internal Its time runs from now on. A deadline of its own scope: no second one is needed. */
   limitTime(): void {
-    setDeadline(this.scope, this.getLoop().time() + this.details.timeout);
+    const { timeout } = this.details;
+    if (timeout < Number.POSITIVE_INFINITY)
+      setDeadline(this.scope, this.getLoop().time() + timeout, this.#body === undefined);
   }
 
   /** @internal Where its deadline alone has cancelled it, it fails with a TimeoutError. */
@@ -123,18 +120,19 @@ export class Job<T> extends Task<T> {
 
   /** What it waits for: its turn, or as any task. Empty while it runs, and when done. */
   override waitingFor(): string[] {
-    return this.#isInLine ? ["its turn"] : super.waitingFor();
+    return this.isInLine ? ["its turn"] : super.waitingFor();
   }
 
   /** The context variables that it runs with. In line, those without `context` are a copy. */
   override getContext(): Context {
-    if (!this.#isInLine) return super.getContext();
-    return this.details.context ?? new Context(this.#variables);
+    if (this.scope !== this.details.queue.idleScope) return super.getContext();
+    const { context = this.#variables } = this.details;
+    return context instanceof Context ? context : new Context(context);
   }
 
   /** @internal */
   override forwardCancel(cancellation: Cancellation): void {
-    if (!this.#isInLine) return void super.forwardCancel(cancellation);
+    if (!this.isInLine) return void super.forwardCancel(cancellation);
     const { reason, source, requestedBy } = cancellation;
     this.cancelFor(source === "closed" ? "group" : source, reason, requestedBy);
   }
@@ -146,7 +144,7 @@ export class Job<T> extends Task<T> {
     by?: string,
     from?: Cancellation,
   ): boolean {
-    if (!this.#isInLine) return super.cancelFor(source, reason, by, from);
+    if (!this.isInLine) return super.cancelFor(source, reason, by, from);
     const options = source === "abort" ? { cause: reason } : undefined;
     this.settle("cancelled", new CancelledError({ reason, source, requestedBy: by }, options));
     return true;
@@ -155,19 +153,25 @@ export class Job<T> extends Task<T> {
   /** @internal */
   override settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
     if (this.done()) return;
-    if (!this.hasPlace) this.#queue.leave(this as Job<unknown>);
+    const { queue } = this.details;
+    if (this.isInLine) queue.leave(this as Job<unknown>);
     this.#body = this.#variables = this.#context = undefined;
     super.settle(state, outcome);
-    this.#queue.jobDone(this as Job<unknown>);
+    queue.jobDone(this as Job<unknown>);
+    if (state !== "fulfilled" || this.cancelling() > 0) return;
+    // Whoever keeps the job for its result does not keep its scope (bench: task-queue).
+    this.#variables = this.scope.context;
+    this.scope = queue.idleScope;
   }
 
-  get #isInLine(): boolean {
-    return !this.hasPlace && !this.done();
+  /** @internal */
+  get isInLine(): boolean {
+    return this.place < 0 && !this.done();
   }
 
   /** @internal */
   override get owner(): Scope | undefined {
-    return this.#queue.keeper();
+    return this.details.queue.keeper();
   }
 
   /** @internal */
@@ -177,6 +181,6 @@ export class Job<T> extends Task<T> {
 
   /** @internal */
   override waitsOn(): Iterable<Task<unknown>> {
-    return this.#isInLine ? [] : [this];
+    return this.isInLine ? [] : [this];
   }
 }

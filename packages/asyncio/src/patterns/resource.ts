@@ -16,26 +16,26 @@ import { anything, seconds, settle, signal } from "./settings.ts";
 export type { Ended, ReleaseOptions };
 
 const RELEASE = { name: anything, releaseDelay: [seconds, 5] } as const;
-type Settings = Pick<ReleaseOptions, "name"> & { readonly releaseDelay: number };
 
 /** How something is opened and closed. Made by `resource`. */
 export class Resource<T> {
   /** What reports and errors call it. */
   readonly name: string | undefined;
-  readonly #acquire: Coroutine<T>;
-  readonly #release: (item: T, ended: Ended) => unknown;
-  readonly #delay: number;
+  /** @internal */ readonly open: () => Promise<T>;
+  /** @internal In a shield, for as long as it may take. */
+  readonly close: (item: T, ended: Ended) => Promise<void>;
 
   /** @internal */
   constructor(
     acquire: Coroutine<T>,
     release: (item: T, ended: Ended) => unknown,
-    { name, releaseDelay }: Settings,
+    options: Pick<ReleaseOptions, "name"> & { readonly releaseDelay: number },
   ) {
+    const { name, releaseDelay } = options;
     this.name = name;
-    this.#acquire = acquire;
-    this.#release = release;
-    this.#delay = releaseDelay;
+    this.open = async () => await acquire();
+    this.close = (item, ended) =>
+      releaseWithin(releaseDelay, name ?? "a resource", () => release(item, ended));
   }
 
   /**
@@ -47,16 +47,6 @@ export class Resource<T> {
     checkCoroutine("`resource.use`", body);
     const run = async (scope: ResourceScope): Promise<R> => await body(await scope.open(this));
     return await enclosed("resource.use", run, ([failure]) => failure);
-  }
-
-  /** @internal */
-  async open(): Promise<T> {
-    return await this.#acquire();
-  }
-
-  /** @internal In a shield, for as long as it may take. */
-  async close(item: T, ended: Ended): Promise<void> {
-    await releaseWithin(this.#delay, this.name ?? "a resource", () => this.#release(item, ended));
   }
 }
 

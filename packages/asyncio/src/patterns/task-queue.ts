@@ -103,8 +103,11 @@ export class TaskQueue implements AsyncDisposable, Idling {
   readonly #details: JobDetails;
   #limit: number;
   readonly #line = new JobLine();
-  readonly #running: Set<Job<unknown>> = new Set();
+  /** In no order: the last one takes the place of one that has ended. */
+  readonly #running: Job<unknown>[] = [];
   readonly #counts = { done: 0, failed: 0, cancelled: 0 };
+  /** Those that begin in the next turn, while others may join them. */
+  #beginning: Job<unknown>[] | undefined = undefined;
   /** Pauses that are in force: nothing begins while there are any. */
   readonly #pauses: Set<object> = new Set();
   /** The job that waits for the rate: no other one begins meanwhile. */
@@ -114,14 +117,12 @@ export class TaskQueue implements AsyncDisposable, Idling {
   /** Those who wait until fewer than `offer` are in line, or until it is idle: 0. */
   readonly #waits: Set<Place> = new Set();
   readonly #kept: Kept;
-  readonly #jobOwner: JobOwner;
 
   constructor(options?: TaskQueueOptions) {
     const api = "`new TaskQueue`";
     const settled = settle(api, options, OPTIONS);
     const { limit, timeout, paused, name } = settled;
     this.#options = settled;
-    this.#details = this.#detailsOf(api, { timeout });
     this.#limit = limit;
     this.name = name;
     this.#kept = {
@@ -132,15 +133,16 @@ export class TaskQueue implements AsyncDisposable, Idling {
     };
     if (paused) this.pause();
     const { loop } = here();
-    const lineScope = new Scope(loop, { label: "a job in line", context: currentContext() });
-    lineScope.closed = true;
-    this.#jobOwner = {
+    const idleScope = new Scope(loop, { label: "a job in line", context: currentContext() });
+    idleScope.closed = true;
+    const queue: JobOwner = {
       keeper: () => this.#keeper?.task.scope,
-      lineScope,
+      idleScope,
       bodyOf: (job, body) => this.#bodyOf(job, body),
       leave: (job) => this.#line.remove(job),
       jobDone: (job) => this.#jobDone(job),
     };
+    this.#details = { queue, priority: 0, timeout };
   }
 
   /** How many jobs may run at a time. Can be set; fewer stops none that runs. */
@@ -156,7 +158,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
 
   /** True if nothing runs and nothing stands in line. */
   get idle(): boolean {
-    return this.#running.size === 0 && this.#line.size === 0;
+    return this.#running.length === 0 && this.#line.size === 0;
   }
 
   /** True while a pause is in force. */
@@ -182,13 +184,11 @@ export class TaskQueue implements AsyncDisposable, Idling {
     const signal = options?.signal;
     this.#checkOpen(api);
     if (this.#keeper === undefined) this.#startKeeper(api);
-    const added = new Job<T>(this.#jobOwner, job, details);
+    const added = new Job<T>(job, details);
     const member = added as unknown as Job<unknown>; // what it gives is nothing to the queue
-    if (this.#line.size === 0 && this.#hasRoom && signal?.aborted !== true) this.#start(member);
-    else {
-      this.#line.add(member);
-      added.wait();
-    }
+    if (this.#line.size === 0 && this.#hasRoom && signal?.aborted !== true)
+      this.#start(member, false);
+    else this.#line.add(member);
     bindTask(added, signal);
     return added;
   }
@@ -267,7 +267,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
       number
     >
   > {
-    const [limit, running, waiting] = [this.#limit, this.#running.size, this.#line.size];
+    const [limit, running, waiting] = [this.#limit, this.#running.length, this.#line.size];
     return Object.freeze({ limit, running, waiting, paused: this.paused, ...this.#counts });
   }
 
@@ -275,20 +275,31 @@ export class TaskQueue implements AsyncDisposable, Idling {
 
   #detailsOf(api: string, options: JobOptions): JobDetails {
     const { signal: _, ...details } = settle(api, options, JOB);
-    return { ...details, timeout: details.timeout ?? this.#details.timeout };
+    const { queue, timeout } = this.#details;
+    return { ...details, queue, timeout: details.timeout ?? timeout };
   }
 
   /** Whether the next job may begin. */
   get #hasRoom(): boolean {
-    return this.#running.size < this.#limit && !this.paused && this.#pacing === undefined;
+    return this.#running.length < this.#limit && !this.paused && this.#pacing === undefined;
   }
 
-  #start(job: Job<unknown>): void {
-    this.#running.add(job);
+  #start(job: Job<unknown>, hasWaited: boolean): void {
+    job.place = this.#running.push(job) - 1;
     const isPaced = this.#options.rate !== undefined;
     if (isPaced) this.#pacing = job;
     job.start();
     if (!isPaced) job.limitTime();
+    const { loop } = job.scope;
+    // Those that come from the line one right after the other begin in one microtask.
+    const mayJoin = hasWaited && this.#beginning !== undefined && loop.spendNow();
+    if (mayJoin) return void this.#beginning?.push(job);
+    const jobs = [job];
+    this.#beginning = jobs;
+    loop.nextTurn(job.scope).then(() => {
+      if (this.#beginning === jobs) this.#beginning = undefined;
+      for (const one of jobs) one.begin();
+    });
   }
 
   /** Begins those whose turn it is. Tells those who wait for the queue how it stands. */
@@ -297,7 +308,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
       const job = this.#line.first;
       if (job === undefined) break;
       this.#line.remove(job);
-      this.#start(job);
+      this.#start(job, true);
     }
     for (const wait of this.#waits)
       if (this.#isBelow(wait.offer as number) && this.#waits.delete(wait)) wait.resume(undefined); // see #until
@@ -324,7 +335,11 @@ export class TaskQueue implements AsyncDisposable, Idling {
   #jobDone(job: Job<unknown>): void {
     const { state } = job;
     this.#counts[state === "fulfilled" ? "done" : state === "rejected" ? "failed" : "cancelled"]++;
-    if (job.hasPlace) this.#running.delete(job);
+    if (job.place >= 0) {
+      const last = this.#running.pop() as Job<unknown>; // there is at least this one
+      if (last !== job) this.#running[job.place] = last;
+      last.place = job.place;
+    }
     if (this.#pacing === job) this.#pacing = undefined; // cancelled before its body ran
     const { onError } = this.#options;
     if (state === "rejected" && onError !== undefined) this.#tell(onError, job);
@@ -377,7 +392,7 @@ export class TaskQueue implements AsyncDisposable, Idling {
   }
 
   #describe(): string {
-    const [running, waiting] = [this.#running.size, this.#line.size];
+    const [running, waiting] = [this.#running.length, this.#line.size];
     const why = this.paused ? ", paused" : "";
     return `the jobs of ${describeSync("TaskQueue", this.name)}${why}, ${running} running, ${waiting} in line`;
   }

@@ -6,25 +6,17 @@
 import { checkCoroutine, InvalidStateError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import { Lock } from "../sync/lock.ts";
-import type { TaskGroup } from "../tasks/task-group.ts";
 import { OWNER } from "./keeper.ts";
 import type { Loan } from "./loan.ts";
-import { Pool } from "./pool.ts";
+import { Pool, type PoolOptions } from "./pool.ts";
 import { checkResource, type Resource } from "./resource.ts";
 import { anything, seconds, settle } from "./settings.ts";
 import { singleFlight } from "./single-flight.ts";
 
 /** What `new Shared` takes. */
-export interface SharedOptions {
-  /** What reports and errors call it. */
-  readonly name?: string | undefined;
+export interface SharedOptions extends Pick<PoolOptions<unknown>, "name" | "owner"> {
   /** Seconds that it stays open when the last user has left. @default 0 */
   readonly idle?: number | undefined;
-  /**
-   * The group that it belongs to: one that is cancelled closes it, and none ends while something is
-   * open. @default the run
-   */
-  readonly owner?: Pick<TaskGroup, "createTask"> | undefined;
 }
 
 const OPTIONS = { name: anything, idle: [seconds, 0], owner: OWNER } as const;

@@ -9,8 +9,11 @@ import { deadlines } from "../kernel/delivery.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Timer } from "../structures/timers.ts";
 
-/** Moves the deadline of `scope`. The next operation notices one that has passed. */
-export function setDeadline(scope: Scope, when: number): void {
+/**
+ * Moves the deadline of `scope`. The next operation notices one that has passed. Where its body
+ * `hasBegun`, others may run under it: each scope looks once.
+ */
+export function setDeadline(scope: Scope, when: number, hasBegun = true): void {
   deadlines.check = checkDeadlines;
   const { loop, parent, task } = scope;
   const before = scope.deadline;
@@ -21,7 +24,8 @@ export function setDeadline(scope: Scope, when: number): void {
   scope.deadlineTimer = isTooLate ? new Timer(when, 0, undefined) : loop.addTimer(when, scope);
   if (isTooLate) return;
   scope.mayBeDue = true;
-  if (when < before && (parent !== undefined || task?.scope === scope)) loop.deadlinesSet++;
+  if (hasBegun && when < before && (parent !== undefined || task?.scope === scope))
+    loop.deadlinesSet++;
 }
 
 /** The next scope whose deadline counts in `scope`: the parent; for a task, that of its owner. */

@@ -3,10 +3,11 @@ import { suite, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import { type BorrowOptions, CapacityLimiter } from "../../src/patterns.ts";
 import * as testing from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { conforms, conformsJoin } from "../conformance.ts";
 import { virtual } from "../virtual.ts";
 
-const { createTask, gather, moveOnAfter, sleep } = asyncio;
+const { createTask, gather, moveOnAfter, sleep, wait } = asyncio;
 
 conforms("CapacityLimiter.acquire", { wakes: "one", hasFastPath: true }, () => {
   const limiter = new CapacityLimiter(0);
@@ -188,6 +189,40 @@ suite("a borrower", () => {
 
       assert.equal(limiter.statistics().borrowed, 0);
     }),
+  );
+
+  onBothLoops("what was given back is for the one who waits: nobody overtakes", async () => {
+    const limiter = new CapacityLimiter(1);
+    const first = await limiter.acquire({ borrower: {} });
+    const waiting = createTask(() => limiter.acquire());
+    await sleep(0);
+
+    first[Symbol.dispose]();
+
+    assert.equal(limiter.tryAcquire({ borrower: {} }), undefined);
+    assert.deepEqual(
+      limiter.holders().map(({ borrower }) => borrower),
+      [waiting],
+    );
+    (await waiting)[Symbol.dispose]();
+  });
+
+  onBothLoops(
+    "who is cancelled when the loan is its own already has it, and gives it back",
+    async () => {
+      const limiter = new CapacityLimiter(1);
+      const first = await limiter.acquire({ borrower: {} });
+      const log: string[] = [];
+      const use = (name: string) => () => limiter.run(() => void log.push(name));
+      const [cancelled, next] = [createTask(use("cancelled")), createTask(use("next"))];
+      await sleep(0);
+
+      first[Symbol.dispose]();
+      cancelled.cancel();
+
+      await wait([cancelled, next]);
+      assert.deepEqual([log, limiter.idle], [["cancelled", "next"], true]);
+    },
   );
 
   test("that forgets its loan is named by a test", async () => {

@@ -3,8 +3,9 @@ import { suite, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import { fallback, hedge, RetryBudget } from "../../src/patterns.ts";
 import * as testing from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { conformsJoin } from "../conformance.ts";
-import { rejection, virtual } from "../virtual.ts";
+import { collectReports, rejection, virtual } from "../virtual.ts";
 
 const { createTask, sleep } = asyncio;
 
@@ -107,6 +108,42 @@ suite("hedge", () => {
       assert.deepEqual(log.slice(2), ["1 cancelled", "2 cancelled"]);
     }),
   );
+
+  onBothLoops("waits for a loser that hears of nothing, so nothing of it runs on", async () => {
+    let isOver = false;
+    let letGo = (): void => {};
+    const body = async (attempt: number) => {
+      if (attempt === 1) {
+        await new Promise<void>((resolve) => {
+          letGo = resolve;
+        }); // foreign: nothing can cancel it
+        isOver = true;
+      } else setImmediate(letGo);
+      return attempt;
+    };
+
+    assert.deepEqual([await hedge(0, body), isOver], [2, true]);
+  });
+
+  test("reports the failure of a loser: nobody else is told", async () => {
+    const loop = new testing.VirtualLoop();
+    const reports = collectReports(loop);
+    const body = async (attempt: number) => {
+      try {
+        await sleep(attempt === 1 ? 5 : 1);
+      } finally {
+        if (attempt === 1) await sleep(1).then(() => assert.fail("cannot hang up"));
+      }
+      return attempt;
+    };
+
+    assert.equal(await asyncio.run(() => hedge(1, body), { loop }), 2);
+
+    assert.match(
+      reports.map(({ message, exception }) => `${message}: ${exception}`).join(),
+      /a branch of hedge has failed after another one had won: .*cannot hang up/,
+    );
+  });
 
   test("leaves nothing behind, in any order, wherever a cancellation comes", async () => {
     const ending = (seconds: number[]) => async () =>

@@ -1,16 +1,22 @@
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { test } from "node:test";
 import {
   abortSignal,
   CancelledError,
+  ContextVar,
   cleanup,
+  createTask,
+  gather,
   sleep,
+  type TaskGroup,
   TimeoutError,
   taskGroup,
   timeout,
 } from "../../src/index.ts";
 import { type Job, TaskQueue } from "../../src/patterns.ts";
 import { cancelSweep } from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { virtual as inVirtualTime, rejection } from "../virtual.ts";
 
 /** In virtual time; the end of a keeper has its turn. */
@@ -100,6 +106,85 @@ test(
     const error = await rejection(queue.add(foreign, { timeout: 1 }));
 
     assert.ok(error instanceof TimeoutError);
+  }),
+);
+
+/** With a group, which waits until the keeper of its queue has ended as well. */
+function owned(body: (owner: TaskGroup) => Promise<void>): () => Promise<void> {
+  return () => taskGroup(body, { onError: "bare" });
+}
+
+onBothLoops(
+  "jobs that begin together run each in the context of who added it",
+  owned(async (owner) => {
+    const user = new ContextVar("user", { default: "nobody" });
+    const storage = new AsyncLocalStorage<string>();
+    const queue = new TaskQueue({ owner, limit: 2 });
+    const seen = async () => {
+      const now = `${user.get()}, ${storage.getStore()}`;
+      await sleep(0);
+      return [now, `${user.get()}, ${storage.getStore()}`];
+    };
+    const addAs = (name: string) => () => {
+      user.set(name);
+      return storage.run(name, () => gather([queue.add(seen), queue.add(seen), queue.add(seen)]));
+    };
+
+    const all = await gather(addAs("ann"), addAs("bob"));
+
+    const both = (name: string) => [`${name}, ${name}`, `${name}, ${name}`];
+    assert.deepEqual(
+      all,
+      ["ann", "bob"].map((name) => [both(name), both(name), both(name)]),
+    );
+  }),
+);
+
+onBothLoops(
+  "those that begin together do so in order, behind tasks that were made before",
+  owned(async (owner) => {
+    const log: string[] = [];
+    const queue = new TaskQueue({ owner, limit: 0 });
+    const add = (name: string) => queue.add(async () => void log.push(name));
+    for (const name of ["a", "b"]) add(name);
+    const task = createTask(async () => void log.push("task"));
+    queue.limit = 9;
+    add("c");
+
+    await queue.join();
+    await task;
+
+    assert.deepEqual(log, ["task", "a", "b", "c"]);
+    await sleep(0);
+  }),
+);
+
+onBothLoops(
+  "one that is given up when its turn has come never runs",
+  owned(async (owner) => {
+    const log: string[] = [];
+    const queue = new TaskQueue({ owner, limit: 1 });
+    const [first, second] = ["first", "second"].map((name) =>
+      queue.add(async () => void log.push(name)),
+    );
+
+    first?.abandon();
+
+    await second;
+    assert.deepEqual([log, first?.cancelled()], [["second"], true]);
+  }),
+);
+
+onBothLoops(
+  "when it has ended, it has the variables that its body has set",
+  owned(async (owner) => {
+    const user = new ContextVar("user", { default: "nobody" });
+    const job = new TaskQueue({ owner }).add(async () => void user.set("ann"));
+
+    await job;
+
+    assert.deepEqual([job.getContext().get(user), user.get()], ["ann", "nobody"]);
+    assert.deepEqual([job.cancel(), job.cancelling(), job.waitingFor()], [false, 0, []]);
   }),
 );
 

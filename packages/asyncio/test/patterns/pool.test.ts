@@ -123,6 +123,21 @@ describe("lending", () => {
   );
 
   test(
+    "what comes back is for the one who waits: nobody overtakes",
+    virtual(async () => {
+      await using pool = new Plant().pool({ max: 1 });
+      const first = await pool.acquire();
+      const waiting = createTask(() => pool.acquire());
+      await sleep(0);
+
+      first[Symbol.dispose]();
+
+      assert.deepEqual([pool.tryAcquire(), pool.holders()[0]?.task], [undefined, waiting]);
+      (await waiting)[Symbol.dispose]();
+    }),
+  );
+
+  test(
     "the one that was used last is lent first",
     virtual(async () => {
       await using pool = new Plant().pool();

@@ -212,6 +212,24 @@ suite("a budget", () => {
   );
 
   test(
+    "keeps the retries of layers from multiplying: one for all of them",
+    virtual(async () => {
+      const budget = new RetryBudget({ min: 3 });
+      let calls = 0;
+      const layer = (call: () => Promise<never>) => () =>
+        retry(spaced(1).times(3), call, { budget });
+      const down = async () => {
+        calls++;
+        throw new Error("down");
+      };
+
+      const error = await rejection(layer(layer(layer(down)))());
+
+      assert.deepEqual([String(error), calls], ["Error: down", 4]); // and not 64
+    }),
+  );
+
+  test(
     "forgets what is older than its period",
     virtual(async () => {
       const budget = new RetryBudget({ min: 1, per: 10 });

@@ -11,6 +11,8 @@ import {
 } from "../../src/index.ts";
 import { type ChildSpec, spaced, supervise } from "../../src/patterns.ts";
 import { cancelSweep, explore, VirtualLoop } from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
+import { collectGarbage } from "../gc.ts";
 import { collectReports, rejection, virtual } from "../virtual.ts";
 
 const forEver = () => sleep(Number.POSITIVE_INFINITY);
@@ -182,6 +184,48 @@ describe("restarts", () => {
       assert.deepEqual(starts, [0, 1, 12]);
     }),
   );
+
+  test(
+    "without `delays` each restart comes later than the one before, up to 10 s",
+    virtual(async (loop) => {
+      const starts: number[] = [];
+      const run = () => {
+        starts.push(loop.time());
+        throw new Error("what it needs is down");
+      };
+      const intensity = Number.POSITIVE_INFINITY;
+
+      await moveOnAfter(200, () => supervise([{ name: "broken", run }], { ...quiet, intensity }));
+
+      const delays = starts.slice(1).map((start, n) => start - (starts[n] ?? 0));
+      assert.ok(delays.length > 20);
+      for (const [n, delay] of delays.entries()) {
+        const whole = Math.min(0.1 * 2 ** n, 10);
+        assert.ok(delay > whole * 0.499 && delay < whole * 1.001, `${delay} s, restart ${n + 1}`);
+      }
+    }),
+  );
+
+  onBothLoops("what a restart has cured is kept by nobody", async () => {
+    const failures: WeakRef<Error>[] = [];
+    const run = async () => {
+      if (failures.length === 20) return await forEver();
+      const failure = new Error("lost");
+      failures.push(new WeakRef(failure));
+      throw failure;
+    };
+    const options = { ...quiet, intensity: Number.POSITIVE_INFINITY };
+    const child = { name: "flaky", run, delays: spaced(0) };
+    const supervisor = createTask(() => supervise([child], options));
+    while (failures.length < 20) await sleep(0);
+    await sleep(0.001);
+
+    await collectGarbage();
+
+    const kept = failures.filter((failure) => failure.deref() !== undefined).length;
+    await supervisor.cancelAndWait();
+    assert.ok(kept <= 1, `${kept} of 20 failures`); // the engine may hold the last one
+  });
 
   for (const [restart, returns, fails] of [
     ["permanent", 3, 3],
