@@ -5,6 +5,7 @@ import { ConnectError, ConnectionLostError, sql } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
 import { startProxy, type TcpProxy } from "../src/testing.ts";
 import { makeCertificate } from "./certificate.ts";
+import { startPgBouncer } from "./pgbouncer.ts";
 import { describePostgres, running, WAYS } from "./postgres.ts";
 
 const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
@@ -23,9 +24,13 @@ describePostgres(
         ...args: Parameters<Parameters<typeof bench.run>[0]>
       ) => Promise<void>,
     ): Promise<void> => {
-      await using proxy = await startProxy(bench.port);
+      const { port } = bench.server;
+      // A pooler that is hung up on while it brings a cancel may end the connections of the next test.
+      const pooler = bench.needsSession.skip === false ? undefined : await startPgBouncer(port, 20);
+      await using proxy = await startProxy(pooler === undefined ? port : pooler.port);
       const url = bench.url(proxy.port);
-      await bench.run((db, observer) => body(proxy, db, observer), { url, ...options });
+      const run = bench.run((db, observer) => body(proxy, db, observer), { url, ...options });
+      await run.finally(() => pooler?.stop());
     };
 
     test("a cancel request that is refused: `grace`, then the connection is replaced", () =>
@@ -101,11 +106,14 @@ describePostgres(
 
     test("connections that are cut fail what they run, and nothing else", () =>
       through({ max: 4 }, async (proxy, db) => {
-        const work = asyncio.gather(
-          Array.from({ length: 8 }, () => () => db.query(sql`select pg_sleep(0.2), 1 as one`)),
-          { returnExceptions: true },
-        );
-        await asyncio.sleep(0.1);
+        const each = (count: number) =>
+          asyncio.gather(
+            Array.from({ length: count }, () => () => db.query(sql`select pg_sleep(0.2)`)),
+            { returnExceptions: true },
+          );
+        await each(4); // all connections are made
+        const work = each(8);
+        await asyncio.sleep(0.01);
         proxy.cut();
         const outcomes = await work;
         const lost = outcomes.filter((outcome) => outcome instanceof ConnectionLostError);
