@@ -142,28 +142,35 @@ describePostgres(
       }),
     );
 
-    test(
-      "hosts are tried in their order; one that is read-only is not the primary",
-      bench.needsSession,
-      () =>
-        bench.run(async (db) => {
-          const { port } = bench.server;
-          const hosts = ["127.0.0.1:1", `127.0.0.1:${port}`];
-          const { options } = bench;
-          const url = bench.url();
-          await using other = await connect(url, { ...options, hosts, target: "read-write" });
-          assert.deepEqual(await other.query(sql`select 1 as one`), [{ one: 1 }]);
-          await db.execute(sql`alter role postgres set default_transaction_read_only = on`);
-          const error = await failureOf(connect(url, { ...options, target: "read-write" }));
-          await using reader = await connect(url, { ...options, target: "read-only" });
-          await reader.check(5);
-          await reader.batch([
-            sql`set transaction read write`,
-            sql`alter role postgres reset default_transaction_read_only`,
-          ]);
-          assert.ok(error instanceof ConnectError);
-          assert.match(error.message, /is not read-write/);
-        }),
+    test("hosts are tried in their order, and a cancel goes to the one that was taken", () =>
+      bench.run(async () => {
+        const hosts = ["127.0.0.1:1", `127.0.0.1:${bench.port}`];
+        await using other = await connect(bench.url(), { ...bench.options, hosts, max: 1 });
+        const pid = () => other.one(sql`select pg_backend_pid() as pid`);
+        const first = await pid();
+        const { cancelled } = await asyncio.moveOnAfter(0.1, () =>
+          other.query(sql`select pg_sleep(20)`),
+        );
+        assert.deepEqual([cancelled, await pid()], [true, first]); // it was not cut off
+      }));
+
+    test("one that is read-only is not the primary", bench.needsSession, () =>
+      bench.run(async (db) => {
+        const { options } = bench;
+        const url = bench.url();
+        await using other = await connect(url, { ...options, target: "read-write" });
+        assert.deepEqual(await other.query(sql`select 1 as one`), [{ one: 1 }]);
+        await db.execute(sql`alter role postgres set default_transaction_read_only = on`);
+        const error = await failureOf(connect(url, { ...options, target: "read-write" }));
+        await using reader = await connect(url, { ...options, target: "read-only" });
+        await reader.check(5);
+        await reader.batch([
+          sql`set transaction read write`,
+          sql`alter role postgres reset default_transaction_read_only`,
+        ]);
+        assert.ok(error instanceof ConnectError);
+        assert.match(error.message, /is not read-write/);
+      }),
     );
 
     test(
