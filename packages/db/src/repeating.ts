@@ -22,8 +22,7 @@ export function repeating(prepares: boolean): Repeating {
     place = (place + 0.618_033_988_75) % 1;
     return Math.min(FIRST_DELAY * 2 ** attempt, MOST_DELAY) * (0.5 + place);
   };
-  return async (options, run) => {
-    const { retries = 0, name = "transaction" } = options;
+  const repeat: Repeating = async ({ retries = 0, name = NAME }, run) => {
     for (let attempt = 0; ; attempt++) {
       let transaction: Transaction | undefined;
       try {
@@ -40,4 +39,10 @@ export function repeating(prepares: boolean): Repeating {
       }
     }
   };
+  return (options, run) => {
+    if (options.retries !== undefined) return repeat(options, run);
+    return run((session) => new Transaction(session, options.name ?? NAME, prepares));
+  };
 }
+
+const NAME = "transaction";

@@ -195,13 +195,13 @@ export async function whileConnected<T>(
   session.losses.add(lose);
   let inside: Scope | undefined;
   try {
-    const done = await scope.run(async () => {
+    const value = await scope.run(() => {
       inside = currentScope() as Scope; // a body has one
       session.bodies.add(inside);
-      return { value: await body() };
+      return body();
     });
-    if (session.lost !== undefined || done === undefined) throw lossOf(session.lost);
-    return done.value;
+    if (session.lost !== undefined || scope.cancelled) throw lossOf(session.lost);
+    return value as T; // it was not cut off
   } finally {
     if (inside !== undefined) session.bodies.delete(inside);
     session.losses.delete(lose);

@@ -186,7 +186,6 @@ export class Transaction extends Queries {
       let value: T;
       try {
         value = await inner.#runBody(body);
-        inner.#checkSound();
       } catch (error) {
         inner.#end(error);
         await this.#undo(mark, inner);
@@ -204,14 +203,12 @@ export class Transaction extends Queries {
   // --- the block
 
   /** @internal Runs `body` in a scope that ends with the connection; then nothing is under way. */
-  async runTop<T>(body: (transaction: Transaction) => T | PromiseLike<T>): Promise<T> {
-    const value = await whileConnected(
+  runTop<T>(body: (transaction: Transaction) => T | PromiseLike<T>): Promise<T> {
+    return whileConnected(
       this.#session,
       () => this.#body(body),
       (reason) => this.#lossOf(reason),
     );
-    this.#checkSound();
-    return value;
   }
 
   /** @internal Closes the handle, and ends what is under way on its account. */
@@ -234,10 +231,12 @@ export class Transaction extends Queries {
       await wait.promise;
     }
     await checkpoint();
-    if (this.#inner === undefined) return value;
-    throw new InvalidStateError(
-      `the body of ${this.#title} has returned while ${this.#inner.#title} in it is open. Await the savepoint`,
-    );
+    if (this.#inner !== undefined)
+      throw new InvalidStateError(
+        `the body of ${this.#title} has returned while ${this.#inner.#title} in it is open. Await the savepoint`,
+      );
+    if (this.#session.lost === undefined) this.#checkSound(); // a loss is what is told then
+    return value;
   }
 
   #end(error: unknown): void {
@@ -321,7 +320,8 @@ export async function runTransaction<T>(
 ): Promise<T> {
   const { name } = transaction;
   try {
-    await begin(session, transaction, options, name);
+    const opening = begin(session, transaction, options, name);
+    if (opening !== undefined) await opening;
     const value = await transaction.runTop(body);
     transaction.end(undefined);
     if (session.takeBack(transaction)) return value; // nothing was asked of the server
@@ -345,29 +345,27 @@ export async function runTransaction<T>(
 /**
  * @internal Begins a transaction. Where the connection joins, its BEGIN waits for the first request
  * of `owner` and goes with it, in one message: a round trip less, and as long as the body asks
- * nothing, no transaction is open on the server.
+ * nothing, no transaction is open on the server. Then there is nothing to await.
  * @param seconds - what the server allows it from now on
  */
-export async function begin(
+export function begin(
   session: Session,
   owner: object,
   options: TransactionOptions,
   name: string,
   seconds: number = timeLeft() + session.options.grace,
-): Promise<void> {
+): Promise<unknown> | undefined {
   const { dialect } = session.options;
   const title = `begin ${name}`;
   const loop = getRunningLoop();
   const endsAt = loop.time() + seconds;
   const statements = (): readonly string[] =>
     dialect.begin({ ...options, seconds: endsAt - loop.time() });
-  if (session.connection.joins !== true) {
-    await session.send(script(statements().join("; ")), { title });
-    return;
-  }
+  if (session.connection.joins !== true)
+    return session.send(script(statements().join("; ")), { title });
   const stop = interruption(title);
-  if (stop !== undefined) await stop;
-  session.openWith(owner, statements);
+  if (stop === undefined) session.openWith(owner, statements);
+  return stop;
 }
 
 /** What the server calls the transaction; undefined if it has written nothing, or has no name. */

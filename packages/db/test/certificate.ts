@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 
-/** What a server and its clients need for TLS; gone with the tests of the file. */
+/** What a server and its clients need for TLS. */
 export interface Certificate {
   /** Why there is none, or false. */
   readonly lacks: string | false;
@@ -15,17 +15,26 @@ export interface Certificate {
   readonly settings: Readonly<Record<string, string>>;
   /** Options of a client. */
   readonly tls: () => { readonly ca: string; readonly servername: string };
+  /** Removes the files. */
+  remove(): void;
 }
 
-/** Makes a certificate for "localhost", with a key that is the server's alone. */
+/** A certificate for "localhost", with a key that is the server's alone; gone with the tests. */
 export function makeCertificate(): Certificate {
+  const certificate = writeCertificate();
+  after(() => certificate.remove());
+  return certificate;
+}
+
+/** The same, for a program without tests. */
+export function writeCertificate(): Certificate {
   const folder = mkdtempSync(join(tmpdir(), "asyncio-ts-db-tls-"));
-  after(() => rmSync(folder, { recursive: true, force: true }));
   const [key, crt] = [join(folder, "server.key"), join(folder, "server.crt")];
   return {
     lacks: write(folder, key, crt),
     settings: { ssl: "on", ssl_cert_file: crt, ssl_key_file: key },
     tls: () => ({ ca: readFileSync(crt, "utf8"), servername: "localhost" }),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }
 

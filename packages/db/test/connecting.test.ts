@@ -2,13 +2,17 @@ import assert from "node:assert/strict";
 import { createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import * as asyncio from "asyncio-ts";
-import { ConnectError } from "../src/index.ts";
+import { ConnectError, ConnectionLostError, sql } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
 
 /** Runs `body` with a server that lets everybody in, and says nothing more after that. */
 async function withMuteServer(
   version: string,
-  body: (url: string, connectionsClosed: () => Promise<unknown>) => Promise<void>,
+  body: (
+    url: string,
+    connectionsClosed: () => Promise<unknown>,
+    hangUp: () => void,
+  ) => Promise<void>,
 ): Promise<void> {
   const sockets = new Set<Socket>();
   const closed: Promise<void>[] = [];
@@ -27,8 +31,12 @@ async function withMuteServer(
   const { port } = server.address() as { port: number };
   try {
     await asyncio.run(() =>
-      body(`postgres://u@127.0.0.1:${port}/d`, () =>
-        asyncio.timeout(5, () => asyncio.cancellable(() => Promise.all(closed))),
+      body(
+        `postgres://u@127.0.0.1:${port}/d`,
+        () => asyncio.timeout(5, () => asyncio.cancellable(() => Promise.all(closed))),
+        () => {
+          for (const socket of sockets) socket.end();
+        },
       ),
     );
   } finally {
@@ -75,6 +83,33 @@ test("a server that is too old is told by its version", { timeout: 20_000 }, () 
     assert.equal(error.code, "ERR_DATABASE_SERVER_TOO_OLD");
     assert.match(error.message, /is PostgreSQL 11\.22; 12 is the oldest that is supported/);
     await connectionsClosed();
+  }),
+);
+
+test("a server that hangs up without a word is told as that", { timeout: 20_000 }, async () => {
+  const server = createServer((socket) => socket.once("data", () => socket.end()));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await asyncio.run(async () => {
+    const error: unknown = await connect(`postgres://u@127.0.0.1:${port}/d`).catch(
+      (error: unknown) => error,
+    );
+    assert.ok(error instanceof ConnectError, String(error));
+    assert.equal(error.code, "ERR_DATABASE_UNREACHABLE");
+    assert.match(error.message, /has closed the connection before it has let us in/);
+  });
+  await new Promise((resolve) => server.close(resolve));
+});
+
+test("one that hangs up in a query, too", { timeout: 20_000 }, () =>
+  withMuteServer("13.0", async (url, _closed, hangUp) => {
+    const db = await connect(url);
+    const query = db.query(sql`select 1`).catch((error: unknown) => error);
+    hangUp();
+    const error = await query;
+    assert.ok(error instanceof ConnectionLostError, String(error));
+    assert.equal(error.message, "the connection to the database is lost: the server has closed it");
+    await db.close();
   }),
 );
 

@@ -5,6 +5,7 @@ import { ConnectError, ConnectionLostError, sql } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
 import { startProxy, type TcpProxy } from "../src/testing.ts";
 import { makeCertificate } from "./certificate.ts";
+import { startPgBouncer } from "./pgbouncer.ts";
 import { describePostgres, running, WAYS } from "./postgres.ts";
 
 const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
@@ -23,9 +24,13 @@ describePostgres(
         ...args: Parameters<Parameters<typeof bench.run>[0]>
       ) => Promise<void>,
     ): Promise<void> => {
-      await using proxy = await startProxy(bench.port);
+      const { port } = bench.server;
+      // A pooler that is hung up on while it brings a cancel may end the connections of the next test.
+      const pooler = bench.needsSession.skip === false ? undefined : await startPgBouncer(port, 20);
+      await using proxy = await startProxy(pooler === undefined ? port : pooler.port);
       const url = bench.url(proxy.port);
-      await bench.run((db, observer) => body(proxy, db, observer), { url, ...options });
+      const run = bench.run((db, observer) => body(proxy, db, observer), { url, ...options });
+      await run.finally(() => pooler?.stop());
     };
 
     test("a cancel request that is refused: `grace`, then the connection is replaced", () =>
@@ -101,11 +106,14 @@ describePostgres(
 
     test("connections that are cut fail what they run, and nothing else", () =>
       through({ max: 4 }, async (proxy, db) => {
-        const work = asyncio.gather(
-          Array.from({ length: 8 }, () => () => db.query(sql`select pg_sleep(0.2), 1 as one`)),
-          { returnExceptions: true },
-        );
-        await asyncio.sleep(0.1);
+        const each = (count: number) =>
+          asyncio.gather(
+            Array.from({ length: count }, () => () => db.query(sql`select pg_sleep(0.2)`)),
+            { returnExceptions: true },
+          );
+        await each(4); // all connections are made
+        const work = each(8);
+        await asyncio.sleep(0.01);
         proxy.cut();
         const outcomes = await work;
         const lost = outcomes.filter((outcome) => outcome instanceof ConnectionLostError);
@@ -134,28 +142,35 @@ describePostgres(
       }),
     );
 
-    test(
-      "hosts are tried in their order; one that is read-only is not the primary",
-      bench.needsSession,
-      () =>
-        bench.run(async (db) => {
-          const { port } = bench.server;
-          const hosts = ["127.0.0.1:1", `127.0.0.1:${port}`];
-          const { options } = bench;
-          const url = bench.url();
-          await using other = await connect(url, { ...options, hosts, target: "read-write" });
-          assert.deepEqual(await other.query(sql`select 1 as one`), [{ one: 1 }]);
-          await db.execute(sql`alter role postgres set default_transaction_read_only = on`);
-          const error = await failureOf(connect(url, { ...options, target: "read-write" }));
-          await using reader = await connect(url, { ...options, target: "read-only" });
-          await reader.check(5);
-          await reader.batch([
-            sql`set transaction read write`,
-            sql`alter role postgres reset default_transaction_read_only`,
-          ]);
-          assert.ok(error instanceof ConnectError);
-          assert.match(error.message, /is not read-write/);
-        }),
+    test("hosts are tried in their order, and a cancel goes to the one that was taken", () =>
+      bench.run(async () => {
+        const hosts = ["127.0.0.1:1", `127.0.0.1:${bench.port}`];
+        await using other = await connect(bench.url(), { ...bench.options, hosts, max: 1 });
+        const pid = () => other.one(sql`select pg_backend_pid() as pid`);
+        const first = await pid();
+        const { cancelled } = await asyncio.moveOnAfter(0.1, () =>
+          other.query(sql`select pg_sleep(20)`),
+        );
+        assert.deepEqual([cancelled, await pid()], [true, first]); // it was not cut off
+      }));
+
+    test("one that is read-only is not the primary", bench.needsSession, () =>
+      bench.run(async (db) => {
+        const { options } = bench;
+        const url = bench.url();
+        await using other = await connect(url, { ...options, target: "read-write" });
+        assert.deepEqual(await other.query(sql`select 1 as one`), [{ one: 1 }]);
+        await db.execute(sql`alter role postgres set default_transaction_read_only = on`);
+        const error = await failureOf(connect(url, { ...options, target: "read-write" }));
+        await using reader = await connect(url, { ...options, target: "read-only" });
+        await reader.check(5);
+        await reader.batch([
+          sql`set transaction read write`,
+          sql`alter role postgres reset default_transaction_read_only`,
+        ]);
+        assert.ok(error instanceof ConnectError);
+        assert.match(error.message, /is not read-write/);
+      }),
     );
 
     test(

@@ -1,9 +1,49 @@
 import assert from "node:assert/strict";
+import { createConnection, createServer, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { sql } from "../src/index.ts";
 import { lacksPgBouncer, type PgBouncer, startPgBouncer } from "./pgbouncer.ts";
 import { describePostgres, running } from "./postgres.ts";
+
+/** What stands between a pooler and its server. */
+interface Relay extends AsyncDisposable {
+  readonly port: number;
+  /** True: who connects gets no answer. */
+  isDeaf: boolean;
+  /** Ends the connections of those who got none. */
+  hangUp(): void;
+}
+
+async function startRelay(to: number): Promise<Relay> {
+  const sockets = new Set<Socket>();
+  const deaf = new Set<Socket>();
+  const server = createServer((socket) => {
+    const ends = relay.isDeaf ? [socket] : [socket, createConnection({ port: to })];
+    if (relay.isDeaf) deaf.add(socket);
+    for (const [index, one] of ends.entries()) {
+      const other = ends[1 - index];
+      sockets.add(one);
+      one.on("error", () => {});
+      one.on("close", () => other?.destroy());
+      if (other === undefined) one.resume();
+      else one.pipe(other);
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const relay: Relay = {
+    port: (server.address() as { port: number }).port, // it listens on one
+    isDeaf: false,
+    hangUp() {
+      for (const socket of deaf) socket.destroy();
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  return relay;
+}
 
 /** A soak repeats more often. */
 const ROUNDS = Number(process.env.ASYNCIO_DB_ROUNDS ?? 300);
@@ -79,6 +119,31 @@ describePostgres(
         },
         { url: url(), prepare: false },
       ));
+
+    test("a cancel that is given up while the pooler brings it ends no other client", async () => {
+      await using relay = await startRelay(bench.server.port);
+      const own = await startPgBouncer(relay.port, 4);
+      const run = bench.run(
+        async (db) => {
+          const pid = (tx: Pick<typeof db, "one">) => tx.one(sql`select pg_backend_pid() as pid`);
+          await db.check(5);
+          relay.isDeaf = true; // the cancel gets as far as here
+          const { cancelled } = await asyncio.moveOnAfter(0.1, () =>
+            db.query(sql`select pg_sleep(20)`),
+          );
+          relay.isDeaf = false;
+          assert.ok(cancelled);
+          await db.transaction(async (tx) => {
+            const first = await pid(tx);
+            relay.hangUp();
+            await db.check(5); // behind the end of that in the pooler
+            assert.deepEqual(await pid(tx), first);
+          });
+        },
+        { url: own.url, max: 2, grace: 0.3, prepare: false },
+      );
+      await run.finally(() => own.stop());
+    });
 
     test("plans that the pooler's other server does not have are made anew", () =>
       bench.run(

@@ -15,6 +15,8 @@ export const lacksPgBouncer: string | false =
 
 export interface PgBouncer {
   readonly url: string;
+  readonly port: number;
+  /** Ends it. Rejects with what it has written, if it has ended by itself. */
   stop(): Promise<void>;
 }
 
@@ -46,19 +48,24 @@ server_login_retry = 1
     ...(isRoot ? { uid: 65_534, gid: 65_534 } : {}),
   });
   const ended = new Promise((resolve) => child.once("close", resolve));
+  let log = "";
   await new Promise<void>((resolve, reject) => {
     child.once("error", reject);
-    child.once("close", () => reject(new Error("pgbouncer has ended")));
+    child.once("close", () => reject(new Error(`pgbouncer has ended: ${log}`)));
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      log = (log + text).slice(-2000);
       if (text.includes("process up")) resolve();
     });
   });
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    port,
     async stop() {
-      if (child.exitCode === null) child.kill("SIGKILL");
+      const isAlive = child.exitCode === null && child.signalCode === null;
+      if (isAlive) child.kill("SIGKILL");
       await ended;
       rmSync(folder, { recursive: true, force: true });
+      if (!isAlive) throw new Error(`pgbouncer has ended by itself: ${log}`);
     },
   };
 }

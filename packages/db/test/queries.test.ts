@@ -144,6 +144,31 @@ describeEveryWay("queries", (bench) => {
       ),
   );
 
+  test(
+    "so is the plan of BEGIN, which is kept where that of the query behind it is",
+    bench.needsSession,
+    () =>
+      bench.run(
+        async (db) => {
+          const ids = () =>
+            db.transaction(async (tx) => {
+              const id = () => tx.one<{ id: string }>(sql`select txid_current()::text as id`);
+              return [await id(), await id()];
+            });
+          const kept = sql`select statement from pg_prepared_statements where statement ~ '^begin'`;
+          await ids();
+          assert.deepEqual(await db.query(kept), [{ statement: "begin" }]);
+          await db.execute(sql`do $$ begin execute 'deallocate all'; end $$`);
+
+          const [first, second] = await ids();
+          assert.deepEqual(first, second); // in one transaction
+          await db.transaction((tx) => tx.query(sql`select 1`), { isolation: "serializable" });
+          assert.equal((await db.query(kept)).length, 2);
+        },
+        { max: 1 },
+      ),
+  );
+
   test("more plans than are kept: the ones used least lately go", () =>
     bench.run(
       async (db) => {

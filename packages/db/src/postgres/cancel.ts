@@ -4,7 +4,9 @@
  * was connected once is asked, and not looked up again. With TLS, as the session has it.
  *
  * The server closes that connection when it has sent the signal: that, and not that the bytes were
- * written, is when the request is over.
+ * written, is when the request is over. One that is given up before is left to the server all the
+ * same: PgBouncer 1.18 ends another client, or itself, if whoever has asked for a cancel hangs up
+ * while the pooler brings it to the server.
  */
 
 import { createConnection, type Socket } from "node:net";
@@ -21,9 +23,12 @@ export interface CancelWire {
   readonly ended: Promise<void>;
   /** Sends the request of the session with this process and key: in the call, if it is connected. */
   send(processId: number, secretKey: number): void;
-  /** Gives it up in the call. */
+  /** Gives it up in the call: nobody waits for its end any more. */
   destroy(): void;
 }
+
+/** Seconds that a server has to close a connection whose request was given up. */
+const FORGOTTEN = 10;
 
 const SSL_REQUEST: Buffer = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 
@@ -40,11 +45,13 @@ class CancelSocket implements CancelWire {
   #ready: Socket | undefined = undefined;
   #message: Buffer | undefined = undefined;
   #isSent = false;
+  #over: () => void = () => {};
 
   constructor(address: Address, tls: ConnectionOptions | undefined) {
     const socket = createConnection({ ...address, noDelay: true });
     this.#socket = socket;
     this.ended = new Promise<void>((resolve, reject) => {
+      this.#over = resolve;
       const follow = (one: Socket): void => {
         // After a reset nobody knows whether the server has read the request.
         one.on("error", reject);
@@ -75,7 +82,13 @@ class CancelSocket implements CancelWire {
 
   destroy(): void {
     this.isOpen = false;
-    this.#socket.destroy();
+    const ready = this.#ready;
+    if (ready === undefined || !this.#isSent) this.#socket.destroy();
+    else {
+      this.#over();
+      ready.unref(); // it keeps no process
+      ready.setTimeout(FORGOTTEN * 1000, () => ready.destroy());
+    }
   }
 
   #connected(to: Socket): void {

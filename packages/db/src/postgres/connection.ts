@@ -89,9 +89,10 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
     this.#isGone = new Promise((resolve) => {
       this.#gone = resolve;
     });
-    client.on("error", (error) => {
-      this.#lastWords ??= error as ServerError;
-      this.#lose(this.#lossOf(error));
+    client.on("error", (error: ServerError) => {
+      // Without a code it is pg's own, and says no more than that the connection was closed.
+      if (error.code !== undefined) this.#lastWords ??= error;
+      this.#lose(this.#lossOf(undefined));
     });
     client.connection.on("end", () => this.#ended());
     if (this.wire.stream.destroyed) this.#ended(); // in the steps since it was connected

@@ -247,6 +247,11 @@ function connectError(host: Host, target: Target, error: unknown): Error {
     return fail("PASSWORD", `${where} wants a password: ${message}. Write one into the URL`);
   if (/does not support SSL/.test(message ?? ""))
     return fail("TLS", `${where} has no TLS, and sslmode asks for it`);
+  if (/Connection terminated/.test(message ?? ""))
+    return fail(
+      "UNREACHABLE",
+      `${where} has closed the connection before it has let us in, and has not said why. Look into its log, and into that of a pooler or balancer in between`,
+    );
   return fail("UNREACHABLE", `${where} cannot be reached: ${message || code}`);
 }
 

@@ -44,8 +44,7 @@ export type Done = (error: unknown, answers: readonly Answer[]) => void;
 
 /** A statement of a request, as it was sent. */
 interface Step {
-  /** Undefined for one that only goes before the request. */
-  readonly statement: Statement | undefined;
+  readonly statement: Statement;
   readonly prepared: Prepared | undefined;
   /** Whether the server was asked to parse it. */
   readonly parses: boolean;
@@ -217,7 +216,7 @@ export class Exchange {
   #forgetUnparsed(): void {
     const parses = this.#steps.filter((step) => step.parses);
     for (const { prepared, statement } of parses.slice(this.#parsed))
-      if (prepared !== undefined && statement !== undefined) this.#connection.forget(statement);
+      if (prepared !== undefined) this.#connection.forget(statement);
   }
 
   /**
@@ -233,7 +232,7 @@ export class Exchange {
   }
 
   #heal(): void {
-    for (const statement of statementsOf(this.#request)) this.#connection.forget(statement);
+    for (const { statement } of this.#steps) this.#connection.forget(statement);
     this.refusal = undefined;
     this.#parsesAnew = true;
     this.#steps = [];
@@ -292,15 +291,28 @@ export class Exchange {
     }
   }
 
-  /** A statement that only goes before the request: its answer is not told, its failure is. */
+  /**
+   * A statement that only goes before the request: its answer is not told, its failure is. BEGIN is
+   * prepared where the request is, for parsing it takes the server longer than running it.
+   */
   #askBefore(packet: Packet, text: string): void {
-    packet.parse("", text);
-    packet.bind("", "", NOTHING);
-    packet.execute("", 0);
-    this.#steps.push({ statement: undefined, prepared: undefined, parses: true });
+    const prepare = this.#keepsPlan && text.startsWith("begin");
+    this.#ask(packet, { text, values: NOTHING, prepare }, NOTHING, "", 0, false);
   }
 
-  #ask(packet: Packet, statement: Statement, values: Encoded, portal: string, rows: number): void {
+  get #keepsPlan(): boolean {
+    const [statement] = statementsOf(this.#request);
+    return statement?.prepare === true;
+  }
+
+  #ask(
+    packet: Packet,
+    statement: Statement,
+    values: Encoded,
+    portal: string,
+    rows: number,
+    describes = true,
+  ): void {
     let name = "";
     let knows = false;
     let parses = true;
@@ -320,23 +332,23 @@ export class Exchange {
       if (evicted !== undefined) packet.closeStatement(evicted);
     }
     packet.bind(portal, name, values);
-    if (!knows) packet.describe(portal);
+    if (describes && !knows) packet.describe(portal);
     packet.execute(portal, rows);
   }
 
   /** How the rows of a plan are read whose columns the server has told before. */
   #readerKnown(step: Step | undefined): RowReader | undefined {
     const known = step?.prepared?.reader;
-    const own = step?.statement?.parsers; // they come with the query, and not with the plan
+    const own = step?.statement.parsers; // they come with the query, and not with the plan
     if (known === undefined || own === undefined) return known;
-    return new RowReader(known.fields, this.#connection.types, own, step?.statement?.arrays);
+    return new RowReader(known.fields, this.#connection.types, own, step?.statement.arrays);
   }
 
   #readerFor(step: Step | undefined, key: string, read: () => WireField[]): RowReader {
     const request = this.#request;
     const { types } = this.#connection;
-    const own = request.kind === "script" ? request.parsers : step?.statement?.parsers;
-    const arrays = step?.statement?.arrays === true;
+    const own = request.kind === "script" ? request.parsers : step?.statement.parsers;
+    const arrays = step?.statement.arrays === true;
     if (own !== undefined) return new RowReader(read(), types, own, arrays);
     return types.readerOf(key, arrays, () => new RowReader(read(), types, undefined, arrays));
   }
