@@ -10,13 +10,18 @@ const text = { encoding: "latin1" };
 /** "*2\r\n$3\r\nGET\r\n$1\r\na\r\n": how many parts, and each with its length before it. */
 function command(input: ParserInput): string[] {
   const parts: string[] = [];
-  const count = Number(input.readLine(text).slice(1));
+  const count = number(input);
   for (let part = 0; part < count; part++) {
-    const length = Number(input.readLine(text).slice(1));
-    parts.push(input.readExactly(length, text));
+    parts.push(input.readExactly(number(input), text));
     input.skip(2);
   }
   return parts;
+}
+
+/** The line has a byte before the number, which says what is counted. */
+function number(input: ParserInput): number {
+  input.skip(1);
+  return Number(input.readLine(text));
 }
 
 const commands = (input: ParserInput): string[][] => input.all(command);

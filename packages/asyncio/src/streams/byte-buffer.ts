@@ -12,6 +12,7 @@ const MOST_KEPT = 4;
 /** So many bytes are looked at one by one: a call of the engine costs more. */
 const SHORT = 24;
 const LAST_ASCII = 0x7f;
+const NEWLINE = 10;
 const CARRIAGE_RETURN = 13;
 /**
  * Bytes that are decoded together for short pieces of text that follow each other, as lines do: a
@@ -21,6 +22,12 @@ const CARRIAGE_RETURN = 13;
 const TOGETHER = 8192;
 /** Bytes: fewer may be one line, and no text is decoded of which nothing else may come. */
 const SOME = 256;
+/**
+ * The same for short pieces, as the fields of a protocol are: after so many that came within SOME
+ * bytes (bench: Redis-like). Fields are kept for longer than lines are, so a piece keeps less.
+ */
+const FEW_FIELDS = 3;
+const FIELDS_TOGETHER = 1024;
 /** Bytes that are not decoded together when those before them had no end of a line. */
 const LONG = 4 * TOGETHER;
 /** Bytes: a larger array is left to the collector. */
@@ -51,6 +58,9 @@ export class ByteBuffer {
   /** No piece of text that begins before it is decoded together with others: that was tried. */
   #triedTo = 0;
   #textDecoder: PieceDecoder | undefined = undefined;
+  /** How many short pieces have come close to each other, and where the first of them begins. */
+  #nShort = 0;
+  #shortFrom = 0;
 
   get length(): number {
     return this.#end - this.#start;
@@ -111,33 +121,73 @@ export class ByteBuffer {
 
   /** The text of the bytes from `from` to `to`, which stay. */
   text(from: number, to: number, pieceDecoder: PieceDecoder): string {
-    const { decoder, isAscii } = pieceDecoder;
-    const bytes = this.#bytes;
-    const [start, end] = [this.#start + from, this.#start + to];
-    if (isAscii && end - start <= SHORT) {
-      // A tenth of what a call of the decoder costs, and most fields of protocols are short.
-      let text = "";
-      let at = start;
-      for (; at < end; at++) {
-        const byte = bytes[at] as number; // it is there
-        if (byte > LAST_ASCII) break;
-        text += String.fromCharCode(byte);
-      }
-      if (at === end) return text;
-    }
-    if (isAscii && this.#isInText(start, end, pieceDecoder))
+    const start = this.#start + from;
+    const end = this.#start + to;
+    const isSame = pieceDecoder === this.#textDecoder;
+    const isThere = isSame && start >= this.#textFrom && end <= this.#textFrom + this.#text.length;
+    if (isThere || this.#isDecodedWithMore(start, end, pieceDecoder))
       return this.#text.slice(start - this.#textFrom, end - this.#textFrom);
-    return decoder.decode(bytes.subarray(start, end));
+    const isShort = pieceDecoder.isAscii && end - start <= SHORT;
+    return (
+      (isShort ? this.#asciiText(start, end) : undefined) ??
+      pieceDecoder.decoder.decode(this.#bytes.subarray(start, end))
+    );
   }
 
-  /** Whether `#text` has the bytes from `start` to `end`; tries to make it so, once for each. */
-  #isInText(start: number, end: number, pieceDecoder: PieceDecoder): boolean {
-    const isSame = pieceDecoder === this.#textDecoder;
-    if (isSame && start >= this.#textFrom && end <= this.#textFrom + this.#text.length) return true;
-    const until = Math.min(start + TOGETHER, this.#end);
-    if ((isSame && start < this.#triedTo) || until - start < 2 * (end - start)) return false;
-    this.#decodeFrom(start, pieceDecoder);
-    return this.#text.length >= end - start;
+  /** A tenth of what a call of the decoder costs. Undefined if there is more than ASCII. */
+  #asciiText(start: number, end: number): string | undefined {
+    let text = "";
+    for (let at = start; at < end; at++) {
+      const byte = this.#bytes[at] as number; // it is there
+      if (byte > LAST_ASCII) return undefined;
+      text += String.fromCharCode(byte);
+    }
+    return text;
+  }
+
+  /**
+   * Tries to make `#text` that of the bytes from `start` on, once for each; false if it does not
+   * have them to `end`. Short pieces have to come close to each other: what is between them is
+   * decoded, too.
+   */
+  #isDecodedWithMore(start: number, end: number, pieceDecoder: PieceDecoder): boolean {
+    const isTried = pieceDecoder === this.#textDecoder && start < this.#triedTo;
+    if (isTried || !pieceDecoder.isAscii) return false;
+    const length = end - start;
+    if (length > SHORT) {
+      const until = Math.min(start + TOGETHER, this.#end);
+      if (until - start < 2 * length) return false;
+      this.#decodeFrom(start, until, pieceDecoder);
+    } else {
+      const until = Math.min(start + FIELDS_TOGETHER, this.#end);
+      if (until - start < SOME || !this.#areDense(start, end)) return false;
+      this.#decodeFrom(start, until, pieceDecoder);
+    }
+    return this.#text.length >= length;
+  }
+
+  /** Whether the last short pieces have come close to each other. */
+  #areDense(start: number, end: number): boolean {
+    const isNear = this.#nShort > 0 && end - this.#shortFrom <= SOME;
+    if (!isNear) {
+      this.#nShort = 0;
+      this.#shortFrom = start;
+    }
+    return ++this.#nShort > FEW_FIELDS;
+  }
+
+  /**
+   * Where the next "\n" is at or after `from`, if it is near, or in text that is decoded already.
+   * -1 says nothing.
+   */
+  nearNewline(from: number, pieceDecoder: PieceDecoder): number {
+    const bytes = this.#bytes;
+    let at = this.#start + from;
+    for (const near = Math.min(at + SHORT, this.#end); at < near; at++)
+      if (bytes[at] === NEWLINE) return at - this.#start;
+    if (pieceDecoder !== this.#textDecoder || at < this.#textFrom) return -1;
+    const found = this.#text.indexOf("\n", at - this.#textFrom);
+    return found === -1 ? -1 : found + this.#textFrom - this.#start;
   }
 
   /**
@@ -146,15 +196,9 @@ export class ByteBuffer {
    * than among bytes (bench: lines). Undefined, and nothing is taken, where that finds no line.
    */
   takeLine(limit: number, pieceDecoder: PieceDecoder): string | undefined {
-    let end = this.#newlineInText(pieceDecoder);
-    if (end === -1) {
-      if (this.length < SOME || !this.#decodeTogether(pieceDecoder)) return undefined;
-      end = this.#newlineInText(pieceDecoder);
-      if (end === -1 && this.#text.length === TOGETHER) {
-        this.#text = ""; // such lines do not get faster by it
-        this.#triedTo = this.#start + LONG;
-      }
-    }
+    const isNew = pieceDecoder !== this.#textDecoder;
+    let end = isNew ? -1 : this.#text.indexOf("\n", this.#start - this.#textFrom);
+    if (end === -1) end = this.#newlineInMore(pieceDecoder);
     const start = this.#start - this.#textFrom;
     if (end === -1 || end - start > limit) return undefined;
     const text = this.#text;
@@ -164,10 +208,15 @@ export class ByteBuffer {
     return line;
   }
 
-  /** Where the next "\n" is in `#text`; -1 without one, or if another decoder has made the text. */
-  #newlineInText(pieceDecoder: PieceDecoder): number {
-    if (pieceDecoder !== this.#textDecoder) return -1;
-    return this.#text.indexOf("\n", this.#start - this.#textFrom);
+  /** Where the next "\n" is in the text that is decoded here; -1 without one. */
+  #newlineInMore(pieceDecoder: PieceDecoder): number {
+    if (this.length < SOME || !this.#decodeTogether(pieceDecoder)) return -1;
+    const end = this.#text.indexOf("\n");
+    if (end === -1 && this.#text.length === TOGETHER) {
+      this.#text = ""; // such lines do not get faster by it
+      this.#triedTo = this.#start + LONG;
+    }
+    return end;
   }
 
   /** Makes `#text` that of the next bytes; false if each of them is not one character. */
@@ -177,12 +226,11 @@ export class ByteBuffer {
     const isNext = this.#text !== "" && start > this.#textFrom; // there were lines
     const isTried = isSame && start < this.#triedTo && !isNext;
     if (isTried || !pieceDecoder.isAscii) return false;
-    this.#decodeFrom(start, pieceDecoder);
+    this.#decodeFrom(start, Math.min(start + TOGETHER, this.#end), pieceDecoder);
     return this.#text !== "";
   }
 
-  #decodeFrom(start: number, pieceDecoder: PieceDecoder): void {
-    const until = Math.min(start + TOGETHER, this.#end);
+  #decodeFrom(start: number, until: number, pieceDecoder: PieceDecoder): void {
     const text = pieceDecoder.decoder.decode(this.#bytes.subarray(start, until));
     this.#textDecoder = pieceDecoder;
     this.#triedTo = until;
@@ -201,6 +249,7 @@ export class ByteBuffer {
     this.#text = "";
     this.#triedTo = 0;
     this.#textDecoder = undefined;
+    this.#nShort = 0;
   }
 
   /** The byte at `index`, of those that there are. */

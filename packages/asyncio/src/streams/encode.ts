@@ -3,22 +3,45 @@
  * Node below has one that makes arrays of its own.
  */
 
-interface Encoder {
-  encode(text: string): Uint8Array;
-}
+type Encoder = Pick<InstanceType<typeof TextEncoder>, "encode" | "encodeInto">;
 
 let encoder: Encoder | undefined;
 
-/** UTF-8. */
-export function encodeText(text: string): Uint8Array {
+function encoderHere(): Encoder {
   encoder ??= globalThis.TextEncoder === undefined ? foreignEncoder() : new TextEncoder();
-  return encoder.encode(text);
+  return encoder;
+}
+
+/** UTF-8. */
+export function encodeText(text: string): Uint8Array<ArrayBuffer> {
+  return encoderHere().encode(text);
 }
 
 function foreignEncoder(): Encoder {
   const { TextEncoder } = process.getBuiltinModule("node:util");
   const foreign = new TextEncoder();
-  return { encode: (text) => new Uint8Array(foreign.encode(text)) };
+  return {
+    encode: (text) => new Uint8Array(foreign.encode(text)),
+    encodeInto: (text, into) => foreign.encodeInto(text, into),
+  };
+}
+
+/** The longest text that is lent: a character takes three bytes at most. */
+const LONGEST = 8192;
+let memory: Uint8Array | undefined;
+/** The part of it that was lent last. */
+let lent: Uint8Array | undefined;
+
+/**
+ * The same, for who copies it in the call: the next call overwrites it. To allocate an array costs
+ * more than to encode a short text (bench: Redis-like).
+ */
+export function lendText(text: string): Uint8Array {
+  if (text.length > LONGEST) return encodeText(text);
+  memory ??= new Uint8Array(3 * LONGEST);
+  const { written } = encoderHere().encodeInto(text, memory);
+  if (lent?.length !== written) lent = memory.subarray(0, written);
+  return lent;
 }
 
 /** All of them in one piece, in their order. */

@@ -121,6 +121,7 @@ export class Incoming implements WatchedReader, Receiver {
 
   /** Takes a line as text, if one is at hand that need not be searched for. */
   takeLine(limit: number, decoder: PieceDecoder): string | undefined {
+    if (this.#reading !== undefined) return undefined;
     const line = this.#buffer?.takeLine(limit, decoder);
     if (line !== undefined) this.#watch?.look(); // there is room again
     return line;
@@ -329,28 +330,31 @@ export class Incoming implements WatchedReader, Receiver {
   ): Promise<T | undefined> {
     this.#reading = scope;
     const { buffer } = this;
-    const pull = (inside: Scope) => this.#pull(inside, "StreamReader.parse");
     try {
       for (let needed = atFirst, enough = 0, seconds = 0; ; ) {
         while (buffer.length < needed) {
-          if (await pull(scope)) continue;
+          if (await this.#pull(scope, "StreamReader.parse")) continue;
           if (buffer.length > 0) throw new IncompleteReadError(api, this.takeAll(), needed);
           this.#readEnded();
           return undefined;
         }
-        while (buffer.length < enough && (await readSoon(scope, seconds, pull)));
-        const start = scope.loop.time();
+        while (buffer.length < enough && (await this.#pullSoon(scope, seconds)));
+        enough = worthwhile(buffer.length);
+        const start = enough === 0 ? 0 : scope.loop.time(); // which costs as much as a short message
         needed = this.#attempt(api, parser, limit);
         if (needed === 0) {
           this.#readEnded();
           return this.parsed<T>();
         }
-        enough = worthwhile(buffer.length);
-        seconds = scope.loop.time() - start;
+        seconds = enough === 0 ? 0 : scope.loop.time() - start;
       }
     } catch (error) {
       throw this.#readFailed(error);
     }
+  }
+
+  #pullSoon(scope: Scope, seconds: number): Promise<boolean> {
+    return readSoon(scope, seconds, (inside) => this.#pull(inside, "StreamReader.parse"));
   }
 
   // --- the course of a read

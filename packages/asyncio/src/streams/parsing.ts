@@ -18,6 +18,7 @@ import { ignore } from "../kernel/settlers.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
 import {
   checkLimit,
+  endOfLine,
   endOfText,
   find,
   LINE,
@@ -95,8 +96,8 @@ function decodersOf(
   names: Names<TextOptions>,
 ): PieceDecoders | undefined {
   if (options === undefined) return undefined;
-  if (options === checked && options.encoding === checkedEncoding && !("limit" in options))
-    return checkedDecoders;
+  const isSame = options === checked && options.encoding === checkedEncoding;
+  if (isSame && (options as LimitOption).limit === undefined) return checkedDecoders;
   checkOptions(api, options, names);
   const { encoding } = options;
   const decoders = encoding === undefined ? undefined : pieceDecoders(api, encoding);
@@ -257,6 +258,13 @@ export class ParserInput {
     if (limit !== this.#limit) checkLimit(api, limit);
     const buffer = this.#buffer;
     const start = this.#at;
+    if (decoders !== undefined && search === LINE) {
+      const newline = buffer.nearNewline(start, decoders.others);
+      if (newline !== -1 && newline - start <= limit) {
+        this.#at = newline + 1;
+        return buffer.text(start, endOfLine(buffer, start, newline), decoders.others);
+      }
+    }
     const match = find(buffer, search, start);
     const consumed = match === undefined ? searchedIn(buffer, search, start) : match.start - start;
     if (consumed > limit) throw overrun(api, consumed, limit, match !== undefined);

@@ -409,11 +409,10 @@ export class StreamReader implements AsyncDisposable {
   /** Reads a line as text; what `make` makes of it is the result. Undefined is the end. */
   #line<T>(limit: number, decoders: PieceDecoders, make: MakeOfLine<T>): Promise<T> {
     const scope = here();
-    const incoming = this.#incoming;
-    const stop = scope.interruption(LINE_SUBJECT) ?? incoming.busy(scope, READ_LINE);
+    const stop = scope.interruption(LINE_SUBJECT);
     if (stop !== undefined) return stop;
     const decoder = this.#hasReadText ? decoders.others : decoders.first;
-    const line = incoming.takeLine(limit, decoder);
+    const line = this.#incoming.takeLine(limit, decoder);
     if (line === undefined) return this.#searchLine(scope, limit, decoders, make);
     this.#hasReadText = true;
     const isFree = !scope.loop.isExact && ++nLines % LINES_A_COMPLETION !== 0;
@@ -427,6 +426,8 @@ export class StreamReader implements AsyncDisposable {
     decoders: PieceDecoders,
     make: MakeOfLine<T>,
   ): Promise<T> {
+    const stop = this.#incoming.busy(scope, READ_LINE);
+    if (stop !== undefined) return stop;
     const take = this.#takeTextAs(decoders, LINE);
     return this.#searchIn(scope, READ_LINE, LINE, limit, (incoming, match) =>
       make(incoming.buffered === 0 ? undefined : take(incoming, match)),

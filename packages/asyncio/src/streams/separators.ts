@@ -107,15 +107,20 @@ function findBefore(
 
 const CARRIAGE_RETURN = 13;
 
-/** Where the text of what was found ends, that begins at `from`: a line may end in "\r\n". */
+/** Where the text of what was found ends, that begins at `from`. */
 export function endOfText(
   buffer: ByteBuffer,
   { isLine }: Search,
   { start }: Match,
   from: number,
 ): number {
-  const isLonger = isLine && start > from && buffer.at(start - 1) === CARRIAGE_RETURN;
-  return isLonger ? start - 1 : start;
+  return isLine ? endOfLine(buffer, from, start) : start;
+}
+
+/** Where the text of a line ends, whose "\n" is at `newline`: it may end in "\r\n". */
+export function endOfLine(buffer: ByteBuffer, from: number, newline: number): number {
+  const isLonger = newline > from && buffer.at(newline - 1) === CARRIAGE_RETURN;
+  return isLonger ? newline - 1 : newline;
 }
 
 /** How many bytes from `from` on hold no separator, and no beginning of one that may go on. */

@@ -24,7 +24,7 @@ import type { Scope } from "../kernel/scope.ts";
 import { ignore } from "../kernel/settlers.ts";
 import { Backpressure } from "./backpressure.ts";
 import { disposeOf } from "./dispose.ts";
-import { concatenate, encodeText } from "./encode.ts";
+import { concatenate, encodeText, lendText } from "./encode.ts";
 import { describeCaller } from "./errors.ts";
 import { type Address, type ByteStream, hostError } from "./network.ts";
 import type { StreamReader } from "./reader.ts";
@@ -156,7 +156,7 @@ export class StreamWriter implements AsyncDisposable {
    * waits.
    */
   write(bytes: Uint8Array | string): Promise<void> {
-    const chunk = typeof bytes === "string" ? encodeText(bytes) : bytes;
+    const chunk = typeof bytes === "string" ? lendText(bytes) : bytes;
     if (!(chunk instanceof Uint8Array))
       return Promise.reject(argumentError("`writer.write`", "a Uint8Array or a string", bytes));
     return this.#write(chunk);

@@ -31,6 +31,23 @@ describe("a connection by TLS", () => {
       await server[Symbol.asyncDispose]();
     }));
 
+  const isNode = !("Deno" in globalThis || "Bun" in globalThis);
+  const skip = isNode ? false : "this is what Node alone has";
+
+  test("reads into one memory, and copies what is small out together", { skip }, () =>
+    run(async () => {
+      const { server, open } = await serve(echo);
+
+      await using connection = await open();
+      const { reader, writer } = connection;
+      await writer.write("hello\n");
+      const chunk = await reader.read(6);
+
+      assert.deepEqual([text(chunk), chunk.buffer.byteLength], ["hello\n", 8192]);
+      await server[Symbol.asyncDispose]();
+    }),
+  );
+
   test("`tls: true` trusts the roots of the host, which do not know ours", () =>
     run(async () => {
       const { server, port } = await serve(echo);

@@ -103,6 +103,41 @@ test("lines that are taken as text are those of their bytes, whatever comes in w
   assert.ok(quick > slow, `${quick} lines were taken, and ${slow} were not`);
 });
 
+test("short fields are those of their bytes, and end where their lines do, from any place", () => {
+  let [found, unknown] = [0, 0];
+  for (let seed = 1; seed <= 40; seed++) {
+    const draw = drawer(seed);
+    const random = () => draw(1e6) / 1e6;
+    const { others } = pieceDecoders("`test`", seed % 4 === 0 ? "latin1" : "utf-8");
+    const all = someBytes(random, 3000).filter((byte) => byte < 128 || seed % 3 === 0);
+    const longest = seed % 5 === 0 ? 200 : 12;
+    for (let at = 0; at < all.length; at += 1 + Math.floor(random() * longest)) all[at] = NEWLINE;
+    const buffer = new ByteBuffer();
+    buffer.append(all.subarray(0, 2000));
+    let dropped = 0;
+    for (let at = 0; at < all.length - 30; ) {
+      if (at > 1500 && dropped + buffer.length < all.length) buffer.append(all.subarray(2000));
+      const from = at - dropped;
+      const newline = buffer.nearNewline(from, others);
+      const expected = all.indexOf(NEWLINE, at);
+      if (newline === -1) unknown++;
+      else {
+        found++;
+        assert.equal(newline + dropped, expected, `seed ${seed}`);
+      }
+      const end = random() < 0.5 ? expected : at + 1 + Math.floor(random() * 30);
+      const text = buffer.text(from, end - dropped, others);
+      assert.equal(text, others.decoder.decode(all.subarray(at, end)), `seed ${seed}, ${at}`);
+      at = random() < 0.1 ? Math.max(dropped, at - 50) : end + 1; // as a parser that is called again
+      if (random() < 0.02 && at > dropped) {
+        buffer.drop(at - dropped);
+        dropped = at;
+      }
+    }
+  }
+  assert.ok(found > unknown, `${found} ends were found, and ${unknown} were not`);
+});
+
 test("what is lent is copied, and arrays that serve again take nothing from who has a part", () => {
   for (let seed = 1; seed <= 16; seed++) {
     const draw = drawer(seed);
