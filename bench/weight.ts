@@ -11,6 +11,8 @@ interface Package {
   readonly imports: string;
   /** What they use: the bundler keeps that, and what it needs. */
   readonly uses: string;
+  /** Of a build under the export condition `production`. */
+  readonly isProduction?: boolean;
 }
 
 const packages: readonly Package[] = [
@@ -23,6 +25,12 @@ const packages: readonly Package[] = [
     name: "ours, the least",
     imports: `import { run, sleep, taskGroup } from "asyncio-ts";`,
     uses: "run, sleep, taskGroup",
+  },
+  {
+    name: "ours, the least, production",
+    imports: `import { run, sleep, taskGroup } from "asyncio-ts";`,
+    uses: "run, sleep, taskGroup",
+    isProduction: true,
   },
   {
     name: "ours, all of it",
@@ -63,14 +71,14 @@ export interface WeightResult {
 export async function measureWeight(quick: boolean): Promise<WeightResult[]> {
   const times = new Map<string, number[]>();
   for (let round = 0; round < (quick ? 1 : 9); round++) {
-    for (const { name, imports } of packages) {
-      const took = await timeImport(/from (".*")/.exec(imports)?.[1] ?? '""');
+    for (const { name, imports, isProduction } of packages) {
+      const took = await timeImport(/from (".*")/.exec(imports)?.[1] ?? '""', isProduction);
       times.set(name, [...(times.get(name) ?? []), took]);
     }
   }
   const results: WeightResult[] = [];
-  for (const { name, imports, uses } of packages) {
-    const bundle = await bundleOf(`${imports}\nconsole.log(${uses});\n`);
+  for (const { name, imports, uses, isProduction } of packages) {
+    const bundle = await bundleOf(`${imports}\nconsole.log(${uses});\n`, isProduction);
     const sorted = (times.get(name) ?? []).toSorted((a, b) => a - b);
     results.push({
       name,
@@ -84,16 +92,17 @@ export async function measureWeight(quick: boolean): Promise<WeightResult[]> {
 }
 
 /** In a fresh process, whose own start is not counted. */
-async function timeImport(specifier: string): Promise<number> {
+async function timeImport(specifier: string, isProduction = false): Promise<number> {
   const program =
     `const startedAt = performance.now(); await import(${specifier}); ` +
     "console.log(performance.now() - startedAt);";
-  const args = ["--input-type=module", "--eval", program];
+  const flags = isProduction ? ["--conditions=production"] : [];
+  const args = [...flags, "--input-type=module", "--eval", program];
   const took = await runCommand(process.execPath, args, { cwd: inThisFolder(".") });
   return took as number; // the program prints one
 }
 
-async function bundleOf(contents: string): Promise<Uint8Array> {
+async function bundleOf(contents: string, isProduction = false): Promise<Uint8Array> {
   const { outputFiles } = await build({
     stdin: { contents, resolveDir: inThisFolder(".") },
     bundle: true,
@@ -102,6 +111,7 @@ async function bundleOf(contents: string): Promise<Uint8Array> {
     format: "esm",
     platform: "node",
     target: "node20",
+    conditions: isProduction ? ["production"] : [],
   });
   const [file] = outputFiles;
   if (file === undefined) throw new Error("esbuild has not made a bundle");

@@ -85,6 +85,7 @@ function hashOfInputs(folders) {
     "package-lock.json",
     "scripts/build.mjs",
     "scripts/bundle.mjs",
+    "scripts/production.mjs",
   ];
   const hash = createHash("sha256");
   for (const name of [...settings, ...tools, ...sources]) {

@@ -10,6 +10,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
+import { productionBuild } from "./production.mjs";
 
 /**
  * What is special about a package. `folders`: those of the sources by part of the first door; all
@@ -44,35 +45,44 @@ const doors = Object.values(exports)
 // need.
 const parts = folders === undefined ? {} : partsOf(folders);
 
-const { metafile } = await build({
-  absWorkingDir: home,
-  entryPoints: [
-    ...[...doors, ...workers].map((name) => ({ in: join(source, `${name}.ts`), out: name })),
-    ...Object.keys(parts).map((part) => ({ in: `part:${part}`, out: `part-${part}` })),
-  ],
-  outdir: out,
-  bundle: true,
-  splitting: true,
-  format: "esm",
-  platform,
-  packages: "external",
-  external: ["node:*"], // of the first package older revisions only have some
-  target: "es2022",
-  sourcemap: true,
-  sourcesContent: false, // src is in the package
-  metafile: true,
-  plugins: [{ name: "parts", setup: addParts }],
-});
-for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {
-  const file = resolve(home, output);
-  if (entryPoint?.startsWith("part:")) rmSync(file);
-  else if (file.endsWith(".js")) {
-    const code = withNames(readFileSync(file, "utf8"));
-    writeFileSync(file, withoutBareImports(marksClasses ? withLooseClasses(code) : code));
-  }
+await bundle(out, []);
+if (existsSync(join(source, "production"))) {
+  const production = join(out, "production");
+  rmSync(production, { recursive: true, force: true }); // declarations of what nobody imports
+  await bundle(production, [productionBuild(source)]);
 }
-// The maps of the parts are empty.
-for (const part of Object.keys(parts)) rmSync(join(out, `part-${part}.js.map`));
+
+async function bundle(outdir, plugins) {
+  const { metafile } = await build({
+    absWorkingDir: home,
+    entryPoints: [
+      ...[...doors, ...workers].map((name) => ({ in: join(source, `${name}.ts`), out: name })),
+      ...Object.keys(parts).map((part) => ({ in: `part:${part}`, out: `part-${part}` })),
+    ],
+    outdir,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform,
+    packages: "external",
+    external: ["node:*"], // of the first package older revisions only have some
+    target: "es2022",
+    sourcemap: true,
+    sourcesContent: false, // src is in the package
+    metafile: true,
+    plugins: [{ name: "parts", setup: addParts }, ...plugins],
+  });
+  for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {
+    const file = resolve(home, output);
+    if (entryPoint?.startsWith("part:")) rmSync(file);
+    else if (file.endsWith(".js")) {
+      const code = withNames(readFileSync(file, "utf8"));
+      writeFileSync(file, withoutBareImports(marksClasses ? withLooseClasses(code) : code));
+    }
+  }
+  // The maps of the parts are empty.
+  for (const part of Object.keys(parts)) rmSync(join(outdir, `part-${part}.js.map`));
+}
 
 function partsOf(folders) {
   const exported = readFileSync(join(source, "index.ts"), "utf8").match(

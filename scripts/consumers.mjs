@@ -47,6 +47,14 @@ const firstOutput =
 const small = `import * as asyncio from "asyncio-ts";
 asyncio.run(async () => console.log(await asyncio.timeout(1, () => asyncio.sleep(0.001, "ran"))));
 `;
+/** What it prints ends with advice, but in the production build. */
+const mistake = `import * as asyncio from "asyncio-ts";
+try {
+  new asyncio.Future().result();
+} catch (error) {
+  console.log(error.message);
+}
+`;
 const usingProgram = `import * as asyncio from "asyncio-ts";
 const lock = new asyncio.Lock();
 await asyncio.run(async () => {
@@ -244,6 +252,70 @@ webpack({ mode: "production", target: "node", entry, output }, (error, stats) =>
     );
     await project.prints("", node, ["build.mjs"]);
     await project.printsAlone("ran\n", node, "out.cjs");
+  },
+  "Vite and webpack for production": async (project) => {
+    project.write("main.mjs", mistake);
+    project.write(
+      "build.mjs",
+      `import { build } from "vite";
+import webpack from "webpack";
+const rollupOptions = { output: { entryFileNames: "[name].mjs" } };
+for (const outDir of ["less", "all"]) {
+  const resolve = outDir === "all" ? { conditions: ["module", "node"] } : undefined;
+  const settings = { ssr: "main.mjs", outDir, rollupOptions };
+  const ssr = { noExternal: true, resolve };
+  await build({ logLevel: "warn", configFile: false, build: settings, ssr });
+  const output = { path: import.meta.dirname, filename: outDir + ".cjs" };
+  const names = outDir === "all" ? { conditionNames: ["import", "node", "default"] } : {};
+  const options = { mode: "production", target: "node", entry: "./main.mjs", output };
+  webpack({ ...options, resolve: names }, (error, stats) => {
+    if (error || stats.hasErrors() || stats.hasWarnings()) console.log(error ?? stats.toString());
+  });
+}
+`,
+    );
+    await project.prints("", node, ["build.mjs"]);
+    for (const out of ["less/main.mjs", "less.cjs"])
+      await project.printsAlone("a future is not done yet\n", node, out);
+    for (const out of ["all/main.mjs", "all.cjs"])
+      await project.printsAlone("a future is not done yet. Await it first\n", node, out);
+  },
+  "esbuild for production": async (project) => {
+    project.write("main.mjs", mistake);
+    const args = ["main.mjs", "--bundle", "--platform=node", "--format=esm", "--outfile=out.mjs"];
+    const flags = ["--log-level=warning", "--conditions=production"];
+    await project.prints("", join(tools, ".bin/esbuild"), [...args, ...flags]);
+    await project.printsAlone("a future is not done yet\n", node, "out.mjs");
+  },
+  "Rollup for production": async (project) => {
+    project.write("main.mjs", mistake);
+    project.write(
+      "build.mjs",
+      `import { nodeResolve } from "@rollup/plugin-node-resolve";
+import { rollup } from "rollup";
+const plugins = [nodeResolve({ exportConditions: ["production"] })];
+const bundle = await rollup({ input: "main.mjs", plugins });
+await bundle.write({ file: "out.mjs", format: "es" });
+`,
+    );
+    await project.prints("", node, ["build.mjs"]);
+    await project.printsAlone("a future is not done yet\n", node, "out.mjs");
+  },
+  "Node for production": async (project) => {
+    project.write("main.mjs", mistake);
+    project.install(); // for Deno, as above
+    const deno = ["run", "--allow-all", "--node-modules-dir=manual", "--no-lock", "--no-remote"];
+    const hosts = {
+      "Node 20.19": [],
+      "Node 24": [],
+      Bun: ["--no-install", "run"],
+      Deno: [...deno, "--quiet"],
+    };
+    for (const [name, args] of Object.entries(hosts)) {
+      const flag = "--conditions=production";
+      const all = name === "Deno" ? [...args, flag] : [flag, ...args];
+      await project.prints("a future is not done yet\n", binaryOf(name), [...all, "main.mjs"]);
+    }
   },
 };
 

@@ -20,7 +20,7 @@ const programSeconds = 60;
 
 const target = `${process.platform}-${process.arch}`;
 const node = (major) => join(home, `node_modules/node${major}-${target}/bin/node`);
-const hosts = [
+const ownHosts = [
   { name: "Node 20.19", binary: node(20) },
   { name: "Node 22", binary: node(22) },
   { name: "Node 24", binary: process.execPath },
@@ -50,6 +50,16 @@ const hosts = [
         : ["--deny-env"],
   },
 ];
+// The production build, on one of each kind: scripts/production.test.mjs has the newest Node.
+const flag = "--conditions=production";
+const ofProduction = ownHosts
+  .filter(({ name }) => ["Node 20.19", "Bun", "Deno"].includes(name))
+  .map(({ name, args = [], ...host }) => ({
+    ...host,
+    name: `${name}, production`,
+    args: name === "Deno" ? [...args, flag] : [flag, ...args],
+  }));
+const hosts = [...ownHosts, ...ofProduction];
 
 // Where the program of a host is, by its name; nothing need be there yet.
 export function binaryOf(name) {

@@ -5,6 +5,7 @@
  * A registered symbol decides `instanceof`: so it works with two copies of the package.
  */
 
+import type { Advice } from "./advice.ts";
 import { type AnyNames, complaintAbout } from "./options.ts";
 import { attempt, isThenable, render, renderReason } from "./render.ts";
 
@@ -124,41 +125,43 @@ export class InvalidStateError extends Error {
 }
 register(InvalidStateError, "InvalidStateError");
 
+/** What to do about an error: ends its message. The production build puts "" for such a call. */
+export const advice = (sentence: string): Advice => `. ${sentence}`;
 /** A wrong argument: says what was expected, what came, and (`cure`) how to write it. */
 export function argumentError(
   api: string,
   expected: string,
   found: unknown,
-  cure?: string,
+  cure: Advice = "",
 ): TypeError {
-  return withCode(new TypeError(argumentMessage(api, expected, found, cure)));
+  return withCode(new TypeError(argumentMessage(api, expected, found) + cure));
 }
 /** An argument of the right type and an impossible value. */
 export function rangeError(api: string, expected: string, found: unknown): RangeError {
   return withCode(new RangeError(argumentMessage(api, expected, found)));
 }
-function argumentMessage(api: string, expected: string, found: unknown, cure?: string): string {
-  return `${api} expects ${expected}, got ${render(found)}${cure === undefined ? "" : `. ${cure}`}`;
+function argumentMessage(api: string, expected: string, found: unknown): string {
+  return `${api} expects ${expected}, got ${render(found)}`;
 }
 function withCode<E extends Error>(error: E): E {
   return Object.assign(error, { code: "ERR_ASYNCIO_INVALID_ARGUMENT" });
 }
-
 /** Throws unless `options` is undefined, or an object that has no other options than `names`. */
-export function checkOptions(api: string, options: unknown, names: AnyNames, cure?: string): void {
+export function checkOptions(api: string, options: unknown, names: AnyNames, cure?: Advice): void {
   if (options === undefined) return;
   const complaint = complaintAbout(options, names, cure);
-  if (complaint !== undefined) throw withCode(new TypeError(`${api} ${complaint}`));
+  if (complaint !== "") throw withCode(new TypeError(`${api} ${complaint}`));
 }
 
 /** Throws unless `coroutine` can be called. */
 export function checkCoroutine(api: string, coroutine: unknown): void {
   if (typeof coroutine === "function") return;
-  if (isThenable(coroutine)) coroutine.then(undefined, () => {}); // our TypeError is enough
-  const cure = isThenable(coroutine)
-    ? "A promise is already running and could not be cancelled: pass `() => work()` instead of `work()`"
-    : undefined;
-  throw argumentError(api, "a function that returns a promise", coroutine, cure);
+  const cure = advice(
+    "A promise is already running and could not be cancelled: pass `() => work()` instead of `work()`",
+  );
+  const isPromise = isThenable(coroutine);
+  if (isPromise) coroutine.then(undefined, () => {}); // our TypeError is enough
+  throw argumentError(api, "a function that returns a promise", coroutine, isPromise ? cure : "");
 }
 
 /** Throws unless `value` is a number that is not NaN. */

@@ -3,7 +3,7 @@
  * say who extend it: `accept` takes a job, `withdraw` asks it to end.
  */
 
-import { checkCount, checkOptions, InvalidStateError } from "../errors/errors.ts";
+import { advice, checkCount, checkOptions, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
@@ -177,7 +177,7 @@ export abstract class Executor implements AsyncDisposable {
     const name = checkedFunction("`executor.submit`", fn);
     if (this.queued >= this.#maxQueue)
       throw new QueueFull(
-        `\`executor.submit\` found ${this.queued} jobs waiting in ${this.name}: its \`maxQueue\` is ${this.#maxQueue}. Use \`run\`, which waits`,
+        `\`executor.submit\` found ${this.queued} jobs waiting in ${this.name}: its \`maxQueue\` is ${this.#maxQueue}${advice("Use `run`, which waits")}`,
       );
     const { loop } = here();
     loop.checkOpen("`executor.submit`");

@@ -3,7 +3,7 @@
  * here; an InlineExecutor has several, and runs each in a context of its own.
  */
 
-import { argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
+import { advice, argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { currentScope } from "../kernel/context.ts";
 import { contextStorage } from "../ports/context-storage.ts";
 import type { Movable } from "./sendable.ts";
@@ -49,7 +49,9 @@ export function inJob<R>(job: RunningJob, fn: () => R): R {
 function jobHere(api: string): RunningJob {
   const job = onlyJob ?? jobs.getStore();
   if (job !== undefined) return job;
-  throw new InvalidStateError(`${api} was called outside a job. Call it in what an executor runs`);
+  throw new InvalidStateError(
+    `${api} was called outside a job${advice("Call it in what an executor runs")}`,
+  );
 }
 
 /**

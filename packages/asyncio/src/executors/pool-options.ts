@@ -111,7 +111,7 @@ export function checkedPoolOptions(
 }
 
 function notAModule(api: string, found: unknown): never {
-  throw argumentError(api, "`warm` with what `module` gives", found, `It got ${render(found)}`);
+  throw argumentError(api, "`warm` with what `module` gives", found, `. It got ${render(found)}`);
 }
 
 function processors(): number {

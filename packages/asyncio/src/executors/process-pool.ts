@@ -1,5 +1,6 @@
 /** The pool whose workers are processes. */
 
+import { forOwnBuild } from "./own-build.ts";
 import { Pool } from "./pool.ts";
 import type { ExecutorOptions } from "./pool-options.ts";
 import { ProcessLink } from "./process-link.ts";
@@ -23,7 +24,7 @@ const MOST_AHEAD = 64;
 export class ProcessPoolExecutor extends Pool {
   constructor(options?: ExecutorOptions) {
     super("`new ProcessPoolExecutor`", "processes", options, MOST_AHEAD, (given, listener) => {
-      return new ProcessLink(given, listener);
+      return new ProcessLink(forOwnBuild(given, "process"), listener);
     });
   }
 }

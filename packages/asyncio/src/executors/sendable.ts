@@ -4,6 +4,7 @@
  */
 
 import {
+  advice,
   argumentError,
   checkCount,
   checkOptions,
@@ -110,7 +111,7 @@ function settingsOf(before: CallSettings, options: CallOptions): CallSettings {
   checkCount(api, "`attempts`", attempts);
   if (attempts > 1 && transfer.length > 0)
     throw new InvalidStateError(
-      "`with` cannot combine `transfer` with `idempotent`: what was moved away is not there for another attempt. Leave `transfer` out",
+      `\`with\` cannot combine \`transfer\` with \`idempotent\`: what was moved away is not there for another attempt${advice("Leave `transfer` out")}`,
     );
   return { transfer, stop, stopDelay, attempts };
 }
@@ -155,21 +156,31 @@ function checkedAddress(url: unknown): string {
   const api = "`module`";
   const expected = "the URL of a file, an absolute path or a module of the host";
   if (typeof url !== "string" && !(url instanceof URL))
-    throw argumentError(api, expected, url, 'Write `new URL("./work.ts", import.meta.url)`');
+    throw argumentError(
+      api,
+      expected,
+      url,
+      advice('Write `new URL("./work.ts", import.meta.url)`'),
+    );
   const text = String(url);
   if (/^(?:file|node|bun|npm|jsr):/.test(text)) return text;
   if (text.startsWith("/") || /^[a-z]:[\\/]/i.test(text))
     return process.getBuiltinModule("node:url").pathToFileURL(text).href;
   if (/^\.\.?[\\/]/.test(text))
-    throw argumentError(api, expected, text, `Write \`new URL("${text}", import.meta.url)\``);
+    throw argumentError(
+      api,
+      expected,
+      text,
+      advice(`Write \`new URL("${text}", import.meta.url)\``),
+    );
   if (/^[a-z]+:/i.test(text))
     throw argumentError(
       api,
       expected,
       text,
-      "Workers load files only: write what is to run there into a file",
+      advice("Workers load files only: write what is to run there into a file"),
     );
-  throw argumentError(api, expected, text, `Write \`import.meta.resolve("${text}")\``);
+  throw argumentError(api, expected, text, advice(`Write \`import.meta.resolve("${text}")\``));
 }
 
 /** @throws TypeError unless `fn` came out of `module`. */
@@ -177,7 +188,9 @@ export function checkedFunction(api: string, fn: unknown): FunctionName {
   if (fn instanceof FunctionName) return fn;
   const cure =
     typeof fn === "function"
-      ? 'A closure cannot go to a worker. Export it from a file, and write `const work = module<typeof import("./jobs.ts")>(new URL("./jobs.ts", import.meta.url))` and `work.name`'
-      : undefined;
+      ? advice(
+          'A closure cannot go to a worker. Export it from a file, and write `const work = module<typeof import("./jobs.ts")>(new URL("./jobs.ts", import.meta.url))` and `work.name`',
+        )
+      : "";
   throw argumentError(api, "a function of a `module`", fn, cure);
 }

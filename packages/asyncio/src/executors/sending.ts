@@ -5,6 +5,7 @@
  * costs much more than the copy.
  */
 
+import { advice } from "../errors/errors.ts";
 import { headline, isA, render } from "../errors/render.ts";
 import { NotSendableError } from "./errors.ts";
 
@@ -188,7 +189,7 @@ function notSendable(path: readonly (string | number)[], value: unknown): NotSen
   const name = `args[${first}]${rest.map((key) => (/^\d+$/.test(String(key)) ? `[${key}]` : `.${key}`)).join("")}`;
   return new NotSendableError(
     name,
-    `it is ${render(value)}. Wrap it in \`callback\`, and the worker can call it`,
+    `it is ${render(value)}${advice("Wrap it in `callback`, and the worker can call it")}`,
   );
 }
 

@@ -1,7 +1,7 @@
 /** A worker that is a thread of this process. */
 
 import type { MessagePort, Worker } from "node:worker_threads";
-import type { CancelSource } from "../errors/errors.ts";
+import { advice, type CancelSource } from "../errors/errors.ts";
 import { render } from "../errors/render.ts";
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { runInRoot } from "../ports/context-storage.ts";
@@ -233,7 +233,7 @@ export function entry(name: string): URL {
   if (found !== undefined) return found;
   throw Object.assign(
     new Error(
-      `${urls[1]?.pathname} is not there: the program was bundled, and a worker begins with a file of its own. Leave asyncio-ts out of the bundle (external), so that it is loaded from node_modules`,
+      `${urls[1]?.pathname} is not there: the program was bundled, and a worker begins with a file of its own${advice("Leave asyncio-ts out of the bundle (external), so that it is loaded from node_modules")}`,
     ),
     { code: "ERR_ASYNCIO_BUNDLED" },
   );

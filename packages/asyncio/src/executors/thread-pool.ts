@@ -1,5 +1,6 @@
 /** The pool whose workers are threads. */
 
+import { forOwnBuild } from "./own-build.ts";
 import { Pool } from "./pool.ts";
 import type { ExecutorOptions } from "./pool-options.ts";
 import { ThreadLink } from "./thread-link.ts";
@@ -26,7 +27,7 @@ const MOST_AHEAD = 512;
 export class ThreadPoolExecutor extends Pool {
   constructor(options?: ExecutorOptions) {
     super("`new ThreadPoolExecutor`", "threads", options, MOST_AHEAD, (given, listener) => {
-      return new ThreadLink(given, listener);
+      return new ThreadLink(forOwnBuild(given, "thread"), listener);
     });
   }
 }

@@ -1,6 +1,6 @@
 /** What becomes of foreign work that ends after its caller has left. */
 
-import { argumentError, CancelledError } from "../errors/errors.ts";
+import { advice, argumentError, CancelledError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { currentContext } from "../kernel/context.ts";
 import { here, openScope } from "../kernel/operation.ts";
@@ -43,7 +43,7 @@ export function valueCameLate<T>(
     const body = () => discardShielded(name, value, discard);
     new Task(loop, body, { name: `discard of ${name}`, eagerStart: true });
   } else if (loop.debug && value !== undefined) {
-    const message = `${name} has given a value after it was cancelled, and nobody will see it. If it has to be released, pass \`discard\``;
+    const message = `${name} has given a value after it was cancelled, and nobody will see it${advice("If it has to be released, pass `discard`")}`;
     loop.callExceptionHandler({ message, task });
   }
 }

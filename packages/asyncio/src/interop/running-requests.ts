@@ -5,7 +5,7 @@
  *     open ──drain()──▶ draining ──none is left, or time is over──▶ closed ──▶ the run has ended
  */
 
-import { InvalidStateError } from "../errors/errors.ts";
+import { advice, InvalidStateError } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import type { Scope } from "../kernel/scope.ts";
@@ -51,7 +51,7 @@ export class RunningRequests implements Drainable {
     const isOver = since !== undefined && since + drain <= this.#loop.time();
     if (!isOver && !isClosed) return;
     throw new InvalidStateError(
-      `${api} was called when the run had drained its requests and was ending. Close the server in a \`finally\` of main, so that no more come`,
+      `${api} was called when the run had drained its requests and was ending${advice("Close the server in a `finally` of main, so that no more come")}`,
     );
   }
 

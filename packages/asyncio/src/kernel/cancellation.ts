@@ -10,7 +10,7 @@
  * | closed | - | it rejects | - | - | - |
  */
 
-import type { CancelSource } from "../errors/errors.ts";
+import { advice, type CancelSource } from "../errors/errors.ts";
 import type { Context, ContextValues } from "../structures/context-values.ts";
 import type { Timer } from "../structures/timers.ts";
 import { describeScope } from "./reports.ts";
@@ -74,7 +74,7 @@ export function countRefusal(scope: Scope): boolean {
   if (refusals <= MAX_REFUSALS || closed) return refusals <= MAX_REFUSALS;
   const isWholeTask = task?.scope === scope; // code waits for that of a nested one: it must be able to end
   const outcome = isWholeTask ? "is left suspended" : "gets one more in each wait";
-  const message = `${describeScope(scope)} has swallowed ${MAX_REFUSALS} cancellations after its grace period, and ${outcome}. Let a CancelledError pass where it catches errors`;
+  const message = `${describeScope(scope)} has swallowed ${MAX_REFUSALS} cancellations after its grace period, and ${outcome}${advice("Let a CancelledError pass where it catches errors")}`;
   if (refusals === MAX_REFUSALS + 1) loop.callExceptionHandler({ message, task });
   if (isWholeTask) task.abandon();
   return !isWholeTask;

@@ -9,6 +9,7 @@
  */
 
 import {
+  advice,
   argumentError,
   CancelledError,
   checkOptions,
@@ -40,8 +41,6 @@ type Listener<T> = Wait<T> | FutureListener;
 type Listeners<T> = Listener<T> | Set<Listener<T>> | undefined;
 let doneCount = 0;
 const SHOWN = Symbol(); // the outcome of a pending one whose promise native code may see
-const NO_EXECUTOR =
-  "It is settled by `setResult` and `setException`; an executor is for `new Promise`";
 const inspectCustom: unique symbol = Symbol.for("nodejs.util.inspect.custom");
 
 /**
@@ -78,7 +77,10 @@ export class Future<T> extends Promise<T> {
 
   constructor(options?: { loop?: EventLoop }) {
     super(keepSettlers);
-    if (new.target === Future) checkOptions("`new Future`", options, { loop: 1 }, NO_EXECUTOR);
+    if (new.target === Future && options !== undefined) {
+      const cure = advice("`setResult` settles it, and an executor is for `new Promise`");
+      checkOptions("`new Future`", options, { loop: 1 }, cure);
+    }
     this.#resolve = latest.resolve;
     dropSettlers();
     this.#loop = options?.loop ?? here().loop;
@@ -109,7 +111,7 @@ export class Future<T> extends Promise<T> {
    */
   exception(): unknown {
     if (this.#state === "pending")
-      throw new InvalidStateError(`${this.describe()} is not done yet. Await it first`);
+      throw new InvalidStateError(`${this.describe()} is not done yet${advice("Await it first")}`);
     this.observe();
     if (this.#state === "cancelled") throw this.#outcome;
     return this.failure;
@@ -117,7 +119,7 @@ export class Future<T> extends Promise<T> {
   /** Ends it with a value. @throws InvalidStateError when it is done; TypeError for a promise. */
   setResult(value: T): void {
     checkPending(this as Future<unknown>, "setResult");
-    const cure = "Await it first, or box it: `{ task }`";
+    const cure = advice("Await it first, or box it: `{ task }`");
     if (isThenable(value)) throw argumentError("`future.setResult`", "a value", value, cure);
     this.settle("fulfilled", value);
   }

@@ -7,7 +7,13 @@
  * the host has its turn (R9). Over an exact host, and in debug mode, a drain is one step.
  */
 
-import { argumentError, checkOptions, checkSeconds, InvalidStateError } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  checkOptions,
+  checkSeconds,
+  InvalidStateError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { isThenable } from "../errors/render.ts";
 import { environmentVariable } from "../ports/js-host.ts";
@@ -139,7 +145,7 @@ export class EventLoop {
   /** Drops the timers; nothing starts after it. @throws InvalidStateError while tasks are alive. */
   close(): void {
     const { size } = this.tasks;
-    const found = `\`loop.close\` found ${size} live tasks. Cancel and await them first`;
+    const found = `\`loop.close\` found ${size} live tasks${advice("Cancel and await them first")}`;
     if (size > 0) throw new InvalidStateError(found);
     this.#closed = true;
     this.timers.clear();
@@ -149,7 +155,7 @@ export class EventLoop {
   /** @internal */ checkOpen(api: string): void {
     if (!this.#closed) return;
     const why = this.endedRun === undefined ? "" : `: ${this.endedRun} has ended`;
-    const closed = `was called on a closed loop${why}. Each \`run\` has a loop of its own`;
+    const closed = `was called on a closed loop${why}${advice("Each `run` has a loop of its own")}`;
     throw new InvalidStateError(`${api} ${closed}`);
   }
   /** Reports to `handler`; undefined: to stderr. A handler that fails is reported itself. */
@@ -173,7 +179,6 @@ export class EventLoop {
       failed(exception);
     }
   }
-
   /** Shows `context` on stderr: what reports do that no handler was set for. */
   defaultExceptionHandler(context: ExceptionContext): void {
     this.host.report(formatReport(context));
@@ -202,7 +207,6 @@ export class EventLoop {
     if (!this.isExact) this.#lastGate = gate;
     return gate.promise;
   }
-
   /** @internal Counts a completion. False: it has to wait for a drain, and the host comes first. */
   spend(amount = 1): boolean {
     this.#spent += amount;
@@ -217,7 +221,6 @@ export class EventLoop {
     this.#checkAt = Math.min(this.#spent + CLOCK_EVERY, BUDGET);
     return true;
   }
-
   /** @internal Makes the next drain wait for a macrotask: what runs now comes first. */
   exhaustBudget(): void {
     this.#spent = BUDGET;
@@ -235,7 +238,6 @@ export class EventLoop {
     if (this.#hostTimer === undefined || when < this.#hostTimerWhen) this.#armHostTimer(when);
     return timer;
   }
-
   /** @internal */ cancelTimer(timer: Timer | undefined): void {
     if (timer === undefined) return;
     this.timers.cancel(timer);
@@ -249,14 +251,12 @@ export class EventLoop {
     this.#hostTimerWhen = when;
     this.#hostTimer = this.host.setTimer(when, this.#timersDue);
   }
-
   readonly #timersDue = (): void => {
     this.#hostTimer = undefined;
     this.hostTurned();
     this.timers.fireDue(this.time());
     if (this.timers.live > 0) this.#armHostTimer(this.timers.next());
   };
-
   #scheduleDrain(): void {
     this.#drainDue = true;
     if (this.#spent >= BUDGET) this.host.macrotask(this.#drainAfterHop);
@@ -273,7 +273,6 @@ export class EventLoop {
     if (this.isExact) this.#drainOneStep();
     else this.#drain();
   };
-
   readonly #drain = (): void => {
     if (this.#spent < BUDGET) this.turns++;
     this.#drainDue = false;
@@ -282,7 +281,6 @@ export class EventLoop {
     if (ready.length === 0) this.#lastGate = undefined; // it was opened
     if (ready.length > 0 && !this.#drainDue) this.#scheduleDrain();
   };
-
   readonly #drainOneStep = (): void => {
     this.turns++;
     this.#drainDue = false;

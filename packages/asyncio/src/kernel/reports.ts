@@ -3,7 +3,7 @@
  * reported once: when the future is collected, or when the run ends, whichever is first (R20).
  */
 
-import type { CancelledError } from "../errors/errors.ts";
+import { advice, type CancelledError } from "../errors/errors.ts";
 import { formatThrown, stackOf } from "../errors/render.ts";
 import type { Context } from "../structures/context-values.ts";
 import { formatSeconds } from "../structures/timers.ts";
@@ -110,7 +110,7 @@ export function reportInsisted(scope: Scope, grace: number): void {
   const [wait] = scope.parkedWaits(1);
   const where = wait
     ? `it swallowed the cancellation and is waiting for ${wait.describe()}. Every operation in it rejects from now on`
-    : "it sits in a foreign await, which cannot be cancelled. Wrap foreign work in `cancellable`";
+    : `it sits in a foreign await, which cannot be cancelled${advice("Wrap foreign work in `cancellable`")}`;
   const message = `${describeScope(scope)} has not ended ${formatSeconds(grace)} after it was cancelled: ${where}`;
   report(message, scope, wait ?? scope.task);
 }

@@ -4,7 +4,7 @@
  */
 
 import type { CancelSource } from "../errors/errors.ts";
-import { argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
+import { advice, argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
 import { Context } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
@@ -58,7 +58,7 @@ export class Task<T> extends Future<T> {
   }
   /** @internal With `held` it waits for `start()`: its group limits how many run. */
   constructor(loop: EventLoop, coroutine: Coroutine<T>, options: TaskOptions = {}, held = false) {
-    const cure = "Use `createTask(() => ...)`";
+    const cure = advice("Use `createTask(() => ...)`");
     if (typeof coroutine !== "function")
       throw argumentError("`new Task`", "a loop and a function", loop, cure);
     super({ loop });
@@ -270,6 +270,6 @@ function cycleError(path: readonly Task<unknown>[]): InvalidStateError {
   return new InvalidStateError(path.length === 1 ? itself : circle);
 }
 function notSettable(call: string, does: string): InvalidStateError {
-  const why = `a task ends with what its body ${does}. Use a Future`;
+  const why = `a task ends with what its body ${does}${advice("Use a Future")}`;
   return new InvalidStateError(`\`task.${call}\` cannot be used: ${why}`);
 }

@@ -4,7 +4,13 @@
  * and on a simulated one.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  checkOptions,
+  InvalidStateError,
+  rangeError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { type Connection, connectionOf } from "../streams/connection.ts";
 import {
@@ -176,6 +182,6 @@ export async function secureStream(
   }
   stream.abort();
   throw new InvalidStateError(
-    `${api} was called with \`tls\` on a simulated network, which carries plain bytes. Leave \`tls\` out`,
+    `${api} was called with \`tls\` on a simulated network, which carries plain bytes${advice("Leave `tls` out")}`,
   );
 }

@@ -9,6 +9,7 @@
  */
 
 import {
+  advice,
   argumentError,
   checkCount,
   checkOptions,
@@ -411,7 +412,7 @@ export class DatagramEndpoint implements AsyncDisposable {
     const { remote } = this;
     if (to !== undefined) checkAddress("`endpoint.send`", "to", to);
     if (remote === undefined && to === undefined) {
-      const cure = "Give one, or open the endpoint with `remote`";
+      const cure = advice("Give one, or open the endpoint with `remote`");
       throw argumentError("`endpoint.send`", "an address to send to", to, cure);
     }
     if (
@@ -419,13 +420,9 @@ export class DatagramEndpoint implements AsyncDisposable {
       to !== undefined &&
       describeAddress(to) !== describeAddress(remote)
     ) {
-      const cure = "An endpoint that is connected sends to its remote address alone";
-      throw argumentError(
-        "`endpoint.send`",
-        `no address but ${describeAddress(remote)}`,
-        describeAddress(to),
-        cure,
-      );
+      const expected = `no address but ${describeAddress(remote)}`;
+      const cure = advice("An endpoint that is connected sends to its remote address alone");
+      throw argumentError("`endpoint.send`", expected, describeAddress(to), cure);
     }
   }
 }

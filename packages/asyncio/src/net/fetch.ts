@@ -10,7 +10,7 @@
  * of a request that is over, however long its scope lives.
  */
 
-import { CancelledError, InvalidStateError } from "../errors/errors.ts";
+import { advice, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { isThenable } from "../errors/render.ts";
 import { Aborting } from "../interop/abort-signal.ts";
 import { failureCameLate } from "../interop/late.ts";
@@ -68,7 +68,7 @@ function hostFetch(): HostFetch {
   const found = (now as unknown) === fetch ? fetchAtLoad : now;
   if (typeof found === "function") return found;
   throw new InvalidStateError(
-    "`fetch` needs the `fetch` of the host, and there is none. Node 20, Deno and Bun have it; an environment for tests, such as jsdom, may hide it",
+    `\`fetch\` needs the \`fetch\` of the host, and there is none${advice("Node 20, Deno and Bun have it; an environment for tests, such as jsdom, may hide it")}`,
   );
 }
 
@@ -225,7 +225,7 @@ class Exchange {
     const where = this.scope.label === "task" ? "the task" : this.scope.label;
     this.#abort(
       new InvalidStateError(
-        `the body of ${this.#address} was cut off: the scope that \`fetch\` was called in (${where}) has ended. Read the body inside of it`,
+        `the body of ${this.#address} was cut off: the scope that \`fetch\` was called in (${where}) has ended${advice("Read the body inside of it")}`,
       ),
     );
   }
@@ -343,7 +343,7 @@ class Body {
   checkUnlocked(call: string): void {
     if (this.#stream?.locked !== true) return;
     throw new TypeError(
-      `\`response.${call}\` was called while the body is locked by a reader of its stream. Call it first, or read on there`,
+      `\`response.${call}\` was called while the body is locked by a reader of its stream${advice("Call it first, or read on there")}`,
     );
   }
 

@@ -11,7 +11,7 @@
  * Sources: RFC 8305; asyncio's create_connection (S150).
  */
 
-import { argumentError, checkSeconds, rangeError } from "../errors/errors.ts";
+import { advice, argumentError, checkSeconds, rangeError } from "../errors/errors.ts";
 import {
   type Address,
   type ByteStream,
@@ -175,7 +175,9 @@ function noAddress(
   const cure =
     found.length === 0
       ? ""
-      : `. Leave out ${local === undefined ? "`family`" : "`localAddress`"}, or pass another`;
+      : local === undefined
+        ? advice("Leave out `family`, or pass another")
+        : advice("Leave out `localAddress`, or pass another");
   const error = new Error(
     `\`openConnection\` found no ${wanted} of ${host}${from}${others}${cure}`,
   );

@@ -11,7 +11,7 @@
  * Source: asyncio.Server (S144 to S149).
  */
 
-import { CancelledError, checkSeconds, InvalidStateError } from "../errors/errors.ts";
+import { advice, CancelledError, checkSeconds, InvalidStateError } from "../errors/errors.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
@@ -414,9 +414,9 @@ export class Server implements AsyncDisposable {
 
   #checkOutside(api: string): void {
     if (!this.#isInside()) return;
-    const cure = "Call `server.close()`, or start a task outside the server that waits";
+    const cure = advice("Call `server.close()`, or start a task outside the server that waits");
     throw new InvalidStateError(
-      `${api} was called by a handler of server ${this.name}, or by a task that one waits for: it would wait for itself. ${cure}`,
+      `${api} was called by a handler of server ${this.name}, or by a task that one waits for: it would wait for itself${cure}`,
     );
   }
 

@@ -5,6 +5,7 @@
  */
 
 import type { PeerCertificate, TLSSocket } from "node:tls";
+import { advice } from "../errors/errors.ts";
 import type { ClientTlsOptions, ServerTlsOptions } from "../streams/tls-options.ts";
 
 /** Whose handshake it was. */
@@ -38,21 +39,21 @@ const dated = (what: string, date: string | undefined): string =>
     : `: ${what} ${new Date(date).toUTCString()}, and here it is ${new Date().toUTCString()}`;
 
 const selfSigned: Words = (side, { subject }) =>
-  `${whose(side)} is self-signed${named(subject)}, and not among those that are trusted. If you trust it, pass it in \`ca\``;
+  `${whose(side)} is self-signed${named(subject)}, and not among those that are trusted${advice("If you trust it, pass it in `ca`")}`;
 const unknownIssuer: Words = (side, { issuer }) =>
-  `${whose(side)} was issued by an unknown issuer${named(issuer)}. Pass the certificate of the issuer in \`ca\`, or have ${side.isServer ? "the client" : "the server"} send the whole chain`;
+  `${whose(side)} was issued by an unknown issuer${named(issuer)}${advice(`Pass the certificate of the issuer in \`ca\`, or have ${side.isServer ? "the client" : "the server"} send the whole chain`)}`;
 
 /** One for each check that certificates go through. */
 const CERTIFICATE_CHECKS: Readonly<Record<string, Words>> = {
   CERT_HAS_EXPIRED: (side, { validTo }) =>
-    `${whose(side)} has expired${dated("it was valid until", validTo)}. It has to be renewed, unless this clock is wrong`,
+    `${whose(side)} has expired${dated("it was valid until", validTo)}${advice("It has to be renewed, unless this clock is wrong")}`,
   CERT_NOT_YET_VALID: (side, { validFrom }) =>
-    `${whose(side)} is not yet valid${dated("it will be from", validFrom)}. Is this clock right?`,
+    `${whose(side)} is not yet valid${dated("it will be from", validFrom)}${advice("Is this clock right?")}`,
   ERR_TLS_CERT_ALTNAME_INVALID: ({ hostname }, { names }) =>
-    `the certificate of the server is not for ${hostname}, but for ${names ?? "other names"}. Connect to one of these, or pass it as \`serverHostname\``,
+    `the certificate of the server is not for ${hostname}, but for ${names ?? "other names"}${advice("Connect to one of these, or pass it as `serverHostname`")}`,
   DEPTH_ZERO_SELF_SIGNED_CERT: selfSigned,
   SELF_SIGNED_CERT_IN_CHAIN: (side, { issuer }) =>
-    `the chain of ${whose(side)} ends in a root that is not trusted${named(issuer)}. If you trust it, pass the root in \`ca\``,
+    `the chain of ${whose(side)} ends in a root that is not trusted${named(issuer)}${advice("If you trust it, pass the root in `ca`")}`,
   UNABLE_TO_GET_ISSUER_CERT: unknownIssuer,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unknownIssuer,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: unknownIssuer,
@@ -66,7 +67,7 @@ const HANDSHAKE_CHECKS: readonly (readonly [RegExp, Words])[] = [
   [
     /WRONG_VERSION_NUMBER|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG|UNEXPECTED_MESSAGE|UNKNOWN_PROTOCOL|BAD_RECORD_TYPE/,
     ({ isServer }) =>
-      `expected TLS, but the ${isServer ? "client" : "server"} has sent something else. Is it the right port, and is TLS to begin at once? If not, use \`writer.startTls\``,
+      `expected TLS, but the ${isServer ? "client" : "server"} has sent something else${advice("Is it the right port, and is TLS to begin at once? If not, use `writer.startTls`")}`,
   ],
   [
     /NO_APPLICATION_PROTOCOL/,
@@ -94,7 +95,7 @@ const HANDSHAKE_CHECKS: readonly (readonly [RegExp, Words])[] = [
     /NO_SHARED_CIPHER|HANDSHAKE_FAILURE|UNRECOGNIZED_NAME|NO_SUITABLE_SIGNATURE/,
     ({ isServer }) =>
       isServer
-        ? "the sides have no cipher in common, or there is no certificate for the name that the client asks for. Pass `cert` and `key` beside `certificates`"
+        ? `the sides have no cipher in common, or there is no certificate for the name that the client asks for${advice("Pass `cert` and `key` beside `certificates`")}`
         : "the server has no certificate for this name, or the sides have no cipher in common",
   ],
   [
@@ -102,7 +103,7 @@ const HANDSHAKE_CHECKS: readonly (readonly [RegExp, Words])[] = [
     ({ isServer }) =>
       isServer
         ? "the client has closed the connection in the middle"
-        : "the server has closed the connection in the middle. Does it speak TLS on this port?",
+        : `the server has closed the connection in the middle${advice("Does it speak TLS on this port?")}`,
   ],
 ];
 

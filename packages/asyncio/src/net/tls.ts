@@ -13,7 +13,13 @@ import type {
   Server as TlsServer,
   TlsOptions as TlsServerOptions,
 } from "node:tls";
-import { argumentError, checkOptions, checkSeconds, TimeoutError } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  checkOptions,
+  checkSeconds,
+  TimeoutError,
+} from "../errors/errors.ts";
 import { realHost } from "../kernel/host.ts";
 import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
@@ -106,7 +112,7 @@ export function readCertificates(api: string, options: ServerTlsOptions): void {
     if (!(cause instanceof Error) || cause instanceof TypeError) throw cause;
     const { message, code } = cause as Error & { readonly code?: unknown };
     const error = new Error(
-      `${api} cannot use the certificate and the key in \`tls\`: ${message}. Pass the text of PEM files that belong together`,
+      `${api} cannot use the certificate and the key in \`tls\`: ${message}${advice("Pass the text of PEM files that belong together")}`,
       { cause },
     );
     throw Object.assign(error, { code });
@@ -132,7 +138,7 @@ export async function secure(
     raw.destroy();
     if (!(error instanceof TimeoutError)) throw error;
     throw new TimeoutError(
-      `the TLS handshake with ${describeAddress(below.remoteAddress)} has not ended within ${formatSeconds(handshakeDelay)}. Does the peer speak TLS there? \`handshakeDelay\` is the time it gets`,
+      `the TLS handshake with ${describeAddress(below.remoteAddress)} has not ended within ${formatSeconds(handshakeDelay)}${advice("Does the peer speak TLS there? `handshakeDelay` is the time it gets")}`,
       { cause: error.cause },
     );
   }

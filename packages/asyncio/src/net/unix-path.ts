@@ -9,7 +9,7 @@
  * link to it, in the folder for temporary files, as long as the socket is being bound.
  */
 
-import { argumentError, rangeError } from "../errors/errors.ts";
+import { advice, argumentError, rangeError } from "../errors/errors.ts";
 import { encodeText } from "../streams/encode.ts";
 import { hostError } from "../streams/network.ts";
 
@@ -51,7 +51,7 @@ export function checkUnixPath(api: string, path: string): void {
   const length = lengthOf(path);
   if (length > longest)
     throw new RangeError(
-      `${api} expects a path of at most ${longest} bytes, got one of ${length}: ${path}. Change the working directory, and pass a relative one`,
+      `${api} expects a path of at most ${longest} bytes, got one of ${length}: ${path}${advice("Change the working directory, and pass a relative one")}`,
     );
 }
 

@@ -8,7 +8,7 @@
  * one loan, or one place in line.
  */
 
-import { checkCoroutine, checkCount, InvalidStateError } from "../errors/errors.ts";
+import { advice, checkCoroutine, checkCount, InvalidStateError } from "../errors/errors.ts";
 import { render } from "../errors/render.ts";
 import { here } from "../kernel/operation.ts";
 import {
@@ -248,9 +248,8 @@ export class CapacityLimiter implements Idling {
 
   #alreadyBorrowed(api: string, borrower: object): InvalidStateError {
     const name = describeSync("CapacityLimiter", this.name);
-    return new InvalidStateError(
-      `${api} was called for ${describe(borrower)}, which has a loan of ${name} already, or waits for one. Give that back first, or name another \`borrower\``,
-    );
+    const message = `${api} was called for ${describe(borrower)}, which has a loan of ${name} already, or waits for one${advice("Give that back first, or name another `borrower`")}`;
+    return new InvalidStateError(message);
   }
 
   #describeHolders(): string {

@@ -4,7 +4,7 @@
  * what a closed sender waits to send is sent.
  */
 
-import { checkCount, InvalidStateError, rangeError } from "../errors/errors.ts";
+import { advice, checkCount, InvalidStateError, rangeError } from "../errors/errors.ts";
 import {
   type Got,
   type Operation,
@@ -68,8 +68,8 @@ export function channel<T>(
 
 /** What half of a channel was used after it had been closed. */
 function closedError<T>(half: string, { options: { description } }: Core<T>): InvalidStateError {
-  const cure = "Clone it before, for each task that uses it";
-  return new InvalidStateError(`this ${half} of ${description} is closed. ${cure}`);
+  const cure = advice("Clone it before, for each task that uses it");
+  return new InvalidStateError(`this ${half} of ${description} is closed${cure}`);
 }
 
 /** The half of a channel that items go into. Made by `channel`, and by `clone`. */

@@ -4,7 +4,7 @@
  * were used least recently, a few at most, so the cost of dropping is spread over the uses.
  */
 
-import { argumentError } from "../errors/errors.ts";
+import { advice, argumentError } from "../errors/errors.ts";
 import { isThenable } from "../errors/render.ts";
 import { LinkedList, type Links } from "../structures/linked-list.ts";
 import { clockOf } from "./clock.ts";
@@ -79,9 +79,7 @@ export class Keyed<K, V extends Idling> {
     const value = this.#make(key);
     if (typeof (value as Partial<Idling> | null | undefined)?.idle === "boolean") return value;
     const expected = "something from its function that tells whether it is `idle`";
-    const cure = isThenable(value)
-      ? "The function gives it at once: it cannot be async"
-      : undefined;
+    const cure = isThenable(value) ? advice("It gives it at once, so it cannot be async") : "";
     throw argumentError("`keyed.for`", expected, value, cure);
   }
 

@@ -1,6 +1,6 @@
 /** Loans: what a pool gives to a borrower, and takes back. */
 
-import { InvalidStateError } from "../errors/errors.ts";
+import { advice, InvalidStateError } from "../errors/errors.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Ended } from "./release.ts";
 
@@ -56,9 +56,8 @@ export class Lent<T> implements Loan<T>, Borrower {
 
   get item(): T {
     if (!this.#isBack) return this.#item.value;
-    throw new InvalidStateError(
-      `\`loan.item\` was read when the loan had been given back to ${this.#home.description}. Use it before the end of the block`,
-    );
+    const message = `\`loan.item\` was read when the loan had been given back to ${this.#home.description}${advice("Use it before the end of the block")}`;
+    throw new InvalidStateError(message);
   }
 
   discard(reason?: unknown): void {

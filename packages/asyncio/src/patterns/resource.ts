@@ -4,7 +4,7 @@
  * promise to close it: a completed wait wins, and there is no other wait in between.
  */
 
-import { argumentError, checkCoroutine, InvalidStateError } from "../errors/errors.ts";
+import { advice, argumentError, checkCoroutine, InvalidStateError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
@@ -77,7 +77,7 @@ export function resource<T>(
 
 /** @throws TypeError in the name of `api`. */
 export function checkResource(api: string, value: unknown): void {
-  const cure = "Make one with `resource(open, close)`";
+  const cure = advice("Make one with `resource(open, close)`");
   if (!(value instanceof Resource)) throw argumentError(api, "a resource", value, cure);
 }
 
@@ -138,9 +138,8 @@ export class ResourceScope {
 
   #checkOpen(call: string): void {
     if (!this.#closed) return;
-    throw new InvalidStateError(
-      `\`scope.${call}\` was called when the block of \`resources\` had ended. Await everything inside of it`,
-    );
+    const message = `\`scope.${call}\` was called when the block of \`resources\` had ended${advice("Await everything inside of it")}`;
+    throw new InvalidStateError(message);
   }
 }
 

@@ -1,6 +1,6 @@
 /** One call for all who ask for the same thing at the same time. Nothing is kept after it. */
 
-import { argumentError, checkCoroutine } from "../errors/errors.ts";
+import { advice, argumentError, checkCoroutine } from "../errors/errors.ts";
 import { here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
@@ -60,7 +60,7 @@ export function singleFlight<A extends readonly unknown[], R>(
   function keyOf(args: A): unknown {
     if (makeKey !== undefined) return makeKey(...args);
     if (args.length < 2) return args[0];
-    const cure = "Pass `{ key: (a, b) => ... }`, which says when two calls are the same";
+    const cure = advice("Pass `{ key: (a, b) => ... }`, which says when two calls are the same");
     throw argumentError(api, "a `key` for calls with several arguments", undefined, cure);
   }
 

@@ -20,7 +20,7 @@
  * idle + lent + busy + opening + closing <= max, unless `max` was lowered.
  */
 
-import { InvalidStateError } from "../errors/errors.ts";
+import { advice, InvalidStateError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
@@ -146,9 +146,8 @@ export class Stock<T> {
 
   /** Why nothing is lent any more. */
   refusal(): InvalidStateError {
-    return new InvalidStateError(
-      `\`pool.acquire\` cannot borrow from ${this.description}: it is closed. Close it when nobody needs it any more`,
-    );
+    const message = `\`pool.acquire\` cannot borrow from ${this.description}: it is closed${advice("Close it when nobody needs it any more")}`;
+    return new InvalidStateError(message);
   }
 
   /** Closes idle items whose time is over, or which are more than `max` allows. */

@@ -4,7 +4,13 @@
  * runs the one before it, in a task group where it has to do two things at a time.
  */
 
-import { argumentError, checkCount, checkSeconds, InvalidStateError } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  checkCount,
+  checkSeconds,
+  InvalidStateError,
+} from "../errors/errors.ts";
 import { here, recognised } from "../kernel/operation.ts";
 import { Queue } from "../queues/queue.ts";
 import { Rendezvous } from "../queues/rendezvous.ts";
@@ -234,7 +240,7 @@ function bodyOf<T>(
     };
   const isFunction = typeof source === "function";
   if (!isFunction && !isAsyncIterable(source) && !isIterable(source)) {
-    const cure = "Wrap a single value: `stream([value])`";
+    const cure = advice("Wrap a single value: `stream([value])`");
     const expected = "an iterable, an async iterable or a generator function";
     throw argumentError(api, expected, source, cure);
   }
@@ -261,5 +267,5 @@ function bodyOf<T>(
 function checkClosed(label: string | undefined): void {
   if (label === undefined) return;
   const what = `the generator of a stream has yielded while a scope was open in it: ${label}`;
-  throw new InvalidStateError(`${what}. Await what you have begun before \`yield\``);
+  throw new InvalidStateError(`${what}${advice("Await what you have begun before `yield`")}`);
 }

@@ -11,6 +11,7 @@
  */
 
 import {
+  advice,
   CancelledError,
   checkCoroutine,
   checkCount,
@@ -386,9 +387,8 @@ export class TaskQueue implements AsyncDisposable, Idling {
     const due = isEnding ? here().takeDue() : undefined;
     if (due !== undefined) throw new CancelledError(due);
     const found = isEnding ? "its owner is being cancelled" : "it is closed";
-    throw new InvalidStateError(
-      `${api} cannot add a job to ${describeSync("TaskQueue", this.name)}: ${found}. Add it before that, or to a queue whose owner lives longer`,
-    );
+    const message = `${api} cannot add a job to ${describeSync("TaskQueue", this.name)}: ${found}${advice("Add it before that, or to a queue whose owner lives longer")}`;
+    throw new InvalidStateError(message);
   }
 
   #describe(): string {

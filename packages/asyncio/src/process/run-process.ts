@@ -4,7 +4,7 @@
  */
 
 import type { Readable } from "node:stream";
-import { argumentError, checkSeconds, rangeError, TimeoutError } from "../errors/errors.ts";
+import { advice, argumentError, checkSeconds, rangeError, TimeoutError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
@@ -146,7 +146,7 @@ function settingsOf(options: RunProcessOptions): {
       API,
       '`stdin` to be "inherit", "ignore" or a file descriptor',
       "pipe",
-      "What it reads goes into `input`; to talk to a process, use `createSubprocessExec`",
+      advice("What it reads goes into `input`; to talk to a process, use `createSubprocessExec`"),
     );
   checkDelay("`killDelay` in seconds", killDelay);
   checkDelay("`seconds` it may take", seconds);

@@ -3,7 +3,7 @@
  */
 
 import type { SpawnOptions } from "node:child_process";
-import { argumentError, checkOptions } from "../errors/errors.ts";
+import { advice, argumentError, checkOptions } from "../errors/errors.ts";
 import type { AnyNames } from "../errors/options.ts";
 import type { ChildSpec } from "./child.ts";
 import type { Stdio, SubprocessOptions } from "./options.ts";
@@ -48,7 +48,7 @@ export function shellSpec(api: string, line: unknown, options: SubprocessOptions
 export function checkProcessOptions(api: string, options: unknown, names: AnyNames): void {
   for (const name of ["text", "encoding", "universalNewlines"])
     if (typeof options === "object" && options !== null && name in options) {
-      const cure = "Streams carry bytes: decode them, or iterate `process.stdout.lines()`";
+      const cure = advice("Streams carry bytes: decode them, or iterate `process.stdout.lines()`");
       throw argumentError(api, `no option \`${name}\``, Reflect.get(options, name), cure);
     }
   checkOptions(api, options, names);
@@ -93,7 +93,7 @@ function checkMerge(api: string): void {
       api,
       "`stderr` of its own on Windows",
       "stdout",
-      'Use "pipe" and read both',
+      advice('Use "pipe" and read both'),
     );
 }
 

@@ -1,6 +1,7 @@
 /** What a program that cannot be started fails with. */
 
 import type { SpawnOptions } from "node:child_process";
+import { advice } from "../errors/errors.ts";
 
 /** An error of the host, as Node makes them. */
 interface HostError extends Error {
@@ -36,7 +37,7 @@ function reasonOf(program: string, { cwd, env }: SpawnOptions, { code, message }
   }
   const isPath = program.includes("/");
   if (code === "ENOENT" && program.includes(" "))
-    return "there is no such program. Pass its arguments one by one, in an array";
+    return `there is no such program${advice("Pass its arguments one by one, in an array")}`;
   if (code === "ENOENT" && !isPath) {
     const isSet = (env ?? process.env).PATH !== undefined;
     return `there is no such program in ${isSet ? "PATH" : "the default PATH, and none is set"}`;

@@ -1,6 +1,6 @@
 /** Queues that give their items in another order than first in, first out. */
 
-import { argumentError, checkOptions } from "../errors/errors.ts";
+import { advice, argumentError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { type ItemStore, Queue, type QueueOptions } from "./queue.ts";
 
@@ -184,7 +184,7 @@ function compareValues(a: unknown, b: unknown): number {
       "`PriorityQueue`",
       "items of one kind: numbers, strings, dates, or arrays of these",
       kind === undefined ? a : b,
-      "Pass `{ compare: (a, b) => ... }` for other items",
+      advice("Pass `{ compare: (a, b) => ... }` for other items"),
     );
   }
   const [x, y] = [a as number, b as number]; // two of a kind can be compared by `<`

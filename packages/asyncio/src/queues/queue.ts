@@ -9,7 +9,13 @@
  * Invariants: getters wait only while the queue holds nothing; putters wait only while it is full.
  */
 
-import { argumentError, checkCount, checkOptions, InvalidStateError } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  checkCount,
+  checkOptions,
+  InvalidStateError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
@@ -111,10 +117,9 @@ export class Queue<T> {
     this.maxsize = maxsize <= 0 ? Number.POSITIVE_INFINITY : maxsize;
     checkOptions(`\`new ${this.kind}\``, options, KNOWN);
     const { name, overflow = "wait", onDrop } = options ?? {};
-    if (!OVERFLOWS.includes(overflow)) {
-      const expected = '`overflow` to be "wait", "dropOldest" or "dropNewest"';
+    const expected = '`overflow` to be "wait", "dropOldest" or "dropNewest"';
+    if (!OVERFLOWS.includes(overflow))
       throw argumentError(`\`new ${this.kind}\``, expected, overflow);
-    }
     if (onDrop !== undefined && typeof onDrop !== "function")
       throw argumentError(`\`new ${this.kind}\``, "`onDrop` as a function", onDrop);
     this.name = name;
@@ -227,9 +232,8 @@ export class Queue<T> {
   getNowait(): T {
     if (this.#items.length > 0) return this.#take();
     if (this.#end !== undefined) throw this.#shutDownError("getNowait");
-    throw new QueueEmpty(
-      `\`getNowait\` found ${this.#describe()} empty. Use \`await queue.get()\` to wait for an item`,
-    );
+    const message = `\`getNowait\` found ${this.#describe()} empty${advice("Use `await queue.get()` to wait for an item")}`;
+    throw new QueueEmpty(message);
   }
 
   /**
@@ -239,9 +243,8 @@ export class Queue<T> {
   putNowait(item: T): void {
     if (this.#end !== undefined) throw this.#shutDownError("putNowait");
     if (!this.#hasRoom()) {
-      throw new QueueFull(
-        `\`putNowait\` found ${this.#describe()} full: it holds ${this.maxsize}. Use \`await queue.put(item)\` to wait for room`,
-      );
+      const message = `\`putNowait\` found ${this.#describe()} full: it holds ${this.maxsize}${advice("Use `await queue.put(item)` to wait for room")}`;
+      throw new QueueFull(message);
     }
     this.#admit(item);
   }
@@ -266,9 +269,8 @@ export class Queue<T> {
    */
   taskDone(): void {
     if (this.#unfinished === 0) {
-      throw new InvalidStateError(
-        `\`taskDone\` was called more often than items were put into ${this.#describe()}. Call it once for each item`,
-      );
+      const message = `\`taskDone\` was called more often than items were put into ${this.#describe()}${advice("Call it once for each item")}`;
+      throw new InvalidStateError(message);
     }
     this.#finish(1);
   }

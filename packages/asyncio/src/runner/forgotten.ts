@@ -6,7 +6,7 @@
  * them, so it is not reported.
  */
 
-import type { CancelledError } from "../errors/errors.ts";
+import { advice, type CancelledError } from "../errors/errors.ts";
 import { stackOf } from "../errors/render.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { cutOperations, describeScope } from "../kernel/reports.ts";
@@ -26,7 +26,7 @@ export function reportForgotten(error: CancelledError): void {
   if (what === undefined || what === "") return;
   const scope = error.scope as Scope; // a scope has cut it off
   const { loop, task } = scope;
-  const message = `${describeScope(scope)} has ended, and a branch that nobody awaited was cut off while waiting for ${what}. Await it, or start it in a group`;
+  const message = `${describeScope(scope)} has ended, and a branch that nobody awaited was cut off while waiting for ${what}${advice("Await it, or start it in a group")}`;
   let known = places.get(loop);
   if (known === undefined) {
     known = new Set();

@@ -1,6 +1,6 @@
 /** What a run can be told. */
 
-import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
+import { advice, argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { EventLoop } from "../kernel/loop.ts";
 import { checkSignal } from "../tasks/abort.ts";
@@ -52,7 +52,12 @@ export function checkRunOptions(api: string, options: RunOptions): void {
   if (signals !== undefined && signals !== false)
     checkSignalNames(api, "`signals` to be false or an array", signals);
   if (loop !== undefined && !(loop instanceof EventLoop))
-    throw argumentError(api, "`loop` to be an event loop", loop, "Make one with `new HostLoop()`");
+    throw argumentError(
+      api,
+      "`loop` to be an event loop",
+      loop,
+      advice("Make one with `new HostLoop()`"),
+    );
   if (loop !== undefined && (debug !== undefined || cancelGrace !== undefined)) {
     throw argumentError(
       api,

@@ -12,7 +12,7 @@
  * when all that was left has ended does the call settle, or the process end by the signal.
  */
 
-import { CancelledError, InvalidStateError } from "../errors/errors.ts";
+import { advice, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { currentContext } from "../kernel/context.ts";
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
@@ -112,7 +112,7 @@ export class Session implements SignalTarget, InnerRun {
 
   getLoop(): EventLoop {
     if (this.#closing !== undefined)
-      throw new InvalidStateError("`runner` is closed. Make another");
+      throw new InvalidStateError(`\`runner\` is closed${advice("Make another")}`);
     const { debug, cancelGrace } = this.#options;
     this.#loop ??= new HostLoop({ debug, cancelGrace });
     return this.#loop;
@@ -225,7 +225,9 @@ export class Session implements SignalTarget, InnerRun {
   /** Ends what is left, and closes the loop unless it was passed in. */
   async close(): Promise<void> {
     if (this.#isRunning)
-      throw new InvalidStateError("`runner.close` was called while it runs. Await `run` first");
+      throw new InvalidStateError(
+        `\`runner.close\` was called while it runs${advice("Await `run` first")}`,
+      );
     this.#closing ??= this.#close();
     await this.#closing;
   }

@@ -12,7 +12,7 @@
  * Which of them gets a signal is decided when it comes.
  */
 
-import { argumentError } from "../errors/errors.ts";
+import { advice, argumentError } from "../errors/errors.ts";
 import { deathListeners, killDependents } from "../interop/dependents.ts";
 import { realHost } from "../kernel/host.ts";
 import { runInRoot } from "../ports/context-storage.ts";
@@ -72,7 +72,7 @@ export function checkSignalNames(api: string, expected: string, names: unknown):
   if (wrong === undefined && Array.isArray(names)) return;
   const known = Object.keys(SIGNAL_NUMBERS).join(", ");
   const cure =
-    wrong === "SIGKILL" || wrong === "SIGSTOP" ? "No process can catch that one" : undefined;
+    wrong === "SIGKILL" || wrong === "SIGSTOP" ? advice("No process can catch that one") : "";
   throw argumentError(api, `${expected} of ${known}`, wrong ?? names, cure);
 }
 

@@ -1,6 +1,6 @@
 /** Which runs are under way in this process, on which loops, and who has called them. */
 
-import { InvalidStateError } from "../errors/errors.ts";
+import { advice, InvalidStateError } from "../errors/errors.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
@@ -32,7 +32,7 @@ export function checkFree(api: string, loop: EventLoop): void {
   loop.checkOpen(api);
   if (busyLoops.has(loop))
     throw new InvalidStateError(
-      `${api} was called on a loop that is running already. Use \`createTask\` on it, or another loop`,
+      `${api} was called on a loop that is running already${advice("Use `createTask` on it, or another loop")}`,
     );
 }
 

@@ -1,6 +1,6 @@
 /** The errors of streams. */
 
-import { InvalidStateError, register } from "../errors/errors.ts";
+import { advice, InvalidStateError, register } from "../errors/errors.ts";
 import type { Scope } from "../kernel/scope.ts";
 
 /** The stream ended before a read had all it was to have. */
@@ -41,7 +41,7 @@ export class LimitOverrunError extends Error {
       ? `the separator after ${consumed} bytes`
       : `no separator in ${consumed} bytes`;
     super(
-      `${api} found ${found}, over the \`limit\` of ${limit}. Pass a higher \`limit\` to this call, or where the reader is made`,
+      `${api} found ${found}, over the \`limit\` of ${limit}${advice("Pass a higher `limit` to this call, or where the reader is made")}`,
     );
     this.consumed = consumed;
     this.limit = limit;
@@ -57,7 +57,7 @@ export function busyError(
   stream: string,
 ): InvalidStateError {
   return new InvalidStateError(
-    `${api} was called by ${describeCaller(scope)} while ${describeCaller(reading)} is reading from ${stream}. Let one task read`,
+    `${api} was called by ${describeCaller(scope)} while ${describeCaller(reading)} is reading from ${stream}${advice("Let one task read")}`,
   );
 }
 

@@ -7,7 +7,7 @@
 // biome-ignore lint/suspicious/noTsIgnore: the declarations keep it, and must compile also without the types of Node
 /** @ts-ignore */
 import type { Duplex, Readable, Writable } from "node:stream";
-import { argumentError, checkOptions } from "../errors/errors.ts";
+import { advice, argumentError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { type Connection, connectionOf } from "./connection.ts";
 import { concatenate, encodeText } from "./encode.ts";
@@ -195,7 +195,12 @@ function writerOf(stream: NodeStream | ForeignStream, options: WriterOptions): S
 function checkUnlocked(api: string, stream: WebReadable | WebWritable): void {
   const kind = isWebReadable(stream) ? "ReadableStream" : "WritableStream";
   if (stream.locked)
-    throw argumentError(api, `a ${kind} that is not locked`, stream, "Release its lock first");
+    throw argumentError(
+      api,
+      `a ${kind} that is not locked`,
+      stream,
+      advice("Release its lock first"),
+    );
 }
 
 /** The platform cancels the source of both halves when both are, and answers the first then. */
@@ -406,7 +411,7 @@ function isOutput(stream: Writable & { readonly fd?: unknown }): boolean {
 
 function checkNode(api: string, stream: Readable | Writable): void {
   if (isAdapted(stream)) {
-    const cure = "Use one reader and one writer, by `connectionFrom`";
+    const cure = advice("Use one reader and one writer, by `connectionFrom`");
     throw argumentError(api, "a stream without a reader or writer of this library", stream, cure);
   }
   const hasEnded = "readableEnded" in stream && stream.readableEnded;
@@ -417,7 +422,7 @@ function checkNode(api: string, stream: Readable | Writable): void {
 /** Node gives bytes in one way only: to listeners for "readable". */
 function checkReadable(api: string, stream: Readable): void {
   if (stream.listenerCount("readable") === 0) return;
-  const cure = "Remove it first";
+  const cure = advice("Remove it first");
   throw argumentError(api, 'a stream without a listener for "readable"', stream, cure);
 }
 

@@ -4,7 +4,13 @@
  * exact host: one chunk today is three tomorrow.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  checkOptions,
+  InvalidStateError,
+  rangeError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
@@ -274,7 +280,7 @@ export class MemoryStream implements ByteStream, Watched {
     if (this.lost !== undefined) return this.lost;
     if (!this.#hasWrittenEof) return undefined;
     return new InvalidStateError(
-      `\`stream.write\` was called after \`writeEof\` on ${this.#name}. Write first`,
+      `\`stream.write\` was called after \`writeEof\` on ${this.#name}${advice("Write first")}`,
     );
   }
 

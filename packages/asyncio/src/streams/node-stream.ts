@@ -11,7 +11,7 @@
  */
 
 import type { Readable, Writable } from "node:stream";
-import { CancelledError, InvalidStateError } from "../errors/errors.ts";
+import { advice, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import type { Watched } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
@@ -240,7 +240,7 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
     const readable = this.#readable;
     if (source.startTls === undefined || readable === undefined)
       throw new InvalidStateError(
-        `\`startTls\` was called on ${source.describe()}, which is no connection. TLS needs a socket`,
+        `\`startTls\` was called on ${source.describe()}, which is no connection${advice("TLS needs a socket")}`,
       );
     if (this.#reading.isWaiting) throw this.#reading.busyError(scope);
     // TLS would wait for an end that was seen before it came.

@@ -9,7 +9,13 @@
  * in the time of an attempt is read first, up to half as much again.
  */
 
-import { argumentError, checkOptions, InvalidStateError, rangeError } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  checkOptions,
+  InvalidStateError,
+  rangeError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { isThenable } from "../errors/render.ts";
 import { openScope } from "../kernel/operation.ts";
@@ -247,7 +253,7 @@ export class ParserInput {
     if (!isThenable(value)) return value;
     value.then(undefined, ignore); // it may have met `MORE`
     this.#needed = 0;
-    const cure = "It takes what is there, and is called again when there is more";
+    const cure = advice("It takes what is there, and is called again when there is more");
     throw argumentError(api, "a parser that is no async function", value, cure);
   }
 
@@ -294,7 +300,7 @@ export class ParserInput {
   #checkOpen(): void {
     if (this.#isOpen) return;
     throw new InvalidStateError(
-      "the input of a parser was used after the parser had ended. Take from it in the parser alone",
+      `the input of a parser was used after the parser had ended${advice("Take from it in the parser alone")}`,
     );
   }
 }

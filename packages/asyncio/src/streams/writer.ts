@@ -11,6 +11,7 @@
  */
 
 import {
+  advice,
   argumentError,
   CancelledError,
   checkOptions,
@@ -194,7 +195,7 @@ export class StreamWriter implements AsyncDisposable {
   writeEof(): void {
     if (!this.canWriteEof())
       throw new InvalidStateError(
-        "`writer.writeEof` was called on a stream whose sides cannot be ended alone. Use `close`",
+        `\`writer.writeEof\` was called on a stream whose sides cannot be ended alone${advice("Use `close`")}`,
       );
     this.#hasWrittenEof = true;
     this.#stream.writeEof();
@@ -283,11 +284,11 @@ export class StreamWriter implements AsyncDisposable {
     const stream = this.#stream;
     if (this.#isClosed || this.#hasWrittenEof)
       throw new InvalidStateError(
-        `${api} was called after \`${this.#isClosed ? "close" : "writeEof"}\`. TLS needs both directions`,
+        `${api} was called after \`${this.#isClosed ? "close" : "writeEof"}\`${advice("TLS needs both directions")}`,
       );
     if (stream.startTls === undefined)
       throw new InvalidStateError(
-        `${api} was called on a stream in memory, which carries plain bytes. TLS needs a socket: leave it out there`,
+        `${api} was called on a stream in memory, which carries plain bytes${advice("TLS needs a socket: leave it out there")}`,
       );
     if (this.#isStartingTls)
       throw new InvalidStateError(`${api} was called while another call of it is at work`);
@@ -342,7 +343,7 @@ export class StreamWriter implements AsyncDisposable {
     const { lost, isClosing = false } = this.#stream;
     if (this.#isClosed || this.#hasWrittenEof) {
       const call = this.#isClosed ? "close" : "writeEof";
-      const message = `\`writer.write\` was called after \`${call}\`. Write first`;
+      const message = `\`writer.write\` was called after \`${call}\`${advice("Write first")}`;
       return refused(scope, "StreamWriter.write", lost ?? new InvalidStateError(message));
     }
     if (lost !== undefined)
@@ -362,7 +363,7 @@ export class StreamWriter implements AsyncDisposable {
     const future = new Future<never>(); // its failure is reported if it is not awaited: the bytes are not taken
     future.setException(
       new InvalidStateError(
-        `\`writer.write\` was called by ${describeCaller(scope)} while a write of ${describeCaller(other)} waits for room. Let one task write, or put a Lock round it`,
+        `\`writer.write\` was called by ${describeCaller(scope)} while a write of ${describeCaller(other)} waits for room${advice("Let one task write, or put a Lock round it")}`,
       ),
     );
     return future;

@@ -6,7 +6,7 @@
  * Invariant: somebody waits only while the lock is held.
  */
 
-import { checkCoroutine, checkOptions, InvalidStateError } from "../errors/errors.ts";
+import { advice, checkCoroutine, checkOptions, InvalidStateError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
@@ -174,10 +174,10 @@ export class Lock {
     const name = describeSync("Lock", this.name);
     if (holding?.task === undefined || task === undefined)
       throw new InvalidStateError(
-        `${api} needs ${name} to be held, but it is free. Acquire it first`,
+        `${api} needs ${name} to be held, but it is free${advice("Acquire it first")}`,
       );
     const message = `${api} was called by ${task.describe()}, but ${name} is held by ${holding.task.describe()}`;
-    throw new InvalidStateError(`${message}. Only its holder releases a lock`);
+    throw new InvalidStateError(`${message}${advice("Only its holder releases a lock")}`);
   }
 
   /** @internal Releases the lock if it is still this acquisition that holds it. */

@@ -7,7 +7,7 @@
  * Invariant: the first in line wants more than is free.
  */
 
-import { checkCoroutine, checkCount, InvalidStateError } from "../errors/errors.ts";
+import { advice, checkCoroutine, checkCount, InvalidStateError } from "../errors/errors.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { type Operation, operation, type Place, type Selectable } from "../kernel/selectable.ts";
@@ -258,7 +258,7 @@ export class BoundedSemaphore extends Semaphore {
     checkPermits("`semaphore.release`", count, 1);
     if (this.value + count > this.permits) {
       throw new InvalidStateError(
-        `\`release\` of ${this.describe()} came once too often: all ${this.permits} permits are back. Release once for each acquire`,
+        `\`release\` of ${this.describe()} came once too often: all ${this.permits} permits are back${advice("Release once for each acquire")}`,
       );
     }
     super.release(count);

@@ -3,7 +3,7 @@
  * them (structures/context-values.ts).
  */
 
-import { checkOptions } from "../errors/errors.ts";
+import { advice, checkOptions } from "../errors/errors.ts";
 import { currentContext } from "../kernel/context.ts";
 import type { Context } from "../structures/context-values.ts";
 import { callbackVariables, noticeVariable } from "./callback-variables.ts";
@@ -47,7 +47,7 @@ export class ContextVar<T> {
   readonly #default: { readonly value: T } | undefined;
 
   constructor(name: string, options?: { default: T }) {
-    checkOptions("`new ContextVar`", options, { default: 1 }, "Write `{ default: ... }`");
+    checkOptions("`new ContextVar`", options, { default: 1 }, advice("Write `{ default: ... }`"));
     addWatch(callbackVariables);
     this.name = name;
     this.#default =
@@ -64,7 +64,7 @@ export class ContextVar<T> {
     if (context.has(variable)) return context.get(this) as T; // present, so it is a T
     if (fallback.length > 0) return fallback[0] as T; // length > 0
     if (this.#default !== undefined) return this.#default.value;
-    const message = `ContextVar ${JSON.stringify(this.name)} has no value here. Set it, pass \`get\` a fallback, or give the variable a default`;
+    const message = `ContextVar ${JSON.stringify(this.name)} has no value here${advice("Set it, pass `get` a fallback, or give the variable a default")}`;
     throw Object.assign(new ReferenceError(message), { code: "ERR_ASYNCIO_CONTEXT_VAR_UNSET" });
   }
 

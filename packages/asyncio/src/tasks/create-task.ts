@@ -1,6 +1,12 @@
 /** Starting tasks, and asking which there are. */
 
-import { argumentError, checkCoroutine, checkOptions, checkSeconds } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  checkCoroutine,
+  checkOptions,
+  checkSeconds,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
@@ -30,7 +36,12 @@ export function checkTaskOptions(api: string, options: TaskOptions | undefined):
   checkOptions(api, options, KNOWN);
   const { cancelGrace = 0, context, signal } = options;
   if (context !== undefined && !(context instanceof Context))
-    throw argumentError(api, "`context` to be a Context", context, "Make one with `copyContext()`");
+    throw argumentError(
+      api,
+      "`context` to be a Context",
+      context,
+      advice("Make one with `copyContext()`"),
+    );
   checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
   checkSignalType(api, signal);
 }

@@ -1,11 +1,12 @@
 /**
  * Deadlocks: nothing is left that could wake a task, and main has not ended. The runner and the
  * loops of tests find out; here is what they say about it. Waits that know whom they depend on
- * (`waitsOn` of their subject) show the circle.
+ * (`waitsOn` of their subject) show the circle (circle.ts).
  */
 
 import { register } from "../errors/errors.ts";
 import type { Task } from "../kernel/task.ts";
+import { circleAmong } from "./circle.ts";
 import { condense } from "./condense.ts";
 
 /**
@@ -43,34 +44,4 @@ export function deadlockOf(
 ): DeadlockError<Task<unknown>> {
   const circle = circleAmong(tasks).map((task) => JSON.stringify(task.getName()));
   return new DeadlockError(tasks, descriptions, circle);
-}
-
-/**
- * Tasks each of which waits for the next one, the first of them again at the end; empty if there is
- * no such circle.
- */
-function circleAmong(tasks: readonly Task<unknown>[]): Task<unknown>[] {
-  const places = new Map<Task<unknown>, number>(); // in the path; -1 once all that a task waits for was followed
-  for (const start of tasks) {
-    const path = places.has(start) ? [] : [{ task: start, rest: holdersOf(start) }];
-    places.set(start, places.get(start) ?? 0);
-    for (let step = path.at(-1); step !== undefined; step = path.at(-1)) {
-      const next = step.rest.pop();
-      const place = next === undefined ? undefined : places.get(next);
-      if (next === undefined) {
-        places.set(step.task, -1);
-        path.pop();
-      } else if (place === undefined) {
-        places.set(next, path.length);
-        path.push({ task: next, rest: holdersOf(next) });
-      } else if (place >= 0) return [...path.slice(place).map(({ task }) => task), next];
-    }
-  }
-  return [];
-}
-
-/** Last first: the walk takes them from the end. */
-function holdersOf(task: Task<unknown>): Task<unknown>[] {
-  const waits = task.scope.parkedWaits();
-  return waits.flatMap((wait) => [...wait.waitsOn()]).reverse();
 }

@@ -5,6 +5,7 @@
  * is first. A task that was cancelled or has failed had no time to use it.
  */
 
+import type { Advice } from "../errors/advice.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
 import type { Task } from "../kernel/task.ts";
@@ -17,7 +18,7 @@ export interface Expectation {
 
 class Forgotten implements Expectation {
   readonly #what: string;
-  readonly #cure: string;
+  readonly #cure: Advice;
   readonly #loop: EventLoop;
   readonly #task: Task<unknown> | undefined;
   /** Must not keep it alive. */
@@ -28,7 +29,7 @@ class Forgotten implements Expectation {
   constructor(
     thing: object,
     what: string,
-    cure: string,
+    cure: Advice,
     { loop, task }: Pick<ReturnType<typeof here>, "loop" | "task">,
     place: { stack?: string },
   ) {
@@ -64,7 +65,7 @@ class Forgotten implements Expectation {
     if (known.has(place)) return;
     known.add(place);
     this.#loop.callExceptionHandler({
-      message: `${this.#what} ${when}. ${this.#cure}`,
+      message: `${this.#what} ${when}${this.#cure}`,
       task: this.#task,
       sourceTraceback: place,
     });
@@ -89,7 +90,7 @@ export function expectUse(
   thing: object,
   api: (...args: never[]) => unknown,
   what: string,
-  cure: string,
+  cure: Advice,
 ): Expectation {
   const scope = here();
   const forgotten = new Forgotten(thing, what, cure, scope, placeAbove(api));

@@ -7,7 +7,8 @@
  * ones, and the call goes on waiting until they have ended (F22).
  */
 
-import { argumentError, CancelledError, checkOptions } from "../errors/errors.ts";
+import type { Advice } from "../errors/advice.ts";
+import { advice, argumentError, CancelledError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { isThenable } from "../errors/render.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
@@ -116,10 +117,12 @@ function checkAwaitables(awaitables: unknown[], options: unknown): Promise<never
 }
 
 /** Lists and options have one place. */
-function cureFor(found: unknown): string | undefined {
-  if (isIterable(found)) return "A list goes alone: `gather([...list])`";
-  if (typeof found !== "object" || found === null) return undefined;
-  return "With options, put the others into an array: `gather([a, b], { returnExceptions: true })`";
+function cureFor(found: unknown): Advice {
+  if (isIterable(found)) return advice("A list goes alone: `gather([...list])`");
+  if (typeof found !== "object" || found === null) return "";
+  return advice(
+    "With options, put the others into an array: `gather([a, b], { returnExceptions: true })`",
+  );
 }
 
 class Gathering {

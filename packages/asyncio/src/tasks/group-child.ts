@@ -1,6 +1,6 @@
 /** The children of a task group: a task in its group, and one that is being started. */
 
-import { InvalidStateError } from "../errors/errors.ts";
+import { advice, InvalidStateError } from "../errors/errors.ts";
 import type { FutureListener } from "../kernel/future.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
@@ -81,7 +81,7 @@ export class Starting<V> {
   started(value: V): void {
     if (this.isStarted)
       throw new InvalidStateError(
-        "`started` was called twice. Call it once, when the task is ready",
+        `\`started\` was called twice${advice("Call it once, when the task is ready")}`,
       );
     this.isStarted = true;
     this.wait.resume(value);
@@ -94,7 +94,7 @@ export class Starting<V> {
     else
       this.wait.fail(
         new InvalidStateError(
-          `${child.describe()} has ended without calling \`started\`. Call it once the task is ready`,
+          `${child.describe()} has ended without calling \`started\`${advice("Call it once the task is ready")}`,
         ),
       );
   }
@@ -117,6 +117,6 @@ export function cannotStart(
 ): InvalidStateError {
   const what = child === "" ? "a task" : JSON.stringify(child);
   const why = hasEnded ? "has ended" : "is being cancelled";
-  const cure = "Start it before that, or in a group that lives longer";
-  return new InvalidStateError(`${api} cannot start ${what}: ${group} ${why}. ${cure}`);
+  const cure = advice("Start it before that, or in a group that lives longer");
+  return new InvalidStateError(`${api} cannot start ${what}: ${group} ${why}${cure}`);
 }

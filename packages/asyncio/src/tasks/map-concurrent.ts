@@ -14,7 +14,13 @@
  * taken.
  */
 
-import { argumentError, CancelledError, checkCount, checkOptions } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  CancelledError,
+  checkCount,
+  checkOptions,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { stackAbove } from "../errors/render.ts";
 import { currentContext } from "../kernel/context.ts";
@@ -157,7 +163,7 @@ class Mapping<T, R> implements ConcurrentMap<R> {
     this.#ordered = ordered;
     this.#failures = failures;
     const what = "`mapConcurrent` has done nothing: nobody had asked for a result";
-    const cure = "Use `for await`, or await its `toArray()` or `forEach(...)`";
+    const cure = advice("Use `for await`, or await its `toArray()` or `forEach(...)`");
     this.#expectation = expectUse(this, mapConcurrent, what, cure);
     if (here().loop.debug) creationSites.set(this, stackAbove(mapConcurrent));
   }
@@ -338,10 +344,7 @@ class Mapping<T, R> implements ConcurrentMap<R> {
     this.#put(index, new Failure(error));
   }
 
-  /**
-   * Cancels those that work on later items, or look for one. Each is looked at once: all of many
-   * thousands may fail.
-   */
+  /** Cancels those on later items, or looking for one; each once, for thousands may fail. */
   #cancelAfter(index: number): void {
     const placeOf = (worker: Worker): number =>
       worker.index < 0 ? Number.POSITIVE_INFINITY : worker.index;
@@ -363,10 +366,9 @@ class Mapping<T, R> implements ConcurrentMap<R> {
     if (this.#workers.size > 0) return;
     this.#isEnded = true;
     const failures = this.#failures?.splice(0) ?? [];
-    if (failures.length > 0) {
-      const error = new ExceptionGroup("items of a map have failed", failures);
-      this.#put(this.#read++, new Failure(error));
-    }
+    const title = "items of a map have failed";
+    if (failures.length > 0)
+      this.#put(this.#read++, new Failure(new ExceptionGroup(title, failures)));
     if (this.#source?.isOpen !== true) this.#deliver();
     else {
       this.#isClosing = true;

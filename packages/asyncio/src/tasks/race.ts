@@ -7,6 +7,7 @@
  */
 
 import {
+  advice,
   argumentError,
   CancelledError,
   checkCoroutine,
@@ -128,7 +129,7 @@ class Branches {
     } else if (loop.debug && mayBeMissed(ending.value)) {
       const held = isHeld(ending.value) ? ", and what it has to give back is still held" : "";
       loop.callExceptionHandler({
-        message: `${branch} has given a value after another one had won: it is lost${held}. Take in one branch only, or give it back there when it was too late`,
+        message: `${branch} has given a value after another one had won: it is lost${held}${advice("Take in one branch only, or give it back there when it was too late")}`,
         task,
         sourceTraceback: creationSites.get(this.#join),
       });

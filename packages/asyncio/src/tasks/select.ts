@@ -6,7 +6,7 @@
  * taken nothing, and nothing is handed to a place of a choice that is decided.
  */
 
-import { argumentError, checkOptions, rangeError } from "../errors/errors.ts";
+import { advice, argumentError, checkOptions, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { Future, type FutureListener } from "../kernel/future.ts";
 import { realHost } from "../kernel/host.ts";
@@ -302,7 +302,9 @@ function readCases(given: unknown): Choosable[] {
   const delays: Choosable[] = [];
   for (const name of Object.keys(given)) {
     if (!isList && /^(0|[1-9]\d*)$/.test(name)) {
-      const cure = `Objects have such keys in another order than they are written: pass an array, or call it "_${name}"`;
+      const cure = advice(
+        `Objects have such keys in another order than they are written: pass an array, or call it "_${name}"`,
+      );
       throw argumentError("`select`", "names of cases that are no numbers", name, cure);
     }
     const one = (given as Record<string, unknown>)[name];
@@ -324,8 +326,8 @@ function operationOf(one: unknown): Operation<unknown> {
   if (typeof make === "function") return make.call(one as Selectable<unknown>);
   const isRunning = typeof (one as { then?: unknown } | null)?.then === "function";
   const cure = isRunning
-    ? "A promise is running already: pass the queue or the lock itself, or a task"
-    : undefined;
+    ? advice("A promise is running already: pass the queue or the lock itself, or a task")
+    : "";
   const expected = "each case to be a queue, a lock or the like, a task, a number of seconds";
   throw argumentError("`select`", expected, one, cure);
 }

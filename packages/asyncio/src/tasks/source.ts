@@ -8,7 +8,7 @@
  * return, and has as long as a grace period to answer.
  */
 
-import { CancelledError } from "../errors/errors.ts";
+import { advice, CancelledError } from "../errors/errors.ts";
 import { isThenable } from "../errors/render.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { ignore } from "../kernel/settlers.ts";
@@ -117,7 +117,7 @@ export class Source<T> {
     if (hasAnswered) return;
     destroy(this.#items);
     loop.callExceptionHandler({
-      message: `the source of \`${this.#reader}\` has not answered ${formatSeconds(seconds)} after it was told to close, and was left alone: what it holds may stay open. Wrap what it waits for in \`cancellable\``,
+      message: `the source of \`${this.#reader}\` has not answered ${formatSeconds(seconds)} after it was told to close, and was left alone: what it holds may stay open${advice("Wrap what it waits for in `cancellable`")}`,
       task: scope.task,
       sourceTraceback: this.#createdAt,
     });

@@ -17,6 +17,7 @@
  */
 
 import {
+  advice,
   argumentError,
   CancelledError,
   checkCoroutine,
@@ -137,7 +138,7 @@ export class TaskGroup<R = unknown> {
 
   /** @internal Groups are made by `taskGroup`. */
   constructor(options: TaskGroupOptions) {
-    const cure = "Use `taskGroup(async (group) => ...)`";
+    const cure = advice("Use `taskGroup(async (group) => ...)`");
     if (options === undefined) throw argumentError("`new TaskGroup`", "options", options, cure);
     const { limit = Number.POSITIVE_INFINITY, name, signal, onError = "cancel" } = options;
     this.name = name;
@@ -343,9 +344,7 @@ export class TaskGroup<R = unknown> {
     if (child === this.#firstHeld) this.#firstHeld = child.next;
     this.#children.remove(child);
     if (starting !== undefined && !starting.isStarted) starting.ended(task);
-    else if (task.state === "rejected") {
-      this.#failures.childFailed(place, task);
-    }
+    else if (task.state === "rejected") this.#failures.childFailed(place, task);
     this.#admit();
     this.endJoin();
   }

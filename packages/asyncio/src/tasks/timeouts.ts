@@ -5,6 +5,7 @@
  */
 
 import {
+  advice,
   checkCoroutine,
   checkOptions,
   checkSeconds,
@@ -334,7 +335,7 @@ export class CancelScope {
     checkCoroutine("`CancelScope.run`", body);
     if (this.#scope !== undefined)
       throw new InvalidStateError(
-        "`CancelScope.run` was called twice. A scope is for one body: make another",
+        `\`CancelScope.run\` was called twice${advice("A scope is for one body: make another")}`,
       );
     const { shield, cancelGrace, signal } = this.#options;
     const parent = here();

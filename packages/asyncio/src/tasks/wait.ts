@@ -5,6 +5,7 @@
  */
 
 import {
+  advice,
   argumentError,
   CancelledError,
   checkOptions,
@@ -87,7 +88,7 @@ function checkFutures<F extends Future<unknown>>(api: string, futures: Iterable<
         api,
         "tasks and futures",
         item,
-        "Start it with `createTask(() => ...)` first",
+        advice("Start it with `createTask(() => ...)` first"),
       );
   }
   return all;
@@ -154,8 +155,8 @@ export async function waitFor<T>(
 ): Promise<T> {
   if (!(work instanceof Future) && typeof work !== "function") {
     const cure = isThenable(work)
-      ? "A promise could not be cancelled: write waitFor(() => work(), seconds)"
-      : undefined;
+      ? advice("A promise could not be cancelled: write waitFor(() => work(), seconds)")
+      : "";
     throw argumentError(
       "`waitFor`",
       "a task, a future or a function that returns a promise",

@@ -13,7 +13,7 @@
  * Who is told apart? Tasks. Branches of one task (a bare Promise.all) look like one.
  */
 
-import { argumentError, checkCoroutine, checkOptions } from "../errors/errors.ts";
+import { advice, argumentError, checkCoroutine, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import { nameOfFlow } from "./decider.ts";
@@ -296,7 +296,12 @@ const TRACKED: Names<TrackedOptions<unknown>> = { name: 1, invariant: 1 };
  */
 export function tracked<T extends object>(target: T, options: TrackedOptions<T> = {}): T {
   if (typeof target !== "object" || target === null)
-    throw argumentError("`tracked`", "an object", target, "For a single value there is `cell`");
+    throw argumentError(
+      "`tracked`",
+      "an object",
+      target,
+      advice("For a single value there is `cell`"),
+    );
   checkOptions("`tracked`", options, TRACKED);
   const { name = "an object", invariant } = options;
   if (invariant !== undefined) checkCoroutine("`tracked`", invariant);

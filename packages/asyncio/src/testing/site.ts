@@ -9,8 +9,8 @@ const stackErrors = Error as unknown as StackErrors; // V8's control of stacks; 
 /**
  * The library's own folders: Deno finds its way from dist/ to src/ by the source maps. Taken from a
  * stack, since there is no `import.meta` where a framework makes CommonJS of this: this code is in
- * src/testing/site.ts, and dist/testing.js. In a bundle the library has no folder, and shows in
- * tables.
+ * src/testing/site.ts, dist/testing.js and dist/production/testing.js. In a bundle the library has
+ * no folder, and shows in tables.
  */
 const homes: readonly string[] = homesIn(new Error().stack ?? "");
 /** Enough to get out of the library. */
@@ -45,7 +45,7 @@ export function firstSite(stack: string): string {
 
 function homesIn(stack: string): string[] {
   const [, home] =
-    /((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/])[^\n()]*?)(?:src[\\/]testing[\\/]site|dist[\\/]testing)\./.exec(
+    /((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/])[^\n()]*?)(?:src[\\/]testing[\\/]site|dist[\\/](?:production[\\/])?testing)\./.exec(
       stack,
     ) ?? [];
   if (home === undefined) return [];

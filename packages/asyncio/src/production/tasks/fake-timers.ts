@@ -1,0 +1,3 @@
+/** For tasks/fake-timers.ts: fake timers are a matter of tests. */
+
+export function noticeFakeTimers(): void {}
