@@ -40,9 +40,9 @@ const counts = new Set(
     "failedHandshakes gid highWaterMark index interleave iterations jobs length limit loss " +
     "lowWaterMark max maxConnections maxMemoryMb maxQueue maxsize maxSteps maxTasksPerWorker " +
     "maxWorkers megabytes min minWorkers missed most nWaiting parties permits pid places port " +
-    "position priority probes queued queueSize ratio receiveBufferSize receivers receiving " +
-    "replaced replay returncode running runs schedule schedules seed sendBufferSize senders " +
-    "sending share size steps uid unsent value weight"
+    "position priority probes queued queueSize ratio receiveBufferSize replaced replay " +
+    "returncode running runs schedule schedules seed sendBufferSize share size steps uid unsent " +
+    "value weight"
   ).split(" "),
 );
 

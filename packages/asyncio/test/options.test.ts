@@ -159,6 +159,7 @@ const others: Record<string, string> = {
   "Network.listen": "for networks of one's own: `startServer` has looked at the options",
   "Network.openDatagramPort": "for networks of one's own: `createDatagramEndpoint` has looked",
   "SimulatedHost.openDatagramPort": "`createDatagramEndpoint` has looked at the options",
+  "new Resource": "made by `resource` alone",
   "new Server": "made by `startServer` alone",
   "new Task": "made by `createTask` alone",
   "new TaskGroup": "made by `taskGroup` alone",
