@@ -6,6 +6,7 @@ import { globSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, test } from "node:test";
 import { root } from "./install.mjs";
+import { outcomeOf } from "./outcome.mjs";
 import { withoutAdvice } from "./production.mjs";
 
 const source = join(root, "packages/asyncio/src");
@@ -45,10 +46,10 @@ describe("what the production build leaves out", () => {
 describe("programs on the production build", () => {
   for (const program of globSync("*.mjs", { cwd: portable })) {
     test(`all tests of ${basename(program)} that run everywhere`, async () => {
-      const { status, output } = await run([join(portable, program)]);
+      const { code, output } = await run([join(portable, program)]);
 
       assert.match(output, /^# \d+ passed, 0 failed$/m);
-      assert.equal(status, 0);
+      assert.equal(code, 0);
     });
   }
 
@@ -88,7 +89,7 @@ describe("programs on the production build", () => {
   });
 
   test("a failure that nobody has looked at is reported: whose it is, its stack, its cause", async () => {
-    const { status, output } = await runText(`
+    const { code, output } = await runText(`
       await asyncio.run(async () => {
         const work = async () => {
           throw new Error("out of paper", { cause: new Error("no trees") });
@@ -103,7 +104,7 @@ describe("programs on the production build", () => {
     );
     assert.match(output, /Error: out of paper\n +at work \(/);
     assert.match(output, /caused by\n +Error: no trees\n +at work \(/);
-    assert.equal(status, 0);
+    assert.equal(code, 0);
   });
 
   test("errors of a group are all in its report", async () => {
@@ -122,7 +123,7 @@ describe("programs on the production build", () => {
   });
 
   test("a deadlock ends main, whose cleanup runs, and says which tasks wait", async () => {
-    const { status, output } = await runText(`
+    const { code, output } = await runText(`
       const lock = new asyncio.Lock({ name: "db" });
       await asyncio.run(async () => {
         await lock.acquire();
@@ -136,7 +137,7 @@ describe("programs on the production build", () => {
       /DeadlockError: .*\n +task "main" is waiting for .*"db".*\n +task "reader" is waiting for .*"ready"/,
     );
     assert.match(output, /ERR_ASYNCIO_DEADLOCK/);
-    assert.equal(status, 1);
+    assert.equal(code, 1);
   });
 
   test("a signal cancels main, and the process ends by it", async () => {
@@ -187,14 +188,5 @@ function run(args) {
     killSignal: "SIGKILL",
     env: { ...process.env, NO_COLOR: "1", NODE_OPTIONS: "" },
   });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text) => {
-      output += text;
-    });
-  }
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (status, signal) => resolve({ status, signal, output }));
-  });
+  return outcomeOf(child);
 }

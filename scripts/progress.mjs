@@ -9,6 +9,7 @@
 import { spawn } from "node:child_process";
 import { writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { outcomeOf } from "./outcome.mjs";
 
 const intervalSeconds = 10;
 
@@ -28,17 +29,8 @@ export async function runWithProgress(label, command, args, { seconds, ...option
   const stop = reportProgress(() => `${label} is at work`);
   const limit = seconds === undefined ? {} : { timeout: seconds * 1000, killSignal: "SIGKILL" };
   const child = spawn(command, args, { ...options, ...limit });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding("utf8").on("data", (chunk) => {
-      output += chunk;
-    });
-  }
   try {
-    return await new Promise((resolve, reject) => {
-      child.on("error", reject);
-      child.on("close", (code, signal) => resolve({ code, signal, output }));
-    });
+    return await outcomeOf(child);
   } finally {
     stop();
   }

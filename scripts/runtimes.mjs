@@ -12,6 +12,7 @@ import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { buildLibrary } from "./build.mjs";
 import { ensureInstalled, root, SetupError } from "./install.mjs";
+import { outcomeOf } from "./outcome.mjs";
 import { reportProgress } from "./progress.mjs";
 import { printTable } from "./table.mjs";
 
@@ -152,16 +153,7 @@ function start({ binary, args = [], argsFor }, program) {
       DO_NOT_TRACK: "1",
     },
   });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (chunk) => {
-      output += chunk;
-    });
-  }
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code, signal) => resolve({ code, signal, output }));
-  });
+  return outcomeOf(child);
 }
 
 // A failure's message may go on over several lines, up to the next result.

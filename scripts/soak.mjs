@@ -22,6 +22,7 @@ import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { root } from "./install.mjs";
+import { outcomeOf } from "./outcome.mjs";
 import { reportProgress } from "./progress.mjs";
 import { printTable } from "./table.mjs";
 import { findTestFiles, prepareFor } from "./unit-tests.mjs";
@@ -180,7 +181,7 @@ async function soak() {
 }
 
 // The reporter that is meant for people prints its failures at the end, whole.
-function runJob(job, running) {
+async function runJob(job, running) {
   const startedAt = performance.now();
   const env = { ...process.env, CI: "true", NO_COLOR: "1" };
   for (const [name, value] of Object.entries(job.env)) env[name] = String(value);
@@ -192,23 +193,13 @@ function runJob(job, running) {
   });
   running.add(child);
   const limit = setTimeout(killAll, secondsEach * 1000, child);
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text) => {
-      output += text;
-    });
-  }
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      running.delete(child);
-      clearTimeout(limit);
-      const seconds = (performance.now() - startedAt) / 1000;
-      const count = (name) => Number(new RegExp(`^ℹ ${name} (\\d+)$`, "m").exec(output)?.[1] ?? 0);
-      const [passed, skipped] = [count("pass"), count("skipped")];
-      resolve({ ...job, seconds, output, signal, passed, skipped, failed: code !== 0 });
-    });
-  });
+  const { code, signal, output } = await outcomeOf(child);
+  running.delete(child);
+  clearTimeout(limit);
+  const seconds = (performance.now() - startedAt) / 1000;
+  const count = (name) => Number(new RegExp(`^ℹ ${name} (\\d+)$`, "m").exec(output)?.[1] ?? 0);
+  const [passed, skipped] = [count("pass"), count("skipped")];
+  return { ...job, seconds, output, signal, passed, skipped, failed: code !== 0 };
 }
 
 // The process, and what it has started in its group.
