@@ -6,7 +6,7 @@
 import type { CancelSource } from "../errors/errors.ts";
 import { advice, argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { stackAbove } from "../errors/render.ts";
-import { Context } from "../structures/context-values.ts";
+import { Context, type ContextValues } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { currentContext, currentScope, runInScope } from "./context.ts";
 import { cancelIfDue } from "./delivery.ts";
@@ -64,21 +64,21 @@ export class Task<T> extends Future<T> {
     super({ loop });
     this.#name = options.name === undefined ? ++loop.unnamed : String(options.name);
     if (loop.debug) creationSites.set(this, stackAbove(Task));
-    if (options !== later) this.launch(coroutine, options, held);
-  }
-  /** @internal The rest of it, in the async context of the creator. */
-  launch(coroutine: Coroutine<T>, options: TaskOptions, held = false): void {
+    if (options === later) return;
     const { context, cancelGrace, signal, eagerStart } = options;
-    const values = context ?? currentContext().values;
-    const loop = this.getLoop();
-    this.scope = new Scope(loop, { label: "task", context: values, task: this, cancelGrace });
-    loop.tasks.add(this);
+    this.setUp(context ?? currentContext().values, cancelGrace);
     const isAborted = signal?.aborted === true;
     const isEager = eagerStart === true && !held && !isAborted;
     if (held || isAborted) this.gate = new Gate(this.scope);
     if (isEager && Context.entered === undefined) runInScope(this.scope, call, coroutine);
     else begin(this, coroutine, isEager);
     if (isAborted) this.cancelFor("abort", signal?.reason); // the gate stays closed: it does not start
+  }
+  /** @internal Gives it a scope, and a place among the live tasks. */
+  setUp(context: Context | ContextValues, cancelGrace?: number): void {
+    const loop = this.getLoop();
+    this.scope = new Scope(loop, { label: "task", context, task: this, cancelGrace });
+    loop.tasks.add(this);
   }
   /** @internal Makes the body run in the next iteration. */ start(): void {
     if (this.gate !== undefined) this.getLoop().enqueue(this.gate);

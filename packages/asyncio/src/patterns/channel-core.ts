@@ -15,8 +15,9 @@ import { DONE } from "./perform.ts";
 import { tell } from "./reports.ts";
 
 /**
- * The figures of a channel: how many items it holds and may hold, halves that are open, tasks that
- * wait to send and to receive, and items that nobody got.
+ * The figures of a channel. `size` and `capacity` are how many items it holds and may hold,
+ * `senders` and `receivers` the halves that are open, `sending` and `receiving` the tasks that wait
+ * for it, and `dropped` the items that nobody got.
  */
 export type ChannelStatistics = Readonly<
   Record<

@@ -14,7 +14,7 @@ import type { Cancellation } from "../kernel/cancellation.ts";
 import { currentContext, type Kept, keepContext, runInScope } from "../kernel/context.ts";
 import type { FutureState } from "../kernel/future.ts";
 import { here, recognised } from "../kernel/operation.ts";
-import { Scope } from "../kernel/scope.ts";
+import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, call, later, Task, type TaskOptions } from "../kernel/task.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
 import { formatSeconds } from "../structures/timers.ts";
@@ -88,9 +88,7 @@ export class Job<T> extends Task<T> {
   override start(): void {
     const { context: given, cancelGrace } = this.details;
     const context = given ?? (this.#variables as ContextValues); // it is there until it begins
-    const loop = this.getLoop();
-    this.scope = new Scope(loop, { label: "task", context, task: this, cancelGrace });
-    loop.tasks.add(this);
+    this.setUp(context, cancelGrace);
     this.scope.heed(this.owner);
   }
 
