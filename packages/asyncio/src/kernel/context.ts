@@ -8,7 +8,11 @@ import { joinCopies, noticeOtherCopies } from "../ports/copies.ts";
 import { Context } from "../structures/context-values.ts";
 import type { Scope } from "./scope.ts";
 
-const { AsyncLocalStorage, AsyncResource } = contextHooks();
+type Hooks = ReturnType<typeof contextHooks>;
+const hooks = contextHooks();
+const { AsyncLocalStorage } = hooks;
+/** Keeps the context in which it was made. */
+export const AsyncResource: Hooks["AsyncResource"] = hooks.AsyncResource;
 const storage = new AsyncLocalStorage<Scope>();
 /** The current scope, for code of ours: a scope of another copy of the library is no mistake. */
 export const scopeAround = (): Scope | undefined => storage.getStore();
@@ -31,6 +35,7 @@ class Frame {
   disable(): void {} // a storage that has no entry
 }
 type Contexts = Record<symbol, Frame | ReadonlyMap<unknown, unknown> | undefined>;
+type Kept = InstanceType<typeof AsyncResource>;
 type Resource = Kept & Contexts;
 // By which key a resource keeps the context that it brings back, if that may be a frame. Also the
 // first `run`: from then on Node 20 follows contexts.
@@ -54,16 +59,13 @@ export function currentScope(): Scope | undefined {
   if (scope === undefined) noticeOtherCopies();
   return scope;
 }
-export type Kept = InstanceType<ReturnType<typeof contextHooks>["AsyncResource"]>;
-/** Keeps the context of now, for one call of `runInScope`. It looks for no trigger, hence 0. */
-export const keepContext = (): Kept => new AsyncResource("asyncio", 0);
 /**
  * Calls `fn(argument)` in `scope`: once per scope, never per step. The resource brings the context
  * back that was there before, where `storage.run` would make another one. One for each scope: tools
  * that follow `async_hooks` keep what is theirs on it.
  */
 export function runInScope<A, R>(scope: Scope, fn: (one: A) => R, argument: A, kept?: Kept): R {
-  const resource = (kept ?? keepContext()) as Resource;
+  const resource = (kept ?? new AsyncResource("asyncio", 0)) as Resource;
   if (contextKey && isOurs(resource[contextKey])) resource[contextKey] = new Frame(scope);
   return resource.runInAsyncScope(enterAndCall<A, R>, undefined, scope, fn, argument);
 }

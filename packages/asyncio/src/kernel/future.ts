@@ -85,7 +85,6 @@ export class Future<T> extends Promise<T> {
     dropSettlers();
     this.#loop = options?.loop ?? here().loop;
   }
-
   /** The loop on which it was made. */
   getLoop(): EventLoop {
     return this.#loop;
@@ -104,7 +103,6 @@ export class Future<T> extends Promise<T> {
     if (this.#state === "rejected") throw error;
     return this.#outcome as T; // it is fulfilled
   }
-
   /**
    * What it failed with, or undefined if it has a value; the failure counts as observed.
    * @throws InvalidStateError when it is pending; CancelledError when it was cancelled.
@@ -141,7 +139,6 @@ export class Future<T> extends Promise<T> {
     const handle = new Handle("`addDoneCallback`", this.#loop, call, [this], options?.context);
     this.listen({ callback, futureDone: () => handle.timerDue() } as FutureListener);
   }
-
   /** Removes every registration of `callback` and gives how many there were. */
   removeDoneCallback(callback: (future: this) => void): number {
     const entries = [...this.allListeners()] as (Listener<T> & { callback?: unknown })[];
@@ -149,7 +146,6 @@ export class Future<T> extends Promise<T> {
     for (const entry of mine) this.unlisten(entry);
     return mine.length;
   }
-
   /** As every promise has it: `onFulfilled` gets the result, `onRejected` the failure. */
   // biome-ignore lint/suspicious/noThenProperty: it is a promise, and this is its one door for awaiters
   override then<A = T, B = never>(
@@ -179,7 +175,6 @@ export class Future<T> extends Promise<T> {
   /** @internal */ waitsOn(): Iterable<Task<unknown>> {
     return [];
   }
-
   /** @internal Somebody has seen its failure, or will. */ observe(): void {
     if (typeof this.#observed === "object") forgetFailure(this.#observed);
     this.#observed = true;
@@ -202,7 +197,6 @@ export class Future<T> extends Promise<T> {
     if (present instanceof Set) return present;
     return typeof present === "object" ? [present] : [];
   }
-
   /** @internal Passes the cancellation of a waiter on. */
   forwardCancel(cancellation: Cancellation): void {
     this.cancel(cancellation.reason);
@@ -219,7 +213,6 @@ export class Future<T> extends Promise<T> {
     if (state === "rejected" && this.#observed === false)
       this.#observed = recordFailure(this as Future<unknown>);
   }
-
   /** @internal Native code may see the host's promise: only then it is settled (bench: cancel). */
   private show(): void {
     const resolve = this.#resolve;
@@ -233,7 +226,6 @@ export class Future<T> extends Promise<T> {
       thrower.outcome = undefined;
     }
   }
-
   /** @internal Reports its failure now, if nobody has looked at it. */ reportIfUnobserved(): void {
     if (typeof this.#observed === "object") reportFailure(this.#observed);
   }
@@ -253,7 +245,6 @@ export class Future<T> extends Promise<T> {
   /** @internal In which the failure is reported. */ get variables(): Context {
     return currentContext();
   }
-
   /** @internal The error for an await that could never end. */
   cycleThrough(_scope: Scope): Error | undefined {
     return undefined;

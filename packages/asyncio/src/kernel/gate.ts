@@ -1,7 +1,7 @@
 /**
  * Gates: promises that a step of the loop opens. What waits at one goes on in its turn, in its own
- * async context: so tasks start, callbacks are called, `sleep(0)` lets others go first. Those who
- * come one right after the other share one, in order (bench: switch, spawn). Nothing can cancel it.
+ * async context: so callbacks are called, `sleep(0)` lets others go first. Those who come one right
+ * after the other share one, in order (bench: switch). Nothing can cancel it.
  */
 
 import type { Scope } from "./scope.ts";

@@ -28,14 +28,14 @@ import { type EventLoopOptions, type Host, type HostTimer, realHost } from "./ho
 import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./reports.ts";
 import { formatReport, reportIfSlow } from "./reports.ts";
 import type { Scope } from "./scope.ts";
+import { settled } from "./settlers.ts";
 import type { Task } from "./task.ts";
 
 const KNOWN: Names<EventLoopOptions> = { debug: 1, cancelGrace: 1 };
 const BUDGET = 512; // completions between two macrotasks
 const BUDGET_SECONDS = 0.001; // between two macrotasks
 const CLOCK_EVERY = 64; // completions between two looks at the clock: one costs 90 ns
-const BEGUN: Promise<void> = Promise.resolve(); // for a turn that is now (bench: spawn)
-const GATE_PLACES = 32; // a drain opens a gate as one step: it has to keep to the budget
+const GATE_PLACES = 32; // a drain counts a gate as one step: it has to keep to the budget
 
 /**
  * The ready queue, the timers and the clock of a run: a `HostLoop`, or in tests a `VirtualLoop`.
@@ -196,7 +196,7 @@ export class EventLoop {
   }
   /** @internal Fulfilled after all that is ready now. Calls in a row may give the same promise. */
   nextTurn(scope: Scope): Promise<void> {
-    if (this.spendNow()) return BEGUN;
+    if (this.spendNow()) return settled;
     const last = this.#lastGate;
     if (last !== undefined && last.waiting < GATE_PLACES) {
       last.waiting++;

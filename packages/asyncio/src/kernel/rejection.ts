@@ -8,7 +8,7 @@ import { RingBuffer } from "../structures/ring-buffer.ts";
 import type { Cancellation } from "./cancellation.ts";
 import type { EventLoop } from "./loop.ts";
 import { noteCut } from "./reports.ts";
-import { ignore, type Settle } from "./settlers.ts";
+import { ignore, type Settle, settled } from "./settlers.ts";
 import type { Wait } from "./wait.ts";
 
 const STACKS = 32; // in one burst
@@ -16,7 +16,6 @@ const LEFT_OUT = `\n    (stack left out: ${STACKS} others came just before it. D
 let stacksLeft = STACKS;
 const traced: RingBuffer<Wait> = new RingBuffer(); // of the `makeCancelled` that will run
 let bare: Wait[] = []; // of the `rejectBare` that will run
-export const settled: Promise<never> = Promise.resolve() as Promise<never>; // of waits that have none
 
 /** Rejects `wait`, which was cancelled, two microtasks from now. */
 export function rejectCancelled(wait: Wait, resolve: Settle): void {

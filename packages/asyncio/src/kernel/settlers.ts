@@ -6,6 +6,8 @@
 export type Settle = (outcome: unknown) => void;
 /** Marks a rejection as handled: `promise.then(undefined, ignore)`. */
 export const ignore: Settle = () => {};
+/** To begin something in a microtask; also the promise of waits that have none. */
+export const settled: Promise<never> = Promise.resolve() as Promise<never>;
 /** Those of the promise that was made last, until they are forgotten. */
 export const latest: { resolve: Settle; reject: Settle } = { resolve: ignore, reject: ignore };
 

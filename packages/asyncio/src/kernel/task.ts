@@ -8,14 +8,15 @@ import { advice, argumentError, CancelledError, InvalidStateError } from "../err
 import { stackAbove } from "../errors/render.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
-import { currentContext, currentScope, runInScope } from "./context.ts";
+import { AsyncResource, currentContext, currentScope, runInScope } from "./context.ts";
 import { cancelIfDue } from "./delivery.ts";
 import { Future, type FutureListener, type FutureState, letsGo } from "./future.ts";
-import { Gate } from "./gate.ts";
+import type { Ready } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
 import { callBody, completed, here, recognised, refused, staysInContext } from "./operation.ts";
 import { creationSites } from "./reports.ts";
 import { park, Scope } from "./scope.ts";
+import { settled } from "./settlers.ts";
 import { Wait } from "./wait.ts";
 
 /** An `async` function, or any other: what it returns is awaited. */
@@ -38,7 +39,24 @@ export interface TaskOptions {
   readonly cancelGrace?: number | undefined;
 }
 
-/** For a subclass, which sets `scope`, and enters it with `call` when the task is to begin. */
+/** A body that is to start in `scope`, in the async context of its task's creator (R2). */
+export class Start extends AsyncResource implements Ready {
+  scope: Scope;
+  body: Coroutine<unknown>;
+
+  constructor(scope: Scope, body: Coroutine<unknown>) {
+    super("asyncio", 0); // no trigger is looked for
+    this.scope = scope;
+    this.body = body;
+  }
+  step(): void {
+    settled.then(() => this.begin());
+  }
+  begin(): void {
+    runInScope(this.scope, call, this.body, this);
+  }
+}
+/** For a subclass, which sets `scope`, and has a `Start` when the task is to begin. */
 export const later: TaskOptions = {};
 /**
  * A running piece of work: await it for its result, `cancel()` it. Made by `createTask`.
@@ -50,8 +68,8 @@ export class Task<T> extends Future<T> {
   /** @internal */ previous: Task<unknown> | undefined;
   /** @internal */ next: Task<unknown> | undefined;
   #name: string | number; // a number if it has none: the words are made on demand (bench: spawn)
-  // Starts the body, if that waits for a place in its group. Others have none (bench: memory).
-  /** @internal */ declare gate: Gate | undefined;
+  // Where it waits for a place in its group. Others have none (bench: memory).
+  /** @internal */ declare held: Start | undefined;
 
   static {
     delete (Task.prototype as { constructor?: unknown }).constructor; // to see that of Future.prototype
@@ -68,11 +86,12 @@ export class Task<T> extends Future<T> {
     const { context, cancelGrace, signal, eagerStart } = options;
     this.setUp(context ?? currentContext().values, cancelGrace);
     const isAborted = signal?.aborted === true;
-    const isEager = eagerStart === true && !held && !isAborted;
-    if (held || isAborted) this.gate = new Gate(this.scope);
-    if (isEager && Context.entered === undefined) runInScope(this.scope, call, coroutine);
-    else begin(this, coroutine, isEager);
-    if (isAborted) this.cancelFor("abort", signal?.reason); // the gate stays closed: it does not start
+    const { scope } = this;
+    if (held || isAborted) this.held = new Start(scope, coroutine);
+    else if (eagerStart !== true) loop.enqueue(new Start(scope, coroutine));
+    else if (Context.entered === undefined) runInScope(scope, call, coroutine);
+    else scope.context.run(() => runInScope(scope, call, coroutine));
+    if (isAborted) this.cancelFor("abort", signal?.reason); // it does not start
   }
   /** @internal Gives it a scope, and a place among the live tasks. */
   setUp(context: Context | ContextValues, cancelGrace?: number): void {
@@ -81,8 +100,8 @@ export class Task<T> extends Future<T> {
     loop.tasks.add(this);
   }
   /** @internal Makes the body run in the next iteration. */ start(): void {
-    if (this.gate !== undefined) this.getLoop().enqueue(this.gate);
-    this.gate = undefined;
+    if (this.held !== undefined) this.getLoop().enqueue(this.held);
+    this.held = undefined;
   }
   /**
    * Asks the task to stop: its waits end with a CancelledError; if it has none right now, its next
@@ -104,7 +123,7 @@ export class Task<T> extends Future<T> {
   /** @internal `cancel` with another source than code that called it. */
   cancelFor(source: CancelSource, reason?: unknown, by?: string, from?: Cancellation): boolean {
     if (this.done()) return false;
-    if (this.gate === undefined) this.scope.cancel(reason, source, by, from);
+    if (this.held === undefined) this.scope.cancel(reason, source, by, from);
     else {
       // No place in its group yet, or its signal had aborted: it ends without a run (F10).
       const details = { scope: this.scope, reason, source, requestedBy: by };
@@ -173,7 +192,7 @@ export class Task<T> extends Future<T> {
   /** What it waits for, a line for each branch; empty while it runs or sits in a foreign await. */
   waitingFor(): string[] {
     if (this.done()) return [];
-    if (this.gate !== undefined) return ["a free place in its task group"];
+    if (this.held !== undefined) return ["a free place in its task group"];
     return this.scope.parkedWaits().map((wait) => wait.describe());
   }
   /** @internal */ override describe(): string {
@@ -187,7 +206,6 @@ export class Task<T> extends Future<T> {
     this.scope.heed((listener as Partial<FutureListener>).owner);
     super.listen(listener);
   }
-
   /** @internal The scope in which its owner waits for it: a group, a gather. */
   get owner(): Scope | undefined {
     for (const listener of this.allListeners())
@@ -201,7 +219,6 @@ export class Task<T> extends Future<T> {
     const [loop, options] = [this.getLoop(), { name: this.getName(), context: this.scope.context }];
     return () => new Task<unknown>(loop, () => {}, options, true); // held: it never starts
   }
-
   /**
    * @internal Follows who waits for whom, through tasks with exactly one wait: of two, one may end
    * it. A task that nobody awaits closes no circle: so a chain built from its end costs nothing.
@@ -233,15 +250,8 @@ export class Task<T> extends Future<T> {
     super.settle(state, outcome);
   }
 }
-// A private method would cost a field in each task. The closure is made here alone: those that
-// start at once need none (bench: spawn-eager).
-function begin<T>(task: Task<T>, coroutine: Coroutine<T>, isEager: boolean): void {
-  const enter = (): void => runInScope(task.scope, call, coroutine); // in its creator's context (R2)
-  if (isEager) task.scope.context.run(enter);
-  else (task.gate?.promise ?? task.getLoop().nextTurn(task.scope)).then(enter);
-}
 /** Calls the body of the task whose scope was entered, and lets that settle it. */
-export function call(coroutine: Coroutine<unknown>): void {
+function call(coroutine: Coroutine<unknown>): void {
   let body: Promise<unknown>;
   try {
     body = callBody(coroutine);

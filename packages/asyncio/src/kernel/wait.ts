@@ -20,11 +20,11 @@ import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { unlink } from "../structures/linked-list.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
-import { rejectCancelled, settled } from "./rejection.ts";
+import { rejectCancelled } from "./rejection.ts";
 import { creationSites, describeCut, waitHooks } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Place } from "./selectable.ts";
-import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "./settlers.ts";
+import { dropSettlers, ignore, keepSettlers, latest, type Settle, settled } from "./settlers.ts";
 import type { Task } from "./task.ts";
 
 /** What a wait waits for: constant words, or an object that finds the words for a report. */
@@ -88,7 +88,6 @@ export class Wait<T = unknown> implements Place<T> {
       if (resolve === undefined) for (const watch of waitHooks) watch(this as Wait);
     }
   }
-
   /** Ends the wait with `value`; false if it has ended already, and `value` was not handed over. */
   resume(value: T): boolean {
     return end(this as Wait, "resumed", value);
@@ -109,7 +108,6 @@ export class Wait<T = unknown> implements Place<T> {
     if (cancellation === undefined) return this.resume(value);
     return endCancelled(this as Wait, cancellation, cause);
   }
-
   /** @internal Ends the wait, unless its onCancel forwards. False: its branch does not hear it. */
   cancel(cancellation: Cancellation): boolean {
     if (this.state === "parked") {
@@ -123,7 +121,6 @@ export class Wait<T = unknown> implements Place<T> {
     if (this.isComplete) this.cancellation ??= cancellation;
     return !this.isComplete;
   }
-
   /** @internal Whether it has an outcome that no cancellation takes away. */
   get isComplete(): boolean {
     if (this.state === "resumed") return true;
@@ -149,7 +146,6 @@ export class Wait<T = unknown> implements Place<T> {
       return "something that cannot be described: its describeWait throws";
     }
   }
-
   /** The tasks that have to act before it can end, as far as its subject knows them. */
   waitsOn(): Iterable<Task<unknown>> {
     return typeof this.subject === "string" ? [] : (this.subject.waitsOn?.() ?? []);

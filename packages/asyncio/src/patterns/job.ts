@@ -11,11 +11,11 @@
 
 import { CancelledError, type CancelSource, TimeoutError } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
-import { currentContext, type Kept, keepContext, runInScope } from "../kernel/context.ts";
+import { currentContext } from "../kernel/context.ts";
 import type { FutureState } from "../kernel/future.ts";
 import { here, recognised } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { type Coroutine, call, later, Task, type TaskOptions } from "../kernel/task.ts";
+import { type Coroutine, later, Start, Task, type TaskOptions } from "../kernel/task.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { setDeadline } from "../tasks/deadlines.ts";
@@ -62,11 +62,10 @@ export class Job<T> extends Task<T> {
   // No private methods: each class with one costs a field in every object (bench: task-queue).
   /** @internal */ readonly details: JobDetails;
   /** @internal Among those that run; -1 before that. */ place = -1;
-  /** Undefined once it has begun, or has ended in line. */
-  #body: Coroutine<T> | undefined;
+  /** Its body, until it has begun, or has ended in line. */
+  #start: Start | undefined;
   /** Of who added it, until it begins. When it has ended, its own. */
   #variables: Context | ContextValues | undefined;
-  #context: Kept | undefined;
 
   static {
     // That of Future.prototype must be seen instead (kernel/future.ts).
@@ -77,10 +76,9 @@ export class Job<T> extends Task<T> {
   constructor(body: Coroutine<T>, details: JobDetails) {
     super(here().loop, body, later);
     this.scope = details.queue.idleScope;
-    this.#body = body;
+    this.#start = new Start(this.scope, body);
     this.details = details;
     this.#variables = currentContext().values;
-    this.#context = keepContext();
     if (details.name !== undefined) this.setName(details.name);
   }
 
@@ -94,17 +92,19 @@ export class Job<T> extends Task<T> {
 
   /** @internal Calls its body, in the async context of who added it. */
   begin(): void {
-    const [body, context] = [this.#body, this.#context];
-    if (body === undefined) return; // it was given up before that
-    this.#body = this.#variables = this.#context = undefined;
-    runInScope(this.scope, call, this.details.queue.bodyOf(this, body), context);
+    const start = this.#start;
+    if (start === undefined) return; // it was given up before that
+    this.#start = this.#variables = undefined;
+    start.scope = this.scope;
+    start.body = this.details.queue.bodyOf(this, start.body as Coroutine<T>);
+    start.begin();
   }
 
   /** @internal Its time runs from now on. A deadline of its own scope: no second one is needed. */
   limitTime(): void {
     const { timeout } = this.details;
     if (timeout < Number.POSITIVE_INFINITY)
-      setDeadline(this.scope, this.getLoop().time() + timeout, this.#body === undefined);
+      setDeadline(this.scope, this.getLoop().time() + timeout, this.#start === undefined);
   }
 
   /** @internal Where its deadline alone has cancelled it, it fails with a TimeoutError. */
@@ -153,7 +153,7 @@ export class Job<T> extends Task<T> {
     if (this.done()) return;
     const { queue } = this.details;
     if (this.isInLine) queue.leave(this as Job<unknown>);
-    this.#body = this.#variables = this.#context = undefined;
+    this.#start = this.#variables = undefined;
     super.settle(state, outcome);
     queue.jobDone(this as Job<unknown>);
     if (state !== "fulfilled" || this.cancelling() > 0) return;

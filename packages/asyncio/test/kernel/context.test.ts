@@ -414,6 +414,21 @@ describe("R2: a task starts in the async context of its creator", () => {
     }),
   );
 
+  onBothLoops(
+    "more tasks than a turn takes start in order, each with its creator's stores",
+    async () => {
+      const names = Array.from({ length: 1500 }, (_, index) => `request ${index}`);
+      const seen: (string | undefined)[] = [];
+
+      await taskGroup(async (group) => {
+        for (const name of names)
+          store.run(name, () => group.createTask(async () => seen.push(store.getStore())));
+      });
+
+      assert.deepEqual(seen, names);
+    },
+  );
+
   test(
     "a store that is set in a scope reaches what is begun where it is set, and nothing beside that",
     virtual(async () => {
