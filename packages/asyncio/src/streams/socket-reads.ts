@@ -5,10 +5,10 @@
  * alone. This does the same to a socket that a server has accepted, with the fields that the option
  * sets. Where they are missing, as on Deno and Bun, bytes come as "data" as always.
  *
- * What fills the memory is copied like all else. To give the memory away instead saves the copy, but
- * then each busy socket needs memory of its own before it is read. With a thousand sockets that is
- * 64 MiB which the processor has not at hand and the collector has to follow, and it costs more than
- * the copies (bench: echo of 64 KiB, 1,000 at a time).
+ * What fills the memory is copied like all else. To give the memory away instead saves the copy,
+ * but then each busy socket needs memory of its own before it is read. With a thousand sockets that
+ * is 64 MiB which the processor has not at hand and the collector has to follow, and it costs more
+ * than the copies (bench: echo of 64 KiB, 1,000 at a time).
  */
 
 import type { Readable } from "node:stream";
