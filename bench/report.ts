@@ -10,7 +10,7 @@ import type { Report } from "./main.ts";
 import type { MemoryKind, MemoryResult } from "./memory.ts";
 import type { EchoResult, IdleResult } from "./network.ts";
 import type { CaseResult, Result } from "./rounds.ts";
-import { medianInterval } from "./statistics.ts";
+import { type Interval, medianInterval } from "./statistics.ts";
 import type { TrafficResult } from "./traffic.ts";
 import type { WeightResult } from "./weight.ts";
 
@@ -299,21 +299,22 @@ export function formatIdle(results: IdleResult): string {
 }
 
 export function formatTraffic(results: readonly TrafficResult[]): string {
-  const against = [`/ ${reference}`, "aim", "uvloop", "ours / it"];
+  const against = [`/ ${reference}`, "between", "aim", "uvloop", "ours / it"];
   const rows = results.map(({ what, unit, aim, rounds }) => {
     const fastest = (by: Implementation): string => {
       const found = rounds[by] ?? [];
       return found.length === 0 ? "-" : count(Math.max(...found));
     };
-    const ratioTo = (other: Implementation): number => {
+    const ratioTo = (other: Implementation): Interval => {
       const ratios = (rounds.ours ?? []).map((rate, round) => rate / (rounds[other]?.[round] ?? 0));
-      return ratios.length === 0 ? Number.NaN : medianInterval(ratios).median;
+      return medianInterval(ratios);
     };
     const show = (ratio: number): string => (Number.isFinite(ratio) ? ratio.toFixed(2) : "-");
-    const ratio = ratioTo(reference);
-    const isMet = `${aim} ${ratio >= aim ? "met" : "not met"}`;
-    const figures = [fastest(reference), fastest("ours"), show(ratio), isMet];
-    return [what, unit, ...figures, fastest("uvloop"), show(ratioTo("uvloop"))];
+    const { median, low, high } = ratioTo(reference);
+    const isMet = `${aim} ${median >= aim ? "met" : "not met"}`;
+    const between = `${show(low)} to ${show(high)}`;
+    const figures = [fastest(reference), fastest("ours"), show(median), between, isMet];
+    return [what, unit, ...figures, fastest("uvloop"), show(ratioTo("uvloop").median)];
   });
   return formatTable(["in a second", "of", reference, "ours", ...against], rows, 2);
 }

@@ -19,6 +19,8 @@ interface Line {
   /** The least that ours may do, as a part of native. */
   readonly aim: number;
   readonly plan: EchoPlan;
+  /** In a round. @default the usual number */
+  readonly turns?: number;
 }
 
 /**
@@ -29,12 +31,19 @@ const turns = 5;
 
 /** Messages in a turn, on all connections: so many that it takes some tenths of a second. */
 const messagesAtMost = { 64: 20_000, 1024: 20_000, 65536: 4000 };
+/**
+ * So many times as many messages in a turn of large ones on many connections, and as many turns.
+ * They fill a heap of buffers between two major collections, and a turn has few of those: in short
+ * turns neighbours differ by up to a half, whoever they are.
+ */
+const longer = 2;
 /** Turns that nobody measures, before the first: code is compiled and memory found by then. */
 const warmUpTurns = 3;
 
 const sizes: readonly Line[] = ([64, 1024, 65_536] as const).flatMap((messageBytes) =>
   [1, 50, 1000].map((connections): Line => {
-    const all = messagesAtMost[messageBytes];
+    const isLong = messageBytes === 65_536 && connections === 1000;
+    const all = messagesAtMost[messageBytes] * (isLong ? longer : 1);
     const messages = (connections === 1 ? all / 2 : all) / connections;
     const size = messageBytes < kibibyte ? `${messageBytes} B` : `${messageBytes / kibibyte} KiB`;
     return {
@@ -42,6 +51,7 @@ const sizes: readonly Line[] = ([64, 1024, 65_536] as const).flatMap((messageByt
       unit: "messages/s",
       aim: 0.9,
       plan: { connections, messageBytes, warmUp: warmUpTurns * messages, messages },
+      turns: isLong ? longer * turns : turns,
     };
   }),
 );
@@ -93,10 +103,10 @@ export async function measureTraffic(
   const results: TrafficResult[] = [];
   // A smoke run starts two programs for each figure: one small and one large message are enough.
   const some = quick ? [...sizes.slice(0, 1), ...sizes.slice(-1), ...lines.slice(-2)] : lines;
-  for (const { what, unit, aim, plan } of some) {
+  for (const { what, unit, aim, plan, turns: inRound = turns } of some) {
     const wanted = by.filter((found) => selection.includes(found));
     const planned = quick ? quickly(plan) : plan;
-    const messages = await echoInTurns(rounds, wanted, planned, selection);
+    const messages = await echoInTurns(rounds, quick ? turns : inRound, wanted, planned, selection);
     const perUnit = unit === "MB/s" ? plan.messageBytes / 1e6 : 1;
     const measured = mapFigures(messages, (found) => found * perUnit);
     results.push({ what, unit, aim, rounds: measured });
@@ -123,15 +133,16 @@ async function measureRedis(
 ): Promise<TrafficResult[]> {
   if (!(await hasRedisBenchmark())) return [];
   const results: TrafficResult[] = [];
+  const wanted = onNode.filter((found) => selection.includes(found));
   for (const { command, pipelined } of quick ? redisLines.slice(-1) : redisLines) {
-    const wanted = onNode.filter((found) => selection.includes(found));
-    const requests = quick ? 500 : 100_000 * Math.sqrt(pipelined);
-    const measured = await inTurn(rounds, wanted, async (implementation) => {
+    const requests = quick ? 500 : 50_000 * Math.sqrt(pipelined);
+    const measured = await inRounds(rounds, turns, wanted, async (implementation, started) => {
       const program = inThisFolder(`network/redis/${implementation}.ts`);
-      await using server = new Conversation(process.execPath, ["--expose-gc", program]);
+      const server = started.use(new Conversation(process.execPath, ["--expose-gc", program]));
       const { port } = (await server.answer()) as { port: number }; // a server says so first
-      await askRedis(port, command, pipelined, requests / 4);
-      return await askRedis(port, command, pipelined, requests);
+      const ask = (): Promise<number> => askRedis(port, command, pipelined, requests);
+      await ask();
+      return ask;
     });
     const what = `Redis-like: ${command}, ${pipelined === 1 ? "one" : pipelined} at a time on each of 50`;
     results.push({ what, unit: "commands/s", aim: 0.85, rounds: measured });
@@ -166,26 +177,40 @@ async function askRedis(
   return Number(rate);
 }
 
-/** Messages in a second, one figure for each turn of each round. In a round the servers are new. */
+/** Messages in a second, one figure for each turn of each round. */
 async function echoInTurns(
   rounds: number,
+  turnsInRound: number,
   implementations: readonly Implementation[],
   plan: EchoPlan,
   selection: Selection,
+): Promise<TrafficResult["rounds"]> {
+  return await inRounds(rounds, turnsInRound, implementations, async (implementation, started) => {
+    const pair = started.use(await EchoPair.start(implementation, plan, selection));
+    await pair.warmUp();
+    return async () => (await pair.exchange()).messagesPerSecond;
+  });
+}
+
+/**
+ * One figure for each turn of each round. In a round the servers are new: `start` starts one, has
+ * it warmed up, and gives what measures a turn of it.
+ */
+async function inRounds(
+  rounds: number,
+  turnsInRound: number,
+  implementations: readonly Implementation[],
+  start: (by: Implementation, started: AsyncDisposableStack) => Promise<() => Promise<number>>,
 ): Promise<TrafficResult["rounds"]> {
   const found: Partial<Record<Implementation, number[]>> = {};
   for (const implementation of implementations) found[implementation] = [];
   for (let round = 0; round < rounds; round++) {
     await using started = new AsyncDisposableStack();
-    const pairs = new Map<Implementation, EchoPair>();
-    for (const implementation of implementations) {
-      const pair = started.use(await EchoPair.start(implementation, plan, selection));
-      await pair.warmUp();
-      pairs.set(implementation, pair);
-    }
-    const inTurns = await inTurn(turns, implementations, async (implementation) => {
-      const pair = pairs.get(implementation) as EchoPair; // each has one
-      return (await pair.exchange()).messagesPerSecond;
+    const measures = new Map<Implementation, () => Promise<number>>();
+    for (const implementation of implementations)
+      measures.set(implementation, await start(implementation, started));
+    const inTurns = await inTurn(turnsInRound, implementations, async (implementation) => {
+      return await (measures.get(implementation) as () => Promise<number>)(); // each has one
     });
     for (const implementation of implementations)
       found[implementation]?.push(...(inTurns[implementation] ?? []));

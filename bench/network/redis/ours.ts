@@ -36,7 +36,9 @@ await run(async () => {
         for (;;) {
           const found = await reader.parse(commands);
           if (found === undefined) break;
-          await writer.write(found.map((parts) => store.execute(parts)).join(""));
+          let answers = "";
+          for (const parts of found) answers += store.execute(parts);
+          await writer.write(answers);
         }
       } finally {
         open--;

@@ -32,6 +32,10 @@ export type Take<T> = (incoming: Incoming, match: Match | undefined) => T;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 interface Reactions {
+  /**
+   * Reads under way that take what comes: one, but for those that the stream is about to refuse.
+   */
+  underWay: number;
   arrived(chunk: Uint8Array | undefined): Uint8Array;
   failed(error: unknown): never;
   kept(chunk: Uint8Array | undefined): boolean;
@@ -50,11 +54,6 @@ export class Incoming implements WatchedReader, Receiver {
    * is none.
    */
   #reading: Scope | undefined = undefined;
-  /**
-   * Reads under way that take what comes: one, but for those that the stream is about to refuse.
-   * Direct ones are not counted.
-   */
-  #readingSome = 0;
   /**
    * The promise of the read that waits, undefined if none does. It is kept so that it can be marked
    * as handled: an abandoned wait never crashes the process. That is done just before it is
@@ -87,7 +86,8 @@ export class Incoming implements WatchedReader, Receiver {
   }
 
   get isReading(): boolean {
-    return this.#reading !== undefined || this.#readingSome > 0 || this.#directRead !== undefined;
+    const isSome = this.#reactions !== undefined && this.#reactions.underWay > 0;
+    return this.#reading !== undefined || isSome || this.#directRead !== undefined;
   }
 
   get #directRead(): Wait | undefined {
@@ -143,10 +143,10 @@ export class Incoming implements WatchedReader, Receiver {
       return this.#pending(this.#readWatched(scope, this.#watch, most));
     if (this.#direct !== undefined && this.#watch === undefined)
       return this.#direct.readFor<Uint8Array>(this, most);
-    const { arrived, failed } = this.#ownReactions();
+    const reactions = this.#ownReactions();
     const other = this.#promise;
-    this.#readingSome++;
-    const promise = this.stream.read(most).then(arrived, failed);
+    reactions.underWay++;
+    const promise = this.stream.read(most).then(reactions.arrived, reactions.failed);
     if (other !== undefined) {
       // The stream refuses one of the two, or one was cancelled just now. Both are marked here,
       // since `#promise` has room for one.
@@ -174,23 +174,25 @@ export class Incoming implements WatchedReader, Receiver {
   }
 
   #ownReactions(): Reactions {
-    this.#reactions ??= {
+    const reactions: Reactions = this.#reactions ?? {
+      underWay: 0,
       arrived: (chunk) => {
-        this.#readingSome--;
+        reactions.underWay--;
         this.#promise = undefined;
         this.hasEnded = chunk === undefined;
         this.#watch?.readEnded();
         return chunk ?? NOTHING;
       },
       failed: (error) => {
-        this.#readingSome--;
+        reactions.underWay--;
         this.#promise?.catch(ignore);
         this.#watch?.readEnded(error);
         throw error;
       },
       kept: (chunk) => this.#kept(chunk),
     };
-    return this.#reactions;
+    this.#reactions = reactions;
+    return reactions;
   }
 
   /** A chunk is under way already, because a task waits for the end. */

@@ -1,7 +1,7 @@
 /** What a NodeStream is made of, and what only its maker knows. */
 
 import type { Readable, Writable } from "node:stream";
-import type { Address } from "./network.ts";
+import { type Address, hostError } from "./network.ts";
 
 /** Where a NodeStream gets its bytes from. Its functions are called on demand. */
 export interface NodeStreamSource {
@@ -46,4 +46,10 @@ export interface NodeStreamSource {
    * handshake is done. Cancelled or failed, the socket is destroyed.
    */
   startTls?(options: object, attach: (source: NodeStreamSource) => void): Promise<void>;
+}
+
+/** Why streams are lost that other code has destroyed, as a child that ends leaves its stdin. */
+export function destroyedElsewhere({ readable, remoteAddress }: NodeStreamSource): Error {
+  const isPipe = readable === undefined;
+  return isPipe ? hostError("EPIPE", "write") : hostError("ECONNABORTED", "read", remoteAddress);
 }

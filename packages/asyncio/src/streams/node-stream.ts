@@ -29,7 +29,7 @@ import {
   stopListeningToClose,
 } from "./node-listeners.ts";
 import { copyOf, resetOrDestroy } from "./node-quirks.ts";
-import type { NodeStreamSource } from "./node-source.ts";
+import { destroyedElsewhere, type NodeStreamSource } from "./node-source.ts";
 import { firstWrite, type PieceOwner, type PieceWriter } from "./piece-writer.ts";
 import { type DirectStream, ReadSide, type Receiver, type Sided, WriteSide } from "./sides.ts";
 
@@ -40,10 +40,7 @@ const NOWHERE: Address = { host: "", port: 0 };
 const EMPTY: Uint8Array = new Uint8Array(0);
 
 export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner, Watched {
-  readonly highWaterMark: number;
   #source: NodeStreamSource;
-  #readable: Readable | undefined;
-  #writable: Writable | undefined;
   /** Streams of the host that have not closed. */
   #open = 0;
   #isClosed = false;
@@ -56,7 +53,8 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
   #isFlowing = false;
   #hasEnded = false;
 
-  readonly #writing: WriteSide = new WriteSide(this);
+  /** Made by the first write that waits for room, or `drain`. */
+  #writing: WriteSide | undefined = undefined;
   /** Made by the first write that the host does not take in the call. */
   #pieces: PieceWriter | undefined = undefined;
   #hasWrittenEof = false;
@@ -68,11 +66,8 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
   #isDestroyed = false;
 
   constructor(source: NodeStreamSource, loop: EventLoop = here().loop) {
-    const { readable, writable, highWaterMark = HIGH_WATER_MARK } = source;
     this.#source = source;
-    this.#readable = readable;
-    this.#writable = writable;
-    this.highWaterMark = highWaterMark;
+    const { readable, writable } = source;
     if (readable !== undefined) this.#ownReadable(readable);
     if (writable !== undefined && writable !== (readable as unknown)) {
       if (!writable.closed) this.#open++;
@@ -85,6 +80,23 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
     this.#hasEnded = readable.readableEnded;
     if (!readable.closed) this.#open++;
     ownReadable(readable, this);
+  }
+
+  get #readable(): Readable | undefined {
+    return this.#source.readable;
+  }
+
+  get #writable(): Writable | undefined {
+    return this.#source.writable;
+  }
+
+  get #writeSide(): WriteSide {
+    this.#writing ??= new WriteSide(this);
+    return this.#writing;
+  }
+
+  get highWaterMark(): number {
+    return this.#source.highWaterMark ?? HIGH_WATER_MARK;
   }
 
   get localAddress(): Address {
@@ -197,13 +209,14 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
   }
 
   drain(most: number): Promise<void> {
-    const drained = this.#writing.drain(most);
-    if (this.#writing.isWaiting) this.#readAhead();
+    const writing = this.#writeSide;
+    const drained = writing.drain(most);
+    if (writing.isWaiting) this.#readAhead();
     return drained;
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    return this.#writing.write(bytes);
+    return this.#writeSide.write(bytes);
   }
 
   writeEof(): void {
@@ -227,7 +240,7 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
       if (this.#isClosed) this.#finish();
       else if (this.#hasWrittenEof) this.#endWriting();
     }
-    this.#writing.lessIsUnsent();
+    this.#writing?.lessIsUnsent();
   }
 
   // --- TLS
@@ -266,9 +279,7 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
     }
   }
 
-  /**
-   * Puts back what was read ahead, and listens to the host no more, but for the end of the socket.
-   */
+  /** Puts back what was read ahead. From then on only the end of the socket is listened to. */
   #giveBack(readable: Readable, ahead: Uint8Array): void {
     listenToCloseOnly(readable);
     const later = this.#reading.takeAll() ?? EMPTY;
@@ -280,8 +291,6 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
     stopListeningToClose(old);
     this.#open = 0;
     this.#source = next;
-    this.#readable = next.readable;
-    this.#writable = next.writable;
     this.#pieces = undefined; // it has sent everything
     this.#isStartingTls = false;
     if (next.readable !== undefined) this.#ownReadable(next.readable);
@@ -309,7 +318,7 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
     const scope = here();
     const isGone = this.#open === 0 || this.#closing?.isLeftBehind === true;
     if (!isGone && scope.peekDue() === undefined) await this.#waitUntilGone(scope).promise;
-    this.#writing.throwUntold();
+    this.#writing?.throwUntold();
   }
 
   #waitUntilGone(scope: Scope): Wait<void> {
@@ -330,7 +339,7 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
     if (this.#open === 0 && this.#isClosed) return;
     this.#isClosed = true;
     this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
-    this.#writing.forgetUntold();
+    this.#writing?.forgetUntold();
     this.#reading.drop();
     if (this.#source.reset !== undefined) {
       this.#source.reset();
@@ -358,31 +367,22 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
     this.#reading.fail(error);
     // Of a connection every later write tells.
     const isOwed = this.#source.isForeign === true && this.#writable !== undefined;
-    this.#writing.fail(error, isOwed);
+    (isOwed ? this.#writeSide : this.#writing)?.fail(error, isOwed);
   }
 
   /** @internal */
   hostClosed(): void {
     if (--this.#open > 0) return;
-    if (!this.#isOver()) {
-      // Other code has destroyed it behind our back: a child that has ended leaves its stdin so.
-      const { remoteAddress } = this.#source;
-      const isPipe = this.#readable === undefined;
-      this.failed(
-        isPipe ? hostError("EPIPE", "write") : hostError("ECONNABORTED", "read", remoteAddress),
-      );
-    }
+    if (!this.#isOver()) this.failed(destroyedElsewhere(this.#source));
     this.#closers?.resumeAll(undefined);
     this.#closing?.ended();
-    this.#writing.end();
+    this.#writing?.end();
   }
 
   /** What tests that leave it open are told. */
   leftover(): string | undefined {
-    // The host closes by itself what has ended.
-    return this.#isOver() || this.#open === 0
-      ? undefined
-      : `${this.#source.describe()}, still open`;
+    if (this.#isOver() || this.#open === 0) return undefined; // the host closes what has ended
+    return `${this.#source.describe()}, still open`;
   }
 
   /** True if both sides have ended as they should. */

@@ -5,10 +5,10 @@
  * alone. This does the same to a socket that a server has accepted, with the fields that the option
  * sets. Where they are missing, as on Deno and Bun, bytes come as "data" as always.
  *
- * A read that fills half of the memory or more is not copied, but has its memory given away, and
- * the socket gets new memory for the next one, as Node does it: the pages of a fresh copy cost more
- * than all else (bench: echo of 64 KiB). So such a socket has memory of its own until a smaller
- * read shows that it is not busy any more. Before it is read into, the system gives it no pages.
+ * What fills the memory is copied like all else. To give the memory away instead saves the copy,
+ * but then each busy socket needs memory of its own before it is read. With a thousand sockets that
+ * is 64 MiB which the processor has not at hand and the collector has to follow, and it costs more
+ * than the copies (bench: echo of 64 KiB, 1,000 at a time).
  */
 
 import type { Readable } from "node:stream";
@@ -18,8 +18,8 @@ import { copyOf } from "./node-quirks.ts";
 /** As much as Node reads at once. */
 const MOST = 65_536;
 
-/** What Node has under symbols of its own: the memory, who is told, and who gives new memory. */
-const NAMES = ["kBuffer", "kBufferCb", "kBufferGen"] as const;
+/** What Node has under symbols of its own: the memory, and who is told. */
+const NAMES = ["kBuffer", "kBufferCb"] as const;
 
 /** `count` bytes have come into `memory`. */
 type Told = (this: object, count: number, memory: Uint8Array) => void;
@@ -28,23 +28,10 @@ interface Handle {
   useUserBuffer?(memory: Uint8Array): void;
 }
 
-/** That of all sockets but the busy ones. */
+/** One for all sockets: nothing comes between a read of the host and the call that tells of it. */
 let memory: Uint8Array | undefined;
-/** What the socket that is just being read reads into from now on, if that is to change. */
-let next: Uint8Array | undefined;
 /** Undefined before the first socket was looked at; empty where this cannot be done. */
 let symbols: readonly symbol[] | undefined;
-
-function newMemory(): Uint8Array {
-  return process.getBuiltinModule("node:buffer").Buffer.allocUnsafeSlow(MOST);
-}
-
-/** Node asks for the next memory after each read; undefined leaves it as it is. */
-function takeNext(): Uint8Array | undefined {
-  const taken = next;
-  next = undefined;
-  return taken;
-}
 
 function symbolsOf(socket: object): readonly symbol[] {
   if ("Deno" in globalThis || "Bun" in globalThis) return [];
@@ -60,18 +47,16 @@ function symbolsOf(socket: object): readonly symbol[] {
  */
 export function readIntoMemory(socket: Readable, told: Told): boolean {
   symbols ??= symbolsOf(socket);
-  const [buffer, callback, generator] = symbols;
-  if (buffer === undefined || callback === undefined || generator === undefined) return false;
+  const [buffer, callback] = symbols;
+  if (buffer === undefined || callback === undefined) return false;
   const fields = socket as unknown as Record<symbol, unknown> & { _handle?: Handle | null };
   const handle = fields._handle;
-  const isFree = fields[buffer] === null && fields[generator] === null;
+  const isFree = fields[buffer] === null;
   if (!isFree || typeof handle?.useUserBuffer !== "function") return false;
-  // One for all sockets: nothing comes between a read of the host and the call that tells of it.
-  memory ??= newMemory();
+  memory ??= process.getBuiltinModule("node:buffer").Buffer.allocUnsafeSlow(MOST);
   handle.useUserBuffer(memory);
   fields[buffer] = memory;
   fields[callback] = told;
-  fields[generator] = takeNext;
   return true;
 }
 
@@ -98,13 +83,8 @@ export function lookAt(count: number, from: Uint8Array): Uint8Array {
   return seen;
 }
 
-/** They themselves, if they are many and the memory is not that of others; or a copy of them. */
+/** A copy of them. */
 export function takeOut(count: number, from: Uint8Array): Uint8Array {
-  const isMany = 2 * count >= MOST;
-  if (isMany) next = newMemory();
-  else if (from !== memory) next = memory;
-  if (isMany && from !== memory)
-    return new Uint8Array(from.buffer as ArrayBuffer, from.byteOffset, count);
   const bytes = lookAt(count, from);
   if (count > FEW) {
     const { buffer, byteOffset } = copyOf(bytes);
