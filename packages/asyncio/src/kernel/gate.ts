@@ -13,6 +13,7 @@ export interface Ready {
   readonly scope?: Scope; // whose step it is, for the report of slow steps
 }
 export class Gate<T = void> implements Ready {
+  static readonly kept: Gate = new Gate({} as Scope); // one for good, as in scope.ts
   readonly scope: Scope;
   readonly promise: Promise<T>; // gets `value` when the gate opens
   waiting = 1; // how many wait at it

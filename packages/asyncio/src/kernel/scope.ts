@@ -26,6 +26,7 @@ import { LineWait, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
 let origins = 0;
 
 export class Scope implements Ends<Wait> {
+  static kept: readonly unknown[];
   readonly loop: EventLoop;
   readonly label: string;
   declare readonly shield: true | undefined; // of a shield (bench: memory)
@@ -61,7 +62,6 @@ export class Scope implements Ends<Wait> {
   set mayBeDue(mayBe: boolean) {
     this.#clearAt = mayBe ? -1 : this.loop.deadlinesSet;
   }
-
   get context(): Context {
     if (!(this.#context instanceof Context)) this.#context = new Context(this.#context);
     return this.#context;
@@ -71,7 +71,6 @@ export class Scope implements Ends<Wait> {
     if (this.cancelState === CALM) this.cancelState = new CancelState();
     return this.cancelState;
   }
-
   /** Cancels every wait at or below this scope. `by` is a task; `of` is what is forwarded. */
   cancel(reason?: unknown, source: CancelSource = "cancel", by?: string, of?: Cancellation): void {
     if (this.closed) return;
@@ -85,7 +84,6 @@ export class Scope implements Ends<Wait> {
       state.graceTimer = this.loop.addTimer(this.loop.time() + grace, this);
     deliver(cancellation);
   }
-
   /** A cancellation of this scope that nothing is told of. */
   newCancellation(
     source: CancelSource,
@@ -191,10 +189,8 @@ export class Scope implements Ends<Wait> {
       if (scope === other) return true;
     return false;
   }
-
   addWait(wait: Wait): void {
-    if (this.first !== undefined || this.nested?.first !== undefined)
-      this.ownCancelState().hasBranches = true;
+    if (this.first ?? this.nested?.first) this.ownCancelState().hasBranches = true;
     link(this, wait);
     if (this.loop.isExact) this.loop.host.parked?.(wait);
   }
@@ -219,8 +215,7 @@ export class Scope implements Ends<Wait> {
     if (!this.shield) this.heed(parent);
     else this.loop.shielded.add(this);
     parent.nested ??= new LinkedList();
-    if (parent.first !== undefined || parent.nested.first !== undefined)
-      parent.ownCancelState().hasBranches = true;
+    if (parent.first ?? parent.nested.first) parent.ownCancelState().hasBranches = true;
     parent.nested.add(this);
   }
 
@@ -264,6 +259,10 @@ function insist(scope: Scope): void {
   reach(scope);
   deliver(first);
 }
+// One of each, for good: when no object of a class is left, the engine throws away the code that it
+// has compiled for them, and starts anew (bench: condition-ping-pong, lock, queue).
+const kept = new Scope({ deadlinesSet: 0 } as EventLoop, { label: "kept", context: new Context() });
+Scope.kept = [park(kept, "kept"), new Wait(kept, "kept")];
 /** Parks a new wait. The caller has asked `scope.interruption` before it changed any state. */
 export function park<T>(scope: Scope, subject: WaitSubject, onCancel?: OnCancel): Wait<T> {
   const wait = new LineWait<T>(scope, subject, onCancel);

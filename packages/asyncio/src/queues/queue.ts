@@ -110,10 +110,10 @@ export class Queue<T> {
   /** Undefined until it is shut down. */
   #end: { readonly cause: unknown } | undefined = undefined;
 
+  /** @internal */ static readonly kept: Queue<never> = /* @__PURE__ */ new Queue(); // see scope.ts
   /** `maxsize` of 0 or less means no limit; a fraction is refused. */
   constructor(maxsize = 0, options?: QueueOptions<T>, items: ItemStore<T> = new RingBuffer<T>()) {
-    const size = maxsize <= 0 ? 0 : maxsize;
-    checkCount(`\`new ${this.kind}\``, "`maxsize`", size, 0);
+    checkCount(`\`new ${this.kind}\``, "`maxsize`", maxsize <= 0 ? 0 : maxsize, 0);
     this.maxsize = maxsize <= 0 ? Number.POSITIVE_INFINITY : maxsize;
     checkOptions(`\`new ${this.kind}\``, options, KNOWN);
     const { name, overflow = "wait", onDrop } = options ?? {};

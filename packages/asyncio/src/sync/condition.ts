@@ -40,6 +40,9 @@ export class Condition {
   readonly #waiters: WaitList<Wait> = new WaitList();
   readonly #subject: WaitSubject = { describeWait: () => describeSync("Condition", this.name) };
 
+  /** @internal One for good: `kept` in scope.ts says why. */
+  static readonly kept: Condition = /* @__PURE__ */ new Condition();
+
   /** With a lock of its own, or one that is shared with other conditions. */
   constructor(lock?: Lock, options?: SyncOptions) {
     if (lock !== undefined && !(lock instanceof Lock)) {

@@ -25,6 +25,9 @@ export class Event {
   };
   #isSet = false;
 
+  /** @internal One for good: `kept` in scope.ts says why. */
+  static readonly kept: Event = /* @__PURE__ */ new Event();
+
   constructor(options?: SyncOptions) {
     checkSyncOptions("Event", options);
     this.name = options?.name;

@@ -81,6 +81,12 @@ export class Lock {
   #holding: Holding | undefined = undefined;
   #operation: Operation<Disposable> | undefined = undefined;
 
+  /** @internal One of each of the two, for good: `kept` in scope.ts says why. */
+  static readonly kept: Disposable = /* @__PURE__ */ new Holding(
+    /* @__PURE__ */ new Lock(),
+    undefined,
+  );
+
   constructor(options?: SyncOptions) {
     checkSyncOptions("Lock", options);
     this.name = options?.name;
