@@ -2,14 +2,14 @@
 // those that no other code knows. What is known, and keeps its name, is
 //
 // - what the declarations of the doors say, and all that they refer to;
-// - what the host has: TypeScript's libraries, Node's types, and what the sources themselves declare
-//   of Deno and Bun, in the folders that deal with the host;
+// - what the host has: the libraries of TypeScript, the types of Node;
 // - every word of a string, since it may be the name of a property (`"exception" in context`);
-// - what copies of the library tell each other (ports/copies.ts).
+// - what copies of the library tell each other (ports/copies.ts), and what the sources declare of
+//   hosts (platform.d.ts).
 //
 // One build makes all doors and workers, so a name is the same in all of them.
 
-import { globSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { transformSync } from "esbuild";
 import { root } from "./install.mjs";
@@ -17,11 +17,12 @@ import { root } from "./install.mjs";
 // Below these the sources deal with objects of the library alone. What is declared in them, and is
 // not known, gets a short name wherever it is used.
 const inside = ["structures", "errors", "kernel", "tasks", "sync", "queues", "interop", "runner"];
-const host = [
-  "node_modules/@typescript/*/lib/lib.{es,decorators}*.d.ts",
-  "node_modules/@types/node/**/*.d.ts",
-  "node_modules/undici-types/**/*.d.ts",
-];
+// By folder, those of its files that count: of a browser nothing does.
+const host = {
+  "node_modules/@typescript": /\/lib\.(es|decorators)[^/]*\.d\.ts$/,
+  "node_modules/@types/node": /\.d\.ts$/,
+  "node_modules/undici-types": /\.d\.ts$/,
+};
 
 const hole = /\$\{(?:[^{}`]|`[^`]*`|\{[^{}]*\})*\}/g;
 const string = RegExp(`"[^"\\n]*"|'[^'\\n]*'|\`(?:\\\\.|${hole.source}|[^\`\\\\])*\``, "g");
@@ -36,7 +37,7 @@ const hostOnly = ["bun", "deno"];
 export function shortNames(source, declarations, doors) {
   const known = knownNames(source, declarations, doors);
   const counts = new Map();
-  for (const name of namesIn(codeBelow(source, ["**"]))) {
+  for (const name of namesIn(codeBelow(source, [""]))) {
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   const own = propertiesIn(source, inside).filter(
@@ -50,19 +51,23 @@ export function shortNames(source, declarations, doors) {
 /** Names that others know, and words that may be such names. */
 export function knownNames(source, declarations, doors) {
   const known = new Set(reachedFrom(declarations, doors));
-  for (const pattern of host) {
-    for (const file of globSync(pattern, { cwd: root })) addWords(known, join(root, file));
+  const files = Object.entries(host).flatMap(([folder, pattern]) =>
+    filesIn(join(root, folder)).filter((file) => pattern.test(file.replaceAll("\\", "/"))),
+  );
+  if (files.length < 100) throw new Error("the declarations of the host are not where they were");
+  const contract = ["ports/copies.ts", "platform.d.ts"].map((file) => join(source, file));
+  for (const file of [...files, ...contract]) {
+    for (const name of namesIn(withoutComments(readFileSync(file, "utf8")))) known.add(name);
   }
-  if (known.size < 5_000) throw new Error("the declarations of the host are not where they were");
-  for (const file of ["ports/copies.ts", "platform.d.ts"]) addWords(known, join(source, file));
-  for (const [text] of codeBelow(source, ["**"]).matchAll(string)) {
-    for (const name of namesIn(text.replaceAll(hole, " "))) known.add(name);
-  }
+  addWordsOfStrings(known, codeBelow(source, [""]));
   return known;
 }
 
-function addWords(known, file) {
-  for (const name of namesIn(withoutComments(readFileSync(file, "utf8")))) known.add(name);
+function addWordsOfStrings(known, code) {
+  for (const [text] of code.matchAll(string)) {
+    for (const name of namesIn(text.replaceAll(hole, " "))) known.add(name);
+    for (const [inner] of text.matchAll(hole)) addWordsOfStrings(known, inner);
+  }
 }
 
 /** All names in the declarations of what doors export, and of what these refer to. */
@@ -154,14 +159,18 @@ function codeBelow(source, folders) {
 }
 
 function filesBelow(source, folders) {
-  const files = folders.flatMap((folder) => globSync(`${folder}/*.ts`, { cwd: source }));
-  return files.sort().map((file) => join(source, file));
+  const files = folders.flatMap((folder) => filesIn(join(source, folder)));
+  return files.filter((file) => file.endsWith(".ts") && !file.endsWith(".d.ts")).sort();
+}
+
+function filesIn(folder) {
+  return readdirSync(folder, { recursive: true }).map((file) => join(folder, file));
 }
 
 const withoutComments = (text) => text.replaceAll(/\/\*[\s\S]*?\*\/|(?<![:"'`\w])\/\/.*$/gm, " ");
 const namesIn = (text) => text.match(/[A-Za-z_$][\w$]*/g) ?? [];
 
-/** Two letters: a small one, and a large one. Few write such a name, in a class that extends ours. */
+/** A small letter and a large one. Few have such a name in a class that extends one of ours. */
 function* candidates(isFree) {
   for (const first of "etsinroachdlumpfgbwvkyxjqz") {
     for (const second of "ETSINROACHDLUMPFGBWVKYXJQZ") {
