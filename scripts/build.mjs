@@ -86,7 +86,6 @@ function hashOfInputs(folders) {
     "scripts/build.mjs",
     "scripts/bundle.mjs",
     "scripts/production.mjs",
-    "scripts/short-names.mjs",
   ];
   const hash = createHash("sha256");
   for (const name of [...settings, ...tools, ...sources]) {

@@ -11,7 +11,6 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
 import { productionBuild } from "./production.mjs";
-import { shortNames } from "./short-names.mjs";
 
 /**
  * What is special about a package. `folders`: those of the sources by part of the first door; all
@@ -50,15 +49,10 @@ await bundle(out, []);
 if (existsSync(join(source, "production"))) {
   const production = join(out, "production");
   rmSync(production, { recursive: true, force: true }); // declarations of what nobody imports
-  const names = shortNames(source, out, doors);
-  await bundle(production, [productionBuild(source)], {
-    mangleProps: new RegExp(`^(?:${Object.keys(names).join("|")})$`),
-    mangleCache: names,
-    define: { "Number.POSITIVE_INFINITY": "Infinity" }, // which minifiers make 1/0
-  });
+  await bundle(production, [productionBuild(source)]);
 }
 
-async function bundle(outdir, plugins, settings) {
+async function bundle(outdir, plugins) {
   const { metafile } = await build({
     absWorkingDir: home,
     entryPoints: [
@@ -76,7 +70,6 @@ async function bundle(outdir, plugins, settings) {
     sourcemap: true,
     sourcesContent: false, // src is in the package
     metafile: true,
-    ...settings,
     plugins: [{ name: "parts", setup: addParts }, ...plugins],
   });
   for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {

@@ -3,14 +3,11 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
-import { builtinModules } from "node:module";
-import { Socket } from "node:net";
 import { basename, join } from "node:path";
 import { describe, test } from "node:test";
 import { root } from "./install.mjs";
 import { outcomeOf } from "./outcome.mjs";
 import { withoutAdvice } from "./production.mjs";
-import { shortNames } from "./short-names.mjs";
 
 const source = join(root, "packages/asyncio/src");
 const standIns = globSync("**/*.ts", { cwd: join(source, "production") });
@@ -45,73 +42,6 @@ describe("what the production build leaves out", () => {
     }
   });
 });
-
-describe("the short names of properties", () => {
-  const library = join(root, "packages/asyncio");
-  const { exports } = JSON.parse(readFileSync(join(library, "package.json"), "utf8"));
-  const doors = Object.keys(exports).filter((path) => !path.endsWith(".json"));
-  const names = shortNames(
-    source,
-    join(library, "dist"),
-    doors.map((path) => basename(path).replace(".", "index")),
-  );
-
-  test("stand for many, and each for one", () => {
-    const short = Object.values(names);
-
-    assert.ok(short.length > 100, `${short.length}`);
-    assert.equal(new Set(short).size, short.length);
-  });
-
-  test("stand for none that the host has, and are none of those", () => {
-    const host = namesOfHost();
-
-    assert.ok(host.size > 2000, `${host.size}`);
-    const common = [...Object.keys(names), ...Object.values(names)].filter((name) =>
-      host.has(name),
-    );
-    assert.deepEqual(common, []);
-  });
-
-  test("stand for none that users know: of options, errors, reports, hosts, operations", () => {
-    const known = [
-      "signal",
-      "requestedBy",
-      "sourceTraceback",
-      "describeWait",
-      "macrotask",
-      "offer",
-    ];
-
-    assert.deepEqual(
-      known.filter((name) => name in names),
-      [],
-    );
-    for (const name of ["all", "home", "isCurrent", "isReported"])
-      assert.ok(!(name in names), name);
-  });
-});
-
-/** All names of properties of what Node has, as far as they are found from its modules. */
-function namesOfHost() {
-  const seen = new Set([globalThis]);
-  const names = new Set();
-  const noisy = /^(_|sys$|punycode$|wasi$)/; // they warn when they are loaded
-  const modules = builtinModules
-    .filter((name) => !noisy.test(name))
-    .map((name) => process.getBuiltinModule(name));
-  for (const one of [...modules, new Socket(), new AbortController().signal]) seen.add(one);
-  for (const one of seen) {
-    const isObject = typeof one === "function" || (typeof one === "object" && one !== null);
-    if (!isObject) continue;
-    for (const [name, { value, get }] of Object.entries(Object.getOwnPropertyDescriptors(one))) {
-      names.add(name);
-      seen.add(value).add(get);
-    }
-    seen.add(Object.getPrototypeOf(one));
-  }
-  return names;
-}
 
 describe("programs on the production build", () => {
   for (const program of globSync("*.mjs", { cwd: portable })) {
