@@ -3,6 +3,7 @@
 // - a module below `src/production` stands for the one of the same path in `src`: it has the same
 //   names, and says less;
 // - calls of `advice`, which end messages by what to do, become "". So each is given one literal.
+//   So do calls of `adviceFor` and `adviceOnName`, which look for that.
 //
 // Nothing else differs: what the code does, its errors and their codes, the order of events.
 
@@ -11,9 +12,12 @@ import { join, relative, resolve } from "node:path";
 
 const call = /\badvice\(\s*("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`),?\s*\)/g;
 
+const search = /(?<!function )\badvice(?:For|OnName)\((?:[^()]|\([^()]*\))*\)/g;
+
 /** The code of a module without advice. Lines stay where they are. */
 export function withoutAdvice(code) {
-  return code.replaceAll(call, (text) => `""${text.replaceAll(/[^\n]/g, "")}`);
+  const nothing = (text) => `""${text.replaceAll(/[^\n]/g, "")}`;
+  return code.replaceAll(call, nothing).replaceAll(search, nothing);
 }
 
 export function productionBuild(source) {

@@ -17,9 +17,9 @@ describe("what the production build leaves out", () => {
   test("calls of `advice` become nothing, and lines stay where they are", () => {
     // biome-ignore-start lint/suspicious/noTemplateCurlyInString: these are programs
     const code =
-      'f(`a${advice("b `c` (d)")}`, x ? advice(`e ${f} \\`g\\``) : "", advice(\n  \'h\',\n));';
+      'f(`a${advice("b `c` (d)")}`, x ? advice(`e ${f} \\`g\\``) : "", advice(\n  \'h\',\n)); adviceFor(i, j(k))';
 
-    assert.equal(withoutAdvice(code), 'f(`a${""}`, x ? "" : "", ""\n\n);');
+    assert.equal(withoutAdvice(code), 'f(`a${""}`, x ? "" : "", ""\n\n); ""');
     // biome-ignore-end lint/suspicious/noTemplateCurlyInString: up to here
   });
 

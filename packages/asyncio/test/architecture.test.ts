@@ -324,7 +324,7 @@ function rank(file: string): number {
 }
 
 function inKernel(file: string): boolean {
-  return folder(file) === "kernel";
+  return folder(file) === "kernel" && !isStandIn(file);
 }
 
 function linesOf(file: string): number {

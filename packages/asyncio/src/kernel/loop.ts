@@ -24,9 +24,9 @@ import { type Timer, TimerHeap, type TimerTarget } from "../structures/timers.ts
 import { type Callback, Handle } from "./callback.ts";
 import { currentContext } from "./context.ts";
 import { Gate, type Ready } from "./gate.ts";
-import { type EventLoopOptions, type Host, type HostTimer, realHost } from "./host.ts";
+import type { EventLoopOptions, Host, HostTimer } from "./host.ts";
 import type { ExceptionContext, ExceptionHandler, FailureRecord } from "./reports.ts";
-import { formatReport, reportIfSlow } from "./reports.ts";
+import { formatReport, noteStep } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import { settled } from "./settlers.ts";
 import type { Task } from "./task.ts";
@@ -72,8 +72,6 @@ export class EventLoop {
   #spent = 0;
   #checkAt = CLOCK_EVERY; // what may be spent until the next look at the clock
   #hoppedAt = 0;
-  #stepStartedAt = 0;
-  #stepping: Ready | undefined;
   #closed = false;
   #exceptionHandler: ExceptionHandler | undefined;
 
@@ -284,16 +282,13 @@ export class EventLoop {
   readonly #drainOneStep = (): void => {
     this.turns++;
     this.#drainDue = false;
-    if (this.#stepping !== undefined && this.debug)
-      reportIfSlow(this, this.#stepping, realHost.now() - this.#stepStartedAt);
-    this.#stepping = undefined;
+    if (this.debug) noteStep(this);
     const ready = this.#ready;
     if (ready.length === 0) this.host.idle?.();
     else if (this.spend()) {
       this.#drainDue = true; // before the host chooses: it may make something ready
       const item = ready.take(this.host.choose?.(ready) ?? 0);
-      this.#stepping = item;
-      this.#stepStartedAt = this.debug ? realHost.now() : 0;
+      if (this.debug) noteStep(this, item);
       item.step();
       this.host.afterMicrotasks(this.#drainOneStep);
     } else this.#scheduleDrain();

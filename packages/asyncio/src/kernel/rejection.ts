@@ -3,7 +3,7 @@
  * (bench: cancel), so of many at a time the first have one, of their victim, the others a line.
  */
 
-import { CancelledError } from "../errors/errors.ts";
+import { advice, CancelledError } from "../errors/errors.ts";
 import { RingBuffer } from "../structures/ring-buffer.ts";
 import type { Cancellation } from "./cancellation.ts";
 import type { EventLoop } from "./loop.ts";
@@ -12,7 +12,7 @@ import { ignore, type Settle, settled } from "./settlers.ts";
 import type { Wait } from "./wait.ts";
 
 const STACKS = 32; // in one burst
-const LEFT_OUT = `\n    (stack left out: ${STACKS} others came just before it. Debug mode keeps all)`;
+const LEFT_OUT = `\n    (stack left out${advice("Many others came just before it. Debug mode keeps all")})`;
 let stacksLeft = STACKS;
 const traced: RingBuffer<Wait> = new RingBuffer(); // of the `makeCancelled` that will run
 let bare: Wait[] = []; // of the `rejectBare` that will run

@@ -4,11 +4,12 @@
  */
 
 import { advice, type CancelledError } from "../errors/errors.ts";
-import { formatThrown, stackOf } from "../errors/render.ts";
+import { formatThrown, stackAbove, stackOf } from "../errors/render.ts";
 import type { Context } from "../structures/context-values.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import type { Future } from "./future.ts";
 import type { Ready } from "./gate.ts";
+import { realHost } from "./host.ts";
 import type { EventLoop } from "./loop.ts";
 import type { Scope } from "./scope.ts";
 import type { Task } from "./task.ts";
@@ -95,7 +96,12 @@ export function reportFailure(record: FailureRecord): void {
 export const creationSites: WeakMap<object, string> = new WeakMap();
 /** In debug mode: told of each new wait with a promise of its own. */
 export const waitHooks: Set<(wait: Wait) => void> = new Set();
-
+const steps: WeakMap<EventLoop, { step: Ready; since: number }> = new WeakMap(); // that run
+/** `made` is made in the call of `by`, and is perhaps a `wait` with a promise of its own. */
+export function noteCreation(made: object, by: unknown, wait?: Wait): void {
+  creationSites.set(made, stackAbove(by));
+  if (wait !== undefined) for (const watch of waitHooks) watch(wait);
+}
 export function describeScope({ label, task }: Scope): string {
   if (task === undefined) return label;
   return label === "task" ? task.describe() : `${label} in ${task.describe()}`;
@@ -115,10 +121,14 @@ export function reportInsisted(scope: Scope, grace: number): void {
   report(message, scope, wait ?? scope.task);
 }
 
-/** Reports a step that has taken longer than `loop.slowCallbackDuration`. */
-export function reportIfSlow(loop: EventLoop, { scope }: Ready, duration: number): void {
+/** A step begins. Without `step`: the last is over, and reported if it has taken too long. */
+export function noteStep(loop: EventLoop, step?: Ready): void {
+  const last = steps.get(loop);
+  steps.delete(loop);
+  if (step !== undefined) return void steps.set(loop, { step, since: realHost.now() });
+  const duration = realHost.now() - (last?.since ?? Number.POSITIVE_INFINITY);
   if (duration <= loop.slowCallbackDuration) return;
-  const task = scope?.task;
+  const task = last?.step.scope?.task;
   const message = `a step of ${task?.describe() ?? "a callback"} held the loop for ${formatSeconds(duration)}`;
   loop.callExceptionHandler({ message, task });
 }

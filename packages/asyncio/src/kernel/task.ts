@@ -5,7 +5,6 @@
 
 import type { CancelSource } from "../errors/errors.ts";
 import { advice, argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
-import { stackAbove } from "../errors/render.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { AsyncResource, currentContext, currentScope, runInScope } from "./context.ts";
@@ -14,7 +13,7 @@ import { Future, type FutureListener, type FutureState, letsGo } from "./future.
 import type { Ready } from "./gate.ts";
 import type { EventLoop } from "./loop.ts";
 import { callBody, completed, here, recognised, refused, staysInContext } from "./operation.ts";
-import { creationSites } from "./reports.ts";
+import { noteCreation } from "./reports.ts";
 import { park, Scope } from "./scope.ts";
 import { settled } from "./settlers.ts";
 import { Wait } from "./wait.ts";
@@ -81,7 +80,7 @@ export class Task<T> extends Future<T> {
       throw argumentError("`new Task`", "a loop and a function", loop, cure);
     super({ loop });
     this.#name = options.name === undefined ? ++loop.unnamed : String(options.name);
-    if (loop.debug) creationSites.set(this, stackAbove(Task));
+    if (loop.debug) noteCreation(this, Task);
     if (options === later) return;
     const { context, cancelGrace, signal, eagerStart } = options;
     this.setUp(context ?? currentContext().values, cancelGrace);
@@ -275,8 +274,8 @@ function isOwner({ scope }: Task<unknown>, child: Task<unknown>): boolean {
 }
 function cycleError(path: readonly Task<unknown>[]): InvalidStateError {
   const names = path.map((task) => JSON.stringify(task.getName()));
-  const itself = `task ${names.join()} awaits itself, and would wait for ever`;
-  const circle = `tasks await each other in a circle, and would wait for ever: ${[names.at(-1), ...names].join(" -> ")}`;
+  const itself = `task ${names.join()} awaits itself`;
+  const circle = `tasks await each other in a circle: ${[names.at(-1), ...names].join(" -> ")}`;
   return new InvalidStateError(path.length === 1 ? itself : circle);
 }
 function notSettable(call: string, does: string): InvalidStateError {

@@ -14,14 +14,13 @@
  * that cancellation; `resume` gives it the value instead.
  */
 
-import { CancelledError } from "../errors/errors.ts";
-import { stackAbove } from "../errors/render.ts";
+import { advice, CancelledError } from "../errors/errors.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { unlink } from "../structures/linked-list.ts";
 import type { Cancellation } from "./cancellation.ts";
 import { freshIn, owe, renew } from "./delivery.ts";
 import { rejectCancelled } from "./rejection.ts";
-import { creationSites, describeCut, waitHooks } from "./reports.ts";
+import { describeCut, noteCreation } from "./reports.ts";
 import type { Scope } from "./scope.ts";
 import type { Place } from "./selectable.ts";
 import { dropSettlers, ignore, keepSettlers, latest, type Settle, settled } from "./settlers.ts";
@@ -83,10 +82,7 @@ export class Wait<T = unknown> implements Place<T> {
     this.#resolve = resolve ?? latest.resolve;
     this.reject = reject ?? latest.reject;
     dropSettlers();
-    if (scope.loop.debug) {
-      creationSites.set(this, stackAbove(Wait));
-      if (resolve === undefined) for (const watch of waitHooks) watch(this as Wait);
-    }
+    if (scope.loop.debug) noteCreation(this, Wait, resolve ? undefined : (this as Wait));
   }
   /** Ends the wait with `value`; false if it has ended already, and `value` was not handed over. */
   resume(value: T): boolean {
@@ -143,7 +139,7 @@ export class Wait<T = unknown> implements Place<T> {
     try {
       return subject.describeWait(this.scope.loop.time());
     } catch {
-      return "something that cannot be described: its describeWait throws";
+      return `something that cannot be described${advice("Its `describeWait` throws")}`;
     }
   }
   /** The tasks that have to act before it can end, as far as its subject knows them. */

@@ -1,6 +1,7 @@
 // The `AsyncLocalStorage` of the host, without which the library cannot run. It is asked for at run
 // time and not imported: so bundlers need not know it, and where there is none, an error says so.
 
+import { advice } from "../errors/errors.ts";
 import { globals, type AsyncHooks as Hooks } from "./globals.ts";
 
 /** Throws where there is none, or one without `enterWith`, as in Cloudflare's workers. */
@@ -29,7 +30,6 @@ export function runInRoot<R>(fn: () => R): R {
 
 function noHost(): string {
   const node = globals.process?.versions?.node;
-  const found = globals.navigator?.userAgent ?? (node && `Node ${node}`);
-  const here = found === undefined ? "here is none of them" : `here is none of them (${found})`;
-  return `asyncio-ts runs on Node 20.19 or newer, Deno 2 and Bun, and ${here}: import it only in code that runs on a server`;
+  const found = globals.navigator?.userAgent ?? (node ? `Node ${node}` : "something else");
+  return `asyncio-ts cannot run here, on ${found}${advice("Import it only in code that runs on a server: on Node 20.19 or newer, Deno 2 or Bun")}`;
 }

@@ -9,13 +9,18 @@
  */
 
 import { isResolvingFunction } from "../errors/render.ts";
-import { creationSites } from "../kernel/reports.ts";
+import { creationSites, waitHooks } from "../kernel/reports.ts";
 import type { Wait } from "../kernel/wait.ts";
 
 const decided: WeakSet<object> = new WeakSet(); // functions of races that are decided
 
+/** From now on debug mode looks for them. */
+export function watchLostValues(): void {
+  waitHooks.add(reportLostValue);
+}
+
 /** Reports a value that goes to `wait` when that has lost a race. */
-export function reportLostValue(wait: Wait): void {
+function reportLostValue(wait: Wait): void {
   whenLost(wait.promise, () => {
     if (!wait.handsOver) return;
     const { loop, task } = wait.scope;

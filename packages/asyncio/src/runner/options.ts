@@ -59,10 +59,6 @@ export function checkRunOptions(api: string, options: RunOptions): void {
       advice("Make one with `new HostLoop()`"),
     );
   if (loop !== undefined && (debug !== undefined || cancelGrace !== undefined)) {
-    throw argumentError(
-      api,
-      "`debug` and `cancelGrace` to be given to the loop, where there is a `loop` option",
-      options,
-    );
+    throw argumentError(api, "`debug` and `cancelGrace` to be options of the `loop`", options);
   }
 }

@@ -17,7 +17,7 @@ import { currentContext } from "../kernel/context.ts";
 import { realHost } from "../kernel/host.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
-import { reportUnobserved, waitHooks } from "../kernel/reports.ts";
+import { reportUnobserved } from "../kernel/reports.ts";
 import type { Scope } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { abandonedHooks, leftRun } from "../ports/uncaught.ts";
@@ -26,7 +26,7 @@ import { watchInDebugMode } from "../tasks/debug-watch.ts";
 import { excuseNoMore } from "../tasks/excuse.ts";
 import { HostLoop } from "../tasks/host-loop.ts";
 import { reportForgotten } from "./forgotten.ts";
-import { reportLostValue } from "./lost-values.ts";
+import { watchLostValues } from "./lost-values.ts";
 import { MainRun } from "./main-run.ts";
 import { DEFAULT_SHUTDOWN_DELAY, DEFAULT_SIGNALS, type RunOptions } from "./options.ts";
 import { listeningServers, reportServers } from "./servers.ts";
@@ -51,7 +51,7 @@ import {
   scopeAround,
 } from "./under-way.ts";
 
-waitHooks.add(reportLostValue); // when the library is loaded: code outside every run may lose one
+watchLostValues(); // when the library is loaded: code outside every run may lose one
 
 /** How a main is started. */
 export interface Start {

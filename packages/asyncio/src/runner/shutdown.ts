@@ -5,6 +5,7 @@
  * when the time is over is listed, and left behind.
  */
 
+import { advice } from "../errors/errors.ts";
 import { type Dependent, dependentsOf } from "../interop/dependents.ts";
 import { drainRequests, forgetRequests } from "../interop/draining.ts";
 import type { Host } from "../kernel/host.ts";
@@ -14,6 +15,7 @@ import type { Task } from "../kernel/task.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { condense } from "../tasks/condense.ts";
 import { cancelLeftover } from "../tasks/leftovers.ts";
+import { reportLeftOpen } from "./left-open.ts";
 
 /** Completions after which a loop looks at its budget: what it runs at least in one turn. */
 const LEAST_IN_A_TURN = 64;
@@ -180,7 +182,7 @@ export class Shutdown {
     for (let left = innerRuns(); left.length > 0; left = innerRuns()) {
       for (const run of left) run.cancel();
       if (await this.#ended(left, (run, end) => run.whenEnded(end))) continue;
-      this.#reportLate("a run has not ended", ": the run that it was called from is over");
+      this.#reportLate("a run has not ended", advice("The run that called it is over"));
       return;
     }
   }
@@ -201,11 +203,7 @@ export class Shutdown {
     const { dependents } = this.#options.foreign;
     const left = dependentsOf(loop).filter((dependent) => !dependents.has(dependent));
     if (left.length === 0) return;
-    if (loop.debug) {
-      const lines = condense(left.map((dependent) => dependent.describe()));
-      const message = ["the run has ended what was left open:", ...lines].join("\n  ");
-      loop.callExceptionHandler({ message });
-    }
+    reportLeftOpen(loop, left);
     loop.host.io?.(1); // what is waited for is outside: virtual time holds still
     const haveEnded = await this.#ended(left, (one, end) => void one.end().then(end));
     if (!haveEnded) for (const dependent of left) dependent.kill?.();

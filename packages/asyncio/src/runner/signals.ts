@@ -259,7 +259,9 @@ function take(name: SignalName): void {
     ending = { name, at: realHost.now(), cameTwice: false };
     for (const watch of wanting) watch.tell(name);
   } else if (isWatched(name) && !isSameAgain(ending, name)) {
-    realHost.report(`asyncio: ended at once by a second ${name}, before everything was cleaned up`);
+    realHost.report(
+      `asyncio: ended at once by a second ${name}${advice("Not everything was cleaned up")}`,
+    );
     die(name);
   }
 }

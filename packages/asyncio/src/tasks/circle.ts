@@ -26,6 +26,11 @@ export function circleAmong(tasks: readonly Task<unknown>[]): Task<unknown>[] {
   return [];
 }
 
+/** The line of a report; none of a task that waits for itself, which is described so already. */
+export function circleInWords(names: readonly string[]): string[] {
+  return names.length > 2 ? [`They wait for each other in a circle: ${names.join(" -> ")}`] : [];
+}
+
 /** Last first: the walk takes them from the end. */
 function holdersOf(task: Task<unknown>): Task<unknown>[] {
   const waits = task.scope.parkedWaits();

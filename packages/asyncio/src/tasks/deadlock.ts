@@ -6,7 +6,7 @@
 
 import { register } from "../errors/errors.ts";
 import type { Task } from "../kernel/task.ts";
-import { circleAmong } from "./circle.ts";
+import { circleAmong, circleInWords } from "./circle.ts";
 import { condense } from "./condense.ts";
 
 /**
@@ -26,10 +26,8 @@ export class DeadlockError<T extends object = object> extends Error {
     title?: string,
   ) {
     const count = tasks.length === 1 ? "one is" : `${tasks.length} are`;
-    const lines = condense(descriptions).map((line) => `  ${line}`);
-    // One that waits for itself is described so already.
-    if (circle.length > 2)
-      lines.push(`They wait for each other in a circle: ${circle.join(" -> ")}`);
+    const waiting = condense(descriptions).map((line) => `  ${line}`);
+    const lines = [...waiting, ...circleInWords(circle)];
     const words = title ?? `nothing is left that could wake a task, but ${count} still waiting`;
     super(`${words}:\n${lines.join("\n")}`);
     Object.defineProperty(this, "tasks", { value: tasks });

@@ -13,7 +13,7 @@ interface AsyncHooks {
   executionAsyncResource(): unknown;
 }
 
-const { process } = globalThis as {
+const host = globalThis as {
   readonly process?: {
     getBuiltinModule?(name: string): AsyncHooks | undefined;
     readonly versions?: Readonly<Record<string, string | undefined>>;
@@ -39,9 +39,9 @@ export interface CallbackMarks<M> {
  * never calls them.
  */
 export function markCallbacks<M>(mark: () => M): CallbackMarks<M> | undefined {
-  const { bun, deno } = process?.versions ?? {};
+  const { bun, deno } = host.process?.versions ?? {};
   if (bun !== undefined || deno !== undefined) return undefined;
-  const hooks = process?.getBuiltinModule?.("node:async_hooks");
+  const hooks = host.process?.getBuiltinModule?.("node:async_hooks");
   if (hooks?.createHook === undefined) return undefined;
   const { AsyncLocalStorage, AsyncResource, executionAsyncResource } = hooks;
   const marks = new AsyncLocalStorage<M>();

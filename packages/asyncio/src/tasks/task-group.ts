@@ -442,7 +442,7 @@ export class TaskGroup<R = unknown> {
       if (exception instanceof CancelledError) makeDueAgain(exception); // it was not the listener's to take
       if (this.#hasExcused) return;
       this.#hasExcused = true;
-      const message = `a callback has called ${api} when ${this.describeWait()} was ending, and nobody has caught the error`;
+      const message = `a callback has called ${api} when ${this.describeWait()} was ending${advice("Nobody has caught the error")}`;
       loop.callExceptionHandler({ message, exception, task });
     });
   }

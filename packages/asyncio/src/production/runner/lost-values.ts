@@ -1,3 +1,3 @@
 /** For runner/lost-values.ts: debug mode is for development. */
 
-export function reportLostValue(): void {}
+export function watchLostValues(): void {}

@@ -1,0 +1,3 @@
+/** For runner/left-open.ts: debug mode is for development. */
+
+export function reportLeftOpen(): void {}
