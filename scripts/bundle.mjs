@@ -110,18 +110,18 @@ function withNames(code) {
 }
 
 /**
- * Makes loose what a bundler keeps whether it is used or not: a class with a computed name in it,
- * and an error class, which is registered by a call after it (`register` gives it back). A program
- * that has one queue would have all of them. Lines stay where they are.
+ * Makes loose what a bundler keeps whether it is used or not: a class with a computed name in it or
+ * an object of its own, and an error class, which is registered by a call after it (`register`
+ * gives it back). A program that has one queue would have all of them. Lines stay where they are.
  */
 function withLooseClasses(code) {
   const call = /^register\((\w+), ("\w+")\);$/gm;
   const registered = new Map([...code.matchAll(call)].map(([, name, text]) => [name, text]));
   const loose = code.replaceAll(
-    /^var (\w+) = class (\1 )?( ?extends \w+ )?\{\n([\s\S]*?)^\};$/gm,
+    /^var (\w+) = class (\1 )? ?(extends \w+ )?\{\n([\s\S]*?)^\};$/gm,
     (all, name, own = `${name} `, parent = "", body) => {
       const text = registered.get(name);
-      if (text === undefined && !/^ {2}\[(?!Symbol\.)/m.test(body)) return all;
+      if (text === undefined && !/^ {2}(?:\[(?!Symbol\.)|static kept\b)/m.test(body)) return all;
       registered.delete(name);
       const made = `class ${own}${parent}{\n${body}}`;
       return `var ${name} = /* @__PURE__ */ (() => ${text === undefined ? made : `register(${made}, ${text})`})();`;

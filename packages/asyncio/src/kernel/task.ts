@@ -40,9 +40,9 @@ export interface TaskOptions {
 
 /** A body that is to start in `scope`, in the async context of its task's creator (R2). */
 export class Start extends AsyncResource implements Ready {
+  static readonly kept: Start = new Start({} as Scope, async () => {}); // for good, as in scope.ts
   scope: Scope;
   body: Coroutine<unknown>;
-
   constructor(scope: Scope, body: Coroutine<unknown>) {
     super("asyncio", 0); // no trigger is looked for
     this.scope = scope;

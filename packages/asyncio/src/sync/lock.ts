@@ -81,7 +81,7 @@ export class Lock {
   #holding: Holding | undefined = undefined;
   #operation: Operation<Disposable> | undefined = undefined;
 
-  /** @internal One of each of the two, for good: `kept` in scope.ts says why. */
+  /** @internal A lock and one that is held, for good: `kept` in scope.ts says why. */
   static readonly kept: Disposable = /* @__PURE__ */ new Holding(
     /* @__PURE__ */ new Lock(),
     undefined,
