@@ -310,9 +310,9 @@ export function formatTraffic(results: readonly TrafficResult[]): string {
       return medianInterval(ratios);
     };
     const show = (ratio: number): string => (Number.isFinite(ratio) ? ratio.toFixed(2) : "-");
-    const { median, low, high } = ratioTo(reference);
+    const { median, low, high, known } = ratioTo(reference);
     const isMet = `${aim} ${median >= aim ? "met" : "not met"}`;
-    const between = `${show(low)} to ${show(high)}`;
+    const between = known ? `${show(low)} to ${show(high)}` : "-";
     const figures = [fastest(reference), fastest("ours"), show(median), between, isMet];
     return [what, unit, ...figures, fastest("uvloop"), show(ratioTo("uvloop").median)];
   });

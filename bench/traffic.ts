@@ -84,6 +84,8 @@ const by: readonly Implementation[] = [reference, "ours", "uvloop"];
 const redisLines = [1, 16].flatMap((pipelined) =>
   ["SET", "GET"].map((command) => ({ command, pipelined })),
 );
+/** More would take longer than all else, and each round has several turns. */
+const mostRounds = 2;
 /** For what has no program in Python. */
 const onNode = [reference, "ours"] as const;
 
@@ -91,15 +93,16 @@ export interface TrafficResult {
   readonly what: string;
   readonly unit: Line["unit"];
   readonly aim: number;
-  /** How much in a second, one figure for each round. */
+  /** How much in a second, one figure for each turn of each round. */
   readonly rounds: Readonly<Partial<Record<Implementation, readonly number[]>>>;
 }
 
 export async function measureTraffic(
   quick: boolean,
-  rounds: number,
+  wantedRounds: number,
   selection: Selection,
 ): Promise<TrafficResult[]> {
+  const rounds = Math.min(wantedRounds, mostRounds);
   const results: TrafficResult[] = [];
   // A smoke run starts two programs for each figure: one small and one large message are enough.
   const some = quick ? [...sizes.slice(0, 1), ...sizes.slice(-1), ...lines.slice(-2)] : lines;

@@ -2,7 +2,7 @@
 //
 // - a module below `src/production` stands for the one of the same path in `src`: it has the same
 //   names, and says less;
-// - calls of `advice`, which end messages by what to do, become "". So each is given one literal.
+// - calls of `advice`, which explain or say what to do, become "". So each is given one literal.
 //   So do calls of `adviceFor` and `adviceOnName`, which look for that.
 //
 // Nothing else differs: what the code does, its errors and their codes, the order of events.

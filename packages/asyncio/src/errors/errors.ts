@@ -125,7 +125,7 @@ export class InvalidStateError extends Error {
 }
 register(InvalidStateError, "InvalidStateError");
 
-/** What to do about an error: ends its message. The production build puts "" for such a call. */
+/** An explanation, or what to do: ends a message. The production build puts "" for such a call. */
 export const advice = (sentence: string): Advice => `. ${sentence}`;
 /** A wrong argument: says what was expected, what came, and (`cure`) how to write it. */
 export function argumentError(

@@ -92,6 +92,7 @@ export class EventLoop {
   setDebug(enabled: boolean): void {
     if (typeof enabled !== "boolean") throw argumentError("`loop.setDebug`", "a boolean", enabled);
     const { exact = false, stepsAtOnce = false, strict = false } = this.host;
+    if (!enabled) noteStep(this); // what runs now is no step of debug mode any more
     this.debug = enabled;
     this.isExact = exact || enabled;
     this.#stepsAtOnce = stepsAtOnce && !this.isExact;

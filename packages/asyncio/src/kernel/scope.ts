@@ -142,7 +142,6 @@ export class Scope implements Ends<Wait> {
     const { due, insists } = this.cancelState;
     if (due === cancellation && !insists) this.ownCancelState().due = undefined;
   }
-
   /** What ends an operation that begins here, thereby delivered: the outermost that is due. */
   takeDue(): Cancellation | undefined {
     const found = findDue(this);
@@ -158,7 +157,6 @@ export class Scope implements Ends<Wait> {
   peekDue(): Cancellation | undefined {
     return this.mayBeDue ? findDue(this) : undefined;
   }
-
   /** For the start of an operation: its rejection, if this scope does not let it begin. */
   interruption(subject: WaitSubject): Promise<never> | undefined {
     const cancellation = this.mayBeDue ? this.takeDue() : undefined;

@@ -38,7 +38,7 @@ export interface TaskOptions {
   readonly cancelGrace?: number | undefined;
 }
 
-/** A body that is to start in `scope`, in the async context of its task's creator (R2). */
+/** @internal A body that is to start in `scope`, in the async context of its task's creator. */
 export class Start extends AsyncResource implements Ready {
   static readonly kept: Start = new Start({} as Scope, async () => {}); // for good, as in scope.ts
   scope: Scope;
@@ -67,7 +67,7 @@ export class Task<T> extends Future<T> {
   /** @internal */ previous: Task<unknown> | undefined;
   /** @internal */ next: Task<unknown> | undefined;
   #name: string | number; // a number if it has none: the words are made on demand (bench: spawn)
-  // Where it waits for a place in its group. Others have none (bench: memory).
+  // Where it waits for a place in its group, and until it ends without one. Others have none.
   /** @internal */ declare held: Start | undefined;
 
   static {
@@ -244,6 +244,7 @@ export class Task<T> extends Future<T> {
   }
   /** @internal */ override settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
     if (this.done()) return; // abandoned, and the body has ended after all
+    if (this.held !== undefined) this.held = undefined; // whoever keeps the task does not keep it
     this.scope.close();
     this.getLoop().tasks.remove(this);
     super.settle(state, outcome);

@@ -14,7 +14,7 @@
  * that cancellation; `resume` gives it the value instead.
  */
 
-import { advice, CancelledError } from "../errors/errors.ts";
+import { CancelledError } from "../errors/errors.ts";
 import { guardAbandonedBranches } from "../ports/uncaught.ts";
 import { unlink } from "../structures/linked-list.ts";
 import type { Cancellation } from "./cancellation.ts";
@@ -139,7 +139,7 @@ export class Wait<T = unknown> implements Place<T> {
     try {
       return subject.describeWait(this.scope.loop.time());
     } catch {
-      return `something that cannot be described${advice("Its `describeWait` throws")}`;
+      return "something whose `describeWait` throws";
     }
   }
   /** The tasks that have to act before it can end, as far as its subject knows them. */

@@ -30,6 +30,6 @@ export function runInRoot<R>(fn: () => R): R {
 
 function noHost(): string {
   const node = globals.process?.versions?.node;
-  const found = globals.navigator?.userAgent ?? (node ? `Node ${node}` : "something else");
-  return `asyncio-ts cannot run here, on ${found}${advice("Import it only in code that runs on a server: on Node 20.19 or newer, Deno 2 or Bun")}`;
+  const found = globals.navigator?.userAgent ?? (node && `Node ${node}`);
+  return `asyncio-ts runs on Node 20.19 or newer, Deno 2 and Bun, and not here${found ? ` (${found})` : ""}${advice("Import it only in code that runs on a server")}`;
 }

@@ -16,6 +16,7 @@ import {
   moveOnAfter,
   run,
   sleep,
+  type TaskGroup,
   TimeoutError,
   taskGroup,
   timeout,
@@ -336,6 +337,30 @@ describe("the memory of what has ended", () => {
       kept.map((reference) => reference.deref()),
       [undefined, undefined],
     );
+  });
+
+  test("is free although a task is kept that was cancelled before it had its place", async () => {
+    const tasks: unknown[] = [];
+    const hold = (group: TaskGroup): WeakRef<() => Promise<void>> => {
+      const body = async (): Promise<void> => {};
+      const task = group.createTask(body);
+      task.cancel();
+      tasks.push(task);
+      return new WeakRef(body);
+    };
+    let body: WeakRef<() => Promise<void>> | undefined;
+    await run(() =>
+      taskGroup(
+        async (group) => {
+          group.createTask(() => sleep(0));
+          body = hold(group);
+        },
+        { limit: 1 },
+      ),
+    );
+    await collectGarbage();
+
+    assert.deepEqual([tasks.length, body?.deref()], [1, undefined]);
   });
 
   test("is free although the CancelledError is kept that an awaited task got from its awaiter", async () => {

@@ -35,6 +35,28 @@ describe("R24: debug mode can be switched while the loop runs", () => {
       assert.match(messages[0] ?? "", /had lost a race.*Queue "meanwhile"\.get/);
     });
 
+    test(`a step that switches it off is not reported when it is on again (${kind})`, async () => {
+      const messages: string[] = [];
+      const loop = makeLoop();
+      loop.slowCallbackDuration = Number.POSITIVE_INFINITY;
+      loop.setExceptionHandler((_loop, { message }) => messages.push(message));
+
+      await run(
+        async () => {
+          loop.setDebug(true);
+          await createTask(async () => loop.setDebug(false), { name: "off" });
+          loop.slowCallbackDuration = -1; // each step takes longer
+          loop.setDebug(true);
+          await createTask(() => sleep(0), { name: "on" });
+          loop.setDebug(false);
+        },
+        { loop },
+      );
+
+      assert.equal(messages.filter((message) => message.includes('"off"')).length, 0);
+      assert.ok(messages.some((message) => message.includes('"on" held the loop')));
+    });
+
     test(`whoever waits goes on in order, however often it is switched (${kind})`, async () => {
       const loop = makeLoop();
       const order: number[] = [];

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { contextStorage } from "../../src/ports/context-storage.ts";
 
 const oneSentence =
-  /^asyncio-ts cannot run here, on .*\. Import it only .* Node 20\.19 or newer, Deno 2 or Bun$/;
+  /^asyncio-ts runs on Node 20\.19 or newer, Deno 2 and Bun, and not here.*\. Import it only in code that runs on a server$/;
 
 /** Calls it where the globals are `globals`. */
 function inPlaceWith(globals: Record<string, unknown>): unknown {
@@ -29,14 +29,10 @@ function isRefusal(error: unknown): error is Error {
 }
 
 for (const [place, globals, found] of [
-  ["a browser", { navigator: { userAgent: "Mozilla/5" } }, "on Mozilla/5."],
-  [
-    "a bundle with a stand-in for process",
-    { process: { env: {}, versions: {} } },
-    "on something else.",
-  ],
-  ["a Node that is too old", { process: { versions: { node: "18.20.0" } } }, "on Node 18.20.0."],
-  ["an edge function without a process", {}, "on something else."],
+  ["a browser", { navigator: { userAgent: "Mozilla/5" } }, "(Mozilla/5)."],
+  ["a bundle with a stand-in for process", { process: { env: {}, versions: {} } }, "here."],
+  ["a Node that is too old", { process: { versions: { node: "18.20.0" } } }, "(Node 18.20.0)."],
+  ["an edge function without a process", {}, "here."],
   [
     "a worker whose storage cannot be entered",
     {
@@ -52,7 +48,7 @@ for (const [place, globals, found] of [
         }),
       },
     },
-    "on Cloudflare-Workers.",
+    "(Cloudflare-Workers).",
   ],
 ] as const) {
   test(`${place} is told in one sentence where the library runs`, () => {
