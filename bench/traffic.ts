@@ -33,8 +33,8 @@ const turns = 5;
 const messagesAtMost = { 64: 20_000, 1024: 20_000, 65536: 4000 };
 /**
  * So many times as many messages in a turn of large ones on many connections, and as many turns.
- * They fill a heap of buffers between two major collections, and a turn has few of those: in short
- * turns neighbours differ by up to a half, whoever they are.
+ * Their buffers fill the heap until a major collection comes. A short turn has few collections, so
+ * two short turns of the same server differ by up to a half.
  */
 const longer = 2;
 /** Turns that nobody measures, before the first: code is compiled and memory found by then. */
