@@ -6,7 +6,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { type Implementation, reference } from "./contenders.ts";
 import { Conversation } from "./conversation.ts";
-import { readLines } from "./lines.ts";
+import { lineReader } from "./lines.ts";
 import { EchoPair, type EchoPlan } from "./network.ts";
 import { inThisFolder, trackProgram } from "./program.ts";
 import type { Selection } from "./selection.ts";
@@ -114,10 +114,11 @@ export async function measureTraffic(
     const measured = mapFigures(messages, (found) => found * perUnit);
     results.push({ what, unit, aim, rounds: measured });
   }
-  const rates = await inTurn(
+  const rates = await inRounds(
     rounds,
+    turns,
     onNode.filter((found) => selection.includes(found)),
-    (implementation) => readLines(implementation, quick),
+    (implementation, started) => lineReader(implementation, quick, started),
   );
   const what = "lines of 80 bytes, one after the other";
   results.push({ what, unit: "lines/s", aim: 1, rounds: rates });
@@ -199,17 +200,17 @@ async function echoInTurns(
  * One figure for each turn of each round. In a round the servers are new: `start` starts one, has
  * it warmed up, and gives what measures a turn of it.
  */
-async function inRounds(
+async function inRounds<By extends Implementation>(
   rounds: number,
   turnsInRound: number,
-  implementations: readonly Implementation[],
-  start: (by: Implementation, started: AsyncDisposableStack) => Promise<() => Promise<number>>,
+  implementations: readonly By[],
+  start: (by: By, started: AsyncDisposableStack) => Promise<() => Promise<number>>,
 ): Promise<TrafficResult["rounds"]> {
   const found: Partial<Record<Implementation, number[]>> = {};
   for (const implementation of implementations) found[implementation] = [];
   for (let round = 0; round < rounds; round++) {
     await using started = new AsyncDisposableStack();
-    const measures = new Map<Implementation, () => Promise<number>>();
+    const measures = new Map<By, () => Promise<number>>();
     for (const implementation of implementations)
       measures.set(implementation, await start(implementation, started));
     const inTurns = await inTurn(turnsInRound, implementations, async (implementation) => {

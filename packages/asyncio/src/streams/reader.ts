@@ -13,6 +13,16 @@ import type { Scope } from "../kernel/scope.ts";
 import { disposeOf } from "./dispose.ts";
 import { Incoming, subjectOf, type Take } from "./incoming.ts";
 import { iterate, iterateText, iteratorOf, resultOf } from "./iteration.ts";
+import {
+  itself,
+  LINE_SUBJECT,
+  type LineResult,
+  lineAtHand,
+  type MakeOfLine,
+  resultAtHand,
+  takeBytes,
+  takeResult,
+} from "./lines.ts";
 import type { ByteStream } from "./network.ts";
 import type { Parser } from "./parsing.ts";
 import {
@@ -48,23 +58,6 @@ export interface ReaderOptions {
 export const READER: Names<ReaderOptions> = { limit: 1 };
 
 const READ_LINE = "`reader.readLine`";
-const LINE_SUBJECT = /* @__PURE__ */ subjectOf(LINE);
-
-/**
- * Of lines that are at hand so many count as one completion of the budget of a turn (R9): a turn
- * of the host for fewer than have come at once costs more than they do (bench: lines).
- */
-const LINES_A_COMPLETION = 4;
-let nLines = 0;
-
-type MakeOfLine<T> = (line: string | undefined) => T;
-const itself: MakeOfLine<string | undefined> = (line) => line;
-
-const takeBytes: Take<Uint8Array> = (incoming, match) =>
-  incoming.take(match?.end ?? incoming.buffered);
-/** A line becomes a result when it is taken: a promise for that costs as much as the line. */
-const takeResult: Take<IteratorResult<Uint8Array, undefined>> = (incoming, match) =>
-  resultOf(takeBytes(incoming, match));
 
 /**
  * Reads from a connection, a pipe, or any ByteStream. One task reads at a time. All reads are
@@ -154,14 +147,13 @@ export class StreamReader implements AsyncDisposable {
   readLine(options: LimitOption & EncodingOption): Promise<string | undefined>;
   readLine(options?: LimitOption & BytesOption): Promise<Uint8Array>;
   readLine(options?: LimitOption & TextOptions): Promise<Uint8Array | string | undefined> {
-    const api = READ_LINE;
-    if (options === undefined) return this.#search(api, LINE, undefined, takeBytes);
+    if (options === undefined) return this.#search(READ_LINE, LINE, undefined, takeBytes);
     try {
-      checkOptions(api, options, READING);
+      checkOptions(READ_LINE, options, READING);
       const { encoding, limit } = options;
-      if (encoding === undefined) return this.#search(api, LINE, limit, takeBytes);
-      if (limit !== undefined) checkLimit(api, limit);
-      return this.#line(limit ?? this.limit, pieceDecoders(api, encoding), itself);
+      if (encoding === undefined) return this.#search(READ_LINE, LINE, limit, takeBytes);
+      if (limit !== undefined) checkLimit(READ_LINE, limit);
+      return this.#line(limit ?? this.limit, pieceDecoders(READ_LINE, encoding), itself);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -309,7 +301,8 @@ export class StreamReader implements AsyncDisposable {
     const { encoding = "utf-8", limit = this.limit } = options;
     checkLimit("`reader.lines`", limit);
     const decoders = pieceDecoders("`reader.lines`", encoding);
-    return iteratorOf(() => this.#line(limit, decoders, resultOf));
+    const next = () => this.#resultAtHand(limit, decoders) ?? this.#line(limit, decoders, resultOf);
+    return iteratorOf(next);
   }
 
   /**
@@ -406,6 +399,17 @@ export class StreamReader implements AsyncDisposable {
     return incoming.readUntil(scope, api, search, limit, take);
   }
 
+  /**
+   * The next result of `lines`, if nothing but a line is to be seen to. Apart from `#line`, for the
+   * engine compiles a function that is as short as this into the loop (bench: lines).
+   */
+  #resultAtHand(limit: number, decoders: PieceDecoders): Promise<LineResult> | undefined {
+    const scope = here();
+    if (!this.#hasReadText || scope.mayBeDue || scope.loop.isExact) return undefined;
+    const line = this.#incoming.takeLine(limit, decoders.others);
+    return line === undefined ? undefined : resultAtHand(scope, line);
+  }
+
   /** Reads a line as text; what `make` makes of it is the result. Undefined is the end. */
   #line<T>(limit: number, decoders: PieceDecoders, make: MakeOfLine<T>): Promise<T> {
     const scope = here();
@@ -415,8 +419,7 @@ export class StreamReader implements AsyncDisposable {
     const line = this.#incoming.takeLine(limit, decoder);
     if (line === undefined) return this.#searchLine(scope, limit, decoders, make);
     this.#hasReadText = true;
-    const isFree = !scope.loop.isExact && ++nLines % LINES_A_COMPLETION !== 0;
-    return isFree ? Promise.resolve(make(line)) : completed(scope, LINE_SUBJECT, make(line));
+    return lineAtHand(scope, make(line));
   }
 
   /** Apart from `#line`, for functions cost what is around them also where they are not made. */

@@ -103,6 +103,50 @@ test("lines that are taken as text are those of their bytes, whatever comes in w
   assert.ok(quick > slow, `${quick} lines were taken, and ${slow} were not`);
 });
 
+test("the longer only lines are read, the more of them are decoded together", () => {
+  const sizes: number[] = [];
+  const utf8 = new TextDecoder();
+  const decoder = Object.assign(new TextDecoder(), {
+    decode: (bytes: Uint8Array) => {
+      sizes.push(bytes.length);
+      return utf8.decode(bytes);
+    },
+  });
+  const pieceDecoder = { decoder, isAscii: true };
+  const bytes = new Uint8Array(400_000).fill(97);
+  for (let at = 0, length = 0; at < bytes.length; at += ++length % 150) {
+    bytes[at] = NEWLINE;
+    if (at > 0 && length % 3 === 0) bytes[at - 1] = CARRIAGE_RETURN;
+  }
+  const buffer = new ByteBuffer();
+  const read = (all: Uint8Array): number => {
+    let taken = 0;
+    for (let from = 0; from < all.length; from += 140_000) {
+      buffer.append(all.subarray(from, from + 140_000));
+      for (;;) {
+        const found = all.indexOf(NEWLINE, taken);
+        const line = buffer.takeLine(1e6, pieceDecoder);
+        if (line === undefined) break;
+        assert.equal(line, lineIn(all.subarray(taken, found), utf8));
+        taken = found + 1;
+      }
+    }
+    return taken;
+  };
+  const taken = read(bytes);
+  assert.ok(taken > bytes.length - 300);
+  assert.deepEqual(sizes.slice(0, 4), [8192, 16_384, 32_768, 65_536]);
+  assert.ok(sizes.length < 12, `${sizes}`);
+
+  // One line that is longer than all of that, and it begins with little again.
+  buffer.clear();
+  sizes.length = 0;
+  read(new Uint8Array(100_000).fill(97));
+  buffer.clear();
+  read(bytes.subarray(0, 70_000));
+  assert.deepEqual(sizes.slice(0, 2), [65_536, 8192]);
+});
+
 test("short fields are those of their bytes, and end where their lines do, from any place", () => {
   let [found, unknown] = [0, 0];
   for (let seed = 1; seed <= 40; seed++) {
