@@ -4,8 +4,10 @@
  */
 
 import type { Readable, Writable } from "node:stream";
+import { realHost } from "../kernel/host.ts";
 import { ignore } from "../kernel/settlers.ts";
-import { afterDestroy, isSilent } from "./node-quirks.ts";
+import { hostError } from "./network.ts";
+import { afterDestroy, isSilent, writtenUnderTls } from "./node-quirks.ts";
 import { FEW, lookAt, readIntoMemory, takeOut, tellNoMore } from "./socket-reads.ts";
 
 const OWNER: unique symbol = Symbol("asyncio-ts stream");
@@ -21,8 +23,14 @@ export interface StreamOwner {
   hostClosed(): void;
 }
 
+/** How often, in turns of the host, TLS is asked whether it has written what it has left. */
+const LOOKS = 3;
+/** On a stream whose end was not told yet. */
+const ENDING: unique symbol = Symbol("asyncio-ts end");
+
 interface Owned {
   [OWNER]?: StreamOwner;
+  [ENDING]?: boolean;
 }
 
 function onData(this: Owned, chunk: Uint8Array): void {
@@ -31,13 +39,30 @@ function onData(this: Owned, chunk: Uint8Array): void {
   const { buffer, byteOffset, length } = chunk;
   this[OWNER]?.dataArrived(new Uint8Array(buffer as ArrayBuffer, byteOffset, length));
 }
-function onEnd(this: Owned): void {
-  this[OWNER]?.endArrived();
+function onEnd(this: Owned & Readable): void {
+  this[ENDING] = true;
+  tellEndUnlessReset(this, 0, undefined);
+}
+/** Tells at once, unless TLS has bytes left: these leave within a turn of the host, or never. */
+function tellEndUnlessReset(stream: Owned & Readable, looks: number, before?: number): void {
+  const written = writtenUnderTls(stream);
+  if (written === undefined || (looks > 0 && written !== before)) tellEnd(stream);
+  else if (looks < LOOKS) realHost.macrotask(() => tellEndUnlessReset(stream, looks + 1, written));
+  else if (stream[ENDING] === true) {
+    stream[ENDING] = false;
+    stream.destroy(hostError("ECONNRESET", "read"));
+  }
+}
+function tellEnd(stream: Owned): void {
+  if (stream[ENDING] !== true) return;
+  stream[ENDING] = false;
+  stream[OWNER]?.endArrived();
 }
 function onError(this: Owned, error: Error): void {
   this[OWNER]?.hostFailed(error);
 }
 function onClose(this: Owned): void {
+  tellEnd(this);
   this[OWNER]?.hostClosed();
 }
 

@@ -48,6 +48,26 @@ export function isShuttingDown(socket: Readable | Writable): boolean {
   return writableEnded && !writableFinished && writableLength === 0;
 }
 
+interface Writing {
+  readonly writeQueueSize?: number;
+  readonly bytesWritten?: number;
+  /** The same of the socket under TLS. */
+  readonly _parent?: Writing | null;
+}
+
+/**
+ * How many bytes TLS has written if it has more to write, and the socket under it has nothing to
+ * do. If that number stays, the rest never leaves. Node forgets an error that comes while TLS
+ * writes something by itself, such as a session ticket to a client that has just reset the
+ * connection. The socket then seems to end in good order, and what is written to it waits forever.
+ */
+export function writtenUnderTls(socket: object): number | undefined {
+  const { _handle: handle } = socket as { _handle?: Writing | null };
+  const below = handle?._parent;
+  if (!handle?.writeQueueSize || below?.writeQueueSize !== 0) return undefined;
+  return below.bytesWritten;
+}
+
 /** What sockets have beyond other streams. */
 interface Resettable {
   resetAndDestroy?(): void;

@@ -178,6 +178,24 @@ describe("a connection by TLS", () => {
       assert.equal(sockets(), before);
     }));
 
+  test("a client that resets the connection after its request leaves nothing waiting", () =>
+    run(async () => {
+      const outcome = Promise.withResolvers<unknown[]>();
+      const { server, open } = await serve(async (reader, writer) => {
+        const read = await codeOf(reader.readExactly(100_000));
+        const written = await codeOf(writer.write("an answer"));
+        outcome.resolve([read, written]);
+      });
+
+      const { writer } = await open();
+      void writer.write(new Uint8Array(1000));
+      writer.abort();
+
+      // Node says that the client has ended in good order, and never passes on what is written.
+      assert.deepEqual(await outcome.promise, ["ECONNRESET", "ECONNRESET"]);
+      await server.shutdown(10);
+    }));
+
   test("works over a Unix socket", { skip: process.platform === "win32" }, () =>
     run(async () => {
       const path = join(tmpdir(), `asyncio-ts-tls-${process.pid}.sock`);
