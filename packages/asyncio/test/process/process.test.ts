@@ -567,7 +567,9 @@ describe("the end of a run", () => {
     test(`leaves no process: one that is ${scenario}`, async () => {
       const { code, signal, stdout } = await runFixture("processes", scenario, {
         onOutput(output, child) {
-          if (output.endsWith("ready\n") || output.endsWith("again\n")) child.kill("SIGTERM");
+          // Twice the same in a moment could be one Ctrl-C.
+          if (output.endsWith("ready\n")) child.kill(scenario === "stuck" ? "SIGINT" : "SIGTERM");
+          if (output.endsWith("again\n")) child.kill("SIGTERM");
         },
       });
       const pids = [...stdout.matchAll(/^pid (\d+)$/gm)].map(([, pid]) => Number(pid));
@@ -618,7 +620,7 @@ describe("the end of a run", () => {
     test(`by ${what} kills what a process has left that has ended on request`, async () => {
       const { code, signal, stdout } = await runFixture("processes", scenario, {
         onOutput(output, child) {
-          if (output.endsWith("ready\n")) child.kill("SIGTERM");
+          if (output.endsWith("ready\n")) child.kill(second === "SIGTERM" ? "SIGINT" : "SIGTERM");
           if (output.endsWith("gone\n") && second !== undefined) child.kill(second);
         },
       });
