@@ -200,8 +200,10 @@ export class ByteBuffer {
    * than among bytes (bench: lines). Undefined, and nothing is taken, where that finds no line.
    */
   takeLine(limit: number, pieceDecoder: PieceDecoder): string | undefined {
-    const isNew = pieceDecoder !== this.#textDecoder;
-    let end = isNew ? -1 : this.#text.indexOf("\n", this.#start - this.#textFrom);
+    const from = this.#start - this.#textFrom;
+    // Below 0 if a parser has read text further on, and has taken nothing.
+    const isThere = pieceDecoder === this.#textDecoder && from >= 0;
+    let end = isThere ? this.#text.indexOf("\n", from) : -1;
     if (end === -1) end = this.#newlineInMore(pieceDecoder);
     const start = this.#start - this.#textFrom;
     if (end === -1 || end - start > limit) return undefined;
