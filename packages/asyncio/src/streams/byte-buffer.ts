@@ -60,7 +60,7 @@ export class ByteBuffer {
   /** No piece of text that begins before it is decoded together with others: that was tried. */
   #triedTo = 0;
   #textDecoder: PieceDecoder | undefined = undefined;
-  /** Bytes of lines that are decoded together next: more, the longer only lines of ASCII are read. */
+  /** Bytes of lines that are decoded together next: more, the longer lines of ASCII are read. */
   #together = TOGETHER;
   /** How many short pieces have come close to each other, and where the first of them begins. */
   #nShort = 0;
