@@ -277,7 +277,9 @@ export class Server implements AsyncDisposable {
     try {
       for (;;) {
         const stream = await listener.accept();
-        if (this.#hasPlace) this.#start(group, stream);
+        // <- `close` was called in the step in which it came: `closeClients` does not know it
+        if (this.#isClosed) stream.abort();
+        else if (this.#hasPlace) this.#start(group, stream);
         else if (this.#waiting.length < backlog) this.#waiting.push(stream);
         else stream.abort();
       }

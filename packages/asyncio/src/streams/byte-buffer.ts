@@ -60,7 +60,7 @@ export class ByteBuffer {
   /** No piece of text that begins before it is decoded together with others: that was tried. */
   #triedTo = 0;
   #textDecoder: PieceDecoder | undefined = undefined;
-  /** Bytes of lines that are decoded together next: more, the longer only lines are read. */
+  /** Bytes of lines that are decoded together next: more, the longer lines of ASCII are read. */
   #together = TOGETHER;
   /** How many short pieces have come close to each other, and where the first of them begins. */
   #nShort = 0;
@@ -200,8 +200,10 @@ export class ByteBuffer {
    * than among bytes (bench: lines). Undefined, and nothing is taken, where that finds no line.
    */
   takeLine(limit: number, pieceDecoder: PieceDecoder): string | undefined {
-    const isNew = pieceDecoder !== this.#textDecoder;
-    let end = isNew ? -1 : this.#text.indexOf("\n", this.#start - this.#textFrom);
+    const from = this.#start - this.#textFrom;
+    // Below 0 if a parser has read text further on, and has taken nothing.
+    const isThere = pieceDecoder === this.#textDecoder && from >= 0;
+    let end = isThere ? this.#text.indexOf("\n", from) : -1;
     if (end === -1) end = this.#newlineInMore(pieceDecoder);
     const start = this.#start - this.#textFrom;
     if (end === -1 || end - start > limit) return undefined;
@@ -231,8 +233,15 @@ export class ByteBuffer {
     const isNext = this.#text !== "" && start > this.#textFrom; // there were lines
     const isTried = isSame && start < this.#triedTo && !isNext;
     if (isTried || !pieceDecoder.isAscii) return false;
-    if (isNext && this.#together < MOST_TOGETHER) this.#together *= 2;
+    // Two that take turns decode the same bytes with each line, so they decode little.
+    if (this.#textDecoder !== undefined && !isSame) this.#together = TOGETHER;
+    else if (isNext && this.#together < MOST_TOGETHER) this.#together *= 2;
     this.#decodeFrom(start, Math.min(start + this.#together, this.#end), pieceDecoder);
+    if (this.#text === "" && this.#together > TOGETHER) {
+      // One character of several bytes spoils all of it, and may be the only one for a long time.
+      this.#together = TOGETHER;
+      this.#decodeFrom(start, Math.min(start + TOGETHER, this.#end), pieceDecoder);
+    }
     return this.#text !== "";
   }
 

@@ -83,6 +83,7 @@ export class ForeignStream implements Sided, Watched {
   /** What the sink has not been given. */
   readonly #queue: RingBuffer<Uint8Array> = new RingBuffer();
   unsent = 0;
+  dropped = 0;
   #isPushing = false;
   #hasWrittenEof = false;
 
@@ -291,6 +292,7 @@ export class ForeignStream implements Sided, Watched {
     this.#lost ??= error;
     this.#sink = undefined;
     this.#queue.clear();
+    this.dropped += this.unsent;
     this.unsent = 0;
     this.#writing.fail(error, isOwed);
   }

@@ -39,6 +39,8 @@ export class Pipe {
   readonly #cut: Cutter | undefined;
   /** Bytes written that have not been read: arrived or on their way. */
   unread = 0;
+  /** Bytes that will never be read, since nothing goes through any more. */
+  dropped = 0;
   hasEnded = false;
   /** Set once nothing goes through any more: why. */
   broken: Error | undefined = undefined;
@@ -79,6 +81,7 @@ export class Pipe {
   break(error: Error): void {
     if (this.broken !== undefined) return;
     this.broken = error;
+    this.dropped = this.unread;
     this.unread = 0;
     this.readers.failAll(() => error);
     this.writers.failAll(() => error);
@@ -94,7 +97,10 @@ export class Pipe {
     const available = Math.min(this.#arrived.size, most);
     const decided = this.#loop.host.cut?.(available) ?? available;
     const taken = this.#arrived.take(Math.min(decided, this.#cut?.(available) ?? available));
-    if (this.broken !== undefined) return taken;
+    if (this.broken !== undefined) {
+      this.dropped -= taken.length;
+      return taken;
+    }
     this.unread -= taken.length;
     // Those who wait for room go on; those who wait until all is read stay.
     resumeForRoom(this.writers, this.unread);
@@ -159,6 +165,10 @@ export class MemoryStream implements ByteStream, Watched {
 
   get unsent(): number {
     return this.#outgoing.unread;
+  }
+
+  get dropped(): number {
+    return this.#outgoing.dropped;
   }
 
   get lost(): Error | undefined {

@@ -42,6 +42,10 @@ export interface ByteStream {
    */
   readonly unsent: number;
   /**
+   * Bytes taken that will never go out, since the connection is lost or aborted. @default 0
+   */
+  readonly dropped?: number | undefined;
+  /**
    * Why nothing goes out any more: the connection is lost or aborted. Undefined while it lives, and
    * after `close`.
    */

@@ -112,6 +112,10 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
     return this.#pieces?.unsent ?? 0;
   }
 
+  get dropped(): number {
+    return this.#pieces?.dropped ?? 0;
+  }
+
   get lost(): Error | undefined {
     return this.#lost;
   }
@@ -341,16 +345,12 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
     this.failed(hostError("ECONNABORTED", "read", this.#source.remoteAddress));
     this.#writing?.forgetUntold();
     this.#reading.drop();
-    if (this.#source.reset !== undefined) {
-      this.#source.reset();
-      return;
+    if (this.#source.reset !== undefined) this.#source.reset();
+    else if (this.#source.isKept === true) this.#letGo();
+    else {
+      for (const stream of new Set(this.#both())) resetOrDestroy(stream);
+      this.#destroyed();
     }
-    if (this.#source.isKept === true) {
-      this.#letGo();
-      return;
-    }
-    for (const stream of new Set(this.#both())) resetOrDestroy(stream);
-    this.#destroyed();
   }
 
   /** @internal */

@@ -32,7 +32,7 @@ export function firstWrite(
   const isUsual = !refusesEmpty && bytes.length <= PIECE && writesToHost(writable);
   if (isUsual && writeAtOnce(writable, bytes)) return undefined;
   const pieces = new PieceWriter(writable, refusesEmpty, owner);
-  if (isUsual) pieces.awaitHost();
+  if (isUsual) pieces.awaitHost(bytes.length);
   else pieces.send(bytes);
   return pieces;
 }
@@ -53,11 +53,12 @@ export class PieceWriter {
   /** What the host has not been given yet; undefined is nothing. */
   #queue: ChunkQueue | undefined = undefined;
   /**
-   * True if the host has not passed everything on. The last piece that it has ends in a callback,
-   * which tells when it has.
+   * Bytes that the host was given last, if it has not passed everything on. The piece that they are
+   * ends in a callback, which tells when it has.
    */
-  isSending = false;
-  #isDropped = false;
+  #underWay = 0;
+  /** Bytes that will never go out; undefined until `drop`. */
+  #dropped: number | undefined = undefined;
 
   constructor(writable: Writable, refusesEmpty: boolean, owner: PieceOwner) {
     this.#writable = writable;
@@ -65,14 +66,24 @@ export class PieceWriter {
     this.#owner = owner;
   }
 
+  /** True if the host has not passed everything on. */
+  get isSending(): boolean {
+    return this.#underWay > 0;
+  }
+
   /** True if the host has been given everything. */
   get isHandedOver(): boolean {
     return this.#queue === undefined;
   }
 
-  /** Bytes that have not gone out. */
+  /** Bytes that have not gone out, and still may. */
   get unsent(): number {
-    return this.isSending ? (this.#queue?.size ?? 0) + this.#writable.writableLength : 0;
+    return this.#dropped === undefined ? (this.#queue?.size ?? 0) + this.#underWay : 0;
+  }
+
+  /** Bytes that will never go out. */
+  get dropped(): number {
+    return this.#dropped ?? 0;
   }
 
   /** Takes a copy of `bytes`. */
@@ -86,29 +97,39 @@ export class PieceWriter {
       return;
     }
     if (this.#refusesEmpty) this.#send(copyOf(bytes));
-    else if (!writeAtOnce(writable, bytes)) this.awaitHost();
+    else if (!writeAtOnce(writable, bytes)) this.awaitHost(bytes.length);
   }
 
-  /** The host has not passed on all that it was given: an empty piece behind it tells when. */
-  awaitHost(): void {
-    this.#send(EMPTY);
+  /**
+   * The host has not passed on the last `length` bytes that it was given: an empty piece behind
+   * them tells when.
+   */
+  awaitHost(length: number): void {
+    this.#send(EMPTY, length);
   }
 
   /** Nothing goes out any more: drops what the host has not been given. */
   drop(): void {
+    this.#dropped ??= this.unsent;
     this.#queue = undefined;
-    this.#isDropped = true;
   }
 
   /** A piece that ends in a callback; what the host has before it is then through as well. */
-  #send(piece: Uint8Array): void {
-    this.isSending = true;
-    this.#writable.write(piece, (error) => {
-      if (error || this.#isDropped) return; // "error" or "close" tells; or it was aborted
-      this.isSending = false;
+  #send(piece: Uint8Array, length: number = piece.length): void {
+    this.#underWay = length;
+    const sent = (error?: Error | null): void => {
+      if (error || this.#dropped !== undefined) return; // "error" or "close" tells; or it was aborted
+      this.#underWay = 0;
       if (this.#queue !== undefined) this.#sendNext(this.#queue);
       this.#owner.pieceWentOut();
-    });
+    };
+    try {
+      this.#writable.write(piece, sent);
+    } catch (error) {
+      // <- a Transform of the program whose `transform` throws: Node lets that through, and the
+      // stream would never answer again
+      this.#writable.destroy(error as Error);
+    }
   }
 
   #sendNext(queue: ChunkQueue): void {

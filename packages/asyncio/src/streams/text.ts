@@ -71,11 +71,15 @@ export function pieceDecoders(api: string, encoding: string): PieceDecoders {
   const decoder = decoderFor(api, encoding);
   if (/^utf-16/.test(decoder.encoding))
     throw rangeError(api, "an encoding in which a newline is one byte", encoding);
-  const isAscii = /^(utf-8|windows-125\d|iso-8859-\d+)$/.test(decoder.encoding);
-  const decoders = {
-    first: { decoder, isAscii },
-    others: { decoder: decoderFor(api, encoding, true), isAscii },
-  };
-  if (kept.size < MOST_KEPT) kept.set(encoding, decoders);
+  // "utf8" is "utf-8": what one of them has decoded serves the other.
+  const decoders = kept.get(decoder.encoding) ?? both(api, decoder);
+  if (kept.size < MOST_KEPT) kept.set(decoder.encoding, decoders).set(encoding, decoders);
   return decoders;
+}
+
+function both(api: string, first: Decoder): PieceDecoders {
+  const { encoding } = first;
+  const isAscii = /^(utf-8|windows-125\d|iso-8859-\d+)$/.test(encoding);
+  const others = decoderFor(api, encoding, true);
+  return { first: { decoder: first, isAscii }, others: { decoder: others, isAscii } };
 }

@@ -262,9 +262,13 @@ export class StreamWriter implements AsyncDisposable {
     return found as ExtraInfo[K] | undefined; // the stream keeps to the names
   }
 
-  /** Bytes that have gone out: handed to the operating system; in memory, read by the peer. */
+  /**
+   * Bytes that have gone out: handed to the operating system; in memory, read by the peer. Those
+   * that were dropped when the connection was lost have not.
+   */
   get bytesWritten(): number {
-    return this.#taken - this.#stream.unsent;
+    const { unsent, dropped = 0 } = this.#stream;
+    return this.#taken - unsent - dropped;
   }
 
   /**

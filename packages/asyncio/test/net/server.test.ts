@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
+import { Server } from "../../src/net/server.ts";
+import type { Listener } from "../../src/streams/network.ts";
+import * as testing from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { echo, everywhere, listen, local, text } from "./places.ts";
 
 const { createTask, openConnection, run, sleep, startServer } = asyncio;
@@ -191,6 +195,39 @@ describe("startServer", () => {
 
       await server.shutdown(3600);
     }),
+  );
+
+  onBothLoops(
+    "a connection that comes in the step in which it is closed gets no handler",
+    async () => {
+      const handler = async (reader: asyncio.StreamReader): Promise<void> => {
+        handled++;
+        await reader.read();
+      };
+      let handled = 0;
+      const [coming, closing] = [new asyncio.Future<asyncio.ByteStream>(), new asyncio.Event()];
+      const listener: Listener = {
+        address: { host: "somewhere", port: 1 },
+        async accept() {
+          if (!coming.done()) return await coming;
+          await closing.wait();
+          throw new asyncio.InvalidStateError("the listener is closed");
+        },
+        close: () => closing.set(),
+      };
+      const server = new Server(handler, [listener], {});
+      await sleep(0.001);
+      const [near, far] = testing.memoryStreamPair();
+
+      coming.setResult(near);
+      server.close();
+      server.abortClients();
+      await server.waitClosed();
+
+      assert.equal(handled, 0);
+      await assert.rejects(far.read(), { code: "ECONNRESET" });
+      far.close();
+    },
   );
 
   test("handlers run in the context of whoever starts the server", async () => {

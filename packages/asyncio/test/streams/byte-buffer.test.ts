@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ByteBuffer } from "../../src/streams/byte-buffer.ts";
-import { pieceDecoders } from "../../src/streams/text.ts";
+import { type PieceDecoder, pieceDecoders } from "../../src/streams/text.ts";
 import { drawer } from "../../src/testing/random.ts";
 
 const NEWLINE = 10;
@@ -106,13 +106,7 @@ test("lines that are taken as text are those of their bytes, whatever comes in w
 test("the longer only lines are read, the more of them are decoded together", () => {
   const sizes: number[] = [];
   const utf8 = new TextDecoder();
-  const decoder = Object.assign(new TextDecoder(), {
-    decode: (bytes: Uint8Array) => {
-      sizes.push(bytes.length);
-      return utf8.decode(bytes);
-    },
-  });
-  const pieceDecoder = { decoder, isAscii: true };
+  const pieceDecoder = notingDecoder(sizes);
   const bytes = new Uint8Array(400_000).fill(97);
   for (let at = 0, length = 0; at < bytes.length; at += ++length % 150) {
     bytes[at] = NEWLINE;
@@ -145,6 +139,63 @@ test("the longer only lines are read, the more of them are decoded together", ()
   buffer.clear();
   read(bytes.subarray(0, 70_000));
   assert.deepEqual(sizes.slice(0, 2), [65_536, 8192]);
+});
+
+/** A decoder of UTF-8 that notes how many bytes it is given. */
+function notingDecoder(sizes: number[]): PieceDecoder {
+  const utf8 = new TextDecoder();
+  const decode = (bytes: Uint8Array): string => {
+    sizes.push(bytes.length);
+    return utf8.decode(bytes);
+  };
+  return { decoder: Object.assign(new TextDecoder(), { decode }), isAscii: true };
+}
+
+test("a character of several bytes spoils no more than a few lines", () => {
+  const sizes: number[] = [];
+  const pieceDecoder = notingDecoder(sizes);
+  const lines = Array.from(
+    { length: 4000 },
+    (_, at) => `${at === 2000 ? "é" : "e"}${"-".repeat(78)}`,
+  );
+  const buffer = new ByteBuffer();
+  buffer.append(new TextEncoder().encode(`${lines.join("\n")}\n`));
+
+  let nSpoilt = 0;
+  for (const line of lines) {
+    const quick = buffer.takeLine(1e6, pieceDecoder);
+    if (quick !== undefined) {
+      assert.equal(quick, line);
+      continue;
+    }
+    nSpoilt++;
+    buffer.drop(new TextEncoder().encode(line).length + 1);
+  }
+
+  assert.ok(nSpoilt <= 8192 / 80 + 1, `${nSpoilt} lines`);
+  assert.ok(sizes.length < 20, `${sizes}`);
+});
+
+test("two decoders that take turns decode little for each line", () => {
+  const sizes: number[] = [];
+  const decoders = [notingDecoder(sizes), notingDecoder(sizes)] as const;
+  const buffer = new ByteBuffer();
+  buffer.append(new TextEncoder().encode(`${"-".repeat(79)}\n`.repeat(4000)));
+  for (let at = 0; at < 2000; at++) assert.ok(buffer.takeLine(1e6, decoders[0]));
+  assert.equal(Math.max(...sizes), 65_536);
+  sizes.length = 0;
+
+  for (let at = 0; at < 100; at++) assert.ok(buffer.takeLine(1e6, decoders[at % 2 === 0 ? 1 : 0]));
+
+  assert.equal(Math.max(...sizes), 8192);
+});
+
+test("an encoding has the same decoders under all its labels", () => {
+  for (const [one, other] of [
+    ["utf8", "UTF-8"],
+    ["latin1", "iso-8859-1"],
+  ] as const)
+    assert.equal(pieceDecoders("`test`", one), pieceDecoders("`test`", other));
 });
 
 test("short fields are those of their bytes, and end where their lines do, from any place", () => {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { PassThrough, Writable } from "node:stream";
+import { PassThrough, Transform, Writable } from "node:stream";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import * as testing from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { runFixture } from "../child.ts";
 import { conforms } from "../conformance.ts";
 import { rejection } from "../virtual.ts";
@@ -101,6 +102,50 @@ describe("writerFrom", () => {
       },
     };
   });
+
+  onBothLoops("chunks that it had not taken when it failed have not gone out", async () => {
+    const { stream, waiting, fail } = slowSink();
+    const writer = writerFrom(stream);
+    writer.write("ab");
+    writer.write("cd");
+    await sleep(0.001);
+    waiting[0]?.resolve();
+    await sleep(0.001);
+    assert.equal(writer.bytesWritten, 2);
+
+    fail(new Error("broken"));
+    waiting[1]?.resolve();
+    await sleep(0.001);
+
+    await assert.rejects(async () => await writer.drain(), { message: "broken" });
+    assert.equal(writer.bytesWritten, 2);
+    await writer[Symbol.asyncDispose]();
+  });
+
+  for (const when of [1, 2])
+    onBothLoops(`a stream that throws at chunk ${when} is one that has failed`, async () => {
+      let nth = 0;
+      const parse = new Transform({
+        transform(chunk, _encoding, callback) {
+          if (++nth === when) throw new RangeError("no such thing");
+          callback(null, chunk);
+        },
+      });
+      const { reader, writer } = connectionFrom(parse);
+      const reading = createTask(async () => await reader.readExactly(400_000));
+      const closed = (async () => {
+        await using own = writer;
+        for (let written = 0; written < 3; written++) {
+          own.write(new Uint8Array(100_000));
+          await sleep(0.001);
+        }
+        await own.drain();
+      })();
+
+      await assert.rejects(closed, { name: "RangeError", message: "no such thing" });
+      await assert.rejects(reading, { name: "RangeError" });
+      assert.ok(writer.bytesWritten < 100_000 * when, `${writer.bytesWritten}`);
+    });
 
   test("closed, everything that was written goes out first", () =>
     runTest(async () => {

@@ -200,6 +200,28 @@ test(
   }),
 );
 
+for (const whose of ["here", "by the peer"])
+  test(
+    `bytes that a reset ${whose} has dropped have not gone out`,
+    connected(async (stream, peer) => {
+      peer.pause();
+      const writer = new StreamWriter(stream);
+      const size = 32 * 1024 * 1024;
+      const writing = createTask(async () => await writer.write(new Uint8Array(size)));
+      await asyncio.sleep(0.01);
+      if (whose === "here") writer.abort();
+      else peer.resetAndDestroy();
+
+      await assert.rejects(writing, { code: whose === "here" ? "ECONNABORTED" : "ECONNRESET" });
+      await writer[Symbol.asyncDispose]();
+
+      const { bytesWritten } = writer;
+      assert.ok(bytesWritten > 0 && bytesWritten < size, String(bytesWritten));
+      assert.equal(stream.unsent, 0);
+      assert.equal(stream.dropped, size - bytesWritten);
+    }),
+  );
+
 test(
   "a cancelled write tells what the operating system has, and the rest follows",
   connected(async (stream, peer) => {

@@ -38,6 +38,27 @@ async function allOf<T>(reader: asyncio.StreamReader, parser: asyncio.Parser<T>)
   }
 }
 
+onBothLoops(
+  "lines that follow a parser that has taken nothing are those that it has left",
+  async () => {
+    const lines = Array.from({ length: 60 }, (_, index) => `line ${index} of some length`);
+    const reader = readerFrom([`first\n${lines.join("\n")}\n`]);
+    const rest = reader.lines();
+    assert.equal((await rest.next()).value, "first");
+    const refusing = (input: asyncio.ParserInput) => {
+      for (let skipped = 0; skipped < 5; skipped++) input.readLine();
+      for (let read = 5; read < lines.length; read++) input.readLine({ encoding: "utf-8" });
+      throw new RangeError("none of mine");
+    };
+
+    await assert.rejects(reader.parse(refusing), RangeError);
+
+    const left: string[] = [];
+    for await (const line of rest) left.push(line);
+    assert.deepEqual(left, lines);
+  },
+);
+
 test("a parser that is an async function is refused, also where it has not found all it wants", async (t) => {
   const unhandled = t.mock.fn();
   process.on("unhandledRejection", unhandled);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import * as testing from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { conforms } from "../conformance.ts";
 import { collectReports } from "../virtual.ts";
 
@@ -353,6 +354,29 @@ describe("the end", () => {
 
       assert.equal(text(await new StreamReader(near).read(99)), "answer");
     }),
+  );
+
+  onBothLoops(
+    "bytes that were dropped when the connection was lost have not gone out",
+    async () => {
+      for (const lose of [
+        ([near]: asyncio.Connection[]) => near?.writer.abort(),
+        ([, far]: asyncio.Connection[]) => far?.reader.close(),
+      ]) {
+        const ends = asyncio.connectionPair();
+        const [{ writer }, { reader }] = ends;
+        writer.write("123456");
+        assert.equal(text(await reader.readExactly(6)), "123456");
+        writer.write("789");
+        assert.equal(writer.bytesWritten, 6);
+
+        lose(ends);
+
+        assert.equal(writer.bytesWritten, 6);
+        writer.abort();
+        ends[1].writer.abort();
+      }
+    },
   );
 
   test(
