@@ -4,8 +4,10 @@ import { CancelScope, cleanup, Future, InvalidStateError } from "asyncio-ts";
 import { interruption, park, type Wait } from "asyncio-ts/lowlevel";
 import type { Loan } from "asyncio-ts/patterns";
 import type { CopySink, Statement } from "./driver.ts";
+import { DatabaseError } from "./errors.ts";
 import { argumentError } from "./options.ts";
 import type { Session } from "./session.ts";
+import { askedTwice } from "./stream.ts";
 
 /** What goes into a copy: lines with their ends, or bytes. */
 export type CopySource = AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>;
@@ -22,6 +24,8 @@ export async function copyIn(
   owner?: object,
 ): Promise<number> {
   checkNoValues("`copyFrom`", values);
+  if (!isSource(source))
+    throw argumentError("`copyFrom`", "an iterable of texts or bytes as its source", source);
   const sink = new Future<CopySink>();
   const request = {
     kind: "copyIn",
@@ -38,9 +42,10 @@ export async function copyIn(
       failure = { error };
     });
   try {
-    const [answer] = await session.send(request, { title, owner });
+    const answers = await session.send(request, { title, owner });
+    if (!sink.done()) throw noCopy("`copyFrom`", "copy ... from stdin", title);
     await fed;
-    return answer?.count ?? 0;
+    return answers.find(({ command }) => command === "COPY")?.count ?? 0;
   } catch (error) {
     feeding.cancel("the copy has ended");
     await fed;
@@ -54,6 +59,9 @@ async function feed(ready: Future<CopySink>, source: CopySource): Promise<void> 
   try {
     for await (const chunk of source) {
       const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
+      // Anything else would be read as a message of the protocol.
+      if (!(bytes instanceof Uint8Array))
+        throw argumentError("`copyFrom`", "a source of texts or bytes", chunk);
       if (!sink.write(bytes)) await drained(sink);
     }
     sink.end();
@@ -92,6 +100,9 @@ class CopyOut implements AsyncIterableIterator<Uint8Array, undefined> {
   #size = 0;
   #end: { readonly error: unknown } | undefined = undefined;
   #waiting: Wait<void> | undefined = undefined;
+  /** True while `next` runs; and once the loop was left. */
+  #isAsked = false;
+  #isLeft = false;
 
   constructor(
     borrow: () => Promise<Loan<Session>>,
@@ -110,7 +121,20 @@ class CopyOut implements AsyncIterableIterator<Uint8Array, undefined> {
   }
 
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    if (this.#loan === undefined && this.#end === undefined) await this.#begin();
+    if (this.#isAsked) throw askedTwice(this.#title);
+    this.#isAsked = true;
+    try {
+      return await this.#next();
+    } finally {
+      this.#isAsked = false;
+    }
+  }
+
+  async #next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    if (this.#loan === undefined && this.#end === undefined) {
+      await this.#begin();
+      if (this.#isLeft) await this.return();
+    }
     for (;;) {
       const chunk = this.#chunks.shift();
       if (chunk !== undefined) {
@@ -135,7 +159,10 @@ class CopyOut implements AsyncIterableIterator<Uint8Array, undefined> {
   async return(): Promise<IteratorResult<Uint8Array, undefined>> {
     this.#chunks.length = 0;
     this.#size = Number.NEGATIVE_INFINITY; // nothing is kept any more
+    this.#isLeft = true;
     const session = this.#loan?.item;
+    // The call that waits for a connection gives it back.
+    if (session === undefined && this.#isAsked) return { done: true, value: undefined };
     if (session !== undefined && this.#end === undefined) {
       session.connection.resume?.();
       session.abandon(this, () => new InvalidStateError(`${this.#title} was left`));
@@ -166,14 +193,17 @@ class CopyOut implements AsyncIterableIterator<Uint8Array, undefined> {
       this.#waiting?.resume();
     };
     // Its end, whichever way, is told to the next call of `next`.
-    loan.item.send(request, { title: this.#title, owner: this }).then(() => over(undefined), over);
+    loan.item.send(request, { title: this.#title, owner: this }).then((answers) => {
+      const hasCopied = answers.some(({ command }) => command === "COPY");
+      over(hasCopied ? undefined : noCopy("`copyTo`", "copy ... to stdout", this.#title));
+    }, over);
   }
 
   #finish(): IteratorResult<Uint8Array, undefined> {
     const error = this.#end?.error;
     this.#end = { error: undefined };
     this.#release();
-    if (error !== undefined) throw error;
+    if (error !== undefined && !this.#isLeft) throw error;
     return { done: true, value: undefined };
   }
 
@@ -192,6 +222,17 @@ async function ended(session: Session): Promise<void> {
     session.whenIdle(() => wait.resume());
     await wait.promise;
   });
+}
+
+function isSource(source: unknown): boolean {
+  if (typeof source === "string") return true;
+  if (typeof source !== "object" || source === null) return false;
+  return Symbol.iterator in source || Symbol.asyncIterator in source;
+}
+
+function noCopy(api: string, expected: string, title: string): DatabaseError {
+  const message = `${api} expects a \`${expected}\`, and ${JSON.stringify(title)} has run as something else`;
+  return new DatabaseError(message, { query: title });
 }
 
 function checkNoValues(api: string, values: readonly unknown[]): void {

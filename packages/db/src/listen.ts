@@ -9,6 +9,7 @@ import { interruption, park, type Wait } from "asyncio-ts/lowlevel";
 import { ConnectionLostError } from "./errors.ts";
 import { argumentError, checkCount, checkOptions, checkSeconds, type Names } from "./options.ts";
 import type { Session } from "./session.ts";
+import { askedTwice } from "./stream.ts";
 
 /** Something was notified. */
 export interface Notification {
@@ -60,6 +61,8 @@ class Listener implements AsyncIterableIterator<Notification | Gap, undefined> {
   readonly #probe: number;
   #session: Session | undefined = undefined;
   #isClosed = false;
+  /** True while `next` runs. */
+  #isAsked = false;
   readonly #waiting: Notification[] = [];
   /** Why something is missing, after what is waiting. */
   #gap: Error | undefined = undefined;
@@ -78,6 +81,8 @@ class Listener implements AsyncIterableIterator<Notification | Gap, undefined> {
   }
 
   async next(): Promise<IteratorResult<Notification | Gap, undefined>> {
+    if (this.#isAsked) throw askedTwice(`listen ${this.#channel}`);
+    this.#isAsked = true;
     try {
       for (;;) {
         if (this.#isClosed) return { done: true, value: undefined };
@@ -89,6 +94,8 @@ class Listener implements AsyncIterableIterator<Notification | Gap, undefined> {
     } catch (error) {
       await this.return(); // `for await` does not call it when `next` rejects
       throw error;
+    } finally {
+      this.#isAsked = false;
     }
   }
 
@@ -131,6 +138,10 @@ class Listener implements AsyncIterableIterator<Notification | Gap, undefined> {
   async #subscribe(): Promise<void> {
     const session = await this.#open();
     this.#session = session;
+    if (this.#isClosed) {
+      await this.return(); // it was left while it was being connected
+      return;
+    }
     session.connection.onNotification = (channel, payload) => {
       this.#heard();
       if (this.#waiting.length < this.#limit && this.#gap === undefined)

@@ -1,8 +1,9 @@
 /** Transactions that met another one, and are run again from their beginning. */
 
 import { getRunningLoop, HostLoop, sleep, timeLeft } from "asyncio-ts";
+import { CommitUnknownError, SerializationError } from "./errors.ts";
 import type { Session } from "./session.ts";
-import { isRepeatable, Transaction, type TransactionOptions } from "./transaction.ts";
+import { Transaction, type TransactionOptions } from "./transaction.ts";
 
 /** Seconds between two runs, before they are spread: doubled each time. */
 const FIRST_DELAY = 0.005;
@@ -46,3 +47,14 @@ export function repeating(prepares: boolean): Repeating {
 }
 
 const NAME = "transaction";
+
+/** Whether a transaction that ended so may be run again. */
+function isRepeatable(error: unknown): boolean {
+  let one: unknown = error;
+  for (let depth = 0; depth < 10 && one instanceof Error; depth++) {
+    if (one instanceof CommitUnknownError) return false;
+    if (one instanceof SerializationError) return true;
+    one = one.cause;
+  }
+  return false;
+}

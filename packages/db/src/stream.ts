@@ -3,6 +3,7 @@
  * a consumer that is slow keeps the server waiting and not the memory full.
  */
 
+import { InvalidStateError } from "asyncio-ts";
 import type { Answer, Request, Statement } from "./driver.ts";
 import { checkCount } from "./options.ts";
 import { type QueryOptions, rowsOf } from "./queries.ts";
@@ -35,6 +36,9 @@ export class RowStream<Row> implements AsyncIterableIterator<Row, undefined> {
   #rows: readonly Row[] = [];
   #next = 0;
   #isAtEnd = false;
+  /** True while `next` runs; and once the loop was left in it. */
+  #isAsked = false;
+  #isLeft = false;
 
   constructor(
     source: StreamSource,
@@ -54,7 +58,18 @@ export class RowStream<Row> implements AsyncIterableIterator<Row, undefined> {
   }
 
   async next(): Promise<IteratorResult<Row, undefined>> {
+    if (this.#isAsked) throw askedTwice(this.#title);
+    this.#isAsked = true;
+    try {
+      return await this.#take();
+    } finally {
+      this.#isAsked = false;
+    }
+  }
+
+  async #take(): Promise<IteratorResult<Row, undefined>> {
     for (;;) {
+      if (this.#isLeft) return await this.#leave();
       if (this.#next < this.#rows.length)
         return { done: false, value: this.#rows[this.#next++] as Row }; // it is in range
       if (this.#state === "closed") return { done: true, value: undefined };
@@ -68,6 +83,12 @@ export class RowStream<Row> implements AsyncIterableIterator<Row, undefined> {
 
   /** Leaving the loop: closes the cursor, and waits until it is closed. */
   async return(): Promise<IteratorResult<Row, undefined>> {
+    if (!this.#isAsked) return await this.#leave();
+    this.#isLeft = true; // the call of `next` that is under way closes it
+    return { done: true, value: undefined };
+  }
+
+  async #leave(): Promise<IteratorResult<Row, undefined>> {
     this.#rows = [];
     this.#next = 0;
     await this.#close();
@@ -101,6 +122,13 @@ export class RowStream<Row> implements AsyncIterableIterator<Row, undefined> {
     this.#state = "closed";
     if (wasOpen) await this.#source.close(this.#cursor, this.#isAtEnd, failure);
   }
+}
+
+/** @internal Of two calls of `next` at a time each would take a connection, and one would lose it. */
+export function askedTwice(title: string): InvalidStateError {
+  return new InvalidStateError(
+    `\`next\` was called on ${JSON.stringify(title)} while an earlier call has not ended. Read it in one loop`,
+  );
 }
 
 /** @internal The options that a stream shares with a query. */

@@ -22,7 +22,6 @@ import {
   CommitUnknownError,
   ConnectionLostError,
   DatabaseError,
-  SerializationError,
   TransactionDoomedError,
 } from "./errors.ts";
 import { argumentError, checkBody, checkCount, checkOptions, type Names } from "./options.ts";
@@ -120,7 +119,9 @@ export class Transaction extends Queries {
   protected async send(request: Request, title: string): Promise<readonly Answer[]> {
     this.#checkUsable(title);
     try {
-      return await this.#session.send(request, { title, owner: this });
+      const answers = await this.#session.send(request, { title, owner: this });
+      this.#checkOpen(answers, title);
+      return answers;
     } catch (error) {
       if (error instanceof CancelledError) this.#dooms(title, "was cancelled", error);
       // Also where BEGIN was refused: what came next would be outside.
@@ -269,9 +270,21 @@ export class Transaction extends Queries {
     this.#doom ??= { query, what, cause };
   }
 
+  /** A COMMIT or ROLLBACK by hand: what follows would be outside, and the block's COMMIT a lie. */
+  #checkOpen(answers: readonly Answer[], title: string): void {
+    const isOver = this.#session.connection.status === "idle";
+    if (!isOver && !answers.some(({ command }) => command === "COMMIT")) return;
+    this.#dooms(title, "has ended it", undefined);
+  }
+
   #checkSound(): void {
     if (this.#doom === undefined) return;
     const { query, what, cause } = this.#doom;
+    if (what === "has ended it")
+      throw new InvalidStateError(
+        `${this.#title} was ended by its own query ${JSON.stringify(query)}: what came before is as that has left it. ` +
+          "Leave COMMIT and ROLLBACK to the block",
+      );
     throw new TransactionDoomedError(this.#title, query, what, { cause });
   }
 
@@ -428,15 +441,4 @@ export async function rollBack(session: Session, name: string): Promise<void> {
   }
   if (session.lost !== undefined || (connection.status === "idle" && !session.isBusy)) return;
   session.destroy(new ConnectionLostError(`transaction ${JSON.stringify(name)} has no end`));
-}
-
-/** @internal Whether a transaction that ended so may be run again. */
-export function isRepeatable(error: unknown): boolean {
-  let one: unknown = error;
-  for (let depth = 0; depth < 10 && one instanceof Error; depth++) {
-    if (one instanceof CommitUnknownError) return false;
-    if (one instanceof SerializationError) return true;
-    one = one.cause;
-  }
-  return false;
 }

@@ -312,12 +312,19 @@ test("a COMMIT that the server answers with ROLLBACK is an error", async () => {
     const connect = async () => {
       const connection = await server.driver.connect();
       const { run } = connection;
-      connection.run = (request, done) =>
-        run.call(connection, request, (error, answers) =>
-          done(
-            error,
-            answers.map((one) => ({ ...one, command: one.command.replace("COMMIT", "ROLLBACK") })),
-          ),
+      connection.run = (request, done, ...before) =>
+        run.call(
+          connection,
+          request,
+          (error, answers) =>
+            done(
+              error,
+              answers.map((one) => ({
+                ...one,
+                command: one.command.replace("COMMIT", "ROLLBACK"),
+              })),
+            ),
+          ...before,
         );
       return connection;
     };

@@ -150,6 +150,80 @@ describeEveryWay("streams", (bench) => {
       { max: 1 },
     ));
 
+  test("a copy that was asked for by another call, or none, is refused, and the connection goes on", () =>
+    bench.run(
+      async (db) => {
+        await db.execute(sql`create table copied (n int)`);
+        const [first] = await db.query(sql`select pg_backend_pid() as pid`);
+        const all = async (copy: AsyncIterable<Uint8Array>) => {
+          for await (const _ of copy);
+        };
+        const into = sql`copy copied from stdin`;
+        const out = sql`copy (select 1) to stdout`;
+        const calls: [call: () => Promise<unknown>, message: RegExp][] = [
+          [() => db.query(into), /asked for by `copyFrom`/],
+          [() => db.query(into, { prepare: false }), /asked for by `copyFrom`/],
+          [() => db.transaction((tx) => tx.query(into)), /asked for by `copyFrom`/],
+          [() => db.batch([sql`select 1`, into]), /asked for by `copyFrom`/],
+          [() => db.query(out), /asked for by `copyTo`/],
+          [
+            () => db.copyFrom(sql`copy copied from stdin; copy copied from stdin`, ["1\n"]),
+            /one at a time/,
+          ],
+          [() => db.copyFrom(out, ["1\n"]), /asked for by `copyTo`/],
+          [() => db.copyFrom(sql`select 1`, ["1\n"]), /expects a `copy \.\.\. from stdin`/],
+          [() => all(db.copyTo(into)), /asked for by `copyFrom`/],
+          [() => all(db.copyTo(sql`select 1`)), /expects a `copy \.\.\. to stdout`/],
+          [() => db.copyFrom(into, [[49, 10] as unknown as string]), /a source of texts or bytes/],
+          [() => db.copyFrom(into, null as unknown as string), /an iterable of texts or bytes/],
+        ];
+        for (const [call, message] of calls) {
+          assert.match((await failureOf(asyncio.timeout(5, call))).message, message);
+          assert.deepEqual(await db.query(sql`select count(*)::int as n from copied`), [{ n: 0 }]);
+        }
+        const [second] = await db.query(sql`select pg_backend_pid() as pid`);
+        assert.deepEqual([second, db.stats().holders], [first, []]);
+        // A statement behind the copy breaks the protocol, and its server ends the session.
+        await assert.rejects(asyncio.timeout(5, () => db.batch([into, sql`select 1`])));
+        assert.deepEqual(await db.query(sql`select count(*)::int as n from copied`), [{ n: 0 }]);
+      },
+      { max: 1 },
+    ));
+
+  test("a stream that is asked twice at a time, or left meanwhile, keeps no connection", () =>
+    bench.run(async (db, observer) => {
+      const streams = (): AsyncIterableIterator<unknown>[] => [
+        db.stream(sql`select generate_series(1, 3), pg_sleep(0.05)`, { batch: 1 }),
+        db.copyTo(sql`copy (select generate_series(1, 3), pg_sleep(0.05)) to stdout`),
+      ];
+      for (const stream of streams()) {
+        const first = asyncio.createTask(() => stream.next());
+        await asyncio.sleep(0);
+        assert.match((await failureOf(stream.next())).message, /Read it in one loop/);
+        assert.equal((await first).done, false);
+        await stream.return?.();
+      }
+      for (const stream of streams()) {
+        const first = asyncio.createTask(() => stream.next());
+        await asyncio.sleep(0);
+        await stream.return?.();
+        assert.equal((await first).done, true);
+      }
+      assert.deepEqual([db.stats().holders, await running(observer)], [[], []]);
+    }));
+
+  test("a listener that is left while it connects leaves no session", bench.needsSession, () =>
+    bench.run(async (db, observer) => {
+      const listener = db.listen("news");
+      const first = asyncio.createTask(() => listener.next());
+      await asyncio.sleep(0);
+      await listener.return?.();
+      assert.equal((await first).done, true);
+      const sessions = await observer("select 1 from pg_stat_activity where query like 'listen%'");
+      assert.deepEqual(sessions, []);
+    }),
+  );
+
   test("copyTo gives the bytes; leaving the loop ends it", () =>
     bench.run(
       async (db, observer) => {

@@ -236,6 +236,29 @@ describeEveryWay("transactions", (bench) => {
       assert.deepEqual(await rowsOf(db), []);
     }));
 
+  test("one that its body has ended by hand is told, whatever the body returns", () =>
+    bench.run(async (db) => {
+      await db.execute(sql`create table notes (n int)`);
+      for (const [n, end] of ["rollback", "commit", "commit and chain"].entries()) {
+        const failure = await failureOf(
+          db.transaction(async (tx) => {
+            await tx.execute(sql`insert into notes values (${n})`);
+            await tx.execute(sql.raw(end));
+            // Outside of the transaction it would be kept, whatever comes of the body.
+            await tx.execute(sql`insert into notes values (9)`).catch(() => {});
+            return "done";
+          }),
+        );
+        assert.match(failure.message, new RegExp(`was ended by its own query "${end}"`));
+      }
+      assert.deepEqual(await db.query(sql`select n from notes order by n`), [{ n: 1 }, { n: 2 }]);
+      await db.transaction(async (tx) => {
+        await tx.execute(sql`savepoint mine`);
+        await tx.execute(sql`insert into notes values (3)`);
+        await tx.execute(sql`rollback to savepoint mine`); // ends nothing
+      });
+    }));
+
   test("a handle is closed with its body, by name, and sends nothing", () =>
     bench.run(async (db) => {
       await table(db);

@@ -49,6 +49,7 @@ const charsets: Readonly<Record<string, Body>> = {
   "/unknown": ["text/html; charset=ISO-88509-1", Buffer.from([0x47, 0xfc, 0x6e])],
   "/none": ["text/html", Buffer.from([0x80, 0x93, 0xfc])],
   "/replacement": ["text/html; charset=iso-2022-kr", Buffer.from("<p>x</p>")],
+  "/long-type": [`text/html; note=${"x".repeat(14_000)}`, "<p>typed</p>"],
   "/wrong": ["text/html; charset=utf-8", Buffer.from([0xfc, 0x41])],
 };
 

@@ -1,7 +1,9 @@
 /** How what a fetch gave, or why it gave nothing, is said over HTTP. */
 
-import type { PageError } from "../contract/errors.ts";
+import { PageError } from "../contract/errors.ts";
+import { type HeaderList, headerOf } from "../contract/headers.ts";
 import type { FetchResult, PageHead } from "../contract/result.ts";
+import type { Dialect } from "./dialects.ts";
 
 /** A failure as its JSON body. What is undefined is left out by JSON. */
 export function errorBody(error: PageError, id: string): object {
@@ -47,10 +49,11 @@ export function attemptsOf({ ended, cache }: PageHead): number {
 export function receiptHeaders(head: PageHead, id: string): Record<string, string> {
   const { robots } = head;
   const line = robots.line === undefined ? "" : `; line=${robots.line}`;
+  const url = shownUrl(head.finalUrl);
   return {
     "x-fetch-id": id,
     "x-fetch-status": String(head.status),
-    "x-fetch-final-url": visible(head.finalUrl),
+    ...(url === undefined ? {} : { "x-fetch-final-url": url }),
     "x-fetch-attempts": String(attemptsOf(head)),
     "x-fetch-redirects": String(head.hops.length - 1),
     "x-fetch-robots": `${robots.verdict}${line}`,
@@ -96,7 +99,68 @@ export function envelope(
   };
 }
 
-/** A header's value has no characters beyond ASCII. */
-function visible(text: string): string {
-  return text.replace(/[^\x21-\x7e]/g, (character) => encodeURIComponent(character));
+const LONGEST_TYPE = 1024;
+
+/** What the site says. Clients read 16 KiB of headers: a type that is no type must not use them up. */
+export function contentType(headers: HeaderList): string | undefined {
+  const type = headerOf(headers, "content-type");
+  return type !== undefined && type.length <= LONGEST_TYPE ? type : undefined;
+}
+
+/** A failure as it is sent. */
+export interface Failed {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly text: string;
+}
+
+/** What is told of a bug. */
+export const ourFault = {
+  status: 500,
+  headers: { "content-type": "application/json; charset=utf-8" },
+  body: { error: { code: "failed", message: "this is our fault", fault: "us" } },
+};
+
+/** @throws PageError for what makes a longer text than there can be: control characters take six. */
+export function jsonText(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const text = "the page is too large to be told as JSON: `GET /` gives it as it comes";
+    throw new PageError("too_large", text, { phase: "consume" });
+  }
+}
+
+/**
+ * A client reads 16 KiB of headers, a proxy in front of the service often 4. A site that redirects
+ * to a longer address would make its page one that nobody can read.
+ */
+const LONGEST_URL = 2048;
+
+/** An address as a header has it; undefined for one that is too long for that. */
+function shownUrl(url: string): string | undefined {
+  // A header's value has no characters beyond ASCII.
+  const text = url.replace(/[^\x21-\x7e]/g, (character) => encodeURIComponent(character));
+  return text.length > LONGEST_URL ? undefined : text;
+}
+
+/** What users of another service look for, in its headers. */
+export function named(
+  dialect: Dialect,
+  status: number,
+  finalUrl: string,
+  cost: number,
+): Record<string, string> {
+  const values: Record<string, string | undefined> = {
+    status: String(status),
+    final_url: shownUrl(finalUrl),
+    cost: String(cost),
+  };
+  return Object.fromEntries(
+    Object.entries(dialect.headers).flatMap(([header, what]) => {
+      const value = values[what];
+      return value === undefined ? [] : [[header, value]];
+    }),
+  );
 }

@@ -11,14 +11,24 @@ import * as asyncio from "asyncio-ts";
 import { once, RateLimiter } from "asyncio-ts/patterns";
 import type { Context } from "hono";
 import { PageError } from "../contract/errors.ts";
-import { headerOf } from "../contract/headers.ts";
-import type { FetchResult } from "../contract/result.ts";
 import type { LivePage } from "../fetch/page.ts";
 import { directoryPath, directoryType, type PublicKeyJwk } from "../identity/signature.ts";
 import type { Key } from "../store/keys.ts";
 import { storeIsAway } from "../store/trouble.ts";
 import { requireScope } from "./admission.ts";
-import { attemptsOf, envelope, errorBody, errorHeaders, receiptHeaders } from "./answers.ts";
+import {
+  attemptsOf,
+  contentType,
+  envelope,
+  errorBody,
+  errorHeaders,
+  type Failed,
+  jsonText,
+  named,
+  ourFault,
+  receiptHeaders,
+} from "./answers.ts";
+import { jsonBody, textOf } from "./body.ts";
 import {
   type Dialect,
   type Draft,
@@ -63,7 +73,6 @@ interface Env {
 }
 type Ask = Context<Env>;
 
-const MAX_BODY = 12 * 2 ** 20;
 const textTypes: Readonly<Record<string, string>> = {
   html: "text/html; charset=utf-8",
   text: "text/plain; charset=utf-8",
@@ -78,23 +87,23 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     // Tests call the app without a connection.
     c.env?.incoming === undefined
       ? next()
-      : asyncio.requestScope({ request: c.env.incoming, response: c.env.outgoing }, next),
+      : service.serving(() =>
+          asyncio.requestScope({ request: c.env.incoming, response: c.env.outgoing }, next),
+        ),
   );
-  app.onError((error, c) => {
-    if (error instanceof asyncio.CancelledError) return new Response(null, { status: 503 });
+  /** A failure as its caller learns it. What is ours is reported. */
+  const failed = (error: unknown): Failed => {
     const id = crypto.randomUUID();
     const told = error instanceof PageError ? error : storeIsAway(error);
     if (told !== error) options.onError?.(error, id);
-    if (told !== undefined) {
-      return new Response(JSON.stringify(errorBody(told, id)), {
-        status: told.status,
-        headers: errorHeaders(told, id),
-      });
-    }
-    return c.json(
-      { error: { code: "failed", message: "this is our fault", fault: "us" }, id },
-      500,
-    );
+    if (told === undefined) return { ...ourFault, text: JSON.stringify({ ...ourFault.body, id }) };
+    const text = JSON.stringify(errorBody(told, id));
+    return { status: told.status, headers: errorHeaders(told, id), text };
+  };
+  app.onError((error) => {
+    if (error instanceof asyncio.CancelledError) return new Response(null, { status: 503 });
+    const { text, ...head } = failed(error);
+    return new Response(text, head);
   });
   app.notFound((c) =>
     c.json({ error: { code: "bad_request", message: "there is nothing here: see /docs" } }, 404),
@@ -122,9 +131,10 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
       rendersNever,
       ...ownOnes,
     });
-    if (c.req.method !== "GET") {
+    if (c.req.method === "HEAD") request.method = "HEAD";
+    else if (c.req.method !== "GET") {
       request.method = c.req.method;
-      request.body = await textOf(c);
+      request.body = await textOf(c.req.raw);
       const contentType = headers.get("content-type");
       if (contentType !== undefined) {
         request.headers = { "content-type": contentType, ...(request.headers as object) };
@@ -150,29 +160,23 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
           ...named(dialect, page.head.status, page.head.finalUrl, attemptsOf(page.head)),
         }),
       );
-      try {
-        await sending;
-      } catch (error) {
-        // Once the head is out there is no other way to tell than to cut the connection.
-        if (!outgoing.headersSent) throw error;
-        outgoing.destroy();
-      }
-      return RESPONSE_ALREADY_SENT;
+      return await sent(outgoing, sending);
     }
     const shaped = await service.fetch(key, { ...request, output });
-    if (answer.envelope || request.json === true) return c.json(jsonOf(shaped, request));
+    if (answer.envelope || request.json === true) return json(jsonOf(shaped, request));
     const { page, content, id } = shaped;
     const headers = {
       ...receiptHeaders(page, id),
       "x-fetch-cost": String(shaped.cost),
       ...named(dialect, page.status, page.finalUrl, shaped.cost),
       "content-type":
-        textTypes[output] ?? (output === "raw" ? typeOf(page) : "application/json; charset=utf-8"),
+        textTypes[output] ??
+        (output === "raw"
+          ? (contentType(page.headers) ?? "application/octet-stream")
+          : "application/json; charset=utf-8"),
     };
     const body =
-      content instanceof Uint8Array || typeof content === "string"
-        ? content
-        : JSON.stringify(content);
+      content instanceof Uint8Array || typeof content === "string" ? content : jsonText(content);
     const status = statusFor(answer, page.status);
     return new Response(isEmpty(status) ? null : (body as string), { status, headers });
   }
@@ -184,23 +188,24 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
 
   app.post("/v1/extract", async (c) => {
     const key = await keyOf(c, []);
-    const json = await jsonBody(c);
-    if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    const given = await jsonBody(c.req.raw);
+    if (typeof given !== "object" || given === null || Array.isArray(given)) {
       throw new PageError("bad_request", "expected a JSON object");
     }
-    const parameters = Object.entries(json).map(
+    const parameters = Object.entries(given).map(
       ([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)] as const,
     );
     const { request } = translate(zyte, parameters, headersOf(c), { rendersNever });
     const { page } = await service.fetch(key, checkedRequest({ ...request, output: "raw" }));
-    const echoed = (json as { echoData?: unknown }).echoData;
-    return c.json({
+    const echoed = (given as { echoData?: unknown }).echoData;
+    const answer = {
       url: page.finalUrl,
       statusCode: page.status,
       httpResponseBody: Buffer.from(page.bytes).toString("base64"),
       httpResponseHeaders: page.headers.map(([name, value]) => ({ name, value })),
       ...(echoed === undefined ? {} : { echoData: echoed }),
-    });
+    };
+    return json(jsonText(answer));
   });
 
   const failures = {
@@ -224,29 +229,29 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
   });
   app.post("/v1/fetch", async (c) => {
     const key = await keyOf(c, own);
-    const request = checkedRequest(await jsonBody(c));
-    return c.json(jsonOf(await service.fetch(key, request), request));
+    const request = checkedRequest(await jsonBody(c.req.raw));
+    return json(jsonOf(await service.fetch(key, request), request));
   });
 
   app.post("/v1/batch", async (c) => {
     const key = await keyOf(c, own);
-    const { requests, concurrency = 5 } = checkedBy(batchRequest, await jsonBody(c));
+    const { requests, concurrency = 5 } = checkedBy(batchRequest, await jsonBody(c.req.raw));
     // One cancel for all: the client that leaves ends each of them.
-    const results = await asyncio
-      .mapConcurrent(
-        requests,
-        async (request) => {
-          try {
-            return jsonOf(await service.fetch(key, request), request);
-          } catch (error) {
-            if (!(error instanceof PageError)) throw error;
-            return errorBody(error, crypto.randomUUID());
-          }
-        },
-        { limit: concurrency },
-      )
-      .toArray();
-    return c.json({ results });
+    const results = asyncio.mapConcurrent(
+      requests,
+      async (request) => {
+        try {
+          return jsonOf(await service.fetch(key, request), request);
+        } catch (error) {
+          if (error instanceof asyncio.CancelledError) throw error;
+          return failed(error).text;
+        }
+      },
+      { limit: concurrency },
+    );
+    const outgoing = c.env?.outgoing;
+    if (outgoing === undefined) return json(`{"results":[${(await results.toArray()).join(",")}]}`);
+    return await sent(outgoing, sendResults(outgoing, results));
   });
 
   app.get("/v1/usage", async (c) => {
@@ -265,7 +270,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     if (sendClaim === undefined || publicUrl === undefined) {
       throw new PageError("policy_denied", "keys are given by the operator here, and not claimed");
     }
-    const { address } = checkedBy(claimRequest, await jsonBody(c));
+    const { address } = checkedBy(claimRequest, await jsonBody(c.req.raw));
     if (!claims.tryTake()) {
       throw new PageError("rate_limited", "too many keys are being claimed", { retryAfter: 6 });
     }
@@ -331,14 +336,48 @@ function taskList(): string {
 const confirmPage = `<!doctype html><html lang="en"><title>pagefetch: your key</title>
 <form method="post"><p>One click makes your API key. It is shown once.</p><button>Make my key</button></form>`;
 
-function jsonOf(shaped: Shaped & { readonly id: string }, request: FetchRequest): object {
+function json(text: string): Response {
+  return new Response(text, { headers: { "content-type": "application/json" } });
+}
+
+function jsonOf(shaped: Shaped & { readonly id: string }, request: FetchRequest): string {
   const { content } = shaped;
-  return envelope(shaped.page, {
+  const whole = envelope(shaped.page, {
     id: shaped.id,
     output: outputOf(request),
     cost: shaped.cost,
     content: content instanceof Uint8Array ? Buffer.from(content).toString("base64") : content,
   });
+  return jsonText(whole);
+}
+
+/**
+ * Writes the results of a batch in their order, as they come, no faster than the client reads: only
+ * those are in memory that are being fetched.
+ */
+async function sendResults(
+  outgoing: ServerResponse,
+  results: AsyncIterable<string>,
+): Promise<void> {
+  outgoing.writeHead(200, { "content-type": "application/json" });
+  let before = '{"results":[';
+  for await (const text of results) {
+    outgoing.write(before);
+    if (!outgoing.write(text)) await once(outgoing, "drain");
+    before = ",";
+  }
+  outgoing.end("]}");
+}
+
+/** Waits for what is sent. Once the head is out, only a connection that is cut tells of a failure. */
+async function sent(outgoing: ServerResponse, sending: Promise<void>): Promise<Response> {
+  try {
+    await sending;
+  } catch (error) {
+    if (!outgoing.headersSent) throw error;
+    outgoing.destroy();
+  }
+  return RESPONSE_ALREADY_SENT;
 }
 
 /** Writes a page as it comes, no faster than the client reads. Waits for its end. */
@@ -348,7 +387,7 @@ async function send(
   status: number,
   headers: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const type = headerOf(page.head.headers, "content-type");
+  const type = contentType(page.head.headers);
   outgoing.writeHead(status, {
     ...headers,
     ...(type === undefined ? {} : { "content-type": type }),
@@ -358,22 +397,6 @@ async function send(
     if (!outgoing.write(piece)) await once(outgoing, "drain");
   }
   outgoing.end();
-}
-
-function named(
-  dialect: Dialect,
-  status: number,
-  finalUrl: string,
-  cost: number,
-): Record<string, string> {
-  const values: Record<string, string> = {
-    status: String(status),
-    final_url: finalUrl,
-    cost: String(cost),
-  };
-  return Object.fromEntries(
-    Object.entries(dialect.headers).map(([header, what]) => [header, values[what] ?? ""]),
-  );
 }
 
 function statusFor({ status: how }: Draft["answer"], status: number): number {
@@ -388,43 +411,12 @@ function isEmpty(status: number): boolean {
   return status === 204 || status === 205 || status === 304;
 }
 
-function typeOf(page: FetchResult): string {
-  return headerOf(page.headers, "content-type") ?? "application/octet-stream";
-}
-
 function headersOf(c: Ask): ReadonlyMap<string, string> {
   return new Map(c.req.raw.headers);
 }
 
 function queryOf(c: Ask): URLSearchParams {
   return new URL(c.req.url).searchParams;
-}
-
-/** Waits for the body, of which so much is taken and no more. */
-async function textOf(c: Ask): Promise<string> {
-  const { body } = c.req.raw;
-  if (body === null) return "";
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of body as unknown as AsyncIterable<Uint8Array>) {
-    size += piece.length;
-    if (size > MAX_BODY) {
-      throw new PageError("bad_request", `a request has ${MAX_BODY} bytes at most`, {
-        limit: { name: "body", value: MAX_BODY },
-      });
-    }
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString("utf8");
-}
-
-async function jsonBody(c: Ask): Promise<unknown> {
-  try {
-    return JSON.parse(await textOf(c));
-  } catch (error) {
-    if (error instanceof PageError || error instanceof asyncio.CancelledError) throw error;
-    throw new PageError("bad_request", "the body is no JSON");
-  }
 }
 
 function today(): string {
@@ -434,7 +426,8 @@ function today(): string {
 function dateOf(text: string | null, name: string): Date | undefined {
   if (text === null) return undefined;
   const date = new Date(text);
-  if (!Number.isNaN(date.getTime())) return date;
+  const year = date.getUTCFullYear();
+  if (year >= 1970 && year <= 9999) return date; // NaN is neither; databases know no other ones
   throw new PageError("bad_request", `\`${name}\` is no date, as in 2026-11-29`, {
     parameter: name,
   });

@@ -6,6 +6,7 @@
  */
 
 import { PageError } from "../contract/errors.ts";
+import { textIn } from "./body.ts";
 import type { FetchRequest } from "./schema.ts";
 
 /** A request under translation. */
@@ -332,7 +333,14 @@ export const zyte: Dialect = {
     httpRequestBody: {
       does: "`body`, from base64",
       apply: (value, { request }) => {
-        request.body = Buffer.from(value, "base64").toString("utf8");
+        const bytes = Buffer.from(value, "base64");
+        // Node passes over what is no base64, and something else would be sent.
+        if (bytes.toString("base64").replace(/=+$/, "") !== value.replace(/=+$/, "")) {
+          throw new PageError("bad_request", "`httpRequestBody` is no base64", {
+            parameter: "httpRequestBody",
+          });
+        }
+        request.body = textIn(bytes);
       },
     },
     followRedirect: {

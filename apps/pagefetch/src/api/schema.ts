@@ -71,9 +71,14 @@ export const fetchRequest = z
       .regex(/^[A-Za-z]{2}$/)
       .optional()
       .openapi({ description: "Two letters: where the proxy has to be." }),
-    session: z.string().max(100).optional().openapi({
-      description: "Cookies, proxy and identity are kept under this name, for your key alone.",
-    }),
+    // The pipeline knows it with the id of its key in front, as a name of 100 letters at most.
+    session: z
+      .string()
+      .regex(/^[\w.:-]{1,80}$/, "expected 1 to 80 letters, digits, and . : _ -")
+      .optional()
+      .openapi({
+        description: "Cookies, proxy and identity are kept under this name, for your key alone.",
+      }),
     cache: z.enum(["off", "read", "write", "use"]).optional().openapi({
       description:
         "By RFC 9111. `use` reads what is stored and stores what comes. `off` by default.",

@@ -59,7 +59,9 @@ export class Service {
   readonly #costs: ReadonlyMap<string, number>;
   readonly #maxRunning: number;
   #running = 0;
-  /** Set while nothing runs. */
+  /** Calls of the HTTP API, of which some look for their key and fetch nothing yet. */
+  #serving = 0;
+  /** Set while both are 0. */
   readonly #idle = new asyncio.Event();
   #isClosing = false;
 
@@ -98,7 +100,23 @@ export class Service {
     this.#isClosing = true;
   }
 
-  /** Waits until no request runs, and the rows of all are in line for the ledger. */
+  /** Counts a call of the HTTP API until it has ended: it may use the store as long. */
+  async serving<T>(call: () => Promise<T>): Promise<T> {
+    this.#serving++;
+    this.#idle.clear();
+    try {
+      return await call();
+    } finally {
+      this.#serving--;
+      this.#rest();
+    }
+  }
+
+  #rest(): void {
+    if (this.#running === 0 && this.#serving === 0) this.#idle.set();
+  }
+
+  /** Waits until no request runs or is served, and the rows of all are in line for the ledger. */
   async waitIdle(): Promise<void> {
     await this.#idle.wait();
   }
@@ -193,7 +211,7 @@ export class Service {
         // A store that is known to be away is not waited for.
         const patience = this.store.ledger.statistics().isWell ? LAST_ROW : 0;
         const recorded = this.store.ledger.record(row, patience);
-        if (this.#running === 0) this.#idle.set(); // the row is in line
+        this.#rest(); // the row is in line
         return recorded;
       });
     }

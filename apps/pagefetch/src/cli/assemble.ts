@@ -25,7 +25,9 @@ export interface Assembled {
 /** What fetches, without store and API. The caller closes `fetcher`. */
 export function assemble(config: Config, egress: Partial<EgressOptions> = {}): Assembled {
   const pools = poolsOf(config);
-  const proxies = createProxies({ pools, directFirst: config.directFirst });
+  const proxies = configured("configuration", () =>
+    createProxies({ pools, directFirst: config.directFirst }),
+  );
   const signer = signerOf(config);
   const { product, version, contact } = config.identity ?? {};
   let robots: Robots | undefined;
@@ -42,7 +44,9 @@ export function assemble(config: Config, egress: Partial<EgressOptions> = {}): A
           ...egress,
         }),
     ),
-    politeness: createPoliteness({ ...config.politeness, processes: config.processes }),
+    politeness: configured("configuration: politeness", () =>
+      createPoliteness({ ...config.politeness, processes: config.processes }),
+    ),
     sessions: createSessions(),
     identities: configured("configuration", () =>
       createIdentities({ product, version, contact: contact ?? config.publicUrl, signer }),

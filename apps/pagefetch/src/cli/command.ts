@@ -118,11 +118,18 @@ async function run(args: readonly string[], world: World): Promise<number> {
   }
   const commands: Readonly<Record<string, (config: Config) => Promise<number>>> = {
     get: (config) => get(world, config, one(words, "URL"), values),
-    serve: (config) => serveUntilStopped(world, config, values),
+    serve: (config) => {
+      none(words, command);
+      return serveUntilStopped(world, config, values);
+    },
     keys: (config) => keys(world, config, words, values),
-    proxies: (config) => listProxies(world, config),
+    proxies: (config) => {
+      none(words, command);
+      return listProxies(world, config);
+    },
     robots: (config) => askRobots(world, config, one(words, "URL")),
     doctor: async (config) => {
+      none(words, command);
       const { examine } = await import("./doctor.ts");
       return await examine(config, (line) => world.out(`${line}\n`));
     },
@@ -144,6 +151,11 @@ function one(words: readonly string[], what: string): string {
   const [word, ...rest] = words;
   if (word === undefined || rest.length > 0) throw new UsageError(`expected one ${what}`);
   return word;
+}
+
+function none(words: readonly string[], command: string): void {
+  const [word] = words;
+  if (word !== undefined) throw new UsageError(`${command} takes no "${word}"`);
 }
 
 function numberOf(values: Values, name: "timeout" | "port" | "rate" | "concurrency" | "budget") {
@@ -271,7 +283,10 @@ async function keys(
   const { withStore } = await import("../store/store.ts");
   const { scopes } = await import("../store/keys.ts");
   const act = ((): ((keys: Keys) => Promise<number>) => {
-    if (what === "list") return (keys) => listKeys(world, keys);
+    if (what === "list") {
+      none(rest, "keys list");
+      return (keys) => listKeys(world, keys);
+    }
     if (what === "revoke") {
       const id = one(rest, "ID");
       return (keys) => revokeKey(world, keys, id);

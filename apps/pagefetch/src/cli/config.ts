@@ -27,11 +27,12 @@ const isStore = (text: string): boolean =>
   !/^[a-z][a-z0-9+.-]*:\/\//i.test(text) || /^postgres(ql)?:/.test(text);
 
 export const configSchema = z.strictObject({
-  host: z.string().optional(),
+  // An empty one would listen at every address of the machine.
+  host: z.string().min(1).optional(),
   port: z.int().min(0).max(65_535).optional(),
   /** A file for SQLite, or `postgres://…`; DATABASE_URL in the environment wins. */
-  store: z.string().refine(isStore, "expected a file, or postgres://...").optional(),
-  publicUrl: z.url().optional(),
+  store: z.string().min(1).refine(isStore, "expected a file, or postgres://...").optional(),
+  publicUrl: z.url({ protocol: /^https?$/ }).optional(),
   drain: z.number().min(0).max(600).optional(),
   maxRunning: z.int().min(1).optional(),
   /** How many processes have the same store: each takes its share of paces and rates. */
@@ -82,12 +83,17 @@ export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
 
-/** Files that it names are found from where the configuration stands. */
+/**
+ * Files that it names are found from where the configuration stands. A variable that is empty is not
+ * set: that is what `VAR=` means in files of containers and of systemd.
+ */
 export function readConfig(path: string | undefined, env: NodeJS.ProcessEnv): Config {
-  const file = path ?? (env.PAGEFETCH_CONFIG || undefined);
+  const set = (name: string): string | undefined => env[name]?.trim() || undefined;
+  const file = path ?? set("PAGEFETCH_CONFIG");
   const config = file === undefined ? {} : parse(file);
-  const database = env.DATABASE_URL ?? env.PAGEFETCH_STORE;
-  const port = env.PORT === undefined ? {} : { port: Number(env.PORT) };
+  const database = set("DATABASE_URL") ?? set("PAGEFETCH_STORE");
+  const given = set("PORT");
+  const port = given === undefined ? {} : { port: Number(given) };
   return check({ ...config, ...(database === undefined ? {} : { store: database }), ...port });
 }
 
@@ -105,7 +111,9 @@ function parse(file: string): Config {
   return {
     ...config,
     ...(rules === undefined ? {} : { rules: at(rules) }),
-    ...(store === undefined || /^\w+:/.test(store) ? {} : { store: at(store) }),
+    ...(store === undefined || store === ":memory:" || /^\w+:/.test(store)
+      ? {}
+      : { store: at(store) }),
     ...(pools === undefined ? {} : { pools: pools.map((one) => ({ ...one, file: at(one.file) })) }),
     ...(identity?.signingKey === undefined
       ? {}

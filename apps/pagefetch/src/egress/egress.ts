@@ -12,6 +12,7 @@ import type { Duplex } from "node:stream";
 import type { SecureContext } from "node:tls";
 import { CancelledError, staggeredRace } from "asyncio-ts";
 import { PageError } from "../contract/errors.ts";
+import { hostNamed, withoutDot } from "../contract/hosts.ts";
 import type { UpstreamProxy } from "../contract/parts.ts";
 import { blockedAddress, isAllowed, literalOf, parseRange, type Range } from "./address.ts";
 import { dnsResolver, type Resolver } from "./resolve.ts";
@@ -67,14 +68,13 @@ const STAGGER = 0.25;
 
 const checked = new WeakSet<Target>();
 
-/** `example.com.` and `example.com` are one host. */
-const bare = (name: string): string => name.replace(/\.$/, "");
-
-/** The name of a host as URLs have it: small letters, and IDN as ASCII. */
+/** Everything below a host is refused with it, so a pattern is a mistake, and would match nothing. */
 function hostOf(name: string): string {
-  const url = URL.parse(`http://${name}/`);
-  if (url !== null && url.href === `http://${url.hostname}/`) return bare(url.hostname);
-  throw new RangeError(`\`refuse\` expects names of hosts, got ${JSON.stringify(name)}`);
+  const host = hostNamed(name);
+  if (host !== undefined) return host;
+  throw new RangeError(
+    `\`refuse\` expects names of hosts, such as "example.com" for it and all below it, got ${JSON.stringify(name)}`,
+  );
 }
 
 /** Addresses that were found good lately: reading one costs a twentieth of a small page. */
@@ -146,7 +146,7 @@ export class Egress {
 
   #checkRefused(url: URL): void {
     if (this.#refused.size === 0) return;
-    for (let name = bare(url.hostname); name !== ""; name = name.replace(/^[^.]*\.?/, ""))
+    for (let name = withoutDot(url.hostname); name !== ""; name = name.replace(/^[^.]*\.?/, ""))
       if (this.#refused.has(name))
         throw new PageError("policy_denied", `this service does not fetch from ${name}`, {
           phase: "resolve",

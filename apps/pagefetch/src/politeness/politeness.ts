@@ -12,6 +12,7 @@ import * as asyncio from "asyncio-ts";
 import { Keyed } from "asyncio-ts/patterns";
 import { getDomain } from "tldts";
 import { PageError } from "../contract/errors.ts";
+import { hostNamed } from "../contract/hosts.ts";
 import type { Outcome, Politeness, Turn } from "../contract/parts.ts";
 import { type Bounds, Lane, type Pace } from "./lane.ts";
 
@@ -59,7 +60,7 @@ export function createPoliteness(
   const addressPace = checkPace("address", options.address, domainPace);
   const sites = new Map(
     Object.entries(options.sites ?? {}).map(([site, pace]) => [
-      site.toLowerCase(),
+      checkSite(site),
       checkPace(`sites["${site}"]`, pace, domainPace),
     ]),
   );
@@ -162,6 +163,17 @@ function checkPace(name: string, given: GivenPace | undefined, standard: Pace): 
     throw new RangeError(`${name}.inFlight: expected a whole number from 1 on, got ${inFlight}`);
   }
   return { interval, inFlight };
+}
+
+/** A key that is no site is looked up by nobody: its pace would be passed over in silence. */
+function checkSite(given: string): string {
+  const host = hostNamed(given)?.replace(/^\[|\]$/g, "");
+  const site = host === undefined ? undefined : siteOf(host);
+  if (site !== undefined && site === host) return site;
+  const cure = site === undefined ? "" : `. The site of that host is "${site}"`;
+  throw new RangeError(
+    `sites: expected registrable domains or addresses, got ${JSON.stringify(given)}${cure}`,
+  );
 }
 
 function checkSeconds(name: string, seconds: number): void {

@@ -81,7 +81,8 @@ export class Keys {
     check("rate", rate > 0 && rate < Number.POSITIVE_INFINITY, "a number above 0", rate);
     check("burst", isCount(burst), "a whole number from 1 on", burst);
     check("concurrency", isCount(concurrency), "a whole number from 1 on", concurrency);
-    check("budget", budget === null || budget >= 0, "0 or more", budget);
+    const isSum = budget === null || (budget >= 0 && budget < Number.POSITIVE_INFINITY);
+    check("budget", isSum, "0 or more", budget);
     const strange = granted.find((scope) => !scopes.includes(scope));
     check("scopes", strange === undefined, scopes.join(", "), strange);
 

@@ -70,6 +70,16 @@ describe("GET /", () => {
       assert.equal(whole.cost, 1);
     }));
 
+  test("HEAD asks the site by HEAD", () =>
+    withApi(async ({ ask }) => {
+      const answer = await ask(`/?url=${q("http://pages.farm.test/status/404")}`, {
+        method: "HEAD",
+      });
+      const { headers } = answer;
+      assert.deepEqual([answer.status, headers.get("x-fetch-status")], [404, "404"]);
+      assert.equal(await answer.text(), "");
+    }));
+
   test("without parameters is the documentation", () =>
     withApi(async ({ ask }) => {
       const page = await (await ask("/", { key: null })).text();
@@ -201,6 +211,34 @@ describe("POST /v1/fetch and its kin", () => {
       assert.ok(answer.received > 100);
     }));
 
+  test("a body that is no UTF-8 is refused, and not sent as something else", () =>
+    withApi(async ({ ask, post }) => {
+      const body = Uint8Array.of(0x61, 0xff);
+      const path = `/?url=${q("http://pages.farm.test/echo")}`;
+      const answers = [
+        await ask(path, { method: "POST", body }),
+        await post("/v1/extract", {
+          url: "http://pages.farm.test/echo",
+          httpRequestMethod: "POST",
+          httpRequestBody: Buffer.from(body).toString("base64"),
+        }),
+        await post("/v1/extract", { url: "http://example.com/", httpRequestBody: "no base64" }),
+      ];
+      assert.deepEqual(await Promise.all(answers.map(codeOf)), [
+        "bad_request",
+        "unsupported_parameter",
+        "unsupported_parameter",
+      ]);
+    }));
+
+  test("a session has a name that the pipeline takes, with its key in front", () =>
+    withApi(async ({ post }) => {
+      const get = (session: string) => post("/v1/fetch", { url: "http://example.com/", session });
+      assert.equal((await get("s".repeat(80))).status, 200);
+      for (const session of ["", "a b", "s".repeat(81)])
+        assert.equal(await codeOf(await get(session)), "bad_request");
+    }));
+
   test("a batch gives each its own end", () =>
     withApi(async ({ post }) => {
       const requests = [
@@ -227,6 +265,8 @@ describe("POST /v1/fetch and its kin", () => {
       assert.equal(usage.requests, 3);
       assert.equal(usage.pages, 2);
       assert.deepEqual(usage.failures, { dns_failed: 1 });
+      for (const from of ["soon", "-271821-04-20", "%2B275760-09-13"])
+        assert.equal(await codeOf(await ask(`/v1/usage?from=${from}`)), "bad_request");
     }));
 
   test("health, readiness and metrics need no key and tell no host", () =>

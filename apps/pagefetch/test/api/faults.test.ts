@@ -11,6 +11,7 @@ import * as asyncio from "asyncio-ts";
 import { sql } from "asyncio-ts-db";
 import { connect as connectSqlite } from "asyncio-ts-db/sqlite";
 import { type Farm, openFarm } from "../../farm/farm.ts";
+import { jsonText } from "../../src/api/answers.ts";
 import { PageError } from "../../src/contract/errors.ts";
 import { codeOf, q, usageNow, usageOf, type World, withApi } from "../support/api.ts";
 
@@ -73,6 +74,15 @@ describe("a client that leaves", () => {
       assert.equal((await world.ask(`/?url=${q("http://example.com/")}`)).status, 200);
     }));
 
+  test("in the middle of a body that is sent on is nobody's failure", () =>
+    withApi(farm, async (world) => {
+      const head = `Host: a\r\nAuthorization: Bearer ${world.key}\r\nContent-Length: 100\r\n\r\n`;
+      for (const path of [`/?url=${q("http://pages.farm.test/echo")}`, "/v1/fetch", "/v1/batch"])
+        await leave(world.address, `POST ${path} HTTP/1.1\r\n${head}half of it`, 0);
+      await settled(world);
+      assert.deepEqual(world.reports, []);
+    }));
+
   test("after any byte of its answer leaves nothing behind, and has its row", () =>
     withApi(farm, async (world) => {
       const head = `Host: a\r\nConnection: close\r\nAuthorization: Bearer ${world.key}\r\n\r\n`;
@@ -104,6 +114,62 @@ describe("a client that leaves", () => {
       assert.deepEqual([requests, await counted(world)], [2, 2]);
     }));
 });
+
+describe("what a site sends does not make an answer that cannot be read", () => {
+  // Node's own client reads 16 KiB of headers.
+  test("an address that is too long for a header", () =>
+    withApi(farm, async ({ ask, post }) => {
+      const far = `http://pages.farm.test/${"a".repeat(13_000)}`;
+      const url = `http://redirect.farm.test/to?url=${far}`;
+      for (const more of ["", "&output=text"]) {
+        const answer = await ask(`/?url=${q(url)}${more}`);
+        assert.match(await answer.text(), /Hello\./);
+        assert.equal(answer.headers.get("x-fetch-final-url"), null);
+      }
+      const whole = (await (await post("/v1/fetch", { url })).json()) as { final_url: string };
+      assert.equal(whole.final_url, far);
+    }));
+
+  test("a type that is too long for a header", () =>
+    withApi(farm, async ({ ask }) => {
+      const path = `/?url=${q("http://charset.farm.test/long-type")}`;
+      for (const [more, type] of [
+        ["", null],
+        ["&cache=use", null],
+      ] as const) {
+        const answer = await ask(`${path}${more}`);
+        assert.deepEqual(
+          [await answer.text(), answer.headers.get("content-type")],
+          ["<p>typed</p>", type],
+        );
+      }
+    }));
+
+  test("text that is too long for JSON", () => {
+    // 95 MiB of control characters are that: each becomes six.
+    const long = {
+      toJSON() {
+        throw new RangeError("Invalid string length");
+      },
+    };
+    assert.throws(() => jsonText(long), { name: "PageError", code: "too_large" });
+  });
+});
+
+test("a batch gives each result when it is there", () =>
+  withApi(farm, async ({ post }) => {
+    const requests = [
+      { url: "http://example.com/" },
+      { url: "http://drip.farm.test/", timeout: 60 },
+    ];
+    const { body } = await post("/v1/batch", { requests });
+    let text = "";
+    for await (const piece of body as unknown as AsyncIterable<Uint8Array>) {
+      text += Buffer.from(piece).toString();
+      if (text.includes("Example Domain")) break; // the other one has not answered yet
+    }
+    assert.match(text, /^\{"results":\[\{"id"/);
+  }));
 
 test("a database that takes no rows costs no request and no row", async () => {
   const store = join(folder, "full.db");

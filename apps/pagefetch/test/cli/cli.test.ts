@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type Farm, openFarm } from "../../farm/farm.ts";
+import { readConfig } from "../../src/cli/config.ts";
 import { commandOn, type Ran } from "../support/command.ts";
 
 const home = join(import.meta.dirname, "../..");
@@ -73,6 +74,7 @@ function file(name: string, json: unknown): string {
 }
 
 describe("wrong use ends with 2 and a sentence", () => {
+  const list = file("one.txt", "http://proxy.example:81\n");
   const table: [args: string[], message: RegExp][] = [
     [["fetch"], /no command "fetch"/],
     [["get"], /expected one URL/],
@@ -84,7 +86,11 @@ describe("wrong use ends with 2 and a sentence", () => {
     [["get", "notaurl"], /bad_request/],
     [["get", "http://a.example", "--identity", "browser"], /unsupported_parameter|browser/],
     [["keys", "new", "a"], /need a store/],
+    [["serve", "all"], /serve takes no "all"/],
+    [["proxies", "all"], /proxies takes no "all"/],
+    [["doctor", "all"], /doctor takes no "all"/],
     [["serve", "--config", "/nowhere.json"], /cannot be read/],
+    [["serve", "--host", ""], /configuration: host/],
     [["serve", "--port", "99999"], /configuration: port/],
     [["serve", "--port", "1.5"], /configuration: port/],
     [["serve", "--port", "0", "--host", "192.0.2.1"], /cannot be listened at.*EADDRNOTAVAIL/],
@@ -95,10 +101,40 @@ describe("wrong use ends with 2 and a sentence", () => {
       /a file, or/,
     ],
     [["serve", "--config", file("odd.json", { colour: "red" })], /colour/],
+    [
+      ["serve", "--config", file("refuse.json", { refuse: ["*.example.com"] })],
+      /`refuse` expects names of hosts, such as "example\.com" for it and all below it/,
+    ],
+    [
+      ["serve", "--config", file("www.json", { politeness: { sites: { "www.a.example": {} } } })],
+      /politeness: sites: .*www\.a\.example.*The site of that host is "a\.example"/,
+    ],
+    [
+      [
+        "serve",
+        "--config",
+        file("site.json", { politeness: { sites: { "http://a.example": {} } } }),
+      ],
+      /politeness: sites: expected registrable domains/,
+    ],
+    [["serve", "--config", file("public.json", { publicUrl: "javascript:x" })], /publicUrl/],
+    [["serve", "--config", file("store.json", { store: "" })], /configuration: store/],
     [["serve", "--config", file("cut.json", '{ "port": ')], /is no JSON/],
     [
       ["serve", "--config", file("pool.json", { pools: [{ name: "p", file: "none" }] })],
       /pool "p"/,
+    ],
+    [
+      [
+        "serve",
+        "--config",
+        file("none.json", { pools: [{ name: "p", file: file("none.txt", "") }] }),
+      ],
+      /the pool "p" is empty/,
+    ],
+    [
+      ["serve", "--config", file("taken.json", { pools: [{ name: "auto", file: list }] })],
+      /the name "auto" of a pool is taken/,
     ],
     [
       [
@@ -183,6 +219,20 @@ test("keys are made, listed and revoked", async () => {
   assert.match((await pagefetch(["keys", "list"], env)).out, /revoked/);
 });
 
+test("a variable that is empty is not set", async () => {
+  const store = join(folder, "given.db");
+  const empty = { PORT: "", PAGEFETCH_CONFIG: " ", DATABASE_URL: "" };
+  assert.equal((await pagefetch(["keys", "list"], { ...empty, PAGEFETCH_STORE: store })).code, 0);
+  assert.ok(existsSync(store));
+  assert.match((await pagefetch(["keys", "list"], empty)).err, /need a store/);
+  assert.equal(readConfig(undefined, empty).port, undefined);
+});
+
+test("a store in memory makes no file", () => {
+  const config = file("memory.json", { store: ":memory:" });
+  assert.equal(readConfig(config, {}).store, ":memory:");
+});
+
 test("a store that cannot be opened is told without its password", async () => {
   const tell = async (store: string): Promise<string> => {
     const { code, err } = await pagefetch(["keys", "list"], { PAGEFETCH_STORE: store });
@@ -212,6 +262,10 @@ test("a key that makes no sense is wrong use", async () => {
   const rate = await pagefetch(["keys", "new", "b", "--rate", "0"], { PAGEFETCH_STORE: store });
   assert.equal(rate.code, 2, rate.err);
   assert.match(rate.err, /`rate` is a number above 0/);
+  const sum = await pagefetch(["keys", "new", "b", "--budget", "1e999"], {
+    PAGEFETCH_STORE: store,
+  });
+  assert.match(sum.err, /`budget` is 0 or more, got Infinity/);
 });
 
 test("proxies are listed without what is secret", async () => {

@@ -324,6 +324,8 @@ describe("bad options are refused by name", () => {
     [{ domain: { interval: Number.NaN } }, /domain\.interval/],
     [{ address: { inFlight: 1.5 } }, /address\.inFlight/],
     [{ sites: { "example.org": { inFlight: 0 } } }, /sites\["example\.org"\]\.inFlight/],
+    [{ sites: { "www.example.org": {} } }, /sites: .*"www\.example\.org".* is "example\.org"/],
+    [{ sites: { "*.example.org": {} } }, /sites: expected registrable domains/],
     [{ maxCrawlDelay: Number.POSITIVE_INFINITY }, /maxCrawlDelay/],
     [{ maxPause: -1 }, /maxPause/],
   ];

@@ -65,7 +65,8 @@ export class JobStream<T> implements AsyncIterableIterator<T> {
   readonly #grant: (work: Work, count: number) => void;
   readonly #items: RingBuffer<unknown> = new RingBuffer();
   #work: Work | undefined = undefined;
-  #wait: Wait<IteratorResult<T>> | undefined = undefined;
+  /** Calls that wait for an item or the end: there may be several, and a `return` beside them. */
+  readonly #waits: Set<Wait> = new Set();
   #taken = 0;
   /** True once the outcome was given, or the consumer has left. */
   #isOver = false;
@@ -128,23 +129,27 @@ export class JobStream<T> implements AsyncIterableIterator<T> {
     own.onItem = (value) => {
       if (this.#isOver) return; // nobody takes it, and what waits now waits for the end
       this.#items.push(value);
-      this.#wait?.resume(undefined as never);
+      const [first] = this.#waits;
+      if (first !== undefined && this.#waits.delete(first)) first.resume(undefined);
     };
-    own.onOver = () => this.#wait?.joined(undefined as never);
+    own.onOver = () => {
+      for (const wait of this.#waits) wait.joined(undefined);
+      this.#waits.clear();
+    };
     work.runner.accept(work);
     return work;
   }
 
   #changed(work: Work): Promise<unknown> {
     const scope = here();
-    const wait = park<IteratorResult<T>>(scope, work, (_wait, cancellation) => {
+    const wait = park(scope, work, (_wait, cancellation) => {
       this.#isOver = true;
       work.runner.withdraw(work, cancellation);
       return false;
     });
     if (work.runner.isOutside) wait.waitsOutside();
-    this.#wait = wait;
-    cancelIfDue(wait as Wait);
+    this.#waits.add(wait);
+    cancelIfDue(wait);
     return wait.promise;
   }
 
@@ -154,9 +159,9 @@ export class JobStream<T> implements AsyncIterableIterator<T> {
     const reason = "the consumer has left";
     work.runner.withdraw(work, { source: "cancel", reason, requestedBy: undefined });
     if (work.outcome !== undefined) return;
-    const wait = park<IteratorResult<T>>(here(), work, () => false);
+    const wait = park(here(), work, () => false);
     if (work.runner.isOutside) wait.waitsOutside();
-    this.#wait = wait;
+    this.#waits.add(wait);
     await wait.promise;
   }
 

@@ -104,7 +104,7 @@ export class Broadcast<T> implements Disposable {
       description: `a subscription of ${this.#describe()}`,
       onDrop: (item) => {
         this.#dropped++;
-        onDrop?.(item);
+        return onDrop?.(item);
       },
       onRoom: () => this.#serve(),
     });

@@ -16,7 +16,10 @@ import { amount, callback, countOr0, instanceOf, type Rule, settle, signal } fro
 export interface RetryOptions extends SignalOption {
   /** Shared by many calls: it refuses a retry when too many of all calls are retries. */
   readonly budget?: RetryBudget | undefined;
-  /** Called with each failure after which there is another attempt, in `step.delay` seconds. */
+  /**
+   * Called with each failure after which there is another attempt, in `step.delay` seconds. A
+   * promise that it gives is awaited before that; what it throws ends the retries.
+   */
   readonly onRetry?:
     | ((error: unknown, step: Step & { readonly delay: number }) => void)
     | undefined;
@@ -61,7 +64,7 @@ export async function retry<T>(
         if (isCancellation(error)) throw error;
         const step = course(error);
         if (step === undefined || !fits(step.delay) || budget?.allows() === false) throw error;
-        onRetry?.(error, step);
+        if (onRetry !== undefined) await onRetry(error, step);
         await sleep(step.delay);
       }
     }

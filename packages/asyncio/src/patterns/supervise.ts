@@ -27,6 +27,7 @@ import { checkIterable } from "../tasks/iterables.ts";
 import { sleep } from "../tasks/sleep.ts";
 import { CancelScope, type SignalOption, underSignal } from "../tasks/timeouts.ts";
 import { wait } from "../tasks/wait.ts";
+import { heed } from "./reports.ts";
 import { courseOf, type Delay, type Delays, delayOf, exponential } from "./schedule.ts";
 import {
   anything,
@@ -77,7 +78,8 @@ export interface SuperviseOptions extends SignalOption {
   readonly onReady?: (() => void) | undefined;
   /**
    * Called before each restart, with the failure, or undefined if the child has returned. What it
-   * throws ends the supervision. @default failures are reported to the exception handler
+   * throws ends the supervision, what its promise rejects with is reported. @default failures are
+   * reported to the exception handler
    */
   readonly onRestart?: ((child: string, error: unknown) => void) | undefined;
 }
@@ -184,7 +186,7 @@ class Supervision {
         if (this.#verdict === undefined) this.#start(child);
         await this.#until(() => child.isReady || child.keeper?.done() === true);
       }
-      if (this.#verdict === undefined) this.#settings.onReady?.();
+      if (this.#verdict === undefined) heed("`onReady`", this.#settings.onReady?.());
       await this.#until(() => children.every(({ keeper }) => keeper?.done()));
     } catch (error) {
       failure = { error };
@@ -251,7 +253,7 @@ class Supervision {
       const limit = `${intensity} restarts within ${formatSeconds(period)}`;
       if (this.#restarts.push(now) > intensity)
         return this.#giveUp(child, `has ended after ${limit}`, error);
-      if (onRestart !== undefined) onRestart(child.name, end.error);
+      if (onRestart !== undefined) heed("`onRestart`", onRestart(child.name, end.error));
       else if (hasFailed)
         this.#report(`${describe(child)} has failed, and is started again`, error);
       await sleep(seconds);

@@ -11,7 +11,7 @@ import {
 import { CancelledError, createTask, getRunningLoop, sleep } from "../../src/index.ts";
 import { cancelSweep, explore, runTest } from "../../src/testing.ts";
 import { rejection } from "../virtual.ts";
-import { jobs } from "./pools.ts";
+import { asksAtATime, jobs, leavesMeanwhile } from "./pools.ts";
 import "./leftovers.ts";
 
 await InlineExecutor.load(jobs);
@@ -74,6 +74,14 @@ test("has progress, streams, callbacks and the names of jobs", async () => {
     assert.equal(items.length, 31);
     assert.equal(await executor.run(jobs.ask, double), 41);
     assert.deepEqual(await executor.run(jobs.job), { id: "inline-4", attempt: 1 });
+  });
+});
+
+test("a stream gives each item to one of those who ask for it at a time, and may be left meanwhile", async () => {
+  await runTest(async () => {
+    await using executor = new InlineExecutor();
+    await asksAtATime(executor.stream(jobs.numbers, 3, new Int32Array(4)));
+    await leavesMeanwhile(executor.stream(jobs.numbers, 3, new Int32Array(4)));
   });
 });
 

@@ -75,3 +75,18 @@ export async function isQuiet(at: Int32Array): Promise<boolean> {
   await new Promise((resolve) => setTimeout(resolve, 20));
   return Atomics.load(at, 0) === before;
 }
+
+/** Whoever asks a stream of three numbers gets one of them, or its end. */
+export async function asksAtATime(stream: AsyncIterableIterator<number>): Promise<void> {
+  const asked = Array.from({ length: 4 }, () => stream.next());
+  const given = await Promise.all(asked);
+  assert.deepEqual(given.map(({ value }) => value).sort(), [0, 1, 2, undefined]);
+}
+
+/** Who is left waiting by a `return` is told of the end. */
+export async function leavesMeanwhile(stream: AsyncIterableIterator<number>): Promise<void> {
+  const asked = stream.next();
+  await stream.return?.();
+  const { done, value } = await asked;
+  assert.ok(done === true || value === 0);
+}

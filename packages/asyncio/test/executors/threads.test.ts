@@ -13,8 +13,17 @@ import {
 } from "../../src/index.ts";
 import { VirtualLoop } from "../../src/testing.ts";
 import { rejection } from "../virtual.ts";
-import { begun, board, jobs, threads } from "./pools.ts";
+import { asksAtATime, begun, board, jobs, leavesMeanwhile, threads } from "./pools.ts";
 import "./leftovers.ts";
+
+test(
+  "a stream gives each item to one of those who ask for it at a time, and may be left meanwhile",
+  threads(async (pool) => {
+    const at = board();
+    await asksAtATime(pool.stream(jobs.numbers, 3, at));
+    await leavesMeanwhile(pool.stream(jobs.numbers, 3, at));
+  }),
+);
 
 describe("run", () => {
   test(

@@ -243,6 +243,27 @@ test("an `onChange` that fails is reported, and changes nothing", async () => {
   assert.deepEqual(reports, ['`onChange` of CircuitBreaker "mail" has failed']);
 });
 
+for (const makeLoop of [() => new testing.VirtualLoop(), () => new asyncio.HostLoop()])
+  test(`an async \`onChange\` that fails is reported, and ends no process (${makeLoop().constructor.name})`, async () => {
+    const loop = makeLoop();
+    const reports: string[] = [];
+    loop.setExceptionHandler((_loop, { message }) => void reports.push(message));
+    const onChange = async (): Promise<void> => {
+      await sleep(0);
+      throw new Error("broken");
+    };
+
+    await asyncio.run(
+      async () => {
+        await opened({ onChange });
+        await sleep(0.001);
+      },
+      { loop },
+    );
+
+    assert.deepEqual(reports, ['`onChange` of CircuitBreaker "mail" has failed']);
+  });
+
 test("counts and state are right in any order, wherever a cancellation comes", async () => {
   const setup = () => new CircuitBreaker({ failures: 1, reset: 1, probes: 2 });
   const body = async (_t: unknown, breaker: CircuitBreaker) => {

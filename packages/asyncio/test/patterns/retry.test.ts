@@ -3,6 +3,7 @@ import { suite, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import { exponential, RetryBudget, repeat, retry, spaced } from "../../src/patterns.ts";
 import * as testing from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { conformsJoin } from "../conformance.ts";
 import { rejection, virtual } from "../virtual.ts";
 
@@ -45,6 +46,24 @@ suite("retry", () => {
       ]);
     }),
   );
+
+  onBothLoops("waits for an async `onRetry`, and ends with what that fails with", async () => {
+    const told: string[] = [];
+    const slow = async (error: unknown): Promise<void> => {
+      await sleep(0.001);
+      told.push(String(error));
+    };
+    const broken = async (): Promise<void> => {
+      await sleep(0);
+      throw new Error("no log");
+    };
+
+    assert.equal(await retry([0, 0], failing(2), { onRetry: slow }), 3);
+    const error = await rejection(retry([0, 0], failing(2), { onRetry: broken }));
+
+    assert.deepEqual(told, ["Error: attempt 1", "Error: attempt 2"]);
+    assert.equal((error as Error).message, "no log");
+  });
 
   test(
     "takes a function of the step",

@@ -395,6 +395,17 @@ describe("giving up", () => {
     }),
   );
 
+  test("an async hook is not waited for, and reported if it fails", async () => {
+    const late = async () => {
+      await sleep(1);
+      throw new Error("hook");
+    };
+    const child = { name: "a", run: () => sleep(5) };
+    const hooks = { onReady: late, onRestart: late };
+    const reports = await reportsOf(() => moveOnAfter(8, () => supervise([child], hooks)));
+    assert.deepEqual(reports, ["`onReady` has failed", "`onRestart` has failed"]);
+  });
+
   test("what fails while it is cancelled is reported", async () => {
     const reports = await reportsOf(() =>
       moveOnAfter(1, () =>

@@ -4,7 +4,7 @@
  */
 
 import type { Answer, Request, Statement, Status } from "../driver.ts";
-import { ValueError } from "../errors.ts";
+import { DatabaseError, ValueError } from "../errors.ts";
 import type { Packet } from "./packet.ts";
 import { refusal } from "./refusal.ts";
 import { RowReader } from "./rows.ts";
@@ -79,6 +79,7 @@ export class Exchange {
   /** A value that could not be sent or read; the rest is read away. */
   #misread: unknown = undefined;
   #isDone = false;
+  #hasCopied = false;
 
   constructor(request: Request, before: readonly string[], done: Done, connection: Plans) {
     this.#request = request;
@@ -157,11 +158,15 @@ export class Exchange {
 
   copyIn(): void {
     const { packet, wire } = this.#connection;
-    if (this.#request.kind !== "copyIn") {
-      packet.copyFail("a copy has to be asked for by `copyFrom`");
+    if (this.#request.kind !== "copyIn" || this.#hasCopied) {
+      packet.copyFail("a copy has to be asked for by `copyFrom`, one at a time");
+      // It passes over a Sync that comes while it copies, and waits for another one. Any other
+      // message behind the copy ends it, and then the Sync counts.
+      if (this.#answered === this.#steps.length - 1) packet.sync();
       wire.send(packet);
       return;
     }
+    this.#hasCopied = true;
     const { stream } = wire;
     const isOver = (): boolean => this.refusal !== undefined || this.#isDone;
     this.#request.ready({
@@ -188,6 +193,7 @@ export class Exchange {
 
   copyData(bytes: Uint8Array): void {
     if (this.#request.kind === "copyOut") this.#request.chunk(bytes);
+    else this.#misread ??= new DatabaseError("the bytes of a copy are asked for by `copyTo`");
   }
 
   /** The server is ready for the next request. */
