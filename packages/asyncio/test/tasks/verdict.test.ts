@@ -3,7 +3,14 @@
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
-import { asCompleted, Condition, select, sleep, staggeredRace } from "../../src/index.ts";
+import {
+  asCompleted,
+  Condition,
+  requestScope,
+  select,
+  sleep,
+  staggeredRace,
+} from "../../src/index.ts";
 import { retry, spaced, stream, Watch } from "../../src/patterns.ts";
 import { onBothLoops } from "../both-loops.ts";
 
@@ -56,6 +63,16 @@ describe("what is given by mistake is refused in words that help", () => {
     await assert.rejects(waiting, /`condition.waitFor` expects a predicate, got 5/);
   });
 
+  onBothLoops("what a framework calls a request, in place of Node's", async () => {
+    const reply = { raw: {} };
+    const scope = requestScope({ request: {}, response: reply } as never, async () => 5);
+
+    await assert.rejects(
+      scope,
+      /\. Pass Node's own: `\{ request: request\.raw, response: reply\.raw \}`/,
+    );
+  });
+
   onBothLoops("a function that makes no generator", async () => {
     const items = stream((async () => [1]) as never);
 
@@ -71,7 +88,7 @@ describe("what is given by mistake is refused in words that help", () => {
 });
 
 describe("work whose results are of several kinds", () => {
-  const work = [() => sleep(0.002, "text"), () => sleep(0.001, 1)];
+  const work = [() => sleep(0.001, "text"), async () => 1];
 
   onBothLoops("asCompleted gives each as it ends", async () => {
     const results: (string | number)[] = [];
