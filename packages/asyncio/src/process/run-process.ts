@@ -149,7 +149,7 @@ function settingsOf(options: RunProcessOptions): {
       advice("What it reads goes into `input`; to talk to a process, use `createSubprocessExec`"),
     );
   checkDelay("`killDelay` in seconds", killDelay);
-  checkDelay("`seconds`, a number of them", seconds);
+  checkDelay("`seconds` it may take", seconds);
   const output = capture === false ? "inherit" : "pipe";
   const { stdin = input === undefined ? "ignore" : "pipe" } = options;
   const { stdout = output, stderr = output } = options;

@@ -80,6 +80,10 @@ describe("what is given by mistake is refused in words that help", () => {
     await assert.rejects(items.toArray(), message);
   });
 
+  onBothLoops("a bigint, which does not look like a number in the message", async () => {
+    await assert.rejects(sleep(1n as never), /expects a delay in seconds, got 1n$/);
+  });
+
   onBothLoops("a function as a case of select", async () => {
     const chosen = select({ work: (() => sleep(1)) as never });
 
