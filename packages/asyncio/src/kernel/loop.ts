@@ -70,7 +70,7 @@ export class EventLoop {
   #hostTimerWhen = 0;
   #drainDue = false; // whether a drain is scheduled. Something is ready only if it is
   #spent = 0;
-  #checkAt = 0; // what may be spent until the next look at the clock
+  #checkAt = CLOCK_EVERY; // what may be spent until the next look at the clock
   #turnCheckAt = 0; // the same, when a turn is asked for
   #hoppedAt: number;
   #closed = false;
@@ -99,6 +99,7 @@ export class EventLoop {
     this.isExact = exact || enabled;
     this.#stepsAtOnce = stepsAtOnce && !this.isExact;
     this.reportsFloating = strict || enabled;
+    this.#checkAt = enabled ? 0 : CLOCK_EVERY;
     this.#lastGate = undefined;
   }
   /** Seconds on the clock of this loop, which never goes back; its zero means nothing. */
@@ -162,7 +163,6 @@ export class EventLoop {
   setExceptionHandler(handler: ExceptionHandler | undefined): void {
     this.#exceptionHandler = handler;
   }
-
   /** Reports `context`, in the context variables of what has failed: `variables`, or its task's. */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {
     const handler = this.#exceptionHandler;
