@@ -40,6 +40,11 @@ export async function waiting(): Promise<void> {
     (await ended) satisfies number;
   }
 
+  for await (const ended of asCompleted([async () => 1, async () => "text"])) {
+    const value = await ended;
+    expectType<Equal<typeof value, number | string>>();
+  }
+
   (await shield(promise)) satisfies number;
 }
 
@@ -56,6 +61,8 @@ export async function racing(): Promise<void> {
   expectType<Equal<typeof value, number>>();
   expectType<Equal<typeof index, number>>();
   expectType<Equal<typeof errors, unknown[]>>();
+  const [either] = await staggeredRace([async () => 1, async () => "text"], null);
+  expectType<Equal<typeof either, number | string>>();
 }
 
 export async function locking(): Promise<void> {

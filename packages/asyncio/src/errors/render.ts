@@ -39,7 +39,7 @@ export function render(value: unknown): string {
     return typeof name === "string" && name !== "" ? `function ${name}` : "a function";
   }
   if (typeof value !== "object" || value === null)
-    return Object.is(value, -0) ? "-0" : String(value);
+    return Object.is(value, -0) ? "-0" : `${String(value)}${typeof value === "bigint" ? "n" : ""}`;
   return attempt(() => renderObject(value)) ?? "an object that cannot be looked at";
 }
 

@@ -10,6 +10,7 @@
  */
 
 import {
+  advice,
   argumentError,
   CancelledError,
   checkCoroutine,
@@ -258,11 +259,12 @@ function clientOf(source: RequestSource): Client {
   if (isSignal(signal)) return signal;
   if (typeof (response as ResponseSource | undefined)?.on === "function")
     return response as ResponseSource;
-  throw argumentError(
-    api,
-    "an AbortSignal, a web Request, or `{ request, response }` of Node",
-    source,
-  );
+  const expected = "an AbortSignal, a web Request, or `{ request, response }` of Node";
+  const isOfFramework = typeof (response as { raw?: unknown } | undefined)?.raw === "object";
+  const cure = isOfFramework
+    ? advice("Pass Node's own: `{ request: request.raw, response: reply.raw }`")
+    : "";
+  throw argumentError(api, expected, source, cure);
 }
 
 function isSignal(value: unknown): value is AbortSignal {

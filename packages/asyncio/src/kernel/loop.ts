@@ -34,7 +34,7 @@ import type { Task } from "./task.ts";
 const KNOWN: Names<EventLoopOptions> = { debug: 1, cancelGrace: 1 };
 const BUDGET = 512; // completions between two macrotasks
 const BUDGET_SECONDS = 0.001; // between two macrotasks
-const CLOCK_EVERY = 64; // completions between two looks at the clock: one costs 90 ns
+const CLOCK_EVERY = 64; // completions between two looks at the clock: one costs 50 ns
 const GATE_PLACES = 32; // a drain counts a gate as one step: it has to keep to the budget
 
 /**
@@ -71,7 +71,8 @@ export class EventLoop {
   #drainDue = false; // whether a drain is scheduled. Something is ready only if it is
   #spent = 0;
   #checkAt = CLOCK_EVERY; // what may be spent until the next look at the clock
-  #hoppedAt = 0;
+  #turnCheckAt = 0; // the same, when a turn is asked for
+  #hoppedAt: number;
   #closed = false;
   #exceptionHandler: ExceptionHandler | undefined;
 
@@ -81,6 +82,7 @@ export class EventLoop {
     const { cancelGrace = 5, debug = environmentVariable("ASYNCIO_DEBUG") === "1" } = options;
     checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
     this.host = host;
+    this.#hoppedAt = host.now();
     this.setDebug(Boolean(debug));
     this.cancelGrace = Math.max(cancelGrace, 0);
   }
@@ -97,6 +99,7 @@ export class EventLoop {
     this.isExact = exact || enabled;
     this.#stepsAtOnce = stepsAtOnce && !this.isExact;
     this.reportsFloating = strict || enabled;
+    this.#checkAt = enabled ? 0 : CLOCK_EVERY;
     this.#lastGate = undefined;
   }
   /** Seconds on the clock of this loop, which never goes back; its zero means nothing. */
@@ -110,7 +113,6 @@ export class EventLoop {
     handle.timerDue();
     return handle;
   }
-
   /** Calls `callback` with `args`, `delay` seconds from now; equal deadlines, in the order set. */
   callLater<A extends unknown[]>(
     delay: number,
@@ -161,7 +163,6 @@ export class EventLoop {
   setExceptionHandler(handler: ExceptionHandler | undefined): void {
     this.#exceptionHandler = handler;
   }
-
   /** Reports `context`, in the context variables of what has failed: `variables`, or its task's. */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {
     const handler = this.#exceptionHandler;
@@ -195,6 +196,7 @@ export class EventLoop {
   }
   /** @internal Fulfilled after all that is ready now. Calls in a row may give the same promise. */
   nextTurn(scope: Scope): Promise<void> {
+    if (this.#spent >= this.#turnCheckAt) this.#checkAt = 0; // a long computation asks for turns
     if (this.spendNow()) return settled;
     const last = this.#lastGate;
     if (last !== undefined && last.waiting < GATE_PLACES) {
@@ -213,17 +215,15 @@ export class EventLoop {
   }
   #checkBudget(): boolean {
     if (this.#spent >= BUDGET) return false;
-    if (!this.isExact && this.time() - this.#hoppedAt > BUDGET_SECONDS) {
-      this.exhaustBudget();
-      return false;
-    }
-    this.#checkAt = Math.min(this.#spent + CLOCK_EVERY, BUDGET);
-    return true;
+    const isLate = this.host.exact !== true && this.time() - this.#hoppedAt > BUDGET_SECONDS;
+    if (isLate) this.exhaustBudget();
+    else if (!this.debug) this.#checkAt = Math.min(this.#spent + CLOCK_EVERY, BUDGET);
+    this.#turnCheckAt = this.#spent * 2;
+    return !isLate;
   }
   /** @internal Makes the next drain wait for a macrotask: what runs now comes first. */
   exhaustBudget(): void {
     this.#spent = BUDGET;
-    this.#checkAt = 0;
   }
   /** @internal Lets the turn end. On an exact host one begins with each step. */
   ensureDrain(): void {
@@ -263,8 +263,8 @@ export class EventLoop {
     else this.host.microtask(this.#drain);
   }
   /** @internal The host had its turn, and calls. */ hostTurned(): void {
-    this.#spent = 0;
-    this.#checkAt = CLOCK_EVERY;
+    this.#spent = this.#turnCheckAt = 0;
+    this.#checkAt = this.debug ? 0 : CLOCK_EVERY;
     this.#hoppedAt = this.time();
   }
   readonly #drainAfterHop = (): void => {

@@ -7,7 +7,7 @@
 import { InvalidStateError } from "../errors/errors.ts";
 import { type Operation, operation, type Selectable } from "../kernel/selectable.ts";
 import { WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { describeSync, type SyncOptions } from "../sync/lock.ts";
+import { checkVerdict, describeSync, type SyncOptions } from "../sync/lock.ts";
 import { EndOfChannel } from "./channel-errors.ts";
 import { iterate, perform } from "./perform.ts";
 import { anything, callback, checkFunction, settle } from "./settings.ts";
@@ -89,7 +89,7 @@ export class Watch<T> implements AsyncIterable<T>, Disposable {
     const take = this.#follow();
     for (;;) {
       const value = await take();
-      if (predicate(value)) return value;
+      if (checkVerdict("`watch.until`", predicate(value))) return value;
     }
   }
 

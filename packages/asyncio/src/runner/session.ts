@@ -260,6 +260,7 @@ export class Session implements SignalTarget, InnerRun {
       innerRuns: () => this.#innerRuns(beginning),
     });
     await shutdown.run();
+    if (loop.host === realHost) await beginning.signals.hear(); // no turn moves a virtual clock
     if (!isDying() && !beginning.isNested) await reportServers(loop, beginning.servers);
     if (this.#isRunning) this.#reportHiddenFailure(loop);
     this.#hasEnded = true;

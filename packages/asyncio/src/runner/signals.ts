@@ -16,6 +16,7 @@ import { advice, argumentError } from "../errors/errors.ts";
 import { deathListeners, killDependents } from "../interop/dependents.ts";
 import { realHost } from "../kernel/host.ts";
 import { runInRoot } from "../ports/context-storage.ts";
+import { turnOf } from "./shutdown.ts";
 
 /** The signals that a program can answer. */
 export type SignalName =
@@ -42,6 +43,9 @@ const TWICE_SECONDS = 0.5;
  * hand is so fast.
  */
 const BURST_SECONDS = 0.1;
+
+/** Seconds without a turn of the host that a run knows of, after which its end waits for one. */
+const UNHEARD_SECONDS = 0.01;
 
 /** What shells add to the number of the signal that ended a process. */
 const SIGNAL_EXIT_BASE = 128;
@@ -151,6 +155,8 @@ interface Ending {
 }
 
 let ending: Ending | undefined;
+/** When a run has waited for a turn of the host last. */
+let turnedAt = realHost.now();
 /** True once a run has ended by it. */
 let isDying = false;
 
@@ -198,6 +204,18 @@ export class SignalWatch {
   tell(name: SignalName): void {
     this.isTold = true;
     this.#target.signalled(name);
+  }
+
+  /**
+   * Lets a signal come that was sent while the program computed. The host tells of signals between
+   * turns, and only those that still listen. Without this a program of many runs that compute, and
+   * wait for nothing, could not be stopped by Ctrl-C. Two turns: in the first one the host may be
+   * busy with what had come before the signal.
+   */
+  async hear(): Promise<void> {
+    if (this.names.size === 0 || realHost.now() - turnedAt < UNHEARD_SECONDS) return;
+    for (let turn = 0; turn < 2; turn++) await turnOf(realHost);
+    turnedAt = realHost.now();
   }
 
   /** A run has ended although it was told of a signal, and its `Runner` goes on. */

@@ -10,12 +10,12 @@
  * in its turn without the lock, which was given back for good.
  */
 
-import { argumentError, checkCoroutine, checkCount } from "../errors/errors.ts";
+import { argumentError, checkCount } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { type OnCancel, type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
-import { checkSyncOptions, describeSync, Lock, type SyncOptions } from "./lock.ts";
+import { checkSyncOptions, checkVerdict, describeSync, Lock, type SyncOptions } from "./lock.ts";
 
 /**
  * Lets tasks wait for a change of shared state. Source: asyncio.Condition.
@@ -105,12 +105,13 @@ export class Condition {
 
   /**
    * Waits until `predicate` gives something true, looking each time it is notified, and gives that.
-   * The lock is held when it looks.
+   * The lock is held when it looks. Rejects with a TypeError where `predicate` gives a promise.
    */
   async waitFor<T>(predicate: () => T): Promise<T> {
-    checkCoroutine("`condition.waitFor`", predicate);
+    const api = "`condition.waitFor`";
+    if (typeof predicate !== "function") throw argumentError(api, "a predicate", predicate);
     for (;;) {
-      const result = predicate();
+      const result = checkVerdict(api, predicate());
       if (result) return result;
       await this.wait();
     }

@@ -6,11 +6,19 @@
  * Invariant: somebody waits only while the lock is held.
  */
 
-import { advice, checkCoroutine, checkOptions, InvalidStateError } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  checkCoroutine,
+  checkOptions,
+  InvalidStateError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { isThenable } from "../errors/render.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { type Caller, type Operation, operation, type Selectable } from "../kernel/selectable.ts";
+import { ignore } from "../kernel/settlers.ts";
 import type { Coroutine, Task } from "../kernel/task.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 
@@ -31,6 +39,14 @@ export function checkSyncOptions(kind: string, options: unknown): void {
 export function describeSync(kind: string, name: string | undefined): string {
   if (name !== undefined) return `${kind} ${JSON.stringify(name)}`;
   return `${/^[AEIOU]/.test(kind) ? "an" : "a"} ${kind}`;
+}
+
+/** Gives back what a predicate has answered. @throws TypeError for a promise: it counts as true. */
+export function checkVerdict<T>(api: string, verdict: T): T {
+  if (!isThenable(verdict)) return verdict;
+  verdict.then(undefined, ignore); // our TypeError is enough
+  const cure = advice("A promise counts as true: take away `async`, and wait elsewhere");
+  throw argumentError(api, "a predicate that answers at once", verdict, cure);
 }
 
 /** One acquisition of a lock; releasing twice does nothing. */

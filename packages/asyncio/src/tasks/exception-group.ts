@@ -1,7 +1,8 @@
 /** Several failures in one error: what task groups and races throw. */
 
-import { argumentError, register } from "../errors/errors.ts";
-import { headline } from "../errors/render.ts";
+import { advice, argumentError, register } from "../errors/errors.ts";
+import { headline, isThenable } from "../errors/render.ts";
+import { ignore } from "../kernel/settlers.ts";
 
 /** What tells apart the errors of an ExceptionGroup: an error class or a predicate. */
 export type ErrorMatcher =
@@ -102,5 +103,13 @@ export function predicateOf(api: string, matcher: ErrorMatcher): (error: unknown
     throw argumentError(api, "an error class or a predicate", matcher);
   }
   const isClass = matcher === Error || matcher.prototype instanceof Error;
-  return isClass ? (error) => error instanceof matcher : (matcher as (error: unknown) => boolean);
+  if (isClass) return (error) => error instanceof matcher;
+  const predicate = matcher as (error: unknown) => unknown; // no class
+  return (error) => {
+    const verdict = predicate(error);
+    if (!isThenable(verdict)) return Boolean(verdict);
+    verdict.then(undefined, ignore); // our TypeError is enough
+    const cure = advice("A promise counts as true: take away `async`, and wait elsewhere");
+    throw argumentError(api, "a predicate that answers at once", verdict, cure);
+  };
 }

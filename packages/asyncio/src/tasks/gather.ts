@@ -57,8 +57,10 @@ export type Settled<A extends readonly Awaitable<unknown>[]> = {
  * failure has to stop the others. Source: asyncio.gather.
  *
  * @example
- * const [text, number] = await asyncio.gather(() => asyncio.sleep(0.002, "a"), () =>
- * asyncio.sleep(0.001, 1)); assert.deepEqual([text, number], ["a", 1]);
+ * const slow = () => asyncio.sleep(0.002, "a");
+ * const quick = () => asyncio.sleep(0.001, 1);
+ * const [text, number] = await asyncio.gather(slow, quick);
+ * assert.deepEqual([text, number], ["a", 1]);
  */
 export function gather<A extends readonly Awaitable<unknown>[] | []>(
   awaitables: A,

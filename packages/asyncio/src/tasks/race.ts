@@ -234,10 +234,18 @@ async function raceAll(thunks: readonly Coroutine<unknown>[]): Promise<unknown> 
  * const [value, index, errors] = await asyncio.staggeredRace(attempts, 0.25);
  * assert.deepEqual([value, index, errors.length], ["connected", 1, 1]);
  */
-export async function staggeredRace<T>(
+export function staggeredRace<T>(
   thunks: Iterable<Coroutine<T>>,
   delay: number | null,
-): Promise<[value: T, index: number, errors: unknown[]]> {
+): Promise<[value: T, index: number, errors: unknown[]]>;
+export function staggeredRace<C extends Coroutine<unknown>>(
+  thunks: Iterable<C>,
+  delay: number | null,
+): Promise<[value: Winner<readonly C[]>, index: number, errors: unknown[]]>;
+export async function staggeredRace(
+  thunks: Iterable<Coroutine<unknown>>,
+  delay: number | null,
+): Promise<[value: unknown, index: number, errors: unknown[]]> {
   const attempts = checkIterable("`staggeredRace`", "a list of functions", thunks);
   for (const thunk of attempts) checkCoroutine("`staggeredRace`", thunk);
   if (attempts.length === 0) throw rangeError("`staggeredRace`", "at least one function", attempts);

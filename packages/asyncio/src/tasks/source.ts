@@ -8,7 +8,7 @@
  * return, and has as long as a grace period to answer.
  */
 
-import { advice, CancelledError } from "../errors/errors.ts";
+import { advice, argumentError, CancelledError } from "../errors/errors.ts";
 import { isThenable } from "../errors/render.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { ignore } from "../kernel/settlers.ts";
@@ -48,6 +48,8 @@ export class Source<T> {
     this.#items = items;
     this.#createdAt = createdAt;
     this.isAsync = isAsyncIterable(items);
+    if (!this.isAsync && !isIterable(items))
+      throw argumentError(`\`${reader}\``, "a function that gives an iterable", items);
     this.#iterator = iteratorOf(items);
   }
 

@@ -253,7 +253,8 @@ export async function moveOnAfter<T>(
 /**
  * Runs `body` so that cancellations from outside do not reach it, for at most `seconds`: what a
  * `finally` block awaits. Gives what the body returns, undefined if the time was over before. Not
- * rejected by a pending cancellation: a cancelled task can clean up.
+ * rejected by a pending cancellation: a cancelled task can clean up. The time ends waits of the
+ * library; put a foreign promise into `cancellable`.
  *
  * @example
  * const log: string[] = [];

@@ -24,7 +24,7 @@ import { RingBuffer } from "../structures/ring-buffer.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { waitForBell } from "./bell.ts";
 import { createTask } from "./create-task.ts";
-import type { Awaitable } from "./gather.ts";
+import type { Awaitable, ResultOf } from "./gather.ts";
 import { checkIterable } from "./iterables.ts";
 import { type SignalOption, timeout, underSignal } from "./timeouts.ts";
 
@@ -192,8 +192,16 @@ const DELAY: Names<{ delay?: number }> = { delay: 1 };
  */
 export function asCompleted<T>(
   work: Iterable<Awaitable<T>>,
+  options?: { delay?: number },
+): Completions<T>;
+export function asCompleted<A extends Awaitable<unknown>>(
+  work: Iterable<A>,
+  options?: { delay?: number },
+): Completions<ResultOf<A>>;
+export function asCompleted(
+  work: Iterable<Awaitable<unknown>>,
   options: { delay?: number } = {},
-): Completions<T> {
+): Completions<unknown> {
   checkOptions("`asCompleted`", options, DELAY);
   const { delay = Number.POSITIVE_INFINITY } = options;
   checkSeconds("`asCompleted`", "`delay` in seconds", delay);

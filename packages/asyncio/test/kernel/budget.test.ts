@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createTask, EventLoop, Queue, run, sleep } from "../../src/index.ts";
+import { createTask, EventLoop, gather, Queue, run, sleep } from "../../src/index.ts";
 import type { Host } from "../../src/lowlevel.ts";
+import { VirtualLoop } from "../../src/testing.ts";
 
 const _macrotask = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -71,6 +72,44 @@ describe("R9: a budget keeps the host's timers and I/O alive", () => {
 
     assert.ok(hops.length >= 2, `hops after ${hops}`);
     assert.ok(hops.every((count) => count <= 200));
+  });
+
+  for (const debug of [false, true]) {
+    test(`a long computation that asks for turns lets the host have one each time, debug: ${debug}`, async () => {
+      const host = fakeHost();
+      const loop = new EventLoop(host, { debug });
+      const hops: number[] = [];
+
+      await run(
+        async () => {
+          for (let part = 1; part <= 6; part++) {
+            host.time += 0.01; // computes
+            await sleep(0);
+            hops.push(host.macrotasks);
+          }
+        },
+        { loop },
+      );
+
+      const first = hops[2] ?? 0; // what the beginning of the run has spent counts as well
+      assert.ok(first > 0);
+      assert.deepEqual(hops.slice(2), [first, first + 1, first + 2, first + 3]);
+    });
+  }
+
+  test("on a virtual loop a computation takes no time, and the order stays as it is", async () => {
+    const loop = new VirtualLoop();
+    const log: string[] = [];
+    const compute = async (name: string) => {
+      for (let part = 0; part < 3; part++) {
+        await sleep(0);
+        log.push(name);
+      }
+    };
+
+    await run(() => gather([() => compute("a"), () => compute("b")]), { loop });
+
+    assert.deepEqual([loop.time(), log.join("")], [0, "ababab"]);
   });
 
   test("operations that take no time at all hop after 512 completions", async () => {

@@ -21,6 +21,14 @@ describe("R26: SIGINT and SIGTERM cancel main, and the process ends by that sign
     });
   }
 
+  for (const scenario of ["many runs that compute", "computes, with sleep(0)"]) {
+    test(`a signal that comes while the program computes is heard: ${scenario}`, async () => {
+      const ended = await runFixture("signals", scenario);
+
+      assert.deepEqual(ended, { code: null, signal: "SIGINT", stdout: "", stderr: "" });
+    });
+  }
+
   test("main returns in spite of it: run resolves, and the program goes on (S179)", async () => {
     const { code, stdout } = await interrupted("returns", "SIGINT");
 
