@@ -110,7 +110,6 @@ export class EventLoop {
     handle.timerDue();
     return handle;
   }
-
   /** Calls `callback` with `args`, `delay` seconds from now; equal deadlines, in the order set. */
   callLater<A extends unknown[]>(
     delay: number,
@@ -161,7 +160,6 @@ export class EventLoop {
   setExceptionHandler(handler: ExceptionHandler | undefined): void {
     this.#exceptionHandler = handler;
   }
-
   /** Reports `context`, in the context variables of what has failed: `variables`, or its task's. */
   callExceptionHandler(context: ExceptionContext, variables?: Context): void {
     const handler = this.#exceptionHandler;
