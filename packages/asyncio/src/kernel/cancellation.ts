@@ -5,7 +5,7 @@
  * |---|---|---|---|---|---|
  * | calm | ends parked waits: told; none parked: due | it begins | - | - | closed |
  * | told | ends parked waits; none parked: due | it begins | insisting | calm | closed |
- * | due | - | it rejects: told | insisting | calm | closed |
+ * | due | - | it and others of that turn reject: told | insisting | calm | closed |
  * | insisting | ends parked waits | it rejects | - | calm | closed |
  * | closed | - | it rejects | - | - | - |
  */

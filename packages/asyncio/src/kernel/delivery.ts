@@ -2,9 +2,9 @@
  * Who hears of a cancellation, and what ends an operation that begins.
  *
  * Every wait parked at or below the scope is told at once. If there is none, the cancellation is
- * `due`, and ends the next operation there at its start. If some are parked, branches that are not
- * cannot be listed. Until the next turn of the loop the cancellation is `fresh`, and ends what
- * begins in its scope. A nested scope without a parked wait has `missed` it: its branch is
+ * `due`, and ends the next operation there at its start. Nobody may await that one, so it is `fresh`
+ * then: until the next turn of the loop it ends what begins in that scope. If some are parked,
+ * branches that are not cannot be listed, and the cancellation is fresh in its own scope. A nested scope without a parked wait has `missed` it: its branch is
  * elsewhere, and its next operation gets it.
  */
 
@@ -30,7 +30,7 @@ export function deliver(cancellation: Cancellation): void {
 
 /** For a wait that was just parked, without asking before: what is due there is told to it. */
 export function cancelIfDue(wait: Wait): void {
-  const due = wait.scope.mayBeDue ? wait.scope.takeDue() : undefined;
+  const due = wait.scope.meetDue();
   if (due !== undefined) wait.cancel(due);
 }
 function deliverNow(cancellation: Cancellation): void {
@@ -112,16 +112,18 @@ export function renew(branch: Scope, cancellation: Cancellation): void {
   for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.parent)
     scope.mayBeDue = true;
 }
-function makeFresh(cancellation: Cancellation): void {
-  const { loop } = cancellation.scope;
-  const state = cancellation.scope.ownCancelState();
+/** Until the next turn of the loop, `cancellation` ends what begins in `scope`. */
+export function makeFresh(cancellation: Cancellation, scope: Scope = cancellation.scope): void {
+  const state = scope.ownCancelState();
   state.fresh = cancellation;
-  state.freshTurn = loop.turns;
-  loop.ensureDrain();
+  state.freshTurn = scope.loop.turns;
+  scope.loop.ensureDrain();
 }
-/** The cancellation of `scope` that came since the last turn of the loop. */
+/** The cancellation that came to `scope` since the last turn of the loop. */
 export function freshIn({ cancelState, loop }: Scope): Cancellation | undefined {
-  return cancelState.freshTurn === loop.turns ? cancelState.fresh : undefined;
+  const { fresh, freshTurn } = cancelState;
+  const isInForce = fresh?.scope.closed || fresh?.scope.cancelling();
+  return freshTurn === loop.turns && isInForce ? fresh : undefined;
 }
 
 /** Expires what is late around `branch`, and notes there what is next: tasks/deadlines.ts. */

@@ -265,7 +265,7 @@ export class Future<T> extends Promise<T> {
 
 /** The wait of one awaiter: a join, which passes a cancellation on to the future (F1). */
 function awaitIn<T>(future: Future<T>, scope: Scope, resolve: Settle, reject: Settle): void {
-  const due = scope.mayBeDue ? scope.takeDue() : undefined;
+  const due = scope.meetDue();
   const onCancel = due === undefined ? cancelAwaited : cancelJoin;
   const wait = new Wait<T>(scope, future, onCancel, resolve, reject);
   const cycle = future.cycleThrough(scope);

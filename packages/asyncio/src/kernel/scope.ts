@@ -17,7 +17,7 @@ import { type Ends, LinkedList, link } from "../structures/linked-list.ts";
 import type { Timer } from "../structures/timers.ts";
 import type { Cancellation, ScopeOptions, ScopeWatcher } from "./cancellation.ts";
 import { CALM, CancelState, countRefusal } from "./cancellation.ts";
-import { deliver, findDue, markHeard, reach, renew } from "./delivery.ts";
+import { deliver, findDue, makeFresh, markHeard, reach, renew } from "./delivery.ts";
 import type { EventLoop } from "./loop.ts";
 import { reportFloating, reportInsisted } from "./reports.ts";
 import type { Task } from "./task.ts";
@@ -153,13 +153,19 @@ export class Scope implements Ends<Wait> {
     markHeard(this, scope);
     return found;
   }
+  /** The same for an operation, which may not be awaited: so others of this turn get it, too. */
+  meetDue(): Cancellation | undefined {
+    const found = this.mayBeDue ? this.takeDue() : undefined;
+    if (found !== undefined) makeFresh(found, this);
+    return found;
+  }
   /** The same, which stays undelivered. */
   peekDue(): Cancellation | undefined {
     return this.mayBeDue ? findDue(this) : undefined;
   }
   /** For the start of an operation: its rejection, if this scope does not let it begin. */
   interruption(subject: WaitSubject): Promise<never> | undefined {
-    const cancellation = this.mayBeDue ? this.takeDue() : undefined;
+    const cancellation = this.meetDue();
     if (cancellation === undefined) return undefined;
     const wait = new Wait<never>(this, subject);
     if (countRefusal(cancellation.scope)) wait.cancel(cancellation); // else it never settles
@@ -171,7 +177,6 @@ export class Scope implements Ends<Wait> {
     const outer = this.parent.takeDue();
     return outer === undefined ? error : new CancelledError(outer, { cause: error });
   }
-
   /** Whether `error` is the CancelledError of this scope, which it may swallow or convert. */
   owns(error: unknown): error is CancelledError {
     return error instanceof CancelledError && error.scope === this;

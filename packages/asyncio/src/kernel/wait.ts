@@ -66,7 +66,6 @@ export class Wait<T = unknown> implements Place<T> {
   /** @internal */ declare list: WaitList | undefined;
   /** @internal */ declare listPrevious: Place | undefined;
   /** @internal */ declare listNext: Place | undefined;
-
   /** @internal With `resolve` and `reject` it settles a promise of the host: `await future`. */
   constructor(
     scope: Scope,
@@ -149,7 +148,6 @@ export class Wait<T = unknown> implements Place<T> {
   /** @internal For waits that a timer ends, with `offer` as their value. */ timerDue(): void {
     this.resume(this.offer as T); // put there by the operation that set the timer
   }
-
   /** @internal Its turn has come: settles the promise. */ step(): void {
     if (this.state === "cancelled") {
       const { cancellation, scope } = this;
@@ -227,7 +225,6 @@ export class WaitList<P extends Place = Place> {
   #first: P | undefined;
   #last: P | undefined;
   #length = 0;
-
   /** How many waits stand in line. Those that ended have left. */
   get length(): number {
     return this.#length;
@@ -245,7 +242,6 @@ export class WaitList<P extends Place = Place> {
     this.#last = wait;
     this.#length++;
   }
-
   /** Takes a wait out of the line without ending it. */
   remove(wait: P): void {
     if (wait.list !== this) return;
@@ -256,7 +252,6 @@ export class WaitList<P extends Place = Place> {
     wait.list = wait.listPrevious = wait.listNext = undefined;
     this.#length--;
   }
-
   /** Ends the first wait with `value`, and gives it; undefined if the line is empty. */
   resumeFirst(value: unknown): P | undefined {
     const first = this.#first;

@@ -4,12 +4,17 @@ import {
   cleanup,
   createTask,
   currentTask,
+  Future,
   gather,
+  Lock,
+  Queue,
   run,
   sleep,
   taskGroup,
+  timeout,
 } from "../../src/index.ts";
 import { VirtualLoop } from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { collectReports, rejection, virtual } from "../virtual.ts";
 
 const forEver = Number.POSITIVE_INFINITY;
@@ -332,4 +337,86 @@ describe("R15: a cancellation is delivered once, and insisted on after the grace
       }),
     );
   }
+});
+
+describe("R13: who does not await an operation loses no cancellation", () => {
+  const settled = Promise.resolve();
+  const operations: Record<string, () => PromiseLike<unknown>> = {
+    sleep: () => sleep(1),
+    "a lock": () => new Lock().acquire(),
+    "a put": () => new Queue<number>().put(1),
+    "an await of a future": async () => await new Future(),
+    "a task group": () => taskGroup(async () => {}),
+    "a timeout": () => timeout(1, async () => {}),
+    gather: () => gather(async () => {}),
+    "a run": () => run(async () => {}),
+  };
+
+  for (const [name, begin] of Object.entries(operations)) {
+    onBothLoops(`${name}: the operation after it hears of it as well`, async (loop) => {
+      const startedAt = loop.time();
+      const task = createTask(async () => {
+        currentTask()?.cancel(); // nobody is parked
+        begin().then(undefined, () => {});
+        await sleep(3600);
+      });
+
+      await rejection(task);
+
+      assert.ok(task.cancelled());
+      assert.ok(loop.time() - startedAt < 1, "the grace period was not waited for");
+    });
+  }
+
+  onBothLoops("also one that a branch has missed in a nested scope", async (loop) => {
+    const startedAt = loop.time();
+    const foreign = Promise.withResolvers<void>();
+    const task = createTask(async () => {
+      const branch = timeout(3600, async () => {
+        await foreign.promise;
+        sleep(1).catch(() => {});
+        await sleep(3600);
+      });
+      await gather(
+        () => sleep(3600),
+        () => branch,
+      );
+    });
+    await sleep(0.001);
+
+    task.cancel();
+    await sleep(0.001);
+    foreign.resolve();
+    await rejection(task);
+
+    assert.ok(loop.time() - startedAt < 1, "the grace period was not waited for");
+  });
+
+  onBothLoops("what cleans up after it is let through", async () => {
+    const log: string[] = [];
+    const task = createTask(async () => {
+      currentTask()?.cancel();
+      try {
+        await Promise.all([sleep(1), sleep(1)]);
+      } finally {
+        log.push(await sleep(0.001, "cleaned up"));
+      }
+    });
+
+    await rejection(task);
+
+    assert.deepEqual(log, ["cleaned up"]);
+  });
+
+  onBothLoops("and so is what begins when it was taken back", async () => {
+    const task = createTask(async () => {
+      currentTask()?.cancel();
+      sleep(1).catch(() => {});
+      currentTask()?.uncancel();
+      await settled;
+      return await sleep(0.001, "goes on");
+    });
+
+    assert.equal(await task, "goes on");
+  });
 });
