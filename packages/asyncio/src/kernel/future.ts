@@ -58,7 +58,6 @@ export class Future<T> extends Promise<T> {
   #listeners: Listeners<T> | number;
   readonly #loop: EventLoop;
   #resolve: Settle | undefined; // of the host's promise, until that is settled
-
   static {
     Object.defineProperty(Future.prototype, "constructor", {
       configurable: true,

@@ -69,7 +69,6 @@ export class Task<T> extends Future<T> {
   #name: string | number; // a number if it has none: the words are made on demand (bench: spawn)
   // Where it waits for a place in its group, and until it ends without one. Others have none.
   /** @internal */ declare held: Start | undefined;
-
   static {
     delete (Task.prototype as { constructor?: unknown }).constructor; // to see that of Future.prototype
   }
