@@ -2,11 +2,10 @@
  * Who hears of a cancellation, and what ends an operation that begins.
  *
  * Every wait parked at or below the scope is told at once. If there is none, the cancellation is
- * `due`, and ends the next operation there at its start. While it is `fresh`, until the next turn
- * of the loop, it ends all that begins in a scope: in its own if some waits are parked, since other
- * branches cannot be listed, and in that of an operation which it ends, since nobody may await that.
- * A nested scope without a parked wait has `missed` it: its branch is elsewhere, and its next
- * operation gets it.
+ * `due`, and ends the next operation there. While it is `fresh`, until the next turn of the loop,
+ * it ends all that begins in a scope: in its own if some waits are parked, since other branches
+ * cannot be listed, and in that of an operation which it ends, since nobody may await it. A nested
+ * scope without a parked wait has `missed` it: its branch is elsewhere, and hears of it next.
  */
 
 import type { Cancellation } from "./cancellation.ts";
