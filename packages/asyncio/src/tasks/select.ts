@@ -325,10 +325,12 @@ function operationOf(one: unknown): Operation<unknown> {
   const make = (one as Partial<Selectable<unknown>> | null)?.[operation];
   if (typeof make === "function") return make.call(one as Selectable<unknown>);
   const isRunning = typeof (one as { then?: unknown } | null)?.then === "function";
-  const running = "A promise is running already: pass the queue or the lock itself, or a task";
-  const callable = "Make a task of it: `createTask(() => work())`";
   const isFunction = typeof one === "function";
-  const cure = isRunning ? advice(running) : isFunction ? advice(callable) : "";
+  const cure = isRunning
+    ? advice("A promise is running already: pass the queue or the lock itself, or a task")
+    : isFunction
+      ? advice("Make a task of it: `createTask(() => work())`")
+      : "";
   const expected = "each case to be a queue, a lock or the like, a task, a number of seconds";
   throw argumentError("`select`", expected, one, cure);
 }
