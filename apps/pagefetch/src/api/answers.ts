@@ -133,8 +133,8 @@ export function jsonText(value: unknown): string {
 }
 
 /**
- * A client reads 16 KiB of headers, a proxy in front of the service often 4. A site that redirects
- * to a longer address would make its page one that nobody can read.
+ * A client reads 16 KiB of headers, a proxy in front of the service often 4. With a longer address
+ * among them, the answer could not be read.
  */
 const LONGEST_URL = 2048;
 

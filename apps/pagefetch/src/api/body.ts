@@ -5,7 +5,7 @@ import { PageError } from "../contract/errors.ts";
 
 const MAX_BODY = 12 * 2 ** 20;
 
-/** Waits for the body, of which so much is taken and no more. */
+/** Waits for the whole body. It refuses one that is longer than the limit. */
 export async function textOf({ body }: Request): Promise<string> {
   if (body === null) return "";
   const pieces: Uint8Array[] = [];
@@ -22,7 +22,7 @@ export async function textOf({ body }: Request): Promise<string> {
     }
   } catch (error) {
     if (error instanceof PageError || error instanceof CancelledError) throw error;
-    // Its client has left: that is nobody's failure, and there is nobody to tell.
+    // The client has left. Nobody has failed, and nobody reads the answer.
     throw new PageError("bad_request", "the request has broken off");
   }
   return textIn(Buffer.concat(pieces));

@@ -59,7 +59,7 @@ export class Service {
   readonly #costs: ReadonlyMap<string, number>;
   readonly #maxRunning: number;
   #running = 0;
-  /** Calls of the HTTP API, of which some look for their key and fetch nothing yet. */
+  /** Calls of the HTTP API that have not ended. Some only look for their key so far. */
   #serving = 0;
   /** Set while both are 0. */
   readonly #idle = new asyncio.Event();

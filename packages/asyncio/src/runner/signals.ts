@@ -156,7 +156,7 @@ interface Ending {
 
 let ending: Ending | undefined;
 /** When a run has waited for a turn of the host last. */
-let turnedAt = realHost.now();
+let turnedAt: number = /* @__PURE__ */ realHost.now();
 /** True once a run has ended by it. */
 let isDying = false;
 
