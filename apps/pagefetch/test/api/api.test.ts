@@ -366,7 +366,7 @@ describe("nothing outlives its request", () => {
         );
         while (service.running === 0 || farm.open === 0) await asyncio.sleep(0.005);
         socket.destroy();
-        while (service.running > 0) await asyncio.sleep(0.005);
+        await service.waitIdle();
         await farm.waitQuiet();
       }
       const usage = await usageOf({ service, key });

@@ -43,10 +43,6 @@ async function leave(address: string, text: string, bytes: number): Promise<void
   });
 }
 
-async function settled({ service }: World): Promise<void> {
-  while (service.running > 0) await asyncio.sleep(0.005);
-}
-
 /** Requests that the service has counted. */
 async function counted({ service }: World): Promise<number> {
   const text = await service.metrics.registry.metrics();
@@ -69,7 +65,7 @@ describe("a client that leaves", () => {
         }
         await leave(world.address, request, 0);
       }
-      await settled(world);
+      await world.service.waitIdle();
       assert.equal((await usageOf(world)).requests, await counted(world));
       assert.equal((await world.ask(`/?url=${q("http://example.com/")}`)).status, 200);
     }));
@@ -79,7 +75,7 @@ describe("a client that leaves", () => {
       const head = `Host: a\r\nAuthorization: Bearer ${world.key}\r\nContent-Length: 100\r\n\r\n`;
       for (const path of [`/?url=${q("http://pages.farm.test/echo")}`, "/v1/fetch", "/v1/batch"])
         await leave(world.address, `POST ${path} HTTP/1.1\r\n${head}half of it`, 0);
-      await settled(world);
+      await world.service.waitIdle();
       assert.deepEqual(world.reports, []);
     }));
 
@@ -90,7 +86,7 @@ describe("a client that leaves", () => {
       for (let size = 1; size < 1800; size += 150) await leave(world.address, small, size);
       const large = `GET /?url=${q("http://pages.farm.test/bytes/3000000")} HTTP/1.1\r\n${head}`;
       for (const size of [1000, 100_000, 2_000_000]) await leave(world.address, large, size);
-      await settled(world);
+      await world.service.waitIdle();
       const { requests, failures } = await usageOf(world);
       assert.equal(requests, 15);
       assert.deepEqual(Object.keys(failures), ["cancelled"]);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { type Farm, openFarm } from "../../farm/farm.ts";
-import { codeOf, q, withApi } from "../support/api.ts";
+import { codeOf, q, withApi, written } from "../support/api.ts";
 
 let farm: Farm;
 before(async () => {
@@ -27,12 +27,13 @@ describe("/debug/tasks", () => {
       const busy = await list();
       hanging.cancel();
       await asyncio.wait([hanging]);
-      while (service.running > 0) await asyncio.sleep(0.005);
+      await written(service); // its task waits for its row
 
       assert.match(busy, /^\d+ tasks\n/);
       assert.ok(busy.split("\n").length > idle.split("\n").length, busy);
       assert.doesNotMatch(busy, new RegExp(secret));
-      assert.equal((await list()).split("\n").length, idle.split("\n").length);
+      const after = await list();
+      assert.equal(after.split("\n").length, idle.split("\n").length, after);
     }));
 
   test("needs a key with the scope", () =>

@@ -103,7 +103,7 @@ test("a call that is cancelled ends its fetch, over there as well", () =>
 
     call.cancel();
     await asyncio.wait([call]);
-    while (world.service.running > 0) await asyncio.sleep(0.005);
+    await world.service.waitIdle();
 
     assert.equal(call.cancelled(), true);
     await farm.waitQuiet();
