@@ -183,8 +183,8 @@ export class Server implements AsyncDisposable {
    * have not ended, and waits for them. What was written by then, or is written by their cleanup,
    * has a quarter of a second to leave; a connection whose peer does not read it is aborted. A
    * handler that sits in a foreign await when its grace period is over is left behind: its
-   * connection is closed, and it is reported. If `shutdown` is cancelled, it cancels the handlers at
-   * once. Handlers can ask `server.isServing()` whether a shutdown has begun.
+   * connection is closed, and it is reported. If `shutdown` is cancelled, it cancels the handlers
+   * at once. Handlers can ask `server.isServing()` whether a shutdown has begun.
    * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for
    * itself.
    */
