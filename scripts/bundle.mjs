@@ -121,7 +121,7 @@ function withLooseClasses(code) {
     /^var (\w+) = class (\1 )? ?(extends \w+ )?\{\n([\s\S]*?)^\};$/gm,
     (all, name, own = `${name} `, parent = "", body) => {
       const text = registered.get(name);
-      if (text === undefined && !/^ {2}(?:\[(?!Symbol\.)|static kept\b)/m.test(body)) return all;
+      if (text === undefined && !/^ {2}(?:\[(?!Symbol\.)|static #?kept\b)/m.test(body)) return all;
       registered.delete(name);
       const made = `class ${own}${parent}{\n${body}}`;
       return `var ${name} = /* @__PURE__ */ (() => ${text === undefined ? made : `register(${made}, ${text})`})();`;

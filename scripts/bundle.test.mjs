@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { describe, test } from "node:test";
+import { inspect } from "node:util";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { root } from "./install.mjs";
@@ -32,6 +33,16 @@ for (const [name, built] of Object.entries({ default: doors, production: product
 
         assert.deepEqual(namesIn(actual), namesIn(source));
       }
+    });
+
+    // They keep an object for good (D57), which is nobody else's business.
+    test("has classes that print without what they keep", async () => {
+      const { Lock, Condition, Event, Queue } = await import(built[0]);
+
+      assert.equal(
+        inspect([Lock, Condition, Event, Queue]),
+        "[ [class Lock], [class Condition], [class Event], [class Queue] ]",
+      );
     });
 
     test("leads back to the sources by its maps", () => {

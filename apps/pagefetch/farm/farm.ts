@@ -52,6 +52,8 @@ export interface Farm {
   readonly canaryHits: number;
   /** Forgets requests and counts. */
   reset(): void;
+  /** Resolves when `seen` has `count` requests. */
+  waitSeen(count: number): Promise<void>;
   /** Resolves when no connection is open any more. */
   waitQuiet(): Promise<void>;
   /** Ends all connections and stops listening. */
@@ -117,6 +119,8 @@ class RunningFarm implements Farm {
   /** Of sites by their address: a program that has no such resolver asks for them by it. */
   readonly #names = new Map<string, string>();
   readonly #quiet = new Set<() => void>();
+  /** Those who wait for a number of requests: calls, by that number. */
+  readonly #seeing = new Map<() => void, number>();
   readonly #gone = new WeakMap<Socket, AbortSignal>();
   #port = 0;
   #securePort = 0;
@@ -160,6 +164,11 @@ class RunningFarm implements Farm {
     this.seen.length = 0;
     this.#counts.clear();
     this.canaryHits = 0;
+  }
+
+  async waitSeen(count: number): Promise<void> {
+    if (this.seen.length < count)
+      await new Promise<void>((resolve) => this.#seeing.set(resolve, count));
   }
 
   async waitQuiet(): Promise<void> {
@@ -234,6 +243,11 @@ class RunningFarm implements Farm {
       client,
       at: performance.now(),
     });
+    for (const [resolve, wanted] of this.#seeing) {
+      if (this.seen.length < wanted) continue;
+      this.#seeing.delete(resolve);
+      resolve();
+    }
     const key = `${host} ${request.url}`;
     const count = (this.#counts.get(key) ?? 0) + 1;
     this.#counts.set(key, count);

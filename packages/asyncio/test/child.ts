@@ -15,13 +15,15 @@ export interface ChildOptions {
   readonly flags?: readonly string[];
   /** Called each time the program has printed, with all that it has printed so far. */
   readonly onOutput?: (output: string, child: ChildProcess) => void;
+  /** The same for its standard error. */
+  readonly onErrors?: (errors: string, child: ChildProcess) => void;
 }
 
 /** Runs test/fixtures/`fixture`.ts with `scenario` as its argument until it ends. */
 export function runFixture(
   fixture: string,
   scenario: string,
-  { flags = [], onOutput }: ChildOptions = {},
+  { flags = [], onOutput, onErrors }: ChildOptions = {},
 ): Promise<Ended> {
   const path = fileURLToPath(new URL(`./fixtures/${fixture}.ts`, import.meta.url));
   const { ASYNCIO_DEBUG: _, NODE_OPTIONS: __, ...env } = process.env;
@@ -39,6 +41,7 @@ export function runFixture(
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
+    onErrors?.(stderr, child);
   });
   return new Promise((resolve, reject) => {
     child.on("error", reject);

@@ -34,7 +34,8 @@ describePostgres(
     };
 
     test("a cancel request that is refused: `grace`, then the connection is replaced", () =>
-      through({ max: 1, grace: 0.3 }, async (proxy, db) => {
+      // A connection that stands by would have been accepted before, if the first query is slow.
+      through({ max: 1, grace: 0.3, standby: false }, async (proxy, db) => {
         const [first] = await db.query(sql`select pg_backend_pid() as pid`);
         proxy.refuses = true;
         const startedAt = performance.now();
@@ -46,7 +47,7 @@ describePostgres(
         const [second] = await db.query(sql`select pg_backend_pid() as pid`);
         assert.ok(error instanceof asyncio.TimeoutError);
         assert.ok((error.cause as Error).cause instanceof ConnectionLostError);
-        assert.ok(seconds >= 0.4 && seconds < 3, String(seconds));
+        assert.ok(seconds >= 0.4 && seconds < 15, String(seconds));
         assert.notDeepEqual(second, first);
       }));
 

@@ -4,7 +4,7 @@ import { after, before, test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { sql } from "../src/index.ts";
 import { lacksPgBouncer, type PgBouncer, startPgBouncer } from "./pgbouncer.ts";
-import { describePostgres, running } from "./postgres.ts";
+import { describePostgres, NearDeadlines, running } from "./postgres.ts";
 
 /** What stands between a pooler and its server. */
 interface Relay extends AsyncDisposable {
@@ -65,18 +65,16 @@ describePostgres(
         bench.run(
           async (db, observer) => {
             const innocent: unknown[] = [];
+            const deadlines = new NearDeadlines();
             let cancelled = 0;
             await asyncio.taskGroup(async (group) => {
               for (let lane = 0; lane < 4; lane++)
                 group.createTask(async () => {
                   for (let n = lane; n < ROUNDS; n += 4) {
-                    const moved = await asyncio.moveOnAfter(0.001 + 0.006 * ((n * 0.618) % 1), () =>
-                      db.query(sql`select pg_sleep(0.003)`),
-                    );
+                    const query = () => db.query(sql`select pg_sleep(0.003)`);
+                    const moved = await asyncio.moveOnAfter(deadlines.next(), query);
                     if (moved.cancelled) cancelled++;
-                    await db
-                      .query(sql`select pg_sleep(0.0005)`)
-                      .catch((error) => innocent.push(error));
+                    await deadlines.take(query).catch((error) => innocent.push(error));
                   }
                 });
             });

@@ -156,7 +156,7 @@ describe("failures are told by code", () => {
     }));
 
   test("keys, rates, budgets", () =>
-    withApi(async ({ ask, newKey, service }) => {
+    withApi(async ({ ask, newKey }) => {
       const path = `/?url=${q("http://example.com/")}`;
       assert.equal(await codeOf(await ask(path, { key: null })), "unauthorized");
       assert.equal(await codeOf(await ask(path, { key: "pf_nothing" })), "unauthorized");
@@ -171,10 +171,11 @@ describe("failures are told by code", () => {
       await (await ask(path, { key: poor })).text();
       assert.equal(await codeOf(await ask(path, { key: poor })), "over_budget");
       const narrow = await newKey({ concurrency: 1 });
+      const seen = farm.seen.length;
       const hanging = asyncio.createTask(() =>
         ask(`/?url=${q("http://slow.farm.test/")}&timeout=20`, { key: narrow }),
       );
-      while (service.running === 0) await asyncio.sleep(0.005);
+      await farm.waitSeen(seen + 1);
       assert.equal(await codeOf(await ask(path, { key: narrow })), "concurrency_limited");
       hanging.cancel();
       await asyncio.wait([hanging]);
@@ -359,12 +360,13 @@ describe("nothing outlives its request", () => {
         "http://drip.farm.test/",
         "http://endless.farm.test/body",
       ]) {
+        const seen = farm.seen.length;
         const socket = connect(Number(port), hostname);
         socket.on("error", () => undefined);
         socket.write(
           `GET /?url=${q(target)}&timeout=60 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${key}\r\n\r\n`,
         );
-        while (service.running === 0 || farm.open === 0) await asyncio.sleep(0.005);
+        await farm.waitSeen(seen + 1);
         socket.destroy();
         await service.waitIdle();
         await farm.waitQuiet();
@@ -375,7 +377,8 @@ describe("nothing outlives its request", () => {
 
   test("a shutdown gives requests their time, and ends those that need more", async () => {
     const ends: string[] = [];
-    await withApi(async ({ ask, service }) => {
+    await withApi(async ({ ask }) => {
+      const seen = farm.seen.length;
       asyncio.createTask(async () => {
         const path = `/?url=${q("http://slow.farm.test/")}&timeout=50`;
         await ask(path).then(
@@ -383,7 +386,7 @@ describe("nothing outlives its request", () => {
           () => ends.push("cut"),
         );
       });
-      while (service.running === 0 || farm.open === 0) await asyncio.sleep(0.005);
+      await farm.waitSeen(seen + 1);
     });
     assert.deepEqual(farm.open, 0);
   });

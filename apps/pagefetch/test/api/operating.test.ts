@@ -20,10 +20,11 @@ describe("/debug/tasks", () => {
         await (await ask("/debug/tasks", { key: debug })).text();
       const idle = await list();
       const secret = "hunter2-planted";
+      const seen = farm.seen.length;
       const hanging = asyncio.createTask(() =>
         ask(`/?url=${q(`http://slow.farm.test/?token=${secret}`)}&timeout=50`),
       );
-      while (service.running === 0) await asyncio.sleep(0.005);
+      await farm.waitSeen(seen + 1);
       const busy = await list();
       hanging.cancel();
       await asyncio.wait([hanging]);

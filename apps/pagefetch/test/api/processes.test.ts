@@ -47,17 +47,15 @@ async function endOf(call: Promise<{ readonly status: number }>): Promise<number
 test("SIGTERM under load answers who can be, cuts the rest, and leaves nothing", { skip }, () =>
   run(async () => {
     const store = join(folder, "term.db");
-    const service = await openService(farm, { politeness, store, drain: 3 });
+    const service = await openService(farm, { politeness, store, drain: 5 });
     try {
       const client = createClient({ base: service.address, key: service.key });
       await client("http://later.farm.test/"); // robots.txt is known from here on
       farm.reset();
       const ask = (url: string) => asyncio.createTask(() => endOf(client(url, { timeout: 60 })));
-      const short = Array.from({ length: 20 }, () => ask("http://later.farm.test/?after=1.5"));
+      const short = Array.from({ length: 20 }, () => ask("http://later.farm.test/?after=1"));
       const long = Array.from({ length: 20 }, () => ask("http://later.farm.test/?after=50"));
-      await asyncio.timeout(20, async () => {
-        while (farm.seen.length < 40) await asyncio.sleep(0.01);
-      });
+      await farm.waitSeen(40);
 
       const { signal, last } = await service.end("SIGTERM");
 
@@ -84,7 +82,7 @@ test("256 descriptors are too few for 300 requests, and the service survives it"
     try {
       const client = createClient({ base: service.address, key: service.key });
       await client("http://later.farm.test/");
-      const before = service.measure().descriptors;
+      const before = service.measure().connections;
 
       const ends = await asyncio.gather(
         Array.from(
@@ -99,10 +97,11 @@ test("256 descriptors are too few for 300 requests, and the service survives it"
       for (const end of kinds) {
         assert.ok(end === 200 || end === "cut" || /^(connect|dns)_failed$|^reset$/.test(`${end}`));
       }
-      // Connections are kept for four seconds, on both sides.
-      const patience = asyncio.getRunningLoop().time() + 20;
-      while (service.measure().descriptors > before + 4) {
-        assert.ok(asyncio.getRunningLoop().time() < patience, "descriptors are left");
+      // Connections are kept for four seconds, on both sides. Other descriptors stay for a minute:
+      // those of the threads that read the store, of which a busy machine needs more.
+      const patience = asyncio.getRunningLoop().time() + 60;
+      while (service.measure().connections > before + 4) {
+        assert.ok(asyncio.getRunningLoop().time() < patience, "connections are left");
         await asyncio.sleep(0.2);
       }
       assert.equal((await client("http://example.com/")).status, 200);

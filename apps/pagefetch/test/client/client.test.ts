@@ -98,8 +98,9 @@ test("failures are those of the pipeline, with all that is known of them", () =>
 test("a call that is cancelled ends its fetch, over there as well", () =>
   withApi(farm, async (world) => {
     const client = createClient({ base: world.address, key: world.key });
+    const seen = farm.seen.length;
     const call = asyncio.createTask(() => client("http://slow.farm.test/"));
-    while (world.service.running === 0 || farm.open === 0) await asyncio.sleep(0.005);
+    await farm.waitSeen(seen + 1);
 
     call.cancel();
     await asyncio.wait([call]);
@@ -111,12 +112,13 @@ test("a call that is cancelled ends its fetch, over there as well", () =>
   }));
 
 test("a signal ends a call with its reason", () =>
-  withApi(farm, async ({ address: base, key, service }) => {
+  withApi(farm, async ({ address: base, key }) => {
     const client = createClient({ base, key });
     const controller = new AbortController();
+    const seen = farm.seen.length;
     const call = client("http://slow.farm.test/", { signal: controller.signal });
     const ended = assert.rejects(call, /enough/);
-    while (service.running === 0) await asyncio.sleep(0.005);
+    await farm.waitSeen(seen + 1);
 
     controller.abort(new Error("enough"));
 

@@ -12,19 +12,28 @@ import { isLossOf } from "../streams/writer.ts";
 import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { cleanup } from "../tasks/timeouts.ts";
 
-/** Seconds a connection may keep flushing after its handler was cancelled. */
-const LAST_WORDS = 5;
+/** Seconds in which a connection may flush after its handler was cancelled. */
+export const LAST_WORDS = 5;
+/** The same where the time is over that somebody gave the server to end. */
+export const LAST_MOMENT = 0.25;
+
+/** What its server is to a connection. */
+export interface Home {
+  /** `LAST_WORDS`, or `LAST_MOMENT`. */
+  lastWords: number;
+  /** Is called in the step in which the task of the handler has ended. */
+  over(served: Served): void;
+}
 
 export class Served implements FutureListener {
   readonly stream: ByteStream;
   /** Undefined until it is made. */
   task: Task<void> | undefined = undefined;
-  readonly #over: (served: Served) => void;
+  readonly #home: Home;
 
-  /** `over` is called in the step in which the task has ended. */
-  constructor(stream: ByteStream, over: (served: Served) => void) {
+  constructor(stream: ByteStream, home: Home) {
     this.stream = stream;
-    this.#over = over;
+    this.#home = home;
   }
 
   get peer(): string {
@@ -34,7 +43,7 @@ export class Served implements FutureListener {
   /** @internal Its task has ended. */
   futureDone(): void {
     this.cutOff();
-    this.#over(this);
+    this.#home.over(this);
   }
 
   /**
@@ -57,8 +66,8 @@ export class Served implements FutureListener {
   }
 
   /**
-   * Lets what was written leave. Only for some seconds if the server is in a hurry: the peer may
-   * never read it.
+   * Lets what was written leave. Once the handler, or this, was cancelled, it has `lastWords`
+   * seconds for that: the peer may never read it.
    */
   async end(): Promise<void> {
     const { stream } = this;
@@ -72,7 +81,7 @@ export class Served implements FutureListener {
       }
     } finally {
       if (!isGone) {
-        const closed = await cleanup(LAST_WORDS, async () => {
+        const closed = await cleanup(this.#home.lastWords, async () => {
           await stream.waitClosed();
           return true;
         });

@@ -6,7 +6,7 @@
  *
  *     close()      ─▶ nothing is accepted any more; handlers go on
  *     shutdown(s)  ─▶ the same, then handlers have s seconds, then they are cancelled
- *     dispose      ─▶ the same with no seconds
+ *     dispose      ─▶ the same with no seconds, and more time for last words
  *
  * Source: asyncio.Server (S144 to S149).
  */
@@ -31,7 +31,7 @@ import { isNeededBy } from "../tasks/owners.ts";
 import { type TaskGroup, taskGroup } from "../tasks/task-group.ts";
 import { CancelScope, cleanup, moveOnAfter } from "../tasks/timeouts.ts";
 import { secureStream } from "./connection.ts";
-import { isOwnLoss, Served } from "./served.ts";
+import { type Home, isOwnLoss, LAST_MOMENT, LAST_WORDS, Served } from "./served.ts";
 import { checkDrain, type DrainOptions, type ServingOptions } from "./serving-options.ts";
 
 /**
@@ -173,17 +173,18 @@ export class Server implements AsyncDisposable {
     } catch (error) {
       this.close();
       if (drain > 0) await cleanup(drain, () => this.waitClosed());
-      await this.#stop();
+      await this.#stop(drain > 0 ? LAST_MOMENT : LAST_WORDS);
       throw error;
     }
   }
 
   /**
    * Takes no more connections and gives the handlers `seconds` to end. Then it cancels those that
-   * have not ended, and waits for them. A handler that sits in a foreign await when its grace
-   * period is over is left behind: its connection is closed, and it is reported. If `shutdown` is
-   * cancelled, it cancels the handlers at once. Handlers can ask `server.isServing()` whether a
-   * shutdown has begun.
+   * have not ended, and waits for them. What was written by then, or is written by their cleanup,
+   * has a quarter of a second to leave; a connection whose peer does not read it is aborted. A
+   * handler that sits in a foreign await when its grace period is over is left behind: its
+   * connection is closed, and it is reported. If `shutdown` is cancelled, it cancels the handlers
+   * at once. Handlers can ask `server.isServing()` whether a shutdown has begun.
    * @throws InvalidStateError in a handler, and in a task that one waits for: it would wait for
    * itself.
    */
@@ -195,24 +196,28 @@ export class Server implements AsyncDisposable {
       const drained = await moveOnAfter(seconds, () => this.waitClosed());
       if (!drained.cancelled) return;
       this.#checkOutside("`server.shutdown`"); // a handler may have begun to wait for it
-      await this.#stop();
+      await this.#stop(LAST_MOMENT);
     } catch (error) {
-      await this.#stop();
+      await this.#stop(LAST_MOMENT);
       throw error;
     }
   }
 
-  /** Closes it, cancels the handlers, and waits for them. */
+  /**
+   * Closes it, cancels the handlers, and waits for them. What they have written has 5 seconds to
+   * leave.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#checkOutside("`await using server`");
-    await this.#stop();
+    await this.#stop(LAST_WORDS);
   }
 
   /**
    * The task that owns the handlers is joined: a cancellation meanwhile is delivered when they have
    * ended.
    */
-  async #stop(): Promise<void> {
+  async #stop(lastWords: number): Promise<void> {
+    this.#home.lastWords = lastWords;
     this.close();
     this.#task.cancel();
     if (this.#isInside()) return;
@@ -320,13 +325,16 @@ export class Server implements AsyncDisposable {
     return this.#hasPlace ? this.#waiting.shift() : undefined;
   }
 
-  readonly #over = (served: Served): void => {
-    this.#served.delete(served);
-    if (this.#waiting.length > 0) this.#bell?.resume();
+  readonly #home: Home = {
+    lastWords: LAST_WORDS,
+    over: (served) => {
+      this.#served.delete(served);
+      if (this.#waiting.length > 0) this.#bell?.resume();
+    },
   };
 
   #start(group: TaskGroup<void>, stream: ByteStream): void {
-    const served = new Served(stream, this.#over);
+    const served = new Served(stream, this.#home);
     this.#served.add(served);
     try {
       served.task = group.createTask(() => this.#serve(served));

@@ -109,8 +109,8 @@ export class Queue<T> {
   readonly #onDrop: ((item: T) => void) | undefined;
   /** Undefined until it is shut down. */
   #end: { readonly cause: unknown } | undefined = undefined;
-
-  /** @internal */ static readonly kept: Queue<never> = /* @__PURE__ */ new Queue(); // see scope.ts
+  // biome-ignore lint/correctness/noUnusedPrivateClassMembers: one for good, as in scope.ts
+  static readonly #kept: Queue<never> = /* @__PURE__ */ new Queue();
   /** `maxsize` of 0 or less means no limit; a fraction is refused. */
   constructor(maxsize = 0, options?: QueueOptions<T>, items: ItemStore<T> = new RingBuffer<T>()) {
     checkCount(`\`new ${this.kind}\``, "`maxsize`", maxsize <= 0 ? 0 : maxsize, 0);

@@ -40,8 +40,8 @@ export class Condition {
   readonly #waiters: WaitList<Wait> = new WaitList();
   readonly #subject: WaitSubject = { describeWait: () => describeSync("Condition", this.name) };
 
-  /** @internal One for good: `kept` in scope.ts says why. */
-  static readonly kept: Condition = /* @__PURE__ */ new Condition();
+  // biome-ignore lint/correctness/noUnusedPrivateClassMembers: one for good, as in scope.ts
+  static readonly #kept: Condition = /* @__PURE__ */ new Condition();
 
   /** With a lock of its own, or one that is shared with other conditions. */
   constructor(lock?: Lock, options?: SyncOptions) {

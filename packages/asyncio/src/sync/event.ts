@@ -25,8 +25,8 @@ export class Event {
   };
   #isSet = false;
 
-  /** @internal One for good: `kept` in scope.ts says why. */
-  static readonly kept: Event = /* @__PURE__ */ new Event();
+  // biome-ignore lint/correctness/noUnusedPrivateClassMembers: one for good, as in scope.ts
+  static readonly #kept: Event = /* @__PURE__ */ new Event();
 
   constructor(options?: SyncOptions) {
     checkSyncOptions("Event", options);

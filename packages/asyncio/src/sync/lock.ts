@@ -97,8 +97,9 @@ export class Lock {
   #holding: Holding | undefined = undefined;
   #operation: Operation<Disposable> | undefined = undefined;
 
-  /** @internal A lock and one that is held, for good: `kept` in scope.ts says why. */
-  static readonly kept: Disposable = /* @__PURE__ */ new Holding(
+  // A lock, and one that is held.
+  // biome-ignore lint/correctness/noUnusedPrivateClassMembers: for good, as in scope.ts
+  static readonly #kept: Disposable = /* @__PURE__ */ new Holding(
     /* @__PURE__ */ new Lock(),
     undefined,
   );

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { FrameReader, frameOf, hasWires } from "../../src/executors/wire.ts";
 import { callback, WorkerLostError } from "../../src/executors.ts";
-import { createTask, sleep } from "../../src/index.ts";
+import { createTask, Event, sleep } from "../../src/index.ts";
 import { rejection } from "../virtual.ts";
 import { jobs, processes } from "./pools.ts";
 import "./leftovers.ts";
@@ -120,12 +120,15 @@ describe("a process that dies while it is written to", () => {
     "costs the job whose callback was about to be answered",
     processes(async (pool) => {
       const pid = await pool.run(jobs.pid);
+      const stopped = new Event();
       const answer = callback(async () => {
         process.kill(pid, "SIGSTOP");
+        stopped.set();
         return large();
       });
       const job = pool.submit(jobs.call, answer);
       const dying = createTask(async () => {
+        await stopped.wait();
         await sleep(0.05);
         process.kill(pid, "SIGKILL");
       });

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
+import * as testing from "../../src/testing.ts";
 import { collectReports } from "../virtual.ts";
 import { ca, certificate } from "./certificates.ts";
 import { everywhere, type Handler, listen, local, text } from "./places.ts";
@@ -16,6 +17,72 @@ const { openConnection, run, sleep, startServer } = asyncio;
 const swallow: Handler = async () => {
   for (;;) await sleep(3600).catch(() => {});
 };
+
+const much = new Uint8Array(12_000_000); // more than the operating system takes
+
+const readAll = async (reader: asyncio.StreamReader): Promise<void> => {
+  for await (const _ of reader.chunks());
+};
+
+/** What a handler may be at when the time is over, and its peer has read nothing. */
+const unread: Record<string, Handler> = {
+  "has ended": (_reader, writer) => {
+    writer.write(much);
+  },
+  "waits for room": async (_reader, writer) => {
+    await writer.write(much);
+  },
+  "writes when it is cancelled": async (_reader, writer) => {
+    await sleep(3600).finally(() => void writer.write(much));
+  },
+};
+
+describe("a peer that never reads holds nothing up when the time is over", () => {
+  const stops: Record<string, (server: asyncio.Server) => Promise<unknown>> = {
+    shutdown: (server) => server.shutdown(0.1),
+    "a shutdown that is cancelled": (server) =>
+      asyncio.moveOnAfter(0.1, () => server.shutdown(3600)),
+    drain: (server) => asyncio.moveOnAfter(0, () => server.serveForever({ drain: 0.1 })),
+  };
+  for (const [what, handler] of Object.entries(unread))
+    for (const [how, stop] of Object.entries(stops))
+      describe(
+        `${how}: a handler that ${what}`,
+        everywhere(async ({ options, connect }) => {
+          const loop = asyncio.getRunningLoop();
+          const server = await startServer(handler, options);
+          const [reader, writer] = await connect(server);
+          await sleep(0.01);
+          const from = loop.time();
+
+          await stop(server);
+
+          const seconds = loop.time() - from;
+          if (loop instanceof testing.VirtualLoop) assert.equal(seconds.toFixed(2), "0.35");
+          else {
+            assert.ok(seconds < 5, `${seconds} s`); // it was 5 more
+            await assert.rejects(readAll(reader), { code: "ECONNRESET" });
+          }
+          writer.close();
+        }),
+      );
+
+  test("where no time was given, what was written has 5 seconds", async () => {
+    await testing.runTest(async (t) => {
+      const network = new testing.SimulatedNetwork({ highWaterMark: 10 });
+      await network.host("server").run(async () => {
+        const server = await startServer(unread["has ended"] as Handler, { port: 80 });
+        const client = await network.host("client").run(() => openConnection("server", 80));
+        await sleep(1); // the handler has begun
+
+        await server[Symbol.asyncDispose]();
+
+        assert.equal(t.now, 6);
+        client.writer.close();
+      });
+    });
+  });
+});
 
 describe("a handler that does not end", () => {
   describe(

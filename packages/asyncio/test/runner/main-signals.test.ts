@@ -63,9 +63,9 @@ describe("R26: SIGINT and SIGTERM cancel main, and the process ends by that sign
 
   test("a main that does not end after a signal is listed after shutdownDelay", async () => {
     const ended = await runFixture("signals", "stuck, listed", {
-      onOutput(_output, running) {
-        running.kill("SIGINT");
-        setTimeout(() => running.kill("SIGKILL"), 300);
+      onOutput: (_output, running) => void running.kill("SIGINT"),
+      onErrors(errors, running) {
+        if (errors.includes("foreign await")) running.kill("SIGKILL");
       },
     });
 
