@@ -16,15 +16,8 @@ import type { Session } from "./session.ts";
 import { SessionHandle } from "./session-handle.ts";
 import { compile, type Sql, sql } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
-import {
-  begin,
-  checkTransaction,
-  commit,
-  rollBack,
-  runTransaction,
-  type Transaction,
-  type TransactionOptions,
-} from "./transaction.ts";
+import { checkTransaction, type Transaction, type TransactionOptions } from "./transaction.ts";
+import { begin, commit, rollBack, runTransaction } from "./transaction-run.ts";
 
 /** What all databases take. */
 export interface DatabaseOptions {
