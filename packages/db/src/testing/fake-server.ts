@@ -44,7 +44,7 @@ interface Known {
   readonly seconds: number;
 }
 
-/** A server without SQL. */
+/** A server without SQL. Of itself it knows `set x to y`, `show x`, and `reset all`, for each session. */
 export class FakeServer {
   readonly #latency: number;
   readonly #store: FakeStore = new FakeStore();
@@ -146,7 +146,7 @@ type Done = (error: unknown, answers: readonly Answer[]) => void;
 class FakeConnection implements DriverConnection {
   readonly label: string;
   readonly joins = true;
-  readonly reset = undefined;
+  readonly reset = "reset all";
   status: Status = "idle";
   lost: Error | undefined = undefined;
   onLost: ((reason: Error) => void) | undefined = undefined;
@@ -156,6 +156,8 @@ class FakeConnection implements DriverConnection {
   readonly #surroundings: Surroundings;
   readonly #channels: Set<string> = new Set();
   readonly #cursors: Map<string, FakeRow[]> = new Map();
+  /** What was set in this session. */
+  readonly #settings: Map<string, string> = new Map();
   #transaction: FakeTransaction | undefined = undefined;
   /** Set when a cancel arrives while a statement runs. */
   #stop: Event | undefined = undefined;
@@ -179,6 +181,10 @@ class FakeConnection implements DriverConnection {
     this.#work = createTask(() => this.#serve(request, before), {
       name: `the server, for ${this.label}`,
     });
+  }
+
+  get isTouched(): boolean {
+    return this.#settings.size > 0;
   }
 
   cancel(): Promise<void> {
@@ -306,7 +312,7 @@ class FakeConnection implements DriverConnection {
   }
 
   async #statement({ text, values }: Statement): Promise<readonly FakeRow[] | number | undefined> {
-    const known = flat(text) === "select 1" ? PING : this.#surroundings.known(text);
+    const known = this.#surroundings.known(text) ?? this.#ownStatement(flat(text));
     if (known === undefined)
       throw new FakeRefusal("42601", `no function is defined for ${JSON.stringify(flat(text))}`);
     if (this.status === "failed")
@@ -332,6 +338,19 @@ class FakeConnection implements DriverConnection {
     } finally {
       if (implicit) this.#transaction = undefined;
     }
+  }
+
+  #ownStatement(text: string): Known | undefined {
+    if (text === "select 1") return PING;
+    const [command, name = "", , value = ""] = text.split(" ");
+    if (command === "show")
+      return { run: () => [{ [name]: this.#settings.get(name) ?? "default" }], seconds: 0 };
+    if (command !== "set") return undefined;
+    const set = (): number => {
+      this.#settings.set(name, value);
+      return 0;
+    };
+    return { run: set, seconds: 0 };
   }
 
   async #untilEnded(waiting: FakeTransaction, holder: FakeTransaction): Promise<void> {
@@ -367,7 +386,8 @@ class FakeConnection implements DriverConnection {
     else if (command === "rollback") {
       this.#transaction?.rollBackTo(mark);
       this.status = "transaction";
-    } else if (command === "listen") this.#channels.add(mark.slice(1, -1));
+    } else if (text === "reset all") this.#settings.clear();
+    else if (command === "listen") this.#channels.add(mark.slice(1, -1));
     return { ...answerOf([]), command: command.toUpperCase() };
   }
 
