@@ -21,6 +21,7 @@ export {
 export type * from "./contract/errors.ts";
 export { errorKinds, PageError } from "./contract/errors.ts";
 export type * from "./contract/headers.ts";
+export { HeldBytes } from "./contract/held.ts";
 export type * from "./contract/options.ts";
 export type * from "./contract/parts.ts";
 export type * from "./contract/result.ts";

@@ -35,6 +35,11 @@ export const configSchema = z.strictObject({
   publicUrl: z.url({ protocol: /^https?$/ }).optional(),
   drain: z.number().min(0).max(600).optional(),
   maxRunning: z.int().min(1).optional(),
+  /** Bytes of bodies that the process holds at a time, in all. */
+  maxHeldBytes: z
+    .int()
+    .min(2 ** 20)
+    .optional(),
   /** How many processes have the same store: each takes its share of paces and rates. */
   processes: z.int().min(1).max(1000).optional(),
   /** `never`: dialects that render by default are served without rendering. */

@@ -1,5 +1,6 @@
 /** What a request works with: the rooms by their shapes, and what the Fetcher keeps. */
 
+import type { HeldBytes } from "../contract/held.ts";
 import type {
   Classifier,
   Identities,
@@ -29,6 +30,8 @@ export interface Parts {
   readonly idle: IdleLines;
   readonly cache: PageCache;
   readonly collapsed: Collapsed;
+  /** Counts the bytes of bodies. */
+  readonly held: HeldBytes;
   readonly budgets: RetryBudgets;
   readonly random: () => number;
 }
