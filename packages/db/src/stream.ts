@@ -5,7 +5,7 @@
 
 import type { Answer, Request, Statement } from "./driver.ts";
 import { OneReader } from "./one-reader.ts";
-import { checkCount } from "./options.ts";
+import { checkCount, isTable } from "./options.ts";
 import { type QueryOptions, rowsOf } from "./queries.ts";
 
 /** What `stream` takes. */
@@ -123,7 +123,7 @@ export class RowStream<Row> implements AsyncIterableIterator<Row, undefined> {
 export function withoutBatch<Row>(
   options: StreamOptions<Row> | undefined,
 ): QueryOptions<Row> | undefined {
-  if (options === undefined || options === null) return options;
+  if (!isTable(options)) return options; // who checks it refuses it
   const { batch: _, ...rest } = options;
   return rest;
 }

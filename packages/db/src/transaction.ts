@@ -12,7 +12,15 @@ import { CancelledError, CancelScope, cleanup, InvalidStateError } from "asyncio
 import { checkpoint, interruption, park } from "asyncio-ts/lowlevel";
 import type { Answer, Dialect, Request } from "./driver.ts";
 import { ConnectionLostError, TransactionDoomedError } from "./errors.ts";
-import { argumentError, checkBody, checkCount, checkOptions, type Names } from "./options.ts";
+import {
+  argumentError,
+  checkBody,
+  checkCount,
+  checkFlag,
+  checkOptions,
+  checkText,
+  type Names,
+} from "./options.ts";
 import { Queries } from "./queries.ts";
 import { type Session, whileConnected } from "./session.ts";
 import type { Sql } from "./sql.ts";
@@ -55,6 +63,9 @@ export const TRANSACTION: Names<TransactionOptions> = {
 export function checkTransaction(api: string, body: unknown, options?: TransactionOptions): void {
   checkBody(api, body);
   checkOptions(api, options, TRANSACTION);
+  checkText(api, "name", options?.name);
+  for (const name of ["readOnly", "deferrable", "verify"] as const)
+    checkFlag(api, name, options?.[name]);
   checkCount(api, "retries", options?.retries, 0);
   const level = options?.isolation;
   if (level === undefined || ["read committed", "repeatable read", "serializable"].includes(level))
@@ -169,6 +180,7 @@ export class Transaction extends Queries {
     const api = "`savepoint`";
     checkBody(api, body);
     checkOptions(api, options, { name: 1 });
+    checkText(api, "name", options?.name);
     const name = options?.name ?? "savepoint";
     this.#checkUsable(name);
     const mark = `asyncio_${this.#depth + 1}`;

@@ -25,7 +25,7 @@ import { IdleLines, type IdleOptions } from "./idle-lines.ts";
 import { collect, type LivePage, wholePage } from "./page.ts";
 import { PageCache } from "./page-cache.ts";
 import { PageRequest } from "./page-request.ts";
-import type { Parts } from "./parts.ts";
+import { checkParts, type Parts } from "./parts.ts";
 import { noClassifier, noPoliteness, noProxies, noSessions, plainIdentities } from "./plain.ts";
 
 export interface FetcherOptions extends IdleOptions {
@@ -63,7 +63,9 @@ export class Fetcher {
   readonly #parts: Parts;
   #isClosed = false;
 
+  /** @throws TypeError for a part that lacks what is called of it. */
   constructor(options: FetcherOptions = {}) {
+    checkParts(options);
     this.#parts = {
       egress: options.egress ?? new Egress(),
       politeness: options.politeness ?? noPoliteness,

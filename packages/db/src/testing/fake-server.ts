@@ -11,7 +11,7 @@
 
 import { CancelledError, createTask, Event, race, sleep, type Task } from "asyncio-ts";
 import { fault, InjectedFault } from "asyncio-ts/testing";
-import { Database, type DatabaseOptions } from "../database.ts";
+import { checkDatabase, DATABASE, Database, type DatabaseOptions } from "../database.ts";
 import type { Answer, Driver, DriverConnection, Request, Statement, Status } from "../driver.ts";
 import { ConnectError, ConnectionLostError } from "../errors.ts";
 import { argumentError, checkOptions, checkSeconds } from "../options.ts";
@@ -65,12 +65,19 @@ export class FakeServer {
    * @param seconds - how long it takes, as `pg_sleep` does
    */
   define(text: string, run: FakeStatement, seconds = 0): void {
+    if (typeof text !== "string") throw argumentError("`define`", "the text of a query", text);
     if (typeof run !== "function") throw argumentError("`define`", "a function", run);
+    checkSeconds("`define`", "seconds", seconds);
     this.#statements.set(flat(text), { run, seconds });
   }
 
   /** Puts rows into a table, committed. @param key - the column that tells them apart */
   fill(table: string, key: string, rows: readonly FakeRow[]): void {
+    for (const name of [table, key])
+      if (typeof name !== "string")
+        throw argumentError("`fill`", "a table and the name of a column", name);
+    if (!Array.isArray(rows) || rows.some((row) => typeof row !== "object" || row === null))
+      throw argumentError("`fill`", "an array of rows", rows);
     const transaction = new FakeTransaction(this.#store, "read committed");
     transaction.run((view) => {
       for (const row of rows) view.set(table, row[key], row);
@@ -111,6 +118,8 @@ export class FakeServer {
 
   /** A database on this server. */
   database(options: DatabaseOptions = {}): Database {
+    checkOptions("`database`", options, DATABASE);
+    checkDatabase("`database`", options);
     return new Database(this.driver, options);
   }
 
