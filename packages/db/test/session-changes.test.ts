@@ -137,6 +137,13 @@ function testResets(
       };
       for (const query of changes) assert.equal(await resets(query), 1, JSON.stringify(query));
       for (const query of NO_CHANGES) assert.equal(await resets(query), 0, JSON.stringify(query));
+      names.length = 0;
+      const kysely = new Kysely<Record<string, never>>({ dialect: dialect(db) });
+      await asyncio.timeout(60, () =>
+        kysely.transaction().execute((tx) => kyselySql`set local timezone to 'UTC'`.execute(tx)),
+      );
+      await db.query(sql`select 1`);
+      assert.ok(!names.includes("reset"), names.join());
     }));
 
   test("plans that went with the reset are made again", () =>
@@ -171,6 +178,18 @@ function testResets(
 }
 
 describeEveryWay("a session that a bare query has changed", (bench) => {
+  test("goes on: behind a pooler, too, where nobody knows whose session it was", () =>
+    bench.run(
+      async (db) => {
+        const pid = () => db.one(sql`select pg_backend_pid() as pid`);
+        const first = await pid();
+        await db.execute(sql`set datestyle to german`);
+        await db.execute(sql`set statement_timeout to 0`);
+        assert.deepEqual(await pid(), first);
+      },
+      { max: 1 },
+    ));
+
   describe("", bench.needsSession, () => {
     testResets([...CHANGES, TOLD], (body) => {
       const names: string[] = [];
