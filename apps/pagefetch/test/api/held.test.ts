@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { once } from "asyncio-ts/patterns";
 import { type Farm, openFarm } from "../../farm/farm.ts";
+import type { HeldBytes } from "../../src/contract/held.ts";
 import { q, type World, withApi } from "../support/api.ts";
 
 let farm: Farm;
@@ -16,6 +17,23 @@ after(() => farm.close());
 
 const MIB = 2 ** 20;
 const page = (bytes: number): string => `http://pages.farm.test/bytes/${bytes}`;
+
+/** Set whenever a hold ends that was the last one with bytes. Holds are watched from now on. */
+function watch(held: HeldBytes): asyncio.Event {
+  const event = new asyncio.Event();
+  const open = held.open.bind(held);
+  held.open = () => {
+    const hold = open();
+    event.clear();
+    const end = hold.end.bind(hold);
+    hold.end = () => {
+      end();
+      if (held.total === 0) event.set();
+    };
+    return hold;
+  };
+  return event;
+}
 
 /** A service that holds one MiB at most, of which somebody holds `taken` bytes while `body` runs. */
 async function withLittle(taken: number, body: (world: World) => Promise<void>): Promise<void> {
@@ -57,6 +75,36 @@ describe("the bytes that the service holds", () => {
       assert.equal((await post("/v1/fetch", { url: page(20_000) })).status, 200);
       assert.equal(service.held.total, 900_000);
     }));
+
+  test("are never more than the budget, and some of many that do not fit come through", () =>
+    withApi(
+      farm,
+      async ({ post, service: { held } }) => {
+        let most = 0;
+        const open = held.open.bind(held);
+        held.open = () => {
+          const hold = open();
+          const tryAdd = hold.tryAdd.bind(hold);
+          hold.tryAdd = (bytes) => {
+            const fits = tryAdd(bytes);
+            most = Math.max(most, held.total);
+            return fits;
+          };
+          return hold;
+        };
+        const statuses = await asyncio.gather(
+          Array.from({ length: 20 }, () => async () => {
+            const response = await post("/v1/fetch", { url: page(4 * MIB) });
+            await response.arrayBuffer();
+            return response.status;
+          }),
+        );
+        assert.ok(most > 8 * MIB && most <= 16 * MIB, `${most}`);
+        assert.ok(statuses.includes(200));
+        assert.ok(statuses.every((status) => status === 200 || status === 503));
+      },
+      { maxHeldBytes: 16 * MIB },
+    ));
 
   test("are also those of an answer that is made of the page", () =>
     withLittle(0, async ({ post }) => {
@@ -115,6 +163,7 @@ describe("the bytes that the service holds", () => {
         const text = await service.metrics.registry.metrics();
         return Number(/^pagefetch_held_bytes (\d+)$/m.exec(text)?.[1]);
       };
+      const allGiven = watch(service.held);
       const { hostname, port } = new URL(address);
       const socket = connect(Number(port), hostname);
       socket.write(
@@ -122,8 +171,9 @@ describe("the bytes that the service holds", () => {
       );
       await once(socket, "readable"); // and nothing is read: what is sent stays where it is
       assert.ok((await held()) > 8 * MIB, String(await held()));
+      allGiven.clear(); // others have ended before
       socket.destroy();
-      while (service.held.total > 0) await asyncio.sleep(0.005);
+      await allGiven.wait();
       assert.equal(await held(), 0);
     }));
 });
