@@ -147,7 +147,7 @@ export class Database extends Queries implements AsyncDisposable {
 
   /**
    * Lends one connection to `body`: for `set`, temporary tables, advisory locks of the session. When
-   * it has ended, the connection is brought back to what it was.
+   * it has ended, the connection is brought back to what it was; one of SQLite stays as it is then.
    */
   async session<T>(body: (session: SessionHandle) => T | PromiseLike<T>): Promise<T> {
     checkBody("`session`", body);

@@ -87,7 +87,10 @@ export abstract class Queries {
     return rows[0] as Row; // there is one
   }
 
-  /** Runs a statement and gives the number of rows that it has changed. */
+  /**
+   * Runs a statement and gives the number of rows that it has changed. What a `set` outside of a
+   * transaction and a session has changed is undone before another call has the connection.
+   */
   async execute(query: Sql, options?: QueryOptions<never>): Promise<number> {
     const { statement, title } = this.prepareQuery("`execute`", query, options);
     const [answer] = await this.send({ kind: "query", statement }, title);
