@@ -4,6 +4,7 @@ import { createClassifier } from "./classify/classifier.ts";
 import type { FetchOptions } from "./contract/options.ts";
 import type { FetchResult } from "./contract/result.ts";
 import { Fetcher, type FetcherOptions } from "./fetch/fetcher.ts";
+import { checkParts } from "./fetch/parts.ts";
 import { createIdentities } from "./identity/identity.ts";
 import { createPoliteness } from "./politeness/politeness.ts";
 import { createRobots } from "./robots/robots.ts";
@@ -21,6 +22,7 @@ export {
 export type * from "./contract/errors.ts";
 export { errorKinds, PageError } from "./contract/errors.ts";
 export type * from "./contract/headers.ts";
+export { HeldBytes } from "./contract/held.ts";
 export type * from "./contract/options.ts";
 export type * from "./contract/parts.ts";
 export type * from "./contract/result.ts";
@@ -33,6 +35,7 @@ export type { LivePage } from "./fetch/page.ts";
  * cookies, and what stands in place of a page is told from one. Each can be replaced. Close it.
  */
 export function openFetcher(options: FetcherOptions = {}): Fetcher {
+  checkParts(options);
   return new Fetcher({
     politeness: createPoliteness(),
     sessions: createSessions(),

@@ -16,7 +16,7 @@ import type { Loan } from "asyncio-ts/patterns";
 import type { Answer, Request } from "./driver.ts";
 import { ConnectionLostError, TransactionDoomedError } from "./errors.ts";
 import type { Session } from "./session.ts";
-import { commit, rollBack } from "./transaction.ts";
+import { commit, rollBack } from "./transaction-run.ts";
 
 const BEGIN = /^\s*(?:begin|start\s+transaction)\b/i;
 const COMMIT = /^\s*(?:commit|end)\b/i;

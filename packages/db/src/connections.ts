@@ -307,7 +307,7 @@ function begin(exchange: Exchange, loan: Loan<Session>): boolean {
   return isThere;
 }
 
-/** @internal Only a session that is idle is lent again. */
+/** @internal Only a session that is idle, and as it was when it was opened, is lent again. */
 export function giveBack(loan: Loan<Session>): void {
   const session = loan.item;
   if (session.lost === undefined && session.isSettling) {
@@ -321,6 +321,9 @@ export function giveBack(loan: Loan<Session>): void {
     );
     session.destroy(reason);
     loan.discard(reason);
+  } else if (session.connection.isTouched === true) {
+    session.restore(() => giveBack(loan));
+    return;
   }
   loan[Symbol.dispose]();
 }

@@ -5,9 +5,9 @@ import { interruption, park, type Wait } from "asyncio-ts/lowlevel";
 import type { Loan } from "asyncio-ts/patterns";
 import type { CopySink, Statement } from "./driver.ts";
 import { DatabaseError } from "./errors.ts";
+import { OneReader } from "./one-reader.ts";
 import { argumentError } from "./options.ts";
 import type { Session } from "./session.ts";
-import { askedTwice } from "./stream.ts";
 
 /** What goes into a copy: lines with their ends, or bytes. */
 export type CopySource = AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>;
@@ -100,8 +100,8 @@ class CopyOut implements AsyncIterableIterator<Uint8Array, undefined> {
   #size = 0;
   #end: { readonly error: unknown } | undefined = undefined;
   #waiting: Wait<void> | undefined = undefined;
-  /** True while `next` runs; and once the loop was left. */
-  #isAsked = false;
+  readonly #reader: OneReader;
+  /** True once the loop was left. */
   #isLeft = false;
 
   constructor(
@@ -114,20 +114,15 @@ class CopyOut implements AsyncIterableIterator<Uint8Array, undefined> {
     this.#giveBack = giveBack;
     this.#text = text;
     this.#title = title;
+    this.#reader = new OneReader(title);
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
-  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    if (this.#isAsked) throw askedTwice(this.#title);
-    this.#isAsked = true;
-    try {
-      return await this.#next();
-    } finally {
-      this.#isAsked = false;
-    }
+  next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    return this.#reader.read(() => this.#next());
   }
 
   async #next(): Promise<IteratorResult<Uint8Array, undefined>> {
@@ -162,7 +157,7 @@ class CopyOut implements AsyncIterableIterator<Uint8Array, undefined> {
     this.#isLeft = true;
     const session = this.#loan?.item;
     // The call that waits for a connection gives it back.
-    if (session === undefined && this.#isAsked) return { done: true, value: undefined };
+    if (session === undefined && this.#reader.isReading) return { done: true, value: undefined };
     if (session !== undefined && this.#end === undefined) {
       session.connection.resume?.();
       session.abandon(this, () => new InvalidStateError(`${this.#title} was left`));

@@ -8,7 +8,17 @@ import { type CopySource, copyIn, copyOut } from "./copy.ts";
 import type { Answer, Dialect, Driver, Request } from "./driver.ts";
 import { DatabaseError } from "./errors.ts";
 import { type Gap, type ListenOptions, listen, type Notification } from "./listen.ts";
-import { checkBody, checkCount, checkOptions, checkSeconds, type Names } from "./options.ts";
+import {
+  argumentError,
+  checkBody,
+  checkCallback,
+  checkCount,
+  checkFlag,
+  checkOptions,
+  checkSeconds,
+  checkText,
+  type Names,
+} from "./options.ts";
 import { Queries } from "./queries.ts";
 import { type Repeating, repeating } from "./repeating.ts";
 import type { QueryReport } from "./reports.ts";
@@ -16,15 +26,8 @@ import type { Session } from "./session.ts";
 import { SessionHandle } from "./session-handle.ts";
 import { compile, type Sql, sql } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
-import {
-  begin,
-  checkTransaction,
-  commit,
-  rollBack,
-  runTransaction,
-  type Transaction,
-  type TransactionOptions,
-} from "./transaction.ts";
+import { checkTransaction, type Transaction, type TransactionOptions } from "./transaction.ts";
+import { begin, commit, rollBack, runTransaction } from "./transaction-run.ts";
 
 /** What all databases take. */
 export interface DatabaseOptions {
@@ -144,7 +147,7 @@ export class Database extends Queries implements AsyncDisposable {
 
   /**
    * Lends one connection to `body`: for `set`, temporary tables, advisory locks of the session. When
-   * it has ended, the connection is brought back to what it was.
+   * it has ended, the connection is brought back to what it was; one of SQLite stays as it is then.
    */
   async session<T>(body: (session: SessionHandle) => T | PromiseLike<T>): Promise<T> {
     checkBody("`session`", body);
@@ -243,9 +246,11 @@ export class Database extends Queries implements AsyncDisposable {
     body: (transaction: Transaction) => T | PromiseLike<T>,
     options: TransactionOptions = {},
   ): Promise<T> {
-    checkBody("`lock`", body);
+    if (typeof name !== "string" || name === "")
+      throw argumentError("`lock`", "the name of a lock", name);
+    checkTransaction("`lock`", body, options);
     const title = `lock ${name}`;
-    const query = this.dialect.lock?.(String(name));
+    const query = this.dialect.lock?.(name);
     return await this.transaction(
       async (transaction) => {
         if (query !== undefined) await transaction.execute(query, { name: title });
@@ -328,6 +333,9 @@ export class Database extends Queries implements AsyncDisposable {
 
 /** @internal Checks what all databases take. */
 export function checkDatabase(api: string, options: DatabaseOptions): void {
+  checkText(api, "name", options.name);
+  checkFlag(api, "prepare", options.prepare);
+  checkCallback(api, "onQuery", options.onQuery);
   checkCount(api, "max", options.max);
   checkCount(api, "min", options.min, 0);
   for (const name of ["idle", "lifetime", "acquire", "grace"] as const)

@@ -97,6 +97,11 @@ export interface DriverConnection {
    */
   readonly reset: string | undefined;
   /**
+   * True iff a statement may have changed what whoever has the connection next would find: settings,
+   * temporary tables, channels. `reset` makes it false again. Undefined where that is not known.
+   */
+  readonly isTouched?: boolean | undefined;
+  /**
    * Takes a request. `done` comes once, when the next one may be sent; or when it is lost.
    * @param before - where the connection `joins`: statements without values that go before it in the
    * same message, also when it has a value that cannot be sent. If one of them fails, the request is

@@ -33,6 +33,8 @@ export function remote(to: Queries): DrizzleRemote {
   if (!(to instanceof Queries))
     throw argumentError("`remote`", "a database made by `connect`, or a transaction of it", to);
   return async (text, values, method) => {
+    if (typeof text !== "string") throw argumentError("`remote`", "the text of a query", text);
+    if (!Array.isArray(values)) throw argumentError("`remote`", "an array of values", values);
     if (CONTROL.test(text))
       throw argumentError(
         "`remote`",

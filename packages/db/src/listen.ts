@@ -7,9 +7,9 @@
 import { CancelledError, cleanup, getRunningLoop, moveOnAfter, sleep } from "asyncio-ts";
 import { interruption, park, type Wait } from "asyncio-ts/lowlevel";
 import { ConnectionLostError } from "./errors.ts";
+import { OneReader } from "./one-reader.ts";
 import { argumentError, checkCount, checkOptions, checkSeconds, type Names } from "./options.ts";
 import type { Session } from "./session.ts";
-import { askedTwice } from "./stream.ts";
 
 /** Something was notified. */
 export interface Notification {
@@ -61,8 +61,7 @@ class Listener implements AsyncIterableIterator<Notification | Gap, undefined> {
   readonly #probe: number;
   #session: Session | undefined = undefined;
   #isClosed = false;
-  /** True while `next` runs. */
-  #isAsked = false;
+  readonly #reader: OneReader;
   readonly #waiting: Notification[] = [];
   /** Why something is missing, after what is waiting. */
   #gap: Error | undefined = undefined;
@@ -72,6 +71,7 @@ class Listener implements AsyncIterableIterator<Notification | Gap, undefined> {
   constructor(open: () => Promise<Session>, channel: string, limit: number, probe: number) {
     this.#open = open;
     this.#channel = channel;
+    this.#reader = new OneReader(`listen ${channel}`);
     this.#limit = limit;
     this.#probe = probe;
   }
@@ -80,9 +80,11 @@ class Listener implements AsyncIterableIterator<Notification | Gap, undefined> {
     return this;
   }
 
-  async next(): Promise<IteratorResult<Notification | Gap, undefined>> {
-    if (this.#isAsked) throw askedTwice(`listen ${this.#channel}`);
-    this.#isAsked = true;
+  next(): Promise<IteratorResult<Notification | Gap, undefined>> {
+    return this.#reader.read(() => this.#next());
+  }
+
+  async #next(): Promise<IteratorResult<Notification | Gap, undefined>> {
     try {
       for (;;) {
         if (this.#isClosed) return { done: true, value: undefined };
@@ -94,8 +96,6 @@ class Listener implements AsyncIterableIterator<Notification | Gap, undefined> {
     } catch (error) {
       await this.return(); // `for await` does not call it when `next` rejects
       throw error;
-    } finally {
-      this.#isAsked = false;
     }
   }
 

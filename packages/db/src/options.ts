@@ -27,8 +27,7 @@ export function checkOptions(
   names: Readonly<Record<string, 1>>,
 ): void {
   if (options === undefined) return;
-  if (typeof options !== "object" || options === null || Array.isArray(options))
-    throw argumentError(api, "an object of options", options);
+  if (!isTable(options)) throw argumentError(api, "an object of options", options);
   for (const name of Object.keys(options)) {
     if (names[name] === 1) continue;
     const nearest = nearestTo(name, Object.keys(names));
@@ -40,6 +39,18 @@ export function checkOptions(
         : `Did you mean \`${nearest}\`?`;
     throw withCode(new TypeError(`${api} has no option \`${name}\`. ${advice}`));
   }
+}
+
+/** @internal Whether it is an object of names and values. A promise would be one that nobody has awaited. */
+export function isTable(value: unknown): value is object {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return !("then" in value && typeof value.then === "function");
+}
+
+/** Throws unless `table` is undefined or an object of names and values. */
+export function checkTable(api: string, name: string, table: unknown): void {
+  if (table === undefined || isTable(table)) return;
+  throw argumentError(api, `\`${name}\` to be an object`, table);
 }
 
 /** Throws unless `seconds` is undefined or a number of seconds, 0 or more. */
@@ -56,6 +67,24 @@ export function checkCount(api: string, name: string, count: unknown, least = 1)
   if (typeof count !== "number") throw argumentError(api, `\`${name}\` to be a number`, count);
   if (!Number.isInteger(count) || count < least)
     throw rangeError(api, `\`${name}\` to be a whole number from ${least}`, count);
+}
+
+/** Throws unless `text` is undefined or a text. */
+export function checkText(api: string, name: string, text: unknown): void {
+  if (text === undefined || typeof text === "string") return;
+  throw argumentError(api, `\`${name}\` to be a text`, text);
+}
+
+/** Throws unless `flag` is undefined, true or false. */
+export function checkFlag(api: string, name: string, flag: unknown): void {
+  if (flag === undefined || typeof flag === "boolean") return;
+  throw argumentError(api, `\`${name}\` to be true or false`, flag);
+}
+
+/** Throws unless `callback` is undefined or can be called. */
+export function checkCallback(api: string, name: string, callback: unknown): void {
+  if (callback === undefined || typeof callback === "function") return;
+  throw argumentError(api, `\`${name}\` to be a function`, callback);
 }
 
 /** Throws unless `body` can be called. */

@@ -9,7 +9,7 @@ import pg from "pg";
 import type { Borrowed } from "./borrowed.ts";
 import { Database } from "./database.ts";
 import type { Answer, Parsers, Request } from "./driver.ts";
-import { argumentError } from "./options.ts";
+import { argumentError, checkText } from "./options.ts";
 import { titleOf } from "./sql.ts";
 
 /** A query, as `pg` takes it. */
@@ -109,7 +109,12 @@ export class PgPoolClient extends EventEmitter implements PgQueryable {
     if (typeof config?.text !== "string")
       throw argumentError("`client.query`", "a text, or an object with a `text`", query);
     const { text, name, types = pg.types, rowMode } = config;
-    const sent = (values ?? config.values ?? []).map(prepareValue);
+    const given = values ?? config.values ?? [];
+    if (!Array.isArray(given)) throw argumentError("`client.query`", "an array of values", given);
+    checkText("`client.query`", "name", name ?? undefined);
+    if (typeof types?.getTypeParser !== "function")
+      throw argumentError("`client.query`", "`types` to have a `getTypeParser`", types);
+    const sent = given.map(prepareValue);
     const parsers: Parsers = (type) => types.getTypeParser(type, "text");
     const isSeveral = sent.length === 0 && /;\s*\S/.test(text);
     const request: Request = isSeveral

@@ -7,7 +7,7 @@
 
 import { cleanup } from "asyncio-ts";
 import { checkDatabase, DATABASE, Database, type DatabaseOptions } from "./database.ts";
-import { argumentError, checkOptions, type Names } from "./options.ts";
+import { argumentError, checkOptions, checkTable, type Names } from "./options.ts";
 import { PgliteDriver } from "./pglite/driver.ts";
 import type { Pglite } from "./pglite/wire.ts";
 import { type TypeOptions, TypeTable } from "./postgres/values.ts";
@@ -40,6 +40,7 @@ export async function connect(pglite: Pglite, options: PgliteOptions = {}): Prom
     throw argumentError(api, "a PGlite", pglite, "An example: connect(await PGlite.create())");
   checkOptions(api, options, KNOWN);
   checkDatabase(api, options);
+  checkTable(api, "types", options.types);
   const driver = new PgliteDriver(pglite, new TypeTable(options.types));
   const database = new Database(driver, { name: "pglite", ...options, max: 1 });
   try {

@@ -8,7 +8,16 @@
 import type { ConnectionOptions } from "node:tls";
 import { cleanup } from "asyncio-ts";
 import { checkDatabase, DATABASE, Database, type DatabaseOptions } from "./database.ts";
-import { argumentError, checkOptions, checkSeconds, type Names, rangeError } from "./options.ts";
+import {
+  argumentError,
+  checkFlag,
+  checkOptions,
+  checkSeconds,
+  checkTable,
+  checkText,
+  type Names,
+  rangeError,
+} from "./options.ts";
 import { PgDriver } from "./postgres/driver.ts";
 import { parseHost, parseUrl, type Target } from "./postgres/target.ts";
 import { type TypeOptions, TypeTable } from "./postgres/values.ts";
@@ -63,12 +72,14 @@ export async function connect(
   checkOptions(api, options, KNOWN);
   checkDatabase(api, options);
   checkSeconds(api, "connectTimeout", options.connectTimeout);
+  checkTable(api, "types", options.types);
+  checkText(api, "password", options.password);
+  checkFlag(api, "standby", options.standby);
+  if (typeof options.tls !== "boolean") checkTable(api, "tls", options.tls);
   const { target: role = "any" } = options;
   if (!["any", "read-write", "read-only"].includes(role))
     throw argumentError(api, '`target` to be "any", "read-write" or "read-only"', role);
-  const { max = 10, min = 0, standby } = options;
-  if (standby !== undefined && typeof standby !== "boolean")
-    throw argumentError(api, "`standby` to be true or false", standby);
+  const { max = 10, min = 0 } = options;
   if (min > max) throw rangeError(api, `\`min\` to be at most \`max\`, ${max}`, min);
   const target = targetOf(api, url, options);
   const driver = new PgDriver({

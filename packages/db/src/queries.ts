@@ -6,7 +6,7 @@
 import { checkpoint } from "asyncio-ts/lowlevel";
 import type { Answer, Dialect, Parsers, Request, Statement } from "./driver.ts";
 import { NoRowError, RowError, TooManyRowsError } from "./errors.ts";
-import { checkOptions, type Names } from "./options.ts";
+import { argumentError, checkFlag, checkOptions, checkText, type Names } from "./options.ts";
 import { checkSql, compile, type Sql, titleOf } from "./sql.ts";
 
 /** A schema that can check a row: Zod, Valibot, ArkType and others have it. */
@@ -87,7 +87,10 @@ export abstract class Queries {
     return rows[0] as Row; // there is one
   }
 
-  /** Runs a statement and gives the number of rows that it has changed. */
+  /**
+   * Runs a statement and gives the number of rows that it has changed. What a `set` outside of a
+   * transaction and a session has changed is undone before another call has the connection.
+   */
   async execute(query: Sql, options?: QueryOptions<never>): Promise<number> {
     const { statement, title } = this.prepareQuery("`execute`", query, options);
     const [answer] = await this.send({ kind: "query", statement }, title);
@@ -99,7 +102,9 @@ export abstract class Queries {
    * they are one: all take effect, or none does.
    */
   async batch(queries: readonly Sql[], options?: { readonly name?: string }): Promise<unknown[][]> {
+    if (!Array.isArray(queries)) throw argumentError("`batch`", "an array of queries", queries);
     checkOptions("`batch`", options, { name: 1 });
+    checkText("`batch`", "name", options?.name);
     const all = queries.map((query) => this.prepareQuery("`batch`", query, options));
     if (all.length === 0) {
       await checkpoint();
@@ -129,11 +134,25 @@ export abstract class Queries {
     options: QueryOptions<never> | QueryOptions<unknown> | undefined,
   ): Prepared {
     checkSql(api, query);
-    checkOptions(api, options, QUERY);
+    if (options !== undefined) checkQuery(api, options);
     const { text, title, values } = compile(query, this.dialect.placeholder);
     const prepare = this.prepares && (options?.prepare ?? query.template !== undefined);
     return { statement: { text, values, prepare }, title: options?.name ?? title };
   }
+}
+
+function checkQuery(api: string, options: QueryOptions<never> | QueryOptions<unknown>): void {
+  checkOptions(api, options, QUERY);
+  const { name, row, prepare } = options;
+  checkText(api, "name", name);
+  checkFlag(api, "prepare", prepare);
+  // Schemas may be functions (ArkType).
+  if (row === undefined || typeof row?.["~standard"]?.validate === "function") return;
+  throw argumentError(
+    api,
+    "`row` to be a schema of Zod, Valibot or ArkType (Standard Schema)",
+    row,
+  );
 }
 
 /** @internal The rows of an answer, checked where there is a schema. */

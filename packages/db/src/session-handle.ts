@@ -6,13 +6,8 @@ import { ConnectionLostError } from "./errors.ts";
 import { Queries } from "./queries.ts";
 import type { Repeating } from "./repeating.ts";
 import { type Session, whileConnected } from "./session.ts";
-import {
-  checkTransaction,
-  rollBack,
-  runTransaction,
-  type Transaction,
-  type TransactionOptions,
-} from "./transaction.ts";
+import { checkTransaction, type Transaction, type TransactionOptions } from "./transaction.ts";
+import { rollBack, runTransaction } from "./transaction-run.ts";
 
 /** One connection, lent to the body of `db.session`. */
 export class SessionHandle extends Queries {

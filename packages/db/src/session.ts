@@ -14,17 +14,17 @@
  * line of the pool (turn.ts). It is one wait from there to the answer.
  */
 
-import { CancelScope } from "asyncio-ts";
+import { CancelScope, getRunningLoop } from "asyncio-ts";
 import { currentScope, interruption, park, refuse, type Scope } from "asyncio-ts/lowlevel";
 import type { Answer, DriverConnection, Request } from "./driver.ts";
+import { ConnectionLostError } from "./errors.ts";
 import { Exchange, lossFor, type RequestOptions, type SessionOptions } from "./exchange.ts";
+import { Reporter } from "./reports.ts";
 
 /** A connection, with a line. */
 export class Session {
   readonly connection: DriverConnection;
   readonly options: SessionOptions;
-  /** Statements of the program may have changed its settings. */
-  isTouched = false;
   /** The scopes of the bodies of the program that have it, one in the other. */
   readonly bodies: Set<Scope> = new Set();
   /** Told when the connection is lost. */
@@ -33,6 +33,9 @@ export class Session {
   #opening: { readonly owner: object; readonly statements: () => readonly string[] } | undefined =
     undefined;
   #running: Exchange | undefined = undefined;
+  /** True while `restore` is under way. */
+  #isRestoring = false;
+  readonly #loop = getRunningLoop();
   /** Called when nothing runs any more and the line is empty. */
   #whenIdle: (() => void)[] = [];
 
@@ -52,7 +55,7 @@ export class Session {
 
   /** Whether a request is on its way, or stands in line. */
   get isBusy(): boolean {
-    return this.#running !== undefined || this.#line.length > 0;
+    return this.#running !== undefined || this.#line.length > 0 || this.#isRestoring;
   }
 
   /** Whether all that is left of its last request is a cancel request that is not over. */
@@ -120,6 +123,35 @@ export class Session {
   whenIdle(callback: () => void): void {
     if (this.isBusy) this.#whenIdle.push(callback);
     else callback();
+  }
+
+  /**
+   * Brings an idle connection back to what it was when it was opened, and calls back. Nobody waits for
+   * that but whoever wants the connection next. One that is not brought back in time is cut off.
+   */
+  restore(over: () => void): void {
+    const { grace, onQuery, database } = this.options;
+    const { connection } = this;
+    const { label, reset = "" } = connection;
+    const reporter = Reporter.open(onQuery, database, "reset");
+    reporter?.runsOn(label);
+    const startedAt = this.#loop.time();
+    const cutOff = (why: string, cause?: unknown): void =>
+      this.destroy(new ConnectionLostError(`${label} was cut off: ${why}`, { cause }));
+    const patience =
+      grace === Number.POSITIVE_INFINITY
+        ? undefined
+        : this.#loop.callLater(grace, () => cutOff(`its session was not reset within ${grace} s`));
+    this.#isRestoring = true;
+    connection.run({ kind: "script", text: reset }, (error) => {
+      patience?.cancel();
+      this.#isRestoring = false;
+      const seconds = this.#loop.time() - startedAt;
+      reporter?.close({ seconds, rows: 0, outcome: error === undefined ? "ok" : "failed", error });
+      if (error !== undefined) cutOff("its session could not be reset", error);
+      this.#tellIfIdle();
+      over();
+    });
   }
 
   /** Closes the connection, when no cancel of its last request is under way any more. */

@@ -4,6 +4,7 @@
  * run time.
  */
 
+import { writeJson } from "./json.ts";
 import { argumentError } from "./options.ts";
 
 const brand: unique symbol = Symbol.for("asyncio-ts-db.Sql") as never;
@@ -117,9 +118,9 @@ export class Json {
   /** What is sent. */
   readonly text: string;
   constructor(value: unknown) {
-    const text: unknown = JSON.stringify(value);
-    if (typeof text !== "string") throw argumentError("`sql.json`", "a value that JSON has", value);
-    this.text = text;
+    this.text = writeJson(value, () => {
+      throw argumentError("`sql.json`", "a value that JSON has", value);
+    });
   }
 }
 
@@ -171,6 +172,8 @@ function raw(text: string): Sql {
 
 function join(parts: readonly unknown[], separator = ", "): Sql {
   if (!Array.isArray(parts)) throw argumentError("`sql.join`", "an array", parts);
+  if (typeof separator !== "string")
+    throw argumentError("`sql.join`", "a text between the parts", separator);
   if (parts.length === 0)
     throw argumentError("`sql.join`", "one part or more", parts, "An empty list has no SQL");
   const joined: Part[] = [];
@@ -183,7 +186,8 @@ function join(parts: readonly unknown[], separator = ", "): Sql {
 
 function values(rows: readonly (readonly unknown[] | Readonly<Record<string, unknown>>)[]): Sql {
   const [first] = Array.isArray(rows) ? rows : [];
-  if (first === undefined) throw argumentError("`sql.values`", "one row or more", rows);
+  if (typeof first !== "object" || first === null)
+    throw argumentError("`sql.values`", "one row or more", rows);
   const names = Array.isArray(first) ? undefined : Object.keys(first);
   const lines = (rows as readonly object[]).map((row, index) => {
     const cells = namesFit(row, names)
@@ -196,9 +200,10 @@ function values(rows: readonly (readonly unknown[] | Readonly<Record<string, unk
   return join(lines);
 }
 
-function namesFit(row: object, names: readonly string[] | undefined): boolean {
+function namesFit(row: unknown, names: readonly string[] | undefined): boolean {
   if (names === undefined) return Array.isArray(row);
-  return !Array.isArray(row) && names.every((name) => Object.hasOwn(row, name));
+  if (typeof row !== "object" || row === null || Array.isArray(row)) return false;
+  return names.every((name) => Object.hasOwn(row, name));
 }
 
 function json(value: unknown): Json {

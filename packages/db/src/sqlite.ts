@@ -7,7 +7,7 @@
 
 import { cleanup } from "asyncio-ts";
 import { checkDatabase, DATABASE, Database, type DatabaseOptions } from "./database.ts";
-import { argumentError, checkOptions, type Names } from "./options.ts";
+import { argumentError, checkOptions, checkTable, type Names } from "./options.ts";
 import { SqliteDriver } from "./sqlite/driver.ts";
 import { type SqliteTypes, TypeTable } from "./sqlite/values.ts";
 
@@ -61,6 +61,7 @@ export async function connect(path: string, options: SqliteOptions = {}): Promis
   checkOptions(api, options, KNOWN);
   checkDatabase(api, options);
   const { integers = "number", synchronous = "full", thread = true, max = 4 } = options;
+  checkTable(api, "types", options.types);
   if (!["number", "bigint"].includes(integers))
     throw argumentError(api, '`integers` to be "number" or "bigint"', integers);
   if (!["full", "normal", "off"].includes(synchronous))

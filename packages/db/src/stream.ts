@@ -3,9 +3,9 @@
  * a consumer that is slow keeps the server waiting and not the memory full.
  */
 
-import { InvalidStateError } from "asyncio-ts";
 import type { Answer, Request, Statement } from "./driver.ts";
-import { checkCount } from "./options.ts";
+import { OneReader } from "./one-reader.ts";
+import { checkCount, isTable } from "./options.ts";
 import { type QueryOptions, rowsOf } from "./queries.ts";
 
 /** What `stream` takes. */
@@ -36,8 +36,8 @@ export class RowStream<Row> implements AsyncIterableIterator<Row, undefined> {
   #rows: readonly Row[] = [];
   #next = 0;
   #isAtEnd = false;
-  /** True while `next` runs; and once the loop was left in it. */
-  #isAsked = false;
+  readonly #reader: OneReader;
+  /** True once the loop was left while `next` runs. */
   #isLeft = false;
 
   constructor(
@@ -50,6 +50,7 @@ export class RowStream<Row> implements AsyncIterableIterator<Row, undefined> {
     this.#source = source;
     this.#statement = statement;
     this.#title = title;
+    this.#reader = new OneReader(title);
     this.#options = options;
   }
 
@@ -57,14 +58,8 @@ export class RowStream<Row> implements AsyncIterableIterator<Row, undefined> {
     return this;
   }
 
-  async next(): Promise<IteratorResult<Row, undefined>> {
-    if (this.#isAsked) throw askedTwice(this.#title);
-    this.#isAsked = true;
-    try {
-      return await this.#take();
-    } finally {
-      this.#isAsked = false;
-    }
+  next(): Promise<IteratorResult<Row, undefined>> {
+    return this.#reader.read(() => this.#take());
   }
 
   async #take(): Promise<IteratorResult<Row, undefined>> {
@@ -83,7 +78,7 @@ export class RowStream<Row> implements AsyncIterableIterator<Row, undefined> {
 
   /** Leaving the loop: closes the cursor, and waits until it is closed. */
   async return(): Promise<IteratorResult<Row, undefined>> {
-    if (!this.#isAsked) return await this.#leave();
+    if (!this.#reader.isReading) return await this.#leave();
     this.#isLeft = true; // the call of `next` that is under way closes it
     return { done: true, value: undefined };
   }
@@ -124,18 +119,11 @@ export class RowStream<Row> implements AsyncIterableIterator<Row, undefined> {
   }
 }
 
-/** @internal Of two calls of `next` at a time each would take a connection, and one would lose it. */
-export function askedTwice(title: string): InvalidStateError {
-  return new InvalidStateError(
-    `\`next\` was called on ${JSON.stringify(title)} while an earlier call has not ended. Read it in one loop`,
-  );
-}
-
 /** @internal The options that a stream shares with a query. */
 export function withoutBatch<Row>(
   options: StreamOptions<Row> | undefined,
 ): QueryOptions<Row> | undefined {
-  if (options === undefined || options === null) return options;
+  if (!isTable(options)) return options; // who checks it refuses it
   const { batch: _, ...rest } = options;
   return rest;
 }

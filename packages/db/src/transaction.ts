@@ -8,27 +8,24 @@
  * cancelled. *Unknown*: COMMIT was sent and not answered.
  */
 
-import {
-  CancelledError,
-  CancelScope,
-  cleanup,
-  getRunningLoop,
-  InvalidStateError,
-  timeLeft,
-} from "asyncio-ts";
+import { CancelledError, CancelScope, cleanup, InvalidStateError } from "asyncio-ts";
 import { checkpoint, interruption, park } from "asyncio-ts/lowlevel";
 import type { Answer, Dialect, Request } from "./driver.ts";
+import { ConnectionLostError, TransactionDoomedError } from "./errors.ts";
 import {
-  CommitUnknownError,
-  ConnectionLostError,
-  DatabaseError,
-  TransactionDoomedError,
-} from "./errors.ts";
-import { argumentError, checkBody, checkCount, checkOptions, type Names } from "./options.ts";
+  argumentError,
+  checkBody,
+  checkCount,
+  checkFlag,
+  checkOptions,
+  checkText,
+  type Names,
+} from "./options.ts";
 import { Queries } from "./queries.ts";
 import { type Session, whileConnected } from "./session.ts";
 import type { Sql } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
+import { script } from "./transaction-run.ts";
 
 /** What `transaction` takes. */
 export interface TransactionOptions {
@@ -66,6 +63,9 @@ export const TRANSACTION: Names<TransactionOptions> = {
 export function checkTransaction(api: string, body: unknown, options?: TransactionOptions): void {
   checkBody(api, body);
   checkOptions(api, options, TRANSACTION);
+  checkText(api, "name", options?.name);
+  for (const name of ["readOnly", "deferrable", "verify"] as const)
+    checkFlag(api, name, options?.[name]);
   checkCount(api, "retries", options?.retries, 0);
   const level = options?.isolation;
   if (level === undefined || ["read committed", "repeatable read", "serializable"].includes(level))
@@ -80,10 +80,19 @@ export interface SavepointOptions {
 }
 
 interface Doom {
+  /** What made it so. */
   readonly query: string;
-  readonly what: string;
+  /** What has become of it. "ended by hand": it was a COMMIT or ROLLBACK. */
+  readonly how: "cancelled" | "failed" | "not undone" | "ended by hand";
   readonly cause: unknown;
 }
+
+/** What has become of the query, in words. */
+const WORDS = {
+  cancelled: "was cancelled",
+  failed: "has failed",
+  "not undone": "could not be undone",
+} as const;
 
 /** A transaction, as its body sees it; or a savepoint in one. */
 export class Transaction extends Queries {
@@ -123,10 +132,10 @@ export class Transaction extends Queries {
       this.#checkOpen(answers, title);
       return answers;
     } catch (error) {
-      if (error instanceof CancelledError) this.#dooms(title, "was cancelled", error);
+      if (error instanceof CancelledError) this.#dooms(title, "cancelled", error);
       // Also where BEGIN was refused: what came next would be outside.
       else if (this.#session.connection.status !== "transaction")
-        this.#dooms(title, "has failed", error);
+        this.#dooms(title, "failed", error);
       throw error;
     }
   }
@@ -171,6 +180,7 @@ export class Transaction extends Queries {
     const api = "`savepoint`";
     checkBody(api, body);
     checkOptions(api, options, { name: 1 });
+    checkText(api, "name", options?.name);
     const name = options?.name ?? "savepoint";
     this.#checkUsable(name);
     const mark = `asyncio_${this.#depth + 1}`;
@@ -180,8 +190,7 @@ export class Transaction extends Queries {
       try {
         await this.#session.send(script(`savepoint ${mark}`), { title: name, owner: this });
       } catch (error) {
-        const what = error instanceof CancelledError ? "was cancelled" : "has failed";
-        this.#dooms(name, what, error);
+        this.#dooms(name, error instanceof CancelledError ? "cancelled" : "failed", error);
         throw error;
       }
       let value: T;
@@ -253,7 +262,7 @@ export class Transaction extends Queries {
     try {
       await this.#control(script(text), `rollback of ${inner.name}`);
     } catch (error) {
-      this.#dooms(inner.name, "could not be undone", error);
+      this.#dooms(inner.name, "not undone", error);
     }
   }
 
@@ -266,26 +275,26 @@ export class Transaction extends Queries {
     if (this.#session.lost !== undefined) throw this.#lossOf(this.#session.lost);
   }
 
-  #dooms(query: string, what: string, cause: unknown): void {
-    this.#doom ??= { query, what, cause };
+  #dooms(query: string, how: Doom["how"], cause: unknown): void {
+    this.#doom ??= { query, how, cause };
   }
 
   /** A COMMIT or ROLLBACK by hand: what follows would be outside, and the block's COMMIT a lie. */
   #checkOpen(answers: readonly Answer[], title: string): void {
     const isOver = this.#session.connection.status === "idle";
     if (!isOver && !answers.some(({ command }) => command === "COMMIT")) return;
-    this.#dooms(title, "has ended it", undefined);
+    this.#dooms(title, "ended by hand", undefined);
   }
 
   #checkSound(): void {
     if (this.#doom === undefined) return;
-    const { query, what, cause } = this.#doom;
-    if (what === "has ended it")
+    const { query, how, cause } = this.#doom;
+    if (how === "ended by hand")
       throw new InvalidStateError(
         `${this.#title} was ended by its own query ${JSON.stringify(query)}: what came before is as that has left it. ` +
           "Leave COMMIT and ROLLBACK to the block",
       );
-    throw new TransactionDoomedError(this.#title, query, what, { cause });
+    throw new TransactionDoomedError(this.#title, query, WORDS[how], { cause });
   }
 
   #checkUsable(query: string): void {
@@ -314,131 +323,4 @@ export class Transaction extends Queries {
     const kind = this.#depth === 0 ? "transaction" : "savepoint";
     return this.name === kind ? `the ${kind}` : `${kind} ${JSON.stringify(this.name)}`;
   }
-}
-
-function script(text: string): Request {
-  return { kind: "script", text };
-}
-
-/**
- * @internal One run of a transaction on a session that is idle. When it has ended, the session is
- * idle again, or lost.
- */
-export async function runTransaction<T>(
-  session: Session,
-  transaction: Transaction,
-  body: (transaction: Transaction) => T | PromiseLike<T>,
-  options: TransactionOptions,
-  fateOf?: (id: string) => Promise<string | undefined>,
-): Promise<T> {
-  const { name } = transaction;
-  try {
-    const opening = begin(session, transaction, options, name);
-    if (opening !== undefined) await opening;
-    const value = await transaction.runTop(body);
-    transaction.end(undefined);
-    if (session.takeBack(transaction)) return value; // nothing was asked of the server
-    const verify = options.verify === true ? fateOf : undefined;
-    const id = verify === undefined ? undefined : await idOf(session, name);
-    try {
-      await commit(session, name);
-    } catch (error) {
-      if (!(error instanceof CommitUnknownError) || verify === undefined) throw error;
-      await checkFate(error, id, verify);
-    }
-    return value;
-  } catch (error) {
-    transaction.end(error);
-    session.takeBack(transaction);
-    await rollBack(session, name);
-    throw error;
-  }
-}
-
-/**
- * @internal Begins a transaction. Where the connection joins, its BEGIN waits for the first request
- * of `owner` and goes with it, in one message: a round trip less, and as long as the body asks
- * nothing, no transaction is open on the server. Then there is nothing to await.
- * @param seconds - what the server allows it from now on
- */
-export function begin(
-  session: Session,
-  owner: object,
-  options: TransactionOptions,
-  name: string,
-  seconds: number = timeLeft() + session.options.grace,
-): Promise<unknown> | undefined {
-  const { dialect } = session.options;
-  const title = `begin ${name}`;
-  const loop = getRunningLoop();
-  const endsAt = loop.time() + seconds;
-  const statements = (): readonly string[] =>
-    dialect.begin({ ...options, seconds: endsAt - loop.time() });
-  if (session.connection.joins !== true)
-    return session.send(script(statements().join("; ")), { title });
-  const stop = interruption(title);
-  if (stop === undefined) session.openWith(owner, statements);
-  return stop;
-}
-
-/** What the server calls the transaction; undefined if it has written nothing, or has no name. */
-async function idOf(session: Session, name: string): Promise<string | undefined> {
-  const { fate } = session.options.dialect;
-  if (fate === undefined) return undefined;
-  const statement = { text: fate.id, values: [], prepare: false };
-  const [answer] = await session.send({ kind: "query", statement }, { title: `verify ${name}` });
-  const [row] = (answer?.rows ?? []) as { readonly id: string | null }[];
-  return row?.id ?? undefined;
-}
-
-/** Returns if the transaction has committed, or had nothing to commit. */
-async function checkFate(
-  error: CommitUnknownError,
-  id: string | undefined,
-  fateOf: (id: string) => Promise<string | undefined>,
-): Promise<void> {
-  const fate = id === undefined ? "committed" : await fateOf(id).catch(() => undefined);
-  if (fate === "committed") return;
-  if (fate !== "aborted") throw error;
-  const message = `transaction ${JSON.stringify(error.transaction)} was rolled back: the connection was lost in its COMMIT`;
-  throw new ConnectionLostError(message, { cause: error });
-}
-
-/** @internal Commits what is open; gives what the server says it has done. */
-export async function commit(session: Session, name: string): Promise<string> {
-  if (session.lost !== undefined)
-    throw new ConnectionLostError(session.lost.message, { cause: session.lost });
-  let answers: readonly Answer[] | undefined;
-  try {
-    const title = `commit ${name}`;
-    answers = await cleanup(session.options.grace, () =>
-      session.send(script("commit"), { title, onCancel: "cut" }),
-    );
-  } catch (error) {
-    if (error instanceof DatabaseError) throw error; // refused: nothing has taken effect
-    throw new CommitUnknownError(name, { cause: error });
-  }
-  if (answers === undefined) throw new CommitUnknownError(name, { cause: session.lost });
-  const command = answers.at(-1)?.command ?? "";
-  if (command !== "ROLLBACK") return command;
-  throw new DatabaseError(
-    `the server has rolled back transaction ${JSON.stringify(name)} instead of committing it`,
-    { query: `commit ${name}` },
-  );
-}
-
-/** @internal Leaves the session idle, or cut off. */
-export async function rollBack(session: Session, name: string): Promise<void> {
-  const { connection, options } = session;
-  if (session.lost !== undefined || (connection.status === "idle" && !session.isBusy)) return;
-  try {
-    // What is under way is being cancelled, and has `grace` for that; so has the ROLLBACK.
-    await cleanup(2 * options.grace, () =>
-      session.send(script("rollback"), { title: `rollback ${name}`, onCancel: "cut" }),
-    );
-  } catch {
-    // The error that the block has failed with is the one to tell.
-  }
-  if (session.lost !== undefined || (connection.status === "idle" && !session.isBusy)) return;
-  session.destroy(new ConnectionLostError(`transaction ${JSON.stringify(name)} has no end`));
 }

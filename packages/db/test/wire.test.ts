@@ -34,6 +34,7 @@ async function heardOf(chunks: readonly Buffer[]): Promise<unknown[]> {
     notification: (channel, payload) => heard.push([channel, payload]),
     refused: ({ message, code, detail }) => heard.push({ message, code, detail }),
     readyForQuery: (status) => heard.push(status),
+    parameterStatus: (name, value) => heard.push([name, value]),
     garbled: ({ message }) => heard.push(message),
   };
   const stream = new PassThrough();
@@ -62,6 +63,7 @@ const answers = Buffer.concat([
   message("Z", "T"),
 ]);
 const told = [
+  ["TimeZone", "UTC"],
   "parsed",
   [
     { name: "n", type: 23 },

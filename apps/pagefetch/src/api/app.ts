@@ -3,15 +3,13 @@
  * connections and its waits. Nothing of a key or of a proxy is in any answer or log.
  */
 
-import type { ServerResponse } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
-import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import * as asyncio from "asyncio-ts";
-import { once, RateLimiter } from "asyncio-ts/patterns";
+import { RateLimiter } from "asyncio-ts/patterns";
 import type { Context } from "hono";
 import { PageError } from "../contract/errors.ts";
-import type { LivePage } from "../fetch/page.ts";
+import type { Hold } from "../contract/held.ts";
 import { directoryPath, directoryType, type PublicKeyJwk } from "../identity/signature.ts";
 import type { Key } from "../store/keys.ts";
 import { storeIsAway } from "../store/trouble.ts";
@@ -48,6 +46,7 @@ import {
   fetchAnswer,
   fetchRequest,
 } from "./schema.ts";
+import { send, sendResults, sent } from "./sending.ts";
 import { outputOf, type Service, type Shaped } from "./service.ts";
 
 export interface AppOptions {
@@ -70,6 +69,8 @@ export interface AppOptions {
 
 interface Env {
   Bindings: HttpBindings;
+  /** Counts the body of the request, and the answer, until that has been sent or is given up. */
+  Variables: { hold: Hold };
 }
 type Ask = Context<Env>;
 
@@ -83,14 +84,16 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
   const { service, queryKeys = true, rendersNever = false } = options;
   const app = new OpenAPIHono<Env>();
 
-  app.use((c, next) =>
+  app.use(async (c, next) => {
+    const hold = service.held.open();
+    c.set("hold", hold);
     // Tests call the app without a connection.
-    c.env?.incoming === undefined
-      ? next()
-      : service.serving(() =>
-          asyncio.requestScope({ request: c.env.incoming, response: c.env.outgoing }, next),
-        ),
-  );
+    if (c.env?.incoming === undefined) return await next().finally(() => hold.end());
+    const { incoming: request, outgoing: response } = c.env;
+    response.once("close", () => hold.end());
+    if (response.destroyed) hold.end(); // its client has left already
+    return await service.serving(() => asyncio.requestScope({ request, response }, next));
+  });
   /** A failure as its caller learns it. What is ours is reported. */
   const failed = (error: unknown): Failed => {
     const id = crypto.randomUUID();
@@ -134,7 +137,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     if (c.req.method === "HEAD") request.method = "HEAD";
     else if (c.req.method !== "GET") {
       request.method = c.req.method;
-      request.body = await textOf(c.req.raw);
+      request.body = await textOf(c.req.raw, c.get("hold"));
       const contentType = headers.get("content-type");
       if (contentType !== undefined) {
         request.headers = { "content-type": contentType, ...(request.headers as object) };
@@ -162,23 +165,25 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
       );
       return await sent(outgoing, sending);
     }
-    const shaped = await service.fetch(key, { ...request, output });
-    if (answer.envelope || request.json === true) return json(jsonOf(shaped, request));
-    const { page, content, id } = shaped;
-    const headers = {
-      ...receiptHeaders(page, id),
-      "x-fetch-cost": String(shaped.cost),
-      ...named(dialect, page.status, page.finalUrl, shaped.cost),
-      "content-type":
-        textTypes[output] ??
-        (output === "raw"
-          ? (contentType(page.headers) ?? "application/octet-stream")
-          : "application/json; charset=utf-8"),
-    };
-    const body =
-      content instanceof Uint8Array || typeof content === "string" ? content : jsonText(content);
-    const status = statusFor(answer, page.status);
-    return new Response(isEmpty(status) ? null : (body as string), { status, headers });
+    return await service.fetch(key, { ...request, output }, (shaped) => {
+      if (answer.envelope || request.json === true) return json(c, jsonOf(shaped, request));
+      const { page, content, id } = shaped;
+      const headers = {
+        ...receiptHeaders(page, id),
+        "x-fetch-cost": String(shaped.cost),
+        ...named(dialect, page.status, page.finalUrl, shaped.cost),
+        "content-type":
+          textTypes[output] ??
+          (output === "raw"
+            ? (contentType(page.headers) ?? "application/octet-stream")
+            : "application/json; charset=utf-8"),
+      };
+      const body =
+        content instanceof Uint8Array || typeof content === "string" ? content : jsonText(content);
+      const status = statusFor(answer, page.status);
+      c.get("hold").add(body.length);
+      return new Response(isEmpty(status) ? null : (body as string), { status, headers });
+    });
   }
 
   app.get("/", simple(proxiesApi));
@@ -188,7 +193,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
 
   app.post("/v1/extract", async (c) => {
     const key = await keyOf(c, []);
-    const given = await jsonBody(c.req.raw);
+    const given = await jsonBody(c.req.raw, c.get("hold"));
     if (typeof given !== "object" || given === null || Array.isArray(given)) {
       throw new PageError("bad_request", "expected a JSON object");
     }
@@ -196,21 +201,23 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
       ([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)] as const,
     );
     const { request } = translate(zyte, parameters, headersOf(c), { rendersNever });
-    const { page } = await service.fetch(key, checkedRequest({ ...request, output: "raw" }));
-    const echoed = (given as { echoData?: unknown }).echoData;
-    const answer = {
-      url: page.finalUrl,
-      statusCode: page.status,
-      httpResponseBody: Buffer.from(page.bytes).toString("base64"),
-      httpResponseHeaders: page.headers.map(([name, value]) => ({ name, value })),
-      ...(echoed === undefined ? {} : { echoData: echoed }),
-    };
-    return json(jsonText(answer));
+    return await service.fetch(key, checkedRequest({ ...request, output: "raw" }), ({ page }) => {
+      const echoed = (given as { echoData?: unknown }).echoData;
+      const answer = {
+        url: page.finalUrl,
+        statusCode: page.status,
+        httpResponseBody: Buffer.from(page.bytes).toString("base64"),
+        httpResponseHeaders: page.headers.map(([name, value]) => ({ name, value })),
+        ...(echoed === undefined ? {} : { echoData: echoed }),
+      };
+      return json(c, jsonText(answer));
+    });
   });
 
   const failures = {
     default: {
-      description: "No page. `error.code` is one of a closed set.",
+      description:
+        "No page. `error.code` is one of a closed set. `error.limit` names the limit that was reached: with `overloaded` it is `maxRunning` or `maxHeldBytes`.",
       content: { "application/json": { schema: errorAnswer } },
     },
   };
@@ -229,29 +236,37 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
   });
   app.post("/v1/fetch", async (c) => {
     const key = await keyOf(c, own);
-    const request = checkedRequest(await jsonBody(c.req.raw));
-    return json(jsonOf(await service.fetch(key, request), request));
+    const request = checkedRequest(await jsonBody(c.req.raw, c.get("hold")));
+    return await service.fetch(key, request, (shaped) => json(c, jsonOf(shaped, request)));
   });
 
   app.post("/v1/batch", async (c) => {
     const key = await keyOf(c, own);
-    const { requests, concurrency = 5 } = checkedBy(batchRequest, await jsonBody(c.req.raw));
+    const hold = c.get("hold");
+    const { requests, concurrency = 5 } = checkedBy(batchRequest, await jsonBody(c.req.raw, hold));
     // One cancel for all: the client that leaves ends each of them.
     const results = asyncio.mapConcurrent(
       requests,
       async (request) => {
         try {
-          return jsonOf(await service.fetch(key, request), request);
+          return await service.fetch(key, request, (shaped) => {
+            const text = jsonOf(shaped, request);
+            hold.add(text.length);
+            return { text, held: text.length };
+          });
         } catch (error) {
           if (error instanceof asyncio.CancelledError) throw error;
-          return failed(error).text;
+          return { text: failed(error).text, held: 0 };
         }
       },
       { limit: concurrency },
     );
     const outgoing = c.env?.outgoing;
-    if (outgoing === undefined) return json(`{"results":[${(await results.toArray()).join(",")}]}`);
-    return await sent(outgoing, sendResults(outgoing, results));
+    if (outgoing === undefined) {
+      const texts = (await results.toArray()).map(({ text }) => text);
+      return json(c, `{"results":[${texts.join(",")}]}`);
+    }
+    return await sent(outgoing, sendResults(outgoing, results, hold));
   });
 
   app.get("/v1/usage", async (c) => {
@@ -270,7 +285,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     if (sendClaim === undefined || publicUrl === undefined) {
       throw new PageError("policy_denied", "keys are given by the operator here, and not claimed");
     }
-    const { address } = checkedBy(claimRequest, await jsonBody(c.req.raw));
+    const { address } = checkedBy(claimRequest, await jsonBody(c.req.raw, c.get("hold")));
     if (!claims.tryTake()) {
       throw new PageError("rate_limited", "too many keys are being claimed", { retryAfter: 6 });
     }
@@ -336,7 +351,8 @@ function taskList(): string {
 const confirmPage = `<!doctype html><html lang="en"><title>pagefetch: your key</title>
 <form method="post"><p>One click makes your API key. It is shown once.</p><button>Make my key</button></form>`;
 
-function json(text: string): Response {
+function json(c: Ask, text: string): Response {
+  c.get("hold").add(text.length);
   return new Response(text, { headers: { "content-type": "application/json" } });
 }
 
@@ -349,54 +365,6 @@ function jsonOf(shaped: Shaped & { readonly id: string }, request: FetchRequest)
     content: content instanceof Uint8Array ? Buffer.from(content).toString("base64") : content,
   });
   return jsonText(whole);
-}
-
-/**
- * Writes the results of a batch in their order, as they come, no faster than the client reads: only
- * those are in memory that are being fetched.
- */
-async function sendResults(
-  outgoing: ServerResponse,
-  results: AsyncIterable<string>,
-): Promise<void> {
-  outgoing.writeHead(200, { "content-type": "application/json" });
-  let before = '{"results":[';
-  for await (const text of results) {
-    outgoing.write(before);
-    if (!outgoing.write(text)) await once(outgoing, "drain");
-    before = ",";
-  }
-  outgoing.end("]}");
-}
-
-/** Waits for what is sent. Once the head is out, only a connection that is cut tells of a failure. */
-async function sent(outgoing: ServerResponse, sending: Promise<void>): Promise<Response> {
-  try {
-    await sending;
-  } catch (error) {
-    if (!outgoing.headersSent) throw error;
-    outgoing.destroy();
-  }
-  return RESPONSE_ALREADY_SENT;
-}
-
-/** Writes a page as it comes, no faster than the client reads. Waits for its end. */
-async function send(
-  outgoing: ServerResponse,
-  page: LivePage,
-  status: number,
-  headers: Readonly<Record<string, string>>,
-): Promise<void> {
-  const type = contentType(page.head.headers);
-  outgoing.writeHead(status, {
-    ...headers,
-    ...(type === undefined ? {} : { "content-type": type }),
-  });
-  outgoing.flushHeaders();
-  for (let piece = await page.read(); piece !== undefined; piece = await page.read()) {
-    if (!outgoing.write(piece)) await once(outgoing, "drain");
-  }
-  outgoing.end();
 }
 
 function statusFor({ status: how }: Draft["answer"], status: number): number {

@@ -2,11 +2,12 @@
 
 import { CancelledError } from "asyncio-ts";
 import { PageError } from "../contract/errors.ts";
+import type { Hold } from "../contract/held.ts";
 
 const MAX_BODY = 12 * 2 ** 20;
 
-/** Waits for the whole body. It refuses one that is longer than the limit. */
-export async function textOf({ body }: Request): Promise<string> {
+/** Waits for the whole body, and counts it. It refuses one that is longer than the limit. */
+export async function textOf({ body }: Request, hold: Hold): Promise<string> {
   if (body === null) return "";
   const pieces: Uint8Array[] = [];
   let size = 0;
@@ -18,6 +19,7 @@ export async function textOf({ body }: Request): Promise<string> {
           limit: { name: "body", value: MAX_BODY },
         });
       }
+      hold.add(piece.length);
       pieces.push(piece);
     }
   } catch (error) {
@@ -28,9 +30,9 @@ export async function textOf({ body }: Request): Promise<string> {
   return textIn(Buffer.concat(pieces));
 }
 
-export async function jsonBody(request: Request): Promise<unknown> {
+export async function jsonBody(request: Request, hold: Hold): Promise<unknown> {
   try {
-    return JSON.parse(await textOf(request));
+    return JSON.parse(await textOf(request, hold));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new PageError("bad_request", "the body is no JSON");

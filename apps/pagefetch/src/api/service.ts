@@ -6,6 +6,7 @@
 import { randomUUID } from "node:crypto";
 import * as asyncio from "asyncio-ts";
 import { PageError } from "../contract/errors.ts";
+import type { HeldBytes } from "../contract/held.ts";
 import type { FetchOptions, Output } from "../contract/options.ts";
 import type { Attempt, FetchResult, ProgressEvent } from "../contract/result.ts";
 import type { Fetcher } from "../fetch/fetcher.ts";
@@ -73,6 +74,7 @@ export class Service {
     this.admission = new Admission(parts);
     this.metrics = createMetrics({
       idle_connections: () => parts.fetcher.idle,
+      held_bytes: () => parts.fetcher.held.total,
       ledger_waiting: () => parts.store.ledger.statistics().waiting,
       ledger_dropped: () => parts.store.ledger.statistics().dropped,
     });
@@ -121,15 +123,33 @@ export class Service {
     await this.#idle.wait();
   }
 
-  /** The page, whole, in the form that was asked for. */
-  async fetch(key: Key, request: FetchRequest): Promise<Shaped & { readonly id: string }> {
+  /** The budget for bytes of bodies. */
+  get held(): HeldBytes {
+    return this.#parts.fetcher.held;
+  }
+
+  /**
+   * The page, whole, in the form that was asked for, handed to `answer`, whose value it gives. When
+   * that has ended, the page is not counted any more.
+   */
+  async fetch<T>(
+    key: Key,
+    request: FetchRequest,
+    answer: (shaped: Shaped & { readonly id: string }) => T,
+  ): Promise<T> {
     const rules = rulesOf(request);
-    return await this.#run(key, request, async (options, id) => {
-      const page = await this.#parts.fetcher.fetch(request.url, options);
-      const content = await this.#shape(page, outputOf(request), rules);
-      const cost = this.#costOf(page.attempts);
-      return { result: { id, page, content, cost }, status: page.status };
-    });
+    const hold = this.held.open();
+    try {
+      const shaped = await this.#run(key, request, async (options, id) => {
+        const page = await this.#parts.fetcher.fetch(request.url, options, hold);
+        const content = await this.#shape(page, outputOf(request), rules);
+        const cost = this.#costOf(page.attempts);
+        return { result: { id, page, content, cost }, status: page.status };
+      });
+      return answer(shaped);
+    } finally {
+      hold.end();
+    }
   }
 
   /** The page as it comes, handed to `consume`. Nothing of it is kept. */

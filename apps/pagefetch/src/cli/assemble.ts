@@ -3,6 +3,7 @@
 import { createClassifier } from "../classify/classifier.ts";
 import { builtInRules } from "../classify/classify.ts";
 import { readRules } from "../classify/rules.ts";
+import type { HeldBytes } from "../contract/held.ts";
 import type { Robots } from "../contract/parts.ts";
 import { Egress, type EgressOptions } from "../egress/egress.ts";
 import { Fetcher } from "../fetch/fetcher.ts";
@@ -23,7 +24,11 @@ export interface Assembled {
 }
 
 /** What fetches, without store and API. The caller closes `fetcher`. */
-export function assemble(config: Config, egress: Partial<EgressOptions> = {}): Assembled {
+export function assemble(
+  config: Config,
+  egress: Partial<EgressOptions> = {},
+  held?: HeldBytes,
+): Assembled {
   const pools = poolsOf(config);
   const proxies = configured("configuration", () =>
     createProxies({ pools, directFirst: config.directFirst }),
@@ -53,6 +58,7 @@ export function assemble(config: Config, egress: Partial<EgressOptions> = {}): A
     ),
     classifier: createClassifier(rulesOf(config)),
     proxies,
+    held,
     robots: (get) => {
       robots = createRobots(get);
       return robots;

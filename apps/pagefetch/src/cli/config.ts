@@ -35,6 +35,11 @@ export const configSchema = z.strictObject({
   publicUrl: z.url({ protocol: /^https?$/ }).optional(),
   drain: z.number().min(0).max(600).optional(),
   maxRunning: z.int().min(1).optional(),
+  /** Bytes of bodies that the process holds at a time, in all. */
+  maxHeldBytes: z
+    .int()
+    .min(2 ** 20)
+    .optional(),
   /** How many processes have the same store: each takes its share of paces and rates. */
   processes: z.int().min(1).max(1000).optional(),
   /** `never`: dialects that render by default are served without rendering. */
@@ -69,7 +74,7 @@ export const configSchema = z.strictObject({
   /** Hosts whose owners have asked to be left alone, with all below them. */
   refuse: z.array(z.string()).optional(),
   allowProxies: z.array(range).optional(),
-  ports: z.union([z.literal("any"), z.array(z.int().min(1).max(65_535))]).optional(),
+  ports: z.union([z.literal("any"), z.array(z.int().min(1).max(65_535)).min(1)]).optional(),
   /** A file of rules for the classifier, in place of those that come with pagefetch. */
   rules: z.string().optional(),
   /** A command that sends the link of a claim: it gets address and link as its arguments. */

@@ -3,6 +3,7 @@
 import * as asyncio from "asyncio-ts";
 import { createApp } from "../api/app.ts";
 import { Service } from "../api/service.ts";
+import { defaultHeldBytes, HeldBytes } from "../contract/held.ts";
 import { use } from "../contract/use.ts";
 import type { EgressOptions } from "../egress/egress.ts";
 import { createOutputs, type Outputs } from "../outputs/outputs.ts";
@@ -30,7 +31,8 @@ export async function withService<T>(
   extras: AppExtras,
   body: (running: Running) => Promise<T>,
 ): Promise<T> {
-  const { fetcher, proxies, signer } = assemble(config, extras.egress);
+  const held = new HeldBytes(config.maxHeldBytes ?? defaultHeldBytes);
+  const { fetcher, proxies, signer } = assemble(config, extras.egress, held);
   const onTrouble = (error: unknown): void => {
     extras.report(`the ledger cannot be written: ${nameOf(error)}`);
   };

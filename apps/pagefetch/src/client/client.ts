@@ -7,9 +7,10 @@
 
 import * as asyncio from "asyncio-ts";
 import { type ErrorCode, errorKinds, PageError } from "../contract/errors.ts";
-import type { FetchOptions, Output } from "../contract/options.ts";
+import { type FetchOptions, type Output, outputs } from "../contract/options.ts";
 import type { FetchResult } from "../contract/result.ts";
 import { textOf } from "../fetch/charset.ts";
+import { checked, isTable } from "../fetch/check.ts";
 
 export interface ClientOptions {
   /** Where the service is: `http://127.0.0.1:8080`. What stands in its path is kept. */
@@ -85,14 +86,18 @@ export class ServiceError extends Error {
  * @throws TypeError if `base` is no http(s) URL, or the key is none that a header can carry. The
  * calls throw PageError, ServiceError, CancelledError, or the reason of `signal`.
  */
-export function createClient({ base, key }: ClientOptions): Client {
+export function createClient(options: ClientOptions): Client {
+  if (!isTable(options))
+    throw new TypeError("`createClient` expects an object with `base` and `key`");
+  const { base, key } = options;
   const endpoint = endpointOf(base);
   if (typeof key !== "string" || !/^[\x21-\x7e]+$/.test(key)) {
     throw new TypeError("`createClient` expects a `key` of visible ASCII characters");
   }
   return async (url, options = {}) => {
+    checkCall(url, options);
     const { signal, ...rest } = options;
-    const output = rest.output ?? (rest.extract === undefined ? "raw" : "extract");
+    const output = rest.output ?? ((rest.extract ?? undefined) === undefined ? "raw" : "extract");
     const body = JSON.stringify(inItsWords({ ...rest, url: String(url), output }));
     const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
     let status: number | undefined;
@@ -103,7 +108,7 @@ export function createClient({ base, key }: ClientOptions): Client {
         headers,
         body,
         redirect: "error", // the key is for this service
-        ...(signal === undefined ? {} : { signal }),
+        ...(signal === undefined || signal === null ? {} : { signal }),
       });
       status = response.status;
       text = await response.text();
@@ -128,10 +133,32 @@ function endpointOf(base: string | URL): URL {
   return new URL(`${url.pathname.replace(/\/$/, "")}/v1/fetch`, url);
 }
 
-/** `attemptTimeout` is `attempt_timeout` over there, and so are all the others. */
+/** JSON has no NaN, no function and no promise: the service would hear null of them, or nothing. */
+function checkCall(url: unknown, options: unknown): void {
+  if (!isTable(options)) throw bad("options", "`options` has to be an object");
+  const { output, extract, onProgress, ...common } = options as ClientFetchOptions & FetchOptions;
+  if (onProgress !== undefined)
+    throw new PageError("unknown_parameter", "a client is not told of progress", {
+      parameter: "onProgress",
+    });
+  checked(url as string, common); // it is looked at there
+  if (typeof (common.body ?? "") !== "string") throw bad("body", "`body` is text");
+  if (Array.isArray(common.headers)) throw bad("headers", "`headers` is an object");
+  if (!outputs.includes(output ?? "raw"))
+    throw bad("output", `\`output\` is one of ${outputs.join(", ")}`);
+  if (extract !== undefined && extract !== null && !isTable(extract))
+    throw bad("extract", "`extract` is an object: CSS selectors by name");
+}
+
+function bad(parameter: string, message: string): PageError {
+  return new PageError("bad_request", message, { parameter });
+}
+
+/** `attemptTimeout` is `attempt_timeout` over there, and so are all the others. Null is not set. */
 function inItsWords(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const set = Object.entries(options).filter(([, value]) => value !== null);
   return Object.fromEntries(
-    Object.entries(options).map(([name, value]) => [
+    set.map(([name, value]) => [
       name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
       value,
     ]),

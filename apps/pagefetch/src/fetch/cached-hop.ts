@@ -1,6 +1,7 @@
 /** What one hop has to do with the cache: whether it needs to be made, and what is kept of it. */
 
 import type { HeaderList } from "../contract/headers.ts";
+import type { Hold } from "../contract/held.ts";
 import type { Identity, Session } from "../contract/parts.ts";
 import { isPersonal, validatorsOf } from "./cache-policy.ts";
 import type { Checked } from "./check.ts";
@@ -67,22 +68,34 @@ export class CachedHop {
     return this.#cache.freshen(this.#request.url.href, found.page, head.headers, this.#askedAt);
   }
 
-  /** The body, which is kept when it has been read to its end. */
-  keeping(head: IncomingHead, body: Body): Body {
+  /**
+   * The body, which is kept when it has been read to its end. A copy that is too large, or for which
+   * there is no room while it is made, is not kept. `hold` counts it, and is ended here.
+   */
+  keeping(head: IncomingHead, body: Body, hold: Hold): Body {
     if (this.#options.cache === "read") return body;
-    const pieces: Uint8Array[] = [];
-    let size = 0;
+    let pieces: Uint8Array[] | undefined = [];
+    const drop = (): void => {
+      pieces = undefined;
+      hold.end();
+    };
     return {
       read: async () => {
         const piece = await body.read();
-        if (piece === undefined) this.#keep(head, pieces);
-        else {
-          size += piece.length;
-          if (size <= this.#cache.mostBytes) pieces.push(piece);
+        if (piece === undefined) {
+          if (pieces !== undefined) this.#keep(head, pieces);
+          drop();
+        } else if (pieces !== undefined) {
+          const fits = hold.bytes + piece.length <= this.#cache.mostBytes;
+          if (fits && hold.tryAdd(piece.length)) pieces.push(piece);
+          else drop();
         }
         return piece;
       },
-      close: () => body.close(),
+      close: () => {
+        drop();
+        body.close();
+      },
     };
   }
 

@@ -55,8 +55,7 @@ function bad(parameter: string, message: string): PageError {
 
 /** @throws PageError `bad_request`, `unknown_parameter`. */
 export function checked(url: string | URL, options: FetchOptions = {}): Checked {
-  if (typeof options !== "object" || options === null)
-    throw bad("options", "`options` has to be an object");
+  if (!isTable(options)) throw bad("options", "`options` has to be an object");
   for (const name of Object.keys(options))
     if (!Object.hasOwn(defaults, name) && !Object.hasOwn(others, name))
       throw new PageError("unknown_parameter", `there is no option \`${name}\``, {
@@ -77,12 +76,18 @@ export function checked(url: string | URL, options: FetchOptions = {}): Checked 
   checkCount("maxBytes", all.maxBytes, 1, 1024 * MIB);
   if (all.maxAge !== undefined && !(typeof all.maxAge === "number" && all.maxAge >= 0))
     throw bad("maxAge", "`maxAge` is a number of seconds");
+  checkFlag("retryUnsafe", all.retryUnsafe);
+  checkFlag("allowDowngrade", all.allowDowngrade);
+  if (all.signal !== undefined && !isSignal(all.signal))
+    throw bad("signal", "`signal` is an AbortSignal");
+  if (all.onProgress !== undefined && typeof all.onProgress !== "function")
+    throw bad("onProgress", "`onProgress` is a function");
   checkChoice("robots", all.robots, ["obey", "ignore"]);
   checkChoice("identity", all.identity, ["bot", "custom", "browser"]);
   checkChoice("cache", all.cache, ["off", "read", "write", "use"]);
   checkText("proxy", all.proxy);
   checkText("session", all.session);
-  if (all.country !== undefined && !/^[A-Za-z]{2}$/.test(all.country))
+  if (all.country !== undefined && !isCountry(all.country))
     throw bad("country", "`country` is two letters, as in ISO 3166");
   return {
     ...all,
@@ -95,7 +100,9 @@ export function checked(url: string | URL, options: FetchOptions = {}): Checked 
 }
 
 /** @throws PageError `bad_request` for what is no URL of HTTP, or has a password in it. */
-export function checkedUrl(given: string | URL): URL {
+export function checkedUrl(given: unknown): URL {
+  const isUrl = typeof given === "string" || (isTable(given) && "href" in given);
+  if (!isUrl) throw bad("url", "`url` is a text, or a URL");
   const text = String(given);
   if (text.length > LONGEST_URL) throw bad("url", `a URL has ${LONGEST_URL} characters at most`);
   const url = URL.parse(text);
@@ -127,7 +134,8 @@ function checkedBody(body: unknown, method: string): Uint8Array | undefined {
 
 function checkedHeaders(given: FetchOptions["headers"]): HeaderList {
   if (given === undefined) return [];
-  if (typeof given !== "object") throw bad("headers", "`headers` is an object, or a list of pairs");
+  if (!isTable(given) && !Array.isArray(given))
+    throw bad("headers", "`headers` is an object, or a list of pairs");
   const pairs: readonly unknown[] = Array.isArray(given) ? given : Object.entries(given);
   if (pairs.length > MOST_HEADERS)
     throw bad("headers", `there are ${MOST_HEADERS} headers at most`);
@@ -146,6 +154,26 @@ function checkedHeader(pair: unknown): Header {
 function checkCount(name: string, found: unknown, least: number, most: number): void {
   if (!(Number.isSafeInteger(found) && (found as number) >= least && (found as number) <= most))
     throw bad(name, `\`${name}\` is a whole number from ${least} to ${most}`);
+}
+
+/** Whether it is an object of names and values. A promise would be one that nobody has awaited. */
+export function isTable(value: unknown): value is object {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return !("then" in value && typeof value.then === "function");
+}
+
+function isCountry(given: unknown): boolean {
+  return typeof given === "string" && /^[A-Za-z]{2}$/.test(given);
+}
+
+/** One of another realm, or of a polyfill, is as good. */
+function isSignal(given: unknown): boolean {
+  return typeof given === "object" && given !== null && "aborted" in given && "reason" in given;
+}
+
+/** "false" would be true. */
+function checkFlag(name: string, found: unknown): void {
+  if (typeof found !== "boolean") throw bad(name, `\`${name}\` is true or false`);
 }
 
 function checkChoice(name: string, found: unknown, choices: readonly string[]): void {

@@ -4,6 +4,7 @@
  */
 
 import { PageError } from "../contract/errors.ts";
+import { HeldBytes, type Hold } from "../contract/held.ts";
 import type { FetchOptions } from "../contract/options.ts";
 import type {
   Classifier,
@@ -21,10 +22,10 @@ import { RetryBudgets } from "../retry/policy.ts";
 import { checked } from "./check.ts";
 import { Collapsed } from "./collapsed.ts";
 import { IdleLines, type IdleOptions } from "./idle-lines.ts";
-import { collect, joined, type LivePage, wholePage } from "./page.ts";
+import { collect, type LivePage, wholePage } from "./page.ts";
 import { PageCache } from "./page-cache.ts";
 import { PageRequest } from "./page-request.ts";
-import type { Parts } from "./parts.ts";
+import { checkParts, type Parts } from "./parts.ts";
 import { noClassifier, noPoliteness, noProxies, noSessions, plainIdentities } from "./plain.ts";
 
 export interface FetcherOptions extends IdleOptions {
@@ -49,6 +50,8 @@ export interface FetcherOptions extends IdleOptions {
   readonly robots?: ((get: RobotsFetch) => Robots) | undefined;
   /** Used by requests that ask for it. @default one of its own, of 64 MiB */
   readonly cache?: PageCache | undefined;
+  /** The budget for bytes of bodies, which others may share. @default one without a limit */
+  readonly held?: HeldBytes | undefined;
   /** Spreads retries: from 0 up to 1. @default Math.random */
   readonly random?: (() => number) | undefined;
 }
@@ -60,7 +63,9 @@ export class Fetcher {
   readonly #parts: Parts;
   #isClosed = false;
 
+  /** @throws TypeError for a part that lacks what is called of it. */
   constructor(options: FetcherOptions = {}) {
+    checkParts(options);
     this.#parts = {
       egress: options.egress ?? new Egress(),
       politeness: options.politeness ?? noPoliteness,
@@ -73,6 +78,7 @@ export class Fetcher {
       idle: new IdleLines(options),
       cache: options.cache ?? new PageCache(),
       collapsed: new Collapsed(),
+      held: options.held ?? new HeldBytes(),
       budgets: new RetryBudgets(),
       random: options.random ?? Math.random,
     };
@@ -83,18 +89,39 @@ export class Fetcher {
     return this.#parts.idle.size;
   }
 
+  /** The budget for bytes of bodies. */
+  get held(): HeldBytes {
+    return this.#parts.held;
+  }
+
   /**
    * Fetches a page and waits until all of it is here. Cancelled, it ends its connections and waits
    * before it leaves.
+   * @param hold - counts the bytes of the page until its owner ends it; by default they count until
+   * the call has ended
    * @throws PageError, and nothing else but CancelledError and the reason of `signal`.
    */
-  async fetch(url: string | URL, options?: FetchOptions): Promise<FetchResult> {
+  async fetch(url: string | URL, options?: FetchOptions, hold?: Hold): Promise<FetchResult> {
     this.#checkOpen();
+    if (hold !== undefined) return await this.#fetch(url, options, hold);
+    const own = this.held.open();
+    try {
+      return await this.#fetch(url, options, own);
+    } finally {
+      own.end();
+    }
+  }
+
+  async #fetch(
+    url: string | URL,
+    options: FetchOptions | undefined,
+    hold: Hold,
+  ): Promise<FetchResult> {
     const request = new PageRequest(
       this.#parts,
       checked(url, options),
       { reading: "body", asksRobots: true, judges: true },
-      async (page): Promise<[PageHead, Uint8Array]> => [page.head, await collect(page)],
+      async (page): Promise<[PageHead, Uint8Array]> => [page.head, await collect(page, hold)],
     );
     const [head, bytes] = await request.run();
     return wholePage(head, bytes, request.sums());
@@ -142,15 +169,14 @@ export class Fetcher {
       this.#parts,
       options,
       { reading: "body", asksRobots: false, judges: false },
-      async ({ head, read }) => {
-        const pieces: Uint8Array[] = [];
-        let size = 0;
-        for (let piece = await read(); piece !== undefined; piece = await read()) {
-          pieces.push(piece);
-          size += piece.length;
-          if (size >= ROBOTS_BYTES) break;
+      async (page) => {
+        const hold = this.held.open();
+        try {
+          const bytes = await collect(page, hold, ROBOTS_BYTES);
+          return { head: page.head, bytes: bytes.subarray(0, ROBOTS_BYTES) };
+        } finally {
+          hold.end();
         }
-        return { head, bytes: joined(pieces).subarray(0, ROBOTS_BYTES) };
       },
     );
     const { head, bytes } = await request.run();

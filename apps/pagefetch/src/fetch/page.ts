@@ -1,6 +1,7 @@
 /** A page while it comes, and one that has come. */
 
 import { PageError } from "../contract/errors.ts";
+import type { Hold } from "../contract/held.ts";
 import type { Charset, FetchResult, PageHead } from "../contract/result.ts";
 import { charsetOf, textOf } from "./charset.ts";
 import type { Body } from "./decode.ts";
@@ -55,12 +56,29 @@ export function joined(pieces: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat(pieces);
 }
 
-/** Reads a body to its end. */
-export async function collect(page: LivePage): Promise<Uint8Array> {
+/**
+ * Reads a body, to its end or until there are `most` bytes. They are counted in `hold`, which has
+ * none of them if the body fails.
+ */
+export async function collect(
+  page: Pick<LivePage, "read">,
+  hold: Hold,
+  most: number = Number.POSITIVE_INFINITY,
+): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
-  for (let piece = await page.read(); piece !== undefined; piece = await page.read())
-    pieces.push(piece);
-  return joined(pieces);
+  let size = 0;
+  try {
+    for (let piece = await page.read(); piece !== undefined; piece = await page.read()) {
+      hold.add(piece.length);
+      size += piece.length;
+      pieces.push(piece);
+      if (size >= most) break;
+    }
+    return joined(pieces);
+  } catch (error) {
+    hold.give(size);
+    throw error;
+  }
 }
 
 export function livePage(head: PageHead, body: Body): LivePage {

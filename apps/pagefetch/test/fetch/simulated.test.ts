@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import * as testing from "asyncio-ts/testing";
 import { PageError } from "../../src/contract/errors.ts";
+import { HeldBytes } from "../../src/contract/held.ts";
 import type { FetchOptions } from "../../src/contract/options.ts";
 import type { Outcome, Politeness, Proxies } from "../../src/contract/parts.ts";
 import { Egress } from "../../src/egress/egress.ts";
@@ -11,6 +12,7 @@ import { fetchOnce } from "../../src/fetch/fetcher.ts";
 import { simulatedWire } from "../support/simulated.ts";
 
 const host = "192.0.2.80";
+type Get = (path: string, options?: FetchOptions) => ReturnType<typeof fetchOnce>;
 type Answer = (path: string, count: number, writer: asyncio.StreamWriter) => Promise<void>;
 
 function page(text: string, headers = ""): string {
@@ -20,8 +22,8 @@ function page(text: string, headers = ""): string {
 /** A host that gives `answer` on each connection, and a client that fetches from it. */
 async function withHost<T>(
   answer: Answer,
-  body: (get: (path: string, options?: FetchOptions) => ReturnType<typeof fetchOnce>) => Promise<T>,
-  parts: { politeness?: Politeness; proxies?: Proxies } = {},
+  body: (get: Get) => Promise<T>,
+  parts: { politeness?: Politeness; proxies?: Proxies; held?: HeldBytes } = {},
   network = new testing.SimulatedNetwork({ latency: 0.05 }),
 ): Promise<T> {
   let count = 0;
@@ -180,14 +182,23 @@ describe("swept", () => {
     await writer.write(path === "/a" ? moved : page("hello"));
   };
 
-  test("cancelled anywhere, turn and route are given back, and no socket is left", async () => {
+  test("cancelled anywhere, turn, route and bytes are given back, and no socket is left", async () => {
     await testing.cancelSweep(async () => {
       const { politeness, proxies, open } = leases();
+      const held = new HeldBytes();
+      const cached: Answer = async (path, count, writer) =>
+        path === "/c"
+          ? await writer.write(page("hello", "cache-control: max-age=60\r\n"))
+          : await steady(path, count, writer);
       try {
-        const found = await withHost(steady, (get) => get("/a"), { politeness, proxies });
-        assert.equal(found.text(), "hello");
+        const ask = async (get: Get): Promise<string[]> => [
+          (await get("/a")).text(),
+          (await get("/c", { cache: "use" })).text(),
+        ];
+        const found = await withHost(cached, ask, { politeness, proxies, held });
+        assert.deepEqual(found, ["hello", "hello"]);
       } finally {
-        assert.equal(open(), 0);
+        assert.deepEqual([open(), held.total], [0, 0]);
       }
     });
   });
@@ -195,9 +206,10 @@ describe("swept", () => {
   test("a failure of the network at any place is tried again, and a deadline at any place is kept", async () => {
     const sweep = await testing.faultSweep(async () => {
       const { politeness, proxies, open, ended } = leases();
-      const found = await withHost(steady, (get) => get("/a"), { politeness, proxies });
+      const held = new HeldBytes();
+      const found = await withHost(steady, (get) => get("/a"), { politeness, proxies, held });
       assert.equal(found.text(), "hello");
-      assert.equal(open(), 0);
+      assert.deepEqual([open(), held.total], [0, 0]);
       const failed = found.attempts.filter(({ failure }) => failure !== undefined);
       assert.equal(ended.filter(({ failure }) => failure !== undefined).length, 2 * failed.length);
     });

@@ -70,6 +70,7 @@ export async function withApi(
           });
         await body({ address, key, service, reports, ask, post, newKey });
       });
+      assert.equal(service.held.total, 0, "bytes are counted that nobody holds");
     });
     assert.deepEqual(reports, []);
   });

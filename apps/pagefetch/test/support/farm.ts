@@ -66,6 +66,7 @@ export async function withFetcher<T>(
         return await body(fetcher);
       } finally {
         assert.equal(open(), fetcher.idle, "connections have outlived their request");
+        assert.equal(fetcher.held.total, 0, "bytes are counted that nobody holds");
       }
     });
   } finally {

@@ -67,6 +67,7 @@ export class PgliteDriver implements Driver {
       types: this.#types,
       address: { path: "PGlite" },
       reset: RESET,
+      parameters: new Map(),
       cancels: NOBODY_TO_ASK,
     });
   }

@@ -13,6 +13,7 @@ import type { CancelLine, CancelRequest, Watched } from "./cancel-line.ts";
 import { type Done, Exchange, type Plans, type Prepared } from "./exchange.ts";
 import { Packet } from "./packet.ts";
 import type { RowReader } from "./rows.ts";
+import { setsByFunction } from "./session-changes.ts";
 import type { PgClient, ServerError } from "./shape.ts";
 import type { TypeTable } from "./values.ts";
 import { Wire, type WireField, type WireListener } from "./wire.ts";
@@ -26,6 +27,8 @@ export interface PgConnectionOptions {
   readonly types: TypeTable;
   readonly address: Address;
   readonly reset: string;
+  /** The settings that the server has told so far. */
+  readonly parameters: Map<string, string>;
   /** The line of its server. */
   readonly cancels: Pick<CancelLine, "send" | "begun" | "unwatch">;
 }
@@ -73,6 +76,10 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
   /** The exchange that the server works on. */
   #exchange: Exchange | undefined = undefined;
   #cancel: CancelRequest | undefined = undefined;
+  /** True iff a statement has changed the session since it was opened or reset. */
+  #isTouched = false;
+  /** Settings that differ from what they were then, as the server tells. */
+  readonly #changed: Map<string, string> = new Map();
   /** What the server said before it closed the connection. */
   #lastWords: ServerError | undefined = undefined;
   #gone: () => void = () => {};
@@ -110,7 +117,30 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
     }
     this.running = ++this.#requests;
     this.#options.cancels.begun();
-    this.again(new Exchange(request, before, done, this));
+    const isReset = request.kind === "script" && request.text === this.reset;
+    this.again(new Exchange(request, before, isReset ? this.#afterReset(done) : done, this));
+  }
+
+  get isTouched(): boolean {
+    return this.#isTouched || this.#changed.size > 0;
+  }
+
+  touched(): void {
+    this.#isTouched = true;
+  }
+
+  /** What it is now is what whoever borrows it has to find. */
+  markAsOpened(): void {
+    this.#isTouched = false;
+    for (const [name, value] of this.#changed) this.#options.parameters.set(name, value);
+    this.#changed.clear();
+  }
+
+  #afterReset(done: Done): Done {
+    return (error, answers) => {
+      if (error === undefined) this.markAsOpened();
+      done(error, answers);
+    };
   }
 
   cancel(): Promise<void> {
@@ -154,7 +184,12 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
       known.usedAt = ++this.#uses;
       return { known: true, prepared: known };
     }
-    const prepared = { name: nameOf(key), reader: undefined, usedAt: ++this.#uses };
+    const prepared = {
+      name: nameOf(key),
+      reader: undefined,
+      usedAt: ++this.#uses,
+      isSetting: setsByFunction(statement.text),
+    };
     this.#prepared.set(key, prepared);
     return { known: false, prepared };
   }
@@ -209,6 +244,10 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
   }
   notification(channel: string, payload: string): void {
     this.onNotification?.(channel, payload);
+  }
+  parameterStatus(name: string, value: string): void {
+    if (this.#options.parameters.get(name) === value) this.#changed.delete(name);
+    else this.#changed.set(name, value);
   }
 
   refused(error: ServerError): void {

@@ -74,11 +74,11 @@ export class PgDriver implements Driver {
 
   async #open(host: Host, client: PgClient): Promise<PgConnection> {
     const { types, role, standby } = this.#options;
-    let version = "";
+    const parameters = new Map<string, string>();
     client.connection.on(
       "parameterStatus",
       (message: { parameterName: string; parameterValue: string }) => {
-        if (message.parameterName === "server_version") version = message.parameterValue;
+        parameters.set(message.parameterName, message.parameterValue);
       },
     );
     await connected(client);
@@ -87,9 +87,10 @@ export class PgDriver implements Driver {
       ? { path: `${host.host}/.s.PGSQL.${host.port}` }
       : addressOf(stream);
     const cancels = this.#lineTo(host, address);
+    const version = parameters.get("server_version") ?? "";
     const major = Number.parseInt(version, 10);
     const lookout = major < 14 ? "" : LOOKOUT;
-    const settings = { types, address, reset: RESET + lookout, cancels };
+    const settings = { types, address, reset: RESET + lookout, parameters, cancels };
     const connection = new PgConnection(client, settings);
     if (standby && connection.lost === undefined && isProcess(client.processID))
       cancels.watch(connection);
@@ -101,6 +102,7 @@ export class PgDriver implements Driver {
     // A process that is killed leaves no query behind. Poolers do not have it: that is no failure.
     if (lookout !== "")
       await ask(connection, { kind: "script", text: lookout }).catch(unlessLost(connection));
+    connection.markAsOpened();
     if (role === "any" || (await isIn(role, connection))) return connection;
     await connection.close();
     throw new ConnectError("ERR_DATABASE_NO_SUCH_ROLE", `${nameOf(host)} is not ${role}`);

@@ -8,6 +8,7 @@ import { DatabaseError, ValueError } from "../errors.ts";
 import type { Packet } from "./packet.ts";
 import { refusal } from "./refusal.ts";
 import { RowReader } from "./rows.ts";
+import { changesSession, setsByFunction } from "./session-changes.ts";
 import type { ServerError } from "./shape.ts";
 import { encode, type TypeTable } from "./values.ts";
 import type { Wire, WireField } from "./wire.ts";
@@ -19,6 +20,8 @@ export interface Prepared {
   reader: RowReader | undefined;
   /** The larger, the later. */
   usedAt: number;
+  /** Whether it changes settings of its session by a function. */
+  readonly isSetting: boolean;
 }
 
 /** What an exchange needs of its connection. */
@@ -36,6 +39,8 @@ export interface Plans {
   forget(statement: Statement): void;
   /** The server has dropped all: `discard all`, `deallocate all`. */
   forgetAll(): void;
+  /** A statement changes the session. */
+  touched(): void;
   /** Sends an exchange once more. */
   again(exchange: Exchange): void;
 }
@@ -96,6 +101,7 @@ export class Exchange {
       const text = [...this.#before, request.text].join("; ");
       try {
         checkText(text);
+        if (setsByFunction(request.text)) this.#connection.touched();
         packet.query(text); // brings its own ReadyForQuery
       } catch (error) {
         this.#misread = error;
@@ -253,13 +259,25 @@ export class Exchange {
   #answer(command: string, count: number, more: boolean): void {
     const place = this.#answered++;
     if (place < this.#before.length) return;
-    const prepared = this.#steps[place]?.prepared;
+    const step = this.#steps[place];
+    const prepared = step?.prepared;
     const reader = this.#reader ?? prepared?.reader;
+    // What gives rows changes no session, but by a function that it calls.
+    if (
+      (reader === undefined || reader === NO_COLUMNS) &&
+      changesSession(command, this.#textOf(step))
+    )
+      this.#connection.touched();
     if (prepared !== undefined) prepared.reader ??= NO_COLUMNS;
     const rows = this.#rows;
     this.#answers.push({ rows, count, command, fields: reader?.fields ?? NOTHING, more });
     this.#rows = [];
     this.#reader = undefined;
+  }
+
+  #textOf(step: Step | undefined): string {
+    const request = this.#request;
+    return step?.statement.text ?? ("text" in request ? request.text : "");
   }
 
   #say(packet: Packet, request: Request): void {
@@ -331,6 +349,7 @@ export class Exchange {
       knows = found.known && prepared.reader !== undefined;
     }
     this.#steps.push({ statement, prepared, parses });
+    if (prepared?.isSetting ?? setsByFunction(statement.text)) this.#connection.touched();
     if (parses) {
       if (prepared !== undefined && this.#parsesAnew) packet.closeStatement(name);
       packet.parse(name, statement.text);

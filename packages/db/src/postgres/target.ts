@@ -55,7 +55,7 @@ const KNOWN_PARAMETERS = "These are host, port, application_name, and sslmode";
 
 /** Reads `host`, `host:port`, `[::1]:port`, or a path with `%2F`. */
 export function parseHost(api: string, text: string, port = ""): Host {
-  const match = HOST_SHAPE.exec(text);
+  const match = typeof text === "string" ? HOST_SHAPE.exec(text) : null;
   const found = Number(match?.[2] ?? (port === "" ? 5432 : port));
   if (match === null || !Number.isInteger(found) || found < 1 || found > 65_535)
     throw argumentError(api, "hosts such as `db1` or `db1:5432`", text);

@@ -13,7 +13,7 @@
  */
 
 import { ValueError } from "../errors.ts";
-import { readJson } from "../json.ts";
+import { readJson, writeJson } from "../json.ts";
 import { render } from "../options.ts";
 import { PreciseDate } from "../precise-date.ts";
 import { Json } from "../sql.ts";
@@ -264,10 +264,10 @@ function encodeObject(value: object | null, index: number): string | Buffer | nu
       : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   if (value instanceof Json) return encode(value.text, index);
   if (Array.isArray(value)) return encodeArray(value, index);
-  const text: unknown = JSON.stringify(value);
-  if (typeof text !== "string")
-    throw new ValueError(`value ${index + 1} is ${render(value)}, which has no JSON`);
-  return encode(text, index);
+  const fail = (what: string): never => {
+    throw new ValueError(`value ${index + 1} ${what}`);
+  };
+  return encode(writeJson(value, fail), index);
 }
 
 function encodeDate(value: Date, index: number): string {

@@ -37,6 +37,8 @@ export interface WireListener {
   copyIn(): void;
   copyData(bytes: Buffer): void;
   notification(channel: string, payload: string): void;
+  /** A setting of which the server tells each change has this value from now on. */
+  parameterStatus(name: string, value: string): void;
   refused(error: ServerError): void;
   /** @param status - I, T or E */
   readyForQuery(status: string): void;
@@ -171,7 +173,12 @@ export class Wire {
         listener.notification(channel.text, cstring(bytes, channel.end).text);
         break;
       }
-      default: // nothing that anybody asks for: BindComplete, NoData, notices, settings, ...
+      case PARAMETER_STATUS: {
+        const name = cstring(bytes, at);
+        listener.parameterStatus(name.text, cstring(bytes, name.end).text);
+        break;
+      }
+      default: // nothing that anybody asks for: BindComplete, NoData, notices, ...
     }
   }
 }
@@ -237,3 +244,4 @@ const ERROR = code("E");
 const COPY_IN = code("G");
 const COPY_DATA = code("d");
 const NOTIFICATION = code("A");
+const PARAMETER_STATUS = code("S");

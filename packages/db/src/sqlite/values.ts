@@ -10,7 +10,7 @@
  */
 
 import { ValueError } from "../errors.ts";
-import { readJson } from "../json.ts";
+import { readJson, writeJson } from "../json.ts";
 import { render } from "../options.ts";
 import { PreciseDate } from "../precise-date.ts";
 import { Json } from "../sql.ts";
@@ -188,6 +188,5 @@ function encodeObject(value: object | null, fail: (text: string) => never): Cell
   }
   if (value instanceof Uint8Array) return value;
   if (value instanceof Json) return value.text;
-  const text: unknown = JSON.stringify(value);
-  return typeof text === "string" ? text : fail(`is ${render(value)}, which has no JSON`);
+  return writeJson(value, fail);
 }

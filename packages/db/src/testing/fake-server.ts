@@ -11,7 +11,7 @@
 
 import { CancelledError, createTask, Event, race, sleep, type Task } from "asyncio-ts";
 import { fault, InjectedFault } from "asyncio-ts/testing";
-import { Database, type DatabaseOptions } from "../database.ts";
+import { checkDatabase, DATABASE, Database, type DatabaseOptions } from "../database.ts";
 import type { Answer, Driver, DriverConnection, Request, Statement, Status } from "../driver.ts";
 import { ConnectError, ConnectionLostError } from "../errors.ts";
 import { argumentError, checkOptions, checkSeconds } from "../options.ts";
@@ -44,7 +44,7 @@ interface Known {
   readonly seconds: number;
 }
 
-/** A server without SQL. */
+/** A server without SQL. Of itself it knows `set x to y`, `show x`, and `reset all`, for each session. */
 export class FakeServer {
   readonly #latency: number;
   readonly #store: FakeStore = new FakeStore();
@@ -65,12 +65,19 @@ export class FakeServer {
    * @param seconds - how long it takes, as `pg_sleep` does
    */
   define(text: string, run: FakeStatement, seconds = 0): void {
+    if (typeof text !== "string") throw argumentError("`define`", "the text of a query", text);
     if (typeof run !== "function") throw argumentError("`define`", "a function", run);
+    checkSeconds("`define`", "seconds", seconds);
     this.#statements.set(flat(text), { run, seconds });
   }
 
   /** Puts rows into a table, committed. @param key - the column that tells them apart */
   fill(table: string, key: string, rows: readonly FakeRow[]): void {
+    for (const name of [table, key])
+      if (typeof name !== "string")
+        throw argumentError("`fill`", "a table and the name of a column", name);
+    if (!Array.isArray(rows) || rows.some((row) => typeof row !== "object" || row === null))
+      throw argumentError("`fill`", "an array of rows", rows);
     const transaction = new FakeTransaction(this.#store, "read committed");
     transaction.run((view) => {
       for (const row of rows) view.set(table, row[key], row);
@@ -111,6 +118,8 @@ export class FakeServer {
 
   /** A database on this server. */
   database(options: DatabaseOptions = {}): Database {
+    checkOptions("`database`", options, DATABASE);
+    checkDatabase("`database`", options);
     return new Database(this.driver, options);
   }
 
@@ -146,7 +155,7 @@ type Done = (error: unknown, answers: readonly Answer[]) => void;
 class FakeConnection implements DriverConnection {
   readonly label: string;
   readonly joins = true;
-  readonly reset = undefined;
+  readonly reset = "reset all";
   status: Status = "idle";
   lost: Error | undefined = undefined;
   onLost: ((reason: Error) => void) | undefined = undefined;
@@ -156,6 +165,8 @@ class FakeConnection implements DriverConnection {
   readonly #surroundings: Surroundings;
   readonly #channels: Set<string> = new Set();
   readonly #cursors: Map<string, FakeRow[]> = new Map();
+  /** What was set in this session. */
+  readonly #settings: Map<string, string> = new Map();
   #transaction: FakeTransaction | undefined = undefined;
   /** Set when a cancel arrives while a statement runs. */
   #stop: Event | undefined = undefined;
@@ -179,6 +190,10 @@ class FakeConnection implements DriverConnection {
     this.#work = createTask(() => this.#serve(request, before), {
       name: `the server, for ${this.label}`,
     });
+  }
+
+  get isTouched(): boolean {
+    return this.#settings.size > 0;
   }
 
   cancel(): Promise<void> {
@@ -306,7 +321,7 @@ class FakeConnection implements DriverConnection {
   }
 
   async #statement({ text, values }: Statement): Promise<readonly FakeRow[] | number | undefined> {
-    const known = flat(text) === "select 1" ? PING : this.#surroundings.known(text);
+    const known = this.#surroundings.known(text) ?? this.#ownStatement(flat(text));
     if (known === undefined)
       throw new FakeRefusal("42601", `no function is defined for ${JSON.stringify(flat(text))}`);
     if (this.status === "failed")
@@ -332,6 +347,19 @@ class FakeConnection implements DriverConnection {
     } finally {
       if (implicit) this.#transaction = undefined;
     }
+  }
+
+  #ownStatement(text: string): Known | undefined {
+    if (text === "select 1") return PING;
+    const [command, name = "", , value = ""] = text.split(" ");
+    if (command === "show")
+      return { run: () => [{ [name]: this.#settings.get(name) ?? "default" }], seconds: 0 };
+    if (command !== "set") return undefined;
+    const set = (): number => {
+      this.#settings.set(name, value);
+      return 0;
+    };
+    return { run: set, seconds: 0 };
   }
 
   async #untilEnded(waiting: FakeTransaction, holder: FakeTransaction): Promise<void> {
@@ -367,7 +395,8 @@ class FakeConnection implements DriverConnection {
     else if (command === "rollback") {
       this.#transaction?.rollBackTo(mark);
       this.status = "transaction";
-    } else if (command === "listen") this.#channels.add(mark.slice(1, -1));
+    } else if (text === "reset all") this.#settings.clear();
+    else if (command === "listen") this.#channels.add(mark.slice(1, -1));
     return { ...answerOf([]), command: command.toUpperCase() };
   }
 

@@ -10,7 +10,7 @@ import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { checkOptions, checkSeconds, type Names } from "../options.ts";
+import { argumentError, checkOptions, checkSeconds, checkTable, type Names } from "../options.ts";
 
 /** What `startPostgres` takes. */
 export interface PostgresServerOptions {
@@ -52,6 +52,10 @@ function findProgram(name: string): string | undefined {
 export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {
   checkOptions("`startPostgres`", options, KNOWN);
   checkSeconds("`startPostgres`", "patience", options.patience);
+  checkTable("`startPostgres`", "settings", options.settings);
+  const { auth = "trust" } = options;
+  if (!["trust", "scram-sha-256"].includes(auth))
+    throw argumentError("`startPostgres`", '`auth` to be "trust" or "scram-sha-256"', auth);
   const folder = mkdtempSync(join(tmpdir(), "asyncio-ts-db-"));
   const guard = new Guard(folder);
   const user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};

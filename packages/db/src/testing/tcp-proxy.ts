@@ -4,6 +4,7 @@
  */
 
 import { createConnection, createServer, type Server, type Socket } from "node:net";
+import { argumentError } from "../options.ts";
 
 /** A running proxy. `stop` ends it, and all connections. */
 export class TcpProxy implements AsyncDisposable {
@@ -87,6 +88,8 @@ export class TcpProxy implements AsyncDisposable {
 
 /** Starts a proxy in front of a port of 127.0.0.1. */
 export async function startProxy(port: number): Promise<TcpProxy> {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw argumentError("`startProxy`", "the port of a server", port);
   const pairs = new Set<readonly [Socket, Socket]>();
   const rules = { refuses: false, isSilent: false };
   let accepted = 0;

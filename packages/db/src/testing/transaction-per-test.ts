@@ -10,7 +10,7 @@ import type { Answer, Dialect, Driver, DriverConnection, Request, Status } from 
 import { ConnectionLostError } from "../errors.ts";
 import { argumentError, checkBody } from "../options.ts";
 import type { Session } from "../session.ts";
-import { rollBack } from "../transaction.ts";
+import { rollBack } from "../transaction-run.ts";
 
 const MARK = "asyncio_test";
 const SAVEPOINT = `savepoint ${MARK}`;
