@@ -49,19 +49,23 @@ const UNHEARD_SECONDS = 0.01;
 
 /** What shells add to the number of the signal that ended a process. */
 const SIGNAL_EXIT_BASE = 128;
-const SIGNAL_NUMBERS: Record<SignalName, number> = {
+/** Numbers differ between systems, and not every system has all of them. */
+const exitCodeOf = (name: SignalName): number =>
+  SIGNAL_EXIT_BASE + process.getBuiltinModule("node:os").constants.signals[name];
+
+const KNOWN: Record<SignalName, 1> = {
   SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGUSR1: 10,
-  SIGUSR2: 12,
-  SIGPIPE: 13,
-  SIGALRM: 14,
-  SIGTERM: 15,
-  SIGCONT: 18,
-  SIGTSTP: 20,
-  SIGBREAK: 21,
-  SIGWINCH: 28,
+  SIGINT: 1,
+  SIGQUIT: 1,
+  SIGUSR1: 1,
+  SIGUSR2: 1,
+  SIGPIPE: 1,
+  SIGALRM: 1,
+  SIGTERM: 1,
+  SIGCONT: 1,
+  SIGTSTP: 1,
+  SIGBREAK: 1,
+  SIGWINCH: 1,
 };
 
 /**
@@ -69,15 +73,14 @@ const SIGNAL_NUMBERS: Record<SignalName, number> = {
  * names the argument.
  */
 export function checkSignalNames(api: string, expected: string, names: unknown): void {
-  const all = Array.isArray(names) ? names : [names];
-  const wrong = all.find(
-    (name) => typeof name !== "string" || !Object.hasOwn(SIGNAL_NUMBERS, name),
-  );
-  if (wrong === undefined && Array.isArray(names)) return;
-  const known = Object.keys(SIGNAL_NUMBERS).join(", ");
+  const all: unknown[] = Array.isArray(names) ? names : [names];
+  const place = all.findIndex((name) => typeof name !== "string" || !Object.hasOwn(KNOWN, name));
+  if (place === -1 && Array.isArray(names)) return;
+  const wrong = place === -1 ? names : all[place];
+  const known = Object.keys(KNOWN).join(", ");
   const cure =
     wrong === "SIGKILL" || wrong === "SIGSTOP" ? advice("No process can catch that one") : "";
-  throw argumentError(api, `${expected} of ${known}`, wrong ?? names, cure);
+  throw argumentError(api, `${expected} of ${known}`, wrong, cure);
 }
 
 /** A signal that came. */
@@ -298,7 +301,7 @@ function isSameAgain(first: Ending, name: SignalName): boolean {
  * keep it from ending the process.
  */
 function endBy(name: SignalName): void {
-  if (isOfProgram(name)) process.exit(SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[name]);
+  if (isOfProgram(name)) process.exit(exitCodeOf(name));
   die(name);
 }
 
@@ -310,7 +313,7 @@ function die(name: SignalName): void {
   killDependents();
   // Else it would be caught. One by one: Deno forgets its own part of a listener in no other way.
   for (const listener of process.listeners(name)) process.off(name, listener);
-  process.exitCode = SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[name];
+  process.exitCode = exitCodeOf(name);
   process.kill(process.pid, name);
   // Where a process cannot kill itself by that signal, the code has to do.
   realHost.setTimer(realHost.now() + 0.1, () => process.exit());
