@@ -474,7 +474,7 @@ suite("an option of another kind is refused alike everywhere", () => {
         for (const value of noneOf[kind] ?? assert.fail()) {
           const error = await refusal(call, { ...base[name], [option]: value }, isOperation);
 
-          const expected = ` expects \`${option}\` to be of type ${kind}, got `;
+          const expected = ` expects \`${option}\` of type ${kind}, got `;
           assert.ok(error.message.includes(expected), error.message);
         }
       });
@@ -502,7 +502,7 @@ suite("an option of another kind is refused alike everywhere", () => {
     for (const loop of [5, null, {}]) {
       const error = await refusal(() => new asyncio.Future({ loop } as never), undefined, false);
 
-      assert.match(error.message, /`loop` to be of type EventLoop, got /);
+      assert.match(error.message, /`loop` of type EventLoop, got /);
     }
   });
 
@@ -515,7 +515,7 @@ suite("an option of another kind is refused alike everywhere", () => {
 
     const error = await refusal(() => new asyncio.Lock(options), undefined, false);
 
-    assert.equal(error.message, "`new Lock` expects `name` to be of type string, got 5");
+    assert.equal(error.message, "`new Lock` expects `name` of type string, got 5");
   });
 });
 

@@ -21,7 +21,7 @@ export function complaintAbout(options: unknown, names: AnyNames, cure?: Advice)
       const value = (options as Readonly<Record<string, unknown>>)[name];
       if (kind === 1 || isOf(kind, value)) isKnown = true;
       else if (typeof kind === "string")
-        return `expects \`${name}\` to be of type ${kind}, got ${render(value)}${adviceFor(value, {})}`;
+        return `expects \`${name}\` of type ${kind}, got ${render(value)}${adviceFor(value, {})}`;
       else if (Object.hasOwn(options, name))
         return `has no option \`${name}\`${adviceOnName(name, Object.keys(names))}`;
     }
@@ -36,9 +36,9 @@ function isOf(kind: unknown, value: unknown): boolean {
   if (value === undefined) return typeof kind === "string";
   if (kind === "Context") return value instanceof Context;
   if (kind === "AbortSignal") return "aborted" in Object(value);
-  return typeof value === kind || (kind === "EventLoop" && "callSoon" in Object(value));
+  if (kind === "EventLoop") return "callSoon" in Object(value);
+  return typeof value === kind;
 }
-
 /** Whether it was written as `{ ... }`, in any realm. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);

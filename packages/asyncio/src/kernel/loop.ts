@@ -158,7 +158,7 @@ export class EventLoop {
   /** Reports to `handler`; undefined: to stderr. A handler that fails is reported itself. */
   setExceptionHandler(handler: ExceptionHandler | undefined): void {
     if (handler !== undefined && typeof handler !== "function")
-      throw argumentError("`loop.setExceptionHandler`", "a function, or undefined", handler);
+      throw argumentError("`loop.setExceptionHandler`", "a function", handler);
     this.#exceptionHandler = handler;
   }
   /** Reports `context`, in the context variables of what has failed: `variables`, or its task's. */

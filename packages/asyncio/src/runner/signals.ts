@@ -47,40 +47,37 @@ const BURST_SECONDS = 0.1;
 /** Seconds without a turn of the host that a run knows of, after which its end waits for one. */
 const UNHEARD_SECONDS = 0.01;
 
-/** What shells add to the number of the signal that ended a process. */
-const SIGNAL_EXIT_BASE = 128;
-/** Numbers differ between systems, and not every system has all of them. */
+/** As shells tell it. Numbers differ between systems, and not every system has all of them. */
 const exitCodeOf = (name: SignalName): number =>
-  SIGNAL_EXIT_BASE + process.getBuiltinModule("node:os").constants.signals[name];
+  128 + process.getBuiltinModule("node:os").constants.signals[name];
 
-const KNOWN: Record<SignalName, 1> = {
-  SIGHUP: 1,
-  SIGINT: 1,
-  SIGQUIT: 1,
-  SIGUSR1: 1,
-  SIGUSR2: 1,
-  SIGPIPE: 1,
-  SIGALRM: 1,
-  SIGTERM: 1,
-  SIGCONT: 1,
-  SIGTSTP: 1,
-  SIGBREAK: 1,
-  SIGWINCH: 1,
-};
+const KNOWN: readonly SignalName[] = [
+  "SIGHUP",
+  "SIGINT",
+  "SIGQUIT",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGPIPE",
+  "SIGALRM",
+  "SIGTERM",
+  "SIGCONT",
+  "SIGTSTP",
+  "SIGBREAK",
+  "SIGWINCH",
+];
 
 /**
  * @throws TypeError unless `names` is an array of signals that a process can listen to; `expected`
  * names the argument.
  */
 export function checkSignalNames(api: string, expected: string, names: unknown): void {
-  const all: unknown[] = Array.isArray(names) ? names : [names];
-  const place = all.findIndex((name) => typeof name !== "string" || !Object.hasOwn(KNOWN, name));
+  const all: SignalName[] = Array.isArray(names) ? names : [names];
+  const place = all.findIndex((name) => !KNOWN.includes(name));
   if (place === -1 && Array.isArray(names)) return;
-  const wrong = place === -1 ? names : all[place];
-  const known = Object.keys(KNOWN).join(", ");
+  const wrong: unknown = all.at(place); // -1: a name alone, without an array
   const cure =
     wrong === "SIGKILL" || wrong === "SIGSTOP" ? advice("No process can catch that one") : "";
-  throw argumentError(api, `${expected} of ${known}`, wrong, cure);
+  throw argumentError(api, `${expected} of ${KNOWN.join(", ")}`, wrong, cure);
 }
 
 /** A signal that came. */

@@ -623,7 +623,7 @@ describe("signals", () => {
         const error = await rejection(open("signal" as never, forever));
 
         assert.ok(error instanceof TypeError);
-        assert.match(error.message, /expects `signal` to be of type AbortSignal, got "signal"$/);
+        assert.match(error.message, /expects `signal` of type AbortSignal, got "signal"$/);
       }),
     );
   }
