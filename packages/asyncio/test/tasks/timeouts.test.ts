@@ -620,7 +620,7 @@ describe("signals", () => {
     test(
       `${name}: what is no signal is a TypeError`,
       virtual(async () => {
-        const error = await rejection(open("signal" as never, forever));
+        const error = await rejection((async () => open("signal" as never, forever))());
 
         assert.ok(error instanceof TypeError);
         assert.match(error.message, /expects `signal` of type AbortSignal, got "signal"$/);
