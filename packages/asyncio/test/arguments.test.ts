@@ -1,5 +1,6 @@
-// Arguments: whatever takes a number refuses one that means nothing, and whatever takes a function
-// refuses a promise, in the same way everywhere. The lists are held against the types of the public
+// Arguments: whatever takes a number refuses one that means nothing, whatever takes a function
+// refuses a promise, and whatever takes a name, a list or a thing refuses what is none, in the same
+// way everywhere. The lists are held against the types of the public
 // doors, so that nothing new can be forgotten: it has to be put into one of them or, with a reason,
 // into `exempt`. Options that are numbers are looked at in options.test.ts.
 
@@ -9,6 +10,7 @@ import * as executors from "../src/executors.ts";
 import * as asyncio from "../src/index.ts";
 import * as patterns from "../src/patterns.ts";
 import * as testing from "../src/testing.ts";
+import * as worker from "../src/worker.ts";
 import { readTypes } from "./public-types.ts";
 
 type Call = (value: never) => unknown;
@@ -23,6 +25,10 @@ const item = patterns.resource(five, () => {});
 const pool = () => new patterns.Pool(item, { max: 1 });
 const spaced = patterns.spaced(1);
 const items = () => patterns.stream([1]);
+const writer = () => asyncio.connectionPair()[0].writer;
+const network = () => new testing.SimulatedNetwork();
+const inline = new executors.InlineExecutor();
+const path = executors.module<typeof import("node:path")>("node:path");
 const inTest = (use: (t: testing.TestContext) => unknown) => testing.runTest(async (t) => use(t));
 const inGroup = (use: (group: asyncio.TaskGroup) => unknown) =>
   asyncio.taskGroup<unknown>(async (group) => use(group as asyncio.TaskGroup), { onError: "bare" });
@@ -202,6 +208,7 @@ const functions: Record<string, Call> = {
   "ParserInput.all(parser)": (parser) => parse((input) => input.all(parser)),
   "startServer(handler)": (handler) => asyncio.startServer(handler, "127.0.0.1", 0),
   "startUnixServer(handler)": (handler) => asyncio.startUnixServer(handler, "/no/such/folder/s"),
+  "EventLoop.setExceptionHandler(handler)": (handler) => loop().setExceptionHandler(handler),
   "EventLoop.callSoon(callback)": (fn) => loop().callSoon(fn),
   "EventLoop.callLater(callback)": (fn) => loop().callLater(1, fn),
   "EventLoop.callAt(callback)": (fn) => loop().callAt(1, fn),
@@ -249,6 +256,100 @@ const functions: Record<string, Call> = {
   "Sequencer.run(body)": (body) => new testing.Sequencer().run(0, body),
 };
 
+/** What takes neither: how it is called, and which of the `wrong` ones it takes after all. */
+const others: Record<string, readonly [call: Call, taken?: "a promise" | "true" | "null"]> = {
+  "signals(names)": [(names) => asyncio.signals(names)],
+  "gather(awaitables)": [(all) => asyncio.gather(all), "a promise"],
+  "asCompleted(work)": [(work) => asyncio.asCompleted(work)],
+  "wait(futures)": [(futures) => asyncio.wait(futures)],
+  "mapConcurrent(items)": [(items) => asyncio.mapConcurrent(items, five, { limit: 1 })],
+  "forEachConcurrent(items)": [(items) => asyncio.forEachConcurrent(items, five, { limit: 1 })],
+  "mapAll(items)": [(items) => asyncio.mapAll(items, five, { limit: 1 })],
+  "select(cases)": [(cases) => asyncio.select(cases)],
+  "race(thunks)": [(thunks) => asyncio.race(thunks)],
+  "staggeredRace(thunks)": [(thunks) => asyncio.staggeredRace(thunks, 1)],
+  "acquiring(target)": [(target) => asyncio.acquiring(target, 1)],
+  "next(source)": [(source) => asyncio.next(source)],
+  "putting(target)": [(target) => asyncio.putting(target, 1 as never)],
+  "new Condition(lock)": [(lock) => new asyncio.Condition(lock)],
+  "new StreamReader(stream)": [(stream) => new asyncio.StreamReader(stream)],
+  "new StreamWriter(stream)": [(stream) => new asyncio.StreamWriter(stream)],
+  "StreamReader.readUntil(separator)": [(separator) => text().readUntil(separator)],
+  "ParserInput.readUntil(separator)": [(one) => parse((input) => input.readUntil(one))],
+  "StreamWriter.write(bytes)": [(bytes) => writer().write(bytes)],
+  "StreamWriter.writeLines(lines)": [(lines) => writer().writeLines(lines)],
+  "connectionFrom(source)": [(source) => asyncio.connectionFrom(source)],
+  "readerFrom(source)": [(source) => asyncio.readerFrom(source)],
+  "writerFrom(target)": [(target) => asyncio.writerFrom(target)],
+  "toNodeStream(reader)": [(reader) => asyncio.toNodeStream(reader)],
+  "toNodeStream(writer)": [(one) => asyncio.toNodeStream(one as asyncio.StreamWriter)],
+  "toNodeStream(connection)": [(both) => asyncio.toNodeStream(both as asyncio.Connection)],
+  "toWebStream(reader)": [(reader) => asyncio.toWebStream(reader)],
+  "toWebStream(writer)": [(one) => asyncio.toWebStream(one as asyncio.StreamWriter)],
+  "toWebStream(connection)": [(both) => asyncio.toWebStream(both as asyncio.Connection)],
+  "openConnection(host)": [(host) => asyncio.openConnection(host, 1)],
+  "openUnixConnection(path)": [(path) => asyncio.openUnixConnection(path)],
+  "startServer(host)": [(host) => asyncio.startServer(() => {}, host, 0)],
+  "startUnixServer(path)": [(path) => asyncio.startUnixServer(() => {}, path)],
+  "createSubprocessExec(program)": [(program) => asyncio.createSubprocessExec(program, [])],
+  "createSubprocessExec(args)": [(args) => asyncio.createSubprocessExec("true", args)],
+  "createSubprocessShell(command)": [(command) => asyncio.createSubprocessShell(command)],
+  "runProcess(program)": [(program) => asyncio.runProcess(program, [])],
+  "runProcess(args)": [(args) => asyncio.runProcess("true", args)],
+  "new ContextVar(name)": [(name) => new asyncio.ContextVar(name)],
+  "ContextVar.reset(token)": [(token) => new asyncio.ContextVar("v").reset(token)],
+  "EventLoop.setDebug(enabled)": [(enabled) => loop().setDebug(enabled), "true"],
+  "EventLoop.runInExecutor(executor)": [
+    (one) => loop().runInExecutor(one, path.basename, "a"),
+    "null",
+  ],
+  "EventLoop.runInExecutor(fn)": [(fn) => loop().runInExecutor(inline as never, fn)],
+  "requestScope(source)": [(source) => asyncio.requestScope(source, five)],
+  // asyncio-ts/executors, asyncio-ts/worker
+  "module(url)": [(url) => executors.module(url)],
+  "toThread(fn)": [(fn) => executors.toThread(fn)],
+  "Executor.run(fn)": [(fn) => inline.run(fn)],
+  "Executor.submit(fn)": [(fn) => inline.submit(fn)],
+  "Executor.map(fn)": [(fn) => inline.map(fn, [])],
+  "Executor.map(items)": [(items) => inline.map(path.basename, items)],
+  "Executor.stream(fn)": [(fn) => inline.stream(fn)],
+  "sharedContextVar(name)": [(name) => worker.sharedContextVar(name)],
+  "transfer(value)": [(value) => worker.transfer(value, []), "a promise"],
+  "transfer(list)": [(list) => worker.transfer({}, list)],
+  // asyncio-ts/patterns
+  "fallback(thunks)": [(thunks) => patterns.fallback(thunks)],
+  "events(target)": [(target) => patterns.events(target, "x")],
+  "events(emitter)": [(emitter) => patterns.events(emitter as EventTarget, "x")],
+  "events(name)": [(name) => patterns.events(new EventTarget(), name)],
+  "once(target)": [(target) => patterns.once(target, "x")],
+  "once(emitter)": [(emitter) => patterns.once(emitter as EventTarget, "x")],
+  "once(name)": [(name) => patterns.once(new EventTarget(), name)],
+  "Stream.merge(others)": [(other) => items().merge(other)],
+  "ResourceScope.open(resource)": [(one) => patterns.resources((scope) => scope.open(one))],
+  "new Pool(resource)": [(resource) => new patterns.Pool(resource, { max: 1 })],
+  "new Shared(resource)": [(resource) => new patterns.Shared(resource)],
+  "supervise(children)": [(children) => patterns.supervise(children)],
+  "withDeadlineOf(headers)": [(headers) => patterns.withDeadlineOf(headers, five)],
+  // asyncio-ts/testing
+  "SimulatedNetwork.host(name)": [(name) => network().host(name)],
+  "SimulatedNetwork.alias(name)": [(name) => network().alias(name, [])],
+  "SimulatedNetwork.alias(hosts)": [(hosts) => network().alias("name", hosts)],
+  "SimulatedNetwork.partition(a)": [(a) => network().partition(a, "b")],
+  "SimulatedNetwork.partition(b)": [(b) => network().partition("a", b)],
+  "SimulatedNetwork.hold(a)": [(a) => network().hold(a, "b")],
+  "SimulatedNetwork.hold(b)": [(b) => network().hold("a", b)],
+  "SimulatedNetwork.heal(a)": [(a) => network().heal(a, "b")],
+  "SimulatedNetwork.heal(b)": [(b) => network().heal("a", b)],
+  "SimulatedNetwork.reset(a)": [(a) => network().reset(a, "b")],
+  "SimulatedNetwork.reset(b)": [(b) => network().reset("a", b)],
+  "SimulatedNetwork.crash(name)": [(name) => network().crash(name)],
+  "SimulatedNetwork.restart(name)": [(name) => network().restart(name)],
+  "tracked(target)": [(target) => testing.tracked(target), "a promise"],
+  "cell(name)": [(name) => testing.cell(1, name)],
+  "fault(site)": [(site) => testing.fault(site)],
+  "TestContext.note(text)": [(note) => inTest((t) => t.note(note))],
+};
+
 /** What is not looked at, and why: whole names, or the beginnings of some. */
 const exempt: Record<string, string> = {
   "ByteStream.": "for streams of one's own: readers and writers have looked at it",
@@ -259,15 +360,10 @@ const exempt: Record<string, string> = {
   "SimulatedHost.": "a testing tool: the servers that it runs look at it",
   "new Process(": "made by `createSubprocessExec`",
   "new Executor(": "for executors of one's own",
-  "new CircuitOpenError(": "made by a breaker",
-  "new IncompleteReadError(": "made by a reader",
-  "new Lagged(": "made by a broadcast",
-  "new LivelockError(": "made by a run of a test",
   // functions
   "ChildSpec.run(": "what the program writes",
   "ResponseSource.": "an emitter, by its shape",
   "TargetLike.": "an event target, by its shape",
-  "EventLoop.setExceptionHandler(": "one that fails, as this would, is reported",
   "Context.run(": "calls it at once: the engine's own TypeError",
   "shield(": "takes whatever can be awaited",
   "waitFor(work)": "takes a future, too",
@@ -278,7 +374,7 @@ const exempt: Record<string, string> = {
   "ExecutorJob.catch(": "the same",
   "Future.finally(": "the same",
   "Future.removeDoneCallback(": "what was never added is not there",
-  "fault(": "called only where a test injects a failure",
+  "fault(makeError)": "called only where a test injects a failure",
   "park(": "of the low-level door, which looks at nothing",
   "WaitList.": "the same",
   "new Wait(": "the same",
@@ -288,14 +384,61 @@ const exempt: Record<string, string> = {
   "new Job(": "made by a task queue",
   "new Resource(": "made by `resource`",
   "new Receiver(": "made by `channel`",
+  "Context.get(": "as of a map: what is not in it is not there",
+  "Context.has(": "the same",
+  "ContextVar.get(": "takes any value",
+  "TaskGroup.cancel(": "takes any value",
+  "ResourceScope.use(": "takes what can be disposed of, and a promise of nothing is not",
+  "DatagramEndpoint.send(": "needs a socket: datagram.test.ts",
+  "Process.communicate(": "needs a process: process.test.ts",
+  "EventLoop.callExceptionHandler(": "a report, which has to be shown whatever it is",
+  "EventLoop.defaultExceptionHandler(": "the same",
+  "InlineExecutor.": "inherited",
+  "ProcessPoolExecutor.": "inherited",
+  "ThreadPoolExecutor.": "inherited",
+  "ItemStore.": "for queues of one's own",
+  "Operation.": "the same",
+  "Scope.isInside(": "of the low-level door, which looks at nothing",
+  "Schedule.delay(": "what `retry` calls, with a step of its own",
+  "StreamWriter.getExtraInfo(": "any name: one that is not known gives undefined",
+  "Task.setName(": "any name becomes text, as in asyncio",
+  "belongToRun(": "of the low-level door, which looks at nothing",
+  "complete(": "the same",
+  "interruption(": "the same",
+  "refuse(": "the same",
+  "taskPath(": "the same",
+  "watchHeld(": "the same",
+  "DatagramSocket.": "for networks of one's own: `createDatagramEndpoint` has looked at it",
+  "fetch(": "goes to the host, which looks at it",
+  "new Queue(items)": "a store of one's own",
+  "new StreamWriter(reader)": "for `startTls` alone",
+  "new EventLoop(": "for hosts of one's own",
   "new Stream(": "made by `stream`",
+  "new Signals(": "made by `signals`",
+  "new ParserInput(": "made by a reader",
+  "new DatagramEndpoint(": "made by `createDatagramEndpoint`",
+  "new ExecutorJob(": "made by an executor",
+  "new Sender(": "made by `channel`",
+  "new Timeout(": "made by `timeout`",
+  "new Token(": "made by a variable",
+  "new Context(": "made by `copyContext`",
+  "new Cell(": "made by `cell`",
+  "new SimulatedHost(": "made by a network",
+  "new TestContext(": "made by a run of a test",
 };
 
 const found = readTypes();
 
 function listed(names: ReadonlySet<string>): string[] {
   const isExempt = (name: string) => Object.keys(exempt).some((start) => name.startsWith(start));
-  return [...names].filter((name) => !isExempt(name)).sort();
+  return [...names].filter((name) => !isExempt(name) && !isOfError(name)).sort();
+}
+
+/** Of an error: the library makes it, and what it has no use for goes to the host's Error. */
+function isOfError(name: string): boolean {
+  const [, type = ""] = /^new (\w+)/.exec(name) ?? [];
+  const found: unknown = Reflect.get({ ...asyncio, ...executors, ...patterns, ...testing }, type);
+  return typeof found === "function" && found.prototype instanceof Error;
 }
 
 test("whatever takes a number is in the list", () => {
@@ -304,6 +447,10 @@ test("whatever takes a number is in the list", () => {
 
 test("whatever takes a function is in the list", () => {
   assert.deepEqual(listed(found.functions), Object.keys(functions).sort());
+});
+
+test("whatever takes anything else is in the list", () => {
+  assert.deepEqual(listed(found.others), Object.keys(others).sort());
 });
 
 suite("a number that means nothing is refused", () => {
@@ -332,6 +479,41 @@ suite("what is no function is refused", () => {
       }
     });
   }
+});
+
+suite("what is no name, list or thing of that kind is refused", () => {
+  for (const [name, [call, taken]] of Object.entries(others)) {
+    test(name, async () => {
+      const wrong = { 5: 5, null: null, true: true, "a promise": Promise.resolve() };
+      for (const [words, value] of Object.entries(wrong)) {
+        if (words === taken) continue;
+
+        const error = await refusal(call, value);
+
+        assert.match(error.message, / expects .*, got /);
+      }
+    });
+  }
+
+  test("a hole in a list, where every item is looked at", async () => {
+    const holes: [] = new Array(1) as [];
+    for (const call of [
+      () => asyncio.signals(holes),
+      () => asyncio.gather(holes),
+      () => asyncio.wait(holes),
+      () => asyncio.race(holes),
+      () => asyncio.asCompleted(holes),
+      () => writer().writeLines(holes),
+      () => asyncio.runProcess("true", holes),
+      () => patterns.supervise(holes),
+      () => network().alias("name", holes),
+      () => testing.explore(five, { strategy: holes }),
+    ]) {
+      const error = await refusal(call as Call, undefined);
+
+      assert.match(error.message, /, got undefined/);
+    }
+  });
 });
 
 async function refusal(call: Call, value: unknown): Promise<Error> {

@@ -305,6 +305,7 @@ const kinds: Record<string, readonly number[]> = {
   "a byte count": [-1],
   seconds: [],
   "seconds, not below 0": [-1],
+  "finite seconds, not below 0": [-1, Number.POSITIVE_INFINITY],
   "an amount": [-1, 0, Number.POSITIVE_INFINITY],
   "a share": [-1, 1.5],
   "a whole number": [1.5, Number.POSITIVE_INFINITY],
@@ -343,6 +344,8 @@ const numbers: Record<string, keyof typeof kinds> = {
   min: "a count, or 0",
   minWorkers: "a count, or 0",
   "new TaskQueue.limit": "a count, or 0",
+  interleave: "a count, or 0",
+  loss: "a share",
   ratio: "a share",
   seed: "a whole number",
   factor: "an amount",
@@ -354,9 +357,11 @@ const numbers: Record<string, keyof typeof kinds> = {
   deadline: "seconds",
   delay: "seconds",
   grace: "seconds",
+  happyEyeballsDelay: "seconds",
   idle: "seconds",
   killDelay: "seconds",
   lifetime: "seconds",
+  latency: "finite seconds, not below 0",
   priority: "seconds",
   releaseDelay: "seconds",
   reset: "seconds",
@@ -375,17 +380,13 @@ const exempt: Record<string, string> = {
   stdin: "a descriptor among words: a TypeError that names all of them",
   stdout: "a descriptor among words: a TypeError that names all of them",
   stderr: "a descriptor among words: a TypeError that names all of them",
-  explored: "as `explore`, when it is called",
-  openConnection: "looked at once it is connected",
-  openUnixConnection: "looked at once it is connected",
+  "openConnection.port": "the one that is given beside the options counts",
   "startServer.port": "the one that is given beside the options counts",
   "Server.serveForever": "needs a server that listens",
   "StreamReader.lines": "looked at by the first read",
   "StreamWriter.startTls": "needs a socket",
   "new StreamWriter": "needs a stream",
-  memoryStreamPair: "a testing tool that takes what it is given",
   "SimulatedHost.listen": "called by `startServer`, which has looked at it",
-  "new SimulatedNetwork": "a testing tool: seconds may be a range",
 };
 
 /** What is needed beside the option that is looked at. */
@@ -407,7 +408,7 @@ suite("an option that is no number, or an impossible one, is refused alike every
       test(`${name}: ${option}`, async () => {
         const { isOperation } = found.get(name) ?? assert.fail();
         const wrong = kinds[numbers[key] ?? assert.fail(`what is ${key}?`)] ?? [];
-        for (const value of [Number.NaN, "5", Promise.resolve(5), ...wrong]) {
+        for (const value of [Number.NaN, "5", null, Promise.resolve(5), ...wrong]) {
           const options = { ...base[name], [option]: value };
 
           const error = await refusal(call, options, isOperation, Error);
@@ -446,6 +447,76 @@ suite("an option that is no function is refused alike everywhere", () => {
       });
     }
   }
+});
+
+/** Of each kind that `checkOptions` knows, what is none. */
+const noneOf: Record<string, readonly unknown[]> = {
+  string: [5, null, {}, Promise.resolve("text")],
+  boolean: ["false", 0, null, Promise.resolve(true)],
+  AbortSignal: [5, null, "signal", new AbortController()],
+  Context: [5, null, new Map(), Promise.resolve()],
+};
+
+/** Options that are looked at elsewhere, and what takes them; and why. */
+const exemptKinds: Record<string, string> = {
+  "openConnection.host": "where it is among the options, so is the port: arguments.test.ts",
+  "createTask.name": "any name becomes text, as in asyncio",
+  "TaskGroup.createTask.name": "the same",
+  "TaskGroup.start.name": "the same",
+};
+
+suite("an option of another kind is refused alike everywhere", () => {
+  for (const [name, call] of Object.entries(calls)) {
+    for (const [option, kind] of Object.entries(found.get(name)?.kinds ?? {})) {
+      if (`${name}.${option}` in exemptKinds) continue;
+      test(`${name}: ${option}`, async () => {
+        const { isOperation } = found.get(name) ?? assert.fail();
+        for (const value of noneOf[kind] ?? assert.fail()) {
+          const error = await refusal(call, { ...base[name], [option]: value }, isOperation);
+
+          const expected = ` expects \`${option}\` of type ${kind}, got `;
+          assert.ok(error.message.includes(expected), error.message);
+        }
+      });
+    }
+  }
+
+  const lists: [string, Call, readonly unknown[]][] = [
+    ["names", calls.connectionPair as Call, ["ab", ["a"], ["a", 5], new Array(2), null]],
+    ["names", calls.memoryStreamPair as Call, ["ab", ["a"], ["a", 5], new Array(2), null]],
+    ["latency", calls["new SimulatedNetwork"] as Call, [[], [1], [2, 1], [0, Number.NaN], "1", {}]],
+    ["env", calls["new ThreadPoolExecutor"] as Call, ["A=1", 5, null, Promise.resolve({})]],
+    ["env", calls.createSubprocessExec as Call, ["A=1", [], null, Promise.resolve({})]],
+    ["execArgv", calls["new ProcessPoolExecutor"] as Call, ["--flag", [5], new Array(1), null]],
+  ];
+  for (const [option, call, wrong] of lists)
+    test(`${option} of ${Object.keys(calls).find((name) => calls[name] === call)}`, async () => {
+      for (const value of wrong) {
+        const error = await refusal(call, { [option]: value }, false, Error);
+
+        assert.match(error.message, new RegExp(` expects \`${option}\` .*, got `));
+      }
+    });
+
+  test("the option of a future, a loop", async () => {
+    for (const loop of [5, null, {}]) {
+      const error = await refusal(() => new asyncio.Future({ loop } as never), undefined, false);
+
+      assert.match(error.message, /`loop` of type EventLoop, got /);
+    }
+  });
+
+  test("what an accessor gives, if it is the object's own", async () => {
+    const options = {
+      get name(): string {
+        return 5 as never;
+      },
+    };
+
+    const error = await refusal(() => new asyncio.Lock(options), undefined, false);
+
+    assert.equal(error.message, "`new Lock` expects `name` of type string, got 5");
+  });
 });
 
 suite("the words say how to write it", () => {

@@ -25,6 +25,8 @@ export interface Taker {
   readonly numbers: string[];
   /** Those of them that are functions. */
   readonly functions: string[];
+  /** What they are of the kinds that `checkOptions` knows, by their names. */
+  readonly kinds: Record<string, string>;
   /** Whether it returns a promise. */
   readonly isOperation: boolean;
 }
@@ -36,7 +38,19 @@ export interface PublicTypes {
   /** Parameters, as "sleep(delay)", and properties that can be set, as "Pool.max". */
   readonly numbers: Set<string>;
   readonly functions: Set<string>;
+  /** Parameters of any other type that not every value is of. */
+  readonly others: Set<string>;
 }
+
+/** The types of options that `checkOptions` looks at, and how they are written. */
+const kinds: Record<string, string> = {
+  string: "string",
+  boolean: "boolean",
+  true: "boolean",
+  false: "boolean",
+  AbortSignal: "AbortSignal",
+  Context: "Context",
+};
 
 export function readTypes(): PublicTypes {
   const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -49,6 +63,7 @@ export function readTypes(): PublicTypes {
   const takers = new Map<string, Taker>();
   const numbers = new Set<string>();
   const functions = new Set<string>();
+  const others = new Set<string>();
   const isFunction = (type: Type): boolean =>
     partsOf(type).some((part) => checker.getSignaturesOfType(part, SignatureKind.Call).length > 0);
 
@@ -64,8 +79,15 @@ export function readTypes(): PublicTypes {
         const shape = checker.getBaseConstraintOfType(declared) ?? declared;
         if (isNumber(shape)) numbers.add(`${name}(${parameter.name})`);
         if (isFunction(shape)) functions.add(`${name}(${parameter.name})`);
+        const isOption = parameter.name === "options" || /Options\b/.test(text);
+        const isAny = /^(unknown|any|\{\}|[A-Z]|(unknown|never)\[\])$/.test(
+          checker.typeToString(shape),
+        );
+        const isOfProgram = /Options\./.test(name); // called by us
+        if (!isNumber(shape) && !isFunction(shape) && !isOption && !isAny && !isOfProgram)
+          others.add(`${name}(${parameter.name})`);
         const isOfHost = text === "ErrorOptions"; // of an error, which goes to the host's Error
-        if (isOfHost || !(parameter.name === "options" || /Options\b/.test(text))) continue;
+        if (isOfHost || !isOption) continue;
         const type = checker.getBaseConstraintOfType(declared) ?? declared;
         const properties = partsOf(type).flatMap((part) => checker.getPropertiesOfType(part));
         const parts = properties.filter((property) =>
@@ -82,6 +104,13 @@ export function readTypes(): PublicTypes {
           functions: namesOf([
             ...(known?.functions ?? []),
             ...properties.filter((one) => isFunction(typeOf(one))).map((one) => one.name),
+          ]),
+          kinds: Object.fromEntries([
+            ...Object.entries(known?.kinds ?? {}),
+            ...properties.flatMap((one) => {
+              const kind = kinds[checker.typeToString(typeOf(one))];
+              return kind === undefined ? [] : [[one.name, kind] as const];
+            }),
           ]),
           parts: namesOf([...(known?.parts ?? []), ...parts.map((one) => one.name)]),
           isOperation: result !== undefined && /^Promise</.test(checker.typeToString(result)),
@@ -113,7 +142,7 @@ export function readTypes(): PublicTypes {
       }
     }
   }
-  return { takers, numbers, functions };
+  return { takers, numbers, functions, others };
 }
 
 /** Whether a type allows any number. */

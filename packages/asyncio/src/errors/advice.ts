@@ -14,10 +14,10 @@ const BARE: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** For what was given instead of an object of options. */
-export function adviceFor(found: unknown, names: Readonly<Record<string, 1>>): Advice {
+export function adviceFor(found: unknown, names: object): Advice {
   const isSignal = typeof found === "object" && found !== null && "throwIfAborted" in found;
   const kind = isSignal ? "signal" : typeof found;
-  const name = BARE[kind]?.find((candidate) => names[candidate] === 1);
+  const name = BARE[kind]?.find((candidate) => candidate in names);
   if (name !== undefined) return `. Write \`{ ${name}${isSignal ? "" : `: ${render(found)}`} }\``;
   if (isThenable(found)) return ". Await it first";
   return found === null ? ". Leave it out, or pass undefined" : "";

@@ -5,7 +5,7 @@
  * A registered symbol decides `instanceof`: so it works with two copies of the package.
  */
 
-import type { Advice } from "./advice.ts";
+import { type Advice, adviceFor } from "./advice.ts";
 import { type AnyNames, complaintAbout } from "./options.ts";
 import { attempt, isThenable, render, renderReason } from "./render.ts";
 
@@ -134,22 +134,18 @@ export function argumentError(
   found: unknown,
   cure: Advice = "",
 ): TypeError {
-  return withCode(new TypeError(argumentMessage(api, expected, found) + cure));
+  return withCode(new TypeError(`${api} expects ${expected}, got ${render(found)}${cure}`));
 }
 /** An argument of the right type and an impossible value. */
 export function rangeError(api: string, expected: string, found: unknown): RangeError {
-  return withCode(new RangeError(argumentMessage(api, expected, found)));
-}
-function argumentMessage(api: string, expected: string, found: unknown): string {
-  return `${api} expects ${expected}, got ${render(found)}`;
+  return withCode(new RangeError(argumentError(api, expected, found).message));
 }
 function withCode<E extends Error>(error: E): E {
   return Object.assign(error, { code: "ERR_ASYNCIO_INVALID_ARGUMENT" });
 }
 /** Throws unless `options` is undefined, or an object that has no other options than `names`. */
 export function checkOptions(api: string, options: unknown, names: AnyNames, cure?: Advice): void {
-  if (options === undefined) return;
-  const complaint = complaintAbout(options, names, cure);
+  const complaint = options === undefined ? "" : complaintAbout(options, names, cure);
   if (complaint !== "") throw withCode(new TypeError(`${api} ${complaint}`));
 }
 
@@ -164,6 +160,10 @@ export function checkCoroutine(api: string, coroutine: unknown): void {
   throw argumentError(api, "a function that returns a promise", coroutine, isPromise ? cure : "");
 }
 
+/** Throws unless `value` is a string. */
+export function checkText(api: string, what: string, value: unknown): asserts value is string {
+  if (typeof value !== "string") throw argumentError(api, what, value, adviceFor(value, {}));
+}
 /** Throws unless `value` is a number that is not NaN. */
 export function checkSeconds(api: string, what: string, value: unknown): asserts value is number {
   if (typeof value !== "number") throw argumentError(api, what, value);

@@ -1,21 +1,27 @@
-/** Options objects: whether all that is in one is known, and what to say where it is not. */
+/** Options objects: whether all that is in one is known, and of its kind. */
 
+import { Context } from "../structures/context-values.ts";
 import { type Advice, adviceFor, adviceOnName } from "./advice.ts";
 import { render } from "./render.ts";
 
-/** The names of the options `O`. A list that lacks one, or has one too many, does not compile. */
-export type Names<O> = Readonly<Record<keyof O, 1>>;
-export type AnyNames = Readonly<Record<string, 1>>;
-
-/**
- * What is wrong with `options`, in words that follow the name of the call; "" if nothing is.
- * Looks at names and not at values, so no code of the program runs.
- */
+type Kinds = { string: string; boolean: boolean; Context: Context; AbortSignal: AbortSignal };
+type Fit<V, K> = [V, K] extends [K | undefined, V] ? true : false;
+type KindOf<V> = { [K in keyof Kinds]: Fit<V, Kinds[K]> extends true ? K : never }[keyof Kinds];
+/** The kinds of the options `O`; 1: the call looks at it. A list that differs does not compile. */
+export type Names<O> = {
+  readonly [K in keyof O]-?: [KindOf<O[K]>] extends [never] ? 1 : KindOf<O[K]>;
+};
+export type AnyNames = Readonly<Record<string, keyof Kinds | "EventLoop" | 1>>;
+/** What is wrong with `options`, in words that follow the name of the call; "" if nothing is. */
 export function complaintAbout(options: unknown, names: AnyNames, cure?: Advice): string {
   if (typeof options === "object" && options !== null && !Array.isArray(options)) {
     let isKnown = false;
     for (const name in options) {
-      if (names[name] === 1) isKnown = true;
+      const kind: unknown = names[name]; // a function, if it is one of every object: `toString`
+      const value = (options as Readonly<Record<string, unknown>>)[name];
+      if (kind === 1 || isOf(kind, value)) isKnown = true;
+      else if (typeof kind === "string")
+        return `expects \`${name}\` of type ${kind}, got ${render(value)}${adviceFor(value, {})}`;
       else if (Object.hasOwn(options, name))
         return `has no option \`${name}\`${adviceOnName(name, Object.keys(names))}`;
     }
@@ -25,7 +31,14 @@ export function complaintAbout(options: unknown, names: AnyNames, cure?: Advice)
   }
   return `expects an object of options, got ${render(options)}${cure ?? adviceFor(options, names)}`;
 }
-
+// A signal may be of another realm, and a loop is of a row above this one.
+function isOf(kind: unknown, value: unknown): boolean {
+  if (value === undefined) return typeof kind === "string";
+  if (kind === "Context") return value instanceof Context;
+  if (kind === "AbortSignal") return "aborted" in Object(value);
+  if (kind === "EventLoop") return "callSoon" in Object(value);
+  return typeof value === kind;
+}
 /** Whether it was written as `{ ... }`, in any realm. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);

@@ -13,7 +13,7 @@ export interface CallbackOptions {
    */
   readonly sync?: boolean | undefined;
 }
-const KNOWN: Names<CallbackOptions> = { sync: 1 };
+const KNOWN: Names<CallbackOptions> = { sync: "boolean" };
 
 /**
  * `fn` as an argument for a job: the worker gets a function that calls `fn` here, with copies of

@@ -1,6 +1,6 @@
 /** Context variables whose values go along with a job. They are known by name on both sides. */
 
-import { argumentError, InvalidStateError } from "../errors/errors.ts";
+import { checkText, InvalidStateError } from "../errors/errors.ts";
 import { currentContext } from "../kernel/context.ts";
 import type { Context } from "../structures/context-values.ts";
 import { ContextVar } from "../tasks/context-var.ts";
@@ -20,7 +20,7 @@ const shared: Map<string, ContextVar<unknown>> = new Map();
  * assert.equal(trace.get(), "none");
  */
 export function sharedContextVar<T>(name: string, options?: { default: T }): ContextVar<T> {
-  if (typeof name !== "string") throw argumentError("`sharedContextVar`", "a name", name);
+  checkText("`sharedContextVar`", "a name", name);
   if (shared.has(name))
     throw new InvalidStateError(
       `\`sharedContextVar\` was called twice with the name ${JSON.stringify(name)}: values could not be told apart in a worker`,

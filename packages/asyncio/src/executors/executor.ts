@@ -24,7 +24,7 @@ export interface ExecutorMapOptions {
   /** Results in the order of the items; if false, as they come. @default true */
   readonly ordered?: boolean | undefined;
 }
-const MAP: Names<ExecutorMapOptions> = { limit: 1, ordered: 1 };
+const MAP: Names<ExecutorMapOptions> = { limit: 1, ordered: "boolean" };
 
 /** Options of `executor.shutdown`. */
 export interface ExecutorShutdownOptions {
@@ -33,7 +33,7 @@ export interface ExecutorShutdownOptions {
   /** Cancels the jobs that have not begun. @default false */
   readonly cancelFutures?: boolean | undefined;
 }
-const SHUTDOWN: Names<ExecutorShutdownOptions> = { wait: 1, cancelFutures: 1 };
+const SHUTDOWN: Names<ExecutorShutdownOptions> = { wait: "boolean", cancelFutures: "boolean" };
 
 /** What `executor.stats` tells. Times are in seconds. */
 export interface ExecutorStats {

@@ -29,7 +29,7 @@ export interface InlineOptions {
   /** How many jobs run at a time, at most. @default 1 */
   readonly maxWorkers?: number | undefined;
 }
-const KNOWN: Names<InlineOptions> = { name: 1, maxWorkers: 1 };
+const KNOWN: Names<InlineOptions> = { name: "string", maxWorkers: 1 };
 
 type AnyCall = (...args: readonly unknown[]) => unknown;
 
@@ -65,7 +65,7 @@ export class InlineExecutor extends Executor {
   constructor(options?: InlineOptions) {
     const api = "`new InlineExecutor`";
     checkOptions(api, options, KNOWN);
-    const maxWorkers = options?.maxWorkers ?? 1;
+    const { maxWorkers = 1 } = options ?? {};
     checkCount(api, "`maxWorkers`", maxWorkers);
     super("inline", options?.name, maxWorkers, Number.POSITIVE_INFINITY);
   }

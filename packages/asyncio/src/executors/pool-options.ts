@@ -8,7 +8,7 @@ import {
   rangeError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { render } from "../errors/render.ts";
+import { isThenable, render } from "../errors/render.ts";
 import type { WorkerSetup } from "./protocol.ts";
 import { addressOf, checkedFunction, type Sendable } from "./sendable.ts";
 
@@ -41,7 +41,7 @@ export interface ExecutorOptions {
   readonly execArgv?: readonly string[] | undefined;
 }
 const KNOWN: Names<ExecutorOptions> = {
-  name: 1,
+  name: "string",
   maxWorkers: 1,
   minWorkers: 1,
   idle: 1,
@@ -76,12 +76,16 @@ export function checkedPoolOptions(
   const { name, idle = 60, initializer, warm = [], env, execArgv } = options ?? {};
   checkSeconds(api, "`idle` in seconds", idle);
   if (!Array.isArray(warm)) throw argumentError(api, "`warm` as an array of modules", warm);
+  if (execArgv !== undefined && !(Array.isArray(execArgv) && [...execArgv].every(isText)))
+    throw argumentError(api, "`execArgv` as an array of strings", execArgv);
+  if (env !== undefined && (typeof env !== "object" || env === null || isThenable(env)))
+    throw argumentError(api, "`env` as an object of strings", env);
   const count = (
     key: "maxWorkers" | "minWorkers" | "maxQueue" | "maxTasksPerWorker" | "maxMemoryMb",
     fallback: number,
     least: number,
   ): number => {
-    const value = options?.[key] ?? fallback;
+    const { [key]: value = fallback } = options ?? {};
     checkCount(api, `\`${key}\``, value, least);
     return value;
   };
@@ -94,7 +98,7 @@ export function checkedPoolOptions(
       ? undefined
       : checkedFunction(`\`initializer\` of ${api}`, initializer);
   return {
-    name: name === undefined ? undefined : String(name),
+    name,
     maxWorkers,
     minWorkers,
     idle,
@@ -109,6 +113,8 @@ export function checkedPoolOptions(
     },
   };
 }
+
+const isText = (value: unknown): boolean => typeof value === "string";
 
 function notAModule(api: string, found: unknown): never {
   throw argumentError(api, "`warm` with what `module` gives", found, `. It got ${render(found)}`);

@@ -40,7 +40,7 @@ const KNOWN: Names<CallOptions> = {
   transfer: 1,
   stop: 1,
   stopDelay: 1,
-  idempotent: 1,
+  idempotent: "boolean",
   attempts: 1,
 };
 
@@ -99,10 +99,8 @@ function settingsOf(before: CallSettings, options: CallOptions): CallSettings {
   const api = "`with`";
   if (options === undefined) throw argumentError(api, "an object of options", options);
   checkOptions(api, options, KNOWN);
-  const transfer = options.transfer ?? before.transfer;
-  const stop = options.stop ?? before.stop;
-  const stopDelay = options.stopDelay ?? before.stopDelay;
-  const wanted = options.attempts ?? (options.idempotent === true ? 3 : before.attempts);
+  const { transfer = before.transfer, stop = before.stop, stopDelay = before.stopDelay } = options;
+  const { attempts: wanted = options.idempotent === true ? 3 : before.attempts } = options;
   const attempts = options.idempotent === false ? 1 : wanted;
   if (!Array.isArray(transfer)) throw argumentError(api, "`transfer` as an array", transfer);
   if (!["keep", "replace", "wait"].includes(stop))

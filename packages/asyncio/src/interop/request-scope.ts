@@ -26,7 +26,7 @@ import type { Scope } from "../kernel/scope.ts";
 import { dropSettlers, ignore, keepSettlers, latest, type Settle } from "../kernel/settlers.ts";
 import { type Coroutine, Task } from "../kernel/task.ts";
 import { runInRoot } from "../ports/context-storage.ts";
-import { Context } from "../structures/context-values.ts";
+import type { Context } from "../structures/context-values.ts";
 import type { Timer } from "../structures/timers.ts";
 import { type RunningRequest, type RunningRequests, requestsOn } from "./running-requests.ts";
 
@@ -74,7 +74,7 @@ export interface RequestScopeOptions {
   readonly context?: Context | undefined;
 }
 
-const KNOWN: Names<RequestScopeOptions> = { name: 1, drain: 1, context: 1 };
+const KNOWN: Names<RequestScopeOptions> = { name: "string", drain: 1, context: "Context" };
 const DEFAULT_DRAIN = 10;
 const api = "`requestScope`";
 
@@ -303,11 +303,9 @@ function nameOf(source: RequestSource): string | undefined {
 
 function checkRequestOptions(options: RequestScopeOptions): void {
   checkOptions(api, options, KNOWN);
-  const { drain, context } = options;
+  const { drain } = options;
   if (drain !== undefined) {
     checkSeconds(api, "`drain` in seconds", drain);
     if (drain < 0) throw rangeError(api, "`drain` of 0 seconds or more", drain);
   }
-  if (context !== undefined && !(context instanceof Context))
-    throw argumentError(api, "`context` to be a Context", context);
 }

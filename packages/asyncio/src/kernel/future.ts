@@ -78,7 +78,7 @@ export class Future<T> extends Promise<T> {
     super(keepSettlers);
     if (new.target === Future && options !== undefined) {
       const cure = advice("`setResult` settles it, and an executor is for `new Promise`");
-      checkOptions("`new Future`", options, { loop: 1 }, cure);
+      checkOptions("`new Future`", options, { loop: "EventLoop" }, cure);
     }
     this.#resolve = latest.resolve;
     dropSettlers();
@@ -133,7 +133,7 @@ export class Future<T> extends Promise<T> {
   }
   /** Calls `callback(this)` in a later iteration once it is done, in the order of registration. */
   addDoneCallback(callback: (future: this) => void, options?: { context?: Context }): void {
-    checkOptions("`addDoneCallback`", options, { context: 1 });
+    checkOptions("`addDoneCallback`", options, { context: "Context" });
     const call = callback as (future: never) => void;
     const handle = new Handle("`addDoneCallback`", this.#loop, call, [this], options?.context);
     this.listen({ callback, futureDone: () => handle.timerDue() } as FutureListener);

@@ -31,7 +31,7 @@ import type { Scope } from "./scope.ts";
 import { settled } from "./settlers.ts";
 import type { Task } from "./task.ts";
 
-const KNOWN: Names<EventLoopOptions> = { debug: 1, cancelGrace: 1 };
+const KNOWN: Names<EventLoopOptions> = { debug: "boolean", cancelGrace: 1 };
 const BUDGET = 512; // completions between two macrotasks
 const BUDGET_SECONDS = 0.001; // between two macrotasks
 const CLOCK_EVERY = 64; // completions between two looks at the clock: one costs 50 ns
@@ -83,7 +83,7 @@ export class EventLoop {
     checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
     this.host = host;
     this.#hoppedAt = host.now();
-    this.setDebug(Boolean(debug));
+    this.setDebug(debug);
     this.cancelGrace = Math.max(cancelGrace, 0);
   }
   /** Whether debug mode is on. */
@@ -107,23 +107,19 @@ export class EventLoop {
     return this.host.now();
   }
   /** Calls `callback` with `args` after all that is ready now, in a copy of the current context. */
-  callSoon<A extends unknown[]>(callback: (...args: A) => void, ...args: A): Handle {
+  callSoon<A extends unknown[]>(callback: (...a: A) => void, ...args: A): Handle {
     this.checkOpen("`loop.callSoon`");
     const handle = new Handle("`loop.callSoon`", this, callback, args);
     handle.timerDue();
     return handle;
   }
   /** Calls `callback` with `args`, `delay` seconds from now; equal deadlines, in the order set. */
-  callLater<A extends unknown[]>(
-    delay: number,
-    callback: (...args: A) => void,
-    ...args: A
-  ): Handle {
+  callLater<A extends unknown[]>(delay: number, callback: (...a: A) => void, ...args: A): Handle {
     checkSeconds("`loop.callLater`", "a delay in seconds", delay);
     return this.#schedule("`loop.callLater`", this.time() + Math.max(delay, 0), callback, args);
   }
   /** Calls `callback` with `args` at `when`, in seconds on the clock of `time()`. */
-  callAt<A extends unknown[]>(when: number, callback: (...args: A) => void, ...args: A): Handle {
+  callAt<A extends unknown[]>(when: number, callback: (...a: A) => void, ...args: A): Handle {
     checkSeconds("`loop.callAt`", "a time in seconds on the clock of `loop.time()`", when);
     return this.#schedule("`loop.callAt`", when, callback, args);
   }
@@ -161,6 +157,8 @@ export class EventLoop {
   }
   /** Reports to `handler`; undefined: to stderr. A handler that fails is reported itself. */
   setExceptionHandler(handler: ExceptionHandler | undefined): void {
+    if (handler !== undefined && typeof handler !== "function")
+      throw argumentError("`loop.setExceptionHandler`", "a function", handler);
     this.#exceptionHandler = handler;
   }
   /** Reports `context`, in the context variables of what has failed: `variables`, or its task's. */

@@ -12,7 +12,7 @@ import {
   rangeError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { type Connection, connectionOf } from "../streams/connection.ts";
+import { type Connection, checkStreamOptions, connectionOf } from "../streams/connection.ts";
 import {
   type ByteStream,
   type ConnectOptions,
@@ -50,11 +50,15 @@ const KNOWN: Names<ConnectionOptions> = {
   interleave: 1,
   resolver: 1,
   localAddress: 1,
-  noDelay: 1,
-  keepAlive: 1,
+  noDelay: "boolean",
+  keepAlive: "boolean",
   tls: 1,
 };
-const WITH_TARGET: Names<ConnectionTarget & ConnectionOptions> = { ...KNOWN, host: 1, port: 1 };
+const WITH_TARGET: Names<ConnectionTarget & ConnectionOptions> = {
+  ...KNOWN,
+  host: "string",
+  port: 1,
+};
 
 /** What `openUnixConnection` takes. */
 export interface UnixConnectionOptions extends ReaderOptions, WriterOptions {
@@ -118,6 +122,7 @@ export async function openConnection(
   checkPort("`openConnection`", all.port);
   checkLocalAddress("`openConnection`", all.localAddress);
   checkAddressOptions("`openConnection`", all);
+  checkStreamOptions("`openConnection`", all);
   const tls = all.tls === true ? DEFAULT_TLS : all.tls || undefined;
   if (tls !== undefined) checkTlsOptions("`openConnection`", tls, false);
   const stream = await connectToHost(networkHere(), host, all.port, all);
@@ -142,6 +147,7 @@ export async function openUnixConnection(
   const api = "`openUnixConnection`";
   checkUnixPath(api, path);
   checkOptions(api, options, UNIX);
+  checkStreamOptions(api, options);
   const { tls } = options;
   if (tls !== undefined) checkTlsOptions(api, tls, false);
   const stream = await networkHere().connect({ host: "", port: 0, path });

@@ -67,9 +67,9 @@ const KNOWN: Names<DatagramEndpointOptions> = {
   remote: 1,
   family: 1,
   queueSize: 1,
-  broadcast: 1,
-  reuseAddress: 1,
-  reusePort: 1,
+  broadcast: "boolean",
+  reuseAddress: "boolean",
+  reusePort: "boolean",
   receiveBufferSize: 1,
   sendBufferSize: 1,
 };

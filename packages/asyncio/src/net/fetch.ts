@@ -10,7 +10,7 @@
  * of a request that is over, however long its scope lives.
  */
 
-import { advice, CancelledError, InvalidStateError } from "../errors/errors.ts";
+import { advice, CancelledError, checkOptions, InvalidStateError } from "../errors/errors.ts";
 import { isThenable } from "../errors/render.ts";
 import { Aborting } from "../interop/abort-signal.ts";
 import { failureCameLate } from "../interop/late.ts";
@@ -23,6 +23,7 @@ import { readerFrom, type WebReadable } from "../streams/from-foreign.ts";
 import type { StreamReader } from "../streams/reader.ts";
 import { toWebStream } from "../streams/to-foreign.ts";
 import { bindSignal, checkSignal } from "../tasks/abort.ts";
+import { SIGNAL } from "../tasks/timeouts.ts";
 
 type HostFetch = typeof globalThis.fetch;
 type FetchArguments = Parameters<HostFetch>;
@@ -57,7 +58,8 @@ export async function fetch(...[input, init]: FetchArguments): Promise<Response>
   const stop = scope.interruption("fetch");
   if (stop !== undefined) await stop;
   const signal = signalOf(input, init);
-  checkSignal("`fetch`", signal);
+  checkOptions("`fetch`", { signal }, SIGNAL);
+  checkSignal(signal);
   const exchange = new Exchange(scope, urlOf(input), signal);
   return await exchange.send(hostFetch(), input, init);
 }

@@ -1,6 +1,6 @@
 /** What the names of hosts have to be. */
 
-import { argumentError, rangeError } from "../errors/errors.ts";
+import { checkText, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { Address } from "../streams/network.ts";
 
@@ -12,9 +12,9 @@ import type { Address } from "../streams/network.ts";
  * ...".
  */
 export function checkHost(api: string, what: string, host: unknown): asserts host is string {
-  if (typeof host !== "string") throw argumentError(api, what, host);
+  checkText(api, what, host);
   if (host.includes("\0")) throw rangeError(api, `${what}, without a NUL`, host);
 }
 
 /** The parts of an address that stands among options. */
-export const ADDRESS: Names<Address> = { host: 1, port: 1, path: 1 };
+export const ADDRESS: Names<Address> = { host: "string", port: 1, path: "string" };

@@ -8,11 +8,11 @@ import {
   rangeError,
 } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { checkStreamOptions } from "../streams/connection.ts";
 import type { ListenOptions } from "../streams/network.ts";
 import { READER, type ReaderOptions } from "../streams/reader.ts";
-import { checkLimit } from "../streams/separators.ts";
 import type { ServerTlsOptions } from "../streams/tls-options.ts";
-import { WRITER, type WriterOptions, waterMarks } from "../streams/writer.ts";
+import { WRITER, type WriterOptions } from "../streams/writer.ts";
 import { checkTlsOptions } from "./tls.ts";
 
 /** What servers of all kinds take. */
@@ -57,18 +57,18 @@ const SERVING: Names<ServingOptions> = {
   ...WRITER,
   maxConnections: 1,
   backlog: 1,
-  name: 1,
+  name: "string",
   tls: 1,
-  cancelOnEof: 1,
+  cancelOnEof: "boolean",
 };
 export const SERVER: Names<ServerOptions> = {
   ...SERVING,
   host: 1,
   port: 1,
-  noDelay: 1,
-  keepAlive: 1,
-  ipv6Only: 1,
-  reusePort: 1,
+  noDelay: "boolean",
+  keepAlive: "boolean",
+  ipv6Only: "boolean",
+  reusePort: "boolean",
 };
 
 /** What `startUnixServer` takes. */
@@ -80,7 +80,7 @@ export interface UnixServerOptions extends ServingOptions {
   readonly cleanupSocket?: boolean | undefined;
 }
 
-export const UNIX: Names<UnixServerOptions> = { ...SERVING, cleanupSocket: 1 };
+export const UNIX: Names<UnixServerOptions> = { ...SERVING, cleanupSocket: "boolean" };
 
 /** What `server.serveForever` takes. */
 export interface DrainOptions {
@@ -90,13 +90,10 @@ export interface DrainOptions {
 
 const DRAIN: Names<DrainOptions> = { drain: 1 };
 
-/** That of the streams of both networks. */
-const HIGH_WATER_MARK = 65_536;
-
 /** @throws TypeError or RangeError, in the name of the call that was made. */
 export function checkServing(api: string, handler: unknown, options: ServingOptions): void {
   checkCoroutine(api, handler);
-  const { maxConnections = 1, backlog = 1, limit, tls, cancelOnEof = false } = options;
+  const { maxConnections = 1, backlog = 1, tls } = options;
   for (const [name, count] of [
     ["maxConnections", maxConnections],
     ["backlog", backlog],
@@ -111,10 +108,7 @@ export function checkServing(api: string, handler: unknown, options: ServingOpti
         count,
       );
   }
-  if (typeof cancelOnEof !== "boolean")
-    throw argumentError(api, "`cancelOnEof` to be true or false", cancelOnEof);
-  waterMarks(api, options, HIGH_WATER_MARK);
-  if (limit !== undefined) checkLimit(api, limit);
+  checkStreamOptions(api, options);
   if (tls !== undefined) checkTlsOptions(api, tls, true);
 }
 

@@ -9,7 +9,7 @@
  * link to it, in the folder for temporary files, as long as the socket is being bound.
  */
 
-import { advice, argumentError, rangeError } from "../errors/errors.ts";
+import { advice, checkText, rangeError } from "../errors/errors.ts";
 import { encodeText } from "../streams/encode.ts";
 import { hostError } from "../streams/network.ts";
 
@@ -41,7 +41,7 @@ const fs = (): typeof import("node:fs") => process.getBuiltinModule("node:fs");
  * that name.
  */
 export function checkUnixPath(api: string, path: string): void {
-  if (typeof path !== "string") throw argumentError(api, "a path", path);
+  checkText(api, "a path", path);
   if (path === "") throw rangeError(api, "a path of 1 character or more", path);
   checkNul(api, path);
   // Named pipes of Windows may be longer, and a simulated network may run where there is no system

@@ -14,7 +14,7 @@ import { describeSync, type SyncOptions } from "../sync/lock.ts";
 import { Receiver } from "./channel.ts";
 import { Core, sending } from "./channel-core.ts";
 import { perform } from "./perform.ts";
-import { anything, callback, count, countOr0, needed, oneOf, settle } from "./settings.ts";
+import { callback, count, countOr0, needed, oneOf, settle } from "./settings.ts";
 
 /** What `new Broadcast` takes. */
 export interface BroadcastOptions<T> extends SyncOptions {
@@ -36,7 +36,7 @@ const OPTIONS = {
   overflow: [oneOf("wait", "dropOldest", "dropNewest", "lag"), "wait"],
   replay: [countOr0, 0],
   onDrop: callback,
-  name: anything,
+  name: "string",
 } as const;
 
 /**

@@ -8,7 +8,13 @@
  * one loan, or one place in line.
  */
 
-import { advice, checkCoroutine, checkCount, InvalidStateError } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  checkCoroutine,
+  checkCount,
+  InvalidStateError,
+} from "../errors/errors.ts";
 import { render } from "../errors/render.ts";
 import { here } from "../kernel/operation.ts";
 import {
@@ -25,7 +31,7 @@ import { LinkedList, type Links } from "../structures/linked-list.ts";
 import { checkSyncOptions, describeSync, type SyncOptions } from "../sync/lock.ts";
 import type { Idling } from "./keyed.ts";
 import { perform } from "./perform.ts";
-import { anything, finiteCount, settle } from "./settings.ts";
+import { anything, finiteCount, type Rule, settle } from "./settings.ts";
 
 /** What borrowing takes. */
 export interface BorrowOptions {
@@ -47,7 +53,12 @@ export interface Holder {
   readonly since: number;
 }
 
-const OPTIONS = { weight: [finiteCount, 1], key: anything, borrower: anything } as const;
+const borrower: Rule = {
+  check(api, what, value) {
+    if (Object(value) !== value) throw argumentError(api, `${what} to be an object`, value);
+  },
+};
+const OPTIONS = { weight: [finiteCount, 1], key: anything, borrower } as const;
 
 /** One loan, granted or in line. Given back once. */
 interface Loan extends Disposable, Holder {

@@ -17,7 +17,7 @@ import { describeSync, type SyncOptions } from "../sync/lock.ts";
 import { type ChannelStatistics, Core, sending } from "./channel-core.ts";
 import { EndOfChannel } from "./channel-errors.ts";
 import { iterate, perform } from "./perform.ts";
-import { anything, callback, oneOf, settle } from "./settings.ts";
+import { callback, oneOf, settle } from "./settings.ts";
 
 /** What `channel` takes. */
 export interface ChannelOptions<T> extends SyncOptions {
@@ -53,7 +53,7 @@ export function channel<T>(
 ): [sender: Sender<T>, receiver: Receiver<T>] {
   const api = "`channel`";
   checkCount(api, "a capacity", capacity, 0);
-  const rules = { name: anything, overflow: [OVERFLOW, "wait"], onDrop: callback } as const;
+  const rules = { name: "string", overflow: [OVERFLOW, "wait"], onDrop: callback } as const;
   const { overflow, onDrop, name } = settle(api, options, rules);
   if (capacity === 0 && overflow !== "wait")
     throw rangeError(api, `a capacity of 1 or more with \`overflow: "${overflow}"\``, 0);

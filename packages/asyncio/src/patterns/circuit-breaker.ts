@@ -55,7 +55,7 @@ const OPTIONS = {
   probes: [finiteCount, 1],
   counts: [anything, () => true],
   onChange: callback,
-  name: anything,
+  name: "string",
 } as const;
 
 /** The breaker is open: the call was not made. A probe is let through in `retryAfter` seconds. */

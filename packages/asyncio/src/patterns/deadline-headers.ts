@@ -5,7 +5,9 @@
  * header of gRPC.
  */
 
+import { adviceFor } from "../errors/advice.ts";
 import { argumentError, checkCoroutine } from "../errors/errors.ts";
+import { isThenable } from "../errors/render.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { timeLeft } from "../tasks/due.ts";
 import { timeout } from "../tasks/timeouts.ts";
@@ -59,8 +61,8 @@ export async function withDeadlineOf<T>(
   options?: WithDeadlineOptions,
 ): Promise<T> {
   const api = "`withDeadlineOf`";
-  if (typeof headers !== "object" || headers === null)
-    throw argumentError(api, "the headers of a request", headers);
+  if (typeof headers !== "object" || headers === null || isThenable(headers))
+    throw argumentError(api, "the headers of a request", headers, adviceFor(headers, {}));
   checkCoroutine(api, body);
   const { max } = settle(api, options, { max: [seconds, Number.POSITIVE_INFINITY] });
   return await timeout(Math.min(secondsIn(headers), max), body);

@@ -8,7 +8,7 @@ import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { channel } from "./channel.ts";
 import { whenClosed } from "./scope-end.ts";
-import { anything, callback, count, oneOf, settle } from "./settings.ts";
+import { callback, count, oneOf, settle } from "./settings.ts";
 import { Stream } from "./stream.ts";
 
 /** An EventEmitter, by its shape. */
@@ -48,7 +48,7 @@ const OPTIONS = {
   capacity: [count, Number.POSITIVE_INFINITY],
   overflow: [oneOf("dropOldest", "dropNewest"), "dropOldest"],
   onDrop: callback,
-  until: anything,
+  until: "string",
 } as const;
 
 type Listener = (...args: unknown[]) => void;

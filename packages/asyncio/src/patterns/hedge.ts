@@ -7,7 +7,7 @@ import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { stagger, type Winner } from "../tasks/race.ts";
 import type { SignalOption } from "../tasks/timeouts.ts";
 import { BUDGET, isCancellation, opened, type RetryBudget } from "./retry.ts";
-import { finiteCount, settle, signal } from "./settings.ts";
+import { finiteCount, settle } from "./settings.ts";
 
 /** What `hedge` takes. */
 export interface HedgeOptions extends SignalOption {
@@ -17,7 +17,7 @@ export interface HedgeOptions extends SignalOption {
   readonly budget?: RetryBudget | undefined;
 }
 
-const OPTIONS = { max: [finiteCount, 2], budget: BUDGET, signal } as const;
+const OPTIONS = { max: [finiteCount, 2], budget: BUDGET, signal: "AbortSignal" } as const;
 /** In place of an attempt that the budget refuses. */
 const refusal = new Error("the budget allows no further attempt");
 

@@ -2,7 +2,7 @@
 
 import { completed, here } from "../kernel/operation.ts";
 import { sleep } from "../tasks/sleep.ts";
-import { checkAmount, flag, settle } from "./settings.ts";
+import { checkAmount, settle } from "./settings.ts";
 
 /** What `interval` takes. */
 export interface IntervalOptions {
@@ -25,7 +25,7 @@ export interface Tick {
   readonly missed: number;
 }
 
-const OPTIONS = { aligned: [flag, false], immediate: [flag, false] } as const;
+const OPTIONS = { aligned: ["boolean", false], immediate: ["boolean", false] } as const;
 
 /**
  * Ticks every so many `seconds`, counted from the beginning, so they do not drift, however long the

@@ -67,7 +67,7 @@ export interface AcquireOptions {
 }
 
 const OPTIONS = {
-  name: anything,
+  name: "string",
   max: needed(count),
   min: [countOr0, 0],
   idle: [seconds, 60],

@@ -24,7 +24,7 @@ import { noticeFakeTimers } from "../tasks/fake-timers.ts";
 import { clockOf } from "./clock.ts";
 import type { Idling } from "./keyed.ts";
 import { DONE, perform } from "./perform.ts";
-import { amount, anything, checkAmount, finiteCount, needed, settle } from "./settings.ts";
+import { amount, checkAmount, finiteCount, needed, settle } from "./settings.ts";
 
 /** What `new RateLimiter` takes. */
 export interface RateLimiterOptions extends SyncOptions {
@@ -46,7 +46,7 @@ const OPTIONS = {
   rate: needed(amount),
   per: [amount, 1],
   burst: [finiteCount, 1],
-  name: anything,
+  name: "string",
 } as const;
 /** Seconds. */
 const LATENESS = 0.002;

@@ -11,11 +11,11 @@ import { ExceptionGroup } from "../tasks/exception-group.ts";
 import { type SignalOption, underSignal } from "../tasks/timeouts.ts";
 import { type Ended, endedBy, RETURNED, type ReleaseOptions, releaseWithin } from "./release.ts";
 import { report } from "./reports.ts";
-import { anything, seconds, settle, signal } from "./settings.ts";
+import { seconds, settle } from "./settings.ts";
 
 export type { Ended, ReleaseOptions };
 
-const RELEASE = { name: anything, releaseDelay: [seconds, 5] } as const;
+const RELEASE = { name: "string", releaseDelay: [seconds, 5] } as const;
 
 /** How something is opened and closed. Made by `resource`. */
 export class Resource<T> {
@@ -167,7 +167,7 @@ export async function resources<T>(
   options?: SignalOption,
 ): Promise<T> {
   checkCoroutine("`resources`", body);
-  const { signal: stop } = settle("`resources`", options, { signal });
+  const { signal: stop } = settle("`resources`", options, { signal: "AbortSignal" });
   const group = (failures: unknown[]): ExceptionGroup =>
     new ExceptionGroup("closing resources has failed", failures);
   return await enclosed("resources", body, group, stop);

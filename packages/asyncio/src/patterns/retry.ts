@@ -10,7 +10,7 @@ import { sleep } from "../tasks/sleep.ts";
 import { type SignalOption, timeout } from "../tasks/timeouts.ts";
 import { Recent } from "./recent.ts";
 import { courseOf, type Delays, delayOf, type Step } from "./schedule.ts";
-import { amount, callback, countOr0, instanceOf, type Rule, settle, signal } from "./settings.ts";
+import { amount, callback, countOr0, instanceOf, type Rule, settle } from "./settings.ts";
 
 /** What `retry` takes. */
 export interface RetryOptions extends SignalOption {
@@ -27,7 +27,7 @@ export interface RetryOptions extends SignalOption {
 
 /** The option `budget`, wherever it stands. */
 export const BUDGET: Rule = instanceOf(() => RetryBudget, "a RetryBudget");
-const RETRY = { budget: BUDGET, onRetry: callback, signal } as const;
+const RETRY = { budget: BUDGET, onRetry: callback, signal: "AbortSignal" } as const;
 
 /**
  * Runs `body(attempt)`, and again after each failure, `delays` apart. Gives what the first attempt
@@ -97,7 +97,7 @@ export async function repeat<T>(
   const api = "`repeat`";
   const delay = delayOf(api, delays);
   checkCoroutine(api, body);
-  return await opened(settle(api, options, { signal }).signal, async () => {
+  return await opened(settle(api, options, { signal: "AbortSignal" }).signal, async () => {
     const course = courseOf(api, delay);
     for (let run = 1; ; run++) {
       const value = await body(run);

@@ -12,7 +12,7 @@ import {
   checkSeconds,
   rangeError,
 } from "../errors/errors.ts";
-import { checkSignalType } from "../tasks/abort.ts";
+import type { AnyNames, Names } from "../errors/options.ts";
 
 /** What an option has to be. `needed`: undefined is looked at as well. */
 export interface Rule {
@@ -20,14 +20,17 @@ export interface Rule {
   readonly isNeeded?: true;
 }
 
-/** A rule for each of the options `O`, some with a default. A missing one does not compile. */
-type Rules<O> = {
-  readonly [K in keyof O]-?: Rule | readonly [rule: Rule, byDefault: Exclude<O[K], undefined>];
-};
+/**
+ * A rule for each of the options `O`, some with a default: what `checkOptions` looks at, or a rule
+ * of its own. A missing one does not compile.
+ */
+type Rules<O> = { readonly [K in keyof O]-?: OneOrBoth<RuleOf<Names<O>[K]>, O[K]> };
+type RuleOf<K> = K extends 1 ? Rule : K;
+type OneOrBoth<R, V> = R | readonly [rule: R, byDefault: Exclude<V, undefined>];
 
 /** The options with their defaults: those that have one are always there. */
 type Settled<O, R> = Omit<O, keyof R> & {
-  readonly [K in keyof O & keyof R]: R[K] extends Rule ? O[K] : Exclude<O[K], undefined>;
+  readonly [K in keyof O & keyof R]: R[K] extends Rule | string ? O[K] : Exclude<O[K], undefined>;
 };
 
 /** @throws TypeError or RangeError in the name of `api`. */
@@ -40,17 +43,18 @@ export function settle<O extends object, const R extends Rules<O>>(
   if (given === undefined && defaults !== undefined) return defaults as Settled<O, R>; // name by name
   checkOptions(api, given, names);
   const settled: Record<string, unknown> = {};
-  for (const [name, { check, isNeeded }, byDefault] of entries) {
+  for (const [name, rule, byDefault] of entries) {
     const value = (given as Readonly<Record<string, unknown>> | undefined)?.[name];
-    if (value !== undefined || isNeeded) check(api, `\`${name}\``, value);
+    const isLookedAt = typeof rule !== "string" && (value !== undefined || rule.isNeeded);
+    if (isLookedAt) rule.check(api, `\`${name}\``, value);
     settled[name] = value === undefined ? byDefault : value;
   }
   return settled as Settled<O, R>; // as above
 }
 
 interface Table {
-  readonly names: Readonly<Record<string, 1>>;
-  readonly entries: readonly (readonly [name: string, rule: Rule, byDefault: unknown])[];
+  readonly names: AnyNames;
+  readonly entries: readonly (readonly [name: string, rule: Rule | string, byDefault: unknown])[];
   /** What is settled where nothing was given; undefined if something is needed. */
   readonly defaults: object | undefined;
 }
@@ -60,10 +64,11 @@ const tables: WeakMap<object, Table> = new WeakMap();
 function compile(rules: object): Table {
   const entries = Object.entries(rules).map(([name, entry]) => {
     const [rule, byDefault] = Array.isArray(entry) ? entry : [entry];
-    return [name, rule as Rule, byDefault as unknown] as const;
+    return [name, rule as Rule | Exclude<AnyNames[string], 1>, byDefault as unknown] as const;
   });
-  const names = Object.fromEntries(entries.map(([name]) => [name, 1 as const]));
-  const isNeeded = entries.some(([, rule]) => rule.isNeeded);
+  const kinds = entries.map(([name, rule]) => [name, typeof rule === "string" ? rule : 1] as const);
+  const names = Object.fromEntries(kinds);
+  const isNeeded = entries.some(([, rule]) => typeof rule !== "string" && rule.isNeeded);
   const all = Object.fromEntries(entries.map(([name, , byDefault]) => [name, byDefault]));
   const table = { names, entries, defaults: isNeeded ? undefined : Object.freeze(all) };
   tables.set(rules, table);
@@ -84,18 +89,10 @@ export const seconds: Rule = {
   check: (api, what, value) => checkSeconds(api, `${what} in seconds`, value),
 };
 export const share: Rule = { check: checkShare };
-export const flag: Rule = {
-  check(api, what, value) {
-    if (typeof value !== "boolean") throw argumentError(api, `${what} as a boolean`, value);
-  },
-};
 export const callback: Rule = {
   check: (api, what, value) => checkFunction(api, `${what} as a function`, value),
 };
 export const work: Rule = { check: (api, _what, value) => checkCoroutine(api, value) };
-export const signal: Rule = {
-  check: (api, _what, value) => checkSignalType(api, value as AbortSignal),
-};
 
 /** One of a few words. */
 export function oneOf(...words: readonly string[]): Rule {

@@ -4,7 +4,7 @@ import { advice, argumentError, checkCoroutine } from "../errors/errors.ts";
 import { here, refused } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
-import { anything, callback, settle } from "./settings.ts";
+import { callback, settle } from "./settings.ts";
 
 /** What `singleFlight` takes. */
 export interface SingleFlightOptions<A extends readonly unknown[]> {
@@ -14,7 +14,7 @@ export interface SingleFlightOptions<A extends readonly unknown[]> {
   readonly key?: ((...args: A) => unknown) | undefined;
 }
 
-const RULES = { name: anything, key: callback } as const;
+const RULES = { name: "string", key: callback } as const;
 
 /**
  * A task that belongs to all who wait for it. Whoever is cancelled leaves at once and the others go

@@ -29,17 +29,7 @@ import { CancelScope, type SignalOption, underSignal } from "../tasks/timeouts.t
 import { wait } from "../tasks/wait.ts";
 import { heed } from "./reports.ts";
 import { courseOf, type Delay, type Delays, delayOf, exponential } from "./schedule.ts";
-import {
-  anything,
-  callback,
-  countOr0,
-  needed,
-  oneOf,
-  seconds,
-  settle,
-  signal,
-  work,
-} from "./settings.ts";
+import { anything, callback, countOr0, needed, oneOf, seconds, settle, work } from "./settings.ts";
 
 /** One child of `supervise`. */
 export interface ChildSpec {
@@ -85,15 +75,15 @@ export interface SuperviseOptions extends SignalOption {
 }
 
 const OPTIONS = {
-  name: anything,
+  name: "string",
   intensity: [countOr0, 3],
   period: [seconds, 10],
   onReady: callback,
   onRestart: callback,
-  signal,
+  signal: "AbortSignal",
 } as const;
 const CHILD = {
-  name: anything,
+  name: "string",
   run: needed(work),
   restart: [oneOf("permanent", "transient", "temporary"), "permanent"],
   startDelay: [seconds, Number.POSITIVE_INFINITY],

@@ -33,17 +33,7 @@ import { Keeper, type Kept, OWNER } from "./keeper.ts";
 import type { Idling } from "./keyed.ts";
 import { DONE, perform } from "./perform.ts";
 import { RateLimiter } from "./rate-limiter.ts";
-import {
-  anything,
-  callback,
-  countOr0,
-  flag,
-  instanceOf,
-  type Rule,
-  seconds,
-  settle,
-  signal,
-} from "./settings.ts";
+import { callback, countOr0, instanceOf, type Rule, seconds, settle } from "./settings.ts";
 
 /** What `new TaskQueue` takes. */
 export interface TaskQueueOptions {
@@ -67,10 +57,10 @@ const OPTIONS = {
   limit: [countOr0, Number.POSITIVE_INFINITY],
   rate: instanceOf(() => RateLimiter, "a RateLimiter"),
   timeout: [seconds, Number.POSITIVE_INFINITY],
-  paused: [flag, false],
+  paused: ["boolean", false],
   onError: callback,
   owner: OWNER,
-  name: anything,
+  name: "string",
 } as const;
 const priority: Rule = {
   check: (api, what, value) => checkSeconds(api, `${what} as a number`, value),
@@ -78,9 +68,9 @@ const priority: Rule = {
 const JOB = {
   priority: [priority, 0],
   timeout: seconds,
-  name: anything,
-  context: anything,
-  signal,
+  name: "string",
+  context: "Context",
+  signal: "AbortSignal",
   cancelGrace: seconds,
 } as const;
 

@@ -10,7 +10,7 @@ import { OWNER } from "./keeper.ts";
 import type { Loan } from "./loan.ts";
 import { Pool, type PoolOptions } from "./pool.ts";
 import { checkResource, type Resource } from "./resource.ts";
-import { anything, seconds, settle } from "./settings.ts";
+import { seconds, settle } from "./settings.ts";
 import { singleFlight } from "./single-flight.ts";
 
 /** What `new Shared` takes. */
@@ -19,7 +19,7 @@ export interface SharedOptions extends Pick<PoolOptions<unknown>, "name" | "owne
   readonly idle?: number | undefined;
 }
 
-const OPTIONS = { name: anything, idle: [seconds, 0], owner: OWNER } as const;
+const OPTIONS = { name: "string", idle: [seconds, 0], owner: OWNER } as const;
 
 /**
  * Opens a resource for the first who uses it, lets all others use the same one meanwhile, and

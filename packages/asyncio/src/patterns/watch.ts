@@ -10,7 +10,7 @@ import { WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { checkVerdict, describeSync, type SyncOptions } from "../sync/lock.ts";
 import { EndOfChannel } from "./channel-errors.ts";
 import { iterate, perform } from "./perform.ts";
-import { anything, callback, checkFunction, settle } from "./settings.ts";
+import { callback, checkFunction, settle } from "./settings.ts";
 
 /** What `new Watch` takes. */
 export interface WatchOptions<T> extends SyncOptions {
@@ -47,7 +47,7 @@ export class Watch<T> implements AsyncIterable<T>, Disposable {
   #end: { readonly cause: unknown } | undefined = undefined;
 
   constructor(value: T, options?: WatchOptions<T>) {
-    const rules = { name: anything, equals: [callback, Object.is] } as const;
+    const rules = { name: "string", equals: [callback, Object.is] } as const;
     const { name, equals } = settle("`new Watch`", options, rules);
     this.#value = value;
     this.#equals = equals;

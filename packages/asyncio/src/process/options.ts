@@ -48,7 +48,7 @@ export const SUBPROCESS: Names<SubprocessOptions> = {
   stderr: 1,
   cwd: 1,
   env: 1,
-  startNewSession: 1,
+  startNewSession: "boolean",
   uid: 1,
   gid: 1,
   limit: 1,

@@ -45,7 +45,7 @@ export interface RunProcessOptions extends Omit<SubprocessOptions, "limit" | "st
 const KNOWN: Names<RunProcessOptions> = /* @__PURE__ */ (({ limit: _, ...others }) => ({
   ...others,
   capture: 1 as const,
-  check: 1 as const,
+  check: "boolean" as const,
   input: 1 as const,
   seconds: 1 as const,
   killDelay: 1 as const,

@@ -3,8 +3,9 @@
  */
 
 import type { SpawnOptions } from "node:child_process";
-import { advice, argumentError, checkOptions } from "../errors/errors.ts";
+import { advice, argumentError, checkOptions, checkText } from "../errors/errors.ts";
 import type { AnyNames } from "../errors/options.ts";
+import { isThenable } from "../errors/render.ts";
 import type { ChildSpec } from "./child.ts";
 import type { Stdio, SubprocessOptions } from "./options.ts";
 import { startError } from "./start-error.ts";
@@ -19,9 +20,9 @@ export function execSpec(
   args: readonly unknown[],
   options: SubprocessOptions,
 ): ChildSpec {
-  checkString(api, "the program to be a string", program);
+  checkText(api, "the program to be a string", program);
   if (program === "") throw argumentError(api, "the program to have a name", program);
-  for (const arg of args) checkString(api, "arguments to be strings", arg);
+  for (const arg of args) checkText(api, "arguments to be strings", arg);
   const words = args as readonly string[]; // just checked
   const command = inWords([program, ...words]);
   const spawnOptions = hostOptions(api, options);
@@ -36,7 +37,7 @@ export function execSpec(
 
 /** For a line that the shell of the system reads. */
 export function shellSpec(api: string, line: unknown, options: SubprocessOptions): ChildSpec {
-  checkString(api, "a command line", line);
+  checkText(api, "a command line", line);
   const spawnOptions = { ...hostOptions(api, options), shell: true };
   if (mergesPipes(options)) checkMerge(api);
   const program = mergesPipes(options) ? `exec 2>&1\n${line}` : line;
@@ -64,7 +65,9 @@ function hostOptions(api: string, options: SubprocessOptions): SpawnOptions {
     const known = `"pipe", "inherit", "ignore"${name === "stderr" ? ', "stdout"' : ""} or a file descriptor`;
     if (!isKnown) throw argumentError(api, `\`${name}\` to be ${known}`, value);
   }
-  if (env !== undefined && (typeof env !== "object" || env === null))
+  const isTexts =
+    typeof env === "object" && env !== null && !Array.isArray(env) && !isThenable(env);
+  if (env !== undefined && !isTexts)
     throw argumentError(api, "`env` to be an object of texts", env);
   const { startNewSession = stdin !== "inherit" } = options;
   return {
@@ -120,10 +123,6 @@ function findProgram(api: string, program: string, options: SpawnOptions): strin
     }
   }
   throw startError(api, program, options, failure as Error); // there is a folder at least
-}
-
-function checkString(api: string, expected: string, value: unknown): asserts value is string {
-  if (typeof value !== "string") throw argumentError(api, expected, value);
 }
 
 const LONGEST_COMMAND = 200;

@@ -19,7 +19,7 @@ export interface PriorityQueueOptions<T> extends LifoQueueOptions<T> {
   readonly compare?: Compare<T> | undefined;
 }
 
-const LIFO: Names<LifoQueueOptions<unknown>> = { name: 1, onDrop: 1 };
+const LIFO: Names<LifoQueueOptions<unknown>> = { name: "string", onDrop: 1 };
 const KNOWN: Names<PriorityQueueOptions<unknown>> = { ...LIFO, compare: 1 };
 
 /**

@@ -65,8 +65,8 @@ export interface ShutdownOptions {
   readonly cause?: unknown;
 }
 
-const KNOWN: Names<QueueOptions> = { name: 1, overflow: 1, onDrop: 1 };
-const SHUTDOWN: Names<ShutdownOptions> = { immediate: 1, cause: 1 };
+const KNOWN: Names<QueueOptions> = { name: "string", overflow: 1, onDrop: 1 };
+const SHUTDOWN: Names<ShutdownOptions> = { immediate: "boolean", cause: 1 };
 const OVERFLOWS: readonly unknown[] = ["wait", "dropOldest", "dropNewest"];
 
 /**

@@ -20,7 +20,7 @@ export interface RendezvousOptions {
   readonly name?: string | undefined;
 }
 
-const KNOWN: Names<RendezvousOptions> = { name: 1 };
+const KNOWN: Names<RendezvousOptions> = { name: "string" };
 const SHUTDOWN: Names<{ cause?: unknown }> = { cause: 1 };
 
 /**

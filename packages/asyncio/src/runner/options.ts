@@ -1,8 +1,8 @@
 /** What a run can be told. */
 
-import { advice, argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
+import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { EventLoop } from "../kernel/loop.ts";
+import type { EventLoop } from "../kernel/loop.ts";
 import { checkSignal } from "../tasks/abort.ts";
 import { checkSignalNames, type SignalName } from "./signals.ts";
 
@@ -28,13 +28,13 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const KNOWN: Names<RunOptions> = {
-  debug: 1,
-  loop: 1,
+const KNOWN: Names<Omit<RunOptions, "loop">> & { loop: "EventLoop" } = {
+  debug: "boolean",
+  loop: "EventLoop",
   signals: 1,
   cancelGrace: 1,
   shutdownDelay: 1,
-  signal: 1,
+  signal: "AbortSignal",
 };
 export const DEFAULT_SHUTDOWN_DELAY = 10;
 export const DEFAULT_SIGNALS: readonly SignalName[] = ["SIGINT", "SIGTERM"];
@@ -42,7 +42,7 @@ export const DEFAULT_SIGNALS: readonly SignalName[] = ["SIGINT", "SIGTERM"];
 /** @throws TypeError or RangeError, in the name of the call that was made. */
 export function checkRunOptions(api: string, options: RunOptions): void {
   checkOptions(api, options, KNOWN);
-  checkSignal(api, options.signal);
+  checkSignal(options.signal);
   const { shutdownDelay, cancelGrace, debug, loop, signals } = options;
   for (const [name, seconds] of Object.entries({ shutdownDelay, cancelGrace })) {
     if (seconds === undefined) continue;
@@ -51,13 +51,6 @@ export function checkRunOptions(api: string, options: RunOptions): void {
   }
   if (signals !== undefined && signals !== false)
     checkSignalNames(api, "`signals` to be false or an array", signals);
-  if (loop !== undefined && !(loop instanceof EventLoop))
-    throw argumentError(
-      api,
-      "`loop` to be an event loop",
-      loop,
-      advice("Make one with `new HostLoop()`"),
-    );
   if (loop !== undefined && (debug !== undefined || cancelGrace !== undefined)) {
     throw argumentError(api, "`debug` and `cancelGrace` to be options of the `loop`", options);
   }

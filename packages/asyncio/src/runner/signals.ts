@@ -47,37 +47,37 @@ const BURST_SECONDS = 0.1;
 /** Seconds without a turn of the host that a run knows of, after which its end waits for one. */
 const UNHEARD_SECONDS = 0.01;
 
-/** What shells add to the number of the signal that ended a process. */
-const SIGNAL_EXIT_BASE = 128;
-const SIGNAL_NUMBERS: Record<SignalName, number> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGUSR1: 10,
-  SIGUSR2: 12,
-  SIGPIPE: 13,
-  SIGALRM: 14,
-  SIGTERM: 15,
-  SIGCONT: 18,
-  SIGTSTP: 20,
-  SIGBREAK: 21,
-  SIGWINCH: 28,
-};
+/** As shells tell it. Numbers differ between systems, and not every system has all of them. */
+const exitCodeOf = (name: SignalName): number =>
+  128 + process.getBuiltinModule("node:os").constants.signals[name];
+
+const KNOWN: readonly SignalName[] = [
+  "SIGHUP",
+  "SIGINT",
+  "SIGQUIT",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGPIPE",
+  "SIGALRM",
+  "SIGTERM",
+  "SIGCONT",
+  "SIGTSTP",
+  "SIGBREAK",
+  "SIGWINCH",
+];
 
 /**
  * @throws TypeError unless `names` is an array of signals that a process can listen to; `expected`
  * names the argument.
  */
 export function checkSignalNames(api: string, expected: string, names: unknown): void {
-  const all = Array.isArray(names) ? names : [names];
-  const wrong = all.find(
-    (name) => typeof name !== "string" || !Object.hasOwn(SIGNAL_NUMBERS, name),
-  );
-  if (wrong === undefined && Array.isArray(names)) return;
-  const known = Object.keys(SIGNAL_NUMBERS).join(", ");
+  const all: SignalName[] = Array.isArray(names) ? names : [names];
+  const place = all.findIndex((name) => !KNOWN.includes(name));
+  if (place === -1 && Array.isArray(names)) return;
+  const wrong: unknown = all.at(place); // -1: a name alone, without an array
   const cure =
     wrong === "SIGKILL" || wrong === "SIGSTOP" ? advice("No process can catch that one") : "";
-  throw argumentError(api, `${expected} of ${known}`, wrong ?? names, cure);
+  throw argumentError(api, `${expected} of ${KNOWN.join(", ")}`, wrong, cure);
 }
 
 /** A signal that came. */
@@ -298,7 +298,7 @@ function isSameAgain(first: Ending, name: SignalName): boolean {
  * keep it from ending the process.
  */
 function endBy(name: SignalName): void {
-  if (isOfProgram(name)) process.exit(SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[name]);
+  if (isOfProgram(name)) process.exit(exitCodeOf(name));
   die(name);
 }
 
@@ -310,7 +310,7 @@ function die(name: SignalName): void {
   killDependents();
   // Else it would be caught. One by one: Deno forgets its own part of a listener in no other way.
   for (const listener of process.listeners(name)) process.off(name, listener);
-  process.exitCode = SIGNAL_EXIT_BASE + SIGNAL_NUMBERS[name];
+  process.exitCode = exitCodeOf(name);
   process.kill(process.pid, name);
   // Where a process cannot kill itself by that signal, the code has to do.
   realHost.setTimer(realHost.now() + 0.1, () => process.exit());

@@ -2,7 +2,8 @@
 
 import type { ByteStream } from "./network.ts";
 import { type ReaderOptions, StreamReader } from "./reader.ts";
-import { StreamWriter, type WriterOptions } from "./writer.ts";
+import { checkLimit } from "./separators.ts";
+import { StreamWriter, type WriterOptions, waterMarks } from "./writer.ts";
 
 type ReaderAndWriter = readonly [reader: StreamReader, writer: StreamWriter];
 
@@ -38,6 +39,18 @@ const connectionPrototype: object = /* @__PURE__ */ Object.create(Array.prototyp
     },
   },
 });
+
+/** That of the streams of both networks. */
+const HIGH_WATER_MARK = 65_536;
+
+/**
+ * For calls that take them before there is a connection. @throws TypeError, RangeError in the name
+ * of `api`.
+ */
+export function checkStreamOptions(api: string, options: ReaderOptions & WriterOptions): void {
+  waterMarks(api, options, HIGH_WATER_MARK);
+  if (options.limit !== undefined) checkLimit(api, options.limit);
+}
 
 /** A reader and a writer of `stream`, which is aborted if the options are wrong. */
 export function connectionOf(

@@ -19,6 +19,7 @@ import { ByteBuffer } from "./byte-buffer.ts";
 import { EofWatch, type WatchedReader } from "./eof-watch.ts";
 import { busyError, IncompleteReadError } from "./errors.ts";
 import type { ByteStream } from "./network.ts";
+import { checkByteStream } from "./network.ts";
 import { type Parser, ParserInput, readSoon, worthwhile } from "./parsing.ts";
 import { find, type Match, overrun, type Search, searchedIn } from "./separators.ts";
 import type { DirectStream, Receiver } from "./sides.ts";
@@ -71,6 +72,7 @@ export class Incoming implements WatchedReader, Receiver {
   #reactions: Reactions | undefined = undefined;
 
   constructor(stream: ByteStream) {
+    checkByteStream("`new StreamReader`", stream);
     this.stream = stream;
     this.#direct = "readFor" in stream ? (stream as ByteStream & DirectStream) : undefined;
   }

@@ -334,8 +334,16 @@ const KNOWN: Names<ConnectionPairOptions> = { ...READER, ...WRITER, names: 1 };
 export function connectionPair(options: ConnectionPairOptions = {}): [Connection, Connection] {
   checkOptions("`connectionPair`", options, KNOWN);
   const { names = ["a", "b"] } = options;
+  checkNames("`connectionPair`", names);
   const [a, b] = streamPair({ highWaterMark: HIGH_WATER_MARK, names });
   return [connectionOf(a, options), connectionOf(b, options)];
+}
+
+/** @throws TypeError unless they are the names of two ends. */
+export function checkNames(api: string, names: unknown): void {
+  const isPair = Array.isArray(names) && names.length === 2;
+  if (!isPair || [...names].some((name) => typeof name !== "string"))
+    throw argumentError(api, "`names` to be an array of two names", names);
 }
 
 export interface PairSettings {

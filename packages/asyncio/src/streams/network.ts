@@ -4,6 +4,7 @@
  * cancelled, they have done nothing.
  */
 
+import { argumentError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 
 /** One end of a connection, or the place where a server or a datagram socket listens. */
@@ -252,4 +253,11 @@ export function withoutDot(host: string): string {
 /** The name of a host as names compare: without case (RFC 4343), and without that dot. */
 export function comparableHost(host: string): string {
   return withoutDot(host).toLowerCase();
+}
+
+/** @throws TypeError unless `stream` has the methods of a ByteStream that everything needs. */
+export function checkByteStream(api: string, stream: unknown): void {
+  const { read, send, close } = Object(stream) as Partial<ByteStream>;
+  for (const method of [read, send, close])
+    if (typeof method !== "function") throw argumentError(api, "a ByteStream", stream);
 }

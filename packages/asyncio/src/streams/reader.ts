@@ -371,7 +371,7 @@ export class StreamReader implements AsyncDisposable {
   // --- searching
 
   #search<T>(api: string, search: Search, own: number | undefined, take: Take<T>): Promise<T> {
-    const limit = own ?? this.limit;
+    const limit = own === undefined ? this.limit : own;
     const scope = here();
     try {
       checkLimit(api, limit);

@@ -20,7 +20,7 @@ export interface LimitOption {
 
 export const LIMIT: Names<LimitOption> = { limit: 1 };
 /** The options of reads that look for a separator. */
-export const READING: Names<TextOptions & LimitOption> = { encoding: 1, limit: 1 };
+export const READING: Names<TextOptions & LimitOption> = { encoding: "string", limit: 1 };
 /** Those of a call without any. */
 export const NO_OPTIONS: TextOptions & LimitOption = {};
 

@@ -9,7 +9,7 @@ export interface TextOptions {
   readonly encoding?: string | undefined;
 }
 
-export const TEXT: Names<TextOptions> = { encoding: 1 };
+export const TEXT: Names<TextOptions> = { encoding: "string" };
 
 /** Asks a read for text. */
 export interface EncodingOption {

@@ -66,23 +66,27 @@ export interface ServerTlsOptions extends TlsOptions {
   readonly requestCert?: boolean | undefined;
 }
 
-export const CERTIFICATE: Names<Certificate> = { cert: 1, key: 1, passphrase: 1 };
-const EITHER: Names<ClientTlsOptions | ServerTlsOptions> = {
+export const CERTIFICATE: Names<Certificate> = { cert: 1, key: 1, passphrase: "string" };
+const EITHER: Names<TlsOptions> = {
   ...CERTIFICATE,
   ca: 1,
   alpnProtocols: 1,
   minVersion: 1,
   maxVersion: 1,
-  ciphers: 1,
-  rejectUnauthorized: 1,
+  ciphers: "string",
+  rejectUnauthorized: "boolean",
   handshakeDelay: 1,
 };
 export const CLIENT_TLS: Names<ClientTlsOptions> = {
   ...EITHER,
-  serverHostname: 1,
+  serverHostname: "string",
   shutdownDelay: 1,
 };
-export const SERVER_TLS: Names<ServerTlsOptions> = { ...EITHER, certificates: 1, requestCert: 1 };
+export const SERVER_TLS: Names<ServerTlsOptions> = {
+  ...EITHER,
+  certificates: 1,
+  requestCert: "boolean",
+};
 
 /** The cipher of a TLS connection. */
 export interface CipherInfo {

@@ -27,7 +27,7 @@ import { Backpressure } from "./backpressure.ts";
 import { disposeOf } from "./dispose.ts";
 import { concatenate, encodeText, lendText } from "./encode.ts";
 import { describeCaller } from "./errors.ts";
-import { type Address, type ByteStream, hostError } from "./network.ts";
+import { type Address, type ByteStream, checkByteStream, hostError } from "./network.ts";
 import type { StreamReader } from "./reader.ts";
 import {
   type CipherInfo,
@@ -85,10 +85,11 @@ export function waterMarks(
   options: WriterOptions,
   usual: number,
 ): readonly [low: number, high: number] {
+  for (const mark of [options.highWaterMark, options.lowWaterMark])
+    if (mark !== undefined && typeof mark !== "number")
+      throw argumentError(api, "water marks in bytes", mark);
   const { highWaterMark = usual } = options;
   const { lowWaterMark = Math.floor(highWaterMark / 4) } = options;
-  for (const mark of [highWaterMark, lowWaterMark])
-    if (typeof mark !== "number") throw argumentError(api, "water marks in bytes", mark);
   if (!(highWaterMark >= 0))
     throw rangeError(api, "`highWaterMark` of 0 bytes or more", highWaterMark);
   if (!(lowWaterMark >= 0 && lowWaterMark <= highWaterMark))
@@ -139,6 +140,7 @@ export class StreamWriter implements AsyncDisposable {
   /** With the reader of the same connection, if `startTls` is to be used. */
   constructor(stream: ByteStream, options: WriterOptions = {}, reader?: StreamReader) {
     checkOptions("`new StreamWriter`", options, WRITER);
+    checkByteStream("`new StreamWriter`", stream);
     const [low, high] = waterMarks("`new StreamWriter`", options, stream.highWaterMark);
     this.#stream = stream;
     this.#reader = reader;
@@ -171,9 +173,9 @@ export class StreamWriter implements AsyncDisposable {
     )
       return Promise.reject(argumentError(api, "an iterable of Uint8Arrays or strings", lines));
     const chunks = [...lines].map((line) => (typeof line === "string" ? encodeText(line) : line));
-    const wrong = chunks.find((chunk) => !(chunk instanceof Uint8Array));
-    if (wrong !== undefined)
-      return Promise.reject(argumentError(api, "Uint8Arrays or strings", wrong));
+    const wrong = chunks.findIndex((chunk) => !(chunk instanceof Uint8Array));
+    if (wrong !== -1)
+      return Promise.reject(argumentError(api, "Uint8Arrays or strings", chunks[wrong]));
     return this.#write(concatenate(chunks));
   }
 

@@ -25,22 +25,18 @@ export class Context {
   /** @internal The one that `run` has entered, during its call. */
   static entered: Context | undefined;
   #values: ContextValues;
-
   /** @internal */
   constructor(values: ContextValues = new Map()) {
     this.#values = values;
   }
-
   /** @internal What a copy starts with, if one is ever needed (bench: memory). */
   get values(): ContextValues {
     return this.#values;
   }
-
   /** A context of its own with the values of this one. Cheap: they share what does not change. */
   copy(): Context {
     return new Context(this.#values);
   }
-
   /**
    * Calls `fn` with this context as the current one and gives what it returns. Synchronous: after
    * an `await` of its own `fn` sees the context of its task, as a coroutine does in Python.
@@ -54,7 +50,6 @@ export class Context {
       Context.entered = previous;
     }
   }
-
   /** Whether `variable` has a value of its own here. */
   has(variable: Variable<unknown>): boolean {
     return this.#values.has(variable);
@@ -67,7 +62,6 @@ export class Context {
   get size(): number {
     return this.#values.size;
   }
-
   /** @internal A value that is `undefined` is not an absent one, hence `present`. */
   write(variable: Variable<unknown>, present: boolean, value: unknown): void {
     const values = new Map(this.#values);

@@ -36,28 +36,23 @@ const ARITY = 4; // half the levels of a binary heap, and siblings share cache l
 export class TimerHeap {
   #heap: Timer[] = [];
   #sequence = 0;
-
   /** How many timers are still to fire. */
   get live(): number {
     return this.#heap.length;
   }
-
   add(when: number, target: TimerTarget): Timer {
     const timer = new Timer(when, this.#sequence++, target);
     this.#siftUp(this.#heap.length, timer);
     return timer;
   }
-
   /** Cancelling a timer that has fired or was cancelled does nothing. */
   cancel(timer: Timer): void {
     if (timer.target !== undefined) this.#remove(timer);
   }
-
   /** The deadline of the next timer that will fire, Infinity if there is none. */
   next(): number {
     return this.#heap[0]?.when ?? Number.POSITIVE_INFINITY;
   }
-
   /** Fires all timers that are due at `now`, also those that are set meanwhile. */
   fireDue(now: number): void {
     while (this.next() <= now) {
@@ -67,12 +62,10 @@ export class TimerHeap {
       target.timerDue(first);
     }
   }
-
   /** What the timers will wake, in no order. */
   targets(): TimerTarget[] {
     return this.#heap.map(({ target }) => target as TimerTarget); // as above
   }
-
   clear(): void {
     for (const timer of this.#heap) timer.target = undefined;
     this.#heap = [];

@@ -28,7 +28,7 @@ export interface SyncOptions {
   readonly name?: string | undefined;
 }
 
-const KNOWN: Names<SyncOptions> = { name: 1 };
+const KNOWN: Names<SyncOptions> = { name: "string" };
 
 /** @throws TypeError unless `options` are those of `new kind`. */
 export function checkSyncOptions(kind: string, options: unknown): void {

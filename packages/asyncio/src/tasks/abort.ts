@@ -4,7 +4,6 @@
  * hand out are in interop/abort-signal.ts.
  */
 
-import { argumentError } from "../errors/errors.ts";
 import type { Task } from "../kernel/task.ts";
 
 /** What a signal cancels: a scope, a task group. */
@@ -45,14 +44,7 @@ export function bindTask(task: Task<unknown>, signal: AbortSignal | undefined): 
   else task.listen({ futureDone: bindSignal(target, signal) });
 }
 
-/** @throws TypeError unless `signal` is undefined or an AbortSignal. */
-export function checkSignalType(api: string, signal: AbortSignal | undefined): void {
-  if (signal !== undefined && typeof signal?.addEventListener !== "function")
-    throw argumentError(api, "`signal` to be an AbortSignal", signal);
-}
-
-/** The same. @throws its reason if it has aborted already. */
-export function checkSignal(api: string, signal: AbortSignal | undefined): void {
-  checkSignalType(api, signal);
+/** @throws the reason of `signal`, if it has aborted already. */
+export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason;
 }

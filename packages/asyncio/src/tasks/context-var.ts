@@ -3,7 +3,7 @@
  * them (structures/context-values.ts).
  */
 
-import { advice, checkOptions } from "../errors/errors.ts";
+import { advice, argumentError, checkOptions, checkText } from "../errors/errors.ts";
 import { currentContext } from "../kernel/context.ts";
 import type { Context } from "../structures/context-values.ts";
 import { callbackVariables, noticeVariable } from "./callback-variables.ts";
@@ -47,6 +47,7 @@ export class ContextVar<T> {
   readonly #default: { readonly value: T } | undefined;
 
   constructor(name: string, options?: { default: T }) {
+    checkText("`new ContextVar`", "a name", name);
     checkOptions("`new ContextVar`", options, { default: 1 }, advice("Write `{ default: ... }`"));
     addWatch(callbackVariables);
     this.name = name;
@@ -82,6 +83,8 @@ export class ContextVar<T> {
    * variable's, of another context, or was used.
    */
   reset(token: Token<T>): void {
+    if (!(token instanceof Token))
+      throw argumentError(`\`reset\` of ContextVar ${JSON.stringify(this.name)}`, "a token", token);
     const wrong =
       token.variable !== this
         ? `was made by ContextVar ${JSON.stringify(token.variable.name)}`

@@ -1,19 +1,20 @@
 /** Starting tasks, and asking which there are. */
 
-import {
-  advice,
-  argumentError,
-  checkCoroutine,
-  checkOptions,
-  checkSeconds,
-} from "../errors/errors.ts";
+import { checkCoroutine, checkOptions, checkSeconds } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import { type Coroutine, Task, type TaskOptions } from "../kernel/task.ts";
-import { Context } from "../structures/context-values.ts";
-import { bindTask, checkSignalType } from "./abort.ts";
+import { bindTask } from "./abort.ts";
 
-const KNOWN: Names<TaskOptions> = { name: 1, context: 1, eagerStart: 1, signal: 1, cancelGrace: 1 };
+/** Any name of a task becomes text, as in asyncio. */
+export type TaskNames<O> = Names<Omit<O, "name">> & { readonly name: 1 };
+export const TASK_OPTIONS: TaskNames<TaskOptions> = {
+  name: 1,
+  context: "Context",
+  eagerStart: "boolean",
+  signal: "AbortSignal",
+  cancelGrace: 1,
+};
 
 /**
  * Starts `coroutine` as a task. Its first step runs in the next iteration of the loop, after what
@@ -33,17 +34,9 @@ export function createTask<T>(coroutine: Coroutine<T>, options?: TaskOptions): T
 /** @throws TypeError or RangeError for wrong options, in the name of the call. */
 export function checkTaskOptions(api: string, options: TaskOptions | undefined): void {
   if (options === undefined) return;
-  checkOptions(api, options, KNOWN);
-  const { cancelGrace = 0, context, signal } = options;
-  if (context !== undefined && !(context instanceof Context))
-    throw argumentError(
-      api,
-      "`context` to be a Context",
-      context,
-      advice("Make one with `copyContext()`"),
-    );
+  checkOptions(api, options, TASK_OPTIONS);
+  const { cancelGrace = 0 } = options;
   checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
-  checkSignalType(api, signal);
 }
 
 /**

@@ -102,7 +102,7 @@ export interface GatherOptions extends SignalOption {
   readonly returnExceptions?: boolean | undefined;
 }
 
-const KNOWN: Names<GatherOptions> = { returnExceptions: 1, signal: 1 };
+const KNOWN: Names<GatherOptions> = { returnExceptions: "boolean", signal: "AbortSignal" };
 
 function checkAwaitables(awaitables: unknown[], options: unknown): Promise<never> | undefined {
   try {

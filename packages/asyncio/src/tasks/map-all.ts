@@ -17,7 +17,7 @@ export interface MapOptions extends SignalOption {
   readonly onError?: "throw" | "collect" | undefined;
 }
 
-const KNOWN: Names<MapOptions> = { limit: 1, onError: 1, signal: 1 };
+const KNOWN: Names<MapOptions> = { limit: 1, onError: 1, signal: "AbortSignal" };
 
 /**
  * Calls `fn(item, index)` for each of `items`, at most `limit` at a time, and gives all results, in

@@ -44,7 +44,7 @@ import { type Expectation, expectUse } from "./forgotten.ts";
 import { Slots } from "./slots.ts";
 import { isAsyncIterable, isIterable, Source } from "./source.ts";
 
-const KNOWN: Names<MapConcurrentOptions> = { limit: 1, ordered: 1, onError: 1 };
+const KNOWN: Names<MapConcurrentOptions> = { limit: 1, ordered: "boolean", onError: 1 };
 
 /**
  * Calls `fn(item, index)` for each item, at most `limit` at a time, and gives the results as they

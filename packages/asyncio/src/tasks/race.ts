@@ -15,7 +15,6 @@ import {
   checkSeconds,
   rangeError,
 } from "../errors/errors.ts";
-import type { Names } from "../errors/options.ts";
 import { currentContext } from "../kernel/context.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { creationSites } from "../kernel/reports.ts";
@@ -25,7 +24,7 @@ import { Wait } from "../kernel/wait.ts";
 import { waitForBell } from "./bell.ts";
 import { ExceptionGroup } from "./exception-group.ts";
 import { checkIterable } from "./iterables.ts";
-import { type SignalOption, underSignal } from "./timeouts.ts";
+import { SIGNAL, type SignalOption, underSignal } from "./timeouts.ts";
 
 /** What `race` resolves to: what one of the thunks gives. */
 export type Winner<A extends readonly Coroutine<unknown>[]> = A[number] extends () => infer T
@@ -189,15 +188,13 @@ export function race(...args: readonly unknown[]): Promise<unknown> {
   const [first, options] = args;
   if (!Array.isArray(first)) return raceAll(args as readonly Coroutine<unknown>[]);
   try {
-    checkOptions("`race`", options, KNOWN);
+    checkOptions("`race`", options, SIGNAL);
   } catch (error) {
     return Promise.reject(error);
   }
   const { signal } = (options ?? {}) as SignalOption;
   return underSignal("`race`", signal, () => raceAll(first as Coroutine<unknown>[]));
 }
-
-const KNOWN: Names<SignalOption> = { signal: 1 };
 
 async function raceAll(thunks: readonly Coroutine<unknown>[]): Promise<unknown> {
   for (const thunk of thunks) checkCoroutine("`race`", thunk);

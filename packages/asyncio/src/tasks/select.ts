@@ -66,7 +66,7 @@ export interface SelectOptions extends SignalOption {
   readonly fair?: boolean | undefined;
 }
 
-const KNOWN: Names<SelectOptions> = { fair: 1, signal: 1 };
+const KNOWN: Names<SelectOptions> = { fair: "boolean", signal: "AbortSignal" };
 
 /** One case: what it is called, what it does, and its place in the line. */
 class Choosable implements Place {
@@ -377,7 +377,7 @@ export function putting<T>(
   target: { put(item: T): Promise<void> } | { send(item: T): Promise<void> },
   item: Given<T>,
 ): Selectable<undefined> {
-  const { putOperation } = target as Wordy;
+  const { putOperation } = Object(target) as Wordy;
   if (putOperation === undefined)
     throw argumentError("`putting`", "a Queue, a Rendezvous, a Sender or a Broadcast", target);
   return { [operation]: () => putOperation.call(target, item) };
@@ -395,7 +395,7 @@ export function acquiring(
   target: { acquire(count: number): Promise<Disposable>; tryAcquire(count: number): unknown },
   count: number,
 ): Selectable<Disposable> {
-  const { acquireOperation } = target as Wordy;
+  const { acquireOperation } = Object(target) as Wordy;
   if (acquireOperation === undefined) throw argumentError("`acquiring`", "a Semaphore", target);
   return { [operation]: () => acquireOperation.call(target, count) };
 }
@@ -413,7 +413,7 @@ export function acquiring(
 export function next<T>(
   source: Selectable<T> & AsyncIterable<unknown>,
 ): Selectable<IteratorResult<T, undefined>> {
-  const { nextOperation } = source as Wordy;
+  const { nextOperation } = Object(source) as Wordy;
   if (nextOperation === undefined)
     throw argumentError("`next`", "a Queue, a Rendezvous or a Receiver", source);
   return {

@@ -7,6 +7,7 @@ import { recognised } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Task, TaskOptions } from "../kernel/task.ts";
 import { checkSignal } from "./abort.ts";
+import { TASK_OPTIONS, type TaskNames } from "./create-task.ts";
 import { ExceptionGroup } from "./exception-group.ts";
 import type { SignalOption } from "./timeouts.ts";
 
@@ -42,14 +43,15 @@ export interface StartOptions extends TaskOptions {
   readonly handle?: boolean | undefined;
 }
 
-export const GROUP_OPTIONS: Names<TaskGroupOptions> = { limit: 1, name: 1, onError: 1, signal: 1 };
-export const START_OPTIONS: Names<StartOptions> = {
-  name: 1,
-  context: 1,
-  eagerStart: 1,
-  signal: 1,
-  cancelGrace: 1,
-  handle: 1,
+export const GROUP_OPTIONS: Names<TaskGroupOptions> = {
+  limit: 1,
+  name: "string",
+  onError: 1,
+  signal: "AbortSignal",
+};
+export const START_OPTIONS: TaskNames<StartOptions> = {
+  ...TASK_OPTIONS,
+  handle: "boolean",
 };
 const MODES: readonly unknown[] = ["cancel", "bare", "isolate"];
 
@@ -57,7 +59,7 @@ const MODES: readonly unknown[] = ["cancel", "bare", "isolate"];
 export function checkGroupOptions(options: TaskGroupOptions | undefined): void {
   const api = "`taskGroup`";
   checkOptions(api, options, GROUP_OPTIONS);
-  checkSignal(api, options?.signal);
+  checkSignal(options?.signal);
   const { limit = Number.POSITIVE_INFINITY, onError = "cancel" } = options ?? {};
   checkCount(api, "`limit`", limit);
   if (typeof onError === "function" || MODES.includes(onError)) return;

@@ -30,7 +30,7 @@ export interface SignalOption {
   readonly signal?: AbortSignal | undefined;
 }
 
-const SIGNAL: Names<SignalOption> = { signal: 1 };
+export const SIGNAL: Names<SignalOption> = { signal: "AbortSignal" };
 const CLOCK_TIME = "a time in seconds on the clock of `loop.time()`, or null";
 
 /** What `timeout` and `timeoutAt` take. */
@@ -39,7 +39,7 @@ export interface TimeoutOptions extends SignalOption {
   readonly label?: string | undefined;
 }
 
-const TIMEOUT: Names<TimeoutOptions> = { signal: 1, label: 1 };
+const TIMEOUT: Names<TimeoutOptions> = { signal: "AbortSignal", label: "string" };
 
 /** A scope to be nested in the current one, in the same task and context. */
 function nestedScope(parent: Scope, label: string, options: Partial<ScopeOptions> = {}): Scope {
@@ -54,14 +54,13 @@ function nestedScope(parent: Scope, label: string, options: Partial<ScopeOptions
  * (bench: timers).
  */
 function openWithSignal<T>(
-  api: string,
   scope: Scope,
   parent: Scope,
   body: Coroutine<T>,
   signal?: AbortSignal,
 ): Promise<T> {
   if (signal === undefined) return openScope(scope, parent, body);
-  return openUnderSignal(api, scope, parent, body, signal);
+  return openUnderSignal(scope, parent, body, signal);
 }
 
 /**
@@ -75,11 +74,10 @@ export function underSignal<T>(
 ): Promise<T> {
   if (signal === undefined) return body();
   const parent = here();
-  return openUnderSignal(api, nestedScope(parent, api), parent, body, signal);
+  return openUnderSignal(nestedScope(parent, api), parent, body, signal);
 }
 
 async function openUnderSignal<T>(
-  api: string,
   scope: Scope,
   parent: Scope,
   body: Coroutine<T>,
@@ -87,7 +85,7 @@ async function openUnderSignal<T>(
 ): Promise<T> {
   let release: (() => void) | undefined;
   try {
-    checkSignal(api, signal);
+    checkSignal(signal);
     release = bindSignal(scope, signal);
     return await openScope(scope, parent, body);
   } catch (error) {
@@ -204,7 +202,7 @@ async function runWithDeadline<T>(
   if (seconds !== null) setDeadline(scope, isFromNow ? parent.loop.time() + seconds : seconds);
   try {
     const run = (): T | PromiseLike<T> => body(new Timeout(scope));
-    return await openWithSignal(api, scope, parent, run, options?.signal);
+    return await openWithSignal(scope, parent, run, options?.signal);
   } catch (error) {
     if (!scope.owns(error)) throw error;
     const what = isFromNow && seconds !== null ? ` of ${formatSeconds(seconds)}` : "";
@@ -242,7 +240,7 @@ export async function moveOnAfter<T>(
   const scope = nestedScope(parent, "moveOnAfter");
   if (seconds !== null) setDeadline(scope, scope.loop.time() + seconds);
   try {
-    const value = await openWithSignal(api, scope, parent, body, options?.signal);
+    const value = await openWithSignal(scope, parent, body, options?.signal);
     return { cancelled: false, value };
   } catch (error) {
     if (!scope.owns(error)) throw error;
@@ -294,7 +292,12 @@ export interface CancelScopeOptions extends SignalOption {
   readonly cancelGrace?: number | undefined;
 }
 
-const KNOWN: Names<CancelScopeOptions> = { deadline: 1, shield: 1, cancelGrace: 1, signal: 1 };
+const KNOWN: Names<CancelScopeOptions> = {
+  deadline: 1,
+  shield: "boolean",
+  cancelGrace: 1,
+  signal: "AbortSignal",
+};
 
 /**
  * A region that can be cancelled from elsewhere. Single use. Source: trio.CancelScope.
@@ -346,7 +349,7 @@ export class CancelScope {
     if (this.#early !== undefined)
       scope.cancel(this.#early.reason, "cancel", this.#early.requestedBy);
     try {
-      return await openWithSignal("`CancelScope.run`", scope, parent, body, signal);
+      return await openWithSignal(scope, parent, body, signal);
     } catch (error) {
       if (!scope.owns(error)) throw error;
       this.#cancelled = true;

@@ -42,7 +42,7 @@ export interface WaitOptions extends SignalOption {
   readonly returnWhen?: ReturnWhen | undefined;
 }
 
-const WAIT_OPTIONS: Names<WaitOptions> = { delay: 1, returnWhen: 1, signal: 1 };
+const WAIT_OPTIONS: Names<WaitOptions> = { delay: 1, returnWhen: 1, signal: "AbortSignal" };
 const RETURN_WHEN: readonly ReturnWhen[] = ["FIRST_COMPLETED", "FIRST_EXCEPTION", "ALL_COMPLETED"];
 
 /**

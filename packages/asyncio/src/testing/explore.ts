@@ -22,6 +22,7 @@ import { drawer } from "./random.ts";
 import { turnOfHost } from "./rejections.ts";
 import { type Found, failureOf, reportOf } from "./report.ts";
 import {
+  checkTest,
   plainMode,
   STATE,
   type StateOptions,
@@ -66,16 +67,17 @@ export interface ExploreOptions<S> extends TestOptions, StateOptions<S> {
   readonly faults?: boolean | undefined;
 }
 
-const EXPLORED: Names<Omit<ExploreOptions<undefined>, "setup" | "invariant">> = {
+type ExploredOptions = Omit<ExploreOptions<undefined>, "setup" | "invariant">;
+const EXPLORED: Names<ExploredOptions> = {
   ...TEST,
   iterations: 1,
   seconds: 1,
   strategy: 1,
   seed: 1,
-  replay: 1,
-  untilSaturated: 1,
+  replay: "string",
+  untilSaturated: "boolean",
   depth: 1,
-  faults: 1,
+  faults: "boolean",
 };
 const KNOWN: Names<ExploreOptions<undefined>> = { ...EXPLORED, ...STATE };
 
@@ -195,13 +197,39 @@ async function exploreAs<S>(
  */
 export function explored<A extends unknown[]>(
   body: (t: TestContext, ...data: A) => unknown,
-  options: Omit<ExploreOptions<undefined>, "setup" | "invariant"> = {},
+  options: ExploredOptions = {},
 ): (...data: A) => Promise<void> {
   if (typeof body !== "function") throw argumentError("`explored`", "a function", body);
   checkOptions("`explored`", options, EXPLORED);
+  checkTest("`explored`", options);
+  checkedSearch("`explored`", options);
   return async (...data) => {
     await exploreAs<undefined>("`explored`", body, (t) => body(t, ...data), options);
   };
+}
+
+interface Search {
+  readonly iterations: number;
+  readonly seconds: number;
+  readonly wheel: readonly StrategyName[];
+  readonly seed: number;
+  readonly depth: number;
+}
+
+/** @throws TypeError or RangeError in the name of `api`. */
+function checkedSearch(api: string, options: ExploredOptions): Search {
+  const { iterations = 1000, seconds = 10, strategy = PORTFOLIO, seed = 0, depth = 3 } = options;
+  checkCount(api, "`iterations`", iterations);
+  checkCount(api, "`depth`", depth);
+  checkSeconds(api, "`seconds`", seconds);
+  if (!Number.isSafeInteger(seed)) throw rangeError(api, "`seed` to be an integer", seed);
+  const wheel: readonly StrategyName[] = Array.isArray(strategy) ? [...strategy] : [strategy];
+  const unknown = wheel.findIndex((name) => !NAMES.has(name));
+  if (unknown !== -1 || wheel.length === 0) {
+    const expected = `\`strategy\` to be among ${[...NAMES].join(", ")}`;
+    throw argumentError(api, expected, unknown === -1 ? strategy : wheel[unknown]);
+  }
+  return { iterations, seconds, wheel, seed, depth };
 }
 
 class Explorer<S> {
@@ -223,15 +251,8 @@ class Explorer<S> {
   #length = 0;
 
   constructor(api: string, settings: TrialSettings<S>, mode: Mode, options: ExploreOptions<S>) {
-    const { iterations = 1000, seconds = 10, strategy = PORTFOLIO, seed = 0, depth = 3 } = options;
-    checkCount(api, "`iterations`", iterations);
-    checkCount(api, "`depth`", depth);
-    checkSeconds(api, "`seconds`", seconds);
-    if (!Number.isSafeInteger(seed)) throw rangeError(api, "`seed` to be an integer", seed);
-    this.#wheel = typeof strategy === "string" ? [strategy] : strategy;
-    const unknown = this.#wheel.find((name) => !NAMES.has(name));
-    if (unknown !== undefined || this.#wheel.length === 0)
-      throw argumentError(api, `\`strategy\` to be among ${[...NAMES].join(", ")}`, unknown);
+    const { iterations, seconds, wheel, seed, depth } = checkedSearch(api, options);
+    this.#wheel = wheel;
     this.#settings = settings;
     this.#mode = mode;
     this.#iterations = iterations;

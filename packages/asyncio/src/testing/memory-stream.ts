@@ -1,9 +1,10 @@
 /** Streams in memory. The test chooses where their reads cut the bytes that have arrived. */
 
-import { argumentError, checkOptions } from "../errors/errors.ts";
+import { argumentError, checkOptions, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
-import { type Cutter, streamPair } from "../streams/memory-stream.ts";
+import { type Cutter, checkNames, streamPair } from "../streams/memory-stream.ts";
 import type { ByteStream } from "../streams/network.ts";
+import { waterMarks } from "../streams/writer.ts";
 import { drawer } from "./random.ts";
 
 /** How reads cut what has arrived: as a whole, byte by byte, or anywhere. */
@@ -25,9 +26,16 @@ const KNOWN: Names<MemoryStreamOptions> = { highWaterMark: 1, chunks: 1, seed: 1
 
 const DEFAULT_HIGH_WATER_MARK = 65_536;
 
+/** @throws TypeError or RangeError in the name of `api`. */
+export function checkCuts(api: string, options: Omit<MemoryStreamOptions, "names">): void {
+  const { chunks = "whole", seed = 0 } = options;
+  if (!["whole", "bytes", "random"].includes(chunks))
+    throw argumentError(api, '`chunks` to be "whole", "bytes" or "random"', chunks);
+  if (!Number.isSafeInteger(seed)) throw rangeError(api, "`seed` to be an integer", seed);
+  waterMarks(api, options, DEFAULT_HIGH_WATER_MARK);
+}
+
 export function cutterFor({ chunks = "whole", seed = 0 }: MemoryStreamOptions): Cutter {
-  if (chunks !== "whole" && chunks !== "bytes" && chunks !== "random")
-    throw argumentError("`chunks`", '"whole", "bytes" or "random"', chunks);
   if (chunks === "whole") return (available) => available;
   if (chunks === "bytes") return () => 1;
   const draw = drawer(seed);
@@ -49,7 +57,10 @@ export function cutterFor({ chunks = "whole", seed = 0 }: MemoryStreamOptions): 
  * });
  */
 export function memoryStreamPair(options: MemoryStreamOptions = {}): [ByteStream, ByteStream] {
-  checkOptions("`memoryStreamPair`", options, KNOWN);
+  const api = "`memoryStreamPair`";
+  checkOptions(api, options, KNOWN);
+  checkCuts(api, options);
   const { highWaterMark = DEFAULT_HIGH_WATER_MARK, names = ["a", "b"] } = options;
+  checkNames(api, names);
   return streamPair({ highWaterMark, names, makeCutter: () => cutterFor(options) });
 }

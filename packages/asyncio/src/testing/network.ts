@@ -10,7 +10,13 @@
  * Sources: Turmoil (Tokio), FoundationDB's simulation.
  */
 
-import { argumentError, checkOptions, checkSeconds, rangeError } from "../errors/errors.ts";
+import {
+  argumentError,
+  checkOptions,
+  checkSeconds,
+  checkText,
+  rangeError,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { EventLoop } from "../kernel/loop.ts";
 import { here } from "../kernel/operation.ts";
@@ -24,7 +30,7 @@ import {
   describeAddress,
   hostError,
 } from "../streams/network.ts";
-import { type ChunkPolicy, cutterFor } from "./memory-stream.ts";
+import { type ChunkPolicy, checkCuts, cutterFor } from "./memory-stream.ts";
 import type { DatagramEnd } from "./network-ends.ts";
 import { Line } from "./network-line.ts";
 import { drawer } from "./random.ts";
@@ -84,18 +90,17 @@ export class SimulatedNetwork {
     const api = "`new SimulatedNetwork`";
     checkOptions(api, options, KNOWN);
     const { latency = 0, loss = 0, seed = 0 } = options;
-    const range = typeof latency === "number" ? [latency] : latency;
-    for (const seconds of range) checkSeconds(api, "`latency` in seconds", seconds);
+    checkLatency(api, latency);
+    checkSeconds(api, "`loss` from 0 to 1", loss);
     if (!(loss >= 0 && loss <= 1)) throw rangeError(api, "`loss` from 0 to 1", loss);
-    if (!Number.isSafeInteger(seed)) throw rangeError(api, "`seed` to be an integer", seed);
-    cutterFor(options);
+    checkCuts(api, options);
     this.#options = options;
     this.#draw = drawer(seed);
   }
 
   /** The host of that name, made when it is first asked for. */
   host(name: string): SimulatedHost {
-    if (typeof name !== "string") throw argumentError("`network.host`", "a name", name);
+    checkText("`network.host`", "a name", name);
     let host = this.#hosts.get(name);
     if (host === undefined) {
       host = new SimulatedHost(this, name);
@@ -109,26 +114,27 @@ export class SimulatedNetwork {
    * `network.alias("db", ["2001:db8::1", "192.0.2.1"])`. Those that do not exist yet are made.
    */
   alias(name: string, hosts: readonly string[]): void {
-    if (typeof name !== "string") throw argumentError("`network.alias`", "a name", name);
+    checkText("`network.alias`", "a name", name);
+    if (!Array.isArray(hosts)) throw argumentError("`network.alias`", "an array of hosts", hosts);
     this.#aliases.set(
       name,
-      hosts.map((host) => this.host(host).name),
+      [...hosts].map((host) => this.host(host).name),
     );
   }
 
   /** Cuts the link of the hosts `a` and `b`: connections stall, datagrams get lost. */
   partition(a: string, b: string): void {
-    this.#cuts.set(linkOf(a, b), { loses: true });
+    this.#cuts.set(linkOf(a, b, "`network.partition`"), { loses: true });
   }
 
   /** Stops everything on the link of the hosts `a` and `b`, datagrams too, until it is healed. */
   hold(a: string, b: string): void {
-    this.#cuts.set(linkOf(a, b), { loses: false });
+    this.#cuts.set(linkOf(a, b, "`network.hold`"), { loses: false });
   }
 
   /** Lets everything through again between `a` and `b`, after `partition` or `hold`. */
   heal(a: string, b: string): void {
-    const link = linkOf(a, b);
+    const link = linkOf(a, b, "`network.heal`");
     this.#cuts.delete(link);
     const waiting = this.#waiting.get(link) ?? [];
     this.#waiting.delete(link);
@@ -137,8 +143,9 @@ export class SimulatedNetwork {
 
   /** Resets every connection between the hosts `a` and `b`: both ends get ECONNRESET, at once. */
   reset(a: string, b: string): void {
+    const link = linkOf(a, b, "`network.reset`");
     for (const connection of [...this.#connections])
-      if (linkOf(...connection.hosts) === linkOf(a, b)) connection.reset();
+      if (linkOf(...connection.hosts) === link) connection.reset();
   }
 
   /**
@@ -299,6 +306,18 @@ export class SimulatedNetwork {
   }
 }
 
-function linkOf(a: string, b: string): string {
+/** @throws TypeError in the name of `api`, the call that the names come from. */
+function linkOf(a: string, b: string, api = "`network`"): string {
+  for (const name of [a, b]) checkText(api, "the names of two hosts", name);
   return JSON.stringify(a < b ? [a, b] : [b, a]);
+}
+
+function checkLatency(api: string, latency: unknown): void {
+  const expected = "`latency` in seconds, or the least and the most as `[least, most]`";
+  const range: unknown[] = Array.isArray(latency) ? latency : [latency, latency];
+  if (range.length !== 2) throw argumentError(api, expected, latency);
+  for (const seconds of range) checkSeconds(api, expected, seconds);
+  const [least, most] = range as [number, number];
+  if (!(least >= 0 && least <= most && most < Number.POSITIVE_INFINITY))
+    throw rangeError(api, `${expected}, from 0 on`, least > most ? latency : least);
 }

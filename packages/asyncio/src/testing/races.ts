@@ -13,7 +13,13 @@
  * Who is told apart? Tasks. Branches of one task (a bare Promise.all) look like one.
  */
 
-import { advice, argumentError, checkCoroutine, checkOptions } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  checkCoroutine,
+  checkOptions,
+  checkText,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import { nameOfFlow } from "./decider.ts";
@@ -272,6 +278,7 @@ export class Cell<T> {
  * assert.ok(report.schedules > 1);
  */
 export function cell<T>(value: T, name = "a cell"): Cell<T> {
+  checkText("`cell`", "a name", name);
   return new Cell(value, name);
 }
 
@@ -286,7 +293,7 @@ export interface TrackedOptions<T> {
   readonly invariant?: ((object: T) => boolean) | undefined;
 }
 
-const TRACKED: Names<TrackedOptions<unknown>> = { name: 1, invariant: 1 };
+const TRACKED: Names<TrackedOptions<unknown>> = { name: "string", invariant: 1 };
 
 /**
  * `target` behind a proxy that watches its properties, each as a `cell`, and reports torn reads as

@@ -44,7 +44,7 @@ export interface TestOptions {
 }
 
 export const TEST: Names<TestOptions> = {
-  autojump: 1,
+  autojump: "boolean",
   bubble: 1,
   foreign: 1,
   watchdog: 1,
@@ -85,19 +85,8 @@ export function settingsOf<S>(
   foreign: "hold" | "error",
 ): TrialSettings<S> {
   checkCoroutine(api, body);
+  checkTest(api, options);
   const { watchdog = 10, maxSteps = 100_000, bubble = false, cancelGrace } = options;
-  checkSeconds(api, "`watchdog` in seconds", watchdog);
-  if (watchdog <= 0) throw rangeError(api, "`watchdog` above 0 (Infinity for none)", watchdog);
-  if (cancelGrace !== undefined) checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
-  checkCount(api, "`maxSteps`", maxSteps);
-  if (options.foreign !== undefined && options.foreign !== "hold" && options.foreign !== "error")
-    throw argumentError(api, '`foreign` to be "hold" or "error"', options.foreign);
-  if (typeof bubble !== "boolean" && (typeof bubble !== "object" || bubble === null))
-    throw argumentError(api, "`bubble` to be true, false or BubbleOptions", bubble);
-  if (typeof bubble === "object") checkOptions(`\`bubble\` of ${api}`, bubble, BUBBLE);
-  for (const name of ["setup", "invariant"] as const)
-    if (options[name] !== undefined && typeof options[name] !== "function")
-      throw argumentError(api, `\`${name}\` to be a function`, options[name]);
   return {
     body,
     source: body,
@@ -113,6 +102,26 @@ export function settingsOf<S>(
     watchdog: new Watchdog(watchdog),
     failedLate: [],
   };
+}
+
+/** Those of the other options that are looked at. */
+type Checked = { readonly [K in keyof StateOptions<unknown>]?: unknown };
+
+/** @throws TypeError or RangeError in the name of `api`. */
+export function checkTest(api: string, options: TestOptions & Checked): void {
+  const { watchdog = 10, maxSteps = 100_000, bubble = false, cancelGrace } = options;
+  checkSeconds(api, "`watchdog` in seconds", watchdog);
+  if (watchdog <= 0) throw rangeError(api, "`watchdog` above 0 (Infinity for none)", watchdog);
+  if (cancelGrace !== undefined) checkSeconds(api, "`cancelGrace` in seconds", cancelGrace);
+  checkCount(api, "`maxSteps`", maxSteps);
+  if (options.foreign !== undefined && options.foreign !== "hold" && options.foreign !== "error")
+    throw argumentError(api, '`foreign` to be "hold" or "error"', options.foreign);
+  if (typeof bubble !== "boolean" && (typeof bubble !== "object" || bubble === null))
+    throw argumentError(api, "`bubble` to be true, false or BubbleOptions", bubble);
+  if (typeof bubble === "object") checkOptions(`\`bubble\` of ${api}`, bubble, BUBBLE);
+  for (const name of ["setup", "invariant"] as const)
+    if (options[name] !== undefined && typeof options[name] !== "function")
+      throw argumentError(api, `\`${name}\` to be a function`, options[name]);
 }
 
 export const plainMode: Mode = { cancels: false, faults: false, deadlines: false };

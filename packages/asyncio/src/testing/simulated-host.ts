@@ -40,15 +40,15 @@ interface HostsNetwork {
 }
 
 const LISTEN: Names<ListenOptions> = {
-  host: 1,
+  host: "string",
   port: 1,
-  path: 1,
+  path: "string",
   backlog: 1,
-  noDelay: 1,
-  keepAlive: 1,
-  ipv6Only: 1,
-  reusePort: 1,
-  cleanupSocket: 1,
+  noDelay: "boolean",
+  keepAlive: "boolean",
+  ipv6Only: "boolean",
+  reusePort: "boolean",
+  cleanupSocket: "boolean",
 };
 const FIRST_FREE_PORT = 49_152;
 const LOOPBACK: readonly string[] = ["localhost", "127.0.0.1", "::1"];

@@ -7,7 +7,13 @@
  * the next ones could be. So a failure is shrunk, replayed and shown as that of an exploration.
  */
 
-import { argumentError, checkCount, checkOptions, checkSeconds } from "../errors/errors.ts";
+import {
+  argumentError,
+  checkCount,
+  checkOptions,
+  checkSeconds,
+  checkText,
+} from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { realHost } from "../kernel/host.ts";
 import { here } from "../kernel/operation.ts";
@@ -42,7 +48,7 @@ const SWEEP: Names<SweepOptions<unknown>> = {
   iterations: 1,
   seconds: 1,
   schedules: 1,
-  replay: 1,
+  replay: "string",
 };
 
 /** What `cancelSweep` takes. */
@@ -74,7 +80,7 @@ export interface FaultSweepOptions<S> extends SweepOptions<S> {
 const CANCELS: Names<CancelSweepOptions<unknown>> = {
   ...SWEEP,
   victims: 1,
-  mayReturn: 1,
+  mayReturn: "boolean",
   depth: 1,
 };
 const FAULTS: Names<FaultSweepOptions<unknown>> = { ...SWEEP, depth: 1 };
@@ -163,17 +169,11 @@ export async function faultSweep<S = undefined>(
 ): Promise<Sweep> {
   const api = "`faultSweep`";
   checkOptions(api, options, FAULTS);
+  const { depth = 1 } = options;
   const settings = settingsOf(api, body, options, "error");
   const mode: Mode = { cancels: false, faults: true, deadlines: true };
   try {
-    return await sweep(
-      api,
-      settings,
-      mode,
-      ["fault", "expire", "interrupt"],
-      options.depth ?? 1,
-      options,
-    );
+    return await sweep(api, settings, mode, ["fault", "expire", "interrupt"], depth, options);
   } finally {
     settings.watchdog.stop();
   }
@@ -186,7 +186,8 @@ export async function faultSweep<S = undefined>(
  * FoundationDB's BUGGIFY.
  */
 export function fault(site: string, makeError?: () => unknown): void {
-  const failure = trialOf(here().loop)?.pickFault(String(site), makeError);
+  checkText("`fault`", "the name of a place", site);
+  const failure = trialOf(here().loop)?.pickFault(site, makeError);
   if (failure !== undefined) throw failure.error;
 }
 

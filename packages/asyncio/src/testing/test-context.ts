@@ -1,6 +1,6 @@
 /** What the body of a test gets: control of the clock, and numbers that a schedule decides. */
 
-import { checkSeconds, InvalidStateError, rangeError } from "../errors/errors.ts";
+import { checkSeconds, checkText, InvalidStateError, rangeError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { type VirtualHost, virtualHostOf } from "./virtual-host.ts";
@@ -69,7 +69,8 @@ export class TestContext {
 
   /** Shows `text` in the table of the steps, should the test fail. */
   note(text: string): void {
-    this.#trial.note(String(text), "");
+    checkText("`t.note`", "a text", text);
+    this.#trial.note(text, "");
   }
 }
 

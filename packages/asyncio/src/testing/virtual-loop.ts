@@ -28,7 +28,7 @@ export interface VirtualLoopOptions extends EventLoopOptions {
   readonly watchdog?: number | undefined;
 }
 
-const KNOWN: Names<VirtualLoopOptions> = { seed: 1, watchdog: 1, debug: 1, cancelGrace: 1 };
+const KNOWN: Names<VirtualLoopOptions> = { seed: 1, watchdog: 1, debug: "boolean", cancelGrace: 1 };
 
 /**
  * `run(main, { loop: new VirtualLoop() })` runs `main` in virtual time, which begins at 0. When

@@ -652,7 +652,7 @@ test("whatever is no source, no body or no option is refused with the cure", asy
     [/expects `drain` of 0 seconds or more, got -1/, [staying(), body, { drain: -1 }]],
     [/expects `drain` in seconds, got NaN/, [staying(), body, { drain: Number.NaN }]],
     [
-      /expects `context` to be a Context, got an instance of Map/,
+      /expects `context` of type Context, got an instance of Map/,
       [staying(), body, { context: new Map() }],
     ],
     [/expects an object of options, got "GET"/, [staying(), body, "GET"]],

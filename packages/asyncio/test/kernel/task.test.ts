@@ -166,8 +166,7 @@ describe("R21: createTask", () => {
         assert.throws(() => createTask(() => sleep(1), { context, eagerStart }), {
           name: "TypeError",
           code: "ERR_ASYNCIO_INVALID_ARGUMENT",
-          message:
-            "`createTask` expects `context` to be a Context, got an instance of Map. Make one with `copyContext()`",
+          message: "`createTask` expects `context` of type Context, got an instance of Map",
         });
 
       assert.equal(allTasks().size, 1); // main

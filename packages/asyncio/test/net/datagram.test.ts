@@ -281,7 +281,7 @@ describe("wrong arguments of datagrams", () => {
     ["a buffer of nothing", { sendBufferSize: 0 }, /`sendBufferSize` from 1 to .*, got 0$/],
     ["a buffer that is no number", { sendBufferSize: "9" }, /`sendBufferSize` to be a number of/],
     ["a local address that is none", { local: null }, /`local` to be an address, .*, got null$/],
-    ["a host that is no name", { local: { host: 5 } }, /`local\.host` to be a string, got 5$/],
+    ["a host that is no name", { local: { host: 5 } }, /`host` of type string, got 5$/],
     ["a queue of 0", { queueSize: 0 }, /`queueSize`, a whole number of 1 or more, got 0$/],
     ["a remote address without a port", { remote: { host: "a" } }, /`remote\.port` to be a number/],
     ["a port too high", { local: { port: 70_000 } }, /`local\.port` from 0 to 65,535, got 70000$/],

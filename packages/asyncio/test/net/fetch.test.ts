@@ -507,7 +507,7 @@ describe("the caller's own signal", () => {
   withSite("is refused if it is none; null is none", async ({ url }) => {
     const wrong = await rejection(asyncio.fetch(url, { signal: 5 as never }));
 
-    assert.equal((wrong as Error).message, "`fetch` expects `signal` to be an AbortSignal, got 5");
+    assert.equal((wrong as Error).message, "`fetch` expects `signal` of type AbortSignal, got 5");
     const aborted = new Request(`${url}/whole`, { signal: AbortSignal.abort() });
     const response = await asyncio.fetch(aborted, { signal: null });
     assert.equal(await response.text(), "whole");

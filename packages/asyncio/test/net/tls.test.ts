@@ -272,7 +272,7 @@ describe("wrong options", () => {
         ],
         [
           () => openConnection(local, 1, { tls: { serverHostname: 7 as unknown as string } }),
-          /`serverHostname` to be a name, got 7/,
+          /`serverHostname` of type string, got 7/,
         ],
       ];
       for (const [call, message] of refusals) await assert.rejects(call(), { message });

@@ -142,5 +142,5 @@ test("no tick comes twice, in any order of steps, wherever a cancellation comes"
 test("wrong arguments are refused", () => {
   for (const seconds of [0, -1, Number.NaN, Number.POSITIVE_INFINITY])
     assert.throws(() => interval(seconds), RangeError);
-  assert.throws(() => interval(1, { aligned: 5 as never }), /`aligned` as a boolean, got 5/);
+  assert.throws(() => interval(1, { aligned: 5 as never }), /`aligned` of type boolean, got 5/);
 });

@@ -620,10 +620,10 @@ describe("signals", () => {
     test(
       `${name}: what is no signal is a TypeError`,
       virtual(async () => {
-        const error = await rejection(open("signal" as never, forever));
+        const error = await rejection((async () => open("signal" as never, forever))());
 
         assert.ok(error instanceof TypeError);
-        assert.match(error.message, /expects `signal` to be an AbortSignal, got "signal"$/);
+        assert.match(error.message, /expects `signal` of type AbortSignal, got "signal"$/);
       }),
     );
   }
