@@ -31,7 +31,6 @@ export class Handle {
   /** @internal The name of the function, for reports. */ label: string;
   readonly #gate: Gate;
   #callback: (() => unknown) | undefined;
-
   /** @internal `api` is the call that was made. */
   constructor(api: string, loop: EventLoop, callback: Callback, args: unknown[], values?: Context) {
     if (typeof callback !== "function") throw argumentError(api, "a function", callback);
@@ -42,7 +41,6 @@ export class Handle {
     this.#gate = new Gate(this.scope);
     this.#gate.promise.then(() => this.#run());
   }
-
   /** When the callback is due, on the clock of the loop; undefined for `callSoon`. */
   when(): number | undefined {
     return this.timer?.when;

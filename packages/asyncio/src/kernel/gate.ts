@@ -19,7 +19,6 @@ export class Gate<T = void> implements Ready {
   waiting = 1; // how many wait at it
   readonly #open: Settle;
   readonly #value: T;
-
   constructor(scope: Scope, value?: T) {
     this.scope = scope;
     this.promise = new Promise<T>(keepSettlers);

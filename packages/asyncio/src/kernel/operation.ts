@@ -81,7 +81,6 @@ export async function openScope<T>(
     scope.close();
   }
 }
-
 // Whether `then` is the engine's, whose reactions keep their context: zone.js replaces it.
 export const staysInContext: boolean = /^function then\(\)\s*\{\s*\[native code\]\s*\}$/.test(
   Function.prototype.toString.call(Promise.prototype.then),
@@ -103,11 +102,12 @@ export function recognised(error: unknown, scope: Scope): unknown {
   if (!(details?.scope instanceof Scope)) return error;
   const cancellation = details as Cancellation; // a scope has made it
   cancellation.scope.noteDelivered(cancellation); // by its abort signal
-  if (isOurs) return error;
+  const own = scope.cancelState.first; // may have come to a child as well, whose end the body met first
+  const isForwarded = own?.origin === cancellation.origin && !scope.owns(error);
+  if (isOurs) return own && isForwarded ? new CancelledError(own, { cause: error }) : error;
   const cause = cancellation.source === "abort" ? cancellation.reason : error;
   return new CancelledError(cancellation, { cause });
 }
-
 function causeIn(error: unknown, scope: Scope): CancelDetails | undefined {
   return findCause(error, (cause) => {
     if (!(cause instanceof CancelledError)) return undefined;

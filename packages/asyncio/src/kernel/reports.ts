@@ -41,10 +41,8 @@ export function formatReport(context: ExceptionContext): string {
   if ("exception" in context) lines.push(formatThrown(context.exception));
   return lines.join("\n");
 }
-
 /** Gets what nobody else can be told. */
 export type ExceptionHandler = (loop: EventLoop, context: ExceptionContext) => void;
-
 /** What a report needs. It does not hold the future, which must stay collectable. */
 export interface FailureRecord {
   readonly future: WeakRef<Future<unknown>>;
@@ -120,7 +118,6 @@ export function reportInsisted(scope: Scope, grace: number): void {
   const message = `${describeScope(scope)} has not ended ${formatSeconds(grace)} after it was cancelled: ${where}`;
   report(message, scope, wait ?? scope.task);
 }
-
 /** A step begins. Without `step`: the last is over, and reported if it has taken too long. */
 export function noteStep(loop: EventLoop, step?: Ready): void {
   const last = steps.get(loop);

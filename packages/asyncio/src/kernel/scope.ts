@@ -30,7 +30,7 @@ export class Scope implements Ends<Wait> {
   readonly loop: EventLoop;
   readonly label: string;
   declare readonly shield: true | undefined; // of a shield (bench: memory)
-  #context: Context | ContextValues; // the values until it is asked for: few are (bench: memory)
+  /** @internal Until its context is asked for, the values. */ variables: Context | ContextValues;
   task: Task<unknown> | undefined; // whose body runs here, however deep; undefined in callbacks
   parent: Scope | undefined;
   closed = false;
@@ -44,12 +44,11 @@ export class Scope implements Ends<Wait> {
   nested: LinkedList<Scope> | undefined; // the open ones, directly in this one
   previous: Scope | undefined;
   next: Scope | undefined;
-
   constructor(loop: EventLoop, options: ScopeOptions) {
     this.loop = loop;
     this.#clearAt = loop.deadlinesSet;
     this.label = options.label;
-    this.#context = options.context;
+    this.variables = options.context;
     this.task = options.task;
     if (options.shield === true) this.shield = true;
     if (options.cancelGrace !== undefined) this.ownCancelState().cancelGrace = options.cancelGrace;
@@ -63,8 +62,8 @@ export class Scope implements Ends<Wait> {
     this.#clearAt = mayBe ? -1 : this.loop.deadlinesSet;
   }
   get context(): Context {
-    if (!(this.#context instanceof Context)) this.#context = new Context(this.#context);
-    return this.#context;
+    if (!(this.variables instanceof Context)) this.variables = new Context(this.variables);
+    return this.variables;
   }
   /** The state to write to; the kernel and the owner of the scope may. */
   ownCancelState(): CancelState {
@@ -197,7 +196,6 @@ export class Scope implements Ends<Wait> {
     link(this, wait);
     if (this.loop.isExact) this.loop.host.parked?.(wait);
   }
-
   /** The waits parked here and in all scopes nested below: at most `most`, for reports. */
   parkedWaits(most = 100): Wait[] {
     const waits: Wait[] = [];
@@ -212,7 +210,6 @@ export class Scope implements Ends<Wait> {
     }
     return waits;
   }
-
   openIn(parent: Scope): void {
     this.parent = parent;
     if (!this.shield) this.heed(parent);
@@ -221,7 +218,6 @@ export class Scope implements Ends<Wait> {
     if (parent.first ?? parent.nested.first) parent.ownCancelState().hasBranches = true;
     parent.nested.add(this);
   }
-
   /** Ends the scope. No deadline, no grace; waits of branches that nobody awaits are cut off. */
   close(): void {
     if (this.closed) return;
@@ -242,7 +238,6 @@ export class Scope implements Ends<Wait> {
     reportFloating(this);
     deliver(this.cutOff());
   }
-
   /** What ends the operations of a closed scope: made on demand, for few need it (bench: spawn). */
   cutOff(): Cancellation {
     const state = this.ownCancelState();

@@ -6,7 +6,7 @@
 import type { CancelSource } from "../errors/errors.ts";
 import { advice, argumentError, CancelledError, InvalidStateError } from "../errors/errors.ts";
 import { Context, type ContextValues } from "../structures/context-values.ts";
-import type { Cancellation } from "./cancellation.ts";
+import { CALM, type Cancellation } from "./cancellation.ts";
 import { AsyncResource, currentContext, currentScope, runInScope } from "./context.ts";
 import { cancelIfDue } from "./delivery.ts";
 import { Future, type FutureListener, type FutureState, letsGo } from "./future.ts";
@@ -38,15 +38,18 @@ export interface TaskOptions {
   readonly cancelGrace?: number | undefined;
 }
 
-/** @internal A body that is to start in `scope`, in the async context of its task's creator. */
+/** @internal A body that `task` is to start with, in the async context of the task's creator. */
 export class Start extends AsyncResource implements Ready {
-  static readonly kept: Start = new Start({} as Scope, async () => {}); // for good, as in scope.ts
-  scope: Scope;
+  static readonly kept: Start = new Start({} as Task<unknown>, async () => {}); // for good, as in scope.ts
+  task: Task<unknown>;
   body: Coroutine<unknown>;
-  constructor(scope: Scope, body: Coroutine<unknown>) {
+  constructor(task: Task<unknown>, body: Coroutine<unknown>) {
     super("asyncio", 0); // no trigger is looked for
-    this.scope = scope;
+    this.task = task;
     this.body = body;
+  }
+  get scope(): Scope {
+    return this.task.scope;
   }
   step(): void {
     settled.then(() => this.begin());
@@ -55,7 +58,7 @@ export class Start extends AsyncResource implements Ready {
     runInScope(this.scope, call, this.body, this);
   }
 }
-/** For a subclass, which sets `scope`, and has a `Start` when the task is to begin. */
+/** For a subclass, which calls `setUp`, and has a `Start` when the task is to begin. */
 export const later: TaskOptions = {};
 /**
  * A running piece of work: await it for its result, `cancel()` it. Made by `createTask`.
@@ -63,7 +66,7 @@ export const later: TaskOptions = {};
  * Source: asyncio.Task; the design page lists what differs.
  */
 export class Task<T> extends Future<T> {
-  /** @internal */ scope!: Scope;
+  /** @internal Its variables while it has no scope. */ own!: Scope | Context | ContextValues;
   /** @internal */ previous: Task<unknown> | undefined;
   /** @internal */ next: Task<unknown> | undefined;
   #name: string | number; // a number if it has none: the words are made on demand (bench: spawn)
@@ -84,18 +87,26 @@ export class Task<T> extends Future<T> {
     const { context, cancelGrace, signal, eagerStart } = options;
     this.setUp(context ?? currentContext().values, cancelGrace);
     const isAborted = signal?.aborted === true;
-    const { scope } = this;
-    if (held || isAborted) this.held = new Start(scope, coroutine);
-    else if (eagerStart !== true) loop.enqueue(new Start(scope, coroutine));
+    const scope = held ? undefined : this.scope; // it begins soon
+    if (scope !== undefined) scope.mayBeDue = false; // nobody waits for it so far
+    if (scope === undefined || isAborted) this.held = new Start(this, coroutine);
+    else if (eagerStart !== true) loop.enqueue(new Start(this, coroutine));
     else if (Context.entered === undefined) runInScope(scope, call, coroutine);
     else scope.context.run(() => runInScope(scope, call, coroutine));
     if (isAborted) this.cancelFor("abort", signal?.reason); // it does not start
   }
-  /** @internal Gives it a scope, and a place among the live tasks. */
-  setUp(context: Context | ContextValues, cancelGrace?: number): void {
-    const loop = this.getLoop();
-    this.scope = new Scope(loop, { label: "task", context, task: this, cancelGrace });
-    loop.tasks.add(this);
+  /** @internal Gives it a place among the live tasks. */
+  setUp(own: Scope | Context | ContextValues, cancelGrace?: number): void {
+    this.own = own;
+    if (cancelGrace !== undefined) this.scope.ownCancelState().cancelGrace = cancelGrace;
+    this.getLoop().tasks.add(this);
+  }
+  /** @internal */ get scope(): Scope {
+    if (this.own instanceof Scope) return this.own;
+    this.own = new Scope(this.getLoop(), { label: "task", context: this.own, task: this });
+    this.own.mayBeDue = true; // by a deadline around an owner that it has got before
+    if (this.done()) this.own.close();
+    return this.own;
   }
   /** @internal Makes the body run in the next iteration. */ start(): void {
     if (this.held !== undefined) this.getLoop().enqueue(this.held);
@@ -124,7 +135,7 @@ export class Task<T> extends Future<T> {
     if (this.held === undefined) this.scope.cancel(reason, source, by, from);
     else {
       // No place in its group yet, or its signal had aborted: it ends without a run (F10).
-      const details = { scope: this.scope, reason, source, requestedBy: by };
+      const details = { ...from, scope: this.scope, reason, source, requestedBy: by };
       const options = source === "abort" ? { cause: reason } : undefined;
       this.settle("cancelled", new CancelledError(details, options));
     }
@@ -201,7 +212,7 @@ export class Task<T> extends Future<T> {
   }
   /** @internal */ override listen(listener: Wait<T> | FutureListener): void {
     // An operation of the task may be the first to notice a deadline around its owner.
-    this.scope.heed((listener as Partial<FutureListener>).owner);
+    if (this.own instanceof Scope) this.own.heed((listener as Partial<FutureListener>).owner);
     super.listen(listener);
   }
   /** @internal The scope in which its owner waits for it: a group, a gather. */
@@ -244,7 +255,9 @@ export class Task<T> extends Future<T> {
   /** @internal */ override settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {
     if (this.done()) return; // abandoned, and the body has ended after all
     if (this.held !== undefined) this.held = undefined; // whoever keeps the task does not keep it
-    this.scope.close();
+    const { scope } = this;
+    scope.close();
+    if (scope.cancelState === CALM) this.own = scope.variables; // nor this (bench: memory)
     this.getLoop().tasks.remove(this);
     super.settle(state, outcome);
   }
@@ -267,9 +280,9 @@ const taskOfBody = (): Task<unknown> => currentScope()?.task as Task<unknown>; /
 const bodyReturned = (value: unknown): void => taskOfBody().settle("fulfilled", value);
 const bodyThrew = (error: unknown): void => taskOfBody().failed(error);
 
-function isOwner({ scope }: Task<unknown>, child: Task<unknown>): boolean {
-  let owner = (scope.first ?? scope.nested?.first) ? child.owner : undefined; // an owner waits
-  while (owner !== undefined && owner.task?.scope !== scope) owner = owner.task?.owner;
+function isOwner({ own }: Task<unknown>, child: Task<unknown>): boolean {
+  let owner = own instanceof Scope && (own.first ?? own.nested?.first) ? child.owner : undefined; // an owner waits
+  while (owner !== undefined && owner.task?.own !== own) owner = owner.task?.owner;
   return owner !== undefined;
 }
 function cycleError(path: readonly Task<unknown>[]): InvalidStateError {

@@ -16,7 +16,6 @@ import type { FutureState } from "../kernel/future.ts";
 import { here, recognised } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
 import { type Coroutine, later, Start, Task, type TaskOptions } from "../kernel/task.ts";
-import { Context, type ContextValues } from "../structures/context-values.ts";
 import { formatSeconds } from "../structures/timers.ts";
 import { setDeadline } from "../tasks/deadlines.ts";
 
@@ -24,8 +23,6 @@ import { setDeadline } from "../tasks/deadlines.ts";
 export interface JobOwner {
   /** Where all jobs are waited for: the deadlines around it count for each. */
   keeper(): Scope | undefined;
-  /** That of all jobs that do not run: closed, and nothing waits in it. */
-  readonly idleScope: Scope;
   /** What a job runs. */
   bodyOf<T>(job: Job<T>, body: Coroutine<T>): Coroutine<T>;
   /** A job leaves the line without a turn. */
@@ -64,8 +61,6 @@ export class Job<T> extends Task<T> {
   /** @internal Among those that run; -1 before that. */ place = -1;
   /** Its body, until it has begun, or has ended in line. */
   #start: Start | undefined;
-  /** Of who added it, until it begins. When it has ended, its own. */
-  #variables: Context | ContextValues | undefined;
 
   static {
     // That of Future.prototype must be seen instead (kernel/future.ts).
@@ -75,18 +70,15 @@ export class Job<T> extends Task<T> {
   /** @internal Made by `queue.add`. */
   constructor(body: Coroutine<T>, details: JobDetails) {
     super(here().loop, body, later);
-    this.scope = details.queue.idleScope;
-    this.#start = new Start(this.scope, body);
+    this.own = details.context ?? currentContext().values;
+    this.#start = new Start(this, body);
     this.details = details;
-    this.#variables = currentContext().values;
     if (details.name !== undefined) this.setName(details.name);
   }
 
   /** @internal Its turn has come: its body is to be called by `begin`. */
   override start(): void {
-    const { context: given, cancelGrace } = this.details;
-    const context = given ?? (this.#variables as ContextValues); // it is there until it begins
-    this.setUp(context, cancelGrace);
+    this.setUp(this.own, this.details.cancelGrace);
     this.scope.heed(this.owner);
   }
 
@@ -94,8 +86,7 @@ export class Job<T> extends Task<T> {
   begin(): void {
     const start = this.#start;
     if (start === undefined) return; // it was given up before that
-    this.#start = this.#variables = undefined;
-    start.scope = this.scope;
+    this.#start = undefined;
     start.body = this.details.queue.bodyOf(this, start.body as Coroutine<T>);
     start.begin();
   }
@@ -119,13 +110,6 @@ export class Job<T> extends Task<T> {
   /** What it waits for: its turn, or as any task. Empty while it runs, and when done. */
   override waitingFor(): string[] {
     return this.isInLine ? ["its turn"] : super.waitingFor();
-  }
-
-  /** The context variables that it runs with. In line, those without `context` are a copy. */
-  override getContext(): Context {
-    if (this.scope !== this.details.queue.idleScope) return super.getContext();
-    const { context = this.#variables } = this.details;
-    return context instanceof Context ? context : new Context(context);
   }
 
   /** @internal */
@@ -153,13 +137,9 @@ export class Job<T> extends Task<T> {
     if (this.done()) return;
     const { queue } = this.details;
     if (this.isInLine) queue.leave(this as Job<unknown>);
-    this.#start = this.#variables = undefined;
+    this.#start = undefined;
     super.settle(state, outcome);
     queue.jobDone(this as Job<unknown>);
-    if (state !== "fulfilled" || this.cancelling() > 0) return;
-    // Whoever keeps the job for its result does not keep its scope (bench: task-queue).
-    this.#variables = this.scope.context;
-    this.scope = queue.idleScope;
   }
 
   /** @internal */

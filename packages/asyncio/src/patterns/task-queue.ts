@@ -19,9 +19,7 @@ import {
   InvalidStateError,
 } from "../errors/errors.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
-import { currentContext } from "../kernel/context.ts";
 import { here } from "../kernel/operation.ts";
-import { Scope } from "../kernel/scope.ts";
 import type { Place } from "../kernel/selectable.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { describeSync } from "../sync/lock.ts";
@@ -123,12 +121,8 @@ export class TaskQueue implements AsyncDisposable, Idling {
       cancelled: (cancellation) => this.#cancelJobs(cancellation),
     };
     if (paused) this.pause();
-    const { loop } = here();
-    const idleScope = new Scope(loop, { label: "a job in line", context: currentContext() });
-    idleScope.closed = true;
     const queue: JobOwner = {
       keeper: () => this.#keeper?.task.scope,
-      idleScope,
       bodyOf: (job, body) => this.#bodyOf(job, body),
       leave: (job) => this.#line.remove(job),
       jobDone: (job) => this.#jobDone(job),

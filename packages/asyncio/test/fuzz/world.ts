@@ -92,8 +92,14 @@ export class World {
   async main(): Promise<void> {
     const main = asyncio.currentTask();
     const isExact = asyncio.getRunningLoop() instanceof VirtualLoop;
-    for (const body of this.#program.actors)
-      this.#actors.push(asyncio.createTask(() => this.#act(body)));
+    const scopes = new Set<asyncio.Task<unknown>["scope"]>();
+    for (const body of this.#program.actors) {
+      const actor = asyncio.createTask(() => {
+        scopes.add(actor.scope); // one that has ended well does not keep it
+        return this.#act(body);
+      });
+      this.#actors.push(actor);
+    }
     for (let look = 0; look < END && !this.#actors.every((actor) => actor.done()); look++) {
       await asyncio.sleep(look === 0 ? 0.05 : 1);
       if (isExact) this.#checkAll();
@@ -105,8 +111,8 @@ export class World {
     for (let turn = 0; turn < rest; turn++) await asyncio.sleep(1);
     await this.#patterns.close();
 
+    for (const scope of scopes) assert.deepEqual(scope.parkedWaits(), [], "waits are left");
     for (const actor of this.#actors) {
-      assert.deepEqual(actor.scope.parkedWaits(), [], "waits are left");
       if (!actor.cancelled() && actor.exception() !== undefined && !isExpected(actor.exception()))
         throw new Error("an actor has failed", { cause: actor.exception() });
     }

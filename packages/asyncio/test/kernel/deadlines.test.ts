@@ -28,6 +28,9 @@ function burn(seconds: number, loop: EventLoop = getRunningLoop()): void {
   while (loop.time() < end);
 }
 
+/** No operation: so another branch is the first to begin one. */
+const nextHostTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 describe("R8: on the real loop, the first operation begun after a deadline notices it", () => {
   const operations: Record<string, () => PromiseLike<unknown>> = {
     "a free lock": () => new Lock().acquire(),
@@ -211,6 +214,63 @@ describe("R8: on the real loop, the first operation begun after a deadline notic
 
       assert.deepEqual([moved.cancelled, isPast], [true, false]);
     }));
+
+  const lateOwners: Record<string, (child: () => Promise<void>, then: () => void) => unknown> = {
+    "a group": (child, then) =>
+      taskGroup(async (group) => {
+        group.createTask(child);
+        then();
+        await nextHostTurn();
+      }),
+    "a group of a group": (child, then) =>
+      taskGroup(async (outer) => {
+        const inner = taskGroup(async (group) => {
+          group.createTask(child);
+          then();
+          await nextHostTurn();
+        });
+        outer.createTask(async () => {});
+        await inner;
+      }),
+    "a group with a limit": (child, then) =>
+      taskGroup(async (group) => {
+        group.limit = 1;
+        const first = group.createTask(() => sleep(0));
+        group.createTask(child);
+        then();
+        await nextHostTurn();
+        await first;
+      }),
+    "a gather that comes late": async (child, then) => {
+      const task = createTask(child);
+      const both = gather([task]);
+      then();
+      await nextHostTurn();
+      await both;
+    },
+  };
+  for (const [name, own] of Object.entries(lateOwners)) {
+    test(`one that is set before a child of ${name} has begun, by the child`, () =>
+      run(async () => {
+        let isPast = false;
+        const scope = new CancelScope();
+        await scope.run(async () => {
+          for (let turn = 0; turn < 3; turn++) await sleep(0); // nothing is due here, and it is known
+          await own(
+            async () => {
+              await new Lock().acquire();
+              isPast = true;
+            },
+            () => {
+              scope.deadline = getRunningLoop().time() + 0.001;
+              burn(0.002);
+            },
+          );
+        });
+
+        assert.deepEqual([scope.cancelCalled, isPast], [true, false]);
+      }));
+  }
 
   test("a deadline that is moved back in time does not strike", () =>
     run(async () => {

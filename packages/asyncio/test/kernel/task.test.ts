@@ -13,6 +13,7 @@ import {
   sleep,
   Task,
 } from "../../src/index.ts";
+import { collectGarbage } from "../gc.ts";
 import { rejection, virtual } from "../virtual.ts";
 
 describe("R21: createTask", () => {
@@ -306,6 +307,22 @@ describe("a task's handle", () => {
       await task;
     }),
   );
+
+  test("one that has returned does not keep its scope, and has its variables", () =>
+    run(async () => {
+      const context = new Context();
+      const scopes: WeakRef<object>[] = [];
+      const task: Task<unknown> = createTask(async () => scopes.push(new WeakRef(task.scope)), {
+        context,
+      });
+      await task;
+
+      await collectGarbage();
+
+      assert.equal(scopes[0]?.deref(), undefined);
+      assert.equal(task.getContext(), context);
+      assert.deepEqual([task.cancelling(), task.scope.closed], [0, true]);
+    }));
 
   test(
     "instanceof tells tasks from other promises",

@@ -1,0 +1,146 @@
+// R14: what a child ends with to which a cancellation was passed on. The body of the scope may meet
+// it before its own cancellation: it was in a foreign await, and then looked at the child.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  CancelledError,
+  CancelScope,
+  createTask,
+  ExceptionGroup,
+  gather,
+  moveOnAfter,
+  run,
+  sleep,
+  type Task,
+  TimeoutError,
+  taskGroup,
+  timeout,
+} from "../../src/index.ts";
+import { onBothLoops } from "../both-loops.ts";
+import { rejection } from "../virtual.ts";
+
+type Owner = (begun: () => void) => Promise<unknown>;
+
+/** Tells that it has ended, by a promise of the host. */
+function child(): { body: () => Promise<void>; ended: Promise<void> } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const body = async (): Promise<void> => {
+    try {
+      await sleep(10);
+    } finally {
+      resolve();
+    }
+  };
+  return { body, ended: promise };
+}
+
+/** The last steps of a task come after what its body did last. */
+async function afterwards(task: Task<unknown>): Promise<void> {
+  while (!task.done()) await Promise.resolve();
+}
+
+const owners: Record<string, Owner> = {
+  "a group": (begun) =>
+    taskGroup(async (group) => {
+      const { body, ended } = child();
+      const task = group.createTask(body);
+      await sleep(0.001);
+      begun();
+      await ended;
+      await afterwards(task);
+      await task;
+    }),
+  "a group, of which the child has no place yet": (begun) =>
+    taskGroup(async (group) => {
+      const { body, ended } = child();
+      group.limit = 1;
+      group.createTask(body);
+      const held = group.createTask(() => sleep(1));
+      await sleep(0.001);
+      begun();
+      await ended;
+      await afterwards(held);
+      await held;
+    }),
+  "a gather": async (begun) => {
+    const { body, ended } = child();
+    const task = createTask(body);
+    const both = gather([task]);
+    both.catch(() => {});
+    await sleep(0.001);
+    begun();
+    await ended;
+    await afterwards(task);
+    await task;
+  },
+  "a scope inside": (begun) => new CancelScope().run(() => (owners["a group"] as Owner)(begun)),
+};
+
+describe("R14: the cancellation that a child got as well counts as that of the scope", () => {
+  for (const [name, own] of Object.entries(owners)) {
+    onBothLoops(`of a scope around ${name}, that swallows it`, async () => {
+      const scope = new CancelScope();
+
+      const value = await scope.run(() => own(() => scope.cancel("enough")));
+
+      assert.equal(value, undefined);
+    });
+
+    onBothLoops(`of a deadline around ${name}`, async () => {
+      const nothing = (): void => {};
+      const moved = await moveOnAfter(0.005, () => own(nothing));
+      const error = await rejection(timeout(0.005, () => own(nothing)));
+
+      assert.equal(moved.cancelled, true);
+      assert.ok(error instanceof TimeoutError);
+    });
+
+    onBothLoops(`of a task around ${name}, with its reason`, async () => {
+      const task: Task<unknown> = createTask(() => own(() => void task.cancel("enough")));
+
+      const error = (await rejection(task)) as CancelledError;
+
+      assert.deepEqual([task.cancelled(), error.reason], [true, "enough"]);
+    });
+  }
+
+  onBothLoops("a child that somebody else has cancelled does not count as it", async () => {
+    const { body, ended } = child();
+    const scope = new CancelScope();
+    const error = await rejection(
+      scope.run(async () => {
+        const task = createTask(body);
+        await sleep(0.001);
+        task.cancel("by hand");
+        await ended;
+        scope.cancel("later");
+        await afterwards(task);
+        await task;
+      }),
+    );
+
+    assert.ok(error instanceof CancelledError);
+    assert.equal(error.reason, "by hand");
+  });
+
+  test("a group that a failure has cancelled reports the failure alone", () =>
+    run(async () => {
+      const { body, ended } = child();
+      const error = await rejection(
+        taskGroup(async (group) => {
+          const task = group.createTask(body);
+          group.createTask(() => Promise.reject(new Error("first")));
+          await ended;
+          await afterwards(task);
+          await task;
+        }),
+      );
+
+      assert.ok(error instanceof ExceptionGroup);
+      assert.deepEqual(
+        error.errors.map(({ message }) => message),
+        ["first"],
+      );
+    }));
+});
