@@ -25,7 +25,6 @@ export function here(): Scope {
   }
   return outside;
 }
-
 /** What an operation returns that has completed in the call; later if the budget is spent. */
 export function completed<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
   const { loop } = scope;
@@ -33,7 +32,6 @@ export function completed<T>(scope: Scope, subject: WaitSubject, value: T): Prom
     return Promise.resolve(value);
   return turn(scope, subject, value);
 }
-
 /** The same, after everything that is ready now. Nothing can cancel it any more. */
 export function turn<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T> {
   const { loop } = scope;
@@ -49,7 +47,6 @@ export function turn<T>(scope: Scope, subject: WaitSubject, value: T): Promise<T
   loop.enqueue(gate, true);
   return gate.promise;
 }
-
 /** What an operation returns that cannot begin: it rejects in its turn. */
 export function refused(scope: Scope, subject: WaitSubject, error: unknown): Promise<never> {
   const wait = new Wait<never>(scope, subject);
@@ -100,21 +97,24 @@ export function recognised(error: unknown, scope: Scope): unknown {
   const isOurs = error instanceof CancelledError;
   const details = isOurs ? CancelledError.detailsOf(error) : causeIn(error, scope);
   if (!(details?.scope instanceof Scope)) return error;
-  const cancellation = details as Cancellation; // a scope has made it
+  const cancellation = unforwarded(details, scope);
   cancellation.scope.noteDelivered(cancellation); // by its abort signal
-  const own = scope.cancelState.first; // may have come to a child as well, whose end the body met first
-  const isForwarded = own?.origin === cancellation.origin && !scope.owns(error);
-  if (isOurs) return own && isForwarded ? new CancelledError(own, { cause: error }) : error;
+  if (isOurs && (cancellation === details || scope.owns(error))) return error;
   const cause = cancellation.source === "abort" ? cancellation.reason : error;
   return new CancelledError(cancellation, { cause });
+}
+/** That of `scope`, if a child ends with `details` that it was passed on to: the same work ends. */
+function unforwarded(details: CancelDetails, { cancelState: { first } }: Scope): Cancellation {
+  const cancellation = details as Cancellation; // a scope has made it
+  return first?.origin === cancellation.origin ? (first ?? cancellation) : cancellation;
 }
 function causeIn(error: unknown, scope: Scope): CancelDetails | undefined {
   return findCause(error, (cause) => {
     if (!(cause instanceof CancelledError)) return undefined;
-    const from = cause.scope;
-    if (!(from instanceof Scope) || from.cancelling() === 0) return null;
+    const [from, details] = [cause.scope, CancelledError.detailsOf(cause)];
+    if (!(from instanceof Scope) || from.cancelling() === 0 || !details) return null;
     const isOver = from.closed && from !== scope && !scope.isInside(from);
-    return isOver ? null : CancelledError.detailsOf(cause);
+    return isOver && unforwarded(details, scope) === details ? null : details;
   });
 }
 /** Makes a cancellation that was caught come back at the next wait of its scope. */

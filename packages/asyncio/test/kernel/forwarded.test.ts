@@ -74,6 +74,16 @@ const owners: Record<string, Owner> = {
     await afterwards(task);
     await task;
   },
+  "a group, by code that throws an error of its own for it": (begun) =>
+    taskGroup(async (group) => {
+      const { body, ended } = child();
+      const task = group.createTask(body);
+      await sleep(0.001);
+      begun();
+      await ended;
+      await afterwards(task);
+      await task.catch((cause) => Promise.reject(new Error("not fetched", { cause })));
+    }),
   "a scope inside": (begun) => new CancelScope().run(() => (owners["a group"] as Owner)(begun)),
 };
 
