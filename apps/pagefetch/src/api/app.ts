@@ -217,7 +217,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
   const failures = {
     default: {
       description:
-        "No page. `error.code` is one of a closed set. `error.limit` names the limit that was reached: with `overloaded` it is `maxRunning` or `maxHeldBytes`.",
+        "No page. `error.code` is one of a closed set. `error.limit` names the limit that was reached: with `overloaded` it is `maxRunning`, `maxHeldBytes` or `outputs.maxQueue`.",
       content: { "application/json": { schema: errorAnswer } },
     },
   };
