@@ -28,18 +28,29 @@ describe("what changes a session", () => {
     ["SET", "begin; set local x = 1; set local y = 2", false],
     ["SET", "begin; set local x = 1; set y = 2", true],
     ["SET", "select E'\\''; set y = 2; select ''", true],
+    ["SET", "/* /* */ */ set y = 2", true],
+    ["SET", "set local x = 1; /* /* */ ' */ set y = 'a'", true],
+    ["SET", "set local x = 1; /* it's */ set y = 'a'", true],
+    ["SET", "set local x = 1; -- why\rset y = 2", true],
     ["RESET", "reset all", true],
     ["DISCARD", "discard all", true],
     ["LISTEN", "listen jobs", true],
     ["PREPARE", "prepare p as select 1", true],
     ["DECLARE", "declare c cursor for select 1", false],
     ["DECLARE", "declare c cursor WITH HOLD for select 1", true],
+    ["DECLARE", "declare c cursor with /* on */ hold for select 1", true],
+    ["DECLARE", "declare c cursor without hold for select 1", false],
     ["CREATE", "create table t (n int)", false],
     ["CREATE", "create table temp_t (n int)", false],
     ["CREATE", "create temp table t (n int)", true],
     ["CREATE", "create TEMPORARY view t as select 1", true],
     ["CREATE", "create table pg_temp.t (n int)", true],
     ["CREATE", "create temp table t (n int) on commit drop", false],
+    ["CREATE", "create temp table a (n int); create temp table b (n int) on commit drop", true],
+    ["CREATE", "create temp table a (n int) -- on commit drop", true],
+    ["CREATE", "create temp table a (t text default 'on commit drop')", true],
+    ["CREATE", "create temp table a (t text default $$on commit drop$$)", true],
+    ["SELECT", "create temp table t on commit drop as select $1", false],
     ["SELECT", "create table t as select 1", false],
     ["SELECT", "create temp table t as select 1", true],
     ["SELECT", "select 1 as n into temporary t", true],
@@ -60,9 +71,18 @@ describe("what changes a session", () => {
     ["select set_config('a.b', $1, true)", false],
     ["select set_config('a.b', $1, true), set_config('a.c', 'x', false)", true],
     ["select set_config('a.b', current_setting('x'), true)", true], // not understood: yes
+    ["select set_config('a.b', 'f(x)', true)", false],
+    ["select set_config('a.b', 'x, true)', false)", true],
+    ["select set_config('a.b', 'x', false /* , true) */)", true],
     ["select my_set_config_x, 1", false],
   ] as const)
     test(`${text}: ${sets ? "yes" : "no"}`, () => assert.equal(setsByFunction(text), sets));
+
+  test("a text may have strings of any length", () => {
+    const long = "a".repeat(2 ** 25);
+    assert.equal(changesSession("SET", `set local x = 1; select '${long}'`), false);
+    assert.equal(changesSession("SET", `set x = 1; select '${long}'`), true);
+  });
 });
 
 /** Each leaves something behind, in the session that it runs in. */

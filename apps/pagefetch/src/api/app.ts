@@ -46,7 +46,7 @@ import {
   fetchAnswer,
   fetchRequest,
 } from "./schema.ts";
-import { send, sendResults, sent } from "./sending.ts";
+import { type Patience, patienceWith, send, sendResults, sent } from "./sending.ts";
 import { outputOf, type Service, type Shaped } from "./service.ts";
 
 export interface AppOptions {
@@ -63,6 +63,8 @@ export interface AppOptions {
   readonly bot?: Bot | undefined;
   /** Public keys of the bot's signatures. */
   readonly directory?: { readonly keys: readonly PublicKeyJwk[] } | undefined;
+  /** Seconds for which a client may take nothing of an answer that is held for it. @default 60 */
+  readonly sendTimeout?: number | undefined;
   /** Told of each failure that is ours, without anything secret. */
   readonly onError?: ((error: unknown, id: string) => void) | undefined;
 }
@@ -70,7 +72,7 @@ export interface AppOptions {
 interface Env {
   Bindings: HttpBindings;
   /** Counts the body of the request, and the answer, until that has been sent or is given up. */
-  Variables: { hold: Hold };
+  Variables: { hold: Hold; patience: Patience };
 }
 type Ask = Context<Env>;
 
@@ -81,7 +83,7 @@ const textTypes: Readonly<Record<string, string>> = {
 };
 
 export function createApp(options: AppOptions): OpenAPIHono<Env> {
-  const { service, queryKeys = true, rendersNever = false } = options;
+  const { service, queryKeys = true, rendersNever = false, sendTimeout = 60 } = options;
   const app = new OpenAPIHono<Env>();
 
   app.use(async (c, next) => {
@@ -92,7 +94,10 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     const { incoming: request, outgoing: response } = c.env;
     response.once("close", () => hold.end());
     if (response.destroyed) hold.end(); // its client has left already
-    return await service.serving(() => asyncio.requestScope({ request, response }, next));
+    const patience = patienceWith(response, sendTimeout);
+    c.set("patience", patience);
+    await service.serving(() => asyncio.requestScope({ request, response }, next));
+    patience.begin(); // what there is to send is there
   });
   /** A failure as its caller learns it. What is ours is reported. */
   const failed = (error: unknown): Failed => {
@@ -181,7 +186,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
       const body =
         content instanceof Uint8Array || typeof content === "string" ? content : jsonText(content);
       const status = statusFor(answer, page.status);
-      c.get("hold").add(body.length);
+      c.get("hold").add(Buffer.byteLength(body));
       return new Response(isEmpty(status) ? null : (body as string), { status, headers });
     });
   }
@@ -217,7 +222,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
   const failures = {
     default: {
       description:
-        "No page. `error.code` is one of a closed set. `error.limit` names the limit that was reached: with `overloaded` it is `maxRunning` or `maxHeldBytes`.",
+        "No page. `error.code` is one of a closed set. `error.limit` names the limit that was reached: with `overloaded` it is `maxRunning`, `maxHeldBytes` or `outputs.maxQueue`.",
       content: { "application/json": { schema: errorAnswer } },
     },
   };
@@ -251,8 +256,9 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
         try {
           return await service.fetch(key, request, (shaped) => {
             const text = jsonOf(shaped, request);
-            hold.add(text.length);
-            return { text, held: text.length };
+            const held = Buffer.byteLength(text);
+            hold.add(held);
+            return { text, held };
           });
         } catch (error) {
           if (error instanceof asyncio.CancelledError) throw error;
@@ -266,7 +272,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
       const texts = (await results.toArray()).map(({ text }) => text);
       return json(c, `{"results":[${texts.join(",")}]}`);
     }
-    return await sent(outgoing, sendResults(outgoing, results, hold));
+    return await sent(outgoing, sendResults(outgoing, results, hold, c.get("patience")));
   });
 
   app.get("/v1/usage", async (c) => {
@@ -352,7 +358,7 @@ const confirmPage = `<!doctype html><html lang="en"><title>pagefetch: your key</
 <form method="post"><p>One click makes your API key. It is shown once.</p><button>Make my key</button></form>`;
 
 function json(c: Ask, text: string): Response {
-  c.get("hold").add(text.length);
+  c.get("hold").add(Buffer.byteLength(text));
   return new Response(text, { headers: { "content-type": "application/json" } });
 }
 

@@ -31,7 +31,8 @@ export const fetchRequest = z
       .optional()
       .openapi({ description: "What is sent to the page." }),
     timeout: seconds(300).optional().openapi({
-      description: "Seconds for all of it: hops, polite waits, attempts, the body. 60 by default.",
+      description:
+        "Seconds for all of it: hops, polite waits, attempts, the body, its parser. 60 by default.",
     }),
     attempt_timeout: seconds(300)
       .optional()

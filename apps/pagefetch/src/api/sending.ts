@@ -7,6 +7,26 @@ import type { Hold } from "../contract/held.ts";
 import type { LivePage } from "../fetch/page.ts";
 import { contentType } from "./answers.ts";
 
+/** How long a client may take nothing of what is there for it. */
+export interface Patience {
+  /** Its time runs from now on, and anew with all that it takes. When it is over, it is cut off. */
+  begin(): void;
+  /** There is nothing for it at the moment. */
+  end(): void;
+}
+
+/**
+ * For a client whose answer is held: one that reads nothing would hold the bytes for ever.
+ * @param seconds - without progress
+ */
+export function patienceWith(outgoing: ServerResponse, seconds: number): Patience {
+  outgoing.on("timeout", () => outgoing.destroy()); // of the socket, which looks at what is written
+  return {
+    begin: () => void outgoing.setTimeout(seconds * 1000),
+    end: () => void outgoing.setTimeout(0),
+  };
+}
+
 /**
  * Writes the results of a batch in their order, as they come, no faster than the client reads: only
  * those are in memory that are being fetched. `hold` counts `held` bytes of each until then.
@@ -15,12 +35,17 @@ export async function sendResults(
   outgoing: ServerResponse,
   results: AsyncIterable<{ readonly text: string; readonly held: number }>,
   hold: Hold,
+  patience: Patience,
 ): Promise<void> {
   outgoing.writeHead(200, { "content-type": "application/json" });
   let before = '{"results":[';
   for await (const { text, held } of results) {
     outgoing.write(before);
-    if (!outgoing.write(text)) await once(outgoing, "drain");
+    if (!outgoing.write(text)) {
+      patience.begin();
+      await once(outgoing, "drain");
+      patience.end();
+    }
     hold.give(held);
     before = ",";
   }

@@ -1,7 +1,8 @@
 /** Listening, and going down: new requests are refused, those that run get some time, then they end. */
 
+import type { EventEmitter } from "node:events";
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, Server as NetServer } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import * as asyncio from "asyncio-ts";
@@ -30,6 +31,7 @@ export async function serve(
 ): Promise<void> {
   const { host = "127.0.0.1", port = 8080, drain = 10 } = options;
   const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
+  const watched = watch(server);
   server.listen(port, host);
   try {
     await once(server, "listening");
@@ -38,17 +40,57 @@ export async function serve(
   } finally {
     service.beginShutdown();
     await new asyncio.CancelScope({ shield: true }).run(async () => {
-      await close(server, drain);
+      await close(server, watched, drain);
       await service.waitIdle(); // a request that was cut still has to give back what it took
     });
   }
 }
 
-async function close(server: Server, drain: number): Promise<void> {
+/** Set while nobody is connected, and while nobody waits for an answer, or reads one. */
+interface Watched {
+  readonly gone: asyncio.Event;
+  readonly answered: asyncio.Event;
+}
+
+function watch(server: Server): Watched {
+  const gone = new Open();
+  const answered = new Open();
+  server.on("connection", (socket) => gone.add(socket));
+  server.on("request", (_, response) => answered.add(response));
+  return { gone: gone.none, answered: answered.none };
+}
+
+/** Counts what has not said "close". */
+class Open {
+  /** Set while there is nothing. */
+  readonly none = new asyncio.Event();
+  #count = 0;
+
+  constructor() {
+    this.none.set();
+  }
+
+  add(one: EventEmitter): void {
+    this.#count++;
+    this.none.clear();
+    one.once("close", () => {
+      if (--this.#count === 0) this.none.set();
+    });
+  }
+}
+
+async function close(server: Server, { gone, answered }: Watched, drain: number): Promise<void> {
   if (!server.listening) return;
-  server.close(); // ends idle connections, too
-  const ended = await asyncio.moveOnAfter(drain, () => once(server, "close"));
+  // It stops listening. Its own `close` also cuts off answers that are written and not read yet.
+  NetServer.prototype.close.call(server);
+  const ended = await asyncio.moveOnAfter(drain, async () => {
+    await answered.wait();
+    server.close(); // ends idle connections
+    await gone.wait();
+  });
   if (!ended.cancelled) return;
   server.closeAllConnections(); // their requests are cancelled by it
-  await once(server, "close");
+  server.close();
+  // The server says "close" before the last of them do, and with these end their answers.
+  await gone.wait();
 }

@@ -9,8 +9,10 @@ import { PageError } from "../contract/errors.ts";
 import type { HeldBytes } from "../contract/held.ts";
 import type { FetchOptions, Output } from "../contract/options.ts";
 import type { Attempt, FetchResult, ProgressEvent } from "../contract/result.ts";
+import { defaultTimeout } from "../fetch/check.ts";
 import type { Fetcher } from "../fetch/fetcher.ts";
 import type { LivePage } from "../fetch/page.ts";
+import { within } from "../fetch/within.ts";
 import type { Outputs } from "../outputs/outputs.ts";
 import { type ExtractRules, readExtractRules } from "../outputs/rules.ts";
 import type { ProxyInfo } from "../proxies/proxies.ts";
@@ -130,7 +132,7 @@ export class Service {
 
   /**
    * The page, whole, in the form that was asked for, handed to `answer`, whose value it gives. When
-   * that has ended, the page is not counted any more.
+   * that has ended, the page is not counted any more. Where `answer` throws, the request has failed.
    */
   async fetch<T>(
     key: Key,
@@ -140,13 +142,12 @@ export class Service {
     const rules = rulesOf(request);
     const hold = this.held.open();
     try {
-      const shaped = await this.#run(key, request, async (options, id) => {
+      return await this.#run(key, request, async (options, id) => {
         const page = await this.#parts.fetcher.fetch(request.url, options, hold);
-        const content = await this.#shape(page, outputOf(request), rules);
+        const content = await this.#shape(page, request, rules);
         const cost = this.#costOf(page.attempts);
-        return { result: { id, page, content, cost }, status: page.status };
+        return { result: answer({ id, page, content, cost }), status: page.status };
       });
-      return answer(shaped);
     } finally {
       hold.end();
     }
@@ -243,23 +244,43 @@ export class Service {
 
   async #shape(
     page: FetchResult,
-    output: Output,
+    request: FetchRequest,
+    rules: ExtractRules | undefined,
+  ): Promise<unknown> {
+    const output = outputOf(request);
+    if (output === "raw") return page.bytes;
+    if (output === "html") return page.text();
+    // A page may have to wait for its parser: that is a part of the time of the request.
+    const { timeout = defaultTimeout } = request;
+    const { seconds, attempts, hops } = page;
+    try {
+      return await within(
+        timeout,
+        "timeout",
+        () => "consume",
+        () => this.#parsed(page, output, rules),
+        { spent: seconds },
+      );
+    } catch (error) {
+      throw error instanceof PageError ? error.with({ attempts, hops, url: page.finalUrl }) : error;
+    }
+  }
+
+  #parsed(
+    page: FetchResult,
+    output: Exclude<Output, "raw" | "html">,
     rules: ExtractRules | undefined,
   ): Promise<unknown> {
     const { outputs } = this.#parts;
     switch (output) {
-      case "raw":
-        return page.bytes;
-      case "html":
-        return page.text();
       case "text":
-        return await outputs.text(page.text());
+        return outputs.text(page.text());
       case "markdown":
-        return await outputs.markdown(page.text());
+        return outputs.markdown(page.text());
       case "links":
-        return await outputs.links(page.text(), page.finalUrl);
+        return outputs.links(page.text(), page.finalUrl);
       case "extract":
-        return await outputs.extract(page.text(), rules ?? {}, page.finalUrl);
+        return outputs.extract(page.text(), rules ?? {}, page.finalUrl);
     }
   }
 }

@@ -21,6 +21,8 @@ export interface AppExtras {
   readonly egress?: Partial<EgressOptions> | undefined;
   /** Keys that are not in the store, by their secret. */
   readonly keys?: ReadonlyMap<string, Key> | undefined;
+  /** Seconds for which a client may take nothing of its answer. */
+  readonly sendTimeout?: number | undefined;
   /** Told of failures that are ours. */
   readonly report: (text: string) => void;
 }
@@ -55,6 +57,7 @@ export async function withService<T>(
         publicUrl: config.publicUrl,
         sendClaim: config.claimCommand && claimBy(config.claimCommand),
         directory: signer?.directory,
+        sendTimeout: extras.sendTimeout,
         bot: { contact: config.publicUrl, ...config.identity },
         onError: (error, id) => extras.report(`request ${id} has failed: ${nameOf(error)}`),
       });

@@ -22,9 +22,12 @@ const LONGEST_TIME = 3600;
 const MIB = 2 ** 20;
 const MOST_HEADERS = 100;
 
+/** Seconds for a request, where it does not say how many. */
+export const defaultTimeout = 60;
+
 const defaults = {
   method: "GET",
-  timeout: 60,
+  timeout: defaultTimeout,
   attemptTimeout: 30,
   connectTimeout: 10,
   headersTimeout: 20,

@@ -94,7 +94,7 @@ export class PageRequest<T> {
         "timeout",
         () => this.#phase,
         () => this.#followHops(),
-        signal,
+        { signal },
       );
     } catch (error) {
       if (!(error instanceof PageError)) throw error;

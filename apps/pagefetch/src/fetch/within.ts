@@ -3,18 +3,21 @@
 import { type Timeout, TimeoutError, timeout } from "asyncio-ts";
 import { PageError, type Phase } from "../contract/errors.ts";
 
-/** Runs `body`. When `seconds` have passed, it is cancelled; the phase of that moment is told. */
+/**
+ * Runs `body`. When `seconds` have passed, it is cancelled; the phase of that moment is told.
+ * @param options - `spent`: seconds of them that have passed before
+ */
 export async function within<T>(
   seconds: number,
   name: string,
   phase: () => Phase,
   body: () => Promise<T>,
-  signal?: AbortSignal | undefined,
+  { signal, spent = 0 }: { signal?: AbortSignal | undefined; spent?: number } = {},
 ): Promise<T> {
   let deadline: Timeout | undefined;
   try {
     return await timeout(
-      seconds,
+      Math.max(seconds - spent, 0),
       (scope) => {
         deadline = scope;
         return body();

@@ -1,11 +1,18 @@
 /**
  * The forms in which a page is given: text, markdown, links, and what rules take out of it. The
  * work is done in processes of their own, with a limit of time and of memory. A page that goes
- * beyond one costs its own worker, which is replaced, and gets its own error.
+ * beyond one costs its own worker, which is replaced, and gets its own error. The time is that of
+ * the work: a worker that is slow to start, and pages that are ahead in the line, are not its fault.
  */
 
 import * as asyncio from "asyncio-ts";
-import { module, ProcessPoolExecutor, WorkerLostError } from "asyncio-ts/executors";
+import {
+  callback,
+  type Executor,
+  module,
+  ProcessPoolExecutor,
+  WorkerLostError,
+} from "asyncio-ts/executors";
 import { PageError } from "../contract/errors.ts";
 import { type Extracted, type ExtractRules, refused } from "./rules.ts";
 import type { Link } from "./work.ts";
@@ -13,7 +20,7 @@ import type { Link } from "./work.ts";
 export interface OutputOptions {
   /** How many pages are worked on at a time. @default 2 */
   readonly maxWorkers?: number | undefined;
-  /** Seconds for a page. @default 5 */
+  /** Seconds for a page, from the moment in which a worker begins with it. @default 5 */
   readonly timeout?: number | undefined;
   /** Megabytes of heap for a page. @default 256 */
   readonly memoryMb?: number | undefined;
@@ -30,31 +37,42 @@ export interface Outputs extends AsyncDisposable {
   extract(html: string, rules: ExtractRules, base: string): Promise<Extracted>;
 }
 
-const work = module<typeof import("./work.ts")>(new URL("./work.ts", import.meta.url));
+const jobs = module<typeof import("./jobs.ts")>(new URL("./jobs.ts", import.meta.url));
 
-/** Belongs to the run that it is made in. No process is started before the first page. */
-export function createOutputs(options: OutputOptions = {}): Outputs {
+/**
+ * Belongs to the run that it is made in. No process is started before the first page.
+ * @param executor - does the work, and is shut down with it; processes by default
+ */
+export function createOutputs(options: OutputOptions = {}, executor?: Executor): Outputs {
   const { maxWorkers = 2, timeout = 5, memoryMb = 256, maxQueue = 100 } = options;
   for (const [name, value] of Object.entries({ maxWorkers, timeout, memoryMb, maxQueue })) {
     if (!(typeof value === "number" && value > 0)) {
       throw new RangeError(`outputs.${name}: expected a number above 0, got ${String(value)}`);
     }
   }
-  const pool = new ProcessPoolExecutor({
-    name: "outputs",
-    maxWorkers,
-    maxQueue,
-    execArgv: [`--max-old-space-size=${memoryMb}`, "--disable-warning=ExperimentalWarning"],
-  });
+  const pool =
+    executor ??
+    new ProcessPoolExecutor({
+      name: "outputs",
+      maxWorkers,
+      maxQueue,
+      execArgv: [`--max-old-space-size=${memoryMb}`, "--disable-warning=ExperimentalWarning"],
+    });
   let inLine = 0;
 
-  async function within<T>(job: () => Promise<T>): Promise<T> {
+  async function within<T>(job: (begin: () => void) => Promise<T>): Promise<T> {
     if (inLine >= maxWorkers + maxQueue) {
-      throw new PageError("overloaded", "too many pages are being parsed", { retryAfter: 1 });
+      throw new PageError("overloaded", "too many pages are being parsed", {
+        retryAfter: 1,
+        limit: { name: "outputs.maxQueue", value: maxQueue },
+      });
     }
     inLine++;
+    const loop = asyncio.getRunningLoop();
     try {
-      return await asyncio.timeout(timeout, job);
+      return await asyncio.timeout(null, (limit) =>
+        job(callback(() => limit.reschedule(loop.time() + timeout))),
+      );
     } catch (error) {
       throw asPageError(error, timeout, memoryMb);
     } finally {
@@ -63,10 +81,11 @@ export function createOutputs(options: OutputOptions = {}): Outputs {
   }
 
   return {
-    text: (html) => within(() => pool.run(work.toText, html)),
-    markdown: (html) => within(() => pool.run(work.toMarkdown, html)),
-    links: (html, base) => within(() => pool.run(work.toLinks, html, base)),
-    extract: (html, rules, base) => within(() => pool.run(work.extract, html, rules, base)),
+    text: (html) => within((begin) => pool.run(jobs.textOf, begin, html)),
+    markdown: (html) => within((begin) => pool.run(jobs.markdownOf, begin, html)),
+    links: (html, base) => within((begin) => pool.run(jobs.linksOf, begin, html, base)),
+    extract: (html, rules, base) =>
+      within((begin) => pool.run(jobs.extracted, begin, html, rules, base)),
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   };
 }

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import * as asyncio from "asyncio-ts";
+import { once } from "asyncio-ts/patterns";
 import { sql } from "asyncio-ts-db";
 import { connect as connectSqlite } from "asyncio-ts-db/sqlite";
 import { type Farm, openFarm } from "../../farm/farm.ts";
@@ -49,6 +50,38 @@ async function counted({ service }: World): Promise<number> {
   const counts = text.matchAll(/^pagefetch_requests_total\{.*\} (\d+)$/gm);
   return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
 }
+
+test("an answer that is being read when the service goes down is read to its end", async () => {
+  let read = 0;
+  let length = Number.NaN;
+  let closed: Promise<void> | undefined;
+  await withApi(farm, async ({ address, key, service }) => {
+    const { hostname, port } = new URL(address);
+    const socket = connect(Number(port), hostname);
+    const target = q("http://pages.farm.test/bytes/8000000");
+    socket.write(
+      `GET /?json=1&url=${target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${key}\r\nConnection: close\r\n\r\n`,
+    );
+    await once(socket, "readable"); // the whole answer is written by then
+    const begin = service.beginShutdown.bind(service);
+    service.beginShutdown = () => {
+      begin();
+      closed = new Promise((resolve) => socket.once("close", () => resolve()));
+      setImmediate(() => {
+        socket.on("data", (data: Buffer) => {
+          if (read === 0) {
+            const head = `${data}`.slice(0, `${data}`.indexOf("\r\n\r\n"));
+            length = head.length + 4 + Number(/content-length: (\d+)/i.exec(head)?.[1]);
+          }
+          read += data.length;
+        });
+      });
+    };
+  });
+  await closed;
+  assert.ok(length > 8_000_000, String(length));
+  assert.equal(read, length);
+});
 
 describe("a client that leaves", () => {
   test("after any byte of its request leaves nothing behind", () =>

@@ -6,12 +6,18 @@ import { after, before, describe, test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { once } from "asyncio-ts/patterns";
 import { type Farm, openFarm } from "../../farm/farm.ts";
+import { html, pause } from "../../farm/site.ts";
 import type { HeldBytes } from "../../src/contract/held.ts";
 import { q, type World, withApi } from "../support/api.ts";
 
 let farm: Farm;
 before(async () => {
-  farm = await openFarm();
+  farm = await openFarm({
+    "wide.farm.test": (ask) => html(ask, "漢".repeat(Number(ask.url.pathname.slice(1)))),
+    "later.farm.test": async (ask) => {
+      if (await pause(0.3, ask.gone)) html(ask, "<p>later</p>");
+    },
+  });
 });
 after(() => farm.close());
 
@@ -33,6 +39,33 @@ function watch(held: HeldBytes): asyncio.Event {
     return hold;
   };
   return event;
+}
+
+/** The holds of the next `count` requests, whose connection opens them before anything of theirs. */
+function nextHolds(held: HeldBytes, count: number) {
+  const holds = Array.from({ length: count }, () => {
+    return { ended: new asyncio.Event(), isLarge: new asyncio.Event(), most: 0 };
+  });
+  let opened = 0;
+  const open = held.open.bind(held);
+  held.open = () => {
+    const hold = open();
+    const seen = holds[opened++];
+    if (seen === undefined) return hold;
+    const [tryAdd, end] = [hold.tryAdd.bind(hold), hold.end.bind(hold)];
+    hold.tryAdd = (bytes) => {
+      const fits = tryAdd(bytes);
+      seen.most = Math.max(seen.most, hold.bytes);
+      if (seen.most > MIB) seen.isLarge.set();
+      return fits;
+    };
+    hold.end = () => {
+      end();
+      seen.ended.set();
+    };
+    return hold;
+  };
+  return holds;
 }
 
 /** A service that holds one MiB at most, of which somebody holds `taken` bytes while `body` runs. */
@@ -155,6 +188,63 @@ describe("the bytes that the service holds", () => {
       };
       const told = results.map(({ status, error }) => error?.code ?? status);
       assert.deepEqual(told, [200, 200, 200, "overloaded", 200, 200, 200, 200]);
+    }));
+
+  test("are given back by a client that reads nothing of its answer, when its time is over", async () => {
+    const batch = { requests: Array.from({ length: 8 }, () => ({ url: page(2 * MIB) })) };
+    const json = JSON.stringify(batch);
+    const asks = [
+      `GET /?json=1&url=${q(page(8 * MIB))} HTTP/1.1\r\nContent-Length: 0\r\n`,
+      `POST /v1/batch HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: ${json.length}\r\n`,
+    ];
+    const readsNothing = async ({ address, key, service }: World): Promise<void> => {
+      for (const [index, head] of asks.entries()) {
+        const [hold] = nextHolds(service.held, 1);
+        const { hostname, port } = new URL(address);
+        const socket = connect(Number(port), hostname);
+        socket.on("error", () => {}); // it is reset
+        socket.write(`${head}Host: a\r\nAuthorization: Bearer ${key}\r\n\r\n`);
+        if (index === 1) socket.write(json);
+        await hold?.ended.wait();
+        assert.ok((hold?.most ?? 0) > MIB);
+        socket.destroy();
+      }
+    };
+    await withApi(farm, readsNothing, {}, { sendTimeout: 0.1 });
+  });
+
+  test("are given back by an answer that stands behind another one, when its client leaves", () =>
+    withApi(farm, async ({ address, key, service }) => {
+      const holds = nextHolds(service.held, 2);
+      const { hostname, port } = new URL(address);
+      const socket = connect(Number(port), hostname);
+      const head = `Host: a\r\nAuthorization: Bearer ${key}\r\n\r\n`;
+      const [first, second] = ["http://slow.farm.test/", page(2 * MIB)].map(
+        (url) => `GET /?json=1&url=${q(url)} HTTP/1.1\r\n${head}`,
+      );
+      socket.write(`${first}${second}`);
+      await holds[1]?.isLarge.wait();
+      socket.destroy();
+      for (const { ended } of holds) await ended.wait();
+    }));
+
+  test("are waited for with a client whose page takes longer than that", () =>
+    withApi(
+      farm,
+      async ({ ask }) => {
+        const path = `/?json=1&url=${q("http://later.farm.test/")}`;
+        assert.equal((await ask(path)).status, 200);
+      },
+      {},
+      { sendTimeout: 0.1 },
+    ));
+
+  test("are those of a text as it is sent, and not its letters", () =>
+    withLittle(MIB - 10_000, async ({ post }) => {
+      // 6,000 bytes, and as many in the answer, besides its other fields.
+      await assertOverloaded(await post("/v1/fetch", { url: "http://wide.farm.test/2000" }));
+      const { status } = await post("/v1/fetch", { url: "http://wide.farm.test/500" });
+      assert.equal(status, 200);
     }));
 
   test("are told by a metric, while a client reads slowly, and are 0 when it has left", () =>

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as asyncio from "asyncio-ts";
+import { InlineExecutor, module } from "asyncio-ts/executors";
+import { runTest } from "asyncio-ts/testing";
 import { createOutputs, type OutputOptions, type Outputs } from "../../src/outputs/outputs.ts";
 import { readExtractRules } from "../../src/outputs/rules.ts";
 import { extract, toLinks, toMarkdown, toText } from "../../src/outputs/work.ts";
@@ -141,7 +143,8 @@ describe("in processes of their own", () => {
       const slow = `<p>${"<i><b>x</b></i>".repeat(20_000)}</p>`;
       const rules = readExtractRules({ a: { selector: ":has(:has(:has(u)))", type: "list" } });
       await assert.rejects(outputs.extract(`${"<div>".repeat(3000)}${slow}`, rules, base), {
-        name: "PageError",
+        code: "timeout",
+        details: { phase: "consume", limit: { name: "outputs.timeout", value: 1 } },
       });
     });
     await withOutputs({ maxWorkers: 1 }, async (outputs) => {
@@ -154,6 +157,48 @@ describe("in processes of their own", () => {
       const large = "<p a=b c=d><i>x</i>".repeat(400_000);
       await assert.rejects(outputs.text(large), { code: "too_large" });
       assert.equal(await outputs.text("<p>next</p>"), "next");
+    });
+  });
+});
+
+describe("in virtual time", () => {
+  const { sleep } = module<typeof asyncio>(import.meta.resolve("asyncio-ts"));
+
+  test("a page that waits for its turn is not the page that takes too long", async () => {
+    await runTest(async () => {
+      const executor = new InlineExecutor();
+      await using outputs = createOutputs({ timeout: 5 }, executor);
+      executor.submit(sleep, 60, undefined); // as other pages would, or a process that is slow to start
+      assert.equal(await outputs.text("<p>late</p>"), "late");
+      assert.equal(Math.floor(asyncio.getRunningLoop().time()), 60);
+    });
+  });
+
+  test("one whose caller gives up in line is never begun", async () => {
+    await runTest(async () => {
+      const executor = new InlineExecutor();
+      await using outputs = createOutputs({ timeout: 5 }, executor);
+      executor.submit(sleep, 60, undefined);
+      await assert.rejects(
+        asyncio.timeout(10, () => outputs.text("<p>late</p>")),
+        asyncio.TimeoutError,
+      );
+      assert.equal(executor.stats().queued, 0);
+    });
+  });
+
+  test("more than may wait are overloaded, and told which limit that is", async () => {
+    await runTest(async () => {
+      const executor = new InlineExecutor();
+      await using outputs = createOutputs({ maxWorkers: 1, maxQueue: 1 }, executor);
+      executor.submit(sleep, 60, undefined);
+      const waiting = ["a", "b"].map((html) => asyncio.createTask(() => outputs.text(html)));
+      await asyncio.sleep(0);
+      await assert.rejects(outputs.text("c"), {
+        code: "overloaded",
+        details: { retryAfter: 1, limit: { name: "outputs.maxQueue", value: 1 } },
+      });
+      assert.deepEqual(await asyncio.gather(waiting), ["a", "b"]);
     });
   });
 });

@@ -6,7 +6,7 @@ import type { Farm } from "../../farm/farm.ts";
 import { serve } from "../../src/api/serve.ts";
 import type { Service } from "../../src/api/service.ts";
 import { type Config, check } from "../../src/cli/config.ts";
-import { withService } from "../../src/cli/running.ts";
+import { type AppExtras, withService } from "../../src/cli/running.ts";
 import type { EgressOptions } from "../../src/egress/egress.ts";
 import { zoneResolver } from "../../src/egress/resolve.ts";
 import { machineWire } from "../../src/egress/wire.ts";
@@ -39,6 +39,7 @@ export async function withApi(
   farm: Farm,
   body: (world: World) => Promise<void>,
   config: Config = {},
+  { sendTimeout }: Pick<AppExtras, "sendTimeout"> = {},
 ): Promise<void> {
   await run(async () => {
     const whole = check({
@@ -47,7 +48,8 @@ export async function withApi(
       ...config,
     });
     const reports: string[] = [];
-    const extras = { egress: egressOf(farm), report: (text: string) => void reports.push(text) };
+    const report = (text: string): void => void reports.push(text);
+    const extras = { egress: egressOf(farm), report, sendTimeout };
     await withService(whole, extras, async ({ app, service }) => {
       const newKey = async (settings: Partial<KeySettings> = {}): Promise<string> => {
         const given = { name: "test", rate: 1000, burst: 1000, concurrency: 1000, ...settings };

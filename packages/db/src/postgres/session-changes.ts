@@ -10,14 +10,14 @@
  */
 
 /** Strings, names in quotes, comments: no words of theirs count. */
-const NO_WORDS = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/g;
+const NO_WORDS = /'[^']*'|"[^"]*"|--[^\n\r]*|\/\*[\s\S]*?(?:\*\/|$)/g;
+/** Where a string ends is not told by its quotes alone then: escapes, quotes of dollars. */
+const RIDDLE = /\\|\$(?!\d)/;
 /** A SET that lasts longer than its transaction. */
 const SETS = /(?:^|;)\s*set\b(?!\s+(?:local|transaction|constraints)\b)/i;
-/** Where a string may end is not told by its quotes alone then. */
-const RIDDLE = /[\\$]/;
-const TEMPORARY = /\b(?:temp|temporary|pg_temp)\b/i;
-const DROPPED = /\bon\s+commit\s+drop\b/i;
-const HELD = /\bwith\s+hold\b/i;
+const TEMPORARY = /\b(?:temp|temporary|pg_temp)\b/gi;
+const DROPPED = /\bon\s+commit\s+drop\b/gi;
+const HELD = /(?<!\bwithout\s+)\bhold\b/i;
 /** What a block of code may say. */
 const IN_CODE = /\b(?:set|reset|listen|discard|temp|temporary|hold)\b|\b(?:set_config|pg_temp)\b/i;
 /** `set_config`, and whether its last argument says that it is for the transaction. */
@@ -31,8 +31,10 @@ const FOR_TRANSACTION = /\bset_config\s*\([^()]*,\s*true\s*\)/gi;
  */
 export function changesSession(command: string, text: string): boolean {
   switch (command) {
-    case "SET":
-      return RIDDLE.test(text) || SETS.test(text.replaceAll(NO_WORDS, " "));
+    case "SET": {
+      const words = wordsOf(text);
+      return words === undefined || SETS.test(words);
+    }
     case "RESET":
     case "DISCARD":
     case "LISTEN":
@@ -42,7 +44,7 @@ export function changesSession(command: string, text: string): boolean {
       return HELD.test(text);
     case "CREATE":
     case "SELECT": // without rows: `select into`, `create table as`
-      return TEMPORARY.test(text) && !DROPPED.test(text);
+      return isMoreThan(TEMPORARY, DROPPED, text);
     case "DO":
       return IN_CODE.test(text);
     default:
@@ -52,6 +54,23 @@ export function changesSession(command: string, text: string): boolean {
 
 /** Whether a text calls `set_config` for longer than its transaction. SET takes no values: this does. */
 export function setsByFunction(text: string): boolean {
-  const calls = text.match(SET_CONFIG);
-  return calls !== null && calls.length > (text.match(FOR_TRANSACTION)?.length ?? 0);
+  return isMoreThan(SET_CONFIG, FOR_TRANSACTION, text);
+}
+
+/** Whether `change` is in the text, anywhere, more often than `harmless` is said there. */
+function isMoreThan(change: RegExp, harmless: RegExp, text: string): boolean {
+  const changes = text.match(change);
+  if (changes === null) return false;
+  return changes.length > (wordsOf(text)?.match(harmless)?.length ?? 0);
+}
+
+/** The text without what has no words; undefined where it is not clear what that is. */
+function wordsOf(text: string): string | undefined {
+  if (RIDDLE.test(text)) return undefined;
+  let isNested = false; // a comment in a comment: both have to end
+  const words = text.replaceAll(NO_WORDS, (found) => {
+    isNested ||= found.startsWith("/*") && found.includes("/*", 2);
+    return " ";
+  });
+  return isNested ? undefined : words;
 }
