@@ -103,10 +103,10 @@ export function recognised(error: unknown, scope: Scope): unknown {
   const cancellation = details as Cancellation; // a scope has made it
   cancellation.scope.noteDelivered(cancellation); // by its abort signal
   const own = scope.cancelState.first; // may have come to a child as well, whose end the body met first
-  const isForwarded = own?.origin === cancellation.origin && !scope.owns(error);
-  if (isOurs) return own && isForwarded ? new CancelledError(own, { cause: error }) : error;
-  const cause = cancellation.source === "abort" ? cancellation.reason : error;
-  return new CancelledError(cancellation, { cause });
+  const isForwarded = own?.origin.scope === cancellation.origin?.scope && !scope.owns(error);
+  if (isOurs && !(own && isForwarded)) return error;
+  const met = isOurs && own ? own : cancellation;
+  return new CancelledError(met, { cause: met.source === "abort" ? met.reason : error });
 }
 function causeIn(error: unknown, scope: Scope): CancelDetails | undefined {
   return findCause(error, (cause) => {
