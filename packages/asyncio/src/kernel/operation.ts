@@ -103,9 +103,10 @@ export function recognised(error: unknown, scope: Scope): unknown {
   const cancellation = details as Cancellation; // a scope has made it
   cancellation.scope.noteDelivered(cancellation); // by its abort signal
   const own = scope.cancelState.first; // may have come to a child as well, whose end the body met first
-  const isForwarded = own?.origin.scope === cancellation.origin?.scope && !scope.owns(error);
-  if (isOurs && !(own && isForwarded)) return error;
-  const met = isOurs && own ? own : cancellation;
+  const isForwarded =
+    own?.origin.scope === cancellation.origin?.scope && cancellation.scope !== scope;
+  const met = isOurs ? isForwarded && own : cancellation;
+  if (!met) return error;
   return new CancelledError(met, { cause: met.source === "abort" ? met.reason : error });
 }
 function causeIn(error: unknown, scope: Scope): CancelDetails | undefined {
