@@ -24,7 +24,7 @@ export interface Cancellation {
   readonly reason: unknown;
   readonly requestedBy: string | undefined;
   readonly grace: number; // seconds until the scope is cancelled again, for good
-  readonly origin: number; // a number that forwards keep: a task takes each once, so no circle is endless
+  readonly origin: { readonly scope: Scope }; // forwards keep it: a task takes each once, so no circle is endless
 }
 export interface ScopeOptions {
   readonly label: string; // what reports call it: "timeout", "task group 'crawl'"
@@ -54,7 +54,7 @@ export class CancelState {
   missed: Cancellation | undefined; // of a scope around: the branch here was not parked, and did not hear it
   fresh: Cancellation | undefined; // the latest: during turn `freshTurn` it ends what begins here
   freshTurn = 0;
-  origin = 0; // the origin of the last cancellation that was forwarded to the task of this scope
+  origin: Cancellation["origin"] | undefined; // of the last one that was forwarded to the task of this scope
   refusals = 0; // operations rejected since the scope insists or is closed
   watchers: ScopeWatcher[] | undefined;
 }

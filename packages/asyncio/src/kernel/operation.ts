@@ -99,14 +99,15 @@ export function recognised(error: unknown, scope: Scope): unknown {
   if (!(details?.scope instanceof Scope)) return error;
   const cancellation = unforwarded(details, scope);
   cancellation.scope.noteDelivered(cancellation); // by its abort signal
-  if (isOurs && (cancellation === details || scope.owns(error))) return error;
+  if (isOurs && cancellation === details) return error;
   const cause = cancellation.source === "abort" ? cancellation.reason : error;
   return new CancelledError(cancellation, { cause });
 }
 /** That of `scope`, if a child ends with `details` that it was passed on to: the same work ends. */
-function unforwarded(details: CancelDetails, { cancelState: { first } }: Scope): Cancellation {
-  const cancellation = details as Cancellation; // a scope has made it
-  return first?.origin === cancellation.origin ? (first ?? cancellation) : cancellation;
+function unforwarded(details: CancelDetails, scope: Scope): Cancellation {
+  const [cancellation, own] = [details as Cancellation, scope.cancelState.first]; // a scope has made it
+  const isForwarded = own?.origin.scope === cancellation.origin?.scope;
+  return own && isForwarded && cancellation.scope !== scope ? own : cancellation;
 }
 function causeIn(error: unknown, scope: Scope): CancelDetails | undefined {
   return findCause(error, (cause) => {

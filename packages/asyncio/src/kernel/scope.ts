@@ -23,8 +23,6 @@ import { reportFloating, reportInsisted } from "./reports.ts";
 import type { Task } from "./task.ts";
 import { LineWait, type OnCancel, Wait, type WaitSubject } from "./wait.ts";
 
-let origins = 0;
-
 export class Scope implements Ends<Wait> {
   static kept: readonly unknown[];
   readonly loop: EventLoop;
@@ -92,7 +90,8 @@ export class Scope implements Ends<Wait> {
   ): Cancellation {
     const own = source === "closed" ? 0 : this.cancelState.cancelGrace;
     const grace = own ?? from?.grace ?? this.loop.cancelGrace;
-    return { scope: this, source, reason, requestedBy, grace, origin: from?.origin ?? ++origins };
+    const origin = from?.origin ?? { scope: this };
+    return { scope: this, source, reason, requestedBy, grace, origin };
   }
   /** How many cancellations are in force. */
   cancelling(): number {

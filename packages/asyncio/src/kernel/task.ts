@@ -257,7 +257,7 @@ export class Task<T> extends Future<T> {
     if (this.held !== undefined) this.held = undefined; // whoever keeps the task does not keep it
     const { scope } = this;
     scope.close();
-    if (scope.cancelState === CALM) this.own = scope.variables; // nor this (bench: memory)
+    if (state !== "cancelled" && scope.cancelState === CALM) this.own = scope.variables; // nor this (bench: memory)
     this.getLoop().tasks.remove(this);
     super.settle(state, outcome);
   }

@@ -217,7 +217,7 @@ export class Server implements AsyncDisposable {
    * ended.
    */
   async #stop(lastWords: number): Promise<void> {
-    this.#home.lastWords = lastWords;
+    this.#home.lastWords = Math.min(lastWords, this.#home.lastWords); // another call may be in a hurry
     this.close();
     this.#task.cancel();
     if (this.#isInside()) return;

@@ -115,6 +115,41 @@ describe("R14: the cancellation that a child got as well counts as that of the s
     });
   }
 
+  onBothLoops("that of a signal has the reason as its cause, and no error of a child", async () => {
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const begun = (): void => controller.abort(reason);
+    const task: Task<unknown> = createTask(() => (owners["a group"] as Owner)(begun), {
+      signal: controller.signal,
+    });
+
+    const error = (await rejection(task)) as CancelledError;
+
+    assert.deepEqual([error.source, error.reason, error.cause], ["abort", reason, reason]);
+  });
+
+  onBothLoops("of a scope that is cancelled again while the child cleans up", async (loop) => {
+    const scope = new CancelScope();
+
+    const value = await scope.run(async () => {
+      const { body, ended } = child();
+      const task = createTask(() =>
+        sleep(10).finally(() => {
+          loop.callLater(0.001, () => scope.cancel("at once"));
+          return body();
+        }),
+      );
+      gather([task]).catch(() => {});
+      await sleep(0.001);
+      scope.cancel("enough");
+      await ended;
+      await afterwards(task);
+      await task;
+    });
+
+    assert.equal(value, undefined);
+  });
+
   onBothLoops("a child that somebody else has cancelled does not count as it", async () => {
     const { body, ended } = child();
     const scope = new CancelScope();

@@ -67,6 +67,36 @@ describe("a peer that never reads holds nothing up when the time is over", () =>
         }),
       );
 
+  describe(
+    "shutdown, and a disposal that begins while it waits for cleanup",
+    everywhere(async ({ options, connect }) => {
+      const loop = asyncio.getRunningLoop();
+      const handler: Handler = async (_reader, writer) => {
+        await sleep(3600).finally(async () => {
+          await sleep(0.03);
+          writer.write(much);
+        });
+      };
+      const server = await startServer(handler, options);
+      const [, writer] = await connect(server);
+      await sleep(0.01);
+      const from = loop.time();
+
+      await asyncio.gather(
+        () => server.shutdown(0.01),
+        async () => {
+          await sleep(0.02);
+          await server[Symbol.asyncDispose]();
+        },
+      );
+
+      const seconds = loop.time() - from;
+      if (loop instanceof testing.VirtualLoop) assert.equal(seconds.toFixed(2), "0.29");
+      else assert.ok(seconds < 5, `${seconds} s`); // it was 5 more
+      writer.close();
+    }),
+  );
+
   test("where no time was given, what was written has 5 seconds", async () => {
     await testing.runTest(async (t) => {
       const network = new testing.SimulatedNetwork({ highWaterMark: 10 });

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import {
   abortSignal,
   CancelledError,
+  CancelScope,
   ContextVar,
   cleanup,
   createTask,
@@ -187,6 +188,30 @@ onBothLoops(
     assert.deepEqual([job.cancel(), job.cancelling(), job.waitingFor()], [false, 0, []]);
   }),
 );
+
+for (const [where, place] of [
+  ["runs", 0],
+  ["is in line", 1],
+] as const)
+  onBothLoops(
+    `one that ${where} counts as cancelled by the scope whose cancellation was passed on to it`,
+    owned(async (owner) => {
+      const queue = new TaskQueue({ owner, limit: 1 });
+      const jobs = ["first", "second"].map((name) => queue.add(() => sleep(10), { name }));
+      const scope = new CancelScope();
+
+      const value = await scope.run(async () => {
+        gather(jobs).catch(() => {});
+        await sleep(0.001);
+        scope.cancel();
+        const job = jobs[place] as Job<void>;
+        while (!job.done()) await new Promise((resolve) => setImmediate(resolve));
+        await job;
+      });
+
+      assert.equal(value, undefined);
+    }),
+  );
 
 test("cancelled anywhere, a job with a deadline leaves no timer and no task", async () => {
   const sweep = await cancelSweep(

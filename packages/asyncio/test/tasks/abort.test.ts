@@ -8,6 +8,7 @@ import {
   currentTask,
   InvalidStateError,
   moveOnAfter,
+  Runner,
   run,
   type SignalOption,
   sleep,
@@ -273,6 +274,20 @@ describe("R29: a signal cancels what it is given to", () => {
         assert.deepEqual([error.source, error.reason], ["abort", "enough"]);
       }),
     );
+  }
+
+  for (const [where, makeLoop] of [
+    ["in real time", () => undefined],
+    ["in virtual time", () => new VirtualLoop()],
+  ] as const) {
+    test(`${where} a main that comes after the signal of its Runner has aborted fails with the reason`, async () => {
+      const controller = new AbortController();
+      const reason = new Error("enough");
+      await using runner = new Runner({ loop: makeLoop(), signal: controller.signal });
+      controller.abort(reason);
+
+      assert.equal(await rejection(runner.run(async () => {})), reason);
+    });
   }
 
   test("what is no signal is refused", async () => {
