@@ -24,7 +24,7 @@ export interface Cancellation {
   readonly reason: unknown;
   readonly requestedBy: string | undefined;
   readonly grace: number; // seconds until the scope is cancelled again, for good
-  readonly origin: { readonly scope: Scope }; // forwards keep it: a task takes each once, so no circle is endless
+  readonly origin: { readonly root: number }; // forwards keep it: a task takes each once, so no circle is endless
 }
 export interface ScopeOptions {
   readonly label: string; // what reports call it: "timeout", "task group 'crawl'"
@@ -38,9 +38,10 @@ export interface ScopeWatcher {
   cancelled?(cancellation: Cancellation): void; // a cancellation has reached the scope
   closed?(): void; // the scope is closed. Nothing is told after that
 }
-
+let roots = 0;
 /** What a scope knows of its cancellations. Made on demand: few are cancelled (bench: memory). */
 export class CancelState {
+  readonly root: number = ++roots; // by which it knows its own; the scope would be kept by those who keep an error
   expired = false; // whether the deadline has cancelled the scope
   cancelCalled = false; // whether a cancellation was asked for, taken back or not
   undelivered = 0; // waits that a cancellation of the scope has ended, and that have not thrown yet
@@ -58,7 +59,6 @@ export class CancelState {
   refusals = 0; // operations rejected since the scope insists or is closed
   watchers: ScopeWatcher[] | undefined;
 }
-
 export const CALM: Readonly<CancelState> = new CancelState(); // of scopes that nothing happened to
 
 const MAX_REFUSALS = 10_000; // rejections that code may swallow in a scope past its grace or end

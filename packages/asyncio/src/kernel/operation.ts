@@ -106,7 +106,7 @@ export function recognised(error: unknown, scope: Scope): unknown {
 /** That of `scope`, if a child ends with `details` that it was passed on to: the same work ends. */
 function unforwarded(details: CancelDetails, scope: Scope): Cancellation {
   const [cancellation, own] = [details as Cancellation, scope.cancelState.first]; // a scope has made it
-  const isForwarded = own?.origin.scope === cancellation.origin?.scope;
+  const isForwarded = own?.origin.root === cancellation.origin?.root;
   return own && isForwarded && cancellation.scope !== scope ? own : cancellation;
 }
 function causeIn(error: unknown, scope: Scope): CancelDetails | undefined {

@@ -90,7 +90,7 @@ export class Scope implements Ends<Wait> {
   ): Cancellation {
     const own = source === "closed" ? 0 : this.cancelState.cancelGrace;
     const grace = own ?? from?.grace ?? this.loop.cancelGrace;
-    const origin = from?.origin ?? { scope: this };
+    const origin = from?.origin ?? { root: this.ownCancelState().root };
     return { scope: this, source, reason, requestedBy, grace, origin };
   }
   /** How many cancellations are in force. */
