@@ -41,7 +41,7 @@ export function checkOptions(
   }
 }
 
-/** @internal Whether it is an object of names and values. A promise would be one that nobody has awaited. */
+/** @internal Whether it is an object of names and values. A promise is none: somebody forgot an `await`. */
 export function isTable(value: unknown): value is object {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   return !("then" in value && typeof value.then === "function");

@@ -24,7 +24,7 @@ export async function textOf({ body }: Request, hold: Hold): Promise<string> {
     }
   } catch (error) {
     if (error instanceof PageError || error instanceof CancelledError) throw error;
-    // The client has left. Nobody has failed, and nobody reads the answer.
+    // The client has left. This is no fault of the service, and nobody will read the answer.
     throw new PageError("bad_request", "the request has broken off");
   }
   return textIn(Buffer.concat(pieces));

@@ -46,9 +46,10 @@ export async function serve(
   }
 }
 
-/** Set while nobody is connected, and while nobody waits for an answer, or reads one. */
 interface Watched {
+  /** Set while no connection is open. */
   readonly gone: asyncio.Event;
+  /** Set while each request has its whole answer. */
   readonly answered: asyncio.Event;
 }
 

@@ -2,8 +2,8 @@
  * How many bytes of bodies the process holds: one budget for pages that come, for requests that have
  * a body, and for answers whose client still reads. Bytes are counted as they arrive.
  *
- * What does not fit is refused. It does not wait, for whoever would wait holds bytes as well: all of
- * them could wait for each other.
+ * If the next bytes of an owner do not fit, it is refused. It does not wait for room. An owner that
+ * waits holds bytes itself, so several could wait for each other without end.
  */
 
 import { PageError } from "./errors.ts";

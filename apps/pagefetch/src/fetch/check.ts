@@ -159,7 +159,7 @@ function checkCount(name: string, found: unknown, least: number, most: number): 
     throw bad(name, `\`${name}\` is a whole number from ${least} to ${most}`);
 }
 
-/** Whether it is an object of names and values. A promise would be one that nobody has awaited. */
+/** Whether it is an object of names and values. A promise is none: somebody forgot to await it. */
 export function isTable(value: unknown): value is object {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   return !("then" in value && typeof value.then === "function");

@@ -68,7 +68,7 @@ function nextHolds(held: HeldBytes, count: number) {
   return holds;
 }
 
-/** A service that holds one MiB at most, of which somebody holds `taken` bytes while `body` runs. */
+/** Runs `body` with a service that may hold one MiB. `taken` bytes of it are taken from the start. */
 async function withLittle(taken: number, body: (world: World) => Promise<void>): Promise<void> {
   const limited = async (world: World): Promise<void> => {
     await world.ask(`/?url=${q(page(1))}`); // its host's robots.txt is known then
