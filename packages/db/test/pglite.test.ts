@@ -165,6 +165,39 @@ describePglite("a database", (bench) => {
       await assert.rejects(connect(bench.pglite, { max: 3 } as never), /no option `max`/);
     }));
 
+  test("a COPY by any door is refused before it is sent: its end would be that of the PGlite", () =>
+    bench.run(async (db) => {
+      await db.execute(sql`create table copied (line text)`);
+      const into = "copy copied from stdin";
+      const doors: readonly (() => Promise<unknown>)[] = [
+        ...[
+          into,
+          "COPY copied (line) FROM STDIN WITH (format csv)",
+          "copy copied from /* the caller */ stdin",
+          "-- lines\n copy copied from stdin",
+          "copy copied from stdout",
+          "copy copied to stdout",
+          "copy copied from stdin with (delimiter E'\\t')",
+        ].map((text) => () => db.query(sql.raw(text))),
+        () => db.query(sql.raw(into), { prepare: false }),
+        () => db.batch([sql`select 1`, sql.raw(into)]),
+        () => db.transaction((tx) => tx.query(sql.raw(into))),
+        () => new PgPool(db).query(into),
+        () => new PgPool(db).query(`select 1; ${into}`),
+      ];
+      for (const door of doors) {
+        const error = await failureOf(door());
+        assert.match(error.message, /^a COPY is not there for pglite\. Write many rows by/);
+        assert.equal((error as DatabaseError).sqlstate, "0A000");
+      }
+      const words = "copy copied from stdin";
+      await db.execute(sql`insert into copied values (${words}), ('; copy a from stdin')`);
+      assert.deepEqual(
+        await db.query(sql`select line as "copy from stdin" from copied where line = ${words}`),
+        [{ "copy from stdin": words }],
+      );
+    }));
+
   test("what a program has left open is undone for the next one", async () => {
     await bench.run(async (db) => {
       await db.execute(sql`create table left_open (n int)`);
@@ -203,5 +236,28 @@ test("a PGlite that has ended is unreachable", () =>
     const error = await failureOf(connect(ended, { acquire: 5 }));
     assert.ok(error instanceof ConnectError);
     assert.equal(error.code, "ERR_DATABASE_UNREACHABLE");
-    assert.match(error.message, /the PGlite does not answer: PGlite is closed/);
+    assert.match(error.message, /the PGlite has ended: PGlite is closed\. Make another one/);
+  }));
+
+test("a PGlite whose program has ended is not asked again, and each query says so", () =>
+  asyncio.run(async () => {
+    let asked = 0;
+    const pglite = {
+      execProtocolRaw: async (messages: Uint8Array) => {
+        asked++;
+        if (messages[0] === "P".charCodeAt(0)) throw { message: "exit(1)", status: 1 };
+        return new Uint8Array();
+      },
+    };
+    const db = await connect(pglite, { acquire: 5 });
+    const lost = await failureOf(db.query(sql`select 1`));
+    assert.match(lost.message, /lost: the PGlite has ended: exit\(1\)/);
+    const before = asked;
+    for (const work of [() => db.query(sql`select 1`), () => connect(pglite)]) {
+      const error = await failureOf(work());
+      assert.equal(error.code, "ERR_DATABASE_UNREACHABLE");
+      assert.match(error.message, /the PGlite has ended: exit\(1\)\. Make another one/);
+    }
+    assert.equal(asked, before);
+    await db.close();
   }));

@@ -11,6 +11,14 @@ export interface Pglite {
   execProtocolRaw(messages: Uint8Array): Promise<Uint8Array>;
 }
 
+/** Those that have failed, and why. One more message, and their program runs without an end. */
+const ended = new WeakMap<Pglite, Error>();
+
+/** Why a PGlite takes no more messages; undefined if it does. */
+export function endOf(pglite: Pglite): Error | undefined {
+  return ended.get(pglite);
+}
+
 /** One session. What an earlier one has left open is undone at its beginning. */
 export class PgliteWire extends Duplex {
   readonly #pglite: Pglite;
@@ -64,8 +72,8 @@ export class PgliteWire extends Duplex {
   async #take(messages: Buffer): Promise<void> {
     if (!this.#isGreeted) {
       this.#isGreeted = true;
-      await this.#pglite.execProtocolRaw(query("rollback"));
-      await this.#pglite.execProtocolRaw(query(this.#reset));
+      await this.#ask(query("rollback"));
+      await this.#ask(query(this.#reset));
       this.push(GREETING);
       return;
     }
@@ -74,8 +82,22 @@ export class PgliteWire extends Duplex {
       this.destroy();
       return;
     }
-    const answers = await this.#pglite.execProtocolRaw(messages);
+    const answers = await this.#ask(messages);
     if (!this.destroyed) this.push(Buffer.from(answers));
+  }
+
+  async #ask(messages: Uint8Array): Promise<Uint8Array> {
+    try {
+      return await this.#pglite.execProtocolRaw(messages);
+    } catch (thrown) {
+      // What the database refuses it answers. It throws when its program has ended, and then not
+      // always an Error.
+      const why = (thrown as Partial<Error> | null | undefined)?.message ?? String(thrown);
+      const error = new Error(`the PGlite has ended: ${why}`, { cause: thrown });
+      Object.assign(error, { code: "EPIPE" }); // pg's own errors have none, and say less
+      ended.set(this.#pglite, error);
+      throw error;
+    }
   }
 }
 

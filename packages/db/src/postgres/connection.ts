@@ -31,6 +31,8 @@ export interface PgConnectionOptions {
   readonly parameters: Map<string, string>;
   /** The line of its server. */
   readonly cancels: Pick<CancelLine, "send" | "begun" | "unwatch">;
+  /** Throws if a text must not be sent, because its server cannot survive it. */
+  readonly refuse?: ((text: string) => void) | undefined;
 }
 
 /** What tells plans apart: rows may be read in several ways. */
@@ -141,6 +143,10 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
       if (error === undefined) this.markAsOpened();
       done(error, answers);
     };
+  }
+
+  refuse(text: string): void {
+    this.#options.refuse?.(text);
   }
 
   cancel(): Promise<void> {

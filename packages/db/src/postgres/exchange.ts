@@ -32,6 +32,8 @@ export interface Plans {
   readonly types: TypeTable;
   /** How the rows of open cursors are read. */
   readonly cursors: Map<string, RowReader>;
+  /** @throws if a text must not be sent, because its server cannot survive it. */
+  refuse(text: string): void;
   /** The statement as the server has it, or is to have it (`known` is false). */
   preparedAs(statement: Statement): { readonly known: boolean; readonly prepared: Prepared };
   /** The name of a statement that is to be closed to make room. */
@@ -100,7 +102,7 @@ export class Exchange {
     if (request.kind === "script" || request.kind === "copyIn" || request.kind === "copyOut") {
       const text = [...this.#before, request.text].join("; ");
       try {
-        checkText(text);
+        this.#checkText(text);
         if (setsByFunction(request.text)) this.#connection.touched();
         packet.query(text); // brings its own ReadyForQuery
       } catch (error) {
@@ -283,10 +285,11 @@ export class Exchange {
   #say(packet: Packet, request: Request): void {
     switch (request.kind) {
       case "query":
-        this.#ask(packet, request.statement, encodedValues(request.statement), "", 0);
+        this.#ask(packet, request.statement, this.#encoded(request.statement), "", 0);
         break;
       case "batch": {
-        const values = request.statements.map(encodedValues); // before anything is written
+        // Before anything is written.
+        const values = request.statements.map((statement) => this.#encoded(statement));
         for (const [index, statement] of request.statements.entries())
           this.#ask(packet, statement, values[index] ?? NOTHING, "", 0);
         break;
@@ -306,7 +309,7 @@ export class Exchange {
     const { cursor, statement, rows } = request;
     const { cursors } = this.#connection;
     if (request.opens) {
-      this.#ask(packet, statement, encodedValues(statement), cursor, rows);
+      this.#ask(packet, statement, this.#encoded(statement), cursor, rows);
       const known = this.#readerKnown(this.#steps[this.#before.length]);
       if (known !== undefined) cursors.set(cursor, known); // the server does not tell the columns again
     } else {
@@ -361,6 +364,22 @@ export class Exchange {
     packet.execute(portal, rows);
   }
 
+  #encoded({ text, values }: Statement): Encoded {
+    this.#checkText(text);
+    if (values.length > MOST_VALUES)
+      throw new ValueError(
+        `a statement takes at most ${MOST_VALUES} values, got ${values.length}. Send an array to \`any($1)\` or \`unnest($1)\`, or several statements in a \`batch\``,
+      );
+    return values.map(encode);
+  }
+
+  #checkText(text: string): void {
+    // It would end there, and what follows would be taken for something else.
+    if (text.includes("\0"))
+      throw new ValueError("the text of a statement holds NUL, which PostgreSQL cannot read");
+    this.#connection.refuse(text);
+  }
+
   /** How the rows of a plan are read whose columns the server has told before. */
   #readerKnown(step: Step | undefined): RowReader | undefined {
     const known = step?.prepared?.reader;
@@ -380,21 +399,6 @@ export class Exchange {
 }
 
 const NO_COLUMNS: RowReader = new RowReader([], { parserOf: () => undefined });
-
-function encodedValues({ text, values }: Statement): Encoded {
-  checkText(text);
-  if (values.length > MOST_VALUES)
-    throw new ValueError(
-      `a statement takes at most ${MOST_VALUES} values, got ${values.length}. Send an array to \`any($1)\` or \`unnest($1)\`, or several statements in a \`batch\``,
-    );
-  return values.map(encode);
-}
-
-/** A text with NUL would end there, and what follows would be taken for something else. */
-function checkText(text: string): void {
-  if (text.includes("\0"))
-    throw new ValueError("the text of a statement holds NUL, which PostgreSQL cannot read");
-}
 
 function statementsOf(request: Request): readonly Statement[] {
   if (request.kind === "batch") return request.statements;

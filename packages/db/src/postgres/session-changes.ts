@@ -64,8 +64,11 @@ function isMoreThan(change: RegExp, harmless: RegExp, text: string): boolean {
   return changes.length > (wordsOf(text)?.match(harmless)?.length ?? 0);
 }
 
-/** The text without what has no words; undefined where it is not clear what that is. */
-function wordsOf(text: string): string | undefined {
+/**
+ * The text without strings, names in quotes and comments; undefined where it is not clear what these
+ * are.
+ */
+export function wordsOf(text: string): string | undefined {
   if (RIDDLE.test(text)) return undefined;
   let isNested = false; // a comment in a comment: both have to end
   const words = text.replaceAll(NO_WORDS, (found) => {
