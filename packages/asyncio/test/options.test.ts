@@ -499,7 +499,7 @@ suite("an option of another kind is refused alike everywhere", () => {
     });
 
   test("the option of a future, a loop", async () => {
-    for (const loop of [5, null, {}]) {
+    for (const loop of [5, null, {}, { callSoon() {} }]) {
       const error = await refusal(() => new asyncio.Future({ loop } as never), undefined, false);
 
       assert.match(error.message, /`loop` of type EventLoop, got /);

@@ -35,8 +35,9 @@ export function complaintAbout(options: unknown, names: AnyNames, cure?: Advice)
 function isOf(kind: unknown, value: unknown): boolean {
   if (value === undefined) return typeof kind === "string";
   if (kind === "Context") return value instanceof Context;
-  if (kind === "AbortSignal") return "aborted" in Object(value);
-  if (kind === "EventLoop") return "callSoon" in Object(value);
+  if (kind === "AbortSignal")
+    return "aborted" in Object(value) && "addEventListener" in Object(value);
+  if (kind === "EventLoop") return "checkOpen" in Object(value);
   return typeof value === kind;
 }
 /** Whether it was written as `{ ... }`, in any realm. */

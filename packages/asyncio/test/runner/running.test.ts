@@ -499,6 +499,11 @@ describe("wrong options of run", () => {
       /^`run` expects an object of options, got null\. Leave it out, or pass undefined$/,
     ],
     ["a loop that is none", { loop: {} }, /`loop` of type EventLoop, got an object$/],
+    [
+      "a loop by its one method",
+      { loop: { callSoon() {} } },
+      /`loop` of type EventLoop, got an object$/,
+    ],
     ["a negative delay", { shutdownDelay: -1 }, /`shutdownDelay` of 0 seconds or more, got -1$/],
     ["a delay that is none", { cancelGrace: "5" }, /`cancelGrace` in seconds, got "5"$/],
     ["one signal without an array", { signals: "SIGINT" }, /`signals` to be false or an array/],

@@ -620,10 +620,15 @@ describe("signals", () => {
     test(
       `${name}: what is no signal is a TypeError`,
       virtual(async () => {
-        const error = await rejection((async () => open("signal" as never, forever))());
+        for (const wrong of ["signal", { aborted: false }]) {
+          const error = await rejection((async () => open(wrong as never, forever))());
 
-        assert.ok(error instanceof TypeError);
-        assert.match(error.message, /expects `signal` of type AbortSignal, got "signal"$/);
+          assert.ok(error instanceof TypeError);
+          assert.match(
+            error.message,
+            /expects `signal` of type AbortSignal, got (?:"signal"|an object)$/,
+          );
+        }
       }),
     );
   }
