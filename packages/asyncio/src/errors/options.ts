@@ -32,13 +32,12 @@ export function complaintAbout(options: unknown, names: AnyNames, cure?: Advice)
   return `expects an object of options, got ${render(options)}${cure ?? adviceFor(options, names)}`;
 }
 // A signal may be of another realm, and a loop is of a row above this one.
-function isOf(kind: unknown, value: unknown): boolean {
-  if (value === undefined) return typeof kind === "string";
-  if (kind === "Context") return value instanceof Context;
-  if (kind === "AbortSignal")
-    return "aborted" in Object(value) && "addEventListener" in Object(value);
-  if (kind === "EventLoop") return "checkOpen" in Object(value);
-  return typeof value === kind;
+function isOf(kind: unknown, got: unknown): boolean {
+  if (got === undefined) return typeof kind === "string";
+  if (kind === "Context") return got instanceof Context;
+  if (kind === "AbortSignal") return "addEventListener" in Object(got);
+  if (kind === "EventLoop") return "checkOpen" in Object(got);
+  return typeof got === kind;
 }
 /** Whether it was written as `{ ... }`, in any realm. */
 function isPlain(value: object): boolean {

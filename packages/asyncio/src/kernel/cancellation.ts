@@ -53,12 +53,16 @@ export class CancelState {
   due: Cancellation | undefined; // ends the next operation; if insisting or closed, every one
   insists = false; // whether the grace period is over
   missed: Cancellation | undefined; // of a scope around: the branch here was not parked, and did not hear it
+  around: Cancellation | undefined; // the latest of a scope around: it leaves before one of this scope
   fresh: Cancellation | undefined; // the latest: during turn `freshTurn` it ends what begins here
   freshTurn = 0;
   origin: Cancellation["origin"] | undefined; // of the last one that was forwarded to the task of this scope
   refusals = 0; // operations rejected since the scope insists or is closed
   watchers: ScopeWatcher[] | undefined;
 }
+/** Nothing, once it was taken back. */
+export const inForce = (one: Cancellation | undefined): Cancellation | undefined =>
+  one !== undefined && (one.scope.closed || one.scope.cancelling() > 0) ? one : undefined;
 export const CALM: Readonly<CancelState> = new CancelState(); // of scopes that nothing happened to
 
 const MAX_REFUSALS = 10_000; // rejections that code may swallow in a scope past its grace or end

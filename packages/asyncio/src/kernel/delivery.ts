@@ -8,7 +8,7 @@
  * scope without a parked wait has `missed` it: its branch is elsewhere, and hears of it next.
  */
 
-import type { Cancellation } from "./cancellation.ts";
+import { type Cancellation, inForce } from "./cancellation.ts";
 import type { Scope } from "./scope.ts";
 import type { Wait } from "./wait.ts";
 
@@ -47,7 +47,7 @@ function deliverNow(cancellation: Cancellation): void {
   const scopes = reach(scope);
   const waits = scopes.flatMap(waitsIn);
   let isHeard = undelivered > 0; // several cancels before the first is delivered are one CancelledError (F21)
-  if (scopes.length > 1 && !isHeard) markMissed(scopes, cancellation);
+  if (scopes.length > 1) markBelow(scopes, cancellation, isHeard);
   for (const watcher of scopes.flatMap((one) => one.cancelState.watchers ?? []))
     watcher.cancelled?.(cancellation);
   for (const wait of waits) isHeard = wait.cancel(cancellation) || isHeard;
@@ -74,18 +74,18 @@ function waitsIn(scope: Scope): Wait[] {
   return waits;
 }
 
-// Where somebody is parked, a scope in which nobody is belongs to a branch that is elsewhere, as in
-// a shield: it has missed the cancellation.
-function markMissed(scopes: readonly Scope[], cancellation: Cancellation): void {
-  const [top] = scopes;
+// Tells the scopes below. Where somebody is parked, one in which nobody is belongs to a branch that
+// is elsewhere, as in a shield: it has missed the cancellation.
+function markBelow(scopes: readonly Scope[], cancellation: Cancellation, isHeard: boolean): void {
   const hearing = new Set<Scope | undefined>();
-  for (const scope of scopes.toReversed()) {
-    if (waitsIn(scope).some((wait) => !wait.isComplete)) hearing.add(scope);
-    if (hearing.has(scope) && scope !== top) hearing.add(scope.parent);
+  for (const scope of scopes.toReversed())
+    if (hearing.has(scope) || waitsIn(scope).some((wait) => !wait.isComplete))
+      hearing.add(scope).add(scope.parent);
+  for (const scope of scopes.slice(1)) {
+    const state = scope.ownCancelState();
+    state.around = cancellation;
+    if (!isHeard && !hearing.has(scope) && hearing.has(scope.parent)) state.missed = cancellation;
   }
-  for (const scope of scopes)
-    if (!hearing.has(scope) && scope !== top && hearing.has(scope.parent))
-      scope.ownCancelState().missed ??= cancellation;
 }
 
 /** The branch in `branch` has heard of the cancellation of the scope `by`. */
@@ -122,8 +122,7 @@ export function makeFresh(cancellation: Cancellation, scope: Scope = cancellatio
 /** The cancellation that came to `scope` since the last turn of the loop. */
 export function freshIn({ cancelState, loop }: Scope): Cancellation | undefined {
   const { fresh, freshTurn } = cancelState;
-  const isInForce = fresh?.scope.closed || fresh?.scope.cancelling();
-  return freshTurn === loop.turns && isInForce ? fresh : undefined;
+  return freshTurn === loop.turns ? inForce(fresh) : undefined;
 }
 
 /** Expires what is late around `branch`, and notes there what is next: tasks/deadlines.ts. */
@@ -136,11 +135,8 @@ export function findDue(branch: Scope): Cancellation | undefined {
   for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.parent) {
     const { due, insists, missed } = scope.cancelState;
     if (scope.closed) found = scope.cutOff();
-    else if (found?.scope !== scope || insists) {
-      const own = due ?? freshIn(scope);
-      const around = missed !== undefined && missed.scope.cancelling() > 0 ? missed : undefined;
-      found = own ?? (scope.shield ? undefined : around) ?? found;
-    }
+    else if (found?.scope !== scope || insists)
+      found = due ?? freshIn(scope) ?? (scope.shield ? undefined : inForce(missed)) ?? found;
     if (scope.shield) break;
   }
   branch.mayBeDue = found !== undefined;

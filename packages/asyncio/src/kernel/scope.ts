@@ -16,7 +16,7 @@ import { Context, type ContextValues } from "../structures/context-values.ts";
 import { type Ends, LinkedList, link } from "../structures/linked-list.ts";
 import type { Timer } from "../structures/timers.ts";
 import type { Cancellation, ScopeOptions, ScopeWatcher } from "./cancellation.ts";
-import { CALM, CancelState, countRefusal } from "./cancellation.ts";
+import { CALM, CancelState, countRefusal, inForce } from "./cancellation.ts";
 import { deliver, findDue, makeFresh, markHeard, reach, renew } from "./delivery.ts";
 import type { EventLoop } from "./loop.ts";
 import { reportFloating, reportInsisted } from "./reports.ts";
@@ -169,10 +169,10 @@ export class Scope implements Ends<Wait> {
     if (countRefusal(cancellation.scope)) wait.cancel(cancellation); // else it never settles
     return wait.promise;
   }
-  /** What leaves a body for `error`: a cancellation around this scope goes before its own. */
+  /** What leaves a body for `error`: a cancellation around this scope, heard or not, goes first. */
   outermost(error: unknown): unknown {
-    if (!this.owns(error) || this.shield || !this.parent?.mayBeDue) return error;
-    const outer = this.parent.takeDue();
+    if (!this.owns(error) || this.shield) return error;
+    const outer = this.parent?.takeDue() ?? inForce(this.cancelState.around);
     return outer === undefined ? error : new CancelledError(outer, { cause: error });
   }
   /** Whether `error` is the CancelledError of this scope, which it may swallow or convert. */
@@ -253,7 +253,6 @@ function insist(scope: Scope): void {
   state.due = first;
   state.insists = true;
   if (first.grace > 0) reportInsisted(scope, first.grace);
-  reach(scope);
   deliver(first);
 }
 // One of each, for good: when no object of a class is left, the engine throws away the code that it

@@ -319,6 +319,7 @@ export class TaskGroup<R = unknown> {
     const { value, cancelledError } = outcome;
     if (this.#failures.any) {
       if (cancelledError !== undefined) makeDueAgain(cancelledError);
+      else this.#outside?.scope.makeDue(this.#outside); // the body has answered to it with a failure
       throw this.#failures.outcome();
     }
     if (cancelledError !== undefined) throw cancelledError;

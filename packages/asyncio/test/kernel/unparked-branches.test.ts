@@ -422,12 +422,12 @@ describe("R13: a scope in which nobody is parked hears of the cancellation when 
     const scope = new CancelScope();
     const log: string[] = [];
     const running = besideParked(scope, async () => {
-      await new CancelScope({ deadline: loop.time() + 3 * ms }).run(async () => {
-        await cleanup(forEver, () => sleep(6 * ms));
-        await sleep(forEver);
-      });
       try {
-        log.push(await sleep(forEver, "not cut"));
+        await new CancelScope({ deadline: loop.time() + 3 * ms }).run(async () => {
+          await cleanup(forEver, () => sleep(6 * ms));
+          await sleep(forEver);
+        });
+        log.push("went on");
       } finally {
         log.push(await sleep(ms, "cleaned up"));
       }
