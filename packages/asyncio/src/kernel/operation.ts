@@ -97,17 +97,18 @@ export function recognised(error: unknown, scope: Scope): unknown {
   const isOurs = error instanceof CancelledError;
   const details = isOurs ? CancelledError.detailsOf(error) : causeIn(error, scope);
   if (!(details?.scope instanceof Scope)) return error;
-  const cancellation = unforwarded(details, scope);
+  const cancellation = unforwarded(details, scope, isOurs);
   cancellation.scope.noteDelivered(cancellation); // by its abort signal
   if (isOurs && cancellation === details) return error;
   const cause = cancellation.source === "abort" ? cancellation.reason : error;
   return new CancelledError(cancellation, { cause });
 }
-/** That of `scope`, if a child ends with `details` that it was passed on to: the same work ends. */
-function unforwarded(details: CancelDetails, scope: Scope): Cancellation {
+/** That of `scope`, if `details` are those of a child that it was passed on to, or end its body. */
+function unforwarded(details: CancelDetails, scope: Scope, endsBody = false): Cancellation {
   const [cancellation, own] = [details as Cancellation, scope.cancelState.first]; // a scope has made it
   const isForwarded = own?.origin.root === cancellation.origin?.root;
-  return own && isForwarded && cancellation.scope !== scope ? own : cancellation;
+  const isOwn = isForwarded || (endsBody && !scope.isInside(cancellation.scope));
+  return own && isOwn && cancellation.scope !== scope ? own : cancellation;
 }
 function causeIn(error: unknown, scope: Scope): CancelDetails | undefined {
   return findCause(error, (cause) => {

@@ -151,10 +151,25 @@ describe("R14: the cancellation that a child got as well counts as that of the s
   });
 
   onBothLoops("a child that somebody else has cancelled does not count as it", async () => {
-    const { body, ended } = child();
-    const scope = new CancelScope();
     const error = await rejection(
-      scope.run(async () => {
+      new CancelScope().run(async () => {
+        const task = createTask(() => sleep(10));
+        await sleep(0);
+        task.cancel("by hand");
+        await task;
+      }),
+    );
+
+    assert.ok(error instanceof CancelledError);
+    assert.equal(error.reason, "by hand");
+  });
+
+  onBothLoops(
+    "but if the scope is cancelled as well, that is why its body ends (S77)",
+    async () => {
+      const { body, ended } = child();
+      const scope = new CancelScope();
+      await scope.run(async () => {
         const task = createTask(body);
         await sleep(0.001);
         task.cancel("by hand");
@@ -162,11 +177,66 @@ describe("R14: the cancellation that a child got as well counts as that of the s
         scope.cancel("later");
         await afterwards(task);
         await task;
+      });
+    },
+  );
+
+  onBothLoops("also if it ends the cleanup of the body", async () => {
+    const error = await rejection(
+      timeout(10, async (scope) => {
+        const task = createTask(() => sleep(10));
+        try {
+          scope.reschedule(0);
+          await sleep(10);
+        } finally {
+          task.cancel("by hand");
+          await task;
+        }
       }),
     );
 
+    assert.ok(error instanceof TimeoutError);
+    const own = error.cause;
+    assert.ok(own instanceof CancelledError);
+    assert.ok(own.cause instanceof CancelledError);
+    assert.deepEqual([own.source, own.cause.reason], ["deadline", "by hand"]);
+  });
+
+  onBothLoops("a task that is cancelled tells why it was, and not why its child was", async () => {
+    const task = createTask(async () => {
+      const child = createTask(() => sleep(10));
+      try {
+        await sleep(10);
+      } finally {
+        child.cancel("by hand");
+        await child;
+      }
+    });
+    await sleep(0);
+    task.cancel("enough");
+
+    const error = await rejection(task);
+
     assert.ok(error instanceof CancelledError);
-    assert.equal(error.reason, "by hand");
+    assert.equal(error.reason, "enough");
+  });
+
+  onBothLoops("a failure that was caused by such a child stays a failure", async () => {
+    const scope = new CancelScope();
+    const error = await rejection(
+      scope.run(async () => {
+        const task = createTask(() => sleep(10));
+        await sleep(0);
+        task.cancel("by hand");
+        await sleep(0.001);
+        scope.cancel();
+        await task.catch((cause) => {
+          throw new Error("no child", { cause });
+        });
+      }),
+    );
+
+    assert.equal((error as Error).message, "no child");
   });
 
   test("a group that a failure has cancelled reports the failure alone", () =>
