@@ -6,7 +6,7 @@
 //   npm run soak                          everything, about an hour on four processors
 //   npm run soak -- fuzz files            these parts
 //   npm run soak -- files queue net/      of the test files those with such names
-//   --programs 100000    fuzz: random programs, in processes of 2000
+//   --programs 100000    fuzz, cpython: random programs, in processes of 2000
 //   --schedules 10000    schedules: for each mended bug, from each seed
 //   --seeds 500          conformance: orders for each operation
 //   --rounds 5           schedules, conformance: how often, from another seed each time
@@ -46,13 +46,8 @@ const numbers = {
 };
 
 const parts = {
-  fuzz: () =>
-    Array.from({ length: Math.ceil(settings.programs / programsEach) }, (_, index) => {
-      const done = index * programsEach;
-      const count = Math.min(programsEach, settings.programs - done);
-      const env = { FUZZ_PROGRAMS: count, FUZZ_SEED: settings.seed + done };
-      return { part: "fuzz", file: "packages/asyncio/test/fuzz/fuzz.test.ts", env, units: count };
-    }),
+  fuzz: () => ofPrograms("fuzz", "packages/asyncio/test/fuzz/fuzz.test.ts"),
+  cpython: () => ofPrograms("cpython", "packages/asyncio/test/fuzz/cpython/cpython.test.ts"),
   schedules: () =>
     findTestFiles(["testing/bugs-"]).flatMap((file) =>
       eachRound((seed) => ({
@@ -108,7 +103,7 @@ const parts = {
 };
 
 /** What one process does, for the table; a file otherwise. */
-const units = { fuzz: "programs" };
+const units = { fuzz: "programs", cpython: "programs" };
 
 const { chosen, wanted, settings } = readArguments();
 const jobs = chosen.flatMap((part) => parts[part](wanted));
@@ -141,6 +136,16 @@ function readArguments() {
     console.error(error.message);
     process.exit(1);
   }
+}
+
+function ofPrograms(part, file) {
+  const name = part.toUpperCase();
+  return Array.from({ length: Math.ceil(settings.programs / programsEach) }, (_, index) => {
+    const done = index * programsEach;
+    const count = Math.min(programsEach, settings.programs - done);
+    const env = { [`${name}_PROGRAMS`]: count, [`${name}_SEED`]: settings.seed + done };
+    return { part, file, env, units: count };
+  });
 }
 
 function eachRound(make) {

@@ -1,0 +1,154 @@
+# Programs of program.ts, one to a line, run by CPython's asyncio in virtual time: one trace to a line.
+# here.ts does the same, in the same order, so that the two can be read side by side.
+
+import asyncio
+import json
+import logging
+import sys
+
+TICK = 2**-16
+END = 320_000.5
+
+
+class Failure(Exception):
+    pass
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Its clock jumps to the next timer when nothing is ready."""
+
+    def __init__(self):
+        super().__init__()
+        self._now = 0.0
+        self._clock_resolution = TICK / 1000
+
+    def time(self):
+        return self._now
+
+    def _run_once(self):
+        if not self._ready:
+            waiting = [timer.when() for timer in self._scheduled if not timer.cancelled()]
+            self._now = max(self._now, min(waiting, default=self._now))
+        super()._run_once()
+
+
+class Actors:
+    def __init__(self, program):
+        self.program = program
+        self.tasks = []
+        self.timeouts = {}
+        self.trace = {}
+        self.is_over = False
+
+    async def main(self):
+        for actor, steps in enumerate(self.program):
+            self.tasks.append(asyncio.create_task(self.task(str(actor), steps)))
+        await asyncio.sleep(END * TICK)
+        self.is_over = True
+        while len(asyncio.all_tasks()) > 1:
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=1)
+
+    async def task(self, place, steps):
+        try:
+            await self.steps(place, steps)
+            self.tell(place, "has returned")
+        except BaseException as error:
+            self.tell(place, f"has ended: {name_of(error)}")
+            raise
+
+    async def steps(self, place, steps):
+        for index, step in enumerate(steps):
+            await self.step(f"{place}.{index}", step)
+
+    async def step(self, place, step):
+        match step["do"]:
+            case "sleep":
+                await asyncio.sleep(step["n"] * TICK)
+            case "fail":
+                raise Failure
+            case "cancel":
+                actor = step["n"] % len(self.tasks)
+                if actor == int(place[0]):
+                    return
+                self.tasks[actor].cancel()
+                await asyncio.sleep(step["n"] * TICK)
+            case "reschedule":
+                open = self.timeouts.get(asyncio.current_task())
+                if not open or open[-1].expired():
+                    return
+                open[-1].reschedule(asyncio.get_running_loop().time() + step["n"] * TICK)
+            case "timeout":
+                await self.timeout(place, step["n"], step["body"])
+            case "group":
+                async with asyncio.TaskGroup() as group:
+                    for start in self.starts(place, step["children"]):
+                        group.create_task(start)
+                    await self.steps(f"{place}b", step["body"])
+            case "gather":
+                starts = self.starts(place, step["children"])
+                await asyncio.gather(*starts, return_exceptions=step["collect"])
+            case "wait":
+                tasks = [asyncio.create_task(start) for start in self.starts(place, step["children"])]
+                try:
+                    done, _ = await asyncio.wait(
+                        tasks, timeout=step["n"] * TICK, return_when=step["until"]
+                    )
+                    self.tell(place, f"{len(done)} are done")
+                finally:
+                    for task in tasks:
+                        task.cancel()
+            case "shield":
+                await asyncio.shield(self.task(f"{place}s", step["body"]))
+            case "swallow":
+                await self.catch(asyncio.CancelledError, place, step["body"])
+            case "catch":
+                await self.catch(Failure, place, step["body"])
+            case "finally":
+                try:
+                    await self.steps(place, step["body"])
+                finally:
+                    self.tell(place, "cleans up")
+                    await self.steps(f"{place}f", step["cleanup"])
+        self.tell(place, step["do"])
+
+    async def timeout(self, place, ticks, body):
+        open = self.timeouts.setdefault(asyncio.current_task(), [])
+        try:
+            async with asyncio.timeout(ticks * TICK) as timeout:
+                open.append(timeout)
+                try:
+                    await self.steps(place, body)
+                finally:
+                    open.pop()
+        except TimeoutError:
+            self.tell(place, "has timed out")
+
+    async def catch(self, kind, place, body):
+        try:
+            await self.steps(place, body)
+        except kind as error:
+            self.tell(place, f"has caught {name_of(error)}")
+
+    def starts(self, place, children):
+        return [self.task(f"{place}c{index}", steps) for index, steps in enumerate(children)]
+
+    def tell(self, place, what):
+        if not self.is_over:
+            now = asyncio.get_running_loop().time()
+            self.trace.setdefault(place, []).append(f"{round(now / TICK)} {what}")
+
+
+def name_of(error):
+    return type(error).__name__
+
+
+logging.disable()
+for line in sys.stdin:
+    loop = VirtualLoop()
+    actors = Actors(json.loads(line))
+    loop.run_until_complete(actors.main())
+    loop.close()
+    print(json.dumps(actors.trace), flush=True)

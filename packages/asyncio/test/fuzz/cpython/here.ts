@@ -1,0 +1,171 @@
+// A program of program.ts, run here in virtual time. The trace tells for each place in the program
+// what happened there, and when.
+
+import * as asyncio from "../../../src/index.ts";
+import { VirtualLoop } from "../../../src/testing.ts";
+import type { Program, Step, Steps } from "./program.ts";
+
+export type Trace = Record<string, string[]>;
+const TICK = 2 ** -16;
+const END = 320_000.5;
+
+class Failure extends Error {
+  override name = "Failure";
+}
+
+/** Runs `program` up to five seconds, and cancels what is left then, which is not told. */
+export async function runHere(program: Program): Promise<Trace> {
+  const loop = new VirtualLoop({ cancelGrace: Number.POSITIVE_INFINITY });
+  loop.setExceptionHandler(() => {}); // failures that nobody looks at
+  const actors = new Actors(program, loop);
+  await asyncio.run(() => actors.main(), { loop, signals: false });
+  return actors.trace;
+}
+
+class Actors {
+  readonly trace: Trace = {};
+  readonly #program: Program;
+  readonly #loop: asyncio.EventLoop;
+  readonly #tasks: asyncio.Task<void>[] = [];
+  /** The timeouts that are open in each task. */
+  readonly #timeouts: Map<unknown, asyncio.Timeout[]> = new Map();
+  #isOver = false;
+
+  constructor(program: Program, loop: asyncio.EventLoop) {
+    this.#program = program;
+    this.#loop = loop;
+  }
+
+  async main(): Promise<void> {
+    this.#program.forEach((steps, actor) => {
+      this.#tasks.push(asyncio.createTask(() => this.#task(String(actor), steps)));
+    });
+    await asyncio.sleep(END * TICK);
+    this.#isOver = true; // the end of the run cancels what is left, until it has ended
+  }
+
+  async #task(place: string, steps: Steps): Promise<void> {
+    try {
+      await this.#steps(place, steps);
+      this.#tell(place, "has returned");
+    } catch (error) {
+      this.#tell(place, `has ended: ${nameOf(error)}`);
+      throw error;
+    }
+  }
+
+  async #steps(place: string, steps: Steps): Promise<void> {
+    for (const [index, step] of steps.entries()) await this.#step(`${place}.${index}`, step);
+  }
+
+  async #step(place: string, step: Step): Promise<void> {
+    switch (step.do) {
+      case "sleep":
+        await asyncio.sleep(step.n * TICK);
+        break;
+      case "fail":
+        throw new Failure();
+      case "cancel": {
+        const actor = step.n % this.#tasks.length;
+        if (actor === Number.parseInt(place, 10)) return; // a pending cancellation of its own: S36
+        this.#tasks[actor]?.cancel();
+        await asyncio.sleep(step.n * TICK); // not in the midst of what this does
+        break;
+      }
+      case "reschedule": {
+        const open = this.#timeouts.get(asyncio.currentTask())?.at(-1);
+        if (open === undefined || open.expired()) return;
+        open.reschedule(this.#loop.time() + step.n * TICK);
+        break;
+      }
+      case "timeout":
+        await this.#timeout(place, step.n, step.body);
+        break;
+      case "group":
+        await asyncio.taskGroup(async (group) => {
+          for (const start of this.#starts(place, step.children)) group.createTask(start);
+          await this.#steps(`${place}b`, step.body);
+        });
+        break;
+      case "gather":
+        if (step.collect)
+          await asyncio.gather(this.#starts(place, step.children), { returnExceptions: true });
+        else await asyncio.gather(this.#starts(place, step.children));
+        break;
+      case "wait": {
+        const tasks = this.#starts(place, step.children).map((start) => asyncio.createTask(start));
+        try {
+          const options = { delay: step.n * TICK, returnWhen: step.until };
+          const { done } = await asyncio.wait(tasks, options);
+          this.#tell(place, `${[...done].length} are done`);
+        } finally {
+          for (const task of tasks) task.cancel();
+        }
+        break;
+      }
+      case "shield":
+        await asyncio.shield(() => this.#task(`${place}s`, step.body));
+        break;
+      case "swallow":
+        await this.#except(asyncio.CancelledError, place, step.body);
+        break;
+      case "catch":
+        await this.#except(Failure, place, step.body);
+        break;
+      case "finally":
+        try {
+          await this.#steps(place, step.body);
+        } finally {
+          this.#tell(place, "cleans up");
+          await this.#steps(`${place}f`, step.cleanup);
+        }
+    }
+    this.#tell(place, step.do);
+  }
+
+  async #timeout(place: string, ticks: number, body: Steps): Promise<void> {
+    const task = asyncio.currentTask();
+    const open = this.#timeouts.get(task) ?? [];
+    this.#timeouts.set(task, open);
+    try {
+      await asyncio.timeout(ticks * TICK, async (timeout) => {
+        open.push(timeout);
+        try {
+          await this.#steps(place, body);
+        } finally {
+          open.pop();
+        }
+      });
+    } catch (error) {
+      if (!(error instanceof asyncio.TimeoutError)) throw error;
+      this.#tell(place, "has timed out");
+    }
+  }
+
+  async #except(
+    kind: abstract new (...args: never[]) => Error,
+    place: string,
+    body: Steps,
+  ): Promise<void> {
+    try {
+      await this.#steps(place, body);
+    } catch (error) {
+      if (!(error instanceof kind)) throw error;
+      this.#tell(place, `has caught ${nameOf(error)}`);
+    }
+  }
+
+  #starts(place: string, children: readonly Steps[]): (() => Promise<void>)[] {
+    return children.map((steps, index) => () => this.#task(`${place}c${index}`, steps));
+  }
+
+  #tell(place: string, what: string): void {
+    if (this.#isOver) return;
+    this.trace[place] ??= [];
+    this.trace[place].push(`${Math.round(this.#loop.time() / TICK)} ${what}`);
+  }
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : String(error);
+}
