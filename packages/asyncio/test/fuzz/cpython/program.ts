@@ -4,10 +4,10 @@
 // Times are multiples of 2 ** -16 s, which add up exactly on both sides, and are drawn from so many
 // that two things hardly ever happen at the same time: their order is nobody's promise.
 //
-// What differs by design is left out, or the comparison would show nothing else: a cancellation
-// reaches the children of a group while its body still runs (S89), and waits for all of a gather
-// (S52), so what is in their bodies neither swallows nor cleans up. Nothing fails in a group: CPython 3.11
-// loses count of its own cancellations then.
+// What differs by design is left out, or the comparison would show nothing else. A cancellation
+// reaches the children of a group while its body still runs (S89), and a gather that is cancelled
+// waits for all (S52): so what is in their bodies neither swallows nor cleans up. Nothing fails in
+// a group, for CPython 3.11 loses count of its own cancellations then.
 
 import { drawer } from "../../hopping-host.ts";
 
@@ -40,15 +40,16 @@ export function makeProgram(seed: number): Program {
 
 class Maker {
   readonly #draw: (count: number) => number;
-  /** How many bodies are around in which nothing swallows and cleans up; and in which nothing fails. */
+  /** How many bodies are around in which nothing swallows or cleans up. */
   #plain = 0;
+  /** How many are around in which nothing fails. */
   #sound = 0;
 
   constructor(draw: (count: number) => number) {
     this.#draw = draw;
   }
 
-  /** One to three steps. Tasks begin with a sleep: one that is cancelled before it begins never does in CPython. */
+  /** One to three steps. A task begins with a sleep: it seldom ends before its first step then. */
   steps(depth: number, isTask = false): Steps {
     const steps = Array.from({ length: 1 + this.#draw(3) }, () => this.#step(depth));
     return isTask ? [{ do: "sleep", n: this.#ticks() }, ...steps] : steps;
