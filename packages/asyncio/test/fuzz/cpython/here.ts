@@ -3,6 +3,7 @@
 
 import * as asyncio from "../../../src/index.ts";
 import { VirtualLoop } from "../../../src/testing.ts";
+import { drawer, HoppingHost } from "../../hopping-host.ts";
 import type { Program, Step, Steps } from "./program.ts";
 
 export type Trace = Record<string, string[]>;
@@ -13,9 +14,15 @@ class Failure extends Error {
   override name = "Failure";
 }
 
-/** Runs `program` up to five seconds, and cancels what is left then, which is not told. */
-export async function runHere(program: Program): Promise<Trace> {
-  const loop = new VirtualLoop({ cancelGrace: Number.POSITIVE_INFINITY });
+/**
+ * Runs `program` up to five seconds, and cancels what is left then, which is not told. One step at a
+ * time on a virtual loop; else as on the real one, where a drain takes all that is ready.
+ */
+export async function runHere(program: Program, isExact: boolean): Promise<Trace> {
+  const options = { cancelGrace: Number.POSITIVE_INFINITY };
+  const loop = isExact
+    ? new VirtualLoop(options)
+    : new asyncio.EventLoop(new HoppingHost(drawer(1)), options);
   loop.setExceptionHandler(() => {}); // failures that nobody looks at
   const actors = new Actors(program, loop);
   await asyncio.run(() => actors.main(), { loop, signals: false });
