@@ -92,6 +92,42 @@ test("virtual time", async () => {
   });
 });
 `;
+/** In jsdom, Buffers and the errors of Node are of another realm, and there is no `TextDecoder`. */
+const bytesOfNode = `import assert from "node:assert";
+import { readFile } from "node:fs/promises";
+import { Readable } from "node:stream";
+import * as asyncio from "asyncio-ts";
+
+const text = { encoding: "utf-8" };
+
+test("a server and a client", () => asyncio.run(async () => {
+  await using server = await asyncio.startServer(
+    async (reader, writer) => {
+      for await (const line of reader.lines()) await writer.write(Buffer.from(line + "\\n"));
+    },
+    "127.0.0.1",
+    0,
+  );
+  await using connection = await asyncio.openConnection("127.0.0.1", server.sockets[0].port);
+  await connection.writer.write(Buffer.from("häl"));
+  await connection.writer.write("lo\\n");
+  expect(await connection.reader.readUntil(Buffer.from("l"), text)).toBe("hä");
+  expect(await connection.reader.readLine(text)).toBe("lo");
+}));
+
+test("streams and processes", () => asyncio.run(async () => {
+  expect(await asyncio.readerFrom(Readable.from([Buffer.from("hi")])).readLine(text)).toBe("hi");
+  const input = Buffer.from("yo");
+  expect((await asyncio.runProcess("cat", [], { input })).stdout).toBe("yo");
+}));
+
+test("errors of Node", async () => {
+  const missing = await readFile("/there/is/none").catch((error) => error);
+  const group = new asyncio.ExceptionGroup("both", [missing, new assert.AssertionError({})]);
+  const [failed, others] = group.split(assert.AssertionError);
+  expect([failed.errors.length, others.errors[0]]).toEqual([1, missing]);
+});
+`;
 
 // --- the rows of the page
 
@@ -188,9 +224,10 @@ asyncio.run(async () => {
   },
   "Jest's jsdom": async (project) => {
     project.write("main.test.ts", testFile);
+    project.write("bytes.test.ts", bytesOfNode);
     project.write("jest.config.json", '{ "testEnvironment": "jsdom" }');
     project.write("babel.config.json", blockOf("babel.config.json", "Jest with Babel"));
-    await project.says(/2 passed/, node, ["--experimental-vm-modules", ...jest]);
+    await project.says(/5 passed/, node, ["--experimental-vm-modules", ...jest]);
   },
   esbuild: async (project) => {
     project.write("main.mjs", small);
