@@ -97,8 +97,10 @@ const bytesOfNode = `import assert from "node:assert";
 import { readFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import * as asyncio from "asyncio-ts";
+import { InlineExecutor, module } from "asyncio-ts/executors";
 
 const text = { encoding: "utf-8" };
+const path = module("node:path");
 
 test("a server and a client", () => asyncio.run(async () => {
   await using server = await asyncio.startServer(
@@ -120,6 +122,18 @@ test("streams and processes", () => asyncio.run(async () => {
   const input = Buffer.from("yo");
   expect((await asyncio.runProcess("cat", [], { input })).stdout).toBe("yo");
 }));
+
+test("copies and web streams", async () => {
+  await InlineExecutor.load(path);
+  await using executor = new InlineExecutor();
+  expect(await executor.run(path.format, { dir: "/a", base: "b" })).toBe("/a/b");
+  const [near, far] = asyncio.connectionPair();
+  await near.writer.write("hi\\n");
+  const reader = asyncio.readerFrom(asyncio.toWebStream(far.reader));
+  expect(await reader.readLine(text)).toBe("hi");
+  near.writer.abort();
+  far.writer.abort();
+});
 
 test("errors of Node", async () => {
   const missing = await readFile("/there/is/none").catch((error) => error);
@@ -227,7 +241,7 @@ asyncio.run(async () => {
     project.write("bytes.test.ts", bytesOfNode);
     project.write("jest.config.json", '{ "testEnvironment": "jsdom" }');
     project.write("babel.config.json", blockOf("babel.config.json", "Jest with Babel"));
-    await project.says(/5 passed/, node, ["--experimental-vm-modules", ...jest]);
+    await project.says(/6 passed/, node, ["--experimental-vm-modules", ...jest]);
   },
   esbuild: async (project) => {
     project.write("main.mjs", small);

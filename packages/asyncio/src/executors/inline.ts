@@ -19,7 +19,7 @@ import { inJob } from "./job-context.ts";
 import { Line } from "./line.ts";
 import { loadedFunction, loadFunction, loadModule } from "./modules.ts";
 import { addressOf } from "./sendable.ts";
-import { type Callbacks, refusal, unpack } from "./sending.ts";
+import { type Callbacks, clone, refusal, unpack } from "./sending.ts";
 import type { Outcome, Work, WorkCancellation } from "./work.ts";
 
 /** What `new InlineExecutor` takes. */
@@ -210,7 +210,7 @@ export class InlineExecutor extends Executor {
   #argumentsOf(work: Work): readonly unknown[] {
     if (work.rare.callbacks === undefined) {
       try {
-        return structuredClone(work.args, { transfer: [...work.fn.settings.transfer] as never });
+        return clone(work.args, work.fn.settings.transfer);
       } catch (cause) {
         if (!work.searchCallbacks()) throw refusal("args", work.args, cause);
       }
@@ -273,7 +273,7 @@ function outcomeOf(task: Task<unknown>): Outcome {
 
 function copied(name: string, value: unknown): unknown {
   try {
-    return structuredClone(value);
+    return clone(value);
   } catch (cause) {
     if (cause instanceof NotSendableError) throw cause;
     throw refusal(name, value, cause);

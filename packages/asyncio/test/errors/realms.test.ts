@@ -1,9 +1,10 @@
 // Values of another realm: under Jest those of Node are, and a program with `node:vm` has some.
 
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { before, beforeEach, describe, type TestContext, test } from "node:test";
 import { runInNewContext } from "node:vm";
 import { formatThrown } from "../../src/errors/render.ts";
+import { InlineExecutor, module } from "../../src/executors.ts";
 import {
   CancelScope,
   connectionPair,
@@ -16,6 +17,7 @@ import {
   runProcess,
   sleep,
   startServer,
+  toWebStream,
   writerFrom,
 } from "../../src/index.ts";
 import { exponential, retry } from "../../src/patterns.ts";
@@ -159,5 +161,44 @@ describe("errors of another realm are errors", () => {
 
     assert.ok(scope.cancelled);
     assert.equal(((await rejection(failed)) as Error).name, "AggregateError");
+  });
+});
+
+describe("what an environment for tests hides is taken from the host below", () => {
+  const hidden = ["structuredClone", "ReadableStream", "WritableStream", "TextDecoder"] as const;
+  const path = module<typeof import("node:path")>("node:path");
+
+  before(() => InlineExecutor.load(path));
+  beforeEach((t) => {
+    const present = hidden.map((name) => [name, globalThis[name]] as const);
+    for (const name of hidden) Object.assign(globalThis, { [name]: undefined }); // as in jsdom
+    (t as TestContext).after(() => Object.assign(globalThis, Object.fromEntries(present)));
+  });
+
+  onBothLoops("to copy, for a job on the loop", async () => {
+    await using executor = new InlineExecutor();
+    const buffer = new ArrayBuffer(2);
+    const format = path.format.with({ transfer: [buffer] });
+    const place = { dir: "/a", base: "b", buffer };
+
+    assert.equal(await executor.run(format, place), "/a/b");
+    assert.equal(buffer.byteLength, 0);
+    const refused = await rejection(executor.run(path.format, { base: () => "b" } as never));
+    assert.match((refused as Error).message, /args\[0\]\.base cannot be sent/);
+  });
+
+  onBothLoops("for web streams, and for text", async () => {
+    const [near, far] = connectionPair();
+    const { readable, writable } = toWebStream(near);
+    const sent = writable.getWriter();
+    await sent.write("hé");
+    await sent.close();
+    await far.writer.write("there\n");
+    far.writer.writeEof();
+
+    assert.equal(await far.reader.readLine(text), "hé");
+    assert.equal(await readerFrom(readable).readLine(text), "there");
+    far.writer.close();
+    near.writer.close();
   });
 });
