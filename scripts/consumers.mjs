@@ -92,6 +92,56 @@ test("virtual time", async () => {
   });
 });
 `;
+/** In jsdom, Buffers and the errors of Node are of another realm, and there is no `TextDecoder`. */
+const bytesOfNode = `import assert from "node:assert";
+import { readFile } from "node:fs/promises";
+import { Readable } from "node:stream";
+import * as asyncio from "asyncio-ts";
+import { InlineExecutor, module } from "asyncio-ts/executors";
+
+const text = { encoding: "utf-8" };
+const path = module("node:path");
+
+test("a server and a client", () => asyncio.run(async () => {
+  await using server = await asyncio.startServer(
+    async (reader, writer) => {
+      for await (const line of reader.lines()) await writer.write(Buffer.from(line + "\\n"));
+    },
+    "127.0.0.1",
+    0,
+  );
+  await using connection = await asyncio.openConnection("127.0.0.1", server.sockets[0].port);
+  await connection.writer.write(Buffer.from("häl"));
+  await connection.writer.write("lo\\n");
+  expect(await connection.reader.readUntil(Buffer.from("l"), text)).toBe("hä");
+  expect(await connection.reader.readLine(text)).toBe("lo");
+}));
+
+test("streams and processes", () => asyncio.run(async () => {
+  expect(await asyncio.readerFrom(Readable.from([Buffer.from("hi")])).readLine(text)).toBe("hi");
+  const input = Buffer.from("yo");
+  expect((await asyncio.runProcess("cat", [], { input })).stdout).toBe("yo");
+}));
+
+test("copies and web streams", async () => {
+  await InlineExecutor.load(path);
+  await using executor = new InlineExecutor();
+  expect(await executor.run(path.format, { dir: "/a", base: "b" })).toBe("/a/b");
+  const [near, far] = asyncio.connectionPair();
+  await near.writer.write("hi\\n");
+  const reader = asyncio.readerFrom(asyncio.toWebStream(far.reader));
+  expect(await reader.readLine(text)).toBe("hi");
+  near.writer.abort();
+  far.writer.abort();
+});
+
+test("errors of Node", async () => {
+  const missing = await readFile("/there/is/none").catch((error) => error);
+  const group = new asyncio.ExceptionGroup("both", [missing, new assert.AssertionError({})]);
+  const [failed, others] = group.split(assert.AssertionError);
+  expect([failed.errors.length, others.errors[0]]).toEqual([1, missing]);
+});
+`;
 
 // --- the rows of the page
 
@@ -188,9 +238,10 @@ asyncio.run(async () => {
   },
   "Jest's jsdom": async (project) => {
     project.write("main.test.ts", testFile);
+    project.write("bytes.test.ts", bytesOfNode);
     project.write("jest.config.json", '{ "testEnvironment": "jsdom" }');
     project.write("babel.config.json", blockOf("babel.config.json", "Jest with Babel"));
-    await project.says(/2 passed/, node, ["--experimental-vm-modules", ...jest]);
+    await project.says(/6 passed/, node, ["--experimental-vm-modules", ...jest]);
   },
   esbuild: async (project) => {
     project.write("main.mjs", small);

@@ -1,5 +1,6 @@
 /** COPY, both ways: an async iterable goes in, an async iterable comes out. */
 
+import { types } from "node:util";
 import { CancelScope, cleanup, Future, InvalidStateError } from "asyncio-ts";
 import { interruption, park, type Wait } from "asyncio-ts/lowlevel";
 import type { Loan } from "asyncio-ts/patterns";
@@ -60,7 +61,7 @@ async function feed(ready: Future<CopySink>, source: CopySource): Promise<void> 
     for await (const chunk of source) {
       const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
       // Anything else would be read as a message of the protocol.
-      if (!(bytes instanceof Uint8Array))
+      if (!types.isUint8Array(bytes))
         throw argumentError("`copyFrom`", "a source of texts or bytes", chunk);
       if (!sink.write(bytes)) await drained(sink);
     }

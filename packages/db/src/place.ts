@@ -13,9 +13,9 @@ const home: string | undefined =
 export function callerPlace(): string | undefined {
   if (home === undefined) return undefined;
   const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 20;
+  Reflect.set(Error, "stackTraceLimit", 20); // does nothing where it is frozen
   const { stack = "" } = new Error("here");
-  Error.stackTraceLimit = stackTraceLimit;
+  Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
   for (const line of stack.split("\n").slice(1)) {
     const found = /(?:\(|at (?:async )?)((?:file:\/\/)?[^()]+?):(\d+)(?::\d+)?\)?$/.exec(line);
     if (found === null) continue;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 import { sql, ValueError } from "../src/index.ts";
 import { encode } from "../src/sqlite/values.ts";
 import { PreciseDate } from "../src/sqlite.ts";
@@ -44,6 +45,16 @@ const table: readonly (readonly [type: string, sent: unknown, came?: unknown])[]
   ["boolean", null],
   ["any", 5],
 ];
+
+test("values of another realm, as Node's are under Jest, are stored as those of this one", () =>
+  withSqlite(async (db) => {
+    const foreignBytes = runInNewContext("new Uint8Array([0, 1, 254, 255])");
+    const foreignDate = runInNewContext(`new Date(${date.getTime()})`);
+    await db.execute(sql`create table v (x blob, t timestamptz)`);
+    await db.execute(sql`insert into v values (${foreignBytes}, ${foreignDate})`);
+
+    assert.deepEqual(await db.one(sql`select x, t from v`), { x: bytes, t: date });
+  }));
 
 test("values of SQLite come as the column was declared, and go back unchanged", () =>
   withSqlite(async (db) => {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 import { type Database, sql, ValueError } from "../src/index.ts";
 import { PreciseDate, type TypeOptions } from "../src/postgres.ts";
 
@@ -86,6 +87,17 @@ export function testValues(bench: ValuesBench): void {
         if (isJson || literal.startsWith("'[")) continue; // spaces, and lower bounds
         assert.equal(back, true, `${literal}::${type} back`);
       }
+    }));
+
+  test("of another realm, as Node's are under Jest, are sent as those of this one", () =>
+    bench.run(async (db) => {
+      const foreignBytes = runInNewContext("new Uint8Array([0, 1, 254, 255])");
+      const foreignDate = runInNewContext(`new Date(${date.getTime()})`);
+      const row = await db.one(
+        sql`select ${foreignBytes}::bytea as x, ${foreignDate}::timestamptz as t`,
+      );
+
+      assert.deepEqual(row, { x: bytes, t: date });
     }));
 
   test("microseconds survive the way there and back", () =>

@@ -140,9 +140,8 @@ export function argumentError(
 export function rangeError(api: string, expected: string, found: unknown): RangeError {
   return withCode(new RangeError(argumentError(api, expected, found).message));
 }
-function withCode<E extends Error>(error: E): E {
-  return Object.assign(error, { code: "ERR_ASYNCIO_INVALID_ARGUMENT" });
-}
+const withCode = <E extends Error>(error: E): E =>
+  Object.assign(error, { code: "ERR_ASYNCIO_INVALID_ARGUMENT" });
 /** Throws unless `options` is undefined, or an object that has no other options than `names`. */
 export function checkOptions(api: string, options: unknown, names: AnyNames, cure?: Advice): void {
   const complaint = options === undefined ? "" : complaintAbout(options, names, cure);

@@ -15,21 +15,25 @@ export function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/** `instanceof` for values that may be proxies, which may throw at it. */
+/** `instanceof` for proxies, which may throw at it, and for other realms: Node's, under Jest. */
 export function isA<T>(value: unknown, type: abstract new (...args: never[]) => T): value is T {
-  return attempt(() => value instanceof type) === true;
+  return attempt(() => value instanceof type || extendsNative(value, type.name)) === true;
 }
 
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  if (typeof value !== "object" || value === null) return false;
-  return typeof (value as { then?: unknown }).then === "function";
+function extendsNative(value: unknown, name: string): boolean {
+  const above = Object.getPrototypeOf(Object(value));
+  return above !== null && (isNative(above.constructor, name) || extendsNative(above, name));
 }
+const isNative = (fn: unknown, name: string): boolean =>
+  typeof fn === "function" &&
+  fn.name === name &&
+  Function.prototype.toString.call(fn).includes("[native code]");
 
+export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === "object" && typeof (value as { then?: unknown } | null)?.then === "function";
 /** Whether `fn` looks like a function of the engine that settles a promise: it has no source. */
-export function isResolvingFunction(fn: unknown): fn is (outcome: unknown) => unknown {
-  if (typeof fn !== "function" || fn.name !== "") return false;
-  return Function.prototype.toString.call(fn).includes("[native code]");
-}
+export const isResolvingFunction = (fn: unknown): fn is (outcome: unknown) => unknown =>
+  isNative(fn, "");
 
 /** A value in a message: short, and its own text only where that cannot run code. */
 export function render(value: unknown): string {
@@ -43,9 +47,8 @@ export function render(value: unknown): string {
   return attempt(() => renderObject(value)) ?? "an object that cannot be looked at";
 }
 
-function cut(text: string, most: number): string {
-  return text.length > most ? `${text.slice(0, most)}...` : text;
-}
+const cut = (text: string, most: number): string =>
+  text.length > most ? `${text.slice(0, most)}...` : text;
 
 function renderObject(value: object): string {
   if (isThenable(value)) return "a promise";
@@ -54,9 +57,9 @@ function renderObject(value: object): string {
   return typeof name === "string" && name !== "Object" ? `an instance of ${name}` : "an object";
 }
 
-/** Why something was cancelled: the message of an error, any other value as it is rendered. */
+/** Why something was cancelled: its message if it has one, as errors have, or as it is rendered. */
 export function renderReason(reason: unknown): string {
-  const message = isA(reason, Error) ? attempt(() => reason.message) : undefined;
+  const message = attempt(() => (reason as Error).message);
   return typeof message === "string" ? message : render(reason);
 }
 
@@ -86,10 +89,8 @@ export function summary(thrown: unknown): string {
 }
 
 /** What was thrown, in one short line. */
-export function headline(thrown: unknown): string {
-  const [line = ""] = summary(thrown).split("\n", 1);
-  return cut(line, LONGEST_LINE);
-}
+export const headline = (thrown: unknown): string =>
+  cut(summary(thrown).split("\n", 1).join(""), LONGEST_LINE);
 
 /** What was thrown, for a report: with its stack, the errors in it, and its cause. */
 export function formatThrown(thrown: unknown, depth = 0, shown: Set<unknown> = new Set()): string {
@@ -98,10 +99,12 @@ export function formatThrown(thrown: unknown, depth = 0, shown: Set<unknown> = n
   if (typeof thrown === "object") shown.add(thrown);
   const lines = [pad + (stackOf(thrown) ?? summary(thrown)).replaceAll("\n", `\n${pad}`)];
   if (depth >= DEEPEST) return lines.join("\n");
-  const parts = isA(thrown, AggregateError) ? (attempt(() => [...thrown.errors]) ?? []) : [];
-  for (const [index, part] of parts.entries())
-    lines.push(`${pad}[${index + 1}]\n${formatThrown(part, depth + 1, shown)}`);
-  const cause = isA(thrown, Error) ? attempt(() => thrown.cause) : undefined;
+  attempt(() =>
+    (thrown as AggregateError).errors.flat().forEach((part, index) => {
+      lines.push(`${pad}[${index + 1}]\n${formatThrown(part, depth + 1, shown)}`);
+    }),
+  );
+  const cause = attempt(() => (thrown as Error).cause);
   if (cause !== undefined) lines.push(`${pad}caused by\n${formatThrown(cause, depth + 1, shown)}`);
   return lines.join("\n");
 }

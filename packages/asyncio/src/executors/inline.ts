@@ -6,7 +6,7 @@
 import { argumentError, CancelledError, checkCount, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { realHost } from "../kernel/host.ts";
-import { here } from "../kernel/operation.ts";
+import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { Task } from "../kernel/task.ts";
 import { runInRoot } from "../ports/context-storage.ts";
@@ -19,7 +19,7 @@ import { inJob } from "./job-context.ts";
 import { Line } from "./line.ts";
 import { loadedFunction, loadFunction, loadModule } from "./modules.ts";
 import { addressOf } from "./sendable.ts";
-import { type Callbacks, refusal, unpack } from "./sending.ts";
+import { type Callbacks, clone, refusal, unpack } from "./sending.ts";
 import type { Outcome, Work, WorkCancellation } from "./work.ts";
 
 /** What `new InlineExecutor` takes. */
@@ -210,7 +210,7 @@ export class InlineExecutor extends Executor {
   #argumentsOf(work: Work): readonly unknown[] {
     if (work.rare.callbacks === undefined) {
       try {
-        return structuredClone(work.args, { transfer: [...work.fn.settings.transfer] as never });
+        return clone(work.args, work.fn.settings.transfer);
       } catch (cause) {
         if (!work.searchCallbacks()) throw refusal("args", work.args, cause);
       }
@@ -235,11 +235,17 @@ export class InlineExecutor extends Executor {
 
   async #sendItems(work: Work, inside: Inside, call: () => unknown): Promise<void> {
     const items = (await call()) as AsyncIterable<unknown>;
+    const subject = { describeWait: () => `room for another item of ${work.describe()}` };
     for await (const item of items) {
       work.rare.onItem?.(copied("item", item));
       inside.credit--;
+      const scope = here();
+      // <- the consumer has made room, and left in the same step
+      const stop = scope.interruption(subject);
+      if (stop !== undefined) await stop;
+      else if (inside.credit > 0) await completed(scope, subject, undefined);
       while (inside.credit <= 0) {
-        const wait = park<void>(here(), `room for another item of ${work.describe()}`);
+        const wait = park<void>(scope, subject);
         inside.room = () => wait.resume();
         await wait.promise;
       }
@@ -267,7 +273,7 @@ function outcomeOf(task: Task<unknown>): Outcome {
 
 function copied(name: string, value: unknown): unknown {
   try {
-    return structuredClone(value);
+    return clone(value);
   } catch (cause) {
     if (cause instanceof NotSendableError) throw cause;
     throw refusal(name, value, cause);

@@ -76,7 +76,9 @@ export class ProcessLink implements Link {
       const take = (message: unknown): void => this.#take(message);
       return new PoolWire(child, take, () => this.kill(), this.#closed);
     });
-    child.send([name, setup], () => {}); // what it cannot be sent is seen by its exit
+    // What it cannot be sent is seen by its exit. One that was not started has no `send`, if there
+    // were no descriptors left for its pipes.
+    if (child.pid !== undefined) child.send([name, setup], () => {});
   }
 
   get description(): string {

@@ -14,10 +14,24 @@ const MOST_OBJECTS = 100_000;
 /** How deep. */
 const DEEPEST = 200;
 
+/** A copy such as a worker gets. jsdom, as Jest has it, hides the function of the host for that. */
+export function clone<T>(value: T, transfer: readonly object[] = []): T {
+  if (globalThis.structuredClone !== undefined)
+    return structuredClone(value, { transfer: [...transfer] as never });
+  const threads = process.getBuiltinModule("node:worker_threads");
+  const { port1, port2 } = new threads.MessageChannel();
+  try {
+    port1.postMessage(value, transfer as never);
+    return threads.receiveMessageOnPort(port2)?.message;
+  } finally {
+    port1.close();
+  }
+}
+
 /** Whether the host can copy it. */
 export function isSendable(value: unknown): boolean {
   try {
-    structuredClone(value);
+    clone(value);
     return true;
   } catch {
     return false;

@@ -2,6 +2,7 @@
 
 import { advice, argumentError, CancelledError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { isA } from "../errors/render.ts";
 import { currentContext } from "../kernel/context.ts";
 import { here, openScope } from "../kernel/operation.ts";
 import { Scope } from "../kernel/scope.ts";
@@ -84,7 +85,7 @@ export function failureCameLate({ loop, task }: Scope, api: string, exception: u
  * own.
  */
 function isAnswerToAbort(error: unknown): boolean {
-  if (error instanceof Error && error.name === "AbortError") return true;
+  if (isA(error, Error) && error.name === "AbortError") return true;
   const isOurs = (cause: object): true | undefined => cause instanceof CancelledError || undefined;
   return findCause(error, isOurs) ?? false;
 }

@@ -23,7 +23,7 @@ import { completed, here, refused } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
 import { disposeOf } from "../streams/dispose.ts";
-import { encodeText } from "../streams/encode.ts";
+import { encodeText, isBytes } from "../streams/encode.ts";
 import {
   type Address,
   type Datagram,
@@ -428,7 +428,7 @@ export class DatagramEndpoint implements AsyncDisposable {
 }
 
 function bytesOf(bytes: unknown): Uint8Array {
-  if (bytes instanceof Uint8Array) return bytes;
+  if (isBytes(bytes)) return bytes;
   if (typeof bytes === "string") return encodeText(bytes);
   throw argumentError("`endpoint.send`", "a Uint8Array or a string", bytes);
 }

@@ -20,11 +20,13 @@ import {
   checkSeconds,
   TimeoutError,
 } from "../errors/errors.ts";
+import { isA } from "../errors/render.ts";
 import { realHost } from "../kernel/host.ts";
 import { here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { ignore } from "../kernel/settlers.ts";
 import { runInRoot } from "../ports/context-storage.ts";
+import { makeDecoder } from "../streams/encode.ts";
 import {
   type Address,
   comparableHost,
@@ -109,7 +111,7 @@ export function readCertificates(api: string, options: ServerTlsOptions): void {
   try {
     runInRoot(() => acceptorFor(options));
   } catch (cause) {
-    if (!(cause instanceof Error) || cause instanceof TypeError) throw cause;
+    if (!isA(cause, Error) || isA(cause, TypeError)) throw cause;
     const { message, code } = cause as Error & { readonly code?: unknown };
     const error = new Error(
       `${api} cannot use the certificate and the key in \`tls\`: ${message}${advice("Pass the text of PEM files that belong together")}`,
@@ -342,7 +344,7 @@ function contextOptions(options: ClientTlsOptions | ServerTlsOptions): SecureCon
 }
 
 function textOf(pem: Pem): string {
-  return typeof pem === "string" ? pem : new TextDecoder().decode(pem);
+  return typeof pem === "string" ? pem : makeDecoder().decode(pem);
 }
 
 /** A socket under TLS. */

@@ -127,7 +127,10 @@ export class Run<T> implements AsyncIterableIterator<T> {
       await given.promise;
     }
     if (this.#takers.first !== undefined) return;
-    const asked = park<void>(here(), "another item of a stream to be asked for");
+    const subject = "another item of a stream to be asked for";
+    const late = scope.interruption(subject); // <- it was taken, and cancelled in the same step
+    if (late !== undefined) await late;
+    const asked = park<void>(scope, subject);
     this.#idle.add(asked);
     await asked.promise;
   }

@@ -197,8 +197,12 @@ class Supervision {
       describeWait: () => `the children of ${this.#label}`,
       waitsOn: () => this.#children.flatMap(({ keeper }) => (keeper?.done() ? [] : (keeper ?? []))),
     };
+    const scope = here();
     while (this.#verdict === undefined && !isSo()) {
-      const bell = park<void>(here(), subject);
+      // <- a child has rung, and the caller was cancelled in the same step
+      const stop = scope.interruption(subject);
+      if (stop !== undefined) await stop;
+      const bell = park<void>(scope, subject);
       this.#line.add(bell);
       await bell.promise;
     }

@@ -5,7 +5,7 @@
  */
 
 import { CancelledError } from "../errors/errors.ts";
-import { isA } from "../errors/render.ts";
+import { attempt } from "../errors/render.ts";
 import { runInRoot } from "./context-storage.ts";
 import { globals } from "./globals.ts";
 import { jsHost } from "./js-host.ts";
@@ -46,9 +46,9 @@ function handBack(): void {
 }
 
 function answersFor(reason: unknown): boolean {
-  const isAbort = isA(reason, Error) && reason.name === "AbortError"; // the host's answer to a signal of ours
-  const error = isAbort ? reason.cause : reason;
-  if (isA(error, CancelledError) && !leftRun.has(error)) {
+  const isAbort = attempt(() => (reason as Error).name) === "AbortError"; // the host's answer to a signal of ours
+  const error = isAbort ? (reason as Error).cause : reason;
+  if (error instanceof CancelledError && !leftRun.has(error)) {
     for (const tell of abandonedHooks) tell(error);
     return true;
   }

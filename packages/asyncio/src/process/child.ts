@@ -86,6 +86,7 @@ function addLiving(child: Child): void {
   if (living.size > 1) return;
   process.on("exit", killLiving);
   if (process.platform === "win32") return; // closing a console ends all that is in it
+  if (process.pid === 1) return; // the first process, as in a container, does not die by a signal
   // The handles that the host makes for them keep the context they are made in. First, to find who
   // listens once.
   for (const { name, listener } of deadly) runInRoot(() => process.prependListener(name, listener));

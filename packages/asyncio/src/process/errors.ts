@@ -4,6 +4,7 @@
  */
 
 import { register } from "../errors/errors.ts";
+import { makeDecoder } from "../streams/encode.ts";
 
 /** What a process put out on one stream: all of it, or its end. */
 export interface Tail<T> {
@@ -63,7 +64,7 @@ function processMessage({ command, returncode, signal, stdout, stderr }: Process
 
 function lastLines(name: string, { output }: Tail<string | Uint8Array | undefined>) {
   if (output === undefined || output.length === 0) return undefined;
-  const text = typeof output === "string" ? output : new TextDecoder().decode(output);
+  const text = typeof output === "string" ? output : makeDecoder().decode(output);
   const trimmed = text.trimEnd();
   if (trimmed === "") return undefined;
   const lines = trimmed.slice(-MOST_CHARACTERS).split("\n").slice(-MOST_LINES);

@@ -5,6 +5,7 @@ import { isThenable } from "../errors/render.ts";
 import { here, recognised } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import { ignore } from "../kernel/settlers.ts";
+import { isBytes } from "../streams/encode.ts";
 import type { StreamWriter } from "../streams/writer.ts";
 
 /** Text goes as UTF-8; pieces of an iterable as they come, at the pace of the process. */
@@ -29,7 +30,7 @@ export function checkInput(api: string, input: unknown): asserts input is Proces
  * it. It is an error if `input` fails.
  */
 export async function feed(stdin: StreamWriter, input: ProcessInput | undefined): Promise<void> {
-  if (typeof input === "string" || input instanceof Uint8Array) await isTaken(stdin, input);
+  if (typeof input === "string" || isBytes(input)) await isTaken(stdin, input);
   else if (input !== undefined) await feedPieces(stdin, input);
   stdin.close();
 }

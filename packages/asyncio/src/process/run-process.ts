@@ -8,7 +8,7 @@ import { advice, argumentError, checkSeconds, rangeError, TimeoutError } from ".
 import type { Names } from "../errors/options.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { concatenate } from "../streams/encode.ts";
+import { concatenate, makeDecoder } from "../streams/encode.ts";
 import { NodeStream } from "../streams/node-stream.ts";
 import { StreamWriter } from "../streams/writer.ts";
 import { formatSeconds } from "../structures/timers.ts";
@@ -284,7 +284,7 @@ class Recording {
   }
 
   #present(bytes: Uint8Array): string | Uint8Array {
-    return this.#isText ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes;
+    return this.#isText ? makeDecoder("utf-8", true).decode(bytes) : bytes;
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Bytes made of text, and of other bytes. jsdom, as Jest has it, lacks the class for text, and the
- * Node below has one that makes arrays of its own.
+ * Bytes made of text, and of other bytes, and text of bytes. jsdom, as Jest has it, lacks the
+ * classes for text, and the Node below has some whose arrays are of another realm.
  */
 
 type Encoder = Pick<InstanceType<typeof TextEncoder>, "encode" | "encodeInto">;
@@ -17,13 +17,29 @@ export function encodeText(text: string): Uint8Array<ArrayBuffer> {
   return encoderHere().encode(text);
 }
 
+const nodeUtil = (): typeof import("node:util") => process.getBuiltinModule("node:util");
+
 function foreignEncoder(): Encoder {
-  const { TextEncoder } = process.getBuiltinModule("node:util");
-  const foreign = new TextEncoder();
+  const foreign = new (nodeUtil().TextEncoder)();
   return {
     encode: (text) => new Uint8Array(foreign.encode(text)),
     encodeInto: (text, into) => foreign.encodeInto(text, into),
   };
+}
+
+export type Decoder = InstanceType<typeof TextDecoder>;
+
+/** @throws RangeError unless the host knows `encoding`. */
+export function makeDecoder(encoding = "utf-8", ignoreBOM = false): Decoder {
+  const { TextDecoder } = globalThis.TextDecoder === undefined ? nodeUtil() : globalThis;
+  return new TextDecoder(encoding, { ignoreBOM });
+}
+
+/** Whether it is a Uint8Array, of this realm or another: under jsdom those of Node are. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return (
+    value instanceof Uint8Array || Object.prototype.toString.call(value) === "[object Uint8Array]"
+  );
 }
 
 /** The longest text that is lent: a character takes three bytes at most. */

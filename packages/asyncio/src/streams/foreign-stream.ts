@@ -10,6 +10,7 @@
  */
 
 import { CancelledError, InvalidStateError } from "../errors/errors.ts";
+import { isA } from "../errors/render.ts";
 import { runInScope } from "../kernel/context.ts";
 import type { Watched } from "../kernel/host.ts";
 import { completed, here, refused } from "../kernel/operation.ts";
@@ -282,7 +283,7 @@ export class ForeignStream implements Sided, Watched {
   /** A cancellation inside foreign code is none of its reader. */
   #errorOf(cause: unknown): Error {
     const isCancelled = cause instanceof CancelledError;
-    if (cause instanceof Error && !isCancelled) return cause;
+    if (isA(cause, Error) && !isCancelled) return cause;
     const how = isCancelled ? "was cancelled" : `has failed with ${String(cause)}`;
     return new InvalidStateError(`${this.#name} ${how}, and is of no use any more`, { cause });
   }

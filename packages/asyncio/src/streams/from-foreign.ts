@@ -10,7 +10,7 @@ import type { Duplex, Readable, Writable } from "node:stream";
 import { advice, argumentError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import { type Connection, connectionOf } from "./connection.ts";
-import { concatenate, encodeText } from "./encode.ts";
+import { concatenate, encodeText, isBytes } from "./encode.ts";
 import {
   ForeignStream,
   type ForeignStreamOptions,
@@ -90,7 +90,7 @@ const READ_SOURCES =
 export function readerFrom(source: ReadSource, options: ReaderOptions = {}): StreamReader {
   const api = "`readerFrom`";
   checkOptions(api, options, READER);
-  if (typeof source === "string" || source instanceof Uint8Array)
+  if (typeof source === "string" || isBytes(source))
     return readerOf(new ForeignStream(fromIterable(api, [source])), options);
   if (typeof source !== "object" || source === null) throw argumentError(api, READ_SOURCES, source);
   if (isWebReadable(source)) {
@@ -312,7 +312,7 @@ class ChunkSource implements Source {
       return this.#rest();
     }
     if (typeof value === "string") return this.#encode(value);
-    if (value instanceof Uint8Array) {
+    if (isBytes(value)) {
       const rest = this.#rest();
       return rest === undefined ? plain(value) : concatenate([rest, value]);
     }

@@ -3,7 +3,7 @@
  * it iterates over (bench: echo, by lines), and ends for good when a call of `next` is cancelled.
  */
 
-import type { Decoder } from "./text.ts";
+import type { Decoder } from "./encode.ts";
 
 const END: IteratorResult<never, undefined> = { value: undefined, done: true };
 

@@ -19,6 +19,7 @@ import { park } from "../kernel/scope.ts";
 import { type Wait, WaitList } from "../kernel/wait.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { type Connection, connectionOf } from "./connection.ts";
+import { isBytes } from "./encode.ts";
 import { busyError } from "./errors.ts";
 import { type Address, type ByteStream, hostError } from "./network.ts";
 import type { ReaderOptions } from "./reader.ts";
@@ -204,7 +205,7 @@ export class MemoryStream implements ByteStream, Watched {
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    if (!(bytes instanceof Uint8Array))
+    if (!isBytes(bytes))
       return Promise.reject(argumentError("`stream.write`", "a Uint8Array", bytes));
     const scope = here();
     const subject = `${this.#name}.write`;

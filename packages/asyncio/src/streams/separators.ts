@@ -6,7 +6,7 @@
 import { argumentError, checkCount, rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
 import type { ByteBuffer } from "./byte-buffer.ts";
-import { encodeText } from "./encode.ts";
+import { encodeText, isBytes } from "./encode.ts";
 import { LimitOverrunError } from "./errors.ts";
 import type { TextOptions } from "./text.ts";
 
@@ -63,7 +63,7 @@ export function searchFor(
   if (separator === undefined) return { separators: NEWLINE, isLine: false };
   const list = Array.isArray(separator) ? separator : [separator];
   const separators = list.map((one) => (typeof one === "string" ? encodeText(one) : one));
-  if (!separators.every((one) => one instanceof Uint8Array))
+  if (!separators.every((one) => isBytes(one)))
     throw argumentError(api, "text or bytes, or an array of them", separator);
   if (separators.length === 0 || separators.some(({ length }) => length === 0))
     throw rangeError(api, "a separator of 1 byte or more", separator);

@@ -2,6 +2,7 @@
 
 import { rangeError } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { type Decoder, makeDecoder } from "./encode.ts";
 
 /** What reads text instead of bytes. */
 export interface TextOptions {
@@ -25,12 +26,10 @@ export interface BytesOption {
   readonly encoding?: undefined;
 }
 
-export type Decoder = InstanceType<typeof TextDecoder>;
-
 /** @throws RangeError unless TextDecoder knows `encoding`. */
 export function decoderFor(api: string, encoding: string, ignoreBOM = false): Decoder {
   try {
-    return new TextDecoder(encoding, { ignoreBOM });
+    return makeDecoder(encoding, ignoreBOM);
   } catch {
     throw rangeError(api, "`encoding` to be one that TextDecoder knows", encoding);
   }

@@ -126,7 +126,14 @@ async function end(writer: StreamWriter): Promise<void> {
   await writer.drain();
 }
 
+/** jsdom, as Jest has it, hides the classes of the host. */
+const webStreams = (): Pick<typeof globalThis, "ReadableStream" | "WritableStream"> =>
+  globalThis.ReadableStream === undefined
+    ? (process.getBuiltinModule("node:stream/web") as unknown as typeof globalThis)
+    : globalThis;
+
 function webReadable(reader: StreamReader, inside: Inside): ReadableStream<Uint8Array> {
+  const { ReadableStream } = webStreams();
   let isCancelled = false;
   return new ReadableStream<Uint8Array>(
     {
@@ -146,6 +153,7 @@ function webReadable(reader: StreamReader, inside: Inside): ReadableStream<Uint8
 }
 
 function webWritable(writer: StreamWriter, inside: Inside): WritableStream<Uint8Array | string> {
+  const { WritableStream } = webStreams();
   return new WritableStream<Uint8Array | string>({
     start(controller) {
       // `abort` below is called when the write that is under way has come back, and that may wait

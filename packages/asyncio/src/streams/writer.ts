@@ -25,7 +25,7 @@ import type { Scope } from "../kernel/scope.ts";
 import { ignore } from "../kernel/settlers.ts";
 import { Backpressure } from "./backpressure.ts";
 import { disposeOf } from "./dispose.ts";
-import { concatenate, encodeText, lendText } from "./encode.ts";
+import { concatenate, encodeText, isBytes, lendText } from "./encode.ts";
 import { describeCaller } from "./errors.ts";
 import { type Address, type ByteStream, checkByteStream, hostError } from "./network.ts";
 import type { StreamReader } from "./reader.ts";
@@ -160,7 +160,7 @@ export class StreamWriter implements AsyncDisposable {
    */
   write(bytes: Uint8Array | string): Promise<void> {
     const chunk = typeof bytes === "string" ? lendText(bytes) : bytes;
-    if (!(chunk instanceof Uint8Array))
+    if (!isBytes(chunk))
       return Promise.reject(argumentError("`writer.write`", "a Uint8Array or a string", bytes));
     return this.#write(chunk);
   }
@@ -173,7 +173,7 @@ export class StreamWriter implements AsyncDisposable {
     )
       return Promise.reject(argumentError(api, "an iterable of Uint8Arrays or strings", lines));
     const chunks = [...lines].map((line) => (typeof line === "string" ? encodeText(line) : line));
-    const wrong = chunks.findIndex((chunk) => !(chunk instanceof Uint8Array));
+    const wrong = chunks.findIndex((chunk) => !isBytes(chunk));
     if (wrong !== -1)
       return Promise.reject(argumentError(api, "Uint8Arrays or strings", chunks[wrong]));
     return this.#write(concatenate(chunks));

@@ -33,9 +33,10 @@ export function findCause<A>(
 }
 
 function errorsBehind(error: object): readonly unknown[] {
-  if (error instanceof AggregateError && error.errors.length > 0) return error.errors;
-  const { name, cause } = error as Error;
-  // By its name: compilers make one of an Error where the language lacks it.
+  const { name, cause, errors } = error as AggregateError; // if it is one
+  // By name: Node's is of another realm under Jest, and compilers make the other of an Error.
+  const isGroup = error instanceof AggregateError || name === "AggregateError";
+  if (isGroup && errors.length > 0) return errors;
   const isSuppressing = name === "SuppressedError" && "error" in error && "suppressed" in error;
   return isSuppressing ? [error.error, error.suppressed] : [cause];
 }

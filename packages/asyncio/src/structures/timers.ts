@@ -27,12 +27,10 @@ export class Timer {
   }
 }
 
-export function formatSeconds(seconds: number): string {
-  return `${Math.round(Math.max(seconds, 0) * 1000) / 1000} s`;
-}
+export const formatSeconds = (seconds: number): string =>
+  `${Math.round(Math.max(seconds, 0) * 1000) / 1000} s`;
 
 const ARITY = 4; // half the levels of a binary heap, and siblings share cache lines (bench: timers)
-
 export class TimerHeap {
   #heap: Timer[] = [];
   #sequence = 0;
@@ -115,6 +113,5 @@ export class TimerHeap {
   }
 }
 
-function comesBefore(a: Timer, b: Timer): boolean {
-  return a.when < b.when || (a.when === b.when && a.sequence < b.sequence);
-}
+const comesBefore = (a: Timer, b: Timer): boolean =>
+  a.when < b.when || (a.when === b.when && a.sequence < b.sequence);

@@ -1,7 +1,7 @@
 /** Several failures in one error: what task groups and races throw. */
 
 import { advice, argumentError, register } from "../errors/errors.ts";
-import { headline, isThenable } from "../errors/render.ts";
+import { headline, isA, isThenable } from "../errors/render.ts";
 import { ignore } from "../kernel/settlers.ts";
 
 /** What tells apart the errors of an ExceptionGroup: an error class or a predicate. */
@@ -102,8 +102,8 @@ export function predicateOf(api: string, matcher: ErrorMatcher): (error: unknown
   if (typeof matcher !== "function") {
     throw argumentError(api, "an error class or a predicate", matcher);
   }
-  const isClass = matcher === Error || matcher.prototype instanceof Error;
-  if (isClass) return (error) => error instanceof matcher;
+  const isClass = matcher.name === "Error" || isA(matcher.prototype, Error);
+  if (isClass) return (error) => isA(error, matcher as typeof Error);
   const predicate = matcher as (error: unknown) => unknown; // no class
   return (error) => {
     const verdict = predicate(error);

@@ -4,6 +4,7 @@
  */
 
 import { CancelledError, TimeoutError } from "../errors/errors.ts";
+import { isA } from "../errors/render.ts";
 import { Scope } from "../kernel/scope.ts";
 import type { Task } from "../kernel/task.ts";
 import type { Wait } from "../kernel/wait.ts";
@@ -114,9 +115,9 @@ export class Injector {
     if (this.#faults.has(error)) return true;
     if (this.mode.cancels && error instanceof CancelledError) return true;
     if (this.mode.deadlines && error instanceof TimeoutError) return true;
-    if (error instanceof AggregateError && error.errors.length > 0)
+    if (isA(error, AggregateError) && error.errors.length > 0)
       return error.errors.every((inner) => this.isInjection(inner));
-    return error instanceof Error && error.cause !== undefined && this.isInjection(error.cause);
+    return isA(error, Error) && error.cause !== undefined && this.isInjection(error.cause);
   }
 
   #victimsAmong(waits: readonly { readonly scope: Scope }[]): Iterable<Task<unknown>> {

@@ -1,5 +1,6 @@
 /** The report of a schedule that fails. */
 
+import { isA } from "../errors/render.ts";
 import { ScheduleError, UncontrolledError, UnhandledError } from "./errors.ts";
 import { bodyHashOf, formatSchedule } from "./schedule.ts";
 import { shrink } from "./shrink.ts";
@@ -73,9 +74,9 @@ export function reportOf<S>(
 
 /** Class and message; of a group also what is in it. */
 function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return `thrown: ${String(error)}`;
+  if (!isA(error, Error)) return `thrown: ${String(error)}`;
   const text = `${error.name}: ${error.message.trimEnd()}`;
-  if (!(error instanceof AggregateError) || error instanceof UnhandledError) return text;
+  if (!isA(error, AggregateError) || error instanceof UnhandledError) return text;
   const inner = error.errors.map((each) => messageOf(each).replaceAll("\n", "\n  "));
   return [text, ...inner].join("\n  ");
 }

@@ -7,6 +7,7 @@
  * deviations are tried, as far as the budget goes.
  */
 
+import { isA } from "../errors/render.ts";
 import { realHost } from "../kernel/host.ts";
 import type { Failure } from "./injector.ts";
 import { drawer } from "./random.ts";
@@ -121,9 +122,9 @@ class Shrinker<S> {
 
 /** A key for failures of the same bug: class, code and message, without names and numbers. */
 export function kindOf({ error }: Failure): string {
-  if (error instanceof AggregateError)
+  if (isA(error, AggregateError))
     return `${error.name}(${[...new Set(error.errors.map((inner) => kindOf({ error: inner })))].sort()})`;
-  if (!(error instanceof Error)) return typeof error;
+  if (!isA(error, Error)) return typeof error;
   const code = (error as { code?: unknown }).code;
   // What differs from run to run: names in quotes, numbers, lists of what is left.
   const [firstLine = ""] = error.message.split("\n");

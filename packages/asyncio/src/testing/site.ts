@@ -1,7 +1,7 @@
 /** Where in the user's program the library was called from. */
 
 interface StackErrors {
-  stackTraceLimit?: number;
+  readonly stackTraceLimit?: number;
   captureStackTrace?(target: object, above: unknown): void;
 }
 
@@ -22,12 +22,12 @@ const FRAMES = 16;
  */
 export function siteOf(): string {
   const { stackTraceLimit } = stackErrors;
-  stackErrors.stackTraceLimit = FRAMES;
+  Reflect.set(stackErrors, "stackTraceLimit", FRAMES); // does nothing where it is frozen
   const holder: { stack?: string } = {};
   if (stackErrors.captureStackTrace === undefined) holder.stack = new Error().stack ?? "";
   else stackErrors.captureStackTrace(holder, siteOf);
   const stack = holder.stack ?? "";
-  if (stackTraceLimit !== undefined) stackErrors.stackTraceLimit = stackTraceLimit;
+  if (stackTraceLimit !== undefined) Reflect.set(stackErrors, "stackTraceLimit", stackTraceLimit);
   return firstSite(stack);
 }
 

@@ -10,6 +10,7 @@ import {
 } from "../../src/executors.ts";
 import { CancelledError, createTask, getRunningLoop, sleep } from "../../src/index.ts";
 import { cancelSweep, explore, runTest } from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { rejection } from "../virtual.ts";
 import { asksAtATime, jobs, leavesMeanwhile } from "./pools.ts";
 import "./leftovers.ts";
@@ -27,6 +28,18 @@ test("runs jobs in virtual time, so many at a time", async () => {
     assert.equal(await executor.run(jobs.add, 1, 2), 3);
     assert.equal(executor.stats().completed, 5);
   });
+});
+
+onBothLoops("a consumer that leaves a stream ends its job at once", async (loop) => {
+  await using executor = new InlineExecutor();
+  const began = loop.time();
+  for (let most = 1; most <= 40; most++) {
+    let seen = 0;
+    for await (const _item of executor.stream(jobs.numbers, 1000, new Int32Array(4)))
+      if (++seen === most) break;
+  }
+
+  assert.ok(loop.time() - began < 4, "it took a grace period");
 });
 
 test("copies what goes there and back, and refuses what cannot be sent", async () => {

@@ -8,7 +8,14 @@ import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { callback, NotSendableError, WorkerLostError } from "../../src/executors.ts";
-import { CancelledError, createTask, moveOnAfter, sleep } from "../../src/index.ts";
+import {
+  CancelledError,
+  createTask,
+  moveOnAfter,
+  run,
+  runProcess,
+  sleep,
+} from "../../src/index.ts";
 import { allGone, isAlive } from "../process/alive.ts";
 import { rejection } from "../virtual.ts";
 import { jobs, processes } from "./pools.ts";
@@ -138,6 +145,16 @@ describe("a pool of processes", () => {
     await closed;
     await allGone(child);
   });
+});
+
+test("a pool that cannot have the files for a worker says so", async () => {
+  const program = fileURLToPath(new URL("./few-descriptors.ts", import.meta.url));
+  const limited = 'ulimit -n 60 && exec "$0" "$1"';
+  const { stdout } = await run(() =>
+    runProcess("sh", ["-c", limited, process.execPath, program], { seconds: 60 }),
+  );
+
+  assert.match(stdout, /^threads-1 has lost 5 workers.* EMFILE 3\nprocesses-\d .* EMFILE 3\n$/);
 });
 
 function isChildOf(name: string, pid: number | undefined): boolean {

@@ -5,6 +5,7 @@ import { createTask, getRunningLoop, moveOnAfter, Queue, sleep, timeout } from "
 import { here } from "../../src/kernel/operation.ts";
 import { events, once, type Stream, stream } from "../../src/patterns.ts";
 import { cancelSweep, explore } from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { conforms } from "../conformance.ts";
 import { collectReports, rejection, virtual } from "../virtual.ts";
 
@@ -155,6 +156,22 @@ describe("operators", () => {
       assert.deepEqual(await stream(new Set([1, 2])).toArray(), [1, 2]);
     }),
   );
+
+  onBothLoops("merge ends at once when its consumer leaves, wherever that is", async (loop) => {
+    const several = async function* () {
+      for (let item = 0; item < 5; item++) yield await sleep(0, item);
+    };
+    for (let most = 1; most <= 15; most++) {
+      const began = loop.time();
+      let seen = 0;
+      for await (const _item of stream(several()).merge(several(), several())) {
+        if (++seen === most) break; // two others may wait for their items to be taken
+      }
+
+      assert.equal(seen, most);
+      assert.ok(loop.time() - began < 4, `left at ${most}, it took a grace period`);
+    }
+  });
 
   test(
     "merge gives items as they come, and one failure cancels the others",

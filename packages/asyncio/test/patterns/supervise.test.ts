@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
+  CancelScope,
   createTask,
+  Event,
   ExceptionGroup,
+  getRunningLoop,
   moveOnAfter,
   run,
   sleep,
@@ -45,6 +48,23 @@ async function reportsOf(body: (loop: VirtualLoop) => Promise<unknown>): Promise
 }
 
 describe("starting and stopping", () => {
+  test("a cancellation in the step in which a child ends stops the others at once", async () => {
+    await explore(async () => {
+      const gate = new Event();
+      const scope = new CancelScope();
+      const first: ChildSpec = { name: "first", run: () => gate.wait(), restart: "temporary" };
+      const supervising = createTask(() =>
+        scope.run(() => supervise([first, { name: "second", run: forEver }])),
+      );
+      await sleep(1);
+      createTask(async () => scope.cancel());
+      gate.set();
+      await supervising;
+
+      assert.equal(getRunningLoop().time(), 1);
+    });
+  });
+
   test(
     "each begins when the one before it is ready, and the last is stopped first",
     virtual(async (loop) => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import * as testing from "../../src/testing.ts";
+import { runFixture } from "../child.ts";
 
 const { createTask, gather, sleep } = asyncio;
 const { explore } = testing;
@@ -486,6 +487,13 @@ suite("what no schedule decides", () => {
       );
     });
   });
+});
+
+test("tells the places also where nothing of the language can be assigned to", async () => {
+  const flags = ["--frozen-intrinsics", "--no-warnings"];
+  const { stdout, stderr } = await runFixture("frozen", "", { flags });
+
+  assert.deepEqual([stdout, stderr], ["TimeoutError\nSet(1) { 'over' }\ntrue true\n", ""]);
 });
 
 test("refuses what it cannot use", async () => {

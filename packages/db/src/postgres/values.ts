@@ -12,6 +12,7 @@
  * has a type that can.
  */
 
+import { types } from "node:util";
 import { ValueError } from "../errors.ts";
 import { readJson, writeJson } from "../json.ts";
 import { render } from "../options.ts";
@@ -257,8 +258,8 @@ export function encode(value: unknown, index: number): string | Buffer | null {
 
 function encodeObject(value: object | null, index: number): string | Buffer | null {
   if (value === null) return null;
-  if (value instanceof Date) return encodeDate(value, index);
-  if (value instanceof Uint8Array)
+  if (types.isDate(value)) return encodeDate(value, index);
+  if (types.isUint8Array(value))
     return Buffer.isBuffer(value)
       ? value
       : Buffer.from(value.buffer, value.byteOffset, value.byteLength);

@@ -9,6 +9,7 @@
  * A column of an expression has no declared type. Nothing is lost on the way without an error.
  */
 
+import { types } from "node:util";
 import { ValueError } from "../errors.ts";
 import { readJson, writeJson } from "../json.ts";
 import { render } from "../options.ts";
@@ -179,14 +180,14 @@ function cutsAtNul(): boolean {
 
 function encodeObject(value: object | null, fail: (text: string) => never): Cell {
   if (value === null) return null;
-  if (value instanceof Date) {
+  if (types.isDate(value)) {
     if (Number.isNaN(value.getTime())) fail("is a Date that is none: its time is NaN");
     const text = value.toISOString();
     if (!/^\d{4}-/.test(text))
       fail(`is ${text}; the texts of years before 0 and after 9999 do not sort`);
     return text;
   }
-  if (value instanceof Uint8Array) return value;
+  if (types.isUint8Array(value)) return value;
   if (value instanceof Json) return value.text;
   return writeJson(value, fail);
 }
