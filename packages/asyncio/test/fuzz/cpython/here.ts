@@ -15,8 +15,8 @@ class Failure extends Error {
 }
 
 /**
- * Runs `program` up to five seconds, and cancels what is left then, which is not told. One step at a
- * time on a virtual loop; else as on the real one, where a drain takes all that is ready.
+ * Runs `program` up to five seconds, and cancels what is left then, which is not told. One step at
+ * a time on a virtual loop; else as on the real one, where a drain takes all that is ready.
  */
 export async function runHere(program: Program, isExact: boolean): Promise<Trace> {
   const options = { cancelGrace: Number.POSITIVE_INFINITY };
