@@ -200,6 +200,10 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
     return { known: false, prepared };
   }
 
+  keep(statement: Statement, prepared: Prepared): void {
+    this.#prepared.set(keyOf(statement), prepared);
+  }
+
   evicted(): string | undefined {
     if (this.#prepared.size <= MOST_PREPARED) return undefined;
     let oldest: readonly [string, Prepared] | undefined;
