@@ -396,8 +396,9 @@ export class Exchange {
   #readerFor(step: Step | undefined, key: string, read: () => WireField[]): RowReader {
     const request = this.#request;
     const { types } = this.#connection;
-    const own = request.kind === "script" ? request.parsers : step?.statement.parsers;
-    const arrays = step?.statement.arrays === true;
+    const asked = request.kind === "script" ? request : step?.statement;
+    const own = asked?.parsers;
+    const arrays = asked?.arrays === true;
     if (own !== undefined) return new RowReader(read(), types, own, arrays);
     return types.readerOf(key, arrays, () => new RowReader(read(), types, undefined, arrays));
   }

@@ -17,6 +17,8 @@ export interface Target {
   readonly password: string | undefined;
   readonly database: string | undefined;
   readonly applicationName: string | undefined;
+  /** Settings that a session begins with: "-c search_path=app". */
+  readonly settings: string | undefined;
   readonly tls: ConnectionOptions | undefined;
 }
 
@@ -42,16 +44,17 @@ export function parseUrl(api: string, url: unknown): Target {
       .split(",")
       .map((host) => parseHost(api, host, settings.get("port") ?? "")),
     applicationName: settings.get("application_name") ?? undefined,
+    settings: settings.get("options") ?? undefined,
     tls: tlsOf(api, settings.get("sslmode")),
   };
   for (const name of settings.keys()) {
-    if (["host", "port", "application_name", "sslmode"].includes(name)) continue;
+    if (["host", "port", "application_name", "options", "sslmode"].includes(name)) continue;
     throw argumentError(api, "a URL with parameters it knows", name, KNOWN_PARAMETERS);
   }
   return target;
 }
 
-const KNOWN_PARAMETERS = "These are host, port, application_name, and sslmode";
+const KNOWN_PARAMETERS = "These are host, port, application_name, options, and sslmode";
 
 /** Reads `host`, `host:port`, `[::1]:port`, or a path with `%2F`. */
 export function parseHost(api: string, text: string, port = ""): Host {
