@@ -25,6 +25,7 @@ export interface Target {
 const URL_SHAPE =
   /^postgres(?:ql)?:\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/;
 const HOST_SHAPE = /^(\[[^\]]+\]|[^:]*)(?::(\d+))?$/;
+const ENCODED = "In a user or a password @ is %40 and / is %2F";
 const EXAMPLE = 'An example: "postgres://user:password@host:5432/database"';
 
 /** Reads a URL, several hosts and Unix sockets included. Passwords never get into messages. */
@@ -35,6 +36,10 @@ export function parseUrl(api: string, url: unknown): Target {
   if (match === null)
     throw argumentError(api, "a URL of PostgreSQL", withoutPassword(url), EXAMPLE);
   const [, user, password, hosts = "", database, query] = match;
+  // A password with one of these ends too early, and what is left of it would be told as a host.
+  const behind = `${hosts}${database ?? ""}${user === undefined ? (query ?? "") : ""}`;
+  if (behind.includes("@"))
+    throw argumentError(api, "a URL with one @", "another one", `${ENCODED}. ${EXAMPLE}`);
   const settings = new URLSearchParams(query);
   const target = {
     user: decode(api, user),
@@ -97,5 +102,5 @@ function decode(api: string, text: string | undefined): string | undefined {
 }
 
 function withoutPassword(url: string): string {
-  return url.replace(/:[^:@/]*@/, ":***@");
+  return url.replace(/(:\/\/[^:@/]*:).*@/s, "$1***@");
 }
