@@ -128,9 +128,10 @@ export class Borrowed {
   }
 
   async #commit(text: "commit" | "commit and chain", title: string): Promise<readonly Answer[]> {
-    if (this.#doom !== undefined) {
+    const doomed = this.#doomError();
+    if (doomed !== undefined) {
       await this.#rollBack();
-      this.#checkSound();
+      throw doomed;
     }
     await checkpoint();
     this.#isEnding = true;
@@ -157,10 +158,16 @@ export class Borrowed {
   }
 
   #checkSound(): void {
+    const doomed = this.#doomError();
+    if (doomed !== undefined) throw doomed;
+  }
+
+  /** Why its transaction can only be rolled back; undefined without one. */
+  #doomError(): TransactionDoomedError | undefined {
     if (this.#session.connection.status === "idle") this.#doom = undefined; // of one that has ended
-    if (this.#doom === undefined) return;
+    if (this.#doom === undefined) return undefined;
     const { query, what, cause } = this.#doom;
-    throw new TransactionDoomedError("the transaction", query, what, { cause });
+    return new TransactionDoomedError("the transaction", query, what, { cause });
   }
 
   #checkUsable(title: string): void {

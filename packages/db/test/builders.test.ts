@@ -169,19 +169,23 @@ for (const [name, make] of [
         assert.deepEqual(await builder.ids(), []);
       }));
 
-    test("a body that catches its cancellation and goes on is rolled back all the same", () =>
-      run(async (builder, db) => {
-        const error = await failureOf(
-          builder.transaction(async (tx) => {
-            await tx.insert(1);
-            await asyncio.timeout(0.05, () => tx.sleep(20)).catch(() => {});
-            await tx.insert(2);
-          }),
-        );
-        const codes = causesOf(error).map((cause) => (cause as { code?: string }).code);
-        assert.ok(codes.includes("ERR_DATABASE_TRANSACTION_DOOMED"), String(codes));
-        assert.deepEqual([await builder.ids(), db.stats().holders], [[], []]);
-      }));
+    for (const [what, goesOn] of [
+      ["goes on", true],
+      ["returns", false],
+    ] as const)
+      test(`a body that catches its cancellation and ${what} is rolled back, and told so`, () =>
+        run(async (builder, db) => {
+          const error = await failureOf(
+            builder.transaction(async (tx) => {
+              await tx.insert(1);
+              await asyncio.timeout(0.05, () => tx.sleep(20)).catch(() => {});
+              if (goesOn) await tx.insert(2);
+            }),
+          );
+          const codes = causesOf(error).map((cause) => (cause as { code?: string }).code);
+          assert.ok(codes.includes("ERR_DATABASE_TRANSACTION_DOOMED"), String(codes));
+          assert.deepEqual([await builder.ids(), db.stats().holders], [[], []]);
+        }));
 
     test("a connection that is killed while the body sleeps fails the transaction, and nothing else", () =>
       run(async (builder, db, observer) => {
