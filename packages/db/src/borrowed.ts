@@ -16,12 +16,8 @@ import type { Loan } from "asyncio-ts/patterns";
 import type { Answer, Request } from "./driver.ts";
 import { ConnectionLostError, TransactionDoomedError } from "./errors.ts";
 import type { Session } from "./session.ts";
+import { controlOf } from "./transaction-control.ts";
 import { commit, rollBack } from "./transaction-run.ts";
-
-const BEGIN = /^\s*(?:begin|start\s+transaction)\b/i;
-const COMMIT = /^\s*(?:commit|end)\b/i;
-const ROLLBACK = /^\s*(?:rollback|abort)\s*(?:work|transaction)?\s*;?\s*$/i;
-const ROLLBACK_TO = /^\s*rollback\s+to\b/i;
 
 interface Doom {
   readonly query: string;
@@ -41,6 +37,9 @@ export class Borrowed {
 
   /** Whether servers keep plans for it. */
   readonly prepares: boolean;
+  /** Told when the connection is lost, until it is given back. */
+  onLost: ((reason: Error) => void) | undefined = undefined;
+  readonly #lose = (reason: Error): void => this.onLost?.(reason);
 
   /** @internal */
   constructor(loan: Loan<Session>, giveBack: (loan: Loan<Session>) => void, prepares: boolean) {
@@ -48,6 +47,7 @@ export class Borrowed {
     this.#loan = loan;
     this.#session = loan.item;
     this.#giveBack = giveBack;
+    this.#session.losses.add(this.#lose);
   }
 
   /** Whether it was given back. */
@@ -80,10 +80,12 @@ export class Borrowed {
   /** Sends a request; `text` is what it says, and what it is known by. */
   async send(request: Request, text: string, title: string): Promise<readonly Answer[]> {
     this.#checkUsable(title);
-    if (BEGIN.test(text)) return await this.#begin(text, title);
-    if (COMMIT.test(text)) return await this.#commit(title);
-    if (ROLLBACK.test(text)) return await this.#rollBack();
-    if (ROLLBACK_TO.test(text)) this.#doom = undefined;
+    const control = controlOf(text);
+    if (control === "begin") return await this.#begin(text, title);
+    if (control === "commit" || control === "commit and chain")
+      return await this.#commit(control, title);
+    if (control === "rollback") return await this.#rollBack();
+    if (control === "rollback to") this.#doom = undefined;
     else this.#checkSound();
     try {
       return await this.#session.send(request, { title, owner: this });
@@ -99,7 +101,15 @@ export class Borrowed {
   release(): void {
     if (this.#isBack) return;
     this.#isBack = true;
+    this.#session.losses.delete(this.#lose);
     this.#giveBack(this.#loan);
+  }
+
+  /** Closes the connection, before it is given back: whoever has it does not trust it any more. */
+  cutOff(cause: Error | undefined): void {
+    this.#session.losses.delete(this.#lose);
+    const message = `${this.label} was closed by the program that had borrowed it`;
+    this.#session.destroy(new ConnectionLostError(message, { cause }));
   }
 
   async #begin(text: string, title: string): Promise<readonly Answer[]> {
@@ -107,24 +117,26 @@ export class Borrowed {
     const [, ...limits] = dialect.begin({ seconds: timeLeft() + grace });
     this.#doom = undefined;
     try {
-      const begin = [text.replace(/;\s*$/, ""), ...limits].join("; ");
-      const request = { kind: "script", text: begin } as const;
-      return await this.#session.send(request, { title, owner: this });
+      // On a line of its own each: the text may end with a comment.
+      const request = { kind: "script", text: [text, ...limits].join("\n; ") } as const;
+      const answers = await this.#session.send(request, { title, owner: this });
+      return answers.slice(0, 1); // the others are not what was asked for
     } catch (error) {
       this.release();
       throw error;
     }
   }
 
-  async #commit(title: string): Promise<readonly Answer[]> {
-    if (this.#doom !== undefined) {
+  async #commit(text: "commit" | "commit and chain", title: string): Promise<readonly Answer[]> {
+    const doomed = this.#doomError();
+    if (doomed !== undefined) {
       await this.#rollBack();
-      this.#checkSound();
+      throw doomed;
     }
     await checkpoint();
     this.#isEnding = true;
     try {
-      const command = await commit(this.#session, title);
+      const command = await commit(this.#session, title, text);
       return [{ rows: [], count: 0, command, fields: [], more: false }];
     } finally {
       this.#isEnding = false;
@@ -146,9 +158,16 @@ export class Borrowed {
   }
 
   #checkSound(): void {
-    if (this.#doom === undefined || this.#session.connection.status === "idle") return;
+    const doomed = this.#doomError();
+    if (doomed !== undefined) throw doomed;
+  }
+
+  /** Why its transaction can only be rolled back; undefined without one. */
+  #doomError(): TransactionDoomedError | undefined {
+    if (this.#session.connection.status === "idle") this.#doom = undefined; // of one that has ended
+    if (this.#doom === undefined) return undefined;
     const { query, what, cause } = this.#doom;
-    throw new TransactionDoomedError("the transaction", query, what, { cause });
+    return new TransactionDoomedError("the transaction", query, what, { cause });
   }
 
   #checkUsable(title: string): void {

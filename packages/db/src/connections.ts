@@ -208,7 +208,8 @@ export class Connections {
   #waitInLine(pool: Pool<Session>, exchange: Exchange): void {
     const { acquire = 30 } = this.#options;
     const take = (loan: Loan<Session>): boolean => begin(exchange, loan);
-    const turn = new Turn(exchange, pool[operation](), take, this.#overdue.left);
+    const { left } = this.#overdue;
+    const turn = new Turn(exchange, pool[operation](), take, left, this.#inWords);
     if (acquire !== Number.POSITIVE_INFINITY) this.#overdue.add(turn);
     exchange.waitFor(turn);
   }
@@ -224,8 +225,7 @@ export class Connections {
 
   async #waitForOne(pool: Pool<Session>): Promise<Loan<Session>> {
     const { acquire = 30 } = this.#options;
-    if (this.#isClosed)
-      throw new InvalidStateError(`database ${JSON.stringify(this.#name)} is closed`);
+    if (this.#isClosed) throw this.#closedError();
     if (acquire === Number.POSITIVE_INFINITY) return await this.#acquire(pool);
     try {
       return await timeout(acquire, () => this.#acquire(pool));
@@ -248,7 +248,7 @@ export class Connections {
       return await pool.acquire();
     } catch (error) {
       const mayBeStuck = this.#isHeldByBodies(pool) && this.#waitsInsideBodies(pool);
-      if (!(error instanceof DeadlockError) || mayBeStuck) throw error;
+      if (!(error instanceof DeadlockError) || mayBeStuck) throw this.#inWords(error);
       const [, loan] = await select({ loan: pool });
       return loan;
     } finally {
@@ -264,6 +264,16 @@ export class Connections {
           return false;
       }
     return true;
+  }
+
+  /** What a pool says that was closed, as something about the database. */
+  readonly #inWords = (error: unknown): unknown =>
+    this.#isClosed && error instanceof InvalidStateError ? this.#closedError() : error;
+
+  #closedError(): InvalidStateError {
+    return new InvalidStateError(
+      `database ${JSON.stringify(this.#name)} is closed. Await what is asked of it before it is closed`,
+    );
   }
 
   #shortage(seconds: number, cause?: Error): PoolTimeoutError {

@@ -1,6 +1,6 @@
 /** A database: its connections, and everything that can be asked of one of them. */
 
-import { cleanup, sleep, timeout } from "asyncio-ts";
+import { cleanup, InvalidStateError, sleep, timeout } from "asyncio-ts";
 import type { Loan } from "asyncio-ts/patterns";
 import { Borrowed } from "./borrowed.ts";
 import { Connections, giveBack } from "./connections.ts";
@@ -24,9 +24,10 @@ import { type Repeating, repeating } from "./repeating.ts";
 import type { QueryReport } from "./reports.ts";
 import type { Session } from "./session.ts";
 import { SessionHandle } from "./session-handle.ts";
-import { compile, type Sql, sql } from "./sql.ts";
+import { compile, type Sql, sql, titleOf } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
 import { checkTransaction, type Transaction, type TransactionOptions } from "./transaction.ts";
+import { controlOf } from "./transaction-control.ts";
 import { begin, commit, rollBack, runTransaction } from "./transaction-run.ts";
 
 /** What all databases take. */
@@ -118,6 +119,7 @@ export class Database extends Queries implements AsyncDisposable {
   }
 
   protected send(request: Request, title: string): Promise<readonly Answer[]> {
+    if (request.kind === "query") refuseControl(request.statement.text, DATABASE_CURE);
     return this.#connections.send(request, { title }, this.#driver.reads?.(request));
   }
 
@@ -275,8 +277,9 @@ export class Database extends Queries implements AsyncDisposable {
   }
 
   /**
-   * Takes no more queries, waits until those under way have ended, and closes all connections.
-   * After `drain` seconds those that are left are cancelled; what does not end then is cut off.
+   * Takes no more queries, waits until those under way have ended, and closes all connections. Who
+   * still waits for a connection is refused. After `drain` seconds those that are left are cancelled;
+   * what does not end then is cut off.
    * @param options - `drain`: seconds; Infinity by default
    */
   async close(options: { readonly drain?: number } = {}): Promise<void> {
@@ -329,6 +332,21 @@ export class Database extends Queries implements AsyncDisposable {
       sqlstate: "0A000",
     });
   }
+}
+
+const DATABASE_CURE = "Use `db.transaction`, or `db.session` for one connection";
+
+/**
+ * @internal Throws for a statement that begins or ends a transaction by hand, where the next one may
+ * have another connection.
+ */
+export function refuseControl(text: string, cure: string): void {
+  const control = controlOf(text);
+  if (control === undefined) return;
+  const title = JSON.stringify(titleOf(text));
+  throw new InvalidStateError(
+    `query ${title} cannot begin or end a transaction: the next query may have another connection. ${cure}`,
+  );
 }
 
 /** @internal Checks what all databases take. */

@@ -36,7 +36,12 @@ export type Parsers = (type: number) => ((text: string) => unknown) | undefined;
 export type Request =
   | { readonly kind: "query"; readonly statement: Statement }
   /** Several statements without values, in one message. */
-  | { readonly kind: "script"; readonly text: string; readonly parsers?: Parsers | undefined }
+  | {
+      readonly kind: "script";
+      readonly text: string;
+      readonly arrays?: boolean | undefined;
+      readonly parsers?: Parsers | undefined;
+    }
   /** All or nothing, in one round trip. */
   | { readonly kind: "batch"; readonly statements: readonly Statement[] }
   /** The next rows of a cursor, inside a transaction; the first call opens it. */

@@ -37,7 +37,7 @@ export function dialect(database: Database): Dialect {
   const createDriver = (): Driver => new KyselyDriver(database);
   if (database.engine === "sqlite")
     return {
-      createAdapter: () => new SqliteAdapter(),
+      createAdapter: () => new PooledSqliteAdapter(),
       createDriver,
       createIntrospector: (kysely) => new SqliteIntrospector(kysely),
       createQueryCompiler: () => new SqliteQueryCompiler(),
@@ -48,6 +48,16 @@ export function dialect(database: Database): Dialect {
     createIntrospector: (kysely) => new PostgresIntrospector(kysely),
     createQueryCompiler: () => new PostgresQueryCompiler(),
   };
+}
+
+/**
+ * Kysely has a lock of its own for databases of one connection, and a query that waits for that lock
+ * cannot be cancelled. Here it waits in the line of the pool.
+ */
+class PooledSqliteAdapter extends SqliteAdapter {
+  override get supportsMultipleConnections(): boolean {
+    return true;
+  }
 }
 
 class KyselyDriver implements Driver {

@@ -35,6 +35,10 @@ export interface ListenOptions {
 
 const KNOWN: Names<ListenOptions> = { limit: 1, probe: 1 };
 
+/** The server cuts a longer name, and `pg_notify` refuses it: nothing would ever come. */
+const LONGEST_NAME = 63;
+const CUT = "PostgreSQL has no channel with a longer one";
+
 /** Seconds between attempts to connect: doubled each time. */
 const FIRST_DELAY = 0.1;
 const MOST_DELAY = 5;
@@ -48,6 +52,8 @@ export function listen(
   const api = "`listen`";
   if (typeof channel !== "string" || channel === "" || channel.includes("\0"))
     throw argumentError(api, "the name of a channel", channel);
+  if (Buffer.byteLength(channel) > LONGEST_NAME)
+    throw argumentError(api, `a name of ${LONGEST_NAME} bytes at most`, channel, CUT);
   checkOptions(api, options, KNOWN);
   checkCount(api, "limit", options.limit);
   checkSeconds(api, "probe", options.probe);

@@ -77,18 +77,21 @@ export function compile(query: Sql, placeholder: Placeholder): Compiled {
   const { template } = query;
   const known = template === undefined ? undefined : textsFor(placeholder).get(template);
   if (known !== undefined) {
-    for (const part of query.parts) if (part instanceof Value) values.push(part.value);
+    for (const part of query.parts)
+      if (typeof part !== "string") values.push((part as Value).value);
     return { text: known.text, title: known.title, values };
   }
   let text = "";
-  const visit = (part: Part): void => {
+  // The next one last. Without recursion: conditions that are added one by one lie in each other.
+  const rest: Part[] = [query];
+  for (let part = rest.pop(); part !== undefined; part = rest.pop()) {
     if (typeof part === "string") text += part;
-    else if (part instanceof Value) {
+    else if (part instanceof Sql) for (const inner of part.parts.toReversed()) rest.push(inner);
+    else {
       values.push(part.value);
       text += placeholder(values.length);
-    } else for (const inner of part.parts) visit(inner);
-  };
-  visit(query);
+    }
+  }
   const title = titleOf(text);
   if (template !== undefined) textsFor(placeholder).set(template, { text, title });
   return { text, title, values };

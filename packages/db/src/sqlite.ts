@@ -46,6 +46,13 @@ const KNOWN: Names<SqliteOptions> = {
   thread: 1,
 };
 
+const POSTGRES = "`asyncio-ts-db/postgres` takes that";
+const URLS: Readonly<Record<string, string>> = {
+  postgres: POSTGRES,
+  postgresql: POSTGRES,
+  sqlite: "Write the path alone",
+};
+
 /**
  * Opens a database of SQLite, makes its file if there is none, and gives the database, with the
  * connection open that writes. One writes, up to `max` less one read beside it (WAL), each in a
@@ -58,6 +65,9 @@ export async function connect(path: string, options: SqliteOptions = {}): Promis
   const api = "`connect`";
   if (typeof path !== "string" || path === "" || path.includes("\0"))
     throw argumentError(api, 'the path of a file, or ":memory:"', path);
+  const scheme = /^([a-z][a-z\d+.-]+):\/\//i.exec(path)?.[1]; // of what may have a password in it
+  if (scheme !== undefined && scheme !== "file")
+    throw argumentError(api, "the path of a file", `${scheme}://...`, URLS[scheme]);
   checkOptions(api, options, KNOWN);
   checkDatabase(api, options);
   const { integers = "number", synchronous = "full", thread = true, max = 4 } = options;

@@ -100,14 +100,18 @@ async function checkFate(
 }
 
 /** @internal Commits what is open; gives what the server says it has done. */
-export async function commit(session: Session, name: string): Promise<string> {
+export async function commit(
+  session: Session,
+  name: string,
+  text: "commit" | "commit and chain" = "commit",
+): Promise<string> {
   if (session.lost !== undefined)
     throw new ConnectionLostError(session.lost.message, { cause: session.lost });
   let answers: readonly Answer[] | undefined;
   try {
     const title = `commit ${name}`;
     answers = await cleanup(session.options.grace, () =>
-      session.send(script("commit"), { title, onCancel: "cut" }),
+      session.send(script(text), { title, onCancel: "cut" }),
     );
   } catch (error) {
     if (error instanceof DatabaseError) throw error; // refused: nothing has taken effect

@@ -25,6 +25,7 @@ import { Queries } from "./queries.ts";
 import { type Session, whileConnected } from "./session.ts";
 import type { Sql } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
+import { textsOf, undoesAndBegins } from "./transaction-control.ts";
 import { script } from "./transaction-run.ts";
 
 /** What `transaction` takes. */
@@ -129,7 +130,7 @@ export class Transaction extends Queries {
     this.#checkUsable(title);
     try {
       const answers = await this.#session.send(request, { title, owner: this });
-      this.#checkOpen(answers, title);
+      this.#checkOpen(request, answers, title);
       return answers;
     } catch (error) {
       if (error instanceof CancelledError) this.#dooms(title, "cancelled", error);
@@ -280,10 +281,12 @@ export class Transaction extends Queries {
   }
 
   /** A COMMIT or ROLLBACK by hand: what follows would be outside, and the block's COMMIT a lie. */
-  #checkOpen(answers: readonly Answer[], title: string): void {
+  #checkOpen(request: Request, answers: readonly Answer[], title: string): void {
     const isOver = this.#session.connection.status === "idle";
-    if (!isOver && !answers.some(({ command }) => command === "COMMIT")) return;
-    this.#dooms(title, "ended by hand", undefined);
+    const isEnd = ({ command }: Answer): boolean =>
+      command === "COMMIT" ||
+      (command === "ROLLBACK" && textsOf(request).some((text) => undoesAndBegins(text)));
+    if (isOver || answers.some(isEnd)) this.#dooms(title, "ended by hand", undefined);
   }
 
   #checkSound(): void {

@@ -16,6 +16,7 @@ export class Turn implements Pick<Place<Loan<Session>>, "task" | "offer" | "resu
   readonly #borrowing: Operation<Loan<Session>>;
   readonly #take: (loan: Loan<Session>) => boolean;
   readonly #left: (turn: Turn) => void;
+  readonly #inWords: (error: unknown) => unknown;
   offer: unknown = undefined;
   // What a line keeps of a place in it.
   list: WaitList | undefined = undefined;
@@ -25,17 +26,20 @@ export class Turn implements Pick<Place<Loan<Session>>, "task" | "offer" | "resu
   /**
    * @param take - begins the request; false if the connection is none any more, and was given back
    * @param left - told once, when it is in line no more
+   * @param inWords - what the caller is told when the pool has nothing for it any more
    */
   constructor(
     exchange: Exchange,
     borrowing: Operation<Loan<Session>>,
     take: (loan: Loan<Session>) => boolean,
     left: (turn: Turn) => void,
+    inWords: (error: unknown) => unknown,
   ) {
     this.exchange = exchange;
     this.#borrowing = borrowing;
     this.#take = take;
     this.#left = left;
+    this.#inWords = inWords;
   }
 
   get task(): Task<unknown> | undefined {
@@ -67,7 +71,7 @@ export class Turn implements Pick<Place<Loan<Session>>, "task" | "offer" | "resu
 
   fail(error: unknown): boolean {
     this.leave();
-    this.exchange.refuse(error);
+    this.exchange.refuse(this.#inWords(error));
     return true;
   }
 }

@@ -26,6 +26,9 @@ test("arguments that cannot be right are refused at the call", async () => {
     [["postgres://h/d?sslmode=prefer"], /an sslmode of disable/],
     [["postgres://h/d?poolsize=3"], /parameters it knows, got 'poolsize'/],
     [["postgres://u:%zz@h/d"], /parts are encoded/],
+    [["postgres://u:secret@1@h/d"], /one @, got 'another one'\. In a user or a password @ is %40/],
+    [["postgres://u:secret/1@h/d"], /one @.*\/ is %2F/],
+    [["mysql://u:secret/:1@h/d"], /got 'mysql:\/\/u:\*\*\*@h\/d'/],
     [[url, { max: 0 }], /`max` to be a whole number from 1, got 0/],
     [[url, { max: 1.5 }], /`max` to be a whole number/],
     [[url, { max: 2, min: 3 }], /`min` to be at most `max`, 2, got 3/],
@@ -95,6 +98,10 @@ test("what is asked wrong of SQLite has its own error each", () =>
   withSqlite(async (db) => {
     await db.execute(sql`create table narrow (n integer, m integer check (m > 0)) strict`);
     await testRefusals(db, "42804");
+    for (const url of ["postgres://u:secret@h/d", "sqlite:///x.db"]) {
+      const error = String(await connectSqlite(url).catch(String));
+      assert.match(error, /the path of a file, got '(?:postgres|sqlite):\/\/\.\.\.'/);
+    }
     const option = await connectSqlite("x.db", { maxConnections: 3 } as never).catch(String);
     assert.match(String(option), /no option `maxConnections`/);
   }));

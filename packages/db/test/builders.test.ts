@@ -8,7 +8,7 @@ import { Kysely, sql as kyselySql } from "kysely";
 import { Migrator } from "kysely/migration";
 import { type Database, sql } from "../src/index.ts";
 import { dialect } from "../src/kysely.ts";
-import { PgPool, type PgQueryConfig } from "../src/pg.ts";
+import { PgPool } from "../src/pg.ts";
 import { describeEveryWay, type Observer, running } from "./postgres.ts";
 
 const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
@@ -169,19 +169,23 @@ for (const [name, make] of [
         assert.deepEqual(await builder.ids(), []);
       }));
 
-    test("a body that catches its cancellation and goes on is rolled back all the same", () =>
-      run(async (builder, db) => {
-        const error = await failureOf(
-          builder.transaction(async (tx) => {
-            await tx.insert(1);
-            await asyncio.timeout(0.05, () => tx.sleep(20)).catch(() => {});
-            await tx.insert(2);
-          }),
-        );
-        const codes = causesOf(error).map((cause) => (cause as { code?: string }).code);
-        assert.ok(codes.includes("ERR_DATABASE_TRANSACTION_DOOMED"), String(codes));
-        assert.deepEqual([await builder.ids(), db.stats().holders], [[], []]);
-      }));
+    for (const [what, goesOn] of [
+      ["goes on", true],
+      ["returns", false],
+    ] as const)
+      test(`a body that catches its cancellation and ${what} is rolled back, and told so`, () =>
+        run(async (builder, db) => {
+          const error = await failureOf(
+            builder.transaction(async (tx) => {
+              await tx.insert(1);
+              await asyncio.timeout(0.05, () => tx.sleep(20)).catch(() => {});
+              if (goesOn) await tx.insert(2);
+            }),
+          );
+          const codes = causesOf(error).map((cause) => (cause as { code?: string }).code);
+          assert.ok(codes.includes("ERR_DATABASE_TRANSACTION_DOOMED"), String(codes));
+          assert.deepEqual([await builder.ids(), db.stats().holders], [[], []]);
+        }));
 
     test("a connection that is killed while the body sleeps fails the transaction, and nothing else", () =>
       run(async (builder, db, observer) => {
@@ -268,72 +272,5 @@ describeEveryWay("Kysely's own tools", (bench) => {
         for (let n = 0; n < 3; n++) group.createTask(() => db.lock("migrations", migrate));
       });
       assert.deepEqual(ran, ["001"]);
-    }));
-});
-
-describeEveryWay("the shape of pg.Pool", (bench) => {
-  test("results are those of pg", () =>
-    bench.run(async (db) => {
-      const pool = new PgPool(db);
-      const result = await pool.query("select $1::int8 as big, $2::text as t", [7, undefined]);
-      const arrays = await pool.query({ text: "select 1, 2", rowMode: "array" });
-      const several = await pool.query("select 1 as a; select 2 as b");
-      assert.deepEqual(result.rows, [{ big: "7", t: null }]);
-      assert.deepEqual(
-        [result.command, result.rowCount, result.fields.map(({ dataTypeID }) => dataTypeID)],
-        ["SELECT", 1, [20, 25]],
-      );
-      assert.deepEqual([arrays.rows, several.rows], [[[1, 2]], [{ b: 2 }]]);
-    }));
-
-  test(
-    "a query with a name has its plan kept, and is read as each call says",
-    bench.needsSession,
-    () =>
-      bench.run(
-        async (db) => {
-          const pool = new PgPool(db);
-          const read = async (parse: (text: string) => unknown, rowMode?: string) => {
-            const types = { getTypeParser: () => parse };
-            const query = { name: "n", text: "select $1::int as n", values: [7], types, rowMode };
-            return (await pool.query(query as PgQueryConfig)).rows;
-          };
-          const rows = [
-            await read((text) => `${text}!`),
-            await read((text) => Number(text) + 1),
-            await read((text) => `${text}?`, "array"),
-          ];
-          assert.deepEqual(rows, [[{ n: "7!" }], [{ n: 8 }], [["7?"]]]);
-          const kept = await db.query(sql`select text from (
-          select statement as text from pg_prepared_statements) as s where text like 'select $1%'`);
-          assert.equal(kept.length, 2); // objects, and arrays
-          assert.deepEqual(await db.query(sql`select ${7}::int as n`), [{ n: 7 }]);
-        },
-        { max: 1 },
-      ),
-  );
-
-  test("a client that is released in a transaction is rolled back, and not lent again", () =>
-    bench.run(
-      async (db) => {
-        const pool = new PgPool(db);
-        const client = await pool.connect();
-        await client.query("begin");
-        await client.query("create table forgotten (n int)");
-        client.release();
-        client.release();
-        const error = await failureOf(client.query("select 1"));
-        assert.match(error.message, /was given back/);
-        assert.deepEqual((await pool.query("select to_regclass('forgotten')::text as t")).rows, [
-          { t: null },
-        ]);
-      },
-      { max: 1 },
-    ));
-
-  test("callbacks are refused", () =>
-    bench.run(async (db) => {
-      const error = await failureOf(new PgPool(db).query("select 1", (() => {}) as never));
-      assert.match(error.message, /It returns a promise: await it/);
     }));
 });

@@ -101,3 +101,17 @@ test("a body that asks its database for one more is told so, in a transaction an
       .execute(() => db.query(sql`one`));
     await assert.rejects(inKysely, asyncio.DeadlockError);
   }));
+
+test("a query of Kysely that waits for the connection of SQLite ends with its deadline", () =>
+  asyncio.run(async () => {
+    await using db = await connect(":memory:", { thread: false });
+    const kysely = new Kysely<object>({ dialect: dialect(db) });
+    const ask = () => kyselySql`select 1`.execute(kysely);
+    await kysely.transaction().execute(async (tx) => {
+      await kyselySql`select 1`.execute(tx);
+      const other = asyncio.createTask(() => asyncio.timeout(0.01, ask));
+      await assert.rejects(other, asyncio.TimeoutError);
+      await assert.rejects(ask(), asyncio.DeadlockError); // of `kysely`, and not of `tx`
+    });
+    await ask();
+  }));

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { sql } from "../src/index.ts";
+import { PgPool } from "../src/pg.ts";
 import { connect } from "../src/postgres.ts";
 import { describeEveryWay, NearDeadlines, running } from "./postgres.ts";
 
@@ -88,12 +89,25 @@ describeEveryWay("a pool of connections", (bench) => {
       { max: 1 },
     ));
 
+  test("a BEGIN or COMMIT by hand is refused, which the next query would know nothing of", () =>
+    bench.run(async (db) => {
+      for (const text of ["begin", "COMMIT; -- done", "rollback"])
+        await assert.rejects(
+          db.execute(sql.raw(text)),
+          /cannot begin or end a transaction.*Use `db\.transaction`, or `db\.session`/,
+        );
+      await assert.rejects(new PgPool(db).query("begin"), /Use a client of `pool\.connect\(\)`/);
+      await db.session(async (session) => {
+        for (const text of ["begin", "select 1", "commit"]) await session.execute(sql.raw(text));
+      });
+    }));
+
   test("a BEGIN by hand does not reach the next borrower", () =>
     bench.run(
       async (db) => {
         const pid = () => db.one<{ pid: number }>(sql`select pg_backend_pid() as pid`);
         const first = await pid();
-        await db.execute(sql`begin`);
+        await db.batch([sql`begin`]);
         assert.notDeepEqual(await pid(), first); // it was cut off
       },
       { max: 1 },
@@ -169,6 +183,24 @@ describeEveryWay("a pool of connections", (bench) => {
       assert.ok((await work) instanceof asyncio.InvalidStateError);
       assert.deepEqual(await running(observer), []);
     }));
+
+  test("who waits for a connection when the database is closed is told so", () =>
+    bench.run(
+      async (_db) => {
+        const db = await connect(bench.url(), { ...bench.options, max: 1, name: "main" });
+        const first = asyncio.createTask(() => db.query(sql`select pg_sleep(0.1)`));
+        const refused = [
+          () => db.query(sql`select 1`),
+          () => db.transaction((tx) => tx.query(sql`select 1`)),
+        ].map((work) =>
+          asyncio.createTask(() => assert.rejects(work(), /database "main" is closed/)),
+        );
+        await asyncio.sleep(0);
+        await db.close();
+        await asyncio.gather([first, ...refused]);
+      },
+      { max: 1 },
+    ));
 
   test("a pool that is left open is closed by the run", bench.needsSession, async () => {
     await asyncio.run(async () => {

@@ -123,6 +123,30 @@ describeEveryWay("queries", (bench) => {
       ),
   );
 
+  for (const [what, calls] of [
+    ["before", [0, 1]],
+    ["behind", [1, 0]],
+    ["between two of", [1, 0, 1]],
+  ] as const)
+    test(
+      `what is kept is known, with a \`deallocate all\` ${what} it in one batch`,
+      bench.needsSession,
+      () =>
+        bench.run(
+          async (db) => {
+            const ask = () => sql`select ${7}::int as n`;
+            const queries = calls.map((call) => (call === 0 ? sql`deallocate all` : ask()));
+            for (let round = 0; round < 2; round++) {
+              const answers = await db.batch(queries);
+              assert.deepEqual(answers.at(calls.lastIndexOf(1)), [{ n: 7 }]);
+              const row = await db.transaction((tx) => tx.one(ask())); // where no plan is made anew
+              assert.deepEqual(row, { n: 7 });
+            }
+          },
+          { max: 1 },
+        ),
+    );
+
   test(
     "inside a transaction a plan that is gone is an error, and nothing is repeated",
     bench.needsSession,

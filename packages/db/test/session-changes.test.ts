@@ -16,7 +16,7 @@ import { describeEveryWay } from "./postgres.ts";
 const SCHEDULES = Number(process.env.ASYNCIO_DB_SCHEDULES ?? 100);
 
 describe("what changes a session", () => {
-  const cases: readonly [string, string, boolean][] = [
+  const cases: readonly [command: string, text: string, changes: boolean, hasRows?: boolean][] = [
     ["SET", "set search_path to x", true],
     ["SET", "SET SESSION timezone = 'UTC'", true],
     ["SET", "/* a */ set role 'set local'", true],
@@ -54,6 +54,12 @@ describe("what changes a session", () => {
     ["SELECT", "create table t as select 1", false],
     ["SELECT", "create temp table t as select 1", true],
     ["SELECT", "select 1 as n into temporary t", true],
+    ["SELECT", "select temp from weather", false, true],
+    ["EXPLAIN", "explain analyze create temp table t as select 1", true, true],
+    ["EXPLAIN", "explain (analyse, costs off) create temp table t as select 1", true, true],
+    ["EXPLAIN", "explain analyze create temp table t on commit drop as select 1", false, true],
+    ["EXPLAIN", "explain create temp table t as select 1", false, true],
+    ["EXPLAIN", "explain analyze select 1", false, true],
     ["DO", "do $$ begin perform 1; end $$", false],
     ["DO", "do $$ begin set search_path to x; end $$", true],
     ["DO", "do $$ begin perform set_config('a.b', 'x', false); end $$", true],
@@ -61,9 +67,9 @@ describe("what changes a session", () => {
     ["INSERT", "insert into t values ('set x')", false],
     ["UNLISTEN", "unlisten *", false],
   ];
-  for (const [command, text, changes] of cases)
+  for (const [command, text, changes, hasRows = false] of cases)
     test(`${text}: ${changes ? "yes" : "no"}`, () =>
-      assert.equal(changesSession(command, text), changes));
+      assert.equal(changesSession(command, text, hasRows), changes));
 
   for (const [text, sets] of [
     ["select set_config('a.b', $1, false)", true],
@@ -80,8 +86,8 @@ describe("what changes a session", () => {
 
   test("a text may have strings of any length", () => {
     const long = "a".repeat(2 ** 25);
-    assert.equal(changesSession("SET", `set local x = 1; select '${long}'`), false);
-    assert.equal(changesSession("SET", `set x = 1; select '${long}'`), true);
+    assert.equal(changesSession("SET", `set local x = 1; select '${long}'`, false), false);
+    assert.equal(changesSession("SET", `set x = 1; select '${long}'`, false), true);
   });
 });
 
@@ -95,6 +101,7 @@ const CHANGES: readonly Sql[] = [
   sql`declare left_behind cursor with hold for select 1`,
   sql`create temporary table left_behind (n int)`,
   sql`create temp table left_behind as select 1 as n`,
+  sql`explain analyze create temp table left_behind as select 1 as n`,
 ];
 /** Not seen by its words; but a server, and not PGlite, tells of the time zone. */
 const TOLD: Sql = sql`select change_zone()`;

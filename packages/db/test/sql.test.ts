@@ -32,6 +32,14 @@ test("rows for an insert, identifiers, pieces", () => {
   assert.equal(String(sql`select ${"secret"}`), "select $1");
 });
 
+test("conditions may be added one by one, as many as there are", () => {
+  let query = sql`select ${0}`;
+  for (let n = 1; n <= 20_000; n++) query = sql`${query} + ${n}`;
+  const { text, values } = compiled(query);
+  assert.ok(text.startsWith("select $1 + $2 + $3") && text.endsWith(" + $20001"));
+  assert.deepEqual([values.length, values.at(-1)], [20_001, 20_000]);
+});
+
 test("what is no SQL is refused", () => {
   assert.throws(() => sql("select 1" as never), /to be written before a template/);
   assert.throws(() => sql.id("a\0b"), /a name, without NUL/);

@@ -212,6 +212,12 @@ describeEveryWay("streams", (bench) => {
       assert.deepEqual([db.stats().holders, await running(observer)], [[], []]);
     }));
 
+  test("a channel whose name no server keeps whole is refused", () =>
+    bench.run(async (db) => {
+      assert.throws(() => db.listen("é".repeat(32)), /a name of 63 bytes at most/);
+      assert.ok(db.listen("é".repeat(31)));
+    }));
+
   test("a listener that is left while it connects leaves no session", bench.needsSession, () =>
     bench.run(async (db, observer) => {
       const listener = db.listen("news");

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { type Database, DatabaseError, sql } from "../src/index.ts";
+import { PgPool } from "../src/pg.ts";
 import { connect } from "../src/sqlite.ts";
 import { transactionPerTest } from "../src/testing.ts";
 import { describePostgres } from "./postgres.ts";
@@ -49,6 +50,15 @@ async function check(database: Database): Promise<void> {
     [1, 2, 4, 5, 6],
     [1, 2, 4, 5, 6],
   ]);
+  await transactionPerTest(database, async (db) => {
+    const byHand: (() => Promise<unknown>)[] = [
+      () => db.batch([sql`insert into t values (9)`, sql`commit`]),
+      () => db.transaction((tx) => tx.execute(sql`rollback`)),
+      () => db.session((session) => session.execute(sql`begin`)),
+    ];
+    for (const send of byHand) assert.match((await failureOf(send())).message, /by hand/);
+    await db.execute(sql`insert into t values (8)`);
+  });
   assert.equal(error.message, "the test fails");
   assert.deepEqual(await database.query(sql`select * from t`), []);
   assert.deepEqual(database.stats().holders, []);
@@ -62,6 +72,22 @@ test("what a test does with SQLite is undone at its end", () =>
 
 describePostgres("a transaction for each test", (bench) => {
   test("what a test does with PostgreSQL is undone at its end", () => bench.run(check));
+
+  test("code for `pg` has a transaction in it, and no COMMIT among other statements", () =>
+    bench.run(async (database) => {
+      await database.execute(sql`create table u (n int primary key)`);
+      await transactionPerTest(database, async (db) => {
+        const client = await new PgPool(db).connect();
+        await client.query("START TRANSACTION -- traced");
+        await client.query("insert into u values (1)");
+        await client.query("commit;");
+        const block = client.query("begin; insert into u values (2); commit");
+        assert.match((await failureOf(block)).message, /by hand/);
+        client.release();
+        assert.deepEqual(await db.query(sql`select n from u`), [{ n: 1 }]);
+      });
+      assert.deepEqual(await database.query(sql`select n from u`), []);
+    }));
 
   test("a deadline ends a query in it, and the test goes on", () =>
     bench.run((database) =>

@@ -87,7 +87,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
   const app = new OpenAPIHono<Env>();
 
   app.use(async (c, next) => {
-    const hold = service.held.open();
+    const hold = service.held.open("no key");
     c.set("hold", hold);
     // Tests call the app without a connection.
     if (c.env?.incoming === undefined) return await next().finally(() => hold.end());
@@ -117,8 +117,12 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     c.json({ error: { code: "bad_request", message: "there is nothing here: see /docs" } }, 404),
   );
 
-  const keyOf = (c: Ask, names: readonly string[]): Promise<Key> =>
-    service.admission.keyOf(secretOf(headersOf(c), queryOf(c), queryKeys ? names : []));
+  const keyOf = async (c: Ask, names: readonly string[]): Promise<Key> => {
+    const secret = secretOf(headersOf(c), queryOf(c), queryKeys ? names : []);
+    const key = await service.admission.keyOf(secret);
+    c.get("hold").belongTo(key.id);
+    return key;
+  };
   const own = ["key", "api_key", "auth_key", "token"];
 
   // The advert's call, and the same with another service's parameters.

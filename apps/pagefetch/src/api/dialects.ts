@@ -121,8 +121,9 @@ function pool(name: string): Parameter {
 const render: Parameter = {
   does: "`render=never` if it is false, otherwise refused",
   apply: (value, { request }) => {
-    if (isTrue(value)) throw unsupported(noBrowser, "");
-    request.render = "never";
+    const isOwn = /^(never|auto|always)$/.test(value); // our own parameter has the same name
+    if (!isOwn && isTrue(value)) throw unsupported(noBrowser, "");
+    request.render = isOwn ? value : "never";
   },
 };
 
@@ -393,8 +394,10 @@ export function translate(
     if (parameter === undefined) {
       const own = options.own?.(name, value);
       if (own === undefined) {
-        const text = `${dialect.name} has no parameter \`${name.slice(0, 64)}\``;
-        throw new PageError("unknown_parameter", text, { parameter: name.slice(0, 64) });
+        const parameter = name.slice(0, 64);
+        const where = options.own === undefined ? `${dialect.name} has` : "there is"; // or our own call
+        const text = `${where} no parameter \`${parameter}\``;
+        throw new PageError("unknown_parameter", text, { parameter });
       }
       draft.request[name] = own;
     } else if ("refused" in parameter) throw unsupported(parameter.refused, name);
@@ -426,8 +429,11 @@ function namesAndValues(list: unknown): Record<string, string> {
   );
 }
 
-export function isTrue(value: string): boolean {
-  return /^(true|1|yes|on)$/i.test(value);
+/** @throws PageError for what is neither: a slip of the pen would count as false. */
+export function isTrue(value: string, name = ""): boolean {
+  if (/^(true|1|yes|on)$/i.test(value)) return true;
+  if (/^(false|0|no|off|null)$/i.test(value)) return false;
+  throw bad(`${name === "" ? "" : `\`${name}\`: `}expected true or false`, name);
 }
 
 function unsupported(message: string, parameter: string): PageError {

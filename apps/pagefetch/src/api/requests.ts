@@ -17,7 +17,7 @@ const shape: Readonly<Record<string, unknown>> = fetchRequest.shape;
 /** The value of one of our parameters in a query string; undefined if it is none of ours. */
 export function ownParameter(name: string, value: string): unknown {
   if (!Object.hasOwn(shape, name)) return undefined;
-  if (booleans.has(name)) return isTrue(value);
+  if (booleans.has(name)) return isTrue(value, name);
   if (numbers.has(name)) return value.trim() === "" ? Number.NaN : Number(value);
   if (!objects.has(name)) return value;
   try {
@@ -43,9 +43,8 @@ export function checkedBy<S extends z.ZodType>(schema: S, json: unknown): z.infe
   }
   const name = issue?.path.join(".") ?? "";
   const message = issue?.message ?? "the request cannot be read";
-  throw new PageError("bad_request", name === "" ? message : `\`${name}\`: ${message}`, {
-    parameter: name,
-  });
+  if (name === "") throw new PageError("bad_request", message);
+  throw new PageError("bad_request", `\`${name}\`: ${message}`, { parameter: name });
 }
 
 /** The key that a request carries: header, `X-Api-Key`, HTTP Basic as its user, or the query. */

@@ -140,7 +140,7 @@ export class Service {
     answer: (shaped: Shaped & { readonly id: string }) => T,
   ): Promise<T> {
     const rules = rulesOf(request);
-    const hold = this.held.open();
+    const hold = this.held.open(key.id);
     try {
       return await this.#run(key, request, async (options, id) => {
         const page = await this.#parts.fetcher.fetch(request.url, options, hold);

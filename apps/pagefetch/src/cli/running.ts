@@ -11,6 +11,7 @@ import type { Key } from "../store/keys.ts";
 import { withStore } from "../store/store.ts";
 import { assemble } from "./assemble.ts";
 import type { Config } from "./config.ts";
+import { FailureReports } from "./reports.ts";
 
 export interface Running {
   readonly app: ReturnType<typeof createApp>;
@@ -35,6 +36,7 @@ export async function withService<T>(
 ): Promise<T> {
   const held = new HeldBytes(config.maxHeldBytes ?? defaultHeldBytes);
   const { fetcher, proxies, signer } = assemble(config, extras.egress, held);
+  const failures = new FailureReports(extras.report);
   const onTrouble = (error: unknown): void => {
     extras.report(`the ledger cannot be written: ${nameOf(error)}`);
   };
@@ -59,11 +61,11 @@ export async function withService<T>(
         directory: signer?.directory,
         sendTimeout: extras.sendTimeout,
         bot: { contact: config.publicUrl, ...config.identity },
-        onError: (error, id) => extras.report(`request ${id} has failed: ${nameOf(error)}`),
+        onError: (error, id) => failures.add(nameOf(error), id),
       });
       return await body({ app, service });
     });
-  return await use(fetcher, () => use(createOutputs(), open));
+  return await use(failures, () => use(fetcher, () => use(createOutputs(), open)));
 }
 
 /** Names of errors only: a message may hold a URL with a password in it. */

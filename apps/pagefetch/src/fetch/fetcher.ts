@@ -170,7 +170,7 @@ export class Fetcher {
       options,
       { reading: "body", asksRobots: false, judges: false },
       async (page) => {
-        const hold = this.held.open();
+        const hold = this.held.open("robots");
         try {
           const bytes = await collect(page, hold, ROBOTS_BYTES);
           return { head: page.head, bytes: bytes.subarray(0, ROBOTS_BYTES) };

@@ -296,7 +296,8 @@ export class PageRequest<T> {
     const length = Number(headerOf(head.headers, "content-length") ?? 0);
     if (hasBody && encodings.length === 0 && length > maxBytes) throw tooLarge(maxBytes);
     const whole = decoded(line, encodings, maxBytes);
-    const body = new PeekedBody(cached?.keeping(head, whole, this.#parts.held.open()) ?? whole);
+    const copy = this.#parts.held.open("cache");
+    const body = new PeekedBody(cached?.keeping(head, whole, copy) ?? whole);
     try {
       const verdict = await this.#judge(request.url, head, body);
       const outcome = cached === undefined ? "off" : "miss";

@@ -60,7 +60,7 @@ export function createOutputs(options: OutputOptions = {}, executor?: Executor):
     });
   let inLine = 0;
 
-  async function within<T>(job: (begin: () => void) => Promise<T>): Promise<T> {
+  async function parsed<T>(job: (begin: () => void) => Promise<T>): Promise<T> {
     if (inLine >= maxWorkers + maxQueue) {
       throw new PageError("overloaded", "too many pages are being parsed", {
         retryAfter: 1,
@@ -81,11 +81,11 @@ export function createOutputs(options: OutputOptions = {}, executor?: Executor):
   }
 
   return {
-    text: (html) => within((begin) => pool.run(jobs.textOf, begin, html)),
-    markdown: (html) => within((begin) => pool.run(jobs.markdownOf, begin, html)),
-    links: (html, base) => within((begin) => pool.run(jobs.linksOf, begin, html, base)),
+    text: (html) => parsed((begin) => pool.run(jobs.textOf, begin, html)),
+    markdown: (html) => parsed((begin) => pool.run(jobs.markdownOf, begin, html)),
+    links: (html, base) => parsed((begin) => pool.run(jobs.linksOf, begin, html, base)),
     extract: (html, rules, base) =>
-      within((begin) => pool.run(jobs.extracted, begin, html, rules, base)),
+      parsed((begin) => pool.run(jobs.extracted, begin, html, rules, base)),
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   };
 }

@@ -120,6 +120,10 @@ describe("failures are told by code", () => {
     ["/?url=http%3A%2F%2Fexample.com%2F&timeout=-1", 400, "bad_request"],
     ["/?url=http%3A%2F%2Fexample.com%2F&timeout=", 400, "bad_request"],
     ["/?url=http%3A%2F%2Fexample.com%2F&render=true", 400, "unsupported_parameter"],
+    ["/?url=http%3A%2F%2Fexample.com%2F&render=always", 400, "unsupported_parameter"],
+    ["/?url=http%3A%2F%2Fexample.com%2F&render=flase", 400, "unsupported_parameter"],
+    ["/?url=http%3A%2F%2Fexample.com%2F&json=maybe", 400, "bad_request"],
+    ["/api/v1?url=http%3A%2F%2Fexample.com%2F&render_js=flase", 400, "unsupported_parameter"],
     ["/?url=http%3A%2F%2Fexample.com%2F&identity=browser", 400, "unsupported_parameter"],
     ["/?url=http%3A%2F%2Fexample.com%2F&robots=ignore", 403, "policy_denied"],
     ["/?url=http%3A%2F%2Fexample.com%2F&method=DELETE", 403, "policy_denied"],
@@ -191,6 +195,10 @@ describe("failures are told by code", () => {
       assert.equal(await codeOf(await post("/v1/fetch", [])), "bad_request");
       const strange = await post("/v1/fetch", { url: "http://example.com/", proxy_url: "x" });
       assert.equal(await codeOf(strange), "unknown_parameter");
+      const own = await ask(`/?url=${q("http://example.com/")}&outptu=text`);
+      assert.match(await own.text(), /there is no parameter `outptu`/);
+      for (const render of ["never", "auto", "false"])
+        assert.equal((await ask(`/?url=${q("http://example.com/")}&render=${render}`)).status, 200);
       assert.equal(await codeOf(await post("/v1/batch", { requests: [] })), "bad_request");
       assert.equal((await ask("/nothing")).status, 404);
     }));

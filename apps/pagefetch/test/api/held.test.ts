@@ -28,8 +28,8 @@ const page = (bytes: number): string => `http://pages.farm.test/bytes/${bytes}`;
 function watch(held: HeldBytes): asyncio.Event {
   const event = new asyncio.Event();
   const open = held.open.bind(held);
-  held.open = () => {
-    const hold = open();
+  held.open = (owner) => {
+    const hold = open(owner);
     event.clear();
     const end = hold.end.bind(hold);
     hold.end = () => {
@@ -48,8 +48,8 @@ function nextHolds(held: HeldBytes, count: number) {
   });
   let opened = 0;
   const open = held.open.bind(held);
-  held.open = () => {
-    const hold = open();
+  held.open = (owner) => {
+    const hold = open(owner);
     const seen = holds[opened++];
     if (seen === undefined) return hold;
     const [tryAdd, end] = [hold.tryAdd.bind(hold), hold.end.bind(hold)];
@@ -109,14 +109,29 @@ describe("the bytes that the service holds", () => {
       assert.equal(service.held.total, 900_000);
     }));
 
+  test("leave room for other keys, whatever one of them holds", () =>
+    withLittle(0, async ({ key, newKey, post, service }) => {
+      const other = await newKey();
+      const greedy = service.held.open(key.split("_")[1]);
+      while (greedy.tryAdd(1000));
+      await assertOverloaded(await post("/v1/fetch", { url: page(20_000) }));
+      const body = { url: page(1), headers: { "x-long": "x".repeat(3000) } };
+      await assertOverloaded(await post("/v1/fetch", body)); // its requests count, too
+      const status = async (): Promise<number> =>
+        (await post("/v1/fetch", { url: page(20_000) }, other)).status;
+      assert.equal(await status(), 200);
+      greedy.end();
+      assert.equal((await post("/v1/fetch", { url: page(20_000) })).status, 200);
+    }));
+
   test("are never more than the budget, and some of many that do not fit come through", () =>
     withApi(
       farm,
       async ({ post, service: { held } }) => {
         let most = 0;
         const open = held.open.bind(held);
-        held.open = () => {
-          const hold = open();
+        held.open = (owner) => {
+          const hold = open(owner);
           const tryAdd = hold.tryAdd.bind(hold);
           hold.tryAdd = (bytes) => {
             const fits = tryAdd(bytes);

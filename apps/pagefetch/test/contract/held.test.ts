@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PageError } from "../../src/contract/errors.ts";
-import { HeldBytes } from "../../src/contract/held.ts";
+import { HeldBytes, type Hold } from "../../src/contract/held.ts";
 
 test("bytes are counted for all owners together, and given back by each", () => {
   const held = new HeldBytes(100);
@@ -42,5 +42,45 @@ test("a hold that has ended counts nothing any more", () => {
   hold.end();
   assert.equal(hold.tryAdd(1000), true);
   hold.give(10);
+  assert.equal(held.total, 0);
+});
+
+/** Adds bytes, a few at a time, until no more fit. Gives how many there are. */
+function fill(hold: Hold): number {
+  while (hold.tryAdd(10));
+  return hold.bytes;
+}
+
+test("an owner may hold eight times what is free, in all that it has open", () => {
+  const held = new HeldBytes(9000);
+  const [one, more] = [held.open("ann"), held.open("ann")];
+  one.add(5000);
+  assert.equal(fill(more), 3000);
+  assert.equal(one.tryAdd(10), false);
+  assert.equal(fill(held.open("bob")), 880); // there is room for one more
+  one.end();
+  more.end();
+  assert.ok(held.open("ann").tryAdd(7000));
+});
+
+test("owners that all want more have as much as each other", () => {
+  const held = new HeldBytes(17_000);
+  const [one, other] = [held.open("ann"), held.open("bob")];
+  while (one.tryAdd(10) || other.tryAdd(10)) other.tryAdd(10);
+  assert.deepEqual([one.bytes, other.bytes], [8000, 8000]);
+});
+
+test("a hold without an owner is bounded by the whole, and can be put on an account", () => {
+  const held = new HeldBytes(9000);
+  const hold = held.open();
+  hold.add(9000);
+  hold.belongTo("ann");
+  assert.equal(hold.tryAdd(1), false);
+  hold.give(1000);
+  assert.equal(hold.tryAdd(1), false);
+  hold.give(1000);
+  assert.equal(hold.tryAdd(1), true);
+  assert.equal(held.total, 7001);
+  hold.end();
   assert.equal(held.total, 0);
 });

@@ -200,6 +200,10 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
     return { known: false, prepared };
   }
 
+  keep(statement: Statement, prepared: Prepared): void {
+    this.#prepared.set(keyOf(statement), prepared);
+  }
+
   evicted(): string | undefined {
     if (this.#prepared.size <= MOST_PREPARED) return undefined;
     let oldest: readonly [string, Prepared] | undefined;
@@ -252,7 +256,10 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
     this.onNotification?.(channel, payload);
   }
   parameterStatus(name: string, value: string): void {
-    if (this.#options.parameters.get(name) === value) this.#changed.delete(name);
+    const before = this.#options.parameters.get(name);
+    if (name === "client_encoding" && value !== "UTF8" && value !== before)
+      this.#lose(new ConnectionLostError(`${this.label} was cut off: ${encodingOf(value)}`));
+    if (before === value) this.#changed.delete(name);
     else this.#changed.set(name, value);
   }
 
@@ -302,6 +309,11 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
     exchange?.lost(this.lost);
     if (isNews) this.onLost?.(this.lost);
   }
+}
+
+/** What is sent is UTF-8 whatever the server believes, so it would store other letters. */
+function encodingOf(value: string): string {
+  return `a query has set client_encoding to ${value}, and texts are sent as UTF-8. Leave it as it is, and use \`convert_to\` for bytes of another encoding`;
 }
 
 function describeAddress(address: Address): string {

@@ -120,7 +120,7 @@ export class PgDriver implements Driver {
   }
 
   #clientFor({ host, port }: Host): PgClient {
-    const { user, password, database, applicationName, tls } = this.#options.target;
+    const { user, password, database, applicationName, settings, tls } = this.#options.target;
     const client = new pg.Client({
       host,
       port,
@@ -128,6 +128,7 @@ export class PgDriver implements Driver {
       ...(password === undefined ? {} : { password }),
       ...(database === undefined ? {} : { database }),
       application_name: applicationName ?? "asyncio-ts-db",
+      ...(settings === undefined ? {} : { options: settings }),
       keepAlive: true,
       ssl: tls ?? false,
       ...(tls === undefined ? { stream: sharingSocket } : {}),

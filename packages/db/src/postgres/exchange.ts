@@ -39,6 +39,8 @@ export interface Plans {
   /** The name of a statement that is to be closed to make room. */
   evicted(): string | undefined;
   forget(statement: Statement): void;
+  /** The server has it under the name that it was given. */
+  keep(statement: Statement, prepared: Prepared): void;
   /** The server has dropped all: `discard all`, `deallocate all`. */
   forgetAll(): void;
   /** A statement changes the session. */
@@ -156,7 +158,7 @@ export class Exchange {
     const first = tag.indexOf(" ");
     const command = first < 0 ? tag : tag.slice(0, first);
     const count = first < 0 ? 0 : Number(tag.slice(tag.lastIndexOf(" ") + 1));
-    if (tag === "DISCARD ALL" || tag === "DEALLOCATE ALL") this.#connection.forgetAll();
+    if (tag === "DISCARD ALL" || tag === "DEALLOCATE ALL") this.#forgetAll();
     this.#answer(command, Number.isNaN(count) ? 0 : count, false);
   }
 
@@ -226,6 +228,13 @@ export class Exchange {
     this.#done(error, answers);
   }
 
+  /** The server has dropped all plans. It makes those of the statements that follow after that. */
+  #forgetAll(): void {
+    this.#connection.forgetAll();
+    for (const { statement, prepared, parses } of this.#steps.slice(this.#answered + 1))
+      if (parses && prepared !== undefined) this.#connection.keep(statement, prepared);
+  }
+
   /** What the server has parsed it keeps, also when the statement has failed then. */
   #forgetUnparsed(): void {
     const parses = this.#steps.filter((step) => step.parses);
@@ -264,12 +273,8 @@ export class Exchange {
     const step = this.#steps[place];
     const prepared = step?.prepared;
     const reader = this.#reader ?? prepared?.reader;
-    // What gives rows changes no session, but by a function that it calls.
-    if (
-      (reader === undefined || reader === NO_COLUMNS) &&
-      changesSession(command, this.#textOf(step))
-    )
-      this.#connection.touched();
+    const hasRows = reader !== undefined && reader !== NO_COLUMNS;
+    if (changesSession(command, this.#textOf(step), hasRows)) this.#connection.touched();
     if (prepared !== undefined) prepared.reader ??= NO_COLUMNS;
     const rows = this.#rows;
     this.#answers.push({ rows, count, command, fields: reader?.fields ?? NOTHING, more });
@@ -348,7 +353,7 @@ export class Exchange {
       const found = this.#connection.preparedAs(statement);
       prepared = found.prepared;
       name = prepared.name;
-      parses = !found.known;
+      parses = !found.known || this.#parsesAnew;
       knows = found.known && prepared.reader !== undefined;
     }
     this.#steps.push({ statement, prepared, parses });
@@ -391,8 +396,9 @@ export class Exchange {
   #readerFor(step: Step | undefined, key: string, read: () => WireField[]): RowReader {
     const request = this.#request;
     const { types } = this.#connection;
-    const own = request.kind === "script" ? request.parsers : step?.statement.parsers;
-    const arrays = step?.statement.arrays === true;
+    const asked = request.kind === "script" ? request : step?.statement;
+    const own = asked?.parsers;
+    const arrays = asked?.arrays === true;
     if (own !== undefined) return new RowReader(read(), types, own, arrays);
     return types.readerOf(key, arrays, () => new RowReader(read(), types, undefined, arrays));
   }

@@ -18,6 +18,8 @@ const SETS = /(?:^|;)\s*set\b(?!\s+(?:local|transaction|constraints)\b)/i;
 const TEMPORARY = /\b(?:temp|temporary|pg_temp)\b/gi;
 const DROPPED = /\bon\s+commit\s+drop\b/gi;
 const HELD = /(?<!\bwithout\s+)\bhold\b/i;
+/** An EXPLAIN that runs what it explains. */
+const RUNS = /\banaly[sz]e\b/i;
 /** What a block of code may say. */
 const IN_CODE = /\b(?:set|reset|listen|discard|temp|temporary|hold)\b|\b(?:set_config|pg_temp)\b/i;
 /** `set_config`, and whether its last argument says that it is for the transaction. */
@@ -25,11 +27,12 @@ const SET_CONFIG = /\bset_config\b/gi;
 const FOR_TRANSACTION = /\bset_config\s*\([^()]*,\s*true\s*\)/gi;
 
 /**
- * Whether a statement that gives no rows changes its session.
+ * Whether a statement changes its session, other than by a function that it calls.
  * @param command - the first word of its tag
  * @param text - that of the statement, or of the several statements of which it is one
+ * @param hasRows - whether it gives rows
  */
-export function changesSession(command: string, text: string): boolean {
+export function changesSession(command: string, text: string, hasRows: boolean): boolean {
   switch (command) {
     case "SET": {
       const words = wordsOf(text);
@@ -43,8 +46,11 @@ export function changesSession(command: string, text: string): boolean {
     case "DECLARE":
       return HELD.test(text);
     case "CREATE":
-    case "SELECT": // without rows: `select into`, `create table as`
       return isMoreThan(TEMPORARY, DROPPED, text);
+    case "SELECT": // without rows: `select into`, `create table as`
+      return !hasRows && isMoreThan(TEMPORARY, DROPPED, text);
+    case "EXPLAIN": // of `create table as`
+      return RUNS.test(text) && isMoreThan(TEMPORARY, DROPPED, text);
     case "DO":
       return IN_CODE.test(text);
     default:

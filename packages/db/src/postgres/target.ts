@@ -17,12 +17,15 @@ export interface Target {
   readonly password: string | undefined;
   readonly database: string | undefined;
   readonly applicationName: string | undefined;
+  /** Settings that a session begins with: "-c search_path=app". */
+  readonly settings: string | undefined;
   readonly tls: ConnectionOptions | undefined;
 }
 
 const URL_SHAPE =
   /^postgres(?:ql)?:\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/;
 const HOST_SHAPE = /^(\[[^\]]+\]|[^:]*)(?::(\d+))?$/;
+const ENCODED = "In a user or a password @ is %40 and / is %2F";
 const EXAMPLE = 'An example: "postgres://user:password@host:5432/database"';
 
 /** Reads a URL, several hosts and Unix sockets included. Passwords never get into messages. */
@@ -33,6 +36,10 @@ export function parseUrl(api: string, url: unknown): Target {
   if (match === null)
     throw argumentError(api, "a URL of PostgreSQL", withoutPassword(url), EXAMPLE);
   const [, user, password, hosts = "", database, query] = match;
+  // A password with one of these ends too early, and what is left of it would be told as a host.
+  const behind = `${hosts}${database ?? ""}${user === undefined ? (query ?? "") : ""}`;
+  if (behind.includes("@"))
+    throw argumentError(api, "a URL with one @", "another one", `${ENCODED}. ${EXAMPLE}`);
   const settings = new URLSearchParams(query);
   const target = {
     user: decode(api, user),
@@ -42,16 +49,17 @@ export function parseUrl(api: string, url: unknown): Target {
       .split(",")
       .map((host) => parseHost(api, host, settings.get("port") ?? "")),
     applicationName: settings.get("application_name") ?? undefined,
+    settings: settings.get("options") ?? undefined,
     tls: tlsOf(api, settings.get("sslmode")),
   };
   for (const name of settings.keys()) {
-    if (["host", "port", "application_name", "sslmode"].includes(name)) continue;
+    if (["host", "port", "application_name", "options", "sslmode"].includes(name)) continue;
     throw argumentError(api, "a URL with parameters it knows", name, KNOWN_PARAMETERS);
   }
   return target;
 }
 
-const KNOWN_PARAMETERS = "These are host, port, application_name, and sslmode";
+const KNOWN_PARAMETERS = "These are host, port, application_name, options, and sslmode";
 
 /** Reads `host`, `host:port`, `[::1]:port`, or a path with `%2F`. */
 export function parseHost(api: string, text: string, port = ""): Host {
@@ -94,5 +102,5 @@ function decode(api: string, text: string | undefined): string | undefined {
 }
 
 function withoutPassword(url: string): string {
-  return url.replace(/:[^:@/]*@/, ":***@");
+  return url.replace(/(:\/\/[^:@/]*:).*@/s, "$1***@");
 }

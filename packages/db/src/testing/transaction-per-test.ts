@@ -4,12 +4,13 @@
  * savepoint, and so is each query outside of one, for a failure of it must not end the whole.
  */
 
-import { cleanup } from "asyncio-ts";
+import { cleanup, InvalidStateError } from "asyncio-ts";
 import { Database } from "../database.ts";
 import type { Answer, Dialect, Driver, DriverConnection, Request, Status } from "../driver.ts";
 import { ConnectionLostError } from "../errors.ts";
 import { argumentError, checkBody } from "../options.ts";
 import type { Session } from "../session.ts";
+import { controlOf, controlsTransaction, textsOf } from "../transaction-control.ts";
 import { rollBack } from "../transaction-run.ts";
 
 const MARK = "asyncio_test";
@@ -83,6 +84,16 @@ class NestedDriver implements Driver {
   }
 }
 
+/** What a dialect says behind BEGIN. */
+const LIMITS = /\s*; set local \w+ = \d+/g;
+
+function byHand(): InvalidStateError {
+  return new InvalidStateError(
+    "a BEGIN, COMMIT or ROLLBACK by hand would end the transaction that `transactionPerTest` undoes. " +
+      "Use `db.transaction`, or a query builder",
+  );
+}
+
 type Done = (error: unknown, answers: readonly Answer[]) => void;
 
 class NestedConnection implements DriverConnection {
@@ -103,10 +114,11 @@ class NestedConnection implements DriverConnection {
   }
 
   run(request: Request, done: Done): void {
-    const text = request.kind === "script" ? request.text : "";
-    if (text.startsWith("begin")) this.#say(SAVEPOINT, "transaction", done);
-    else if (text === "rollback") this.#say(UNDO, "idle", done);
-    else if (text === "commit") this.#commit(done);
+    const control = request.kind === "script" ? controlOf(request.text.replace(LIMITS, "")) : "";
+    if (control === "begin") this.#say(SAVEPOINT, "transaction", done);
+    else if (control === "rollback") this.#say(UNDO, "idle", done);
+    else if (control === "commit") this.#commit(done);
+    else if (textsOf(request).some(controlsTransaction)) done(byHand(), []);
     else if (this.status === "idle") this.#wrapped(request, done);
     else
       this.#inside(request, (error, answers) => {
