@@ -40,7 +40,7 @@ export function readPins() {
 // The titles of tests, and of suites that name numbers, each with the titles round it. Which suite
 // is round which test is told by the indentation, which the formatter keeps true.
 function titlesIn(text) {
-  const opening = /^([ \t]*)(describe|test)\(\s*(["'`])((?:\\.|(?!\3)[\s\S])*)\3/gm;
+  const opening = /^([ \t]*)(describe|test|onBothLoops)\(\s*(["'`])((?:\\.|(?!\3)[\s\S])*)\3/gm;
   const found = [];
   let around = [];
   for (const [, indent, kind, , raw] of text.matchAll(opening)) {

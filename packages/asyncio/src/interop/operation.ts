@@ -86,10 +86,10 @@ export const currentScope: () => Scope | undefined = currentScopeOfKernel;
  * assert.deepEqual(await work, ["work", "job"]);
  */
 export function taskPath(task: Task<unknown>): Task<unknown>[] {
-  const path = [task];
-  for (let around = task.owner?.task; around !== undefined; around = around.owner?.task)
-    path.unshift(around);
-  return path;
+  const path = new Set([task]); // tasks that gather each other have owners in a circle
+  for (let around = task.owner?.task; around && !path.has(around); around = around.owner?.task)
+    path.add(around);
+  return [...path].reverse();
 }
 
 /**

@@ -152,7 +152,8 @@ export class Future<T> extends Promise<T> {
     onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     const isPending = this.#state === "pending";
-    if (isPending && isResolvingFunction(onFulfilled) && isResolvingFunction(onRejected)) {
+    const isWait = isPending || (this.cancelled() && here().peekDue() !== undefined); // one of both (D28)
+    if (isWait && isResolvingFunction(onFulfilled) && isResolvingFunction(onRejected)) {
       awaitIn(this, here(), onFulfilled, onRejected);
       return super.then(ignore, ignore) as Promise<never>; // the engine ignores it; a program may not
     }

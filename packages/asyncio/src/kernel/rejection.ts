@@ -68,9 +68,7 @@ function errorFor(wait: Wait, hasStack: boolean): CancelledError {
     error = Reflect.construct(CancelledError, [details, options], makeCancelled);
   } else {
     error = new CancelledError(details, options);
-    if (Object.hasOwn(error, "stack"))
-      // not on Bun, where it would become enumerable
-      error.stack = `CancelledError: ${error.message}${LEFT_OUT}`;
+    if (Object.hasOwn(error, "stack")) error.stack = `CancelledError: ${error.message}${LEFT_OUT}`; // on Bun it would be enumerable
   }
   // Marked as handled now, with the stack captured: for that the engine follows single reactions.
   const isLeft = details.source === "closed" && noteCut(error, wait);

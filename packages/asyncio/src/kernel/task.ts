@@ -282,8 +282,9 @@ const bodyThrew = (error: unknown): void => taskOfBody().failed(error);
 
 function isOwner({ own }: Task<unknown>, child: Task<unknown>): boolean {
   let owner = own instanceof Scope && (own.first ?? own.nested?.first) ? child.owner : undefined; // an owner waits
-  while (owner !== undefined && owner.task?.own !== own) owner = owner.task?.owner;
-  return owner !== undefined;
+  for (let left = 10_000; left > 0 && owner !== undefined && owner.task?.own !== own; left--)
+    owner = owner.task?.owner; // tasks that gather each other have owners in a circle
+  return owner?.task?.own === own;
 }
 function cycleError(path: readonly Task<unknown>[]): InvalidStateError {
   const names = path.map((task) => JSON.stringify(task.getName()));

@@ -36,6 +36,22 @@ export function around(scope: Scope): Scope | undefined {
 }
 
 /**
+ * A walk over what is around: tasks that gather each other have owners in a circle, which would
+ * have no end. Compares each with the last one whose number is a power of two (Brent).
+ */
+export class Walk {
+  #steps = 0;
+  #mark: object | undefined = undefined;
+
+  goesOn<T extends object>(next: T | undefined): next is T {
+    if (next === undefined || next === this.#mark) return false;
+    this.#steps++;
+    if ((this.#steps & (this.#steps - 1)) === 0) this.#mark = next;
+    return true;
+  }
+}
+
+/**
  * Cancels scopes whose deadline has passed before its timer fired, those around the owner of a task
  * too. Notes the nearest deadline that is ahead: until then operations in `branch` need not look
  * again, and compare it with the clock.
@@ -44,7 +60,8 @@ function checkDeadlines(branch: Scope): void {
   let now: number | undefined; // the clock is read once, for finite deadlines alone
   let nearest: Timer | undefined;
   let isOwners = false;
-  for (let scope: Scope | undefined = branch; scope !== undefined; scope = around(scope)) {
+  const walk = new Walk();
+  for (let scope: Scope | undefined = branch; walk.goesOn(scope); scope = around(scope)) {
     const { deadlineTimer: timer } = scope;
     if (timer !== undefined && !scope.closed && !scope.cancelState.expired) {
       now ??= branch.loop.time();

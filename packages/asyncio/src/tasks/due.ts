@@ -3,7 +3,7 @@
 import { CancelledError } from "../errors/errors.ts";
 import { here } from "../kernel/operation.ts";
 import type { Scope } from "../kernel/scope.ts";
-import { around } from "./deadlines.ts";
+import { around, Walk } from "./deadlines.ts";
 
 /**
  * Seconds until the nearest deadline around the running code, those around the owner of the task
@@ -31,7 +31,8 @@ export function effectiveDeadline(): number {
   const start = here();
   if (start.peekDue() !== undefined) return Number.NEGATIVE_INFINITY;
   let deadline = Number.POSITIVE_INFINITY;
-  for (let scope: Scope | undefined = start; scope !== undefined; scope = around(scope))
+  const walk = new Walk();
+  for (let scope: Scope | undefined = start; walk.goesOn(scope); scope = around(scope))
     if (!scope.closed) deadline = Math.min(deadline, scope.deadline);
   return deadline;
 }

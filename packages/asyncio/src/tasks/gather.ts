@@ -12,7 +12,7 @@ import { advice, argumentError, CancelledError, checkOptions } from "../errors/e
 import type { Names } from "../errors/options.ts";
 import { isThenable } from "../errors/render.ts";
 import type { Cancellation } from "../kernel/cancellation.ts";
-import { Future } from "../kernel/future.ts";
+import { Future, letsGo } from "../kernel/future.ts";
 import { completed, here, recognised } from "../kernel/operation.ts";
 import { leftToHost } from "../kernel/reports.ts";
 import { park, type Scope } from "../kernel/scope.ts";
@@ -227,13 +227,12 @@ class Gathering {
 
   /**
    * Passes a cancellation on; true if there is nothing left to wait for. Closing lets go of what
-   * the call does not own.
+   * the call does not own, and so does the end of the grace period if that waits for the caller.
    */
   #cancel(cancellation: Cancellation): boolean {
-    if (cancellation.source === "closed") {
-      this.#letGo();
-      if (this.#children.size > 0) leftToHost.add(this.wait as Wait); // the host reports it if the call is not awaited
-    }
+    if (letsGo(this.wait as Wait<never>, cancellation)) this.#letGo();
+    if (cancellation.source === "closed" && this.#children.size > 0)
+      leftToHost.add(this.wait as Wait); // the host reports it if the call is not awaited
     for (const child of this.#children.toArray()) child.future.forwardCancel(cancellation);
     return this.#children.size === 0;
   }

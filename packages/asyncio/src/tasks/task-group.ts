@@ -24,7 +24,7 @@ import {
   checkCount,
   checkOptions,
 } from "../errors/errors.ts";
-import type { Cancellation } from "../kernel/cancellation.ts";
+import { type Cancellation, inForce } from "../kernel/cancellation.ts";
 import { currentContext } from "../kernel/context.ts";
 import { cancelIfDue } from "../kernel/delivery.ts";
 import { here, makeDueAgain, openScope } from "../kernel/operation.ts";
@@ -127,8 +127,9 @@ export class TaskGroup<R = unknown> {
   readonly #failures: Failures;
   /** Set if `cancel` was called: what the call resolves to. */
   #ended: { readonly value: R } | undefined;
-  /** The latest cancellation from outside that reached the body. */
+  /** The latest cancellation from outside that reached the body, and that which cut a child off. */
   #outside: Cancellation | undefined;
+  #cut: Cancellation | undefined;
   /** Set if the signal aborted. */
   #aborted: { readonly reason: unknown; readonly cutsChildren: boolean } | undefined;
   /** True once a listener was told that the group is ending. */
@@ -316,6 +317,9 @@ export class TaskGroup<R = unknown> {
   }
 
   #conclude(outcome: BodyOutcome<R>): R {
+    // The body did not meet it, or has swallowed it: its value would tell that all is done.
+    const cut = inForce(this.#cut);
+    if (cut) outcome.cancelledError ??= new CancelledError(this.#outer.takeDue() ?? cut);
     const { value, cancelledError } = outcome;
     if (this.#failures.any) {
       if (cancelledError !== undefined) makeDueAgain(cancelledError);
@@ -323,8 +327,7 @@ export class TaskGroup<R = unknown> {
       throw this.#failures.outcome();
     }
     if (cancelledError !== undefined) throw cancelledError;
-    // Not if the abort came too late to cut anything off: a body that has returned is finished
-    // (F21).
+    // Not if it came too late to cut anything off: a body that has returned is finished (F21).
     if (this.#aborted !== undefined && (this.#aborted.cutsChildren || !("value" in outcome))) {
       throw this.#aborted.reason;
     }
@@ -346,6 +349,7 @@ export class TaskGroup<R = unknown> {
     this.#children.remove(child);
     if (starting !== undefined && !starting.isStarted) starting.ended(task);
     else if (task.state === "rejected") this.#failures.childFailed(place, task);
+    else if (task.cancelled() && child.state !== "running") this.#cut = this.#outside;
     this.#admit();
     this.endJoin();
   }
@@ -398,8 +402,7 @@ export class TaskGroup<R = unknown> {
   /** @internal Cancels body and children. Once: a hundred thousand children may all fail. */
   abort(source: "group" | "abort" = "group", reason?: unknown): void {
     if (this.#state === "aborting") return;
-    // A body that is ending because of a cancellation from outside is not disturbed in its cleanup
-    // (S100).
+    // A body that ends by a cancellation from outside is not disturbed in its cleanup (S100).
     const isUnwinding = this.#outside !== undefined && this.#outside.scope.cancelling() > 0;
     if (!isUnwinding) this.#scope.cancel(reason, source);
     this.#state = "aborting";
@@ -411,10 +414,7 @@ export class TaskGroup<R = unknown> {
     this.abort("abort", reason);
   }
 
-  /**
-   * Cancels the children, except those that the group has cancelled before and that are ending:
-   * they may take their time (F6).
-   */
+  /** Cancels the children. Those that it has cancelled before may take their time (F6). */
   #cancelChildren(cancellation: Cancellation): void {
     this.#children.toArray().forEach((child) => {
       if (child.state === "cancelled" && child.task.cancelling() > 0) return;

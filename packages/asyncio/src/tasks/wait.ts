@@ -390,7 +390,9 @@ function watchOrphan(inner: Future<unknown>): void {
  * Waits for work without passing cancellations on to it: cancelled, the call rejects at once and
  * the work goes on. If it fails after that, the failure is reported to the exception handler, once.
  * A thunk becomes a task of its own, also under a pending cancellation; it ends with the run at the
- * latest. Prefer a shielded CancelScope, or `cleanup`, which do not orphan anything.
+ * latest. Give a thunk for whatever uses this library: a promise of it waits in the caller's scope
+ * already and is cancelled with that. Rejects with a TypeError for the promise of an operation.
+ * Prefer a shielded CancelScope, or `cleanup`, which do not orphan anything.
  *
  * @example
  * const disk = new asyncio.Event();
@@ -403,6 +405,10 @@ export async function shield<T>(work: Awaitable<T>): Promise<T> {
   if (typeof work !== "function" && !isThenable(work))
     throw argumentError("`shield`", "a task, a future, a function or a promise", work);
   const scope = here();
+  if (scope.parkedWaits().some(({ promise }) => promise === work)) {
+    const cure = advice("It waits in this scope, and is cancelled with it: shield(() => work())");
+    throw argumentError("`shield`", "a function, not an operation that has begun", work, cure);
+  }
   const inner = toFuture(work); // in any case: what a `finally` shields must be done, as in CPython
   const stop = scope.interruption("shield");
   if (stop !== undefined) {

@@ -8,13 +8,17 @@ import {
   cleanup,
   createTask,
   currentTask,
+  Event,
   gather,
   InvalidStateError,
   race,
   sleep,
   type Task,
   taskGroup,
+  timeLeft,
+  timeout,
 } from "../../src/index.ts";
+import { taskPath } from "../../src/lowlevel.ts";
 import { onBothLoops } from "../both-loops.ts";
 import { rejection } from "../virtual.ts";
 
@@ -137,4 +141,69 @@ describe("F29: what waits in a circle that no single call shows", () => {
       assert.ok(tasks.every((task) => task.cancelled()));
     },
   );
+});
+
+describe("F29: a task that gathers a task which waits for it", () => {
+  /** Its child gathers it, beside `others`. */
+  function gatheredByItsChild(
+    inChild: () => Promise<unknown>,
+    others: readonly AnyTask[] = [],
+  ): AnyTask {
+    const owner: AnyTask = createTask(
+      () =>
+        taskGroup(async (group) => {
+          group.createTask(async () => {
+            await sleep(0);
+            const gathered = gather([...others, owner]);
+            group.createTask(inChild); // in the circle
+            await gathered;
+          });
+        }),
+      { cancelGrace: 0.005 },
+    );
+    return owner;
+  }
+
+  onBothLoops("is let go past the grace period: itself", async () => {
+    const task: AnyTask = createTask(
+      async () => {
+        await sleep(0);
+        await gather([task]);
+      },
+      { cancelGrace: 0.005 },
+    );
+    await sleep(0.001);
+    task.cancel();
+
+    assert.ok((await rejection(task)) instanceof CancelledError);
+  });
+
+  onBothLoops("is let go past the grace period: its owner", async () => {
+    const other = createTask(() => sleep(10));
+    const begun = new Event();
+    const owner = gatheredByItsChild(async () => begun.set(), [other]);
+    await begun.wait();
+    owner.cancel();
+
+    assert.ok((await rejection(owner)) instanceof CancelledError);
+    assert.ok(other.cancelled());
+  });
+
+  onBothLoops("and code in it goes round no circle, under a deadline too", async () => {
+    const done: unknown[] = [];
+    const outside = createTask(() => sleep(0.004, "outside"));
+    const end = new Event();
+    const owner = gatheredByItsChild(async () => {
+      const self = currentTask() as AnyTask;
+      done.push(timeLeft(), taskPath(self).length);
+      await timeout(1, () => sleep(0));
+      done.push(await outside);
+      end.set();
+    });
+    await end.wait();
+    owner.cancel();
+    await rejection(owner);
+
+    assert.deepEqual(done, [Number.POSITIVE_INFINITY, 3, "outside"]);
+  });
 });

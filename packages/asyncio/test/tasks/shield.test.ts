@@ -4,7 +4,9 @@ import {
   CancelledError,
   createTask,
   currentTask,
+  Event,
   gather,
+  Queue,
   shield,
   sleep,
   type Task,
@@ -181,6 +183,26 @@ describe("shield", () => {
     await sleep(0);
     assert.deepEqual(done, ["written"]);
   });
+
+  const begun: Record<string, () => Promise<unknown>> = {
+    sleep: () => sleep(0.002),
+    "event.wait": () => new Event().wait(),
+    "queue.get": () => new Queue().get(),
+  };
+  for (const [name, begin] of Object.entries(begun)) {
+    onBothLoops(
+      `refuses ${name} that has begun: it would be cancelled with the caller`,
+      async () => {
+        const task = createTask(() => shield(begin()));
+
+        await assert.rejects(task, {
+          name: "TypeError",
+          message:
+            "`shield` expects a function, not an operation that has begun, got a promise. It waits in this scope, and is cancelled with it: shield(() => work())",
+        });
+      },
+    );
+  }
 
   test(
     "tells what it shields; other arguments are a TypeError",
