@@ -53,7 +53,7 @@ export class CancelState {
   due: Cancellation | undefined; // ends the next operation; if insisting or closed, every one
   insists = false; // whether the grace period is over
   missed: Cancellation | undefined; // of a scope around: the branch here was not parked, and did not hear it
-  around: Cancellation | undefined; // the latest of a scope around: it leaves before one of this scope
+  around: Cancellation | undefined; // the latest of a scope around, of the task if no other came: it leaves first
   fresh: Cancellation | undefined; // the latest: during turn `freshTurn` it ends what begins here
   freshTurn = 0;
   origin: Cancellation["origin"] | undefined; // of the last one that was forwarded to the task of this scope

@@ -83,7 +83,7 @@ function markBelow(scopes: readonly Scope[], cancellation: Cancellation, isHeard
       hearing.add(scope).add(scope.parent);
   for (const scope of scopes.slice(1)) {
     const state = scope.ownCancelState();
-    state.around = cancellation;
+    if (cancellation.scope.parent || !state.around?.scope.parent) state.around = cancellation;
     if (!isHeard && !hearing.has(scope) && hearing.has(scope.parent)) state.missed = cancellation;
   }
 }

@@ -71,7 +71,7 @@ export async function openScope<T>(
     if (!scope.loop.spend()) await turn(parent, scope.label, undefined); // a spin of bodies that never wait
     return value;
   } catch (error) {
-    const leaving = scope.outermost(recognised(error, scope));
+    const leaving = scope.outermost(recognised(error, scope, scope.parent !== undefined));
     if (leaving instanceof CancelledError) markHeard(scope, leaving.scope);
     throw leaving;
   } finally {
@@ -90,14 +90,14 @@ export function callBody<T>(body: () => T | PromiseLike<T>): Promise<T> {
 }
 
 /**
- * What an error that leaves `scope` counts as. Foreign code answers to our signals with errors of
- * its own, caused by our CancelledError: each counts as that one while the scope of it is ending.
+ * What an error in `scope` counts as, which may end its body. Foreign code answers to our signals
+ * with errors of its own, caused by our CancelledError: each is that one while its scope is ending.
  */
-export function recognised(error: unknown, scope: Scope): unknown {
+export function recognised(error: unknown, scope: Scope, endsBody = false): unknown {
   const isOurs = error instanceof CancelledError;
   const details = isOurs ? CancelledError.detailsOf(error) : causeIn(error, scope);
   if (!(details?.scope instanceof Scope)) return error;
-  const cancellation = unforwarded(details, scope, isOurs);
+  const cancellation = unforwarded(details, scope, isOurs && endsBody);
   cancellation.scope.noteDelivered(cancellation); // by its abort signal
   if (isOurs && cancellation === details) return error;
   const cause = cancellation.source === "abort" ? cancellation.reason : error;
@@ -106,9 +106,9 @@ export function recognised(error: unknown, scope: Scope): unknown {
 /** That of `scope`, if `details` are those of a child that it was passed on to, or end its body. */
 function unforwarded(details: CancelDetails, scope: Scope, endsBody = false): Cancellation {
   const [cancellation, own] = [details as Cancellation, scope.cancelState.first]; // a scope has made it
-  const isForwarded = own?.origin.root === cancellation.origin?.root;
-  const isOwn = isForwarded || (endsBody && !scope.isInside(cancellation.scope));
-  return own && isOwn && cancellation.scope !== scope ? own : cancellation;
+  if (own === undefined || cancellation.scope === scope) return cancellation;
+  const isForwarded = own.origin.root === cancellation.origin?.root;
+  return isForwarded || (endsBody && !scope.isInside(cancellation.scope)) ? own : cancellation;
 }
 function causeIn(error: unknown, scope: Scope): CancelDetails | undefined {
   return findCause(error, (cause) => {

@@ -249,7 +249,7 @@ export class Task<T> extends Future<T> {
     return undefined;
   }
   /** @internal */ failed(thrown: unknown): void {
-    const error = recognised(thrown, this.scope);
+    const error = recognised(thrown, this.scope, true);
     this.settle(error instanceof CancelledError ? "cancelled" : "rejected", error);
   }
   /** @internal */ override settle(state: Exclude<FutureState, "pending">, outcome: unknown): void {

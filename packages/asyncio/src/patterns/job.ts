@@ -100,7 +100,7 @@ export class Job<T> extends Task<T> {
 
   /** @internal Where its deadline alone has cancelled it, it fails with a TimeoutError. */
   override failed(thrown: unknown): void {
-    const error = recognised(thrown, this.scope);
+    const error = recognised(thrown, this.scope, true);
     const { expired, count } = this.scope.cancelState;
     if (!expired || count > 1 || !this.scope.owns(error)) return void super.failed(error);
     const message = `${this.describe()} was cancelled: its ${formatSeconds(this.details.timeout)} are over`;

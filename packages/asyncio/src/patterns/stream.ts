@@ -188,7 +188,7 @@ async function alongside<T>(
         try {
           await body((item) => between.put({ item })); // boxed: nobody awaits an item
         } catch (error) {
-          if (here().owns(recognised(error, here()))) throw error;
+          if (here().owns(recognised(error, here(), true))) throw error;
           failure = { error };
         } finally {
           between.shutdown();

@@ -329,7 +329,7 @@ class Mapping<T, R> implements ConcurrentMap<R> {
   }
 
   #failed(worker: Worker, scope: Scope, thrown: unknown): void {
-    const error = recognised(thrown, scope);
+    const error = recognised(thrown, scope, true);
     if (this.#isEnded && scope.owns(error)) return; // cancelled because the map ends
     const index = worker.index < 0 ? this.#read++ : worker.index; // else it was the source
     this.#isEnded = true;

@@ -224,6 +224,36 @@ test("the run ends", async () => {
   assert.deepEqual([thrown, wentOn], ["over", false]);
 });
 
+describe("a scope that is cancelled before it begins does not take what keeps it from beginning", () => {
+  const early: Record<string, () => Promise<unknown>> = {
+    "a cancel scope": () => {
+      const scope = new CancelScope();
+      scope.cancel();
+      return scope.run(async () => "ran");
+    },
+    "a timeout whose signal aborts then": () => {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const ended = timeout(forEver, async () => "ran", { signal });
+      controller.abort(new Error("aborted"));
+      return ended;
+    },
+  };
+  for (const [name, open] of Object.entries(early))
+    onBothLoops(name, async () => {
+      let wentOn = false;
+      const task = createTask(async () => {
+        currentTask()?.cancel("enough");
+        await open();
+        wentOn = true;
+      });
+
+      const error = (await rejection(task)) as CancelledError;
+
+      assert.deepEqual([task.cancelled(), error.reason, wentOn], [true, "enough", false]);
+    });
+});
+
 describe("what is not overtaken", () => {
   onBothLoops("a scope that began after the other was cancelled", async () => {
     const task = createTask(async () => {
@@ -275,6 +305,31 @@ describe("what is not overtaken", () => {
     task.cancel("second");
 
     assert.equal(((await rejection(task)) as CancelledError).reason, "second");
+  });
+
+  onBothLoops("a scope between, when that of the task was taken back", async () => {
+    const hasBegun = new Event();
+    const log: string[] = [];
+    const task = createTask(() =>
+      timeout(forEver, (outer) =>
+        timeout(forEver, async (inner) => {
+          expire(outer);
+          await sleep(forEver).catch(() => hasBegun.set());
+          await sleep(forEver).catch(() => currentTask()?.uncancel());
+          expire(inner);
+          await sleep(forEver);
+        }).catch((error) => {
+          log.push(error.name);
+          throw error;
+        }),
+      ),
+    );
+    await hasBegun.wait();
+    await sleep(0);
+    task.cancel();
+
+    await assert.rejects(task, TimeoutError);
+    assert.deepEqual(log, ["CancelledError"]);
   });
 
   onBothLoops("the time of a shield", async () => {

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
+  asCompleted,
   CancelledError,
   CancelScope,
   createTask,
@@ -200,6 +201,47 @@ describe("R14: the cancellation that a child got as well counts as that of the s
     assert.ok(own instanceof CancelledError);
     assert.ok(own.cause instanceof CancelledError);
     assert.deepEqual([own.source, own.cause.reason], ["deadline", "by hand"]);
+  });
+
+  onBothLoops("but not if the cleanup only looks at it", async () => {
+    const other = createTask(() => sleep(10));
+    const look = async (): Promise<void> => void (await other);
+    const seen: unknown[] = [];
+    const scope = new CancelScope();
+
+    await scope.run(async () => {
+      scope.cancel();
+      await sleep(10).catch(() => {});
+      other.cancel("by hand");
+      seen.push(...(await gather([look()], { returnExceptions: true })));
+      seen.push(await rejection(gather([look()])));
+      for await (const looked of asCompleted([look()])) seen.push(await rejection(looked));
+    });
+
+    const reasons = seen.map((error) => (error as CancelledError).reason);
+    assert.deepEqual(reasons, ["by hand", "by hand", "by hand"]);
+  });
+
+  onBothLoops("nor if `onError` of a group fails with it", async () => {
+    const other = createTask(() => sleep(10));
+    const failure = new Error("no");
+    const scope = new CancelScope();
+
+    await scope.run(async () => {
+      scope.cancel();
+      await sleep(10).catch(() => {});
+      const group = taskGroup(
+        async (children) => void children.createTask(() => Promise.reject(failure)),
+        {
+          async onError() {
+            other.cancel("by hand");
+            await other;
+          },
+        },
+      );
+      const error = (await rejection(group)) as CancelledError;
+      assert.equal(error.reason, "by hand");
+    });
   });
 
   onBothLoops("a task that is cancelled tells why it was, and not why its child was", async () => {
