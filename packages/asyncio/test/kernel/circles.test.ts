@@ -189,6 +189,22 @@ describe("F29: a task that gathers a task which waits for it", () => {
     assert.ok(other.cancelled());
   });
 
+  onBothLoops("and a deadline inside the circle is looked for once round", async () => {
+    const owner: AnyTask = createTask(() =>
+      taskGroup(async (group) => {
+        group.createTask(async () => {
+          await sleep(0);
+          gather([owner]).catch(() => {}); // nobody awaits it
+          await sleep(0);
+          await timeout(1, () => sleep(0.001)); // looks for deadlines around it
+        });
+        await sleep(0.005);
+      }),
+    );
+
+    await owner;
+  });
+
   onBothLoops("and code in it goes round no circle, under a deadline too", async () => {
     const done: unknown[] = [];
     const outside = createTask(() => sleep(0.004, "outside"));
