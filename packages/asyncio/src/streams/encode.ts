@@ -13,7 +13,7 @@ function encoderHere(): Encoder {
 }
 
 /** UTF-8. */
-export function encodeText(text: string): Uint8Array<ArrayBuffer> {
+export function encodeText(text: string): Uint8Array {
   return encoderHere().encode(text);
 }
 

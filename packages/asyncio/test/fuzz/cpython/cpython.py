@@ -32,6 +32,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super()._run_once()
 
 
+class SinceThen:
+    """A task, to a timeout: CPython up to 3.11.3 counts what had cancelled it before the timeout began."""
+
+    def __init__(self, task):
+        self.task = task
+        self.before = task.cancelling()
+
+    def cancel(self):
+        return self.task.cancel()
+
+    def uncancel(self):
+        return self.task.uncancel() - self.before
+
+
 class Actors:
     def __init__(self, program):
         self.program = program
@@ -118,6 +132,8 @@ class Actors:
         open = self.timeouts.setdefault(asyncio.current_task(), [])
         try:
             async with asyncio.timeout(ticks * TICK) as timeout:
+                if sys.version_info < (3, 11, 4):
+                    timeout._task = SinceThen(timeout._task)
                 open.append(timeout)
                 try:
                     await self.steps(place, body)
