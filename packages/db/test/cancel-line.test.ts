@@ -373,8 +373,7 @@ describePostgres(
       let made = 0;
       await bench.run(
         async (db) => {
-          const pid = () => db.one(sql`select pg_backend_pid() as pid`);
-          const before = await pid();
+          const before = await bench.connectionOf(db);
           await asyncio.moveOnAfter(0.4, () => {
             asyncio.getRunningLoop().callLater(0.3, () => {
               made = proxy.accepted;
@@ -382,7 +381,7 @@ describePostgres(
             });
             return db.query(sql`select pg_sleep(20)`);
           });
-          assert.deepEqual(await pid(), before); // it was not cut off
+          assert.deepEqual(await bench.connectionOf(db), before); // it was not cut off
         },
         { url, max: 1, ...rest },
       );

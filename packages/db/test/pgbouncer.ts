@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import pg from "pg";
 import { startProxy } from "../src/testing.ts";
 
 const program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].find((path) => existsSync(path));
@@ -16,6 +17,8 @@ export const lacksPgBouncer: string | false =
 export interface PgBouncer {
   readonly url: string;
   readonly port: number;
+  /** The ports from which its clients have connected. */
+  clients(): Promise<number[]>;
   /** Ends it. Rejects with what it has written, if it has ended by itself. */
   stop(): Promise<void>;
 }
@@ -60,6 +63,17 @@ server_login_retry = 1
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     port,
+    async clients() {
+      const url = `postgres://postgres@127.0.0.1:${port}/pgbouncer`;
+      const console = new pg.Client(url);
+      await console.connect();
+      try {
+        const { rows } = await console.query("show clients");
+        return rows.filter((row) => row.database === "postgres").map((row) => Number(row.port));
+      } finally {
+        await console.end();
+      }
+    },
     async stop() {
       const isAlive = child.exitCode === null && child.signalCode === null;
       if (isAlive) child.kill("SIGKILL");

@@ -4,7 +4,7 @@
 import { after, before, describe } from "node:test";
 import * as asyncio from "asyncio-ts";
 import pg from "pg";
-import type { Database } from "../src/index.ts";
+import { type Database, sql } from "../src/index.ts";
 import { connect, type PostgresOptions } from "../src/postgres.ts";
 import {
   lacksPostgres,
@@ -25,6 +25,12 @@ export interface Bench {
   readonly port: number;
   /** What `connect` needs to get there. */
   readonly options: PostgresOptions;
+  /**
+   * Runs a query.
+   * @returns what tells the connection on which it ran from others. That is the process that has
+   * served it; a pooler lends any process to any connection, and so it is asked for its clients
+   */
+  connectionOf(db: Database): Promise<unknown>;
   /** Runs `body` in a run of its own, with a database that is closed after it. */
   run(
     body: (db: Database, observer: Observer) => Promise<void>,
@@ -105,6 +111,10 @@ function describeWay(
       get options() {
         const tls = certificate === undefined ? {} : { tls: certificate.tls() };
         return { ...tls, ...(bounces ? { prepare: false } : {}) };
+      },
+      async connectionOf(db) {
+        const process = await db.one(sql`select pg_backend_pid() as pid`);
+        return pooler === undefined ? process : pooler.clients();
       },
       async run(body, { url, ...options } = {}) {
         const { server } = this;

@@ -208,11 +208,10 @@ describeEveryWay("a session that a bare query has changed", (bench) => {
   test("goes on: behind a pooler, too, where nobody knows whose session it was", () =>
     bench.run(
       async (db) => {
-        const pid = () => db.one(sql`select pg_backend_pid() as pid`);
-        const first = await pid();
+        const first = await bench.connectionOf(db);
         await db.execute(sql`set datestyle to german`);
         await db.execute(sql`set statement_timeout to 0`);
-        assert.deepEqual(await pid(), first);
+        assert.deepEqual(await bench.connectionOf(db), first);
       },
       { max: 1 },
     ));

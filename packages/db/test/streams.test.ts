@@ -30,7 +30,7 @@ describeEveryWay("streams", (bench) => {
   test("break, throw and a deadline close the cursor; the connection is used again", () =>
     bench.run(
       async (db, observer) => {
-        const [first] = await db.query(sql`select pg_backend_pid() as pid`);
+        const first = await bench.connectionOf(db);
         const rows = () =>
           db.stream(sql`select n, pg_sleep(0.001) from generate_series(1, 100000) as n`, {
             batch: 5,
@@ -46,7 +46,7 @@ describeEveryWay("streams", (bench) => {
             for await (const _ of rows());
           }),
         );
-        const [second] = await db.query(sql`select pg_backend_pid() as pid`);
+        const second = await bench.connectionOf(db);
         assert.equal(thrown.message, "enough");
         assert.ok(late instanceof asyncio.TimeoutError, String(late));
         assert.deepEqual(await running(observer), []);
@@ -118,7 +118,7 @@ describeEveryWay("streams", (bench) => {
     bench.run(
       async (db) => {
         await db.execute(sql`create table log (n int, t text)`);
-        const [first] = await db.query(sql`select pg_backend_pid() as pid`);
+        const first = await bench.connectionOf(db);
         const lines = async function* (count: number, then?: () => Promise<void>) {
           for (let n = 0; n < count; n++) yield `${n}\tline ${n}\n`;
           await then?.();
@@ -139,7 +139,7 @@ describeEveryWay("streams", (bench) => {
           ),
         );
         const refused = await failureOf(db.copyFrom(sql`copy log from stdin`, ["x\ty\n"]));
-        const [second] = await db.query(sql`select pg_backend_pid() as pid`);
+        const second = await bench.connectionOf(db);
         assert.equal(copied, 20_000);
         assert.equal(failed.message, "disk");
         assert.ok(late instanceof asyncio.TimeoutError, String(late));
@@ -154,7 +154,7 @@ describeEveryWay("streams", (bench) => {
     bench.run(
       async (db) => {
         await db.execute(sql`create table copied (n int)`);
-        const [first] = await db.query(sql`select pg_backend_pid() as pid`);
+        const first = await bench.connectionOf(db);
         const all = async (copy: AsyncIterable<Uint8Array>) => {
           for await (const _ of copy);
         };
@@ -181,7 +181,7 @@ describeEveryWay("streams", (bench) => {
           assert.match((await failureOf(asyncio.timeout(5, call))).message, message);
           assert.deepEqual(await db.query(sql`select count(*)::int as n from copied`), [{ n: 0 }]);
         }
-        const [second] = await db.query(sql`select pg_backend_pid() as pid`);
+        const second = await bench.connectionOf(db);
         assert.deepEqual([second, db.stats().holders], [first, []]);
         // A statement behind the copy breaks the protocol, and its server ends the session.
         await assert.rejects(asyncio.timeout(5, () => db.batch([into, sql`select 1`])));
@@ -233,7 +233,7 @@ describeEveryWay("streams", (bench) => {
   test("copyTo gives the bytes; leaving the loop ends it", () =>
     bench.run(
       async (db, observer) => {
-        const [first] = await db.query(sql`select pg_backend_pid() as pid`);
+        const first = await bench.connectionOf(db);
         let text = "";
         for await (const bytes of db.copyTo(sql`copy (select generate_series(1, 3)) to stdout`))
           text += Buffer.from(bytes).toString();
@@ -254,7 +254,7 @@ describeEveryWay("streams", (bench) => {
             for await (const _ of db.copyTo(sql`copy nothing to stdout`));
           })(),
         );
-        const [second] = await db.query(sql`select pg_backend_pid() as pid`);
+        const second = await bench.connectionOf(db);
         assert.equal(text, "1\n2\n3\n");
         assert.ok(late instanceof asyncio.TimeoutError, String(late));
         assert.equal((wrong as { sqlstate?: string }).sqlstate, "42P01");
