@@ -6,8 +6,8 @@ import json
 import logging
 import sys
 
-TICK = 2**-16
-END = 320_000.5
+TICK = 2**-22
+END = 20_000_000.5
 
 
 class Failure(Exception):
@@ -46,6 +46,86 @@ class SinceThen:
         return self.task.uncancel() - self.before
 
 
+class Condition(asyncio.Condition):
+    """Wakes those that are notified. Newer versions also wake one whenever another is cancelled."""
+
+    is_notified = False
+
+    def notify(self, n=1):
+        self.is_notified = True
+        super().notify(n)
+        self.is_notified = False
+
+    def _notify(self, n):
+        if self.is_notified:
+            super()._notify(n)
+
+
+class Shared:
+    def __init__(self, is_other):
+        self.lock = asyncio.Lock()
+        self.semaphore = asyncio.Semaphore(1 if is_other else 2)
+        self.queue = asyncio.PriorityQueue() if is_other else asyncio.Queue(1)
+        self.event = asyncio.Event()
+        self.condition = Condition()
+        self.barrier = asyncio.Barrier(3 if is_other else 2)
+        self.future = asyncio.get_running_loop().create_future()
+        self.count = 0
+
+    async def use(self, what, n):
+        match what:
+            case "put":
+                await self.queue.put(n)
+            case "get":
+                item = await self.queue.get()
+                await asyncio.sleep((1 + n % 100) * TICK)
+                self.queue.task_done()
+                return item
+            case "putNowait":
+                return "full" if self.queue.full() else self.queue.put_nowait(n)
+            case "getNowait":
+                return "empty" if self.queue.empty() else self.queue.get_nowait()
+            case "join":
+                await self.queue.join()
+            case "event":
+                await self.event.wait()
+            case "set":
+                self.event.set()
+            case "clear":
+                self.event.clear()
+            case "condition":
+                async with self.condition:
+                    await self.condition.wait()
+            case "notify":
+                async with self.condition:
+                    self.condition.notify()
+            case "notifyAll":
+                async with self.condition:
+                    self.condition.notify_all()
+            case "waitFor":
+                goal = self.count + 2
+                async with self.condition:
+                    await self.condition.wait_for(lambda: self.count >= goal)
+            case "count":
+                async with self.condition:
+                    self.count += 1
+                    self.condition.notify_all()
+            case "barrier":
+                try:
+                    await self.barrier.wait()
+                    return "passed"
+                except asyncio.BrokenBarrierError:
+                    return "broken"
+            case "reset":
+                await self.barrier.reset()
+            case "abort":
+                await self.barrier.abort()
+            case "future":
+                return "done" if self.future.done() else await self.future
+            case "resolve":
+                return "done" if self.future.done() else self.future.set_result(n)
+
+
 class Actors:
     def __init__(self, program):
         self.program = program
@@ -55,6 +135,7 @@ class Actors:
         self.is_over = False
 
     async def main(self):
+        self.shared = [Shared(False), Shared(True)]
         for actor, steps in enumerate(self.program):
             self.tasks.append(asyncio.create_task(self.task(str(actor), steps)))
         await asyncio.sleep(END * TICK)
@@ -87,6 +168,7 @@ class Actors:
                 actor = step["n"] % len(self.tasks)
                 if actor == int(place[0]):
                     return
+                await asyncio.sleep(step["n"] * TICK)
                 self.tasks[actor].cancel()
                 await asyncio.sleep(step["n"] * TICK)
             case "reschedule":
@@ -114,6 +196,19 @@ class Actors:
                 finally:
                     for task in tasks:
                         task.cancel()
+            case "use":
+                await asyncio.sleep(step["n"] * TICK)
+                self.tell(place, "begins")
+                told = await self.shared[step["of"]].use(step["what"], step["n"])
+                self.tell(place, f"{step['what']} {'' if told is None else told}")
+                await asyncio.sleep((1 + step["n"] % 1000) * TICK)
+            case "hold":
+                await asyncio.sleep(step["n"] * TICK)
+                self.tell(place, "begins")
+                async with getattr(self.shared[step["of"]], step["what"]):
+                    self.tell(place, f"{step['what']} is held")
+                    await self.steps(f"{place}h", step["body"])
+                await asyncio.sleep((1 + step["n"] % 1000) * TICK)
             case "shield":
                 await asyncio.shield(self.task(f"{place}s", step["body"]))
             case "swallow":

@@ -4,11 +4,11 @@
 import * as asyncio from "../../../src/index.ts";
 import { VirtualLoop } from "../../../src/testing.ts";
 import { drawer, HoppingHost } from "../../hopping-host.ts";
-import type { Program, Step, Steps } from "./program.ts";
+import type { Program, Step, Steps, Use } from "./program.ts";
 
 export type Trace = Record<string, string[]>;
-const TICK = 2 ** -16;
-const END = 320_000.5;
+const TICK = 2 ** -22;
+const END = 20_000_000.5;
 
 class Failure extends Error {
   override name = "Failure";
@@ -29,10 +29,87 @@ export async function runHere(program: Program, isExact: boolean): Promise<Trace
   return actors.trace;
 }
 
+/** What the actors share: one of each kind, and another one, which differs where that may tell. */
+class Shared {
+  readonly lock = new asyncio.Lock();
+  readonly semaphore: asyncio.Semaphore;
+  readonly queue: asyncio.Queue<number>;
+  readonly event = new asyncio.Event();
+  readonly condition = new asyncio.Condition();
+  readonly barrier: asyncio.Barrier;
+  readonly future = new asyncio.Future<number>();
+  #count = 0;
+
+  constructor(isOther: boolean) {
+    this.semaphore = new asyncio.Semaphore(isOther ? 1 : 2);
+    this.queue = isOther ? new asyncio.PriorityQueue() : new asyncio.Queue(1);
+    this.barrier = new asyncio.Barrier(isOther ? 3 : 2);
+  }
+
+  /** @returns what there is to tell */
+  async use(what: Use, n: number): Promise<unknown> {
+    const { queue, event, condition, barrier, future } = this;
+    switch (what) {
+      case "put":
+        return await queue.put(n);
+      case "get": {
+        const item = await queue.get();
+        await asyncio.sleep((1 + (n % 100)) * TICK); // the queue takes in another one meanwhile
+        queue.taskDone();
+        return item;
+      }
+      case "putNowait":
+        return queue.full() ? "full" : queue.putNowait(n);
+      case "getNowait":
+        return queue.empty() ? "empty" : queue.getNowait();
+      case "join":
+        return await queue.join();
+      case "event":
+        return void (await event.wait());
+      case "set":
+        return event.set();
+      case "clear":
+        return event.clear();
+      case "condition":
+        return void (await condition.run(() => condition.wait()));
+      case "notify":
+        return await condition.run(async () => condition.notify());
+      case "notifyAll":
+        return await condition.run(async () => condition.notifyAll());
+      case "waitFor": {
+        const goal = this.#count + 2;
+        return void (await condition.run(() => condition.waitFor(() => this.#count >= goal)));
+      }
+      case "count":
+        return await condition.run(async () => {
+          this.#count++;
+          condition.notifyAll();
+        });
+      case "barrier":
+        try {
+          await barrier.wait(); // its number is not unique there after a cancelled wait
+          return "passed";
+        } catch (error) {
+          if (!(error instanceof asyncio.BrokenBarrierError)) throw error;
+          return "broken";
+        }
+      case "reset":
+        return barrier.reset();
+      case "abort":
+        return barrier.abort();
+      case "future":
+        return future.done() ? "done" : await future;
+      case "resolve":
+        return future.done() ? "done" : future.setResult(n);
+    }
+  }
+}
+
 class Actors {
   readonly trace: Trace = {};
   readonly #program: Program;
   readonly #loop: asyncio.EventLoop;
+  readonly #shared: Shared[] = [];
   readonly #tasks: asyncio.Task<void>[] = [];
   /** The timeouts that are open in each task. */
   readonly #timeouts: Map<unknown, asyncio.Timeout[]> = new Map();
@@ -44,6 +121,7 @@ class Actors {
   }
 
   async main(): Promise<void> {
+    this.#shared.push(new Shared(false), new Shared(true));
     this.#program.forEach((steps, actor) => {
       this.#tasks.push(asyncio.createTask(() => this.#task(String(actor), steps)));
     });
@@ -75,8 +153,9 @@ class Actors {
       case "cancel": {
         const actor = step.n % this.#tasks.length;
         if (actor === Number.parseInt(place, 10)) return; // a pending cancellation of its own: S36
+        await asyncio.sleep(step.n * TICK);
         this.#tasks[actor]?.cancel();
-        await asyncio.sleep(step.n * TICK); // not in the midst of what this does
+        await asyncio.sleep(step.n * TICK);
         break;
       }
       case "reschedule": {
@@ -110,6 +189,23 @@ class Actors {
         }
         break;
       }
+      case "use": {
+        await asyncio.sleep(step.n * TICK);
+        this.#tell(place, "begins");
+        const told = await this.#shared[step.of]?.use(step.what, step.n);
+        this.#tell(place, `${step.what} ${told ?? ""}`);
+        await asyncio.sleep((1 + (step.n % 1000)) * TICK);
+        break;
+      }
+      case "hold":
+        await asyncio.sleep(step.n * TICK);
+        this.#tell(place, "begins");
+        await this.#shared[step.of]?.[step.what].run(async () => {
+          this.#tell(place, `${step.what} is held`);
+          await this.#steps(`${place}h`, step.body);
+        });
+        await asyncio.sleep((1 + (step.n % 1000)) * TICK);
+        break;
       case "shield":
         await asyncio.shield(() => this.#task(`${place}s`, step.body));
         break;

@@ -1,19 +1,34 @@
 // Random programs that run here and in CPython: what is cancelled, what times out, what cleans up
 // meanwhile. A program is data, which both sides interpret: actors, each a list of steps that nest.
 //
-// Times are multiples of 2 ** -16 s, which add up exactly on both sides, and are drawn from so many
+// Times are multiples of 2 ** -22 s, which add up exactly on both sides, and are drawn from so many
 // that two things hardly ever happen at the same time: their order is nobody's promise.
 //
 // What differs by design is left out, or the comparison would show nothing else. A cancellation
 // reaches the children of a group while its body still runs (S89), and a gather that is cancelled
 // waits for all (S52): so what is in their bodies neither swallows nor cleans up. Nothing fails in
 // a group, for CPython 3.11 loses count of its own cancellations then.
+//
+// In every other program the actors share locks, queues, events and the like. Some ticks lie between
+// a use of one and what comes before and after it, since two things that happen at the same time
+// may differ. A queue gives an item to who is first in line; in CPython the next who asks may take it
+// before that one wakes up (S123). A result stands here if a cancellation comes with it (S37). And the
+// next condition to wake up there may be one that nobody has notified.
 
 import { drawer } from "../../hopping-host.ts";
 
+/** What is done to something that the actors share. */
+const USES = [
+  ...(["put", "put", "get", "get", "putNowait", "getNowait", "join"] as const),
+  ...(["event", "event", "set", "clear"] as const),
+  ...(["condition", "condition", "notify", "notifyAll", "waitFor", "count"] as const),
+  ...(["barrier", "barrier", "barrier", "reset", "abort", "future", "resolve"] as const),
+];
+export type Use = (typeof USES)[number];
+
 export type Step =
   | { readonly do: "sleep" | "fail" | "reschedule"; readonly n: number }
-  /** Of the actor that `n` stands for; and then some ticks of sleep. */
+  /** Of the actor that `n` stands for, with some ticks of sleep before it and after it. */
   | { readonly do: "cancel"; readonly n: number }
   | { readonly do: "timeout"; readonly n: number; readonly body: Steps }
   | { readonly do: "group"; readonly children: readonly Steps[]; readonly body: Steps }
@@ -24,18 +39,29 @@ export type Step =
       readonly until: "ALL_COMPLETED" | "FIRST_COMPLETED" | "FIRST_EXCEPTION";
       readonly n: number;
     }
+  /** After `n` ticks, something is done to the one of its kind that `of` stands for. */
+  | { readonly do: "use"; readonly what: Use; readonly n: number; readonly of: number }
+  | {
+      readonly do: "hold";
+      readonly what: "lock" | "semaphore";
+      readonly n: number;
+      readonly of: number;
+      readonly body: Steps;
+    }
   | { readonly do: "shield" | "swallow" | "catch"; readonly body: Steps }
   | { readonly do: "finally"; readonly body: Steps; readonly cleanup: Steps };
 export type Steps = readonly Step[];
 export type Program = readonly Steps[];
 
-const TICKS = 96_000; // a second and a half
+const TICKS = 6_000_000; // almost a second and a half
 
-/** The program of `seed`: two or three actors. */
+/** The program of `seed`: two or three actors, of which every other program has three times as many. */
 export function makeProgram(seed: number): Program {
   const draw = drawer(seed);
-  const maker = new Maker((count) => draw(count));
-  return Array.from({ length: 2 + draw(2) }, () => maker.steps(4, true));
+  const shares = seed % 2 === 0;
+  const maker = new Maker((count) => draw(count), shares);
+  const actors = (2 + draw(2)) * (shares ? 3 : 1);
+  return Array.from({ length: actors }, () => maker.steps(4, true));
 }
 
 class Maker {
@@ -44,9 +70,13 @@ class Maker {
   #plain = 0;
   /** How many are around in which nothing fails. */
   #sound = 0;
+  /** How many locks are held around. One at a time: two would wait for one another soon. */
+  #held = 0;
+  readonly #shares: boolean;
 
-  constructor(draw: (count: number) => number) {
+  constructor(draw: (count: number) => number, shares: boolean) {
     this.#draw = draw;
+    this.#shares = shares;
   }
 
   /** One to three steps. A task begins with a sleep: it seldom ends before its first step then. */
@@ -56,11 +86,12 @@ class Maker {
   }
 
   #step(depth: number): Step {
+    if (this.#shares && this.#draw(3) > 0) return this.#share(depth);
     const name = depth <= 0 || this.#draw(20) < 9 ? this.#leaf() : this.#nest();
     const inner = depth - 1;
     switch (name) {
       case "cancel":
-        return { do: name, n: 7 + this.#draw(1000) };
+        return { do: name, n: 7 + this.#draw(TICKS / 100) };
       case "timeout":
         return { do: name, n: this.#ticks(), body: this.steps(inner) };
       case "group": {
@@ -94,12 +125,27 @@ class Maker {
     }
   }
 
+  #share(depth: number): Step {
+    const n = this.#ticks();
+    const of = this.#draw(2);
+    if (depth > 0 && this.#draw(4) === 0) {
+      const what = this.#held > 0 ? "semaphore" : this.#one(["lock", "semaphore"] as const);
+      this.#held++;
+      const body = this.steps(depth - 1);
+      this.#held--;
+      return { do: "hold", what, n, of, body };
+    }
+    const what = this.#one(USES);
+    const cleansUp = what === "condition" || what === "waitFor"; // it takes its lock again
+    return { do: "use", what: cleansUp && this.#plain > 0 ? "event" : what, n, of };
+  }
+
   #leaf(): "sleep" | "fail" | "cancel" | "reschedule" {
     const name = this.#one(["sleep", "sleep", "sleep", "fail", "cancel", "reschedule"] as const);
     return name === "fail" && this.#sound > 0 ? "sleep" : name;
   }
 
-  #nest(): Exclude<Step["do"], "sleep" | "fail" | "cancel" | "reschedule"> {
+  #nest(): Exclude<Step["do"], "sleep" | "fail" | "cancel" | "reschedule" | "use" | "hold"> {
     const plain = ["timeout", "timeout", "group", "gather"] as const;
     if (this.#plain > 0) return this.#one(plain);
     const others = ["timeout", "wait", "shield", "swallow", "catch", "finally"] as const;
@@ -115,6 +161,6 @@ class Maker {
   }
 
   #ticks(): number {
-    return 200 + this.#draw(TICKS);
+    return 1000 + this.#draw(this.#shares ? TICKS / 8 : TICKS);
   }
 }
