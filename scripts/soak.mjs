@@ -6,7 +6,7 @@
 //   npm run soak                          everything, about an hour on four processors
 //   npm run soak -- fuzz files            these parts
 //   npm run soak -- files queue net/      of the test files those with such names
-//   --programs 100000    fuzz, cpython: random programs, in processes of 2000
+//   --programs 100000    fuzz, cpython, trio: random programs, in processes of 2000
 //   --schedules 10000    schedules: for each mended bug, from each seed
 //   --seeds 500          conformance: orders for each operation
 //   --rounds 5           schedules, conformance: how often, from another seed each time
@@ -48,6 +48,7 @@ const numbers = {
 const parts = {
   fuzz: () => ofPrograms("fuzz", "packages/asyncio/test/fuzz/fuzz.test.ts"),
   cpython: () => ofPrograms("cpython", "packages/asyncio/test/fuzz/cpython/cpython.test.ts"),
+  trio: () => ofPrograms("trio", "packages/asyncio/test/fuzz/trio/trio.test.ts"),
   schedules: () =>
     findTestFiles(["testing/bugs-"]).flatMap((file) =>
       eachRound((seed) => ({

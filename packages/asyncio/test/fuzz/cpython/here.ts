@@ -1,12 +1,11 @@
-// A program of program.ts, run here in virtual time. The trace tells for each place in the program
-// what happened there, and when.
+// A program of program.ts, run here in virtual time.
 
 import * as asyncio from "../../../src/index.ts";
 import { VirtualLoop } from "../../../src/testing.ts";
 import { drawer, HoppingHost } from "../../hopping-host.ts";
+import type { Trace } from "../python.ts";
 import type { Program, Step, Steps, Use } from "./program.ts";
 
-export type Trace = Record<string, string[]>;
 const TICK = 2 ** -22;
 const END = 20_000_000.5;
 
@@ -106,7 +105,7 @@ class Shared {
 }
 
 class Actors {
-  readonly trace: Trace = {};
+  readonly trace: Record<string, string[]> = {};
   readonly #program: Program;
   readonly #loop: asyncio.EventLoop;
   readonly #shared: Shared[] = [];
