@@ -9,11 +9,11 @@
 // waits for all (S52): so what is in their bodies neither swallows nor cleans up. Nothing fails in
 // a group, for CPython 3.11 loses count of its own cancellations then.
 //
-// In every other program the actors share locks, queues, events and the like. Some ticks lie between
-// a use of one and what comes before and after it, since two things that happen at the same time
-// may differ. A queue gives an item to who is first in line; in CPython the next who asks may take it
-// before that one wakes up (S123). A result stands here if a cancellation comes with it (S37). And the
-// next condition to wake up there may be one that nobody has notified.
+// In every other program the actors share locks, queues, events and the like. Some ticks lie
+// between a use of one and what comes before and after it, since two things that happen at the same
+// time may differ. A queue gives an item to who is first in line; in CPython the next who asks may
+// take it before that one wakes up (S123). A result stands here if a cancellation comes with it
+// (S37). And the next condition to wake up there may be one that nobody has notified.
 
 import { drawer } from "../../hopping-host.ts";
 
@@ -55,7 +55,7 @@ export type Program = readonly Steps[];
 
 const TICKS = 6_000_000; // almost a second and a half
 
-/** The program of `seed`: two or three actors, of which every other program has three times as many. */
+/** The program of `seed`: two or three actors, and three times as many where they share. */
 export function makeProgram(seed: number): Program {
   const draw = drawer(seed);
   const shares = seed % 2 === 0;
