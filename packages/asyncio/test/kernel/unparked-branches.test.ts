@@ -35,6 +35,11 @@ async function wrapped<T>(depth: number, start: () => Promise<T>): Promise<T> {
   return depth === 0 ? await start() : await wrapped(depth - 1, start);
 }
 
+/** Some macrotasks, without a step of the loop. */
+async function hostTurns(): Promise<void> {
+  for (let left = 3; left > 0; left--) await new Promise(setImmediate);
+}
+
 /**
  * Cancels the region of `body` when that has begun: a short deadline may strike before, on a busy
  * machine.
@@ -347,6 +352,87 @@ describe("R13: a scope in which nobody is parked hears of the cancellation when 
     assert.ok(moved.cancelled || moved.value.every(({ status }) => status === "rejected"));
   });
 
+  onBothLoops("a nested timeout beside one in whose depths somebody is parked", async () => {
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const foreign = Promise.withResolvers<void>();
+    let isCut = false;
+    const deep = (depth: number): Promise<unknown> =>
+      depth === 0 ? sleep(forEver) : timeout(forEver, () => deep(depth - 1));
+    const running = scope.run(() =>
+      Promise.allSettled([
+        deep(3),
+        timeout(forEver, async () => {
+          await foreign.promise;
+          await sleep(ms).catch(() => {
+            isCut = true;
+          });
+        }),
+      ]),
+    );
+    await sleep(0);
+    scope.cancel();
+    await sleep(ms);
+    foreign.resolve();
+    await running;
+
+    assert.ok(isCut);
+  });
+
+  onBothLoops("two cancellations are one for a branch that comes back between them", async () => {
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const foreign = Promise.withResolvers<void>();
+    const saved = createTask(() => cleanup(forEver, () => sleep(2 * ms)));
+    const log: string[] = [];
+    const running = scope.run(() =>
+      Promise.allSettled([
+        sleep(forEver),
+        (async () => await saved)(), // <- stays parked
+        timeout(forEver, async () => {
+          await foreign.promise;
+          try {
+            await sleep(forEver); // <- hears of the first one
+          } finally {
+            log.push(await sleep(ms, "cleaned up"));
+          }
+        }),
+      ]),
+    );
+    await sleep(0);
+    scope.cancel();
+    foreign.resolve();
+    await null;
+    await null;
+    scope.cancel(); // <- nobody has got an error so far
+    await running;
+
+    assert.deepEqual(log, ["cleaned up"]);
+  });
+
+  onBothLoops("a branch that comes back leaves the cleanup of another one alone", async () => {
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const [foreign, other] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const log: string[] = [];
+    const running = scope.run(() =>
+      Promise.allSettled([
+        sleep(forEver).finally(async () => {
+          await other.promise;
+          log.push(await sleep(ms, "cleaned up"));
+        }),
+        timeout(forEver, () => foreign.promise), // <- ends without a wait: what follows would hear
+      ]),
+    );
+    await sleep(0);
+    scope.cancel();
+    await sleep(ms);
+    await hostTurns();
+    foreign.resolve();
+    await hostTurns();
+    other.resolve();
+    await running;
+
+    assert.deepEqual(log, ["cleaned up"]);
+  });
+
   onBothLoops("it hears once, and can clean up", async () => {
     const log: string[] = [];
     await cancelledSoon(() =>
@@ -471,6 +557,36 @@ describe("R13: a scope in which nobody is parked hears of the cancellation when 
       await running;
 
       assert.deepEqual(log, ["second cleaned up", "first cleaned up"]);
+    },
+  );
+
+  onBothLoops(
+    "a join that had a value is followed up, though a nested scope has missed the same cancellation",
+    async () => {
+      const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+      const [nested, after] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const log: string[] = [];
+      const saved = createTask(() => cleanup(forEver, () => sleep(ms)));
+      const running = scope.run(() =>
+        Promise.allSettled([
+          timeout(forEver, async () => {
+            await nested.promise;
+            await sleep(forEver).catch(() => log.push("nested")); // <- hears of what its scope has missed
+            after.resolve();
+          }),
+          (async () => {
+            await saved; // <- passes the cancellation on, and has a value all the same
+            nested.resolve();
+            await after.promise;
+            await sleep(ms).catch(() => log.push("after the join"));
+          })(),
+        ]),
+      );
+      await sleep(0);
+      scope.cancel();
+      await running;
+
+      assert.deepEqual(log, ["nested", "after the join"]);
     },
   );
 
