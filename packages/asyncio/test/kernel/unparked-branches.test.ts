@@ -16,6 +16,7 @@ import {
   Semaphore,
   sleep,
   taskGroup,
+  throwIfCancelled,
   timeout,
 } from "../../src/index.ts";
 import { park, type Wait } from "../../src/lowlevel.ts";
@@ -179,25 +180,77 @@ describe("R6: a cancellation that comes after a completed wait ends the next one
     assert.ok(isCut);
   });
 
-  onBothLoops("the parked branch is cancelled once, and can clean up", async () => {
-    const queue = new Queue<number>();
-    const scope = new CancelScope();
+  for (const isFirst of [true, false])
+    onBothLoops(
+      `the branch parked ${isFirst ? "before" : "behind"} a getter is cancelled once, and can clean up`,
+      async () => {
+        const queue = new Queue<number>();
+        const scope = new CancelScope();
+        const log: string[] = [];
+        const branches = [() => sleep(forEver), () => queue.get()]; // <- nothing follows the getter
+        if (!isFirst) branches.reverse();
+        const running = scope.run(async () => {
+          try {
+            await Promise.all(branches.map((begin) => begin()));
+          } finally {
+            log.push(await sleep(0, "first"));
+            log.push(await sleep(0.001, "second"));
+          }
+        });
+        await sleep(0.001);
+
+        queue.putNowait(1);
+        scope.cancel();
+        await running;
+
+        assert.deepEqual(log, ["first", "second"]);
+      },
+    );
+
+  const parked: Record<string, () => Promise<void>> = {
+    "in the scope": () => sleep(forEver),
+    "in a nested one": () => timeout(forEver, () => sleep(forEver)),
+    "in a shield, which does not hear": () => cleanup(forEver, () => sleep(0.005)),
+  };
+  for (const [name, park] of Object.entries(parked))
+    onBothLoops(
+      `a branch whose first operation it is, while another one waits ${name}`,
+      async () => {
+        const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+        let isCut = false;
+        const branch = async (): Promise<void> => {
+          scope.cancel();
+          await sleep(0.001).catch(() => {
+            isCut = true;
+          });
+        };
+        await scope.run(() => Promise.allSettled([park(), branch()]));
+
+        assert.ok(isCut);
+      },
+    );
+
+  onBothLoops("a branch that takes it without waiting leaves it to the others", async () => {
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const foreign = Promise.withResolvers<void>();
+    const hasBranches = new Event();
     const log: string[] = [];
     const running = scope.run(async () => {
-      try {
-        await Promise.all([queue.get(), sleep(forEver)]); // <- nothing follows the getter
-      } finally {
-        log.push(await sleep(0, "first"));
-        log.push(await sleep(0.001, "second"));
-      }
+      await Promise.all([sleep(0.001), sleep(0.001)]); // <- so the scope has branches
+      hasBranches.set();
+      await Promise.allSettled([
+        foreign.promise.then(throwIfCancelled).catch(() => log.push("thrown")),
+        foreign.promise.then(() => sleep(0.001)).catch(() => log.push("cut")),
+      ]);
     });
+    await hasBranches.wait();
     await sleep(0.001);
 
-    queue.putNowait(1);
     scope.cancel();
+    foreign.resolve();
     await running;
 
-    assert.deepEqual(log, ["first", "second"]);
+    assert.deepEqual(log.sort(), ["cut", "thrown"]);
   });
 
   onBothLoops("the error of another branch does not take its place", async () => {
@@ -369,7 +422,7 @@ describe("R13: a scope in which nobody is parked hears of the cancellation when 
         }),
       ]),
     );
-    await sleep(0);
+    await sleep(ms);
     scope.cancel();
     await sleep(ms);
     foreign.resolve();
@@ -381,7 +434,8 @@ describe("R13: a scope in which nobody is parked hears of the cancellation when 
   onBothLoops("two cancellations are one for a branch that comes back between them", async () => {
     const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
     const foreign = Promise.withResolvers<void>();
-    const saved = createTask(() => cleanup(forEver, () => sleep(2 * ms)));
+    const release = new Event();
+    const saved = createTask(() => cleanup(forEver, () => release.wait()));
     const log: string[] = [];
     const running = scope.run(() =>
       Promise.allSettled([
@@ -397,12 +451,13 @@ describe("R13: a scope in which nobody is parked hears of the cancellation when 
         }),
       ]),
     );
-    await sleep(0);
+    await sleep(ms);
     scope.cancel();
     foreign.resolve();
     await null;
     await null;
     scope.cancel(); // <- nobody has got an error so far
+    release.set();
     await running;
 
     assert.deepEqual(log, ["cleaned up"]);
@@ -421,7 +476,7 @@ describe("R13: a scope in which nobody is parked hears of the cancellation when 
         timeout(forEver, () => foreign.promise), // <- ends without a wait: what follows would hear
       ]),
     );
-    await sleep(0);
+    await sleep(ms);
     scope.cancel();
     await sleep(ms);
     await hostTurns();
@@ -556,7 +611,7 @@ describe("R13: a scope in which nobody is parked hears of the cancellation when 
       scope.cancel();
       await running;
 
-      assert.deepEqual(log, ["second cleaned up", "first cleaned up"]);
+      assert.deepEqual(log.sort(), ["first cleaned up", "second cleaned up"]);
     },
   );
 
@@ -566,7 +621,8 @@ describe("R13: a scope in which nobody is parked hears of the cancellation when 
       const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
       const [nested, after] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       const log: string[] = [];
-      const saved = createTask(() => cleanup(forEver, () => sleep(ms)));
+      const release = new Event();
+      const saved = createTask(() => cleanup(forEver, () => release.wait()));
       const running = scope.run(() =>
         Promise.allSettled([
           timeout(forEver, async () => {
@@ -582,8 +638,9 @@ describe("R13: a scope in which nobody is parked hears of the cancellation when 
           })(),
         ]),
       );
-      await sleep(0);
+      await sleep(ms);
       scope.cancel();
+      release.set();
       await running;
 
       assert.deepEqual(log, ["nested", "after the join"]);
