@@ -96,6 +96,29 @@ onBothLoops("that of a scope further out does not take its place", async () => {
   assert.deepEqual(log, []);
 });
 
+onBothLoops("it is heard behind the scope that has missed it, whatever began before", async () => {
+  const scope = new CancelScope(noGrace);
+  const foreign = Promise.withResolvers<void>();
+  const log: string[] = [];
+  const running = scope.run(() =>
+    Promise.allSettled([
+      sleep(forEver).finally(async () => {
+        log.push(await sleep(ms, "cleaned up"));
+        foreign.resolve();
+      }),
+      (async () => {
+        await timeout(forEver, () => foreign.promise); // <- ends without a wait
+        await sleep(ms).catch(() => log.push("cut"));
+      })(),
+    ]),
+  );
+  await sleep(ms);
+  scope.cancel();
+  await running;
+
+  assert.deepEqual(log, ["cleaned up", "cut"]);
+});
+
 onBothLoops("it is heard after a join with a value, whatever began before", async () => {
   const scope = new CancelScope(noGrace);
   const foreign = Promise.withResolvers<void>();

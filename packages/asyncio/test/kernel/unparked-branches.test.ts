@@ -129,6 +129,24 @@ describe("R6: a cancellation that comes after a completed wait ends the next one
     assert.deepEqual(cut, [1, 2]);
   });
 
+  onBothLoops("the completed wait is the only one, and a foreign await follows it", async () => {
+    const queue = new Queue<number>();
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const log: unknown[] = [];
+    const running = scope.run(async () => {
+      log.push(await queue.get());
+      await hostTurns();
+      await sleep(0.001).catch(() => log.push("cut"));
+    });
+    await sleep(0.001);
+
+    queue.putNowait(1);
+    scope.cancel();
+    await running;
+
+    assert.deepEqual(log, [1, "cut"]);
+  });
+
   onBothLoops("the completed wait is in a nested scope, the parked one is around it", async () => {
     const queue = new Queue<number>();
     const scope = new CancelScope();
@@ -229,6 +247,25 @@ describe("R6: a cancellation that comes after a completed wait ends the next one
         assert.ok(isCut);
       },
     );
+
+  onBothLoops("two branches in nested scopes, when nobody is parked", async () => {
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const foreign = Promise.withResolvers<void>();
+    const cut: number[] = [];
+    const branch = (name: number): Promise<void> =>
+      timeout(forEver, async () => {
+        await foreign.promise;
+        await sleep(0.001).catch(() => cut.push(name));
+      });
+    const running = scope.run(() => Promise.allSettled([branch(1), branch(2)]));
+    await sleep(0.001);
+
+    scope.cancel();
+    foreign.resolve();
+    await running;
+
+    assert.deepEqual(cut, [1, 2]);
+  });
 
   onBothLoops("a branch that takes it without waiting leaves it to the others", async () => {
     const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
