@@ -37,8 +37,7 @@ function deliverNow(cancellation: Cancellation): void {
   const { scope } = cancellation;
   const { first } = scope;
   const { undelivered, watchers, hasBranches } = scope.ownCancelState();
-  const isAlone = first === scope.last && scope.nested === undefined && !hasBranches;
-  if (first?.isComplete === false && isAlone && watchers === undefined) {
+  if (first?.isComplete === false && !hasBranches && watchers === undefined) {
     scope.mayBeDue = true; // the common case, without lists (bench: cancel)
     makeFresh(cancellation);
     first.cancel(cancellation);
@@ -97,7 +96,7 @@ export function markHeard(branch: Scope, by: object | undefined): void {
 
 /** A join passed `cancellation` on and has a value all the same: the next operation gets it. */
 export function owe(scope: Scope, cancellation: Cancellation): void {
-  if (scope === cancellation.scope || scope.closed) cancellation.scope.makeDue(cancellation);
+  if (scope === cancellation.scope) scope.makeDue(cancellation);
   else if (cancellation.scope.cancelling() > 0) {
     scope.ownCancelState().missed ??= cancellation;
     reach(scope);
@@ -133,10 +132,9 @@ export function findDue(branch: Scope): Cancellation | undefined {
   deadlines.check(branch);
   let found: Cancellation | undefined;
   for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.parent) {
-    const { due, insists, missed } = scope.cancelState;
+    const { due, missed } = scope.cancelState;
     if (scope.closed) found = scope.cutOff();
-    else if (found?.scope !== scope || insists)
-      found = due ?? freshIn(scope) ?? (scope.shield ? undefined : inForce(missed)) ?? found;
+    else if (found?.scope !== scope) found = due ?? freshIn(scope) ?? missed ?? found;
     if (scope.shield) break;
   }
   branch.mayBeDue = found !== undefined;

@@ -223,9 +223,9 @@ export class EventLoop {
   exhaustBudget(): void {
     this.#spent = BUDGET;
   }
-  /** @internal Lets the turn end. On an exact host one begins with each step. */
+  /** @internal Lets the turn end, also where no step is ready. */
   ensureDrain(): void {
-    if (!this.#drainDue && !this.isExact) this.#scheduleDrain();
+    if (!this.#drainDue) this.#scheduleDrain();
   }
   /** @internal With a `when` of Infinity it only keeps the process alive, until it is cancelled. */
   addTimer(when: number, target: TimerTarget): Timer {

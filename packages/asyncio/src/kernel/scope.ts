@@ -103,6 +103,7 @@ export class Scope implements Ends<Wait> {
     const state = this.ownCancelState();
     if (--state.count === 0) {
       state.due = state.first = state.fresh = undefined;
+      for (const below of reach(this)) markHeard(below, this);
       state.insists = false;
       this.loop.cancelTimer(state.graceTimer);
       state.graceTimer = undefined;

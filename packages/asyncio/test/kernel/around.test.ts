@@ -332,6 +332,32 @@ describe("what is not overtaken", () => {
     assert.deepEqual(log, ["CancelledError"]);
   });
 
+  for (const order of ["from the outside in", "from the inside out"])
+    onBothLoops(`the latest of two scopes around, cancelled ${order}`, async () => {
+      const [outer, middle] = [new CancelScope(), new CancelScope()];
+      const scopes = order === "from the outside in" ? [outer, middle] : [middle, outer];
+      const log: unknown[] = [];
+      const result = await outer.run(async () => {
+        await middle.run(async () => {
+          const inner = timeout(forEver, async (deadline) => {
+            for (const scope of scopes) {
+              scope.cancel(scope === outer ? "outer" : "middle");
+              await sleep(forEver).catch(() => {});
+            }
+            expire(deadline);
+            await sleep(forEver);
+          });
+          await inner.catch((error) => {
+            log.push(error.reason);
+            throw error;
+          });
+        });
+        log.push("went on");
+      });
+
+      assert.deepEqual([result, log], [undefined, [scopes[1] === outer ? "outer" : "middle"]]);
+    });
+
   onBothLoops("the time of a shield", async () => {
     let isCleaned = false;
     const task = createTask(async () => {

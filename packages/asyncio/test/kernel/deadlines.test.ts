@@ -185,35 +185,55 @@ describe("R8: on the real loop, the first operation begun after a deadline notic
       assert.deepEqual([outer.cancelCalled, isPast], [true, false]);
     }));
 
-  test("that of an owner who comes late, by a child of a child", () =>
+  test("one that is set just before the task is made, by its first operation", () =>
     run(async () => {
       let isPast = false;
-      const started = new Event();
-      const owned = new Event();
-      const task = createTask(() =>
-        timeout(60, () =>
-          taskGroup(async (group) => {
-            group.createTask(async () => {
-              await sleep(0);
-              started.set();
-              await owned.wait();
-              burn(0.002);
-              await new Lock().acquire();
-              isPast = true;
-            });
-          }),
-        ),
+      const scope = new CancelScope();
+      await scope.run(() =>
+        taskGroup(async (group) => {
+          scope.deadline = getRunningLoop().time() + 0.001;
+          group.createTask(async () => {
+            burn(0.002);
+            await new Lock().acquire();
+            isPast = true;
+          });
+        }),
       );
-      await started.wait();
 
-      const moved = await moveOnAfter(0.001, () => {
-        const both = gather([task]);
-        owned.set();
-        return both;
-      });
-
-      assert.deepEqual([moved.cancelled, isPast], [true, false]);
+      assert.deepEqual([scope.cancelCalled, isPast], [true, false]);
     }));
+
+  const nested: Record<string, (child: () => Promise<void>) => Promise<unknown>> = {
+    "a timeout": (child) =>
+      timeout(60, () => taskGroup(async (group) => void group.createTask(child))),
+    "a gather": (child) => gather(child),
+  };
+  for (const [name, inside] of Object.entries(nested))
+    test(`that of an owner who comes late, by a child of a child in ${name}`, () =>
+      run(async () => {
+        let isPast = false;
+        const started = new Event();
+        const owned = new Event();
+        const task = createTask(() =>
+          inside(async () => {
+            await sleep(0);
+            started.set();
+            await owned.wait();
+            burn(0.03);
+            await new Lock().acquire();
+            isPast = true;
+          }),
+        );
+        await started.wait();
+
+        const moved = await moveOnAfter(0.02, () => {
+          const both = gather([task]);
+          owned.set();
+          return both;
+        });
+
+        assert.deepEqual([moved.cancelled, isPast], [true, false]);
+      }));
 
   const lateOwners: Record<string, (child: () => Promise<void>, then: () => void) => unknown> = {
     "a group": (child, then) =>

@@ -1,7 +1,7 @@
 // R15: past the grace period each operation rejects. Code that swallows all of that is reported.
 
 import assert from "node:assert/strict";
-import { CancelScope, createTask, type EventLoop, sleep, wait } from "../../src/index.ts";
+import { CancelScope, createTask, Event, type EventLoop, sleep, wait } from "../../src/index.ts";
 import { onBothLoops } from "../both-loops.ts";
 
 async function swallow(count: number): Promise<void> {
@@ -41,4 +41,22 @@ onBothLoops("a scope in a task gets one more in each wait, until its body ends",
     String(messages),
     /^cancel scope in task ".*" has swallowed 10000 .* in each wait\./,
   );
+});
+
+onBothLoops("a branch that outlives its scope is left suspended without a word", async (loop) => {
+  const messages = messagesOf(loop);
+  const hasSwallowed = new Event();
+  let caught = 0;
+  const branch = async (): Promise<void> => {
+    for (;;)
+      await sleep(3600).catch(() => {
+        if (++caught === 10_001) hasSwallowed.set(); // <- the first was cut off, and then it is counted
+      });
+  };
+  await new CancelScope().run(async () => void branch());
+  await hasSwallowed.wait();
+  for (let turns = 20; turns > 0; turns--) await new Promise(setImmediate);
+
+  assert.equal(caught, 10_001);
+  assert.ok(!messages.some((message) => message.includes("swallowed")));
 });

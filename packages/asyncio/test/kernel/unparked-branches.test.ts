@@ -16,6 +16,7 @@ import {
   Semaphore,
   sleep,
   taskGroup,
+  throwIfCancelled,
   timeout,
 } from "../../src/index.ts";
 import { park, type Wait } from "../../src/lowlevel.ts";
@@ -33,6 +34,11 @@ async function besideParked(scope: CancelScope, branch: () => Promise<unknown>):
 /** Awaits `start()` under `depth` async functions more. */
 async function wrapped<T>(depth: number, start: () => Promise<T>): Promise<T> {
   return depth === 0 ? await start() : await wrapped(depth - 1, start);
+}
+
+/** Some macrotasks, without a step of the loop. */
+async function hostTurns(): Promise<void> {
+  for (let left = 3; left > 0; left--) await new Promise(setImmediate);
 }
 
 /**
@@ -123,6 +129,24 @@ describe("R6: a cancellation that comes after a completed wait ends the next one
     assert.deepEqual(cut, [1, 2]);
   });
 
+  onBothLoops("the completed wait is the only one, and a foreign await follows it", async () => {
+    const queue = new Queue<number>();
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const log: unknown[] = [];
+    const running = scope.run(async () => {
+      log.push(await queue.get());
+      await hostTurns();
+      await sleep(0.001).catch(() => log.push("cut"));
+    });
+    await sleep(0.001);
+
+    queue.putNowait(1);
+    scope.cancel();
+    await running;
+
+    assert.deepEqual(log, [1, "cut"]);
+  });
+
   onBothLoops("the completed wait is in a nested scope, the parked one is around it", async () => {
     const queue = new Queue<number>();
     const scope = new CancelScope();
@@ -174,25 +198,96 @@ describe("R6: a cancellation that comes after a completed wait ends the next one
     assert.ok(isCut);
   });
 
-  onBothLoops("the parked branch is cancelled once, and can clean up", async () => {
-    const queue = new Queue<number>();
-    const scope = new CancelScope();
-    const log: string[] = [];
-    const running = scope.run(async () => {
-      try {
-        await Promise.all([queue.get(), sleep(forEver)]); // <- nothing follows the getter
-      } finally {
-        log.push(await sleep(0, "first"));
-        log.push(await sleep(0.001, "second"));
-      }
-    });
+  for (const isFirst of [true, false])
+    onBothLoops(
+      `the branch parked ${isFirst ? "before" : "behind"} a getter is cancelled once, and can clean up`,
+      async () => {
+        const queue = new Queue<number>();
+        const scope = new CancelScope();
+        const log: string[] = [];
+        const branches = [() => sleep(forEver), () => queue.get()]; // <- nothing follows the getter
+        if (!isFirst) branches.reverse();
+        const running = scope.run(async () => {
+          try {
+            await Promise.all(branches.map((begin) => begin()));
+          } finally {
+            log.push(await sleep(0, "first"));
+            log.push(await sleep(0.001, "second"));
+          }
+        });
+        await sleep(0.001);
+
+        queue.putNowait(1);
+        scope.cancel();
+        await running;
+
+        assert.deepEqual(log, ["first", "second"]);
+      },
+    );
+
+  const parked: Record<string, () => Promise<void>> = {
+    "in the scope": () => sleep(forEver),
+    "in a nested one": () => timeout(forEver, () => sleep(forEver)),
+    "in a shield, which does not hear": () => cleanup(forEver, () => sleep(0.005)),
+  };
+  for (const [name, park] of Object.entries(parked))
+    onBothLoops(
+      `a branch whose first operation it is, while another one waits ${name}`,
+      async () => {
+        const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+        let isCut = false;
+        const branch = async (): Promise<void> => {
+          scope.cancel();
+          await sleep(0.001).catch(() => {
+            isCut = true;
+          });
+        };
+        await scope.run(() => Promise.allSettled([park(), branch()]));
+
+        assert.ok(isCut);
+      },
+    );
+
+  onBothLoops("two branches in nested scopes, when nobody is parked", async () => {
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const foreign = Promise.withResolvers<void>();
+    const cut: number[] = [];
+    const branch = (name: number): Promise<void> =>
+      timeout(forEver, async () => {
+        await foreign.promise;
+        await sleep(0.001).catch(() => cut.push(name));
+      });
+    const running = scope.run(() => Promise.allSettled([branch(1), branch(2)]));
     await sleep(0.001);
 
-    queue.putNowait(1);
     scope.cancel();
+    foreign.resolve();
     await running;
 
-    assert.deepEqual(log, ["first", "second"]);
+    assert.deepEqual(cut, [1, 2]);
+  });
+
+  onBothLoops("a branch that takes it without waiting leaves it to the others", async () => {
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const foreign = Promise.withResolvers<void>();
+    const hasBranches = new Event();
+    const log: string[] = [];
+    const running = scope.run(async () => {
+      await Promise.all([sleep(0.001), sleep(0.001)]); // <- so the scope has branches
+      hasBranches.set();
+      await Promise.allSettled([
+        foreign.promise.then(throwIfCancelled).catch(() => log.push("thrown")),
+        foreign.promise.then(() => sleep(0.001)).catch(() => log.push("cut")),
+      ]);
+    });
+    await hasBranches.wait();
+    await sleep(0.001);
+
+    scope.cancel();
+    foreign.resolve();
+    await running;
+
+    assert.deepEqual(log.sort(), ["cut", "thrown"]);
   });
 
   onBothLoops("the error of another branch does not take its place", async () => {
@@ -347,6 +442,89 @@ describe("R13: a scope in which nobody is parked hears of the cancellation when 
     assert.ok(moved.cancelled || moved.value.every(({ status }) => status === "rejected"));
   });
 
+  onBothLoops("a nested timeout beside one in whose depths somebody is parked", async () => {
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const foreign = Promise.withResolvers<void>();
+    let isCut = false;
+    const deep = (depth: number): Promise<unknown> =>
+      depth === 0 ? sleep(forEver) : timeout(forEver, () => deep(depth - 1));
+    const running = scope.run(() =>
+      Promise.allSettled([
+        deep(3),
+        timeout(forEver, async () => {
+          await foreign.promise;
+          await sleep(ms).catch(() => {
+            isCut = true;
+          });
+        }),
+      ]),
+    );
+    await sleep(ms);
+    scope.cancel();
+    await sleep(ms);
+    foreign.resolve();
+    await running;
+
+    assert.ok(isCut);
+  });
+
+  onBothLoops("two cancellations are one for a branch that comes back between them", async () => {
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const foreign = Promise.withResolvers<void>();
+    const release = new Event();
+    const saved = createTask(() => cleanup(forEver, () => release.wait()));
+    const log: string[] = [];
+    const running = scope.run(() =>
+      Promise.allSettled([
+        sleep(forEver),
+        (async () => await saved)(), // <- stays parked
+        timeout(forEver, async () => {
+          await foreign.promise;
+          try {
+            await sleep(forEver); // <- hears of the first one
+          } finally {
+            log.push(await sleep(ms, "cleaned up"));
+          }
+        }),
+      ]),
+    );
+    await sleep(ms);
+    scope.cancel();
+    foreign.resolve();
+    await null;
+    await null;
+    scope.cancel(); // <- nobody has got an error so far
+    release.set();
+    await running;
+
+    assert.deepEqual(log, ["cleaned up"]);
+  });
+
+  onBothLoops("a branch that comes back leaves the cleanup of another one alone", async () => {
+    const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+    const [foreign, other] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const log: string[] = [];
+    const running = scope.run(() =>
+      Promise.allSettled([
+        sleep(forEver).finally(async () => {
+          await other.promise;
+          log.push(await sleep(ms, "cleaned up"));
+        }),
+        timeout(forEver, () => foreign.promise), // <- ends without a wait: what follows would hear
+      ]),
+    );
+    await sleep(ms);
+    scope.cancel();
+    await sleep(ms);
+    await hostTurns();
+    foreign.resolve();
+    await hostTurns();
+    other.resolve();
+    await running;
+
+    assert.deepEqual(log, ["cleaned up"]);
+  });
+
   onBothLoops("it hears once, and can clean up", async () => {
     const log: string[] = [];
     await cancelledSoon(() =>
@@ -470,7 +648,39 @@ describe("R13: a scope in which nobody is parked hears of the cancellation when 
       scope.cancel();
       await running;
 
-      assert.deepEqual(log, ["second cleaned up", "first cleaned up"]);
+      assert.deepEqual(log.sort(), ["first cleaned up", "second cleaned up"]);
+    },
+  );
+
+  onBothLoops(
+    "a join that had a value is followed up, though a nested scope has missed the same cancellation",
+    async () => {
+      const scope = new CancelScope({ cancelGrace: Number.POSITIVE_INFINITY });
+      const [nested, after] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const log: string[] = [];
+      const release = new Event();
+      const saved = createTask(() => cleanup(forEver, () => release.wait()));
+      const running = scope.run(() =>
+        Promise.allSettled([
+          timeout(forEver, async () => {
+            await nested.promise;
+            await sleep(forEver).catch(() => log.push("nested")); // <- hears of what its scope has missed
+            after.resolve();
+          }),
+          (async () => {
+            await saved; // <- passes the cancellation on, and has a value all the same
+            nested.resolve();
+            await after.promise;
+            await sleep(ms).catch(() => log.push("after the join"));
+          })(),
+        ]),
+      );
+      await sleep(ms);
+      scope.cancel();
+      release.set();
+      await running;
+
+      assert.deepEqual(log, ["nested", "after the join"]);
     },
   );
 
