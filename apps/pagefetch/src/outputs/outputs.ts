@@ -14,7 +14,7 @@ import {
   WorkerLostError,
 } from "asyncio-ts/executors";
 import { PageError } from "../contract/errors.ts";
-import { type Extracted, type ExtractRules, refused } from "./rules.ts";
+import type { Extracted, ExtractRules } from "./rules.ts";
 import type { Link } from "./work.ts";
 
 export interface OutputOptions {
@@ -103,7 +103,6 @@ function asPageError(error: unknown, seconds: number, megabytes: number): unknow
       limit: { name: "outputs.memoryMb", value: megabytes },
     });
   }
-  if (error instanceof SyntaxError) return refused(error.message);
   // A tree that is too deep for the libraries.
   if (error instanceof RangeError) {
     return new PageError("unsupported_content", "the page is nested too deeply to be parsed", {
