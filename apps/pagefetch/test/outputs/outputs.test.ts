@@ -204,6 +204,41 @@ describe("in virtual time", () => {
       assert.deepEqual(await asyncio.gather(waiting), ["a", "b"]);
     });
   });
+
+  test("owners take turns, however many pages one of them has", async () => {
+    await runTest(async () => {
+      const executor = new InlineExecutor();
+      await using outputs = createOutputs({ maxWorkers: 1 }, executor);
+      executor.submit(sleep, 60, undefined);
+      const order: string[] = [];
+      const pages = ["a1", "a2", "a3", "b1"].map((html) =>
+        asyncio.createTask(async () => {
+          order.push(await outputs.text(html, html.slice(0, 1)));
+        }),
+      );
+      await asyncio.gather(pages);
+      assert.deepEqual(order, ["a1", "a2", "b1", "a3"]);
+    });
+  });
+
+  test("one owner may not have all places, and a cancelled page gives its place back", async () => {
+    await runTest(async () => {
+      const executor = new InlineExecutor();
+      await using outputs = createOutputs({ maxWorkers: 1, maxQueue: 17 }, executor);
+      executor.submit(sleep, 60, undefined);
+      const pages = Array.from({ length: 16 }, () =>
+        asyncio.createTask(() => outputs.text("a", "a")),
+      );
+      await asyncio.sleep(0);
+      await assert.rejects(outputs.text("a", "a"), { code: "overloaded" });
+      pages[5]?.cancel();
+      await assert.rejects(pages[5] as Promise<unknown>, asyncio.CancelledError);
+      pages[5] = asyncio.createTask(() => outputs.text("a", "a"));
+      await asyncio.sleep(0);
+      assert.equal(await outputs.text("b", "b"), "b");
+      assert.equal((await asyncio.gather(pages)).length, 16);
+    });
+  });
 });
 
 test("bad options are refused by name", () => {
