@@ -174,8 +174,8 @@ function siblingsIn(scope: Scope): Set<Signals> {
  * It is closed when a loop over it is left with `break`, by `using`, by `close`, and when its scope
  * ends or is cancelled. Then the signals do again what they did before.
  *
- * @throws TypeError for a name that no process can listen to, and in a worker of Node or Bun, where no
- * signal comes.
+ * @throws TypeError for a name that no process can listen to, and in a worker of Node or Bun, where
+ * no signal comes.
  *
  * @example
  * using received = asyncio.signals(["SIGHUP"]);
