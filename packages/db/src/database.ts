@@ -27,7 +27,7 @@ import { SessionHandle } from "./session-handle.ts";
 import { compile, type Sql, sql, titleOf } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
 import { checkTransaction, type Transaction, type TransactionOptions } from "./transaction.ts";
-import { controlOf } from "./transaction-control.ts";
+import { controlOf, textsOf } from "./transaction-control.ts";
 import { begin, commit, rollBack, runTransaction } from "./transaction-run.ts";
 
 /** What all databases take. */
@@ -119,7 +119,8 @@ export class Database extends Queries implements AsyncDisposable {
   }
 
   protected send(request: Request, title: string): Promise<readonly Answer[]> {
-    if (request.kind === "query") refuseControl(request.statement.text, DATABASE_CURE);
+    if (request.kind === "query") this.refuseForOne(request.statement.text, DATABASE_CURE);
+    else for (const text of textsOf(request)) this.#refuseAttach(text);
     return this.#connections.send(request, { title }, this.#driver.reads?.(request));
   }
 
@@ -293,6 +294,21 @@ export class Database extends Queries implements AsyncDisposable {
     return this.close();
   }
 
+  /**
+   * @internal Throws for a statement that takes effect on its own connection alone: one that begins or
+   * ends a transaction by hand, or attaches a file. The next query may have another connection.
+   */
+  refuseForOne(text: string, cure: string): void {
+    if (controlOf(text) !== undefined)
+      throw refusalForOne(text, "begin or end a transaction", cure);
+    this.#refuseAttach(text);
+  }
+
+  #refuseAttach(text: string): void {
+    if (this.#driver.attaches?.(text) === true)
+      throw refusalForOne(text, "attach a file", ATTACH_CURE);
+  }
+
   /** @internal Lends a connection to foreign code, which gives it back by itself. */
   async borrow(): Promise<Borrowed> {
     return new Borrowed(await this.#connections.borrow(), giveBack, this.prepares);
@@ -335,17 +351,13 @@ export class Database extends Queries implements AsyncDisposable {
 }
 
 const DATABASE_CURE = "Use `db.transaction`, or `db.session` for one connection";
+const ATTACH_CURE =
+  "Use `db.session`, whose queries have one connection, or open the database with `max: 1`";
 
-/**
- * @internal Throws for a statement that begins or ends a transaction by hand, where the next one may
- * have another connection.
- */
-export function refuseControl(text: string, cure: string): void {
-  const control = controlOf(text);
-  if (control === undefined) return;
+function refusalForOne(text: string, what: string, cure: string): InvalidStateError {
   const title = JSON.stringify(titleOf(text));
-  throw new InvalidStateError(
-    `query ${title} cannot begin or end a transaction: the next query may have another connection. ${cure}`,
+  return new InvalidStateError(
+    `query ${title} cannot ${what}: the next query may have another connection. ${cure}`,
   );
 }
 

@@ -148,6 +148,11 @@ export interface Driver {
    * Undefined where all connections are equal.
    */
   readonly reads?: ((request: Request) => boolean) | undefined;
+  /**
+   * Whether a statement attaches a file to its connection, which the others do not have then.
+   * Undefined where there is no such thing, or no other connection.
+   */
+  readonly attaches?: ((text: string) => boolean) | undefined;
   /** The words of this engine. */
   readonly dialect: Dialect;
 }

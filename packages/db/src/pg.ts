@@ -8,7 +8,7 @@
 import { EventEmitter } from "node:events";
 import pg from "pg";
 import type { Borrowed } from "./borrowed.ts";
-import { Database, refuseControl } from "./database.ts";
+import { Database } from "./database.ts";
 import type { Answer, Parsers, Request } from "./driver.ts";
 import { DatabaseError } from "./errors.ts";
 import { argumentError, checkText } from "./options.ts";
@@ -104,7 +104,8 @@ export class PgPool extends EventEmitter implements PgQueryable {
   ): Promise<PgQueryResult> {
     refuseCallback("`pool.query`", [values, ...rest]);
     const text = typeof query === "string" ? query : query?.text;
-    if (typeof text === "string") refuseControl(text, "Use a client of `pool.connect()`");
+    if (typeof text === "string")
+      this.#database.refuseForOne(text, "Use a client of `pool.connect()`");
     const client = await this.connect();
     try {
       return await client.query(query, values);

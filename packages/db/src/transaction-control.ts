@@ -10,37 +10,78 @@ import { wordsOf } from "./postgres/session-changes.ts";
 /** What a statement does to the transaction. */
 export type Control = "begin" | "commit" | "commit and chain" | "rollback" | "rollback to";
 
-const BLANK = String.raw`(?:\s|--[^\n\r]*(?![^\n\r])|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)`;
-const WORK = `(?:${BLANK}+(?:work|transaction))?`;
-const NO_CHAIN = `(?:${BLANK}+and${BLANK}+no${BLANK}+chain)?`;
-const CHAIN = `${BLANK}+and${BLANK}+chain`;
-const START = new RegExp(`^${BLANK}*(begin|start|commit|end|rollback|abort)\\b`, "i");
-
-/** Comments included: the patterns take up to the square of the length. */
-const LONGEST = 1000;
-const only = (statement: string): RegExp =>
-  new RegExp(`^${BLANK}*(?:${statement});?${BLANK}*$`, "i");
-/** The rest: modes of a transaction and names have no semicolon. */
-const REST = "\\b[^;]*";
+/** What stands in front is passed over first: most statements are none, and are left at this word. */
+const FIRST = /(?:begin|start|commit|end|rollback|abort)\b/iy;
+/** By a statement without comments, with one space where there was room. */
 const CONTROLS: readonly (readonly [Control, RegExp])[] = [
-  ["begin", only(`(?:begin|start${BLANK}+transaction)${REST}`)],
-  ["commit", only(`(?:commit|end)${WORK}${NO_CHAIN}${BLANK}*`)],
-  ["commit and chain", only(`(?:commit|end)${WORK}${CHAIN}${BLANK}*`)],
-  ["rollback", only(`(?:rollback|abort)${WORK}${NO_CHAIN}${BLANK}*`)],
-  ["rollback to", only(`rollback${WORK}${BLANK}+to${REST}`)],
+  ["begin", /^(?:begin|start transaction)\b/i],
+  ["commit", /^(?:commit|end)(?: (?:work|transaction))?(?: and no chain)?$/i],
+  ["commit and chain", /^(?:commit|end)(?: (?:work|transaction))? and chain$/i],
+  ["rollback", /^(?:rollback|abort)(?: (?:work|transaction))?(?: and no chain)?$/i],
+  ["rollback to", /^rollback(?: (?:work|transaction))? to\b/i],
 ];
 
-/** What a statement does to the transaction; undefined for all others, and for several in one text. */
+/**
+ * What a statement does to the transaction; undefined for all others, and for several in one text.
+ * Takes as long as the comments in front of a statement, and for one of these as long as its text.
+ */
 export function controlOf(text: string): Control | undefined {
-  if (text.length > LONGEST || !START.test(text)) return undefined;
-  return CONTROLS.find(([, pattern]) => pattern.test(text))?.[0];
+  const start = skipBlank(text, 0);
+  FIRST.lastIndex = start;
+  if (start === NO_END || !FIRST.test(text)) return undefined;
+  const statement = onlyStatement(text, start);
+  if (statement === undefined) return undefined;
+  return CONTROLS.find(([, pattern]) => pattern.test(statement))?.[0];
 }
 
-const ROLLBACK_AND_CHAIN = new RegExp(`\\b(?:rollback|abort)${WORK}${CHAIN}\\b`, "i");
+/** A name in quotes, or what has neither room nor a semicolon in it and begins no comment. */
+const PART = /"[^"]*"|'[^']*'|`[^`]*`|[^\s;"'`/-]+|[/-]/y;
+
+/** The statement at `start`, as `CONTROLS` read it; undefined if another one follows. */
+function onlyStatement(text: string, start: number): string | undefined {
+  let statement = "";
+  let index = start;
+  for (PART.lastIndex = index; PART.test(text); PART.lastIndex = index) {
+    const end = PART.lastIndex;
+    statement += text.slice(index, end);
+    index = skipBlank(text, end);
+    if (index === NO_END) return undefined;
+    if (index > end) statement += " ";
+  }
+  while (text[index] === ";") index = skipBlank(text, index + 1);
+  return index === text.length ? statement.trimEnd() : undefined;
+}
+
+/** A comment without an end, or with another one in it: whether both have to end, engines differ. */
+const NO_END = -1;
+const ROOM = /\s+/y;
+const LINE_END = /[\n\r]/g;
+/** From here on there are letters, and neither room nor what begins a comment. */
+const LETTERS = 0x40;
+
+/** Where the whitespace and the comments at `index` end. */
+function skipBlank(text: string, index: number): number {
+  for (let next = index; ; ) {
+    // Most statements begin with a letter: a look at it takes half as long as one for room.
+    if (text.charCodeAt(next) >= LETTERS && text.charCodeAt(next) < 0x80) return next;
+    ROOM.lastIndex = next;
+    if (ROOM.test(text)) next = ROOM.lastIndex;
+    if (text.startsWith("--", next)) {
+      LINE_END.lastIndex = next;
+      next = LINE_END.test(text) ? LINE_END.lastIndex : text.length;
+    } else if (text.startsWith("/*", next)) {
+      const end = text.indexOf("*/", next + 2);
+      if (end === -1 || text.slice(next + 2, end + 1).includes("/*")) return NO_END;
+      next = end + 2;
+    } else return next;
+  }
+}
+
+const ROLLBACK_AND_CHAIN = /\b(?:rollback|abort)(?:\s+(?:work|transaction))?\s+and\s+chain\b/i;
 
 /** Whether a text undoes its transaction and begins the next one; the server calls that ROLLBACK. */
 export function undoesAndBegins(text: string): boolean {
-  return ROLLBACK_AND_CHAIN.test(text);
+  return ROLLBACK_AND_CHAIN.test(wordsOf(text) ?? text);
 }
 
 /** Not END, with which the body of a trigger ends, too. */

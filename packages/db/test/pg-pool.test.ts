@@ -37,12 +37,19 @@ describe("what a statement does to its transaction", () => {
     ["rollback to savepoint a", "rollback to"],
     ["rollback prepared 'x'", undefined],
     ["select 'commit'", undefined],
+    ["commit;; -- twice", "commit"],
+    ["begin /* ; */ read only", "begin"],
+    ['rollback to savepoint "a; -- b"', "rollback to"],
+    ["begin '", undefined],
+    ["/* a /* b */ begin", undefined],
+    ["/* no end begin", undefined],
   ] as const)
     test(`${JSON.stringify(text)}: ${control ?? "nothing by itself"}`, () =>
       assert.equal(controlOf(text), control));
 
   test("a rollback that begins the next one is known", () => {
     assert.ok(undoesAndBegins("rollback work and chain"));
+    assert.ok(undoesAndBegins("select 1; abort /* why */ and -- how\n chain"));
     assert.ok(!undoesAndBegins("rollback to savepoint chain"));
   });
 
@@ -58,15 +65,20 @@ describe("what a statement does to its transaction", () => {
       assert.ok(!controlsTransaction(text), text);
   });
 
-  test("a long text costs no more than its length", () => {
-    for (const [start, middle, end] of [
-      ["begin", " ", "; x"],
-      ["commit", "-", "\n x"],
-      ["commit ", "/**/", "x"],
-      ["", "/*", ""],
+  test("one behind a long comment is known, and a long text costs no more than its length", () => {
+    for (const [start, middle, end, control] of [
+      ["/*", " traced", "*/ begin", "begin"],
+      ["", "/* a */ ", "commit", "commit"],
+      ["", "--\n", "rollback", "rollback"],
+      ["begin", " ", "; x", undefined],
+      ["commit", "-", "\n x", undefined],
+      ["commit ", "/**/", "x", undefined],
+      ["", "/*", "", undefined],
+      ["end ", "- ", ";x", undefined],
     ] as const)
       for (const length of [200, 100_000])
-        assert.equal(controlOf(`${start}${middle.repeat(length)}${end}`), undefined);
+        assert.equal(controlOf(`${start}${middle.repeat(length)}${end}`), control);
+    assert.ok(!undoesAndBegins("rollback -- ".repeat(100_000)));
   });
 });
 

@@ -143,6 +143,24 @@ describePostgres(
       await run.finally(() => own.stop());
     });
 
+    test("a reset leaves the program its name", () => {
+      const named = new URL(url());
+      named.searchParams.set("application_name", "it's \\mine");
+      return bench.run(
+        async (db) => {
+          const name = () =>
+            db.one<{ name: string }>(sql`select current_setting('application_name') as name`);
+          for (const change of ["set work_mem = '5MB'", "set application_name = 'lent'"])
+            for (let time = 0; time < 2; time++) {
+              await db.execute(sql.raw(change));
+              assert.deepEqual(await name(), { name: "it's \\mine" }, change);
+            }
+          assert.deepEqual(await pooler?.clients("application_name"), ["it's \\mine"]);
+        },
+        { url: named.href, max: 1, prepare: false },
+      );
+    });
+
     test("plans that the pooler's other server does not have are made anew", () =>
       bench.run(
         async (db) => {

@@ -17,8 +17,8 @@ export const lacksPgBouncer: string | false =
 export interface PgBouncer {
   readonly url: string;
   readonly port: number;
-  /** The ports from which its clients have connected. */
-  clients(): Promise<number[]>;
+  /** What it says of each of its clients; by default the port from which it has connected. */
+  clients(column?: string): Promise<string[]>;
   /** Ends it. Rejects with what it has written, if it has ended by itself. */
   stop(): Promise<void>;
 }
@@ -63,13 +63,13 @@ server_login_retry = 1
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     port,
-    async clients() {
+    async clients(column = "port") {
       const url = `postgres://postgres@127.0.0.1:${port}/pgbouncer`;
       const console = new pg.Client(url);
       await console.connect();
       try {
         const { rows } = await console.query("show clients");
-        return rows.filter((row) => row.database === "postgres").map((row) => Number(row.port));
+        return rows.filter((row) => row.database === "postgres").map((row) => String(row[column]));
       } finally {
         await console.end();
       }

@@ -178,6 +178,37 @@ describe("a database of SQLite", () => {
     }));
 });
 
+describe("a file that is attached", () => {
+  const attach = sql`attach ':memory:' as other`;
+  const use = async (to: Pick<Database, "execute" | "query">): Promise<unknown> => {
+    await to.execute(attach);
+    await to.execute(sql`create table other.t (n integer)`);
+    await to.execute(sql`insert into other.t values (7)`);
+    return await to.query(sql`select n from other.t`);
+  };
+
+  for (const thread of [true, false]) {
+    const where = thread ? "in threads" : "on the loop";
+
+    test(`is refused where readers would lack it, ${where}`, () =>
+      withSqlite(
+        async (db) => {
+          for (const query of [attach, sql`/* a */ ATTACH DATABASE ${"x.db"} AS x`]) {
+            const error = await failureOf(db.execute(query));
+            assert.ok(error instanceof asyncio.InvalidStateError, String(error));
+            assert.match(error.message, /cannot attach a file: .*`db\.session`.*`max: 1`/);
+          }
+          assert.equal((await failureOf(db.batch([attach]))).name, "InvalidStateError");
+          assert.deepEqual(await db.session(use), [{ n: 7 }]);
+        },
+        { thread },
+      ));
+
+    test(`is there for all queries of a database with one connection, ${where}`, () =>
+      withSqlite(async (db) => assert.deepEqual(await use(db), [{ n: 7 }]), { thread, max: 1 }));
+  }
+});
+
 describe("cancelling a statement of SQLite", () => {
   test("ends between two rows, and the connection is used again", () =>
     withSqlite(

@@ -144,7 +144,7 @@ export class Service {
     try {
       return await this.#run(key, request, async (options, id) => {
         const page = await this.#parts.fetcher.fetch(request.url, options, hold);
-        const content = await this.#shape(page, request, rules);
+        const content = await this.#shape(page, request, rules, key.id);
         const cost = this.#costOf(page.attempts);
         return { result: answer({ id, page, content, cost }), status: page.status };
       });
@@ -246,6 +246,7 @@ export class Service {
     page: FetchResult,
     request: FetchRequest,
     rules: ExtractRules | undefined,
+    owner: string,
   ): Promise<unknown> {
     const output = outputOf(request);
     if (output === "raw") return page.bytes;
@@ -258,7 +259,7 @@ export class Service {
         timeout,
         "timeout",
         () => "consume",
-        () => this.#parsed(page, output, rules),
+        () => this.#parsed(page, output, rules, owner),
         { spent: seconds },
       );
     } catch (error) {
@@ -270,17 +271,18 @@ export class Service {
     page: FetchResult,
     output: Exclude<Output, "raw" | "html">,
     rules: ExtractRules | undefined,
+    owner: string,
   ): Promise<unknown> {
     const { outputs } = this.#parts;
     switch (output) {
       case "text":
-        return outputs.text(page.text());
+        return outputs.text(page.text(), owner);
       case "markdown":
-        return outputs.markdown(page.text());
+        return outputs.markdown(page.text(), owner);
       case "links":
-        return outputs.links(page.text(), page.finalUrl);
+        return outputs.links(page.text(), page.finalUrl, owner);
       case "extract":
-        return outputs.extract(page.text(), rules ?? {}, page.finalUrl);
+        return outputs.extract(page.text(), rules ?? {}, page.finalUrl, owner);
     }
   }
 }

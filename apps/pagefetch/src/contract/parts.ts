@@ -64,17 +64,28 @@ export interface UpstreamProxy {
 
 /** Which way a request goes. */
 export interface Proxies {
+  /**
+   * Refuses what no route could do, before anything is asked of anybody. Where it is left out, such
+   * a request fails when it comes to its route.
+   * @throws PageError `bad_request`.
+   */
+  check?(ask: Wish): void;
   /** @throws PageError `policy_denied`, `proxy_failed` (none is healthy), `bad_request`. */
-  route(ask: {
-    readonly url: URL;
-    /** What the caller asks for. */
-    readonly proxy: string;
-    readonly country: string | undefined;
-    /** The session, which may be bound to a proxy. */
-    readonly session: Session;
-    /** Ids of routes that have failed for this request. */
-    readonly avoid: readonly string[];
-  }): Promise<Route>;
+  route(
+    ask: Wish & {
+      readonly url: URL;
+      /** Ids of routes that have failed for this request. */
+      readonly avoid: readonly string[];
+    },
+  ): Promise<Route>;
+}
+
+/** The way that a caller asks for. */
+export interface Wish {
+  readonly proxy: string;
+  readonly country: string | undefined;
+  /** The session, which may be bound to a proxy. */
+  readonly session: Session;
 }
 
 export interface Route {
@@ -103,8 +114,12 @@ export interface Sessions {
 
 /** Who we say we are. */
 export interface Identities {
-  /** @throws PageError `unsupported_parameter` for `browser`. */
-  get(name: IdentityName, session: Session): Identity;
+  /**
+   * `given` are the headers of the caller. Those of a hop are these, or fewer.
+   * @throws PageError `unsupported_parameter` for `browser`, `bad_request` for a header that this
+   * identity does not send.
+   */
+  get(name: IdentityName, session: Session, given: HeaderList): Identity;
 }
 
 export interface Identity {

@@ -120,7 +120,9 @@ export class PageRequest<T> {
   async #followHops(): Promise<T> {
     const { url, method, headers, bytes, maxRedirects, session: name } = this.#options;
     const session = await this.#parts.sessions.open(name);
-    const identity = this.#parts.identities.get(this.#options.identity, session);
+    const identity = this.#parts.identities.get(this.#options.identity, session, headers);
+    const { proxy, country } = this.#options;
+    this.#parts.proxies.check?.({ proxy, country, session });
     let request: HopRequest = { url, method, headers, body: bytes };
     for (let hop = 0; ; hop++) {
       this.#url = request.url.href;

@@ -18,13 +18,17 @@ export const noPoliteness: Politeness = {
 
 /** The machine's own connection. */
 export const noProxies: Proxies = {
-  async route({ proxy }) {
+  check({ proxy, country }) {
     if (proxy !== "direct" && proxy !== "auto")
       throw new PageError("bad_request", `there is no proxy ${JSON.stringify(proxy)}`, {
         parameter: "proxy",
       });
-    return { id: "direct", proxy: undefined, end: () => {} };
+    if (country !== undefined)
+      throw new PageError("bad_request", "`country` needs a proxy, and there is none", {
+        parameter: "country",
+      });
   },
+  route: async () => ({ id: "direct", proxy: undefined, end: () => {} }),
 };
 
 /** No cookies. */

@@ -48,12 +48,6 @@ export function createIdentities(options: IdentityOptions = {}): Identities {
     label,
     robotsToken: product,
     headersFor({ url, given }) {
-      checkGiven(given);
-      const strange = given.find(([name]) => telling.test(name));
-      if (strange !== undefined) {
-        const text = `"${strange[0]}" is the bot's own; identity=custom sends what you give`;
-        throw new PageError("bad_request", text, { parameter: "headers" });
-      }
       const standard: HeaderList = [
         ["user-agent", userAgent],
         ["accept", ACCEPT],
@@ -66,16 +60,13 @@ export function createIdentities(options: IdentityOptions = {}): Identities {
   const custom: Identity = {
     label: "custom",
     robotsToken: product,
-    headersFor({ given }) {
-      checkGiven(given);
-      return given;
-    },
+    headersFor: ({ given }) => given,
   };
   /** A session keeps the identity that it was first used with. */
   const identityOf = new WeakMap<Session, string>();
 
   return {
-    get(name, session) {
+    get(name, session, given) {
       if (name === "browser") {
         throw new PageError(
           "unsupported_parameter",
@@ -83,6 +74,8 @@ export function createIdentities(options: IdentityOptions = {}): Identities {
           { parameter: "identity" },
         );
       }
+      checkGiven(given);
+      if (name === "bot") checkUntold(given);
       const before = identityOf.get(session);
       if (before !== undefined && before !== name) {
         throw new PageError(
@@ -102,4 +95,11 @@ function checkGiven(given: HeaderList): void {
     const wrong = wrongWithHeader(name, value);
     if (wrong !== undefined) throw new PageError("bad_request", wrong, { parameter: "headers" });
   }
+}
+
+function checkUntold(given: HeaderList): void {
+  const strange = given.find(([name]) => telling.test(name));
+  if (strange === undefined) return;
+  const text = `"${strange[0]}" is the bot's own; identity=custom sends what you give`;
+  throw new PageError("bad_request", text, { parameter: "headers" });
 }

@@ -13,8 +13,10 @@ import {
   ProcessPoolExecutor,
   WorkerLostError,
 } from "asyncio-ts/executors";
+import { CapacityLimiter } from "asyncio-ts/patterns";
 import { PageError } from "../contract/errors.ts";
-import { type Extracted, type ExtractRules, refused } from "./rules.ts";
+import { HeldBytes } from "../contract/held.ts";
+import type { Extracted, ExtractRules } from "./rules.ts";
 import type { Link } from "./work.ts";
 
 export interface OutputOptions {
@@ -28,13 +30,16 @@ export interface OutputOptions {
   readonly maxQueue?: number | undefined;
 }
 
-/** Waits for a worker, and for its result. Cancelled, the work has ended when the caller goes on. */
+/**
+ * Waits for a worker, and for its result. Cancelled, the work has ended when the caller goes on.
+ * Owners, such as keys, take turns: a page waits for one page of each of the others at a time.
+ */
 export interface Outputs extends AsyncDisposable {
-  text(html: string): Promise<string>;
-  markdown(html: string): Promise<string>;
+  text(html: string, owner?: string): Promise<string>;
+  markdown(html: string, owner?: string): Promise<string>;
   /** `base` is the page's address, for links that are relative. */
-  links(html: string, base: string): Promise<readonly Link[]>;
-  extract(html: string, rules: ExtractRules, base: string): Promise<Extracted>;
+  links(html: string, base: string, owner?: string): Promise<readonly Link[]>;
+  extract(html: string, rules: ExtractRules, base: string, owner?: string): Promise<Extracted>;
 }
 
 const jobs = module<typeof import("./jobs.ts")>(new URL("./jobs.ts", import.meta.url));
@@ -55,37 +60,44 @@ export function createOutputs(options: OutputOptions = {}, executor?: Executor):
     new ProcessPoolExecutor({
       name: "outputs",
       maxWorkers,
-      maxQueue,
       execArgv: [`--max-old-space-size=${memoryMb}`, "--disable-warning=ExperimentalWarning"],
     });
-  let inLine = 0;
+  const workers = new CapacityLimiter(maxWorkers, { name: "workers of outputs" });
+  /** Pages that are worked on or wait: divided among owners as bytes are. */
+  const places = new HeldBytes(maxWorkers + maxQueue);
 
-  async function parsed<T>(job: (begin: () => void) => Promise<T>): Promise<T> {
-    if (inLine >= maxWorkers + maxQueue) {
+  async function parsed<T>(
+    owner: string | undefined,
+    job: (begin: () => void) => Promise<T>,
+  ): Promise<T> {
+    const place = places.open(owner);
+    if (!place.tryAdd(1)) {
       throw new PageError("overloaded", "too many pages are being parsed", {
         retryAfter: 1,
         limit: { name: "outputs.maxQueue", value: maxQueue },
       });
     }
-    inLine++;
     const loop = asyncio.getRunningLoop();
     try {
-      return await asyncio.timeout(null, (limit) =>
-        job(callback(() => limit.reschedule(loop.time() + timeout))),
-      );
+      const work = () =>
+        asyncio.timeout(null, (limit) =>
+          job(callback(() => limit.reschedule(loop.time() + timeout))),
+        );
+      return await workers.run(work, { key: owner, borrower: place });
     } catch (error) {
       throw asPageError(error, timeout, memoryMb);
     } finally {
-      inLine--;
+      place.end();
     }
   }
 
   return {
-    text: (html) => parsed((begin) => pool.run(jobs.textOf, begin, html)),
-    markdown: (html) => parsed((begin) => pool.run(jobs.markdownOf, begin, html)),
-    links: (html, base) => parsed((begin) => pool.run(jobs.linksOf, begin, html, base)),
-    extract: (html, rules, base) =>
-      parsed((begin) => pool.run(jobs.extracted, begin, html, rules, base)),
+    text: (html, owner) => parsed(owner, (begin) => pool.run(jobs.textOf, begin, html)),
+    markdown: (html, owner) => parsed(owner, (begin) => pool.run(jobs.markdownOf, begin, html)),
+    links: (html, base, owner) =>
+      parsed(owner, (begin) => pool.run(jobs.linksOf, begin, html, base)),
+    extract: (html, rules, base, owner) =>
+      parsed(owner, (begin) => pool.run(jobs.extracted, begin, html, rules, base)),
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   };
 }
@@ -103,7 +115,6 @@ function asPageError(error: unknown, seconds: number, megabytes: number): unknow
       limit: { name: "outputs.memoryMb", value: megabytes },
     });
   }
-  if (error instanceof SyntaxError) return refused(error.message);
   // A tree that is too deep for the libraries.
   if (error instanceof RangeError) {
     return new PageError("unsupported_content", "the page is nested too deeply to be parsed", {

@@ -8,6 +8,7 @@
  *       "offers": { "selector": ".offer", "type": "list", "output": { "price": ".price" } } }
  */
 
+import { compile } from "css-select";
 import { PageError } from "../contract/errors.ts";
 
 /** How one value is found. The rules of a page are these by name. */
@@ -31,10 +32,15 @@ export type Extracted =
 const MAX_RULES = 200;
 const MAX_DEPTH = 5;
 const MAX_SELECTOR = 500;
+/** What a selector takes to compile grows with the square of this. */
+const MAX_PARENTHESES = 10;
 const ruleKeys = new Set(["selector", "type", "output"]);
 const outputs = new Set(["text", "html", "table_json", "table_array"]);
 
-/** Reads rules from parsed JSON. Throws a PageError `bad_request` that names the rule. */
+/**
+ * Reads rules from parsed JSON. Each selector is compiled once, so that one which is none is refused
+ * before a page is fetched for it. Throws a PageError `bad_request` that names the rule.
+ */
 export function readExtractRules(json: unknown): ExtractRules {
   const count = { left: MAX_RULES };
   return readRules(json, "extract", 1, count);
@@ -92,9 +98,29 @@ function checkSelector(selector: string, at: string): string {
   if (selector === "" || selector.length > MAX_SELECTOR) {
     throw refused(`${at}: a selector has 1 to ${MAX_SELECTOR} characters`);
   }
+  if (parenthesesOf(selector) > MAX_PARENTHESES) {
+    throw refused(`${at}: parentheses in a selector are at most ${MAX_PARENTHESES} deep`);
+  }
+  try {
+    compile(selector);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.trim() : String(error);
+    throw refused(`${at}: expected a CSS selector, got ${JSON.stringify(selector)}: ${reason}`);
+  }
   return selector;
 }
 
-export function refused(message: string): PageError {
+/** How deep they are nested, those in strings included. */
+function parenthesesOf(selector: string): number {
+  let open = 0;
+  let deepest = 0;
+  for (const character of selector) {
+    if (character === "(") deepest = Math.max(deepest, ++open);
+    else if (character === ")") open--;
+  }
+  return deepest;
+}
+
+function refused(message: string): PageError {
   return new PageError("bad_request", message, { parameter: "extract" });
 }

@@ -90,7 +90,6 @@ function absolute(href: string | undefined, base: string): string | undefined {
   return url.href;
 }
 
-/** @throws SyntaxError for a selector that is none. */
 export function extract(html: string, rules: ExtractRules, base: string): Extracted {
   return extractFrom(parseDocument(html).children as AnyNode[], rules, base);
 }
@@ -102,19 +101,11 @@ function extractFrom(nodes: AnyNode[], rules: ExtractRules, base: string): Extra
 }
 
 function valueFor(nodes: AnyNode[], rule: ExtractRule, base: string): Extracted {
-  const select = <T>(find: () => T): T => {
-    try {
-      return find();
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new SyntaxError(`the selector ${JSON.stringify(rule.selector)}: ${reason}`);
-    }
-  };
   const show = (element: Element): Extracted => outputOf(element, rule.output, base);
   if (rule.type === "list") {
-    return select(() => selectAll<AnyNode, Element>(rule.selector, nodes)).map(show);
+    return selectAll<AnyNode, Element>(rule.selector, nodes).map(show);
   }
-  const first = select(() => selectOne<AnyNode, Element>(rule.selector, nodes));
+  const first = selectOne<AnyNode, Element>(rule.selector, nodes);
   return first === null || first === undefined ? null : show(first);
 }
 

@@ -10,7 +10,7 @@
 
 import * as asyncio from "asyncio-ts";
 import { PageError } from "../contract/errors.ts";
-import type { Outcome, Proxies, Route } from "../contract/parts.ts";
+import type { Outcome, Proxies, Route, Session, Wish } from "../contract/parts.ts";
 import { Recent } from "../contract/recent.ts";
 import { Health } from "./health.ts";
 import type { ProxyEntry } from "./parse.ts";
@@ -70,6 +70,7 @@ interface Ask {
 }
 
 export interface ManagedProxies extends Proxies {
+  check(ask: Wish): void;
   list(): readonly ProxyInfo[];
 }
 
@@ -207,12 +208,35 @@ export function createProxies(options: ProxiesOptions = {}): ManagedProxies {
     };
   }
 
+  function check({ proxy, country, session }: Wish): void {
+    const pool = proxy === "auto" ? all : byPool.get(proxy);
+    if (proxy !== "direct" && pool === undefined) {
+      throw bad(
+        "proxy",
+        `expected "auto", "direct" or the name of a pool, got ${JSON.stringify(proxy)}`,
+      );
+    }
+    if (country === undefined) return;
+    const isThere = (upstream: Upstream): boolean =>
+      upstream.entry.country === country.toLowerCase();
+    if (pool === undefined) throw bad("country", "`country` needs a proxy");
+    if (!pool.some(isThere)) throw bad("country", "there is no proxy in that country");
+    const bound = boundTo(session);
+    const own = bound === undefined ? undefined : byId.get(bound);
+    if (bound !== undefined && (own === undefined || !isThere(own)))
+      throw bad(
+        "country",
+        "this session goes by a way that is not in that country; open another session",
+      );
+  }
+
   async function route(ask: Parameters<Proxies["route"]>[0]): Promise<Route> {
+    check(ask);
     const { session, avoid, proxy: wish } = ask;
     const country = ask.country?.toLowerCase();
     const host = ask.url.hostname;
     const wanted: Ask = { host, country, avoid };
-    const bound = session.name === undefined ? undefined : session.routeId;
+    const bound = boundTo(session);
     if (bound !== undefined) return await routeOfSession(bound, wanted);
 
     const chosen = await (wish === "auto" ? auto(wanted) : byName(wish, wanted));
@@ -229,26 +253,15 @@ export function createProxies(options: ProxiesOptions = {}): ManagedProxies {
   }
 
   async function byName(name: string, ask: Ask): Promise<Route> {
-    if (name === "direct") {
-      if (ask.country !== undefined) {
-        throw new PageError("bad_request", "`country` needs a proxy", { parameter: "country" });
-      }
-      return direct(ask.host, undefined);
-    }
-    const pool = byPool.get(name);
-    if (pool === undefined) {
-      throw new PageError("bad_request", "there is no pool of that name", { parameter: "proxy" });
-    }
-    return routeBy(
-      await take(inCountry(pool, ask), ask, `the pool "${name}"`),
-      ask.host,
-      undefined,
-    );
+    if (name === "direct") return direct(ask.host, undefined);
+    const pool = (byPool.get(name) ?? []).filter((proxy) => fits(proxy, ask));
+    return routeBy(await take(pool, ask, `the pool "${name}"`), ask.host, undefined);
   }
 
   async function auto(ask: Ask): Promise<Route> {
     if (ask.country !== undefined) {
-      return routeBy(await take(inCountry(all, ask), ask, "that country"), ask.host, undefined);
+      const there = all.filter((proxy) => fits(proxy, ask));
+      return routeBy(await take(there, ask, "that country"), ask.host, undefined);
     }
     const chosen = tiersOf(ask.host).choose();
     // From the chosen tier on: a pool that has nobody left gives way to the dearer ones.
@@ -266,17 +279,8 @@ export function createProxies(options: ProxiesOptions = {}): ManagedProxies {
     return direct(ask.host, chosen); // only the direct way is left
   }
 
-  /** Those of `pool` that fit. A country that nobody is in is the caller's mistake. */
-  function inCountry(pool: readonly Upstream[], ask: Ask): readonly Upstream[] {
-    if (ask.country !== undefined && !pool.some(({ entry }) => entry.country === ask.country)) {
-      throw new PageError("bad_request", "there is no proxy in that country", {
-        parameter: "country",
-      });
-    }
-    return pool.filter((proxy) => fits(proxy, ask));
-  }
-
   return {
+    check,
     route,
     list: () => {
       const at = now();
@@ -292,6 +296,15 @@ export function createProxies(options: ProxiesOptions = {}): ManagedProxies {
       }));
     },
   };
+}
+
+/** The id of the route that a session is bound to, which only one with a name is. */
+function boundTo({ name, routeId }: Session): string | undefined {
+  return name === undefined ? undefined : routeId;
+}
+
+function bad(parameter: string, message: string): PageError {
+  return new PageError("bad_request", message, { parameter });
 }
 
 function checkPools(pools: readonly ProxyPool[]): void {

@@ -139,7 +139,10 @@ describe("failures are told by code", () => {
       400,
       "bad_request",
     ],
+    ["/?url=http%3A%2F%2Fexample.com%2F&extract=%7B%22a%22%3A%22h1%5B%22%7D", 400, "bad_request"],
     ["/?url=http%3A%2F%2Fexample.com%2F&output=extract", 400, "bad_request"],
+    ["/?url=http%3A%2F%2Fexample.com%2F&proxy=nowhere", 400, "bad_request"],
+    ["/?url=http%3A%2F%2Fexample.com%2F&country=de", 400, "bad_request"],
     // The last one: it closes the whole domain of the farm.
     [
       "/?url=http%3A%2F%2Flimits.farm.test%2F429%3Fafter%3D400%26times%3D9&timeout=3",

@@ -75,6 +75,18 @@ describe("the time of a request", () => {
     }));
 });
 
+test("a selector that is none is told before the page is fetched", () =>
+  runTest(async () => {
+    const { service } = world(0);
+    const answer = service.fetch(key, { url, extract: { title: "h1:not(" } }, () => {});
+    await assert.rejects(answer, {
+      code: "bad_request",
+      message: /^extract\.title: expected a CSS selector, got "h1:not\("/,
+      details: { parameter: "extract" },
+    });
+    assert.equal(asyncio.getRunningLoop().time(), 0);
+  }));
+
 test("an answer that cannot be made is a failure, for the ledger as well", () =>
   runTest(async () => {
     const { service, codes } = world(0);

@@ -22,8 +22,8 @@ const testKey = [
 ].join("\n");
 
 describe("bot", () => {
-  const get = (options?: Parameters<typeof createIdentities>[0]) =>
-    createIdentities(options).get("bot", newSession());
+  const get = (options?: Parameters<typeof createIdentities>[0], given: HeaderList = []) =>
+    createIdentities(options).get("bot", newSession(), given);
 
   test("says what it is, and where to complain", async () => {
     const bot = get({ product: "examplebot", version: "2.1", contact: "https://example.org/bot" });
@@ -39,7 +39,7 @@ describe("bot", () => {
       ["accept", "application/json"],
       ["x-a", "1"],
     ];
-    const headers = await get().headersFor({ url, method: "GET", given });
+    const headers = await get({}, given).headersFor({ url, method: "GET", given });
     assert.deepEqual(
       headers.filter(([name]) => name === "accept" || name === "x-a"),
       given,
@@ -49,7 +49,7 @@ describe("bot", () => {
   for (const name of ["user-agent", "from", "sec-ch-ua", "signature", "signature-input"]) {
     test(`does not take "${name}", by which it would say something else`, () => {
       const given: HeaderList = [[name, "Mozilla/5.0"]];
-      assert.throws(() => get().headersFor({ url, method: "GET", given }), {
+      assert.throws(() => get({}, given), {
         code: "bad_request",
         message: /identity=custom/,
       });
@@ -63,7 +63,7 @@ describe("custom", () => {
       ["user-agent", "Thing/1"],
       ["accept", "*/*"],
     ];
-    const custom = createIdentities().get("custom", newSession());
+    const custom = createIdentities().get("custom", newSession(), given);
     assert.deepEqual(await custom.headersFor({ url, method: "GET", given }), given);
   });
 
@@ -80,16 +80,14 @@ describe("custom", () => {
   };
   for (const [name, given] of Object.entries(bad)) {
     test(`does not send ${name}`, () => {
-      const custom = createIdentities().get("custom", newSession());
-      assert.throws(() => custom.headersFor({ url, method: "GET", given }), {
-        code: "bad_request",
-      });
+      const identities = createIdentities();
+      assert.throws(() => identities.get("custom", newSession(), given), { code: "bad_request" });
     });
   }
 });
 
 test("browser is refused with what to use instead", () => {
-  assert.throws(() => createIdentities().get("browser", newSession()), {
+  assert.throws(() => createIdentities().get("browser", newSession(), []), {
     code: "unsupported_parameter",
     message: /bot, or custom/,
   });
@@ -98,9 +96,12 @@ test("browser is refused with what to use instead", () => {
 test("a session keeps its identity", () => {
   const identities = createIdentities();
   const session = newSession();
-  identities.get("bot", session);
-  identities.get("bot", session);
-  assert.throws(() => identities.get("custom", session), { code: "bad_request", message: /"bot"/ });
+  identities.get("bot", session, []);
+  identities.get("bot", session, []);
+  assert.throws(() => identities.get("custom", session, []), {
+    code: "bad_request",
+    message: /"bot"/,
+  });
 });
 
 test("bad options are refused", () => {
@@ -144,7 +145,11 @@ describe("signatures", () => {
 
   test("of a bot cover the authority and the agent, and can be checked by the directory", async () => {
     const signer = createSigner({ key: testKey, agent: "https://bot.example/about", lifetime: 30 });
-    const bot = createIdentities({ signer, now: () => 1_700_000_000.9 }).get("bot", newSession());
+    const bot = createIdentities({ signer, now: () => 1_700_000_000.9 }).get(
+      "bot",
+      newSession(),
+      [],
+    );
     const headers = new Map(await bot.headersFor({ url, method: "GET", given: [] }));
     const input = headers.get("signature-input") ?? "";
     const kid = "poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U";

@@ -100,6 +100,14 @@ describe("rules that cannot be used are refused by name", () => {
     [{ a: "//h1" }, /XPath/],
     [{ a: "" }, /1 to 500/],
     [{ a: "b".repeat(501) }, /1 to 500/],
+    [{ a: "h1:not(" }, /extract\.a: expected a CSS selector, got "h1:not\(": Missing closing/],
+    [{ a: "h1[@src" }, /extract\.a: expected a CSS selector, got "h1\[": Expected name/],
+    [{ a: { selector: "p:eq(0)", type: "list" } }, /extract\.a: .* Unknown pseudo-class :eq/],
+    [
+      { a: { selector: "b", output: { c: "d::before" } } },
+      /extract\.a\.output\.c: .* not supported/,
+    ],
+    [{ a: `${":not(".repeat(11)}a${")".repeat(11)}` }, /10 deep/],
     [deep, /5 deep/],
     [Object.fromEntries(Array.from({ length: 201 }, (_, n) => [n, "a"])), /more than 200/],
   ];
@@ -122,16 +130,11 @@ async function withOutputs(
 }
 
 describe("in processes of their own", () => {
-  test("pages are worked on, and a bad selector is the caller's", async () => {
+  test("pages are worked on", async () => {
     await withOutputs({}, async (outputs) => {
       assert.match(await outputs.text(page), /^Lamps of the house/);
       assert.match(await outputs.markdown(page), /^# Lamps/m);
       assert.equal((await outputs.links(page, base)).length, 2);
-      const rules = readExtractRules({ a: "h1:not(" });
-      await assert.rejects(outputs.extract(page, rules, base), {
-        code: "bad_request",
-        message: /the selector "h1:not\("/,
-      });
       const good = readExtractRules({ a: "h1" });
       const found = await outputs.extract(page, good, base);
       assert.deepEqual({ ...(found as object) }, { a: "Lamps of the house" });
@@ -199,6 +202,41 @@ describe("in virtual time", () => {
         details: { retryAfter: 1, limit: { name: "outputs.maxQueue", value: 1 } },
       });
       assert.deepEqual(await asyncio.gather(waiting), ["a", "b"]);
+    });
+  });
+
+  test("owners take turns, however many pages one of them has", async () => {
+    await runTest(async () => {
+      const executor = new InlineExecutor();
+      await using outputs = createOutputs({ maxWorkers: 1 }, executor);
+      executor.submit(sleep, 60, undefined);
+      const order: string[] = [];
+      const pages = ["a1", "a2", "a3", "b1"].map((html) =>
+        asyncio.createTask(async () => {
+          order.push(await outputs.text(html, html.slice(0, 1)));
+        }),
+      );
+      await asyncio.gather(pages);
+      assert.deepEqual(order, ["a1", "a2", "b1", "a3"]);
+    });
+  });
+
+  test("one owner may not have all places, and a cancelled page gives its place back", async () => {
+    await runTest(async () => {
+      const executor = new InlineExecutor();
+      await using outputs = createOutputs({ maxWorkers: 1, maxQueue: 17 }, executor);
+      executor.submit(sleep, 60, undefined);
+      const pages = Array.from({ length: 16 }, () =>
+        asyncio.createTask(() => outputs.text("a", "a")),
+      );
+      await asyncio.sleep(0);
+      await assert.rejects(outputs.text("a", "a"), { code: "overloaded" });
+      pages[5]?.cancel();
+      await assert.rejects(pages[5] as Promise<unknown>, asyncio.CancelledError);
+      pages[5] = asyncio.createTask(() => outputs.text("a", "a"));
+      await asyncio.sleep(0);
+      assert.equal(await outputs.text("b", "b"), "b");
+      assert.equal((await asyncio.gather(pages)).length, 16);
     });
   });
 });

@@ -82,7 +82,22 @@ describe("which way", () => {
       assert.deepEqual([...new Set(await go(20, ok, { country: "DE" }))], ["a"]);
       await assert.rejects(route({ country: "fr" }), { code: "bad_request" });
       await assert.rejects(route({ proxy: "direct", country: "de" }), { code: "bad_request" });
-      await assert.rejects(route({ proxy: "q" }), { code: "bad_request" });
+      await assert.rejects(route({ proxy: "q" }), {
+        code: "bad_request",
+        message: 'expected "auto", "direct" or the name of a pool, got "q"',
+      });
+    }),
+  );
+
+  test(
+    "is refused for a session whose way is in another country",
+    virtual(async () => {
+      const { go, route } = world({ p: three });
+      const elsewhere = { code: "bad_request", message: /open another session/ };
+      assert.deepEqual(await go(1, ok, { proxy: "direct", session: "s" }), ["direct"]);
+      assert.deepEqual(await go(1, ok, { country: "de", session: "t" }), ["a"]);
+      await assert.rejects(route({ country: "de", session: "s" }), elsewhere);
+      assert.deepEqual(await go(1, ok, { country: "DE", session: "t" }), ["a"]);
     }),
   );
 

@@ -4,7 +4,7 @@
  * asyncio's add_signal_handler.
  */
 
-import { argumentError } from "../errors/errors.ts";
+import { advice, argumentError } from "../errors/errors.ts";
 import { completed, here } from "../kernel/operation.ts";
 import { park, type Scope } from "../kernel/scope.ts";
 import { type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
@@ -174,7 +174,8 @@ function siblingsIn(scope: Scope): Set<Signals> {
  * It is closed when a loop over it is left with `break`, by `using`, by `close`, and when its scope
  * ends or is cancelled. Then the signals do again what they did before.
  *
- * @throws TypeError for a name that no process can listen to.
+ * @throws TypeError for a name that no process can listen to, and in a worker of Node or Bun, where
+ * no signal comes.
  *
  * @example
  * using received = asyncio.signals(["SIGHUP"]);
@@ -186,5 +187,16 @@ export function signals(names: readonly SignalName[]): Signals {
   if (names.length === 0) throw argumentError("`signals`", "at least one name of a signal", names);
   if (typeof process === "undefined")
     throw argumentError("`signals`", "a host whose process gets signals", "a browser");
+  if (isDeafWorker()) {
+    const cure = advice("Call it in the main thread, and tell the worker by a message");
+    throw argumentError("`signals`", "a thread that gets signals", "a worker", cure);
+  }
   return new Signals(names, here());
+}
+
+/** A listener there is taken without a word, and never called. Deno calls those of its workers. */
+function isDeafWorker(): boolean {
+  if ("Deno" in globalThis) return false;
+  // A stand-in for `process`, as bundlers have one, lacks it.
+  return process.getBuiltinModule?.("node:worker_threads").isMainThread === false;
 }

@@ -135,6 +135,7 @@ export function writerFrom(target: WriteTarget, options: WriterOptions = {}): St
   return writerOf(new NodeStream(nodeSource("a Writable", undefined, target)), options);
 }
 
+const BOTH_WAYS = "a Duplex of Node, or `{ readable, writable }` of web streams";
 const BOTH: Names<ReaderOptions & WriterOptions> = { ...READER, ...WRITER };
 
 /**
@@ -163,8 +164,12 @@ export function connectionFrom(
     return connectionOf(new NodeStream(nodeSource("a Duplex", source, source)), options);
   }
   const { readable, writable } = (source ?? {}) as { readable?: unknown; writable?: unknown };
-  if (!isWebReadable(readable) || !isWebWritable(writable))
-    throw argumentError(api, "a Duplex of Node or a `{ readable, writable }` pair", source);
+  if (!isWebReadable(readable) || !isWebWritable(writable)) {
+    const cure = [source, readable, writable].some(goesOneWay)
+      ? advice("What goes one way, as `process.stdin`, wants `readerFrom` or `writerFrom`")
+      : "";
+    throw argumentError(api, BOTH_WAYS, source, cure);
+  }
   checkUnlocked(api, readable);
   checkUnlocked(api, writable);
   const name = "a pair of web streams";
@@ -381,6 +386,11 @@ function isNodeReadable(value: unknown): value is Readable {
 
 function isNodeWritable(value: unknown): value is Writable {
   return hasMethods(value, "on", "write", "end");
+}
+
+function goesOneWay(stream: unknown): boolean {
+  const isOfNode = isNodeReadable(stream) || isNodeWritable(stream);
+  return isOfNode || isWebReadable(stream) || isWebWritable(stream);
 }
 
 /** Streams of text and of objects are read by iterating. */

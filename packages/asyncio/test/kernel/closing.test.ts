@@ -315,6 +315,18 @@ describe("R16: an abandoned CancelledError does not crash the process, anything 
     assert.match(stderr, /Error: nobody listens/);
   });
 
+  test("under strict the host asks nobody first, and a branch that is awaited is none", async () => {
+    const flags = ["--unhandled-rejections=strict"];
+    const [abandoned, awaited] = await Promise.all([
+      runFixture("rejections", "abandoned branch", { flags }),
+      runFixture("rejections", "awaited branch", { flags }),
+    ]);
+
+    assert.deepEqual([abandoned.code, abandoned.stdout], [1, "finally\n"]);
+    assert.match(abandoned.stderr, /CancelledError: cut off/);
+    assert.deepEqual([awaited.code, awaited.stdout, awaited.stderr], [0, "finally\nend\n", ""]);
+  });
+
   test("a rejection with something that is no error crashes as well", async () => {
     const { code, stderr } = await runFixture("rejections", "rejection with a value");
 

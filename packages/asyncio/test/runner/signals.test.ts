@@ -4,6 +4,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { Worker } from "node:worker_threads";
 import {
   CancelledError,
   createTask,
@@ -188,6 +189,19 @@ describe("wrong names", () => {
       assert.throws(() => signals(names as never), { name: "TypeError", message });
     });
   }
+});
+
+test("a worker, which gets no signals, is refused in the call", async () => {
+  const source = JSON.stringify(new URL("../../src/index.ts", import.meta.url).href);
+  const code = `import(${source}).then(({ signals }) => signals(["SIGHUP"]))`;
+  const worker = new Worker(code, { eval: true });
+
+  const error = await new Promise((resolve) => worker.once("error", resolve));
+
+  assert.equal(
+    String(error),
+    'TypeError: `signals` expects a thread that gets signals, got "a worker". Call it in the main thread, and tell the worker by a message',
+  );
 });
 
 describe("signals of the system", () => {

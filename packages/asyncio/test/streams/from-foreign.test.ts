@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { PassThrough, Readable } from "node:stream";
 import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import * as asyncio from "../../src/index.ts";
 import * as testing from "../../src/testing.ts";
 import { conforms } from "../conformance.ts";
@@ -478,6 +480,20 @@ describe("readerFrom", () => {
   });
 });
 
+test("standard input that was closed does not keep the process alive", async () => {
+  const path = fileURLToPath(new URL("../fixtures/stdin.ts", import.meta.url));
+  const child = spawn(process.execPath, [path], { stdio: ["pipe", "pipe", "inherit"] });
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+  });
+
+  child.stdin.write("hello\n"); // and it stays open
+  const [code] = await once(child, "close");
+
+  assert.deepEqual([code, output], [0, "hello\n\ntrue\nthe run has ended\n"]);
+});
+
 describe("connectionFrom", () => {
   test("takes a pair of web streams", () =>
     runTest(async () => {
@@ -576,5 +592,13 @@ describe("connectionFrom", () => {
         code: "ERR_ASYNCIO_INVALID_ARGUMENT",
       });
     assert.throws(() => connectionFrom(new PassThrough({ objectMode: true })), TypeError);
+    const { stdin, stdout } = process;
+    const wanted =
+      "`connectionFrom` expects a Duplex of Node, or `{ readable, writable }` of web streams";
+    const cure = "What goes one way, as `process.stdin`, wants `readerFrom` or `writerFrom`";
+    assert.throws(() => connectionFrom({ readable: stdin, writable: stdout } as never), {
+      message: `${wanted}, got an object. ${cure}`,
+    });
+    assert.throws(() => connectionFrom([] as never), { message: `${wanted}, got an array of 0` });
   });
 });

@@ -27,6 +27,8 @@ export interface PgConnectionOptions {
   readonly types: TypeTable;
   readonly address: Address;
   readonly reset: string;
+  /** Says the name of the program again. Undefined if it has none. */
+  readonly rename?: string | undefined;
   /** The settings that the server has told so far. */
   readonly parameters: Map<string, string>;
   /** The line of its server. */
@@ -58,7 +60,7 @@ const NOTHING: readonly string[] = [];
 export class PgConnection implements DriverConnection, Plans, WireListener, Watched {
   readonly label: string;
   readonly joins = true;
-  readonly reset: string;
+  reset: string;
   status: Status = "idle";
   running = 0;
   lost: Error | undefined = undefined;
@@ -138,8 +140,20 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
     this.#changed.clear();
   }
 
+  /**
+   * The name of the program is asked for at the start of a session, so `reset all` brings it back. A
+   * pooler says it by a SET, and behind one it is gone after the reset. So the reset says it from
+   * then on, and is made once more.
+   */
   #afterReset(done: Done): Done {
     return (error, answers) => {
+      const { rename } = this.#options;
+      const isNameless = rename !== undefined && this.#changed.has("application_name");
+      if (error === undefined && isNameless && !this.reset.endsWith(rename)) {
+        this.reset = `${this.reset}; ${rename}`;
+        this.run({ kind: "script", text: this.reset }, done);
+        return;
+      }
       if (error === undefined) this.markAsOpened();
       done(error, answers);
     };

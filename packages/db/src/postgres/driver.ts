@@ -90,7 +90,8 @@ export class PgDriver implements Driver {
     const version = parameters.get("server_version") ?? "";
     const major = Number.parseInt(version, 10);
     const lookout = major < 14 ? "" : LOOKOUT;
-    const settings = { types, address, reset: RESET + lookout, parameters, cancels };
+    const rename = `set application_name = ${pg.escapeLiteral(this.#name)}`;
+    const settings = { types, address, reset: RESET + lookout, rename, parameters, cancels };
     const connection = new PgConnection(client, settings);
     if (standby && connection.lost === undefined && isProcess(client.processID))
       cancels.watch(connection);
@@ -119,15 +120,20 @@ export class PgDriver implements Driver {
     return line;
   }
 
+  /** What the program is called at the server. */
+  get #name(): string {
+    return this.#options.target.applicationName ?? "asyncio-ts-db";
+  }
+
   #clientFor({ host, port }: Host): PgClient {
-    const { user, password, database, applicationName, settings, tls } = this.#options.target;
+    const { user, password, database, settings, tls } = this.#options.target;
     const client = new pg.Client({
       host,
       port,
       ...(user === undefined ? {} : { user }),
       ...(password === undefined ? {} : { password }),
       ...(database === undefined ? {} : { database }),
-      application_name: applicationName ?? "asyncio-ts-db",
+      application_name: this.#name,
       ...(settings === undefined ? {} : { options: settings }),
       keepAlive: true,
       ssl: tls ?? false,

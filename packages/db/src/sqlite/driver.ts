@@ -30,12 +30,14 @@ export class SqliteDriver implements Driver {
   readonly engine = "sqlite";
   readonly dialect: Dialect = dialect;
   readonly reads: ((request: Request) => boolean) | undefined;
+  readonly attaches: ((text: string) => boolean) | undefined;
   readonly #options: SqliteDriverOptions;
   #opened = 0;
 
   constructor(options: SqliteDriverOptions) {
     this.#options = options;
     this.reads = options.isAlone ? undefined : isReading;
+    this.attaches = options.isAlone ? undefined : (text) => wordsOf(text).command === "ATTACH";
   }
 
   async connect(reads = false): Promise<DriverConnection> {
