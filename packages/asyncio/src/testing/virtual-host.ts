@@ -345,6 +345,9 @@ const hostHasGaps: boolean = process?.versions?.deno !== undefined;
 export function openOutside(): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   if (!hostTellsWhatIsOpen) return counts;
+  // The host opens its output when somebody prints for the first time. Opened here, that is no sign
+  // of foreign work when it comes in the middle of a test.
+  for (const output of ["stdout", "stderr"]) Reflect.get(process as object, output);
   for (const kind of process?.getActiveResourcesInfo?.() ?? [])
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   return counts;
