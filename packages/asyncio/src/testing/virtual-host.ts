@@ -22,6 +22,7 @@ import type { Wait } from "../kernel/wait.ts";
 import { globals } from "../ports/globals.ts";
 import type { Network } from "../streams/network.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
+import { noticeOwnFakes } from "../tasks/fake-timers.ts";
 
 import { networkHere } from "./current-host.ts";
 
@@ -82,6 +83,7 @@ export class VirtualHost implements Host {
   constructor(autojump = true, openBefore: ReadonlyMap<string, number> = openOutside()) {
     this.autojump = autojump;
     this.#openBefore = openBefore;
+    noticeOwnFakes();
   }
 
   get loop(): EventLoop {
