@@ -2,6 +2,7 @@
 
 import {
   CancelScope,
+  type ContextVar,
   cancellable,
   cleanup,
   createTask,
@@ -158,3 +159,12 @@ const foreign = await cancellable(async (signal) => {
 expectType<Equal<typeof foreign, number>>();
 // @ts-expect-error a bare promise could not be told to stop
 cancellable(work());
+
+declare const user: ContextVar<string>;
+const [present, none, empty] = [user.get(), user.get(null), user.get(undefined)];
+expectType<Equal<typeof present, string>>();
+expectType<Equal<typeof none, string | null>>();
+expectType<Equal<typeof empty, string | undefined>>();
+(user.get("nobody") satisfies string).at(0);
+// @ts-expect-error `get` may give the number
+user.get(5).at(0);

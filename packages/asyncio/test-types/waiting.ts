@@ -3,6 +3,7 @@
 
 import {
   asCompleted,
+  Condition,
   createTask,
   type Future,
   Lock,
@@ -66,6 +67,11 @@ export async function racing(): Promise<void> {
 }
 
 export async function locking(): Promise<void> {
+  const jobs: string[] = [];
+  const job = await new Condition().waitFor(() => jobs.shift());
+  expectType<Equal<typeof job, string>>();
+  const isThere = await new Condition().waitFor(() => jobs.length > 0);
+  expectType<Equal<typeof isThere, true>>();
   using guard = await new Lock().acquire();
   guard satisfies Disposable;
   (await new Lock({ name: "db" }).run(async () => 1)) satisfies number;

@@ -53,7 +53,7 @@ const cut = (text: string, most: number): string =>
 function renderObject(value: object): string {
   if (isThenable(value)) return "a promise";
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  const name = Object.getPrototypeOf(value)?.constructor?.name;
+  const name = Object.getPrototypeOf(value)?.constructor?.name || "Object"; // a class may have none
   return typeof name === "string" && name !== "Object" ? `an instance of ${name}` : "an object";
 }
 

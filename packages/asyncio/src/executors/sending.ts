@@ -6,7 +6,7 @@
  */
 
 import { advice } from "../errors/errors.ts";
-import { headline, isA, render } from "../errors/render.ts";
+import { attempt, headline, isA, render } from "../errors/render.ts";
 import { NotSendableError } from "./errors.ts";
 
 /** Objects that are looked at in a value that the host has refused. */
@@ -65,8 +65,12 @@ function culprit(
     const found = culprit(inner, path + part, seen, depth + 1);
     if (found !== undefined) return found;
   }
+  if (/ (Async)?Generator\]$/.test(tagOf(value)))
+    return { path, why: `it is a generator${advice("Ask for its items with `stream`")}` };
   return { path, why: `it is ${render(value)}` };
 }
+
+const tagOf = (value: object): string => attempt(() => Object.prototype.toString.call(value)) ?? "";
 
 class Thrown {
   readonly text: string;

@@ -1,7 +1,5 @@
-/**
- * The globals of the host that the library uses. Declared here, so that it compiles without the
- * types of a host; what one of them may lack is optional.
- */
+// The globals of the host that the library uses. Declared here, so that it compiles without the
+// types of a host; what one of them may lack is optional.
 
 export type AsyncHooks = typeof import("node:async_hooks");
 
@@ -16,7 +14,7 @@ interface HostProcess {
   readonly versions?: Readonly<Record<string, string | undefined>>;
   readonly getBuiltinModule?: {
     (name: "node:async_hooks"): AsyncHooks | undefined;
-    (name: "node:timers"): HostTimers;
+    (name: string): HostTimers & Pick<HostGlobals, "performance">;
   };
   nextTick(run: () => void): void;
   on(event: string, listener: (value: never) => void): void;

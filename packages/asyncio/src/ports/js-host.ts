@@ -14,13 +14,14 @@ export interface HostTimer {
 }
 
 const settled: Promise<void> = Promise.resolve();
-// Taken at load: fake timers of a test framework, or of testing/bubble.ts, must not reach the real
-// loop. jsdom imitates a browser: there the timers of the Node below are taken.
-const hasTimers = globals.setImmediate !== undefined;
-const nodeTimers = hasTimers ? undefined : globals.process?.getBuiltinModule?.("node:timers");
-const { setTimeout, clearTimeout, setImmediate }: HostTimers = nodeTimers ?? globals;
-const nextTick = globals.process?.nextTick;
-const nowMs = globals.performance.now.bind(globals.performance);
+// Taken at load, and where it can be from Node's own modules: the fakes of a test framework, those
+// that were there before us too, must not reach the real loop. And jsdom imitates a browser.
+const node = globals.Deno === undefined ? globals.process?.getBuiltinModule : undefined;
+const { setTimeout, clearTimeout, setImmediate }: HostTimers = node?.("node:timers") ?? globals;
+const tick = globals.process?.nextTick;
+const nextTick = tick && Object.keys(tick).length === 0 ? tick : undefined; // fakes have some
+const { performance } = node?.("node:perf_hooks") ?? globals;
+const nowMs = performance.now.bind(performance);
 
 /** Hosts take delays as 32-bit milliseconds. After this one the loop sets the rest. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;

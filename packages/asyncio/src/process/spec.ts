@@ -3,12 +3,22 @@
  */
 
 import type { SpawnOptions } from "node:child_process";
-import { advice, argumentError, checkOptions, checkText } from "../errors/errors.ts";
+import {
+  advice,
+  argumentError,
+  checkCount,
+  checkOptions,
+  checkText,
+  rangeError,
+} from "../errors/errors.ts";
 import type { AnyNames } from "../errors/options.ts";
 import { isThenable } from "../errors/render.ts";
 import type { ChildSpec } from "./child.ts";
 import type { Stdio, SubprocessOptions } from "./options.ts";
 import { startError } from "./start-error.ts";
+
+/** The largest id of a user or group that the system can tell from none. */
+const LARGEST_ID = 2 ** 32 - 2;
 
 type Host = "posix" | "windows";
 const host = (): Host => (process.platform === "win32" ? "windows" : "posix");
@@ -20,9 +30,9 @@ export function execSpec(
   args: readonly unknown[],
   options: SubprocessOptions,
 ): ChildSpec {
-  checkText(api, "the program to be a string", program);
+  checkWord(api, "the program to be a string", program);
   if (program === "") throw argumentError(api, "the program to have a name", program);
-  for (const arg of args) checkText(api, "arguments to be strings", arg);
+  for (const arg of args) checkWord(api, "arguments to be strings", arg);
   const words = args as readonly string[]; // just checked
   const command = inWords([program, ...words]);
   const spawnOptions = hostOptions(api, options);
@@ -37,7 +47,7 @@ export function execSpec(
 
 /** For a line that the shell of the system reads. */
 export function shellSpec(api: string, line: unknown, options: SubprocessOptions): ChildSpec {
-  checkText(api, "a command line", line);
+  checkWord(api, "a command line", line);
   const spawnOptions = { ...hostOptions(api, options), shell: true };
   if (mergesPipes(options)) checkMerge(api);
   const program = mergesPipes(options) ? `exec 2>&1\n${line}` : line;
@@ -65,10 +75,11 @@ function hostOptions(api: string, options: SubprocessOptions): SpawnOptions {
     const known = `"pipe", "inherit", "ignore"${name === "stderr" ? ', "stdout"' : ""} or a file descriptor`;
     if (!isKnown) throw argumentError(api, `\`${name}\` to be ${known}`, value);
   }
-  const isTexts =
-    typeof env === "object" && env !== null && !Array.isArray(env) && !isThenable(env);
-  if (env !== undefined && !isTexts)
-    throw argumentError(api, "`env` to be an object of texts", env);
+  if (cwd !== undefined && !(cwd instanceof URL))
+    checkWord(api, "`cwd` to be the path or URL of a folder", cwd);
+  if (env !== undefined) checkEnv(api, env);
+  for (const [name, id] of Object.entries({ uid, gid }))
+    if (id !== undefined) checkCount(api, `\`${name}\``, id, 0, LARGEST_ID);
   const { startNewSession = stdin !== "inherit" } = options;
   return {
     stdio: [stdin, stdout, stderr === "stdout" ? sameAs(stdout) : stderr],
@@ -78,6 +89,27 @@ function hostOptions(api: string, options: SubprocessOptions): SpawnOptions {
     ...(uid === undefined ? {} : { uid }),
     ...(gid === undefined ? {} : { gid }),
   };
+}
+
+/** For the system a text ends at a NUL: the rest of it would be lost, or taken for another one. */
+function checkWord(api: string, what: string, value: unknown): asserts value is string {
+  checkText(api, what, value);
+  if (value.includes("\0")) throw rangeError(api, `${what}, without a NUL`, value);
+}
+
+/**
+ * The system takes lines `NAME=value`: a name with a "=" would be another one, with another value.
+ * Windows has names that begin with it.
+ */
+function checkEnv(api: string, env: unknown): void {
+  const isOne = typeof env === "object" && env !== null && !Array.isArray(env) && !isThenable(env);
+  if (!isOne) throw argumentError(api, "`env` to be an object of texts", env);
+  for (const [name, value] of Object.entries(env)) {
+    const rest = host() === "windows" ? name.slice(1) : name;
+    if (name === "" || rest.includes("=") || name.includes("\0"))
+      throw rangeError(api, 'the names in `env` to be texts without a "=" or a NUL', name);
+    if (value !== undefined) checkWord(api, `\`env.${name}\` to be a text`, value);
+  }
 }
 
 /** Where stderr goes with stdout, if that is no pipe; a pipe is shared by other means. */

@@ -2,6 +2,7 @@
 
 import { advice, argumentError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { render } from "../errors/render.ts";
 import { type ItemStore, Queue, type QueueOptions } from "./queue.ts";
 
 /** Negative if `a` comes first, positive if `b` does, 0 if neither; as for Array.prototype.sort. */
@@ -178,12 +179,13 @@ function compareValues(a: unknown, b: unknown): number {
     }
     return a.length - b.length;
   }
-  const kind = kindOf(a);
-  if (kind === undefined || kind !== kindOf(b)) {
+  const [kind, other] = [kindOf(a), kindOf(b)];
+  if (kind === undefined || kind !== other) {
+    const hasKinds = kind !== undefined && other !== undefined;
     throw argumentError(
       "`PriorityQueue`",
-      "items of one kind: numbers, strings, dates, or arrays of these",
-      kind === undefined ? a : b,
+      `items of one kind: numbers, strings, dates, or arrays of these${hasKinds ? `, beside ${render(b)}` : ""}`,
+      kind === undefined || hasKinds ? a : b,
       advice("Pass `{ compare: (a, b) => ... }` for other items"),
     );
   }

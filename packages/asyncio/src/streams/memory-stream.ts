@@ -43,12 +43,16 @@ export class Pipe {
   /** Bytes that will never be read, since nothing goes through any more. */
   dropped = 0;
   hasEnded = false;
+  /** Called once all that was written has been read, and the end is there. */
+  onEnd: (() => void) | undefined = undefined;
   /** Set once nothing goes through any more: why. */
   broken: Error | undefined = undefined;
   /** The read that waits: at most one. */
   readonly readers: WaitList<Wait> = new WaitList();
   /** Those who wait until there is room, or until all is read. */
   readonly writers: WaitList = new WaitList();
+  /** Those who wait for the end of the stream that writes here, which has not begun to end. */
+  readonly closers: WaitList = new WaitList();
   readonly highWaterMark: number;
   readonly #loop: EventLoop;
 
@@ -73,6 +77,7 @@ export class Pipe {
   end(): void {
     this.hasEnded = true;
     this.#feed();
+    this.#checkEnd();
   }
 
   /**
@@ -86,6 +91,7 @@ export class Pipe {
     this.unread = 0;
     this.readers.failAll(() => error);
     this.writers.failAll(() => error);
+    this.closers.resumeAll(undefined);
   }
 
   /** What has arrived will not be read. */
@@ -105,7 +111,12 @@ export class Pipe {
     this.unread -= taken.length;
     // Those who wait for room go on; those who wait until all is read stay.
     resumeForRoom(this.writers, this.unread);
+    this.#checkEnd();
     return taken;
+  }
+
+  #checkEnd(): void {
+    if (this.hasEnded && this.isEmpty) this.onEnd?.();
   }
 
   #feed(): void {
@@ -153,6 +164,7 @@ export class MemoryStream implements ByteStream, Watched {
     this.#incoming = end.incoming;
     this.#outgoing = end.outgoing;
     this.#carrier = end.carrier;
+    this.#incoming.onEnd = () => this.#closersGoOn();
     if (loop.isExact) loop.host.watch?.(this);
   }
 
@@ -239,6 +251,7 @@ export class MemoryStream implements ByteStream, Watched {
     if (this.#hasWrittenEof || this.#isClosed) return;
     this.#hasWrittenEof = true;
     this.#carrier.sendEof();
+    this.#closersGoOn();
   }
 
   close(): void {
@@ -249,13 +262,32 @@ export class MemoryStream implements ByteStream, Watched {
     // There are no more reads here: the peer's writes fail from now on.
     this.#incoming.break(hostError("EPIPE", "write", this.localAddress));
     this.#incoming.drop();
+    this.#closersGoOn();
+  }
+
+  /** True once nothing more is to come or to go, but for what is on its way. */
+  get #isEnding(): boolean {
+    const { hasEnded, isEmpty } = this.#incoming;
+    const bothHaveEnded = this.#hasWrittenEof && hasEnded && isEmpty;
+    return this.#isClosed || bothHaveEnded || this.lost !== undefined;
+  }
+
+  #closersGoOn(): void {
+    if (this.#isEnding) this.#outgoing.closers.resumeAll(undefined);
   }
 
   async waitClosed(): Promise<void> {
+    const subject = `${this.#name}.waitClosed`;
+    while (!this.#isEnding) {
+      if (here().peekDue() !== undefined) return;
+      const wait = park<void>(here(), subject);
+      this.#outgoing.closers.add(wait);
+      await wait.promise;
+    }
     const isOver = this.#outgoing.unread === 0 || this.lost !== undefined;
     if (isOver || here().peekDue() !== undefined) return;
     try {
-      await this.#waitUntilUnread(0, `${this.#name}.waitClosed`);
+      await this.#waitUntilUnread(0, subject);
     } catch (error) {
       if (error !== this.lost) throw error; // gone is closed
     }
@@ -272,6 +304,7 @@ export class MemoryStream implements ByteStream, Watched {
     this.#incoming.break(error);
     this.#incoming.drop();
     this.#carrier.sendReset(error);
+    this.#closersGoOn();
   }
 
   /** What tests that leave it open are told. */

@@ -9,7 +9,7 @@ export type ContextValues = ReadonlyMap<Variable<unknown>, unknown>;
 /** A ContextVar, as its context sees it: a key, and the type of its values. */
 export interface Variable<T> {
   readonly name: string;
-  get(...fallback: [fallback: T] | []): T;
+  get<F = T>(...fallback: [fallback: F] | []): T | F;
 }
 
 /**

@@ -107,12 +107,14 @@ export class Condition {
    * Waits until `predicate` gives something true, looking each time it is notified, and gives that.
    * The lock is held when it looks. Rejects with a TypeError where `predicate` gives a promise.
    */
-  async waitFor<T>(predicate: () => T): Promise<T> {
+  async waitFor<T>(
+    predicate: () => T,
+  ): Promise<Exclude<T, false | 0 | 0n | "" | null | undefined>> {
     const api = "`condition.waitFor`";
     if (typeof predicate !== "function") throw argumentError(api, "a predicate", predicate);
     for (;;) {
       const result = checkVerdict(api, predicate());
-      if (result) return result;
+      if (result) return result as Exclude<T, false | 0 | 0n | "" | null | undefined>; // it is true
       await this.wait();
     }
   }

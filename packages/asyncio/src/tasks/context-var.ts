@@ -59,11 +59,11 @@ export class ContextVar<T> {
    * The value in the current context, else `fallback`, else the default.
    * @throws ReferenceError `ERR_ASYNCIO_CONTEXT_VAR_UNSET` when there is none of the three.
    */
-  get(...fallback: [fallback: T] | []): T {
+  get<F = T>(...fallback: [fallback: F] | []): T | F {
     const context = currentContext();
     const variable = this as ContextVar<unknown>;
     if (context.has(variable)) return context.get(this) as T; // present, so it is a T
-    if (fallback.length > 0) return fallback[0] as T; // length > 0
+    if (fallback.length > 0) return fallback[0] as F; // length > 0
     if (this.#default !== undefined) return this.#default.value;
     const message = `ContextVar ${JSON.stringify(this.name)} has no value here${advice("Set it, pass `get` a fallback, or give the variable a default")}`;
     throw Object.assign(new ReferenceError(message), { code: "ERR_ASYNCIO_CONTEXT_VAR_UNSET" });

@@ -1,6 +1,6 @@
 /** Several failures in one error: what task groups and races throw. */
 
-import { advice, argumentError, register } from "../errors/errors.ts";
+import { advice, argumentError, checkText, register } from "../errors/errors.ts";
 import { headline, isA, isThenable } from "../errors/render.ts";
 import { ignore } from "../kernel/settlers.ts";
 
@@ -30,6 +30,9 @@ export class ExceptionGroup extends AggregateError {
   readonly #leaves: Leaves;
 
   constructor(message: string, errors: readonly unknown[], options?: ErrorOptions) {
+    const api = "`new ExceptionGroup`";
+    checkText(api, "a message, and then the errors", message);
+    if (!Array.isArray(errors)) throw argumentError(api, "an array of errors", errors);
     const leaves: Leaves = { count: 0, first: undefined };
     for (const error of errors) {
       const isOurs = typeof error === "object" && error !== null && #leaves in error;

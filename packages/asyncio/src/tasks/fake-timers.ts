@@ -1,31 +1,43 @@
 /**
  * Fake timers of test frameworks. The library took the host's timers when it was loaded, so a clock
- * that a test moves by hand does not reach a real loop: what sleeps there hangs, or takes as long
- * as it says. The reason would be hard to guess.
+ * that a test moves by hand does not reach a real loop: what sleeps there takes as long as it says.
+ * Fakes that were there before and reach into Node's own modules, as those of node:test do, were
+ * taken for the host's, and every loop hangs. The reasons would be hard to guess.
  */
 
 import { globals } from "../ports/globals.ts";
 
-const { setTimeout: original } = globals;
+const { setTimeout: atLoad, Deno, process } = globals;
+/** What ports/js-host.ts has taken in the same moment. */
+const { setTimeout: own } =
+  (Deno === undefined ? process?.getBuiltinModule?.("node:timers") : undefined) ?? globals;
 let isLookedFor = true;
 
 /** Called when something on a real loop begins to wait for time: reports fake timers, once. */
 export function noticeFakeTimers(): void {
+  noticeOwnFakes();
   const { setTimeout: current } = globals;
-  if (!isLookedFor || (current === original && !wasFake)) return;
-  const found = wasFake ? original : current;
-  if (!isFake(found)) return;
-  isLookedFor = false;
-  globals.console.error(
-    `asyncio-ts ${
-      wasFake
-        ? "was loaded under fake timers, and hangs until somebody moves their clock. Import it before them"
-        : "waits in real time, but the timers of the program are fake: their clock ends no `sleep`"
-    }. Test with \`runTest\` of asyncio-ts/testing, or on a \`VirtualLoop\``,
+  if (!isLookedFor || (current === atLoad && !wasFake) || !isFake(current)) return;
+  report(
+    "waits in real time, but the timers of the program are fake: their clock ends no `sleep`. Test with `runTest` of asyncio-ts/testing, or on a `VirtualLoop`",
   );
 }
 
-const wasFake = /* @__PURE__ */ isFake(original);
+/** Called when a loop in virtual time is made as well: it too needs the host to have its turns. */
+export function noticeOwnFakes(): void {
+  if (!isLookedFor || !areOwnFake) return;
+  report(
+    "was loaded under fake timers, and hangs until somebody moves their clock. Import it before them",
+  );
+}
+
+function report(what: string): void {
+  isLookedFor = false;
+  globals.console.error(`asyncio-ts ${what}`);
+}
+
+const wasFake = /* @__PURE__ */ isFake(atLoad);
+const areOwnFake = /* @__PURE__ */ isFake(own);
 
 /** The fakes of sinon, so of Vitest and Jest; of Jest before; of node:test; of Deno's library. */
 function isFake(setTimeout: object): boolean {

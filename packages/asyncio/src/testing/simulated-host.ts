@@ -114,8 +114,7 @@ export class SimulatedHost implements Network {
     if (stop !== undefined) return stop;
     const { host, port, path } = to; // and not the name it was found by: it is no part of an address
     const target = path === undefined ? { host, port } : { host: this.name, port, path };
-    if (!this.network.has(target.host))
-      return Promise.reject(hostError("ENOTFOUND", "getaddrinfo", to));
+    if (!this.network.has(target.host)) return Promise.reject(unknownHost(target.host));
     const wait = park<ByteStream>(scope, subject);
     wait.handsOver = true;
     this.network.open(this, target, wait);
@@ -166,8 +165,7 @@ export class SimulatedHost implements Network {
     const { host } = this.#resolved({ host: "localhost", port: 0, ...local });
     if (host !== this.name && host !== "0.0.0.0" && host !== "::")
       throw hostError("EADDRNOTAVAIL", "bind", { host, port: local?.port ?? 0 });
-    if (remote !== undefined && !network.has(remote.host))
-      throw hostError("ENOTFOUND", "getaddrinfo", remote);
+    if (remote !== undefined && !network.has(remote.host)) throw unknownHost(remote.host);
     const free = this.#port(local?.port ?? 0, this.#sockets);
     const port = new SimulatedPort({
       address: { host: this.name, port: free },
@@ -193,7 +191,7 @@ export class SimulatedHost implements Network {
   async lookup(hostname: string): Promise<readonly string[]> {
     if (LOOPBACK.includes(comparableHost(hostname))) return [this.name];
     const addresses = this.network.addressesOf(hostname);
-    if (addresses === undefined) throw hostError("ENOTFOUND", "getaddrinfo");
+    if (addresses === undefined) throw unknownHost(hostname);
     return addresses;
   }
 
@@ -227,4 +225,10 @@ export class SimulatedHost implements Network {
     if (taken.has(port)) throw hostError("EADDRINUSE", "listen", address);
     return port;
   }
+}
+
+/** What the real host says of a name that nobody has. */
+function unknownHost(hostname: string): Error {
+  const error = new Error(`getaddrinfo ENOTFOUND ${hostname}`);
+  return Object.assign(error, { code: "ENOTFOUND", syscall: "getaddrinfo", hostname });
 }

@@ -22,6 +22,7 @@ import type { Wait } from "../kernel/wait.ts";
 import { globals } from "../ports/globals.ts";
 import type { Network } from "../streams/network.ts";
 import type { RingBuffer } from "../structures/ring-buffer.ts";
+import { noticeOwnFakes } from "../tasks/fake-timers.ts";
 
 import { networkHere } from "./current-host.ts";
 
@@ -82,6 +83,7 @@ export class VirtualHost implements Host {
   constructor(autojump = true, openBefore: ReadonlyMap<string, number> = openOutside()) {
     this.autojump = autojump;
     this.#openBefore = openBefore;
+    noticeOwnFakes();
   }
 
   get loop(): EventLoop {
@@ -345,6 +347,9 @@ const hostHasGaps: boolean = process?.versions?.deno !== undefined;
 export function openOutside(): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   if (!hostTellsWhatIsOpen) return counts;
+  // The host opens its output when somebody prints for the first time. Opened here, that is no sign
+  // of foreign work when it comes in the middle of a test.
+  for (const output of ["stdout", "stderr"]) Reflect.get(process as object, output);
   for (const kind of process?.getActiveResourcesInfo?.() ?? [])
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   return counts;

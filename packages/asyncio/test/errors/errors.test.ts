@@ -122,6 +122,19 @@ describe("ExceptionGroup", () => {
     assert.deepEqual(messages, new Array(5).fill(["failed: ", true, false]));
   });
 
+  test("takes a message and then an array of errors, and not as an AggregateError", () => {
+    const make = (...args: unknown[]) => Reflect.construct(ExceptionGroup, args);
+    const wrong: [args: unknown[], message: RegExp][] = [
+      [[[plain], "failed"], /expects a message, and then the errors, got an array of 1$/],
+      [["failed"], /expects an array of errors, got undefined$/],
+      [["failed", "plain"], /expects an array of errors, got "plain"$/],
+      [["failed", plain], /expects an array of errors, got an instance of Error$/],
+    ];
+
+    for (const [args, message] of wrong)
+      assert.throws(() => make(...args), { code: "ERR_ASYNCIO_INVALID_ARGUMENT", message });
+  });
+
   test("flatten gives the leaves from left to right", () => {
     assert.deepEqual(group.flatten(), [type, range, plain]);
   });

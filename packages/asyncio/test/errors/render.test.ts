@@ -58,6 +58,13 @@ async function caught(promise: PromiseLike<unknown>): Promise<{ error: unknown }
   throw new Error("expected a rejection");
 }
 
+test("a value is called by its class, and an object where that has no name", () => {
+  const named = [new Map(), {}, Object.create(null), new (class {})(), (function* () {})()];
+
+  const texts = ["an instance of Map", "an object", "an object", "an object", "an object"];
+  assert.deepEqual(named.map(render), texts);
+});
+
 function revoked(): object {
   const { proxy, revoke } = Proxy.revocable({}, {});
   revoke();

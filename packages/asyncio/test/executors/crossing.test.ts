@@ -116,6 +116,7 @@ describe("what cannot be sent", () => {
         rejection(pool.run(jobs.same, new Map([["k", Promise.resolve()]]))),
         rejection(pool.run(jobs.unsendable)),
         rejection(pool.run(jobs.badGetter)),
+        rejection(pool.run(jobs.failAt, 1)),
       ]);
 
       const paths = errors.map((error) => {
@@ -130,6 +131,7 @@ describe("what cannot be sent", () => {
         'args[0].get("k")',
         "result.items[1].close",
         "result.secret",
+        "result",
       ]);
       assert.deepEqual([await pool.run(jobs.add, 1, 2), pool.stats().replaced], [3, 0]);
     }),

@@ -50,6 +50,14 @@ test("copies what goes there and back, and refuses what cannot be sent", async (
 
     assert.deepEqual([copy, copy === list], [[1], false]);
     assert.ok((await rejection(executor.run(jobs.unsendable))) instanceof NotSendableError);
+    for (const job of [
+      executor.run(jobs.numbers, 1, new Int32Array(1)),
+      executor.run(jobs.failAt, 1),
+    ])
+      assert.match(
+        String(await rejection(job)),
+        /^NotSendableError: result .* a generator\. Ask for/,
+      );
     const closing = { on: [() => {}] };
     assert.ok((await rejection(executor.run(jobs.same, closing))) instanceof NotSendableError);
     const nothing = (jobs as unknown as Record<string, typeof jobs.refuse>).nothing;

@@ -232,6 +232,22 @@ describe("items that cannot be compared (S128)", () => {
     }),
   );
 
+  test("of two kinds both are named, the one that was put and one that is there", () => {
+    const queue = filled(new PriorityQueue<unknown>(), [1]);
+    const message = (item: unknown) => {
+      try {
+        return queue.putNowait(item);
+      } catch (error) {
+        return /dates, or arrays of these(.*)\. Pass/.exec(String(error))?.[1];
+      }
+    };
+
+    assert.equal(message("a"), ', beside 1, got "a"');
+    assert.equal(message([2]), ", got an array of 1");
+    assert.equal(message({}), ", got an object");
+    assert.equal(message(2n), undefined);
+  });
+
   test("compare that gives no number is a TypeError", () => {
     const queue = new PriorityQueue<number>(0, { compare: (a, b) => (a < b) as never });
 

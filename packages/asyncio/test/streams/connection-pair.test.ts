@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as asyncio from "../../src/index.ts";
 import * as testing from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 
-const { connectionPair, createTask } = asyncio;
+const { connectionPair, createTask, sleep } = asyncio;
 const text = (chunk: Uint8Array) => new TextDecoder().decode(chunk);
 
 test("what one end writes, the other reads, and one side ends alone", () =>
@@ -30,6 +31,50 @@ test("is closed by `await using`", () =>
       () => assert.fail("the far end was left open"),
       (error) => assert.match(String(error), /memory stream "b"/),
     ));
+
+/** How a connection comes to its end, in steps of either end; after the last one it is there. */
+const ends: Record<string, ((near: asyncio.Connection, far: asyncio.Connection) => unknown)[]> = {
+  "it is closed": [(near) => near.writer.close()],
+  "it is closed, and what it wrote has been read": [
+    (near) => void near.writer.write("abc"),
+    (near) => near.writer.close(),
+    (_near, far) => far.reader.read(),
+  ],
+  "it is aborted": [(near) => near.writer.abort()],
+  "the peer resets it": [(_near, far) => far.writer.abort()],
+  "both have ended their side": [
+    (_near, far) => void far.writer.write("abc"),
+    (_near, far) => far.writer.writeEof(),
+    (near) => near.reader.read(),
+    (near) => near.writer.writeEof(),
+  ],
+};
+
+for (const [how, steps] of Object.entries(ends))
+  onBothLoops(`waitClosed waits until ${how}`, async () => {
+    const [near, far] = connectionPair();
+    const closed = createTask(() => near.writer.waitClosed());
+    for (const step of steps) {
+      await sleep(0.001);
+      assert.equal(closed.done(), false);
+      await step(near, far);
+    }
+
+    await closed;
+    near.writer.close();
+    far.writer.close();
+  });
+
+onBothLoops("a waitClosed that is cancelled has closed nothing", async () => {
+  const [near, far] = connectionPair();
+  const waiting = asyncio.timeout(0.001, () => near.writer.waitClosed());
+
+  await assert.rejects(waiting, asyncio.TimeoutError);
+  await near.writer.write("open");
+  near.writer.close();
+  assert.equal(text(await far.reader.read()), "open");
+  far.writer.close();
+});
 
 test("takes options for its readers and writers, and names", () =>
   testing.runTest(async (t) => {

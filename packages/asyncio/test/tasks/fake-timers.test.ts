@@ -30,15 +30,26 @@ describe("fake timers are reported, once, when something on a real loop waits fo
     });
   }
 
-  test("where the library was loaded under them, its own timers are fake", async () => {
-    const reports = await reportsOf("before sinon start");
+  for (const where of ["", " virtual"])
+    test(`where the library was loaded under those of node:test, its own are fake${where}`, async () => {
+      const reports = await reportsOf(`before node start${where}`);
 
-    assert.equal(reports.length, 1);
-    assert.match(reports[0] ?? "", /was loaded under fake timers.*Import it before/);
-  });
+      assert.equal(reports.length, 1);
+      assert.match(reports[0] ?? "", /was loaded under fake timers.*Import it before/);
+    });
+
+  for (const what of ["sleep", "twice", "turn"])
+    test(`where it was loaded under those of a framework, it has the host's: ${what}`, async () => {
+      const reports = await reportsOf(`before everything ${what}`);
+
+      const expected = what === "turn" ? [] : [/the timers of the program are fake/];
+      assert.equal(reports.length, expected.length);
+      for (const [index, text] of expected.entries()) assert.match(reports[index] ?? "", text);
+    });
 
   for (const [why, scenario] of [
     ["in virtual time", "after sinon sleep virtual"],
+    ["in virtual time, of fakes that were there before", "before everything sleep virtual"],
     ["where nothing waits for time", "after sinon turn"],
     ["of timers that somebody has wrapped", "after wrapped sleep"],
     ["without fake timers", "after nothing sleep"],

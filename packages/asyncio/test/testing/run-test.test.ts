@@ -5,6 +5,7 @@ import { suite, test } from "node:test";
 import { promisify } from "node:util";
 import * as asyncio from "../../src/index.ts";
 import * as testing from "../../src/testing.ts";
+import { runFixture } from "../child.ts";
 
 const { createTask, getRunningLoop, sleep } = asyncio;
 const { runTest } = testing;
@@ -345,4 +346,21 @@ test("refuses what it cannot use", async () => {
   await assert.rejects(runTest(body, { bubble: "yes" }), /expects `bubble` to be true, false/);
   // @ts-expect-error
   await assert.rejects(runTest(body, { foreign: "maybe" }), TypeError);
+});
+
+suite("a first output in the middle, to a pipe, is no foreign work", () => {
+  for (const how of ["runTest", "run"])
+    for (const output of ["stdout", "stderr"] as const) {
+      test(`the clock of ${how} goes on: ${output}`, async () => {
+        const ended = await runFixture("printing", `${how}, ${output}`);
+
+        assert.equal(ended[output], "begins\nends\n");
+      });
+
+      test(`${how} sees a deadlock: ${output}`, async () => {
+        const ended = await runFixture("printing", `${how} deadlock, ${output}`);
+
+        assert.equal(ended[output], "begins\nDeadlockError\n");
+      });
+    }
 });
