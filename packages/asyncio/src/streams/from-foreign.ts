@@ -9,14 +9,10 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import { advice, argumentError, checkOptions } from "../errors/errors.ts";
 import type { Names } from "../errors/options.ts";
+import { ChunkSource } from "./chunk-source.ts";
 import { type Connection, connectionOf } from "./connection.ts";
-import { concatenate, encodeText, isBytes } from "./encode.ts";
-import {
-  ForeignStream,
-  type ForeignStreamOptions,
-  type Sink,
-  type Source,
-} from "./foreign-stream.ts";
+import { isBytes } from "./encode.ts";
+import { ForeignStream, type ForeignStreamOptions, type Sink } from "./foreign-stream.ts";
 import { isAdapted } from "./node-listeners.ts";
 import { destroyed } from "./node-quirks.ts";
 import type { NodeStreamSource } from "./node-source.ts";
@@ -280,87 +276,6 @@ function fromReadable(api: string, stream: Readable): ForeignStreamOptions {
     },
   });
   return { name: "a Readable of Node", source };
-}
-
-/** Bytes that are no Buffer: whose `slice` copies, and whose text looks like that of others. */
-function plain(bytes: Uint8Array): Uint8Array {
-  if (bytes.constructor === Uint8Array) return bytes;
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-}
-
-/** How chunks of any kind are got from somewhere. */
-interface Feed {
-  next(): Promise<{ readonly done?: boolean | undefined; readonly value?: unknown }>;
-  /** Ends it before its time. */
-  cancel(): Promise<unknown>;
-  /** Called when it is over, in whatever way. */
-  release?(): void;
-}
-
-/** Turns chunks of bytes and text into chunks of bytes. */
-class ChunkSource implements Source {
-  readonly #api: string;
-  readonly #feed: Feed;
-  /** The first half of a character, whose second half begins the next text; or nothing. */
-  #half = "";
-  #isOver = false;
-
-  constructor(api: string, feed: Feed) {
-    this.#api = api;
-    this.#feed = feed;
-  }
-
-  async pull(): Promise<Uint8Array | undefined> {
-    if (this.#isOver) return this.#rest();
-    const { done, value } = await this.#next();
-    if (done === true) {
-      this.#end();
-      return this.#rest();
-    }
-    if (typeof value === "string") return this.#encode(value);
-    if (isBytes(value)) {
-      const rest = this.#rest();
-      return rest === undefined ? plain(value) : concatenate([rest, value]);
-    }
-    await this.cancel();
-    throw argumentError(this.#api, "a source of Uint8Arrays and strings", value);
-  }
-
-  async cancel(): Promise<void> {
-    if (this.#isOver) return;
-    try {
-      await this.#feed.cancel();
-    } finally {
-      this.#end();
-    }
-  }
-
-  async #next(): ReturnType<Feed["next"]> {
-    try {
-      return await this.#feed.next();
-    } catch (error) {
-      this.#end();
-      throw error;
-    }
-  }
-
-  #end(): void {
-    this.#isOver = true;
-    this.#feed.release?.();
-  }
-
-  #encode(text: string): Uint8Array {
-    const whole = this.#half + text;
-    this.#half = /[\ud800-\udbff]$/.test(whole) ? whole.slice(-1) : "";
-    return encodeText(this.#half === "" ? whole : whole.slice(0, -1));
-  }
-
-  /** Half a character that nothing follows: U+FFFD. */
-  #rest(): Uint8Array | undefined {
-    const half = this.#half;
-    this.#half = "";
-    return half === "" ? undefined : encodeText(half);
-  }
 }
 
 // --- which is which
