@@ -88,8 +88,7 @@ export class Scope implements Ends<Wait> {
     requestedBy?: string,
     from?: Cancellation,
   ): Cancellation {
-    const own = source === "closed" ? 0 : this.cancelState.cancelGrace;
-    const grace = own ?? from?.grace ?? this.loop.cancelGrace;
+    const grace = this.cancelState.cancelGrace ?? from?.grace ?? this.loop.cancelGrace;
     const origin = from?.origin ?? { root: this.ownCancelState().root };
     return { scope: this, source, reason, requestedBy, grace, origin };
   }
@@ -248,9 +247,7 @@ export class Scope implements Ends<Wait> {
 /** The grace period of `scope` is over. */
 function insist(scope: Scope): void {
   const state = scope.ownCancelState();
-  const { first } = state;
-  state.graceTimer = undefined;
-  if (first === undefined || scope.closed) return;
+  const first = state.first as Cancellation; // it is open, and cancelled: else it has no such timer
   state.due = first;
   state.insists = true;
   if (first.grace > 0) reportInsisted(scope, first.grace);

@@ -358,6 +358,21 @@ describe("what is not overtaken", () => {
       assert.deepEqual([result, log], [undefined, [scopes[1] === outer ? "outer" : "middle"]]);
     });
 
+  onBothLoops("the end of the time of a cleanup, during which its task is cancelled", async () => {
+    const log: unknown[] = [];
+    const task = createTask(async () => {
+      const cleaned = await cleanup(0.001, async () => {
+        currentTask()?.cancel();
+        await sleep(forEver);
+      });
+      log.push(cleaned);
+      await sleep(forEver);
+    });
+
+    await assert.rejects(task, CancelledError);
+    assert.deepEqual(log, [undefined]);
+  });
+
   onBothLoops("the time of a shield", async () => {
     let isCleaned = false;
     const task = createTask(async () => {

@@ -15,6 +15,7 @@ import {
   timeout,
 } from "../../src/index.ts";
 import { VirtualLoop } from "../../src/testing.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { runFixture } from "../child.ts";
 import { collectReports, rejection, virtual } from "../virtual.ts";
 
@@ -50,6 +51,25 @@ describe("R16: a scope closes when its body settles", () => {
 
         assert.deepEqual([log, loop.time()], [["finally"], 0]);
       }),
+    );
+
+    onBothLoops(
+      `what a branch of ${name} begins later rejects, also if nothing was cut off`,
+      async () => {
+        const foreign = Promise.withResolvers<void>();
+        let late: Promise<unknown> | undefined;
+        const floating = async (): Promise<void> => {
+          await foreign.promise; // <- nobody is parked when the scope closes
+          await sleep(0.001);
+        };
+
+        await open(async () => {
+          late = branch(floating);
+        });
+        foreign.resolve();
+
+        assert.ok((await rejection(late as Promise<unknown>)) instanceof CancelledError);
+      },
     );
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
+  CancelScope,
   cleanup,
   createTask,
   currentTask,
@@ -18,6 +19,12 @@ import { onBothLoops } from "../both-loops.ts";
 import { collectReports, rejection, virtual } from "../virtual.ts";
 
 const forEver = Number.POSITIVE_INFINITY;
+
+/** Lets no cancellation end it before the last of its `count` operations. */
+async function swallow(count: number): Promise<void> {
+  for (let left = count; left > 1; left--) await sleep(3600).catch(() => {});
+  await sleep(3600);
+}
 
 /** Never lets a cancellation end it. */
 async function swallowForEver(seconds: number): Promise<void> {
@@ -167,6 +174,65 @@ describe("R15: a cancellation is delivered once, and insisted on after the grace
   );
 
   test(
+    "a cancellation after the last one was taken back has a grace period of its own",
+    virtual(async (loop) => {
+      const task = createTask(
+        async () => {
+          await sleep(100).catch(() => currentTask()?.uncancel());
+          await sleep(100).catch(() => {});
+          await sleep(100);
+        },
+        { cancelGrace: 3 },
+      );
+      await sleep(0);
+
+      task.cancel();
+      await sleep(10);
+      task.cancel();
+      await rejection(task);
+
+      assert.equal(loop.time(), 13);
+    }),
+  );
+
+  onBothLoops(
+    "one without grace that is passed on leaves no timer of the one before",
+    async (loop) => {
+      const startedAt = loop.time();
+      const task = createTask(() => swallow(3));
+      await sleep(0.001);
+      task.cancel(); // <- its grace period begins
+      const scope = new CancelScope({ cancelGrace: 0, deadline: loop.time() + 0.001 });
+
+      await scope.run(async () => await task);
+
+      assert.ok(loop.time() - startedAt < 5, "the grace period was not waited for");
+      assert.deepEqual([task.done(), loop.statistics().timers], [true, 0]);
+    },
+  );
+
+  test(
+    "uncancel back to 0 after the grace period: the next cancellation is delivered once",
+    virtual(async () => {
+      const task = createTask(
+        async () => {
+          const self = currentTask();
+          await sleep(100).catch(() => {});
+          await sleep(100).catch(() => self?.uncancel()); // <- the grace period is over
+          self?.cancel();
+          await sleep(100).catch(() => {});
+          return await sleep(0.5, "cleaned up");
+        },
+        { cancelGrace: 1 },
+      );
+      await sleep(0);
+      task.cancel();
+
+      assert.equal(await task, "cleaned up");
+    }),
+  );
+
+  test(
     "uncancel that leaves a count does not end the grace period",
     virtual(async (loop) => {
       const task = createTask(async () => {
@@ -295,6 +361,54 @@ describe("R15: a cancellation is delivered once, and insisted on after the grace
       assert.deepEqual(immediates, ["had its turn"]);
     }),
   );
+
+  const ended: Record<string, (body: () => Promise<void>) => Promise<unknown>> = {
+    "past its grace period": async (body) => {
+      const scope = new CancelScope({ cancelGrace: 0 });
+      const running = scope.run(body);
+      await sleep(0.001);
+      scope.cancel();
+      await running;
+    },
+    "that has ended": async (body) => {
+      let branch: Promise<void> | undefined;
+      await new CancelScope().run(async () => {
+        branch = body(); // <- not awaited
+      });
+      await branch;
+    },
+  };
+  for (const [name, run] of Object.entries(ended))
+    onBothLoops(`each rejection in a scope ${name} takes a turn of the host (F4)`, async (loop) => {
+      loop.setExceptionHandler(() => {}); // of the branch that is not awaited
+      let rejections = 0;
+      let hostHadItsTurn = false;
+      await run(async () => {
+        while (!hostHadItsTurn) {
+          await sleep(3600).catch(() => rejections++);
+          if (rejections === 1) setImmediate(() => setImmediate(() => (hostHadItsTurn = true)));
+        }
+      });
+
+      assert.ok(rejections < 10, `${rejections} rejections`);
+    });
+
+  test("debug mode does not complain of a scope that has no grace period", async () => {
+    const loop = new VirtualLoop({ debug: true });
+    const reports = collectReports(loop);
+
+    await run(
+      async () => {
+        const task = createTask(() => sleep(1).catch(() => sleep(1)), { cancelGrace: 0 });
+        await sleep(0);
+        task.cancel();
+        await rejection(task);
+      },
+      { loop },
+    );
+
+    assert.deepEqual(reports, []);
+  });
 
   const joins: Record<string, (child: () => Promise<void>) => Promise<unknown>> = {
     "a task group": (child) => taskGroup(async (group) => void group.createTask(child)),
