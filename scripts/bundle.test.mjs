@@ -69,18 +69,18 @@ describe("a program of `run`, `taskGroup` and `sleep`", () => {
   test("adds no more than this to a bundle", async () => {
     const { contents } = await bundleOf(doors[0]);
 
-    assert.ok(contents.byteLength <= 67_440, `${contents.byteLength} bytes`);
+    assert.ok(contents.byteLength <= 67_710, `${contents.byteLength} bytes`);
     const gzipped = gzipSync(contents, { level: 9 }).byteLength;
-    assert.ok(gzipped <= 24_190, `${gzipped} bytes, gzipped`);
+    assert.ok(gzipped <= 24_270, `${gzipped} bytes, gzipped`);
   });
 
   // 18,000 bytes were wanted: bench/README.md, "Weight", says what is left.
   test("adds no more than this under the condition `production`", async () => {
     const { contents } = await bundleOf("asyncio-ts", undefined, ["production"]);
 
-    assert.ok(contents.byteLength <= 60_790, `${contents.byteLength} bytes`);
+    assert.ok(contents.byteLength <= 60_900, `${contents.byteLength} bytes`);
     const gzipped = gzipSync(contents, { level: 9 }).byteLength;
-    assert.ok(gzipped <= 21_360, `${gzipped} bytes, gzipped`);
+    assert.ok(gzipped <= 21_390, `${gzipped} bytes, gzipped`);
   });
 
   test("brings these modules along, beside the kernel and what is below it", async () => {
