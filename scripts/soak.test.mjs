@@ -33,7 +33,7 @@ test("a failure counts, and comes with the line that repeats it", () => {
 test("words and numbers that mean nothing are refused", () => {
   assert.match(
     soak("fzz").stderr,
-    /the parts are fuzz, cpython, schedules, conformance, db, executors, pagefetch, files/,
+    /the parts are fuzz, cpython, trio, schedules, conformance, db, executors, pagefetch, files/,
   );
   assert.match(soak("--times=many").stderr, /--times takes a whole number from 1 on, got many/);
   assert.equal(soak("--time=1").status, 1);

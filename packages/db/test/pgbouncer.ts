@@ -68,8 +68,10 @@ server_login_retry = 1
       const console = new pg.Client(url);
       await console.connect();
       try {
-        const { rows } = await console.query("show clients");
-        return rows.filter((row) => row.database === "postgres").map((row) => String(row[column]));
+        const { rows } = await console.query<Record<string, string>>("show clients");
+        const isClient = ({ database, state }: Record<string, string>): boolean =>
+          database === "postgres" && !/cancel/.test(state ?? ""); // a cancel request counts as one
+        return rows.filter(isClient).map((row) => String(row[column]));
       } finally {
         await console.end();
       }
