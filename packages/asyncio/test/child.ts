@@ -13,8 +13,6 @@ export interface Ended {
 export interface ChildOptions {
   /** Flags of Node. */
   readonly flags?: readonly string[];
-  /** Gives it a standard input, which is not closed. @default it has none */
-  readonly hasInput?: boolean;
   /** Called each time the program has printed, with all that it has printed so far. */
   readonly onOutput?: (output: string, child: ChildProcess) => void;
   /** The same for its standard error. */
@@ -25,23 +23,23 @@ export interface ChildOptions {
 export function runFixture(
   fixture: string,
   scenario: string,
-  { flags = [], hasInput = false, onOutput, onErrors }: ChildOptions = {},
+  { flags = [], onOutput, onErrors }: ChildOptions = {},
 ): Promise<Ended> {
   const path = fileURLToPath(new URL(`./fixtures/${fixture}.ts`, import.meta.url));
   const { ASYNCIO_DEBUG: _, NODE_OPTIONS: __, ...env } = process.env;
   const child = spawn(process.execPath, [...flags, path, scenario], {
     env,
-    stdio: [hasInput ? "pipe" : "ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe"],
     timeout: 600_000, // for a program that hangs, and not for a slow machine
     killSignal: "SIGKILL",
   });
   let stdout = "";
   let stderr = "";
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
     stdout += text;
     onOutput?.(stdout, child);
   });
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
     onErrors?.(stderr, child);
   });

@@ -102,7 +102,8 @@ export class Scope implements Ends<Wait> {
     const state = this.ownCancelState();
     if (--state.count === 0) {
       state.due = state.first = state.fresh = undefined;
-      for (const below of reach(this)) markHeard(below, this);
+      for (const below of reach(this))
+        if (below.cancelState.missed?.scope === this) below.ownCancelState().missed = undefined;
       state.insists = false;
       this.loop.cancelTimer(state.graceTimer);
       state.graceTimer = undefined;

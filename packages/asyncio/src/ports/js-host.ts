@@ -16,12 +16,13 @@ export interface HostTimer {
 const settled: Promise<void> = Promise.resolve();
 // Taken at load, and where it can be from Node's own modules: the fakes of a test framework, those
 // that were there before us too, must not reach the real loop. And jsdom imitates a browser.
-const node = globals.Deno === undefined ? globals.process?.getBuiltinModule : undefined;
-const { setTimeout, clearTimeout, setImmediate }: HostTimers = node?.("node:timers") ?? globals;
+const node = globals.Deno === undefined ? globals.process : undefined;
+const nodeTimers = node?.getBuiltinModule?.("node:timers");
+const { setTimeout, clearTimeout, setImmediate }: HostTimers = nodeTimers ?? globals;
 const tick = globals.process?.nextTick;
 const nextTick = tick && Object.keys(tick).length === 0 ? tick : undefined; // fakes have some
-const { performance } = node?.("node:perf_hooks") ?? globals;
-const nowMs = performance.now.bind(performance);
+const clock = node?.getBuiltinModule?.("node:perf_hooks")?.performance ?? globals.performance;
+const nowMs = clock.now.bind(clock);
 
 /** Hosts take delays as 32-bit milliseconds. After this one the loop sets the rest. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;

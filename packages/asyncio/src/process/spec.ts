@@ -17,8 +17,8 @@ import type { ChildSpec } from "./child.ts";
 import type { Stdio, SubprocessOptions } from "./options.ts";
 import { startError } from "./start-error.ts";
 
-/** The largest id of a user or group that the system can tell from none. */
-const LARGEST_ID = 2 ** 32 - 2;
+/** The largest id of a user or group that the host takes. */
+const LARGEST_ID = 2 ** 31 - 1;
 
 type Host = "posix" | "windows";
 const host = (): Host => (process.platform === "win32" ? "windows" : "posix");
@@ -75,7 +75,7 @@ function hostOptions(api: string, options: SubprocessOptions): SpawnOptions {
     const known = `"pipe", "inherit", "ignore"${name === "stderr" ? ', "stdout"' : ""} or a file descriptor`;
     if (!isKnown) throw argumentError(api, `\`${name}\` to be ${known}`, value);
   }
-  if (cwd !== undefined && !(cwd instanceof URL))
+  if (cwd !== undefined && !isUrl(cwd))
     checkWord(api, "`cwd` to be the path or URL of a folder", cwd);
   if (env !== undefined) checkEnv(api, env);
   for (const [name, id] of Object.entries({ uid, gid }))
@@ -90,6 +90,10 @@ function hostOptions(api: string, options: SubprocessOptions): SpawnOptions {
     ...(gid === undefined ? {} : { gid }),
   };
 }
+
+/** Under jsdom the global URL is another class than the host's. */
+const isUrl = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && "href" in value;
 
 /** For the system a text ends at a NUL: the rest of it would be lost, or taken for another one. */
 function checkWord(api: string, what: string, value: unknown): asserts value is string {

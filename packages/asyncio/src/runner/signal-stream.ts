@@ -198,5 +198,5 @@ export function signals(names: readonly SignalName[]): Signals {
 function isDeafWorker(): boolean {
   if ("Deno" in globalThis) return false;
   // A stand-in for `process`, as bundlers have one, lacks it.
-  return process.getBuiltinModule?.("node:worker_threads").isMainThread === false;
+  return process.getBuiltinModule?.("node:worker_threads")?.isMainThread === false;
 }

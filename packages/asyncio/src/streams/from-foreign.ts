@@ -18,7 +18,6 @@ import { destroyed } from "./node-quirks.ts";
 import type { NodeStreamSource } from "./node-source.ts";
 import { NodeStream } from "./node-stream.ts";
 import { READER, type ReaderOptions, StreamReader } from "./reader.ts";
-import type { Holder } from "./sides.ts";
 import { StreamWriter, WRITER, type WriterOptions } from "./writer.ts";
 
 /** What is read of a ReadableStream. */
@@ -324,16 +323,7 @@ function nodeSource(
   writable: Writable | undefined,
 ): NodeStreamSource {
   const isKept = writable !== undefined && isOutput(writable);
-  const holder = readable !== undefined && isInput(readable) ? readable : undefined;
-  return { readable, writable, isForeign: true, isKept, holder, describe: () => `${kind} of Node` };
-}
-
-/**
- * A program that has asked for a line on its standard input ends when it is through, and not when
- * the one who types closes it. Files have nothing that keeps the process alive.
- */
-function isInput(stream: Readable & { readonly fd?: unknown }): stream is Readable & Holder {
-  return stream.fd === 0 && stream === process.stdin;
+  return { readable, writable, isForeign: true, isKept, describe: () => `${kind} of Node` };
 }
 
 /**

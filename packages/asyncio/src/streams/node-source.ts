@@ -2,7 +2,6 @@
 
 import type { Readable, Writable } from "node:stream";
 import { type Address, hostError } from "./network.ts";
-import type { Holder } from "./sides.ts";
 
 /** Where a NodeStream gets its bytes from. Its functions are called on demand. */
 export interface NodeStreamSource {
@@ -24,8 +23,6 @@ export interface NodeStreamSource {
    * @default false
    */
   readonly isKept?: boolean | undefined;
-  /** What is to keep the process alive only while a read waits. @default it does so always */
-  readonly holder?: Holder | undefined;
   /** True if it is a socket that no other code reads. @default false */
   readonly isSocketOfOurs?: boolean | undefined;
   /** True if nothing empty may be written to it. @default false */

@@ -49,7 +49,7 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
   #lost: Error | undefined = undefined;
   #localAddress: Address | undefined = undefined;
 
-  readonly #reading: ReadSide;
+  readonly #reading: ReadSide = new ReadSide(this);
   #isFlowing = false;
   #hasEnded = false;
 
@@ -67,7 +67,6 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
 
   constructor(source: NodeStreamSource, loop: EventLoop = here().loop) {
     this.#source = source;
-    this.#reading = new ReadSide(this, source.holder);
     const { readable, writable } = source;
     if (readable !== undefined) this.#ownReadable(readable);
     if (writable !== undefined && writable !== (readable as unknown)) {

@@ -39,12 +39,6 @@ export interface DirectStream {
   waitOf(receiver: Receiver): Wait | undefined;
 }
 
-/** What can keep the process alive, as the standard input does from its first read on. */
-export interface Holder {
-  ref?(): unknown;
-  unref?(): unknown;
-}
-
 /** Of those who read the stream itself. */
 const PLAIN: Receiver = { chunkCame: (chunk) => chunk, copies: false };
 
@@ -57,13 +51,9 @@ export class ReadSide {
   #reader: Wait | undefined = undefined;
   /** For whom that is. */
   #receiver: Receiver = PLAIN;
-  /** Set if it is to keep the process alive while a read waits, and not longer. */
-  readonly #holder: Holder | undefined;
 
-  constructor(stream: Sided, holder?: Holder) {
+  constructor(stream: Sided) {
     this.#stream = stream;
-    this.#holder = holder;
-    holder?.unref?.(); // it was opened, and nobody reads it
   }
 
   /** Bytes that have come and were not read. */
@@ -110,9 +100,7 @@ export class ReadSide {
     most: number,
     receiver: Receiver = PLAIN,
   ): Promise<T> {
-    const holder = this.#holder;
-    const wait = park<T>(scope, this, holder && (() => this.#letGo()));
-    holder?.ref?.();
+    const wait = park<T>(scope, this);
     wait.handsOver = true;
     wait.offer = most;
     this.#reader = wait as Wait;
@@ -149,14 +137,7 @@ export class ReadSide {
     const most = reader.offer as number; // left there by `wait`
     if (bytes.length > most) this.#keep(bytes.subarray(most));
     const taken = bytes.length > most ? bytes.subarray(0, most) : bytes;
-    this.#letGo();
     reader.resume(this.#receiver.chunkCame(taken, isLent));
-  }
-
-  /** No read waits any more. */
-  #letGo(): true {
-    this.#holder?.unref?.();
-    return true;
   }
 
   #keep(bytes: Uint8Array): void {
@@ -166,12 +147,10 @@ export class ReadSide {
 
   /** Nothing comes any more: the read that waits comes to the end. */
   end(): void {
-    this.#letGo();
     if (this.isWaiting) this.#reader?.resume(this.#receiver.chunkCame(undefined));
   }
 
   fail(error: Error): void {
-    this.#letGo();
     this.#reader?.fail(error);
   }
 

@@ -12,6 +12,7 @@
  * settle.
  */
 
+import { attempt } from "../errors/render.ts";
 import type { Ready } from "../kernel/gate.ts";
 import type { Host, HostTimer, Watched } from "../kernel/host.ts";
 import { realHost } from "../kernel/host.ts";
@@ -349,7 +350,7 @@ export function openOutside(): ReadonlyMap<string, number> {
   if (!hostTellsWhatIsOpen) return counts;
   // The host opens its output when somebody prints for the first time. Opened here, that is no sign
   // of foreign work when it comes in the middle of a test.
-  for (const output of ["stdout", "stderr"]) Reflect.get(process as object, output);
+  for (const output of ["stdout", "stderr"]) attempt(() => Reflect.get(process as object, output)); // it may be closed
   for (const kind of process?.getActiveResourcesInfo?.() ?? [])
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   return counts;

@@ -4,6 +4,7 @@ import { setImmediate as nextMacrotask } from "node:timers/promises";
 import {
   allTasks,
   CancelledError,
+  CancelScope,
   ContextVar,
   cancellable,
   createTask,
@@ -293,10 +294,18 @@ describe("a value that comes after the cancellation", () => {
     const work = Promise.withResolvers<string>();
     const discarded: string[] = [];
     await run(
-      () =>
-        moveOnAfter(0.001, () =>
-          cancellable(() => work.promise, { discard: (value) => discarded.push(value) }),
-        ),
+      async () => {
+        const scope = new CancelScope();
+        await scope.run(() =>
+          cancellable(
+            () => {
+              queueMicrotask(() => scope.cancel());
+              return work.promise;
+            },
+            { discard: (value) => discarded.push(value) },
+          ),
+        );
+      },
       { signals: false },
     );
 

@@ -7,7 +7,6 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import * as asyncio from "../../src/index.ts";
 import * as testing from "../../src/testing.ts";
-import { runFixture } from "../child.ts";
 import { conforms } from "../conformance.ts";
 import { collectReports, rejection } from "../virtual.ts";
 
@@ -602,29 +601,4 @@ describe("connectionFrom", () => {
     });
     assert.throws(() => connectionFrom([] as never), { message: `${wanted}, got an array of 0` });
   });
-});
-
-describe("the standard input keeps the program alive only while it is read", () => {
-  const read = ["first", "second"];
-  const dead = [...read, "DeadlockError"];
-
-  // When the program has printed the text, it gets the input, which stays open.
-  for (const [scenario, text, input, printed] of [
-    ["lines, real", "ready\n", "first\nsecond\nthird\n", read],
-    ["lines, virtual", "ready\n", "first\nsecond\nthird\n", read],
-    ["deadline, real", "nothing yet\n", "first\nsecond\n", ["nothing yet", ...read]],
-    ["deadline, virtual", "ready\n", "zero\nfirst\nsecond\n", ["in time", ...read]],
-    ["deadlock, real", "ready\n", "first\nsecond\n", dead],
-    ["deadlock, virtual", "ready\n", "first\nsecond\n", dead],
-  ] as const)
-    test(scenario, async () => {
-      const { code, stdout } = await runFixture("input", scenario, {
-        hasInput: true,
-        onOutput(output, child) {
-          if (output.endsWith(text)) child.stdin?.write(input);
-        },
-      });
-
-      assert.deepEqual([code, ...stdout.split("\n")], [0, "ready", ...printed, "the end", ""]);
-    });
 });
