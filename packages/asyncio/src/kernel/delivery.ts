@@ -89,9 +89,11 @@ function markBelow(scopes: readonly Scope[], cancellation: Cancellation, isHeard
 
 /** The branch in `branch` has heard of the cancellation of the scope `by`. */
 export function markHeard(branch: Scope, by: object | undefined): void {
-  for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.parent)
-    if (scope.cancelState.missed !== undefined && scope.cancelState.missed.scope === by)
-      scope.ownCancelState().missed = undefined;
+  for (let scope: Scope | undefined = branch; scope; scope = scope.parent) forgetMissed(scope, by);
+}
+/** `scope` has missed no cancellation of the scope `by`, or it does not count any more. */
+export function forgetMissed(scope: Scope, by: object | undefined): void {
+  if (by && scope.cancelState.missed?.scope === by) scope.ownCancelState().missed = undefined;
 }
 
 /** A join passed `cancellation` on and has a value all the same: the next operation gets it. */
@@ -108,8 +110,7 @@ export function renew(branch: Scope, cancellation: Cancellation): void {
   if (cancellation.scope.cancelling() === 0) return;
   if (!branch.loop.isExact) branch.loop.exhaustBudget(); // however deep the functions are that it comes from
   makeFresh(cancellation);
-  for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.parent)
-    scope.mayBeDue = true;
+  for (let scope: Scope | undefined = branch; scope; scope = scope.parent) scope.mayBeDue = true;
 }
 /** Until the next turn of the loop, `cancellation` ends what begins in `scope`. */
 export function makeFresh(cancellation: Cancellation, scope: Scope = cancellation.scope): void {
@@ -131,7 +132,7 @@ export const deadlines: { check(branch: Scope): void } = { check: () => {} };
 export function findDue(branch: Scope): Cancellation | undefined {
   deadlines.check(branch);
   let found: Cancellation | undefined;
-  for (let scope: Scope | undefined = branch; scope !== undefined; scope = scope.parent) {
+  for (let scope: Scope | undefined = branch; scope; scope = scope.parent) {
     const { due, missed } = scope.cancelState;
     if (scope.closed) found = scope.cutOff();
     else if (found?.scope !== scope) found = due ?? freshIn(scope) ?? missed ?? found;

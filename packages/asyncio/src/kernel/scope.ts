@@ -17,7 +17,7 @@ import { type Ends, LinkedList, link } from "../structures/linked-list.ts";
 import type { Timer } from "../structures/timers.ts";
 import type { Cancellation, ScopeOptions, ScopeWatcher } from "./cancellation.ts";
 import { CALM, CancelState, countRefusal, inForce } from "./cancellation.ts";
-import { deliver, findDue, makeFresh, markHeard, reach, renew } from "./delivery.ts";
+import { deliver, findDue, forgetMissed, makeFresh, markHeard, reach, renew } from "./delivery.ts";
 import type { EventLoop } from "./loop.ts";
 import { reportFloating, reportInsisted } from "./reports.ts";
 import type { Task } from "./task.ts";
@@ -102,8 +102,7 @@ export class Scope implements Ends<Wait> {
     const state = this.ownCancelState();
     if (--state.count === 0) {
       state.due = state.first = state.fresh = undefined;
-      for (const below of reach(this))
-        if (below.cancelState.missed?.scope === this) below.ownCancelState().missed = undefined;
+      for (const below of reach(this)) forgetMissed(below, this);
       state.insists = false;
       this.loop.cancelTimer(state.graceTimer);
       state.graceTimer = undefined;

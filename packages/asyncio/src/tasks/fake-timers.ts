@@ -6,11 +6,9 @@
  */
 
 import { globals } from "../ports/globals.ts";
+import { hostTimers } from "../ports/js-host.ts";
 
-const { setTimeout: atLoad, Deno, process } = globals;
-/** What ports/js-host.ts has taken in the same moment. */
-const { setTimeout: own } =
-  (Deno === undefined ? process?.getBuiltinModule?.("node:timers") : undefined) ?? globals;
+const { setTimeout: atLoad } = globals;
 let isLookedFor = true;
 
 /** Called when something on a real loop begins to wait for time: reports fake timers, once. */
@@ -37,7 +35,7 @@ function report(what: string): void {
 }
 
 const wasFake = /* @__PURE__ */ isFake(atLoad);
-const areOwnFake = /* @__PURE__ */ isFake(own);
+const areOwnFake = /* @__PURE__ */ isFake(hostTimers.setTimeout);
 
 /** The fakes of sinon, so of Vitest and Jest; of Jest before; of node:test; of Deno's library. */
 function isFake(setTimeout: object): boolean {

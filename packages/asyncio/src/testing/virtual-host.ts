@@ -81,7 +81,7 @@ export class VirtualHost implements Host {
   /** What was open in the real host at the beginning. */
   #openBefore: ReadonlyMap<string, number>;
 
-  constructor(autojump = true, openBefore: ReadonlyMap<string, number> = openOutside()) {
+  constructor(autojump = true, openBefore: ReadonlyMap<string, number> = openBeforeTest()) {
     this.autojump = autojump;
     this.#openBefore = openBefore;
     noticeOwnFakes();
@@ -252,7 +252,7 @@ export class VirtualHost implements Host {
 
   /** What is open in the host from now on is ours, and no sign of foreign work. */
   protected takeStock(): void {
-    this.#openBefore = openOutside();
+    this.#openBefore = openBeforeTest();
   }
 
   /**
@@ -345,13 +345,21 @@ export const hostTellsWhatIsOpen: boolean =
 const hostHasGaps: boolean = process?.versions?.deno !== undefined;
 
 /** What keeps the real host busy, by kind; empty where the host cannot tell. */
-export function openOutside(): ReadonlyMap<string, number> {
+function openOutside(): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   if (!hostTellsWhatIsOpen) return counts;
-  // The host opens its output when somebody prints for the first time. Opened here, that is no sign
-  // of foreign work when it comes in the middle of a test.
-  for (const output of ["stdout", "stderr"]) attempt(() => Reflect.get(process as object, output)); // it may be closed
   for (const kind of process?.getActiveResourcesInfo?.() ?? [])
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   return counts;
+}
+
+/**
+ * The same before a test. The host opens its output when somebody prints for the first time. Opened
+ * here, that is no sign of foreign work when it comes in the middle of the test.
+ */
+export function openBeforeTest(): ReadonlyMap<string, number> {
+  if (hostTellsWhatIsOpen)
+    for (const output of ["stdout", "stderr"])
+      attempt(() => Reflect.get(process as object, output)); // it may be closed
+  return openOutside();
 }

@@ -5,7 +5,7 @@
 
 import { type HostTimer, realHost } from "../kernel/host.ts";
 import { watchRejections } from "./rejections.ts";
-import { openOutside } from "./virtual-host.ts";
+import { openBeforeTest } from "./virtual-host.ts";
 
 interface Watched {
   start(): Promise<void>;
@@ -28,7 +28,7 @@ export class Watchdog {
     this.#seconds = seconds;
     this.#unwatchRejections = watchRejections();
     this.#timer = this.#arm();
-    this.openBefore = openOutside();
+    this.openBefore = openBeforeTest();
   }
 
   /** Waits until `trial` is over, and ends it if that takes too long. */
