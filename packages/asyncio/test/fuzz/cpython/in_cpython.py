@@ -2,16 +2,13 @@
 # here.ts does the same, in the same order, so that the two can be read side by side.
 
 import asyncio
-import json
 import logging
 import sys
+from pathlib import Path
 
-TICK = 2**-22
-END = 20_000_000.5
-
-
-class Failure(Exception):
-    pass
+sys.path.append(str(Path(__file__).parent.parent))
+import actors
+from actors import END, TICK, Failure, run_programs
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -61,7 +58,7 @@ class Condition(asyncio.Condition):
             super()._notify(n)
 
 
-class Shared:
+class Shared(actors.Shared):
     def __init__(self, is_other):
         self.lock = asyncio.Lock()
         self.semaphore = asyncio.Semaphore(1 if is_other else 2)
@@ -87,21 +84,8 @@ class Shared:
                 return "empty" if self.queue.empty() else self.queue.get_nowait()
             case "join":
                 await self.queue.join()
-            case "event":
-                await self.event.wait()
-            case "set":
-                self.event.set()
             case "clear":
                 self.event.clear()
-            case "condition":
-                async with self.condition:
-                    await self.condition.wait()
-            case "notify":
-                async with self.condition:
-                    self.condition.notify()
-            case "notifyAll":
-                async with self.condition:
-                    self.condition.notify_all()
             case "waitFor":
                 goal = self.count + 2
                 async with self.condition:
@@ -124,15 +108,24 @@ class Shared:
                 return "done" if self.future.done() else await self.future
             case "resolve":
                 return "done" if self.future.done() else self.future.set_result(n)
+            case _:
+                await super().use(what, n)
 
 
-class Actors:
+class Actors(actors.Actors):
     def __init__(self, program):
-        self.program = program
+        super().__init__(program)
         self.tasks = []
         self.timeouts = {}
-        self.trace = {}
-        self.is_over = False
+
+    def sleep(self, ticks):
+        return asyncio.sleep(ticks * TICK)
+
+    def time(self):
+        return asyncio.get_running_loop().time()
+
+    def name_of(self, error):
+        return type(error).__name__
 
     async def main(self):
         self.shared = [Shared(False), Shared(True)]
@@ -146,36 +139,24 @@ class Actors:
                 task.cancel()
             await asyncio.wait(left, timeout=1)
 
-    async def task(self, place, steps):
-        try:
-            await self.steps(place, steps)
-            self.tell(place, "has returned")
-        except BaseException as error:
-            self.tell(place, f"has ended: {name_of(error)}")
-            raise
-
-    async def steps(self, place, steps):
-        for index, step in enumerate(steps):
-            await self.step(f"{place}.{index}", step)
-
     async def step(self, place, step):
         match step["do"]:
             case "sleep":
-                await asyncio.sleep(step["n"] * TICK)
+                await self.sleep(step["n"])
             case "fail":
                 raise Failure
             case "cancel":
                 actor = step["n"] % len(self.tasks)
                 if actor == int(place[0]):
                     return
-                await asyncio.sleep(step["n"] * TICK)
+                await self.sleep(step["n"])
                 self.tasks[actor].cancel()
-                await asyncio.sleep(step["n"] * TICK)
+                await self.sleep(step["n"])
             case "reschedule":
                 open = self.timeouts.get(asyncio.current_task())
                 if not open or open[-1].expired():
                     return
-                open[-1].reschedule(asyncio.get_running_loop().time() + step["n"] * TICK)
+                open[-1].reschedule(self.time() + step["n"] * TICK)
             case "timeout":
                 await self.timeout(place, step["n"], step["body"])
             case "group":
@@ -197,18 +178,9 @@ class Actors:
                     for task in tasks:
                         task.cancel()
             case "use":
-                await asyncio.sleep(step["n"] * TICK)
-                self.tell(place, "begins")
-                told = await self.shared[step["of"]].use(step["what"], step["n"])
-                self.tell(place, f"{step['what']} {'' if told is None else told}")
-                await asyncio.sleep((1 + step["n"] % 1000) * TICK)
+                await self.use(place, step)
             case "hold":
-                await asyncio.sleep(step["n"] * TICK)
-                self.tell(place, "begins")
-                async with getattr(self.shared[step["of"]], step["what"]):
-                    self.tell(place, f"{step['what']} is held")
-                    await self.steps(f"{place}h", step["body"])
-                await asyncio.sleep((1 + step["n"] % 1000) * TICK)
+                await self.hold(place, step)
             case "shield":
                 await asyncio.shield(self.task(f"{place}s", step["body"]))
             case "swallow":
@@ -241,25 +213,19 @@ class Actors:
         try:
             await self.steps(place, body)
         except kind as error:
-            self.tell(place, f"has caught {name_of(error)}")
+            self.tell(place, f"has caught {self.name_of(error)}")
 
     def starts(self, place, children):
         return [self.task(f"{place}c{index}", steps) for index, steps in enumerate(children)]
 
-    def tell(self, place, what):
-        if not self.is_over:
-            now = asyncio.get_running_loop().time()
-            self.trace.setdefault(place, []).append(f"{round(now / TICK)} {what}")
 
-
-def name_of(error):
-    return type(error).__name__
+def run(program):
+    loop = VirtualLoop()
+    actors = Actors(program)
+    loop.run_until_complete(actors.main())
+    loop.close()
+    return actors.trace
 
 
 logging.disable()
-for line in sys.stdin:
-    loop = VirtualLoop()
-    actors = Actors(json.loads(line))
-    loop.run_until_complete(actors.main())
-    loop.close()
-    print(json.dumps(actors.trace), flush=True)
+run_programs(run)

@@ -16,6 +16,7 @@
 // (S37). And the next condition to wake up there may be one that nobody has notified.
 
 import { drawer } from "../../hopping-host.ts";
+import type { HoldStep, UseStep } from "../actors.ts";
 
 /** What is done to something that the actors share. */
 const USES = [
@@ -39,15 +40,8 @@ export type Step =
       readonly until: "ALL_COMPLETED" | "FIRST_COMPLETED" | "FIRST_EXCEPTION";
       readonly n: number;
     }
-  /** After `n` ticks, something is done to the one of its kind that `of` stands for. */
-  | { readonly do: "use"; readonly what: Use; readonly n: number; readonly of: number }
-  | {
-      readonly do: "hold";
-      readonly what: "lock" | "semaphore";
-      readonly n: number;
-      readonly of: number;
-      readonly body: Steps;
-    }
+  | UseStep<Use>
+  | HoldStep<Step>
   | { readonly do: "shield" | "swallow" | "catch"; readonly body: Steps }
   | { readonly do: "finally"; readonly body: Steps; readonly cleanup: Steps };
 export type Steps = readonly Step[];

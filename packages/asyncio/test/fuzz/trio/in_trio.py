@@ -1,22 +1,18 @@
-# Programs of program.ts, one to a line, run by Trio in virtual time: one trace to a line.
-# here.ts does the same, in the same order, so that the two can be read side by side.
+# Programs of program.ts, one to a line, run by Trio in virtual time: one trace to a line. here.ts does
+# the same, in the same order, so that the two can be read side by side.
 
-import contextlib
-import json
 import sys
+from pathlib import Path
 
 import trio
 import trio.testing
 
-TICK = 2**-22
-END = 20_000_000.5
+sys.path.append(str(Path(__file__).parent.parent))
+import actors
+from actors import END, TICK, Failure, run_programs
 
 
-class Failure(Exception):
-    pass
-
-
-class Shared:
+class Shared(actors.Shared):
     def __init__(self, is_other):
         self.lock = trio.Lock()
         self.semaphore = trio.Semaphore(1 if is_other else 2)
@@ -30,28 +26,24 @@ class Shared:
                 await self.sender.send(n)
             case "get":
                 return await self.receiver.receive()
-            case "event":
-                await self.event.wait()
-            case "set":
-                self.event.set()
-            case "condition":
-                async with self.condition:
-                    await self.condition.wait()
-            case "notify":
-                async with self.condition:
-                    self.condition.notify()
-            case "notifyAll":
-                async with self.condition:
-                    self.condition.notify_all()
+            case _:
+                await super().use(what, n)
 
 
-class Actors:
+class Actors(actors.Actors):
     def __init__(self, program):
-        self.program = program
+        super().__init__(program)
         self.open = []
         self.shields = []
-        self.trace = {}
-        self.is_over = False
+
+    def sleep(self, ticks):
+        return trio.sleep(ticks * TICK)
+
+    def time(self):
+        return trio.current_time()
+
+    def name_of(self, error):
+        return name_of(error)
 
     async def main(self):
         self.shared = [Shared(False), Shared(True)]
@@ -71,38 +63,26 @@ class Actors:
             if name_of(error) != "failed":
                 raise
 
-    async def task(self, place, steps):
-        try:
-            await self.steps(place, steps)
-            self.tell(place, "has returned")
-        except BaseException as error:
-            self.tell(place, f"has ended: {name_of(error)}")
-            raise
-
-    async def steps(self, place, steps):
-        for index, step in enumerate(steps):
-            await self.step(f"{place}.{index}", step)
-
     async def step(self, place, step):
         match step["do"]:
             case "sleep":
-                await trio.sleep(step["n"] * TICK)
+                await self.sleep(step["n"])
             case "fail":
                 raise Failure
             case "cancel":
-                await trio.sleep(step["n"] * TICK)
+                await self.sleep(step["n"])
                 if self.open:
                     (scope, kind) = self.open[step["of"] % len(self.open)]
                     if kind != "timeout":
                         scope.cancel()
-                await trio.sleep(step["n"] * TICK)
+                await self.sleep(step["n"])
             case "move":
-                await trio.sleep(step["n"] * TICK)
+                await self.sleep(step["n"])
                 if self.open:
                     (scope, kind) = self.open[step["of"] % len(self.open)]
                     if kind != "group":
-                        scope.deadline = trio.current_time() + 30 * step["n"] * TICK
-                await trio.sleep(step["n"] * TICK)
+                        scope.deadline = self.time() + 30 * step["n"] * TICK
+                await self.sleep(step["n"])
             case "timeout":
                 with trio.move_on_after(step["n"] * TICK) as scope:
                     await self.in_scope(scope, "timeout", place, step["body"])
@@ -139,21 +119,12 @@ class Actors:
                 finally:
                     self.tell(place, "cleans up")
                     with self.shield() as scope:
-                        scope.deadline = trio.current_time() + step["n"] * TICK
+                        scope.deadline = self.time() + step["n"] * TICK
                         await self.steps(f"{place}f", step["cleanup"])
             case "use":
-                await trio.sleep(step["n"] * TICK)
-                self.tell(place, "begins")
-                told = await self.shared[step["of"]].use(step["what"], step["n"])
-                self.tell(place, f"{step['what']} {'' if told is None else told}")
-                await trio.sleep((1 + step["n"] % 1000) * TICK)
+                await self.use(place, step)
             case "hold":
-                await trio.sleep(step["n"] * TICK)
-                self.tell(place, "begins")
-                async with getattr(self.shared[step["of"]], step["what"]):
-                    self.tell(place, f"{step['what']} is held")
-                    await self.steps(f"{place}h", step["body"])
-                await trio.sleep((1 + step["n"] % 1000) * TICK)
+                await self.hold(place, step)
         self.tell(place, step["do"])
 
     def shield(self):
@@ -169,11 +140,6 @@ class Actors:
         finally:
             self.open.remove(entry)
 
-    def tell(self, place, what):
-        if not self.is_over:
-            now = trio.current_time()
-            self.trace.setdefault(place, []).append(f"{round(now / TICK)} {what}")
-
 
 def name_of(error):
     if isinstance(error, BaseExceptionGroup):
@@ -182,9 +148,12 @@ def name_of(error):
     return {trio.Cancelled: "cancelled", Failure: "failed"}.get(type(error), "wrong")
 
 
-for line in sys.stdin:
-    actors = Actors(json.loads(line))
+def run(program):
+    actors = Actors(program)
     clock = trio.testing.MockClock(autojump_threshold=0)
     clock.jump(-clock.current_time())
     trio.run(actors.main, clock=clock, strict_exception_groups=True)
-    print(json.dumps(actors.trace), flush=True)
+    return actors.trace
+
+
+run_programs(run)

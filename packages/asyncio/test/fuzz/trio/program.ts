@@ -9,9 +9,9 @@
 // checkpoint in Trio: so a cleanup is shielded, as Trio asks for, and does not fail.
 
 import { drawer } from "../../hopping-host.ts";
+import type { CommonUse, HoldStep, UseStep } from "../actors.ts";
 
 const USES = ["put", "get", "event", "set", "condition", "notify", "notifyAll"] as const;
-export type Use = (typeof USES)[number];
 
 export type Step =
   | { readonly do: "sleep" | "fail"; readonly n: number }
@@ -30,15 +30,8 @@ export type Step =
   | { readonly do: "group"; readonly children: readonly Steps[]; readonly body: Steps }
   | { readonly do: "catch"; readonly body: Steps }
   | { readonly do: "finally"; readonly body: Steps; readonly n: number; readonly cleanup: Steps }
-  /** After `n` ticks, something is done to the one of its kind that `of` stands for. */
-  | { readonly do: "use"; readonly what: Use; readonly n: number; readonly of: number }
-  | {
-      readonly do: "hold";
-      readonly what: "lock" | "semaphore";
-      readonly n: number;
-      readonly of: number;
-      readonly body: Steps;
-    };
+  | UseStep<CommonUse>
+  | HoldStep<Step>;
 export type Steps = readonly Step[];
 export type Program = readonly Steps[];
 
