@@ -1,5 +1,4 @@
-// The globals of the host that the library uses. Declared here, so that it compiles without the
-// types of a host; what one of them may lack is optional.
+// Globals of the host, declared so that no host's types are needed. What some lack is optional.
 
 export type AsyncHooks = typeof import("node:async_hooks");
 

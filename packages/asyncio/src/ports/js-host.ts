@@ -17,8 +17,9 @@ const settled: Promise<void> = Promise.resolve();
 // Taken at load, and where it can be from Node's own modules: the fakes of a test framework, those
 // that were there before us too, must not reach the real loop. And jsdom imitates a browser.
 const node = globals.Deno ? undefined : globals.process;
-export const hostTimers: HostTimers = node?.getBuiltinModule?.("node:timers") ?? globals;
-const { setTimeout, clearTimeout, setImmediate } = hostTimers;
+const nodeTimers = node?.getBuiltinModule?.("node:timers");
+const { setTimeout, clearTimeout, setImmediate }: HostTimers = nodeTimers ?? globals;
+export const hostSetTimeout: object = setTimeout;
 const tick = globals.process?.nextTick;
 const nextTick = tick && Object.keys(tick).length > 0 ? undefined : tick; // fakes have some
 const clock = node?.getBuiltinModule?.("node:perf_hooks")?.performance ?? globals.performance;

@@ -6,7 +6,7 @@
  */
 
 import { globals } from "../ports/globals.ts";
-import { hostTimers } from "../ports/js-host.ts";
+import { hostSetTimeout } from "../ports/js-host.ts";
 
 const { setTimeout: atLoad } = globals;
 let isLookedFor = true;
@@ -35,7 +35,7 @@ function report(what: string): void {
 }
 
 const wasFake = /* @__PURE__ */ isFake(atLoad);
-const areOwnFake = /* @__PURE__ */ isFake(hostTimers.setTimeout);
+const areOwnFake = /* @__PURE__ */ isFake(hostSetTimeout);
 
 /** The fakes of sinon, so of Vitest and Jest; of Jest before; of node:test; of Deno's library. */
 function isFake(setTimeout: object): boolean {
