@@ -203,10 +203,15 @@ describe("a database that goes away", () => {
         await using db = await connect(path);
         await migrate(db);
         await db.execute(sql`alter table ledger rename to away`);
-        const ledger = new Ledger(db, (error) => troubles.push(error));
+        const isAway = new asyncio.Event();
+        const ledger = new Ledger(db, (error) => {
+          troubles.push(error);
+          isAway.set();
+        });
         await asyncio.taskGroup(async (group) => {
           group.createTask(() => ledger.write());
           assert.equal(await ledger.record(row, 0.05), false);
+          await isAway.wait();
           assert.equal(ledger.statistics().isWell, false);
           await db.execute(sql`alter table away rename to ledger`);
           assert.equal(await ledger.record(row, 30), true);

@@ -73,7 +73,7 @@ const KNOWN: Names<JoinedOptions<unknown>> = { grace: 1, destroy: 1, discard: 1 
  *     });
  *   });
  * await assert.rejects(
- *   asyncio.timeout(0.01, () => asyncio.joined(query, { grace: 2 })),
+ *   asyncio.timeout(0.05, () => asyncio.joined(query, { grace: 2 })),
  *   asyncio.TimeoutError,
  * );
  * assert.deepEqual(log, ["the server has stopped"]);

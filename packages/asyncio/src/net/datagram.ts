@@ -344,10 +344,12 @@ export class DatagramEndpoint implements AsyncDisposable {
     this.#senders.failAll(() => this.#closedError("send"));
   }
 
-  /** Waits until the socket is gone. Does not wait in a scope that was cancelled. */
+  /** Waits until the socket is gone, after `close` or `abort`. A checkpoint. */
   async waitClosed(): Promise<void> {
     const scope = here();
-    if (this.#state === "gone" || scope.peekDue() !== undefined) return;
+    const stop = scope.interruption(this.#closeSubject);
+    if (stop !== undefined) await stop;
+    if (this.#state === "gone") return await completed(scope, this.#closeSubject, undefined);
     const wait = park<void>(scope, this.#closeSubject);
     if (this.#port.isOutside) wait.waitsOutside();
     this.#closers.add(wait);

@@ -233,9 +233,12 @@ export class ForeignStream implements Sided, Watched {
 
   async waitClosed(): Promise<void> {
     const scope = here();
+    const subject = { describeWait: () => `the end of ${this.#name}` };
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) await stop;
     const isGone = this.#isOver || this.#closing.isLeftBehind;
-    if (!isGone && scope.peekDue() === undefined)
-      await this.#closing.wait(scope, { describeWait: () => `the end of ${this.#name}` }).promise;
+    if (isGone) await completed(scope, subject, undefined);
+    else await this.#closing.wait(scope, subject).promise;
     this.#writing.throwUntold();
   }
 

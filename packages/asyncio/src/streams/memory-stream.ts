@@ -237,9 +237,8 @@ export class MemoryStream implements ByteStream, Watched {
     this.#carrier.send(new Uint8Array(bytes)); // not `slice`: that of a Buffer does not copy
   }
 
-  drain(most: number): Promise<void> {
+  drain(most: number, subject = `${this.#name}.drain`): Promise<void> {
     const scope = here();
-    const subject = `${this.#name}.drain`;
     const stop = scope.interruption(subject);
     if (stop !== undefined) return stop;
     if (this.lost !== undefined) return refused(here(), subject, this.lost);
@@ -278,16 +277,17 @@ export class MemoryStream implements ByteStream, Watched {
 
   async waitClosed(): Promise<void> {
     const subject = `${this.#name}.waitClosed`;
-    while (!this.#isEnding) {
-      if (here().peekDue() !== undefined) return;
-      const wait = park<void>(here(), subject);
+    const scope = here();
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) await stop;
+    if (!this.#isEnding) {
+      const wait = park<void>(scope, subject);
       this.#outgoing.closers.add(wait);
       await wait.promise;
+      if (this.#outgoing.unread === 0 || this.lost !== undefined) return;
     }
-    const isOver = this.#outgoing.unread === 0 || this.lost !== undefined;
-    if (isOver || here().peekDue() !== undefined) return;
     try {
-      await this.#waitUntilUnread(0, subject);
+      await this.drain(0, subject);
     } catch (error) {
       if (error !== this.lost) throw error; // gone is closed
     }

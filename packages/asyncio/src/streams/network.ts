@@ -81,9 +81,8 @@ export interface ByteStream {
   /** Ends both sides; what was written still arrives. A read that waits here comes to the end. */
   close(): void;
   /**
-   * Waits until all has left and the connection is gone. Does not wait in a scope that was
-   * cancelled. A stream that is no connection rejects if something did not go out, and no write has
-   * reported that.
+   * Waits until all has left and the connection is gone. A stream that is no connection rejects if
+   * something did not go out, and no write has reported that.
    */
   waitClosed(): Promise<void>;
   /**

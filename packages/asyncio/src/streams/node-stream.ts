@@ -320,23 +320,25 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
 
   async waitClosed(): Promise<void> {
     const scope = here();
+    const subject = this.#subject("the end of");
+    const stop = scope.interruption(subject);
+    if (stop !== undefined) await stop;
     const isGone = this.#open === 0 || this.#closing?.isLeftBehind === true;
-    if (!isGone && scope.peekDue() === undefined) await this.#waitUntilGone(scope).promise;
+    await (isGone ? completed(scope, subject, undefined) : this.#untilGone(scope, subject));
     this.#writing?.throwUntold();
   }
 
-  #waitUntilGone(scope: Scope): Wait<void> {
-    const subject = this.#subject("the end of");
+  #untilGone(scope: Scope, subject: WaitSubject): Promise<void> {
     if (this.#source.isForeign === true) {
       this.#closing ??= new Closing(scope, this.#source.describe());
       if (this.#isDestroyed) this.#closing.asked();
-      return this.#closing.wait(scope, subject);
+      return this.#closing.wait(scope, subject).promise;
     }
     const wait = park<void>(scope, subject);
     wait.waitsOutside();
     this.#closers ??= new WaitList();
     this.#closers.add(wait);
-    return wait;
+    return wait.promise;
   }
 
   abort(): void {
@@ -420,12 +422,11 @@ export class NodeStream implements Sided, DirectStream, StreamOwner, PieceOwner,
   }
 
   #destroy(): void {
-    if (this.#source.isKept === true) {
-      this.#letGo();
-      return;
+    if (this.#source.isKept === true) this.#letGo();
+    else {
+      for (const stream of this.#both()) stream.destroy();
+      this.#destroyed();
     }
-    for (const stream of this.#both()) stream.destroy();
-    this.#destroyed();
   }
 
   #destroyed(): void {

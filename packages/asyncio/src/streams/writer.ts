@@ -228,11 +228,6 @@ export class StreamWriter implements AsyncDisposable {
    * A checkpoint.
    */
   async waitClosed(): Promise<void> {
-    // What waits for the stream alone gives up quietly in a scope that was cancelled; here the
-    // caller asks what has left.
-    const stop =
-      this.#stream.unsent > 0 ? here().interruption("StreamWriter.waitClosed") : undefined;
-    if (stop !== undefined) await stop;
     try {
       await this.#stream.waitClosed();
     } catch (error) {

@@ -180,7 +180,13 @@ describe("a job that is asked to end", () => {
     threads(async (pool) => {
       await pool.run(jobs.add, 1, 1);
       const at = board();
-      const error = await rejection(timeout(0.05, () => pool.run(jobs.sleepAndSay, at)));
+      const cutOff = timeout(null, async (limit) => {
+        const job = pool.submit(jobs.sleepAndSay, at);
+        await begun(at);
+        limit.reschedule(getRunningLoop().time());
+        await job;
+      });
+      const error = await rejection(cutOff);
 
       assert.ok(error instanceof TimeoutError);
       assert.equal(Atomics.load(at, 1), 1);

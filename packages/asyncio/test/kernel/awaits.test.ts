@@ -21,6 +21,7 @@ import {
   timeout,
 } from "../../src/index.ts";
 import { onBothLoops } from "../both-loops.ts";
+import { limitOnceWaiting } from "../limit-once-waiting.ts";
 import { collectReports, rejection } from "../virtual.ts";
 
 function failedFuture(error: unknown): Future<never> {
@@ -280,7 +281,7 @@ describe("R8: an await of a task meets what is pending, and rejects also if the 
       await sleep(3600).catch(() => {});
       return "answer";
     });
-    const moved = await moveOnAfter(0.05, async () => await answering);
+    const moved = await limitOnceWaiting(async () => await answering);
 
     assert.deepEqual(moved, { cancelled: false, value: "answer" });
   });

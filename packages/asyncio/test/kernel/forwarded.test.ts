@@ -10,7 +10,7 @@ import {
   createTask,
   ExceptionGroup,
   gather,
-  moveOnAfter,
+  getRunningLoop,
   run,
   sleep,
   type Task,
@@ -19,6 +19,7 @@ import {
   timeout,
 } from "../../src/index.ts";
 import { onBothLoops } from "../both-loops.ts";
+import { limitOnceWaiting } from "../limit-once-waiting.ts";
 import { rejection } from "../virtual.ts";
 
 type Owner = (begun: () => void) => Promise<unknown>;
@@ -97,9 +98,10 @@ describe("R14: the cancellation that a child got as well counts as that of the s
     });
 
     onBothLoops(`of a deadline around ${name}`, async () => {
-      const nothing = (): void => {};
-      const moved = await moveOnAfter(0.005, () => own(nothing));
-      const error = await rejection(timeout(0.005, () => own(nothing)));
+      const moved = await limitOnceWaiting((begins) => own(begins));
+      const loop = getRunningLoop();
+      const late = timeout(null, (limit) => own(() => limit.reschedule(loop.time() + 0.001)));
+      const error = await rejection(late);
 
       assert.equal(moved.cancelled, true);
       assert.ok(error instanceof TimeoutError);

@@ -406,11 +406,12 @@ describe("the end of a server", () => {
     "shutdown gives handlers time, and cancels the rest",
     everywhere(async ({ options, connect }) => {
       const log: string[] = [];
+      const isQuick = new asyncio.Event();
       const server = await startServer(async (reader, writer) => {
         const name = text(await reader.readLine()).trim();
         writer.write("!");
         try {
-          await sleep(name === "quick" ? 0.01 : 3600);
+          await (name === "quick" ? isQuick.wait() : sleep(3600));
           log.push(`${name} has ended`);
         } catch {
           log.push(`${name} was cancelled`);
@@ -424,7 +425,10 @@ describe("the end of a server", () => {
       await clients[1].writer.write("slow\n");
       for (const { reader } of clients) await reader.readExactly(1);
 
-      await server.shutdown(0.05);
+      const shuttingDown = createTask(() => server.shutdown(0.2));
+      await sleep(0);
+      isQuick.set();
+      await shuttingDown;
 
       assert.deepEqual(log, ["quick has ended", "slow was cancelled"]);
       for (const { writer } of clients) writer.close();
@@ -552,7 +556,7 @@ describe("the end of a server", () => {
       const errors: unknown[] = [];
       const server = await startServer(async () => {
         const task = createTask(() => server.shutdown(0.05).catch((error) => errors.push(error)));
-        await sleep(0.01);
+        await sleep(0);
         await task;
       }, options);
       const [reader, writer] = await connect(server);

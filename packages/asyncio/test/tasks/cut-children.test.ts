@@ -18,6 +18,7 @@ import {
   timeout,
 } from "../../src/index.ts";
 import { onBothLoops } from "../both-loops.ts";
+import { limitOnceWaiting } from "../limit-once-waiting.ts";
 import { rejection } from "../virtual.ts";
 import { messages } from "./groups.ts";
 
@@ -101,7 +102,7 @@ describe("F6: a cancellation that has cut children off is told by the group", ()
 
   onBothLoops("not if they have answered with values", async () => {
     const child = (): Promise<unknown> => upload().catch(() => "an answer");
-    const value = await moveOnAfter(0.01, () =>
+    const value = await limitOnceWaiting(() =>
       taskGroup(async (group) => {
         const task = group.createTask(child);
         await swallowed();
@@ -146,7 +147,7 @@ describe("F6: a cancellation that has cut children off is told by the group", ()
 
   onBothLoops("behind failures it comes back at the next wait (F5)", async () => {
     const log: unknown[] = [];
-    const moved = await moveOnAfter(0.01, async () => {
+    const moved = await limitOnceWaiting(async () => {
       const group = taskGroup(async (given) => {
         given.createTask(upload);
         given.createTask(() => upload().catch(() => Promise.reject(new Error("in the cleanup"))));
