@@ -28,16 +28,15 @@ export class Handle {
   readonly scope: Scope;
   /** @internal Set by callAt. */ timer: Timer | undefined = undefined;
   /** @internal False for an `unref`ed timer: it may never be called. */ isAwaited = true;
-  /** @internal The name of the function, for reports. */ label: string;
   readonly #gate: Gate;
   #callback: (() => unknown) | undefined;
   /** @internal `api` is the call that was made. */
   constructor(api: string, loop: EventLoop, callback: Callback, args: unknown[], values?: Context) {
     if (typeof callback !== "function") throw argumentError(api, "a function", callback);
-    this.label = callback.name;
+    const label = callback.name || "a callback";
     this.#callback = () => (callback as (...args: unknown[]) => unknown)(...args);
     const context = values ?? currentContext().copy();
-    this.scope = new Scope(loop, { label: "a callback", context });
+    this.scope = new Scope(loop, { label, context });
     this.#gate = new Gate(this.scope);
     this.#gate.promise.then(() => this.#run());
   }

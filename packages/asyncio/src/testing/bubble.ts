@@ -179,12 +179,12 @@ class VirtualTimer {
     this.#disarm();
     if (this.#isClosed || !this.#bubble.isOpen) return this;
     const { loop, pending } = this.#bubble;
-    const fire = (): unknown => this.#fire();
+    const { name } = this.#callback;
+    const fire = Object.defineProperty((): unknown => this.#fire(), "name", { value: name });
     const arm = (): Handle =>
       this.kind === "immediate" ? loop.callSoon(fire) : loop.callLater(this.#seconds, fire);
     this.#handle = this.#inContext(() => this.#variables.run(arm));
     this.#handle.isAwaited = this.#isRefed;
-    this.#handle.label = this.#callback.name;
     timers.set(this.#id, this);
     pending.add(this);
     return this;

@@ -96,8 +96,7 @@ export function failureOfRaces({ found }: RaceFinder): Failure | undefined {
 }
 
 function describeHandle(handle: Handle, loop: EventLoop): string {
-  const name = handle.label === "" ? "" : ` ${JSON.stringify(handle.label)}`;
   const createdAt = creationSites.get(handle);
   const site = createdAt === undefined ? "" : ` (${createdAt})`;
-  return `a timer's callback${name}, due in ${formatSeconds((handle.when() ?? 0) - loop.time())}${site}`;
+  return `a timer of ${handle.scope.label}, due in ${formatSeconds((handle.when() ?? 0) - loop.time())}${site}`;
 }

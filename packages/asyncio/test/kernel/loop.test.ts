@@ -397,6 +397,30 @@ describe("R24: the exception handler and debug mode", () => {
     assert.match(report?.message ?? "", /task "busy" held the loop for 0\.\d+ s/);
   });
 
+  for (const Loop of [HostLoop, VirtualLoop])
+    test(`a callback that holds the loop is named in debug mode: ${Loop.name}`, async () => {
+      const loop = new Loop({ debug: true });
+      const reports = collectReports(loop);
+      loop.slowCallbackDuration = 0.002;
+      const compute = (): void => {
+        const until = performance.now() + 4;
+        while (performance.now() < until);
+      };
+
+      await run(
+        async () => {
+          loop.callSoon(compute);
+          loop.callLater(0, () => compute());
+          await sleep(0.001);
+        },
+        { loop },
+      );
+
+      const messages = reports.map(({ message }) => message).join("\n");
+      assert.match(messages, /^a step of compute held the loop for 0\.\d+ s$/m);
+      assert.match(messages, /^a step of a callback held the loop for 0\.\d+ s$/m);
+    });
+
   test("debug mode is off unless it is asked for, by option or by ASYNCIO_DEBUG=1", () => {
     assert.deepEqual(
       [new HostLoop().getDebug(), new HostLoop({ debug: true }).getDebug()],

@@ -223,7 +223,7 @@ suite("a test fails", () => {
     ],
     "a timer's callback": [
       async () => void getRunningLoop().callLater(3, function ring() {}),
-      /a timer's callback "ring", due in 3 s \(run-test\.test\.ts:\d+\)/,
+      /a timer of ring, due in 3 s \(run-test\.test\.ts:\d+\)/,
     ],
     "a wait outside every task": [
       async () => void getRunningLoop().callSoon(() => void sleep(7)),
