@@ -11,7 +11,7 @@
  */
 
 import { argumentError, checkCount } from "../errors/errors.ts";
-import { here } from "../kernel/operation.ts";
+import { completed, here } from "../kernel/operation.ts";
 import { park } from "../kernel/scope.ts";
 import type { Coroutine } from "../kernel/task.ts";
 import { type OnCancel, type Wait, WaitList, type WaitSubject } from "../kernel/wait.ts";
@@ -105,16 +105,24 @@ export class Condition {
 
   /**
    * Waits until `predicate` gives something true, looking each time it is notified, and gives that.
-   * The lock is held when it looks. Rejects with a TypeError where `predicate` gives a promise.
+   * The lock is held when it looks. A checkpoint, also where it is true at once. Rejects with an
+   * InvalidStateError when it has to wait and the caller does not hold the lock, and with a
+   * TypeError where `predicate` gives a promise.
    */
   async waitFor<T>(
     predicate: () => T,
   ): Promise<Exclude<T, false | 0 | 0n | "" | null | undefined>> {
     const api = "`condition.waitFor`";
     if (typeof predicate !== "function") throw argumentError(api, "a predicate", predicate);
-    for (;;) {
+    const scope = here();
+    const stop = scope.interruption(this.#subject);
+    if (stop !== undefined) await stop;
+    for (let hasWaited = false; ; hasWaited = true) {
       const result = checkVerdict(api, predicate());
-      if (result) return result as Exclude<T, false | 0 | 0n | "" | null | undefined>; // it is true
+      if (result) {
+        if (!hasWaited) await completed(scope, this.#subject, undefined);
+        return result as Exclude<T, false | 0 | 0n | "" | null | undefined>; // it is true
+      }
       await this.wait();
     }
   }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
   CancelledError,
+  CancelScope,
   Condition,
   createTask,
   currentTask,
@@ -13,6 +14,7 @@ import {
   timeout,
   waitFor,
 } from "../../src/index.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { rejection, virtual } from "../virtual.ts";
 
 /** A task that waits for a notification, writes its name down, and ends. */
@@ -135,6 +137,24 @@ describe("wait and notify", () => {
       assert.equal(loop.time(), 0);
     }),
   );
+
+  onBothLoops("waitFor is a checkpoint also where its predicate is true", async () => {
+    const condition = new Condition();
+    using _guard = await condition.acquire();
+    let looks = 0;
+    const isTrue = (): boolean => ++looks > 0;
+
+    const scope = new CancelScope();
+    scope.cancel();
+    assert.equal(await scope.run(() => condition.waitFor(isTrue)), undefined);
+    assert.deepEqual([scope.cancelled, looks], [true, 0]);
+
+    let hasTurn = false;
+    setImmediate(() => {
+      hasTurn = true;
+    });
+    while (!hasTurn) await condition.waitFor(isTrue);
+  });
 
   test(
     "two conditions may share a lock",
