@@ -8,14 +8,23 @@ import type { Request } from "./driver.ts";
 import { wordsOf } from "./postgres/session-changes.ts";
 
 /** What a statement does to the transaction. */
-export type Control = "begin" | "commit" | "commit and chain" | "rollback" | "rollback to";
+export type Control =
+  | "begin"
+  | "commit"
+  | "commit and chain"
+  | "rollback"
+  | "rollback to"
+  /** Begins a transaction on SQLite, where none is open. */
+  | "savepoint"
+  /** Ends it: PREPARE TRANSACTION. */
+  | "prepare";
 
 /** What may stand behind the word that ends a transaction, and what makes it begin the next one. */
 const WORK = String.raw`(?:\s+(?:work|transaction))?`;
 const AND_CHAIN = String.raw`\s+and\s+chain`;
 
 /** What stands in front is passed over first: most statements are none, and are left at this word. */
-const FIRST = /(?:begin|start|commit|end|rollback|abort)\b/iy;
+const FIRST = /(?:begin|start|commit|end|rollback|abort|savepoint|prepare)\b/iy;
 /** By a statement without comments, with one space where there was room. */
 const CONTROLS: readonly (readonly [Control, RegExp])[] = [
   ["begin", /^(?:begin|start transaction)\b/i],
@@ -23,6 +32,8 @@ const CONTROLS: readonly (readonly [Control, RegExp])[] = [
   ["commit and chain", whole(`(?:commit|end)${WORK}${AND_CHAIN}`)],
   ["rollback", whole(`(?:rollback|abort)${WORK}(?: and no chain)?`)],
   ["rollback to", new RegExp(`^rollback${WORK} to\\b`, "i")],
+  ["savepoint", /^savepoint\b/i],
+  ["prepare", /^prepare transaction\b/i],
 ];
 
 function whole(pattern: string): RegExp {
@@ -98,10 +109,16 @@ const ANYWHERE = new RegExp(
   "i",
 );
 
+/** Whether a statement ends the transaction that it stands in. */
+export function endsTransaction(text: string): boolean {
+  const control = controlOf(text);
+  return control === "prepare" || control?.startsWith("commit") === true || control === "rollback";
+}
+
 /** Whether one of the statements of a text begins or ends a transaction, as far as that is clear. */
 export function controlsTransaction(text: string): boolean {
   const control = controlOf(text);
-  if (control !== undefined) return control !== "rollback to";
+  if (control !== undefined) return control !== "rollback to" && control !== "savepoint";
   const words = wordsOf(text);
   return words !== undefined && ANYWHERE.test(words);
 }
