@@ -59,6 +59,29 @@ describe("a database of SQLite", () => {
       assert.deepEqual(answers, [[], [{ n: 3 }]]);
     }));
 
+  test("refuses in a batch that writes what cannot be undone with it", () =>
+    withSqlite(
+      async (db) => {
+        await db.execute(sql`create table t (n integer primary key)`);
+        const one = sql`insert into t values (1)`;
+        for (const text of ["pragma cache_size = 100", "vacuum", "attach 'x' as x", "release x"]) {
+          const error = await failureOf(db.batch([one, sql.raw(text), one]));
+          assert.equal(error.sqlstate, "25001", text);
+          assert.match(error.message, /cannot stand in a batch that writes.*by itself/);
+        }
+        await failureOf(db.batch([one, sql`-- nothing`]));
+        assert.deepEqual(await db.query(sql`select n from t`), []);
+
+        await db.batch([sql`pragma cache_size = 100`, sql`pragma temp_store = memory`]);
+        await db.transaction((tx) => tx.batch([one, sql`pragma cache_size`]));
+        await db.session((session) =>
+          session.batch([sql`begin`, sql`insert into t values (2)`, sql`commit`]),
+        );
+        assert.deepEqual(await db.query(sql`select n from t`), [{ n: 1 }, { n: 2 }]);
+      },
+      { max: 1 },
+    ));
+
   test("refuses what begins or ends a transaction by hand, which cost one in memory its tables", () =>
     asyncio.run(async () => {
       await using db = await connect(":memory:", { thread: false });
