@@ -246,6 +246,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
   app.post("/v1/fetch", async (c) => {
     const key = await keyOf(c, own);
     const request = checkedRequest(await jsonBody(c.req.raw, c.get("hold")));
+    checkJson(request);
     return await service.fetch(key, request, (shaped) => json(c, jsonOf(shaped, request)));
   });
 
@@ -258,6 +259,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
       requests,
       async (request) => {
         try {
+          checkJson(request);
           return await service.fetch(key, request, (shaped) => {
             const text = jsonOf(shaped, request);
             const held = Buffer.byteLength(text);
@@ -364,6 +366,13 @@ const confirmPage = `<!doctype html><html lang="en"><title>pagefetch: your key</
 function json(c: Ask, text: string): Response {
   c.get("hold").add(Buffer.byteLength(text));
   return new Response(text, { headers: { "content-type": "application/json" } });
+}
+
+/** For the calls whose answer has no other form. */
+function checkJson(request: FetchRequest): void {
+  if (request.json !== false) return;
+  const text = "`json`: this call answers in JSON always, and it is false: `GET /` gives the page";
+  throw new PageError("bad_request", text, { parameter: "json" });
 }
 
 function jsonOf(shaped: Shaped & { readonly id: string }, request: FetchRequest): string {
