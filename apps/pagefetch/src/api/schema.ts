@@ -66,7 +66,10 @@ export const fetchRequest = z
       .string()
       .max(64)
       .optional()
-      .openapi({ description: "`direct`, `auto`, or the name of one of the operator's pools." }),
+      .openapi({
+        description:
+          "`direct`, `auto`, or the name of one of the operator's pools. A session keeps to its own.",
+      }),
     country: z
       .string()
       .regex(/^[A-Za-z]{2}$/)

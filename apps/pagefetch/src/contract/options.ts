@@ -53,7 +53,7 @@ export interface FetchOptions {
   readonly robots?: "obey" | "ignore" | undefined;
   /** @default "bot" */
   readonly identity?: IdentityName | undefined;
-  /** `direct`, `auto`, or the name of a pool. @default "auto" */
+  /** `direct`, `auto`, or the name of a pool. A session refuses another than its own. @default "auto" */
   readonly proxy?: string | undefined;
   /** Two letters (ISO 3166): the country that a proxy has to be in. */
   readonly country?: string | undefined;
