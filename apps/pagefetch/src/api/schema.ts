@@ -62,14 +62,10 @@ export const fetchRequest = z
     identity: z.enum(["bot", "custom", "browser"]).optional().openapi({
       description: "`bot` says what it is; `custom` sends your headers; `browser` is refused.",
     }),
-    proxy: z
-      .string()
-      .max(64)
-      .optional()
-      .openapi({
-        description:
-          "`direct`, `auto`, or the name of one of the operator's pools. A session keeps to its own.",
-      }),
+    proxy: z.string().max(64).optional().openapi({
+      description:
+        "`direct`, `auto`, or the name of one of the operator's pools. A session keeps to its own.",
+    }),
     country: z
       .string()
       .regex(/^[A-Za-z]{2}$/)
