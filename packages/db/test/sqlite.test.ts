@@ -82,25 +82,30 @@ describe("a database of SQLite", () => {
       { max: 1 },
     ));
 
-  test("refuses what begins or ends a transaction by hand, which cost one in memory its tables", () =>
-    asyncio.run(async () => {
-      await using db = await connect(":memory:", { thread: false });
-      await db.execute(sql`create table t (n integer)`);
-      for (const text of ["begin", "end", "savepoint a"]) {
-        const query = sql.raw(text);
-        const failures = await Promise.all([
-          failureOf(db.execute(query)),
-          failureOf(db.batch([sql`insert into t values (1)`, query])),
-          failureOf((async () => db.stream(query))()),
-        ]);
-        for (const { message } of failures) assert.match(message, /cannot begin or end a transac/);
-      }
-      await assert.rejects(
-        db.transaction((tx) => tx.batch([sql`rollback`, sql`begin`], { name: "again" })),
-        /was ended by its own query "again"/,
-      );
-      assert.deepEqual(await db.query(sql`select n from t`), []);
-    }));
+  for (const [where, run] of [
+    ["on a real loop", asyncio.run],
+    ["in virtual time", testing.runTest],
+  ] as const)
+    test(`refuses a transaction by hand, which cost one in memory its tables, ${where}`, () =>
+      run(async () => {
+        await using db = await connect(":memory:", { thread: false });
+        await db.execute(sql`create table t (n integer)`);
+        for (const text of ["begin", "end", "savepoint a"]) {
+          const query = sql.raw(text);
+          const failures = await Promise.all([
+            failureOf(db.execute(query)),
+            failureOf(db.batch([sql`insert into t values (1)`, query])),
+            failureOf((async () => db.stream(query))()),
+          ]);
+          for (const { message } of failures)
+            assert.match(message, /cannot begin or end a transac/);
+        }
+        await assert.rejects(
+          db.transaction((tx) => tx.batch([sql`rollback`, sql`begin`], { name: "again" })),
+          /was ended by its own query "again"/,
+        );
+        assert.deepEqual(await db.query(sql`select n from t`), []);
+      }));
 
   test("commits what succeeds, and undoes what fails, a savepoint alone", () =>
     withSqlite(async (db, look) => {
