@@ -82,7 +82,7 @@ const options = (
     one("country"),
     one("session"),
     one("cache"),
-    one("maxAge", "1.5", "Infinity"),
+    ["maxAge", (maxAge) => call({ maxAge, cache: "use" } as never), "null", "1.5", "Infinity"],
     one("signal"),
   ];
 };

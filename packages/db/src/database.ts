@@ -120,7 +120,7 @@ export class Database extends Queries implements AsyncDisposable {
 
   protected send(request: Request, title: string): Promise<readonly Answer[]> {
     if (request.kind === "query") this.refuseForOne(request.statement.text, DATABASE_CURE);
-    else for (const text of textsOf(request)) this.#refuseAttach(text);
+    else for (const text of textsOf(request)) this.refuseForOne(text, BATCH_CURE, IN_BATCH);
     return this.#connections.send(request, { title }, this.#driver.reads?.(request));
   }
 
@@ -175,6 +175,7 @@ export class Database extends Queries implements AsyncDisposable {
     options?: StreamOptions<Row>,
   ): AsyncIterableIterator<Row, undefined> {
     const { title, statement } = this.prepareQuery("`stream`", query, withoutBatch(options));
+    this.refuseForOne(statement.text, DATABASE_CURE);
     const request = { kind: "query", statement } as const;
     const readOnly = this.#driver.reads?.(request); // undefined: as the server has it
     let loan: Loan<Session> | undefined;
@@ -298,15 +299,11 @@ export class Database extends Queries implements AsyncDisposable {
    * @internal Throws for a statement that takes effect on its own connection alone: one that begins or
    * ends a transaction by hand, or attaches a file. The next query may have another connection.
    */
-  refuseForOne(text: string, cure: string): void {
+  refuseForOne(text: string, cure: string, why: string = NEXT_QUERY): void {
     if (controlOf(text) !== undefined)
-      throw refusalForOne(text, "begin or end a transaction", cure);
-    this.#refuseAttach(text);
-  }
-
-  #refuseAttach(text: string): void {
+      throw refusalForOne(text, "begin or end a transaction", why, cure);
     if (this.#driver.attaches?.(text) === true)
-      throw refusalForOne(text, "attach a file", ATTACH_CURE);
+      throw refusalForOne(text, "attach a file", NEXT_QUERY, ATTACH_CURE);
   }
 
   /** @internal Lends a connection to foreign code, which gives it back by itself. */
@@ -350,15 +347,16 @@ export class Database extends Queries implements AsyncDisposable {
   }
 }
 
+const NEXT_QUERY = "the next query may have another connection";
 const DATABASE_CURE = "Use `db.transaction`, or `db.session` for one connection";
+const IN_BATCH = "a batch is a transaction already, of which all takes effect or nothing";
+const BATCH_CURE = "Leave it out, or use `db.transaction`";
 const ATTACH_CURE =
   "Use `db.session`, whose queries have one connection, or open the database with `max: 1`";
 
-function refusalForOne(text: string, what: string, cure: string): InvalidStateError {
+function refusalForOne(text: string, what: string, why: string, cure: string): InvalidStateError {
   const title = JSON.stringify(titleOf(text));
-  return new InvalidStateError(
-    `query ${title} cannot ${what}: the next query may have another connection. ${cure}`,
-  );
+  return new InvalidStateError(`query ${title} cannot ${what}: ${why}. ${cure}`);
 }
 
 /** @internal Checks what all databases take. */

@@ -99,7 +99,8 @@ export abstract class Queries {
 
   /**
    * Runs several statements in one round trip, and gives the rows of each. Outside a transaction
-   * they are one: all take effect, or none does.
+   * they are one: all take effect, or none does. That of a database refuses what begins or ends a
+   * transaction by hand, by an InvalidStateError.
    */
   async batch(queries: readonly Sql[], options?: { readonly name?: string }): Promise<unknown[][]> {
     if (!Array.isArray(queries)) throw argumentError("`batch`", "an array of queries", queries);

@@ -8,18 +8,37 @@ import type { Request } from "./driver.ts";
 import { wordsOf } from "./postgres/session-changes.ts";
 
 /** What a statement does to the transaction. */
-export type Control = "begin" | "commit" | "commit and chain" | "rollback" | "rollback to";
+export type Control =
+  | "begin"
+  | "commit"
+  | "commit and chain"
+  | "rollback"
+  | "rollback to"
+  /** Begins a transaction on SQLite, where none is open. */
+  | "savepoint"
+  /** Ends it: PREPARE TRANSACTION. */
+  | "prepare";
+
+/** What may stand behind the word that ends a transaction, and what makes it begin the next one. */
+const WORK = String.raw`(?:\s+(?:work|transaction))?`;
+const AND_CHAIN = String.raw`\s+and\s+chain`;
 
 /** What stands in front is passed over first: most statements are none, and are left at this word. */
-const FIRST = /(?:begin|start|commit|end|rollback|abort)\b/iy;
+const FIRST = /(?:begin|start|commit|end|rollback|abort|savepoint|prepare)\b/iy;
 /** By a statement without comments, with one space where there was room. */
 const CONTROLS: readonly (readonly [Control, RegExp])[] = [
   ["begin", /^(?:begin|start transaction)\b/i],
-  ["commit", /^(?:commit|end)(?: (?:work|transaction))?(?: and no chain)?$/i],
-  ["commit and chain", /^(?:commit|end)(?: (?:work|transaction))? and chain$/i],
-  ["rollback", /^(?:rollback|abort)(?: (?:work|transaction))?(?: and no chain)?$/i],
-  ["rollback to", /^rollback(?: (?:work|transaction))? to\b/i],
+  ["commit", whole(`(?:commit|end)${WORK}(?: and no chain)?`)],
+  ["commit and chain", whole(`(?:commit|end)${WORK}${AND_CHAIN}`)],
+  ["rollback", whole(`(?:rollback|abort)${WORK}(?: and no chain)?`)],
+  ["rollback to", new RegExp(`^rollback${WORK} to\\b`, "i")],
+  ["savepoint", /^savepoint\b/i],
+  ["prepare", /^prepare transaction\b/i],
 ];
+
+function whole(pattern: string): RegExp {
+  return new RegExp(`^${pattern}$`, "i");
+}
 
 /**
  * What a statement does to the transaction; undefined for all others, and for several in one text.
@@ -77,7 +96,7 @@ function skipBlank(text: string, index: number): number {
   }
 }
 
-const ROLLBACK_AND_CHAIN = /\b(?:rollback|abort)(?:\s+(?:work|transaction))?\s+and\s+chain\b/i;
+const ROLLBACK_AND_CHAIN = new RegExp(`\\b(?:rollback|abort)${WORK}${AND_CHAIN}\\b`, "i");
 
 /** Whether a text undoes its transaction and begins the next one; the server calls that ROLLBACK. */
 export function undoesAndBegins(text: string): boolean {
@@ -85,13 +104,21 @@ export function undoesAndBegins(text: string): boolean {
 }
 
 /** Not END, with which the body of a trigger ends, too. */
-const ANYWHERE =
-  /(?:^|;)\s*(?:begin|start\s+transaction|commit|abort|prepare\s+transaction|rollback(?!(?:\s+(?:work|transaction))?\s+to\b))\b/i;
+const ANYWHERE = new RegExp(
+  String.raw`(?:^|;)\s*(?:begin|start\s+transaction|commit|abort|prepare\s+transaction|rollback(?!${WORK}\s+to\b))\b`,
+  "i",
+);
+
+/** Whether a statement ends the transaction that it stands in. */
+export function endsTransaction(text: string): boolean {
+  const control = controlOf(text);
+  return control === "prepare" || control?.startsWith("commit") === true || control === "rollback";
+}
 
 /** Whether one of the statements of a text begins or ends a transaction, as far as that is clear. */
 export function controlsTransaction(text: string): boolean {
   const control = controlOf(text);
-  if (control !== undefined) return control !== "rollback to";
+  if (control !== undefined) return control !== "rollback to" && control !== "savepoint";
   const words = wordsOf(text);
   return words !== undefined && ANYWHERE.test(words);
 }

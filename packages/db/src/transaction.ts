@@ -25,7 +25,7 @@ import { Queries } from "./queries.ts";
 import { type Session, whileConnected } from "./session.ts";
 import type { Sql } from "./sql.ts";
 import { RowStream, type StreamOptions, withoutBatch } from "./stream.ts";
-import { textsOf, undoesAndBegins } from "./transaction-control.ts";
+import { endsTransaction, textsOf, undoesAndBegins } from "./transaction-control.ts";
 import { script } from "./transaction-run.ts";
 
 /** What `transaction` takes. */
@@ -282,10 +282,12 @@ export class Transaction extends Queries {
 
   /** A COMMIT or ROLLBACK by hand: what follows would be outside, and the block's COMMIT a lie. */
   #checkOpen(request: Request, answers: readonly Answer[], title: string): void {
-    const isOver = this.#session.connection.status === "idle";
+    const texts = textsOf(request);
+    // Behind its end a batch may begin the next one.
+    const isOver = this.#session.connection.status === "idle" || texts.some(endsTransaction);
     const isEnd = ({ command }: Answer): boolean =>
       command === "COMMIT" ||
-      (command === "ROLLBACK" && textsOf(request).some((text) => undoesAndBegins(text)));
+      (command === "ROLLBACK" && texts.some((text) => undoesAndBegins(text)));
     if (isOver || answers.some(isEnd)) this.#dooms(title, "ended by hand", undefined);
   }
 

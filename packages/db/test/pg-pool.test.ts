@@ -37,6 +37,10 @@ describe("what a statement does to its transaction", () => {
     ["rollback to savepoint a", "rollback to"],
     ["rollback prepared 'x'", undefined],
     ["select 'commit'", undefined],
+    ["savepoint a", "savepoint"],
+    ["release savepoint a", undefined],
+    ["prepare transaction 'x'", "prepare"],
+    ["prepare plan as select 1", undefined],
     ["commit;; -- twice", "commit"],
     ["begin /* ; */ read only", "begin"],
     ['rollback to savepoint "a; -- b"', "rollback to"],
@@ -54,12 +58,19 @@ describe("what a statement does to its transaction", () => {
   });
 
   test("one of several statements counts, what stands in a string or a block does not", () => {
-    for (const text of ["insert into t values (1); commit", "commit prepared 'x'", "end", "abort;"])
+    for (const text of [
+      "insert into t values (1); commit",
+      "commit prepared 'x'",
+      "end",
+      "abort;",
+      "prepare transaction 'x'",
+    ])
       assert.ok(controlsTransaction(text), text);
     for (const text of [
       "insert into t values ('; commit')",
       "create trigger t after insert on a begin delete from b; end",
       "rollback to savepoint a; release savepoint a",
+      "savepoint a",
       "do $$ begin perform 1; end $$",
     ])
       assert.ok(!controlsTransaction(text), text);

@@ -3,6 +3,7 @@ import { createConnection, createServer, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { sql } from "../src/index.ts";
+import { connect } from "../src/postgres.ts";
 import { lacksPgBouncer, type PgBouncer, startPgBouncer } from "./pgbouncer.ts";
 import { describePostgres, NearDeadlines, running } from "./postgres.ts";
 
@@ -160,6 +161,41 @@ describePostgres(
         { url: named.href, max: 1, prepare: false },
       );
     });
+
+    test("a reset leaves a session its encoding where the database has another one", () =>
+      bench.run(async (db) => {
+        await db.execute(
+          sql`create database latin encoding 'LATIN1' locale 'C' template template0`,
+        );
+        const latin = new URL(url());
+        latin.pathname = "/latin";
+        const resets: string[] = [];
+        await using other = await connect(latin.href, {
+          max: 1,
+          prepare: false,
+          onQuery: ({ name, outcome }) => void (name === "reset" && resets.push(outcome)),
+        });
+        for (let time = 0; time < 2; time++) {
+          await other.execute(sql`set work_mem = '5MB'`);
+          assert.deepEqual(
+            await other.one(sql`select current_setting('client_encoding') as e, ${"é"}::text as t`),
+            { e: "UTF8", t: "é" },
+          );
+        }
+        await other.session((session) => session.execute(sql`set work_mem = '5MB'`));
+        assert.deepEqual(await other.one(sql`select ${"é"}::text as t`), { t: "é" });
+        assert.deepEqual(resets, ["ok", "ok", "ok"]);
+      }));
+
+    test("settings in the URL, which it does not take, are told with their cure", () =>
+      bench.run(async () => {
+        const set = new URL(url());
+        set.searchParams.set("options", "-c search_path=app");
+        await assert.rejects(
+          connect(set.href),
+          /unsupported startup parameter: options\. .*Leave `options` out.*`alter role \.\.\. set`/,
+        );
+      }));
 
     test("plans that the pooler's other server does not have are made anew", () =>
       bench.run(

@@ -33,7 +33,7 @@ export async function startPgBouncer(serverPort: number, servers: number): Promi
   await proxy.stop();
   const folder = mkdtempSync(join(tmpdir(), "asyncio-ts-db-bouncer-"));
   const settings = `[databases]
-postgres = host=127.0.0.1 port=${serverPort} user=postgres
+* = host=127.0.0.1 port=${serverPort} user=postgres
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}

@@ -59,6 +59,54 @@ describe("a database of SQLite", () => {
       assert.deepEqual(answers, [[], [{ n: 3 }]]);
     }));
 
+  test("refuses in a batch that writes what cannot be undone with it", () =>
+    withSqlite(
+      async (db) => {
+        await db.execute(sql`create table t (n integer primary key)`);
+        const one = sql`insert into t values (1)`;
+        for (const text of ["pragma cache_size = 100", "vacuum", "attach 'x' as x", "release x"]) {
+          const error = await failureOf(db.batch([one, sql.raw(text), one]));
+          assert.equal(error.sqlstate, "25001", text);
+          assert.match(error.message, /cannot stand in a batch that writes.*by itself/);
+        }
+        await failureOf(db.batch([one, sql`-- nothing`]));
+        assert.deepEqual(await db.query(sql`select n from t`), []);
+
+        await db.batch([sql`pragma cache_size = 100`, sql`pragma temp_store = memory`]);
+        await db.transaction((tx) => tx.batch([one, sql`pragma cache_size`]));
+        await db.session((session) =>
+          session.batch([sql`begin`, sql`insert into t values (2)`, sql`commit`]),
+        );
+        assert.deepEqual(await db.query(sql`select n from t`), [{ n: 1 }, { n: 2 }]);
+      },
+      { max: 1 },
+    ));
+
+  for (const [where, run] of [
+    ["on a real loop", asyncio.run],
+    ["in virtual time", testing.runTest],
+  ] as const)
+    test(`refuses a transaction by hand, which cost one in memory its tables, ${where}`, () =>
+      run(async () => {
+        await using db = await connect(":memory:", { thread: false });
+        await db.execute(sql`create table t (n integer)`);
+        for (const text of ["begin", "end", "savepoint a"]) {
+          const query = sql.raw(text);
+          const failures = await Promise.all([
+            failureOf(db.execute(query)),
+            failureOf(db.batch([sql`insert into t values (1)`, query])),
+            failureOf((async () => db.stream(query))()),
+          ]);
+          for (const { message } of failures)
+            assert.match(message, /cannot begin or end a transac/);
+        }
+        await assert.rejects(
+          db.transaction((tx) => tx.batch([sql`rollback`, sql`begin`], { name: "again" })),
+          /was ended by its own query "again"/,
+        );
+        assert.deepEqual(await db.query(sql`select n from t`), []);
+      }));
+
   test("commits what succeeds, and undoes what fails, a savepoint alone", () =>
     withSqlite(async (db, look) => {
       await db.execute(sql`create table t (n integer primary key)`);

@@ -52,7 +52,7 @@ async function check(database: Database): Promise<void> {
   ]);
   await transactionPerTest(database, async (db) => {
     const byHand: (() => Promise<unknown>)[] = [
-      () => db.batch([sql`insert into t values (9)`, sql`commit`]),
+      () => db.transaction((tx) => tx.batch([sql`insert into t values (9)`, sql`commit`])),
       () => db.transaction((tx) => tx.execute(sql`rollback`)),
       () => db.session((session) => session.execute(sql`begin`)),
     ];

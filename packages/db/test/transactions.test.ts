@@ -261,6 +261,22 @@ describeEveryWay("transactions", (bench) => {
       });
     }));
 
+  test("a batch that ends its transaction and begins the next one has ended it", () =>
+    bench.run(async (db) => {
+      await table(db);
+      for (const [n, end] of ["commit", "end work", "rollback", "abort -- why"].entries()) {
+        const failure = await failureOf(
+          db.transaction(async (tx) => {
+            await add(tx, n);
+            await tx.batch([sql.raw(end), sql`begin`], { name: "again" });
+            await add(tx, 9).catch(() => {});
+          }),
+        );
+        assert.match(failure.message, /was ended by its own query "again"/);
+      }
+      assert.deepEqual(await rowsOf(db), [0, 1]);
+    }));
+
   test("a handle is closed with its body, by name, and sends nothing", () =>
     bench.run(async (db) => {
       await table(db);

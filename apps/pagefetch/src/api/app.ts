@@ -27,15 +27,7 @@ import {
   receiptHeaders,
 } from "./answers.ts";
 import { jsonBody, textOf } from "./body.ts";
-import {
-  type Dialect,
-  type Draft,
-  proxiesApi,
-  scraperApi,
-  scrapingBee,
-  translate,
-  zyte,
-} from "./dialects.ts";
+import { type Dialect, type Draft, proxiesApi, scraperApi, scrapingBee, zyte } from "./dialects.ts";
 import { type Bot, contactPage, docsPage } from "./docs-page.ts";
 import { checkedBy, checkedRequest, ownParameter, secretOf } from "./requests.ts";
 import {
@@ -48,6 +40,7 @@ import {
 } from "./schema.ts";
 import { type Patience, patienceWith, send, sendResults, sent } from "./sending.ts";
 import { outputOf, type Service, type Shaped } from "./service.ts";
+import { translate } from "./translate.ts";
 
 export interface AppOptions {
   readonly service: Service;
@@ -143,6 +136,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
       rendersNever,
       ...ownOnes,
     });
+    if (c.req.method !== "GET") checkCall(c.req.method, request);
     if (c.req.method === "HEAD") request.method = "HEAD";
     else if (c.req.method !== "GET") {
       request.method = c.req.method;
@@ -202,6 +196,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
 
   app.post("/v1/extract", async (c) => {
     const key = await keyOf(c, []);
+    checkQuery(c, []);
     const given = await jsonBody(c.req.raw, c.get("hold"));
     if (typeof given !== "object" || given === null || Array.isArray(given)) {
       throw new PageError("bad_request", "expected a JSON object");
@@ -245,12 +240,15 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
   });
   app.post("/v1/fetch", async (c) => {
     const key = await keyOf(c, own);
+    checkQuery(c, own);
     const request = checkedRequest(await jsonBody(c.req.raw, c.get("hold")));
+    checkJson(request);
     return await service.fetch(key, request, (shaped) => json(c, jsonOf(shaped, request)));
   });
 
   app.post("/v1/batch", async (c) => {
     const key = await keyOf(c, own);
+    checkQuery(c, own);
     const hold = c.get("hold");
     const { requests, concurrency = 5 } = checkedBy(batchRequest, await jsonBody(c.req.raw, hold));
     // One cancel for all: the client that leaves ends each of them.
@@ -258,6 +256,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
       requests,
       async (request) => {
         try {
+          checkJson(request);
           return await service.fetch(key, request, (shaped) => {
             const text = jsonOf(shaped, request);
             const held = Buffer.byteLength(text);
@@ -364,6 +363,37 @@ const confirmPage = `<!doctype html><html lang="en"><title>pagefetch: your key</
 function json(c: Ask, text: string): Response {
   c.get("hold").add(Buffer.byteLength(text));
   return new Response(text, { headers: { "content-type": "application/json" } });
+}
+
+/** The page is asked for by the method of the call, and gets its body. */
+function checkCall(called: string, { method = called, body }: Record<string, unknown>): void {
+  if (method !== called && !(called === "HEAD" && method === "GET"))
+    throw refusedBy("method", `this call is a ${called}, and so is the one of the page; use GET`);
+  if (body !== undefined && called !== "HEAD")
+    throw refusedBy("body", "what is sent to the page is the body of this call; use GET");
+}
+
+/** A call that takes JSON would pass over what stands in the query. */
+function checkQuery(c: Ask, names: readonly string[]): void {
+  for (const [name] of queryOf(c)) {
+    if (names.includes(name)) continue;
+    const parameter = name.slice(0, 64);
+    const text = `there is no parameter \`${parameter}\` in the query: parameters are in the body`;
+    throw new PageError("unknown_parameter", text, { parameter });
+  }
+}
+
+function refusedBy(parameter: string, why: string): PageError {
+  return new PageError("bad_request", `\`${parameter}\`: ${why}`, { parameter });
+}
+
+/** For the calls whose answer has no other form. */
+function checkJson(request: FetchRequest): void {
+  if (request.json !== false) return;
+  throw refusedBy(
+    "json",
+    "this call answers in JSON always, and it is false: `GET /` gives the page",
+  );
 }
 
 function jsonOf(shaped: Shaped & { readonly id: string }, request: FetchRequest): string {

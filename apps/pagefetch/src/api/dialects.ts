@@ -93,14 +93,23 @@ function forwarded(prefix: string): Parameter {
         if (low !== "") return name.startsWith(low) ? [[name.slice(low.length), text]] : [];
         return mine.has(name) || telling.test(name) ? [] : [[name, text]];
       });
-      add(draft, Object.fromEntries(kept));
+      // A header that the caller gives by a parameter wins, wherever that stands.
+      const { request } = draft;
+      request.headers = merged(Object.fromEntries(kept), (request.headers ?? {}) as object);
     },
   };
 }
 
-function add({ request }: Draft, headers: Record<string, string>): void {
-  const before = request.headers as Record<string, string> | undefined; // put there by us
-  request.headers = { ...before, ...headers };
+/** Adds headers to those of the request. Where both have one, `headers` wins. */
+export function add({ request }: Draft, headers: object): void {
+  request.headers = merged((request.headers ?? {}) as object, headers); // put there by us
+}
+
+/** All of both; names have no case. */
+function merged(weak: object, strong: object): object {
+  const names = new Set(Object.keys(strong).map((name) => name.toLowerCase()));
+  const kept = Object.entries(weak).filter(([name]) => !names.has(name.toLowerCase()));
+  return { ...Object.fromEntries(kept), ...strong };
 }
 
 const cookies: Parameter = {
@@ -364,61 +373,6 @@ export const zyte: Dialect = {
   },
 };
 
-export interface Translated {
-  readonly request: Record<string, unknown>;
-  readonly answer: Draft["answer"];
-}
-
-/**
- * Our own request for one of `dialect`. `own` are parameters of ours that may stand beside.
- * @throws PageError `unsupported_parameter` with what takes its place, `unknown_parameter`.
- */
-export function translate(
-  dialect: Dialect,
-  parameters: Iterable<readonly [name: string, value: string]>,
-  headers: ReadonlyMap<string, string>,
-  options: {
-    readonly rendersNever: boolean;
-    readonly own?: (name: string, value: string) => unknown;
-  },
-): Translated {
-  const draft: Draft = { request: {}, headers, answer: { ...dialect.answer } };
-  const seen = new Set<string>();
-  for (const [name, value] of parameters) {
-    if (dialect.keys.includes(name)) continue;
-    if (seen.has(name)) throw bad(`\`${name}\` is given twice`, name);
-    seen.add(name);
-    const parameter = Object.hasOwn(dialect.parameters, name)
-      ? dialect.parameters[name]
-      : undefined;
-    if (parameter === undefined) {
-      const own = options.own?.(name, value);
-      if (own === undefined) {
-        const parameter = name.slice(0, 64);
-        const where = options.own === undefined ? `${dialect.name} has` : "there is"; // or our own call
-        const text = `${where} no parameter \`${parameter}\``;
-        throw new PageError("unknown_parameter", text, { parameter });
-      }
-      draft.request[name] = own;
-    } else if ("refused" in parameter) throw unsupported(parameter.refused, name);
-    else {
-      try {
-        parameter.apply(value, draft);
-      } catch (error) {
-        if (!(error instanceof PageError)) throw error;
-        throw unsupported(error.message, name);
-      }
-    }
-  }
-  if (dialect.rendersByDefault && draft.request.render === undefined && !options.rendersNever) {
-    throw unsupported(
-      `${dialect.name} renders pages unless you say render_js=false; the operator may allow what is not rendered, by render=never`,
-      "render_js",
-    );
-  }
-  return { request: draft.request, answer: draft.answer };
-}
-
 function namesAndValues(list: unknown): Record<string, string> {
   if (!Array.isArray(list)) throw unsupported("expected a list of objects with name and value", "");
   return Object.fromEntries(
@@ -436,11 +390,11 @@ export function isTrue(value: string, name = ""): boolean {
   throw bad(`${name === "" ? "" : `\`${name}\`: `}expected true or false`, name);
 }
 
-function unsupported(message: string, parameter: string): PageError {
+export function unsupported(message: string, parameter: string): PageError {
   const text = parameter === "" ? message : `\`${parameter}\`: ${message}`;
   return new PageError("unsupported_parameter", text, { parameter });
 }
 
-function bad(message: string, parameter: string): PageError {
+export function bad(message: string, parameter: string): PageError {
   return new PageError("bad_request", message, { parameter });
 }

@@ -62,11 +62,10 @@ export const fetchRequest = z
     identity: z.enum(["bot", "custom", "browser"]).optional().openapi({
       description: "`bot` says what it is; `custom` sends your headers; `browser` is refused.",
     }),
-    proxy: z
-      .string()
-      .max(64)
-      .optional()
-      .openapi({ description: "`direct`, `auto`, or the name of one of the operator's pools." }),
+    proxy: z.string().max(64).optional().openapi({
+      description:
+        "`direct`, `auto`, or the name of one of the operator's pools. A session keeps to its own.",
+    }),
     country: z
       .string()
       .regex(/^[A-Za-z]{2}$/)
@@ -85,7 +84,8 @@ export const fetchRequest = z
         "By RFC 9111. `use` reads what is stored and stores what comes. `off` by default.",
     }),
     max_age: z.number().min(0).optional().openapi({
-      description: "Seconds: a stored page that is older is asked about again.",
+      description:
+        "Seconds: a stored page that is older is asked about again. With `cache` `read` or `use` only.",
     }),
     render: z.enum(["never", "auto", "always"]).optional().openapi({
       description: "There is no browser yet: `never` and `auto` fetch, `always` is refused.",
@@ -96,12 +96,12 @@ export const fetchRequest = z
     }),
     extract: z.unknown().optional().openapi({
       type: "object",
-      description: "Rules by name: a CSS selector each, or an object with selector, type, output.",
+      description:
+        "Rules by name: a CSS selector each, or an object with selector, type, output. For `output=extract`, which may be left out then.",
     }),
-    json: z
-      .boolean()
-      .optional()
-      .openapi({ description: "The answer in an envelope with all receipts." }),
+    json: z.boolean().optional().openapi({
+      description: "The answer in an envelope with all receipts, as that of POST is always.",
+    }),
   })
   .openapi("FetchRequest");
 

@@ -7,9 +7,9 @@ import { randomUUID } from "node:crypto";
 import * as asyncio from "asyncio-ts";
 import { PageError } from "../contract/errors.ts";
 import type { HeldBytes } from "../contract/held.ts";
-import type { FetchOptions, Output } from "../contract/options.ts";
+import { checkExtracts, type FetchOptions, type Output } from "../contract/options.ts";
 import type { Attempt, FetchResult, ProgressEvent } from "../contract/result.ts";
-import { defaultTimeout } from "../fetch/check.ts";
+import { checkMaxAge, defaultTimeout } from "../fetch/check.ts";
 import type { Fetcher } from "../fetch/fetcher.ts";
 import type { LivePage } from "../fetch/page.ts";
 import { within } from "../fetch/within.ts";
@@ -292,7 +292,11 @@ export function outputOf(request: FetchRequest): Output {
 }
 
 function rulesOf(request: FetchRequest): ExtractRules | undefined {
-  if (request.extract !== undefined) return readExtractRules(request.extract);
+  const { extract } = request;
+  if (extract !== undefined) {
+    checkExtracts(request.output);
+    return readExtractRules(extract);
+  }
   if (request.output !== "extract") return undefined;
   throw new PageError("bad_request", "output=extract needs rules in `extract`", {
     parameter: "extract",
@@ -312,6 +316,7 @@ function optionsOf(key: Key, request: FetchRequest): FetchOptions {
       { parameter: "render" },
     );
   }
+  checkMaxAge("max_age", request.max_age, request.cache);
   return {
     method,
     headers: request.headers,

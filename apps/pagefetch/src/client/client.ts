@@ -7,7 +7,7 @@
 
 import * as asyncio from "asyncio-ts";
 import { type ErrorCode, errorKinds, PageError } from "../contract/errors.ts";
-import { type FetchOptions, type Output, outputs } from "../contract/options.ts";
+import { checkExtracts, type FetchOptions, type Output, outputs } from "../contract/options.ts";
 import type { FetchResult } from "../contract/result.ts";
 import { textOf } from "../fetch/charset.ts";
 import { checked, isTable } from "../fetch/check.ts";
@@ -148,6 +148,7 @@ function checkCall(url: unknown, options: unknown): void {
     throw bad("output", `\`output\` is one of ${outputs.join(", ")}`);
   if (extract !== undefined && extract !== null && !isTable(extract))
     throw bad("extract", "`extract` is an object: CSS selectors by name");
+  if (extract !== undefined && extract !== null) checkExtracts(output ?? undefined);
 }
 
 function bad(parameter: string, message: string): PageError {

@@ -1,5 +1,6 @@
 /** What a caller may ask for. All times are seconds, all sizes bytes. */
 
+import { PageError } from "./errors.ts";
 import type { HeaderList } from "./headers.ts";
 import type { ProgressEvent } from "./result.ts";
 
@@ -13,6 +14,16 @@ export type IdentityName = "bot" | "custom" | "browser";
 /** What may be made of a page. */
 export const outputs = ["raw", "html", "text", "markdown", "links", "extract"] as const;
 export type Output = (typeof outputs)[number];
+
+/** Throws where rules stand beside an output that takes nothing out by them. */
+export function checkExtracts(output: Output | undefined): void {
+  if (output === undefined || output === "extract") return;
+  throw new PageError(
+    "bad_request",
+    `\`extract\` needs output=extract, and the output is ${output}: leave one of them out`,
+    { parameter: "extract" },
+  );
+}
 
 export interface FetchOptions {
   /** @default "GET" */
@@ -42,7 +53,7 @@ export interface FetchOptions {
   readonly robots?: "obey" | "ignore" | undefined;
   /** @default "bot" */
   readonly identity?: IdentityName | undefined;
-  /** `direct`, `auto`, or the name of a pool. @default "auto" */
+  /** `direct`, `auto`, or the name of a pool. A session refuses another than its own. @default "auto" */
   readonly proxy?: string | undefined;
   /** Two letters (ISO 3166): the country that a proxy has to be in. */
   readonly country?: string | undefined;
@@ -53,7 +64,10 @@ export interface FetchOptions {
    * @default "off"
    */
   readonly cache?: "off" | "read" | "write" | "use" | undefined;
-  /** A stored page that is older is asked about again, even if it says that it is fresh. */
+  /**
+   * A stored page that is older is asked about again, even if it says that it is fresh. Refused
+   * unless `cache` is "read" or "use".
+   */
   readonly maxAge?: number | undefined;
   /** Cancels the call; the caller gets the signal's reason. */
   readonly signal?: AbortSignal | undefined;

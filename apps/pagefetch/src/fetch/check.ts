@@ -79,6 +79,7 @@ export function checked(url: string | URL, options: FetchOptions = {}): Checked 
   checkCount("maxBytes", all.maxBytes, 1, 1024 * MIB);
   if (all.maxAge !== undefined && !(typeof all.maxAge === "number" && all.maxAge >= 0))
     throw bad("maxAge", "`maxAge` is a number of seconds");
+  checkMaxAge("maxAge", all.maxAge, all.cache);
   checkFlag("retryUnsafe", all.retryUnsafe);
   checkFlag("allowDowngrade", all.allowDowngrade);
   if (all.signal !== undefined && !isSignal(all.signal))
@@ -100,6 +101,13 @@ export function checked(url: string | URL, options: FetchOptions = {}): Checked 
     headers: checkedHeaders(all.headers),
     ...(all.country === undefined ? {} : { country: all.country.toLowerCase() }),
   };
+}
+
+/** Throws for an age that no stored page is held against. @param name - what the caller calls it */
+export function checkMaxAge(name: string, maxAge: unknown, cache: string | undefined): void {
+  if (maxAge === undefined || cache === "read" || cache === "use") return;
+  const found = `cache is ${JSON.stringify(cache ?? "off")}`;
+  throw bad(name, `\`${name}\` needs a cache that is read, and ${found}: say "use" or "read"`);
 }
 
 /** @throws PageError `bad_request` for what is no URL of HTTP, or has a password in it. */

@@ -216,13 +216,19 @@ export function createProxies(options: ProxiesOptions = {}): ManagedProxies {
         `expected "auto", "direct" or the name of a pool, got ${JSON.stringify(proxy)}`,
       );
     }
+    const bound = boundTo(session);
+    const own = bound === undefined ? undefined : byId.get(bound);
+    const way = own?.pool ?? bound;
+    if (proxy !== "auto" && way !== undefined && way !== proxy)
+      throw bad(
+        "proxy",
+        `this session goes by ${JSON.stringify(way)}, where its cookies were given, and not by ${JSON.stringify(proxy)}; open another session, or leave \`proxy\` out`,
+      );
     if (country === undefined) return;
     const isThere = (upstream: Upstream): boolean =>
       upstream.entry.country === country.toLowerCase();
     if (pool === undefined) throw bad("country", "`country` needs a proxy");
     if (!pool.some(isThere)) throw bad("country", "there is no proxy in that country");
-    const bound = boundTo(session);
-    const own = bound === undefined ? undefined : byId.get(bound);
     if (bound !== undefined && (own === undefined || !isThere(own)))
       throw bad(
         "country",
@@ -240,6 +246,11 @@ export function createProxies(options: ProxiesOptions = {}): ManagedProxies {
     if (bound !== undefined) return await routeOfSession(bound, wanted);
 
     const chosen = await (wish === "auto" ? auto(wanted) : byName(wish, wanted));
+    const meanwhile = boundTo(session); // by another request, while this one waited for a place
+    if (meanwhile !== undefined && meanwhile !== chosen.id) {
+      chosen.end({ cancelled: true });
+      return await route(ask);
+    }
     session.routeId = chosen.id;
     return chosen;
   }

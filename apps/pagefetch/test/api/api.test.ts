@@ -141,6 +141,12 @@ describe("failures are told by code", () => {
     ],
     ["/?url=http%3A%2F%2Fexample.com%2F&extract=%7B%22a%22%3A%22h1%5B%22%7D", 400, "bad_request"],
     ["/?url=http%3A%2F%2Fexample.com%2F&output=extract", 400, "bad_request"],
+    [
+      "/?url=http%3A%2F%2Fexample.com%2F&output=raw&extract=%7B%22a%22%3A%22p%22%7D",
+      400,
+      "bad_request",
+    ],
+    ["/?url=http%3A%2F%2Fexample.com%2F&max_age=5", 400, "bad_request"],
     ["/?url=http%3A%2F%2Fexample.com%2F&proxy=nowhere", 400, "bad_request"],
     ["/?url=http%3A%2F%2Fexample.com%2F&country=de", 400, "bad_request"],
     // The last one: it closes the whole domain of the farm.
@@ -203,6 +209,10 @@ describe("failures are told by code", () => {
       for (const render of ["never", "auto", "false"])
         assert.equal((await ask(`/?url=${q("http://example.com/")}&render=${render}`)).status, 200);
       assert.equal(await codeOf(await post("/v1/batch", { requests: [] })), "bad_request");
+      const flat = { url: "http://example.com/", json: false };
+      assert.match(await (await post("/v1/fetch", flat)).text(), /"bad_request".*always.*"json"/);
+      const batch = await post("/v1/batch", { requests: [flat] });
+      assert.match(await batch.text(), /"bad_request".*"parameter":"json"/);
       assert.equal((await ask("/nothing")).status, 404);
     }));
 });

@@ -87,6 +87,27 @@ test("a selector that is none is told before the page is fetched", () =>
     assert.equal(asyncio.getRunningLoop().time(), 0);
   }));
 
+test("rules that nothing is taken out by, and an age that nothing is held against", () =>
+  runTest(async () => {
+    const { service } = world(0);
+    const extract = { title: "h1" };
+    for (const output of ["raw", "html", "text", "markdown", "links"] as const)
+      await assert.rejects(
+        service.fetch(key, { url, extract, output }, () => {}),
+        {
+          code: "bad_request",
+          message: `\`extract\` needs output=extract, and the output is ${output}: leave one of them out`,
+          details: { parameter: "extract" },
+        },
+      );
+    for (const cache of ["off", "write", undefined] as const)
+      await assert.rejects(
+        service.fetch(key, { url, max_age: 5, cache }, () => {}),
+        { code: "bad_request", details: { parameter: "max_age" } },
+      );
+    assert.equal(asyncio.getRunningLoop().time(), 0);
+  }));
+
 test("an answer that cannot be made is a failure, for the ledger as well", () =>
   runTest(async () => {
     const { service, codes } = world(0);

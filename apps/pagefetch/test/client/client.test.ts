@@ -60,6 +60,8 @@ test("the output decides what the content is", () =>
     assert.equal(links.content[0]?.url, "https://www.iana.org/domains/example");
     assert.deepEqual(extracted.content, { title: "Example Domain" });
     assert.equal(extracted.text(), '{"title":"Example Domain"}');
+    const beside = await failure(client(url, { output: "text", extract: { title: "h1" } }));
+    assert.deepEqual([beside.code, beside.details.parameter], ["bad_request", "extract"]);
   }));
 
 test("options and headers arrive, by their names in the library", () =>

@@ -98,6 +98,16 @@ describe("options that make no sense", () => {
       assert.deepEqual(refusal(page, { [name]: value }), ["bad_request", name]);
     });
 
+  test("an age where no stored page is read", () => {
+    for (const cache of [undefined, "off", "write"] as const)
+      assert.deepEqual(refusal(page, { maxAge: 60, cache }), ["bad_request", "maxAge"]);
+    for (const cache of ["read", "use"] as const)
+      assert.equal(checked(page, { maxAge: 60, cache }).maxAge, 60);
+    assert.throws(() => checked(page, { maxAge: 0 }), {
+      message: '`maxAge` needs a cache that is read, and cache is "off": say "use" or "read"',
+    });
+  });
+
   test("one that nobody knows", () => {
     assert.deepEqual(refusal(page, { renderJs: true }), ["unknown_parameter", "renderJs"]);
     assert.deepEqual(refusal(page, { constructor: 1 }), ["unknown_parameter", "constructor"]);

@@ -237,6 +237,58 @@ describe("a session", () => {
   );
 
   test(
+    "refuses another pool, and the direct way",
+    virtual(async () => {
+      const { go, route } = world({ p: three, q: "http://d.example id=d" });
+      await go(1, ok, { proxy: "q", session: "ann" });
+      await go(1, ok, { proxy: "direct", session: "bob" });
+      const elsewhere = (parameter: string, message: RegExp) => ({
+        code: "bad_request",
+        details: { parameter },
+        message,
+      });
+      for (const proxy of ["p", "direct"])
+        await assert.rejects(
+          route({ proxy, session: "ann" }),
+          elsewhere("proxy", /goes by "q", .* not by "(?:p|direct)"; open another session/),
+        );
+      await assert.rejects(
+        route({ proxy: "q", session: "bob" }),
+        elsewhere("proxy", /goes by "direct", .* not by "q"; .*leave `proxy` out/),
+      );
+      assert.deepEqual(await go(2, ok, { proxy: "q", session: "ann" }), ["d", "d"]);
+      assert.deepEqual(await go(1, ok, { session: "ann" }), ["d"]);
+      assert.deepEqual(await go(1, ok, { proxy: "direct", session: "bob" }), ["direct"]);
+    }),
+  );
+
+  test(
+    "that two requests begin at once has one way",
+    virtual(async () => {
+      const { proxies, route } = world({
+        p: "http://a.example id=a max=1\nhttp://b.example id=b max=1",
+      });
+      const busy = [await route({ proxy: "p" }), await route({ proxy: "p" })];
+      const lines = [1, 2].map(() =>
+        asyncio.createTask(async () => {
+          const taken = await route({ proxy: "p", session: "ann" });
+          await asyncio.sleep(1);
+          taken.end(ok);
+          return taken.id;
+        }),
+      );
+      await asyncio.sleep(0);
+      for (const one of busy) one.end(ok);
+      const ids = await asyncio.gather(lines);
+      assert.equal(new Set(ids).size, 1);
+      assert.deepEqual(
+        proxies.list().map(({ inFlight }) => inFlight),
+        [0, 0],
+      );
+    }),
+  );
+
+  test(
     "does not move to another address when its proxy rests",
     virtual(async () => {
       const { go, route } = world({ p: three });

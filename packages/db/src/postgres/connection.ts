@@ -27,8 +27,8 @@ export interface PgConnectionOptions {
   readonly types: TypeTable;
   readonly address: Address;
   readonly reset: string;
-  /** Says the name of the program again. Undefined if it has none. */
-  readonly rename?: string | undefined;
+  /** The settings that are asked for at the start of a session, and the SET that says each again. */
+  readonly asked?: ReadonlyMap<string, string> | undefined;
   /** The settings that the server has told so far. */
   readonly parameters: Map<string, string>;
   /** The line of its server. */
@@ -82,6 +82,8 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
   #cancel: CancelRequest | undefined = undefined;
   /** True iff a statement has changed the session since it was opened or reset. */
   #isTouched = false;
+  /** True while the server brings the session back: what it tells then is not the last word. */
+  #isResetting = false;
   /** Settings that differ from what they were then, as the server tells. */
   readonly #changed: Map<string, string> = new Map();
   /** What the server said before it closed the connection. */
@@ -121,8 +123,9 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
     }
     this.running = ++this.#requests;
     this.#options.cancels.begun();
-    const isReset = request.kind === "script" && request.text === this.reset;
-    this.again(new Exchange(request, before, isReset ? this.#afterReset(done) : done, this));
+    this.#isResetting = request.kind === "script" && request.text === this.reset;
+    const told = this.#isResetting ? this.#afterReset(done) : done;
+    this.again(new Exchange(request, before, told, this));
   }
 
   get isTouched(): boolean {
@@ -141,21 +144,24 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
   }
 
   /**
-   * The name of the program is asked for at the start of a session, so `reset all` brings it back. A
-   * pooler says it by a SET, and behind one it is gone after the reset. So the reset says it from
-   * then on, and is made once more.
+   * What is asked for at the start of a session, `reset all` brings back. A pooler says it by a SET,
+   * and behind one it is gone after the reset. So the reset says it from then on, and is made once
+   * more.
    */
   #afterReset(done: Done): Done {
     return (error, answers) => {
-      const { rename } = this.#options;
-      const isNameless = rename !== undefined && this.#changed.has("application_name");
-      if (error === undefined && isNameless && !this.reset.endsWith(rename)) {
-        this.reset = `${this.reset}; ${rename}`;
+      this.#isResetting = false;
+      const { asked = [] } = this.#options;
+      const gone = [...asked].filter(([name]) => this.#changed.has(name)).map(([, set]) => set);
+      const unsaid = gone.filter((set) => !this.reset.includes(set));
+      if (error === undefined && unsaid.length > 0) {
+        this.reset = [this.reset, ...unsaid].join("; ");
         this.run({ kind: "script", text: this.reset }, done);
         return;
       }
+      this.#checkEncoding();
       if (error === undefined) this.markAsOpened();
-      done(error, answers);
+      done(this.lost ?? error, answers);
     };
   }
 
@@ -270,11 +276,15 @@ export class PgConnection implements DriverConnection, Plans, WireListener, Watc
     this.onNotification?.(channel, payload);
   }
   parameterStatus(name: string, value: string): void {
-    const before = this.#options.parameters.get(name);
-    if (name === "client_encoding" && value !== "UTF8" && value !== before)
-      this.#lose(new ConnectionLostError(`${this.label} was cut off: ${encodingOf(value)}`));
-    if (before === value) this.#changed.delete(name);
+    if (this.#options.parameters.get(name) === value) this.#changed.delete(name);
     else this.#changed.set(name, value);
+    if (!this.#isResetting) this.#checkEncoding();
+  }
+
+  #checkEncoding(): void {
+    const encoding = this.#changed.get("client_encoding") ?? "UTF8";
+    if (encoding !== "UTF8")
+      this.#lose(new ConnectionLostError(`${this.label} was cut off: ${encodingOf(encoding)}`));
   }
 
   refused(error: ServerError): void {

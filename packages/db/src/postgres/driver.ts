@@ -90,8 +90,11 @@ export class PgDriver implements Driver {
     const version = parameters.get("server_version") ?? "";
     const major = Number.parseInt(version, 10);
     const lookout = major < 14 ? "" : LOOKOUT;
-    const rename = `set application_name = ${pg.escapeLiteral(this.#name)}`;
-    const settings = { types, address, reset: RESET + lookout, rename, parameters, cancels };
+    const asked = new Map([
+      ["application_name", `set application_name = ${pg.escapeLiteral(this.#name)}`],
+      ["client_encoding", "set client_encoding = 'UTF8'"], // `pg` asks for it
+    ]);
+    const settings = { types, address, reset: RESET + lookout, asked, parameters, cancels };
     const connection = new PgConnection(client, settings);
     if (standby && connection.lost === undefined && isProcess(client.processID))
       cancels.watch(connection);
@@ -256,6 +259,11 @@ function connectError(host: Host, target: Target, error: unknown): Error {
     return fail("PASSWORD", `${where} wants a password: ${message}. Write one into the URL`);
   if (/does not support SSL/.test(message ?? ""))
     return fail("TLS", `${where} has no TLS, and sslmode asks for it`);
+  if (/unsupported startup parameter/.test(message ?? ""))
+    return fail(
+      "UNREACHABLE",
+      `${where} takes no settings at the start of a session: ${message}. Poolers are so. Leave \`options\` out of the URL, and say \`alter role ... set\``,
+    );
   if (/Connection terminated/.test(message ?? ""))
     return fail(
       "UNREACHABLE",

@@ -9,6 +9,7 @@ import { CancelledError, CancelScope, cleanup, createTask, sleep, type Task } fr
 import { type Executor, type Functions, module } from "asyncio-ts/executors";
 import type { Answer, DriverConnection, Request, Statement, Status } from "../driver.ts";
 import { ConnectionLostError, DatabaseError } from "../errors.ts";
+import { titleOf } from "../sql.ts";
 import { isBusy, refusal } from "./refusal.ts";
 import { wordsOf } from "./text.ts";
 import { encode, type TypeTable } from "./values.ts";
@@ -78,7 +79,7 @@ export class SqliteConnection implements DriverConnection {
     this.#isCancelled = false;
     let asked: WorkerRequest;
     try {
-      asked = requestFor(request);
+      asked = requestFor(request, this.status === "idle");
     } catch (error) {
       this.#answer(error, []);
       return;
@@ -199,12 +200,15 @@ function interruptedWaiting(): DatabaseError {
   return new DatabaseError(message, { sqlstate: "57014" });
 }
 
-function requestFor(request: Request): WorkerRequest {
+function requestFor(request: Request, isIdle: boolean): WorkerRequest {
   switch (request.kind) {
     case "query":
       return { kind: "run", statements: [statementFor(request.statement)] };
-    case "batch":
-      return { kind: "run", statements: request.statements.map(statementFor) };
+    case "batch": {
+      const statements = request.statements.map(statementFor);
+      if (isIdle) checkWhole(statements);
+      return { kind: "run", statements };
+    }
     case "fetch":
       return { ...request, statement: statementFor(request.statement) };
     case "script":
@@ -214,6 +218,18 @@ function requestFor(request: Request): WorkerRequest {
     default:
       throw new DatabaseError("SQLite has no COPY", { sqlstate: "0A000" });
   }
+}
+
+/** A batch that writes is a transaction, and some statements cannot stand in one. */
+function checkWhole(statements: readonly WorkerStatement[]): void {
+  if (/^(?:BEGIN|SAVEPOINT)$/.test(statements[0]?.words.command ?? "")) return; // its own one
+  const alone = statements.find(({ words }) => !words.canBeWrapped);
+  const writes = statements.some(({ words }) => words.canBeWrapped && !words.isReading);
+  if (alone === undefined || !writes) return;
+  throw new DatabaseError(
+    `${JSON.stringify(titleOf(alone.text))} cannot stand in a batch that writes: it is not undone, and the batch is all or nothing. Run it by itself`,
+    { sqlstate: "25001" },
+  );
 }
 
 function statementFor({ text, values, prepare }: Statement): WorkerStatement {

@@ -28,7 +28,7 @@ const READING: ReadonlySet<string> = new Set(["SELECT", "VALUES", "EXPLAIN"]);
 /** What says itself where a transaction begins and ends, or cannot stand in one. */
 const UNWRAPPED: ReadonlySet<string> = new Set([
   ...["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"],
-  ...["PRAGMA", "VACUUM", "ATTACH", "DETACH", ""],
+  ...["PRAGMA", "VACUUM", "ATTACH", "DETACH"],
 ]);
 
 /** The words of a statement. */

@@ -1,0 +1,55 @@
+/** Parameters of one call that cannot all be meant. */
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { type Farm, openFarm } from "../../farm/farm.ts";
+import { q, type World, withApi as withWorld } from "../support/api.ts";
+
+let farm: Farm;
+before(async () => {
+  farm = await openFarm();
+});
+after(() => farm.close());
+
+const withApi = (body: (world: World) => Promise<void>): Promise<void> => withWorld(farm, body);
+
+describe("parameters that say two things, or say them where nobody looks", () => {
+  const page = q("http://pages.farm.test/echo");
+
+  test("are refused by name", () =>
+    withApi(async ({ ask, post }) => {
+      const send = (path: string) => ask(path, { method: "POST", body: "x" });
+      const bee = "/api/v1?render_js=false&return_page_markdown=true";
+      const zyte = { url: "http://example.com/", httpRequestMethod: "POST" };
+      const told = [
+        await ask(`${bee}&url=${page}&return_page_text=true`),
+        await ask(`/api/v1?render_js=false&url=${page}&return_page_text=1&extract_rules={"a":"p"}`),
+        await post("/v1/extract", { ...zyte, httpRequestText: "a", httpRequestBody: "Yg==" }),
+        await send(`/?url=${page}&method=PUT`),
+        await send(`/?url=${page}&body=y`),
+        await ask(`/?url=${page}&method=POST`, { method: "HEAD" }),
+        await post("/v1/fetch?output=text", { url: "http://example.com/" }),
+        await post("/v1/batch?concurrency=2", { requests: [] }),
+      ];
+      assert.deepEqual(
+        told.map(({ status, headers }) => `${status} ${headers.get("x-fetch-error")}`),
+        [...Array(6).fill("400 bad_request"), ...Array(2).fill("400 unknown_parameter")],
+      );
+      assert.match(await (told[0] as Response).text(), /say two things of `output`/);
+    }));
+
+  test("are taken where they agree, and a header that is given wins over one that is forwarded", () =>
+    withApi(async ({ ask }) => {
+      const given = q(JSON.stringify({ "X-Own": "given" }));
+      const headers = { "x-own": "forwarded", "x-other": "forwarded" };
+      for (const order of [`use_headers=true&headers=${given}`, `headers=${given}&use_headers=1`]) {
+        const echo = await (await ask(`/?url=${page}&${order}`, { headers })).text();
+        assert.match(echo, /given/, order);
+        assert.match(echo, /"x-other","forwarded"/, order);
+        assert.doesNotMatch(echo, /"x-own","forwarded"/i, order);
+      }
+      const agreed = await ask(`/?url=${page}&method=POST`, { method: "POST", body: "x" });
+      assert.notEqual(agreed.headers.get("x-fetch-error"), "bad_request");
+      assert.equal((await ask(`/?url=${page}&method=GET`, { method: "HEAD" })).status, 200);
+    }));
+});
