@@ -184,6 +184,8 @@ export class Transaction extends Queries {
     checkText(api, "name", options?.name);
     const name = options?.name ?? "savepoint";
     this.#checkUsable(name);
+    const stop = interruption(name); // then nothing was sent, and the transaction goes on
+    if (stop !== undefined) await stop;
     const mark = `asyncio_${this.#depth + 1}`;
     const inner = new Transaction(this.#session, name, this.#prepares, this.#depth + 1);
     this.#inner = inner;

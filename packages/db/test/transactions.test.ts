@@ -329,6 +329,8 @@ describeEveryWay("transactions", (bench) => {
           }),
         );
         assert.equal(cancelled, true);
+        const before = await asyncio.moveOnAfter(0, () => tx.savepoint((sp) => add(sp, 3)));
+        assert.equal(before.cancelled, true);
         await tx.savepoint(async (sp) => {
           await add(sp, 4);
           await sp.savepoint((inner) => add(inner, 5));
