@@ -13,6 +13,7 @@ import {
   taskGroup,
   timeout,
 } from "../../src/index.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { collectGarbage } from "../gc.ts";
 import { rejection, virtual } from "../virtual.ts";
 import { failing, forever, messages } from "./groups.ts";
@@ -461,6 +462,19 @@ describe("cancellation from outside", () => {
       assert.ok(second instanceof CancelledError && second.reason === "stop");
     }),
   );
+
+  onBothLoops("a CancelledError of the body's own making is no match for failures", async () => {
+    const error = await rejection(
+      taskGroup(async (group) => {
+        group.createTask(() => forever().finally(failing("stuck")));
+        await sleep(0);
+        throw new CancelledError();
+      }),
+    );
+
+    assert.deepEqual(messages(error), ["stuck"]);
+    await sleep(0);
+  });
 
   test(
     "a second one while the group waits only counts: the children's cleanup goes on (S100)",
