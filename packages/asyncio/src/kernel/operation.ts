@@ -97,7 +97,7 @@ export function recognised(error: unknown, scope: Scope, endsBody = false): unkn
   const isOurs = error instanceof CancelledError;
   const details = isOurs ? CancelledError.detailsOf(error) : causeIn(error, scope);
   if (!(details?.scope instanceof Scope)) return error;
-  const cancellation = unforwarded(details, scope, isOurs && endsBody);
+  const cancellation = unforwarded(details, scope, endsBody);
   cancellation.scope.noteDelivered(cancellation); // by its abort signal
   if (isOurs && cancellation === details) return error;
   const cause = cancellation.source === "abort" ? cancellation.reason : error;

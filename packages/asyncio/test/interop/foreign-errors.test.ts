@@ -263,6 +263,37 @@ describe("an error caused by the CancelledError of a scope that is ending counts
   });
 });
 
+describe("so does one that comes when the scope has ended, in a branch that it left behind", () => {
+  const { gather, moveOnAfter } = asyncio;
+  const branches: Record<string, (work: (signal: AbortSignal) => Promise<never>) => unknown> = {
+    "in a scope inside": (work) => moveOnAfter(null, () => work(abortSignal())),
+    "in a gather": (work) => gather([work(abortSignal())]),
+  };
+  for (const [name, branch] of Object.entries(branches))
+    onBoth(name, async () => {
+      const isGone = Promise.withResolvers<void>();
+      const answersLate = (signal: AbortSignal): Promise<never> =>
+        orm(async () => {
+          await once(signal, "abort");
+          await isGone.promise;
+          throw signal.reason;
+        });
+      const scope = new asyncio.CancelScope();
+      let left: Promise<unknown> | undefined;
+
+      await scope.run(async () => {
+        left = rejection(branch(answersLate) as Promise<unknown>);
+        scope.cancel();
+        await sleep(3600);
+      });
+      isGone.resolve();
+
+      assert.ok((await left) instanceof CancelledError);
+      await sleep(0);
+      await delay(1);
+    });
+});
+
 describe("a failure stays one, whatever CancelledError is among its causes", () => {
   const stale = async (): Promise<unknown> =>
     await rejection(asyncio.timeout(0.001, () => sleep(3600)));

@@ -273,6 +273,26 @@ describe("what is not overtaken", () => {
     assert.equal(await task, true);
   });
 
+  onBothLoops("its error, thrown again in a scope that is cancelled in the cleanup", async () => {
+    const outer = new CancelScope();
+    let wentOn = false;
+
+    await outer.run(async () => {
+      createTask(async () => outer.cancel());
+      await sleep(forEver).catch(async (error) => {
+        const inner = new CancelScope();
+        await inner.run(async () => {
+          inner.cancel();
+          await sleep(forEver).catch(() => {});
+          throw error;
+        });
+        wentOn = true;
+      });
+    });
+
+    assert.deepEqual([outer.cancelled, wentOn], [true, false]);
+  });
+
   onBothLoops("a cancellation that was taken back", async () => {
     const task = createTask(() =>
       timeout(forEver, async (scope) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createTask, EventLoop, gather, Queue, run, sleep } from "../../src/index.ts";
+import { createTask, EventLoop, gather, moveOnAfter, Queue, run, sleep } from "../../src/index.ts";
 import type { Host } from "../../src/lowlevel.ts";
 import { VirtualLoop } from "../../src/testing.ts";
 
@@ -29,6 +29,12 @@ describe("R9: a budget keeps the host's timers and I/O alive", () => {
 
   test("a task spinning on sleep(0) lets a macrotask run as well", async () => {
     const count = await run(() => completionsUntilMacrotask(() => sleep(0)));
+
+    assert.ok(count <= 513, `${count} completions`);
+  });
+
+  test("a task spinning on scopes whose bodies never wait lets a macrotask run as well", async () => {
+    const count = await run(() => completionsUntilMacrotask(() => moveOnAfter(1, async () => {})));
 
     assert.ok(count <= 513, `${count} completions`);
   });

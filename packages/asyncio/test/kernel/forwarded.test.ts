@@ -8,6 +8,7 @@ import {
   CancelledError,
   CancelScope,
   createTask,
+  Event,
   ExceptionGroup,
   gather,
   getRunningLoop,
@@ -203,6 +204,31 @@ describe("R14: the cancellation that a child got as well counts as that of the s
     assert.deepEqual([own.source, own.cause.reason], ["deadline", "by hand"]);
   });
 
+  onBothLoops("also if foreign code fails in the cleanup because of it", async () => {
+    const mayEnd = new Event();
+    const heard = Promise.withResolvers<unknown>();
+    const other = createTask(() =>
+      sleep(10).catch(async (error) => {
+        heard.resolve(error);
+        await mayEnd.wait(); // so it is ending all the while
+        throw error;
+      }),
+    );
+    await sleep(0);
+    const scope = new CancelScope();
+
+    const value = await scope.run(async () => {
+      scope.cancel("enough");
+      await sleep(10).catch(() => {});
+      other.cancel("by hand");
+      throw new Error("not fetched", { cause: await heard.promise });
+    });
+
+    assert.deepEqual([value, scope.cancelled], [undefined, true]);
+    mayEnd.set();
+    await rejection(other);
+  });
+
   onBothLoops("but not if the cleanup only looks at it", async () => {
     const other = createTask(() => sleep(10));
     const look = async (): Promise<void> => void (await other);
@@ -261,6 +287,22 @@ describe("R14: the cancellation that a child got as well counts as that of the s
 
     assert.ok(error instanceof CancelledError);
     assert.equal(error.reason, "enough");
+  });
+
+  onBothLoops("a task that is cancelled again tells why it was the second time", async () => {
+    const task = createTask(async () => {
+      await sleep(10).catch(() => {});
+      await sleep(10);
+    });
+    await sleep(0);
+    task.cancel("first");
+    await sleep(0.001);
+    task.cancel("second");
+
+    const error = await rejection(task);
+
+    assert.ok(error instanceof CancelledError);
+    assert.deepEqual([error.reason, error.cause], ["second", undefined]);
   });
 
   onBothLoops("a failure that was caused by such a child stays a failure", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Future, Queue, race, run, sleep } from "../../src/index.ts";
+import { Event, Future, Lock, Queue, race, run, Semaphore, sleep } from "../../src/index.ts";
 import { VirtualLoop } from "../../src/testing.ts";
 import { collectReports } from "../virtual.ts";
 
@@ -42,6 +42,40 @@ describe("R6: debug mode warns when a value goes to a wait that lost", () => {
     assert.equal(reports.length, 1);
     assert.match(reports[0]?.message ?? "", oneReport);
     assert.match(reports[0]?.sourceTraceback ?? "", /lost-values\.test\.ts/);
+  });
+
+  const taken: Record<string, () => [wait: Promise<unknown>, give: () => void]> = {
+    "a lock": () => {
+      const lock = new Lock();
+      const guard = lock.tryAcquire();
+      return [lock.acquire(), () => guard?.[Symbol.dispose]()];
+    },
+    "a permit": () => {
+      const semaphore = new Semaphore(0);
+      return [semaphore.acquire(), () => semaphore.release()];
+    },
+  };
+  for (const [what, wait] of Object.entries(taken))
+    test(`also if it is ${what}`, async () => {
+      const reports = await reportsOf(async () => {
+        const [waiting, give] = wait();
+        await Promise.race([waiting, sleep(0)]);
+        give();
+        await sleep(0);
+      });
+
+      assert.match(reports.join(), /^a value went to a wait that had lost a race/);
+    });
+
+  test("but not if nothing is lost with it", async () => {
+    const reports = await reportsOf(async () => {
+      const event = new Event();
+      await Promise.race([event.wait(), sleep(0)]);
+      event.set();
+      await sleep(0);
+    });
+
+    assert.deepEqual(reports, []);
   });
 
   test("says nothing of a race that was won, of Promise.all, or of `race`", async () => {

@@ -367,6 +367,34 @@ describe("cancellation of a waiter", () => {
   );
 });
 
+describe("two scopes that are cancelled while a waiter wants the lock again", () => {
+  for (const order of [
+    ["outer", "inner"],
+    ["inner", "outer"],
+  ] as const)
+    onBothLoops(`are one cancellation to it, if that is ${order.join(", then ")}`, async () => {
+      const condition = new Condition();
+      const scopes = { outer: new CancelScope(), inner: new CancelScope() };
+      const log: unknown[] = [];
+      const task = createTask(() =>
+        scopes.outer.run(async () => {
+          const waiting = scopes.inner.run(() => condition.run(() => condition.wait()));
+          log.push(((await rejection(waiting)) as CancelledError).reason);
+          log.push(await sleep(0, "cleaned up"));
+        }),
+      );
+      await sleep(0);
+      const holder = createTask(() => condition.run(() => sleep(0.001)));
+      await sleep(0);
+
+      for (const name of order) scopes[name].cancel(name);
+
+      await task;
+      await holder;
+      assert.deepEqual(log, ["outer", "cleaned up"]);
+    });
+});
+
 describe("a deadline in the block (S112)", () => {
   for (const [name, limit] of Object.entries({ timeout, waitFor: swapped })) {
     test(

@@ -13,6 +13,7 @@ import {
   taskGroup,
   timeout,
 } from "../../src/index.ts";
+import { onBothLoops } from "../both-loops.ts";
 import { collectGarbage } from "../gc.ts";
 import { rejection, virtual } from "../virtual.ts";
 import { failing, forever, messages } from "./groups.ts";
@@ -462,6 +463,19 @@ describe("cancellation from outside", () => {
     }),
   );
 
+  onBothLoops("a CancelledError of the body's own making is no match for failures", async () => {
+    const error = await rejection(
+      taskGroup(async (group) => {
+        group.createTask(() => forever().finally(failing("stuck")));
+        await sleep(0);
+        throw new CancelledError();
+      }),
+    );
+
+    assert.deepEqual(messages(error), ["stuck"]);
+    await sleep(0);
+  });
+
   test(
     "a second one while the group waits only counts: the children's cleanup goes on (S100)",
     virtual(async () => {
@@ -550,5 +564,166 @@ describe("cancellation from outside", () => {
       assert.ok((await rejection(task)) instanceof CancelledError);
       assert.ok(finished);
     }),
+  );
+});
+
+describe("in any order of events", () => {
+  onBothLoops("a child that starts in the turn in which the last one ends is awaited", async () => {
+    const log: string[] = [];
+    const opened = new Future<TaskGroup>();
+    const starter = createTask(async () => {
+      const group = await opened;
+      const [last] = group.children();
+      await last?.then(() => {});
+      group.createTask(() => sleep(0.001).then(() => log.push("child")));
+    });
+
+    await taskGroup(async (group) => {
+      group.createTask(() => sleep(0.001));
+      opened.setResult(group);
+    });
+    log.push("ended");
+    await starter;
+
+    assert.deepEqual(log, ["child", "ended"]);
+  });
+
+  onBothLoops("no child starts any more when the group was cancelled after its body", async () => {
+    let refusal: unknown;
+    const task = createTask(() =>
+      taskGroup(async (group) => {
+        group.createTask(async () => {
+          await forever().catch(() => {});
+          refusal = await rejection((async () => group.createTask(forever))());
+        });
+      }),
+    );
+    await sleep(0);
+    await sleep(0);
+    task.cancel();
+
+    assert.ok((await rejection(task)) instanceof CancelledError);
+    assert.ok(refusal instanceof InvalidStateError);
+    assert.match(refusal.message, /is being cancelled/);
+  });
+
+  onBothLoops(
+    "a cancellation that no wait of the body has met reaches later children",
+    async () => {
+      const log: string[] = [];
+      const task = createTask(() =>
+        taskGroup(async (group) => {
+          currentTask()?.cancel("enough");
+          group.createTask(() => sleep(0.001).then(() => log.push("ran")));
+        }),
+      );
+
+      const error = await rejection(task);
+
+      assert.ok(error instanceof CancelledError);
+      assert.deepEqual([error.reason, log], ["enough", []]);
+    },
+  );
+
+  onBothLoops("the first cancellation is the reason, also if another comes meanwhile", async () => {
+    const task = createTask(() =>
+      taskGroup(async (group) => {
+        group.createTask(() => forever().finally(() => sleep(0.002)));
+        await forever();
+      }),
+    );
+    await sleep(0);
+    await sleep(0);
+    task.cancel("first");
+    await sleep(0.001);
+    task.cancel("second");
+
+    const error = await rejection(task);
+
+    assert.ok(error instanceof CancelledError);
+    assert.equal(error.reason, "first");
+  });
+
+  onBothLoops("a child that the body cancels after a cancellation that it swallows", async () => {
+    const task = createTask(() =>
+      taskGroup(async (group: TaskGroup<string>) => {
+        await forever().catch(() => {});
+        const child = group.createTask(forever);
+        await sleep(0.001);
+        child.cancel();
+        return "swallowed";
+      }),
+    );
+    await sleep(0);
+    task.cancel();
+
+    assert.equal(await task, "swallowed");
+  });
+
+  onBothLoops("a child that is cancelled while it waits for a place keeps none back", async () => {
+    const log: string[] = [];
+    await taskGroup(
+      async (group) => {
+        group.createTask(() => sleep(0.001));
+        const held = group.createTask(forever);
+        group.createTask(async () => void log.push("next"));
+        await sleep(0);
+        held.cancel();
+      },
+      { limit: 1 },
+    );
+
+    assert.deepEqual(log, ["next"]);
+  });
+
+  onBothLoops("an eager child may end its group in its first step, and ends with it", async () => {
+    const value = await taskGroup(async (group: TaskGroup<string>) => {
+      const ends = async (): Promise<void> => {
+        group.cancel("early");
+        await forever();
+      };
+      group.createTask(ends, { eagerStart: true });
+      return "late";
+    });
+
+    assert.equal(value, "early");
+  });
+
+  onBothLoops("no child that waits for a place starts when another one fails", async () => {
+    const log: string[] = [];
+    const error = await rejection(
+      taskGroup(
+        async (group) => {
+          group.createTask(failing("no"));
+          for (const name of ["a", "b"]) group.createTask(async () => void log.push(name));
+        },
+        { limit: 1 },
+      ),
+    );
+
+    assert.deepEqual([messages(error), log], [["no"], []]);
+  });
+
+  onBothLoops(
+    "an eager child starts once, also if one that it has made waited before it",
+    async () => {
+      let starts = 0;
+      await taskGroup(
+        async (group) => {
+          const finished = new Future<void>();
+          group.createTask(() => sleep(0));
+          const makes = async (): Promise<void> => {
+            if (++starts > 1) return;
+            group.createTask(() => sleep(0));
+            await finished;
+          };
+          group.createTask(makes, { eagerStart: true });
+          group.createTask(async () => finished.setResult());
+        },
+        { limit: 2 },
+      );
+
+      assert.equal(starts, 1);
+    },
   );
 });

@@ -237,6 +237,22 @@ suite("a test fails", () => {
       async () => void (await new asyncio.Semaphore(2, { name: "s" }).acquire()),
       /Semaphore "s", 1 of 2 permits not given back/,
     ],
+    "a lock that `tryAcquire` has taken": [
+      async () => void new asyncio.Lock({ name: "a" }).tryAcquire(),
+      /Lock "a", held by task "main"/,
+    ],
+    "a lock that `select` has taken": [
+      async () => void (await asyncio.select([new asyncio.Lock({ name: "a" })])),
+      /Lock "a", held by task "main"/,
+    ],
+    "a permit that `tryAcquire` has taken": [
+      async () => void new asyncio.Semaphore(2, { name: "s" }).tryAcquire(),
+      /Semaphore "s", 1 of 2 permits not given back/,
+    ],
+    "a permit that `select` has taken": [
+      async () => void (await asyncio.select([new asyncio.Semaphore(2, { name: "s" })])),
+      /Semaphore "s", 1 of 2 permits not given back/,
+    ],
   };
   for (const [what, [body, pattern]] of Object.entries(leaks)) {
     test(`when ${what} is left, and names it`, async () => {
