@@ -160,3 +160,50 @@ describe("F6: a cancellation that has cut children off is told by the group", ()
     assert.deepEqual([log, moved], [["in the cleanup"], { cancelled: true }]);
   });
 });
+
+describe("a cancellation from outside that was taken back is over for the group", () => {
+  onBothLoops("a child that fails then cancels the body", async () => {
+    const log: string[] = [];
+    const task = createTask(() =>
+      taskGroup(async (group) => {
+        await swallowed();
+        currentTask()?.uncancel();
+        group.createTask(() => Promise.reject(new Error("a child")));
+        await sleep(0.05).then(
+          () => log.push("slept on"),
+          () => log.push("cancelled"),
+        );
+      }),
+    );
+    await sleep(0.002);
+    task.cancel();
+
+    assert.deepEqual(messages(await rejection(task)), ["a child"]);
+    assert.deepEqual(log, ["cancelled"]);
+  });
+
+  onBothLoops("group.cancel reaches a child that has taken it back, too", async () => {
+    const log: string[] = [];
+    const task = createTask(() =>
+      taskGroup(async (group) => {
+        group.createTask(async () => {
+          await sleep(10).catch(() => log.push("once"));
+          currentTask()?.uncancel();
+          await sleep(0.05).then(
+            () => log.push("slept on"),
+            () => log.push("twice"),
+          );
+        });
+        await swallowed();
+        currentTask()?.uncancel();
+        await sleep(0.002);
+        group.cancel();
+      }),
+    );
+    await sleep(0.002);
+    task.cancel();
+
+    await task;
+    assert.deepEqual(log, ["once", "twice"]);
+  });
+});
