@@ -33,7 +33,7 @@ const CONTROLS: readonly (readonly [Control, RegExp])[] = [
   ["rollback", whole(`(?:rollback|abort)${WORK}(?: and no chain)?`)],
   ["rollback to", new RegExp(`^rollback${WORK} to\\b`, "i")],
   ["savepoint", /^savepoint\b/i],
-  ["prepare", /^prepare transaction\b/i],
+  ["prepare", /^prepare transaction\b(?! ?(?:as\b|\())/i],
 ];
 
 function whole(pattern: string): RegExp {

@@ -40,6 +40,7 @@ describe("what a statement does to its transaction", () => {
     ["savepoint a", "savepoint"],
     ["release savepoint a", undefined],
     ["prepare transaction 'x'", "prepare"],
+    ["prepare transaction as select 1", undefined],
     ["prepare plan as select 1", undefined],
     ["commit;; -- twice", "commit"],
     ["begin /* ; */ read only", "begin"],

@@ -27,7 +27,15 @@ import {
   receiptHeaders,
 } from "./answers.ts";
 import { jsonBody, textOf } from "./body.ts";
-import { type Dialect, type Draft, proxiesApi, scraperApi, scrapingBee, zyte } from "./dialects.ts";
+import {
+  type Dialect,
+  type Draft,
+  merged,
+  proxiesApi,
+  scraperApi,
+  scrapingBee,
+  zyte,
+} from "./dialects.ts";
 import { type Bot, contactPage, docsPage } from "./docs-page.ts";
 import { checkedBy, checkedRequest, ownParameter, secretOf } from "./requests.ts";
 import {
@@ -143,7 +151,10 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
       request.body = await textOf(c.req.raw, c.get("hold"));
       const contentType = headers.get("content-type");
       if (contentType !== undefined) {
-        request.headers = { "content-type": contentType, ...(request.headers as object) };
+        request.headers = merged(
+          { "content-type": contentType },
+          (request.headers ?? {}) as object,
+        );
       }
     }
     return await answered(c, key, checkedRequest(request), dialect, answer);
@@ -367,10 +378,14 @@ function json(c: Ask, text: string): Response {
 
 /** The page is asked for by the method of the call, and gets its body. */
 function checkCall(called: string, { method = called, body }: Record<string, unknown>): void {
-  if (method !== called && !(called === "HEAD" && method === "GET"))
-    throw refusedBy("method", `this call is a ${called}, and so is the one of the page; use GET`);
+  const asked = String(method).toUpperCase();
+  if (asked !== called && !(called === "HEAD" && asked === "GET"))
+    throw refusedBy(
+      "method",
+      `the page is asked for by the method of this call, ${called}. Leave it out, or call by GET`,
+    );
   if (body !== undefined && called !== "HEAD")
-    throw refusedBy("body", "what is sent to the page is the body of this call; use GET");
+    throw refusedBy("body", "the page gets the body of this call. Leave it out, or call by GET");
 }
 
 /** A call that takes JSON would pass over what stands in the query. */

@@ -15,6 +15,8 @@ export interface Draft {
   readonly request: Record<string, unknown>;
   /** The headers that the caller has sent to us. */
   readonly headers: ReadonlyMap<string, string>;
+  /** Those of them that are sent on. One that a parameter gives is taken instead. */
+  forwarded?: object;
   /** How the answer is to look. */
   readonly answer: { status: "target" | "200 or 500" | "always 200"; envelope: boolean };
 }
@@ -93,20 +95,26 @@ function forwarded(prefix: string): Parameter {
         if (low !== "") return name.startsWith(low) ? [[name.slice(low.length), text]] : [];
         return mine.has(name) || telling.test(name) ? [] : [[name, text]];
       });
-      // A header that the caller gives by a parameter wins, wherever that stands.
-      const { request } = draft;
-      request.headers = merged(Object.fromEntries(kept), (request.headers ?? {}) as object);
+      draft.forwarded = merged(draft.forwarded ?? {}, Object.fromEntries(kept));
     },
   };
 }
 
-/** Adds headers to those of the request. Where both have one, `headers` wins. */
-export function add({ request }: Draft, headers: object): void {
-  request.headers = merged((request.headers ?? {}) as object, headers); // put there by us
+/** Adds headers to those of the request: cookies add up, and no other may be there already. */
+export function add({ request }: Draft, headers: Readonly<Record<string, unknown>>): void {
+  const all = { ...(request.headers as Record<string, unknown> | undefined) }; // put there by us
+  for (const [name, value] of Object.entries(headers)) {
+    const before = Object.keys(all).find((other) => other.toLowerCase() === name.toLowerCase());
+    if (before === undefined) all[name] = value;
+    else if (name.toLowerCase() === "cookie") all[before] = `${all[before]}; ${value}`;
+    else if (all[before] !== value)
+      throw bad(`a parameter before it gives another \`${name}\`, and there can be one`, "");
+  }
+  request.headers = all;
 }
 
-/** All of both; names have no case. */
-function merged(weak: object, strong: object): object {
+/** All of both; names have no case. Where both have one, that of `strong` is taken. */
+export function merged(weak: object, strong: object): object {
   const names = new Set(Object.keys(strong).map((name) => name.toLowerCase()));
   const kept = Object.entries(weak).filter(([name]) => !names.has(name.toLowerCase()));
   return { ...Object.fromEntries(kept), ...strong };

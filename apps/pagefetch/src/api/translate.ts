@@ -2,7 +2,7 @@
 
 import { PageError } from "../contract/errors.ts";
 import { isTable } from "../fetch/check.ts";
-import { add, bad, type Dialect, type Draft, unsupported } from "./dialects.ts";
+import { add, bad, type Dialect, type Draft, merged, unsupported } from "./dialects.ts";
 
 export interface Translated {
   readonly request: Record<string, unknown>;
@@ -40,8 +40,9 @@ export function translate(
         const text = `${where} no parameter \`${parameter}\``;
         throw new PageError("unknown_parameter", text, { parameter });
       }
-      if (name === "headers" && isTable(own)) add(draft, own);
-      else draft.request[name] = own;
+      if (name !== "headers") draft.request[name] = own;
+      else if (isTable(own)) add(draft, own as Record<string, unknown>);
+      else throw bad("`headers`: expected an object of names and values", name);
     } else if ("refused" in parameter) throw unsupported(parameter.refused, name);
     else {
       try {
@@ -53,13 +54,16 @@ export function translate(
     }
     checkAgreement(before, draft.request, name);
   }
+  const { request, forwarded } = draft;
+  if (forwarded !== undefined)
+    request.headers = merged(forwarded, (request.headers ?? {}) as object);
   if (dialect.rendersByDefault && draft.request.render === undefined && !options.rendersNever) {
     throw unsupported(
       `${dialect.name} renders pages unless you say render_js=false; the operator may allow what is not rendered, by render=never`,
       "render_js",
     );
   }
-  return { request: draft.request, answer: draft.answer };
+  return { request, answer: draft.answer };
 }
 
 /** Throws where `name` has overwritten what a parameter before it says. Headers add up. */

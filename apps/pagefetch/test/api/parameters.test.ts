@@ -21,6 +21,11 @@ describe("parameters that say two things, or say them where nobody looks", () =>
       const send = (path: string) => ask(path, { method: "POST", body: "x" });
       const bee = "/api/v1?render_js=false&return_page_markdown=true";
       const zyte = { url: "http://example.com/", httpRequestMethod: "POST" };
+      const referers = {
+        url: "http://example.com/",
+        requestHeaders: { referer: "http://a.test/" },
+        customHttpRequestHeaders: [{ name: "Referer", value: "http://b.test/" }],
+      };
       const told = [
         await ask(`${bee}&url=${page}&return_page_text=true`),
         await ask(`/api/v1?render_js=false&url=${page}&return_page_text=1&extract_rules={"a":"p"}`),
@@ -28,14 +33,49 @@ describe("parameters that say two things, or say them where nobody looks", () =>
         await send(`/?url=${page}&method=PUT`),
         await send(`/?url=${page}&body=y`),
         await ask(`/?url=${page}&method=POST`, { method: "HEAD" }),
+        await post("/v1/extract", { ...referers, httpResponseBody: true }),
+        await ask(`/?url=${page}&headers=5&use_headers=true`),
+        await ask(`/?url=${page}&use_headers=true&headers=null`),
+        await send(`/?url=${page}&method=GET`),
         await post("/v1/fetch?output=text", { url: "http://example.com/" }),
         await post("/v1/batch?concurrency=2", { requests: [] }),
       ];
       assert.deepEqual(
         told.map(({ status, headers }) => `${status} ${headers.get("x-fetch-error")}`),
-        [...Array(6).fill("400 bad_request"), ...Array(2).fill("400 unknown_parameter")],
+        [
+          ...Array(6).fill("400 bad_request"),
+          "400 unsupported_parameter",
+          ...Array(3).fill("400 bad_request"),
+          ...Array(2).fill("400 unknown_parameter"),
+        ],
+      );
+      assert.match(
+        await (told[9] as Response).text(),
+        /this call, POST\. Leave it out, or call by/,
       );
       assert.match(await (told[0] as Response).text(), /say two things of `output`/);
+    }));
+
+  test("are added up where they are cookies, and one content type is sent", () =>
+    withApi(async ({ ask, post, newKey }) => {
+      const answer = await post("/v1/extract", {
+        url: "http://pages.farm.test/echo",
+        httpResponseBody: true,
+        customHttpRequestHeaders: [{ name: "Cookie", value: "a=1" }],
+        requestCookies: [{ name: "b", value: "2" }],
+      });
+      const { httpResponseBody } = (await answer.json()) as { httpResponseBody: string };
+      assert.match(Buffer.from(httpResponseBody, "base64").toString(), /"a=1; b=2"/);
+
+      const own = q(JSON.stringify({ "Content-Type": "text/plain" }));
+      const echo = await ask(`/?url=${page}&headers=${own}`, {
+        method: "POST",
+        body: "x",
+        headers: { "content-type": "application/json" },
+        key: await newKey({ scopes: ["fetch", "unsafe"] }),
+      });
+      assert.equal(echo.status, 200);
+      assert.doesNotMatch(await echo.text(), /application\/json/);
     }));
 
   test("are taken where they agree, and a header that is given wins over one that is forwarded", () =>

@@ -126,7 +126,7 @@ export function noteStep(loop: EventLoop, step?: Ready): void {
   const duration = realHost.now() - (last?.since ?? Number.POSITIVE_INFINITY);
   if (duration <= loop.slowCallbackDuration) return;
   const { task, label } = (last?.step.scope ?? {}) as Partial<Scope>;
-  const message = `a step of ${task?.describe() ?? label ?? "a callback"} held the loop for ${formatSeconds(duration)}`;
+  const message = `a step of ${task?.describe() ?? String(label ?? "a callback")} held the loop for ${formatSeconds(duration)}`;
   loop.callExceptionHandler({ message, task });
 }
 /** What was cut off by the end of its scope, by wait and by error. "": it was reported. */

@@ -362,9 +362,12 @@ export class DatagramEndpoint implements AsyncDisposable {
    * is being left by that already.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    const count = (): number => this.#unsent;
     await disposeOf(
       {
-        unsent: this.#unsent,
+        get unsent() {
+          return count();
+        },
         close: () => this.close(),
         abort: () => this.abort(),
         waitClosed: () => this.waitClosed(),

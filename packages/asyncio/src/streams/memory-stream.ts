@@ -289,7 +289,7 @@ export class MemoryStream implements ByteStream, Watched {
     try {
       await this.drain(0, subject);
     } catch (error) {
-      if (error !== this.lost) throw error; // gone is closed
+      if (!this.isLoss(error)) throw error; // gone is closed
     }
   }
 

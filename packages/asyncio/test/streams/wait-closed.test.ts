@@ -8,9 +8,11 @@ import {
   CancelScope,
   connectionPair,
   createDatagramEndpoint,
+  createTask,
   type DatagramEndpoint,
   openConnection,
   run,
+  sleep,
   startServer,
   TimeoutError,
   timeout,
@@ -99,4 +101,17 @@ describe("in a scope that was cancelled, `waitClosed` rejects", () => {
     run(async () => {
       await rejectsWhereCancelled(await createDatagramEndpoint({ local: { host: "127.0.0.1" } }));
     }));
+});
+
+onBothLoops("a memory stream that its peer leaves, and that is aborted then, is gone", async () => {
+  const [near, far] = connectionPair();
+  void near.writer.write("never read");
+  near.writer.close();
+  const closed = createTask(() => near.writer.waitClosed());
+  await sleep(0.001);
+
+  far.writer.close();
+  near.writer.abort();
+
+  await closed;
 });

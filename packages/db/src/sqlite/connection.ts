@@ -220,9 +220,13 @@ function requestFor(request: Request, isIdle: boolean): WorkerRequest {
   }
 }
 
-/** A batch that writes is a transaction, and some statements cannot stand in one. */
-function checkWhole(statements: readonly WorkerStatement[]): void {
-  if (/^(?:BEGIN|SAVEPOINT)$/.test(statements[0]?.words.command ?? "")) return; // its own one
+/**
+ * A batch that writes is a transaction, and some statements cannot stand in one. In a session it may
+ * begin one by itself, and what comes from there on is its own affair.
+ */
+function checkWhole(batch: readonly WorkerStatement[]): void {
+  const own = batch.findIndex(({ words }) => /^(?:BEGIN|SAVEPOINT)$/.test(words.command));
+  const statements = own === -1 ? batch : batch.slice(0, own);
   const alone = statements.find(({ words }) => !words.canBeWrapped);
   const writes = statements.some(({ words }) => words.canBeWrapped && !words.isReading);
   if (alone === undefined || !writes) return;
