@@ -362,18 +362,12 @@ export class DatagramEndpoint implements AsyncDisposable {
    * is being left by that already.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    const count = (): number => this.#unsent;
-    await disposeOf(
-      {
-        get unsent() {
-          return count();
-        },
-        close: () => this.close(),
-        abort: () => this.abort(),
-        waitClosed: () => this.waitClosed(),
-      },
-      this.#closeSubject,
-    );
+    await disposeOf(this, this.#closeSubject);
+  }
+
+  /** @internal */
+  get unsent(): number {
+    return this.#unsent;
   }
 
   /** @internal */
