@@ -52,7 +52,7 @@ describePostgres(
       }));
 
     test("a cancel request that stalls: the same", () =>
-      through({ max: 1, grace: 0.3 }, async (proxy, db) => {
+      through({ max: 1, grace: 0.3, standby: false }, async (proxy, db) => {
         await db.check(5);
         proxy.isSilent = true;
         const error = await failureOf(
