@@ -37,7 +37,15 @@ import {
   zyte,
 } from "./dialects.ts";
 import { type Bot, contactPage, docsPage } from "./docs-page.ts";
-import { checkedBy, checkedRequest, ownParameter, secretOf } from "./requests.ts";
+import {
+  checkCall,
+  checkedBy,
+  checkedRequest,
+  checkJson,
+  checkQuery,
+  ownParameter,
+  secretOf,
+} from "./requests.ts";
 import {
   batchRequest,
   claimRequest,
@@ -207,7 +215,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
 
   app.post("/v1/extract", async (c) => {
     const key = await keyOf(c, []);
-    checkQuery(c, []);
+    checkQuery(queryOf(c), []);
     const given = await jsonBody(c.req.raw, c.get("hold"));
     if (typeof given !== "object" || given === null || Array.isArray(given)) {
       throw new PageError("bad_request", "expected a JSON object");
@@ -251,7 +259,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
   });
   app.post("/v1/fetch", async (c) => {
     const key = await keyOf(c, own);
-    checkQuery(c, own);
+    checkQuery(queryOf(c), own);
     const request = checkedRequest(await jsonBody(c.req.raw, c.get("hold")));
     checkJson(request);
     return await service.fetch(key, request, (shaped) => json(c, jsonOf(shaped, request)));
@@ -259,7 +267,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
 
   app.post("/v1/batch", async (c) => {
     const key = await keyOf(c, own);
-    checkQuery(c, own);
+    checkQuery(queryOf(c), own);
     const hold = c.get("hold");
     const { requests, concurrency = 5 } = checkedBy(batchRequest, await jsonBody(c.req.raw, hold));
     // One cancel for all: the client that leaves ends each of them.
@@ -374,41 +382,6 @@ const confirmPage = `<!doctype html><html lang="en"><title>pagefetch: your key</
 function json(c: Ask, text: string): Response {
   c.get("hold").add(Buffer.byteLength(text));
   return new Response(text, { headers: { "content-type": "application/json" } });
-}
-
-/** The page is asked for by the method of the call, and gets its body. */
-function checkCall(called: string, { method = called, body }: Record<string, unknown>): void {
-  const asked = String(method).toUpperCase();
-  if (asked !== called && !(called === "HEAD" && asked === "GET"))
-    throw refusedBy(
-      "method",
-      `the page is asked for by the method of this call, ${called}. Leave it out, or call by GET`,
-    );
-  if (body !== undefined && called !== "HEAD")
-    throw refusedBy("body", "the page gets the body of this call. Leave it out, or call by GET");
-}
-
-/** A call that takes JSON would pass over what stands in the query. */
-function checkQuery(c: Ask, names: readonly string[]): void {
-  for (const [name] of queryOf(c)) {
-    if (names.includes(name)) continue;
-    const parameter = name.slice(0, 64);
-    const text = `there is no parameter \`${parameter}\` in the query: parameters are in the body`;
-    throw new PageError("unknown_parameter", text, { parameter });
-  }
-}
-
-function refusedBy(parameter: string, why: string): PageError {
-  return new PageError("bad_request", `\`${parameter}\`: ${why}`, { parameter });
-}
-
-/** For the calls whose answer has no other form. */
-function checkJson(request: FetchRequest): void {
-  if (request.json !== false) return;
-  throw refusedBy(
-    "json",
-    "this call answers in JSON always, and it is false: `GET /` gives the page",
-  );
 }
 
 function jsonOf(shaped: Shaped & { readonly id: string }, request: FetchRequest): string {

@@ -66,3 +66,41 @@ export function secretOf(
   }
   return undefined;
 }
+
+/** The page is asked for by the method of the call, and gets its body. */
+export function checkCall(
+  called: string,
+  { method = called, body }: Record<string, unknown>,
+): void {
+  const asked = String(method).toUpperCase();
+  if (asked !== called && !(called === "HEAD" && asked === "GET"))
+    throw refusedBy(
+      "method",
+      `the page is asked for by the method of this call, ${called}. Leave it out, or call by GET`,
+    );
+  if (body !== undefined && called !== "HEAD")
+    throw refusedBy("body", "the page gets the body of this call. Leave it out, or call by GET");
+}
+
+/** A call that takes JSON would pass over what stands in the query. */
+export function checkQuery(query: URLSearchParams, names: readonly string[]): void {
+  for (const [name] of query) {
+    if (names.includes(name)) continue;
+    const parameter = name.slice(0, 64);
+    const text = `there is no parameter \`${parameter}\` in the query: parameters are in the body`;
+    throw new PageError("unknown_parameter", text, { parameter });
+  }
+}
+
+function refusedBy(parameter: string, why: string): PageError {
+  return new PageError("bad_request", `\`${parameter}\`: ${why}`, { parameter });
+}
+
+/** For the calls whose answer has no other form. */
+export function checkJson(request: FetchRequest): void {
+  if (request.json !== false) return;
+  throw refusedBy(
+    "json",
+    "this call answers in JSON always, and it is false: `GET /` gives the page",
+  );
+}

@@ -10,6 +10,7 @@ import {
   createTask,
   currentTask,
   type DiscardOption,
+  Event,
   type EventLoop,
   getRunningLoop,
   HostLoop,
@@ -280,9 +281,14 @@ describe("a value that comes after the cancellation", () => {
     const log: string[] = [];
     await run(
       async () => {
-        const discard = async (): Promise<void> => void log.push(await sleep(0.002, "released"));
+        const isEnding = new Event();
+        const discard = async (): Promise<void> => {
+          await isEnding.wait();
+          log.push(await sleep(0.001, "released"));
+        };
         await late("connection", { discard });
         log.push("main ends");
+        isEnding.set();
       },
       { signals: false },
     );
