@@ -280,7 +280,7 @@ class Exchange {
     }
     define(response, "clone", () => {
       body.checkUnlocked("clone");
-      const copy = Response.prototype.clone.call(response);
+      const copy = (host.clone as Response["clone"]).call(response);
       body.cloned();
       if (this.#isOver && this.#failure === undefined) return copy;
       this.#bodies++;
@@ -402,9 +402,12 @@ class Body {
   }
 }
 
+/**
+ * The stream under our `body`. It is asked of the class that the response is of, which need not be
+ * the global one: web frameworks put a class of their own there, `@hono/node-server` for instance.
+ */
 function hostBody(response: Response): ReadableStream<Uint8Array> {
-  const { get } = Object.getOwnPropertyDescriptor(Response.prototype, "body") ?? {};
-  return get?.call(response);
+  return Reflect.get(Object.getPrototypeOf(response), "body", response);
 }
 
 function define(response: Response, name: string, value: unknown): void {
