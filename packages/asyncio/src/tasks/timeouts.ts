@@ -351,8 +351,9 @@ export class CancelScope {
     try {
       return await openWithSignal(scope, parent, body, signal);
     } catch (error) {
-      if (!scope.owns(error)) throw error;
-      this.#cancelled = true;
+      const aborted = signal?.aborted === true && error === signal.reason;
+      this.#cancelled = aborted || scope.owns(error);
+      if (aborted || !this.#cancelled) throw error;
       return undefined;
     }
   }
@@ -371,7 +372,7 @@ export class CancelScope {
     return this.#scope?.cancelState.cancelCalled ?? this.#early !== undefined;
   }
 
-  /** True once the scope has cut its body off. */
+  /** True once the scope has cut its body off, also where `run` then rejects, with an abort. */
   get cancelled(): boolean {
     return this.#cancelled;
   }

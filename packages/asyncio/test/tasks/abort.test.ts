@@ -208,6 +208,33 @@ describe("R29: a signal cancels what it is given to", () => {
     }),
   );
 
+  for (const [where, loop] of [
+    ["in virtual time", () => new VirtualLoop()],
+    ["on the real loop", () => undefined],
+  ] as const) {
+    test(`a CancelScope tells that an abort has cut its body off, ${where}`, async () => {
+      const fresh = loop();
+      await run(
+        async () => {
+          const controller = new AbortController();
+          const [cut, free] = [1, 2].map(() => new CancelScope({ signal: controller.signal }));
+          assert.ok(cut && free);
+          await assert.rejects(
+            free.run(() => Promise.reject(new Error("a failure of the body"))),
+            { message: "a failure of the body" },
+          );
+          const running = rejection(cut.run(() => sleep(100)));
+          controller.abort();
+
+          assert.equal(await running, controller.signal.reason);
+          assert.deepEqual([cut.cancelCalled, cut.cancelled], [true, true]);
+          assert.equal(free.cancelled, false);
+        },
+        { signals: false, ...(fresh && { loop: fresh }) },
+      );
+    });
+  }
+
   test(
     "one signal has one listener, whatever the number of scopes",
     virtual(async () => {
