@@ -9,6 +9,7 @@ import { Migrator } from "kysely/migration";
 import { type Database, sql } from "../src/index.ts";
 import { dialect } from "../src/kysely.ts";
 import { PgPool } from "../src/pg.ts";
+import { limitOnceWaiting } from "./limit-once-waiting.ts";
 import { describeEveryWay, type Observer, running } from "./postgres.ts";
 
 const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
@@ -178,7 +179,7 @@ for (const [name, make] of [
           const error = await failureOf(
             builder.transaction(async (tx) => {
               await tx.insert(1);
-              await asyncio.timeout(0.05, () => tx.sleep(20)).catch(() => {});
+              await limitOnceWaiting(() => tx.sleep(20)).catch(() => {});
               if (goesOn) await tx.insert(2);
             }),
           );

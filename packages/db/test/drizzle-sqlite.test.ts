@@ -6,6 +6,7 @@ import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import { drizzle } from "drizzle-orm/sqlite-proxy";
 import { remote } from "../src/drizzle.ts";
 import { type Database, sql } from "../src/index.ts";
+import { limitOnceWaiting } from "./limit-once-waiting.ts";
 import { withSqlite } from "./sqlite.ts";
 
 const users = sqliteTable("users", {
@@ -54,9 +55,10 @@ test("in a transaction of ours they are committed and undone with it", () =>
       });
     await add("ann", false);
     await assert.rejects(add("bob", true), /no/);
-    const moved = await asyncio.moveOnAfter(0.05, () =>
+    const moved = await limitOnceWaiting((begins) =>
       db.transaction(async (tx) => {
         await drizzle(remote(tx)).insert(users).values({ name: "cid" });
+        begins();
         await asyncio.sleep(10);
       }),
     );

@@ -9,6 +9,7 @@ import { dialect } from "../src/kysely.ts";
 import { PgPool } from "../src/pg.ts";
 import { connect } from "../src/pglite.ts";
 import { transactionPerTest } from "../src/testing.ts";
+import { limitOnceWaiting } from "./limit-once-waiting.ts";
 import { describePglite } from "./pglite.ts";
 import { testValues } from "./values-suite.ts";
 
@@ -74,14 +75,14 @@ describePglite("a database", (bench) => {
           await tx.execute(add(5));
         }),
       );
-      await failureOf(
-        asyncio.timeout(0.05, () =>
-          db.transaction(async (tx) => {
-            await tx.execute(add(6));
-            await asyncio.sleep(10);
-          }),
-        ),
+      const { cancelled } = await limitOnceWaiting((begins) =>
+        db.transaction(async (tx) => {
+          await tx.execute(add(6));
+          begins();
+          await asyncio.sleep(10);
+        }),
       );
+      assert.equal(cancelled, true);
       assert.ok(doomed instanceof TransactionDoomedError);
       assert.deepEqual(await db.query(sql`select n from t order by n`), [{ n: 1 }, { n: 3 }]);
     }));
@@ -141,7 +142,7 @@ describePglite("a database", (bench) => {
     bench.run(async (db) => {
       await db.execute(sql`create table unsent (n int)`);
       await db.transaction(async () => {
-        const { cancelled } = await asyncio.moveOnAfter(0.01, () =>
+        const { cancelled } = await limitOnceWaiting(() =>
           asyncio.createTask(() => db.execute(sql`insert into unsent values (1)`)),
         );
         assert.equal(cancelled, true);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as asyncio from "asyncio-ts";
 import { DatabaseError, NoRowError, RowError, sql, TooManyRowsError } from "../src/index.ts";
+import { limitOnceWaiting } from "./limit-once-waiting.ts";
 import { describeEveryWay, running } from "./postgres.ts";
 
 const failureOf = (work: Promise<unknown>): Promise<Error> =>
@@ -221,7 +222,7 @@ describeEveryWay("queries", (bench) => {
         );
         await task;
         await failureOf(db.query(sql`select 1 / 0`, { name: "wrong" }));
-        await asyncio.moveOnAfter(0.05, () => db.query(sql`select pg_sleep(9)`, { name: "slow" }));
+        await limitOnceWaiting(() => db.query(sql`select pg_sleep(9)`, { name: "slow" }));
       },
       {
         name: "main",

@@ -13,6 +13,7 @@ import { type Database, DatabaseError, sql, TransactionDoomedError } from "../sr
 import { dialect } from "../src/kysely.ts";
 import { wordsOf } from "../src/sqlite/text.ts";
 import { connect } from "../src/sqlite.ts";
+import { limitOnceWaiting } from "./limit-once-waiting.ts";
 import { withSqlite } from "./sqlite.ts";
 
 const failureOf = (work: Promise<unknown>): Promise<Error & { code?: string; sqlstate?: string }> =>
@@ -265,7 +266,7 @@ describe("cancelling a statement of SQLite", () => {
   test("ends between two rows, and the connection is used again", () =>
     withSqlite(
       async (db) => {
-        const moved = await asyncio.moveOnAfter(0.05, () => db.query(forever));
+        const moved = await limitOnceWaiting(() => db.query(forever));
         assert.equal(moved.cancelled, true);
         assert.deepEqual(await db.query(sql`select 1 as one`), [{ one: 1 }]);
         assert.equal(db.stats().open, 1);
@@ -314,7 +315,7 @@ describe("cancelling a statement of SQLite", () => {
       const error = await failureOf(
         db.transaction(async (tx) => {
           await tx.execute(sql`insert into t values (1)`);
-          await asyncio.moveOnAfter(0.05, () => tx.query(forever, { name: "all" }));
+          await limitOnceWaiting(() => tx.query(forever, { name: "all" }));
           await tx.execute(sql`insert into t values (2)`);
         }),
       );
@@ -328,7 +329,7 @@ describe("cancelling a statement of SQLite", () => {
       async (db, look) => {
         await db.execute(sql`create table t (n integer)`);
         const startedAt = performance.now();
-        const moved = await asyncio.moveOnAfter(0.01, () => db.execute(insert(1_500_000)));
+        const moved = await limitOnceWaiting(() => db.execute(insert(1_500_000)));
         const seconds = (performance.now() - startedAt) / 1000;
         assert.equal(moved.cancelled, true);
         assert.ok(seconds < 5, String(seconds));
@@ -356,9 +357,7 @@ describe("two writers of one file", () => {
       );
       await held.wait();
 
-      const moved = await asyncio.moveOnAfter(0.05, () =>
-        second.execute(sql`insert into t values (2)`),
-      );
+      const moved = await limitOnceWaiting(() => second.execute(sql`insert into t values (2)`));
       const waiter = asyncio.createTask(() =>
         second.transaction((tx) => tx.execute(sql`insert into t values (3)`)),
       );
@@ -374,14 +373,20 @@ describe("two writers of one file", () => {
     }));
 
   test("one that waits longer than `acquire` is told that the file is locked", () =>
-    withSqlite(async (first, _look, path) => {
-      await first.execute(sql`create table t (n integer)`);
-      await using second = await connect(path, { acquire: 0.05, thread: false });
-      await first.transaction(async () => {
-        const error = await failureOf(second.execute(sql`insert into t values (2)`));
-        assert.deepEqual([error.sqlstate, error.message], ["55P03", "database is locked"]);
-      });
-    }));
+    withSqlite(
+      async (first, _look, path) => {
+        await first.execute(sql`create table t (n integer)`);
+        await using second = await connect(path, { acquire: 20, thread: false });
+        await first.transaction(async () => {
+          const startedAt = asyncio.getRunningLoop().time();
+          const error = await failureOf(second.execute(sql`insert into t values (2)`));
+          const seconds = asyncio.getRunningLoop().time() - startedAt;
+          assert.deepEqual([error.sqlstate, error.message], ["55P03", "database is locked"]);
+          assert.ok(seconds >= 20 && seconds < 21, String(seconds));
+        });
+      },
+      { thread: false, loop: new testing.VirtualLoop() },
+    ));
 
   test("one that is killed in the middle leaves a sound file", () =>
     withSqlite(async (db, look, path) => {

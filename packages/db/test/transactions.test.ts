@@ -11,6 +11,7 @@ import {
 } from "../src/index.ts";
 import { connect } from "../src/postgres.ts";
 import { startProxy } from "../src/testing.ts";
+import { limitOnceWaiting } from "./limit-once-waiting.ts";
 import { describeEveryWay, type Observer, running } from "./postgres.ts";
 
 /** A soak repeats more often. */
@@ -211,9 +212,7 @@ describeEveryWay("transactions", (bench) => {
       const error = await failureOf(
         db.transaction(async (tx) => {
           await add(tx, 1);
-          await asyncio.moveOnAfter(0.05, () =>
-            tx.query(sql`select pg_sleep(9)`, { name: "slow" }),
-          );
+          await limitOnceWaiting(() => tx.query(sql`select pg_sleep(9)`, { name: "slow" }));
           second = await failureOf(add(tx, 2));
         }),
       );
@@ -322,9 +321,10 @@ describeEveryWay("transactions", (bench) => {
             await add(sp, 2);
           }),
         );
-        const { cancelled } = await asyncio.moveOnAfter(0.05, () =>
+        const { cancelled } = await limitOnceWaiting((begins) =>
           tx.savepoint(async (sp) => {
             await add(sp, 3);
+            begins();
             await sp.query(sql`select pg_sleep(9)`);
           }),
         );

@@ -77,14 +77,15 @@ for (const thread of hasSqlite ? [true, false] : []) {
         }),
       );
     });
-    await failureOf(
-      asyncio.timeout(0.05, () =>
-        db.transaction(async (tx) => {
-          await tx.execute(sql`insert into t values (3)`);
-          await asyncio.sleep(10);
-        }),
-      ),
+    const scope = new asyncio.CancelScope();
+    await scope.run(() =>
+      db.transaction(async (tx) => {
+        await tx.execute(sql`insert into t values (3)`);
+        scope.cancel();
+        await asyncio.sleep(10);
+      }),
     );
+    equal(scope.cancelled, true);
     await transactionPerTest(db, (inner) => inner.execute(sql`insert into t values (4)`));
     equal(await db.query(sql`select n from t`), [{ n: 1 }]);
     const { sqlstate } = await failureOf(db.execute(sql`insert into t values (1)`));
