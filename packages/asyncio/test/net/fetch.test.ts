@@ -685,11 +685,9 @@ describe("in place of the host's fetch", () => {
             return Function.prototype[Symbol.hasInstance].call(HostResponse, value);
           }
           get body(): never {
-            throw new TypeError("this is no response of the framework");
+            throw new TypeError("no response of the framework");
           }
-          clone(): never {
-            throw new TypeError("this is no response of the framework");
-          }
+          readonly clone = (): never => this.body;
         }
         Object.setPrototypeOf(Foreign.prototype, HostResponse.prototype);
         globalThis.Response = Foreign as unknown as typeof Response;
@@ -697,7 +695,6 @@ describe("in place of the host's fetch", () => {
           const response = await asyncio.fetch("data:,hello");
           const copy = response.clone();
           await using reader = asyncio.readerFrom(response.body as ReadableStream);
-
           const [text, streamed] = [await copy.text(), await reader.read()];
           assert.deepEqual([text, new TextDecoder().decode(streamed)], ["hello", "hello"]);
         } finally {
