@@ -65,7 +65,7 @@ export class Admission {
     if (secret === undefined || secret === "") {
       throw new PageError(
         "unauthorized",
-        "no key: send `Authorization: Bearer KEY`, `X-Api-Key: KEY` or `?key=KEY`",
+        "no key: send `Authorization: Bearer KEY` or `X-Api-Key: KEY`",
       );
     }
     const key = this.#given.get(secret) ?? (await this.#store.keys.find(secret));

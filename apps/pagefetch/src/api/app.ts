@@ -43,6 +43,7 @@ import {
   checkedRequest,
   checkJson,
   checkQuery,
+  noKey,
   ownParameter,
   secretOf,
 } from "./requests.ts";
@@ -126,13 +127,17 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     c.json({ error: { code: "bad_request", message: "there is nothing here: see /docs" } }, 404),
   );
 
+  const own = ["key", "api_key", "auth_key", "token"];
   const keyOf = async (c: Ask, names: readonly string[]): Promise<Key> => {
-    const secret = secretOf(headersOf(c), queryOf(c), queryKeys ? names : []);
+    const taken = queryKeys ? names : [];
+    const query = queryOf(c);
+    const secret = secretOf(headersOf(c), query, taken);
+    const refused = own.find((name) => query.has(name) && !taken.includes(name));
+    if (secret === undefined || refused !== undefined) throw noKey(refused, taken.length > 0);
     const key = await service.admission.keyOf(secret);
     c.get("hold").belongTo(key.id);
     return key;
   };
-  const own = ["key", "api_key", "auth_key", "token"];
 
   // The advert's call, and the same with another service's parameters.
   const simple = (dialect: Dialect) => async (c: Ask) => {
@@ -223,14 +228,16 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     const parameters = Object.entries(given).map(
       ([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)] as const,
     );
-    const { request } = translate(zyte, parameters, headersOf(c), { rendersNever });
+    const { request, answer: form } = translate(zyte, parameters, headersOf(c), { rendersNever });
     return await service.fetch(key, checkedRequest({ ...request, output: "raw" }), ({ page }) => {
       const echoed = (given as { echoData?: unknown }).echoData;
       const answer = {
         url: page.finalUrl,
         statusCode: page.status,
         httpResponseBody: Buffer.from(page.bytes).toString("base64"),
-        httpResponseHeaders: page.headers.map(([name, value]) => ({ name, value })),
+        ...(form.headers === false
+          ? {}
+          : { httpResponseHeaders: page.headers.map(([name, value]) => ({ name, value })) }),
         ...(echoed === undefined ? {} : { echoData: echoed }),
       };
       return json(c, jsonText(answer));

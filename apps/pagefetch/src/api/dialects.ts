@@ -18,7 +18,12 @@ export interface Draft {
   /** Those of them that are sent on. One that a parameter gives is taken instead. */
   forwarded?: object;
   /** How the answer is to look. */
-  readonly answer: { status: "target" | "200 or 500" | "always 200"; envelope: boolean };
+  readonly answer: {
+    status: "target" | "200 or 500" | "always 200";
+    envelope: boolean;
+    /** @default true */
+    headers?: boolean;
+  };
 }
 
 export interface Dialect {
@@ -39,6 +44,8 @@ export type Parameter =
 
 const noBrowser = "needs a browser, and this service has none yet";
 const noDisguise = "there is no disguise here: identity=bot says what it is";
+const loadsNothing =
+  "nothing: whatever it says, only the page is loaded, and none of what is in it";
 const noModels = "no models here: extract takes values out by CSS selectors";
 const refused = (why: string): Parameter => ({ refused: why });
 
@@ -53,16 +60,9 @@ function to(name: keyof FetchRequest, read: (value: string) => unknown = String)
   };
 }
 
-/** Does nothing, for what happens here anyway. */
-function anyway(does: string, only?: string): Parameter {
-  return {
-    does,
-    apply: (value) => {
-      if (only !== undefined && value.toLowerCase() !== only) {
-        throw unsupported(`only "${only}" is supported`, only);
-      }
-    },
-  };
+/** Does nothing, whether it says yes or no: here both come to the same. */
+function either(does: string): Parameter {
+  return { does, apply: (value) => void isTrue(value) };
 }
 
 /** Refused unless it says no. */
@@ -74,6 +74,14 @@ function off(why: string): Parameter {
     },
   };
 }
+
+/** Refused unless it asks to wait for no time. */
+const noWait: Parameter = {
+  does: `refused unless it is 0: ${noBrowser}`,
+  apply: (value) => {
+    if (!/^0+$/.test(value)) throw unsupported(noBrowser, "");
+  },
+};
 
 /** By these a bot would say that it is something else; `x-sapi-` are parameters. */
 const telling = /^(from$|sec-|signature|x-sapi-)/;
@@ -120,10 +128,15 @@ export function merged(weak: object, strong: object): object {
   return { ...Object.fromEntries(kept), ...strong };
 }
 
+/** No cookies are no header. */
+function addCookies(draft: Draft, cookie: string): void {
+  if (cookie !== "") add(draft, { cookie });
+}
+
 const cookies: Parameter = {
   does: "`headers.cookie`",
   apply: (value, draft) =>
-    add(draft, { cookie: value.replaceAll(";", "; ").replaceAll(";  ", "; ") }),
+    addCookies(draft, value.trim().replaceAll(";", "; ").replaceAll(";  ", "; ")),
 };
 
 function pool(name: string): Parameter {
@@ -182,20 +195,20 @@ export const scrapingBee: Dialect = {
     url: to("url"),
     render_js: render,
     mode: refused(noBrowser),
-    wait: refused(noBrowser),
+    wait: noWait,
     wait_for: refused(noBrowser),
     wait_browser: refused(noBrowser),
     js_scenario: refused(noBrowser),
     js_snippet: refused(noBrowser),
-    block_ads: refused(noBrowser),
-    block_resources: refused(noBrowser),
+    block_ads: either(loadsNothing),
+    block_resources: either(loadsNothing),
     window_width: refused(noBrowser),
     window_height: refused(noBrowser),
     device: refused(noDisguise),
     screenshot: off(noBrowser),
     screenshot_full_page: off(noBrowser),
     screenshot_selector: refused(noBrowser),
-    return_page_source: anyway("nothing: it is what you get"),
+    return_page_source: either("nothing: it is what you get"),
     return_page_markdown: {
       does: "`output=markdown`",
       apply: (value, { request }) => {
@@ -272,7 +285,7 @@ export const scraperApi: Dialect = {
       },
     },
     retry_404: off("a 404 is an answer, and is given at once"),
-    binary_target: anyway("nothing: bytes are given as they come"),
+    binary_target: either("nothing: bytes are given as they come"),
     autoparse: off("a site's own rules are not known here: `extract` takes rules"),
     output_format: {
       does: "`output`, for markdown and text",
@@ -297,8 +310,18 @@ export const zyte: Dialect = {
   answer: { status: "always 200", envelope: true },
   parameters: {
     url: to("url"),
-    httpResponseBody: anyway("`output=raw`, base64 in the answer", "true"),
-    httpResponseHeaders: anyway("nothing: they are in the answer"),
+    httpResponseBody: {
+      does: "`output=raw`, base64 in the answer",
+      apply: (value) => {
+        if (!isTrue(value)) throw unsupported("the body is in each answer: leave it out", "");
+      },
+    },
+    httpResponseHeaders: {
+      does: "nothing if it is true: they are in the answer. False leaves them out",
+      apply: (value, draft) => {
+        if (!isTrue(value)) draft.answer.headers = false;
+      },
+    },
     browserHtml: off(noBrowser),
     javascript: off(noBrowser),
     actions: refused(noBrowser),
@@ -331,6 +354,7 @@ export const zyte: Dialect = {
       apply: (value, draft) => {
         const headers = json(value) as Record<string, unknown> | null;
         const { referer } = headers ?? {};
+        if (value === "{}") return;
         if (typeof referer !== "string" || Object.keys(headers ?? {}).length !== 1) {
           throw unsupported("only `referer`; customHttpRequestHeaders takes others", "");
         }
@@ -341,10 +365,10 @@ export const zyte: Dialect = {
       does: "`headers.cookie`",
       apply: (value, draft) => {
         const pairs = Object.entries(namesAndValues(json(value)));
-        add(draft, { cookie: pairs.map(([name, text]) => `${name}=${text}`).join("; ") });
+        addCookies(draft, pairs.map(([name, text]) => `${name}=${text}`).join("; "));
       },
     },
-    responseCookies: refused("they are in the answer's headers, as `set-cookie`"),
+    responseCookies: off("they are in the answer's headers, as `set-cookie`"),
     device: refused(noDisguise),
     httpRequestMethod: to("method"),
     httpRequestText: to("body"),
@@ -367,28 +391,32 @@ export const zyte: Dialect = {
         if (!isTrue(value)) request.max_redirects = 0;
       },
     },
-    echoData: anyway("is in the answer"),
+    echoData: { does: "is in the answer", apply: () => {} },
     tags: refused("there are no tags: `id` of the answer names a request"),
     jobId: refused("there are no jobs yet"),
-    product: refused(noModels),
-    productList: refused(noModels),
-    article: refused(noModels),
-    articleList: refused(noModels),
-    jobPosting: refused(noModels),
-    serp: refused(noModels),
-    pageContent: refused(noModels),
+    product: off(noModels),
+    productList: off(noModels),
+    article: off(noModels),
+    articleList: off(noModels),
+    jobPosting: off(noModels),
+    serp: off(noModels),
+    pageContent: off(noModels),
     customAttributes: refused(noModels),
   },
 };
 
 function namesAndValues(list: unknown): Record<string, string> {
   if (!Array.isArray(list)) throw unsupported("expected a list of objects with name and value", "");
-  return Object.fromEntries(
-    list.map((one: { name?: unknown; value?: unknown } | null) => [
-      String(one?.name),
-      String(one?.value),
-    ]),
-  );
+  const found = new Map<string, string>();
+  for (const one of list as readonly ({ name?: unknown; value?: unknown } | null)[]) {
+    const { name, value } = one ?? {};
+    if (typeof name !== "string" || name === "" || typeof value !== "string")
+      throw unsupported("expected objects whose name and value are text", "");
+    if (found.has(name) && found.get(name) !== value)
+      throw unsupported(`it has two values for ${JSON.stringify(name.slice(0, 64))}`, "");
+    found.set(name, value);
+  }
+  return Object.fromEntries(found);
 }
 
 /** @throws PageError for what is neither: a slip of the pen would count as false. */

@@ -67,6 +67,22 @@ export function secretOf(
   return undefined;
 }
 
+/**
+ * Why there is no key, and how to send one.
+ * @param name - in the query, where this call takes none
+ */
+export function noKey(name: string | undefined, isTakenInQuery: boolean): PageError {
+  const cure = "`Authorization: Bearer KEY` or `X-Api-Key: KEY`";
+  if (name !== undefined)
+    return new PageError(
+      "unauthorized",
+      `\`${name}\`: this call takes no key in the query, where logs keep it. Send ${cure}`,
+      { parameter: name },
+    );
+  const text = `no key: send ${cure}${isTakenInQuery ? ", or `?key=KEY`" : ""}`;
+  return new PageError("unauthorized", text);
+}
+
 /** The page is asked for by the method of the call, and gets its body. */
 export function checkCall(
   called: string,

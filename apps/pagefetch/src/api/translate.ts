@@ -43,8 +43,9 @@ export function translate(
       if (name !== "headers") draft.request[name] = own;
       else if (isTable(own)) add(draft, own as Record<string, unknown>);
       else throw bad("`headers`: expected an object of names and values", name);
-    } else if ("refused" in parameter) throw unsupported(parameter.refused, name);
-    else {
+    } else if ("refused" in parameter) {
+      if (!isNothing(value)) throw unsupported(parameter.refused, name);
+    } else {
       try {
         parameter.apply(value, draft);
       } catch (error) {
@@ -64,6 +65,11 @@ export function translate(
     );
   }
   return { request, answer: draft.answer };
+}
+
+/** Programs that send all their fields ask for nothing by these. An empty text may be a slip. */
+function isNothing(value: string): boolean {
+  return /^(?:null|\[\s*\]|\{\s*\})$/.test(value.trim());
 }
 
 /** Throws where `name` has overwritten what a parameter before it says. Headers add up. */

@@ -78,6 +78,55 @@ describe("parameters that say two things, or say them where nobody looks", () =>
       assert.doesNotMatch(await echo.text(), /application\/json/);
     }));
 
+  test("are taken where they ask for what is done anyway, and for nothing else", () =>
+    withApi(async ({ ask, post }) => {
+      const url = "http://pages.farm.test/echo";
+      const codes = async (answers: Promise<Response>[]): Promise<(string | null)[]> =>
+        (await Promise.all(answers)).map(({ headers }) => headers.get("x-fetch-error"));
+      const bee = (more: string) => ask(`/api/v1?render_js=false&url=${page}&${more}`);
+      const scraper = (more: string) => ask(`/scraperapi?url=${page}&${more}`);
+      const zyte = (more: object) => post("/v1/extract", { url, httpResponseBody: true, ...more });
+      const taken = [
+        ...["block_ads", "block_resources", "return_page_source"].flatMap((name) => [
+          bee(`${name}=true`),
+          bee(`${name}=false`),
+        ]),
+        bee("wait=0"),
+        bee("cookies="),
+        scraper("binary_target=false"),
+        ...["product", "article", "pageContent", "serp", "responseCookies", "screenshot"].map(
+          (name) => zyte({ [name]: false }),
+        ),
+        zyte({ actions: [], tags: null, customAttributes: {}, networkCapture: [] }),
+        zyte({ requestHeaders: {}, customHttpRequestHeaders: [] }),
+      ];
+      assert.deepEqual(await codes(taken), Array(taken.length).fill(null));
+      const refused = [
+        ...["block_ads=flase", "wait=100", "wait=", "own_proxy=", "return_page_source=x"].map(bee),
+        scraper("binary_target=maybe"),
+        ...["product", "responseCookies"].map((name) => zyte({ [name]: true })),
+        zyte({ httpResponseBody: false }),
+        zyte({ actions: [{ action: "click" }] }),
+        zyte({ customHttpRequestHeaders: [{ value: "x" }] }),
+        zyte({
+          requestCookies: [
+            { name: "a", value: "1" },
+            { name: "a", value: "2" },
+          ],
+        }),
+      ];
+      const unsupported = Array(refused.length).fill("unsupported_parameter");
+      assert.deepEqual(await codes(refused), unsupported);
+
+      const answer = await zyte({ requestCookies: [], httpResponseHeaders: false });
+      const { httpResponseBody, httpResponseHeaders } = (await answer.json()) as {
+        httpResponseBody: string;
+        httpResponseHeaders?: unknown;
+      };
+      assert.equal(httpResponseHeaders, undefined);
+      assert.doesNotMatch(Buffer.from(httpResponseBody, "base64").toString(), /cookie/i);
+    }));
+
   test("are taken where they agree, and a header that is given wins over one that is forwarded", () =>
     withApi(async ({ ask }) => {
       const given = q(JSON.stringify({ "X-Own": "given" }));
