@@ -61,13 +61,7 @@ export class Admission {
   }
 
   /** The key of `secret`. @throws PageError `unauthorized`. */
-  async keyOf(secret: string | undefined): Promise<Key> {
-    if (secret === undefined || secret === "") {
-      throw new PageError(
-        "unauthorized",
-        "no key: send `Authorization: Bearer KEY` or `X-Api-Key: KEY`",
-      );
-    }
+  async keyOf(secret: string): Promise<Key> {
     const key = this.#given.get(secret) ?? (await this.#store.keys.find(secret));
     if (key === undefined) {
       throw new PageError("unauthorized", "this key does not exist, or was revoked");

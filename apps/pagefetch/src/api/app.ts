@@ -133,7 +133,7 @@ export function createApp(options: AppOptions): OpenAPIHono<Env> {
     const query = queryOf(c);
     const secret = secretOf(headersOf(c), query, taken);
     const refused = own.find((name) => query.has(name) && !taken.includes(name));
-    if (secret === undefined || refused !== undefined) throw noKey(refused, taken.length > 0);
+    if (!secret || refused !== undefined) throw noKey(refused, taken.length > 0);
     const key = await service.admission.keyOf(secret);
     c.get("hold").belongTo(key.id);
     return key;
